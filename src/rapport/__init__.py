@@ -1,0 +1,1 @@
+"""Rapport: open, self-hosted relationship marketing that speaks the Optimove API."""

@@ -1,0 +1,32 @@
+"""Rate limits: a sliding window per key, 50 calls in 10 seconds unless set otherwise."""
+
+import math
+import time
+
+from limits import RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from rapport.errors import TooManyRequests
+
+
+class RateLimiter:
+    """Counts calls in this process. A process set of n API processes allows n times the limit."""
+
+    def __init__(self, calls: int, seconds: int) -> None:
+        self._calls, self._seconds = calls, seconds
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    def hit(self, caller: str, calls: int | None = None) -> None:
+        """Count one call. Raises TooManyRequests when the window is full; 0 calls means no limit."""
+        allowed = self._calls if calls is None else calls
+        if allowed == 0:
+            return
+        item = RateLimitItemPerSecond(allowed, self._seconds)
+        if not self._limiter.hit(item, caller):
+            reset = self._limiter.get_window_stats(item, caller).reset_time
+            wait = max(1, math.ceil(reset - time.time()))
+            raise TooManyRequests(
+                f"API group limit of {allowed} calls per {self._seconds} seconds is passed, try again in {wait} s.",
+                wait,
+            )

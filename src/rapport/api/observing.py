@@ -1,0 +1,88 @@
+"""What is seen of every request: an id, a log line, metrics; and how large a body may be."""
+
+import time
+import uuid
+from typing import Any
+
+import orjson
+import structlog
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+REQUESTS = Counter(
+    "rapport_requests_total", "Requests by route, method and status", ["route", "method", "status"]
+)
+SECONDS = Histogram("rapport_request_seconds", "Time to answer by route", ["route"])
+log = structlog.get_logger("rapport.api")
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
+class Observing:
+    """ASGI middleware: X-Request-ID in and out, one structured log line and metrics a request."""
+
+    def __init__(self, app: ASGIApp, max_body: int) -> None:
+        self.app = app
+        self.max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Observe a request."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        given = _header(scope, b"x-request-id")
+        request_id = (
+            given if given.isascii() and given.isprintable() and 0 < len(given) <= 64 else uuid.uuid4().hex
+        )
+        status, began = 500, time.perf_counter()
+
+        async def tagged(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", []), (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            length = _header(scope, b"content-length")
+            if length.isdigit() and int(length) > self.max_body:
+                await _refuse(tagged)
+            else:
+                await self.app(scope, self._bounded(receive), tagged)
+        finally:
+            self._note(scope, request_id, status, time.perf_counter() - began)
+
+    def _bounded(self, receive: Receive) -> Receive:
+        seen = 0
+
+        async def bounded() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self.max_body:
+                return {"type": "http.disconnect"}
+            return message
+
+        return bounded
+
+    def _note(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+        route: Any = scope.get("route")
+        path = getattr(route, "path", "unmatched")
+        REQUESTS.labels(path, scope["method"], status).inc()
+        SECONDS.labels(path).observe(seconds)
+        log.info(
+            "request",
+            request_id=request_id,
+            method=scope["method"],
+            route=path,
+            status=status,
+            ms=round(seconds * 1000, 1),
+        )
+
+
+async def _refuse(send: Send) -> None:
+    body = orjson.dumps("The body is larger than this server accepts.")
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,127 @@
+"""Query parameters of the wire: names match ignoring case, empty means absent, a bad value is one sentence."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from rapport.errors import Invalid
+
+INT32_MAX = 2**31 - 1
+DATE = re.compile(r"^(\d{4}-\d{2}-\d{2})(?:[T ].*)?$")
+FORBIDDEN_DELIMITERS = set(":/?&#%$+=")
+
+
+def _integer(name: str, text: str) -> int:
+    if not re.fullmatch(r"\d{1,10}", text.strip()) or int(text) > INT32_MAX:
+        raise Invalid(f"{name} must be a whole number, not {text!r}.")
+    return int(text)
+
+
+def _integers(name: str, text: str) -> list[int]:
+    return [_integer(name, part) for part in text.split(",")]
+
+
+def _date(name: str, text: str) -> date:
+    match = DATE.match(text.strip())
+    try:
+        return date.fromisoformat(match[1] if match else "")
+    except ValueError as error:
+        raise Invalid(f"{name} must be a date as YYYY-MM-DD, not {text!r}.") from error
+
+
+def _boolean(name: str, text: str) -> bool:
+    value = text.strip().lower()
+    if value not in ("true", "false"):
+        raise Invalid(f"{name} must be true or false, not {text!r}.")
+    return value == "true"
+
+
+def _string(name: str, text: str) -> str:
+    return text
+
+
+def _names(name: str, text: str) -> list[str]:
+    return [part.strip() for part in text.split(";") if part.strip()]
+
+
+def _product_names(name: str, text: str) -> list[str]:
+    return [part.strip() for part in re.split("[,;]", text.strip().strip('"')) if part.strip()]
+
+
+def _delimiter(name: str, text: str) -> str:
+    if len(text) != 1 or text in FORBIDDEN_DELIMITERS:
+        raise Invalid(f"{name} must be ',' or ';'.")
+    return text
+
+
+KINDS: dict[str, tuple[Callable[[str, str], Any], dict[str, Any]]] = {
+    "integer": (_integer, {"type": "integer", "format": "int32", "minimum": 0}),
+    "integers": (_integers, {"type": "string", "pattern": r"^\d+(,\d+)*$"}),
+    "date": (_date, {"type": "string", "format": "date"}),
+    "boolean": (_boolean, {"type": "boolean"}),
+    "string": (_string, {"type": "string"}),
+    "names": (_names, {"type": "string"}),
+    "product names": (_product_names, {"type": "string"}),
+    "delimiter": (_delimiter, {"type": "string", "maxLength": 1}),
+}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One query parameter: its wire name, kind (a key of KINDS) and meaning."""
+
+    name: str
+    kind: str = "string"
+    required: bool = False
+    default: Any = None
+    aliases: tuple[str, ...] = ()
+    description: str = ""
+
+    def read(self, query: Mapping[str, str]) -> Any:
+        """The value from a query whose names are lower-case. Raises Invalid."""
+        for name in (self.name, *self.aliases):
+            text = query.get(name.lower(), "")
+            if text.strip():
+                return KINDS[self.kind][0](self.name, text)
+        if self.required:
+            raise Invalid(f"{self.name} is required.")
+        return self.default
+
+    def openapi(self) -> dict[str, Any]:
+        """The parameter in an OpenAPI operation."""
+        schema = dict(KINDS[self.kind][1])
+        if self.default is not None:
+            schema["default"] = self.default
+        return {
+            "name": self.name,
+            "in": "query",
+            "required": self.required,
+            "description": self.description,
+            "schema": schema,
+        }
+
+
+def required(name: str, kind: str, description: str = "", aliases: tuple[str, ...] = ()) -> Parameter:
+    """A parameter without which the call is refused with 400."""
+    return Parameter(name, kind, True, None, aliases, description)
+
+
+def optional(
+    name: str, kind: str, default: Any = None, description: str = "", aliases: tuple[str, ...] = ()
+) -> Parameter:
+    """A parameter that may be left out."""
+    return Parameter(name, kind, False, default, aliases, description)
+
+
+CUSTOMER_ATTRIBUTES = (
+    optional(
+        "CustomerAttributes", "names", description="Attribute names joined with ';', added to every row"
+    ),
+    optional("CustomerAttributesDelimiter", "delimiter", description="Legacy; has no effect"),
+)
+PAGING = (
+    optional("$top", "integer", aliases=("top",), description="Rows of the page"),
+    optional("$skip", "integer", 0, aliases=("skip",), description="Rows to pass over"),
+)

@@ -1,0 +1,81 @@
+"""The ASGI application: routers, errors, observation."""
+
+from importlib.metadata import version
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse, Response
+
+from rapport.access.keys import KeyRing
+from rapport.access.limits import RateLimiter
+from rapport.api import MANAGEMENT, WIRE
+from rapport.api.observing import Observing
+from rapport.api.paths import WirePaths
+from rapport.api.responses import problem, wire_error
+from rapport.errors import Invalid, RapportError
+from rapport.stores import Stores
+
+log = structlog.get_logger("rapport.api")
+
+
+def create_app(stores: Stores) -> FastAPI:
+    """The application on open stores. Whoever opened the stores closes them."""
+    app = FastAPI(title="Rapport", version=version("rapport"), description=(__doc__ or ""), redoc_url=None)
+    app.state.stores = stores
+    app.state.keys = KeyRing(stores)
+    app.state.limiter = RateLimiter(stores.settings.rate_limit_calls, stores.settings.rate_limit_seconds)
+    for router in (*WIRE, *MANAGEMENT):
+        app.include_router(router)
+    _health(app, stores)
+    _errors(app)
+    app.user_middleware = [
+        Middleware(Observing, max_body=stores.settings.max_body_bytes),
+        Middleware(WirePaths, routes=[route for router in WIRE for route in router.routes]),
+    ]
+    return app
+
+
+def _health(app: FastAPI, stores: Stores) -> None:
+    @app.get("/health", tags=["operations"], summary="Whether the process lives")
+    def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/ready", tags=["operations"], summary="Whether both engines answer")
+    def ready() -> dict[str, str]:
+        stores.records.check()
+        stores.warehouse.database("default").value("SELECT 1")
+        return {"status": "ready"}
+
+    @app.get("/metrics", tags=["operations"], summary="Prometheus metrics", response_class=Response)
+    def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _render(request: Request, error: RapportError) -> Response:
+    return problem(error) if request.url.path.startswith("/manage/") else wire_error(error)
+
+
+def _errors(app: FastAPI) -> None:
+    @app.exception_handler(RapportError)
+    async def domain(request: Request, error: RapportError) -> Response:
+        return _render(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def validation(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][1:]) or "The body"
+        reason = str(first["msg"]).removeprefix("Value error, ")
+        return _render(request, Invalid(f"{where}: {reason[0].lower()}{reason[1:].rstrip('.')}."))
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        return JSONResponse(error.detail, error.status_code, headers=error.headers)
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> Response:
+        log.exception("unexpected", path=request.url.path)
+        return _render(request, RapportError("Internal Server Error"))

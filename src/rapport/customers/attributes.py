@@ -1,0 +1,158 @@
+"""Customer attributes: what exists, of which type, and how a value is rendered for the wire.
+
+RealFieldName is the attribute's name on the wire and its column's name in the warehouse; names
+compare ignoring case. Sources: batch (files), api (AddCustomerAttribute), calculated (features of
+the daily cycle), model (its results).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from rapport.access.scope import Scope
+from rapport.customers.models import Attribute
+from rapport.errors import Conflict, Invalid
+from rapport.stores.warehouse import IDENTIFIER, identifier
+
+# FieldType on the wire -> the column's type in the warehouse.
+COLUMN_TYPES = {
+    "Bigint": "Nullable(Int64)",
+    "Int": "Nullable(Int32)",
+    "Decimal": "Nullable(Decimal(19, 4))",
+    "Date": "Nullable(Date32)",
+    "Datetime": "Nullable(DateTime('UTC'))",
+    "Nvarchar": "Nullable(String)",
+    "Varchar": "LowCardinality(Nullable(String))",
+}
+
+
+@dataclass(frozen=True)
+class AttributeInfo:
+    """One attribute as rules and readers see it."""
+
+    real_field_name: str
+    alias: str
+    description: str
+    field_type: str
+    source: str
+    is_pii: bool = False
+    api_updatable: bool = False
+
+
+def _batch(
+    name: str, field_type: str, description: str, pii: bool = False, updatable: bool = False
+) -> AttributeInfo:
+    alias = name.replace("_", " ").title()
+    return AttributeInfo(name, alias, description, field_type, "batch", pii, updatable)
+
+
+BUILT_IN = (
+    _batch("REGISTRATION_DATE", "Date", "Day the customer registered"),
+    _batch("EMAIL", "Nvarchar", "E-mail address", pii=True),
+    _batch("MOBILE_NUMBER", "Nvarchar", "Mobile number", pii=True),
+    _batch("DATE_OF_BIRTH", "Date", "Date of birth", pii=True),
+    _batch("IS_OPTIN", "Varchar", "Whether promotional messages are allowed at all (Yes/No)", updatable=True),
+    _batch("ALLOW_EMAIL", "Varchar", "Whether e-mail is allowed (Yes/No)", updatable=True),
+    _batch("ALLOW_SMS", "Varchar", "Whether SMS is allowed (Yes/No)", updatable=True),
+    _batch("ALLOW_PUSH", "Varchar", "Whether push is allowed (Yes/No)", updatable=True),
+    _batch("IS_EMAIL_VERIFIED", "Varchar", "Whether the e-mail address is verified (Yes/No)"),
+    _batch("IS_SMS_VERIFIED", "Varchar", "Whether the mobile number is verified (Yes/No)"),
+    _batch("IS_BLOCKED", "Varchar", "Whether the customer is blocked, for instance for fraud (Yes/No)"),
+    _batch("IS_TEST", "Varchar", "Whether this is a test account (Yes/No)"),
+    _batch("GENDER", "Varchar", "Male, Female or Unknown"),
+    _batch("COUNTRY", "Varchar", "Country of residence"),
+    _batch("CITY", "Nvarchar", "City of residence"),
+    _batch("ADDRESS", "Nvarchar", "Postal address", pii=True),
+    _batch("FIRST_NAME", "Nvarchar", "First name", pii=True),
+    _batch("LAST_NAME", "Nvarchar", "Last name", pii=True),
+    _batch("LANGUAGE", "Varchar", "Preferred language"),
+    _batch("CURRENCY", "Varchar", "Preferred currency"),
+    _batch("LAST_UPDATED", "Datetime", "When the customer's record last changed at its source"),
+)
+
+
+def attributes(scope: Scope) -> dict[str, AttributeInfo]:
+    """Every attribute of the tenant by upper-case name, in order of name."""
+    with scope.records() as session:
+        rows = session.scalars(select(Attribute).where(Attribute.tenant_id == scope.tenant_id)).all()
+    added = (
+        AttributeInfo(
+            row.real_field_name,
+            row.alias,
+            row.description,
+            row.field_type,
+            row.source,
+            row.is_pii,
+            row.api_updatable,
+        )
+        for row in rows
+    )
+    found = {info.real_field_name.upper(): info for info in (*BUILT_IN, *added)}
+    return dict(sorted(found.items()))
+
+
+def find(scope: Scope, names: Iterable[str], parameter: str = "CustomerAttributes") -> list[AttributeInfo]:
+    """The attributes of these names, in order. Raises Invalid naming the first unknown one."""
+    known = attributes(scope)
+    found = []
+    for name in names:
+        info = known.get(name.strip().upper())
+        if info is None:
+            raise Invalid(f"{parameter} names {name.strip()!r}, which is not a customer attribute.")
+        found.append(info)
+    return found
+
+
+def rendered(info: AttributeInfo, column: str | None = None) -> str:
+    """SQL that gives an attribute as Nullable(String): decimals with four places, dates as YYYY-MM-DD."""
+    column = column or identifier(info.real_field_name)
+    if info.field_type == "Decimal":
+        return f"toDecimalString({column}, 4)"
+    return f"toString({column})"
+
+
+def declare(scope: Scope, new: Iterable[AttributeInfo]) -> None:
+    """Make attributes exist: a row in the records and a column in the warehouse. Known names are left as they are.
+
+    Batch and api attributes become columns of customers and profiles, calculated and model ones of
+    profiles only. Raises Invalid for a name that cannot be a column or a type that is not one of
+    COLUMN_TYPES, Conflict when a name exists with another type.
+    """
+    known = attributes(scope)
+    for info in new:
+        present = known.get(info.real_field_name.upper())
+        if present is not None:
+            if present.field_type != info.field_type:
+                raise Conflict(f"Attribute {info.real_field_name} exists with type {present.field_type}.")
+            continue
+        _add(scope, info)
+        known[info.real_field_name.upper()] = info
+
+
+def _add(scope: Scope, info: AttributeInfo) -> None:
+    if not IDENTIFIER.match(info.real_field_name) or info.real_field_name.lower() in (
+        "customer_id",
+        "data_date",
+    ):
+        raise Invalid(f"{info.real_field_name!r} cannot be the name of an attribute.")
+    if info.field_type not in COLUMN_TYPES:
+        raise Invalid(f"The type of {info.real_field_name} must be one of {', '.join(COLUMN_TYPES)}.")
+    tables = ("customers", "profiles") if info.source in ("batch", "api") else ("profiles",)
+    column = f"{identifier(info.real_field_name)} {COLUMN_TYPES[info.field_type]}"
+    for table in tables:
+        scope.warehouse.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column}")
+    with scope.records() as session:
+        session.merge(
+            Attribute(
+                tenant_id=scope.tenant_id,
+                real_field_name=info.real_field_name,
+                alias=info.alias,
+                description=info.description,
+                field_type=info.field_type,
+                source=info.source,
+                is_pii=info.is_pii,
+                api_updatable=info.api_updatable,
+                created_at=scope.clock.now(),
+            )
+        )

@@ -1,0 +1,61 @@
+"""Errors of the domain. The edge turns them into HTTP or into one line on the command line.
+
+Every message is one plain sentence that a caller may see: it names the parameter and what was
+wrong with it, and never holds a secret, a path or a stack trace.
+"""
+
+
+class RapportError(Exception):
+    """Anything a caller did or met that has a sentence to explain it."""
+
+    status = 500
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Invalid(RapportError):
+    """A parameter, body or file that cannot be accepted (400)."""
+
+    status = 400
+
+
+class Unauthorized(RapportError):
+    """No credential, or one that is unknown, expired or disabled (401)."""
+
+    status = 401
+
+
+class Forbidden(RapportError):
+    """A credential that does not cover what was asked (403)."""
+
+    status = 403
+
+
+class NotFound(RapportError):
+    """A named thing that does not exist for this tenant (404)."""
+
+    status = 404
+
+
+class Conflict(RapportError):
+    """A request that contradicts the present state (409)."""
+
+    status = 409
+
+
+class TooManyRequests(RapportError):
+    """The rate limit is passed (429); retry_after is in whole seconds."""
+
+    status = 429
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unavailable(RapportError):
+    """An engine that cannot be used now: held folder, wrong address, full disk, newer schema (503)."""
+
+    status = 503

@@ -1,0 +1,37 @@
+"""Configuration: RAPPORT_* environment variables, each with a default that works on one machine."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def default_data_dir() -> Path:
+    """/var/lib/rapport for root (whose home must stay closed to the database's user), else ~/.rapport."""
+    return Path("/var/lib/rapport") if os.geteuid() == 0 else Path.home() / ".rapport"
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set. URLs left empty mean the embedded engines in data_dir."""
+
+    model_config = SettingsConfigDict(env_prefix="RAPPORT_")
+
+    data_dir: Path = Field(default_factory=default_data_dir)
+    records_url: str = ""
+    warehouse_url: str = ""
+    host: str = "127.0.0.1"
+    port: int = 8600
+    roles: str = "api,worker,scheduler,console"
+    rate_limit_calls: int = 50
+    rate_limit_seconds: int = 10
+    max_page: int = 10_000
+    max_execution_page: int = 200_000
+    max_body_bytes: int = 32 * 1024 * 1024
+    legacy_login: bool = False
+    allow_private_addresses: bool = False
+    smtp_url: str = "smtp://127.0.0.1:25"
+    mail_from: str = "rapport@localhost"
+    query_memory_bytes: int = 3_000_000_000
+    query_threads: int = 0
+    log_level: str = "INFO"

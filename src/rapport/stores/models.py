@@ -1,0 +1,22 @@
+"""Every records table in one metadata, for migrations only: importing each package's models fills it."""
+
+from importlib import import_module
+from importlib.util import find_spec
+
+from rapport.stores.records import Base
+
+PACKAGES = (
+    "access",
+    "customers",
+    "insight",
+    "audiences",
+    "campaigns",
+    "messaging",
+    "channels",
+    "notifications",
+)
+for package in PACKAGES:
+    if find_spec(f"rapport.{package}.models"):
+        import_module(f"rapport.{package}.models")
+
+metadata = Base.metadata

@@ -1,0 +1,88 @@
+"""Records: everything small, transactional or addressed by key, in PostgreSQL."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+from sqlalchemy import Engine, Integer, MetaData, String, create_engine, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+
+from rapport.errors import Unavailable
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """Base of every records table; all tables with a tenant carry tenant_id in their primary key."""
+
+    metadata = MetaData(naming_convention=NAMES)
+
+
+class Sequence(Base):
+    """The last small integer given out per tenant and kind (CampaignID, ActionID, ...)."""
+
+    __tablename__ = "sequences"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str] = mapped_column(String(50), primary_key=True)
+    value: Mapped[int] = mapped_column(Integer)
+
+
+def next_id(session: Session, tenant_id: int, name: str, start: int = 1) -> int:
+    """The next number of a tenant's sequence, first start; concurrent callers wait and never share one."""
+    statement = insert(Sequence).values(tenant_id=tenant_id, name=name, value=start)
+    statement = statement.on_conflict_do_update(
+        index_elements=["tenant_id", "name"], set_={"value": Sequence.value + 1}
+    )
+    return session.execute(statement.returning(Sequence.value)).scalar_one()
+
+
+class Records:
+    """A pool of connections to the records database."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine: Engine = create_engine(
+            url,
+            pool_size=20,
+            max_overflow=20,
+            pool_pre_ping=True,
+            json_serializer=lambda value: orjson.dumps(value).decode(),
+            json_deserializer=orjson.loads,
+        )
+        self._session = sessionmaker(self.engine, expire_on_commit=False)
+
+    def check(self) -> None:
+        """Connect once. Raises Unavailable with a plain sentence when that is impossible."""
+        try:
+            with self.engine.connect() as connection:
+                connection.execute(text("SELECT 1"))
+        except OperationalError as error:
+            raise Unavailable(
+                "The records database does not answer: check RAPPORT_RECORDS_URL and that the server runs."
+            ) from error
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A transaction: committed at the end of the block, rolled back when it raises."""
+        with self._session.begin() as session:
+            yield session
+
+    def json_rows(self, sql: str, parameters: dict[str, Any]) -> bytes:
+        """A SELECT as a JSON array of objects, rendered by the database. The SQL binds :name parameters."""
+        wrapped = f"SELECT coalesce(json_agg(r), '[]'::json)::text FROM ({sql}) AS r"  # noqa: S608 - sql is a constant of ours
+        with self.engine.connect() as connection:
+            return str(connection.execute(text(wrapped), parameters).scalar_one()).encode()
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self.engine.dispose()

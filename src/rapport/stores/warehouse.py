@@ -1,0 +1,178 @@
+"""Warehouse: everything wide, long or scanned, in ClickHouse (embedded chDB or a server by URL)."""
+
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import clickhouse_connect
+import pyarrow as pa
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from rapport.errors import Unavailable
+
+IDENTIFIER = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
+JSON_SETTINGS = {
+    "output_format_json_array_of_rows": 1,
+    "output_format_json_quote_64bit_integers": 0,
+    "output_format_json_quote_decimals": 0,
+    "date_time_output_format": "simple",
+}
+
+
+def identifier(name: str) -> str:
+    """A column or table name quoted for SQL. Only names that come from the schema may reach this."""
+    if not IDENTIFIER.match(name):
+        raise ValueError(f"not an identifier: {name!r}")
+    return f"`{name}`"
+
+
+class Database:
+    """One tenant's database: the only way to its tables. SQL binds {name:Type} parameters."""
+
+    def __init__(self, warehouse: "Warehouse", name: str) -> None:
+        self.name = name
+        self._warehouse = warehouse
+
+    def execute(self, sql: str, settings: dict[str, Any] | None = None, **parameters: Any) -> None:
+        """Run a statement that answers nothing."""
+        with self._warehouse.client(self.name) as client:
+            client.command(sql, parameters=parameters, settings=settings)
+
+    def rows(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """The rows of a SELECT, for small answers."""
+        with self._warehouse.client(self.name) as client:
+            return [tuple(row) for row in client.query(sql, parameters=parameters).result_rows]
+
+    def row(self, sql: str, **parameters: Any) -> tuple[Any, ...] | None:
+        """The first row of a SELECT, or None."""
+        found = self.rows(sql, **parameters)
+        return found[0] if found else None
+
+    def value(self, sql: str, **parameters: Any) -> Any:
+        """The first value of the first row, or None."""
+        found = self.row(sql, **parameters)
+        return found[0] if found else None
+
+    def json_rows(self, sql: str, parameters: dict[str, Any] | None = None) -> bytes:
+        """A SELECT as a JSON array of objects, rendered by the engine: no Python touches a row."""
+        with self._warehouse.client(self.name) as client:
+            body: bytes = client.raw_query(
+                sql, parameters=parameters, settings=JSON_SETTINGS, fmt="JSONEachRow"
+            )
+        return body or b"[]"
+
+    def arrow(self, sql: str, **parameters: Any) -> pa.Table:
+        """A SELECT as an Arrow table, for aggregates that a model is fitted on."""
+        with self._warehouse.client(self.name) as client:
+            return client.query_arrow(sql, parameters=parameters)
+
+    def arrow_batches(self, sql: str, **parameters: Any) -> Iterator[pa.RecordBatch]:
+        """A SELECT streamed in record batches, for answers larger than memory should hold."""
+        with self._warehouse.client(self.name) as client:
+            body = client.raw_stream(sql, parameters=parameters, fmt="ArrowStream")
+            with pa.ipc.open_stream(body) as reader:
+                yield from reader
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Insert small numbers of rows at once (one block: all or nothing)."""
+        if rows:
+            with self._warehouse.client(self.name) as client:
+                client.insert(table, rows, column_names=list(columns))
+
+    def insert_arrow(self, table: str, data: pa.Table) -> None:
+        """Insert an Arrow table."""
+        with self._warehouse.client(self.name) as client:
+            client.insert_arrow(table, data)
+
+    def columns(self, table: str) -> dict[str, str]:
+        """Column name to ClickHouse type, in table order."""
+        sql = """
+            SELECT name, type FROM system.columns
+            WHERE database = {database:String} AND table = {table:String} ORDER BY position
+        """
+        return dict(self.rows(sql, database=self.name, table=table))
+
+
+class Warehouse:
+    """The engine and its pool of connections, one list of idle connections per database."""
+
+    def __init__(self, url: str, memory_bytes: int = 0, threads: int = 0) -> None:
+        self.url = url
+        self.embedded = url.startswith("chdb:")
+        self._settings: dict[str, Any] = {
+            "join_use_nulls": 0,
+            "mutations_sync": 1,
+            "lightweight_deletes_sync": 1,
+        }
+        if memory_bytes:
+            self._settings["max_memory_usage"] = memory_bytes
+        if threads:
+            self._settings["max_threads"] = threads
+        self._idle: dict[str, list[Any]] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+        self._keeper = self._open("default")
+
+    def _open(self, database: str) -> Any:
+        try:
+            return clickhouse_connect.get_client(
+                dsn=self.url, database=database, settings=dict(self._settings)
+            )
+        except (ClickHouseError, OSError) as error:
+            if self.embedded and "EmbeddedServer" in str(error):
+                raise Unavailable(
+                    "Another process holds this data folder: stop that server, or give --data-dir another folder."
+                ) from error
+            raise Unavailable(
+                "The warehouse does not answer: check RAPPORT_WAREHOUSE_URL and that the server runs."
+            ) from error
+
+    @contextmanager
+    def client(self, database: str) -> Iterator[Any]:
+        """A connection of a database for the length of the block; no two threads ever share one."""
+        with self._lock:
+            idle = self._idle.setdefault(database, [])
+            client = idle.pop() if idle else None
+        client = client or self._open(database)
+        try:
+            yield client
+        except BaseException:
+            client.close()
+            raise
+        with self._lock:
+            if not self._closed:
+                self._idle.setdefault(database, []).append(client)
+                return
+        client.close()
+
+    def database(self, name: str) -> Database:
+        """A database by name; it need not exist yet."""
+        return Database(self, name)
+
+    def create_database(self, name: str) -> Database:
+        """Create a database if it is not there."""
+        self._keeper.command(f"CREATE DATABASE IF NOT EXISTS {identifier(name)}")
+        return self.database(name)
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database and all in it."""
+        self.forget(name)
+        self._keeper.command(f"DROP DATABASE IF EXISTS {identifier(name)} SYNC")
+
+    def forget(self, name: str) -> None:
+        """Close the idle connections of a database."""
+        with self._lock:
+            clients = self._idle.pop(name, [])
+        for client in clients:
+            client.close()
+
+    def close(self) -> None:
+        """Close every connection; the embedded engine stops with the last of them."""
+        with self._lock:
+            self._closed = True
+            clients = [client for idle in self._idle.values() for client in idle]
+            self._idle.clear()
+        for client in [*clients, self._keeper]:
+            client.close()

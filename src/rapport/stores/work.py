@@ -1,0 +1,67 @@
+"""Durable work: workflows and queues that survive a kill, on the records database (DBOS).
+
+A step is a batch (hundreds of rows), never one message; it may run again after a kill, so it
+must come to the same result when it does. Paths under a second do not go through queues.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from dbos import DBOS, DBOSConfig, SetWorkflowID
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Work begun under another version is not resumed, so this changes only when running
+# workflows can no longer be carried on by the new code.
+WORK_VERSION = "rapport-1"
+QUEUES: dict[str, int] = {"cycles": 2, "campaigns": 4, "sends": 8, "jobs": 4}
+
+
+def workflow(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Declare a durable workflow under a name that later versions keep. Arguments must be JSON-like."""
+    return DBOS.workflow(name=name)
+
+
+def step(name: str, attempts: int = 1) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Declare a step: its result is kept once it ends, and a kill before that runs it again."""
+    return DBOS.step(name=name, retries_allowed=attempts > 1, max_attempts=attempts)
+
+
+def start(records_url: str) -> None:
+    """Launch the engine of durable work; interrupted workflows are resumed at once."""
+    logging.getLogger("dbos").setLevel(logging.WARNING)
+    config = DBOSConfig(
+        name="rapport",
+        system_database_url=records_url,
+        application_version=WORK_VERSION,
+        executor_id="rapport",
+        log_level="WARNING",
+    )
+    DBOS(config=config)
+    DBOS.launch()
+    for name, concurrency in QUEUES.items():
+        DBOS.register_queue(name, worker_concurrency=concurrency, polling_interval_sec=0.5)
+
+
+def stop() -> None:
+    """Stop taking work; what runs is resumed at the next start."""
+    DBOS.destroy()
+
+
+def enqueue(queue: str, key: str, function: Callable[..., Any], *arguments: Any) -> str:
+    """Put a workflow on a queue under a key. A key that was used before names the same work: nothing is repeated."""
+    with SetWorkflowID(key):
+        return DBOS.enqueue_workflow(queue, function, *arguments).workflow_id
+
+
+def run(key: str, function: Callable[..., R], *arguments: Any) -> R:
+    """Run a workflow under a key and wait for its result; a key used before gives the first run's result."""
+    with SetWorkflowID(key):
+        return DBOS.start_workflow(function, *arguments).get_result()
+
+
+def wait(key: str) -> Any:
+    """The result of a workflow by key, waiting until it ends; raises what it raised."""
+    return DBOS.retrieve_workflow(key).get_result()

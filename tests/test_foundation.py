@@ -1,0 +1,39 @@
+"""The foundation: engines, tenancy, keys, paths and errors of the wire."""
+
+import httpx
+from rapport.access.scope import Scope
+
+
+def test_last_data_update_in_both_spellings_and_any_case(api: httpx.Client, scope: Scope) -> None:
+    for path in (
+        "/current/general/GetLastDataUpdate",
+        "/General/GetLastDataUpdate",
+        "/CURRENT/general/getlastdataupdate",
+    ):
+        answer = api.get(path)
+        assert (answer.status_code, answer.json()) == (200, {"Date": None})
+        assert answer.headers["content-length"] == str(len(answer.content))
+
+
+def test_wrong_verb_and_missing_key(api: httpx.Client, base_url: str) -> None:
+    assert api.post("/current/general/GetLastDataUpdate").status_code == 405
+    answer = httpx.get(f"{base_url}/current/general/GetLastDataUpdate")
+    assert (answer.status_code, answer.json()) == (401, "The X-API-KEY header is missing.")
+
+
+def test_integrations_key_is_refused_at_the_management_api(integrations_api: httpx.Client) -> None:
+    assert integrations_api.get("/manage/v1/brands").status_code == 403
+
+
+def test_brands_are_created_and_listed(api: httpx.Client) -> None:
+    made = api.post("/manage/v1/brands", json={"name": "Outlet"})
+    assert made.status_code == 201
+    assert api.get("/manage/v1/brands").json() == [made.json()]
+    assert api.post("/manage/v1/brands", json={"name": "Outlet"}).status_code == 409
+    assert api.post("/manage/v1/brands", json={}).json()["detail"] == "name: field required."
+
+
+def test_warehouse_has_every_table(scope: Scope) -> None:
+    assert {"customers", "profiles", "transactions", "campaign_recipients"} <= {
+        name for (name,) in scope.warehouse.rows("SHOW TABLES")
+    }
