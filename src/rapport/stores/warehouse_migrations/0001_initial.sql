@@ -213,3 +213,22 @@ CREATE TABLE IF NOT EXISTS campaign_products
 )
 ENGINE = MergeTree PARTITION BY toYYYYMM(execution_date) ORDER BY (execution_date, campaign_id, customer_id, priority)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
+
+-- Members of target groups as they were computed for a data date: what runs and other groups use.
+CREATE TABLE IF NOT EXISTS target_group_members
+(
+    data_date       Date,
+    target_group_id UInt32,
+    customer_id     String
+)
+ENGINE = MergeTree PARTITION BY (data_date, target_group_id) ORDER BY customer_id
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
+
+-- Ad hoc lists of customers for one-time campaigns.
+CREATE TABLE IF NOT EXISTS customer_lists
+(
+    list_id     UInt32,
+    customer_id String
+)
+ENGINE = MergeTree ORDER BY (list_id, customer_id)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;

@@ -1,0 +1,133 @@
+"""Records of campaigns: actions, series (what a marketer builds) and occurrences (each run of one)."""
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Boolean, Date, DateTime, Float, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from rapport.stores.records import Base
+
+# ActionID 1 is the control action of every tenant; it is not stored.
+CONTROL_ACTION_ID = 1
+CONTROL_ACTION_NAME = "DN"
+
+# Occurrence states. EXECUTED_STATES are those that the "executed" functions of the wire tell of.
+PLANNED, PROCESSING, AWAITING_CLEARANCE, AWAITING_CONFIRMATION = (
+    "planned",
+    "processing",
+    "awaiting clearance",
+    "awaiting confirmation",
+)
+SCHEDULED, EXECUTING, SUCCESSFUL, FAILED, CANCELED, NOT_RUN = (
+    "scheduled",
+    "executing",
+    "successful",
+    "failed",
+    "canceled",
+    "not run",
+)
+EXECUTED_STATES = (SCHEDULED, EXECUTING, SUCCESSFUL, FAILED)
+
+
+class Action(Base):
+    """A named offer or incentive. Ids start at 2."""
+
+    __tablename__ = "actions"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(String(200))
+    description: Mapped[str] = mapped_column(String(2000), default="")
+    promo_codes: Mapped[list[str]] = mapped_column(JSONB, default=list)
+    archived: Mapped[bool] = mapped_column(Boolean, default=False)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class Series(Base):
+    """A campaign as built: whom, what, when. schedule, groups and rules are campaigns.schemas shapes."""
+
+    __tablename__ = "campaign_series"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(String(200))
+    target_group_id: Mapped[int] = mapped_column(Integer)  # 0: a one-time campaign on a customer list
+    customer_list_id: Mapped[int | None] = mapped_column(Integer)
+    campaign_type: Mapped[str] = mapped_column(String(20))  # Test/Control, A/B, A/B/n
+    split: Mapped[str] = mapped_column(String(20), default="fixed")  # fixed, thompson
+    control_share: Mapped[float] = mapped_column(Float, default=0.1)
+    priority: Mapped[int] = mapped_column(Integer, default=100)
+    schedule: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    groups: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    rules: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    duration: Mapped[int] = mapped_column(Integer)  # days
+    lead_time: Mapped[int] = mapped_column(Integer, default=0)  # days
+    conditional: Mapped[bool] = mapped_column(Boolean, default=False)
+    products: Mapped[int] = mapped_column(Integer, default=0)  # recommended products put into the content
+    notes: Mapped[str] = mapped_column(Text, default="")
+    tags: Mapped[list[str]] = mapped_column(JSONB, default=list)
+    status: Mapped[str] = mapped_column(String(20), default="active")  # active, paused, archived
+    version: Mapped[int] = mapped_column(Integer, default=1)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class Occurrence(Base):
+    """One run of a series: the CampaignID of the wire. Plan and sizes are as they were processed."""
+
+    __tablename__ = "campaigns"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    series_id: Mapped[int] = mapped_column(Integer)
+    execution_date: Mapped[date] = mapped_column(Date)
+    run: Mapped[int] = mapped_column(
+        Integer, default=0
+    )  # 0 the planned run of the day, 1.. run-now and re-runs
+    state: Mapped[str] = mapped_column(String(30), default=PLANNED)
+    error: Mapped[str] = mapped_column(Text, default="")
+    target_group_id: Mapped[int] = mapped_column(Integer, default=0)
+    campaign_type: Mapped[str] = mapped_column(String(20))
+    duration: Mapped[int] = mapped_column(Integer)
+    lead_time: Mapped[int] = mapped_column(Integer, default=0)
+    notes: Mapped[str] = mapped_column(Text, default="")
+    tags: Mapped[list[str]] = mapped_column(JSONB, default=list)
+    is_multi_channel: Mapped[bool] = mapped_column(Boolean, default=False)
+    is_recurrence: Mapped[bool] = mapped_column(Boolean, default=False)
+    is_one_time: Mapped[bool] = mapped_column(Boolean, default=False)
+    conditional: Mapped[bool] = mapped_column(Boolean, default=False)
+    plan: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)  # the series as it was when processed
+    targeted: Mapped[int] = mapped_column(Integer, default=0)
+    test_size: Mapped[int] = mapped_column(Integer, default=0)
+    control_size: Mapped[int] = mapped_column(Integer, default=0)
+    counts: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict)  # customers by outcome
+    clearance_by: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    processed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    canceled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "series_id", "execution_date", "run"),
+        Index("ix_campaigns_tenant_id_execution_date", "tenant_id", "execution_date"),
+    )
+
+
+class OccurrenceChannel(Base):
+    """What one recipient group of a campaign gets on one channel: a row per group, channel and template."""
+
+    __tablename__ = "campaign_channels"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    recipient_group_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    template_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    action_id: Mapped[int] = mapped_column(Integer)
+    promo_code: Mapped[str] = mapped_column(String(1000), default="")  # several joined with ','
+    scheduled_time: Mapped[datetime] = mapped_column(DateTime(timezone=False))  # tenant wall clock
+    send_id: Mapped[str] = mapped_column(String(20), default="")
+    list_id: Mapped[int | None] = mapped_column(Integer)
+    recipients: Mapped[int] = mapped_column(Integer, default=0)
+    state: Mapped[str] = mapped_column(String(30), default=SCHEDULED)
+    error: Mapped[str] = mapped_column(Text, default="")
