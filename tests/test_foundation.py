@@ -1,6 +1,7 @@
 """The foundation: engines, tenancy, keys, paths and errors of the wire."""
 
 import httpx
+
 from rapport.access.scope import Scope
 
 

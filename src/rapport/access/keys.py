@@ -82,9 +82,7 @@ def create_key(
 def keys(scope: Scope) -> list[ApiKey]:
     """The tenant's keys, oldest first."""
     with scope.records() as session:
-        return list(
-            session.scalars(select(ApiKey).where(ApiKey.tenant_id == scope.tenant_id).order_by(ApiKey.id))
-        )
+        return list(session.scalars(select(ApiKey).where(ApiKey.tenant_id == scope.tenant_id).order_by(ApiKey.id)))
 
 
 def disable_key(scope: Scope, key_id: int) -> ApiKey:

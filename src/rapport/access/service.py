@@ -83,6 +83,4 @@ def create_brand(scope: Scope, name: str) -> Brand:
 def brands(scope: Scope) -> list[Brand]:
     """The tenant's brands, by id."""
     with scope.records() as session:
-        return list(
-            session.scalars(select(Brand).where(Brand.tenant_id == scope.tenant_id).order_by(Brand.id))
-        )
+        return list(session.scalars(select(Brand).where(Brand.tenant_id == scope.tenant_id).order_by(Brand.id)))

@@ -9,9 +9,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-REQUESTS = Counter(
-    "rapport_requests_total", "Requests by route, method and status", ["route", "method", "status"]
-)
+REQUESTS = Counter("rapport_requests_total", "Requests by route, method and status", ["route", "method", "status"])
 SECONDS = Histogram("rapport_request_seconds", "Time to answer by route", ["route"])
 log = structlog.get_logger("rapport.api")
 
@@ -32,9 +30,7 @@ class Observing:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         given = _header(scope, b"x-request-id")
-        request_id = (
-            given if given.isascii() and given.isprintable() and 0 < len(given) <= 64 else uuid.uuid4().hex
-        )
+        request_id = given if given.isascii() and given.isprintable() and 0 < len(given) <= 64 else uuid.uuid4().hex
         status, began = 500, time.perf_counter()
 
         async def tagged(message: Message) -> None:

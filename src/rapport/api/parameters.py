@@ -116,9 +116,7 @@ def optional(
 
 
 CUSTOMER_ATTRIBUTES = (
-    optional(
-        "CustomerAttributes", "names", description="Attribute names joined with ';', added to every row"
-    ),
+    optional("CustomerAttributes", "names", description="Attribute names joined with ';', added to every row"),
     optional("CustomerAttributesDelimiter", "delimiter", description="Legacy; has no effect"),
 )
 PAGING = (

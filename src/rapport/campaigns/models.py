@@ -82,9 +82,7 @@ class Occurrence(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     series_id: Mapped[int] = mapped_column(Integer)
     execution_date: Mapped[date] = mapped_column(Date)
-    run: Mapped[int] = mapped_column(
-        Integer, default=0
-    )  # 0 the planned run of the day, 1.. run-now and re-runs
+    run: Mapped[int] = mapped_column(Integer, default=0)  # 0 the planned run of the day, 1.. run-now and re-runs
     state: Mapped[str] = mapped_column(String(30), default=PLANNED)
     error: Mapped[str] = mapped_column(Text, default="")
     target_group_id: Mapped[int] = mapped_column(Integer, default=0)

@@ -40,9 +40,7 @@ class AttributeInfo:
     api_updatable: bool = False
 
 
-def _batch(
-    name: str, field_type: str, description: str, pii: bool = False, updatable: bool = False
-) -> AttributeInfo:
+def _batch(name: str, field_type: str, description: str, pii: bool = False, updatable: bool = False) -> AttributeInfo:
     alias = name.replace("_", " ").title()
     return AttributeInfo(name, alias, description, field_type, "batch", pii, updatable)
 

@@ -58,9 +58,7 @@ class Database:
     def json_rows(self, sql: str, parameters: dict[str, Any] | None = None) -> bytes:
         """A SELECT as a JSON array of objects, rendered by the engine: no Python touches a row."""
         with self._warehouse.client(self.name) as client:
-            body: bytes = client.raw_query(
-                sql, parameters=parameters, settings=JSON_SETTINGS, fmt="JSONEachRow"
-            )
+            body: bytes = client.raw_query(sql, parameters=parameters, settings=JSON_SETTINGS, fmt="JSONEachRow")
         return body or b"[]"
 
     def arrow(self, sql: str, **parameters: Any) -> pa.Table:
@@ -117,9 +115,7 @@ class Warehouse:
 
     def _open(self, database: str) -> Any:
         try:
-            return clickhouse_connect.get_client(
-                dsn=self.url, database=database, settings=dict(self._settings)
-            )
+            return clickhouse_connect.get_client(dsn=self.url, database=database, settings=dict(self._settings))
         except (ClickHouseError, OSError) as error:
             if self.embedded and "EmbeddedServer" in str(error):
                 raise Unavailable(
