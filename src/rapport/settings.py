@@ -32,6 +32,17 @@ class Settings(BaseSettings):
     allow_private_addresses: bool = False
     smtp_url: str = "smtp://127.0.0.1:25"
     mail_from: str = "rapport@localhost"
+    public_url: str = ""
     query_memory_bytes: int = 3_000_000_000
     query_threads: int = 0
     log_level: str = "INFO"
+
+    @property
+    def by_url(self) -> bool:
+        """Whether both engines run elsewhere, so that no data folder is opened here."""
+        return bool(self.records_url and self.warehouse_url)
+
+    @property
+    def links_url(self) -> str:
+        """Where links in messages lead: public_url, or the address that the server listens on."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")

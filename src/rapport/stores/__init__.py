@@ -1,12 +1,14 @@
 """The two engines and durable work, opened once a process."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
+from rapport.errors import Conflict
 from rapport.settings import Settings
-from rapport.stores import embedded, work
+from rapport.stores import backup, embedded, migrations, work
+from rapport.stores import restore as restoring
 from rapport.stores.clock import Clock
-from rapport.stores.migrations import migrate_records
+from rapport.stores.postgres import Postgres, start_postgres
 from rapport.stores.records import Records
 from rapport.stores.warehouse import Warehouse
 
@@ -19,7 +21,7 @@ class Stores:
     records: Records
     warehouse: Warehouse
     clock: Clock = field(default_factory=Clock)
-    postgres: Any = None
+    postgres: Postgres | None = None
     working: bool = False
 
     def start_work(self) -> None:
@@ -27,6 +29,10 @@ class Stores:
         if not self.working:
             work.start(self.records.url)
             self.working = True
+
+    def backup(self, path: Path, progress: backup.Progress | None = None) -> backup.Written:
+        """Write a backup of both engines. Raises Invalid, Unavailable."""
+        return backup.write(self.records, self.warehouse, path, progress)
 
     def close(self) -> None:
         """Stop work, close both engines and stop the embedded PostgreSQL."""
@@ -42,36 +48,72 @@ _current: Stores | None = None
 
 
 def open_stores(settings: Settings) -> Stores:
-    """Open both engines and bring the records to the newest revision.
+    """Open both engines and bring them to the newest schema, after a backup when something is there already.
 
-    Raises Unavailable: a held data folder, a wrong URL, a newer schema.
+    Raises Unavailable: a held data folder, a wrong URL, a full disk, a newer schema.
     """
     global _current
-    postgres = None
-    data_dir = settings.data_dir
-    if not (settings.records_url and settings.warehouse_url):
-        data_dir = embedded.prepare_data_dir(settings.data_dir)
+    stores = _open_engines(settings)
+    try:
+        if migrations.is_behind(stores.records, stores.warehouse):
+            stores.backup(_before_migration(stores))
+        migrations.migrate(stores.records, stores.warehouse)
+    except BaseException:
+        stores.close()
+        raise
+    _current = stores
+    return stores
+
+
+def restore(settings: Settings, path: Path, progress: backup.Progress | None = None) -> None:
+    """Load a backup into an empty data folder (or empty engines by URL) and bring it to the newest schema.
+
+    Raises Conflict for a folder that is not empty, Invalid for a bad file, Unavailable as open_stores does.
+    A folder is left empty again when the restore fails.
+    """
+    checked = restoring.open_backup(path)
+    data_dir = settings.data_dir.expanduser()
+    if not settings.by_url and data_dir.exists() and any(data_dir.iterdir()):
+        raise Conflict("The data folder is not empty: restore into a new one.")
+    stores = _open_engines(settings)
+    try:
+        restoring.restore(checked, stores.records, stores.warehouse, progress)
+        migrations.migrate(stores.records, stores.warehouse)
+    except BaseException:
+        stores.close()
+        if not settings.by_url:
+            embedded.empty(data_dir)
+        raise
+    stores.close()
+
+
+def _open_engines(settings: Settings) -> Stores:
+    data_dir = settings.data_dir if settings.by_url else embedded.prepare_data_dir(settings.data_dir)
     # The warehouse first: it takes one process a folder, so it tells at once who holds it.
     warehouse = Warehouse(
         settings.warehouse_url or embedded.warehouse_url(data_dir),
         settings.query_memory_bytes,
         settings.query_threads,
     )
+    postgres = None
     try:
-        url = settings.records_url
-        if not url:
-            postgres = embedded.start_postgres(data_dir)
-            url = postgres.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
-        records = Records(url)
+        if not settings.records_url:
+            postgres = start_postgres(data_dir)
+        records = Records(settings.records_url or (postgres.address if postgres else ""))
         records.check()
-        migrate_records(records)
     except BaseException:
         warehouse.close()
         if postgres is not None:
             postgres.stop()
         raise
-    _current = Stores(settings, records, warehouse, postgres=postgres)
-    return _current
+    return Stores(settings, records, warehouse, postgres=postgres)
+
+
+def _before_migration(stores: Stores) -> Path:
+    folder = stores.settings.data_dir.expanduser() / "backups"
+    embedded.create(folder)
+    revision = migrations.records_revision(stores.records)
+    return folder / f"before-migration-from-{revision}-{stores.clock.now():%Y%m%dT%H%M%SZ}.rapport"
 
 
 def current() -> Stores:

@@ -8,11 +8,14 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import text
 
 from rapport.errors import Unavailable
 from rapport.stores.records import Records
-from rapport.stores.warehouse import Database
+from rapport.stores.warehouse import Database, Warehouse
 
+MIGRATION_LOCK = 7_246_773  # any number that every Rapport process agrees on
+TENANT_DATABASE = re.compile(r"rapport_\d+")
 HISTORY = """
     CREATE TABLE IF NOT EXISTS schema_history (version UInt32, name String, applied_at DateTime DEFAULT now())
     ENGINE = MergeTree ORDER BY version
@@ -32,14 +35,21 @@ def records_revision(records: Records) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
+def _revisions(records: Records) -> tuple[set[str], str | None]:
+    scripts = ScriptDirectory.from_config(_alembic(records))
+    return {script.revision for script in scripts.walk_revisions()}, scripts.get_current_head()
+
+
+def check_records_revision(records: Records, revision: str | None) -> None:
+    """Raises Unavailable when a revision is newer than this Rapport knows."""
+    if revision is not None and revision not in _revisions(records)[0]:
+        raise Unavailable("The records were written by a newer Rapport: upgrade this one.")
+
+
 def migrate_records(records: Records) -> None:
     """Bring the records to the newest revision. Raises Unavailable when they are newer than this Rapport."""
-    config = _alembic(records)
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    current = records_revision(records)
-    if current is not None and current not in known:
-        raise Unavailable("The records were written by a newer Rapport: upgrade this one.")
-    command.upgrade(config, "head")
+    check_records_revision(records, records_revision(records))
+    command.upgrade(_alembic(records), "head")
 
 
 def warehouse_migrations() -> list[tuple[int, str, str]]:
@@ -58,15 +68,56 @@ def statements(script: str) -> list[str]:
     return [part.strip() for part in re.split(r";\s*$", bare, flags=re.MULTILINE) if part.strip()]
 
 
+def warehouse_version(database: Database) -> int:
+    """The version that a tenant's database stands at; 0 before the first migration."""
+    if not database.columns("schema_history"):
+        return 0
+    return int(database.value("SELECT max(version) FROM schema_history"))
+
+
+def check_warehouse_version(version: int) -> None:
+    """Raises Unavailable when a version is newer than this Rapport knows."""
+    if version > warehouse_migrations()[-1][0]:
+        raise Unavailable("The warehouse was written by a newer Rapport: upgrade this one.")
+
+
 def migrate_warehouse(database: Database) -> None:
     """Bring a tenant's database to the newest version; every migration can be run again after a crash."""
     database.execute(HISTORY)
+    check_warehouse_version(warehouse_version(database))
     done = {version for (version,) in database.rows("SELECT version FROM schema_history")}
-    migrations = warehouse_migrations()
-    if done and max(done) > migrations[-1][0]:
-        raise Unavailable("The warehouse was written by a newer Rapport: upgrade this one.")
-    for version, name, script in migrations:
+    for version, name, script in warehouse_migrations():
         if version not in done:
             for statement in statements(script):
                 database.execute(statement)
             database.insert("schema_history", ["version", "name"], [(version, name)])
+
+
+def tenant_databases(warehouse: Warehouse) -> list[Database]:
+    """Every tenant's warehouse database that there is."""
+    names = warehouse.database("default").rows("SELECT name FROM system.databases ORDER BY name")
+    return [warehouse.database(name) for (name,) in names if TENANT_DATABASE.fullmatch(name)]
+
+
+def is_behind(records: Records, warehouse: Warehouse) -> bool:
+    """Whether an existing installation has migrations to run. Raises Unavailable when it is newer than this Rapport."""
+    revision = records_revision(records)
+    check_records_revision(records, revision)
+    versions = [warehouse_version(database) for database in tenant_databases(warehouse)]
+    for version in versions:
+        check_warehouse_version(version)
+    if revision is None:
+        return False
+    return revision != _revisions(records)[1] or min(versions, default=2**32) < warehouse_migrations()[-1][0]
+
+
+def migrate(records: Records, warehouse: Warehouse) -> None:
+    """Bring both engines to the newest schema; one process does it, others wait. Raises Unavailable."""
+    with records.engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+        try:
+            migrate_records(records)
+            for database in tenant_databases(warehouse):
+                migrate_warehouse(database)
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})

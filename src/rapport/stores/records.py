@@ -5,12 +5,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import orjson
-from sqlalchemy import Engine, Integer, MetaData, String, create_engine, text
+from sqlalchemy import Engine, Integer, MetaData, String, create_engine, event, make_url, text
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from rapport.errors import Unavailable
+from rapport.stores.faults import explained
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -46,19 +48,35 @@ def next_id(session: Session, tenant_id: int, name: str, start: int = 1) -> int:
     return session.execute(statement.returning(Sequence.value)).scalar_one()
 
 
+def _url(text: str) -> str:
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError) as error:
+        raise Unavailable("RAPPORT_RECORDS_URL is not an address: write postgresql://user@host/database.") from error
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise Unavailable("RAPPORT_RECORDS_URL must name a PostgreSQL database: postgresql://user@host/database.")
+    return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def _explain(context: ExceptionContext) -> None:
+    if unavailable := explained(context.original_exception):
+        raise unavailable from context.original_exception
+
+
 class Records:
     """A pool of connections to the records database."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        self.url = _url(url)
         self.engine: Engine = create_engine(
-            url,
+            self.url,
             pool_size=20,
             max_overflow=20,
             pool_pre_ping=True,
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
         )
+        event.listen(self.engine, "handle_error", _explain)
         self._session = sessionmaker(self.engine, expire_on_commit=False)
 
     def check(self) -> None:
@@ -66,7 +84,7 @@ class Records:
         try:
             with self.engine.connect() as connection:
                 connection.execute(text("SELECT 1"))
-        except OperationalError as error:
+        except DBAPIError as error:
             raise Unavailable(
                 "The records database does not answer: check RAPPORT_RECORDS_URL and that the server runs."
             ) from error

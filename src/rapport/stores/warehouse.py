@@ -4,6 +4,7 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
@@ -11,6 +12,7 @@ import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from rapport.errors import Unavailable
+from rapport.stores.faults import NOT_PERMITTED, explained
 
 IDENTIFIER = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
 JSON_SETTINGS = {
@@ -84,6 +86,17 @@ class Database:
         with self._warehouse.client(self.name) as client:
             client.insert_arrow(table, data)
 
+    def native(self, sql: str, **parameters: Any) -> bytes:
+        """A SELECT in the engine's own format, which loses nothing; for chunks of bounded size."""
+        with self._warehouse.client(self.name) as client:
+            body: bytes = client.raw_query(sql, parameters=parameters, fmt="Native")
+        return body
+
+    def insert_native(self, table: str, body: bytes) -> None:
+        """Insert what native() gave."""
+        with self._warehouse.client(self.name) as client:
+            client.raw_insert(table, insert_block=body, fmt="Native")
+
     def columns(self, table: str) -> dict[str, str]:
         """Column name to ClickHouse type, in table order."""
         sql = """
@@ -117,13 +130,26 @@ class Warehouse:
         try:
             return clickhouse_connect.get_client(dsn=self.url, database=database, settings=dict(self._settings))
         except (ClickHouseError, OSError) as error:
+            if unavailable := explained(error):
+                raise unavailable from error
+            if self.embedded and "Permission denied" in str(error):
+                raise Unavailable(NOT_PERMITTED) from error
             if self.embedded and "EmbeddedServer" in str(error):
                 raise Unavailable(
-                    "Another process holds this data folder: stop that server, or give --data-dir another folder."
+                    f"{self._holder()} holds this data folder: stop that server, or give --data-dir another folder."
                 ) from error
             raise Unavailable(
                 "The warehouse does not answer: check RAPPORT_WAREHOUSE_URL and that the server runs."
             ) from error
+
+    def _holder(self) -> str:
+        """Who has the embedded engine open: it leaves the number of its process in its folder."""
+        try:
+            first = (Path(self.url.removeprefix("chdb://")) / "status").read_text().split("\n")[0]
+        except OSError:
+            first = ""
+        number = first.removeprefix("PID: ")
+        return f"Process {number}" if number.isdigit() else "Another process"
 
     @contextmanager
     def client(self, database: str) -> Iterator[Any]:
@@ -134,8 +160,10 @@ class Warehouse:
         client = client or self._open(database)
         try:
             yield client
-        except BaseException:
+        except BaseException as error:
             client.close()
+            if unavailable := explained(error):
+                raise unavailable from error
             raise
         with self._lock:
             if not self._closed:

@@ -1,0 +1,214 @@
+"""A logical copy of both engines in one file, and the way back into an empty folder.
+
+The file is a tar: the records as pg_dump writes them (durable work included, so that what was
+under way goes on after a restore), each warehouse table as its CREATE statement and Native blocks,
+and a manifest with versions, row counts and a checksum of every member. Chunks keep memory constant.
+
+The records' snapshot is taken before the warehouse's: what the warehouse then has in advance is
+what durable work will write again, which every step is safe to do.
+"""
+
+import hashlib
+import io
+import json
+import os
+import re
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from sqlalchemy import Connection, text
+
+from rapport.errors import Invalid, Unavailable
+from rapport.stores import postgres_tools
+from rapport.stores.faults import explained
+from rapport.stores.migrations import records_revision, tenant_databases, warehouse_version
+from rapport.stores.records import Records
+from rapport.stores.warehouse import Database, Warehouse, identifier
+
+Progress = Callable[[int, int], None]
+Rows = dict[str, dict[str, int]]
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+CHUNK_BYTES = 16 * 1024 * 1024
+CHUNK_ROWS = 1_000_000
+COPY_SUFFIX = "__backup"
+UNKNOWN_TABLE = 60
+TOTAL_ROWS = "SELECT toUInt64(sum(total_rows)) FROM system.tables WHERE database = currentDatabase()"
+
+
+@dataclass
+class Written:
+    """What a backup holds: row counts by database and table, and the file's size in bytes."""
+
+    path: str
+    rows: Rows
+    bytes: int
+
+
+@dataclass
+class _Archive:
+    """The tar being written, and what its manifest will say of the members."""
+
+    tar: tarfile.TarFile
+    members: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def add(self, name: str, content: bytes) -> None:
+        info = tarfile.TarInfo(name)
+        info.size, info.mode = len(content), 0o600
+        self.tar.addfile(info, io.BytesIO(content))
+        self.members[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+    def add_packed(self, name: str, content: bytes) -> None:
+        packed = pa.compress(content, codec="zstd", asbytes=True)
+        self.add(f"{name}.{len(content)}.zst", packed)
+
+
+def write(records: Records, warehouse: Warehouse, path: Path, progress: Progress | None = None) -> Written:
+    """Write a backup while everything runs. progress gets warehouse rows done and in all.
+
+    Raises Invalid when the file is there already, Unavailable for a full disk or a missing folder.
+    """
+    if path.exists():
+        raise Invalid(f"{path.name} exists already: name another file.")
+    part = path.with_name(path.name + ".part")
+    try:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            rows = _write(records, warehouse, file, progress or (lambda done, total: None))
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)
+    except OSError as error:
+        raise explained(error) or Unavailable(f"The backup cannot be written: {error.strerror}.") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    return Written(str(path), rows, path.stat().st_size)
+
+
+def _write(records: Records, warehouse: Warehouse, file: Any, progress: Progress) -> Rows:
+    rows: Rows = {}
+    with tarfile.open(fileobj=file, mode="w") as tar, records.engine.connect() as connection:
+        archive = _Archive(tar)
+        snapshot, rows["records"] = _records_snapshot(connection)
+        with _copies(warehouse) as copies:
+            for number, chunk in enumerate(postgres_tools.dump(records.url, snapshot, CHUNK_BYTES)):
+                archive.add_packed(f"records/{number:05}", chunk)
+            counted = _Counter(sum(copy.value(TOTAL_ROWS) for _, copy in copies), progress)
+            for name, copy in copies:
+                rows[name] = _write_database(archive, name, copy, counted)
+            versions = {name: warehouse_version(copy) for name, copy in copies}
+        manifest = {
+            "format": FORMAT,
+            "rapport": version("rapport"),
+            "records_revision": records_revision(records),
+            "warehouse_versions": versions,
+            "rows": rows,
+            "members": archive.members,
+        }
+        archive.add(MANIFEST, json.dumps(manifest).encode())
+    return rows
+
+
+def _write_database(archive: _Archive, name: str, copy: Database, counted: "_Counter") -> dict[str, int]:
+    rows: dict[str, int] = {}
+    for table, create in _tables(copy):
+        archive.add(f"warehouse/{name}/{table}.sql", create.encode())
+        rows[table] = 0
+        for number, (count, chunk) in enumerate(_chunks(copy, table)):
+            archive.add_packed(f"warehouse/{name}/{table}/{number:05}", chunk)
+            rows[table] += count
+            counted.add(count)
+    return rows
+
+
+@dataclass
+class _Counter:
+    """Tells progress of a known number of rows."""
+
+    total: int
+    progress: Progress
+    done: int = 0
+
+    def add(self, count: int) -> None:
+        self.done += count
+        self.progress(self.done, self.total)
+
+
+def _records_snapshot(connection: Connection) -> tuple[str, dict[str, int]]:
+    """Begin a snapshot that pg_dump can share; its name and the rows of every table in it."""
+    connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+    snapshot = connection.execute(text("SELECT pg_export_snapshot()")).scalar_one()
+    return snapshot, records_rows(connection)
+
+
+def records_rows(connection: Connection) -> dict[str, int]:
+    """Rows of every records table, durable work's included."""
+    sql = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY(:schemas) ORDER BY 1, 2"
+    tables = connection.execute(text(sql), {"schemas": list(postgres_tools.SCHEMAS)})
+    counts = {}
+    for schema, table in tables:
+        count = text(f"SELECT count(*) FROM {identifier(schema)}.{identifier(table)}".replace("`", '"'))  # noqa: S608
+        counts[f"{schema}.{table}"] = int(connection.execute(count).scalar_one())
+    return counts
+
+
+@contextmanager
+def _copies(warehouse: Warehouse) -> Iterator[list[tuple[str, Database]]]:
+    """Tenants' databases as they are now, by hard links: (name, copy). Dropped at the end."""
+    copies: list[tuple[str, Database]] = []
+    try:
+        for source in tenant_databases(warehouse):
+            warehouse.drop_database(source.name + COPY_SUFFIX)
+            copy = warehouse.create_database(source.name + COPY_SUFFIX)
+            copies.append((source.name, copy))
+            for (table,) in source.rows("SELECT name FROM system.tables WHERE database = currentDatabase()"):
+                _copy(source, copy, table)
+        yield copies
+    finally:
+        for _, copy in copies:
+            warehouse.drop_database(copy.name)
+
+
+def _copy(source: Database, copy: Database, table: str) -> None:
+    try:
+        copy.execute(f"CREATE TABLE {identifier(table)} CLONE AS {identifier(source.name)}.{identifier(table)}")
+    except ClickHouseError as error:
+        if error.code != UNKNOWN_TABLE:  # a table that was built aside, and is swapped in by now
+            raise
+    else:
+        copy.execute(f"SYSTEM STOP MERGES {identifier(copy.name)}.{identifier(table)}")
+
+
+def _tables(copy: Database) -> list[tuple[str, str]]:
+    """Table name and CREATE statement without the database's name."""
+    sql = "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() ORDER BY name"
+    return [(name, re.sub(r"^CREATE TABLE \S+?\.", "CREATE TABLE ", create)) for name, create in copy.rows(sql)]
+
+
+def _chunks(copy: Database, table: str) -> Iterator[tuple[int, bytes]]:
+    """A table in Native blocks of bounded size: (rows, bytes)."""
+    parts = copy.rows(
+        """
+        SELECT name, rows, data_uncompressed_bytes FROM system.parts
+        WHERE database = currentDatabase() AND table = {table:String}
+          AND active AND rows > 0 AND NOT startsWith(name, 'patch')
+        ORDER BY name
+        """,
+        table=table,
+    )
+    where = "WHERE _part = {part:String} AND _part_offset >= {first:UInt64} AND _part_offset < {end:UInt64}"
+    for part, rows, size in parts:
+        step = max(1, min(CHUNK_ROWS, rows * CHUNK_BYTES // max(size, 1)))
+        for first in range(0, rows, step):
+            bounds = {"part": part, "first": first, "end": first + step}
+            count = copy.value(f"SELECT count() FROM {identifier(table)} {where}", **bounds)  # noqa: S608
+            if count:
+                yield count, copy.native(f"SELECT * FROM {identifier(table)} {where}", **bounds)  # noqa: S608
