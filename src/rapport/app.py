@@ -6,6 +6,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
@@ -13,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from rapport.access.keys import KeyRing
 from rapport.access.limits import RateLimiter
 from rapport.api import MANAGEMENT, WIRE
+from rapport.api.idempotency import Idempotency
 from rapport.api.observing import Observing
 from rapport.api.paths import WirePaths
 from rapport.api.responses import problem, wire_error
@@ -22,10 +24,14 @@ from rapport.stores import Stores
 log = structlog.get_logger("rapport.api")
 
 
-def create_app(stores: Stores) -> FastAPI:
-    """The application on open stores. Whoever opened the stores closes them."""
+def create_app(stores: Stores, operator_token: str = "") -> FastAPI:
+    """The application on open stores. Whoever opened the stores closes them.
+
+    operator_token opens the management API to the operator on the same machine; empty means no one.
+    """
     app = FastAPI(title="Rapport", version=version("rapport"), description=(__doc__ or ""), redoc_url=None)
     app.state.stores = stores
+    app.state.operator_token = operator_token
     app.state.keys = KeyRing(stores)
     app.state.limiter = RateLimiter(stores.settings.rate_limit_calls, stores.settings.rate_limit_seconds)
     for router in (*WIRE, *MANAGEMENT):
@@ -34,6 +40,7 @@ def create_app(stores: Stores) -> FastAPI:
     _errors(app)
     app.user_middleware = [
         Middleware(Observing, max_body=stores.settings.max_body_bytes),
+        Middleware(Idempotency),
         Middleware(WirePaths, routes=[route for router in WIRE for route in router.routes]),
     ]
     return app
@@ -70,6 +77,11 @@ def _errors(app: FastAPI) -> None:
         where = ".".join(str(part) for part in first["loc"][1:]) or "The body"
         reason = str(first["msg"]).removeprefix("Value error, ")
         return _render(request, Invalid(f"{where}: {reason[0].lower()}{reason[1:].rstrip('.')}."))
+
+    @app.exception_handler(DataError)
+    @app.exception_handler(UnicodeEncodeError)
+    async def unstorable(request: Request, error: Exception) -> Response:
+        return _render(request, Invalid("A value is out of range, or holds a character that cannot be stored."))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:

@@ -96,6 +96,16 @@ def disable_key(scope: Scope, key_id: int) -> ApiKey:
     return key
 
 
+def delete_key(scope: Scope, key_id: int) -> None:
+    """Forget a key for good. Raises NotFound."""
+    with scope.records() as session:
+        key = session.get(ApiKey, key_id)
+        if key is None or key.tenant_id != scope.tenant_id:
+            raise NotFound(f"There is no key {key_id}.")
+        session.delete(key)
+        scope.audit(session, "delete", f"key {key_id}", prefix=key.prefix)
+
+
 class KeyRing:
     """Turns the X-API-KEY header into a Principal, remembering good keys for a few seconds."""
 

@@ -1,13 +1,51 @@
-"""Management of the tenant itself, its brands and keys."""
+"""Management of tenants and brands."""
 
-from fastapi import APIRouter, Depends
-from pydantic import BaseModel, Field
+from datetime import date
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access import service
 from rapport.access.keys import Principal
-from rapport.api.auth import admin
+from rapport.access.models import Tenant
+from rapport.access.scope import Scope
+from rapport.api.auth import admin, operator
+from rapport.stores import Stores
 
 router = APIRouter(prefix="/manage/v1", tags=["Management: access"])
+
+
+class TenantIn(BaseModel):
+    """A tenant to create."""
+
+    name: str = Field(min_length=1, max_length=200, examples=["Northwind"])
+    time_zone: str = Field("UTC", max_length=64, examples=["Europe/Berlin"], description="IANA name; cuts the days")
+    currency: str = Field("USD", examples=["EUR"], description="Three letters; all money of the tenant is in it")
+
+
+class TenantChange(BaseModel):
+    """What to change of a tenant; members left out stay as they are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field("", min_length=1, max_length=200, examples=["Northwind Trading"])
+    time_zone: str = Field("", max_length=64, examples=["Europe/Berlin"], description="Fixed once data are loaded")
+    currency: str = Field("", examples=["EUR"])
+    settings: dict[str, dict[str, Any] | None] = Field(
+        {}, examples=[{"campaigns": {"messages_per_day": 3}}], description="Sections to replace; null removes one"
+    )
+
+
+class TenantOut(BaseModel):
+    """A tenant."""
+
+    id: int = Field(examples=[3001])
+    name: str = Field(examples=["Northwind"])
+    time_zone: str = Field(examples=["Europe/Berlin"])
+    currency: str = Field(examples=["EUR"])
+    last_data_date: date | None = Field(description="The newest day whose daily process has finished")
+    settings: dict[str, Any]
 
 
 class BrandIn(BaseModel):
@@ -21,6 +59,44 @@ class BrandOut(BaseModel):
 
     id: int
     name: str
+
+
+def _shown(tenant: Tenant) -> TenantOut:
+    return TenantOut.model_validate(tenant, from_attributes=True)
+
+
+def _own(scope: Scope) -> TenantOut:
+    return _shown(service.find_tenant(scope.stores, str(scope.tenant_id)))
+
+
+@router.get("/tenants", summary="List tenants (operator)")
+def list_tenants(stores: Stores = Depends(operator)) -> list[TenantOut]:  # noqa: B008
+    """Every tenant, by id; only for the operator on the server's machine."""
+    return [_shown(tenant) for tenant in service.tenants(stores)]
+
+
+@router.post("/tenants", status_code=201, summary="Create a tenant (operator)")
+def create_tenant(body: TenantIn, stores: Stores = Depends(operator)) -> TenantOut:  # noqa: B008
+    """Create a tenant with its warehouse database; 409 for a name that is taken."""
+    return _own(service.create_tenant(stores, body.name, body.time_zone, body.currency, actor="operator"))
+
+
+@router.get("/tenants/current", summary="The key's own tenant")
+def get_tenant(principal: Principal = Depends(admin)) -> TenantOut:  # noqa: B008
+    """The tenant that the key belongs to, with its settings."""
+    return _own(principal.scope)
+
+
+@router.patch("/tenants/current", summary="Change the key's own tenant")
+def change_tenant(
+    body: TenantChange,
+    request: Request,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> TenantOut:
+    """Change names, currency or settings; 409 for another time zone once data are loaded."""
+    changed = service.update_tenant(principal.scope, body.model_dump(exclude_unset=True))
+    request.app.state.keys.forget()
+    return _own(changed)
 
 
 @router.get("/brands", summary="List brands")

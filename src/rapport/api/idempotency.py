@@ -1,0 +1,92 @@
+"""Idempotency-Key at the management API: a POST repeated under its key gets the first answer again."""
+
+from typing import Any
+
+from anyio.to_thread import run_sync
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rapport.access import idempotency
+from rapport.access.idempotency import Answer
+from rapport.api.auth import OPERATOR_HEADER, TENANT_HEADER, for_tenant, operator
+from rapport.api.responses import problem
+from rapport.errors import Invalid, RapportError
+
+HEADER = "Idempotency-Key"
+PREFIX = "/manage/v1/"
+
+
+class Idempotency:
+    """ASGI middleware. Who calls is found out here, so that only the same tenant meets its own keys."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer from what is kept, or pass the request on and keep its answer."""
+        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].startswith(PREFIX):
+            return await self.app(scope, receive, send)
+        request = Request(scope, receive)
+        key = request.headers.get(HEADER)
+        if key is None or not _names_tenant(request):
+            return await self.app(scope, receive, send)
+        try:
+            await self._answer(request, key, send)
+        except RapportError as error:
+            await problem(error)(scope, receive, send)
+        return None
+
+    async def _answer(self, request: Request, key: str, send: Send) -> None:
+        if not key or len(key) > idempotency.LONGEST_KEY or not key.isascii() or not key.isprintable():
+            raise Invalid(f"{HEADER} must be 1 to {idempotency.LONGEST_KEY} printable ASCII characters.")
+        tenant, secret = await run_in_threadpool(_caller, request)
+        body = await request.body()
+        print_ = idempotency.fingerprint(request.method, f"{request.url.path}?{request.url.query}", body)
+        kept = await run_sync(idempotency.begin, tenant, key, print_, secret)
+        if kept is not None:
+            replay = Response(
+                kept.body, kept.status, {"Idempotency-Replayed": "true", "Content-Type": kept.content_type}
+            )
+            await replay(request.scope, request.receive, send)
+            return
+        answer: Answer | None = None
+        try:
+            answer = await self._pass_on(request, body, send)
+        finally:
+            await run_sync(idempotency.finish, tenant, key, answer, secret)
+
+    async def _pass_on(self, request: Request, body: bytes, send: Send) -> Answer | None:
+        """Pass on a request whose body was read; its answer, unless it failed for a passing reason."""
+        status, content_type, parts = 500, "", []
+        unread: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> Message:
+            return unread.pop() if unread else await request.receive()
+
+        async def keeping(message: Message) -> None:
+            nonlocal status, content_type
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                content_type = dict(message["headers"]).get(b"content-type", b"").decode("latin-1")
+            elif message["type"] == "http.response.body":
+                parts.append(message.get("body", b""))
+            await send(message)
+
+        await self.app(request.scope, receive, keeping)
+        return Answer(status, content_type, b"".join(parts)) if status < 500 and status != 429 else None
+
+
+def _names_tenant(request: Request) -> bool:
+    """Whether the request names its tenant: the operator's own calls (creating tenants) do not."""
+    return OPERATOR_HEADER not in request.headers or TENANT_HEADER in request.headers
+
+
+def _caller(request: Request) -> tuple[Any, str]:
+    """The scope and the secret behind a request, without counting it against the rate limit."""
+    if OPERATOR_HEADER in request.headers:
+        return for_tenant(request, operator(request)).scope, request.headers[OPERATOR_HEADER]
+    secret = request.headers.get("x-api-key", "")
+    address = request.client.host if request.client else ""
+    return request.app.state.keys.principal(secret, address).scope, secret

@@ -1,0 +1,80 @@
+"""Management of API keys."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Path, Request
+from pydantic import BaseModel, Field
+
+from rapport.access import keys
+from rapport.access.keys import Principal
+from rapport.access.models import ApiKey
+from rapport.api.auth import admin
+
+router = APIRouter(prefix="/manage/v1", tags=["Management: access"])
+KeyId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+
+
+class KeyIn(BaseModel):
+    """A key to create."""
+
+    nickname: str = Field(min_length=1, max_length=200, examples=["Warehouse export"])
+    contact_email: str = Field(min_length=3, max_length=320, examples=["data@northwind.example"])
+    access_type: Literal["Admin", "Integrations", "Transactional"] = Field(examples=["Integrations"])
+    expires_on: date | None = Field(None, examples=["2031-12-31"], description="The last day on which it works")
+    cidrs: list[str] = Field([], max_length=100, examples=[["192.0.2.0/24"]], description="Empty means any address")
+    rate_limit: int | None = Field(None, ge=0, le=1_000_000, description="Calls per window; 0 unlimited, null default")
+
+
+class KeyOut(BaseModel):
+    """A key; what it is itself is shown once, when it is made."""
+
+    id: int
+    nickname: str
+    contact_email: str
+    access_type: str
+    prefix: str = Field(examples=["rap_5Zk2m1Qa"], description="How the key begins")
+    status: str = Field(examples=["Active"])
+    cidrs: list[str]
+    rate_limit: int | None
+    expires_on: date | None
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+class KeyMade(KeyOut):
+    """A new key."""
+
+    key: str = Field(description="Put it into the X-API-KEY header; it cannot be shown again")
+
+
+def _shown(key: ApiKey) -> KeyOut:
+    return KeyOut.model_validate(key, from_attributes=True)
+
+
+@router.get("/keys", summary="List API keys")
+def list_keys(principal: Principal = Depends(admin)) -> list[KeyOut]:  # noqa: B008
+    """The tenant's keys, oldest first."""
+    return [_shown(key) for key in keys.keys(principal.scope)]
+
+
+@router.post("/keys", status_code=201, summary="Create an API key")
+def create_key(body: KeyIn, principal: Principal = Depends(admin)) -> KeyMade:  # noqa: B008
+    """Create a key. The answer is the only place where it is shown."""
+    key, secret = keys.create_key(principal.scope, **body.model_dump())
+    return KeyMade(**_shown(key).model_dump(), key=secret)
+
+
+@router.post("/keys/{key_id}/disable", summary="Disable an API key")
+def disable_key(key_id: KeyId, request: Request, principal: Principal = Depends(admin)) -> KeyOut:  # noqa: B008
+    """Refuse the key from now on."""
+    key = keys.disable_key(principal.scope, key_id)
+    request.app.state.keys.forget()
+    return _shown(key)
+
+
+@router.delete("/keys/{key_id}", status_code=204, summary="Delete an API key")
+def delete_key(key_id: KeyId, request: Request, principal: Principal = Depends(admin)) -> None:  # noqa: B008
+    """Forget the key for good."""
+    keys.delete_key(principal.scope, key_id)
+    request.app.state.keys.forget()

@@ -1,0 +1,54 @@
+"""What the command line asks of a running server: long work, answered as JSON lines (see api.streaming).
+
+Files are named by their path on the server's machine, where the caller is too.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field
+
+from rapport.api.auth import operator
+from rapport.api.streaming import Progress, stream
+from rapport.stores import Stores, migrations
+from rapport.stores.checks import Check, engine_checks
+
+router = APIRouter(prefix="/manage/v1/operator", tags=["Management: operator"])
+
+
+class BackupIn(BaseModel):
+    """Where the backup goes."""
+
+    path: Annotated[str, Field(min_length=1, examples=["/backups/monday.rapport"])]
+
+
+@router.post("/backups", summary="Write a backup of all tenants", response_class=StreamingResponse)
+def write_backup(body: BackupIn, stores: Stores = Depends(operator)) -> StreamingResponse:  # noqa: B008
+    """Write a backup while the server runs; progress counts rows."""
+
+    def work(progress: Progress) -> dict[str, Any]:
+        written = stores.backup(Path(body.path), progress)
+        return {"path": written.path, "bytes": written.bytes, "rows": written.rows}
+
+    return stream("backup", work)
+
+
+@router.post("/migrations", summary="Bring both engines to the newest schema", response_class=StreamingResponse)
+def migrate(stores: Stores = Depends(operator)) -> StreamingResponse:  # noqa: B008
+    """Run what a start runs; a server that answers has done it already, so this usually changes nothing."""
+
+    def work(progress: Progress) -> dict[str, Any]:
+        migrations.migrate(stores.records, stores.warehouse)
+        progress(1, 1)
+        return {"checks": [asdict(check) for check in engine_checks(stores.records, stores.warehouse)]}
+
+    return stream("migrate", work)
+
+
+@router.get("/checks", summary="Versions and schemas of both engines")
+def list_checks(stores: Stores = Depends(operator)) -> list[Check]:  # noqa: B008
+    """What rapport doctor shows of the engines."""
+    return engine_checks(stores.records, stores.warehouse)
