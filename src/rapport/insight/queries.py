@@ -1,0 +1,187 @@
+"""Warehouse SQL of the features: one subquery a source, joined per customer.
+
+Every query binds {data_date:Date}, the window starts and the end of the data date as instants, and
+`sample_of` to take one customer in so many (1 takes all). Nothing after the data date is read, so
+the same SQL gives the features of any earlier date.
+"""
+
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from rapport.access.scope import Scope
+from rapport.insight.features import FEATURES, WINDOWS
+from rapport.stores.warehouse import identifier
+
+SAMPLE = "cityHash64(customer_id) % {sample_of:UInt64} = 0"
+VALUE_TRANSACTION = """amount > 0
+        AND lower(type) NOT IN ('withdrawal', 'bonus', 'refund')
+        AND lower(status) NOT IN ('canceled', 'cancelled', 'failed', 'void')"""
+DAY_END = "toDateTime({data_date:Date} + 1, 'UTC')"
+
+_ORDER_WINDOWS = "".join(
+    f""",
+            countIf(day > {{data_date:Date}} - {days}) AS orders_{suffix.lower()},
+            sumIf(amount, day > {{data_date:Date}} - {days}) AS amount_{suffix.lower()}"""
+    for suffix, days, _ in WINDOWS
+)
+
+# purchases holds (day, amount) of every order: gaps between days and the value of repeat days need
+# the sequence. The table's order makes the aggregation one pass in constant memory.
+ORDERS = f"""
+    SELECT
+        * EXCEPT (purchases),
+        arrayCompact(purchases.1) AS days,
+        arrayDifference(days) AS gaps,
+        toInt64(length(days)) AS purchase_days,
+        arrayLastIndex(gap -> gap > {{churn_days:Int32}}, gaps) AS reactivation_index,
+        if(reactivation_index > 0, toDate(days[reactivation_index]), toDate(0)) AS reactivation_day,
+        arrayCount(gap -> gap > {{churn_days:Int32}}, gaps) AS long_gaps,
+        arraySum(gap -> greatest(gap - {{churn_days:Int32}} - 1, 0), gaps) AS past_churn_days,
+        arraySum(purchase -> if(purchase.1 = days[1], purchase.2, 0), purchases) AS first_day_amount
+    FROM (
+        SELECT
+            customer_id,
+            toInt64(count()) AS orders,
+            sum(amount) AS amount_total,
+            max(amount) AS amount_largest,
+            argMax(amount, (transaction_time, transaction_id)) AS amount_last,
+            sum(discount) AS discount_total,
+            countIf(promo_code != '') AS promo_orders,
+            min(day) AS first_day,
+            max(day) AS last_day,
+            arraySort(groupArray((toUInt16(day), amount))) AS purchases{_ORDER_WINDOWS}
+        FROM (
+            SELECT *, toDate(transaction_time) AS day FROM transactions
+            WHERE transaction_time < {DAY_END} AND {VALUE_TRANSACTION} AND {SAMPLE}
+        )
+        GROUP BY customer_id
+    )
+"""  # noqa: S608 - built from constants of this module
+
+ITEMS = f"""
+    SELECT
+        customer_id,
+        sum(bought) AS items_bought,
+        sum(returned) AS items_returned,
+        countIf(bought > 0) AS products_bought,
+        argMax(product_id, (bought, product_id)) AS favorite_product
+    FROM (
+        SELECT
+            customer_id,
+            product_id,
+            sumIf(quantity, NOT is_return) AS bought,
+            sumIf(quantity, is_return) AS returned
+        FROM transaction_items WHERE transaction_time < {DAY_END} AND {SAMPLE}
+        GROUP BY customer_id, product_id
+    )
+    GROUP BY customer_id
+"""  # noqa: S608
+
+CATEGORIES = f"""
+    SELECT
+        customer_id,
+        count() AS categories_bought,
+        argMax(category, (bought, category)) AS favorite_category
+    FROM (
+        SELECT item.customer_id AS customer_id, toString(product.category) AS category, sum(quantity) AS bought
+        FROM transaction_items AS item
+        INNER JOIN products AS product ON product.product_id = item.product_id
+        WHERE transaction_time < {DAY_END} AND NOT is_return AND product.category != '' AND {SAMPLE}
+        GROUP BY customer_id, category
+    )
+    GROUP BY customer_id
+"""  # noqa: S608
+
+EVENTS = f"""
+    SELECT
+        customer_id,
+        countIf(event_at >= fromUnixTimestamp64Milli({{start_1w:Int64}}, 'UTC')) AS events_1w,
+        countIf(event_at >= fromUnixTimestamp64Milli({{start_1m:Int64}}, 'UTC')) AS events_1m,
+        countIf(event_at >= fromUnixTimestamp64Milli({{start_3m:Int64}}, 'UTC')) AS events_3m,
+        toDate(max(event_at), {{zone:String}}) AS last_event_day
+    FROM activity_events
+    WHERE event_at < fromUnixTimestamp64Milli({{end:Int64}}, 'UTC') AND {SAMPLE}
+    GROUP BY customer_id
+"""  # noqa: S608
+
+RECEIVED = f"""
+    SELECT
+        customer_id,
+        uniqExactIf(campaign_id, execution_date > {{data_date:Date}} - 7) AS campaigns_1w,
+        uniqExactIf(campaign_id, execution_date > {{data_date:Date}} - 30) AS campaigns_1m,
+        max(execution_date) AS last_campaign_day
+    FROM campaign_recipients
+    WHERE execution_date > {{data_date:Date}} - 365 AND execution_date <= {{data_date:Date}}
+      AND action_id > 1 AND {SAMPLE}
+    GROUP BY customer_id
+"""  # noqa: S608
+
+RESPONSES = f"""
+    WITH
+        interaction_at >= fromUnixTimestamp64Milli({{start_1w:Int64}}, 'UTC') AS in_week,
+        interaction_at >= fromUnixTimestamp64Milli({{start_1m:Int64}}, 'UTC') AS in_month
+    SELECT
+        customer_id,
+        countIf(event_id = 2 AND in_week) AS opens_1w,
+        countIf(event_id = 2 AND in_month) AS opens_1m,
+        countIf(event_id = 3 AND in_week) AS clicks_1w,
+        countIf(event_id = 3 AND in_month) AS clicks_1m,
+        toDate(maxIf(interaction_at, event_id = 2), {{zone:String}}) AS last_open_day,
+        toDate(maxIf(interaction_at, event_id = 3), {{zone:String}}) AS last_click_day,
+        uniqExactIf(campaign_id, delivery_date > {{data_date:Date}} - 7) AS responded_1w,
+        uniqExactIf(campaign_id, delivery_date > {{data_date:Date}} - 30) AS responded_1m
+    FROM campaign_interactions
+    WHERE delivery_date > {{data_date:Date}} - 365 AND delivery_date <= {{data_date:Date}}
+      AND interaction_at < fromUnixTimestamp64Milli({{end:Int64}}, 'UTC') AND event_id IN (2, 3) AND {SAMPLE}
+    GROUP BY customer_id
+"""  # noqa: S608
+
+# What the models need besides the calculated attributes, in their own units.
+INTERNAL = """
+        customer_id,
+        registration_day,
+        first_day,
+        last_day,
+        purchase_days,
+        reactivation_day,
+        toInt32(long_gaps) AS past_churns,
+        toInt32(past_churn_days) AS past_churn_days,
+        if(purchase_days > 1, (amount_total - first_day_amount) / (purchase_days - 1), 0) AS repeat_value,
+        toInt32({data_date:Date} - first_day) AS days_since_first,
+        toInt32({data_date:Date} - last_day) AS days_since_last,
+        toInt32({data_date:Date} - reactivation_day) AS days_since_reactivation"""
+
+FEATURE_COLUMNS = ",\n        ".join(f"{feature.sql} AS {identifier(feature.name)}" for feature in FEATURES)
+
+FEATURES_ON_DATE = f"""
+    SELECT {INTERNAL},
+        {FEATURE_COLUMNS}
+    FROM (
+        SELECT customer_id, REGISTRATION_DATE AS registration_day, DATE_OF_BIRTH FROM customers WHERE {SAMPLE}
+    ) AS customer
+    LEFT JOIN ({ORDERS}) AS source_orders USING (customer_id)
+    LEFT JOIN ({ITEMS}) AS source_items USING (customer_id)
+    LEFT JOIN ({CATEGORIES}) AS source_categories USING (customer_id)
+    LEFT JOIN ({EVENTS}) AS source_events USING (customer_id)
+    LEFT JOIN ({RECEIVED}) AS source_received USING (customer_id)
+    LEFT JOIN ({RESPONSES}) AS source_responses USING (customer_id)
+    WHERE ifNull(registration_day, {{data_date:Date}}) <= {{data_date:Date}} OR orders > 0
+    SETTINGS optimize_aggregation_in_order = 1
+"""  # noqa: S608
+
+
+def date_parameters(scope: Scope, data_date: date, sample_of: int = 1) -> dict[str, Any]:
+    """What the SQL of this module binds, but for the days of the stage rules. Instants are epoch milliseconds."""
+
+    def start_of(day: date) -> int:
+        return int(scope.instant(datetime(day.year, day.month, day.day)).timestamp() * 1000)
+
+    end = data_date + timedelta(days=1)
+    starts = {f"start_{suffix.lower()}": start_of(end - timedelta(days=days)) for suffix, days, _ in WINDOWS}
+    return {
+        "data_date": data_date,
+        "sample_of": sample_of,
+        "zone": str(scope.time_zone),
+        "end": start_of(end),
+        **starts,
+    }

@@ -1,0 +1,86 @@
+"""The scores of a date: stage, microsegment, future value, churn, ranks and value segment of every customer."""
+
+from datetime import date
+from typing import Any
+
+from rapport.access.scope import Scope
+from rapport.insight import future, work
+from rapport.insight.microsegments import microsegment_sql
+from rapport.insight.stages import DORMANT_TYPE, PREVIOUS_STAGE_ID, STAGE_ID, STAGE_START, stage_rules
+from rapport.insight.values import cuts
+
+# P(alive) is equation (11) of the BG/NBD paper; no purchase in h more weeks, if alive, has the chance
+# ((alpha + T) / (alpha + T + h)) ^ (r + x); spend is the Gamma-Gamma posterior mean.
+SCORED = """
+    SELECT
+        customer_id,
+        lifecycle_stage_id,
+        {previous} AS previous_stage_id,
+        {start} AS stage_start,
+        {dormant_type} AS dormant_type,
+        toInt32(past_churns + (lifecycle_stage_id = 4)) AS times_churned,
+        past_churn_days + if(lifecycle_stage_id = 4, days_since_last - {{churn_days:Int32}}, 0) AS days_in_churn,
+        if(reactivation_day = toDate(0), NULL, days_since_reactivation) AS since_reactivation,
+        {microsegment} AS microsegment_id,
+        purchase_days - 1 AS x,
+        days_since_first / 7 AS weeks,
+        pow(({{alpha:Float64}} + weeks) / ({{alpha:Float64}} + (last_day - first_day) / 7), {{r:Float64}} + x) AS odds,
+        if(x > 0, 1 / (1 + odds * {{a:Float64}} / ({{b:Float64}} + x - 1)), 1) AS alive,
+        pow(({{alpha:Float64}} + weeks) / ({{alpha:Float64}} + weeks + {{churn_days:Int32}} / 7), {{r:Float64}} + x)
+            AS silent,
+        {{p:Float64}} * ({{gamma:Float64}} + x * repeat_value) / ({{p:Float64}} * x + {{q:Float64}} - 1) AS spend,
+        if(lifecycle_stage_id = 5, 0, alive * expected) AS expected_orders,
+        {value} AS future_value,
+        if(lifecycle_stage_id = 5, 0, 1 - alive * (1 - silent)) AS churn_probability
+    FROM (
+        SELECT *, {stage} AS lifecycle_stage_id, toUInt32(greatest(purchase_days - 1, 0)) AS grid_x,
+            toUInt32(intDiv(days_since_first, {{cell:UInt32}})) AS grid_t
+        FROM {features}
+    ) AS feature
+    LEFT JOIN {grid} AS grid ON grid.x = feature.grid_x AND grid.t = feature.grid_t{join}
+"""
+BEFORE = "(rank() OVER ({window} ORDER BY {column} DESC) - 1) / count() OVER ({window})"
+RANKED = """
+    SELECT
+        * EXCEPT (x, weeks, odds, alive, silent, spend),
+        lifecycle_stage_id = 5 AS unranked,
+        {value_rank} AS value_before,
+        {stage_value_rank} AS stage_value_before,
+        {churn_rank} AS churn_before,
+        {stage_churn_rank} AS stage_churn_before,
+        if(unranked, 0, toUInt8(arrayFirstIndex(cut -> value_before < cut, {{cuts:Array(Float64)}})))
+            AS value_segment_id
+    FROM ({scored})
+"""
+
+
+def _rank(column: str, window: str) -> str:
+    """The share of customers of the window that are ranked before a customer, from 0."""
+    return BEFORE.format(column=column, window=f"PARTITION BY {window}")
+
+
+def score(scope: Scope, data_date: date) -> None:
+    """Make the table of scores from the features and the fits that hold for the date."""
+    purchases, spend = future.models_for(scope, data_date)
+    cell = future.fill_grid(scope, data_date, purchases)
+    microsegment, bound = microsegment_sql(scope, data_date)
+    scored = SCORED.format(
+        previous=PREVIOUS_STAGE_ID,
+        start=STAGE_START,
+        dormant_type=DORMANT_TYPE,
+        microsegment=microsegment,
+        stage=STAGE_ID,
+        value="expected_orders * spend",
+        features=work.table("features", data_date),
+        grid=work.table("grid", data_date),
+        join="",
+    )
+    ranked = RANKED.format(
+        scored=scored,
+        value_rank=_rank("future_value", "unranked"),
+        stage_value_rank=_rank("future_value", "lifecycle_stage_id"),
+        churn_rank=_rank("churn_probability", "unranked"),
+        stage_churn_rank=_rank("churn_probability", "lifecycle_stage_id"),
+    )
+    parameters: dict[str, Any] = {**vars(purchases), **vars(spend), **bound, **stage_rules(scope).parameters()}
+    work.fill(scope, "scores", data_date, ranked, data_date=data_date, cell=cell, cuts=cuts(scope), **parameters)

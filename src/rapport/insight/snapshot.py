@@ -1,0 +1,195 @@
+"""The snapshot of a date: every customer's wide profile and narrow model results, each put in place at once."""
+
+from datetime import date, timedelta
+
+from sqlalchemy import update
+
+from rapport.access.models import Tenant
+from rapport.access.scope import Scope
+from rapport.customers import service as customers
+from rapport.insight import microsegments, stages, values, work
+from rapport.insight.features import FEATURES, Feature
+from rapport.stores.warehouse import identifier
+
+PROFILE_DAYS = 3
+RESULT_DAYS = 400
+
+
+def _rank(column: str, parts: int) -> str:
+    """A rank from 1 (lowest) to parts out of the share of customers ranked before."""
+    return f"if(unranked, NULL, toInt32({parts} - floor({column} * {parts})))"
+
+
+def _ranks(name: str, words: str, column: str) -> tuple[Feature, ...]:
+    return (
+        Feature(f"{name}_PERCENTILE", "Int", f"Rank of {words} among all, 1 (lowest) to 100", _rank(column, 100)),
+        Feature(f"{name}_PERMILLE", "Int", f"Rank of {words} among all, 1 (lowest) to 1000", _rank(column, 1000)),
+        Feature(
+            f"{name}_PERCENTILE_IN_STAGE",
+            "Int",
+            f"Rank of {words} within the lifecycle stage, 1 (lowest) to 100",
+            _rank(f"stage_{column}", 100),
+        ),
+        Feature(
+            f"{name}_PERMILLE_IN_STAGE",
+            "Int",
+            f"Rank of {words} within the lifecycle stage, 1 (lowest) to 1000",
+            _rank(f"stage_{column}", 1000),
+        ),
+    )
+
+
+def _named(column: str, ids: str, names: str) -> str:
+    return f"nullIf(transform({column}, {{{ids}:Array(UInt32)}}, {{{names}:Array(String)}}, ''), '')"
+
+
+MODEL_ATTRIBUTES = (
+    Feature("LIFECYCLE_STAGE", "Varchar", "Lifecycle stage", _named("lifecycle_stage_id", "stage_ids", "stage_names")),
+    Feature("LIFECYCLE_STAGE_ID", "Int", "Id of the lifecycle stage", "lifecycle_stage_id"),
+    Feature(
+        "PREVIOUS_LIFECYCLE_STAGE",
+        "Varchar",
+        "Lifecycle stage before the present one",
+        _named("previous_stage_id", "stage_ids", "stage_names"),
+    ),
+    Feature(
+        "DAYS_SINCE_STAGE_CHANGE",
+        "Int",
+        "Days since the customer came into the present stage",
+        "toInt32({data_date:Date} - stage_start)",
+    ),
+    Feature("DAYS_IN_CHURN", "Int", "Days spent in the Churn stage over the whole life", "days_in_churn"),
+    Feature("TIMES_CHURNED", "Int", "How often the customer came into the Churn stage", "times_churned"),
+    Feature(
+        "DAYS_SINCE_LAST_REACTIVATION",
+        "Int",
+        "Days since the purchase that ended the last Churn stage",
+        "since_reactivation",
+    ),
+    Feature("DORMANT_TYPE", "Varchar", "Prospect or Never active, of customers without a purchase", "dormant_type"),
+    Feature(
+        "MICROSEGMENT", "Nvarchar", "Microsegment", _named("microsegment_id", "microsegment_ids", "microsegment_names")
+    ),
+    Feature("MICROSEGMENT_ID", "Int", "Id of the microsegment", "nullIf(microsegment_id, 0)"),
+    Feature("VALUE_SEGMENT", "Varchar", "Value segment", _named("value_segment_id", "value_ids", "value_names")),
+    Feature("VALUE_SEGMENT_ID", "Int", "Id of the value segment, 1 the most valuable", "nullIf(value_segment_id, 0)"),
+    Feature("FUTURE_VALUE", "Decimal", "Revenue expected in the next 12 months", "if(unranked, NULL, future_value)"),
+    Feature(
+        "EXPECTED_ORDERS_12M",
+        "Decimal",
+        "Days with an order expected in the next 12 months",
+        "if(unranked, NULL, expected_orders)",
+    ),
+    *_ranks("FUTURE_VALUE", "the future value", "value_before"),
+    Feature(
+        "CHURN_PROBABILITY",
+        "Decimal",
+        "Chance, 0 to 1, of no order in the days after which a customer counts as churned",
+        "if(unranked, NULL, churn_probability)",
+    ),
+    *_ranks("CHURN_PROBABILITY", "the churn probability", "churn_before"),
+)
+
+
+def declare_attributes(scope: Scope) -> None:
+    """Make the calculated and model attributes exist for the tenant."""
+    infos = [feature.attribute() for feature in FEATURES]
+    for model in MODEL_ATTRIBUTES:
+        alias = model.name.replace("_", " ").capitalize()
+        infos.append(customers.AttributeInfo(model.name, alias, model.description, model.field_type, "model"))
+    customers.declare(scope, infos)
+
+
+def typed(sql: str, field_type: str) -> str:
+    """An expression as the type of its attribute's column; floats are rounded, not cut, to four places."""
+    column_type = customers.COLUMN_TYPES[field_type]
+    if field_type == "Decimal":
+        # The tiny step away from zero makes the cut to a decimal land on the rounded fourth place.
+        bounded = f"round(least(greatest(toFloat64({sql}), -1e14), 1e14), 4)"
+        return f"CAST(if(isFinite({bounded}), {bounded} + sign({bounded}) * 1e-5, NULL) AS {column_type})"
+    return f"CAST({sql} AS {column_type})"
+
+
+def _profile_select(scope: Scope, data_date: date) -> tuple[list[str], str]:
+    """The columns of profiles and the SELECT that gives them."""
+    given = list(scope.warehouse.columns("customers"))
+    calculated = [(f.name, typed(f"feature.{identifier(f.name)}", f.field_type)) for f in FEATURES]
+    modelled = [(f.name, typed(f.sql, f.field_type)) for f in MODEL_ATTRIBUTES]
+    expressions = [
+        "{data_date:Date}",
+        *(f"customer.{identifier(column)}" for column in given),
+        *(sql for _, sql in (*calculated, *modelled)),
+    ]
+    select = f"""
+        SELECT {", ".join(expressions)}
+        FROM customers AS customer
+        INNER JOIN {work.table("features", data_date)} AS feature ON feature.customer_id = customer.customer_id
+        INNER JOIN {work.table("scores", data_date)} AS scored ON scored.customer_id = customer.customer_id
+        SETTINGS join_algorithm = 'full_sorting_merge'
+    """  # noqa: S608
+    return ["data_date", *given, *(name for name, _ in (*calculated, *modelled))], select
+
+
+def _names(scope: Scope) -> dict[str, list[int] | list[str]]:
+    tables = {
+        "stage": stages.stage_rules(scope).names(),
+        "microsegment": microsegments.microsegment_names(scope),
+        "value": {segment.id: segment.name for segment in values.value_segments(scope)},
+    }
+    bound: dict[str, list[int] | list[str]] = {}
+    for name, table in tables.items():
+        bound |= {f"{name}_ids": [0, *table], f"{name}_names": ["", *table.values()]}
+    return bound
+
+
+def _replace(scope: Scope, table: str, day: date, columns: list[str], select: str, /, **bound: object) -> None:
+    """Fill a copy of a table's shape and put it in place of the date's partition, atomically."""
+    aside = work.table(table, day)
+    scope.warehouse.execute(f"CREATE OR REPLACE TABLE {aside} AS {identifier(table)}")
+    listed = ", ".join(identifier(column) for column in columns)
+    scope.warehouse.execute(f"INSERT INTO {aside} ({listed}) {select}", None, **bound)
+    scope.warehouse.execute(f"ALTER TABLE {identifier(table)} REPLACE PARTITION '{day:%Y-%m-%d}' FROM {aside}")
+
+
+def write_profiles(scope: Scope, data_date: date) -> None:
+    """Replace the profiles of the date."""
+    declare_attributes(scope)
+    columns, select = _profile_select(scope, data_date)
+    _replace(scope, "profiles", data_date, columns, select, data_date=data_date, **_names(scope))
+
+
+def write_results(scope: Scope, data_date: date) -> None:
+    """Replace the model results of the date and tell microsegments their figures."""
+    columns = ["lifecycle_stage_id", "microsegment_id", "value_segment_id", "future_value", "churn_probability"]
+    select = f"SELECT {{data_date:Date}}, customer_id, {', '.join(columns)} FROM {work.table('scores', data_date)}"  # noqa: S608
+    _replace(scope, "model_results", data_date, ["data_date", "customer_id", *columns], select, data_date=data_date)
+    microsegments.update_figures(scope, data_date)
+
+
+def clean_up(scope: Scope, data_date: date) -> None:
+    """Drop the working tables of the date and the snapshots that are older than the tenant keeps them."""
+    work.drop(scope, data_date)
+    newest = max(data_date, scope.data_date() or data_date)
+    kept = {
+        "profiles": int(scope.settings.get("profile_days", PROFILE_DAYS)),
+        "model_results": int(scope.settings.get("model_result_days", RESULT_DAYS)),
+        "product_recommendations": int(scope.settings.get("profile_days", PROFILE_DAYS)),
+    }
+    for table, days in kept.items():
+        found = scope.warehouse.rows(f"SELECT DISTINCT data_date FROM {identifier(table)}")  # noqa: S608
+        for (day,) in found:
+            if day <= newest - timedelta(days=days) and day != scope.data_date():
+                scope.warehouse.execute(f"ALTER TABLE {identifier(table)} DROP PARTITION '{day:%Y-%m-%d}'")
+
+
+def publish(scope: Scope, data_date: date) -> None:
+    """Make the date the tenant's newest data date; an older one than the present changes nothing."""
+    with scope.records() as session:
+        session.execute(
+            update(Tenant)
+            .where(
+                Tenant.id == scope.tenant_id,
+                Tenant.last_data_date.is_(None) | (Tenant.last_data_date < data_date),
+            )
+            .values(last_data_date=data_date)
+        )

@@ -1,0 +1,34 @@
+"""Working tables of the daily model: one set a data date, made anew by every run and dropped at its end."""
+
+from datetime import date
+from typing import Any
+
+from rapport.access.scope import Scope
+from rapport.stores.warehouse import identifier
+
+PREFIX = "work_"
+
+
+def table(name: str, data_date: date) -> str:
+    """The quoted name of a working table of a date, for SQL."""
+    return identifier(f"{PREFIX}{name}_{data_date:%Y%m%d}")
+
+
+def fill(scope: Scope, name: str, day: date, select: str, /, order: str = "customer_id", **bound: Any) -> str:
+    """Make a working table from a SELECT; a table left by an earlier run is replaced. Answers its quoted name."""
+    target = table(name, day)
+    sql = f"CREATE OR REPLACE TABLE {target} ENGINE = MergeTree ORDER BY {order} AS {select}"
+    scope.warehouse.execute(sql, None, **bound)
+    return target
+
+
+def drop(scope: Scope, day: date) -> None:
+    """Drop the working tables of a date."""
+    rows = scope.warehouse.rows(
+        "SELECT name FROM system.tables WHERE database = {database:String} AND startsWith(name, {prefix:String})",
+        database=scope.warehouse.name,
+        prefix=PREFIX,
+    )
+    for (name,) in rows:
+        if name.endswith(f"_{day:%Y%m%d}"):
+            scope.warehouse.execute(f"DROP TABLE IF EXISTS {identifier(name)}")
