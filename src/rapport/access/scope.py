@@ -49,9 +49,9 @@ class Scope:
         with self.stores.records.session() as session:
             yield session
 
-    def records_json(self, sql: str, parameters: dict[str, Any]) -> bytes:
+    def records_json(self, sql: str, parameters: dict[str, Any], omit_nulls: bool = False) -> bytes:
         """A records SELECT as JSON rows; :tenant_id is bound to this tenant whatever the parameters say."""
-        return self.stores.records.json_rows(sql, {**parameters, "tenant_id": self.tenant_id})
+        return self.stores.records.json_rows(sql, {**parameters, "tenant_id": self.tenant_id}, omit_nulls)
 
     def today(self) -> date:
         """The tenant's present calendar day."""

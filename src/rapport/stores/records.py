@@ -95,9 +95,10 @@ class Records:
         with self._session.begin() as session:
             yield session
 
-    def json_rows(self, sql: str, parameters: dict[str, Any]) -> bytes:
+    def json_rows(self, sql: str, parameters: dict[str, Any], omit_nulls: bool = False) -> bytes:
         """A SELECT as a JSON array of objects, rendered by the database. The SQL binds :name parameters."""
-        wrapped = f"SELECT coalesce(json_agg(r), '[]'::json)::text FROM ({sql}) AS r"  # noqa: S608 - sql is a constant of ours
+        row = "json_strip_nulls(to_json(r))" if omit_nulls else "r"
+        wrapped = f"SELECT coalesce(json_agg({row}), '[]'::json)::text FROM ({sql}) AS r"  # noqa: S608 - sql is a constant of ours
         with self.engine.connect() as connection:
             return str(connection.execute(text(wrapped), parameters).scalar_one()).encode()
 

@@ -15,6 +15,7 @@ from rapport.errors import Unavailable
 from rapport.stores.faults import NOT_PERMITTED, explained
 
 IDENTIFIER = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
+# Settings of a session, not of a call: the embedded engine takes a statement for each that a call brings.
 JSON_SETTINGS = {
     "output_format_json_array_of_rows": 1,
     "output_format_json_quote_64bit_integers": 0,
@@ -60,7 +61,7 @@ class Database:
     def json_rows(self, sql: str, parameters: dict[str, Any] | None = None) -> bytes:
         """A SELECT as a JSON array of objects, rendered by the engine: no Python touches a row."""
         with self._warehouse.client(self.name) as client:
-            body: bytes = client.raw_query(sql, parameters=parameters, settings=JSON_SETTINGS, fmt="JSONEachRow")
+            body: bytes = client.raw_query(sql, parameters=parameters, fmt="JSONEachRow")
         return body or b"[]"
 
     def arrow(self, sql: str, **parameters: Any) -> pa.Table:
@@ -116,6 +117,7 @@ class Warehouse:
             "join_use_nulls": 0,
             "mutations_sync": 1,
             "lightweight_deletes_sync": 1,
+            **JSON_SETTINGS,
         }
         if memory_bytes:
             self._settings["max_memory_usage"] = memory_bytes
