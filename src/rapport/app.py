@@ -1,10 +1,14 @@
-"""The ASGI application: routers, errors, observation."""
+"""The ASGI application: routers, errors, observation; and the roles of a process."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
+from typing import Any
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
+from fastapi.security import APIKeyHeader
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
@@ -19,9 +23,34 @@ from rapport.api.observing import Observing
 from rapport.api.paths import WirePaths
 from rapport.api.responses import problem, wire_error
 from rapport.errors import Invalid, RapportError
+from rapport.settings import Settings
 from rapport.stores import Stores
 
 log = structlog.get_logger("rapport.api")
+KEY = APIKeyHeader(name="X-API-KEY", auto_error=False, description="A key made with `rapport key create`")
+DESCRIPTION = "The Optimove API on the wire, and Rapport's own management API under /manage/v1."
+ROLES = ("api", "worker", "scheduler", "console")
+
+
+def roles_of(settings: Settings) -> frozenset[str]:
+    """What a process is to do. Raises Invalid for an unknown role, or a part of them on embedded engines."""
+    roles = frozenset(role.strip() for role in settings.roles.split(",") if role.strip())
+    unknown = roles - set(ROLES)
+    if unknown or not roles:
+        raise Invalid(f"roles must be some of {', '.join(ROLES)}, not {', '.join(sorted(unknown)) or 'none'}.")
+    if roles != set(ROLES) and not settings.by_url:
+        raise Invalid(
+            "A process with some roles only needs RAPPORT_RECORDS_URL and RAPPORT_WAREHOUSE_URL: "
+            "embedded engines serve one process."
+        )
+    return roles
+
+
+@contextmanager
+def carrying_out(stores: Stores, roles: frozenset[str]) -> Iterator[None]:
+    """Durable work, deliveries and the schedule, for as long as the block runs, as far as the roles say."""
+    stores.start_work(listening="worker" in roles)
+    yield
 
 
 def create_app(stores: Stores, operator_token: str = "") -> FastAPI:
@@ -29,14 +58,11 @@ def create_app(stores: Stores, operator_token: str = "") -> FastAPI:
 
     operator_token opens the management API to the operator on the same machine; empty means no one.
     """
-    app = FastAPI(title="Rapport", version=version("rapport"), description=(__doc__ or ""), redoc_url=None)
+    app = _routed()
     app.state.stores = stores
     app.state.operator_token = operator_token
     app.state.keys = KeyRing(stores)
     app.state.limiter = RateLimiter(stores.settings.rate_limit_calls, stores.settings.rate_limit_seconds)
-    for router in (*WIRE, *MANAGEMENT):
-        app.include_router(router)
-    _health(app, stores)
     _errors(app)
     app.user_middleware = [
         Middleware(Observing, max_body=stores.settings.max_body_bytes),
@@ -46,20 +72,41 @@ def create_app(stores: Stores, operator_token: str = "") -> FastAPI:
     return app
 
 
-def _health(app: FastAPI, stores: Stores) -> None:
-    @app.get("/health", tags=["operations"], summary="Whether the process lives")
-    def health() -> dict[str, str]:
-        return {"status": "ok"}
+def openapi_document() -> dict[str, Any]:
+    """The OpenAPI document of everything, without an engine."""
+    return _routed().openapi()
 
-    @app.get("/ready", tags=["operations"], summary="Whether both engines answer")
-    def ready() -> dict[str, str]:
-        stores.records.check()
-        stores.warehouse.database("default").value("SELECT 1")
-        return {"status": "ready"}
 
-    @app.get("/metrics", tags=["operations"], summary="Prometheus metrics", response_class=Response)
-    def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+def _routed() -> FastAPI:
+    app = FastAPI(title="Rapport", version=version("rapport"), description=DESCRIPTION, redoc_url=None)
+    for router in (*WIRE, *MANAGEMENT):
+        app.include_router(router, dependencies=[Security(KEY)])
+    app.include_router(operations)
+    return app
+
+
+operations = APIRouter(tags=["operations"])
+
+
+@operations.get("/health", summary="Whether the process lives")
+def health() -> dict[str, str]:
+    """Answers as long as the process does."""
+    return {"status": "ok"}
+
+
+@operations.get("/ready", summary="Whether both engines answer")
+def ready(request: Request) -> dict[str, str]:
+    """503 with a sentence when one does not."""
+    stores: Stores = request.app.state.stores
+    stores.records.check()
+    stores.warehouse.database("default").value("SELECT 1")
+    return {"status": "ready"}
+
+
+@operations.get("/metrics", summary="Prometheus metrics", response_class=Response)
+def metrics() -> Response:
+    """Counts and times of requests, and what the parts of Rapport count themselves."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _render(request: Request, error: RapportError) -> Response:

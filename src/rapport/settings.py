@@ -23,6 +23,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = 8600
     roles: str = "api,worker,scheduler,console"
+    process_name: str = "rapport"
     rate_limit_calls: int = 50
     rate_limit_seconds: int = 10
     max_page: int = 10_000

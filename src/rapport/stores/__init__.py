@@ -24,10 +24,10 @@ class Stores:
     postgres: Postgres | None = None
     working: bool = False
 
-    def start_work(self) -> None:
-        """Begin to carry out durable work in this process."""
+    def start_work(self, listening: bool = True) -> None:
+        """Begin durable work in this process: to carry it out, or (not listening) only to ask others for it."""
         if not self.working:
-            work.start(self.records.url)
+            work.start(self.records.url, self.settings.process_name, listening)
             self.working = True
 
     def backup(self, path: Path, progress: backup.Progress | None = None) -> backup.Written:

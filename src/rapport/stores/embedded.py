@@ -1,11 +1,12 @@
 """The embedded engines' places in the data folder."""
 
+import fcntl
 import os
 import shutil
 from pathlib import Path
 
 from rapport.errors import Unavailable
-from rapport.stores.faults import NOT_PERMITTED, explained
+from rapport.stores.faults import HELD, NOT_PERMITTED, explained
 from rapport.stores.postgres import PASSABLE
 
 
@@ -48,7 +49,24 @@ def empty(data_dir: Path) -> None:
 
 
 def warehouse_url(data_dir: Path) -> str:
-    """The address of the embedded warehouse of a data folder."""
+    """The address of the embedded warehouse of a data folder. Raises Unavailable when another process has it open."""
     folder = data_dir / "warehouse"
     create(folder)
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise Unavailable(NOT_PERMITTED)
+    _require_free(folder / "status")
     return f"chdb://{folder}"
+
+
+def _require_free(status: Path) -> None:
+    """Try the lock that the engine keeps on a file with the number of its process: it would only say that it cannot."""
+    try:
+        with status.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return
+    except BlockingIOError as error:
+        number = status.read_text().split("\n")[0].removeprefix("PID: ")
+        raise Unavailable(HELD.format(f"Process {number}" if number.isdigit() else "Another process")) from error
+    except OSError as error:
+        raise Unavailable(NOT_PERMITTED) from error

@@ -75,21 +75,20 @@ class Postgres:
         """Run one of PostgreSQL's programs as its owner. Raises CalledProcessError, TimeoutExpired."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         environment |= {"LC_ALL": "C", "PGTZ": "UTC"}
-        # Output to a file: a postmaster that inherits a pipe would keep it open.
-        with open(os.devnull, "wb") as nowhere:
-            subprocess.run(
-                [self.binaries / program, *arguments],
-                check=True,
-                stdin=subprocess.DEVNULL,
-                stdout=nowhere,
-                stderr=nowhere,
-                user=self.owner,
-                group=self.owner,
-                extra_groups=[] if self.owner else None,
-                cwd=self.folder,
-                env=environment,
-                timeout=seconds,
-            )
+        subprocess.run(
+            [self.binaries / program, *arguments],
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # not a pipe, which the postmaster would keep open
+            stderr=subprocess.DEVNULL,
+            user=self.owner,
+            group=self.owner,
+            extra_groups=[] if self.owner else None,
+            cwd=self.folder,
+            env=environment,
+            timeout=seconds,
+            start_new_session=True,  # a terminal's Ctrl-C is for Rapport, which then stops PostgreSQL
+        )
 
     def stop(self) -> None:
         """Stop it and wait until it is gone; sessions still open are ended."""

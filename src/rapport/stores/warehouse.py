@@ -4,7 +4,6 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
@@ -12,7 +11,7 @@ import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from rapport.errors import Unavailable
-from rapport.stores.faults import NOT_PERMITTED, explained
+from rapport.stores.faults import HELD, explained
 
 IDENTIFIER = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
 # Settings of a session, not of a call: the embedded engine takes a statement for each that a call brings.
@@ -134,24 +133,11 @@ class Warehouse:
         except (ClickHouseError, OSError) as error:
             if unavailable := explained(error):
                 raise unavailable from error
-            if self.embedded and "Permission denied" in str(error):
-                raise Unavailable(NOT_PERMITTED) from error
             if self.embedded and "EmbeddedServer" in str(error):
-                raise Unavailable(
-                    f"{self._holder()} holds this data folder: stop that server, or give --data-dir another folder."
-                ) from error
+                raise Unavailable(HELD.format("Another process")) from error
             raise Unavailable(
                 "The warehouse does not answer: check RAPPORT_WAREHOUSE_URL and that the server runs."
             ) from error
-
-    def _holder(self) -> str:
-        """Who has the embedded engine open: it leaves the number of its process in its folder."""
-        try:
-            first = (Path(self.url.removeprefix("chdb://")) / "status").read_text().split("\n")[0]
-        except OSError:
-            first = ""
-        number = first.removeprefix("PID: ")
-        return f"Process {number}" if number.isdigit() else "Another process"
 
     @contextmanager
     def client(self, database: str) -> Iterator[Any]:

@@ -29,17 +29,23 @@ def step(name: str, attempts: int = 1) -> Callable[[Callable[P, R]], Callable[P,
     return DBOS.step(name=name, retries_allowed=attempts > 1, max_attempts=attempts)
 
 
-def start(records_url: str) -> None:
-    """Launch the engine of durable work; interrupted workflows are resumed at once."""
+def start(records_url: str, process: str = "rapport", listening: bool = True) -> None:
+    """Launch the engine of durable work; what an earlier run of this process left under way is resumed at once.
+
+    process names the process, the same after a restart and no two at a time. Without listening it
+    only puts work on queues, for others to carry out.
+    """
     logging.getLogger("dbos").setLevel(logging.WARNING)
     config = DBOSConfig(
         name="rapport",
         system_database_url=records_url,
         application_version=WORK_VERSION,
-        executor_id="rapport",
+        executor_id=process,
         log_level="WARNING",
     )
     DBOS(config=config)
+    if not listening:
+        DBOS.listen_queues([])
     DBOS.launch()
     for name, concurrency in QUEUES.items():
         DBOS.register_queue(name, worker_concurrency=concurrency, polling_interval_sec=0.5)

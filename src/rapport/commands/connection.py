@@ -1,0 +1,112 @@
+"""A command's way to the management API: the server that runs on the folder, else one for the command's length."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import orjson
+import uvicorn
+from fastapi import FastAPI
+
+from rapport.api.auth import TENANT_HEADER
+from rapport.app import create_app
+from rapport.commands import server_file
+from rapport.commands.output import Tell
+from rapport.errors import RapportError, Unavailable
+from rapport.settings import Settings
+from rapport.stores import open_stores
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Calls of the management API as the operator."""
+
+    client: httpx.Client
+
+    def call(self, method: str, path: str, tenant: str | None = None, body: Any = None) -> Any:
+        """One call; the JSON answer. Raises RapportError with the answer's sentence."""
+        answer = self.client.request(method, path, json=body, headers=self._headers(tenant))
+        if answer.is_error:
+            raise _error(answer)
+        return answer.json() if answer.content else None
+
+    def follow(self, path: str, tell: Tell, tenant: str | None = None, body: Any = None) -> Any:
+        """Long work that is answered as JSON lines: tells how far it is, answers its result. Raises RapportError."""
+        with self.client.stream("POST", path, json=body or {}, headers=self._headers(tenant)) as answer:
+            if answer.is_error:
+                answer.read()
+                raise _error(answer)
+            for line in answer.iter_lines():
+                told = orjson.loads(line)
+                if "error" in told:
+                    raise RapportError(told["error"]["detail"])
+                if "result" in told:
+                    return told["result"]
+                tell(told["done"], told["total"])
+        raise Unavailable("The server ended before the work did: start it again; the work can be repeated.")
+
+    def _headers(self, tenant: str | None) -> dict[str, str]:
+        return {TENANT_HEADER: tenant} if tenant else {}
+
+
+def _error(answer: httpx.Response) -> RapportError:
+    try:
+        detail = answer.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        detail = f"The server answered {answer.status_code}."
+    return RapportError(detail)
+
+
+@contextmanager
+def connected(settings: Settings, working: bool = False) -> Iterator[Connection]:
+    """A connection for a command. working also carries out durable work when no server does.
+
+    Raises Unavailable as open_stores does.
+    """
+    running = None if settings.by_url else server_file.read(settings.data_dir.expanduser())
+    if running is not None:
+        with _client(running) as client:
+            yield Connection(client)
+        return
+    stores = open_stores(settings)
+    try:
+        if working:
+            stores.start_work()
+        listener = socket.create_server(("127.0.0.1", 0))
+        running = server_file.this_process(server_file.address(*listener.getsockname()))
+        with _serving(create_app(stores, running.token), listener), _client(running) as client:
+            yield Connection(client)
+    finally:
+        stores.close()
+
+
+@contextmanager
+def _client(running: server_file.Running) -> Iterator[httpx.Client]:
+    # Long work tells of itself as it goes, but a step of it may take as long as it takes.
+    timeout = httpx.Timeout(30, read=None)
+    try:
+        with httpx.Client(
+            base_url=running.base_url, headers=running.headers, timeout=timeout, trust_env=False
+        ) as client:
+            yield client
+    except httpx.TransportError as error:
+        raise Unavailable("The server ended before it answered: start it again.") from error
+
+
+@contextmanager
+def _serving(app: FastAPI, listener: socket.socket) -> Iterator[None]:
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.005)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
