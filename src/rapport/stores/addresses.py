@@ -17,8 +17,12 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 PORTS = {"http": 80, "https": 443}
 
 
+class Unresolved(Invalid):
+    """A name that does not resolve at present; it may later."""
+
+
 def resolve_public(url: str, allow_private: bool) -> str:
-    """The network address that an http(s) URL leads to. Raises Invalid.
+    """The network address that an http(s) URL leads to. Raises Invalid, of which Unresolved is a kind.
 
     Refused are other schemes, URLs with credentials, names that do not resolve and, unless
     allow_private, names of which any address is private, loopback, link-local, multicast or
@@ -60,7 +64,7 @@ def _resolved(host: str, port: int) -> list[Address]:
     try:
         answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise Invalid(f"The host {host!r} of the URL cannot be resolved.") from error
+        raise Unresolved(f"The host {host!r} of the URL cannot be resolved.") from error
     return [ipaddress.ip_address(str(answer[4][0]).split("%")[0]) for answer in answers]
 
 

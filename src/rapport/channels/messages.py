@@ -1,0 +1,44 @@
+"""What a channel takes and gives back: one message, one receipt, one small interface between them."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message to one customer. message_id is deterministic, so that a receiver can tell a repetition."""
+
+    message_id: str
+    customer_id: str
+    to: str
+    subject: str
+    text: str
+    html: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of a message. A failure that is not permanent may be tried again under the same message_id.
+
+    reason is one of few short phrases, without addresses or server texts: it is stored per customer.
+    """
+
+    message_id: str
+    outcome: Literal["sent", "failed"]
+    reason: str = ""
+    permanent: bool = False
+
+
+class Transport(Protocol):
+    """A way out, open until close()."""
+
+    def send(self, messages: Iterable[Message]) -> Iterator[Receipt]:
+        """Send a stream of messages: one receipt each, as each is decided, in any order."""
+
+    def check(self) -> None:
+        """Connect and leave again without sending. Raises Unavailable with one plain sentence."""
+
+    def close(self) -> None:
+        """Give connections back."""

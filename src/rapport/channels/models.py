@@ -1,0 +1,27 @@
+"""Records of channels: by which ways messages leave."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import DateTime, Integer, String, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from rapport.stores.records import Base
+
+
+class Channel(Base):
+    """One execution channel of a tenant. settings depends on the kind: see channels.settings."""
+
+    __tablename__ = "channels"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(String(200))
+    kind: Mapped[str] = mapped_column(String(20))  # email, external
+    address_attribute: Mapped[str] = mapped_column(String(128))
+    permission_attribute: Mapped[str | None] = mapped_column(String(128))
+    settings: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (UniqueConstraint("tenant_id", "name"),)

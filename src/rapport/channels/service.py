@@ -1,0 +1,159 @@
+"""Rules of channels: which a tenant has, and how to open one for sending."""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.channels.email import EmailTransport
+from rapport.channels.external import ExternalTransport
+from rapport.channels.messages import Message, Receipt, Transport
+from rapport.channels.models import Channel
+from rapport.channels.settings import ADDRESS, EmailSettings, checked, masked, merged
+from rapport.customers import service as customers
+from rapport.errors import Conflict, Invalid, NotFound
+from rapport.stores.records import next_id
+
+__all__ = [
+    "Channel",
+    "Message",
+    "Receipt",
+    "Transport",
+    "channel",
+    "channels",
+    "create_channel",
+    "is_email_address",
+    "masked",
+    "transport",
+    "update_channel",
+]
+
+FIRST_FREE_ID = 512
+# Channels of these names get the ids that integrators know from the reference's sandbox.
+WELL_KNOWN_IDS = {
+    "call center": 502,
+    "call centre": 502,
+    "email": 504,
+    "e-mail": 504,
+    "sms": 505,
+    "push": 506,
+    "web push": 510,
+    "in-platform": 511,
+}
+DEFAULTS = {"email": ("EMAIL", "ALLOW_EMAIL"), "external": ("CUSTOMER_ID", None)}
+MAX_ID = 2**31 - 1
+
+
+def channels(scope: Scope) -> list[Channel]:
+    """The tenant's channels, by id."""
+    with scope.records() as session:
+        wanted = select(Channel).where(Channel.tenant_id == scope.tenant_id).order_by(Channel.id)
+        return list(session.scalars(wanted))
+
+
+def channel(scope: Scope, channel_id: int) -> Channel:
+    """A channel by id. Raises NotFound."""
+    with scope.records() as session:
+        return _get(session, scope, channel_id)
+
+
+def _get(session: Session, scope: Scope, channel_id: int) -> Channel:
+    found = session.get(Channel, (scope.tenant_id, channel_id)) if 0 <= channel_id <= MAX_ID else None
+    if found is None:
+        raise NotFound(f"There is no channel {channel_id}.")
+    return found
+
+
+def create_channel(
+    scope: Scope,
+    name: str,
+    kind: str,
+    id: int | None = None,
+    address_attribute: str | None = None,
+    permission_attribute: str | None = "default",
+    settings: dict[str, Any] | None = None,
+) -> Channel:
+    """Add a channel. Without an id it gets the well-known one of its name or kind, else the next from 512.
+
+    address_attribute holds where a customer is reached (CUSTOMER_ID: the customer's own id);
+    permission_attribute must not say No for a customer to be written to (None: no such attribute).
+    Raises Invalid, and Conflict for a name or id that is taken.
+    """
+    stored = checked(kind, settings or {})
+    address, permission = DEFAULTS[kind]
+    address = address_attribute or address
+    permission = permission if permission_attribute == "default" else permission_attribute
+    _check(scope, name, address, permission)
+    try:
+        with scope.records() as session:
+            made = Channel(
+                tenant_id=scope.tenant_id,
+                id=_free_id(session, scope, name, kind) if id is None else id,
+                name=name.strip(),
+                kind=kind,
+                address_attribute=address.upper(),
+                permission_attribute=permission.upper() if permission else None,
+                settings=stored,
+                created_at=scope.clock.now(),
+            )
+            session.add(made)
+            session.flush()
+            scope.audit(session, "create", f"channel {made.id}", name=made.name, kind=kind)
+    except IntegrityError as error:
+        raise Conflict(f"There is a channel named {name!r} or with id {id} already.") from error
+    return made
+
+
+def update_channel(scope: Scope, channel_id: int, **changes: Any) -> Channel:
+    """Change name, address_attribute, permission_attribute or settings (whole; a masked secret is kept).
+
+    Raises NotFound, Invalid, and Conflict for a name that is taken.
+    """
+    try:
+        with scope.records() as session:
+            found = _get(session, scope, channel_id)
+            if "settings" in changes:
+                changes["settings"] = checked(found.kind, merged(found.settings, changes["settings"]))
+            for member, value in changes.items():
+                setattr(found, member, value)
+            _check(scope, found.name, found.address_attribute, found.permission_attribute)
+            session.flush()
+            scope.audit(session, "update", f"channel {channel_id}", members=sorted(changes))
+    except IntegrityError as error:
+        raise Conflict("There is a channel of this name already.") from error
+    return found
+
+
+def _check(scope: Scope, name: str, address: str, permission: str | None) -> None:
+    if not name.strip():
+        raise Invalid("name must not be empty.")
+    if address.upper() != "CUSTOMER_ID":
+        customers.find(scope, [address], "address_attribute")
+    if permission:
+        customers.find(scope, [permission], "permission_attribute")
+
+
+def _free_id(session: Session, scope: Scope, name: str, kind: str) -> int:
+    """The id for a new channel; the sequence skips ids that were given by hand."""
+    taken = set(session.scalars(select(Channel.id).where(Channel.tenant_id == scope.tenant_id)))
+    known = WELL_KNOWN_IDS.get(name.strip().lower()) or WELL_KNOWN_IDS.get(kind)
+    if known is not None and known not in taken:
+        return known
+    while True:
+        number = next_id(session, scope.tenant_id, "channel", FIRST_FREE_ID)
+        if number not in taken:
+            return number
+
+
+def transport(scope: Scope, channel: Channel) -> Transport:
+    """Open a channel for sending; the caller closes it. Raises Invalid for a mail server that may not be used."""
+    if channel.kind == "external":
+        return ExternalTransport()
+    return EmailTransport(EmailSettings.model_validate(channel.settings), scope.stores.settings, scope.clock)
+
+
+def is_email_address(text: str) -> bool:
+    """Whether a text can stand as the one recipient of a mail."""
+    return bool(ADDRESS.match(text))

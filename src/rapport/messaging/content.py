@@ -1,0 +1,95 @@
+"""HTML that is safe to send and to preview, and the plain text made of it."""
+
+import re
+from copy import deepcopy
+from html.parser import HTMLParser
+
+import nh3
+
+TAGS = (nh3.ALLOWED_TAGS | {"style", "font", "section", "header", "footer", "main", "button"}) - {"map", "area"}
+ATTRIBUTES = deepcopy(nh3.ALLOWED_ATTRIBUTES)
+ATTRIBUTES.setdefault("*", set()).update(
+    {"style", "class", "id", "align", "valign", "width", "height", "bgcolor", "border", "role", "dir", "title", "lang"}
+)
+ATTRIBUTES.setdefault("table", set()).update({"cellpadding", "cellspacing"})
+ATTRIBUTES["font"] = {"color", "face", "size"}
+BLOCKS = frozenset(
+    {
+        "p",
+        "div",
+        "br",
+        "tr",
+        "li",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "table",
+        "ul",
+        "ol",
+        "section",
+        "header",
+        "footer",
+        "main",
+        "blockquote",
+        "hr",
+    }
+)
+
+
+def sanitised(html: str) -> str:
+    """HTML without scripts, event handlers, forms, frames and unsafe addresses; double quotes around values."""
+    return nh3.clean(
+        html,
+        tags=TAGS,
+        clean_content_tags={"script"},
+        attributes=ATTRIBUTES,
+        url_schemes={"http", "https", "mailto", "tel"},
+        link_rel=None,
+    )
+
+
+class _Text(HTMLParser):
+    """Collects text: a line a block, links with their address behind them."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._hidden = 0
+        self._links: list[tuple[str, int]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Begin a line for a block, remember a link."""
+        if tag in ("style", "title"):
+            self._hidden += 1
+        elif tag in BLOCKS:
+            self.parts.append("\n- " if tag == "li" else "\n")
+        elif tag == "a":
+            self._links.append((dict(attrs).get("href") or "", len(self.parts)))
+
+    def handle_endtag(self, tag: str) -> None:
+        """End a block or a link."""
+        if tag in ("style", "title"):
+            self._hidden = max(0, self._hidden - 1)
+        elif tag in BLOCKS:
+            self.parts.append("\n")
+        elif tag == "a" and self._links:
+            address, start = self._links.pop()
+            if address and address != "".join(self.parts[start:]).strip():
+                self.parts.append(f" ({address})")
+
+    def handle_data(self, data: str) -> None:
+        """Take text, white space folded as a browser does."""
+        if not self._hidden:
+            self.parts.append(re.sub(r"\s+", " ", data))
+
+
+def text_of(html: str) -> str:
+    """The plain text of HTML; placeholders stay as they are."""
+    reader = _Text()
+    reader.feed(html)
+    reader.close()
+    lines = [line.strip() for line in "".join(reader.parts).split("\n")]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()

@@ -1,0 +1,39 @@
+"""Records of messaging: templates, and who must not be written to."""
+
+from datetime import datetime
+
+from sqlalchemy import DateTime, Integer, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from rapport.stores.records import Base
+
+EVERY_CHANNEL = 0
+
+
+class Template(Base):
+    """The content of a message on one channel; external channels have templates of a name only."""
+
+    __tablename__ = "templates"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(String(200))
+    subject: Mapped[str] = mapped_column(String(1000), default="")
+    html: Mapped[str] = mapped_column(Text, default="")
+    text: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class Suppression(Base):
+    """A customer who gets nothing on a channel, or on any channel (channel_id 0). Ids compare ignoring case."""
+
+    __tablename__ = "suppressions"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    customer_key: Mapped[str] = mapped_column(String(300), primary_key=True)  # customer_id in lower case
+    channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    customer_id: Mapped[str] = mapped_column(String(300))
+    reason: Mapped[str] = mapped_column(String(50))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -1,0 +1,61 @@
+"""Templates into messages."""
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from rapport.messaging.content import text_of
+from rapport.messaging.models import Template
+from rapport.messaging.placeholders import EXTRAS, Compiled, names
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The content of one message."""
+
+    subject: str
+    text: str
+    html: str
+
+
+def attributes_used(template: Template) -> list[str]:
+    """The customer attributes that a template asks for: RealFieldNames in upper case, sorted."""
+    found = names(template.subject) + names(template.html) + names(template.text)
+    return sorted(set(found) - EXTRAS)
+
+
+@lru_cache(maxsize=512)
+def _compiled(subject: str, html_text: str, text: str) -> tuple[Compiled, Compiled, Compiled]:
+    plain = text or text_of(html_text)
+    return Compiled(subject, "plain"), Compiled(plain, "plain"), Compiled(html_text, "html")
+
+
+def render(
+    template: Template, customer_id: str, values: Mapping[str, str | None], extra: Mapping[str, Any]
+) -> Rendered:
+    """One message. values are attribute values by RealFieldName, upper case; extra holds the sender's.
+
+    extra may hold promo_code, unsubscribe_url, campaign_id, template_id (text) and products (names, or
+    objects with a name), of which a list is made. What is missing becomes the placeholder's default.
+    """
+    subject, plain, page = _compiled(template.subject, template.html, template.text)
+    known: dict[str, str] = {name: value for name, value in values.items() if value}
+    known["CUSTOMER_ID"] = customer_id
+    known |= {name.upper(): str(value) for name, value in extra.items() if name != "products" and value}
+    products = _names_of(extra.get("products"))
+    in_text = {"PRODUCTS": "\n".join(f"- {name}" for name in products)} if products else {}
+    in_html = {"PRODUCTS": _list(products)} if products else {}
+    in_subject = {"PRODUCTS": ", ".join(products)} if products else {}
+    return Rendered(
+        " ".join(subject.fill(known, in_subject).split()), plain.fill(known, in_text), page.fill(known, in_html)
+    )
+
+
+def _names_of(products: Any) -> list[str]:
+    return [str(item["name"] if isinstance(item, Mapping) else item) for item in products or []]
+
+
+def _list(products: list[str]) -> str:
+    return "<ul>" + "".join(f"<li>{html.escape(name)}</li>" for name in products) + "</ul>"

@@ -1,0 +1,40 @@
+"""What other packages may ask of messaging."""
+
+from rapport.messaging.models import EVERY_CHANNEL, Suppression, Template
+from rapport.messaging.rendering import Rendered, attributes_used, render
+from rapport.messaging.suppressions import (
+    REASONS,
+    Origin,
+    allow,
+    list_suppressions,
+    read_token,
+    suppress,
+    suppressions,
+    unsubscribe,
+    unsubscribe_headers,
+    unsubscribe_links,
+)
+from rapport.messaging.templates import delete_template, save_template, template, templates
+
+__all__ = [
+    "EVERY_CHANNEL",
+    "REASONS",
+    "Origin",
+    "Rendered",
+    "Suppression",
+    "Template",
+    "allow",
+    "attributes_used",
+    "delete_template",
+    "list_suppressions",
+    "read_token",
+    "render",
+    "save_template",
+    "suppress",
+    "suppressions",
+    "template",
+    "templates",
+    "unsubscribe",
+    "unsubscribe_headers",
+    "unsubscribe_links",
+]

@@ -1,0 +1,113 @@
+"""Rules of templates."""
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.channels import service as channels
+from rapport.customers import service as customers
+from rapport.errors import Invalid, NotFound
+from rapport.messaging.content import sanitised
+from rapport.messaging.models import Template
+from rapport.messaging.placeholders import RESERVED, names
+from rapport.messaging.rendering import attributes_used
+from rapport.stores.records import next_id
+
+MAX_ID = 2**31 - 1
+MAX_CONTENT = 1_000_000  # characters
+
+
+def templates(scope: Scope, channel_id: int | None = None) -> list[Template]:
+    """The tenant's templates, of one channel when asked for, by channel and id."""
+    wanted = select(Template).where(Template.tenant_id == scope.tenant_id)
+    if channel_id is not None:
+        wanted = wanted.where(Template.channel_id == channel_id)
+    with scope.records() as session:
+        return list(session.scalars(wanted.order_by(Template.channel_id, Template.id)))
+
+
+def template(scope: Scope, channel_id: int, template_id: int) -> Template:
+    """A template. Raises NotFound."""
+    found = None
+    if 0 <= channel_id <= MAX_ID and 0 <= template_id <= MAX_ID:
+        with scope.records() as session:
+            found = session.get(Template, (scope.tenant_id, channel_id, template_id))
+    if found is None:
+        raise NotFound(f"There is no template {template_id} on channel {channel_id}.")
+    return found
+
+
+def save_template(
+    scope: Scope,
+    channel_id: int,
+    name: str,
+    subject: str = "",
+    html: str = "",
+    text: str = "",
+    id: int | None = None,
+) -> Template:
+    """Create a template, or replace the one of this id. Without an id it gets the channel's next.
+
+    HTML is stored sanitised. Raises NotFound for the channel; Invalid for an empty name, a placeholder
+    that names no customer attribute, and e-mail without a subject or content.
+    """
+    kind = channels.channel(scope, channel_id).kind
+    now = scope.clock.now()
+    made = Template(
+        tenant_id=scope.tenant_id,
+        channel_id=channel_id,
+        id=id,
+        name=name.strip(),
+        subject=subject.strip(),
+        html=sanitised(html),
+        text=text,
+    )
+    check(scope, made, kind)
+    with scope.records() as session:
+        if made.id is None:
+            made.id = _free_id(scope, session, channel_id)
+        content = {"name": made.name, "subject": made.subject, "html": made.html, "text": made.text, "updated_at": now}
+        key = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "id": made.id}
+        saved = insert(Template).values(**key, **content, created_at=now)
+        saved = saved.on_conflict_do_update(index_elements=list(key), set_=content)
+        options = {"populate_existing": True}
+        found: Template = session.scalars(saved.returning(Template), execution_options=options).one()
+        scope.audit(session, "save", f"template {channel_id}/{made.id}", name=made.name)
+    return found
+
+
+def _free_id(scope: Scope, session: Session, channel_id: int) -> int:
+    """The channel's next template id; the sequence skips ids that were given by hand."""
+    of_channel = select(func.count()).where(Template.tenant_id == scope.tenant_id, Template.channel_id == channel_id)
+    while True:
+        number = next_id(session, scope.tenant_id, f"template {channel_id}")
+        if not session.scalar(of_channel.where(Template.id == number)):
+            return number
+
+
+def check(scope: Scope, made: Template, kind: str) -> None:
+    """Whether a template can be sent on a channel of this kind. Raises Invalid."""
+    if not made.name:
+        raise Invalid("name must not be empty.")
+    if max(len(made.html), len(made.text)) > MAX_CONTENT:
+        raise Invalid(f"html and text may have at most {MAX_CONTENT} characters.")
+    for part in ("subject", "html", "text"):
+        reserved = RESERVED.intersection(names(getattr(made, part)))
+        if reserved:
+            raise Invalid(f"{part} holds [%{min(reserved)}%], which campaign templates cannot use.")
+    customers.find(scope, attributes_used(made), "A placeholder of the template")
+    if kind == "email" and not (made.subject and (made.html or made.text)):
+        raise Invalid("An e-mail template needs a subject, and html or text.")
+
+
+def delete_template(scope: Scope, channel_id: int, template_id: int) -> None:
+    """Remove a template. Raises NotFound."""
+    template(scope, channel_id, template_id)
+    with scope.records() as session:
+        session.execute(
+            delete(Template).where(
+                Template.tenant_id == scope.tenant_id, Template.channel_id == channel_id, Template.id == template_id
+            )
+        )
+        scope.audit(session, "delete", f"template {channel_id}/{template_id}")

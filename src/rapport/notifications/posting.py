@@ -1,0 +1,137 @@
+"""One signed POST to a listener, to the very address that was checked; redirects are not followed."""
+
+import asyncio
+import hashlib
+import hmac
+import ssl
+from collections.abc import Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpcore
+import httpx
+from standardwebhooks import Webhook
+
+from rapport.errors import Invalid
+from rapport.stores.addresses import resolve_public
+
+TIMEOUT_SECONDS = 10.0
+MAX_ANSWER_BYTES = 64 * 1024
+MAX_RETRY_AFTER = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a listener answered: a status, or an error in few words when there was none."""
+
+    status: int | None
+    error: str = ""
+    retry_after: timedelta | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the event was taken."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+def signed_headers(message_id: str, body: str, at: datetime, secrets: Iterable[str]) -> dict[str, str]:
+    """Standard Webhooks headers, a signature a secret; and the reference's own pair with the first secret.
+
+    X-Optimove-Signature-Content is the HMAC-SHA256 of the body, keyed with the secret's text, in hex.
+    """
+    keys = list(secrets)
+    legacy = hmac.new(keys[0].encode(), body.encode(), hashlib.sha256).hexdigest()
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "Rapport",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": " ".join(Webhook(key).sign(message_id, at, body) for key in keys),
+        "X-Optimove-Signature-Content": legacy,
+        "X-Optimove-Signature-Version": "1",
+    }
+
+
+class CheckedBackend(httpcore.AsyncNetworkBackend):
+    """Opens connections only to addresses that pass the check, resolving a name once a connection."""
+
+    def __init__(self, allow_private: bool, resolvers: Executor) -> None:
+        self._allow_private = allow_private
+        self._resolvers = resolvers
+        self._inner = httpcore.AnyIOBackend()
+
+    async def connect_tcp(self, host: str, port: int, *args: Any, **options: Any) -> httpcore.AsyncNetworkStream:
+        """Connect to the checked address of a host. Raises Invalid for one that is not allowed."""
+        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        loop = asyncio.get_running_loop()
+        address = await loop.run_in_executor(self._resolvers, resolve_public, url, self._allow_private)
+        return await self._inner.connect_tcp(address, port, *args, **options)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+
+class Poster:
+    """Posts over kept connections; used inside one event loop."""
+
+    def __init__(self, allow_private: bool, resolvers: Executor, timeout: float = TIMEOUT_SECONDS) -> None:
+        self._timeout = timeout
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=ssl.create_default_context(),
+            max_connections=None,
+            max_keepalive_connections=50,
+            keepalive_expiry=15,
+            network_backend=CheckedBackend(allow_private, resolvers),
+        )
+
+    async def post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
+        """Post once. Whatever goes wrong is told in the answer."""
+        try:
+            return await asyncio.wait_for(self._exchange(url, headers, body), self._timeout)
+        except (TimeoutError, httpcore.TimeoutException):
+            return Answer(None, "no answer in time")
+        except Invalid as error:
+            return Answer(None, error.message)
+        except httpcore.ConnectError:
+            return Answer(None, "connection refused")
+        except Exception as error:  # the far end can cause anything; the queue must go on
+            return Answer(None, f"exchange failed: {type(error).__name__}")
+
+    async def _exchange(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
+        parts = httpx.URL(url)
+        target = httpcore.URL(scheme=parts.raw_scheme, host=parts.raw_host, port=parts.port, target=parts.raw_path)
+        framing = {"Host": parts.netloc.decode("ascii"), "Content-Length": str(len(body))}
+        sent = [*framing.items(), *headers.items()]
+            "Host": parts.netloc.decode("ascii"),
+            "Content-Length": str(len(body)),
+            **headers,
+        }
+        async with self._pool.stream("POST", target, headers=sent, content=body) as response:
+            seen = 0
+            async for chunk in response.aiter_stream():
+                seen += len(chunk)
+                if seen > MAX_ANSWER_BYTES:
+                    break
+            given = {name.lower(): value.decode("latin-1") for name, value in response.headers}
+        error = "" if 200 <= response.status < 300 else f"answered {response.status}"
+        return Answer(response.status, error, retry_after(given.get(b"retry-after", ""), given.get(b"date", "")))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._pool.aclose()
+
+
+def retry_after(value: str, date: str) -> timedelta | None:
+    """The wait that a Retry-After header asks for: seconds, or a date against the answer's own Date (RFC 9110)."""
+    try:
+        if value.strip().isdigit():
+            wait = timedelta(seconds=min(int(value), 10**8))
+        else:
+            wait = parsedate_to_datetime(value) - parsedate_to_datetime(date)
+    except (ValueError, TypeError):
+        return None
+    return min(max(wait, timedelta()), MAX_RETRY_AFTER)

@@ -1,0 +1,84 @@
+"""SQL of the delivery queue. Times are given in, never taken from the database."""
+
+# Deliveries that are due, at most :per_listener at a time for each listener (one at a time for a
+# listener in trouble), leased until :lease. Rows that another process looks at are passed over; an
+# expired lease is somebody's who died, so it is due again.
+CLAIM = """
+WITH ready AS MATERIALIZED (
+    SELECT l.tenant_id, l.id, l.url, l.secret,
+           CASE WHEN l.previous_until > :now THEN l.previous_secret END AS previous_secret,
+           CASE WHEN l.failures >= :trouble THEN 1 ELSE :per_listener END AS allowed
+    FROM listeners AS l
+    WHERE l.status = 'active'
+      AND (l.paused_until IS NULL OR l.paused_until <= :now)
+      AND EXISTS (
+          SELECT 1 FROM deliveries AS d
+          WHERE d.tenant_id = l.tenant_id AND d.listener_id = l.id AND d.state = 'pending'
+      )
+    ORDER BY random()
+),
+chosen AS MATERIALIZED (
+    SELECT due.id, ready.url, ready.secret, ready.previous_secret
+    FROM ready
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS running FROM deliveries AS d
+        WHERE d.tenant_id = ready.tenant_id AND d.listener_id = ready.id AND d.state = 'pending'
+          AND d.leased_until > :now
+    ) AS busy
+    CROSS JOIN LATERAL (
+        SELECT d.id FROM deliveries AS d
+        WHERE d.tenant_id = ready.tenant_id AND d.listener_id = ready.id AND d.state = 'pending'
+          AND (d.due_at IS NULL OR d.due_at <= :now)
+          AND (d.leased_until IS NULL OR d.leased_until <= :now)
+        ORDER BY d.id
+        LIMIT greatest(ready.allowed - busy.running, 0)
+        FOR UPDATE SKIP LOCKED
+    ) AS due
+    LIMIT :free
+)
+UPDATE deliveries AS d
+SET leased_until = :lease, attempts = d.attempts + 1, first_attempt_at = coalesce(d.first_attempt_at, :now)
+FROM chosen
+WHERE d.id = chosen.id
+RETURNING d.id, d.tenant_id, d.listener_id, d.event_type_id, d.message_id, d.body, d.attempts, d.first_attempt_at,
+          chosen.url, chosen.secret, chosen.previous_secret
+"""
+
+# The end of one attempt. `attempts` fences out an attempt whose lease ran out and was taken over.
+SETTLE = """
+UPDATE deliveries
+SET state = :state, due_at = :due_at, leased_until = NULL, last_status = :status, last_error = :error,
+    finished_at = :finished_at
+WHERE id = :id AND attempts = :attempts AND state = 'pending'
+"""
+
+LISTENER_WELL = """
+UPDATE listeners SET failures = 0, paused_until = NULL
+WHERE tenant_id = :tenant_id AND id = :listener_id AND failures > 0
+"""
+
+LISTENER_FAILED = """
+UPDATE listeners SET failures = failures + 1
+WHERE tenant_id = :tenant_id AND id = :listener_id
+RETURNING failures
+"""
+
+LISTENER_PAUSED = """
+UPDATE listeners SET paused_until = greatest(paused_until, :until)
+WHERE tenant_id = :tenant_id AND id = :listener_id
+"""
+
+LISTENER_GONE = """
+UPDATE listeners SET status = 'disabled', updated_at = :now
+WHERE tenant_id = :tenant_id AND id = :listener_id AND url = :url
+"""
+
+PARK_ALL = """
+UPDATE deliveries
+SET state = 'parked', leased_until = NULL, finished_at = :now, last_error = 'listener disabled'
+WHERE tenant_id = :tenant_id AND listener_id = :listener_id AND state = 'pending'
+  AND EXISTS (
+      SELECT 1 FROM listeners AS l
+      WHERE l.tenant_id = :tenant_id AND l.id = :listener_id AND l.status = 'disabled'
+  )
+"""

@@ -1,0 +1,257 @@
+"""Rules of notifications: who listens, and one durable delivery for each thing that a listener is to be told."""
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.channels import service as channels
+from rapport.errors import Conflict, Invalid, NotFound
+from rapport.notifications.deliverer import OUTSIDE_CLOCK, start, stop
+from rapport.notifications.models import (
+    ACTIVE,
+    CANCELED,
+    DISABLED,
+    PARKED,
+    PENDING,
+    Delivery,
+    Listener,
+)
+from rapport.stores.addresses import Unresolved, resolve_public
+from rapport.stores.records import next_id
+
+__all__ = [
+    "Delivery",
+    "Listener",
+    "deliveries",
+    "listener",
+    "listeners",
+    "notify",
+    "register_listener",
+    "replay",
+    "rotate_secret",
+    "start",
+    "stop",
+    "unregister_listener",
+]
+
+EVENT_TYPES = (1, 2, 3, 4, 5, 11, 13)
+CLEARANCE, REAL_TIME = 5, 11
+MAX_URL = 2000
+MAX_ID = 2**31 - 1
+# After a rotation posts are signed with both secrets for this long, so that receivers can change over.
+ROTATION_GRACE = timedelta(hours=24)
+
+
+def new_secret() -> str:
+    """A signing secret in the form of the Standard Webhooks specification: whsec_ and 32 bytes in base64."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def listeners(scope: Scope) -> list[Listener]:
+    """The tenant's listeners, by event type and channel, the general one first."""
+    wanted = select(Listener).where(Listener.tenant_id == scope.tenant_id)
+    with scope.records() as session:
+        return list(session.scalars(wanted.order_by(Listener.event_type_id, Listener.channel_id)))
+
+
+def listener(scope: Scope, listener_id: int) -> Listener:
+    """A listener by id. Raises NotFound."""
+    with scope.records() as session:
+        return _get(session, scope, listener_id)
+
+
+def _get(session: Session, scope: Scope, listener_id: int) -> Listener:
+    found = session.get(Listener, (scope.tenant_id, listener_id)) if listener_id <= MAX_ID else None
+    if found is None:
+        raise NotFound(f"There is no listener {listener_id}.")
+    return found
+
+
+def _known_type(event_type_id: int) -> None:
+    if event_type_id not in EVENT_TYPES:
+        raise Invalid(f"EventTypeID must be one of {', '.join(map(str, EVENT_TYPES))}.")
+
+
+def checked_url(scope: Scope, url: str) -> str:
+    """A listener's URL, decoded once when it came percent-encoded as a whole. Raises Invalid.
+
+    A name that does not resolve yet is accepted; every delivery resolves and checks it again.
+    """
+    if "://" not in url and "%3a%2f%2f" in url.lower():
+        url = unquote(url)
+    if len(url) > MAX_URL or any(ord(letter) <= ord(" ") for letter in url):
+        raise Invalid(f"ListenerURL must be an absolute http or https URL of at most {MAX_URL} characters.")
+    try:
+        resolve_public(url, scope.stores.settings.allow_private_addresses)
+    except Unresolved:
+        return url
+    except (Invalid, ValueError) as error:
+        sentence = error.message if isinstance(error, Invalid) else "The URL is malformed."
+        raise Invalid(f"ListenerURL: {sentence}") from error
+    return url
+
+
+def register_listener(scope: Scope, event_type_id: int, url: str, channel_id: int | None = None) -> Listener:
+    """Have events of a type (on a channel) posted to a URL, in place of any URL before. Raises Invalid."""
+    _known_type(event_type_id)
+    if channel_id is not None and event_type_id == CLEARANCE:
+        raise Invalid("ChannelID must not be given with EventTypeID 5.")
+    if channel_id is not None:
+        try:
+            channels.channel(scope, channel_id)
+        except NotFound as error:
+            raise Invalid(f"ChannelID {channel_id} is not a channel.") from error
+    url = checked_url(scope, url)
+    now = scope.clock.now()
+    with scope.records() as session:
+        made = insert(Listener).values(
+            tenant_id=scope.tenant_id,
+            id=next_id(session, scope.tenant_id, "listener"),
+            event_type_id=event_type_id,
+            channel_id=channel_id or 0,
+            url=url,
+            secret=new_secret(),
+            created_at=now,
+            updated_at=now,
+        )
+        replaced = {"url": url, "status": ACTIVE, "failures": 0, "paused_until": None, "updated_at": now}
+        made = made.on_conflict_do_update(index_elements=["tenant_id", "event_type_id", "channel_id"], set_=replaced)
+        found = session.scalars(made.returning(Listener), execution_options={"populate_existing": True}).one()
+        scope.audit(session, "register", f"listener {found.id}", event_type_id=event_type_id, channel_id=channel_id)
+    return found
+
+
+def unregister_listener(scope: Scope, event_type_id: int, channel_id: int | None = None) -> bool:
+    """Stop telling: deliveries not yet made are canceled. False when there was no such listener. Raises Invalid."""
+    _known_type(event_type_id)
+    with scope.records() as session:
+        found = session.scalars(
+            select(Listener).where(
+                Listener.tenant_id == scope.tenant_id,
+                Listener.event_type_id == event_type_id,
+                Listener.channel_id == (channel_id or 0),
+            )
+        ).one_or_none()
+        if found is None:
+            return False
+        session.delete(found)
+        session.flush()  # waits for events being announced, so that theirs are canceled too
+        _cancel(session, scope, found.id)
+        scope.audit(session, "unregister", f"listener {found.id}", event_type_id=event_type_id, channel_id=channel_id)
+    return True
+
+
+def _cancel(session: Session, scope: Scope, listener_id: int) -> None:
+    session.execute(
+        update(Delivery)
+        .where(Delivery.tenant_id == scope.tenant_id, Delivery.listener_id == listener_id)
+        .where(Delivery.state.in_([PENDING, PARKED]))
+        .values(state=CANCELED, finished_at=scope.clock.now())
+    )
+
+
+def rotate_secret(scope: Scope, listener_id: int) -> Listener:
+    """Give a listener a new signing secret; for a day posts carry signatures of both. Raises NotFound."""
+    with scope.records() as session:
+        found = _get(session, scope, listener_id)
+        found.previous_secret, found.previous_until = found.secret, OUTSIDE_CLOCK.now() + ROTATION_GRACE
+        found.secret = new_secret()
+        scope.audit(session, "rotate", f"listener {listener_id}")
+    return found
+
+
+def notify(
+    scope: Scope,
+    session: Session,
+    event_type_id: int,
+    payload: dict[str, Any],
+    key: str,
+    channel_id: int | None = None,
+    channel_ids: Sequence[int] | None = None,
+) -> None:
+    """Tell listeners of an event, in the caller's transaction: one delivery per matching listener.
+
+    The general listener of the type is always told; one of a channel when the event is of that
+    channel (channel_id), when the event's campaign uses it (channel_ids), or when the event is of
+    no channel at all. key names the event within the tenant: a repetition adds nothing. EventTypeID
+    and TimeStamp are added to the payload. A disabled listener's delivery is parked.
+    """
+    of_event = None if channel_id is None and channel_ids is None else {0, *(channel_ids or [])} | {channel_id or 0}
+    wanted = select(Listener).where(Listener.tenant_id == scope.tenant_id, Listener.event_type_id == event_type_id)
+    if of_event is not None:
+        wanted = wanted.where(Listener.channel_id.in_(of_event))
+    body = _body(scope, event_type_id, payload)
+    held = wanted.with_for_update(read=True, key_share=True)  # none is unregistered before this commits
+    rows = [_delivery(scope, found, key, body) for found in session.scalars(held)]
+    if rows:
+        session.execute(insert(Delivery).on_conflict_do_nothing(), rows)
+        session.execute(select(func.pg_notify("rapport_deliveries", "")))
+
+
+def _body(scope: Scope, event_type_id: int, payload: dict[str, Any]) -> str:
+    stamp = scope.now_local().strftime("%Y-%m-%d %H:%M")
+    names = ("eventTypeID", "timeStamp") if event_type_id == REAL_TIME else ("EventTypeID", "TimeStamp")
+    return orjson.dumps({names[0]: event_type_id, names[1]: stamp, **payload}).decode()
+
+
+def _delivery(scope: Scope, found: Listener, key: str, body: str) -> dict[str, Any]:
+    """A row of deliveries. The message id follows from listener and event, so it is constant whatever happens."""
+    identity = f"{scope.tenant_id}/{found.id}/{key}"
+    return {
+        "tenant_id": scope.tenant_id,
+        "listener_id": found.id,
+        "event_type_id": found.event_type_id,
+        "event_key": key,
+        "message_id": "msg_" + hashlib.sha256(identity.encode()).hexdigest()[:40],
+        "body": body,
+        "state": PARKED if found.status == DISABLED else PENDING,
+        "attempts": 0,
+        "last_error": "listener disabled" if found.status == DISABLED else "",
+        "created_at": scope.clock.now(),
+    }
+
+
+def deliveries(
+    scope: Scope, listener_id: int | None = None, state: str | None = None, limit: int = 100, offset: int = 0
+) -> list[Delivery]:
+    """Deliveries, newest first, of one listener or in one state when asked for."""
+    wanted = select(Delivery).where(Delivery.tenant_id == scope.tenant_id)
+    if listener_id is not None:
+        wanted = wanted.where(Delivery.listener_id == listener_id)
+    if state is not None:
+        wanted = wanted.where(Delivery.state == state)
+    with scope.records() as session:
+        return list(session.scalars(wanted.order_by(Delivery.id.desc()).limit(limit).offset(offset)))
+
+
+def replay(scope: Scope, listener_id: int, delivery_id: int | None = None) -> int:
+    """Deliver again: one delivery in any state, or all that are parked. The number that will be posted.
+
+    Ids stay the same, so a receiver can tell a repetition. Raises NotFound, and Conflict when the listener is disabled.
+    """
+    with scope.records() as session:
+        found = _get(session, scope, listener_id)
+        if found.status == DISABLED:
+            raise Conflict("The listener is disabled: register its URL again first.")
+        wanted = Delivery.state == PARKED if delivery_id is None else Delivery.id == delivery_id
+        done = session.scalars(
+            update(Delivery)
+            .where(Delivery.tenant_id == scope.tenant_id, Delivery.listener_id == listener_id, wanted)
+            .values(state=PENDING, due_at=None, leased_until=None, first_attempt_at=None, finished_at=None)
+            .returning(Delivery.id)
+        ).all()
+        if delivery_id is not None and not done:
+            raise NotFound(f"There is no delivery {delivery_id} of listener {listener_id}.")
+        session.execute(select(func.pg_notify("rapport_deliveries", "")))
+        scope.audit(session, "replay", f"listener {listener_id}", deliveries=len(done))
+    return len(done)
