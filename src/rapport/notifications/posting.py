@@ -106,10 +106,6 @@ class Poster:
         target = httpcore.URL(scheme=parts.raw_scheme, host=parts.raw_host, port=parts.port, target=parts.raw_path)
         framing = {"Host": parts.netloc.decode("ascii"), "Content-Length": str(len(body))}
         sent = [*framing.items(), *headers.items()]
-            "Host": parts.netloc.decode("ascii"),
-            "Content-Length": str(len(body)),
-            **headers,
-        }
         async with self._pool.stream("POST", target, headers=sent, content=body) as response:
             seen = 0
             async for chunk in response.aiter_stream():
