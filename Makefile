@@ -1,0 +1,45 @@
+# Everything is made from a fresh clone with Python 3.11+, venv and pip.
+
+PYTHON ?= python3
+SIZE ?=
+BIN := .venv/bin
+READY := .venv/ready
+# The build tools of the lock, not those of the day.
+OWN := --quiet --no-deps --no-build-isolation
+
+.PHONY: install serve demo test check bench lock
+
+install: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Rapport needs Python 3.11 or newer: make PYTHON=...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install $(OWN) --editable .
+	touch $(READY)
+
+serve: install
+	$(BIN)/rapport serve
+
+demo: install
+	$(BIN)/rapport demo
+
+test: install
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/house
+
+bench: install
+	set -e; for file in benchmarks/bench_*.py; do $(BIN)/python $$file $(if $(SIZE),--size $(SIZE)); done
+
+# After a change of the dependencies in pyproject.toml, with the oldest Python that is supported.
+# pip-compile drops the condition of a package that the newest Python has no need of.
+lock: install
+	$(BIN)/pip-compile --quiet --upgrade --extra dev --generate-hashes --strip-extras --allow-unsafe \
+		--no-header --no-annotate --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--output-file requirements.lock pyproject.toml
+	sed -i 's/^backports-zstd==[^ ]*/& ; python_version < "3.14"/' requirements.lock
