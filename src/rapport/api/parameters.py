@@ -3,18 +3,19 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from rapport.errors import Invalid
 
 INT32_MAX = 2**31 - 1
-DATE = re.compile(r"^(\d{4}-\d{2}-\d{2})(?:[T ].*)?$")
+INTEGER = re.compile(r"[0-9]{1,10}")
+DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ].+)?")
 FORBIDDEN_DELIMITERS = set(":/?&#%$+=")
 
 
 def _integer(name: str, text: str) -> int:
-    if not re.fullmatch(r"\d{1,10}", text.strip()) or int(text) > INT32_MAX:
+    if not INTEGER.fullmatch(text.strip()) or int(text) > INT32_MAX:
         raise Invalid(f"{name} must be a whole number, not {text!r}.")
     return int(text)
 
@@ -24,9 +25,8 @@ def _integers(name: str, text: str) -> list[int]:
 
 
 def _date(name: str, text: str) -> date:
-    match = DATE.match(text.strip())
     try:
-        return date.fromisoformat(match[1] if match else "")
+        return datetime.fromisoformat(text.strip() if DATE.fullmatch(text.strip()) else "").date()
     except ValueError as error:
         raise Invalid(f"{name} must be a date as YYYY-MM-DD, not {text!r}.") from error
 
@@ -39,6 +39,8 @@ def _boolean(name: str, text: str) -> bool:
 
 
 def _string(name: str, text: str) -> str:
+    if "\0" in text:
+        raise Invalid(f"{name} must not hold a null character.")
     return text
 
 

@@ -5,23 +5,24 @@ ORDER BY and no LIMIT: `order` and the page are added here, as are CustomerAttri
 goes from the engine to the socket as the JSON the engine wrote.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from rapport.access.keys import Principal
 from rapport.access.scope import Scope
 from rapport.api.auth import caller
 from rapport.api.parameters import CUSTOMER_ATTRIBUTES, PAGING, Parameter
 from rapport.api.responses import ERRORS, json_response
 from rapport.customers import service as customers
 from rapport.errors import Invalid, NotFound
+from rapport.stores.warehouse import identifier
 
 Values = dict[str, Any]
+UNBOUNDED = 2**31 - 1
+EPOCH = "1970-01-01"
 Prepare = Callable[[Scope, Values], Values | None]
 
 TYPES: dict[str, dict[str, Any]] = {
@@ -41,11 +42,15 @@ TYPES: dict[str, dict[str, Any]] = {
 class Read:
     """A read function.
 
-    row maps each output column to a key of TYPES; order is the ORDER BY list. engine is "warehouse"
-    (SQL binds {Name:Type}) or "records" (SQL binds :Name; :tenant_id is always there). single answers
-    one object, or 404 with `missing`. customers adds CustomerAttributes to the parameters. prepare
-    may check values and add or replace bound ones; when it answers None the answer is empty without a
-    query. drop names output columns left out unless the boolean parameter of the same entry is true.
+    row maps each output column to a key of TYPES; order is the ORDER BY list, over columns of the
+    SELECT's tables or of its output; rows alike in the columns of once_by are answered once. engine
+    is "warehouse" (SQL binds {Name:Type}) or "records" (SQL binds :Name; :tenant_id is always there).
+    single answers one object, or 404 with `missing` ({} when that is empty). customers adds
+    CustomerAttributes to the parameters. prepare may check values and add or replace bound ones, and
+    may set "$settings" to engine settings; when it answers None the answer is empty without a query.
+    drop names output columns left out unless the parameter of the same entry is true or not empty.
+    omit_nulls leaves null members out of a row (records only). A list of the warehouse is answered in
+    pages of at most the setting that max_page names; one of the records is whole unless $top is given.
     """
 
     category: str
@@ -61,8 +66,10 @@ class Read:
     customers: bool = False
     paged: bool = True
     max_page: str = "max_page"
+    once_by: str = ""
     prepare: Prepare | None = None
     drop: dict[str, str] = field(default_factory=dict)
+    omit_nulls: bool = False
     aliases: tuple[str, ...] = ()
     description: str = ""
 
@@ -97,16 +104,24 @@ def register(router: APIRouter, *reads: Read) -> None:
 
 def _content(read: Read) -> dict[str, Any]:
     properties = {name: TYPES[kind] for name, kind in read.row.items()}
-    required = [name for name in read.row if name not in read.drop]
+    required = [
+        name for name, kind in read.row.items() if name not in read.drop and not (read.omit_nulls and kind[-1] == "?")
+    ]
     if read.customers:
         properties["CustomerAttributes"] = TYPES["strings"]
     item = {"type": "object", "properties": properties, "required": required}
+    if read.single and not read.missing:
+        del item["required"]
     schema = item if read.single else {"type": "array", "items": item}
     return {"content": {"application/json": {"schema": schema}}}
 
 
 def _endpoint(read: Read) -> Callable[..., Response]:
-    def endpoint(request: Request, principal: Principal = Depends(caller(read.function))) -> Response:  # noqa: B008
+    principal_of = caller(read.function)
+
+    # The caller is not a Depends: that would cost a second hop to the thread pool on every page.
+    def endpoint(request: Request) -> Response:
+        principal = principal_of(request)
         query = {name.lower(): text for name, text in request.query_params.multi_items()}
         return json_response(answer(read, principal.scope, query))
 
@@ -115,73 +130,91 @@ def _endpoint(read: Read) -> Callable[..., Response]:
 
 def answer(read: Read, scope: Scope, query: dict[str, str]) -> bytes:
     """The JSON answer of a read to a query whose names are lower-case. Raises Invalid, NotFound."""
-    values = {parameter.name: parameter.read(query) for parameter in read.parameters}
+    values: Values | None = {parameter.name: parameter.read(query) for parameter in read.parameters}
     if read.prepare is not None:
-        prepared = read.prepare(scope, values)
-        if prepared is None:
-            return b"[]"
-        values = prepared
-    sql = read.sql if isinstance(read.sql, str) else read.sql(scope, values)
-    if read.drop:
-        kept = [name for name in read.row if name not in read.drop or values[read.drop[name]]]
-        columns = ", ".join(f'"{name}"' for name in kept)
-        sql = f"SELECT {columns} FROM ({sql}) AS r"  # noqa: S608 - columns are ours
-    sql = f"{sql} ORDER BY {read.order}"
-    if read.engine == "records":
-        body = scope.records_json(*_records_page(read, scope, sql, values))
-    else:
-        body = scope.warehouse.json_rows(*_warehouse_page(read, scope, sql, values))
+        values = read.prepare(scope, values or {})
+    body = b"[]" if values is None else _query(read, scope, values)
     return _only(read, body) if read.single else body
+
+
+def _query(read: Read, scope: Scope, values: Values) -> bytes:
+    sql = read.sql if isinstance(read.sql, str) else read.sql(scope, values)
+    if read.engine == "records":
+        return scope.records_json(*_records_page(read, scope, sql, values), read.omit_nulls)
+    return scope.warehouse.json_rows(*_warehouse_page(read, scope, sql, values))
 
 
 def _only(read: Read, body: bytes) -> bytes:
     found = body.strip()
     if found in (b"[]", b""):
+        if not read.missing:
+            return b"{}"
         raise NotFound(read.missing)
     return found.removeprefix(b"[").removesuffix(b"]").strip()
 
 
 def page(read: Read, scope: Scope, values: Values) -> tuple[int, int]:
-    """Rows of the page and rows before it: $top is clamped to the function's largest page."""
+    """Rows of the page and rows before it: $top is clamped to the function's largest page. Raises Invalid."""
     if read.single or not read.paged:
-        return 2**31, 0
-    largest: int = getattr(scope.stores.settings, read.max_page)
-    top = values["$top"]
+        return UNBOUNDED, 0
+    top, skip = values["$top"], values["$skip"]
     if top == 0:
         raise Invalid("$top must be at least 1.")
-    return min(top or largest, largest), values["$skip"]
+    if read.engine == "records":
+        return top or UNBOUNDED, skip
+    settings = scope.stores.settings
+    return min(top or settings.max_page, getattr(settings, read.max_page)), skip
+
+
+def _kept(read: Read, values: Values) -> list[str]:
+    """The output columns of this call; those of the SELECT when none is to be dropped."""
+    if not read.drop:
+        return []
+    return [identifier(name) for name in read.row if name not in read.drop or values[read.drop[name]]]
 
 
 def _records_page(read: Read, scope: Scope, sql: str, values: Values) -> tuple[str, Values]:
     top, skip = page(read, scope, values)
     bound = {name: value for name, value in values.items() if not name.startswith("$")}
-    return f"{sql} LIMIT :page_top OFFSET :page_skip", {**bound, "page_top": top, "page_skip": skip}
+    sql = f"{sql} ORDER BY {read.order} LIMIT :page_top OFFSET :page_skip"
+    if read.drop:
+        columns = ", ".join(f'"{name[1:-1]}"' for name in _kept(read, values))
+        sql = f"SELECT {columns} FROM ({sql}) AS page"  # noqa: S608 - columns are ours
+    return sql, {**bound, "page_top": top, "page_skip": skip}
 
 
 def _warehouse_page(read: Read, scope: Scope, sql: str, values: Values) -> tuple[str, Values]:
     top, skip = page(read, scope, values)
-    names = values.get("CustomerAttributes")
-    bound = {name: value for name, value in values.items() if re.search(rf"{{{re.escape(name)}:", sql)}
-    bound |= {"page_top": top, "page_skip": skip}
-    sql = f"{sql} LIMIT {{page_top:UInt64}} OFFSET {{page_skip:UInt64}}"
-    if not names:
-        return sql, bound
-    bound["profile_date"] = scope.data_date() or "1970-01-01"
-    return with_attributes(scope, sql, names, read.order), bound
+    once = f" LIMIT 1 BY {read.once_by}" if read.once_by else ""
+    sql = f"{sql} ORDER BY {read.order}{once} LIMIT {{page_top:UInt64}} OFFSET {{page_skip:UInt64}}"
+    kept = ", ".join(_kept(read, values))
+    bound = {**values, "page_top": top, "page_skip": skip}
+    settings = values.get("$settings", "")
+    if names := values.get("CustomerAttributes"):
+        bound["profile_date"] = scope.data_date() or EPOCH
+        sql = with_attributes(scope, sql, names, kept)
+        settings = ", ".join(filter(None, [settings, "enable_materialized_cte = 1"]))
+    elif kept:
+        sql = f"SELECT {kept} FROM ({sql}) AS page"  # noqa: S608 - columns are ours
+    bound = {name: value for name, value in bound.items() if f"{{{name}:" in sql}
+    return f"{sql} SETTINGS {settings}" if settings else sql, bound
 
 
-def with_attributes(scope: Scope, sql: str, names: list[str], order: str) -> str:
-    """A page of rows with CustomerID, joined with the present values of attributes as an array of strings."""
+def with_attributes(scope: Scope, sql: str, names: list[str], columns: str = "") -> str:
+    """An ordered page of rows with CustomerID, each with the present values of attributes as an array of strings.
+
+    The page is computed once; its customers select the profiles by primary key. Raises Invalid.
+    """
     found = customers.find(scope, names)
     selected = ", ".join(f"{customers.rendered(info)} AS a{i}" for i, info in enumerate(found))
     values = ", ".join(f"profile.a{i}" for i in range(len(found)))
     return f"""
-        WITH page AS ({sql})
-        SELECT page.*, [{values}] AS CustomerAttributes
+        WITH page AS MATERIALIZED (SELECT *, rowNumberInAllBlocks() AS page_row FROM ({sql}))
+        SELECT {columns or "page.* EXCEPT (page_row)"}, [{values}] AS CustomerAttributes
         FROM page
         LEFT JOIN (
             SELECT customer_id, {selected} FROM profiles
             WHERE data_date = {{profile_date:Date}} AND customer_id IN (SELECT CustomerID FROM page)
         ) AS profile ON profile.customer_id = page.CustomerID
-        ORDER BY {order}
+        ORDER BY page_row
     """  # noqa: S608 - names come from the tenant's attribute list, the rest is ours
