@@ -1,33 +1,293 @@
-"""The daily model of a date, end to end."""
+"""The daily model of a date, end to end: every figure against plain Python or independent SQL."""
 
-from datetime import date
+from collections import defaultdict
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any
 
+import httpx
 import pytest
 
 from rapport.access.scope import Scope
 from rapport.insight import service as insight
 
 D = date(2026, 6, 30)
+CUSTOMERS, BUYERS = 1500, 1400
+SHARES = {1: 0.1, 2: 0.3, 3: 0.6, 4: 1.0}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def shop(scope: Scope) -> None:
-    scope.warehouse.execute("""
+    """Customers with rates of their own over 18 months, baskets of items, and two days of the model."""
+    execute = scope.warehouse.execute
+    execute(f"""
         INSERT INTO customers (customer_id, REGISTRATION_DATE, COUNTRY)
-        SELECT concat('C', toString(number)), toDate('2025-01-01') + number % 500, 'NL' FROM numbers(2000)
+        SELECT concat('C', toString(number)), toDate('2025-01-01') + number % 530, ['NL', 'DE'][number % 2 + 1]
+        FROM numbers({CUSTOMERS})
     """)
-    scope.warehouse.execute("""
-        INSERT INTO transactions (transaction_id, customer_id, transaction_time, amount)
-        SELECT toString(number), concat('C', toString(number % 1900)),
-            toDateTime('2025-01-01 10:00:00', 'UTC')
-                + toUInt32(number % 1900 % 500 + cityHash64(number) % (545 - number % 1900 % 500)) * 86400,
-            10 + cityHash64(number % 1900, 1) % 50 + cityHash64(number, 2) % 10
-        FROM numbers(8000)
+    execute(f"""
+        INSERT INTO transactions (transaction_id, customer_id, transaction_time, amount, status)
+        SELECT concat('T', toString(c), '-', toString(n)), concat('C', toString(c)),
+            toDateTime('2025-01-01 23:30:00', 'UTC') + (c % 530 + toUInt32(n * (1 + cityHash64(c, 3) % 90))) * 86400,
+            round(5 + cityHash64(c, 1) % 80 + cityHash64(c, n, 2) % 1000 / 50, 2),
+            if(cityHash64(c, n) % 20, '', 'Canceled')
+        FROM (SELECT number % {BUYERS} AS c, intDiv(number, {BUYERS}) AS n FROM numbers({BUYERS} * 12))
+        WHERE n <= cityHash64(c, 9) % 12
     """)
+    execute("""
+        INSERT INTO transaction_items
+            (transaction_id, line_number, customer_id, transaction_time, product_id, unit_price)
+        SELECT transaction_id, line, customer_id, transaction_time,
+            concat('P', toString((cityHash64(customer_id) % 6 * 2 + line + cityHash64(transaction_id) % 2 * 3) % 14)),
+            amount / 2
+        FROM transactions ARRAY JOIN [0, 1] AS line
+    """)
+    execute(
+        "INSERT INTO products (product_id, name, category) "
+        "SELECT concat('P', toString(number)), 'a product', ['Tea', 'Coffee'][number % 2 + 1] FROM numbers(14)"
+    )
+    insight.run_model(scope, D - timedelta(days=1))
     insight.run_model(scope, D)
 
 
-def test_everybody_has_one_profile_and_one_result(scope: Scope) -> None:
+@pytest.fixture(scope="module")
+def purchases(scope: Scope) -> dict[str, list[tuple[date, float]]]:
+    """Counted purchases up to D by customer."""
+    found: dict[str, list[tuple[date, float]]] = defaultdict(list)
+    rows = scope.warehouse.rows("SELECT customer_id, toDate(transaction_time), amount, status FROM transactions")
+    for customer_id, day, amount, status in rows:
+        if day <= D and status != "Canceled":
+            found[customer_id].append((day, amount))
+    return {customer_id: sorted(bought) for customer_id, bought in found.items()}
+
+
+def stage_of(days: list[date], on: date) -> str:
+    """The stage on a date, walked day by day as the rules read."""
+    days = sorted({day for day in days if day <= on})
+    if not days:
+        return "Dormant"
+    if (on - days[-1]).days > 60:
+        return "Churn"
+    returns = [later for earlier, later in pairwise(days) if (later - earlier).days > 61]
+    if returns and (on - returns[-1]).days < 30:
+        return "Reactivated"
+    return "New" if (on - days[0]).days < 30 else "Active"
+
+
+def test_everybody_has_one_profile_and_one_result_a_day(scope: Scope) -> None:
     for table in ("profiles", "model_results"):
-        assert scope.warehouse.rows(f"SELECT count(), uniqExact(customer_id) FROM {table}") == [(2000, 2000)]
+        for day in (D - timedelta(days=1), D):
+            sql = f"SELECT count(), uniqExact(customer_id) FROM {table} WHERE data_date = {{day:Date}}"
+            known = scope.warehouse.value(
+                "SELECT count() FROM customers WHERE REGISTRATION_DATE <= {day:Date}", day=day
+            )
+            assert scope.warehouse.rows(sql, day=day) == [(known, known)]
     assert scope.data_date() == D
+    assert scope.warehouse.rows("SHOW TABLES LIKE 'work_%'") == []
+
+
+def test_features_against_plain_python(scope: Scope, purchases: dict[str, list[tuple[date, float]]]) -> None:
+    sql = """
+        SELECT customer_id, NUMBER_OF_ORDERS, NUMBER_OF_ORDERS_1M, TOTAL_ORDER_AMOUNT, TOTAL_ORDER_AMOUNT_3M,
+            DAYS_SINCE_LAST_ORDER, AVERAGE_DAYS_BETWEEN_ORDERS, FIRST_ORDER_DATE, NUMBER_OF_ORDER_DAYS
+        FROM profiles WHERE data_date = {day:Date}
+    """
+    for customer_id, *found in scope.warehouse.rows(sql, day=D):
+        bought = purchases.get(customer_id, [])
+        days = sorted({day for day, _ in bought})
+        expected: list[Any] = [
+            len(bought),
+            sum((D - day).days < 30 for day, _ in bought),
+            pytest.approx(sum(amount for _, amount in bought), abs=0.0001),
+            pytest.approx(sum(amount for day, amount in bought if (D - day).days < 90), abs=0.0001),
+            (D - days[-1]).days if days else None,
+            pytest.approx((days[-1] - days[0]).days / (len(days) - 1), abs=0.0001) if len(days) > 1 else None,
+            days[0] if days else None,
+            len(days),
+        ]
+        assert [float(f) if hasattr(f, "as_tuple") else f for f in found] == expected, customer_id
+
+
+def test_stages_and_their_history_against_a_walk(scope: Scope, purchases: dict[str, list[tuple[date, float]]]) -> None:
+    sql = """
+        SELECT customer_id, LIFECYCLE_STAGE, PREVIOUS_LIFECYCLE_STAGE, DAYS_SINCE_STAGE_CHANGE, TIMES_CHURNED,
+            DAYS_IN_CHURN, DORMANT_TYPE, REGISTRATION_DATE
+        FROM profiles WHERE data_date = {day:Date}
+    """
+    seen = set()
+    for customer_id, stage, previous, since, times, in_churn, dormant, registered in scope.warehouse.rows(sql, day=D):
+        days = [day for day, _ in purchases.get(customer_id, [])]
+        start = min([registered, *days])
+        walk = [stage_of(days, start + timedelta(days=n)) for n in range((D - start).days + 1)]
+        assert stage == walk[-1], customer_id
+        seen.add(stage)
+        changes = [n for n in range(1, len(walk)) if walk[n] != walk[n - 1]]
+        assert since == len(walk) - 1 - (changes[-1] if changes else 0), customer_id
+        assert previous == (walk[changes[-1] - 1] if changes else None), customer_id
+        assert in_churn == walk.count("Churn"), customer_id
+        assert times == sum(walk[n] == "Churn" for n in changes), customer_id
+        if stage == "Dormant":
+            assert dormant == ("Never active" if (D - registered).days > 30 else "Prospect")
+    assert seen == {"New", "Active", "Reactivated", "Churn", "Dormant"}
+
+
+def test_ranks_and_value_segments_follow_the_future_value(scope: Scope) -> None:
+    sql = """
+        SELECT customer_id, FUTURE_VALUE, FUTURE_VALUE_PERMILLE, FUTURE_VALUE_PERCENTILE_IN_STAGE, VALUE_SEGMENT_ID,
+            LIFECYCLE_STAGE
+        FROM profiles WHERE data_date = {day:Date} AND LIFECYCLE_STAGE != 'Dormant'
+    """
+    rows = scope.warehouse.rows(sql, day=D)
+    exact = dict(
+        scope.warehouse.rows("SELECT customer_id, future_value FROM model_results WHERE data_date = {d:Date}", d=D)
+    )
+    ordered = sorted((exact[row[0]] for row in rows), reverse=True)
+    for customer_id, value, permille, in_stage, segment, stage in rows:
+        before = ordered.index(exact[customer_id]) / len(rows)
+        assert float(value) == pytest.approx(exact[customer_id], abs=0.0001)
+        assert permille == 1000 - int(before * 1000)
+        assert segment == next(number for number, end in SHARES.items() if before < end)
+        mine = [exact[row[0]] for row in rows if row[5] == stage]
+        assert in_stage == 100 - int(sum(other > exact[customer_id] for other in mine) / len(mine) * 100)
+
+
+def test_wire_of_stages_and_microsegments(api: httpx.Client, scope: Scope) -> None:
+    assert api.get("/current/model/GetLifecycleStageList").json() == [
+        {"StageID": 1, "StageName": "New"},
+        {"StageID": 2, "StageName": "Active"},
+        {"StageID": 3, "StageName": "Reactivated"},
+        {"StageID": 4, "StageName": "Churn"},
+        {"StageID": 5, "StageName": "Dormant"},
+    ]
+    found = {row["MicrosegmentID"]: row for row in api.get("/Model/GetMicrosegmentList").json()}
+    figures = scope.warehouse.rows(
+        """
+        SELECT microsegment_id, any(lifecycle_stage_id), uniqExact(lifecycle_stage_id), avg(future_value),
+            avg(churn_probability)
+        FROM model_results WHERE data_date = {day:Date} GROUP BY microsegment_id
+    """,
+        day=D,
+    )
+    assert len(figures) > 8
+    for segment_id, stage_id, stages, value, churn in figures:
+        row = found[segment_id]
+        assert (row["LifecycleStageID"], stages) == (stage_id, 1)
+        assert row["FutureValue"] == pytest.approx(value, abs=0.001)
+        assert row["ChurnRate"] == pytest.approx(churn, abs=0.00001)
+    assert "Active-High value-Frequent-Recent" in {row["MicrosegmentName"] for row in found.values()}
+
+
+def _changers(scope: Scope, column: str) -> dict[str, tuple[int, int]]:
+    before, after = (
+        dict(
+            scope.warehouse.rows(f"SELECT customer_id, {column} FROM model_results WHERE data_date = {{d:Date}}", d=day)
+        )
+        for day in (D - timedelta(days=1), D)
+    )
+    return {c: (before.get(c, 0), after[c]) for c in after if before.get(c, 0) != after[c]}
+
+
+def test_wire_of_changers(api: httpx.Client, scope: Scope) -> None:
+    rows = api.get("/current/model/GetMicrosegmentChangers", params={"CustomerAttributes": "COUNTRY"}).json()
+    found = {row["CustomerID"]: (row["InitialMicrosegmentID"] or 0, row["FinalMicrosegmentID"]) for row in rows}
+    assert found == _changers(scope, "microsegment_id") != {}
+    assert {row["CustomerAttributes"][0] for row in rows} == {"NL", "DE"}
+    days = {"StartDate": str(D - timedelta(days=1)), "EndDate": str(D)}
+    rows = api.get("/current/segments/GetValueSegmentChangers", params=days).json()
+    assert rows
+    found = {row["CustomerID"]: (row["InitialValueSegmentID"], row["FinalValueSegmentID"]) for row in rows}
+    expected = {c: pair for c, pair in _changers(scope, "value_segment_id").items() if 0 not in pair}
+    assert found == expected
+    for bad in ({"StartDate": "2026-06-01"}, {"StartDate": "2026-06-30", "EndDate": "2026-06-01"}):
+        assert api.get("/current/model/GetMicrosegmentChangers", params=bad).status_code == 400
+    past = {"StartDate": "2020-01-01", "EndDate": str(D)}
+    assert api.get("/current/model/GetMicrosegmentChangers", params=past).json() == []
+
+
+def test_wire_of_value_segments(api: httpx.Client, scope: Scope) -> None:
+    assert api.get("/current/segments/GetValueSegments").json() == [
+        {"ValueSegmentName": name, "ValueSegmentID": number}
+        for number, name in enumerate(("Top", "High", "Middle", "Base"), 1)
+    ]
+    assert api.get("/Segments/GetValueSegmentID", params={"valuesegmentname": "HIGH"}).json() == {"ValueSegmentID": 2}
+    assert api.get("/Segments/GetValueSegmentID", params={"ValueSegmentName": "no"}).status_code == 404
+    assert api.get("/Segments/GetValueSegmentName", params={"ValueSegmentID": 4}).json() == {"ValueSegmentName": "Base"}
+    query = {"ValueSegmentID": 1, "Date": str(D), "CustomerAttributes": "VALUE_SEGMENT"}
+    rows = api.get("/current/segments/GetCustomersByValueSegment", params=query).json()
+    sql = "SELECT customer_id FROM profiles WHERE data_date = {d:Date} AND VALUE_SEGMENT = 'Top' ORDER BY customer_id"
+    assert [row["CustomerID"] for row in rows] == [c for (c,) in scope.warehouse.rows(sql, d=D)]
+    assert {row["CustomerAttributes"][0] for row in rows} == {"Top"}
+    late = {"ValueSegmentID": 1, "Date": "2027-01-01"}
+    assert api.get("/current/segments/GetCustomersByValueSegment", params=late).json() == []
+
+
+def test_wire_of_future_values(api: httpx.Client, scope: Scope) -> None:
+    path = "/current/customers/GetCustomerFutureValues"
+    rows = api.get(path, params={"LifecycleStageID": "1,2"}).json()
+    sql = """
+        SELECT customer_id, future_value FROM model_results
+        WHERE data_date = {d:Date} AND lifecycle_stage_id IN (1, 2) ORDER BY customer_id
+    """
+    assert [(row["CustomerID"], pytest.approx(row["FutureValue"], abs=0.0001)) for row in rows] == scope.warehouse.rows(
+        sql, d=D
+    )
+    rows = api.get(path, params={"CustomerAttributes": "country", "CustomerAttributeValue": "nl"}).json()
+    sql = """
+        SELECT count() FROM model_results AS r INNER JOIN customers AS c ON c.customer_id = r.customer_id
+        WHERE data_date = {d:Date} AND COUNTRY = 'NL' AND lifecycle_stage_id < 5
+    """
+    assert len(rows) == scope.warehouse.value(sql, d=D) > 0
+    assert api.get(path, params={"LifecycleStageID": 5}).json() == []
+    for bad in (
+        {},
+        {"LifecycleStageID": "x"},
+        {"CustomerAttribute": "COUNTRY"},
+        {"CustomerAttributeValue": "NL"},
+        {"CustomerAttribute": "NO_SUCH", "CustomerAttributeValue": "1"},
+        {"LifecycleStageID": 1, "CustomerAttribute": "COUNTRY", "CustomerAttributeValue": "NL"},
+    ):
+        assert api.get(path, params=bad).status_code == 400, bad
+
+
+def test_recommendations_are_new_or_due(api: httpx.Client, scope: Scope) -> None:
+    path = "/current/customers/GetCustomerProductRecommendations"
+    rows = api.get(path).json()
+    bought: dict[str, dict[str, list[date]]] = defaultdict(lambda: defaultdict(list))
+    sql = "SELECT customer_id, product_id, toDate(transaction_time) FROM transaction_items"
+    for customer_id, product_id, day in scope.warehouse.rows(f"{sql} WHERE transaction_time < '2026-07-01'"):
+        bought[customer_id][product_id].append(day)
+    by_customer: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for row in rows:
+        by_customer[row["CustomerID"]].append((row["ProductID"], row["RecommendationType"]))
+    assert {kind for found in by_customer.values() for _, kind in found} == {1, 2}
+    for customer_id, found in by_customer.items():
+        assert len(found) <= 10 and len(set(found)) == len(found)
+        assert [kind for _, kind in found] == sorted(kind for _, kind in found)
+        for product_id, kind in found:
+            assert (product_id in bought[customer_id]) == (kind == 1)
+    someone = rows[0]["CustomerID"]
+    mine = api.get(path, params={"CustomerID": someone.lower()}).json()
+    assert [(row["ProductID"], row["RecommendationType"]) for row in mine] == by_customer[someone]
+
+
+def test_recommendations_suggested_in_campaigns(api: httpx.Client, scope: Scope) -> None:
+    columns = ["execution_date", "campaign_id", "customer_id", "priority", "product_id", "recommendation_type"]
+    scope.warehouse.insert(
+        "campaign_products",
+        columns,
+        [
+            (date(2026, 5, 1), 7, "C1", 2, "P3", 2),
+            (date(2026, 5, 1), 7, "C1", 1, "P4", 1),
+            (date(2026, 6, 1), 8, "C2", 1, "P5", 2),
+        ],
+    )
+    query = {"SuggestedInCampaign": "true", "StartDate": "2026-05-01", "EndDate": "2026-05-31"}
+    assert api.get("/Customers/GetCustomerProductRecommendations", params=query).json() == [
+        {"CustomerID": "C1", "ProductID": "P4", "RecommendationType": 1},
+        {"CustomerID": "C1", "ProductID": "P3", "RecommendationType": 2},
+    ]
+
+
+def test_integrations_keys_are_refused(integrations_api: httpx.Client) -> None:
+    for path in ("/current/model/GetMicrosegmentList", "/current/segments/GetValueSegments"):
+        assert integrations_api.get(path).status_code == 403

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh_tridiagonal
 from scipy.optimize import minimize
-from scipy.special import betaln, gammaln, psi, roots_jacobi
+from scipy.special import betaln, gammaln, psi
 
 Floats = NDArray[np.float64]
 Likelihood = Callable[[Floats], tuple[float, Floats]]
@@ -122,6 +123,21 @@ def fit_spend(x: Floats, m: Floats, weight: Floats) -> Spend:
     return Spend(float(best[0]), float(1 + best[1]), float(best[2] * unit))
 
 
+def beta_quadrature(a: float, b: float) -> tuple[Floats, Floats]:
+    """Points and weights that integrate over a Beta(a, b) variable: Gauss-Jacobi by Golub and Welsch (1969).
+
+    Weights add up to 1, so parameters of any size neither overflow nor vanish.
+    """
+    n, total = np.arange(1, NODES), a + b - 2  # the recurrence of Jacobi polynomials with exponents b - 1 and a - 1
+    step = 2 * n + total
+    diagonal = np.concatenate([[(a - b) / (total + 2)], (a - b) * total / (step * (step + 2))])
+    # At n = 1 the factors n + total and step - 1 are the same and cancel.
+    ratio = np.concatenate([[1.0], (n[1:] + total) / (step[1:] - 1)])
+    off = 4 * n * (n + b - 1) * (n + a - 1) * ratio / (step**2 * (step + 1))
+    nodes, vectors = eigh_tridiagonal(diagonal, np.sqrt(off))
+    return np.clip((nodes + 1) / 2, 1e-12, 1.0), vectors[0] ** 2
+
+
 def expected_if_alive(model: Purchases, x: Floats, T: Floats, weeks: float) -> Floats:
     """Purchases expected in the weeks after T of customers who are still active at T.
 
@@ -131,11 +147,10 @@ def expected_if_alive(model: Purchases, x: Floats, T: Floats, weeks: float) -> F
     """
     expected = np.empty(len(x))
     for count in np.unique(x):
-        nodes, weights = roots_jacobi(NODES, model.b + count - 1, model.a - 1)
-        p = np.clip((nodes + 1) / 2, 1e-12, None)
+        p, weights = beta_quadrature(model.a, model.b + count)
         here = x == count
         reach = np.log1p(np.outer(weeks / (model.alpha + T[here]), p))
-        expected[here] = (-np.expm1(-(model.r + count) * reach) / p) @ (weights / weights.sum())
+        expected[here] = (-np.expm1(-(model.r + count) * reach) / p) @ weights
     return expected
 
 

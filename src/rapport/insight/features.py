@@ -74,13 +74,13 @@ ORDERS = (
         "AVERAGE_DAYS_BETWEEN_ORDERS",
         "Decimal",
         "Mean days between two days with an order",
-        "(last_day - first_day) / nullIf(purchase_days - 1, 0)",
+        "if(purchase_days > 1, (last_day - first_day) / (purchase_days - 1), NULL)",
     ),
     Feature(
         "CHURN_FACTOR",
         "Decimal",
         "Days since the last order divided by the mean days between orders",
-        "({data_date:Date} - last_day) / nullIf((last_day - first_day) / nullIf(purchase_days - 1, 0), 0)",
+        "if(purchase_days > 1, ({data_date:Date} - last_day) * (purchase_days - 1) / (last_day - first_day), NULL)",
     ),
 )
 

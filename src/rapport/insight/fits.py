@@ -12,9 +12,10 @@ from sqlalchemy.dialects.postgresql import insert
 
 from rapport.access.scope import Scope
 from rapport.insight.models import ModelFit
+from rapport.insight.settings import settings_of
 
 FUTURE_VALUE = "future value"
-REFIT_DAYS = {"microsegments": 90, FUTURE_VALUE: 30}
+REFIT = "refit"  # a member of the report of a fit that is to be made anew
 
 
 def fit_for(scope: Scope, kind: str, data_date: date) -> ModelFit | None:
@@ -27,10 +28,10 @@ def fit_for(scope: Scope, kind: str, data_date: date) -> ModelFit | None:
 
 def is_due(scope: Scope, kind: str, data_date: date, fit: ModelFit | None) -> bool:
     """Whether the data of a date should be fitted: never done, asked for, or longer ago than the tenant's period."""
-    if fit is None:
+    if fit is None or fit.report.get(REFIT):
         return True
-    default = REFIT_DAYS[kind.split(":")[0]]
-    days = int(scope.settings.get("refit_days", {}).get(kind.split(":")[0], default))
+    settings = settings_of(scope)
+    days = settings.future_value_refit_days if kind == FUTURE_VALUE else settings.microsegment_refit_days
     return data_date - fit.data_date >= timedelta(days=days)
 
 
@@ -40,3 +41,20 @@ def keep_fit(scope: Scope, kind: str, data_date: date, parameters: dict[str, Any
     statement = insert(ModelFit).values(tenant_id=scope.tenant_id, kind=kind, data_date=data_date, **values)
     with scope.records() as session:
         session.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "kind", "data_date"], set_=values))
+
+
+def newest_fits(scope: Scope) -> list[ModelFit]:
+    """The newest fit of every kind, by kind."""
+    mine = select(ModelFit).where(ModelFit.tenant_id == scope.tenant_id)
+    with scope.records() as session:
+        found = session.scalars(mine.distinct(ModelFit.kind).order_by(ModelFit.kind, ModelFit.data_date.desc()))
+        return list(found)
+
+
+def ask_for_refit(scope: Scope) -> None:
+    """Have the next cycle fit every model anew, whatever the age of the present fits."""
+    with scope.records() as session:
+        for fit in newest_fits(scope):
+            fit.report = {**fit.report, REFIT: True}
+            session.merge(fit)
+        scope.audit(session, "refit", "models")

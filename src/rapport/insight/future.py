@@ -37,7 +37,10 @@ HISTOGRAM = """
 """
 CELLS = """
     SELECT uniqExact(purchase_days, span, age) FROM (
-        SELECT *, intDiv(last_day - first_day, {{cell:UInt32}}) AS span, intDiv(days_since_first, {{cell:UInt32}}) AS age
+        SELECT
+            purchase_days,
+            intDiv(last_day - first_day, {{cell:UInt32}}) AS span,
+            intDiv(days_since_first, {{cell:UInt32}}) AS age
         FROM {table} WHERE purchase_days > 0
     )
 """

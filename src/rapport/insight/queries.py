@@ -25,6 +25,7 @@ _ORDER_WINDOWS = "".join(
     for suffix, days, _ in WINDOWS
 )
 
+# A gap with a day in Churn is at least churn_days + 2 long: the day of the return is no such day.
 # purchases holds (day, amount) of every order: gaps between days and the value of repeat days need
 # the sequence. The table's order makes the aggregation one pass in constant memory.
 ORDERS = f"""
@@ -33,9 +34,9 @@ ORDERS = f"""
         arrayCompact(purchases.1) AS days,
         arrayDifference(days) AS gaps,
         toInt64(length(days)) AS purchase_days,
-        arrayLastIndex(gap -> gap > {{churn_days:Int32}}, gaps) AS reactivation_index,
+        arrayLastIndex(gap -> gap > {{churn_days:Int32}} + 1, gaps) AS reactivation_index,
         if(reactivation_index > 0, toDate(days[reactivation_index]), toDate(0)) AS reactivation_day,
-        arrayCount(gap -> gap > {{churn_days:Int32}}, gaps) AS long_gaps,
+        arrayCount(gap -> gap > {{churn_days:Int32}} + 1, gaps) AS long_gaps,
         arraySum(gap -> greatest(gap - {{churn_days:Int32}} - 1, 0), gaps) AS past_churn_days,
         arraySum(purchase -> if(purchase.1 = days[1], purchase.2, 0), purchases) AS first_day_amount
     FROM (

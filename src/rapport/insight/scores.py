@@ -22,13 +22,14 @@ SCORED = """
         past_churn_days + if(lifecycle_stage_id = 4, days_since_last - {{churn_days:Int32}}, 0) AS days_in_churn,
         if(reactivation_day = toDate(0), NULL, days_since_reactivation) AS since_reactivation,
         {microsegment} AS microsegment_id,
-        purchase_days - 1 AS x,
+        grid_x AS repeats,
         days_since_first / 7 AS weeks,
-        pow(({{alpha:Float64}} + weeks) / ({{alpha:Float64}} + (last_day - first_day) / 7), {{r:Float64}} + x) AS odds,
-        if(x > 0, 1 / (1 + odds * {{a:Float64}} / ({{b:Float64}} + x - 1)), 1) AS alive,
-        pow(({{alpha:Float64}} + weeks) / ({{alpha:Float64}} + weeks + {{churn_days:Int32}} / 7), {{r:Float64}} + x)
-            AS silent,
-        {{p:Float64}} * ({{gamma:Float64}} + x * repeat_value) / ({{p:Float64}} * x + {{q:Float64}} - 1) AS spend,
+        {{r:Float64}} + repeats AS shape,
+        pow(({{alpha:Float64}} + weeks) / ({{alpha:Float64}} + (last_day - first_day) / 7), shape) AS odds,
+        if(repeats > 0, 1 / (1 + odds * {{a:Float64}} / ({{b:Float64}} + repeats - 1)), 1) AS alive,
+        pow(({{alpha:Float64}} + weeks) / ({{alpha:Float64}} + weeks + {{churn_days:Int32}} / 7), shape) AS silent,
+        {{p:Float64}} * ({{gamma:Float64}} + repeats * repeat_value)
+            / ({{p:Float64}} * repeats + {{q:Float64}} - 1) AS spend,
         if(lifecycle_stage_id = 5, 0, alive * expected) AS expected_orders,
         {value} AS future_value,
         if(lifecycle_stage_id = 5, 0, 1 - alive * (1 - silent)) AS churn_probability
@@ -42,7 +43,7 @@ SCORED = """
 BEFORE = "(rank() OVER ({window} ORDER BY {column} DESC) - 1) / count() OVER ({window})"
 RANKED = """
     SELECT
-        * EXCEPT (x, weeks, odds, alive, silent, spend),
+        * EXCEPT (repeats, weeks, shape, odds, alive, silent, spend),
         lifecycle_stage_id = 5 AS unranked,
         {value_rank} AS value_before,
         {stage_value_rank} AS stage_value_before,

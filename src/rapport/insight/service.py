@@ -5,8 +5,10 @@ from datetime import date
 
 from rapport.access.scope import Scope
 from rapport.insight import queries, work
+from rapport.insight.fits import ask_for_refit, newest_fits
 from rapport.insight.future import fit_future_value
 from rapport.insight.microsegments import fit_microsegments
+from rapport.insight.recommendations import recommend
 from rapport.insight.scores import score
 from rapport.insight.snapshot import clean_up, publish, write_profiles, write_results
 from rapport.insight.stages import DORMANT, change_stage_rules, stage_rules
@@ -19,11 +21,21 @@ def build_features(scope: Scope, data_date: date) -> None:
     work.fill(scope, "features", data_date, queries.FEATURES_ON_DATE, **bound)
 
 
+def result_dates(scope: Scope) -> list[date]:
+    """The data dates that have model results and are published, oldest first."""
+    newest = scope.data_date()
+    if newest is None:
+        return []
+    sql = "SELECT DISTINCT data_date FROM model_results WHERE data_date <= {newest:Date} ORDER BY data_date"
+    return [day for (day,) in scope.warehouse.rows(sql, newest=newest)]
+
+
 MODEL_STEPS: tuple[tuple[str, Callable[[Scope, date], None]], ...] = (
     ("features", build_features),
     ("microsegments", fit_microsegments),
     ("future value", fit_future_value),
     ("scores", score),
+    ("recommendations", recommend),
     ("profiles", write_profiles),
     ("model results", write_results),
     ("clean up", clean_up),
@@ -40,9 +52,12 @@ def run_model(scope: Scope, data_date: date) -> None:
 __all__ = [
     "DORMANT",
     "MODEL_STEPS",
+    "ask_for_refit",
     "change_stage_rules",
     "define_value_segments",
+    "newest_fits",
     "publish",
+    "result_dates",
     "run_model",
     "stage_rules",
     "value_segments",

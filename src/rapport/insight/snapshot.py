@@ -9,10 +9,10 @@ from rapport.access.scope import Scope
 from rapport.customers import service as customers
 from rapport.insight import microsegments, stages, values, work
 from rapport.insight.features import FEATURES, Feature
+from rapport.insight.settings import settings_of
 from rapport.stores.warehouse import identifier
 
-PROFILE_DAYS = 3
-RESULT_DAYS = 400
+LARGEST = 1e14  # what a Decimal(19, 4) holds
 
 
 def _rank(column: str, parts: int) -> str:
@@ -105,8 +105,11 @@ def typed(sql: str, field_type: str) -> str:
     column_type = customers.COLUMN_TYPES[field_type]
     if field_type == "Decimal":
         # The tiny step away from zero makes the cut to a decimal land on the rounded fourth place.
-        bounded = f"round(least(greatest(toFloat64({sql}), -1e14), 1e14), 4)"
-        return f"CAST(if(isFinite({bounded}), {bounded} + sign({bounded}) * 1e-5, NULL) AS {column_type})"
+        rounded = f"round(toFloat64({sql}), 4)"
+        fits = f"ifNull(abs({rounded}) < {LARGEST}, 0)"
+        # Under a NULL there may be a NaN, which no decimal takes, so the value is chosen before the cast.
+        value = f"if({fits}, assumeNotNull({rounded} + sign({rounded}) * 1e-5), 0)"
+        return f"if({fits}, CAST({value} AS {column_type}), NULL)"
     return f"CAST({sql} AS {column_type})"
 
 
@@ -142,38 +145,33 @@ def _names(scope: Scope) -> dict[str, list[int] | list[str]]:
     return bound
 
 
-def _replace(scope: Scope, table: str, day: date, columns: list[str], select: str, /, **bound: object) -> None:
-    """Fill a copy of a table's shape and put it in place of the date's partition, atomically."""
-    aside = work.table(table, day)
-    scope.warehouse.execute(f"CREATE OR REPLACE TABLE {aside} AS {identifier(table)}")
-    listed = ", ".join(identifier(column) for column in columns)
-    scope.warehouse.execute(f"INSERT INTO {aside} ({listed}) {select}", None, **bound)
-    scope.warehouse.execute(f"ALTER TABLE {identifier(table)} REPLACE PARTITION '{day:%Y-%m-%d}' FROM {aside}")
-
-
 def write_profiles(scope: Scope, data_date: date) -> None:
     """Replace the profiles of the date."""
     declare_attributes(scope)
     columns, select = _profile_select(scope, data_date)
-    _replace(scope, "profiles", data_date, columns, select, data_date=data_date, **_names(scope))
+    bound = {"data_date": data_date, **_names(scope)}
+    work.replace_partition(scope, "profiles", data_date, columns, [(select, bound)])
 
 
 def write_results(scope: Scope, data_date: date) -> None:
     """Replace the model results of the date and tell microsegments their figures."""
     columns = ["lifecycle_stage_id", "microsegment_id", "value_segment_id", "future_value", "churn_probability"]
     select = f"SELECT {{data_date:Date}}, customer_id, {', '.join(columns)} FROM {work.table('scores', data_date)}"  # noqa: S608
-    _replace(scope, "model_results", data_date, ["data_date", "customer_id", *columns], select, data_date=data_date)
+    work.replace_partition(
+        scope, "model_results", data_date, ["data_date", "customer_id", *columns], [(select, {"data_date": data_date})]
+    )
     microsegments.update_figures(scope, data_date)
 
 
 def clean_up(scope: Scope, data_date: date) -> None:
     """Drop the working tables of the date and the snapshots that are older than the tenant keeps them."""
     work.drop(scope, data_date)
+    settings = settings_of(scope)
     newest = max(data_date, scope.data_date() or data_date)
     kept = {
-        "profiles": int(scope.settings.get("profile_days", PROFILE_DAYS)),
-        "model_results": int(scope.settings.get("model_result_days", RESULT_DAYS)),
-        "product_recommendations": int(scope.settings.get("profile_days", PROFILE_DAYS)),
+        "profiles": settings.profile_days,
+        "model_results": settings.model_result_days,
+        "product_recommendations": settings.profile_days,
     }
     for table, days in kept.items():
         found = scope.warehouse.rows(f"SELECT DISTINCT data_date FROM {identifier(table)}")  # noqa: S608

@@ -1,7 +1,7 @@
 """Lifecycle stages: which exist, the tenant's rules, and the rules as SQL.
 
 Every customer is in exactly one stage on a date D. With F the day of the first purchase, L of the
-last, and A the day that ended the latest gap of more than `churn` days: no purchase - Dormant;
+last, and A the day that ended the latest gap with a day in Churn: no purchase - Dormant;
 D - L > churn - Churn; D - A < reactivated - Reactivated; D - F < new - New; otherwise Active. All
 of it follows from the purchases up to D alone, so any date can be computed again at any time.
 """

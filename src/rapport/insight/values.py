@@ -55,5 +55,5 @@ def define_value_segments(scope: Scope, bands: Sequence[tuple[str, float]]) -> l
 
 def cuts(scope: Scope) -> list[float]:
     """The share of customers that each band ends at; the last is above 1, so that nobody is left out."""
-    ends = list(accumulate(segment.share for segment in value_segments(scope)))
+    ends = [round(end, 9) for end in accumulate(segment.share for segment in value_segments(scope))]
     return [*ends[:-1], 2.0]

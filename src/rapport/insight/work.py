@@ -1,5 +1,6 @@
 """Working tables of the daily model: one set a data date, made anew by every run and dropped at its end."""
 
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 
@@ -32,3 +33,15 @@ def drop(scope: Scope, day: date) -> None:
     for (name,) in rows:
         if name.endswith(f"_{day:%Y%m%d}"):
             scope.warehouse.execute(f"DROP TABLE IF EXISTS {identifier(name)}")
+
+
+def replace_partition(
+    scope: Scope, name: str, day: date, columns: Sequence[str], selects: Iterable[tuple[str, dict[str, Any]]]
+) -> None:
+    """Fill a table of the same shape from SELECTs with what they bind, and put it in the date's place at once."""
+    aside = table(name, day)
+    scope.warehouse.execute(f"CREATE OR REPLACE TABLE {aside} AS {identifier(name)}")
+    listed = ", ".join(identifier(column) for column in columns)
+    for select, bound in selects:
+        scope.warehouse.execute(f"INSERT INTO {aside} ({listed}) {select}", None, **bound)
+    scope.warehouse.execute(f"ALTER TABLE {identifier(name)} REPLACE PARTITION '{day:%Y-%m-%d}' FROM {aside}")

@@ -1,0 +1,108 @@
+"""Management of the model: lifecycle rules, value segments, what was fitted and how well it did."""
+
+from datetime import date, datetime
+from typing import Any
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, Field
+
+from rapport.access.keys import Principal
+from rapport.api.auth import admin
+from rapport.insight import service as insight
+
+router = APIRouter(prefix="/manage/v1", tags=["Management: model"])
+
+KINDS = "^(new|active|reactivated|churn|dormant)$"
+
+
+class StageOut(BaseModel):
+    """A lifecycle stage and the number of its rule."""
+
+    id: int = Field(examples=[4])
+    kind: str = Field(pattern=KINDS, examples=["churn"])
+    name: str = Field(examples=["Churn"])
+    days: int = Field(examples=[60], description="0 for active, which is everybody else")
+
+
+class StageIn(BaseModel):
+    """A change to a stage; members left out stay."""
+
+    kind: str = Field(pattern=KINDS, examples=["churn"])
+    name: str | None = Field(None, min_length=1, max_length=100, examples=["Lapsed"])
+    days: int | None = Field(None, examples=[90])
+
+
+class ValueSegmentIn(BaseModel):
+    """A band of customers by future value."""
+
+    name: str = Field(min_length=1, max_length=100, examples=["Top"])
+    share: float = Field(gt=0, le=1, examples=[0.1], description="Its part of the customers")
+
+
+class ValueSegmentOut(ValueSegmentIn):
+    """A band with its ID; 1 is the most valuable."""
+
+    id: int = Field(examples=[1])
+
+
+class FitOut(BaseModel):
+    """What was learned from a date's data."""
+
+    kind: str = Field(examples=["future value"])
+    data_date: date
+    fitted_at: datetime
+    parameters: dict[str, Any]
+    report: dict[str, Any] = Field(description="Sizes, likelihood and, of the future value, the back-test by stage")
+
+
+def _stages(principal: Principal) -> list[StageOut]:
+    stages = insight.stage_rules(principal.scope).stages.values()
+    return [StageOut(id=stage.id, kind=stage.kind, name=stage.name, days=stage.days) for stage in stages]
+
+
+@router.get("/lifecycle-stages", summary="List lifecycle stages and their rules")
+def list_stages(principal: Principal = Depends(admin)) -> list[StageOut]:  # noqa: B008
+    """The stages by id."""
+    return _stages(principal)
+
+
+@router.put("/lifecycle-stages", summary="Change lifecycle rules and names")
+def change_stages(body: list[StageIn], principal: Principal = Depends(admin)) -> list[StageOut]:  # noqa: B008
+    """Change the stages that are named; the next cycle applies the rules."""
+    days = {stage.kind: stage.days for stage in body if stage.days is not None and stage.kind != "active"}
+    names = {stage.kind: stage.name for stage in body if stage.name is not None}
+    insight.change_stage_rules(principal.scope, days, names)
+    return _stages(principal)
+
+
+def _segments(principal: Principal) -> list[ValueSegmentOut]:
+    found = insight.value_segments(principal.scope)
+    return [ValueSegmentOut(id=segment.id, name=segment.name, share=segment.share) for segment in found]
+
+
+@router.get("/value-segments", summary="List value segments")
+def list_value_segments(principal: Principal = Depends(admin)) -> list[ValueSegmentOut]:  # noqa: B008
+    """The bands, the most valuable first."""
+    return _segments(principal)
+
+
+@router.put("/value-segments", summary="Define value segments")
+def define_value_segments(
+    body: list[ValueSegmentIn],
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[ValueSegmentOut]:
+    """Replace all bands, the most valuable first; shares add up to 1; the next cycle applies them."""
+    insight.define_value_segments(principal.scope, [(segment.name, segment.share) for segment in body])
+    return _segments(principal)
+
+
+@router.get("/model-fits", summary="List the newest fit of every model")
+def list_fits(principal: Principal = Depends(admin)) -> list[FitOut]:  # noqa: B008
+    """Parameters, sizes and back-tests of what scores customers now."""
+    return [FitOut.model_validate(fit, from_attributes=True) for fit in insight.newest_fits(principal.scope)]
+
+
+@router.post("/model-fits/refit", status_code=202, summary="Fit every model anew in the next cycle")
+def refit(principal: Principal = Depends(admin)) -> None:  # noqa: B008
+    """The next cycle fits all models to its data, whatever the age of the present fits."""
+    insight.ask_for_refit(principal.scope)

@@ -1,0 +1,33 @@
+"""What a tenant can set about the daily model: the "insight" member of its settings."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rapport.access.scope import Scope
+from rapport.errors import Invalid
+
+
+class InsightSettings(BaseModel):
+    """Defaults suit a retailer with a few orders a customer and year."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    profile_days: int = Field(3, ge=2, le=400, description="Days of whole profiles kept; the changers compare them")
+    model_result_days: int = Field(400, ge=2, le=4000, description="Days of model results kept")
+    microsegment_refit_days: int = Field(90, ge=1, description="Days after which a stage is clustered anew")
+    future_value_refit_days: int = Field(30, ge=1, description="Days after which the value models are fitted anew")
+    trees: bool = Field(True, description="Whether gradient-boosted trees compete with the probability model")
+    recommended_products: int = Field(2000, ge=10, le=20_000, description="Most sold products that are recommended")
+    recommendation_baskets: int = Field(500_000, ge=1000, description="Baskets of a year that pairs are counted in")
+
+
+def settings_of(scope: Scope) -> InsightSettings:
+    """The tenant's settings of the model. Raises Invalid naming the member that cannot be used."""
+    given: Any = scope.settings.get("insight", {})
+    try:
+        return InsightSettings.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise Invalid(f"The tenant setting insight.{name} cannot be used: {first['msg']}.") from error
