@@ -1,0 +1,284 @@
+"""Actions: actions by name and group, promo codes, executed campaigns and their channels (all from the records)."""
+
+# ruff: noqa: S608 - every part of these statements is a constant of this module
+
+from fastapi import APIRouter
+
+from rapport.access.scope import Scope
+from rapport.api.parameters import Parameter, required
+from rapport.api.reads import Read, Values, register
+from rapport.campaigns.models import (
+    CANCELED,
+    CONTROL_ACTION_ID,
+    CONTROL_ACTION_NAME,
+    EXECUTED_STATES,
+    FAILED,
+    NOT_RUN,
+    SUCCESSFUL,
+    Occurrence,
+)
+from rapport.errors import NotFound
+
+router = APIRouter(tags=["Actions"])
+
+CAMPAIGN = required("CampaignID", "integer", "One campaign, as an event or another function named it")
+CHANNEL = required("ChannelID", "integer", "An execution channel, see GetExecutionChannels")
+DATE = required("Date", "date", "Execution date of the campaigns")
+TARGET_GROUP = required("TargetGroupID", "integer", "A target group, see GetTargetGroupsByDate")
+
+STATUSES = {SUCCESSFUL: "Successful", FAILED: "Failed", NOT_RUN: "Failed", CANCELED: "Canceled"}
+STATUS = "CASE c.state {} ELSE 'Scheduled' END".format(
+    " ".join(f"WHEN '{state}' THEN '{status}'" for state, status in STATUSES.items())
+)
+EXECUTED = ", ".join(f"'{state}'" for state in EXECUTED_STATES)
+
+# What the groups of executed campaigns got on each channel. Control members are in no group.
+GIVEN = f"""
+    FROM campaigns AS c
+    JOIN campaign_channels AS g ON g.tenant_id = c.tenant_id AND g.campaign_id = c.id
+    WHERE c.tenant_id = :tenant_id AND c.state IN ({EXECUTED})
+"""
+OF_GROUP = "c.target_group_id = :TargetGroupID AND NOT c.is_one_time AND c.execution_date = :Date"
+
+# The codes of a group's action over all its channels, each once in the order of channels, joined with ','.
+CODES = """
+    (
+        SELECT coalesce(string_agg(code, ',' ORDER BY place), '')
+        FROM (
+            SELECT code, min(ARRAY[other.channel_id, position]) AS place
+            FROM campaign_channels AS other,
+                unnest(string_to_array(other.promo_code, ',')) WITH ORDINALITY AS codes (code, position)
+            WHERE other.tenant_id = g.tenant_id AND other.campaign_id = g.campaign_id
+              AND other.recipient_group_id = g.recipient_group_id AND other.action_id = g.action_id
+            GROUP BY code
+        ) AS codes
+    )
+"""
+PROMO_CODES = f"""
+    SELECT DISTINCT ON (c.target_group_id, c.id, g.recipient_group_id, g.action_id)
+        c.target_group_id AS "TargetGroupID",
+        g.recipient_group_id AS "RecipientGroupID",
+        g.action_id AS "ActionID",
+        {CODES} AS "PromoCode"
+"""
+PROMO_ORDER = "c.target_group_id, c.id, g.recipient_group_id, g.action_id"
+PROMO_ROW = {"RecipientGroupID": "integer", "ActionID": "integer", "PromoCode": "string"}
+
+SET_UP = f"""
+    c.target_group_id AS "TargetGroupID",
+    c.campaign_type AS "CampaignType",
+    c.duration AS "Duration",
+    c.lead_time AS "LeadTime",
+    c.notes AS "Notes",
+    c.is_multi_channel AS "IsMultiChannel",
+    c.is_recurrence AS "IsRecurrence",
+    {STATUS} AS "Status",
+    CASE WHEN c.state IN ('{FAILED}', '{NOT_RUN}') THEN c.error ELSE '' END AS "Error",
+    c.tags AS "Tags"
+"""
+SET_UP_ROW = {
+    "TargetGroupID": "integer",
+    "CampaignType": "string",
+    "Duration": "integer",
+    "LeadTime": "integer",
+    "Notes": "string",
+    "IsMultiChannel": "boolean",
+    "IsRecurrence": "boolean",
+    "Status": "string",
+    "Error": "string",
+    "Tags": "strings",
+}
+CAMPAIGN_CHANNELS = """
+    (
+        SELECT coalesce(json_agg(json_build_object('Id', used.id, 'Name', used.name) ORDER BY used.id), '[]'::json)
+        FROM (
+            SELECT DISTINCT g.channel_id AS id, coalesce(ch.name, '') AS name
+            FROM campaign_channels AS g
+            LEFT JOIN channels AS ch ON ch.tenant_id = g.tenant_id AND ch.id = g.channel_id
+            WHERE g.tenant_id = c.tenant_id AND g.campaign_id = c.id
+        ) AS used
+    )
+"""
+
+
+def known_campaign(scope: Scope, values: Values) -> Values:
+    """A prepare: the values, if the tenant has the campaign. Raises NotFound."""
+    with scope.records() as session:
+        if session.get(Occurrence, (scope.tenant_id, values["CampaignID"])) is None:
+            raise NotFound(f"There is no campaign {values['CampaignID']}.")
+    return values
+
+
+def _read(function: str, summary: str, sql: str, row: dict[str, str], order: str, *params: Parameter) -> Read:
+    return Read("actions", function, summary, sql, row, order, params, engine="records")
+
+
+register(
+    router,
+    _read(
+        "GetAllActions",
+        "Every action: its ID and name",
+        'SELECT id AS "ActionID", name AS "ActionName" FROM actions WHERE tenant_id = :tenant_id',
+        {"ActionID": "integer", "ActionName": "string"},
+        "id",
+    ),
+    _read(
+        "GetActionsByTargetGroup",
+        "Recipient groups and their actions for one target group on one execution date",
+        f"""
+        SELECT DISTINCT g.recipient_group_id AS "RecipientGroupID", g.action_id AS "ActionID"
+        {GIVEN} AND {OF_GROUP}""",
+        {"RecipientGroupID": "integer", "ActionID": "integer"},
+        '"RecipientGroupID", "ActionID"',
+        TARGET_GROUP,
+        DATE,
+    ),
+    Read(
+        "actions",
+        "GetActionID",
+        "The ID of an action by its whole name, in any case",
+        engine="records",
+        sql=f"""
+            SELECT id AS "ActionID"
+            FROM (
+                SELECT id, name FROM actions WHERE tenant_id = :tenant_id
+                UNION ALL SELECT {CONTROL_ACTION_ID}, '{CONTROL_ACTION_NAME}'
+            ) AS named
+            WHERE lower(name) = lower(:ActionName)""",
+        row={"ActionID": "integer"},
+        order="id",
+        params=(required("ActionName", "string", "The whole name"),),
+        single=True,
+        missing="There is no action of that name.",
+    ),
+    Read(
+        "actions",
+        "GetActionName",
+        "The name of an action by its ID",
+        engine="records",
+        sql=f"""
+            SELECT name AS "ActionName"
+            FROM (
+                SELECT id, name FROM actions WHERE tenant_id = :tenant_id
+                UNION ALL SELECT {CONTROL_ACTION_ID}, '{CONTROL_ACTION_NAME}'
+            ) AS named
+            WHERE id = :ActionID""",
+        row={"ActionName": "string"},
+        order="id",
+        params=(required("ActionID", "integer", "An action; 1 is the control action"),),
+        single=True,
+        missing="There is no action of that ID.",
+    ),
+    _read(
+        "GetActionDetailsByTargetGroup",
+        "Actions, duration, lead time and channels for one target group on one execution date",
+        f"""
+        SELECT DISTINCT
+            g.recipient_group_id AS "RecipientGroupID",
+            g.action_id AS "ActionID",
+            c.duration AS "Duration",
+            c.lead_time AS "LeadTime",
+            g.channel_id AS "ChannelID"
+        {GIVEN} AND {OF_GROUP}""",
+        dict.fromkeys(("RecipientGroupID", "ActionID", "Duration", "LeadTime", "ChannelID"), "integer"),
+        '"RecipientGroupID", "ActionID", "ChannelID", "Duration", "LeadTime"',
+        TARGET_GROUP,
+        DATE,
+    ),
+    _read(
+        "GetPromoCodes",
+        "Promo codes of the campaigns executed on one date",
+        f"{PROMO_CODES} {GIVEN} AND c.execution_date = :Date",
+        {"TargetGroupID": "integer", **PROMO_ROW},
+        PROMO_ORDER,
+        DATE,
+    ),
+    _read(
+        "GetPromoCodesByCampaign",
+        "Recipient groups, actions and promo codes of one campaign",
+        f"""
+        SELECT DISTINCT
+            g.recipient_group_id AS "RecipientGroupID",
+            g.action_id AS "ActionID",
+            {CODES} AS "PromoCode"
+        FROM campaign_channels AS g
+        WHERE g.tenant_id = :tenant_id AND g.campaign_id = :CampaignID""",
+        PROMO_ROW,
+        '"RecipientGroupID", "ActionID"',
+        CAMPAIGN,
+    ),
+    _read(
+        "GetPromoCodesByTargetGroup",
+        "Recipient groups, actions and promo codes for one target group on one execution date",
+        f"""
+        SELECT "RecipientGroupID", "ActionID", "PromoCode"
+        FROM ({PROMO_CODES}, c.id AS campaign_id {GIVEN} AND {OF_GROUP}) AS coded""",
+        PROMO_ROW,
+        'campaign_id, "RecipientGroupID", "ActionID"',
+        TARGET_GROUP,
+        DATE,
+    ),
+    _read(
+        "GetExecutedCampaignDetails",
+        "Set-up and outcome of every campaign executed on one date",
+        f"""
+        SELECT c.id AS "CampaignID", {SET_UP} FROM campaigns AS c
+        WHERE c.tenant_id = :tenant_id AND c.execution_date = :Date AND c.state IN ({EXECUTED})""",
+        {"CampaignID": "integer", **SET_UP_ROW},
+        "c.id",
+        DATE,
+    ),
+    Read(
+        "actions",
+        "GetCampaignDetails",
+        "Set-up and outcome of one campaign",
+        engine="records",
+        sql=f"""
+            SELECT {SET_UP}, {CAMPAIGN_CHANNELS} AS "Channels",
+                c.test_size AS "TestGroupSize", c.control_size AS "ControlGroupSize"
+            FROM campaigns AS c WHERE c.tenant_id = :tenant_id AND c.id = :CampaignID""",
+        row={**SET_UP_ROW, "Channels": "objects", "TestGroupSize": "integer", "ControlGroupSize": "integer"},
+        order="c.id",
+        params=(CAMPAIGN,),
+        single=True,
+        missing="There is no campaign of that ID.",
+    ),
+    _read(
+        "GetExecutionChannels",
+        "The execution channels of the tenant",
+        """
+        SELECT id AS "ChannelId", id AS "ChannelID", name AS "ChannelName"
+        FROM channels WHERE tenant_id = :tenant_id""",
+        {"ChannelId": "integer", "ChannelID": "integer", "ChannelName": "string"},
+        "id",
+    ),
+    _read(
+        "GetExecutedCampaignsByChannel",
+        "Campaigns executed through one channel on one date",
+        f"""
+        SELECT DISTINCT c.id AS "CampaignID"
+        {GIVEN} AND c.execution_date = :Date AND g.channel_id = :ChannelID""",
+        {"CampaignID": "integer"},
+        "c.id",
+        CHANNEL,
+        DATE,
+    ),
+    Read(
+        "actions",
+        "GetExecutedCampaignChannelDetails",
+        "Templates, times and send IDs of one executed campaign on one channel",
+        engine="records",
+        sql=f"""
+            SELECT DISTINCT
+                g.list_id AS "ListID",
+                g.send_id AS "SendID",
+                g.template_id AS "TemplateID",
+                to_char(g.scheduled_time, 'YYYY-MM-DD HH24:MI:SS') AS "ScheduledTime"
+            {GIVEN} AND c.id = :CampaignID AND g.channel_id = :ChannelID""",
+        row={"ListID": "integer?", "SendID": "string", "TemplateID": "integer", "ScheduledTime": "string"},
+        order='"TemplateID", "ScheduledTime", "SendID", "ListID"',
+        params=(CAMPAIGN, CHANNEL),
+        prepare=known_campaign,
+        omit_nulls=True,
+    ),
+)

@@ -1,0 +1,137 @@
+"""Customers: the products campaigns put before them, and what they did with the messages."""
+
+from fastapi import APIRouter
+
+from rapport.access.scope import Scope
+from rapport.api.parameters import optional, required
+from rapport.api.reads import Read, Values, register
+from rapport.api.recipients import bind, executed, of_campaigns, spelled
+from rapport.campaigns.models import Occurrence
+from rapport.customers import service as customers
+from rapport.errors import Invalid
+
+router = APIRouter(tags=["Customers"])
+
+PRODUCT_ATTRIBUTES = optional("ProductAttributes", "product names", description="Product attributes joined with ','")
+ONE_CHANNEL = "AND channel_id = {ChannelID:UInt32}"
+REACTED = """
+    SELECT customer_id AS CustomerID, campaign_id AS CampaignID, template_id AS TemplateID
+    FROM campaign_interactions
+    WHERE delivery_date = {Date:Date} AND event_id = {EventID:UInt32}
+"""
+INTERACTIONS = """
+    SELECT
+        min(toDate(interaction_at, {time_zone:String})) AS Date,
+        campaign_id AS CampaignID,
+        recipient_group_id AS RecipientGroupID,
+        action_id AS ActionID,
+        channel_id AS ChannelID,
+        template_id AS TemplateID,
+        event_id AS EventID
+    FROM campaign_interactions
+    WHERE delivery_date BETWEEN {StartDate:Date} AND {EndDate:Date} AND customer_id = {CustomerID:String}
+"""
+KIND = "campaign_id, recipient_group_id, action_id, channel_id, template_id, event_id"
+
+
+def _of_date(scope: Scope, values: Values) -> Values | None:
+    return bind(values, executed(scope, Occurrence.execution_date == values["Date"]))
+
+
+def _of_campaign(scope: Scope, values: Values) -> Values | None:
+    return bind(values, executed(scope, Occurrence.id == values["CampaignID"]))
+
+
+def _products(scope: Scope, values: Values) -> str:
+    columns = "customer_id, campaign_id, priority, product_id"
+    recommended = f"SELECT {columns} {of_campaigns(values, table='campaign_products')}"
+    selected = "customer_id AS CustomerID, campaign_id AS CampaignID, recommended.product_id AS ProductID"
+    names = values["ProductAttributes"]
+    if not names:
+        return f"SELECT {selected} FROM ({recommended}) AS recommended"  # noqa: S608 - constants only
+    described = ", ".join(customers.product_attribute_expressions(scope, names))
+    return f"""
+        SELECT {selected}, [{described}] AS ProductAttributes
+        FROM ({recommended}) AS recommended
+        LEFT JOIN products AS product ON product.product_id = recommended.product_id"""  # noqa: S608 - no caller's text
+
+
+def _reacted(scope: Scope, values: Values) -> str:
+    return f"{REACTED} {ONE_CHANNEL if values['ChannelID'] else ''}"
+
+
+def _range(scope: Scope, values: Values) -> Values:
+    if values["StartDate"] > values["EndDate"]:
+        raise Invalid("StartDate must not be after EndDate.")
+    customer = spelled(scope, values["CustomerID"]) or values["CustomerID"]
+    return {**values, "CustomerID": customer, "time_zone": scope.time_zone.key}
+
+
+def _interactions(scope: Scope, values: Values) -> str:
+    return f"{INTERACTIONS} {ONE_CHANNEL if values['ChannelID'] else ''} GROUP BY {KIND}"
+
+
+register(
+    router,
+    Read(
+        "customers",
+        "GetCustomerProductDetailsByDate",
+        "Products that campaigns of one date recommended, by customer",
+        sql=_products,
+        row={"CustomerID": "string", "CampaignID": "integer", "ProductID": "string", "ProductAttributes": "strings"},
+        drop={"ProductAttributes": "ProductAttributes"},
+        order="customer_id, campaign_id, priority, product_id",
+        params=(required("Date", "date", "Execution date of the campaigns"), PRODUCT_ATTRIBUTES),
+        prepare=_of_date,
+        customers=True,
+    ),
+    Read(
+        "customers",
+        "GetCustomerProductDetailsByCampaign",
+        "Products that one campaign recommended, by customer",
+        sql=_products,
+        row={"CustomerID": "string", "ProductID": "string", "ProductAttributes": "strings"},
+        drop={"ProductAttributes": "ProductAttributes"},
+        order="customer_id, campaign_id, priority, product_id",
+        params=(required("CampaignID", "integer", "A campaign that recommends products"), PRODUCT_ATTRIBUTES),
+        prepare=_of_campaign,
+        customers=True,
+    ),
+    Read(
+        "customers",
+        "GetCampaignInteractionCustomers",
+        "Customers who did one kind of interaction with campaigns delivered on one date through one channel",
+        sql=_reacted,
+        row={"CustomerID": "string", "CampaignID": "integer", "TemplateID": "integer"},
+        order="customer_id, campaign_id, template_id",
+        once_by="customer_id, campaign_id, template_id",
+        params=(
+            required("Date", "date", "Delivery date of the campaigns"),
+            required("ChannelID", "integer", "The execution channel; 0 means every channel"),
+            required("EventID", "integer", "2 opened, 3 clicked, 4 unsubscribed, 5 dropped, 6 spam report, 7 bounced"),
+        ),
+        customers=True,
+    ),
+    Read(
+        "customers",
+        "GetCustomerChannelInteractions",
+        "One customer's interactions with the campaigns sent in a range of dates, one row a kind",
+        sql=_interactions,
+        row={
+            "Date": "string",
+            **dict.fromkeys(
+                ("CampaignID", "RecipientGroupID", "ActionID", "ChannelID", "TemplateID", "EventID"), "integer"
+            ),
+        },
+        order=f"Date, event_id, {KIND}",
+        params=(
+            required("CustomerID", "string", "A customer, in any case"),
+            required("StartDate", "date", "First execution date"),
+            required("EndDate", "date", "Last execution date, included"),
+            optional("ChannelID", "integer", 0, "Only this channel; 0 means every channel"),
+        ),
+        prepare=_range,
+        paged=False,
+        description="Date is the day of the first interaction of the kind in the tenant's time zone.",
+    ),
+)

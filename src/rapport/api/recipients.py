@@ -1,0 +1,132 @@
+"""Which campaigns a read of recipients is about: found in the records, bound so that the warehouse reads by key.
+
+campaign_recipients is ordered by (execution_date, campaign_id, customer_id, channel_id). With the
+dates and campaigns bound, one campaign is read in the order of its customers and no further than
+the page; several are read whole, nothing else is.
+"""
+
+from datetime import date
+from typing import Any, NamedTuple
+
+from sqlalchemy import and_, exists, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from rapport.access.scope import Scope
+from rapport.api.reads import Values
+from rapport.campaigns.models import CONTROL_ACTION_ID, EXECUTED_STATES, Occurrence, OccurrenceChannel
+from rapport.messaging.models import Template
+
+# One thread reads in the order of the key at half the cost of two; rows of a customer are side by side.
+IN_ORDER = "max_threads = 1, optimize_aggregation_in_order = 1"
+ONE_CAMPAIGN = "execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}"
+CAMPAIGNS = "execution_date IN {execution_dates:Array(Date)} AND campaign_id IN {campaigns:Array(UInt32)}"
+NOT_CONTROL = f"action_id != {CONTROL_ACTION_ID}"
+
+
+class Campaign(NamedTuple):
+    """A campaign that a read is about; duration in days."""
+
+    id: int
+    execution_date: date
+    duration: int
+
+
+def executed(scope: Scope, *conditions: ColumnElement[bool]) -> list[Campaign]:
+    """Executed campaigns that meet conditions over Occurrence, by id."""
+    return campaigns(scope, Occurrence.state.in_(EXECUTED_STATES), *conditions)
+
+
+def campaigns(scope: Scope, *conditions: ColumnElement[bool]) -> list[Campaign]:
+    """Campaigns in any state, by id."""
+    statement = select(Occurrence.id, Occurrence.execution_date, Occurrence.duration)
+    statement = statement.where(Occurrence.tenant_id == scope.tenant_id, *conditions).order_by(Occurrence.id)
+    with scope.records() as session:
+        return [Campaign(*row) for row in session.execute(statement)]
+
+
+def has_action(recipient_group_id: int, action_id: int) -> ColumnElement[bool]:
+    """Campaigns with a recipient group that got an action; for the control action those with a control group."""
+    if action_id == CONTROL_ACTION_ID:
+        return Occurrence.control_size > 0
+    return exists().where(
+        and_(
+            OccurrenceChannel.tenant_id == Occurrence.tenant_id,
+            OccurrenceChannel.campaign_id == Occurrence.id,
+            OccurrenceChannel.recipient_group_id == recipient_group_id,
+            OccurrenceChannel.action_id == action_id,
+        )
+    )
+
+
+def bind(values: Values, found: list[Campaign]) -> Values | None:
+    """Values with campaigns and their durations (days) bound, None when there are none."""
+    if not found:
+        return None
+    bound = {**values, "campaigns": [row.id for row in found], "durations": [row.duration for row in found]}
+    if len(found) == 1:
+        return {**bound, "$settings": IN_ORDER, "campaign": found[0].id, "execution_date": found[0].execution_date}
+    return {**bound, "execution_dates": sorted({row.execution_date for row in found})}
+
+
+def of_campaigns(values: Values, *conditions: str, table: str = "campaign_recipients") -> str:
+    """FROM and WHERE: the rows of bound campaigns that meet conditions."""
+    where = " AND ".join((ONE_CAMPAIGN if "campaign" in values else CAMPAIGNS, *conditions))
+    return f"FROM {table} WHERE {where}"
+
+
+def spelled(scope: Scope, customer_id: str) -> str | None:
+    """A customer's ID as it is stored: that very spelling, else one equal but for case; None when unknown."""
+    exact = "SELECT customer_id FROM customers WHERE customer_id = {id:String} LIMIT 1"
+    folded = """
+        SELECT customer_id FROM customers WHERE lowerUTF8(customer_id) = lowerUTF8({id:String})
+        ORDER BY customer_id LIMIT 1
+    """
+    found: Any = scope.warehouse.value(exact, id=customer_id) or scope.warehouse.value(folded, id=customer_id)
+    return None if found is None else str(found)
+
+
+def last_executed(scope: Scope, customer_id: str) -> list[Campaign]:
+    """The newest executed campaign, up to today, that gave a customer an action; the higher id on a tie."""
+    addressed = f"""
+        SELECT DISTINCT campaign_id FROM campaign_recipients
+        WHERE customer_id = {{id:String}} AND execution_date <= {{today:Date}} AND {NOT_CONTROL}
+    """  # noqa: S608 - a constant
+    ids = [int(row[0]) for row in scope.warehouse.rows(addressed, id=customer_id, today=scope.today())]
+    return sorted(executed(scope, Occurrence.id.in_(ids)), key=lambda row: (row.execution_date, row.id))[-1:]
+
+
+def send_ids(scope: Scope, campaign_id: int) -> Values:
+    """The send IDs of a campaign by 'group channel template', as two arrays to bind."""
+    place = (OccurrenceChannel.recipient_group_id, OccurrenceChannel.channel_id, OccurrenceChannel.template_id)
+    statement = select(*place, OccurrenceChannel.send_id).where(
+        OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id
+    )
+    with scope.records() as session:
+        found = session.execute(statement).all()
+    return {
+        "send_places": [f"{row[0]} {row[1]} {row[2]}" for row in found] or [""],
+        "send_ids": [row.send_id for row in found] or [""],
+    }
+
+
+def template_names(scope: Scope, campaign_id: int) -> Values:
+    """The names of a campaign's templates by 'channel template', as two arrays to bind."""
+    statement = (
+        select(Template.channel_id, Template.id, Template.name)
+        .join(
+            OccurrenceChannel,
+            and_(
+                OccurrenceChannel.tenant_id == Template.tenant_id,
+                OccurrenceChannel.channel_id == Template.channel_id,
+                OccurrenceChannel.template_id == Template.id,
+            ),
+        )
+        .where(Template.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id)
+        .distinct()
+    )
+    with scope.records() as session:
+        found = session.execute(statement).all()
+    return {
+        "template_places": [f"{row.channel_id} {row.id}" for row in found] or [""],
+        "template_names": [row.name for row in found] or [""],
+    }
