@@ -33,6 +33,10 @@ class Forbidden(RapportError):
     status = 403
 
 
+class TokenExpired(Forbidden):
+    """A legacy token that was not used for 20 minutes (403); the wire answers its bare text."""
+
+
 class NotFound(RapportError):
     """A named thing that does not exist for this tenant (404)."""
 

@@ -2,8 +2,50 @@
 
 from fastapi import APIRouter
 
-from rapport.api import customers_model, general, model, segments
-from rapport.api.manage import audit, insight, keys, operator, tenants
+from rapport.api import (
+    actions,
+    apikey,
+    customers_campaigns,
+    customers_model,
+    customers_reactions,
+    general,
+    model,
+    segments,
+    unsubscribe,
+)
+from rapport.api.manage import (
+    audit,
+    channels,
+    insight,
+    keys,
+    listeners,
+    operator,
+    suppressions,
+    templates,
+    tenants,
+    users,
+)
 
-WIRE: tuple[APIRouter, ...] = (general.router, model.router, customers_model.router, segments.router)
-MANAGEMENT: tuple[APIRouter, ...] = (tenants.router, keys.router, audit.router, operator.router, insight.router)
+WIRE: tuple[APIRouter, ...] = (
+    general.router,
+    apikey.router,
+    unsubscribe.router,
+    model.router,
+    customers_model.router,
+    segments.router,
+    actions.router,
+    customers_campaigns.router,
+    customers_reactions.router,
+)
+MANAGEMENT: tuple[APIRouter, ...] = (
+    tenants.router,
+    keys.router,
+    audit.router,
+    operator.router,
+    insight.router,
+    channels.router,
+    templates.router,
+    listeners.router,
+    suppressions.router,
+    users.router,
+)

@@ -1,4 +1,4 @@
-"""Who calls: the key in X-API-KEY, its access type, its rate limit; or the operator on the same machine."""
+"""Who calls: the API key or legacy token, its access type, its rate limit; or the operator on the same machine."""
 
 import ipaddress
 import secrets
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from fastapi import Request
 
+from rapport.access import users
 from rapport.access.keys import Principal
 from rapport.access.roles import may_call
 from rapport.access.scope import scope_of
@@ -20,7 +21,12 @@ TENANT_HEADER = "X-Rapport-Tenant"
 def authenticate(request: Request) -> Principal:
     """The caller behind a request. Raises Unauthorized, Forbidden, TooManyRequests."""
     address = request.client.host if request.client else ""
-    principal: Principal = request.app.state.keys.principal(request.headers.get("x-api-key", ""), address)
+    key, token = request.headers.get("x-api-key", ""), request.headers.get("authorization-token", "")
+    stores: Stores = request.app.state.stores
+    if token and not key and stores.settings.legacy_login:
+        principal = users.token_principal(stores, token)
+    else:
+        principal = request.app.state.keys.principal(key, address)
     request.app.state.limiter.hit(f"key:{principal.key_id}", principal.rate_limit)
     return principal
 

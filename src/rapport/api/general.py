@@ -1,8 +1,21 @@
-"""General: last data update, event listeners, API key info, legacy login."""
+"""General: last data update, event listeners, legacy login."""
 
-from fastapi import APIRouter
+from typing import Annotated
 
+import orjson
+from fastapi import APIRouter, Depends, Request
+from pydantic import BeforeValidator, Field
+from starlette.responses import Response
+
+from rapport.access import users
+from rapport.access.keys import Principal
+from rapport.api.auth import caller
+from rapport.api.bodies import WireModel, documented, parse, raw_body
 from rapport.api.reads import Read, register
+from rapport.api.responses import ERRORS, json_response
+from rapport.errors import Invalid, NotFound
+from rapport.notifications import service as notifications
+from rapport.stores import Stores
 
 router = APIRouter(tags=["General"])
 
@@ -18,4 +31,114 @@ register(
         order='"Date"',
         single=True,
     ),
+    Read(
+        "general",
+        "GetRegisteredEventListeners",
+        "Every registered event listener",
+        engine="records",
+        sql="""
+            SELECT event_type_id AS "EventTypeID", url AS "ListenerURL", nullif(channel_id, 0) AS "ChannelID"
+            FROM listeners WHERE tenant_id = :tenant_id
+        """,
+        row={"EventTypeID": "integer", "ListenerURL": "string", "ChannelID": "integer?"},
+        order='"EventTypeID", "ChannelID" NULLS FIRST',
+        paged=False,
+        description="Of the whole tenant, also those that were registered with another key.",
+    ),
 )
+
+
+def _absent_if_empty(value: object) -> object:
+    return None if value == "" else value
+
+
+ChannelID = Annotated[int | None, BeforeValidator(_absent_if_empty), Field(alias="ChannelID", ge=0, le=2**31 - 1)]
+
+
+class RegisterBody(WireModel):
+    """Which events, and where they are posted to."""
+
+    event_type_id: int = Field(alias="EventTypeID", description="1, 2, 3, 4, 5, 11 or 13")
+    listener_url: str = Field(alias="ListenerURL", min_length=1, description="Absolute http or https URL")
+    channel_id: ChannelID = Field(None, alias="ChannelID", description="Only events of this channel; not with 5")
+
+
+class UnregisterBody(WireModel):
+    """Which listener."""
+
+    event_type_id: int = Field(alias="EventTypeID", description="1, 2, 3, 4, 5, 11 or 13")
+    channel_id: ChannelID = Field(None, alias="ChannelID", description="The listener of this channel, else the general")
+
+
+class LoginBody(WireModel):
+    """Credentials of the legacy scheme."""
+
+    username: str = Field(alias="Username")
+    password: str = Field(alias="Password")
+
+
+NOTHING = {200: {"description": "Success, without a body"}, **ERRORS}
+
+
+@router.post(
+    "/current/general/RegisterEventListener",
+    summary="Have events of a type posted to a URL",
+    operation_id="RegisterEventListener",
+    response_class=Response,
+    responses=NOTHING,
+    openapi_extra=documented(
+        RegisterBody, {"EventTypeID": 13, "ListenerURL": "https://hooks.example.com/events?src=13", "ChannelID": 505}
+    ),
+)
+def register_event_listener(
+    body: bytes = Depends(raw_body),
+    principal: Principal = Depends(caller("RegisterEventListener")),  # noqa: B008
+) -> Response:
+    """Upserts the listener of (EventTypeID, ChannelID or none). Only later events are told."""
+    given = parse(RegisterBody, body)
+    notifications.register_listener(principal.scope, given.event_type_id, given.listener_url, given.channel_id)
+    return Response()
+
+
+@router.post(
+    "/current/general/UnregisterEventListener",
+    summary="Stop posting events of a type",
+    operation_id="UnregisterEventListener",
+    response_class=Response,
+    responses=NOTHING,
+    openapi_extra=documented(UnregisterBody, {"EventTypeID": 13, "ChannelID": 505}),
+)
+def unregister_event_listener(
+    body: bytes = Depends(raw_body),
+    principal: Principal = Depends(caller("UnregisterEventListener")),  # noqa: B008
+) -> Response:
+    """Without ChannelID the general listener of the type only. A listener that does not exist is no error."""
+    given = parse(UnregisterBody, body)
+    notifications.unregister_listener(principal.scope, given.event_type_id, given.channel_id)
+    return Response()
+
+
+TOKEN = {
+    200: {"description": "The token", "content": {"application/json": {"schema": {"type": "string"}}}},
+    **ERRORS,
+}
+
+
+@router.post(
+    "/current/general/login",
+    summary="Exchange a user name and password for a token (legacy)",
+    operation_id="Login",
+    response_class=Response,
+    responses=TOKEN,
+    openapi_extra=documented(LoginBody, {"Username": "apiuser_demo", "Password": "not-a-real-one"}),
+)
+def login(request: Request, body: bytes = Depends(raw_body)) -> Response:
+    """The token goes into the Authorization-Token header. Switched off unless RAPPORT_LEGACY_LOGIN is set."""
+    stores: Stores = request.app.state.stores
+    if not stores.settings.legacy_login:
+        raise NotFound("Login is switched off: send an API key in X-API-KEY.")
+    given = parse(LoginBody, body)
+    if not given.username.strip() or not given.password:
+        raise Invalid("Username and Password are required.")
+    address = request.client.host if request.client else ""
+    return json_response(orjson.dumps(users.login(stores, given.username, given.password, address)))

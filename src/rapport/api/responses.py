@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from rapport.errors import RapportError, TooManyRequests
+from rapport.errors import RapportError, TokenExpired, TooManyRequests
 
 REASONS = {429: "Too Many Requests"}
 _TEXT = {"application/json": {"schema": {"type": "string"}}}
@@ -47,6 +47,8 @@ def wire_error(error: RapportError) -> Response:
             media_type="application/json",
             headers={"Retry-After": str(error.retry_after)},
         )
+    if isinstance(error, TokenExpired):  # clients compare the text, so it goes without quotes
+        return Response(error.message, error.status, media_type="text/plain")
     return json_response(orjson.dumps(error.message), error.status)
 
 

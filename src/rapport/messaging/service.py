@@ -14,7 +14,7 @@ from rapport.messaging.suppressions import (
     unsubscribe_headers,
     unsubscribe_links,
 )
-from rapport.messaging.templates import delete_template, save_template, template, templates
+from rapport.messaging.templates import create_template, delete_template, save_template, template, templates
 
 __all__ = [
     "EVERY_CHANNEL",
@@ -25,6 +25,7 @@ __all__ = [
     "Template",
     "allow",
     "attributes_used",
+    "create_template",
     "delete_template",
     "list_suppressions",
     "read_token",

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.customers import service as customers
-from rapport.errors import Invalid, NotFound
+from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging.content import sanitised
 from rapport.messaging.models import Template
 from rapport.messaging.placeholders import RESERVED, names
@@ -36,6 +36,21 @@ def template(scope: Scope, channel_id: int, template_id: int) -> Template:
     if found is None:
         raise NotFound(f"There is no template {template_id} on channel {channel_id}.")
     return found
+
+
+def create_template(
+    scope: Scope,
+    channel_id: int,
+    name: str,
+    subject: str = "",
+    html: str = "",
+    text: str = "",
+    id: int | None = None,
+) -> Template:
+    """Create a template; as save_template, and raises Conflict for an id that is taken."""
+    if id is not None and any(found.id == id for found in templates(scope, channel_id)):
+        raise Conflict(f"There is a template {id} on channel {channel_id} already.")
+    return save_template(scope, channel_id, name, subject, html, text, id)
 
 
 def save_template(

@@ -1,0 +1,132 @@
+"""Users and the legacy login: a name and a password for a token that lives 20 minutes from its last use."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import IntegrityError
+
+from rapport.access.keys import ACCESS_TYPES, Principal, digest
+from rapport.access.limits import RateLimiter
+from rapport.access.models import LoginToken, User
+from rapport.access.scope import Scope, scope_of
+from rapport.errors import Conflict, Invalid, NotFound, TokenExpired, TooManyRequests, Unauthorized
+from rapport.stores import Stores
+
+TOKEN_LIFETIME = timedelta(minutes=20)
+# A use is noted only when the last note is this old; a token may so end that much early.
+NOTED_EVERY = timedelta(seconds=5)
+MIN_PASSWORD = 12
+SCRYPT_COST, SCRYPT_BLOCK = 2**14, 8
+PER_ADDRESS = 5  # logins a second, whatever the user names
+
+_logins = RateLimiter(1, 1)
+
+
+def hashed_password(password: str) -> str:
+    """A password as it is stored: scrypt with a salt of its own."""
+    salt = secrets.token_bytes(16)
+    return f"scrypt${salt.hex()}${_scrypt(password, salt).hex()}"
+
+
+def _scrypt(password: str, salt: bytes) -> bytes:
+    return hashlib.scrypt(password.encode(), salt=salt, n=SCRYPT_COST, r=SCRYPT_BLOCK, p=1)
+
+
+def password_fits(password: str, stored: str) -> bool:
+    """Whether a password is the one that was stored."""
+    _, salt, expected = stored.split("$")
+    return secrets.compare_digest(_scrypt(password, bytes.fromhex(salt)), bytes.fromhex(expected))
+
+
+# Compared with when there is no such user, so that an answer's time tells nothing.
+NOBODY = hashed_password(secrets.token_hex())
+
+
+def create_user(scope: Scope, username: str, password: str, access_type: str = "Admin") -> User:
+    """Add a user. Raises Invalid, and Conflict for a name that is taken, whichever tenant has it."""
+    if not username.strip():
+        raise Invalid("username must not be empty.")
+    if len(password) < MIN_PASSWORD:
+        raise Invalid(f"password must have at least {MIN_PASSWORD} characters.")
+    if access_type not in ACCESS_TYPES:
+        raise Invalid(f"access_type must be one of {', '.join(ACCESS_TYPES)}.")
+    user = User(
+        tenant_id=scope.tenant_id,
+        username=username.strip(),
+        username_key=username.strip().lower(),
+        password_hash=hashed_password(password),
+        access_type=access_type,
+        created_at=scope.clock.now(),
+    )
+    try:
+        with scope.records() as session:
+            session.add(user)
+            session.flush()
+            scope.audit(session, "create", f"user {user.id}", username=user.username, access_type=access_type)
+    except IntegrityError as error:
+        raise Conflict(f"The user name {username!r} is taken.") from error
+    return user
+
+
+def users(scope: Scope) -> list[User]:
+    """The tenant's users, oldest first."""
+    with scope.records() as session:
+        return list(session.scalars(select(User).where(User.tenant_id == scope.tenant_id).order_by(User.id)))
+
+
+def delete_user(scope: Scope, user_id: int) -> None:
+    """Remove a user; its tokens end at once. Raises NotFound."""
+    with scope.records() as session:
+        user = session.get(User, user_id)
+        if user is None or user.tenant_id != scope.tenant_id:
+            raise NotFound(f"There is no user {user_id}.")
+        session.execute(
+            delete(LoginToken).where(LoginToken.tenant_id == scope.tenant_id, LoginToken.user_id == user_id)
+        )
+        session.delete(user)
+        scope.audit(session, "delete", f"user {user_id}", username=user.username)
+
+
+def login(stores: Stores, username: str, password: str, address: str) -> str:
+    """A new token.
+
+    Raises Unauthorized for wrong credentials, TooManyRequests for a second login within a second or
+    while the last token still lives.
+    """
+    name = username.strip().lower()
+    _logins.hit(f"address:{address}", PER_ADDRESS)
+    _logins.hit(f"user:{name}")
+    now = stores.clock.now()
+    with stores.records.session() as session:
+        user = session.scalar(select(User).where(User.username_key == name).with_for_update())
+        if not password_fits(password, user.password_hash if user else NOBODY) or user is None:
+            raise Unauthorized("The user name or the password is wrong.")
+        of_user = LoginToken.user_id == user.id
+        used_at = session.scalar(select(func.max(LoginToken.last_used_at)).where(of_user))
+        if used_at is not None and used_at + TOKEN_LIFETIME > now:
+            wait = max(1, int((used_at + TOKEN_LIFETIME - now).total_seconds()))
+            raise TooManyRequests("The last token is still valid: use it instead of logging in again.", wait)
+        session.execute(delete(LoginToken).where(of_user, LoginToken.last_used_at < now - timedelta(days=1)))
+        token = secrets.token_urlsafe(32)
+        session.add(LoginToken(hash=digest(token), tenant_id=user.tenant_id, user_id=user.id, last_used_at=now))
+    return token
+
+
+def token_principal(stores: Stores, token: str) -> Principal:
+    """Who a token belongs to; its 20 minutes begin anew. Raises Unauthorized, TokenExpired."""
+    now = stores.clock.now()
+    with stores.records.session() as session:
+        found = session.execute(
+            select(LoginToken, User).join(User, User.id == LoginToken.user_id).where(LoginToken.hash == digest(token))
+        ).one_or_none()
+        if found is None:
+            raise Unauthorized("The Authorization-Token is not known.")
+        known, user = found.tuple()
+        if known.last_used_at + TOKEN_LIFETIME < now:
+            raise TokenExpired("Authorization-Token Expired")
+        if known.last_used_at + NOTED_EVERY < now:
+            session.execute(update(LoginToken).where(LoginToken.hash == known.hash).values(last_used_at=now))
+    scope = scope_of(stores, user.tenant_id, actor=f"user {user.username}")
+    return Principal(-user.id, user.access_type, None, (), scope)

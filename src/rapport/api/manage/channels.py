@@ -1,0 +1,144 @@
+"""Management of channels: what exists, whether it can be reached, a message to try it."""
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Path
+from pydantic import BaseModel, ConfigDict, Field
+
+from rapport.access.keys import Principal
+from rapport.api.auth import admin
+from rapport.channels import service
+from rapport.channels.service import Channel, Message
+from rapport.errors import Invalid
+from rapport.messaging import service as messaging
+
+router = APIRouter(prefix="/manage/v1/channels", tags=["Management: channels"])
+ChannelId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+MAIL = {"host": "smtp.example.com", "port": 587, "security": "starttls", "username": "mailer", "password": "********"}
+
+
+class ChannelIn(BaseModel):
+    """A channel to create."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=200, examples=["Email"])
+    kind: Literal["email", "external"] = Field(examples=["email"])
+    id: int | None = Field(None, ge=1, le=2**31 - 1, examples=[504], description="Its ChannelID; chosen when left out")
+    address_attribute: str | None = Field(None, max_length=128, examples=["EMAIL"], description="Where it reaches one")
+    permission_attribute: str | None = Field(
+        "default", max_length=128, examples=["ALLOW_EMAIL"], description="Must not be No; null: no such attribute"
+    )
+    settings: dict[str, Any] = Field({}, examples=[MAIL], description="Of an email channel: how mail leaves")
+
+
+class ChannelChange(BaseModel):
+    """What to change; members left out stay as they are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field("", min_length=1, max_length=200, examples=["Newsletter"])
+    address_attribute: str = Field("", min_length=1, max_length=128, examples=["EMAIL"])
+    permission_attribute: str | None = Field(None, max_length=128, examples=["ALLOW_EMAIL"])
+    settings: dict[str, Any] = Field({}, examples=[MAIL], description="Replaces all; a masked password is kept")
+
+
+class ChannelOut(BaseModel):
+    """A channel; a password is shown masked."""
+
+    id: int = Field(examples=[504])
+    name: str = Field(examples=["Email"])
+    kind: str = Field(examples=["email"])
+    address_attribute: str = Field(examples=["EMAIL"])
+    permission_attribute: str | None = Field(examples=["ALLOW_EMAIL"])
+    settings: dict[str, Any] = Field(examples=[MAIL])
+    created_at: datetime
+
+
+class TestIn(BaseModel):
+    """A message to try a channel with: a template of it, or a text."""
+
+    to: str = Field(min_length=3, max_length=320, examples=["me@northwind.example"])
+    template_id: int | None = Field(None, ge=1, le=2**31 - 1)
+    subject: str = Field("Test message", max_length=1000)
+    text: str = Field("This is a test message from Rapport.", max_length=100_000)
+
+
+class TestOut(BaseModel):
+    """What became of the message."""
+
+    outcome: str = Field(examples=["sent"])
+    reason: str = Field(examples=["", "recipient rejected 550 5.1.1"])
+    permanent: bool
+
+
+def _shown(found: Channel) -> ChannelOut:
+    shown = ChannelOut.model_validate(found, from_attributes=True)
+    return shown.model_copy(update={"settings": service.masked(found.settings)})
+
+
+@router.get("", summary="List channels")
+def list_channels(principal: Principal = Depends(admin)) -> list[ChannelOut]:  # noqa: B008
+    """The tenant's channels, by id."""
+    return [_shown(found) for found in service.channels(principal.scope)]
+
+
+@router.post("", status_code=201, summary="Create a channel")
+def create_channel(body: ChannelIn, principal: Principal = Depends(admin)) -> ChannelOut:  # noqa: B008
+    """Create a channel; 409 for a name or id that is taken."""
+    return _shown(service.create_channel(principal.scope, **body.model_dump()))
+
+
+@router.get("/{channel_id}", summary="Get a channel")
+def get_channel(channel_id: ChannelId, principal: Principal = Depends(admin)) -> ChannelOut:  # noqa: B008
+    """A channel by id."""
+    return _shown(service.channel(principal.scope, channel_id))
+
+
+@router.patch("/{channel_id}", summary="Change a channel")
+def change_channel(
+    channel_id: ChannelId,
+    body: ChannelChange,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> ChannelOut:
+    """Change a channel; its kind and id stay."""
+    return _shown(service.update_channel(principal.scope, channel_id, **body.model_dump(exclude_unset=True)))
+
+
+@router.post("/{channel_id}/check", status_code=204, summary="Test the connection of a channel")
+def check_channel(channel_id: ChannelId, principal: Principal = Depends(admin)) -> None:  # noqa: B008
+    """Connect and log in without sending anything; 503 with the reason when that fails."""
+    transport = service.transport(principal.scope, service.channel(principal.scope, channel_id))
+    try:
+        transport.check()
+    finally:
+        transport.close()
+
+
+@router.post("/{channel_id}/test-messages", summary="Send a test message")
+def send_test_message(
+    channel_id: ChannelId,
+    body: TestIn,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> TestOut:
+    """Send one message at once and tell what became of it; suppressions do not apply."""
+    found = service.channel(principal.scope, channel_id)
+    if found.kind != "email":
+        raise Invalid("Messages of an external channel are sent by the outside system.")
+    transport = service.transport(principal.scope, found)
+    try:
+        (receipt,) = transport.send([_message(principal, channel_id, body)])
+    finally:
+        transport.close()
+    return TestOut.model_validate(receipt, from_attributes=True)
+
+
+def _message(principal: Principal, channel_id: int, body: TestIn) -> Message:
+    subject, text, html = body.subject, body.text, ""
+    if body.template_id is not None:
+        template = messaging.template(principal.scope, channel_id, body.template_id)
+        rendered = messaging.render(template, "test", {}, {})
+        subject, text, html = rendered.subject, rendered.text, rendered.html
+    return Message(f"test-{uuid.uuid4()}", "test", body.to, subject, text, html)

@@ -1,0 +1,134 @@
+"""Management of event listeners: their secrets, what they were told, and telling it again."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from rapport.access.keys import Principal
+from rapport.api.auth import admin
+from rapport.notifications import service
+from rapport.notifications.service import Delivery, Listener
+
+router = APIRouter(prefix="/manage/v1/listeners", tags=["Management: listeners"])
+Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
+State = Literal["pending", "delivered", "parked", "canceled"]
+
+
+class ListenerIn(BaseModel):
+    """A listener to register; the same event type and channel again replaces the URL."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    event_type_id: int = Field(examples=[13], description="1, 2, 3, 4, 5, 11 or 13")
+    url: str = Field(min_length=1, max_length=2000, examples=["https://hooks.example.com/events"])
+    channel_id: int | None = Field(None, ge=1, le=2**31 - 1, examples=[505])
+
+
+class ListenerOut(BaseModel):
+    """A listener with the secret that its posts are signed with."""
+
+    id: int
+    event_type_id: int = Field(examples=[13])
+    channel_id: int | None = Field(examples=[505])
+    url: str = Field(examples=["https://hooks.example.com/events"])
+    secret: str = Field(examples=["whsec_bm90LWEtcmVhbC1zZWNyZXQ="])
+    status: str = Field(examples=["active"], description="disabled: it answered 410, register it again")
+    failures: int = Field(description="Failed posts since the last success")
+    paused_until: datetime | None = Field(description="Nothing is posted before, because of failures")
+    created_at: datetime
+    updated_at: datetime
+
+
+class DeliveryOut(BaseModel):
+    """One event for a listener."""
+
+    id: int
+    listener_id: int
+    event_type_id: int
+    message_id: str = Field(description="The webhook-id header, constant over attempts")
+    body: str = Field(examples=['{"EventTypeID":3,"TimeStamp":"2025-03-14 09:20"}'])
+    state: State
+    attempts: int
+    due_at: datetime | None
+    last_status: int | None
+    last_error: str
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class Replayed(BaseModel):
+    """How much will be posted again."""
+
+    deliveries: int
+
+
+def _shown(found: Listener) -> ListenerOut:
+    shown = ListenerOut.model_validate(found, from_attributes=True)
+    return shown.model_copy(update={"channel_id": found.channel_id or None})
+
+
+def _delivery(found: Delivery) -> DeliveryOut:
+    return DeliveryOut.model_validate(found, from_attributes=True)
+
+
+@router.get("", summary="List listeners")
+def list_listeners(principal: Principal = Depends(admin)) -> list[ListenerOut]:  # noqa: B008
+    """The tenant's listeners, by event type and channel."""
+    return [_shown(found) for found in service.listeners(principal.scope)]
+
+
+@router.post("", status_code=201, summary="Register a listener")
+def register_listener(body: ListenerIn, principal: Principal = Depends(admin)) -> ListenerOut:  # noqa: B008
+    """As RegisterEventListener, and shows the secret."""
+    return _shown(service.register_listener(principal.scope, body.event_type_id, body.url, body.channel_id))
+
+
+@router.get("/{listener_id}", summary="Get a listener")
+def get_listener(listener_id: Id, principal: Principal = Depends(admin)) -> ListenerOut:  # noqa: B008
+    """A listener by id."""
+    return _shown(service.listener(principal.scope, listener_id))
+
+
+@router.delete("/{listener_id}", status_code=204, summary="Remove a listener")
+def delete_listener(listener_id: Id, principal: Principal = Depends(admin)) -> None:  # noqa: B008
+    """What was not delivered yet is canceled."""
+    found = service.listener(principal.scope, listener_id)
+    service.unregister_listener(principal.scope, found.event_type_id, found.channel_id or None)
+
+
+@router.post("/{listener_id}/rotate-secret", summary="Give a listener a new secret")
+def rotate_secret(listener_id: Id, principal: Principal = Depends(admin)) -> ListenerOut:  # noqa: B008
+    """For 24 hours posts carry signatures of both secrets."""
+    return _shown(service.rotate_secret(principal.scope, listener_id))
+
+
+@router.get("/{listener_id}/deliveries", summary="List deliveries")
+def list_deliveries(
+    listener_id: Id,
+    state: State | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[DeliveryOut]:
+    """What the listener was told or is to be told, newest first."""
+    service.listener(principal.scope, listener_id)
+    found = service.deliveries(principal.scope, listener_id, state, limit, offset)
+    return [_delivery(delivery) for delivery in found]
+
+
+@router.post("/{listener_id}/replay", status_code=202, summary="Post parked deliveries again")
+def replay_parked(listener_id: Id, principal: Principal = Depends(admin)) -> Replayed:  # noqa: B008
+    """Every parked delivery of the listener, under its first id; 409 while the listener is disabled."""
+    return Replayed(deliveries=service.replay(principal.scope, listener_id))
+
+
+@router.post("/{listener_id}/deliveries/{delivery_id}/replay", status_code=202, summary="Post a delivery again")
+def replay_one(
+    listener_id: Id,
+    delivery_id: Annotated[int, Path(ge=1, le=2**63 - 1)],
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> Replayed:
+    """One delivery in any state, under its first id."""
+    return Replayed(deliveries=service.replay(principal.scope, listener_id, delivery_id))

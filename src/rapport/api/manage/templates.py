@@ -1,0 +1,147 @@
+"""Management of templates, with a preview."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from rapport.access.keys import Principal
+from rapport.api.auth import admin
+from rapport.messaging import service
+from rapport.messaging.service import Template
+
+router = APIRouter(prefix="/manage/v1", tags=["Management: templates"])
+Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
+MAX_CONTENT = 1_000_000
+
+
+class TemplateContent(BaseModel):
+    """The content of a template. [%ATTRIBUTE%] or [%ATTRIBUTE:default%] is replaced by a customer's value."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=200, examples=["Spring offer"])
+    subject: str = Field("", max_length=1000, examples=["A treat for you, [%FIRST_NAME:friend%]"])
+    html: str = Field(
+        "",
+        max_length=MAX_CONTENT,
+        examples=["<p>Hi [%FIRST_NAME:there%], use [%PROMO_CODE%].</p><p><a href='[%UNSUB%]'>Unsubscribe</a></p>"],
+    )
+    text: str = Field("", max_length=MAX_CONTENT, description="Made from html when left empty")
+
+
+class TemplateIn(TemplateContent):
+    """A template to create."""
+
+    id: int | None = Field(None, ge=1, le=2**31 - 1, examples=[11], description="Its TemplateID; chosen when left out")
+
+
+class TemplateOut(BaseModel):
+    """A template of a channel."""
+
+    channel_id: int = Field(examples=[504])
+    id: int = Field(examples=[11])
+    name: str = Field(examples=["Spring offer"])
+    subject: str
+    html: str = Field(description="Sanitised: without scripts, event handlers and forms")
+    text: str
+    attributes_used: list[str] = Field(examples=[["FIRST_NAME"]])
+    created_at: datetime
+    updated_at: datetime
+
+
+class PreviewIn(BaseModel):
+    """Whose message to show."""
+
+    customer_id: str = Field("Q1001", max_length=300)
+    values: dict[str, str | None] = Field({}, examples=[{"FIRST_NAME": "Kim"}], description="Attribute values")
+    promo_code: str = Field("", max_length=1000, examples=["SPRING10"])
+    products: list[str] = Field([], max_length=50, examples=[["Rain jacket"]])
+
+
+class PreviewOut(BaseModel):
+    """A rendered message."""
+
+    subject: str
+    text: str
+    html: str
+
+
+def _shown(found: Template) -> TemplateOut:
+    return TemplateOut(
+        channel_id=found.channel_id,
+        id=found.id,
+        name=found.name,
+        subject=found.subject,
+        html=found.html,
+        text=found.text,
+        attributes_used=service.attributes_used(found),
+        created_at=found.created_at,
+        updated_at=found.updated_at,
+    )
+
+
+@router.get("/templates", summary="List templates")
+def list_templates(
+    channel_id: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[TemplateOut]:
+    """Templates by channel and id, of one channel when asked for."""
+    return [_shown(found) for found in service.templates(principal.scope, channel_id)]
+
+
+@router.post("/channels/{channel_id}/templates", status_code=201, summary="Create a template")
+def create_template(
+    channel_id: Id,
+    body: TemplateIn,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> TemplateOut:
+    """Create a template; 409 for an id that is taken, 400 for a placeholder that names no attribute."""
+    return _shown(service.create_template(principal.scope, channel_id, **body.model_dump()))
+
+
+@router.get("/channels/{channel_id}/templates/{template_id}", summary="Get a template")
+def get_template(
+    channel_id: Id,
+    template_id: Id,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> TemplateOut:
+    """A template of a channel."""
+    return _shown(service.template(principal.scope, channel_id, template_id))
+
+
+@router.put("/channels/{channel_id}/templates/{template_id}", summary="Create or replace a template")
+def put_template(
+    channel_id: Id,
+    template_id: Id,
+    body: TemplateContent,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> TemplateOut:
+    """Save a template under its id."""
+    return _shown(service.save_template(principal.scope, channel_id, id=template_id, **body.model_dump()))
+
+
+@router.delete("/channels/{channel_id}/templates/{template_id}", status_code=204, summary="Delete a template")
+def delete_template(
+    channel_id: Id,
+    template_id: Id,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> None:
+    """Remove a template; campaigns that were processed with it keep its id."""
+    service.delete_template(principal.scope, channel_id, template_id)
+
+
+@router.post("/channels/{channel_id}/templates/{template_id}/preview", summary="Render a template")
+def preview_template(
+    channel_id: Id,
+    template_id: Id,
+    body: PreviewIn,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> PreviewOut:
+    """The message as a customer with these values would get it; nothing is sent."""
+    found = service.template(principal.scope, channel_id, template_id)
+    extra: dict[str, Any] = {"promo_code": body.promo_code, "products": body.products}
+    values = {name.upper(): value for name, value in body.values.items()}
+    rendered = service.render(found, body.customer_id, values, extra)
+    return PreviewOut.model_validate(rendered, from_attributes=True)

@@ -1,0 +1,54 @@
+"""Management of users: who may log in with a name and a password."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Path
+from pydantic import BaseModel, ConfigDict, Field
+
+from rapport.access import users
+from rapport.access.keys import Principal
+from rapport.api.auth import admin
+
+router = APIRouter(prefix="/manage/v1/users", tags=["Management: access"])
+
+
+class UserIn(BaseModel):
+    """A user to create."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    username: str = Field(min_length=1, max_length=200, examples=["apiuser_demo"])
+    password: str = Field(min_length=users.MIN_PASSWORD, max_length=1000, examples=["not-a-real-one"])
+    access_type: Literal["Admin", "Integrations", "Transactional"] = "Admin"
+
+
+class UserOut(BaseModel):
+    """A user."""
+
+    id: int
+    username: str = Field(examples=["apiuser_demo"])
+    access_type: str = Field(examples=["Admin"])
+    created_at: datetime
+
+
+@router.get("", summary="List users")
+def list_users(principal: Principal = Depends(admin)) -> list[UserOut]:  # noqa: B008
+    """The tenant's users, oldest first."""
+    return [UserOut.model_validate(user, from_attributes=True) for user in users.users(principal.scope)]
+
+
+@router.post("", status_code=201, summary="Create a user")
+def create_user(body: UserIn, principal: Principal = Depends(admin)) -> UserOut:  # noqa: B008
+    """Create a user; 409 for a name that is taken."""
+    made = users.create_user(principal.scope, body.username, body.password, body.access_type)
+    return UserOut.model_validate(made, from_attributes=True)
+
+
+@router.delete("/{user_id}", status_code=204, summary="Remove a user")
+def delete_user(
+    user_id: Annotated[int, Path(ge=1, le=2**31 - 1)],
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> None:
+    """Remove a user; its tokens end at once."""
+    users.delete_user(principal.scope, user_id)

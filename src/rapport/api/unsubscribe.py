@@ -1,0 +1,76 @@
+"""The unsubscribe address in messages: a GET shows a page, only a POST changes anything.
+
+Mail programs post to it for one-click unsubscription (RFC 8058): no cookie, no key, no redirect.
+Link scanners that fetch it change nothing.
+"""
+
+from html import escape
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import HTMLResponse
+
+from rapport.access.scope import Scope
+from rapport.channels import service as channels
+from rapport.errors import NotFound
+from rapport.messaging import service as messaging
+
+router = APIRouter(tags=["Unsubscribe"])
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
+    "X-Frame-Options": "DENY",
+}
+STYLE = "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:4rem auto;padding:0 1rem}button{font:inherit}"
+FORM = """<form method="post"><fieldset><legend>Which messages?</legend>
+<p><label><input type="radio" name="scope" value="channel" checked> {channel}</label></p>
+<p><label><input type="radio" name="scope" value="all"> Everything</label></p>
+</fieldset><p><button>Unsubscribe</button></p></form>"""
+
+
+def _page(title: str, body: str, status: int = 200) -> HTMLResponse:
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
+    page = f'<!doctype html><html lang="en"><head>{head}<title>{title}</title></head><body><h1>{title}</h1>{body}'
+    return HTMLResponse(page + "</body></html>", status, HEADERS)
+
+
+def _invalid() -> HTMLResponse:
+    return _page("This address is not valid", "<p>Please use the link of the message as it is.</p>", 404)
+
+
+def _channel_name(scope: Scope, channel_id: int) -> str:
+    try:
+        return channels.channel(scope, channel_id).name
+    except NotFound:
+        return "Messages like this one"
+
+
+async def _form(request: Request) -> dict[str, list[str]]:
+    return parse_qs((await request.body()).decode("latin-1"))
+
+
+@router.get("/unsubscribe/{token}", summary="Ask whether to unsubscribe", response_class=HTMLResponse)
+def show(token: str, request: Request) -> HTMLResponse:
+    """A page with a button; nothing is changed. 404 for an address that was not made here."""
+    try:
+        scope, _, origin = messaging.read_token(request.app.state.stores, token)
+    except NotFound:
+        return _invalid()
+    return _page("Unsubscribe", FORM.format(channel=escape(_channel_name(scope, origin.channel_id))))
+
+
+@router.post("/unsubscribe/{token}", summary="Unsubscribe", response_class=HTMLResponse)
+def unsubscribe(
+    token: str,
+    request: Request,
+    form: dict[str, list[str]] = Depends(_form),  # noqa: B008
+) -> HTMLResponse:
+    """From the message's channel, or from everything with the form field scope=all. May be repeated."""
+    try:
+        scope, customer_id, origin = messaging.read_token(request.app.state.stores, token)
+    except NotFound:
+        return _invalid()
+    messaging.unsubscribe(scope, customer_id, origin, everything=form.get("scope") == ["all"])
+    return _page("You are unsubscribed", "<p>You will get no more of these messages.</p>")
