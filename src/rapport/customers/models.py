@@ -1,8 +1,10 @@
-"""Records of customers: the attributes a tenant has beyond the built-in batch schema."""
+"""Records of customers: attributes beyond the built-in ones, imports, event types, removed persons, attribute jobs."""
 
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import Boolean, DateTime, Integer, String
+from sqlalchemy import BigInteger, Boolean, Date, DateTime, Integer, String, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rapport.stores.records import Base
@@ -22,3 +24,65 @@ class Attribute(Base):
     is_pii: Mapped[bool] = mapped_column(Boolean, default=False)
     api_updatable: Mapped[bool] = mapped_column(Boolean, default=False)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class Import(Base):
+    """One file that was imported, or was refused."""
+
+    __tablename__ = "imports"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(String(20))
+    file_name: Mapped[str] = mapped_column(String(255))
+    sha256: Mapped[str] = mapped_column(String(64))
+    mapping_sha256: Mapped[str] = mapped_column(String(64))
+    mode: Mapped[str] = mapped_column(String(20))
+    state: Mapped[str] = mapped_column(String(20))
+    message: Mapped[str] = mapped_column(String(1000), default="")
+    loaded: Mapped[int] = mapped_column(BigInteger, default=0)
+    rejected: Mapped[int] = mapped_column(BigInteger, default=0)
+    counts: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    rejects_path: Mapped[str | None] = mapped_column(String(1000))
+    data_date: Mapped[date] = mapped_column(Date)
+    started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class EventType(Base):
+    """A kind of activity event; parameters are the names of its properties seen so far."""
+
+    __tablename__ = "event_types"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(String(255))
+    parameters: Mapped[list[str]] = mapped_column(JSONB, default=list)
+
+    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+
+
+class Removed(Base):
+    """A person whose identifying data was removed; key is the CustomerID in lower case."""
+
+    __tablename__ = "pii_removed"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    removed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class AttributeJob(Base):
+    """An accepted write of attributes: what to do (until it is done), its outcome and whom to tell."""
+
+    __tablename__ = "attribute_jobs"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    payload: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    callback_url: Mapped[str | None] = mapped_column(String(2000))
+    outcome: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    callback_state: Mapped[str] = mapped_column(String(20), default="none")
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

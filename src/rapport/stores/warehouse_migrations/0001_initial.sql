@@ -105,7 +105,8 @@ CREATE TABLE IF NOT EXISTS transaction_items
     product_id       String,
     quantity         Float64 DEFAULT 1,
     unit_price       Float64,
-    is_return        UInt8 DEFAULT 0
+    is_return        UInt8 DEFAULT 0,
+    properties       Map(LowCardinality(String), String)
 )
 ENGINE = MergeTree PARTITION BY toYear(transaction_time) ORDER BY (customer_id, transaction_time)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;

@@ -1,0 +1,202 @@
+"""Files as the engine reads them: format, columns, and a SELECT of their rows as text.
+
+The engine reads an embedded folder's file itself; a server gets it as a stream. Either way a row is
+numbered as it stands in the file and every column is a text that is NULL when empty.
+"""
+
+import csv
+import gzip
+import hashlib
+import io
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rapport.customers.mapping import FileMapping
+from rapport.errors import Invalid
+from rapport.stores.warehouse import Database
+
+SUFFIXES = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".json": "jsonl",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
+ENGINE_FORMATS = {"csv": "CSV", "whitespace": "LineAsString", "jsonl": "LineAsString", "parquet": "Parquet"}
+DELIMITERS = (",", ";", "\t", "|")
+MAX_COLUMNS = 1000
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class File:
+    """A file to import. lines_before is how many lines come before the first row."""
+
+    path: Path
+    format: str
+    zipped: bool
+    delimiter: str
+    lines_before: int
+    names: tuple[str, ...]
+
+    @property
+    def settings(self) -> str:
+        """The SETTINGS clause of a statement that reads it."""
+        return f"""
+            SETTINGS format_csv_delimiter = {literal(self.delimiter)},
+                input_format_csv_skip_first_lines = {self.lines_before},
+                input_format_csv_allow_variable_number_of_columns = 1, input_format_null_as_default = 1,
+                input_format_parquet_preserve_order = 1
+        """
+
+
+def literal(text: str) -> str:
+    """A text as an SQL string literal, for names that come from a file (they cannot be bound in a view)."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def opened(warehouse: Database, path: Path, mapping: FileMapping) -> Iterator[File]:
+    """A file ready to be read, under a name without special characters. Raises Invalid."""
+    if not path.is_file():
+        raise Invalid(f"The file {path.name!r} does not exist.")
+    zipped = path.suffix.lower() == ".gz"
+    suffix = path.with_suffix("").suffix if zipped else path.suffix
+    format_ = mapping.format or SUFFIXES.get(suffix.lower())
+    if format_ is None:
+        raise Invalid(f"The file {path.name!r} must be CSV, JSON lines or Parquet, or one of these as .gz.")
+    with tempfile.TemporaryDirectory(prefix="rapport-import-") as folder:
+        link = Path(folder) / ("data.gz" if zipped else "data")
+        link.symlink_to(path.resolve())
+        yield _described(warehouse, link, format_, zipped, mapping)
+
+
+def _described(warehouse: Database, path: Path, format_: str, zipped: bool, mapping: FileMapping) -> File:
+    delimiter, before = mapping.delimiter or ",", mapping.skip_lines
+    if format_ == "parquet":
+        names = [name for name, *_ in warehouse.rows(f"DESCRIBE file({literal(str(path))}, 'Parquet')")]
+    elif format_ == "jsonl":
+        names = _members(warehouse, path)
+    elif mapping.names is not None and not mapping.header:
+        names = mapping.names
+    else:
+        line = _line(path, zipped, before)
+        if format_ == "csv" and mapping.delimiter is None:
+            delimiter = max(DELIMITERS, key=line.count)
+        names = line.split() if format_ == "whitespace" else next(csv.reader([line], delimiter=delimiter), [])
+        if mapping.header:
+            before += 1
+        else:
+            names = [f"column_{number}" for number in range(1, len(names) + 1)]
+    return File(path, format_, zipped, delimiter, before, _checked(names))
+
+
+def _checked(names: list[str]) -> tuple[str, ...]:
+    stripped = [name.strip() or f"column_{number}" for number, name in enumerate(names, 1)]
+    if not stripped:
+        raise Invalid("The file has no columns.")
+    if len(stripped) > MAX_COLUMNS:
+        raise Invalid(f"The file has {len(stripped)} columns, more than {MAX_COLUMNS}.")
+    seen: set[str] = set()
+    for name in stripped:
+        if name.lower() in seen:
+            raise Invalid(f"The file has the column {name!r} twice.")
+        if not name.isprintable() or len(name) > 200:
+            raise Invalid(f"The file has a column whose name is not readable text: {name[:50]!r}.")
+        seen.add(name.lower())
+    return tuple(stripped)
+
+
+def _line(path: Path, zipped: bool, skip: int) -> str:
+    try:
+        raw = gzip.open(path, "rb") if zipped else path.open("rb")
+        with raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:  # type: ignore[type-var]
+            lines = [text.readline(CHUNK) for _ in range(skip + 1)]
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise Invalid("The file is not readable text: it must be UTF-8, and .gz when its name says so.") from error
+    if not lines[-1].strip():
+        raise Invalid("The file is empty: it has no header.")
+    return lines[-1].rstrip("\r\n")
+
+
+def _members(warehouse: Database, path: Path) -> list[str]:
+    sql = f"""
+        SELECT arraySort(groupUniqArrayArray(JSONExtractKeys(line)))
+        FROM file({literal(str(path))}, 'LineAsString', 'line String')
+    """  # noqa: S608 - the path is a link of ours
+    found = warehouse.value(sql)
+    if not found:
+        raise Invalid("The file holds no JSON objects, one a line.")
+    return list(found)
+
+
+def rows_sql(file: File, source: str) -> str:
+    """A SELECT of `_row` (the line in the file, counting rows), `_malformed` and r0, r1 ... as Nullable(String).
+
+    source is file_source(...) or stream_source(...).
+    """
+    columns = ", ".join(f"{_clean(_value(file, index))} AS r{index}" for index in range(len(file.names)))
+    row = "rowNumberInAllBlocks() + 1 AS _row"
+    if file.format == "parquet":
+        return f"SELECT {row}, toUInt8(0) AS _malformed, {columns} FROM {source}"  # noqa: S608 - names are quoted
+    if file.format == "csv":
+        row = f"rowNumberInAllBlocks() + {file.lines_before + 1} AS _row"
+        return f"SELECT {row}, overflow != '' AS _malformed, {columns} FROM {source}"  # noqa: S608 - ours
+    malformed = "NOT (isValidJSON(line) AND startsWith(trimLeft(line), '{'))"
+    if file.format == "whitespace":
+        malformed = f"length(splitByWhitespace(trimBoth(line))) != {len(file.names)}"
+    return f"""
+        SELECT _row, {malformed} AS _malformed, {columns} FROM (SELECT {row}, line FROM {source})
+        WHERE trimBoth(line) != '' AND _row > {file.lines_before}
+    """  # noqa: S608 - names are quoted
+
+
+def structure(file: File) -> str:
+    """The columns of the file for the engine."""
+    if file.format == "csv":
+        return ", ".join([*(f"c{index} String" for index in range(len(file.names))), "overflow String"])
+    if file.format == "parquet":
+        return ", ".join(f"{_quoted(name)} Nullable(String)" for name in file.names)
+    return "line String"
+
+
+def file_source(file: File) -> str:
+    """The file as a table, read by the engine from its own machine."""
+    columns = "" if file.format == "parquet" else f", {literal(structure(file))}"
+    compression = "gzip" if file.zipped else "none"
+    columns = columns or ", 'auto'"
+    return f"file({literal(str(file.path))}, '{ENGINE_FORMATS[file.format]}'{columns}, '{compression}')"
+
+
+def stream_source(file: File) -> str:
+    """The file as a table, read by the engine from the body of the statement."""
+    return f"input({literal(structure(file))})"
+
+
+def _value(file: File, index: int) -> str:
+    if file.format == "csv":
+        return f"c{index}"
+    if file.format == "jsonl":
+        return f"JSONExtract(line, {literal(file.names[index])}, 'Nullable(String)')"
+    if file.format == "whitespace":
+        return f"splitByWhitespace(trimBoth(line))[{index + 1}]"
+    return f"toString({_quoted(file.names[index])})"
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
+
+
+def _clean(value: str) -> str:
+    return f"nullIf(nullIf(trimBoth({value}), ''), 'NULL')"

@@ -1,0 +1,242 @@
+"""Imports: a file is all or nothing, and is never half-loaded.
+
+Everything is prepared in tables aside; the table that is read changes in one step at the end. A
+process that dies before leaves tables aside, which the next import drops; one that dies after leaves
+a loaded file whose import says that it failed, and importing it again gives the same rows.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select, update
+
+from rapport.access.scope import Scope
+from rapport.customers import event_types, locks, merging, rejects, spelling, staging
+from rapport.customers.attributes import declare
+from rapport.customers.files import File, digest, opened
+from rapport.customers.inference import typed
+from rapport.customers.kinds import Kind, kind_of
+from rapport.customers.mapping import FileMapping, parse_mapping
+from rapport.customers.merging import Counts
+from rapport.customers.models import Import, Removed
+from rapport.customers.plans import Plan, make_plan
+from rapport.customers.staging import Stage
+from rapport.errors import Invalid, NotFound
+from rapport.stores.records import next_id
+
+MODES = ("full", "incremental")
+Progress = Callable[[int, int], None]
+STEPS = 4
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """What became of a file. unchanged: it had been loaded before and nothing was done."""
+
+    import_id: int
+    loaded: int
+    rejected: int
+    unchanged: bool
+    rejects_path: Path | None
+    state: str = "loaded"
+    message: str = ""
+
+
+@dataclass
+class Run:
+    """An import under way."""
+
+    scope: Scope
+    row: Import
+    kind: Kind
+    mapping: FileMapping
+    allow_rejects: bool
+    progress: Progress
+
+    @property
+    def stage(self) -> Stage:
+        """Its staging tables."""
+        return Stage(self.scope.warehouse, self.row.id)
+
+
+def import_file(
+    scope: Scope,
+    kind: str,
+    path: Path,
+    mapping: FileMapping | dict[str, Any] | None = None,
+    mode: str = "incremental",
+    allow_rejects: bool = False,
+    progress: Progress | None = None,
+) -> ImportResult:
+    """Import a file of customers, transactions, items, products or activity.
+
+    mode full: the file replaces what files brought before; incremental: its rows are added or replace
+    those of the same primary key. With rejects nothing is loaded unless allow_rejects; the result
+    tells where they are. progress is called with steps done and steps in all. Raises Invalid for a
+    file that cannot be read at all.
+    """
+    known = kind_of(kind)
+    if mode not in MODES:
+        raise Invalid(f"mode must be full or incremental, not {mode!r}.")
+    parsed = parse_mapping(mapping)
+    with locks.importing(scope):
+        staging.drop_leftovers(scope.warehouse)
+        _give_up_dead(scope)
+        with opened(scope.warehouse, path, parsed) as file:
+            row = _begin(scope, known, path, parsed, mode)
+            if row.state == "unchanged":
+                return _result(row)
+            run = Run(scope, row, known, parsed, allow_rejects, progress or (lambda done, total: None))
+            return _carry_out(run, file)
+
+
+def _carry_out(run: Run, file: File) -> ImportResult:
+    try:
+        _load(run, file)
+    except Invalid as error:
+        _finish(run, "failed", error.message)
+        raise
+    except BaseException as error:
+        _finish(run, "failed", f"The import ended with an error ({type(error).__name__}).")
+        readable = rejects.unreadable(error)
+        if readable is not None:
+            raise readable from error
+        raise
+    finally:
+        staging.drop_leftovers(run.scope.warehouse)
+    return _result(run.row)
+
+
+def _load(run: Run, file: File) -> None:
+    run.progress(0, STEPS)
+    plan = typed(run.scope.warehouse, file, make_plan(run.scope, run.kind, file, run.mapping, run.row.mode))
+    if run.kind.name == "activity":
+        plan = replace(plan, event_types=event_types.of_file(run.scope, file, plan))
+    staging.create(run.stage, plan, file)
+    staging.fill(run.stage, plan, file)
+    run.progress(1, STEPS)
+    if merging.has_duplicates(run.stage, plan):
+        rejects.refuse_duplicates(run.stage, plan, file, run.allow_rejects)
+    run.progress(2, STEPS)
+    if run.kind.name == "items":
+        rejects.refuse_orphans(run.stage, plan, file)
+    run.row.rejected = rejects.count(run.stage)
+    if run.row.rejected:
+        run.row.rejects_path = str(rejects.write(run.scope, run.stage))
+        if not run.allow_rejects:
+            return _finish(run, "refused", f"{run.row.rejected} rows were refused and nothing was loaded.")
+    run.row.loaded = run.stage.count("good")
+    counts = _swap_in(run, plan)
+    run.row.counts = asdict(counts)
+    _finish(run, "loaded", "")
+    run.progress(STEPS, STEPS)
+    return None
+
+
+def _swap_in(run: Run, plan: Plan) -> Counts:
+    strangers = Counts()
+    if run.kind.name == "customers":
+        declare(run.scope, plan.new_attributes)
+        _stage_removed(run)
+    with locks.writing(run.scope):
+        if run.kind.customer_column and run.kind.name != "customers":
+            strangers = spelling.respell(run.stage, plan)
+            if run.mapping.create_customers and strangers.unknown_customers:
+                strangers.created_customers = spelling.create_strangers(run.stage)
+        run.progress(3, STEPS)
+        counts = merging.merge(run.scope, run.stage, plan, run.row.mode)
+    created = strangers.created_customers
+    return replace(counts, unknown_customers=strangers.unknown_customers - created, created_customers=created)
+
+
+def _stage_removed(run: Run) -> None:
+    table = run.stage.table("removed")
+    run.scope.warehouse.execute(f"CREATE TABLE {table} (key String) ENGINE = MergeTree ORDER BY key")
+    with run.scope.records() as session:
+        keys = session.scalars(select(Removed.key).where(Removed.tenant_id == run.scope.tenant_id)).all()
+    run.scope.warehouse.insert(table, ["key"], [(key,) for key in keys])
+
+
+def _begin(scope: Scope, kind: Kind, path: Path, mapping: FileMapping, mode: str) -> Import:
+    sha256 = digest(path)
+    with scope.records() as session:
+        same = _loaded_before(scope, kind.name, sha256, mapping.digest, mode)
+        row = Import(
+            tenant_id=scope.tenant_id,
+            id=next_id(session, scope.tenant_id, "import"),
+            kind=kind.name,
+            file_name=path.name[:255],
+            sha256=sha256,
+            mapping_sha256=mapping.digest,
+            mode=mode,
+            state="running",
+            message="",
+            loaded=0,
+            rejected=0,
+            counts={},
+            rejects_path=None,
+            data_date=scope.today() - timedelta(days=1),
+            started_at=scope.clock.now(),
+        )
+        if same is not None:
+            row.state, row.finished_at = "unchanged", row.started_at
+            row.message = f"The same file was loaded before, as import {same}; nothing was changed."
+        session.add(row)
+        scope.audit(session, "import", f"import {row.id}", kind=kind.name, mode=mode, state=row.state)
+    return row
+
+
+def _loaded_before(scope: Scope, kind: str, sha256: str, mapping: str, mode: str) -> int | None:
+    """The import that loaded this very file, if no full one of another file came after it."""
+    with scope.records() as session:
+        done = session.execute(
+            select(Import.id, Import.sha256, Import.mapping_sha256, Import.mode)
+            .where(Import.tenant_id == scope.tenant_id, Import.kind == kind, Import.state == "loaded")
+            .order_by(Import.id.desc())
+        )
+        for id_, *was in done:
+            if was == [sha256, mapping, mode]:
+                return int(id_)
+            if mode == "full" or was[2] == "full":
+                return None
+    return None
+
+
+def _give_up_dead(scope: Scope) -> None:
+    with scope.records() as session:
+        session.execute(
+            update(Import)
+            .where(Import.tenant_id == scope.tenant_id, Import.state == "running")
+            .values(state="failed", message="The process ended before the import did.", finished_at=scope.clock.now())
+        )
+
+
+def _finish(run: Run, state: str, message: str) -> None:
+    run.row.state, run.row.message = state, message[:1000]
+    run.row.finished_at = run.scope.clock.now()
+    with run.scope.records() as session:
+        session.merge(run.row)
+
+
+def _result(row: Import) -> ImportResult:
+    path = Path(row.rejects_path) if row.rejects_path else None
+    return ImportResult(row.id, row.loaded, row.rejected, row.state == "unchanged", path, row.state, row.message)
+
+
+def imports(scope: Scope, limit: int = 100, offset: int = 0) -> list[Import]:
+    """The tenant's imports, newest first."""
+    with scope.records() as session:
+        query = select(Import).where(Import.tenant_id == scope.tenant_id).order_by(Import.id.desc())
+        return list(session.scalars(query.limit(limit).offset(offset)))
+
+
+def import_of(scope: Scope, import_id: int) -> Import:
+    """An import by id. Raises NotFound."""
+    with scope.records() as session:
+        row = session.get(Import, (scope.tenant_id, import_id))
+    if row is None:
+        raise NotFound(f"There is no import {import_id}.")
+    return row

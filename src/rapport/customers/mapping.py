@@ -1,0 +1,75 @@
+"""Mapping files: how a file that is not in the batch schema is read (YAML)."""
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from rapport.customers.values import engine_format
+from rapport.errors import Invalid
+
+
+class FileMapping(BaseModel):
+    """What a mapping file says.
+
+    columns maps a file's column to ours (null: not loaded); constants gives our columns a value that
+    the file lacks; names are the columns of a file without a header. generate_ids makes the primary
+    key from the row's number and content; create_customers makes unknown customers of a transactions
+    file, registered on the day of their first transaction.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal["csv", "jsonl", "parquet", "whitespace"] | None = None
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    header: bool = True
+    skip_lines: int = Field(default=0, ge=0)
+    names: list[str] | None = None
+    columns: dict[str, str | None] = {}
+    constants: dict[str, str | int | float | bool] = {}
+    date_format: str | None = None
+    generate_ids: bool = False
+    create_customers: bool = False
+
+    @field_validator("date_format")
+    @classmethod
+    def _known(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                engine_format(value)
+            except ValueError as error:
+                raise ValueError(f"{error} is not a directive of a date format") from error
+        return value
+
+    @property
+    def digest(self) -> str:
+        """Names the mapping: two mappings that read a file alike have the same one."""
+        text = orjson.dumps(self.model_dump(), option=orjson.OPT_SORT_KEYS)
+        return hashlib.sha256(text).hexdigest()
+
+
+def parse_mapping(given: "FileMapping | dict[str, Any] | None") -> FileMapping:
+    """A mapping from what a caller has; None is the batch schema as it is. Raises Invalid."""
+    if isinstance(given, FileMapping):
+        return given
+    try:
+        return FileMapping.model_validate(given or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Invalid(f"The mapping's {where}: {first['msg'].removeprefix('Value error, ')}.") from error
+
+
+def read_mapping(source: Path | str) -> FileMapping:
+    """A mapping from a YAML file, or from YAML text. Raises Invalid."""
+    try:
+        text = source.read_text() if isinstance(source, Path) else source
+        data = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise Invalid("The mapping is not a readable YAML file.") from error
+    if data is not None and not isinstance(data, dict):
+        raise Invalid("The mapping must be a YAML mapping.")
+    return parse_mapping(data)

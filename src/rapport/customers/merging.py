@@ -1,0 +1,147 @@
+"""From the staging table to the table that is read: duplicates, spellings of CustomerIDs, swap.
+
+The new state of a table is built aside and takes the table's place in one step. What is built is the
+old state where the file does not speak of it.
+"""
+
+from dataclasses import dataclass, field
+
+from rapport.access.scope import Scope
+from rapport.customers.attributes import attributes
+from rapport.customers.plans import Plan
+from rapport.customers.staging import Stage
+from rapport.stores.warehouse import Database, identifier
+
+# Hashes of keys held in memory at once; a larger file is checked in as many passes as it takes.
+KEYS_AT_ONCE = 20_000_000
+SPILL = "SETTINGS join_algorithm = 'grace_hash', max_bytes_before_external_group_by = 500000000"
+
+
+@dataclass
+class Counts:
+    """What an import did to its table. unknown_customers are CustomerIDs of no known customer."""
+
+    new: int = 0
+    updated: int = 0
+    removed: int = 0
+    unknown_customers: int = 0
+    created_customers: int = 0
+    ignored_columns: list[str] = field(default_factory=list)
+
+
+def key_sql(plan: Plan) -> str:
+    """SQL of a row's primary key as it is compared: CustomerIDs ignoring case."""
+    if plan.kind.name == "customers":
+        return "lowerUTF8(customer_id)"
+    return ", ".join(plan.kind.key)
+
+
+def has_duplicates(stage: Stage, plan: Plan) -> bool:
+    """Whether a primary key comes twice in the file."""
+    good, total = stage.table("good"), stage.count("good")
+    passes = total // KEYS_AT_ONCE + 1
+    hashed = f"sipHash64({key_sql(plan)})"
+    for number in range(passes):
+        sql = f"SELECT count() - uniqExact({hashed}) FROM {good} WHERE {hashed} % {passes} = {number}"  # noqa: S608 - ours
+        if stage.warehouse.value(sql):
+            return True
+    return False
+
+
+def merge(scope: Scope, stage: Stage, plan: Plan, mode: str) -> Counts:
+    """Put the staged rows in their table's place. Call it under locks.writing."""
+    if plan.kind.name == "customers":
+        return _merge_customers(scope, stage, plan, mode)
+    counts = Counts(ignored_columns=list(plan.ignored))
+    if mode == "full":
+        counts.removed = _count(stage.warehouse, plan.kind.table)
+        counts.new = stage.count("good")
+        swap(stage, "good", plan.kind.table)
+        return counts
+    counts.updated = _clone_without_staged(stage, plan)
+    counts.new = stage.count("good") - counts.updated
+    _attach(stage, "good", "next")
+    swap(stage, "next", plan.kind.table)
+    return counts
+
+
+def swap(stage: Stage, part: str, table: str) -> None:
+    """Exchange a staged table with the one that is read, at once."""
+    stage.warehouse.execute(f"EXCHANGE TABLES {stage.table(part)} AND {identifier(table)}")
+
+
+def _count(warehouse: Database, table: str) -> int:
+    return int(warehouse.value(f"SELECT count() FROM {table}"))  # noqa: S608 - our table
+
+
+def _clone_without_staged(stage: Stage, plan: Plan) -> int:
+    """Make `next`, the table without the rows that the file replaces; how many those are."""
+    table, next_, good = plan.kind.table, stage.table("next"), stage.table("good")
+    stage.warehouse.execute(f"CREATE TABLE {next_} CLONE AS {table}")
+    if not _count(stage.warehouse, table):
+        return 0
+    key = "transaction_id" if plan.kind.name == "items" and not plan.has("line_number") else key_sql(plan)
+    before = _count(stage.warehouse, next_)
+    passes = stage.count("good") // KEYS_AT_ONCE + 1
+    for number in range(passes):
+        # The hash finds that there is nothing to replace at a fraction of the memory that the keys take.
+        part = f"sipHash64({key}) % {passes} = {number}"
+        staged = f"SELECT sipHash64({key}) FROM {good} WHERE {part}"  # noqa: S608 - ours
+        if stage.warehouse.value(f"SELECT count() FROM {table} WHERE {part} AND sipHash64({key}) IN ({staged})"):  # noqa: S608 - ours
+            stage.warehouse.execute(
+                f"DELETE FROM {next_} WHERE {part} AND ({key}) IN (SELECT {key} FROM {good} WHERE {part})"  # noqa: S608 - ours
+            )
+    return before - _count(stage.warehouse, next_)
+
+
+def _attach(stage: Stage, source: str, target: str) -> None:
+    sql = "SELECT DISTINCT partition_id FROM system.parts WHERE database = {database:String} AND table = {table:String} AND active"
+    for (partition,) in stage.warehouse.rows(sql, database=stage.warehouse.name, table=stage.table(source)):
+        stage.warehouse.execute(
+            f"ALTER TABLE {stage.table(target)} ATTACH PARTITION ID '{partition}' FROM {stage.table(source)}"
+        )
+
+
+def _merge_customers(scope: Scope, stage: Stage, plan: Plan, mode: str) -> Counts:
+    warehouse, next_, good = stage.warehouse, stage.table("next"), stage.table("good")
+    known = attributes(scope)
+    columns = [column for column in warehouse.columns("customers") if column != "customer_id"]
+    pii = {name for name, info in known.items() if info.is_pii}
+    api = {name for name, info in known.items() if info.source == "api"}
+    kept = {column for column in columns if column.upper() in api or (mode != "full" and not plan.has(column))}
+    values = [_customer_value(plan, column, column in kept, column.upper() in pii, stage) for column in columns]
+    old = ", ".join(["customer_id AS old_id", *(f"{identifier(column)} AS old_{column}" for column in sorted(kept))])
+    names = ", ".join(["customer_id", *(identifier(column) for column in columns)])
+    warehouse.execute(f"CREATE TABLE {next_} AS customers")
+    warehouse.execute(f"""
+        INSERT INTO {next_} ({names})
+        SELECT if(old.old_id = '', staged.customer_id, old.old_id), {", ".join(values)}
+        FROM {good} AS staged
+        LEFT JOIN (
+            SELECT {old} FROM customers WHERE lowerUTF8(customer_id) IN (SELECT lowerUTF8(customer_id) FROM {good})
+        ) AS old ON lowerUTF8(staged.customer_id) = lowerUTF8(old.old_id)
+        {SPILL}
+    """)  # noqa: S608 - names of columns
+    counts = Counts(ignored_columns=list(plan.ignored))
+    counts.updated = int(
+        warehouse.value(f"SELECT count() FROM {next_} WHERE customer_id IN (SELECT customer_id FROM customers)")  # noqa: S608 - ours
+    )
+    counts.new = _count(warehouse, next_) - counts.updated
+    if mode == "full":
+        counts.removed = _count(warehouse, "customers") - counts.updated
+    else:
+        warehouse.execute(f"""
+            INSERT INTO {next_} ({names}) SELECT {names} FROM customers
+            WHERE customer_id NOT IN (SELECT customer_id FROM {next_})
+        """)  # noqa: S608 - names of columns
+    swap(stage, "next", "customers")
+    return counts
+
+
+def _customer_value(plan: Plan, column: str, kept: bool, pii: bool, stage: Stage) -> str:
+    if kept:
+        return f"old.old_{column}"
+    value = f"staged.{identifier(column)}" if plan.has(column) else "NULL"
+    if pii and plan.has(column):
+        return f"if(lowerUTF8(staged.customer_id) IN (SELECT key FROM {stage.table('removed')}), NULL, {value})"  # noqa: S608 - ours
+    return value

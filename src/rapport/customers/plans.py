@@ -1,0 +1,144 @@
+"""A plan: which column of a file goes to which column of a table, as SQL."""
+
+import re
+from dataclasses import dataclass, replace
+
+from rapport.access.scope import Scope
+from rapport.customers.attributes import AttributeInfo, attributes
+from rapport.customers.files import File, literal
+from rapport.customers.kinds import Field, Kind
+from rapport.customers.mapping import FileMapping
+from rapport.customers.values import DATE_TYPES, RULES, formatted_value, reason
+from rapport.errors import Invalid
+
+WRITABLE = ("batch",)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A column of the table with the text it is made of: SQL over r0, r1 ..., and the file's name for it."""
+
+    field: Field
+    text: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How rows of a file become rows of a kind's table."""
+
+    kind: Kind
+    bound: tuple[Bound, ...]
+    properties: tuple[tuple[str, str], ...]
+    new_attributes: tuple[AttributeInfo, ...]
+    ignored: tuple[str, ...]
+    date_format: str | None
+    zone: str
+    event_types: tuple[tuple[str, int], ...] = ()
+
+    def value(self, one: Bound) -> str:
+        """SQL of a column's typed value; NULL where the text is absent or does not fit."""
+        type_, text = one.field.type, one.text
+        if self.date_format and type_ in DATE_TYPES and text.startswith("r"):
+            parsed = formatted_value(text, self.date_format)
+            if type_ in ("Date", "Day"):
+                return f"toDate32({parsed})"
+            return self._instant(parsed) if type_ == "Instant" else parsed
+        value = RULES[type_].value(text)
+        if type_ == "Instant":
+            return self._instant(value)
+        return value
+
+    def _instant(self, wall: str) -> str:
+        return f"toTimeZone(toDateTime64(toString({wall}), 3, '{self.zone}'), 'UTC')"
+
+    def fault(self, one: Bound) -> str:
+        """SQL that is true when a column's text is refused; v_<column> is its value."""
+        absent = f"v_{one.field.column} IS NULL"
+        return absent if one.field.required else f"({absent} AND {one.text} IS NOT NULL)"
+
+    def reason(self, one: Bound) -> str:
+        """SQL of why a text is refused."""
+        return reason(one.field.type, one.text, one.field.required)
+
+    def has(self, column: str) -> bool:
+        """Whether the file gives a column."""
+        return any(one.field.column == column for one in self.bound)
+
+
+def make_plan(scope: Scope, kind: Kind, file: File, mapping: FileMapping, mode: str) -> Plan:
+    """Bind a file's columns. Raises Invalid for a missing mandatory column or one given twice."""
+    renamed = {theirs.lower(): ours for theirs, ours in mapping.columns.items()}
+    unknown = set(renamed) - {name.lower() for name in file.names}
+    if unknown:
+        raise Invalid(f"The mapping names the column {min(unknown)!r}, which the file does not have.")
+    bound: list[Bound] = []
+    extras: list[tuple[str, str, str]] = []
+    for index, name in enumerate(file.names):
+        ours = renamed.get(name.lower(), name)
+        if ours is not None:
+            _bind(kind, ours, f"r{index}", name, bound, extras)
+    for ours, constant in mapping.constants.items():
+        _bind(kind, ours, literal(_text(constant)), ours, bound, extras)
+    if mapping.generate_ids:
+        _generate_id(kind, len(file.names), bound)
+    plan = Plan(kind, tuple(bound), (), (), (), mapping.date_format, str(scope.time_zone))
+    plan = _with_attributes(scope, plan, extras) if kind.extras == "attributes" else _with_properties(plan, extras)
+    _check_complete(plan, mode)
+    return plan
+
+
+def _text(constant: str | int | float | bool) -> str:
+    return str(constant).lower() if isinstance(constant, bool) else str(constant)
+
+
+def _bind(kind: Kind, ours: str, text: str, name: str, bound: list[Bound], extras: list[tuple[str, str, str]]) -> None:
+    field = kind.by_name.get(ours.strip().lower())
+    if field is None:
+        extras.append((ours.strip(), text, name))
+    elif any(one.field.column == field.column for one in bound):
+        raise Invalid(f"The file gives {field.names[0]} twice: in {name!r} and another column.")
+    else:
+        bound.append(Bound(field, text, name))
+
+
+def _generate_id(kind: Kind, columns: int, bound: list[Bound]) -> None:
+    field = next(field for field in kind.fields if field.column == kind.key[0])
+    if any(one.field.column == field.column for one in bound):
+        return
+    content = ", ".join(f"ifNull(r{index}, '')" for index in range(columns))
+    bound.append(Bound(field, f"CAST(lower(hex(sipHash128(_row, {content}))), 'Nullable(String)')", "generated id"))
+
+
+def _with_properties(plan: Plan, extras: list[tuple[str, str, str]]) -> Plan:
+    return replace(plan, properties=tuple((ours, text) for ours, text, _ in extras))
+
+
+def column_name(name: str) -> str:
+    """The attribute's name for a file's column: upper case, anything but letters and digits an underscore."""
+    made = re.sub(r"[^A-Za-z0-9_]", "_", name).upper()[:128]
+    return made if re.match(r"[A-Z_]", made) else f"_{made}"
+
+
+def _with_attributes(scope: Scope, plan: Plan, extras: list[tuple[str, str, str]]) -> Plan:
+    known, bound, ignored = attributes(scope), list(plan.bound), []
+    pii = {name for name, info in known.items() if info.is_pii}
+    for ours, text, name in extras:
+        column = column_name(ours)
+        info = known.get(column)
+        if info is not None and info.source not in WRITABLE:
+            ignored.append(name)
+            continue
+        if any(one.field.column == column for one in bound) or column in ("CUSTOMER_ID", "DATA_DATE"):
+            raise Invalid(f"The file's column {name!r} would be the attribute {column}, which another column is.")
+        # A new attribute's type is found by reading the file: see inference.typed.
+        field = Field(info.real_field_name if info else column, info.field_type if info else "", ())
+        bound.append(Bound(replace(field, pii=column in pii), text, name))
+    return replace(plan, bound=tuple(bound), ignored=tuple(ignored))
+
+
+def _check_complete(plan: Plan, mode: str) -> None:
+    for field in plan.kind.fields:
+        lenient = plan.kind.name == "customers" and mode == "incremental" and field.column != "customer_id"
+        if field.required and not lenient and not plan.has(field.column):
+            raise Invalid(f"The file has no column {field.names[0]}, which {plan.kind.name} must have.")

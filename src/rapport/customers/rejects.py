@@ -1,0 +1,89 @@
+"""Rows that are not loaded: why, and the file that lists them."""
+
+from pathlib import Path
+
+import pyarrow as pa
+from clickhouse_connect.driver.exceptions import DatabaseError
+from pyarrow.csv import CSVWriter
+
+from rapport.access.scope import Scope
+from rapport.customers import merging, staging
+from rapport.customers.files import File, file_source, rows_sql
+from rapport.customers.plans import Bound, Plan
+from rapport.customers.staging import Stage
+from rapport.errors import Invalid
+
+SCHEMA = pa.schema([("line", pa.uint64()), ("column", pa.string()), ("reason", pa.string()), ("value", pa.string())])
+
+
+def count(stage: Stage) -> int:
+    """Rows refused so far (a row may have several faults)."""
+    return int(stage.warehouse.value(f"SELECT uniqExact(line) FROM {stage.table('rejects')}"))  # noqa: S608 - ours
+
+
+def _key_texts(plan: Plan) -> list[Bound]:
+    return [one for column in plan.kind.key for one in plan.bound if one.field.column == column]
+
+
+def refuse_duplicates(stage: Stage, plan: Plan, file: File, allowed: bool) -> None:
+    """Refuse every row whose primary key an earlier row has; the earlier row stays when rejects are allowed."""
+    good, doubles = stage.table("good"), stage.table("doubles")
+    key = merging.key_sql(plan)
+    keys = [f"lowerUTF8({one.text})" if plan.kind.name == "customers" else one.text for one in _key_texts(plan)]
+    texts = ", ".join(f"ifNull({text}, '')" for text in keys)
+    repeated = f"SELECT {', '.join(f'toString({part})' for part in key.split(', '))} FROM {good} GROUP BY {key} HAVING count() > 1"  # noqa: S608 - ours
+    stage.warehouse.execute(f"""
+        CREATE TABLE {doubles} ENGINE = MergeTree ORDER BY line AS
+        SELECT _row AS line, key, first_line FROM (
+            SELECT _row, {_key_texts(plan)[0].text} AS key, min(_row) OVER (PARTITION BY {texts}) AS first_line
+            FROM ({rows_sql(file, file_source(file))}) WHERE ({texts}) IN ({repeated})
+        ) WHERE _row > first_line
+        {file.settings}
+    """)  # noqa: S608 - made of the file's structure, names quoted
+    if allowed:
+        staging.fill(stage, plan, file, without=f"SELECT line FROM {doubles}")  # noqa: S608 - ours
+    stage.warehouse.execute(
+        f"""
+        INSERT INTO {stage.table("rejects")}
+        SELECT line, {{column:String}}, concat('has the same primary key as line ', toString(first_line)), key FROM {doubles}
+    """,
+        column=_key_texts(plan)[0].name,
+    )  # noqa: S608 - our tables
+
+
+def refuse_orphans(stage: Stage, plan: Plan, file: File) -> None:
+    """Refuse items of transactions that are not known, when the file lacks what the transaction tells."""
+    if plan.has("customer_id") and plan.has("transaction_time"):
+        return
+    key = _key_texts(plan)[0]
+    orphans = f"""
+        SELECT _row, {{column:String}}, 'is not a known transaction', {key.text}
+        FROM ({rows_sql(file, file_source(file))})
+        WHERE {key.text} IN (SELECT transaction_id FROM {stage.table("good")})
+          AND {key.text} NOT IN (SELECT transaction_id FROM transactions)
+        {file.settings}
+    """  # noqa: S608 - made of the file's structure, names quoted
+    known = f"SELECT count() FROM {stage.table('good')} WHERE transaction_id NOT IN (SELECT transaction_id FROM transactions)"  # noqa: S608 - ours
+    if stage.warehouse.value(known):
+        stage.warehouse.execute(f"INSERT INTO {stage.table('rejects')} {orphans}", column=key.name)
+
+
+def write(scope: Scope, stage: Stage) -> Path:
+    """Write the rejects of an import as CSV into the data folder, in order of line."""
+    folder = scope.stores.settings.data_dir / "rejects" / str(scope.tenant_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"import-{stage.import_id}.csv"
+    sql = f"SELECT line, column, reason, value FROM {stage.table('rejects')} ORDER BY line, column"  # noqa: S608 - ours
+    with CSVWriter(path, SCHEMA) as writer:
+        for batch in stage.warehouse.arrow_batches(sql):
+            writer.write_batch(batch.cast(SCHEMA))
+    return path
+
+
+def unreadable(error: BaseException) -> Invalid | None:
+    """The sentence for an error of the engine that is the file's fault; None for any other."""
+    codes = ("code: 6.", "code: 26.", "code: 27.", "code: 33.", "code: 36.", "code: 117.", "code: 354.", "code: 636.")
+    text = str(error).lower()
+    if isinstance(error, DatabaseError) and any(code in text for code in codes):
+        return Invalid("The file cannot be read: a line is broken (a quote that is never closed?) or it is cut off.")
+    return None
