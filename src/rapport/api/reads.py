@@ -156,7 +156,7 @@ def _only(read: Read, body: bytes) -> bytes:
 def page(read: Read, scope: Scope, values: Values) -> tuple[int, int]:
     """Rows of the page and rows before it: $top is clamped to the function's largest page. Raises Invalid."""
     if read.single or not read.paged:
-        return UNBOUNDED, 0
+        return 1 if read.single else UNBOUNDED, 0
     top, skip = values["$top"], values["$skip"]
     if top == 0:
         raise Invalid("$top must be at least 1.")
