@@ -123,7 +123,7 @@ def token_principal(stores: Stores, token: str) -> Principal:
         ).one_or_none()
         if found is None:
             raise Unauthorized("The Authorization-Token is not known.")
-        known, user = found.tuple()
+        known, user = found
         if known.last_used_at + TOKEN_LIFETIME < now:
             raise TokenExpired("Authorization-Token Expired")
         if known.last_used_at + NOTED_EVERY < now:

@@ -52,7 +52,8 @@ def _absent_if_empty(value: object) -> object:
     return None if value == "" else value
 
 
-ChannelID = Annotated[int | None, BeforeValidator(_absent_if_empty), Field(alias="ChannelID", ge=0, le=2**31 - 1)]
+Number = Annotated[int, Field(ge=0, le=2**31 - 1)]
+ChannelID = Annotated[Number | None, BeforeValidator(_absent_if_empty)]
 
 
 class RegisterBody(WireModel):

@@ -70,6 +70,7 @@ class Records:
         self.url = _url(url)
         self.engine: Engine = create_engine(
             self.url,
+            connect_args={"options": "-c timezone=utc"},
             pool_size=20,
             max_overflow=20,
             pool_pre_ping=True,
