@@ -35,9 +35,16 @@ def is_due(scope: Scope, kind: str, data_date: date, fit: ModelFit | None) -> bo
     return data_date - fit.data_date >= timedelta(days=days)
 
 
-def keep_fit(scope: Scope, kind: str, data_date: date, parameters: dict[str, Any], report: dict[str, Any]) -> None:
+def keep_fit(
+    scope: Scope,
+    kind: str,
+    data_date: date,
+    parameters: dict[str, Any],
+    report: dict[str, Any],
+    trees: bytes | None = None,
+) -> None:
     """Keep what was learned from a date; a fit of the same date is replaced."""
-    values = {"parameters": parameters, "report": report, "fitted_at": scope.clock.now()}
+    values = {"parameters": parameters, "report": report, "trees": trees, "fitted_at": scope.clock.now()}
     statement = insert(ModelFit).values(tenant_id=scope.tenant_id, kind=kind, data_date=data_date, **values)
     with scope.records() as session:
         session.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "kind", "data_date"], set_=values))

@@ -12,8 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from rapport.access.scope import Scope
-from rapport.insight import bgnbd, fits, work
+from rapport.insight import bgnbd, fits, trees, work
+from rapport.insight.arrow import floats
 from rapport.insight.bgnbd import Floats, Purchases, Spend
+from rapport.insight.settings import settings_of
 
 HORIZON_DAYS = 365
 WEEK = 7.0
@@ -54,17 +56,16 @@ GRID = """
 """
 
 
-def floats(table: pa.Table, column: str) -> Floats:
-    """A column of an Arrow answer."""
-    return np.asarray(table[column], dtype=float)
-
-
 def fit_future_value(scope: Scope, data_date: date) -> None:
-    """Fit purchases and spend to the customers of the date when a fit is due."""
+    """Fit purchases and spend to the customers of the date, and let trees compete, when a fit is due."""
     fit = fits.fit_for(scope, fits.FUTURE_VALUE, data_date)
     if fits.is_due(scope, fits.FUTURE_VALUE, data_date, fit):
         parameters, report = fit_models(scope, work.table("features", data_date))
-        fits.keep_fit(scope, fits.FUTURE_VALUE, data_date, parameters, report)
+        chosen: dict[int, Any] = {}
+        report["back_test"] = {}
+        if report["fitted"] and settings_of(scope).trees and trees.enough_history(scope, data_date):
+            chosen, report["back_test"] = trees.train(scope, data_date)
+        fits.keep_fit(scope, fits.FUTURE_VALUE, data_date, parameters, report, trees.packed(chosen))
 
 
 def fit_models(scope: Scope, features: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -102,12 +103,13 @@ def cell_days(scope: Scope, features: str) -> int:
     return 28
 
 
-def models_for(scope: Scope, data_date: date) -> tuple[Purchases, Spend]:
-    """The fitted models that score a date."""
+def models_for(scope: Scope, data_date: date) -> tuple[Purchases, Spend, dict[int, Any]]:
+    """The fitted models that score a date, and the trees of the stages that trees score."""
     fit = fits.fit_for(scope, fits.FUTURE_VALUE, data_date)
     if fit is None:
         raise LookupError(f"no fit scores {data_date}")
-    return Purchases(**fit.parameters["purchases"]), Spend(**fit.parameters["spend"])
+    found = Purchases(**fit.parameters["purchases"]), Spend(**fit.parameters["spend"])
+    return *found, trees.unpacked(fit.trees)
 
 
 def fill_grid(scope: Scope, data_date: date, model: Purchases) -> int:

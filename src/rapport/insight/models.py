@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Date, DateTime, Float, Integer, String, UniqueConstraint
+from sqlalchemy import Boolean, Date, DateTime, Float, Integer, LargeBinary, String, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -64,4 +64,5 @@ class ModelFit(Base):
     data_date: Mapped[date] = mapped_column(Date, primary_key=True)
     parameters: Mapped[dict[str, Any]] = mapped_column(JSONB)
     report: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    trees: Mapped[bytes | None] = mapped_column(LargeBinary)
     fitted_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -4,7 +4,7 @@ from datetime import date
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.insight import future, work
+from rapport.insight import future, trees, work
 from rapport.insight.microsegments import microsegment_sql
 from rapport.insight.stages import DORMANT_TYPE, PREVIOUS_STAGE_ID, STAGE_ID, STAGE_START, stage_rules
 from rapport.insight.values import cuts
@@ -13,7 +13,7 @@ from rapport.insight.values import cuts
 # ((alpha + T) / (alpha + T + h)) ^ (r + x); spend is the Gamma-Gamma posterior mean.
 SCORED = """
     SELECT
-        customer_id,
+        feature.customer_id AS customer_id,
         lifecycle_stage_id,
         {previous} AS previous_stage_id,
         {start} AS stage_start,
@@ -40,6 +40,7 @@ SCORED = """
     ) AS feature
     LEFT JOIN {grid} AS grid ON grid.x = feature.grid_x AND grid.t = feature.grid_t{join}
 """
+TREES = "\n    LEFT JOIN {trees} AS tree ON tree.customer_id = feature.customer_id"
 BEFORE = "(rank() OVER ({window} ORDER BY {column} DESC) - 1) / count() OVER ({window})"
 RANKED = """
     SELECT
@@ -62,19 +63,23 @@ def _rank(column: str, window: str) -> str:
 
 def score(scope: Scope, data_date: date) -> None:
     """Make the table of scores from the features and the fits that hold for the date."""
-    purchases, spend = future.models_for(scope, data_date)
+    purchases, spend, grown = future.models_for(scope, data_date)
     cell = future.fill_grid(scope, data_date, purchases)
     microsegment, bound = microsegment_sql(scope, data_date)
+    value, join = "expected_orders * spend", ""
+    if grown:
+        join = TREES.format(trees=trees.fill_values(scope, data_date, grown))
+        value = f"if(tree.customer_id != '', tree_value, {value})"
     scored = SCORED.format(
         previous=PREVIOUS_STAGE_ID,
         start=STAGE_START,
         dormant_type=DORMANT_TYPE,
         microsegment=microsegment,
         stage=STAGE_ID,
-        value="expected_orders * spend",
+        value=value,
         features=work.table("features", data_date),
         grid=work.table("grid", data_date),
-        join="",
+        join=join,
     )
     ranked = RANKED.format(
         scored=scored,

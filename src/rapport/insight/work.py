@@ -44,4 +44,7 @@ def replace_partition(
     listed = ", ".join(identifier(column) for column in columns)
     for select, bound in selects:
         scope.warehouse.execute(f"INSERT INTO {aside} ({listed}) {select}", None, **bound)
-    scope.warehouse.execute(f"ALTER TABLE {identifier(name)} REPLACE PARTITION '{day:%Y-%m-%d}' FROM {aside}")
+    change = f"REPLACE PARTITION '{day:%Y-%m-%d}' FROM {aside}"
+    if not scope.warehouse.value(f"SELECT count() FROM {aside}"):  # noqa: S608
+        change = f"DROP PARTITION '{day:%Y-%m-%d}'"  # the engine refuses to put nothing in a partition's place
+    scope.warehouse.execute(f"ALTER TABLE {identifier(name)} {change}")
