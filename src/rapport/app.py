@@ -23,6 +23,7 @@ from rapport.api.observing import Observing
 from rapport.api.paths import WirePaths
 from rapport.api.responses import problem, wire_error
 from rapport.errors import Invalid, RapportError
+from rapport.notifications import service as notifications
 from rapport.settings import Settings
 from rapport.stores import Stores
 
@@ -50,7 +51,13 @@ def roles_of(settings: Settings) -> frozenset[str]:
 def carrying_out(stores: Stores, roles: frozenset[str]) -> Iterator[None]:
     """Durable work, deliveries and the schedule, for as long as the block runs, as far as the roles say."""
     stores.start_work(listening="worker" in roles)
-    yield
+    if "worker" in roles:
+        notifications.start(stores)
+    try:
+        yield
+    finally:
+        if "worker" in roles:
+            notifications.stop()
 
 
 def create_app(stores: Stores, operator_token: str = "") -> FastAPI:

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from rapport.commands import access, operations, serve
-from rapport.commands.logs import silence
+from rapport.commands import access, data, operations, serve
+from rapport.commands.logs import for_command
 from rapport.commands.output import DataDir, errors, given
 from rapport.errors import RapportError
 from rapport.stores.faults import explained
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command()(serve.serve)
 app.add_typer(access.tenants, name="tenant")
 app.add_typer(access.keys, name="key")
+app.command("import")(data.import_files)
 for command in (operations.backup, operations.restore, operations.migrate, operations.doctor, operations.openapi):
     app.command()(command)
 
@@ -38,7 +39,7 @@ def before(
 ) -> None:
     """What comes before the command's name."""
     given["data_dir"] = data_dir
-    silence()
+    for_command()
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Structured logs: one JSON object a line on standard error, without secrets."""
 
 import logging
+import os
 import re
 import sys
 from collections.abc import MutableMapping
@@ -50,7 +51,10 @@ def configure(level: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def silence() -> None:
-    """For commands other than serve: what went wrong is told in one line, not logged."""
+def for_command() -> None:
+    """For commands other than serve: what went wrong is told in one line, not logged, unless the level is DEBUG."""
+    if os.environ.get("RAPPORT_LOG_LEVEL", "").upper() == "DEBUG":
+        configure("DEBUG")
+        return
     logging.basicConfig(handlers=[logging.NullHandler()], force=True)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))

@@ -5,14 +5,17 @@ Files are named by their path on the server's machine, where the caller is too.
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
-from rapport.api.auth import operator
+from rapport.access.keys import Principal
+from rapport.access.scope import Scope
+from rapport.api.auth import admin, operator
 from rapport.api.streaming import Progress, stream
+from rapport.customers import service as customers
 from rapport.stores import Stores, migrations
 from rapport.stores.checks import Check, engine_checks
 
@@ -25,6 +28,16 @@ class BackupIn(BaseModel):
     path: Annotated[str, Field(min_length=1, examples=["/backups/monday.rapport"])]
 
 
+class ImportIn(BaseModel):
+    """A file to load."""
+
+    kind: Literal["customers", "transactions", "items", "products", "activity"]
+    path: Annotated[str, Field(min_length=1, examples=["/data/customers.csv"])]
+    mapping: Annotated[str | None, Field(description="Path of a mapping file")] = None
+    mode: Literal["full", "incremental"] = "incremental"
+    allow_rejects: Annotated[bool, Field(description="Load the good rows of a file that has bad ones")] = False
+
+
 @router.post("/backups", summary="Write a backup of all tenants", response_class=StreamingResponse)
 def write_backup(body: BackupIn, stores: Stores = Depends(operator)) -> StreamingResponse:  # noqa: B008
     """Write a backup while the server runs; progress counts rows."""
@@ -34,6 +47,24 @@ def write_backup(body: BackupIn, stores: Stores = Depends(operator)) -> Streamin
         return {"path": written.path, "bytes": written.bytes, "rows": written.rows}
 
     return stream("backup", work)
+
+
+def operated(principal: Principal = Depends(admin), _stores: Stores = Depends(operator)) -> Scope:  # noqa: B008
+    """A dependency: the scope of the tenant that the operator names."""
+    return principal.scope
+
+
+@router.post("/imports", summary="Load a file", response_class=StreamingResponse)
+def load_file(body: ImportIn, scope: Scope = Depends(operated)) -> StreamingResponse:  # noqa: B008
+    """Load a file of the server's machine; progress counts bytes or rows."""
+    mapping = customers.read_mapping(Path(body.mapping)) if body.mapping else None
+
+    def work(progress: Progress) -> dict[str, Any]:
+        path = Path(body.path)
+        result = customers.import_file(scope, body.kind, path, mapping, body.mode, body.allow_rejects, progress)
+        return asdict(result) | {"rejects_path": str(result.rejects_path) if result.rejects_path else None}
+
+    return stream("import", work)
 
 
 @router.post("/migrations", summary="Bring both engines to the newest schema", response_class=StreamingResponse)
