@@ -101,7 +101,9 @@ class Connection:
             raise Refused(stage, error.smtp_code, error.smtp_error) from error
         except (smtplib.SMTPException, OSError) as error:
             self.usable = False
-            raise Broken(stage, isinstance(error, TimeoutError)) from error
+            # smtplib hides the network's error behind one of its own.
+            silent = isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError)
+            raise Broken(stage, silent) from error
         self.sent += 1
 
     @staticmethod

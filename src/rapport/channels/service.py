@@ -117,7 +117,7 @@ def update_channel(scope: Scope, channel_id: int, **changes: Any) -> Channel:
             if "settings" in changes:
                 changes["settings"] = checked(found.kind, merged(found.settings, changes["settings"]))
             for member, value in changes.items():
-                setattr(found, member, value)
+                setattr(found, member, value.upper() if member.endswith("_attribute") and value else value)
             _check(scope, found.name, found.address_attribute, found.permission_attribute)
             session.flush()
             scope.audit(session, "update", f"channel {channel_id}", members=sorted(changes))

@@ -9,7 +9,7 @@ from rapport.errors import Invalid
 
 SECRETS = ("password",)
 MASK = "********"
-ADDRESS = re.compile(r"^[^@\s<>,;\"\x00-\x1f\x7f]+@[A-Za-z0-9.-]+$")
+ADDRESS = re.compile(r"^[^@\s<>,;\"\x00-\x1f\x7f]+@[A-Za-z0-9.-]+\Z")
 
 
 class EmailSettings(BaseModel):

@@ -45,7 +45,7 @@ def render(
     known["CUSTOMER_ID"] = customer_id
     known |= {name.upper(): str(value) for name, value in extra.items() if name != "products" and value}
     products = _names_of(extra.get("products"))
-    in_text = {"PRODUCTS": "\n".join(f"- {name}" for name in products)} if products else {}
+    in_text = {"PRODUCTS": "\n" + "".join(f"- {name}\n" for name in products)} if products else {}
     in_html = {"PRODUCTS": _list(products)} if products else {}
     in_subject = {"PRODUCTS": ", ".join(products)} if products else {}
     return Rendered(

@@ -1,5 +1,6 @@
 """Who must not be written to, and the links by which people say so themselves."""
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -19,6 +20,7 @@ from rapport.stores import Stores
 UNSUBSCRIBED = "unsubscribed"
 REASONS = (UNSUBSCRIBED, "bounced", "complaint", "manual")
 MAX_CUSTOMER_ID = 300
+TENANT_ID = re.compile(r"[0-9]{1,9}")
 
 
 def suppressions(scope: Scope, channel_id: int) -> pa.Table:
@@ -121,10 +123,12 @@ def read_token(stores: Stores, token: str) -> tuple[Scope, str, Origin]:
     """The tenant, customer and message of an unsubscribe address. Raises NotFound for one that Rapport did not make."""
     tenant, _, signed = token.partition(".")
     try:
+        if not TENANT_ID.fullmatch(tenant):
+            raise ValueError
         scope = scope_of(stores, int(tenant), actor="unsubscribe link")
         customer_id, *origin = _signer(scope).loads(signed)
         return scope, customer_id, Origin(*origin)
-    except (ValueError, OverflowError, BadSignature, TypeError, NotFound) as error:
+    except (ValueError, BadSignature, TypeError, NotFound) as error:
         raise NotFound("This unsubscribe address is not valid.") from error
 
 

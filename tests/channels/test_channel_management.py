@@ -1,0 +1,133 @@
+"""Channels: ids, defaults, secrets, and trying one out."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from mail_server import MailServer, serving
+
+from rapport.access import keys
+from rapport.access.scope import Scope
+from rapport.access.service import create_tenant
+from rapport.channels import service
+from rapport.errors import Conflict, Invalid, NotFound
+from rapport.stores import Stores
+
+
+@pytest.fixture
+def fresh(stores: Stores, request: pytest.FixtureRequest) -> Scope:
+    return create_tenant(stores, f"channels-{request.node.name}")
+
+
+@pytest.fixture
+def client(base_url: str, fresh: Scope) -> Iterator[httpx.Client]:
+    _, secret = keys.create_key(fresh, "tests", "tests@example.com", "Admin")
+    with httpx.Client(base_url=base_url, headers={"X-API-KEY": secret}, timeout=60) as opened:
+        yield opened
+
+
+@pytest.fixture
+def server() -> Iterator[MailServer]:
+    with serving() as started:
+        yield started
+
+
+def test_ids_are_those_that_integrators_know(fresh: Scope) -> None:
+    made = [
+        service.create_channel(fresh, name, kind, id=id)
+        for name, kind, id in [
+            ("Anything", "email", None),
+            ("sms", "external", None),
+            ("Board", "external", None),
+            ("By hand", "external", 513),
+            ("Second mail", "email", None),
+            ("Web Push", "external", None),
+        ]
+    ]
+    assert [channel.id for channel in made] == [504, 505, 512, 513, 514, 510]
+    assert (made[0].address_attribute, made[0].permission_attribute) == ("EMAIL", "ALLOW_EMAIL")
+    assert (made[1].address_attribute, made[1].permission_attribute) == ("CUSTOMER_ID", None)
+    assert [channel.id for channel in service.channels(fresh)] == sorted(channel.id for channel in made)
+
+
+def test_what_is_refused(fresh: Scope, scope: Scope) -> None:
+    service.create_channel(fresh, "Email", "email")
+    for arguments, fault, words in [
+        (("Email", "external"), Conflict, "named"),
+        (("Other", "external", 504), Conflict, "id 504"),
+        ((" ", "external"), Invalid, "name"),
+        (("Pigeon", "pigeon"), Invalid, "kind"),
+    ]:
+        with pytest.raises(fault, match=words):
+            service.create_channel(fresh, *arguments)  # type: ignore[arg-type]
+    with pytest.raises(Invalid, match="address_attribute names 'nope'"):
+        service.create_channel(fresh, "Third", "external", address_attribute="nope")
+    with pytest.raises(Invalid, match=r"settings\.port"):
+        service.create_channel(fresh, "Third", "email", settings={"port": 0})
+    with pytest.raises(Invalid, match=r"settings\.pasword"):
+        service.create_channel(fresh, "Third", "email", settings={"pasword": "x"})
+    with pytest.raises(NotFound):
+        service.channel(scope, 504)
+
+
+def test_a_password_is_never_shown_and_kept_when_given_masked(client: httpx.Client, fresh: Scope) -> None:
+    settings = {"host": "smtp.example.com", "username": "mailer", "password": "s3cret"}
+    made = client.post("/manage/v1/channels", json={"name": "Email", "kind": "email", "settings": settings})
+    assert made.status_code == 201
+    path = f"/manage/v1/channels/{made.json()['id']}"
+    shown = client.get(path).json()["settings"]
+    assert shown == {**settings, "password": "********"}
+    changed = client.patch(path, json={"settings": {**shown, "host": "mail.example.com"}, "name": "Letters"})
+    assert "s3cret" not in made.text + changed.text + client.get("/manage/v1/channels").text
+    assert changed.json()["settings"]["host"] == "mail.example.com"
+    stored = service.channel(fresh, 504)
+    assert (stored.settings["password"], stored.name) == ("s3cret", "Letters")
+    assert "s3cret" not in client.get("/manage/v1/audit-entries").text
+    assert client.patch(path, json={"kind": "external"}).status_code == 400
+    assert client.get("/manage/v1/channels/505").status_code == 404
+
+
+def test_the_connection_and_a_message_are_tried(client: httpx.Client, server: MailServer) -> None:
+    settings = {"host": "127.0.0.1", "port": server.port, "from_address": "club@shop.example"}
+    client.post("/manage/v1/channels", json={"name": "Email", "kind": "email", "settings": settings})
+    path = "/manage/v1/channels/504"
+    assert client.post(f"{path}/check").status_code == 204
+    template = {"name": "A", "subject": "Hi [%FIRST_NAME:friend%]", "html": "<p>Hello</p>"}
+    template_id = client.post(f"{path}/templates", json=template).json()["id"]
+    tried = client.post(f"{path}/test-messages", json={"to": "me@shop.example", "template_id": template_id})
+    assert tried.json() == {"outcome": "sent", "reason": "", "permanent": False}
+    assert (server.arrived[0]["To"], server.arrived[0]["Subject"]) == ("me@shop.example", "Hi friend")
+    refused = client.post(f"{path}/test-messages", json={"to": "550-me@shop.example"})
+    assert refused.json() == {"outcome": "failed", "reason": "recipient rejected 550 5.1.1", "permanent": True}
+
+
+def test_an_unreachable_server_is_told(client: httpx.Client) -> None:
+    with serving() as server:
+        port = server.port
+    settings = {"host": "127.0.0.1", "port": port}
+    client.post("/manage/v1/channels", json={"name": "Email", "kind": "email", "settings": settings})
+    answer = client.post("/manage/v1/channels/504/check")
+    assert answer.status_code == 503
+    assert answer.json()["detail"] == "The mail server cannot be used: mail server cannot be reached."
+
+
+def test_an_external_channel_lists_and_sends_nothing(fresh: Scope, client: httpx.Client) -> None:
+    made = service.create_channel(fresh, "SMS", "external")
+    transport = service.transport(fresh, made)
+    transport.check()
+    message = service.Message("m1", "Q1", "Q1", "", "")
+    assert list(transport.send([message])) == [service.Receipt("m1", "sent", "listed")]
+    transport.close()
+    assert client.post("/manage/v1/channels/505/test-messages", json={"to": "Q1 "}).status_code == 400
+
+
+def test_a_tenant_cannot_reach_inward_by_mail(fresh: Scope, stores: Stores) -> None:
+    import dataclasses
+
+    settings = stores.settings.model_copy(update={"allow_private_addresses": False})
+    strict = dataclasses.replace(fresh, stores=dataclasses.replace(stores, settings=settings))
+    made = service.create_channel(strict, "Email", "email", settings={"host": "localhost"})
+    with pytest.raises(Invalid, match="private address"):
+        service.transport(strict, made)
+    own = service.create_channel(strict, "Server's own", "email")
+    service.transport(strict, own).close()

@@ -1,0 +1,219 @@
+"""E-mail over a real SMTP server: headers, classification, reuse of connections, back-pressure."""
+
+import shutil
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mail_server import MailServer, serving
+
+from rapport.channels.email import EmailTransport
+from rapport.channels.messages import Message, Receipt
+from rapport.channels.settings import EmailSettings
+from rapport.errors import Unavailable
+from rapport.settings import Settings
+from rapport.stores import Stores
+from rapport.stores.clock import Clock
+
+
+@pytest.fixture(scope="module")
+def server_settings(stores: Stores) -> Settings:
+    return stores.settings
+
+
+@pytest.fixture
+def server() -> Iterator[MailServer]:
+    with serving() as started:
+        yield started
+
+
+def transport(server: MailServer, settings: Settings, **more: object) -> EmailTransport:
+    given = {
+        "host": "127.0.0.1",
+        "port": server.port,
+        "from_address": "club@shop.example",
+        "timeout_seconds": 5,
+        **more,
+    }
+    return EmailTransport(EmailSettings.model_validate(given), settings, Clock())
+
+
+def message(number: int, to: str | None = None, **more: object) -> Message:
+    return Message(f"c1-{number}", f"Q{number}", to or f"q{number}@mail.example", "Hi", "Hello", **more)  # type: ignore[arg-type]
+
+
+def sent(transport: EmailTransport, messages: list[Message]) -> dict[str, Receipt]:
+    try:
+        receipts = list(transport.send(messages))
+    finally:
+        transport.close()
+    assert len(receipts) == len(messages)
+    return {receipt.message_id: receipt for receipt in receipts}
+
+
+def test_headers_and_both_bodies(server: MailServer, server_settings: Settings) -> None:
+    headers = {
+        "List-Unsubscribe": "<https://rapport.example/unsubscribe/3001.abc>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        "From": "evil@example.com",
+    }
+    one = Message("c7-Q1", "Q1", "q1@mail.example", "Grüße\r\nBcc: x@example.com", "Hällo", "<p>Hällo</p>", headers)
+    channel = transport(server, server_settings, from_name="Café Club", reply_to="help@shop.example")
+    assert sent(channel, [one])["c7-Q1"] == Receipt("c7-Q1", "sent")
+    (mail,) = server.arrived
+    assert mail["From"] == "Café Club <club@shop.example>"
+    assert mail["Subject"] == "Grüße Bcc: x@example.com"
+    assert mail["Bcc"] is None
+    assert (mail["Message-ID"], mail["Reply-To"], mail["To"]) == (
+        "<c7-Q1@shop.example>",
+        "help@shop.example",
+        "q1@mail.example",
+    )
+    assert mail["List-Unsubscribe"] == headers["List-Unsubscribe"]
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert abs(mail["Date"].datetime.timestamp() - time.time()) < 60
+    assert mail.get_body(("plain",)).get_content().strip() == "Hällo"  # type: ignore[union-attr]
+    assert mail.get_body(("html",)).get_content().strip() == "<p>Hällo</p>"  # type: ignore[union-attr]
+
+
+def test_a_reply_ends_its_own_recipient_only(server: MailServer, server_settings: Settings) -> None:
+    targets = [
+        "550-a@mail.example",
+        "451-b@mail.example",
+        "ok@mail.example",
+        "552-c@mail.example",
+        "no address",
+        "x@y\n",
+    ]
+    given = [message(number, to) for number, to in enumerate(targets)]
+    receipts = sent(transport(server, server_settings, connections=1), given)
+    assert [(r.outcome, r.reason, r.permanent) for r in (receipts[f"c1-{n}"] for n in range(6))] == [
+        ("failed", "recipient rejected 550 5.1.1", True),
+        ("failed", "recipient deferred 451 4.1.1", False),
+        ("sent", "", False),
+        ("failed", "recipient rejected 552 5.1.1", True),
+        ("failed", "not an e-mail address", True),
+        ("failed", "not an e-mail address", True),
+    ]
+    assert server.recipients == ["ok@mail.example"]
+    assert server.connections == 1, "a refused recipient does not cost the connection"
+
+
+@pytest.mark.parametrize(
+    ("attribute", "answer", "reason", "permanent"),
+    [
+        ("data_answer", "554 5.7.1 looks like spam", "content rejected 554 5.7.1", True),
+        ("data_answer", "451 4.3.0 try later", "content deferred 451 4.3.0", False),
+        ("mail_answer", "550 5.7.1 sender not allowed", "sender deferred 550 5.7.1", False),
+    ],
+)
+def test_stages_of_refusal(
+    server: MailServer, server_settings: Settings, attribute: str, answer: str, reason: str, permanent: bool
+) -> None:
+    setattr(server, attribute, answer)
+    receipts = sent(transport(server, server_settings), [message(1)])
+    assert receipts["c1-1"] == Receipt("c1-1", "failed", reason, permanent)
+
+
+def test_a_connection_that_the_server_ended_costs_no_message(server: MailServer, server_settings: Settings) -> None:
+    server.per_connection = 3
+    receipts = sent(transport(server, server_settings, connections=2), [message(n) for n in range(20)])
+    assert {receipt.outcome for receipt in receipts.values()} == {"sent"}
+    assert sorted(server.recipients) == sorted(f"q{n}@mail.example" for n in range(20))
+
+
+def test_several_in_flight_on_a_bounded_number_of_connections(server: MailServer, server_settings: Settings) -> None:
+    server.wait = 0.05
+    drawn = 0
+
+    def source() -> Iterator[Message]:
+        nonlocal drawn
+        for number in range(60):
+            drawn += 1
+            yield message(number)
+
+    channel = transport(server, server_settings, connections=4)
+    receipts = channel.send(source())
+    next(receipts)
+    assert drawn <= 9, "messages are drawn only as fast as they leave"
+    assert len(list(receipts)) == 59
+    channel.close()
+    assert (server.most_open, server.connections) == (4, 4)
+
+
+def test_a_silent_server_is_a_temporary_failure(server: MailServer, server_settings: Settings) -> None:
+    server.wait = 3
+    receipts = sent(transport(server, server_settings, timeout_seconds=0.3), [message(1)])
+    assert receipts["c1-1"] == Receipt("c1-1", "failed", "mail server did not answer in time", False)
+
+
+def test_no_server_fails_every_message_quickly(server_settings: Settings) -> None:
+    with serving() as server:
+        pass
+    channel = transport(server, server_settings)
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        channel.check()
+    began = time.monotonic()
+    receipts = sent(channel, [message(n) for n in range(500)])
+    assert {(r.outcome, r.reason, r.permanent) for r in receipts.values()} == {
+        ("failed", "mail server cannot be reached", False)
+    }
+    assert time.monotonic() - began < 3
+
+
+def test_login(server_settings: Settings) -> None:
+    with serving(auth=True) as server:
+        good = transport(server, server_settings, username="mailer", password="s3cret")
+        good.check()
+        assert sent(good, [message(1)])["c1-1"].outcome == "sent"
+        bad = transport(server, server_settings, username="mailer", password="wrong-secret")
+        with pytest.raises(Unavailable) as raised:
+            bad.check()
+        assert raised.value.message == "The mail server cannot be used: mail server refused the login."
+        assert sent(bad, [message(1)])["c1-1"] == Receipt("c1-1", "failed", "mail server refused the login")
+
+
+def test_tls_that_the_server_does_not_offer_is_not_done_without(server: MailServer, server_settings: Settings) -> None:
+    receipts = sent(transport(server, server_settings, security="starttls"), [message(1)])
+    assert receipts["c1-1"].outcome == "failed"
+    assert server.arrived == []
+
+
+def test_an_odd_message_id_becomes_its_digest(server: MailServer, server_settings: Settings) -> None:
+    odd = Message("c1-Q 1>\n", "Q", "q@mail.example", "s", "t")
+    again = Message("c1-Q 1>\n", "Q", "q@mail.example", "s", "t")
+    sent(transport(server, server_settings), [odd])
+    sent(transport(server, server_settings), [again])
+    first, second = (mail["Message-ID"] for mail in server.arrived)
+    assert first == second
+    assert len(first) == len("<@shop.example>") + 64
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_certificate_is_checked(
+    server_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
+) -> None:
+    certificate, key = self_signed(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with serving(tls=context) as server:
+        receipts = sent(transport(server, server_settings, host="localhost", security="starttls"), [message(1)])
+        assert receipts["c1-1"].reason == ("" if trusted else "mail server has no valid certificate")
+        assert len(server.arrived) == trusted
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate for localhost, made with the openssl program."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl program here")
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    made = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*made, *names], check=True, capture_output=True, timeout=60)
+    return certificate, key

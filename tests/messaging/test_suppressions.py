@@ -1,0 +1,143 @@
+"""Opting out: links that cannot be forged, a GET that changes nothing, a POST that needs nothing."""
+
+from datetime import UTC, datetime
+
+import httpx
+import pyarrow as pa
+import pytest
+
+from rapport.access.scope import Scope
+from rapport.access.service import create_tenant
+from rapport.channels import service as channels
+from rapport.errors import Invalid, NotFound
+from rapport.messaging import service
+from rapport.messaging.service import Origin
+from rapport.stores import Stores
+
+CUSTOMERS = ("Q1001", "Zoë", "plain")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def filled(scope: Scope) -> None:
+    channels.create_channel(scope, "Letters & more", "email", id=504)
+    scope.warehouse.insert("customers", ["customer_id"], [[customer] for customer in CUSTOMERS])
+
+
+def origin(campaign_id: int) -> Origin:
+    return Origin(504, campaign_id, 11, 2, 7, "2025-03-14")
+
+
+def address(scope: Scope, customer_id: str, campaign_id: int) -> str:
+    return service.unsubscribe_links(scope)(customer_id, origin(campaign_id))
+
+
+def token(url: str) -> str:
+    return "/unsubscribe/" + url.rpartition("/")[2]
+
+
+def interactions(scope: Scope, campaign_id: int) -> list[tuple[object, ...]]:
+    sql = """
+        SELECT toString(delivery_date), customer_id, channel_id, template_id, recipient_group_id, action_id, event_id,
+               toString(interaction_at)
+        FROM campaign_interactions WHERE campaign_id = {campaign_id:UInt32}
+    """
+    return scope.warehouse.rows(sql, campaign_id=campaign_id)
+
+
+def suppressed(scope: Scope, channel_id: int) -> set[str]:
+    table = service.suppressions(scope, channel_id)
+    assert isinstance(table, pa.Table)
+    assert table.schema == pa.schema([("customer_id", pa.string())])
+    return set(table.column("customer_id").to_pylist())
+
+
+def test_a_get_shows_a_page_and_changes_nothing(scope: Scope, base_url: str) -> None:
+    path = token(address(scope, "plain", 1))
+    answer = httpx.get(base_url + path)
+    assert answer.status_code == 200
+    assert "Letters &amp; more" in answer.text
+    assert '<form method="post">' in answer.text
+    assert httpx.head(base_url + path).status_code in (200, 405)
+    assert "plain" not in suppressed(scope, 504)
+    assert interactions(scope, 1) == []
+
+
+def test_one_click_needs_no_cookie_and_no_key(scope: Scope, base_url: str) -> None:
+    scope.clock.set(datetime(2025, 3, 15, 9, 30, 1, 250000, tzinfo=UTC))
+    path = token(address(scope, "Zoë", 2))
+    for _ in range(3):
+        answer = httpx.post(base_url + path, data={"List-Unsubscribe": "One-Click"}, follow_redirects=False)
+        assert answer.status_code == 200
+        assert "set-cookie" not in answer.headers
+    scope.clock.set(None)
+    assert "Zoë" in suppressed(scope, 504)
+    assert "Zoë" not in suppressed(scope, 505)
+    assert interactions(scope, 2) == [("2025-03-14", "Zoë", 504, 11, 2, 7, 4, "2025-03-15 09:30:01.250")]
+
+
+def test_everything_can_be_stopped_at_once(scope: Scope, base_url: str) -> None:
+    path = token(address(scope, "Q1001", 3))
+    assert httpx.post(base_url + path, data={"scope": "all"}).status_code == 200
+    assert "Q1001" in suppressed(scope, 504)
+    assert "Q1001" in suppressed(scope, 505)
+
+
+def test_a_link_of_a_test_message_leaves_no_interaction(scope: Scope, base_url: str) -> None:
+    path = token(service.unsubscribe_links(scope)("Unknown 1", Origin(504)))
+    assert httpx.post(base_url + path).status_code == 200
+    assert "Unknown 1" in suppressed(scope, 504)
+
+
+def test_a_forged_link_is_refused(scope: Scope, base_url: str, stores: Stores) -> None:
+    good = token(address(scope, "plain", 4))
+    other = create_tenant(stores, f"other-{good[-20:]}")
+    foreign = f"/unsubscribe/{other.tenant_id}." + good.partition(".")[2]
+    head, _, signature = good.rpartition(".")
+    changed = f"{head}.{'A' if signature[0] != 'A' else 'B'}{signature[1:]}"
+    for path in (foreign, changed, "/unsubscribe/x", "/unsubscribe/999999999999999.a.b", "/unsubscribe/3001."):
+        assert httpx.get(base_url + path).status_code == 404
+        assert httpx.post(base_url + path).status_code == 404
+    assert "plain" not in suppressed(scope, 504) | suppressed(other, 504)
+
+
+def test_headers_of_rfc_8058() -> None:
+    assert service.unsubscribe_headers("https://r.example/unsubscribe/3001.a.b") == {
+        "List-Unsubscribe": "<https://r.example/unsubscribe/3001.a.b>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
+
+
+def test_links_lead_to_the_public_address(scope: Scope) -> None:
+    assert address(scope, "plain", 5).startswith(f"http://127.0.0.1:8600/unsubscribe/{scope.tenant_id}.")
+
+
+def test_ids_compare_ignoring_case_and_keep_the_warehouse_spelling(scope: Scope) -> None:
+    found, new = service.suppress(scope, "zOË", 506, "bounced")
+    again, not_new = service.suppress(scope, "ZOË", 506, "complaint")
+    assert (found.customer_id, new, again.reason, not_new) == ("Zoë", True, "bounced", False)
+    assert suppressed(scope, 506) >= {"Zoë"}
+    service.allow(scope, "zoë", 506)
+    assert "Zoë" not in suppressed(scope, 506)
+    with pytest.raises(NotFound):
+        service.allow(scope, "zoë", 506)
+    with pytest.raises(Invalid):
+        service.suppress(scope, "Zoë", 506, "dislike")
+
+
+def test_suppressions_are_managed(api: httpx.Client) -> None:
+    path = "/manage/v1/suppressions"
+    body = {"customer_id": "managed", "channel_id": 504}
+    assert api.post(path, json=body).status_code == 201
+    assert api.post(path, json=body).status_code == 200
+    assert api.post(path, json={"customer_id": "managed"}).status_code == 201
+    assert api.post(path, json={"customer_id": "managed", "channel_id": 999}).status_code == 404
+    assert api.post(path, json={"customer_id": "managed", "reason": "x"}).status_code == 400
+    rows = api.get(path, params={"customer_id": "MANAGED"}).json()
+    assert [(row["customer_id"], row["channel_id"], row["reason"]) for row in rows] == [
+        ("managed", None, "manual"),
+        ("managed", 504, "manual"),
+    ]
+    assert api.delete(path, params={"customer_id": "managed"}).status_code == 204
+    assert api.delete(path, params={"customer_id": "managed"}).status_code == 404
+    assert [row["channel_id"] for row in api.get(path, params={"customer_id": "managed"}).json()] == [504]
+    assert len(api.get(path, params={"limit": 1}).json()) == 1

@@ -1,0 +1,170 @@
+"""Templates: placeholders, escaping by place, sanitising, plain text, ids and validation."""
+
+import httpx
+import pytest
+
+from rapport.access.scope import Scope
+from rapport.channels import service as channels
+from rapport.errors import Conflict, Invalid, NotFound
+from rapport.messaging import service
+from rapport.messaging.content import sanitised, text_of
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_channels(scope: Scope) -> None:
+    channels.create_channel(scope, "Email", "email")
+    channels.create_channel(scope, "SMS", "external")
+
+
+def made(subject: str = "s", html: str = "", text: str = "") -> service.Template:
+    return service.Template(tenant_id=1, channel_id=504, id=1, name="t", subject=subject, html=html, text=text)
+
+
+def test_values_defaults_and_extras() -> None:
+    template = made(
+        "Hi [%first_name:dear friend%]",
+        '<p>[%FIRST_NAME:you%] of [%CITY%]: [%PROMO_CODE%]</p>[%PRODUCTS%]<a href="[%UNSUB%]">stop</a>',
+    )
+    extra = {
+        "promo_code": "SPRING&10",
+        "products": ["Hat", {"name": "Coat <red>"}],
+        "unsubscribe_url": "https://x.example/u",
+    }
+    known = service.render(template, "Q1", {"FIRST_NAME": "Kim & Co", "CITY": None}, extra)
+    assert known.subject == "Hi Kim & Co"
+    assert known.html == (
+        "<p>Kim &amp; Co of : SPRING&amp;10</p><ul><li>Hat</li><li>Coat &lt;red&gt;</li></ul>"
+        '<a href="https://x.example/u">stop</a>'
+    )
+    assert known.text == "Kim & Co of : SPRING&10\n\n- Hat\n- Coat <red>\nstop (https://x.example/u)"
+    unknown = service.render(template, "Q1", {"FIRST_NAME": ""}, {})
+    assert unknown.subject == "Hi dear friend"
+    assert "[%" not in unknown.html + unknown.text
+
+
+@pytest.mark.parametrize(
+    ("html", "value", "expected"),
+    [
+        ("<p>[%X%]</p>", '<script>"', "<p>&lt;script&gt;&quot;</p>"),
+        ('<img alt="[%X%]">', '" onerror="x', '<img alt="&quot; onerror=&quot;x">'),
+        ('<a href="[%X%]">a</a>', "javascript:alert(1)", '<a href="">a</a>'),
+        ('<a href="[%X%]">a</a>', " JavaScript:alert(1)", '<a href="">a</a>'),
+        ('<a href="[%X%]">a</a>', "https://s.example/?a=1&b=2", '<a href="https://s.example/?a=1&amp;b=2">a</a>'),
+        (
+            '<a href="https://s.example/?q=[%X%]&z=1">a</a>',
+            "a b&c=d",
+            '<a href="https://s.example/?q=a%20b%26c%3Dd&z=1">a</a>',
+        ),
+        ('<a href="https://s.example/">[%X%]</a>', "a b", '<a href="https://s.example/">a b</a>'),
+    ],
+)
+def test_a_value_is_written_as_its_place_asks(html: str, value: str, expected: str) -> None:
+    assert service.render(made(html=html), "Q1", {"X": value}, {}).html == expected
+
+
+def test_a_value_holding_a_placeholder_is_not_filled_again() -> None:
+    rendered = service.render(made("[%X%]", "<p>[%X%]</p>"), "Q1", {"X": "[%CUSTOMER_ID%]"}, {})
+    assert (rendered.subject, rendered.html) == ("[%CUSTOMER_ID%]", "<p>[%CUSTOMER_ID%]</p>")
+
+
+def test_a_subject_stays_one_line() -> None:
+    assert (
+        service.render(made("Hi [%X%]"), "Q1", {"X": "a\r\nBcc: b@example.com"}, {}).subject
+        == "Hi a Bcc: b@example.com"
+    )
+
+
+def test_sanitising_keeps_what_mails_need_and_nothing_that_acts() -> None:
+    html = (
+        '<style>p{color:red}</style><table width="100%" cellpadding="0"><tr><td style="color:blue">x</td></tr></table>'
+        '<script>alert(1)</script><p onclick="x()">y</p><iframe src="https://a.example"></iframe>'
+        '<form action="/"><input name="a"></form><a href="javascript:alert(1)">z</a><a href=\'[%UNSUB%]\'>u</a>'
+    )
+    clean = sanitised(html)
+    for kept in ("<style>p{color:red}</style>", 'width="100%"', 'style="color:blue"', 'href="[%UNSUB%]"', "<p>y</p>"):
+        assert kept in clean
+    for gone in ("script", "onclick", "iframe", "form", "input", "javascript", "alert"):
+        assert gone not in clean
+
+
+def test_plain_text_of_html() -> None:
+    html = """<style>a{}</style><h1>Hi  [%FIRST_NAME%]</h1><p>One &amp;
+        two<br>three</p><ul><li>a</li><li>b</li></ul><a href="https://x.example">https://x.example</a>"""
+    assert text_of(html) == "Hi [%FIRST_NAME%]\n\nOne & two\nthree\n\n- a\n\n- b\n\nhttps://x.example"
+
+
+def test_attributes_used_are_real_ones(scope: Scope) -> None:
+    template = service.save_template(
+        scope,
+        504,
+        "Spring",
+        "Hi [%first_name%]",
+        "<p>[%CITY:town%] [%PROMO_CODE%] [%UNSUB%]</p>",
+        "[%FIRST_NAME%] [%COUNTRY%]",
+    )
+    assert service.attributes_used(template) == ["CITY", "COUNTRY", "FIRST_NAME"]
+    for part in ({"subject": "[%NOPE%]"}, {"html": "<p>[%NOPE:x%]</p>"}, {"text": "[%NOPE%]"}):
+        content = {"subject": "s", "html": "<p>a</p>", **part}
+        with pytest.raises(Invalid, match="A placeholder of the template names 'NOPE'"):
+            service.save_template(scope, 504, "Bad", **content)
+    with pytest.raises(Invalid, match="TRANS"):
+        service.save_template(scope, 504, "Bad", "[%TRANS:ORDER%]", "<p>a</p>")
+
+
+def test_what_else_is_refused(scope: Scope) -> None:
+    with pytest.raises(NotFound):
+        service.save_template(scope, 999, "A", "s", "<p>a</p>")
+    for name, subject, html in [
+        ("", "s", "<p>a</p>"),
+        ("A", "", "<p>a</p>"),
+        ("A", "s", ""),
+        ("A", "s", "<script>1</script>"),
+    ]:
+        with pytest.raises(Invalid):
+            service.save_template(scope, 504, name, subject, html)
+    with pytest.raises(NotFound):
+        service.template(scope, 504, 10**12)
+
+
+def test_ids_are_per_channel_and_skip_given_ones(scope: Scope) -> None:
+    taken = {template.id for template in service.templates(scope, 505)}
+    assert taken == set()
+    ids = [
+        service.save_template(scope, 505, name, id=id).id
+        for name, id in [("a", None), ("b", 2), ("c", None), ("d", None)]
+    ]
+    assert ids == [1, 2, 3, 4]
+    assert service.save_template(scope, 505, "renamed", id=2).name == "renamed"
+    with pytest.raises(Conflict):
+        service.create_template(scope, 505, "e", id=2)
+    assert [template.name for template in service.templates(scope, 505)] == ["a", "renamed", "c", "d"]
+
+
+def test_templates_are_managed(api: httpx.Client) -> None:
+    path = "/manage/v1/channels/504/templates"
+    body = {
+        "id": 77,
+        "name": "T",
+        "subject": "Hi [%FIRST_NAME:you%]",
+        "html": "<p onclick='x'>[%CITY%] [%PRODUCTS%]</p>",
+    }
+    saved = api.post(path, json=body)
+    assert saved.status_code == 201
+    assert (saved.json()["html"], saved.json()["attributes_used"]) == (
+        "<p>[%CITY%] [%PRODUCTS%]</p>",
+        ["CITY", "FIRST_NAME"],
+    )
+    assert api.post(path, json=body).status_code == 409
+    assert api.post(path, json={**body, "id": 78, "subject": "[%NOPE%]"}).status_code == 400
+    preview = api.post(f"{path}/77/preview", json={"values": {"city": "Oslo"}, "products": ["Hat"]})
+    assert preview.json() == {
+        "subject": "Hi you",
+        "text": "Oslo \n- Hat\n",
+        "html": "<p>Oslo <ul><li>Hat</li></ul></p>",
+    }
+    put = api.put(f"{path}/77", json={"name": "T2", "subject": "s", "text": "t"})
+    assert (put.json()["name"], put.json()["html"]) == ("T2", "")
+    assert 77 in [row["id"] for row in api.get("/manage/v1/templates", params={"channel_id": 504}).json()]
+    assert 77 not in [row["id"] for row in api.get("/manage/v1/templates", params={"channel_id": 505}).json()]
+    assert api.delete(f"{path}/77").status_code == 204
+    assert api.delete(f"{path}/77").status_code == 404
