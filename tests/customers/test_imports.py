@@ -54,7 +54,12 @@ def test_customers_and_their_further_columns(scope: Scope, tmp_path: Path) -> No
         ("c2", date(2025, 2, 3), None, "Sweden", 7, Decimal("2.0000"), None, "01234"),
     ]
     types = {info.real_field_name: info.field_type for info in service.attributes(scope).values()}
-    assert [types[name] for name in ("POINTS", "SCORE", "MEMBER_SINCE", "ZIP")] == ["Bigint", "Decimal", "Date", "Nvarchar"]
+    assert [types[name] for name in ("POINTS", "SCORE", "MEMBER_SINCE", "ZIP")] == [
+        "Bigint",
+        "Decimal",
+        "Date",
+        "Nvarchar",
+    ]
     assert leftovers(scope) == []
 
 

@@ -5,9 +5,11 @@ from fastapi import APIRouter
 from rapport.api import (
     actions,
     apikey,
+    customers_attributes,
     customers_campaigns,
     customers_model,
     customers_reactions,
+    customers_writes,
     general,
     model,
     segments,
@@ -36,6 +38,9 @@ WIRE: tuple[APIRouter, ...] = (
     actions.router,
     customers_campaigns.router,
     customers_reactions.router,
+    customers_attributes.router,
+    customers_attributes.list_router,
+    customers_writes.router,
 )
 MANAGEMENT: tuple[APIRouter, ...] = (
     tenants.router,

@@ -38,6 +38,7 @@ class AttributeInfo:
     source: str
     is_pii: bool = False
     api_updatable: bool = False
+    max_length: int | None = None
 
 
 def _batch(name: str, field_type: str, description: str, pii: bool = False, updatable: bool = False) -> AttributeInfo:
@@ -83,6 +84,7 @@ def attributes(scope: Scope) -> dict[str, AttributeInfo]:
             row.source,
             row.is_pii,
             row.api_updatable,
+            row.max_length,
         )
         for row in rows
     )
@@ -151,6 +153,7 @@ def _add(scope: Scope, info: AttributeInfo) -> None:
                 source=info.source,
                 is_pii=info.is_pii,
                 api_updatable=info.api_updatable,
+                max_length=info.max_length,
                 created_at=scope.clock.now(),
             )
         )

@@ -23,6 +23,7 @@ class Attribute(Base):
     source: Mapped[str] = mapped_column(String(20))
     is_pii: Mapped[bool] = mapped_column(Boolean, default=False)
     api_updatable: Mapped[bool] = mapped_column(Boolean, default=False)
+    max_length: Mapped[int | None] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 

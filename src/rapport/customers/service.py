@@ -1,5 +1,6 @@
 """What other packages may ask of customers."""
 
+from rapport.customers.attribute_writes import spelling
 from rapport.customers.attributes import (
     COLUMN_TYPES,
     AttributeInfo,
@@ -8,25 +9,43 @@ from rapport.customers.attributes import (
     find,
     rendered,
 )
+from rapport.customers.event_types import ensure as ensure_event_types
 from rapport.customers.event_types import event_type, event_types
 from rapport.customers.imports import ImportResult, import_file, import_of, imports
+from rapport.customers.jobs import add_attribute, job, remove_pii, update_attributes, upsert
 from rapport.customers.locks import writing
 from rapport.customers.mapping import FileMapping, read_mapping
+from rapport.customers.persons import erase, export
+from rapport.customers.products import product_attribute_expressions
+from rapport.customers.queries import attribute_values, instants, last_two_dates
 
 __all__ = [
     "COLUMN_TYPES",
     "AttributeInfo",
     "FileMapping",
     "ImportResult",
+    "add_attribute",
+    "attribute_values",
     "attributes",
     "declare",
+    "ensure_event_types",
+    "erase",
     "event_type",
     "event_types",
+    "export",
     "find",
     "import_file",
     "import_of",
     "imports",
+    "instants",
+    "job",
+    "last_two_dates",
+    "product_attribute_expressions",
     "read_mapping",
+    "remove_pii",
     "rendered",
+    "spelling",
+    "update_attributes",
+    "upsert",
     "writing",
 ]

@@ -58,6 +58,8 @@ def _rewrite(stage: Stage) -> None:
 def create_strangers(stage: Stage) -> int:
     """Make a customer of every CustomerID that nobody has, registered on the day of its first transaction."""
     warehouse, strangers, born = stage.warehouse, stage.table("strangers"), stage.table("born")
+    # A copy links to the parts only, so updates that still lie beside them are made part of them first.
+    warehouse.execute("ALTER TABLE customers APPLY PATCHES")
     warehouse.execute(f"CREATE TABLE {born} CLONE AS customers")
     warehouse.execute(f"""
         INSERT INTO {born} (customer_id, REGISTRATION_DATE)

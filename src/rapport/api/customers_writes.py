@@ -1,0 +1,167 @@
+"""Writes of customers: new attributes, attribute values, one customer at a time, right to be forgotten."""
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends
+from pydantic import Field
+from starlette.responses import Response
+
+from rapport.access.keys import Principal
+from rapport.api.auth import caller
+from rapport.api.bodies import WireModel, parse, raw_body
+from rapport.api.responses import ERRORS, json_response
+from rapport.customers import service as customers
+
+router = APIRouter(tags=["Customers"])
+MAX_ID = 255
+CustomerId = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
+
+
+class NewAttribute(WireModel):
+    """An attribute to add."""
+
+    name: str = Field(alias="Name", min_length=1, max_length=128)
+    type: str = Field(alias="Type", min_length=1, max_length=50)
+    default: str | int | float | None = Field(default=None, alias="DefaultValue")
+    callback_url: str | None = Field(default=None, alias="CallbackURL")
+
+
+class AttributeValue(WireModel):
+    """A value of an attribute; null clears it."""
+
+    name: str = Field(alias="RealFieldName", max_length=200)
+    value: str | bool | int | float | None = Field(default=None, alias="Value")
+
+
+class CustomerValues(WireModel):
+    """Values of one customer."""
+
+    customer_id: CustomerId = Field(alias="CustomerID")
+    attributes: list[AttributeValue] = Field(alias="Attributes")
+
+
+class Updates(WireModel):
+    """Values of many customers."""
+
+    items: list[CustomerValues] = Field(alias="CustomerNewAttributesValuesList")
+    callback_url: str | None = Field(default=None, alias="CallbackURL")
+
+
+class Upsert(CustomerValues):
+    """Values of a customer who may be new."""
+
+    attributes: list[AttributeValue] = Field(default_factory=list, alias="Attributes")
+    callback_url: str | None = Field(default=None, alias="CallbackURL")
+
+
+class Removal(WireModel):
+    """Persons to forget."""
+
+    customer_ids: list[CustomerId] = Field(alias="CustomerIDs")
+
+
+def _documented(model: type[WireModel], answer: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What OpenAPI says of a write: the body's schema and the answer's."""
+    content = {"content": {"application/json": {"schema": answer}}} if answer else {}
+    body = {"required": True, "content": {"application/json": {"schema": _inlined(model)}}}
+    return {
+        "responses": {200: {"description": "Accepted", **content}, **ERRORS},
+        "openapi_extra": {"requestBody": body},
+    }
+
+
+def _inlined(model: type[WireModel]) -> dict[str, Any]:
+    schema = model.model_json_schema(by_alias=True)
+    definitions = schema.pop("$defs", {})
+
+    def resolved(part: Any) -> Any:
+        if isinstance(part, dict):
+            if "$ref" in part:
+                return resolved(definitions[part["$ref"].rsplit("/", 1)[1]])
+            return {name: resolved(value) for name, value in part.items()}
+        return [resolved(one) for one in part] if isinstance(part, list) else part
+
+    found: dict[str, Any] = resolved(schema)
+    return found
+
+
+FAULTS = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {name: {"type": "string"} for name in ("error", "customerId", "realFieldName")},
+    },
+}
+REQUEST = {"type": "object", "properties": {"requestId": {"type": "string", "format": "uuid"}}}
+UPSERTED = {"type": "object", "properties": {"isSuccess": {"type": "boolean"}, "errors": FAULTS}}
+FAILED = {"type": "object", "properties": {"FailedCustomerIDs": {"type": "array", "items": {"type": "string"}}}}
+
+
+@router.post(
+    "/current/customers/AddCustomerAttribute",
+    summary="Add a customer attribute; the outcome is posted to the callback",
+    operation_id="AddCustomerAttribute",
+    **_documented(NewAttribute),
+)
+def add_attribute(
+    body: bytes = Depends(raw_body),
+    principal: Principal = Depends(caller("AddCustomerAttribute")),  # noqa: B008
+) -> Response:
+    """Type is DECIMAL(19,4), INT, BIGINT, DATE, VARCHAR(n) or NVARCHAR(n); at most 40 attributes a tenant."""
+    new = parse(NewAttribute, body)
+    default = None if new.default is None else str(new.default)
+    customers.add_attribute(principal.scope, new.name, new.type, default, new.callback_url)
+    return Response(status_code=200)
+
+
+@router.post(
+    "/current/customers/UpdateCustomerAttributes",
+    summary="Overwrite attribute values of existing customers; the outcome is posted to the callback",
+    operation_id="UpdateCustomerAttributes",
+    **_documented(Updates, REQUEST),
+)
+def update_attributes(
+    body: bytes = Depends(raw_body),
+    principal: Principal = Depends(caller("UpdateCustomerAttributes")),  # noqa: B008
+) -> Response:
+    """At most 1,000 customers with 10 attributes each; what is valid is applied, the rest is in the callback."""
+    updates = parse(Updates, body)
+    items = [{"customer": item.customer_id, "values": _pairs(item)} for item in updates.items]
+    request_id = customers.update_attributes(principal.scope, items, updates.callback_url)
+    return json_response(orjson.dumps({"requestId": request_id}))
+
+
+def _pairs(item: CustomerValues) -> list[list[Any]]:
+    return [[one.name, one.value] for one in item.attributes]
+
+
+@router.put(
+    "/current/customers/UpsertCustomer",
+    summary="Create a customer or overwrite attribute values of one",
+    operation_id="UpsertCustomer",
+    **_documented(Upsert, UPSERTED),
+)
+def upsert_customer(
+    body: bytes = Depends(raw_body),
+    principal: Principal = Depends(caller("UpsertCustomer")),  # noqa: B008
+) -> Response:
+    """What is valid is written at once; errors lists the rest."""
+    upsert = parse(Upsert, body)
+    outcome = customers.upsert(principal.scope, upsert.customer_id, _pairs(upsert), upsert.callback_url)
+    return json_response(orjson.dumps(outcome))
+
+
+@router.post(
+    "/current/customers/RemoveCustomerPII",
+    summary="Anonymise everything that identifies the given customers",
+    operation_id="RemoveCustomerPII",
+    **_documented(Removal, FAILED),
+)
+def remove_pii(
+    body: bytes = Depends(raw_body),
+    principal: Principal = Depends(caller("RemoveCustomerPII")),  # noqa: B008
+) -> Response:
+    """Irreversible. At most 50,000 ids; FailedCustomerIDs are those that were never received."""
+    failed = customers.remove_pii(principal.scope, parse(Removal, body).customer_ids)
+    return json_response(orjson.dumps({"FailedCustomerIDs": failed}))

@@ -1,0 +1,170 @@
+"""Writes of attribute values through the API: both the customers and the current profiles, at once."""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from rapport.access.scope import Scope
+from rapport.customers import locks
+from rapport.customers.attribute_values import typed_value
+from rapport.customers.attributes import COLUMN_TYPES, AttributeInfo, attributes
+from rapport.customers.models import Removed
+from rapport.stores.warehouse import identifier
+
+INVALID_CUSTOMER = "INVALID_CUSTOMER"
+INVALID_FIELD = "INVALID_FIELD"
+INVALID_VALUE = "INVALID_VALUE"
+UNAVAILABLE = "UPDATE_FIELD_TEMPORARY_UNAVAILABLE"
+PREFIX = "write_"
+WRITABLE = ("batch", "api")
+SPELLINGS = """
+    SELECT lowerUTF8(customer_id), customer_id FROM customers
+    WHERE customer_id IN {ids:Array(String)} OR lowerUTF8(customer_id) IN {keys:Array(String)}
+"""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why one value was not written."""
+
+    error: str
+    customer_id: str
+    real_field_name: str
+
+    def shown(self) -> dict[str, str]:
+        """The fault as callbacks and answers show it."""
+        return {"error": self.error, "customerId": self.customer_id, "realFieldName": self.real_field_name}
+
+
+def spellings(scope: Scope, customer_ids: Iterable[str]) -> dict[str, str]:
+    """The known spelling of each CustomerID by its lower-case form; unknown ones are absent."""
+    ids = list(customer_ids)
+    rows = scope.warehouse.rows(SPELLINGS, ids=ids, keys=[one.lower() for one in ids])
+    return dict(rows)
+
+
+def spelling(scope: Scope, customer_id: str) -> str | None:
+    """The known spelling of a CustomerID, compared ignoring case; None for an unknown customer."""
+    exact = scope.warehouse.value("SELECT customer_id FROM customers WHERE customer_id = {id:String}", id=customer_id)
+    return exact or spellings(scope, [customer_id]).get(customer_id.lower())
+
+
+def update_values(scope: Scope, items: list[dict[str, Any]]) -> list[Fault]:
+    """Write what is valid of [{"customer": id, "values": [[name, value], ...]}, ...]; the rest is told."""
+    infos, faults = attributes(scope), []
+    with locks.writing(scope):
+        known = spellings(scope, (item["customer"] for item in items))
+        wanted: dict[str, dict[str, Any]] = {}
+        for item in items:
+            customer = known.get(item["customer"].lower())
+            for name, value in item["values"]:
+                fault, info, typed = _checked(infos, name, value, updating=True)
+                if customer is None:
+                    fault = INVALID_CUSTOMER
+                if fault:
+                    faults.append(Fault(fault, item["customer"], name))
+                elif customer is not None and info is not None:
+                    wanted.setdefault(customer, {})[info.real_field_name] = typed
+        _apply(scope, _masked(scope, infos, wanted), infos)
+    return faults
+
+
+def upsert_customer(scope: Scope, customer_id: str, values: list[list[Any]]) -> list[Fault]:
+    """Write one customer's valid values, creating the customer when unknown; the faults of the rest."""
+    infos, faults, wanted = attributes(scope), [], {}
+    for name, value in values:
+        fault, info, typed = _checked(infos, name, value, updating=False)
+        if fault:
+            faults.append(Fault(fault, customer_id, name))
+        elif info is not None:
+            wanted[info.real_field_name] = typed
+    with locks.writing(scope):
+        known = spelling(scope, customer_id)
+        kept = _masked(scope, infos, {known or customer_id: wanted})
+        if known is None:
+            _create(scope, customer_id, kept[customer_id])
+        else:
+            _apply(scope, kept, infos)
+    return faults
+
+
+def _checked(
+    infos: dict[str, AttributeInfo], name: str, value: Any, updating: bool
+) -> tuple[str, AttributeInfo | None, Any]:
+    info = infos.get(name.strip().upper())
+    if info is None:
+        return INVALID_FIELD, None, None
+    if info.source not in WRITABLE or (updating and info.source == "batch" and not info.api_updatable):
+        return UNAVAILABLE, info, None
+    try:
+        return "", info, typed_value(info, value)
+    except ValueError:
+        return INVALID_VALUE, info, None
+
+
+def _masked(
+    scope: Scope, infos: dict[str, AttributeInfo], wanted: dict[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """The same without identifying values of removed persons, who stay anonymous whatever is written."""
+    keys = {customer.lower(): customer for customer in wanted}
+    with scope.records() as session:
+        query = select(Removed.key).where(Removed.tenant_id == scope.tenant_id, Removed.key.in_(keys))
+        removed = {keys[key] for key in session.scalars(query)}
+    pii = {info.real_field_name for info in infos.values() if info.is_pii}
+    return {
+        customer: {n: v for n, v in values.items() if not (customer in removed and n in pii)}
+        for customer, values in wanted.items()
+    }
+
+
+def _create(scope: Scope, customer_id: str, values: dict[str, Any]) -> None:
+    row = {"customer_id": customer_id, "REGISTRATION_DATE": scope.today(), **values}
+    scope.warehouse.insert("customers", list(row), [tuple(row.values())])
+    if (data_date := scope.data_date()) is not None:
+        row = {"data_date": data_date, **row}
+        scope.warehouse.insert("profiles", list(row), [tuple(row.values())])
+
+
+def _apply(scope: Scope, wanted: dict[str, dict[str, Any]], infos: dict[str, AttributeInfo]) -> None:
+    """Write values through a table that the engine joins: one statement a table, however many customers."""
+    names = sorted({name for values in wanted.values() for name in values})
+    if not names:
+        return
+    warehouse, table = scope.warehouse, f"{PREFIX}{uuid.uuid4().hex}"
+    drop_leftovers(scope)
+    columns = [f"{identifier(name)} {_plain(infos[name.upper()])}, {identifier('has_' + name)} UInt8" for name in names]
+    warehouse.execute(
+        f"CREATE TABLE {table} (customer_id String, {', '.join(columns)}) ENGINE = Join(ANY, LEFT, customer_id)"
+    )
+    rows = [
+        (customer, *(part for n in names for part in (values.get(n), n in values)))
+        for customer, values in wanted.items()
+    ]
+    warehouse.insert(table, ["customer_id", *(part for n in names for part in (n, f"has_{n}"))], rows)
+    sets = ", ".join(
+        f"{identifier(n)} = if(joinGet('{table}', 'has_{n}', customer_id) = 1, "
+        f"joinGet('{table}', '{n}', customer_id), {identifier(n)})"
+        for n in names
+    )
+    matching = f"customer_id IN (SELECT customer_id FROM {table})"
+    warehouse.execute(f"UPDATE customers SET {sets} WHERE {matching}")  # noqa: S608 - names of columns
+    if (data_date := scope.data_date()) is not None:
+        warehouse.execute(
+            f"UPDATE profiles SET {sets} WHERE data_date = {{data_date:Date}} AND {matching}",  # noqa: S608 - names of columns
+            data_date=data_date,
+        )
+    warehouse.execute(f"DROP TABLE {table} SYNC")
+
+
+def _plain(info: AttributeInfo) -> str:
+    return COLUMN_TYPES["Nvarchar" if info.field_type == "Varchar" else info.field_type]
+
+
+def drop_leftovers(scope: Scope) -> None:
+    """Drop tables that a killed write left. Call it under locks.writing."""
+    sql = "SELECT name FROM system.tables WHERE database = {database:String} AND startsWith(name, {prefix:String})"
+    for (name,) in scope.warehouse.rows(sql, database=scope.warehouse.name, prefix=PREFIX):
+        scope.warehouse.execute(f"DROP TABLE IF EXISTS {identifier(name)} SYNC")

@@ -1,0 +1,125 @@
+"""Right to be forgotten: identifying attributes leave every table, and the disk.
+
+A person is remembered by id, so that later loads stay masked. First the values disappear from what
+is read; then the tables are rewritten and what they were before is dropped.
+"""
+
+from collections.abc import Iterable
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from rapport.access.scope import Scope
+from rapport.customers import locks
+from rapport.customers.attribute_writes import spellings
+from rapport.customers.attributes import attributes
+from rapport.customers.models import Removed
+from rapport.errors import Invalid
+from rapport.stores.warehouse import identifier
+
+MAX_IDS = 50_000
+IDS, BEFORE = "erase_ids", "erase_before"
+TABLES = ("customers", "profiles", "activity_events")
+ACTIVITY_COUNT = """
+    SELECT count() FROM activity_events
+    WHERE customer_id IN (SELECT customer_id FROM erase_ids)
+      AND hasAny(arrayMap(name -> upper(name), mapKeys(properties)), {names:Array(String)})
+"""
+SCRUB = """
+    ALTER TABLE activity_events
+    UPDATE properties = mapFilter((name, value) -> NOT has({names:Array(String)}, upper(name)), properties)
+    WHERE customer_id IN (SELECT customer_id FROM erase_ids)
+"""
+
+
+def remember(scope: Scope, customer_ids: Iterable[str]) -> list[str]:
+    """Mask these persons from now on; answers the ids that nobody ever had. Raises Invalid for too many ids.
+
+    A person removed before is not reported. What is on the disk is rewritten by `rewrite`.
+    """
+    wanted = list(dict.fromkeys(customer_ids))
+    if not wanted:
+        raise Invalid("CustomerIDs must not be empty.")
+    if len(wanted) > MAX_IDS:
+        raise Invalid(f"CustomerIDs must hold at most {MAX_IDS} ids, not {len(wanted)}.")
+    with locks.writing(scope):
+        known = spellings(scope, wanted)
+        before = set(removed_keys(scope))
+        failed = [one for one in wanted if one.lower() not in known and one.lower() not in before]
+        new = [key for key in known if key not in before]
+        if new:
+            _note(scope, new)
+            _hide(scope, [known[key] for key in new])
+    return failed
+
+
+def removed_keys(scope: Scope) -> list[str]:
+    """The lower-case ids of everybody who was removed."""
+    with scope.records() as session:
+        return list(session.scalars(select(Removed.key).where(Removed.tenant_id == scope.tenant_id)))
+
+
+def _note(scope: Scope, keys: list[str]) -> None:
+    rows = [{"tenant_id": scope.tenant_id, "key": key, "removed_at": scope.clock.now()} for key in keys]
+    with scope.records() as session:
+        session.execute(insert(Removed).on_conflict_do_nothing(), rows)
+        scope.audit(session, "remove identifying data", f"{len(keys)} customers")
+
+
+def _identifying(scope: Scope, table: str) -> list[str]:
+    present = scope.warehouse.columns(table)
+    return [
+        info.real_field_name for info in attributes(scope).values() if info.is_pii and info.real_field_name in present
+    ]
+
+
+def _stage_ids(scope: Scope, customer_ids: list[str]) -> None:
+    scope.warehouse.execute(f"DROP TABLE IF EXISTS {IDS} SYNC")
+    scope.warehouse.execute(f"CREATE TABLE {IDS} (customer_id String) ENGINE = MergeTree ORDER BY customer_id")
+    scope.warehouse.insert(IDS, ["customer_id"], [(one,) for one in customer_ids])
+
+
+def _cleared(names: list[str]) -> str:
+    return ", ".join(f"{identifier(name)} = NULL" for name in names)
+
+
+def _hide(scope: Scope, customer_ids: list[str]) -> None:
+    _stage_ids(scope, customer_ids)
+    for table in ("customers", "profiles"):
+        sets = _cleared(_identifying(scope, table))
+        scope.warehouse.execute(f"UPDATE {table} SET {sets} WHERE customer_id IN (SELECT customer_id FROM {IDS})")  # noqa: S608 - names of columns
+    scope.warehouse.execute(f"DROP TABLE {IDS} SYNC")
+
+
+def rewrite(scope: Scope) -> None:
+    """Rewrite the tables so that no byte of a removed person's identifying data stays on the disk.
+
+    Runs again safely. Patches and masks of deleted rows are made real, the columns are rewritten, and
+    the table changes place with a copy that links only to what is current; dropping the former drops
+    the rest.
+    """
+    with locks.importing(scope), locks.writing(scope):
+        _stage_ids(scope, list(spellings(scope, removed_keys(scope)).values()))
+        for table in TABLES:
+            _clean(scope, table)
+        scope.warehouse.execute(f"DROP TABLE {IDS} SYNC")
+
+
+def _clean(scope: Scope, table: str) -> None:
+    warehouse = scope.warehouse
+    if table == "activity_events":
+        names = [name.upper() for name in _identifying(scope, "customers")]
+        if not warehouse.value(ACTIVITY_COUNT, names=names):
+            return
+        warehouse.execute(SCRUB, names=names)
+    else:
+        warehouse.execute(f"ALTER TABLE {table} APPLY PATCHES")
+        warehouse.execute(f"ALTER TABLE {table} APPLY DELETED MASK")
+        sets = _cleared(_identifying(scope, table))
+        filled = " OR ".join(f"{identifier(name)} IS NOT NULL" for name in _identifying(scope, table))
+        erased = f"customer_id IN (SELECT customer_id FROM {IDS}) AND ({filled})"  # noqa: S608 - names of columns
+        warehouse.execute(f"ALTER TABLE {table} UPDATE {sets} WHERE {erased}")
+    warehouse.execute(f"DROP TABLE IF EXISTS {BEFORE} SYNC")
+    warehouse.execute(f"CREATE TABLE {BEFORE} CLONE AS {table}")
+    warehouse.execute(f"EXCHANGE TABLES {BEFORE} AND {table}")
+    warehouse.execute(f"DROP TABLE {BEFORE} SYNC")
