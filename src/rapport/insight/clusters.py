@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
 
 from rapport.insight.stages import ACTIVE, CHURN, DORMANT, NEW, REACTIVATED
 from rapport.stores.warehouse import identifier
@@ -93,7 +94,8 @@ def fit_layer(layer: Layer, sample: Floats) -> FittedLayer:
     if len(points) < SMALLEST_STAGE or wanted < 2:
         centres = points.mean(axis=0, keepdims=True)
     else:
-        centres = KMeans(wanted, n_init=4, random_state=SEED).fit(points).cluster_centers_
+        with threadpool_limits(limits=1):  # for so few points more threads only wait for each other
+            centres = KMeans(wanted, n_init=4, random_state=SEED).fit(points).cluster_centers_
     centres = centres[np.lexsort(centres.T[::-1])]
     clusters = [Cluster(0, label, c.tolist()) for label, c in zip(_labels(layer, len(centres)), centres, strict=True)]
     return FittedLayer(layer.name, list(layer.columns), mean.tolist(), scale.tolist(), clusters)

@@ -4,7 +4,7 @@ from datetime import date
 from itertools import product
 
 import numpy as np
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
@@ -119,9 +119,9 @@ def update_figures(scope: Scope, data_date: date) -> None:
     with scope.records() as session:
         for segment in session.scalars(select(Microsegment).where(mine)).all():
             if segment.figures_date is None or segment.figures_date <= data_date:
-                size, value, churn = found.get(segment.id, (0, segment.future_value, segment.churn_rate))
-                figures = {"customers": size, "future_value": value, "churn_rate": churn, "figures_date": data_date}
-                session.execute(update(Microsegment).where(mine, Microsegment.id == segment.id).values(**figures))
+                kept = (0, segment.future_value, segment.churn_rate)
+                segment.customers, segment.future_value, segment.churn_rate = found.get(segment.id, kept)
+                segment.figures_date = data_date
 
 
 def microsegment_names(scope: Scope) -> dict[int, str]:

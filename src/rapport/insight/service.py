@@ -6,7 +6,7 @@ from datetime import date
 from rapport.access.scope import Scope
 from rapport.insight import queries, work
 from rapport.insight.fits import ask_for_refit, newest_fits
-from rapport.insight.future import fit_future_value
+from rapport.insight.future import fit_future_value, models_for
 from rapport.insight.microsegments import fit_microsegments
 from rapport.insight.recommendations import recommend
 from rapport.insight.scores import score
@@ -53,8 +53,10 @@ __all__ = [
     "DORMANT",
     "MODEL_STEPS",
     "ask_for_refit",
+    "build_features",
     "change_stage_rules",
     "define_value_segments",
+    "models_for",
     "newest_fits",
     "publish",
     "result_dates",

@@ -92,6 +92,9 @@ def change_stage_rules(scope: Scope, days: Mapping[str, int], names: Mapping[str
     """Change numbers and names by kind; kinds left out stay. The next cycle applies them. Raises Invalid."""
     rules = stage_rules(scope)
     _check({kind: days.get(kind, rules.days(kind)) for kind in rules.stages})
+    given = [names.get(kind, stage.name).strip().lower() for kind, stage in rules.stages.items()]
+    if "" in given or len(set(given)) < len(given):
+        raise Invalid("name must not be empty or used twice.")
     with scope.records() as session:
         for kind, stage in rules.stages.items():
             stage.days = days.get(kind, stage.days)
