@@ -12,6 +12,7 @@ from mail_server import MailServer, serving
 
 from rapport.channels.email import EmailTransport
 from rapport.channels.messages import Message, Receipt
+from rapport.channels.service import is_email_address
 from rapport.channels.settings import EmailSettings
 from rapport.errors import Unavailable
 from rapport.settings import Settings
@@ -217,3 +218,51 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
     names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
     subprocess.run([*made, *names], check=True, capture_output=True, timeout=60)
     return certificate, key
+
+
+AWKWARD = [
+    "",
+    ".",
+    "..\n.\nx",
+    "a" * 3000,
+    "=_rapport_part",
+    "--=_rapport_part--",
+    "tab\t \ntrail ",
+    "\r\nCRLF\rCR",
+    "🎉" * 500,
+    "From x",
+]
+
+
+@pytest.mark.parametrize("content", AWKWARD)
+def test_any_content_arrives_as_it_was(server: MailServer, server_settings: Settings, content: str) -> None:
+    one = Message("m", "Q", "q@mail.example", content, content, f"<p>{content}</p>")
+    sent(transport(server, server_settings), [one])
+    (mail,) = server.arrived
+    assert mail["Subject"] == " ".join(content.split())
+    expected = content.replace("\r\n", "\n").replace("\r", "\n")
+    for subtype, wanted in (("plain", expected), ("html", f"<p>{expected}</p>")):
+        part = mail.get_body((subtype,))
+        assert part is not None
+        assert part.get_content().removesuffix("\n").replace("\r\n", "\n") == wanted.removesuffix("\n")
+    assert not mail.defects
+
+
+@pytest.mark.parametrize(
+    ("address", "good"),
+    [
+        ("a.b+c@mail.example", True),
+        ("o'neil@mail.example", True),
+        ("a@b@c.example", False),
+        ("a,b@mail.example", False),
+        ("<a@mail.example>", False),
+        ("a@mail.example, b@mail.example", False),
+        ("a@mail.example\nBcc: b@mail.example", False),
+        ("zoë@mail.example", False),
+        ("@mail.example", False),
+        ("a@", False),
+        ("a@-.", False),
+    ],
+)
+def test_what_is_an_address(address: str, good: bool) -> None:
+    assert is_email_address(address) == good

@@ -5,6 +5,8 @@ import hashlib
 import hmac
 import json
 import socket
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -239,6 +241,40 @@ def test_the_lease_of_a_killed_process_runs_out(stores: Stores, scope: Scope, cl
         killed.settle(task, Answer(500, "answered 500"))  # it was not dead after all: too late to say anything
         assert states(scope, listener) == ["delivered"]
         assert receiver.ids() == [task.message_id]
+
+
+CHILD = """
+import sys, time, types
+from rapport.notifications.deliverer import Deliverer
+from rapport.settings import Settings
+from rapport.stores.records import Records
+settings = Settings(allow_private_addresses=True)
+Deliverer(types.SimpleNamespace(records=Records(sys.argv[1]), settings=settings)).start()
+time.sleep(60)
+"""
+
+
+def test_a_post_in_flight_at_kill_9_is_made_again(stores: Stores, scope: Scope, clock: Clock) -> None:
+    service.stop()
+    with receiving((200, {}, 30), (200, {}, 0)) as receiver:
+        listener = service.register_listener(scope, 3, receiver.url)
+        tell(scope, "in flight")
+        child = subprocess.Popen([sys.executable, "-c", CHILD, stores.records.url])
+        try:
+            eventually(lambda: receiver.posts, 30)
+        finally:
+            child.kill()
+            child.wait()
+        assert (only(scope, listener).state, only(scope, listener).attempts) == ("pending", 1)
+        clock.set(datetime.now(UTC) + timedelta(seconds=31))
+        deliverer = Deliverer(stores, clock)
+        deliverer.start()
+        try:
+            eventually(lambda: states(scope, listener) == ["delivered"])
+        finally:
+            deliverer.stop()
+        assert len(receiver.ids()) == 2
+        assert len(set(receiver.ids())) == 1
 
 
 def test_two_deliverers_post_each_event_once(stores: Stores, scope: Scope, deliverer: Deliverer) -> None:

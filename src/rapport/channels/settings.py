@@ -9,7 +9,8 @@ from rapport.errors import Invalid
 
 SECRETS = ("password",)
 MASK = "********"
-ADDRESS = re.compile(r"^[^@\s<>,;\"\x00-\x1f\x7f]+@[A-Za-z0-9.-]+\Z")
+# One address of printable ASCII, without anything that could begin another recipient or header.
+ADDRESS = re.compile(r"(?![.])[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
 
 
 class EmailSettings(BaseModel):

@@ -11,7 +11,7 @@ from rapport.access.keys import Principal
 from rapport.api.auth import admin
 from rapport.channels import service
 from rapport.channels.service import Channel, Message
-from rapport.errors import Invalid
+from rapport.errors import Invalid, Unavailable
 from rapport.messaging import service as messaging
 
 router = APIRouter(prefix="/manage/v1/channels", tags=["Management: channels"])
@@ -55,6 +55,13 @@ class ChannelOut(BaseModel):
     permission_attribute: str | None = Field(examples=["ALLOW_EMAIL"])
     settings: dict[str, Any] = Field(examples=[MAIL])
     created_at: datetime
+
+
+class CheckOut(BaseModel):
+    """Whether messages could leave now."""
+
+    ok: bool
+    reason: str = Field(examples=["The mail server cannot be used: mail server refused the login."])
 
 
 class TestIn(BaseModel):
@@ -107,14 +114,17 @@ def change_channel(
     return _shown(service.update_channel(principal.scope, channel_id, **body.model_dump(exclude_unset=True)))
 
 
-@router.post("/{channel_id}/check", status_code=204, summary="Test the connection of a channel")
-def check_channel(channel_id: ChannelId, principal: Principal = Depends(admin)) -> None:  # noqa: B008
-    """Connect and log in without sending anything; 503 with the reason when that fails."""
+@router.post("/{channel_id}/check", summary="Test the connection of a channel")
+def check_channel(channel_id: ChannelId, principal: Principal = Depends(admin)) -> CheckOut:  # noqa: B008
+    """Connect and log in without sending anything."""
     transport = service.transport(principal.scope, service.channel(principal.scope, channel_id))
     try:
         transport.check()
+    except Unavailable as error:
+        return CheckOut(ok=False, reason=error.message)
     finally:
         transport.close()
+    return CheckOut(ok=True, reason="")
 
 
 @router.post("/{channel_id}/test-messages", summary="Send a test message")
