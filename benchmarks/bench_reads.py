@@ -8,6 +8,7 @@ the embedded engine serves one process, so the comparison with it is made in the
 """
 
 import argparse
+import hashlib
 import http.client
 import json
 import logging
@@ -38,7 +39,7 @@ from rapport.access.service import create_tenant
 from rapport.app import create_app
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.settings import Settings
-from rapport.stores import Stores, open_stores
+from rapport.stores import open_stores
 from rapport.stores.warehouse import JSON_SETTINGS
 
 PAGE, CONNECTIONS, CAMPAIGNS = 10_000, 8, 10
@@ -139,27 +140,25 @@ def bare_page(connection: Any, campaign: int, skip: int) -> bytes:
     return body
 
 
-def compare(stores: Stores, scope: Scope, port: int, key: str, sends: int, rounds: int) -> dict[str, list[float]]:
+def compare(child: "Child", key: str, sends: int, rounds: int) -> dict[str, list[float]]:
     """Seconds of pages over HTTP and by the bare engine, in turns over the same random pages."""
-    engine = chdb.connect(stores.warehouse.url.removeprefix("chdb://"))
-    engine.query(f"USE {scope.warehouse.name}")
-    for name, value in JSON_SETTINGS.items():
-        engine.query(f"SET {name} = '{value}'")
-    client = http.client.HTTPConnection("127.0.0.1", port)
+    client = http.client.HTTPConnection("127.0.0.1", child.port)
     seconds: dict[str, list[float]] = {"ours": [], "baseline": []}
     for campaign, skip in [(1, 0), *random_pages(sends, rounds)]:
         began = time.perf_counter()
-        ours = fetch(client, key, query(campaign, skip))
-        between = time.perf_counter()
-        bare = bare_page(engine, campaign, skip)
-        ended = time.perf_counter()
-        if json.loads(ours) != json.loads(bare) or len(json.loads(ours)) != PAGE:
+        body = fetch(client, key, query(campaign, skip))
+        seconds["ours"].append(time.perf_counter() - began)
+        bare = child.ask(campaign, skip)
+        if digest(body) != bare["digest"] or bare["rows"] != PAGE:
             raise SystemExit("The page and the bare engine's answer differ.")
-        seconds["ours"].append(between - began)
-        seconds["baseline"].append(ended - between)
+        seconds["baseline"].append(bare["seconds"])
     client.close()
-    engine.close()
     return {name: found[1:] for name, found in seconds.items()}
+
+
+def digest(body: bytes) -> str:
+    """What a body says, whatever its white space."""
+    return hashlib.sha256(json.dumps(json.loads(body)).encode()).hexdigest()
 
 
 def random_pages(sends: int, count: int) -> list[tuple[int, int]]:
@@ -169,8 +168,8 @@ def random_pages(sends: int, count: int) -> list[tuple[int, int]]:
     return [(chance.randint(1, CAMPAIGNS), chance.randint(0, max(0, last))) for _ in range(count)]
 
 
-def serve(folder: Path, sends: int, rounds: int) -> None:
-    """The child: build, compare with the bare engine, say so in one line, then serve until stdin ends."""
+def serve(folder: Path, sends: int) -> None:
+    """The child: build, serve, and answer bare pages asked for on stdin until it ends."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     stores = open_stores(Settings(data_dir=folder))
     scope = create_tenant(stores, "bench")
@@ -181,13 +180,49 @@ def serve(folder: Path, sends: int, rounds: int) -> None:
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    seconds = compare(stores, scope, port, key, sends, rounds)
-    print(json.dumps({"port": port, "key": key, "seconds": seconds}), flush=True)
-    sys.stdin.read()
+    print(json.dumps({"port": server.servers[0].sockets[0].getsockname()[1], "key": key}), flush=True)
+    engine = chdb.connect(stores.warehouse.url.removeprefix("chdb://"))
+    engine.query(f"USE {scope.warehouse.name}")
+    for name, value in JSON_SETTINGS.items():
+        engine.query(f"SET {name} = '{value}'")
+    for line in sys.stdin:
+        campaign, skip = map(int, line.split())
+        began = time.perf_counter()
+        body = bare_page(engine, campaign, skip)
+        seconds = time.perf_counter() - began
+        print(json.dumps({"seconds": seconds, "digest": digest(body), "rows": len(json.loads(body))}), flush=True)
+    engine.close()
     server.should_exit = True
     thread.join()
     stores.close()
+
+
+class Child:
+    """The server's process."""
+
+    def __init__(self, folder: Path, sends: int) -> None:
+        command = [sys.executable, __file__, "--serve", str(folder), f"--size={sends}"]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        told = self._line()
+        self.port, self.key = int(told["port"]), str(told["key"])
+
+    def ask(self, campaign: int, skip: int) -> dict[str, Any]:
+        """A page by the bare engine: its seconds, digest and rows."""
+        assert self.process.stdin is not None
+        print(campaign, skip, file=self.process.stdin, flush=True)
+        return self._line()
+
+    def _line(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit("The server ended.")
+        told: dict[str, Any] = json.loads(line)
+        return told
+
+    def end(self) -> None:
+        """Let it close its stores."""
+        self.process.communicate(timeout=60)
 
 
 def load(port: int, key: str, sends: int, seconds: float) -> float:
@@ -253,21 +288,18 @@ def main() -> None:
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        serve(options.serve, options.size, options.rounds)
+        serve(options.serve, options.size)
         return
     folder = Path(tempfile.mkdtemp(prefix="rapport-bench-"))
     folder.chmod(0o755)
-    command = [sys.executable, __file__, "--serve", str(folder), f"--size={options.size}", f"--rounds={options.rounds}"]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    child = None
     try:
-        assert child.stdout is not None
-        line = child.stdout.readline()
-        if not line:
-            raise SystemExit("The server did not start.")
-        told = json.loads(line)
-        report(told["seconds"], load(told["port"], told["key"], options.size, options.seconds), options.size)
+        child = Child(folder, options.size)
+        seconds = compare(child, child.key, options.size, options.rounds)
+        report(seconds, load(child.port, child.key, options.size, options.seconds), options.size)
     finally:
-        child.communicate(timeout=60)
+        if child is not None:
+            child.end()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -67,8 +67,8 @@ class Scope:
 
     def data_date(self) -> date | None:
         """The newest data date whose daily process has finished; None before the first."""
-        with self.records() as session:
-            return session.scalar(select(Tenant.last_data_date).where(Tenant.id == self.tenant_id))
+        with self.stores.records.reading() as connection:
+            return connection.scalar(select(Tenant.last_data_date).where(Tenant.id == self.tenant_id))
 
     def audit(self, session: Session, action: str, what: str, **details: Any) -> None:
         """Leave an audit row in the transaction of the write it tells of."""

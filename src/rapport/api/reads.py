@@ -8,6 +8,7 @@ goes from the engine to the socket as the JSON the engine wrote.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -18,9 +19,10 @@ from rapport.api.parameters import CUSTOMER_ATTRIBUTES, PAGING, Parameter
 from rapport.api.responses import ERRORS, json_response
 from rapport.customers import service as customers
 from rapport.errors import Invalid, NotFound
-from rapport.stores.warehouse import identifier
+from rapport.stores.warehouse import Warehouse, identifier
 
 Values = dict[str, Any]
+_RENDERED: WeakKeyDictionary[Warehouse, dict[tuple[int, str], str]] = WeakKeyDictionary()
 UNBOUNDED = 2**31 - 1
 EPOCH = "1970-01-01"
 Prepare = Callable[[Scope, Values], Values | None]
@@ -46,8 +48,9 @@ class Read:
     SELECT's tables or of its output; rows alike in the columns of once_by are answered once. engine
     is "warehouse" (SQL binds {Name:Type}) or "records" (SQL binds :Name; :tenant_id is always there).
     single answers one object, or 404 with `missing` ({} when that is empty). customers adds
-    CustomerAttributes to the parameters. prepare may check values and add or replace bound ones, and
-    may set "$settings" to engine settings; when it answers None the answer is empty without a query.
+CustomerAttributes to the parameters. prepare may check values and add or replace bound ones; it may
+    set "$settings" to engine settings and profile_date to the data date that attributes are of; when it
+    answers None the answer is empty without a query.
     drop names output columns left out unless the parameter of the same entry is true or not empty.
     omit_nulls leaves null members out of a row (records only). A list of the warehouse is answered in
     pages of at most the setting that max_page names; one of the records is whole unless $top is given.
@@ -191,7 +194,7 @@ def _warehouse_page(read: Read, scope: Scope, sql: str, values: Values) -> tuple
     bound = {**values, "page_top": top, "page_skip": skip}
     settings = values.get("$settings", "")
     if names := values.get("CustomerAttributes"):
-        bound["profile_date"] = scope.data_date() or EPOCH
+        bound["profile_date"] = values.get("profile_date") or scope.data_date() or EPOCH
         sql = with_attributes(scope, sql, names, kept)
         settings = ", ".join(filter(None, [settings, "enable_materialized_cte = 1"]))
     elif kept:
@@ -200,14 +203,22 @@ def _warehouse_page(read: Read, scope: Scope, sql: str, values: Values) -> tuple
     return f"{sql} SETTINGS {settings}" if settings else sql, bound
 
 
+def _rendered(scope: Scope, names: list[str]) -> list[str]:
+    """SQL of attributes by name. Raises Invalid. What was found once stays: attributes neither go nor change type."""
+    known = _RENDERED.setdefault(scope.stores.warehouse, {})
+    keys = [(scope.tenant_id, name.upper()) for name in names]
+    if any(key not in known for key in keys):
+        known.update(zip(keys, map(customers.rendered, customers.find(scope, names)), strict=True))
+    return [known[key] for key in keys]
+
+
 def with_attributes(scope: Scope, sql: str, names: list[str], columns: str = "") -> str:
     """An ordered page of rows with CustomerID, each with the present values of attributes as an array of strings.
 
     The page is computed once; its customers select the profiles by primary key. Raises Invalid.
     """
-    found = customers.find(scope, names)
-    selected = ", ".join(f"{customers.rendered(info)} AS a{i}" for i, info in enumerate(found))
-    values = ", ".join(f"profile.a{i}" for i in range(len(found)))
+    selected = ", ".join(f"{value} AS a{i}" for i, value in enumerate(_rendered(scope, names)))
+    values = ", ".join(f"profile.a{i}" for i in range(len(names)))
     return f"""
         WITH page AS MATERIALIZED (SELECT *, rowNumberInAllBlocks() AS page_row FROM ({sql}))
         SELECT {columns or "page.* EXCEPT (page_row)"}, [{values}] AS CustomerAttributes

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import and_, exists, select
 from sqlalchemy.sql.elements import ColumnElement
 
+from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.api.reads import Values
 from rapport.campaigns.models import CONTROL_ACTION_ID, EXECUTED_STATES, Occurrence, OccurrenceChannel
@@ -24,11 +25,12 @@ NOT_CONTROL = f"action_id != {CONTROL_ACTION_ID}"
 
 
 class Campaign(NamedTuple):
-    """A campaign that a read is about; duration in days."""
+    """A campaign that a read is about, duration in days; and the tenant's newest data date."""
 
     id: int
     execution_date: date
     duration: int
+    data_date: date | None
 
 
 def executed(scope: Scope, *conditions: ColumnElement[bool]) -> list[Campaign]:
@@ -38,10 +40,11 @@ def executed(scope: Scope, *conditions: ColumnElement[bool]) -> list[Campaign]:
 
 def campaigns(scope: Scope, *conditions: ColumnElement[bool]) -> list[Campaign]:
     """Campaigns in any state, by id."""
-    statement = select(Occurrence.id, Occurrence.execution_date, Occurrence.duration)
-    statement = statement.where(Occurrence.tenant_id == scope.tenant_id, *conditions).order_by(Occurrence.id)
-    with scope.records() as session:
-        return [Campaign(*row) for row in session.execute(statement)]
+    columns = (Occurrence.id, Occurrence.execution_date, Occurrence.duration, Tenant.last_data_date)
+    statement = select(*columns).join(Tenant, Tenant.id == Occurrence.tenant_id).order_by(Occurrence.id)
+    statement = statement.where(Occurrence.tenant_id == scope.tenant_id, *conditions)
+    with scope.stores.records.reading() as connection:
+        return [Campaign(*row) for row in connection.execute(statement)]
 
 
 def has_action(recipient_group_id: int, action_id: int) -> ColumnElement[bool]:
@@ -62,7 +65,12 @@ def bind(values: Values, found: list[Campaign]) -> Values | None:
     """Values with campaigns and their durations (days) bound, None when there are none."""
     if not found:
         return None
-    bound = {**values, "campaigns": [row.id for row in found], "durations": [row.duration for row in found]}
+    bound = {
+        **values,
+        "campaigns": [row.id for row in found],
+        "durations": [row.duration for row in found],
+        "profile_date": found[0].data_date,
+    }
     if len(found) == 1:
         return {**bound, "$settings": IN_ORDER, "campaign": found[0].id, "execution_date": found[0].execution_date}
     return {**bound, "execution_dates": sorted({row.execution_date for row in found})}
@@ -101,8 +109,8 @@ def send_ids(scope: Scope, campaign_id: int) -> Values:
     statement = select(*place, OccurrenceChannel.send_id).where(
         OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id
     )
-    with scope.records() as session:
-        found = session.execute(statement).all()
+    with scope.stores.records.reading() as connection:
+        found = connection.execute(statement).all()
     return {
         "send_places": [f"{row[0]} {row[1]} {row[2]}" for row in found] or [""],
         "send_ids": [row.send_id for row in found] or [""],
@@ -124,8 +132,8 @@ def template_names(scope: Scope, campaign_id: int) -> Values:
         .where(Template.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id)
         .distinct()
     )
-    with scope.records() as session:
-        found = session.execute(statement).all()
+    with scope.stores.records.reading() as connection:
+        found = connection.execute(statement).all()
     return {
         "template_places": [f"{row.channel_id} {row.id}" for row in found] or [""],
         "template_names": [row.name for row in found] or [""],

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import orjson
-from sqlalchemy import Engine, Integer, MetaData, String, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, Integer, MetaData, String, create_engine, event, make_url, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -79,6 +79,7 @@ class Records:
         )
         event.listen(self.engine, "handle_error", _explain)
         self._session = sessionmaker(self.engine, expire_on_commit=False)
+        self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def check(self) -> None:
         """Connect once. Raises Unavailable with a plain sentence when that is impossible."""
@@ -96,11 +97,17 @@ class Records:
         with self._session.begin() as session:
             yield session
 
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection for single SELECTs, each on its own: spares the two statements of a transaction."""
+        with self._reader.connect() as connection:
+            yield connection
+
     def json_rows(self, sql: str, parameters: dict[str, Any], omit_nulls: bool = False) -> bytes:
         """A SELECT as a JSON array of objects, rendered by the database. The SQL binds :name parameters."""
         row = "json_strip_nulls(to_json(r))" if omit_nulls else "r"
         wrapped = f"SELECT coalesce(json_agg({row}), '[]'::json)::text FROM ({sql}) AS r"  # noqa: S608 - sql is a constant of ours
-        with self.engine.connect() as connection:
+        with self.reading() as connection:
             return str(connection.execute(text(wrapped), parameters).scalar_one()).encode()
 
     def close(self) -> None:
