@@ -48,12 +48,12 @@ class Read:
     SELECT's tables or of its output; rows alike in the columns of once_by are answered once. engine
     is "warehouse" (SQL binds {Name:Type}) or "records" (SQL binds :Name; :tenant_id is always there).
     single answers one object, or 404 with `missing` ({} when that is empty). customers adds
-CustomerAttributes to the parameters. prepare may check values and add or replace bound ones; it may
+    CustomerAttributes to the parameters. prepare may check values and add or replace bound ones; it may
     set "$settings" to engine settings and profile_date to the data date that attributes are of; when it
-    answers None the answer is empty without a query.
-    drop names output columns left out unless the parameter of the same entry is true or not empty.
-    omit_nulls leaves null members out of a row (records only). A list of the warehouse is answered in
-    pages of at most the setting that max_page names; one of the records is whole unless $top is given.
+    answers None the answer is empty without a query. drop names output columns left out unless the
+    parameter of the same entry is true or not empty. omit_nulls leaves null members out of a row (records
+    only). A list of the warehouse is answered in pages of at most the setting that max_page names; one of
+    the records is whole unless $top is given.
     """
 
     category: str
