@@ -11,6 +11,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 from webhook_receiver import eventually, receiving
 
 from rapport.access.scope import Scope
@@ -290,6 +291,24 @@ def test_two_deliverers_post_each_event_once(stores: Stores, scope: Scope, deliv
             assert len(receiver.posts) == len(set(receiver.ids())) == 100
     finally:
         other.stop()
+
+
+def test_a_lost_connection_to_the_records_is_made_again(scope: Scope, deliverer: Deliverer) -> None:
+    ears = "SELECT pid FROM pg_stat_activity WHERE query = 'LISTEN rapport_deliveries'"
+
+    def listening() -> set[int]:
+        with scope.records() as session:
+            return set(session.scalars(text(ears)))
+
+    eventually(listening)
+    before = listening()
+    with scope.records() as session:
+        session.execute(text(f"SELECT pg_terminate_backend(pid) FROM ({ears}) AS e"))
+    eventually(lambda: listening() - before)
+    with receiving() as receiver:
+        listener = service.register_listener(scope, 3, receiver.url)
+        tell(scope, "after the loss")
+        eventually(lambda: states(scope, listener) == ["delivered"])
 
 
 def test_unregistering_cancels_what_is_left(scope: Scope, deliverer: Deliverer) -> None:

@@ -21,6 +21,7 @@ from prometheus_client import Counter
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from rapport.errors import Unavailable
 from rapport.notifications import queries
 from rapport.notifications.models import DELIVERED, PARKED, PENDING
 from rapport.notifications.posting import TIMEOUT_SECONDS, Answer, Poster, signed_headers
@@ -44,6 +45,7 @@ GIVE_UP_AFTER = timedelta(hours=24)
 TROUBLE_AFTER = 5  # failures in a row
 LONGEST_PAUSE = timedelta(minutes=5)
 GONE = 410
+FAULTS = (SQLAlchemyError, Unavailable)  # what the records raise when they are away
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ class Deliverer:
         """Claim what there is room for and begin to post it."""
         try:
             tasks = await self._in_thread(self._queue.claim, MAX_IN_FLIGHT - len(self._running))
-        except SQLAlchemyError:
+        except FAULTS:
             log.exception("deliveries cannot be claimed")
             return
         for task in tasks:
@@ -191,7 +193,7 @@ class Deliverer:
             log.warning("delivery failed", tenant=task.tenant_id, listener=task.listener_id, error=answer.error)
         try:
             await self._in_thread(self._queue.settle, task, answer)
-        except SQLAlchemyError:
+        except FAULTS:
             log.exception("delivery cannot be settled; its lease will run out", delivery=task.id)
 
     async def _in_thread(self, function: Callable[..., R], *arguments: Any) -> R:
