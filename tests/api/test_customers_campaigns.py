@@ -370,3 +370,24 @@ def test_integrations_keys_see_the_third_party_list(integrations_api: httpx.Clie
     ):  # fmt: skip
         answer = integrations_api.get(f"/Customers/{function}")
         assert (answer.status_code, function in answer.json()) == (403, True)
+
+
+def test_attributes_of_recommended_products(api: httpx.Client) -> None:
+    params = {"CampaignID": 13, "ProductAttributes": '"name,CATEGORY;product_id"'}
+    expected = []
+    for customer, _, _, sku in products(lambda number: number == 13):
+        number = int(sku.removeprefix("SKU-"))
+        known = number < 4
+        shown = [f"Product {number}", "toys" if number else None, sku] if known else [None, None, None]
+        expected.append({"CustomerID": customer, "ProductID": sku, "ProductAttributes": shown})
+    assert {row["ProductAttributes"][1] for row in expected} == {"toys", None}
+    assert ask(api, "GetCustomerProductDetailsByCampaign", **params) == expected
+    both = ask(api, "GetCustomerProductDetailsByCampaign", **params, CustomerAttributes="EMAIL")
+    assert both == [{**row, "CustomerAttributes": attributes(row["CustomerID"])[:1]} for row in expected]
+    by_date = ask(api, "GetCustomerProductDetailsByDate", Date=TODAY, ProductAttributes="name")
+    assert {row["CampaignID"] for row in by_date} == {1, 13}
+    answer = api.get("/Customers/GetCustomerProductDetailsByDate", params={"Date": TODAY, "ProductAttributes": "shoe"})
+    assert (answer.status_code, answer.json()) == (
+        400,
+        "ProductAttributes names 'shoe', which is not a product attribute.",
+    )

@@ -16,10 +16,10 @@ from rapport.api.recipients import (
     last_executed,
     of_campaigns,
     send_ids,
-    spelled,
     template_names,
 )
 from rapport.campaigns.models import AWAITING_CLEARANCE, CANCELED, CONTROL_ACTION_ID, Occurrence
+from rapport.customers import service as customers
 from rapport.errors import NotFound
 
 router = APIRouter(tags=["Customers"])
@@ -109,7 +109,7 @@ def _with_action(scope: Scope, values: Values) -> Values | None:
 
 
 def _last_action(scope: Scope, values: Values) -> Values | None:
-    customer = spelled(scope, values["CustomerID"])
+    customer = customers.spelling(scope, values["CustomerID"])
     if customer is None:
         raise NotFound(f"There is no customer {values['CustomerID']!r}.")
     return bind({**values, "CustomerID": customer}, last_executed(scope, customer))

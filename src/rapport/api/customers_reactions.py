@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from rapport.access.scope import Scope
 from rapport.api.parameters import optional, required
 from rapport.api.reads import Read, Values, register
-from rapport.api.recipients import bind, executed, of_campaigns, spelled
+from rapport.api.recipients import bind, executed, of_campaigns
 from rapport.campaigns.models import Occurrence
 from rapport.customers import service as customers
 from rapport.errors import Invalid
@@ -49,11 +49,14 @@ def _products(scope: Scope, values: Values) -> str:
     names = values["ProductAttributes"]
     if not names:
         return f"SELECT {selected} FROM ({recommended}) AS recommended"  # noqa: S608 - constants only
-    described = ", ".join(customers.product_attribute_expressions(scope, names))
+    expressions = customers.product_attribute_expressions(scope, names)
+    described = ", ".join(f"{value} AS p{i}" for i, value in enumerate(expressions))
+    shown = ", ".join(f"product.p{i}" for i in range(len(expressions)))
     return f"""
-        SELECT {selected}, [{described}] AS ProductAttributes
+        SELECT {selected}, [{shown}] AS ProductAttributes
         FROM ({recommended}) AS recommended
-        LEFT JOIN products AS product ON product.product_id = recommended.product_id"""  # noqa: S608 - no caller's text
+        LEFT JOIN (SELECT product_id AS described_id, {described} FROM products) AS product
+            ON product.described_id = recommended.product_id"""  # noqa: S608 - no caller's text
 
 
 def _reacted(scope: Scope, values: Values) -> str:
@@ -63,7 +66,7 @@ def _reacted(scope: Scope, values: Values) -> str:
 def _range(scope: Scope, values: Values) -> Values:
     if values["StartDate"] > values["EndDate"]:
         raise Invalid("StartDate must not be after EndDate.")
-    customer = spelled(scope, values["CustomerID"]) or values["CustomerID"]
+    customer = customers.spelling(scope, values["CustomerID"]) or values["CustomerID"]
     return {**values, "CustomerID": customer, "time_zone": scope.time_zone.key}
 
 

@@ -6,7 +6,7 @@ the page; several are read whole, nothing else is.
 """
 
 from datetime import date
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import and_, exists, select
 from sqlalchemy.sql.elements import ColumnElement
@@ -80,17 +80,6 @@ def of_campaigns(values: Values, *conditions: str, table: str = "campaign_recipi
     """FROM and WHERE: the rows of bound campaigns that meet conditions."""
     where = " AND ".join((ONE_CAMPAIGN if "campaign" in values else CAMPAIGNS, *conditions))
     return f"FROM {table} WHERE {where}"
-
-
-def spelled(scope: Scope, customer_id: str) -> str | None:
-    """A customer's ID as it is stored: that very spelling, else one equal but for case; None when unknown."""
-    exact = "SELECT customer_id FROM customers WHERE customer_id = {id:String} LIMIT 1"
-    folded = """
-        SELECT customer_id FROM customers WHERE lowerUTF8(customer_id) = lowerUTF8({id:String})
-        ORDER BY customer_id LIMIT 1
-    """
-    found: Any = scope.warehouse.value(exact, id=customer_id) or scope.warehouse.value(folded, id=customer_id)
-    return None if found is None else str(found)
 
 
 def last_executed(scope: Scope, customer_id: str) -> list[Campaign]:
