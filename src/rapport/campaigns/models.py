@@ -29,6 +29,9 @@ SCHEDULED, EXECUTING, SUCCESSFUL, FAILED, CANCELED, NOT_RUN = (
     "not run",
 )
 EXECUTED_STATES = (SCHEDULED, EXECUTING, SUCCESSFUL, FAILED)
+# States in which a campaign's recipients count as addressed: for running-campaign rules, caps and the guard.
+LIVE_STATES = (AWAITING_CLEARANCE, AWAITING_CONFIRMATION, SCHEDULED, EXECUTING, SUCCESSFUL, FAILED)
+FINAL_STATES = (SUCCESSFUL, FAILED, CANCELED, NOT_RUN)
 
 
 class Action(Base):
@@ -96,10 +99,11 @@ class Occurrence(Base):
     is_one_time: Mapped[bool] = mapped_column(Boolean, default=False)
     conditional: Mapped[bool] = mapped_column(Boolean, default=False)
     plan: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)  # the series as it was when processed
+    # Units: one per customer and channel; an excluded or control customer is one unit. counts adds up to it.
     targeted: Mapped[int] = mapped_column(Integer, default=0)
     test_size: Mapped[int] = mapped_column(Integer, default=0)
     control_size: Mapped[int] = mapped_column(Integer, default=0)
-    counts: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict)  # customers by outcome
+    counts: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict)  # units by outcome
     clearance_by: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     processed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     canceled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
@@ -129,3 +133,54 @@ class OccurrenceChannel(Base):
     recipients: Mapped[int] = mapped_column(Integer, default=0)
     state: Mapped[str] = mapped_column(String(30), default=SCHEDULED)
     error: Mapped[str] = mapped_column(Text, default="")
+
+
+class Send(Base):
+    """The ledger of a message from before it leaves until its channel is finished; the warehouse then has the outcome.
+
+    state: claimed (may be in flight), retry (refused for now), sent, failed.
+    """
+
+    __tablename__ = "campaign_sends"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    customer_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    recipient_group_id: Mapped[int] = mapped_column(Integer)
+    message_id: Mapped[str] = mapped_column(String(64))
+    batch: Mapped[int] = mapped_column(Integer)
+    state: Mapped[str] = mapped_column(String(10))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+
+    __table_args__ = (
+        Index("ix_campaign_sends_batch", "tenant_id", "campaign_id", "channel_id", "batch"),
+        Index("ix_campaign_sends_state", "tenant_id", "campaign_id", "channel_id", "recipient_group_id", "state"),
+    )
+
+
+class Lease(Base):
+    """Who may carry out a piece of work now: token grows with every holder, so that a late one is told apart."""
+
+    __tablename__ = "campaign_leases"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    token: Mapped[int] = mapped_column(Integer, default=1)
+    acquired_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class Cycle(Base):
+    """A run of the daily process for a data date. steps: seconds by step, in order of completion."""
+
+    __tablename__ = "cycles"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    data_date: Mapped[date] = mapped_column(Date, primary_key=True)
+    run: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    state: Mapped[str] = mapped_column(String(20))  # running, finished, failed
+    steps: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)
+    error: Mapped[str] = mapped_column(Text, default="")
+    started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

@@ -71,3 +71,8 @@ def run(key: str, function: Callable[..., R], *arguments: Any) -> R:
 def wait(key: str) -> Any:
     """The result of a workflow by key, waiting until it ends; raises what it raised."""
     return DBOS.retrieve_workflow(key).get_result()
+
+
+def sleep(seconds: float) -> None:
+    """Wait inside a workflow; after a kill only the rest of the time is waited."""
+    DBOS.sleep(seconds)

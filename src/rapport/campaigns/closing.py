@@ -1,0 +1,132 @@
+"""Ending units and campaigns: the sum is checked, the state follows from it, and listeners are told."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.campaigns import queries
+from rapport.campaigns.models import (
+    CANCELED,
+    EXECUTING,
+    FAILED,
+    SCHEDULED,
+    SUCCESSFUL,
+    Occurrence,
+    OccurrenceChannel,
+)
+from rapport.campaigns.occurrences import locked, occurrence
+from rapport.campaigns.units import Unit, row_of
+from rapport.notifications import service as notifications
+
+OPEN = (SCHEDULED, EXECUTING)
+
+
+def close_rest(
+    scope: Scope, campaign_id: int, outcome: str, reason: str, channel_id: int = 0, group: int = 0, batch: int = 0
+) -> None:
+    """Give every recipient without an outcome this one (of one unit, or of the campaign). May be repeated."""
+    found = occurrence(scope, campaign_id)
+    scope.warehouse.execute(
+        queries.CLOSE_REST,
+        outcome=outcome,
+        reason=reason,
+        execution_date=found.execution_date,
+        campaign=campaign_id,
+        channel=channel_id,
+        group=group,
+        batch=batch,
+        at=scope.clock.now(),
+    )
+
+
+def counts_of(scope: Scope, found: Occurrence) -> dict[str, int]:
+    """Units by outcome as they stand in the warehouse now."""
+    common = {"execution_date": found.execution_date, "campaign": found.id}
+    return {outcome: int(n) for outcome, n in scope.warehouse.rows(queries.COUNT_OUTCOMES, **common)}
+
+
+def finish_unit(scope: Scope, unit: Unit, error: str = "") -> None:
+    """End a unit: all of its recipients must have an outcome. Tells event 13 when its channel is done, and event 1."""
+    found = {outcome: int(n) for outcome, n in scope.warehouse.rows(queries.UNIT_OUTCOMES, **unit.bindings)}
+    sent = found.get("sent", 0)
+    with scope.records() as session:
+        campaign = locked(session, scope, unit.campaign.id)
+        row = row_of(session, scope, unit)
+        if row.state != EXECUTING:
+            return
+        if campaign.state == CANCELED:
+            row.state = CANCELED
+            return
+        missing = row.recipients - sum(found.values())
+        if missing:
+            error = error or f"{missing} of {row.recipients} recipients have no outcome."
+        elif not sent and found.get("failed"):
+            error = error or "No message could be sent."
+        row.state, row.error = (FAILED, error) if error else (SUCCESSFUL, "")
+        session.flush()
+        _tell(scope, session, unit, sent)
+
+
+def _tell(scope: Scope, session: Session, unit: Unit, sent: int) -> None:
+    """Event 1 once a campaign when a channel worked; event 13 once a channel when all of its templates did."""
+    rows = _rows(session, scope, unit.campaign.id)
+    here = [row for row in rows if row.channel_id == unit.channel_id]
+    if all(row.state == SUCCESSFUL for row in here):
+        payload = {"CampaignID": unit.campaign.id, "ChannelID": unit.channel_id}
+        key = f"13:{unit.campaign.id}:{unit.channel_id}"
+        notifications.notify(scope, session, 13, payload, key, channel_id=unit.channel_id)
+    if sent:
+        payload = {"CampaignID": unit.campaign.id}
+        used = sorted({row.channel_id for row in rows})
+        notifications.notify(scope, session, 1, payload, f"1:{unit.campaign.id}", channel_ids=used)
+
+
+def _rows(session: Session, scope: Scope, campaign_id: int) -> list[OccurrenceChannel]:
+    wanted = select(OccurrenceChannel).where(
+        OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id
+    )
+    return list(session.scalars(wanted))
+
+
+def finish_campaign(scope: Scope, campaign_id: int) -> str:
+    """End a campaign whose units have all ended; its state now. Canceled ones get the rest of their outcomes."""
+    with scope.records() as session:
+        found = locked(session, scope, campaign_id)
+        if any(row.state in OPEN for row in _rows(session, scope, campaign_id)):
+            return found.state
+        if found.state == CANCELED:
+            close_rest_of_canceled(scope, found)
+            found.counts = counts_of(scope, found)
+        elif found.state in OPEN:
+            _conclude(scope, session, found)
+        return found.state
+
+
+def close_rest_of_canceled(scope: Scope, found: Occurrence) -> None:
+    """What was not sent when a campaign was canceled is skipped."""
+    close_rest(scope, found.id, "skipped", "canceled")
+
+
+def _conclude(scope: Scope, session: Session, found: Occurrence) -> None:
+    found.counts = counts_of(scope, found)
+    found.finished_at = scope.clock.now()
+    problem = _problem(scope, found) or _errors(_rows(session, scope, found.id), found)
+    found.state, found.error = (FAILED, problem) if problem else (SUCCESSFUL, "")
+
+
+def _problem(scope: Scope, found: Occurrence) -> str:
+    """What is wrong with the sum of a finished campaign; empty when everybody has exactly one outcome."""
+    common = {"execution_date": found.execution_date, "campaign": found.id}
+    twice = scope.warehouse.value(queries.DUPLICATES, **common)
+    total = sum(found.counts.values())
+    if twice:
+        return f"{twice} recipients have more than one outcome."
+    if total != found.targeted:
+        return f"The outcomes add up to {total}, not to the {found.targeted} that were targeted."
+    return ""
+
+
+def _errors(rows: list[OccurrenceChannel], found: Occurrence) -> str:
+    """The failures of a campaign's channels, if nothing of it was sent."""
+    failed = [f"Channel {row.channel_id}: {row.error}" for row in rows if row.state == FAILED]
+    return "" if found.counts.get("sent") else " ".join(failed)

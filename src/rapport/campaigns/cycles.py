@@ -1,0 +1,103 @@
+"""Records of daily cycles: one row a tenant, data date and run."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from rapport.access.scope import Scope
+from rapport.campaigns.models import Cycle
+from rapport.errors import NotFound
+
+RUNNING, FINISHED, FAILED = "running", "finished", "failed"
+
+
+@dataclass(frozen=True)
+class CycleResult:
+    """What a cycle did: seconds by step, in order."""
+
+    data_date: date
+    run: int
+    state: str
+    steps: list[dict[str, Any]]
+    error: str
+
+    @property
+    def seconds(self) -> float:
+        """All steps together."""
+        return round(sum(float(step["seconds"]) for step in self.steps), 3)
+
+
+def execution_date(data_date: date) -> date:
+    """The day whose campaigns the cycle of a data date processes."""
+    return data_date + timedelta(days=1)
+
+
+def key(scope: Scope, data_date: date, run: int) -> str:
+    """The key of a cycle's durable work."""
+    return f"cycle:{scope.tenant_id}:{data_date.isoformat()}:{run}"
+
+
+def begin(scope: Scope, data_date: date) -> int:
+    """The run that is under way for a date, else a new one. Concurrent callers get the same."""
+    with scope.records() as session:
+        last: Cycle | None = session.scalar(_of(scope, data_date).order_by(Cycle.run.desc()).limit(1))
+        if last is not None and last.state == RUNNING:
+            return last.run
+        run = 0 if last is None else last.run + 1
+        row = {"tenant_id": scope.tenant_id, "data_date": data_date, "run": run, "state": RUNNING}
+        row |= {"steps": [], "error": "", "started_at": scope.clock.now()}
+        session.execute(insert(Cycle).values(**row).on_conflict_do_nothing())
+    return run
+
+
+def _of(scope: Scope, data_date: date) -> Any:
+    return select(Cycle).where(Cycle.tenant_id == scope.tenant_id, Cycle.data_date == data_date)
+
+
+def exists(scope: Scope, data_date: date) -> bool:
+    """Whether a cycle of a date was ever begun."""
+    with scope.records() as session:
+        return bool(session.scalar(_of(scope, data_date).with_only_columns(func.count())))
+
+
+def _get(session: Any, scope: Scope, data_date: date, run: int) -> Cycle:
+    found: Cycle | None = session.get(Cycle, (scope.tenant_id, data_date, run))
+    if found is None:
+        raise NotFound(f"There is no cycle {run} of {data_date}.")
+    return found
+
+
+def note(scope: Scope, data_date: date, run: int, name: str, seconds: float) -> None:
+    """Enter the time that a step took; a repeated step keeps one entry."""
+    with scope.records() as session:
+        found = _get(session, scope, data_date, run)
+        others = [step for step in found.steps if step["name"] != name]
+        found.steps = [*others, {"name": name, "seconds": seconds}]
+
+
+def end(scope: Scope, data_date: date, run: int, error: str) -> None:
+    """Enter the end of a cycle."""
+    with scope.records() as session:
+        found = _get(session, scope, data_date, run)
+        found.state, found.error = (FAILED, error) if error else (FINISHED, "")
+        found.finished_at = scope.clock.now()
+
+
+def result(scope: Scope, data_date: date, run: int | None = None) -> CycleResult:
+    """A cycle by date, the last run when none is named. Raises NotFound."""
+    with scope.records() as session:
+        if run is None:
+            run = session.scalar(_of(scope, data_date).with_only_columns(func.max(Cycle.run)))
+        found = _get(session, scope, data_date, -1 if run is None else run)
+    return CycleResult(found.data_date, found.run, found.state, found.steps, found.error)
+
+
+def cycles(scope: Scope, limit: int = 100, offset: int = 0) -> list[Cycle]:
+    """The tenant's cycles, newest first."""
+    wanted = select(Cycle).where(Cycle.tenant_id == scope.tenant_id)
+    wanted = wanted.order_by(Cycle.data_date.desc(), Cycle.run.desc()).limit(limit).offset(offset)
+    with scope.records() as session:
+        return list(session.scalars(wanted))

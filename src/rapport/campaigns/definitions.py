@@ -1,0 +1,195 @@
+"""Actions and series: what a marketer defines. Every change leaves an audit row; series are versioned."""
+
+from datetime import date
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.audiences import service as audiences
+from rapport.campaigns.models import CONTROL_ACTION_ID, Action, Series
+from rapport.campaigns.schedule import upcoming
+from rapport.campaigns.schemas import ActionBody, Group, Schedule, SeriesBody
+from rapport.channels import service as channels
+from rapport.errors import Conflict, Invalid, NotFound
+from rapport.messaging import service as messaging
+from rapport.stores.records import next_id
+
+STATUSES = ("active", "paused", "archived")
+
+
+def actions(scope: Scope, archived: bool = True) -> list[Action]:
+    """The tenant's actions, by id; the control action is not among them."""
+    wanted = select(Action).where(Action.tenant_id == scope.tenant_id)
+    if not archived:
+        wanted = wanted.where(Action.archived.is_(False))
+    with scope.records() as session:
+        return list(session.scalars(wanted.order_by(Action.id)))
+
+
+def action(scope: Scope, action_id: int) -> Action:
+    """An action by id. Raises NotFound."""
+    with scope.records() as session:
+        return _action(session, scope, action_id)
+
+
+def _action(session: Session, scope: Scope, action_id: int) -> Action:
+    found = session.get(Action, (scope.tenant_id, action_id))
+    if found is None:
+        raise NotFound(f"There is no action {action_id}.")
+    return found
+
+
+def create_action(scope: Scope, body: ActionBody) -> Action:
+    """Define an action; ids start at 2, since 1 is the control action."""
+    with scope.records() as session:
+        made = Action(
+            tenant_id=scope.tenant_id,
+            id=next_id(session, scope.tenant_id, "action", CONTROL_ACTION_ID + 1),
+            archived=False,
+            created_at=scope.clock.now(),
+            **body.model_dump(),
+        )
+        session.add(made)
+        scope.audit(session, "create", f"action {made.id}", name=made.name)
+    return made
+
+
+def update_action(scope: Scope, action_id: int, body: ActionBody) -> Action:
+    """Replace name, description and codes; campaigns already processed keep what they had. Raises NotFound."""
+    with scope.records() as session:
+        found = _action(session, scope, action_id)
+        for name, value in body.model_dump().items():
+            setattr(found, name, value)
+        scope.audit(session, "update", f"action {action_id}", name=found.name)
+    return found
+
+
+def archive_action(scope: Scope, action_id: int) -> None:
+    """Take an action out of use. Raises NotFound, and Conflict while an active or paused series uses it."""
+    with scope.records() as session:
+        found = _action(session, scope, action_id)
+        wanted = select(Series).where(Series.tenant_id == scope.tenant_id, Series.status != "archived")
+        for one in session.scalars(wanted):
+            if any(group["action_id"] == action_id for group in one.groups):
+                raise Conflict(f"Series {one.id} uses action {action_id}: archive the series first.")
+        found.archived = True
+        scope.audit(session, "archive", f"action {action_id}")
+
+
+def all_series(scope: Scope, status: str | None = None) -> list[Series]:
+    """The tenant's series, by id."""
+    wanted = select(Series).where(Series.tenant_id == scope.tenant_id)
+    if status:
+        wanted = wanted.where(Series.status == status)
+    with scope.records() as session:
+        return list(session.scalars(wanted.order_by(Series.id)))
+
+
+def series(scope: Scope, series_id: int) -> Series:
+    """A series by id. Raises NotFound."""
+    with scope.records() as session:
+        return _series(session, scope, series_id)
+
+
+def _series(session: Session, scope: Scope, series_id: int) -> Series:
+    found = session.get(Series, (scope.tenant_id, series_id))
+    if found is None:
+        raise NotFound(f"There is no series {series_id}.")
+    return found
+
+
+def columns(body: SeriesBody) -> dict[str, Any]:
+    """A body as the columns of Series; min_share lives among the rules."""
+    data = body.model_dump(mode="json")
+    data["rules"]["min_share"] = data.pop("min_share")
+    return data
+
+
+def body_of(found: Series) -> dict[str, Any]:
+    """A series as the members of SeriesBody, the reverse of columns."""
+    data = {name: getattr(found, name) for name in SeriesBody.model_fields if name != "min_share"}
+    rules = dict(found.rules)
+    return {**data, "min_share": rules.pop("min_share", SeriesBody.model_fields["min_share"].default), "rules": rules}
+
+
+def create_series(scope: Scope, body: SeriesBody) -> Series:
+    """Define a series. Raises NotFound or Invalid for an action, channel, template or target group it cannot use."""
+    check_references(scope, body)
+    with scope.records() as session:
+        made = Series(
+            tenant_id=scope.tenant_id,
+            id=next_id(session, scope.tenant_id, "series"),
+            status="active",
+            version=1,
+            created_at=scope.clock.now(),
+            **columns(body),
+        )
+        session.add(made)
+        scope.audit(session, "create", f"series {made.id}", name=made.name)
+    return made
+
+
+def update_series(scope: Scope, series_id: int, body: SeriesBody, version: int) -> Series:
+    """Replace a series if it still stands at this version; campaigns already processed keep their plan.
+
+    Raises NotFound, Invalid, and Conflict when somebody else changed it meanwhile or it is archived.
+    """
+    check_references(scope, body)
+    with scope.records() as session:
+        found = _series(session, scope, series_id)
+        if found.status == "archived":
+            raise Conflict(f"Series {series_id} is archived and cannot be changed.")
+        done = session.execute(
+            update(Series)
+            .where(Series.tenant_id == scope.tenant_id, Series.id == series_id, Series.version == version)
+            .values(**columns(body), version=version + 1)
+        )
+        if done.rowcount == 0:  # type: ignore[attr-defined]
+            raise Conflict(f"version {version} of series {series_id} is not the newest: read it and try again.")
+        scope.audit(session, "update", f"series {series_id}", version=version + 1)
+        session.refresh(found)
+    return found
+
+
+def set_status(scope: Scope, series_id: int, status: str) -> Series:
+    """Activate, pause or archive a series; runs already planned for today are not touched.
+
+    Raises NotFound, Invalid for another status, Conflict for an archived series.
+    """
+    if status not in STATUSES:
+        raise Invalid(f"status must be one of {', '.join(STATUSES)}.")
+    with scope.records() as session:
+        found = _series(session, scope, series_id)
+        if found.status == "archived" and status != "archived":
+            raise Conflict(f"Series {series_id} is archived and cannot be changed.")
+        found.status = status
+        found.version += 1
+        scope.audit(session, "status", f"series {series_id}", status=status)
+    return found
+
+
+def next_runs(scope: Scope, series_id: int, count: int, first: date | None = None) -> list[date]:
+    """The next execution days of a series from today (or a day) on. Raises NotFound."""
+    schedule = Schedule.model_validate(series(scope, series_id).schedule)
+    return list(islice(upcoming(schedule, first or scope.today()), count))
+
+
+def check_references(scope: Scope, body: SeriesBody) -> None:
+    """Everything a series names must exist. Raises NotFound, Invalid."""
+    audiences.target_group(scope, body.target_group_id)
+    for group_id in body.rules.exclude_target_group_ids:
+        audiences.target_group(scope, group_id)
+    check_groups(scope, body.groups)
+
+
+def check_groups(scope: Scope, groups: list[Group]) -> None:
+    """Actions, channels and templates of recipient groups must exist. Raises NotFound, Invalid."""
+    for group in groups:
+        if action(scope, group.action_id).archived:
+            raise Invalid(f"groups names action {group.action_id}, which is archived.")
+        for one in group.channels:
+            if channels.channel(scope, one.channel_id).kind != "external":
+                messaging.template(scope, one.channel_id, one.template_id)

@@ -1,0 +1,62 @@
+"""The blast guard: a run that is out of proportion stops and asks before anybody gets a message."""
+
+from datetime import timedelta
+from statistics import median
+
+from sqlalchemy import select
+
+from rapport.access.scope import Scope
+from rapport.campaigns import queries
+from rapport.campaigns.models import EXECUTED_STATES, LIVE_STATES, PROCESSING, Occurrence
+from rapport.campaigns.occurrences import live_ids
+from rapport.campaigns.settings import settings_of
+
+REMEMBERED_RUNS = 5
+NO_TIME = timedelta()
+
+
+def objection(scope: Scope, found: Occurrence, addressed: int) -> str:
+    """Why a processed run should be confirmed by a person, as one sentence; empty when nothing speaks against it."""
+    return _too_large(scope, found, addressed) or _too_many(scope, found)
+
+
+def _too_large(scope: Scope, found: Occurrence, addressed: int) -> str:
+    settings = settings_of(scope)
+    sizes = past_sizes(scope, found)
+    usual = median(sizes) if sizes else None
+    if usual is None or addressed <= settings.blast_minimum or addressed <= settings.blast_factor * usual:
+        return ""
+    return (
+        f"The run would address {addressed} customers, more than {settings.blast_factor:g} times "
+        f"the usual {usual:g} of its target group."
+    )
+
+
+def past_sizes(scope: Scope, found: Occurrence) -> list[int]:
+    """Customers addressed by the last runs of the same target group, newest first; none for a customer list."""
+    if found.is_one_time:
+        return []
+    wanted = (
+        select(Occurrence.test_size)
+        .where(
+            Occurrence.tenant_id == scope.tenant_id,
+            Occurrence.target_group_id == found.target_group_id,
+            Occurrence.id != found.id,
+            Occurrence.state.in_(EXECUTED_STATES),
+            Occurrence.processed_at.is_not(None),
+        )
+        .order_by(Occurrence.execution_date.desc(), Occurrence.id.desc())
+        .limit(REMEMBERED_RUNS)
+    )
+    with scope.records() as session:
+        return list(session.scalars(wanted))
+
+
+def _too_many(scope: Scope, found: Occurrence) -> str:
+    limit = settings_of(scope).messages_per_day
+    day = found.execution_date
+    ids = [*live_ids(scope, (*LIVE_STATES, PROCESSING), day, day, but=found.id), found.id]
+    most = scope.warehouse.value(queries.MOST_MESSAGES, execution_date=day, campaign=found.id, campaigns=ids) or 0
+    if most <= limit:
+        return ""
+    return f"The run would bring a customer to {most} messages on {day}, more than the {limit} that are allowed a day."

@@ -1,0 +1,192 @@
+"""Occurrences: the runs of a series, their states and how one becomes the next."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.audiences import service as audiences
+from rapport.campaigns.definitions import series as get_series
+from rapport.campaigns.models import PLANNED, Occurrence, OccurrenceChannel, Series
+from rapport.campaigns.schedule import runs_on
+from rapport.campaigns.schemas import Schedule
+from rapport.errors import NotFound
+from rapport.stores.records import next_id
+
+LOWEST_PRIORITY = 2**31
+
+
+def occurrence(scope: Scope, campaign_id: int) -> Occurrence:
+    """A campaign by id. Raises NotFound."""
+    with scope.records() as session:
+        return locked(session, scope, campaign_id, lock=False)
+
+
+def locked(session: Session, scope: Scope, campaign_id: int, lock: bool = True) -> Occurrence:
+    """A campaign inside a transaction, held against other writers. Raises NotFound."""
+    found = session.get(Occurrence, (scope.tenant_id, campaign_id), with_for_update=lock or None)
+    if found is None:
+        raise NotFound(f"There is no campaign {campaign_id}.")
+    return found
+
+
+def occurrences(
+    scope: Scope,
+    series_id: int | None = None,
+    state: str | None = None,
+    execution_date: date | None = None,
+    limit: int = 100,
+    offset: int = 0,
+) -> list[Occurrence]:
+    """Campaigns, newest first, filtered by what is given."""
+    wanted = select(Occurrence).where(Occurrence.tenant_id == scope.tenant_id)
+    if series_id is not None:
+        wanted = wanted.where(Occurrence.series_id == series_id)
+    if state is not None:
+        wanted = wanted.where(Occurrence.state == state)
+    if execution_date is not None:
+        wanted = wanted.where(Occurrence.execution_date == execution_date)
+    with scope.records() as session:
+        return list(session.scalars(wanted.order_by(Occurrence.id.desc()).limit(limit).offset(offset)))
+
+
+def channel_rows(scope: Scope, campaign_id: int) -> list[OccurrenceChannel]:
+    """What each group of a campaign gets on each channel, by channel and group."""
+    wanted = select(OccurrenceChannel).where(
+        OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id
+    )
+    order = (OccurrenceChannel.channel_id, OccurrenceChannel.recipient_group_id)
+    with scope.records() as session:
+        return list(session.scalars(wanted.order_by(*order)))
+
+
+def move(session: Session, scope: Scope, campaign_id: int, states: Sequence[str], **values: Any) -> bool:
+    """Change a campaign if it is in one of the states; False when it is in another."""
+    done = session.execute(
+        update(Occurrence)
+        .where(Occurrence.tenant_id == scope.tenant_id, Occurrence.id == campaign_id, Occurrence.state.in_(states))
+        .values(**values)
+    )
+    return bool(done.rowcount)  # type: ignore[attr-defined]
+
+
+def plan_of(found: Series) -> dict[str, Any]:
+    """What of a series a run needs, kept with the run so that later edits do not reach it."""
+    names = (
+        "name",
+        "split",
+        "control_share",
+        "priority",
+        "groups",
+        "rules",
+        "products",
+        "schedule",
+        "customer_list_id",
+    )
+    return {name: getattr(found, name) for name in names} | {"version": found.version}
+
+
+def plan_run(scope: Scope, found: Series, execution_date: date, run: int = 0) -> int | None:
+    """Create a run of a series for a day; None when that run exists. Concurrent planners create one."""
+    try:
+        with scope.records() as session:
+            made = _new(session, scope, found, execution_date, run)
+            session.add(made)
+            session.flush()
+            return made.id
+    except IntegrityError:
+        return None
+
+
+def _new(session: Session, scope: Scope, found: Series, execution_date: date, run: int) -> Occurrence:
+    channel_ids = {channel["channel_id"] for group in found.groups for channel in group["channels"]}
+    return Occurrence(
+        tenant_id=scope.tenant_id,
+        id=next_id(session, scope.tenant_id, "campaign"),
+        series_id=found.id,
+        execution_date=execution_date,
+        run=run,
+        state=PLANNED,
+        target_group_id=found.target_group_id,
+        campaign_type=found.campaign_type,
+        duration=found.duration,
+        lead_time=found.lead_time,
+        notes=found.notes,
+        tags=found.tags,
+        is_multi_channel=len(channel_ids) > 1,
+        is_recurrence=found.schedule["kind"] != "once",
+        is_one_time=found.customer_list_id is not None,
+        conditional=found.conditional,
+        plan=plan_of(found),
+    )
+
+
+def plan_next_run(scope: Scope, series_id: int, execution_date: date) -> int:
+    """Create one more run of a series for a day (run 1, 2, ...), besides the planned one. Raises NotFound."""
+    found = get_series(scope, series_id)
+    while True:
+        with scope.records() as session:
+            last = session.scalar(
+                select(func.max(Occurrence.run)).where(
+                    Occurrence.tenant_id == scope.tenant_id,
+                    Occurrence.series_id == series_id,
+                    Occurrence.execution_date == execution_date,
+                )
+            )
+        made = plan_run(scope, found, execution_date, (last or 0) + 1)
+        if made is not None:
+            return made
+
+
+def plan_day(scope: Scope, execution_date: date) -> list[int]:
+    """Create the runs that the active series have on a day, and list the day's planned runs in order of processing.
+
+    Order: target group priority, series priority, id. Runs that were planned before are listed too.
+    """
+    with scope.records() as session:
+        active = select(Series).where(Series.tenant_id == scope.tenant_id, Series.status == "active")
+        found = list(session.scalars(active.order_by(Series.id)))
+        known = set(session.scalars(_planned(scope, execution_date, Occurrence.series_id)))
+    for one in found:
+        if one.id not in known and runs_on(Schedule.model_validate(one.schedule), execution_date):
+            plan_run(scope, one, execution_date)
+    return in_order(scope, execution_date)
+
+
+def _planned(scope: Scope, execution_date: date, column: Any) -> Any:
+    return select(column).where(
+        Occurrence.tenant_id == scope.tenant_id,
+        Occurrence.execution_date == execution_date,
+        Occurrence.run == 0,
+    )
+
+
+def in_order(scope: Scope, execution_date: date) -> list[int]:
+    """The planned runs of a day in order of processing, whatever their state."""
+    priorities = {group.id: _number(group.priority) for group in audiences.target_groups(scope)}
+    with scope.records() as session:
+        rows = list(session.scalars(_planned(scope, execution_date, Occurrence)))
+    rows.sort(
+        key=lambda row: (priorities.get(row.target_group_id, LOWEST_PRIORITY), _number(row.plan["priority"]), row.id)
+    )
+    return [row.id for row in rows]
+
+
+def _number(priority: int | None) -> int:
+    return LOWEST_PRIORITY if priority is None else priority
+
+
+def live_ids(scope: Scope, states: Iterable[str], first: date, last: date, but: int) -> list[int]:
+    """Ids of campaigns in these states executed in a range of days, except one."""
+    wanted = select(Occurrence.id).where(
+        Occurrence.tenant_id == scope.tenant_id,
+        Occurrence.state.in_(list(states)),
+        Occurrence.execution_date.between(first, last),
+        Occurrence.id != but,
+    )
+    with scope.records() as session:
+        return list(session.scalars(wanted.order_by(Occurrence.id)))

@@ -1,0 +1,266 @@
+"""Processing a run: from the members of its target group to who gets what, and why the others get nothing.
+
+All in the warehouse; nothing is sent before every row is written. A repetition comes to the same
+people, since splits are hashes of campaign and customer, and replaces the rows of the run.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from rapport.access.scope import Scope
+from rapport.audiences import service as audiences
+from rapport.campaigns import queries
+from rapport.campaigns.clearance import ask_clearance
+from rapport.campaigns.definitions import action
+from rapport.campaigns.guard import objection
+from rapport.campaigns.leases import lease
+from rapport.campaigns.models import (
+    AWAITING_CLEARANCE,
+    AWAITING_CONFIRMATION,
+    CONTROL_ACTION_ID,
+    FAILED,
+    FINAL_STATES,
+    LIVE_STATES,
+    NOT_RUN,
+    PLANNED,
+    PROCESSING,
+    SCHEDULED,
+    SUCCESSFUL,
+    Occurrence,
+    OccurrenceChannel,
+)
+from rapport.campaigns.occurrences import live_ids, locked, move, occurrence
+from rapport.campaigns.responses import past_responses
+from rapport.campaigns.schedule import send_time
+from rapport.campaigns.schemas import Schedule
+from rapport.campaigns.settings import settings_of
+from rapport.campaigns.splits import PARTS, cuts, shares_of, thompson_shares
+from rapport.campaigns.staging import Place, fill_stage, stage_name
+from rapport.errors import RapportError
+from rapport.stores.warehouse import identifier
+
+# The longest measurement window that a series may have, with its lead time.
+LONGEST_RUN = timedelta(days=366 + 60)
+UNPROCESSED = (PLANNED, PROCESSING)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a processed run comes to: units in all, customers addressed and held back."""
+
+    units: int
+    addressed: int
+    control: int
+
+
+def prepare_members(scope: Scope, campaign_id: int, data_date: date) -> None:
+    """Compute the members of a run's target group and of the groups it always excludes."""
+    found = occurrence(scope, campaign_id)
+    groups = list(found.plan["rules"].get("exclude_target_group_ids", []))
+    if not found.is_one_time:
+        groups.append(found.target_group_id)
+    for group_id in groups:
+        audiences.compute_members(scope, group_id, data_date)
+
+
+def process(scope: Scope, campaign_id: int, data_date: date) -> str:
+    """Process a run on the customers of a data date and give its new state; a processed run is left as it is."""
+    with lease(scope, f"process/{campaign_id}"):
+        with scope.records() as session:
+            if not move(session, scope, campaign_id, UNPROCESSED, state=PROCESSING):
+                return locked(session, scope, campaign_id).state
+        found = occurrence(scope, campaign_id)
+        try:
+            places, sizes = _write(scope, found, data_date)
+            return _conclude(scope, found, places, sizes)
+        finally:
+            _drop_stage(scope, campaign_id)
+
+
+def fail(scope: Scope, campaign_id: int, reason: str) -> None:
+    """End a run that could not be processed, with the reason."""
+    with scope.records() as session:
+        now = scope.clock.now()
+        move(session, scope, campaign_id, UNPROCESSED, state=FAILED, error=reason, finished_at=now)
+
+
+def reopen(scope: Scope, campaign_id: int) -> None:
+    """Let a run that failed before it was processed be processed again."""
+    with scope.records() as session:
+        found = locked(session, scope, campaign_id)
+        if found.state == FAILED and found.processed_at is None:
+            found.state, found.error, found.finished_at = PLANNED, "", None
+
+
+def _write(scope: Scope, found: Occurrence, data_date: date) -> tuple[list[Place], Sizes]:
+    shares = _shares(scope, found)
+    places = _places(scope, found)
+    _forget_run(scope, found)
+    fill_stage(scope, found, data_date, places, _bindings(scope, found, data_date, shares))
+    stage = identifier(stage_name(found.id))
+    common: dict[str, Any] = {"execution_date": found.execution_date, "campaign": found.id}
+    for place in places:
+        _add_recipients(scope, found, place, queries.ADDRESSED.format(stage=stage))
+        _add_unreached(scope, place, stage, common)
+    control = Place(0, 0, 0, 0, CONTROL_ACTION_ID, "", min(place.scheduled_time for place in places))
+    _add_recipients(scope, found, control, queries.HELD_BACK.format(stage=stage))
+    scope.warehouse.execute(queries.KEPT_OUT.format(stage=stage), at=scope.clock.now(), **common)
+    if found.plan["products"]:
+        scope.warehouse.execute(queries.ADD_PRODUCTS, data_date=data_date, products=found.plan["products"], **common)
+    with scope.records() as session:
+        plan = {**found.plan, "shares": shares, "data_date": data_date.isoformat()}
+        move(session, scope, found.id, (PROCESSING,), plan=plan)
+    return places, _sizes(scope, stage, places)
+
+
+def _sizes(scope: Scope, stage: str, places: Sequence[Place]) -> Sizes:
+    groups = max(place.group for place in places)
+    widths = [sum(place.group == group for place in places) for group in range(1, groups + 1)]
+    row = scope.warehouse.row(queries.STAGE_SIZES.format(stage=stage), widths=widths)
+    return Sizes(*(row or (0, 0, 0)))
+
+
+def _shares(scope: Scope, found: Occurrence) -> list[float]:
+    groups = found.plan["groups"]
+    if found.plan["split"] != "thompson":
+        return shares_of(groups)
+    return thompson_shares(found.id, past_responses(scope, found), found.plan["rules"]["min_share"])
+
+
+def _places(scope: Scope, found: Occurrence) -> list[Place]:
+    """Every group and channel of a run, with what is sent there and when (tenant wall clock)."""
+    schedule = Schedule.model_validate(found.plan["schedule"])
+    default = settings_of(scope).default_send_time
+    day = found.execution_date + timedelta(days=found.lead_time)
+    channel_ids = sorted({one["channel_id"] for group in found.plan["groups"] for one in group["channels"]})
+    places = []
+    for number, group in enumerate(found.plan["groups"], start=1):
+        codes = group["promo_codes"]
+        codes = action(scope, group["action_id"]).promo_codes if codes is None else codes
+        for one in group["channels"]:
+            at = datetime.combine(day, send_time(schedule, one["send_time"], default))
+            position = channel_ids.index(one["channel_id"]) + 1
+            place = (number, one["channel_id"], position, one["template_id"], group["action_id"], ",".join(codes), at)
+            places.append(Place(*place))
+    return places
+
+
+def _bindings(scope: Scope, found: Occurrence, data_date: date, shares: Sequence[float]) -> dict[str, Any]:
+    """The values that the stage's SQL binds."""
+    cap = found.plan["rules"].get("frequency_cap") or {"messages": 1, "days": 1}
+    day = found.execution_date
+    since, cap_since = day - LONGEST_RUN, day - timedelta(days=cap["days"] - 1)
+    running = live_ids(scope, LIVE_STATES, since, day, but=found.id)
+    return {
+        "campaign": found.id,
+        "data_date": data_date,
+        "execution_date": day,
+        "cuts": cuts(shares),
+        "control": round(found.plan["control_share"] * PARTS),
+        "since": since,
+        "running": running,
+        "cap": cap["messages"],
+        "cap_since": cap_since,
+        "cap_campaigns": live_ids(scope, LIVE_STATES, cap_since, day, but=found.id),
+    }
+
+
+def _forget_run(scope: Scope, found: Occurrence) -> None:
+    """Delete what an interrupted attempt wrote."""
+    common: dict[str, Any] = {"execution_date": found.execution_date, "campaign": found.id}
+    for table in ("campaign_recipients", "campaign_outcomes", "campaign_products"):
+        if scope.warehouse.value(queries.COUNT_RUN.format(table=table), **common):
+            scope.warehouse.execute(queries.DELETE_RUN.format(table=table), **common)
+
+
+def _add_recipients(scope: Scope, found: Occurrence, place: Place, source: str) -> None:
+    scope.warehouse.execute(
+        queries.ADD_RECIPIENTS + source,
+        execution_date=found.execution_date,
+        campaign=found.id,
+        channel=place.channel_id,
+        group=place.group,
+        position=place.position,
+        action=place.action_id,
+        template=place.template_id,
+        target_group=found.target_group_id,
+        promo_code=place.promo_code,
+        scheduled_time=place.scheduled_time.replace(tzinfo=UTC),
+        end_date=found.execution_date + timedelta(days=found.lead_time + found.duration),
+    )
+
+
+def _add_unreached(scope: Scope, place: Place, stage: str, common: dict[str, Any]) -> None:
+    scope.warehouse.execute(
+        queries.NOT_REACHED.format(stage=stage),
+        channel=place.channel_id,
+        group=place.group,
+        position=place.position,
+        outcomes=[outcome for outcome, _ in queries.FAULTS],
+        reasons=[reason for _, reason in queries.FAULTS],
+        at=scope.clock.now(),
+        **common,
+    )
+
+
+def _drop_stage(scope: Scope, campaign_id: int) -> None:
+    for suffix in ("stage", "suppressed"):
+        scope.warehouse.execute(queries.NO_TABLE.format(table=identifier(stage_name(campaign_id, suffix))))
+
+
+def _conclude(scope: Scope, found: Occurrence, places: Sequence[Place], sizes: Sizes) -> str:
+    """Check the sum, then make the run known in one transaction with its event."""
+    common: dict[str, Any] = {"execution_date": found.execution_date, "campaign": found.id}
+    counts = {outcome: int(n) for outcome, n in scope.warehouse.rows(queries.COUNT_OUTCOMES, **common)}
+    sent_to = {(c, g): int(n) for c, g, n in scope.warehouse.rows(queries.RECIPIENTS_BY_PLACE, **common) if c}
+    waiting = sum(sent_to.values())
+    if sum(counts.values()) + waiting != sizes.units:
+        raise RapportError(f"Campaign {found.id} accounts for {sum(counts.values()) + waiting} of {sizes.units} units.")
+    state, error = _next_state(scope, found, sizes)
+    now = scope.clock.now()
+    values = {
+        "state": state,
+        "error": error,
+        "targeted": sizes.units,
+        "test_size": sizes.addressed,
+        "control_size": sizes.control,
+        "counts": counts,
+        "processed_at": now,
+        "finished_at": now if state in FINAL_STATES else None,
+    }
+    with scope.records() as session:
+        for place in places:
+            session.merge(_channel_row(scope, found, place, sent_to.get((place.channel_id, place.group), 0)))
+        session.flush()
+        move(session, scope, found.id, (PROCESSING,), **values)
+        if state == AWAITING_CLEARANCE:
+            ask_clearance(scope, session, found.id)
+    return state
+
+
+def _next_state(scope: Scope, found: Occurrence, sizes: Sizes) -> tuple[str, str]:
+    if sizes.units == 0:
+        return NOT_RUN, "The target group has no members."
+    if sizes.addressed == 0:
+        return SUCCESSFUL, ""
+    if reason := objection(scope, found, sizes.addressed):
+        return AWAITING_CONFIRMATION, reason
+    return (AWAITING_CLEARANCE if found.conditional else SCHEDULED), ""
+
+
+def _channel_row(scope: Scope, found: Occurrence, place: Place, recipients: int) -> OccurrenceChannel:
+    return OccurrenceChannel(
+        tenant_id=scope.tenant_id,
+        campaign_id=found.id,
+        recipient_group_id=place.group,
+        channel_id=place.channel_id,
+        template_id=place.template_id,
+        action_id=place.action_id,
+        promo_code=place.promo_code,
+        scheduled_time=place.scheduled_time,
+        send_id=f"{found.id}G{place.group}C{place.position}",
+        recipients=recipients,
+        state=SCHEDULED if recipients else SUCCESSFUL,
+    )

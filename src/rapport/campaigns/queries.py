@@ -1,0 +1,313 @@
+"""Warehouse SQL of processing a run. A stage table holds one row per member of the target group:
+
+verdict   excluded, capped, unreachable, control, or empty: addressed
+reason    which rule, for excluded
+grp       the recipient group that the customer is, or as control would have been, in
+faults    per channel of the run: 0 reachable, else an index of FAULTS
+"""
+
+# ruff: noqa: S608 - statements are put together of constants, checked identifiers and numbers
+
+# Outcome and reason of a channel on which a customer cannot be reached, by fault.
+FAULTS = (
+    ("", ""),
+    ("suppressed", "no permission"),
+    ("no address", ""),
+    ("suppressed", "suppression list"),
+)
+FALSE_WORDS = "('no', 'false', '0', 'n')"
+TRUE_WORDS = "('yes', 'true', '1', 'y')"
+NO_TABLE = "DROP TABLE IF EXISTS {table}"
+
+STAGE_TABLE = """
+    CREATE TABLE {stage}
+    (
+        customer_id String,
+        verdict     LowCardinality(String),
+        reason      LowCardinality(String),
+        grp         UInt16,
+        faults      Array(UInt8)
+    )
+    ENGINE = MergeTree ORDER BY customer_id
+"""
+
+SUPPRESSED_TABLE = """
+    CREATE TABLE {suppressed} (channel_id UInt32, customer_id String)
+    ENGINE = MergeTree ORDER BY (channel_id, customer_id)
+"""
+
+GROUP_MEMBERS = """
+    SELECT customer_id FROM target_group_members
+    WHERE data_date = {{data_date:Date}} AND target_group_id = {number}
+"""
+
+LIST_MEMBERS = "SELECT DISTINCT customer_id FROM customer_lists WHERE list_id = {number}"
+
+# Both sides of the join stand in order of customer_id, so that it merges them without a hash table.
+FILL_STAGE = """
+    INSERT INTO {stage}
+    WITH
+        multiIf({exclusions}'') AS kept_out,
+        toUInt16(arrayFirstIndex(
+            cut -> sipHash64({{campaign:UInt32}}, 'group', m.customer_id) % 1000000 < cut, {{cuts:Array(UInt32)}}
+        )) AS grp,
+        {faults} AS faults
+    SELECT
+        m.customer_id,
+        multiIf(
+            kept_out != '', 'excluded',
+            {capped}, 'capped',
+            NOT ({reachable}), 'unreachable',
+            sipHash64({{campaign:UInt32}}, 'control', m.customer_id) % 1000000 < {{control:UInt32}}, 'control',
+            ''
+        ),
+        kept_out,
+        grp,
+        faults
+    FROM ({members}) AS m
+    LEFT JOIN (SELECT customer_id AS known_id, {columns} FROM profiles WHERE data_date = {{data_date:Date}}) AS p
+        ON p.known_id = m.customer_id
+    SETTINGS join_algorithm = 'full_sorting_merge'
+"""
+
+IN_RUNNING = """
+    m.customer_id IN (
+        SELECT customer_id FROM campaign_recipients
+        WHERE execution_date >= {since:Date} AND campaign_id IN {running:Array(UInt32)}
+            AND end_date >= {execution_date:Date}
+    )
+"""
+
+OVER_CAP = """
+    m.customer_id IN (
+        SELECT customer_id FROM campaign_recipients
+        WHERE execution_date BETWEEN {cap_since:Date} AND {execution_date:Date}
+            AND campaign_id IN {cap_campaigns:Array(UInt32)} AND channel_id > 0
+        GROUP BY customer_id HAVING count() >= {cap:UInt32}
+    )
+"""
+
+COUNT_RECIPIENTS = """
+    SELECT count() FROM campaign_recipients
+    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+"""
+
+DELETE_RUN = """
+    DELETE FROM {table} WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
+"""
+
+COUNT_RUN = """
+    SELECT count() FROM {table} WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
+"""
+
+ADD_RECIPIENTS = """
+    INSERT INTO campaign_recipients
+    SELECT {execution_date:Date}, {campaign:UInt32}, customer_id, {channel:UInt32}, {group:UInt16}, {action:UInt32},
+        {template:UInt32}, {target_group:UInt32}, {promo_code:String}, {scheduled_time:DateTime('UTC')},
+        {end_date:Date}
+"""
+
+ADDRESSED = "FROM {stage} WHERE verdict = '' AND grp = {{group:UInt16}} AND faults[{{position:UInt8}}] = 0"
+HELD_BACK = "FROM {stage} WHERE verdict = 'control'"
+
+ADD_OUTCOMES = """
+    INSERT INTO campaign_outcomes
+    SELECT {execution_date:Date}, {campaign:UInt32}, customer_id, {channel:UInt32}, {outcome}, {reason}, '', 0,
+        {at:DateTime64(3, 'UTC')}
+"""
+
+KEPT_OUT = """
+    INSERT INTO campaign_outcomes
+    SELECT {{execution_date:Date}}, {{campaign:UInt32}}, customer_id, 0, verdict, reason, '', 0,
+        {{at:DateTime64(3, 'UTC')}}
+    FROM {stage} WHERE verdict IN ('excluded', 'capped', 'control')
+"""
+
+NOT_REACHED = """
+    INSERT INTO campaign_outcomes
+    SELECT {{execution_date:Date}}, {{campaign:UInt32}}, customer_id, {{channel:UInt32}},
+        arrayElement({{outcomes:Array(String)}}, faults[{{position:UInt8}}] + 1),
+        arrayElement({{reasons:Array(String)}}, faults[{{position:UInt8}}] + 1),
+        '', 0, {{at:DateTime64(3, 'UTC')}}
+    FROM {stage}
+    WHERE verdict IN ('', 'unreachable') AND grp = {{group:UInt16}} AND faults[{{position:UInt8}}] > 0
+"""
+
+# Units: a customer kept out or held back is one, any other is one per channel of its group.
+STAGE_SIZES = """
+    SELECT
+        sum(if(verdict IN ('excluded', 'capped', 'control'), 1, {{widths:Array(UInt32)}}[grp])) AS units,
+        countIf(verdict = '') AS addressed,
+        countIf(verdict = 'control') AS control
+    FROM {stage}
+"""
+
+MOST_MESSAGES = """
+    SELECT max(messages) FROM (
+        SELECT customer_id, count() AS messages FROM campaign_recipients
+        WHERE execution_date = {execution_date:Date} AND campaign_id IN {campaigns:Array(UInt32)} AND channel_id > 0
+            AND customer_id IN (
+                SELECT customer_id FROM campaign_recipients
+                WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32} AND channel_id > 0
+            )
+        GROUP BY customer_id
+    )
+"""
+
+COUNT_OUTCOMES = """
+    SELECT outcome, count() FROM campaign_outcomes
+    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+    GROUP BY outcome ORDER BY outcome
+"""
+
+RECIPIENTS_BY_PLACE = """
+    SELECT channel_id, recipient_group_id, count() FROM campaign_recipients
+    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+    GROUP BY channel_id, recipient_group_id
+"""
+
+ADD_PRODUCTS = """
+    INSERT INTO campaign_products
+    SELECT {execution_date:Date}, {campaign:UInt32}, customer_id, min(priority) AS best, product_id,
+        argMin(recommendation_type, priority)
+    FROM product_recommendations
+    WHERE data_date = {data_date:Date} AND customer_id IN (
+        SELECT customer_id FROM campaign_recipients
+        WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32} AND channel_id > 0
+    )
+    GROUP BY customer_id, product_id
+    ORDER BY customer_id, best, product_id
+    LIMIT {products:UInt32} BY customer_id
+"""
+
+ADD_TO_LIST = """
+    INSERT INTO customer_lists
+    SELECT DISTINCT {{list:UInt32}}, if(c.customer_id = '', g.customer_id, c.customer_id)
+    FROM {given} AS g
+    LEFT JOIN customers AS c ON lowerUTF8(c.customer_id) = lowerUTF8(g.customer_id)
+"""
+
+# --- sending: batch 0 is processing, the first batch of a group's range is its start.
+
+CLOSE_REST = """
+    INSERT INTO campaign_outcomes
+    SELECT execution_date, campaign_id, customer_id, channel_id, {outcome:String}, {reason:String}, '', {batch:UInt32},
+        {at:DateTime64(3, 'UTC')}
+    FROM campaign_recipients
+    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32} AND channel_id > 0
+        AND ({channel:UInt32} = 0 OR channel_id = {channel:UInt32})
+        AND ({group:UInt16} = 0 OR recipient_group_id = {group:UInt16})
+        AND (customer_id, channel_id) NOT IN (
+            SELECT customer_id, channel_id FROM campaign_outcomes
+            WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+        )
+"""
+
+UNIT = """
+    FROM campaign_recipients
+    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+        AND channel_id = {channel:UInt32} AND recipient_group_id = {group:UInt16}
+"""
+
+UNSENT = (
+    UNIT
+    + """
+        AND customer_id NOT IN (
+            SELECT customer_id FROM campaign_outcomes
+            WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+                AND channel_id = {channel:UInt32} AND batch IN (0, {start:UInt32})
+        )
+"""
+)
+
+SUPPRESS_LATE = (
+    """
+    INSERT INTO campaign_outcomes
+    SELECT execution_date, campaign_id, customer_id, channel_id, 'suppressed', 'suppression list', '', {start:UInt32},
+        {at:DateTime64(3, 'UTC')}
+"""
+    + UNSENT
+    + """
+        AND lowerUTF8(customer_id) IN (SELECT customer_id FROM SUPPRESSED)
+"""
+)
+
+BATCH_ENDS = (
+    """
+    SELECT customer_id FROM (
+        SELECT customer_id, row_number() OVER (ORDER BY customer_id) AS n, count() OVER () AS whole
+"""
+    + UNSENT
+    + """
+    ) WHERE n % {size:UInt32} = 0 OR n = whole ORDER BY n
+"""
+)
+
+BATCH = (
+    "SELECT customer_id"
+    + UNSENT
+    + "AND customer_id > {low:String} AND customer_id <= {high:String} ORDER BY customer_id"
+)
+
+CONTENTS = """
+    SELECT r.customer_id, r.promo_code, {columns}
+    FROM (
+        SELECT customer_id, promo_code FROM campaign_recipients
+        WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
+            AND channel_id = {{channel:UInt32}} AND customer_id IN {{customers:Array(String)}}
+    ) AS r
+    LEFT JOIN (
+        SELECT * FROM profiles WHERE data_date = {{data_date:Date}} AND customer_id IN {{customers:Array(String)}}
+    ) AS p ON p.customer_id = r.customer_id
+"""
+
+PRODUCTS = """
+    SELECT c.customer_id, if(p.name = '', c.product_id, p.name)
+    FROM campaign_products AS c LEFT JOIN products AS p ON p.product_id = c.product_id
+    WHERE c.execution_date = {execution_date:Date} AND c.campaign_id = {campaign:UInt32}
+        AND c.customer_id IN {customers:Array(String)}
+    ORDER BY c.customer_id, c.priority, c.product_id
+"""
+
+COUNT_BATCH = """
+    SELECT count() FROM campaign_outcomes
+    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+        AND channel_id = {channel:UInt32} AND batch = {batch:UInt32}
+"""
+
+DELETE_BATCH = """
+    DELETE FROM campaign_outcomes
+    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+        AND channel_id = {channel:UInt32} AND batch = {batch:UInt32}
+"""
+
+COUNT_UNIT = "SELECT count()" + UNIT
+
+LIST_UNIT = (
+    """
+    INSERT INTO campaign_outcomes
+    SELECT execution_date, campaign_id, customer_id, channel_id, 'sent', 'listed', '', {batch:UInt32},
+        {at:DateTime64(3, 'UTC')}
+"""
+    + UNSENT
+)
+
+UNIT_OUTCOMES = (
+    """
+    SELECT outcome, count() FROM campaign_outcomes
+    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+        AND channel_id = {channel:UInt32} AND customer_id IN (SELECT customer_id
+"""
+    + UNIT
+    + """
+    ) GROUP BY outcome
+"""
+)
+
+DUPLICATES = """
+    SELECT count() FROM (
+        SELECT customer_id, channel_id FROM campaign_outcomes
+        WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+        GROUP BY customer_id, channel_id HAVING count() > 1
+    )
+"""

@@ -1,0 +1,73 @@
+"""The days on which a series runs. Days are the tenant's, so no clock change can skip or repeat one."""
+
+from calendar import monthrange
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+
+from croniter import croniter
+
+from rapport.campaigns.schemas import Schedule
+
+DAY = timedelta(days=1)
+# Longest time between two runs that preview looks across: leap days in a cron expression.
+HORIZON = timedelta(days=366 * 8)
+
+
+def runs_on(schedule: Schedule, day: date) -> bool:
+    """Whether a series with this schedule runs on a tenant day."""
+    if day < schedule.start_date or (schedule.end_date and day > schedule.end_date):
+        return False
+    return {
+        "once": _once,
+        "daily": _daily,
+        "weekly": _weekly,
+        "monthly": _monthly,
+        "cron": _cron,
+    }[schedule.kind](schedule, day)
+
+
+def _once(schedule: Schedule, day: date) -> bool:
+    return day == schedule.start_date
+
+
+def _daily(schedule: Schedule, day: date) -> bool:
+    return (day - schedule.start_date).days % schedule.every == 0
+
+
+def _weekly(schedule: Schedule, day: date) -> bool:
+    weekdays = schedule.weekdays or [schedule.start_date.isoweekday()]
+    monday = schedule.start_date - timedelta(days=schedule.start_date.weekday())
+    return day.isoweekday() in weekdays and (day - monday).days // 7 % schedule.every == 0
+
+
+def _monthly(schedule: Schedule, day: date) -> bool:
+    start = schedule.start_date
+    months = (day.year - start.year) * 12 + day.month - start.month
+    last = monthrange(day.year, day.month)[1]
+    return months % schedule.every == 0 and day.day in {min(n, last) for n in schedule.days or [start.day]}
+
+
+def _cron(schedule: Schedule, day: date) -> bool:
+    begin = datetime.combine(day, time()) - timedelta(seconds=1)
+    found: datetime = croniter(schedule.cron, begin).get_next(datetime)
+    return found.date() == day
+
+
+def upcoming(schedule: Schedule, first: date) -> Iterator[date]:
+    """The days of a schedule from a day on, in order; ends with the schedule or after eight years without one."""
+    day = max(first, schedule.start_date)
+    last = schedule.end_date
+    quiet_until = day + HORIZON
+    while day <= quiet_until and (last is None or day <= last):
+        if runs_on(schedule, day):
+            yield day
+            quiet_until = day + HORIZON
+        day += DAY
+
+
+def send_time(schedule: Schedule, given: str | None, default: str) -> time:
+    """The wall-clock time of a send: the channel's own, else the cron expression's, else the tenant's default."""
+    if given is None and schedule.kind == "cron":
+        minute, hour = schedule.cron.split()[:2]
+        return time(int(hour), int(minute))
+    return time.fromisoformat(given or default)

@@ -1,0 +1,166 @@
+"""Shapes of actions, series and their parts: what the management API takes and gives, and what records keep."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal, Self
+
+from croniter import croniter
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from rapport.campaigns.settings import HourMinute
+
+CampaignType = Literal["Test/Control", "A/B", "A/B/n"]
+PromoCode = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^,]+$")]
+
+
+class Strict(BaseModel):
+    """A shape that refuses members it does not know, so that a misspelt rule is never ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Schedule(Strict):
+    """Which tenant days a series runs on. send times belong to the channels of its groups.
+
+    cron has five fields, of which minute and hour are plain numbers: they are the send time where
+    a channel has none, and the rest says the days.
+    """
+
+    kind: Literal["once", "daily", "weekly", "monthly", "cron"]
+    start_date: date = Field(description="First day, or the only one")
+    end_date: date | None = Field(None, description="Last day; none means it never ends")
+    every: int = Field(1, ge=1, le=366, description="Every so many days, weeks or months, counted from the start")
+    weekdays: list[Annotated[int, Field(ge=1, le=7)]] = Field([], description="1 Monday .. 7 Sunday; weekly only")
+    days: list[Annotated[int, Field(ge=1, le=31)]] = Field([], description="Days of the month; past its end: the last")
+    cron: str = Field("", examples=["30 9 1,15 * *"])
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.end_date and self.end_date < self.start_date:
+            raise ValueError("end_date must not be before start_date")
+        if self.kind == "cron":
+            fields = self.cron.split()
+            if len(fields) != 5 or not croniter.is_valid(self.cron):
+                raise ValueError("cron must be a valid expression of five fields")
+            if not (fields[0].isdigit() and fields[1].isdigit()):
+                raise ValueError("cron must name one minute and one hour: a series runs at most once a day")
+        elif self.cron:
+            raise ValueError("cron is for the kind cron only")
+        return self
+
+
+class GroupChannel(Strict):
+    """One channel on which a recipient group is reached."""
+
+    channel_id: int = Field(ge=1, examples=[15])
+    template_id: int = Field(ge=1, examples=[7])
+    send_time: HourMinute | None = Field(None, description="Tenant time of the execution day", examples=["09:30"])
+
+
+class Group(Strict):
+    """A recipient group: its action, its share of those not held back, where it is reached. Id = position from 1."""
+
+    action_id: int = Field(ge=2, examples=[2])
+    share: float = Field(1.0, ge=0, le=1, description="Share of the customers who are not control")
+    channels: list[GroupChannel] = Field(min_length=1, max_length=20)
+    promo_codes: list[PromoCode] | None = Field(None, description="None: the codes of the action")
+
+    @model_validator(mode="after")
+    def _one_template_a_channel(self) -> Self:
+        ids = [channel.channel_id for channel in self.channels]
+        if len(ids) != len(set(ids)):
+            raise ValueError("channels names a channel twice; a customer gets a campaign once on a channel")
+        return self
+
+
+class FrequencyCap(Strict):
+    """At most so many messages in so many days, the execution day included."""
+
+    messages: int = Field(ge=1, examples=[3])
+    days: int = Field(ge=1, le=366, examples=[7])
+
+
+class Rules(Strict):
+    """Who is kept out although they are in the target group."""
+
+    exclude_target_group_ids: list[int] = Field([], description="Always-exclude groups")
+    include_all: bool = Field(False, description="Let in customers who are in another running campaign")
+    frequency_cap: FrequencyCap | None = None
+
+
+class SeriesBody(Strict):
+    """A campaign as a marketer builds it."""
+
+    name: str = Field(min_length=1, max_length=200, examples=["Win back: lapsed buyers"])
+    target_group_id: int = Field(ge=1, examples=[4])
+    campaign_type: CampaignType = "Test/Control"
+    split: Literal["fixed", "thompson"] = "fixed"
+    min_share: float = Field(0.05, ge=0, le=0.5, description="thompson: no group falls below this share")
+    control_share: float = Field(0.1, ge=0, lt=1)
+    priority: int = Field(100, ge=0, description="Lower runs first within its target group's priority")
+    schedule: Schedule
+    groups: list[Group] = Field(min_length=1, max_length=26)
+    rules: Rules = Field(default_factory=Rules)
+    duration: int = Field(7, ge=1, le=366, description="Days in which results are measured")
+    lead_time: int = Field(0, ge=0, le=60, description="Days between processing and the send")
+    conditional: bool = False
+    products: int = Field(0, ge=0, le=20, description="Recommended products put into the content")
+    notes: str = Field("", max_length=4000)
+    tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field([], max_length=50)
+
+    @model_validator(mode="after")
+    def _groups_fit(self) -> Self:
+        expected = {"Test/Control": (1, 1), "A/B": (2, 2), "A/B/n": (3, 26)}[self.campaign_type]
+        if not expected[0] <= len(self.groups) <= expected[1]:
+            raise ValueError(f"groups must be {expected[0]} to {expected[1]} for the type {self.campaign_type}")
+        if abs(sum(group.share for group in self.groups) - 1) > 1e-6:
+            raise ValueError("groups must have shares that add up to 1")
+        if self.split == "thompson" and self.min_share * len(self.groups) > 1:
+            raise ValueError("min_share is too large for so many groups")
+        return self
+
+
+class OneTimeBody(Strict):
+    """A campaign run by hand on a list of customers."""
+
+    name: str = Field(min_length=1, max_length=200, examples=["Apology voucher"])
+    customer_ids: list[Annotated[str, Field(min_length=1, max_length=255)]] = Field(min_length=1)
+    action_id: int = Field(ge=2)
+    channels: list[GroupChannel] = Field(min_length=1, max_length=20)
+    promo_codes: list[PromoCode] | None = None
+    control_share: float = Field(0.0, ge=0, lt=1)
+    rules: Rules = Field(default_factory=lambda: Rules(include_all=True))
+    duration: int = Field(7, ge=1, le=366)
+    execution_date: date | None = Field(None, description="None: today")
+    notes: str = Field("", max_length=4000)
+    tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field([], max_length=50)
+
+
+class SeriesOut(SeriesBody):
+    """A series with what the platform adds."""
+
+    model_config = ConfigDict(extra="ignore", from_attributes=True)
+
+    id: int
+    target_group_id: int = Field(ge=0)
+    customer_list_id: int | None = None
+    status: Literal["active", "paused", "archived"]
+    version: int
+    created_at: datetime
+
+
+class ActionBody(Strict):
+    """An offer or incentive."""
+
+    name: str = Field(min_length=1, max_length=200, examples=["Spring voucher 5"])
+    description: str = Field("", max_length=2000)
+    promo_codes: list[PromoCode] = Field([], max_length=20)
+
+
+class ActionOut(ActionBody):
+    """An action with what the platform adds."""
+
+    model_config = ConfigDict(extra="ignore", from_attributes=True)
+
+    id: int
+    archived: bool
+    created_at: datetime

@@ -1,0 +1,243 @@
+"""Sending a unit: external ones are listed in one statement, others go out in batches through a transport."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import func, select
+
+from rapport.access.scope import Scope
+from rapport.campaigns import ledger, queries
+from rapport.campaigns.closing import close_rest
+from rapport.campaigns.leases import Held, lease
+from rapport.campaigns.models import EXECUTING, SCHEDULED, Occurrence, OccurrenceChannel, Send
+from rapport.campaigns.occurrences import locked, move
+from rapport.campaigns.settings import settings_of
+from rapport.campaigns.staging import OWN_ID, load_suppressed, stage_name
+from rapport.campaigns.units import RETRIES, Unit, row_of
+from rapport.channels import service as channels
+from rapport.customers import service as customers
+from rapport.messaging import service as messaging
+from rapport.stores.warehouse import identifier
+
+NO_ADDRESS = "no address"
+
+
+def begin(scope: Scope, unit: Unit) -> bool:
+    """Mark a unit and its campaign as executing; False when the campaign was canceled or the unit has ended."""
+    with scope.records() as session:
+        locked(session, scope, unit.campaign.id)
+        row = row_of(session, scope, unit)
+        if row.state not in (SCHEDULED, EXECUTING):
+            return False
+        if not move(session, scope, unit.campaign.id, (SCHEDULED, EXECUTING), state=EXECUTING):
+            return False
+        row.state = EXECUTING
+    return True
+
+
+def is_open(scope: Scope, unit: Unit) -> bool:
+    """Whether a unit is still to be sent: it is not once its campaign is canceled."""
+    with scope.records() as session:
+        campaign = locked(session, scope, unit.campaign.id, lock=False)
+        return campaign.state == EXECUTING and row_of(session, scope, unit).state == EXECUTING
+
+
+def list_unit(scope: Scope, unit: Unit) -> None:
+    """Execute a unit of an external channel: its list is ready to be pulled, which counts as sent."""
+    with lease(scope, unit.lease_name):
+        if not is_open(scope, unit):
+            return
+        batch = unit.start + 1
+        if scope.warehouse.value(queries.COUNT_BATCH, batch=batch, **unit.bindings):
+            scope.warehouse.execute(queries.DELETE_BATCH, batch=batch, **unit.bindings)
+        scope.warehouse.execute(queries.LIST_UNIT, batch=batch, at=scope.clock.now(), **unit.bindings)
+
+
+def plan_batches(scope: Scope, unit: Unit) -> list[str]:
+    """The last customer of every batch. Who was suppressed since processing is taken out first."""
+    with lease(scope, unit.lease_name):
+        _suppress_late(scope, unit)
+        size = settings_of(scope).batch_size
+        return [str(last) for (last,) in scope.warehouse.rows(queries.BATCH_ENDS, size=size, **unit.bindings)]
+
+
+def _suppress_late(scope: Scope, unit: Unit) -> None:
+    suffix = f"late_{unit.channel_id}_{unit.group}"
+    table = identifier(stage_name(unit.campaign.id, suffix))
+    scope.warehouse.execute(queries.NO_TABLE.format(table=table))
+    scope.warehouse.execute(queries.SUPPRESSED_TABLE.format(suppressed=table))
+    load_suppressed(scope, unit.campaign.id, unit.channel_id, suffix)
+    if scope.warehouse.value(queries.COUNT_BATCH, batch=unit.start, **unit.bindings) == 0:
+        statement = queries.SUPPRESS_LATE.replace("SUPPRESSED", table)
+        scope.warehouse.execute(statement, at=scope.clock.now(), **unit.bindings)
+    scope.warehouse.execute(queries.NO_TABLE.format(table=table))
+
+
+def send_batch(scope: Scope, unit: Unit, number: int, low: str, high: str) -> bool:
+    """Send to the recipients after low up to high. False when the campaign was canceled. May be repeated."""
+    batch = unit.start + number
+    with lease(scope, unit.lease_name) as held:
+        if not is_open(scope, unit):
+            return False
+        found = [who for (who,) in scope.warehouse.rows(queries.BATCH, low=low, high=high, **unit.bindings)]
+        _deliver(scope, held, unit, ledger.claim(scope, held, unit, batch, found), last=not _delays(scope))
+        ledger.flush(scope, held, unit, batch)
+    return True
+
+
+def send_retries(scope: Scope, unit: Unit, number: int, attempt: int) -> int:
+    """Try up to a batch of temporary failures again; how many were tried. attempt counts retries from 1."""
+    batch = unit.start + RETRIES + number
+    with lease(scope, unit.lease_name) as held:
+        if not is_open(scope, unit):
+            return 0
+        pending, size = ledger.claim_retries(held, unit, batch, attempt, settings_of(scope).batch_size)
+        _deliver(scope, held, unit, pending, last=attempt >= len(_delays(scope)))
+        ledger.flush(scope, held, unit, batch)
+    return size
+
+
+def _delays(scope: Scope) -> list[float]:
+    return settings_of(scope).retry_delays
+
+
+def abandon(scope: Scope, unit: Unit, reason: str) -> None:
+    """Give up a unit that cannot be sent at all: what was not sent fails with the reason."""
+    with lease(scope, unit.lease_name):
+        close_rest(scope, unit.campaign.id, "failed", reason, unit.channel_id, unit.group, unit.start)
+
+
+def forget(scope: Scope, unit: Unit) -> None:
+    """Drop a finished unit's ledger."""
+    with lease(scope, unit.lease_name) as held:
+        ledger.drop(held, unit)
+
+
+def _deliver(scope: Scope, held: Held, unit: Unit, pending: Sequence[str], last: bool) -> None:
+    """Send claimed messages and settle each as its reply comes."""
+    if not pending:
+        return
+    channel = channels.channel(scope, unit.channel_id)
+    messages = {one.message_id: one for one in _messages(scope, unit, channel, pending)}
+    reached = {one.customer_id for one in messages.values()}
+    for customer_id in pending:
+        if customer_id not in reached:
+            gone = channels.Receipt("", "failed", NO_ADDRESS, permanent=True)
+            ledger.settle(held, unit, customer_id, gone, last)
+    transport = channels.transport(scope, channel)
+    try:
+        for receipt in transport.send(messages.values()):
+            ledger.settle(held, unit, messages[receipt.message_id].customer_id, receipt, last)
+    finally:
+        transport.close()
+
+
+def _messages(
+    scope: Scope, unit: Unit, channel: channels.Channel, pending: Sequence[str]
+) -> Iterator[channels.Message]:
+    """The messages to these customers, but for those who have no address any more."""
+    with scope.records() as session:
+        row = row_of(session, scope, unit)
+    template = messaging.template(scope, channel.id, row.template_id)
+    names = messaging.attributes_used(template)
+    products = _products(scope, unit, pending)
+    link = messaging.unsubscribe_links(scope)
+    origin = messaging.Origin(
+        channel_id=channel.id,
+        campaign_id=unit.campaign.id,
+        template_id=row.template_id,
+        recipient_group_id=unit.group,
+        action_id=row.action_id,
+        delivery_date=unit.campaign.execution_date.isoformat(),
+    )
+    for customer_id, promo_code, address, *values in _contents(scope, unit, channel, names, pending):
+        if not (address or "").strip():
+            continue
+        url = link(customer_id, origin)
+        extra = {
+            "promo_code": promo_code,
+            "products": products[customer_id],
+            "unsubscribe_url": url,
+            "campaign_id": str(unit.campaign.id),
+            "template_id": str(row.template_id),
+        }
+        content = messaging.render(template, customer_id, dict(zip(names, values, strict=True)), extra)
+        yield channels.Message(
+            message_id=ledger.message_id(scope, unit, customer_id),
+            customer_id=customer_id,
+            to=address.strip(),
+            subject=content.subject,
+            text=content.text,
+            html=content.html,
+            headers=messaging.unsubscribe_headers(url),
+        )
+
+
+def _contents(
+    scope: Scope, unit: Unit, channel: channels.Channel, names: Sequence[str], pending: Sequence[str]
+) -> list[tuple[Any, ...]]:
+    """customer_id, promo_code, address and the attributes of a template, by customer; values as on the wire."""
+    own = channel.address_attribute == OWN_ID
+    address = "r.customer_id" if own else _rendered(scope, [channel.address_attribute])[0]
+    columns = ", ".join([address, *_rendered(scope, names)])
+    return scope.warehouse.rows(
+        queries.CONTENTS.format(columns=columns),
+        data_date=scope.data_date(),
+        customers=list(pending),
+        **unit.bindings,
+    )
+
+
+def _rendered(scope: Scope, names: Sequence[str]) -> list[str]:
+    found = customers.find(scope, names, "The template")
+    return [customers.rendered(info, f"p.{identifier(info.real_field_name)}") for info in found]
+
+
+def _products(scope: Scope, unit: Unit, pending: Sequence[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    if unit.campaign.plan["products"]:
+        rows = scope.warehouse.rows(queries.PRODUCTS, customers=list(pending), **unit.bindings)
+        for customer_id, name in rows:
+            found[customer_id].append(name)
+    return found
+
+
+def due(scope: Scope) -> list[OccurrenceChannel]:
+    """Units whose time has come by the clock and that were not begun, in order of time."""
+    wanted = (
+        select(OccurrenceChannel)
+        .join(
+            Occurrence,
+            (Occurrence.tenant_id == OccurrenceChannel.tenant_id) & (Occurrence.id == OccurrenceChannel.campaign_id),
+        )
+        .where(
+            OccurrenceChannel.tenant_id == scope.tenant_id,
+            OccurrenceChannel.state == SCHEDULED,
+            Occurrence.state.in_([SCHEDULED, EXECUTING]),
+        )
+    )
+    with scope.records() as session:
+        rows = list(session.scalars(wanted))
+    now = scope.clock.now()
+    found = [row for row in rows if scope.instant(row.scheduled_time) <= now]
+    return sorted(found, key=lambda row: (row.scheduled_time, row.campaign_id, row.channel_id, row.recipient_group_id))
+
+
+def waiting(scope: Scope, unit: Unit) -> int:
+    """How many messages of a unit are to be tried again."""
+    with scope.records() as session:
+        return int(
+            session.scalar(
+                select(func.count())
+                .select_from(Send)
+                .filter_by(
+                    tenant_id=scope.tenant_id,
+                    campaign_id=unit.campaign.id,
+                    channel_id=unit.channel_id,
+                    recipient_group_id=unit.group,
+                    state="retry",
+                )
+            )
+            or 0
+        )

@@ -1,0 +1,38 @@
+"""What a tenant can set about campaigns: the "campaigns" member of its settings."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from rapport.access.scope import Scope
+from rapport.errors import Invalid
+
+HourMinute = Annotated[str, StringConstraints(pattern=re.compile(r"^([01]\d|2[0-3]):[0-5]\d$"))]
+
+
+class CampaignSettings(BaseModel):
+    """Defaults suit a company that sends a few campaigns a day."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    data_ready_time: HourMinute = Field("04:00", description="When the day's data are complete, UTC")
+    default_send_time: HourMinute = Field("09:00", description="Send time where a channel has none, tenant time")
+    blast_factor: float = Field(3.0, gt=1, description="A run this many times its target group's usual one stops")
+    blast_minimum: int = Field(1000, ge=0, description="A run up to this many customers never stops for its size")
+    messages_per_day: int = Field(5, ge=1, description="A run that would give one customer more messages a day stops")
+    clearance_minutes: int = Field(30, ge=0, description="How long before the send conditional campaigns are cleared")
+    batch_size: int = Field(500, ge=1, le=10_000, description="Messages in one durable step")
+    retry_delays: list[float] = Field([10, 60, 300], description="Seconds before each retry of a temporary failure")
+    late_minutes: int = Field(30, ge=1, description="A due run that has not begun after this long is an alarm")
+
+
+def settings_of(scope: Scope) -> CampaignSettings:
+    """The tenant's campaign settings. Raises Invalid naming the member that cannot be used."""
+    given: Any = scope.settings.get("campaigns", {})
+    try:
+        return CampaignSettings.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise Invalid(f"The tenant setting campaigns.{name} cannot be used: {first['msg']}.") from error

@@ -1,0 +1,281 @@
+"""Durable workflows of campaigns: the daily cycle, a run by hand, the sending of a unit."""
+
+import time
+from collections.abc import Callable
+from datetime import date
+
+import structlog
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from sqlalchemy.exc import SQLAlchemyError
+
+from rapport.access.scope import Scope, current_scope
+from rapport.campaigns import clearance, closing, cycles, processing, sending
+from rapport.campaigns.cycles import CycleResult
+from rapport.campaigns.models import OccurrenceChannel
+from rapport.campaigns.occurrences import occurrence, plan_day
+from rapport.campaigns.settings import settings_of
+from rapport.campaigns.units import Unit, unit_of
+from rapport.channels import service as channels
+from rapport.customers import service as customers
+from rapport.errors import RapportError
+from rapport.insight import service as insight
+from rapport.notifications import service as notifications
+from rapport.stores import work
+
+log = structlog.get_logger("rapport.campaigns")
+
+FAULTS = (RapportError, SQLAlchemyError, ClickHouseError, OSError)
+# Engine faults that pass: a step is tried this often before its work is given up.
+ATTEMPTS = 3
+
+
+def sentence(error: BaseException) -> str:
+    """What a person may read of a fault; the whole of it is in the log."""
+    return error.message if isinstance(error, RapportError) else "An engine failed: see the log."
+
+
+def _unit(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> tuple[Scope, Unit]:
+    scope = current_scope(tenant_id)
+    return scope, unit_of(scope, occurrence(scope, campaign_id), channel_id, group)
+
+
+@work.step("campaigns.begin_unit", ATTEMPTS)
+def _begin(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> str:
+    """The kind of channel of a unit that begins; empty when there is nothing to send."""
+    scope, unit = _unit(tenant_id, campaign_id, channel_id, group)
+    return channels.channel(scope, channel_id).kind if sending.begin(scope, unit) else ""
+
+
+@work.step("campaigns.list_unit", ATTEMPTS)
+def _list(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> None:
+    sending.list_unit(*_unit(tenant_id, campaign_id, channel_id, group))
+
+
+@work.step("campaigns.plan_batches", ATTEMPTS)
+def _plan_batches(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> list[str]:
+    return sending.plan_batches(*_unit(tenant_id, campaign_id, channel_id, group))
+
+
+@work.step("campaigns.send_batch", ATTEMPTS)
+def _send(tenant_id: int, campaign_id: int, channel_id: int, group: int, number: int, low: str, high: str) -> bool:
+    return sending.send_batch(*_unit(tenant_id, campaign_id, channel_id, group), number, low, high)
+
+
+@work.step("campaigns.send_retries", ATTEMPTS)
+def _retry(tenant_id: int, campaign_id: int, channel_id: int, group: int, number: int, attempt: int) -> int:
+    return sending.send_retries(*_unit(tenant_id, campaign_id, channel_id, group), number, attempt)
+
+
+@work.step("campaigns.retry_delays")
+def _delays(tenant_id: int) -> list[float]:
+    return settings_of(current_scope(tenant_id)).retry_delays
+
+
+@work.step("campaigns.abandon_unit", ATTEMPTS)
+def _abandon(tenant_id: int, campaign_id: int, channel_id: int, group: int, reason: str) -> None:
+    sending.abandon(*_unit(tenant_id, campaign_id, channel_id, group), reason)
+
+
+@work.step("campaigns.finish_unit", ATTEMPTS)
+def _finish(tenant_id: int, campaign_id: int, channel_id: int, group: int, error: str) -> None:
+    scope, unit = _unit(tenant_id, campaign_id, channel_id, group)
+    closing.finish_unit(scope, unit, error)
+    sending.forget(scope, unit)
+    closing.finish_campaign(scope, campaign_id)
+
+
+@work.workflow("campaigns.send_unit")
+def send_unit(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> None:
+    """Send what a group of a campaign gets on a channel, in durable batches."""
+    unit = (tenant_id, campaign_id, channel_id, group)
+    error = ""
+    try:
+        kind = _begin(*unit)
+        if kind == "external":
+            _list(*unit)
+        elif kind:
+            _send_all(unit)
+    except FAULTS as fault:
+        log.exception("unit abandoned", tenant_id=tenant_id, campaign_id=campaign_id, channel_id=channel_id)
+        error = sentence(fault)
+        _abandon(*unit, error)
+    _finish(*unit, error)
+
+
+def _send_all(unit: tuple[int, int, int, int]) -> None:
+    low = ""
+    for number, high in enumerate(_plan_batches(*unit), start=1):
+        if not _send(*unit, number, low, high):
+            return
+        low = high
+    number = 0
+    for attempt, delay in enumerate(_delays(unit[0]), start=1):
+        if _waiting(*unit):
+            work.sleep(delay)
+        while _retry(*unit, number + 1, attempt):
+            number += 1
+
+
+@work.step("campaigns.waiting", ATTEMPTS)
+def _waiting(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> int:
+    return sending.waiting(*_unit(tenant_id, campaign_id, channel_id, group))
+
+
+def send_key(tenant_id: int, row: OccurrenceChannel) -> str:
+    """The key of a unit's sending: whoever finds it due, it is carried out once."""
+    return f"send:{tenant_id}:{row.campaign_id}:{row.channel_id}:{row.recipient_group_id}"
+
+
+def dispatch(scope: Scope) -> list[str]:
+    """Hand what is due by the clock to the channels; the keys of the work. Any number of callers is as good as one."""
+    for campaign_id in clearance.due_clearances(scope):
+        clearance.clear(scope, campaign_id)
+    keys = []
+    for row in sending.due(scope):
+        key = send_key(scope.tenant_id, row)
+        work.enqueue("sends", key, send_unit, scope.tenant_id, row.campaign_id, row.channel_id, row.recipient_group_id)
+        keys.append(key)
+    return keys
+
+
+def execute_due(scope: Scope) -> int:
+    """Dispatch what is due and wait until it is sent; how many units that were. For backfills, demos and tests."""
+    keys = dispatch(scope)
+    for key in keys:
+        work.wait(key)
+    return len(keys)
+
+
+@work.step("campaigns.prepare", ATTEMPTS)
+def _prepare(tenant_id: int, campaign_id: int, data_date: str) -> None:
+    processing.prepare_members(current_scope(tenant_id), campaign_id, date.fromisoformat(data_date))
+
+
+@work.step("campaigns.process", ATTEMPTS)
+def _process(tenant_id: int, campaign_id: int, data_date: str) -> str:
+    return processing.process(current_scope(tenant_id), campaign_id, date.fromisoformat(data_date))
+
+
+@work.step("campaigns.fail", ATTEMPTS)
+def _fail(tenant_id: int, campaign_id: int, reason: str) -> None:
+    processing.fail(current_scope(tenant_id), campaign_id, reason)
+
+
+@work.step("campaigns.dispatch", ATTEMPTS)
+def _dispatch(tenant_id: int) -> None:
+    dispatch(current_scope(tenant_id))
+
+
+def _run(tenant_id: int, campaign_id: int, data_date: str) -> None:
+    """Process one run; a fault fails it and no other."""
+    try:
+        _prepare(tenant_id, campaign_id, data_date)
+        _process(tenant_id, campaign_id, data_date)
+    except FAULTS as fault:
+        log.exception("run failed", tenant_id=tenant_id, campaign_id=campaign_id)
+        _fail(tenant_id, campaign_id, sentence(fault))
+
+
+@work.workflow("campaigns.run_campaign")
+def run_campaign(tenant_id: int, campaign_id: int, data_date: str) -> None:
+    """Process a run by hand and send what of it is due."""
+    _run(tenant_id, campaign_id, data_date)
+    _dispatch(tenant_id)
+
+
+@work.step("cycle.load_checks")
+def _check_loads(tenant_id: int, data_date: str) -> None:
+    customers.check_loads(current_scope(tenant_id), date.fromisoformat(data_date))
+
+
+@work.step("cycle.model", ATTEMPTS)
+def _model(tenant_id: int, data_date: str, name: str) -> None:
+    dict(insight.MODEL_STEPS)[name](current_scope(tenant_id), date.fromisoformat(data_date))
+
+
+@work.step("cycle.publish", ATTEMPTS)
+def _publish(tenant_id: int, data_date: str) -> None:
+    insight.publish(current_scope(tenant_id), date.fromisoformat(data_date))
+
+
+@work.step("cycle.plan", ATTEMPTS)
+def _plan(tenant_id: int, data_date: str) -> list[int]:
+    scope = current_scope(tenant_id)
+    ids = plan_day(scope, cycles.execution_date(date.fromisoformat(data_date)))
+    for campaign_id in ids:
+        processing.reopen(scope, campaign_id)
+    return ids
+
+
+@work.step("cycle.announce", ATTEMPTS)
+def _announce(tenant_id: int, data_date: str, event_type_id: int) -> None:
+    """Events 2 and 3, once a day whatever is run again."""
+    scope = current_scope(tenant_id)
+    with scope.records() as session:
+        notifications.notify(scope, session, event_type_id, {}, f"{event_type_id}:{data_date}")
+
+
+@work.step("cycle.note", ATTEMPTS)
+def _note(tenant_id: int, data_date: str, run: int, name: str, seconds: float) -> None:
+    cycles.note(current_scope(tenant_id), date.fromisoformat(data_date), run, name, seconds)
+
+
+@work.step("cycle.end", ATTEMPTS)
+def _end(tenant_id: int, data_date: str, run: int, error: str) -> None:
+    cycles.end(current_scope(tenant_id), date.fromisoformat(data_date), run, error)
+
+
+@work.workflow("campaigns.daily_cycle")
+def daily_cycle(tenant_id: int, data_date: str, run: int = 0) -> None:
+    """The whole day of a tenant for a data date: model, target groups, campaigns, events, sends.
+
+    A failed load check or model stops the day: its campaigns are not processed, the cycle's state
+    and the log say why.
+    """
+
+    def timed(name: str, step: Callable[[], object]) -> object:
+        began = time.monotonic()
+        result = step()
+        _note(tenant_id, data_date, run, name, round(time.monotonic() - began, 3))
+        return result
+
+    try:
+        _day(tenant_id, data_date, timed)
+    except FAULTS as fault:
+        log.exception("cycle failed", tenant_id=tenant_id, data_date=data_date)
+        _end(tenant_id, data_date, run, sentence(fault))
+        return
+    _end(tenant_id, data_date, run, "")
+
+
+def _day(tenant_id: int, data_date: str, timed: Callable[[str, Callable[[], object]], object]) -> None:
+    timed("load checks", lambda: _check_loads(tenant_id, data_date))
+    for name, _ in insight.MODEL_STEPS:
+        timed(name, lambda name=name: _model(tenant_id, data_date, name))  # type: ignore[misc]
+    timed("publish", lambda: _publish(tenant_id, data_date))
+    for campaign_id in _plan(tenant_id, data_date):
+        timed(f"campaign {campaign_id}", lambda campaign_id=campaign_id: _run(tenant_id, campaign_id, data_date))  # type: ignore[misc]
+    for event_type_id in (2, 3):
+        _announce(tenant_id, data_date, event_type_id)
+    _dispatch(tenant_id)
+
+
+def start_cycle(scope: Scope, data_date: date) -> str:
+    """Begin the cycle of a data date, or find the one that is under way; its key."""
+    run = cycles.begin(scope, data_date)
+    key = cycles.key(scope, data_date, run)
+    work.enqueue("cycles", key, daily_cycle, scope.tenant_id, data_date.isoformat(), run)
+    return key
+
+
+def run_cycle(scope: Scope, data_date: date) -> CycleResult:
+    """Run the cycle of a data date and wait for it. Raises RapportError when it failed.
+
+    A date that was finished before is computed again; campaigns already processed are kept.
+    """
+    run = cycles.begin(scope, data_date)
+    work.run(cycles.key(scope, data_date, run), daily_cycle, scope.tenant_id, data_date.isoformat(), run)
+    result = cycles.result(scope, data_date, run)
+    if result.error:
+        raise RapportError(result.error)
+    return result

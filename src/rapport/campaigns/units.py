@@ -1,0 +1,63 @@
+"""A unit of sending: one recipient group on one channel of a campaign; its batches are its durable steps."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.campaigns.models import Occurrence, OccurrenceChannel
+
+# Batch numbers of a unit: start, then sends, then retries. Batch 0 of a campaign is its processing.
+SPAN = 1_000_000
+RETRIES = 900_000
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Which group, channel and campaign; execution_date leads to the campaign's rows in the warehouse."""
+
+    campaign: Occurrence
+    channel_id: int
+    group: int
+
+    @property
+    def lease_name(self) -> str:
+        """The name of the work of sending this unit."""
+        return f"send/{self.campaign.id}/{self.channel_id}/{self.group}"
+
+    @property
+    def start(self) -> int:
+        """The batch number of what is decided when the unit begins."""
+        return self.group * SPAN
+
+    @property
+    def bindings(self) -> dict[str, Any]:
+        """What every query about the unit binds."""
+        return {
+            "execution_date": self.campaign.execution_date,
+            "campaign": self.campaign.id,
+            "channel": self.channel_id,
+            "group": self.group,
+            "start": self.start,
+        }
+
+
+def unit_of(scope: Scope, campaign: Occurrence, channel_id: int, group: int) -> Unit:
+    """A unit of one of the scope's campaigns."""
+    assert campaign.tenant_id == scope.tenant_id
+    return Unit(campaign, channel_id, group)
+
+
+def row_of(session: Session, scope: Scope, unit: Unit) -> OccurrenceChannel:
+    """The records row of a unit: a group has one template on a channel."""
+    return (
+        session.query(OccurrenceChannel)
+        .filter_by(
+            tenant_id=scope.tenant_id,
+            campaign_id=unit.campaign.id,
+            channel_id=unit.channel_id,
+            recipient_group_id=unit.group,
+        )
+        .one()
+    )

@@ -1,0 +1,203 @@
+"""Who gets what, and why the others get nothing."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import pytest
+from campaign_tenant import (
+    DATA_DATE,
+    EMAIL,
+    EXTERNAL,
+    NOW,
+    TODAY,
+    add_action,
+    add_channels,
+    add_group,
+    add_profiles,
+    add_series,
+    customer,
+    group,
+    outcomes,
+    publish,
+    recipients,
+    tally,
+)
+
+from rapport.access.scope import Scope
+from rapport.campaigns import processing
+from rapport.campaigns import service as campaigns
+from rapport.campaigns.models import CONTROL_ACTION_ID
+from rapport.campaigns.occurrences import locked, plan_next_run
+from rapport.messaging import service as messaging
+
+
+@pytest.fixture(scope="module")
+def tenant(scope: Scope) -> Scope:
+    scope.clock.set(NOW)
+    special = [
+        customer(9001, IS_TEST="Yes"),
+        customer(9002, IS_BLOCKED="true"),
+        customer(9003, IS_OPTIN="No"),
+        customer(9004, ALLOW_EMAIL="No"),
+        customer(9005, EMAIL=None),
+        customer(9006, EMAIL="  "),
+        customer(9007),
+    ]
+    belgians = [customer(number, COUNTRY="BE") for number in range(8000, 8040)]
+    add_profiles(scope, [customer(number) for number in range(1000)] + special + belgians)
+    publish(scope)
+    add_channels(scope)
+    messaging.suppress(scope, "c09007", EMAIL)
+    add_group(scope, "Dutch", "NL")
+    add_group(scope, "Belgian", "BE")
+    for name in ("First", "Second", "Third"):
+        add_action(scope, name, (name.upper(),))
+    return scope
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(tenant: Scope) -> Iterator[None]:
+    """Runs of one test neither address nor count for another."""
+    yield
+    tenant.clock.set(NOW)
+    for found in campaigns.occurrences(tenant):
+        if found.state in ("scheduled", "awaiting clearance", "awaiting confirmation"):
+            campaigns.cancel(tenant, found.id)
+
+
+def process(scope: Scope, series_id: int, day: date = TODAY) -> int:
+    number = plan_next_run(scope, series_id, day)
+    processing.prepare_members(scope, number, DATA_DATE)
+    processing.process(scope, number, DATA_DATE)
+    return number
+
+
+def test_everybody_has_one_place_or_a_reason(tenant: Scope) -> None:
+    made = add_series(tenant, 1, [group(2, (EMAIL, 1))], rules={"include_all": True}, control_share=0.2)
+    number = process(tenant, made.id)
+    found, rows = campaigns.occurrence(tenant, number), outcomes(tenant, number)
+    given = recipients(tenant, number)
+    reasons = {row[0]: row[1:] for row in rows}
+    assert reasons["C09001"] == (0, "excluded", "test account")
+    assert reasons["C09002"] == (0, "excluded", "blocked")
+    assert reasons["C09003"] == (0, "excluded", "opted out")
+    assert reasons["C09004"] == (EMAIL, "suppressed", "no permission")
+    assert reasons["C09005"] == reasons["C09006"] == (EMAIL, "no address", "")
+    assert reasons["C09007"] == (EMAIL, "suppressed", "suppression list")
+    control = {row[0] for row in given if row[1] == 0}
+    test = {row[0] for row in given if row[1] == EMAIL}
+    assert control | test == {f"C{n:05d}" for n in range(1000)} and not control & test
+    assert 140 < len(control) < 260
+    assert {row[1:] for row in given} == {(0, 0, CONTROL_ACTION_ID, 0), (EMAIL, 1, 2, 1)}
+    assert {row[0] for row in rows if row[2] == "control"} == control
+    assert found.state == "scheduled"
+    assert (found.targeted, found.test_size, found.control_size) == (1007, len(test), len(control))
+    assert found.counts == tally(rows)
+    assert sum(found.counts.values()) + len(test) == found.targeted
+
+
+def test_a_repetition_comes_to_the_same_people(tenant: Scope) -> None:
+    made = add_series(tenant, 1, [group(2, (EMAIL, 1), share=0.7), group(3, (EXTERNAL, 4), share=0.3)])
+    number = process(tenant, made.id)
+    first = recipients(tenant, number), outcomes(tenant, number)
+    with tenant.records() as session:  # as after a kill in the middle
+        locked(session, tenant, number).state = "processing"
+    processing.process(tenant, number, DATA_DATE)
+    assert (recipients(tenant, number), outcomes(tenant, number)) == first
+
+
+def test_shares_channels_and_codes(tenant: Scope) -> None:
+    places = [
+        group(2, (EXTERNAL, 4), (EMAIL, 1), share=0.5),
+        group(3, (EXTERNAL, 5), share=0.3, promo_codes=["A1", "B2"]),
+        group(4, (EXTERNAL, 6), share=0.2, time="18:15"),
+    ]
+    made = add_series(tenant, 1, places, rules={"include_all": True}, control_share=0)
+    number = process(tenant, made.id)
+    given = recipients(tenant, number)
+    sizes = Counter((row[2], row[1]) for row in given)
+    assert 430 < sizes[1, EXTERNAL] < 570 and 240 < sizes[2, EXTERNAL] < 360 and 150 < sizes[3, EXTERNAL] < 250
+    # Permission and address are of the e-mail channel: on the external one these are reached all the same.
+    unreached = [row for row in outcomes(tenant, number) if row[2] in ("suppressed", "no address")]
+    assert sizes[1, EXTERNAL] == sizes[1, EMAIL] + len(unreached)
+    rows = {(row.recipient_group_id, row.channel_id): row for row in campaigns.channel_rows(tenant, number)}
+    assert [rows[place].promo_code for place in ((1, EMAIL), (2, EXTERNAL), (3, EXTERNAL))] == [
+        "FIRST",
+        "A1,B2",
+        "THIRD",
+    ]
+    assert [str(rows[place].scheduled_time) for place in ((1, EMAIL), (3, EXTERNAL))] == [
+        "2026-03-10 09:00:00",
+        "2026-03-10 18:15:00",
+    ]
+    assert {place: row.recipients for place, row in rows.items()} == sizes
+    codes = tenant.warehouse.rows(
+        "SELECT DISTINCT recipient_group_id, promo_code, toString(scheduled_time), end_date FROM campaign_recipients "
+        "WHERE campaign_id = {id:UInt32} AND channel_id = 505 ORDER BY 1",
+        id=number,
+    )
+    assert codes == [
+        (1, "FIRST", "2026-03-10 09:00:00", date(2026, 3, 17)),
+        (2, "A1,B2", "2026-03-10 09:00:00", date(2026, 3, 17)),
+        (3, "THIRD", "2026-03-10 18:15:00", date(2026, 3, 17)),
+    ]
+
+
+def test_running_campaigns_excluded_groups_and_caps(tenant: Scope) -> None:
+    one = [group(2, (EXTERNAL, 4))]
+    first = process(tenant, add_series(tenant, 2, one, control_share=0.5, duration=3).id)
+    busy = {row[0] for row in recipients(tenant, first)}
+    assert len(busy) == 40
+    # In the window everybody, control too, is kept out of other campaigns; after it nobody is.
+    inside = process(tenant, add_series(tenant, 2, one).id, TODAY + timedelta(days=3))
+    assert {row[2:] for row in outcomes(tenant, inside)} == {("excluded", "in a running campaign")}
+    assert campaigns.occurrence(tenant, inside).state == "successful"
+    outside = process(tenant, add_series(tenant, 2, one).id, TODAY + timedelta(days=4))
+    assert tally(outcomes(tenant, outside)).keys() <= {"control"}
+    kept = process(
+        tenant, add_series(tenant, 2, one, rules={"include_all": True, "exclude_target_group_ids": [1, 2]}).id
+    )
+    assert {row[2:] for row in outcomes(tenant, kept)} == {("excluded", "target group 2")}
+    rules = {"include_all": True, "frequency_cap": {"messages": 1, "days": 7}}
+    capped = process(tenant, add_series(tenant, 2, one, rules=rules, control_share=0).id)
+    reached = {row[0] for row in recipients(tenant, first) if row[1]}
+    assert {row[0] for row in outcomes(tenant, capped) if row[2] == "capped"} == reached
+    assert {row[0] for row in recipients(tenant, capped)} == busy - reached
+
+
+def test_blast_guard_asks_before_an_unusual_run(tenant: Scope) -> None:
+    settings = tenant.settings | {"campaigns": {"blast_minimum": 100, "messages_per_day": 2}}
+    guarded = Scope(tenant.stores, tenant.tenant_id, tenant.time_zone, tenant.currency, settings)
+    one, rules = [group(2, (EXTERNAL, 4))], {"include_all": True}
+    made = add_series(guarded, add_group(guarded, "Luxembourgers", "LU"), one, rules=rules, control_share=0)
+    add_profiles(guarded, [customer(20_000 + n, COUNTRY="LU") for n in range(50)])
+    first = process(guarded, made.id)
+    assert campaigns.occurrence(guarded, first).state == "scheduled"
+    add_profiles(guarded, [customer(30_000 + n, COUNTRY="LU") for n in range(101)])
+    second = process(guarded, made.id)
+    found = campaigns.occurrence(guarded, second)
+    assert found.state == "awaiting confirmation"
+    assert found.error == "The run would address 151 customers, more than 3 times the usual 50 of its target group."
+    assert campaigns.confirm(guarded, second).state == "scheduled"
+    third = process(guarded, made.id)
+    assert campaigns.occurrence(guarded, third).error == (
+        "The run would bring a customer to 3 messages on 2026-03-10, more than the 2 that are allowed a day."
+    )
+    with pytest.raises(Exception, match="does not wait for a confirmation"):
+        campaigns.confirm(guarded, second)
+
+
+def test_conditional_run_waits_and_goes_to_nobody_unapproved(tenant: Scope) -> None:
+    made = add_series(tenant, 2, [group(2, (EXTERNAL, 4), time="12:00")], conditional=True, rules={"include_all": True})
+    number = process(tenant, made.id)
+    found = campaigns.occurrence(tenant, number)
+    assert found.state == "awaiting clearance" and found.clearance_by is not None
+    assert found.clearance_by.isoformat() == "2026-03-10T10:30:00+00:00"
+    assert campaigns.execute_due(tenant) == 0
+    tenant.clock.set(found.clearance_by)
+    campaigns.execute_due(tenant)
+    found = campaigns.occurrence(tenant, number)
+    assert found.state == "not run"
+    assert {row[2:] for row in outcomes(tenant, number)} <= {("control", ""), ("skipped", "not cleared")}
+    assert len(outcomes(tenant, number)) == 40 == sum(found.counts.values())
