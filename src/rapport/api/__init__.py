@@ -16,8 +16,10 @@ from rapport.api import (
     unsubscribe,
 )
 from rapport.api.manage import (
+    attributes,
     audit,
     channels,
+    imports,
     insight,
     keys,
     listeners,
@@ -44,6 +46,8 @@ WIRE: tuple[APIRouter, ...] = (
 )
 MANAGEMENT: tuple[APIRouter, ...] = (
     tenants.router,
+    attributes.router,
+    imports.router,
     keys.router,
     audit.router,
     operator.router,

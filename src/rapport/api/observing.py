@@ -13,6 +13,9 @@ REQUESTS = Counter("rapport_requests_total", "Requests by route, method and stat
 SECONDS = Histogram("rapport_request_seconds", "Time to answer by route", ["route"])
 log = structlog.get_logger("rapport.api")
 
+# Files come in whole; the reference takes up to 1 GB.
+UPLOADS = {"/manage/v1/imports": 1024**3}
+
 
 def _header(scope: Scope, name: bytes) -> str:
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
@@ -42,21 +45,22 @@ class Observing:
 
         try:
             length = _header(scope, b"content-length")
-            if length.isdigit() and int(length) > self.max_body:
+            most = UPLOADS.get(scope["path"], self.max_body)
+            if length.isdigit() and int(length) > most:
                 await _refuse(tagged)
             else:
-                await self.app(scope, self._bounded(receive), tagged)
+                await self.app(scope, self._bounded(receive, most), tagged)
         finally:
             self._note(scope, request_id, status, time.perf_counter() - began)
 
-    def _bounded(self, receive: Receive) -> Receive:
+    def _bounded(self, receive: Receive, most: int) -> Receive:
         seen = 0
 
         async def bounded() -> Message:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self.max_body:
+            if seen > most:
                 return {"type": "http.disconnect"}
             return message
 

@@ -142,6 +142,11 @@ def _add(scope: Scope, info: AttributeInfo) -> None:
     column = f"{identifier(info.real_field_name)} {COLUMN_TYPES[info.field_type]}"
     for table in tables:
         scope.warehouse.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column}")
+    save(scope, info)
+
+
+def save(scope: Scope, info: AttributeInfo) -> None:
+    """Keep what an attribute is in the records; for a built-in one this takes the place of the default."""
     with scope.records() as session:
         session.merge(
             Attribute(

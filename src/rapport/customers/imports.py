@@ -123,6 +123,7 @@ def _load(run: Run, file: File) -> None:
     run.progress(2, STEPS)
     if run.kind.name == "items":
         rejects.refuse_orphans(run.stage, plan, file)
+        spelling.complete_items(run.stage, plan)
     run.row.rejected = rejects.count(run.stage)
     if run.row.rejected:
         run.row.rejects_path = str(rejects.write(run.scope, run.stage))

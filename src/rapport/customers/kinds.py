@@ -8,7 +8,7 @@ from rapport.errors import Invalid
 
 @dataclass(frozen=True)
 class Field:
-    """A column of a table. type is a key of values.RULES; names are those of files, lower-case.
+    """A column of a table. type is a key of values.RULES; names are those of files, in any case.
 
     A value that may be missing takes `default` (SQL); a required one makes the row a reject.
     """
@@ -35,35 +35,29 @@ class Kind:
     by_name: dict[str, Field] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        self.by_name.update({name: one for one in self.fields for name in one.names})
+        self.by_name.update({name.lower(): one for one in self.fields for name in one.names})
 
 
-def _names(*names: str) -> tuple[str, ...]:
-    return tuple(name.lower() for name in names)
-
-
-CUSTOMER_ID = Field("customer_id", "Id", _names("Customer_ID", "CustomerID", "Player_ID", "PlayerID"), required=True)
+CUSTOMER_ID = Field("customer_id", "Id", ("Customer_ID", "CustomerID", "Player_ID", "PlayerID"), required=True)
 TRANSACTION_ID = Field(
     "transaction_id",
     "Id",
-    _names("Transaction_ID", "TransactionID", "Order_ID", "OrderID", "Bet_ID", "Ticket_ID", "Payment_ID"),
+    ("Transaction_ID", "TransactionID", "Order_ID", "OrderID", "Bet_ID", "Ticket_ID", "Payment_ID"),
     required=True,
 )
 TRANSACTION_TIME = Field(
     "transaction_time",
     "Datetime",
-    _names(
-        "Transaction_Date", "Transaction_Time", "Order_Date", "Order_Time", "Bet_Date", "Payment_Date", "Activity_Date"
-    ),
+    ("Transaction_Date", "Transaction_Time", "Order_Date", "Order_Time", "Bet_Date", "Payment_Date", "Activity_Date"),
     required=True,
 )
-PRODUCT_ID = Field("product_id", "Id", _names("Item_ID", "ItemID", "Product_ID", "ProductID", "SKU"), required=True)
+PRODUCT_ID = Field("product_id", "Id", ("Item_ID", "ItemID", "Product_ID", "ProductID", "SKU"), required=True)
 REQUIRED_ATTRIBUTES = {"REGISTRATION_DATE"}
 NARROWER = {"EMAIL": "Email", "REGISTRATION_DATE": "Day"}
 
 
 def _attribute_field(name: str, type_: str, pii: bool) -> Field:
-    return Field(name, NARROWER.get(name, type_), (name.lower(),), required=name in REQUIRED_ATTRIBUTES, pii=pii)
+    return Field(name, NARROWER.get(name, type_), (name.title(),), required=name in REQUIRED_ATTRIBUTES, pii=pii)
 
 
 CUSTOMERS = Kind(
@@ -81,12 +75,12 @@ TRANSACTIONS = Kind(
         TRANSACTION_ID,
         CUSTOMER_ID,
         TRANSACTION_TIME,
-        Field("type", "Text", _names("Type", "Transaction_Type"), default="'order'"),
-        Field("amount", "Number", _names("Amount", "Total_Amount", "Amount_In", "Stake", "Bet_Amount"), required=True),
-        Field("discount", "Number", _names("Discount", "Discount_Amount"), default="0"),
-        Field("status", "Text", _names("Status", "Order_Status"), default="''"),
-        Field("platform", "Text", _names("Platform"), default="''"),
-        Field("promo_code", "Text", _names("Promo_Code", "PromoCode"), default="''"),
+        Field("type", "Text", ("Type", "Transaction_Type"), default="'order'"),
+        Field("amount", "Number", ("Amount", "Total_Amount", "Amount_In", "Stake", "Bet_Amount"), required=True),
+        Field("discount", "Number", ("Discount", "Discount_Amount"), default="0"),
+        Field("status", "Text", ("Status", "Order_Status"), default="''"),
+        Field("platform", "Text", ("Platform",), default="''"),
+        Field("promo_code", "Text", ("Promo_Code", "PromoCode"), default="''"),
     ),
     key=("transaction_id",),
     customer_column="customer_id",
@@ -97,13 +91,13 @@ ITEMS = Kind(
     "transaction_items",
     (
         TRANSACTION_ID,
-        Field("line_number", "Count", _names("Line_No", "Line_Number"), default="toUInt32(_row)"),
+        Field("line_number", "Count", ("Line_No", "Line_Number"), default="toUInt32(_row)"),
         Field("customer_id", "Id", CUSTOMER_ID.names, default="''"),
         Field("transaction_time", "Datetime", TRANSACTION_TIME.names, default="toDateTime(0, 'UTC')"),
         PRODUCT_ID,
-        Field("quantity", "Number", _names("Quantity"), default="1"),
-        Field("unit_price", "Number", _names("Unit_Price", "Price"), required=True),
-        Field("is_return", "Flag", _names("Is_Return"), default="0"),
+        Field("quantity", "Number", ("Quantity",), default="1"),
+        Field("unit_price", "Number", ("Unit_Price", "Price"), required=True),
+        Field("is_return", "Flag", ("Is_Return",), default="0"),
     ),
     key=("transaction_id", "line_number"),
     customer_column="customer_id",
@@ -114,12 +108,12 @@ PRODUCTS = Kind(
     "products",
     (
         PRODUCT_ID,
-        Field("name", "Text", _names("Item_Name", "Product_Name", "Name"), default="''"),
-        Field("category", "Text", _names("Category"), default="''"),
-        Field("department", "Text", _names("Department"), default="''"),
-        Field("brand", "Text", _names("Brand"), default="''"),
-        Field("price", "Number", _names("Price")),
-        Field("is_active", "Flag", _names("Is_Active"), default="1"),
+        Field("name", "Text", ("Item_Name", "Product_Name", "Name"), default="''"),
+        Field("category", "Text", ("Category",), default="''"),
+        Field("department", "Text", ("Department",), default="''"),
+        Field("brand", "Text", ("Brand",), default="''"),
+        Field("price", "Number", ("Price",)),
+        Field("is_active", "Flag", ("Is_Active",), default="1"),
     ),
     key=("product_id",),
 )
@@ -127,13 +121,13 @@ ACTIVITY = Kind(
     "activity",
     "activity_events",
     (
-        Field("event_id", "Id", _names("Event_ID", "EventID", "Activity_ID"), required=True),
-        Field("event_name", "Id", _names("Event_Name", "Event", "Event_Type", "Activity_Name"), required=True),
+        Field("event_id", "Id", ("Event_ID", "EventID", "Activity_ID"), required=True),
+        Field("event_name", "Id", ("Event_Name", "Event", "Event_Type", "Activity_Name"), required=True),
         CUSTOMER_ID,
         Field(
             "event_at",
             "Instant",
-            _names("Event_Date", "Event_Time", "Timestamp", "Activity_Date", "Activity_Time"),
+            ("Event_Date", "Event_Time", "Timestamp", "Activity_Date", "Activity_Time"),
             required=True,
         ),
     ),

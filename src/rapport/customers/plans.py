@@ -43,14 +43,17 @@ class Plan:
             parsed = formatted_value(text, self.date_format)
             if type_ in ("Date", "Day"):
                 return f"toDate32({parsed})"
-            return self._instant(parsed) if type_ == "Instant" else parsed
+            return self._instant(parsed, "''") if type_ == "Instant" else parsed
         value = RULES[type_].value(text)
         if type_ == "Instant":
-            return self._instant(value)
+            return self._instant(value, text)
         return value
 
-    def _instant(self, wall: str) -> str:
-        return f"toTimeZone(toDateTime64(toString({wall}), 3, '{self.zone}'), 'UTC')"
+    def _instant(self, wall: str, text: str) -> str:
+        """The instant of a wall-clock time of the tenant, with the thousandths that the text has."""
+        thousandths = f"toUInt32OrZero(rightPad(substring({text}, 21, 3), 3, '0'))"
+        local = f"toDateTime64(toString({wall}), 3, '{self.zone}')"
+        return f"toTimeZone(addMilliseconds({local}, {thousandths}), 'UTC')"
 
     def fault(self, one: Bound) -> str:
         """SQL that is true when a column's text is refused; v_<column> is its value."""

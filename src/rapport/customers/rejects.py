@@ -48,7 +48,7 @@ def refuse_duplicates(stage: Stage, plan: Plan, file: File, allowed: bool) -> No
         SELECT line, {{column:String}}, concat('has the same primary key as line ', toString(first_line)), key FROM {doubles}
     """,
         column=_key_texts(plan)[0].name,
-    )  # noqa: S608 - our tables
+    )
 
 
 def refuse_orphans(stage: Stage, plan: Plan, file: File) -> None:

@@ -9,6 +9,16 @@ from rapport.customers.attributes import (
     find,
     rendered,
 )
+from rapport.customers.changes import change_attribute, create_attribute
+from rapport.customers.checks import (
+    KindChecks,
+    LoadCheck,
+    LoadCheckFailed,
+    VolumeCheck,
+    check_loads,
+    load_checks,
+    set_load_checks,
+)
 from rapport.customers.event_types import ensure as ensure_event_types
 from rapport.customers.event_types import event_type, event_types
 from rapport.customers.imports import ImportResult, import_file, import_of, imports
@@ -24,9 +34,16 @@ __all__ = [
     "AttributeInfo",
     "FileMapping",
     "ImportResult",
+    "KindChecks",
+    "LoadCheck",
+    "LoadCheckFailed",
+    "VolumeCheck",
     "add_attribute",
     "attribute_values",
     "attributes",
+    "change_attribute",
+    "check_loads",
+    "create_attribute",
     "declare",
     "ensure_event_types",
     "erase",
@@ -40,10 +57,12 @@ __all__ = [
     "instants",
     "job",
     "last_two_dates",
+    "load_checks",
     "product_attribute_expressions",
     "read_mapping",
     "remove_pii",
     "rendered",
+    "set_load_checks",
     "spelling",
     "update_attributes",
     "upsert",

@@ -71,13 +71,12 @@ def create_strangers(stage: Stage) -> int:
     return made
 
 
-def complete_items(stage: Stage, plan: Plan) -> int:
-    """Give items the customer and time of their transaction; how many have none (these are left out)."""
+def complete_items(stage: Stage, plan: Plan) -> None:
+    """Give items the customer and time of their transaction; those of an unknown transaction are left out."""
     if plan.has("customer_id") and plan.has("transaction_time"):
-        return 0
+        return
     good, whole = stage.table("good"), stage.table("whole")
     warehouse = stage.warehouse
-    before = stage.count("good")
     warehouse.execute(f"CREATE TABLE {whole} AS {good}")
     others = ", ".join(c for c in warehouse.columns(good) if c not in ("customer_id", "transaction_time"))
     warehouse.execute(f"""
@@ -90,4 +89,3 @@ def complete_items(stage: Stage, plan: Plan) -> int:
         {SPILL}
     """)  # noqa: S608 - our tables
     warehouse.execute(f"EXCHANGE TABLES {whole} AND {good}")
-    return before - stage.count("good")

@@ -1,0 +1,94 @@
+"""Management of customer attributes and of activity event types."""
+
+from typing import Literal
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict, Field
+
+from rapport.access.keys import Principal
+from rapport.api.auth import admin
+from rapport.customers import service
+
+router = APIRouter(prefix="/manage/v1", tags=["Management: data in"])
+FieldType = Literal["Bigint", "Int", "Decimal", "Date", "Datetime", "Nvarchar", "Varchar"]
+
+
+class AttributeIn(BaseModel):
+    """An attribute to create; files write it (batch) or only the API does (api)."""
+
+    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$", examples=["LOYALTY_TIER"])
+    field_type: FieldType = Field(examples=["Varchar"])
+    source: Literal["batch", "api"] = "batch"
+    alias: str = Field("", max_length=200, examples=["Loyalty tier"])
+    description: str = Field("", max_length=1000)
+    is_pii: bool = False
+    api_updatable: bool = False
+
+
+class AttributePatch(BaseModel):
+    """What of an attribute may change; members left out stay."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    alias: str | None = Field(None, max_length=200, examples=["Loyalty tier"])
+    description: str | None = Field(None, max_length=1000)
+    is_pii: bool | None = None
+    api_updatable: bool | None = None
+
+
+class AttributeOut(BaseModel):
+    """An attribute."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str = Field(validation_alias="real_field_name")
+    alias: str
+    description: str
+    field_type: FieldType
+    source: str
+    is_pii: bool
+    api_updatable: bool
+
+
+class EventTypeOut(BaseModel):
+    """A type of activity event, made when an import first names it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    name: str
+    parameters: list[str]
+
+
+@router.get("/attributes", summary="List customer attributes")
+def list_attributes(principal: Principal = Depends(admin)) -> list[AttributeOut]:  # noqa: B008
+    """By name."""
+    return [AttributeOut.model_validate(info) for info in service.attributes(principal.scope).values()]
+
+
+@router.post("/attributes", status_code=201, summary="Create a customer attribute")
+def create_attribute(body: AttributeIn, principal: Principal = Depends(admin)) -> AttributeOut:  # noqa: B008
+    """409 for a name that is taken."""
+    info = service.AttributeInfo(
+        body.name,
+        body.alias or body.name.replace("_", " ").title(),
+        body.description,
+        body.field_type,
+        body.source,
+        body.is_pii,
+        body.api_updatable or body.source == "api",
+    )
+    return AttributeOut.model_validate(service.create_attribute(principal.scope, info))
+
+
+@router.patch("/attributes/{name}", summary="Change a customer attribute")
+def patch_attribute(name: str, body: AttributePatch, principal: Principal = Depends(admin)) -> AttributeOut:  # noqa: B008
+    """Marking one as identifying (is_pii) masks it at once for everybody whose identifying data was removed."""
+    changes = body.model_dump(exclude_none=True)
+    return AttributeOut.model_validate(service.change_attribute(principal.scope, name, changes))
+
+
+@router.get("/event-types", summary="List activity event types")
+def list_event_types(principal: Principal = Depends(admin)) -> list[EventTypeOut]:  # noqa: B008
+    """By id."""
+    return [EventTypeOut.model_validate(one) for one in service.event_types(principal.scope)]
