@@ -73,7 +73,6 @@ class Read:
     prepare: Prepare | None = None
     drop: dict[str, str] = field(default_factory=dict)
     omit_nulls: bool = False
-    aliases: tuple[str, ...] = ()
     description: str = ""
 
     @property
