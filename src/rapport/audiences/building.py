@@ -1,0 +1,43 @@
+"""What a builder of conditions offers: the attributes, how each can be compared, and values it has."""
+
+from dataclasses import dataclass
+
+from rapport.access.scope import Scope
+from rapport.audiences import queries
+from rapport.audiences.schema import PERCENTILE, current_date
+from rapport.conditions import FIELD_KINDS, operators_of
+from rapport.customers import service as customers
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class AttributeChoice:
+    """An attribute; examples are a few frequent values as the wire shows them, none for personal data."""
+
+    name: str
+    alias: str
+    description: str
+    kind: str
+    operators: list[str]
+    examples: list[str]
+
+
+def attribute_choices(scope: Scope) -> list[AttributeChoice]:
+    """Every attribute of the tenant, by name."""
+    infos = list(customers.attributes(scope).values())
+    examples = _examples(scope, [info for info in infos if not info.is_pii])
+    return [_choice(info, examples.get(info.real_field_name, [])) for info in infos]
+
+
+def _choice(info: customers.AttributeInfo, examples: list[str]) -> AttributeChoice:
+    kind = FIELD_KINDS[info.field_type]
+    operators = [operator.value for operator in operators_of(kind, PERCENTILE in info.real_field_name)]
+    return AttributeChoice(info.real_field_name, info.alias, info.description, kind.value, operators, examples)
+
+
+def _examples(scope: Scope, infos: list[customers.AttributeInfo]) -> dict[str, list[str]]:
+    columns = ", ".join(f"topK({EXAMPLES})({customers.rendered(info)})" for info in infos)
+    row = scope.warehouse.row(queries.EXAMPLES.format(columns=columns), data_date=current_date(scope).isoformat())
+    found = row or ((),) * len(infos)
+    return {info.real_field_name: [str(value) for value in values] for info, values in zip(infos, found, strict=True)}

@@ -1,0 +1,147 @@
+"""Size and sample of a definition now; counts that run aside, can be canceled, and are remembered with their age."""
+
+import hashlib
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from typing import Any
+
+import orjson
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from sqlalchemy import select, update
+
+from rapport import conditions
+from rapport.access.scope import Scope
+from rapport.audiences import queries
+from rapport.audiences.groups import check, target_group, target_groups
+from rapport.audiences.membership import ensure_members
+from rapport.audiences.models import Count, TargetGroup
+from rapport.audiences.schema import schema
+from rapport.conditions import Compiled, Condition, Schema
+from rapport.errors import NotFound, RapportError
+from rapport.stores.warehouse import Database
+
+RUNNING, DONE, CANCELED, FAILED = "running", "done", "canceled", "failed"
+COUNTS_AT_ONCE = 2
+LONGEST_COUNT = timedelta(minutes=10)
+_threads = ThreadPoolExecutor(COUNTS_AT_ONCE, thread_name_prefix="count")
+
+
+def _compiled(scope: Scope, condition: Condition, on: Schema) -> Compiled:
+    """The SELECT of a condition, once the groups that it names are stored for the date."""
+    needed = conditions.groups_in(condition)
+    if needed:
+        ensure_members(scope, needed, on.data_date)
+    return conditions.to_sql(condition, on)
+
+
+def _count(warehouse: Database, compiled: Compiled, tag: str = "") -> int:
+    return int(warehouse.value(tag + queries.COUNT.format(members=compiled.sql), **compiled.parameters))
+
+
+def size_now(scope: Scope, definition: Any) -> int:
+    """How many customers of the newest data date a definition selects, counted now. Raises Invalid."""
+    return _count(scope.warehouse, _compiled(scope, conditions.parse(definition), schema(scope)))
+
+
+def sample_now(scope: Scope, definition: Any, n: int) -> list[str]:
+    """Up to n customer ids that a definition selects, spread evenly and the same every time. Raises Invalid."""
+    compiled = _compiled(scope, conditions.parse(definition), schema(scope))
+    sql = queries.SAMPLE.format(members=compiled.sql)
+    return [customer_id for (customer_id,) in scope.warehouse.rows(sql, **compiled.parameters, sample=n)]
+
+
+def size_target_group(scope: Scope, target_group_id: int) -> TargetGroup:
+    """Count a group now and remember the size with its age. Raises NotFound."""
+    group = target_group(scope, target_group_id)
+    on = schema(scope)
+    size = _count(scope.warehouse, _compiled(scope, conditions.parse(group.definition), on))
+    with scope.records() as session:
+        group = session.get_one(TargetGroup, (scope.tenant_id, target_group_id))
+        group.size, group.size_date, group.sized_at = size, on.data_date, scope.clock.now()
+    return group
+
+
+# Counts that run aside
+
+
+def _digest(scope: Scope, definition: Any) -> str:
+    versions = [(group.id, group.version) for group in target_groups(scope)]
+    needed = conditions.groups_in(conditions.parse(definition))
+    told = [definition, versions if needed else []]
+    return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def start_count(scope: Scope, definition: Any, refresh: bool = False) -> Count:
+    """Begin to count a definition aside. One that was counted for the same data date is answered as it was, unless
+    refresh. Raises Invalid."""
+    condition = check(scope, definition)
+    on = schema(scope)
+    digest = _digest(scope, definition)
+    if not refresh and (known := _known(scope, digest, on.data_date)):
+        return known
+    count = Count(
+        tenant_id=scope.tenant_id,
+        id=uuid.uuid4().hex,
+        digest=digest,
+        data_date=on.data_date,
+        state=RUNNING,
+        error="",
+        started_at=scope.clock.now(),
+    )
+    with scope.records() as session:
+        session.add(count)
+    _threads.submit(_run, scope, count.id, condition, on)
+    return count
+
+
+def _known(scope: Scope, digest: str, data_date: date) -> Count | None:
+    chosen = (Count.tenant_id == scope.tenant_id, Count.digest == digest, Count.data_date == data_date)
+    newest = select(Count).where(*chosen, Count.state == DONE).order_by(Count.finished_at.desc()).limit(1)
+    with scope.records() as session:
+        return session.scalar(newest)
+
+
+def _tag(count_id: str) -> str:
+    return f"/* count {count_id} */ "
+
+
+def _run(scope: Scope, count_id: str, condition: Condition, on: Schema) -> None:
+    began = time.perf_counter()
+    try:
+        if count(scope, count_id).state != RUNNING:
+            return
+        size = _count(scope.warehouse, _compiled(scope, condition, on), _tag(count_id))
+        _finish(scope, count_id, DONE, size=size, seconds=time.perf_counter() - began)
+    except RapportError as error:
+        _finish(scope, count_id, FAILED, error=error.message)
+    except ClickHouseError:
+        _finish(scope, count_id, FAILED, error="The warehouse could not count this definition.")
+
+
+def _finish(scope: Scope, count_id: str, state: str, **values: Any) -> None:
+    """End a running count; one that has ended, as by a cancel, stays as it is."""
+    chosen = (Count.tenant_id == scope.tenant_id, Count.id == count_id, Count.state == RUNNING)
+    with scope.records() as session:
+        session.execute(update(Count).where(*chosen).values(state=state, finished_at=scope.clock.now(), **values))
+
+
+def count(scope: Scope, count_id: str) -> Count:
+    """A count by id; one whose process died is failed after a while. Raises NotFound."""
+    with scope.records() as session:
+        found = session.get(Count, (scope.tenant_id, count_id))
+    if found is None:
+        raise NotFound(f"There is no count {count_id}.")
+    if found.state == RUNNING and scope.clock.now() - found.started_at > LONGEST_COUNT:
+        _finish(scope, count_id, FAILED, error="The count did not end.")
+        return count(scope, count_id)
+    return found
+
+
+def cancel_count(scope: Scope, count_id: str) -> Count:
+    """Stop a running count; one that has ended stays as it is. Raises NotFound."""
+    if count(scope, count_id).state == RUNNING:
+        _finish(scope, count_id, CANCELED)
+        scope.warehouse.execute(queries.KILL, None, tag=_tag(count_id))
+    return count(scope, count_id)

@@ -1,0 +1,193 @@
+"""Target groups: creating, changing and archiving them, and the order in which they depend on each other."""
+
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from rapport import conditions
+from rapport.access.scope import Scope
+from rapport.audiences.models import TargetGroup
+from rapport.audiences.queries import LOCK
+from rapport.audiences.schema import names, schema
+from rapport.errors import Conflict, Invalid, NotFound
+from rapport.stores.records import next_id
+
+MAX_NAME = 200
+MAX_PRIORITY = 1_000_000
+
+
+def lock(scope: Scope, session: Session, what: str) -> None:
+    """Wait until no other transaction of the tenant holds this name, and hold it to the end of this one."""
+    session.execute(text(LOCK), {"name": f"rapport {scope.tenant_id} {what}"})
+
+
+def check(scope: Scope, definition: Any) -> conditions.Condition:
+    """A definition, parsed and found to fit the tenant's attributes and groups. Raises Invalid."""
+    condition = conditions.parse(definition)
+    conditions.to_sql(condition, schema(scope))
+    known = {group.id for group in target_groups(scope)}
+    for number in sorted(conditions.groups_in(condition) - known):
+        raise Invalid(f"definition names target group {number}, which does not exist.")
+    return condition
+
+
+def readable(scope: Scope, definition: Any) -> str:
+    """A definition as a sentence. Raises Invalid."""
+    return conditions.sentence(conditions.parse(definition), names(scope))
+
+
+def create_target_group(
+    scope: Scope, name: str, definition: dict[str, Any], priority: int | None = None
+) -> TargetGroup:
+    """Save a target group; without a priority it comes after all others.
+
+    definition is the JSON of a condition. Raises Invalid, or Conflict for a name that is in use.
+    """
+    condition = check(scope, definition)
+    try:
+        with scope.records() as session:
+            lock(scope, session, "target groups")
+            group = TargetGroup(
+                tenant_id=scope.tenant_id,
+                id=next_id(session, scope.tenant_id, "target group"),
+                name=_name(name),
+                priority=_priority(scope, session, priority),
+                definition=definition,
+                depends_on=sorted(conditions.groups_in(condition)),
+                archived=False,
+                version=1,
+                created_at=scope.clock.now(),
+            )
+            session.add(group)
+            session.flush()
+            scope.audit(session, "create", f"target group {group.id}", name=group.name)
+    except IntegrityError as error:
+        raise _taken(name) from error
+    return group
+
+
+def _name(name: str) -> str:
+    if not name.strip() or len(name.strip()) > MAX_NAME:
+        raise Invalid(f"name must have 1 to {MAX_NAME} characters.")
+    return name.strip()
+
+
+def _taken(name: str) -> Conflict:
+    return Conflict(f"There is a target group named {name.strip()!r} already.")
+
+
+def _priority(scope: Scope, session: Session, priority: int | None) -> int:
+    if priority is None:
+        largest = select(func.max(TargetGroup.priority)).where(TargetGroup.tenant_id == scope.tenant_id)
+        return min((session.scalar(largest) or 0) + 1, MAX_PRIORITY)
+    if not 1 <= priority <= MAX_PRIORITY:
+        raise Invalid(f"priority must be from 1 to {MAX_PRIORITY}.")
+    return priority
+
+
+def target_group(scope: Scope, target_group_id: int) -> TargetGroup:
+    """A group by id, archived or not. Raises NotFound."""
+    with scope.records() as session:
+        return _get(scope, session, target_group_id)
+
+
+def _get(scope: Scope, session: Session, target_group_id: int) -> TargetGroup:
+    group = session.get(TargetGroup, (scope.tenant_id, target_group_id))
+    if group is None:
+        raise NotFound(f"There is no target group {target_group_id}.")
+    return group
+
+
+def target_groups(scope: Scope, archived: bool = False) -> list[TargetGroup]:
+    """The groups in use, by id; or the archived ones."""
+    chosen = (TargetGroup.tenant_id == scope.tenant_id, TargetGroup.archived.is_(archived))
+    with scope.records() as session:
+        return list(session.scalars(select(TargetGroup).where(*chosen).order_by(TargetGroup.id)))
+
+
+def update_target_group(
+    scope: Scope,
+    target_group_id: int,
+    name: str | None = None,
+    definition: dict[str, Any] | None = None,
+    priority: int | None = None,
+) -> TargetGroup:
+    """Change what is given. A new definition makes a new version and leaves stored members as they are.
+
+    Raises NotFound, Invalid, and Conflict for a name in use, an archived group, or groups that would
+    depend on each other in a circle.
+    """
+    condition = None if definition is None else check(scope, definition)
+    try:
+        with scope.records() as session:
+            lock(scope, session, "target groups")
+            group = _get(scope, session, target_group_id)
+            if group.archived:
+                raise Conflict(f"Target group {target_group_id} is archived.")
+            group.name = group.name if name is None else _name(name)
+            group.priority = group.priority if priority is None else _priority(scope, session, priority)
+            if condition is not None and definition != group.definition:
+                _redefine(scope, session, group, definition, condition)
+            session.flush()
+            scope.audit(session, "update", f"target group {target_group_id}", version=group.version)
+    except IntegrityError as error:
+        raise _taken(name or "") from error
+    return group
+
+
+def _redefine(
+    scope: Scope, session: Session, group: TargetGroup, definition: Any, condition: conditions.Condition
+) -> None:
+    needed = sorted(conditions.groups_in(condition))
+    graph = _graph(scope, session) | {group.id: needed}
+    _in_order(graph, group.id)
+    group.definition, group.depends_on = definition, needed
+    group.version += 1
+    group.size = group.size_date = group.sized_at = None
+
+
+def archive_target_group(scope: Scope, target_group_id: int) -> TargetGroup:
+    """Take a group out of use; its past members stay. Raises NotFound, Conflict when another group names it."""
+    with scope.records() as session:
+        lock(scope, session, "target groups")
+        group = _get(scope, session, target_group_id)
+        users = [number for number, needed in _graph(scope, session).items() if target_group_id in needed]
+        if users:
+            raise Conflict(f"Target group {users[0]} depends on target group {target_group_id}.")
+        group.archived = True
+        scope.audit(session, "archive", f"target group {target_group_id}")
+    return group
+
+
+def _graph(scope: Scope, session: Session) -> dict[int, list[int]]:
+    rows = session.execute(
+        select(TargetGroup.id, TargetGroup.depends_on).where(
+            TargetGroup.tenant_id == scope.tenant_id, TargetGroup.archived.is_(False)
+        )
+    )
+    return {row.id: row.depends_on for row in rows}
+
+
+def computing_order(scope: Scope, wanted: set[int]) -> list[int]:
+    """The groups to compute for some groups, each after those it depends on. Raises Conflict for a circle."""
+    with scope.records() as session:
+        graph = _graph(scope, session)
+    return _in_order(graph, *sorted(wanted))
+
+
+def _in_order(graph: dict[int, list[int]], *wanted: int) -> list[int]:
+    reached: dict[int, list[int]] = {}
+    waiting = list(wanted)
+    while waiting:
+        number = waiting.pop()
+        if number not in reached:
+            reached[number] = graph.get(number, [])
+            waiting.extend(reached[number])
+    try:
+        return list(TopologicalSorter(reached).static_order())
+    except CycleError as error:
+        circle = " -> ".join(str(number) for number in error.args[1])
+        raise Conflict(f"definition makes target groups depend on each other in a circle: {circle}.") from error

@@ -1,0 +1,98 @@
+"""Members of target groups on a data date: computed set-based, kept as a snapshot that only a recomputation changes."""
+
+from datetime import date
+from typing import Any
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from rapport import conditions
+from rapport.access.scope import Scope
+from rapport.audiences import queries
+from rapport.audiences.groups import computing_order, lock, target_group
+from rapport.audiences.models import Snapshot, TargetGroup
+from rapport.audiences.schema import schema
+from rapport.errors import NotFound
+
+
+def compute_members(scope: Scope, target_group_id: int, data_date: date) -> int:
+    """Store the members of a group for a data date, those of the groups it depends on first; gives its size.
+
+    Members that were stored before are replaced at once, so a reader sees the old or the new, never
+    less. Raises NotFound, Conflict, Invalid when an attribute of the definition is gone.
+    """
+    size = 0
+    for number in computing_order(scope, {target_group(scope, target_group_id).id}):
+        size = _compute(scope, number, data_date)
+    return size
+
+
+def _compute(scope: Scope, target_group_id: int, data_date: date) -> int:
+    with scope.records() as session:
+        lock(scope, session, f"members {target_group_id}")
+        group = session.get_one(TargetGroup, (scope.tenant_id, target_group_id))
+        size = _store(scope, group, data_date)
+        _note(scope, session, group, data_date, size)
+    return size
+
+
+def _store(scope: Scope, group: TargetGroup, data_date: date) -> int:
+    compiled = conditions.to_sql(conditions.parse(group.definition), schema(scope, data_date))
+    aside = f"target_group_members_aside_{group.id}"
+    bound = {**compiled.parameters, "data_date": data_date.isoformat(), "target_group": group.id}
+    place = {"data_date": data_date.isoformat(), "target_group": group.id, "aside": aside}
+    warehouse = scope.warehouse
+    warehouse.execute(queries.MAKE_ASIDE.format(aside=aside))
+    warehouse.execute(queries.FILL_ASIDE.format(aside=aside, members=compiled.sql), None, **bound)
+    size = int(warehouse.value(queries.COUNT_ASIDE.format(aside=aside)))
+    # The engine refuses to put nothing in a partition's place.
+    warehouse.execute((queries.REPLACE if size else queries.CLEAR).format(**place))
+    warehouse.execute(queries.DROP_ASIDE.format(aside=aside))
+    return size
+
+
+def _note(scope: Scope, session: Session, group: TargetGroup, data_date: date, size: int) -> None:
+    values: dict[str, Any] = {"version": group.version, "size": size, "computed_at": scope.clock.now()}
+    key = {"tenant_id": scope.tenant_id, "target_group_id": group.id, "data_date": data_date}
+    statement = insert(Snapshot).values(**key, **values)
+    session.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
+    if group.size_date is None or data_date >= group.size_date:
+        group.size, group.size_date, group.sized_at = size, data_date, values["computed_at"]
+
+
+def ensure_members(scope: Scope, wanted: set[int], data_date: date) -> None:
+    """Store the members of groups for a data date unless they are, as each definition now reads.
+
+    A group is also computed again when one that it depends on was. Raises NotFound when the profile of
+    the date is not kept.
+    """
+    computed: set[int] = set()
+    for number in computing_order(scope, wanted):
+        group = target_group(scope, number)
+        with scope.records() as session:
+            found = session.get(Snapshot, (scope.tenant_id, number, data_date))
+        if found is None or found.version != group.version or computed.intersection(group.depends_on):
+            if not scope.warehouse.value(queries.HAS_PROFILE, data_date=data_date.isoformat()):
+                raise NotFound(f"There is no profile of {data_date.isoformat()} to compute target group {number} on.")
+            _compute(scope, number, data_date)
+            computed.add(number)
+
+
+def members(scope: Scope, target_group_id: int, data_date: date, limit: int, offset: int = 0) -> list[str]:
+    """A page of the customer ids of a group on a data date, in order of id.
+
+    They are the stored ones; where none are stored and the profile of the date is kept, they are
+    computed as the definition now reads, and stored. Raises NotFound.
+    """
+    target_group(scope, target_group_id)
+    if snapshot(scope, target_group_id, data_date) is None:
+        ensure_members(scope, {target_group_id}, data_date)
+    bound = {"data_date": data_date.isoformat(), "target_group": target_group_id}
+    rows = scope.warehouse.rows(queries.MEMBERS, **bound, page_top=limit, page_skip=offset)
+    return [customer_id for (customer_id,) in rows]
+
+
+def snapshot(scope: Scope, target_group_id: int, data_date: date) -> Snapshot | None:
+    """What is known of the stored members of a group for a data date; None when there are none."""
+    with scope.records() as session:
+        return session.get(Snapshot, (scope.tenant_id, target_group_id, data_date))

@@ -1,0 +1,120 @@
+"""The parsed condition: a tree of frozen nodes. path is where a leaf stood in the JSON, for errors."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from rapport.conditions.histories import Measure
+from rapport.conditions.operators import Operator
+
+Scalar = str | Decimal | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """True when every part is; with no parts, true of everyone."""
+
+    parts: tuple["Condition", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """True when at least one part is."""
+
+    parts: tuple["Condition", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """True when its part is false."""
+
+    part: "Condition"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """An operator and its value: a scalar, a tuple of scalars, or None."""
+
+    operator: Operator
+    value: Scalar | tuple[Scalar, ...] | None
+    path: str = field(default="definition", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeIs:
+    """A comparison of an attribute (batch, API, calculated or model result)."""
+
+    name: str
+    comparison: Comparison
+    path: str = field(default="definition", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Days of a history: the last `days`, or from `start` to `end`, both included; None is open."""
+
+    days: int | None = None
+    start: date | None = None
+    end: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryIs:
+    """A comparison of a measure over a customer's rows of a history that pass filters within a window.
+
+    filters maps a filter's name to the values of which one must match; properties does so for the
+    named properties of an activity event.
+    """
+
+    source: str
+    measure: Measure
+    comparison: Comparison
+    filters: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    properties: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    window: Window = Window()
+
+    def filter(self, name: str) -> tuple[Any, ...] | None:
+        """The values of a filter, or None when it is not set."""
+        return dict(self.filters).get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class InGroup:
+    """Membership of a target group, as computed for the data date."""
+
+    group_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class InList:
+    """Being on a stored customer list."""
+
+    list_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerIs:
+    """Being one of a few customers by id, compared ignoring case; ids are folded."""
+
+    ids: tuple[str, ...]
+
+
+Condition = Every | Some | Not | AttributeIs | HistoryIs | InGroup | InList | CustomerIs
+
+
+def leaves(condition: Condition) -> Iterator[Condition]:
+    """The leaves of a tree, left to right."""
+    if isinstance(condition, Every | Some):
+        for part in condition.parts:
+            yield from leaves(part)
+    elif isinstance(condition, Not):
+        yield from leaves(condition.part)
+    else:
+        yield condition
+
+
+def groups_in(condition: Condition) -> set[int]:
+    """The target groups that a condition depends on."""
+    return {leaf.group_id for leaf in leaves(condition) if isinstance(leaf, InGroup)}

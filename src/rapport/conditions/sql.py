@@ -1,0 +1,104 @@
+"""Conditions as one SELECT over the profiles of the data date.
+
+All attribute conditions share one scan of profiles; a history is a sub-select per condition, and
+every value is bound, a list as one array, so that the text never grows with the data it lists.
+In a WHERE a NULL counts as false, so only what stands under a negation is guarded against it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from rapport.conditions.binding import Binder
+from rapport.conditions.comparing import resolve
+from rapport.conditions.history_sql import customers_by_history
+from rapport.conditions.nodes import (
+    AttributeIs,
+    Condition,
+    CustomerIs,
+    Every,
+    HistoryIs,
+    InGroup,
+    InList,
+    Not,
+    Some,
+)
+from rapport.conditions.rendering import render
+from rapport.conditions.schema import Anchor, Column, Schema
+from rapport.errors import Invalid
+from rapport.stores.warehouse import identifier
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A SELECT that gives customer_id, once a customer, and the values it binds."""
+
+    sql: str
+    parameters: dict[str, Any]
+
+
+def column_of(condition: AttributeIs, schema: Schema) -> Column:
+    """The column that a condition compares. Raises Invalid for an unknown attribute."""
+    column = schema.column(condition.name)
+    if column is None:
+        raise Invalid(f"{condition.path}.attribute names {condition.name!r}, which is not a customer attribute.")
+    return column
+
+
+def to_sql(condition: Condition, schema: Schema) -> Compiled:
+    """The customers of the schema's data date of whom a condition is true.
+
+    Raises Invalid when it names an unknown attribute or compares one with what does not fit its kind.
+    """
+    compiler = _Compiler(schema)
+    where = compiler.sql(condition, guarded=False)
+    data_date = compiler.binder.bind(schema.data_date.isoformat(), "Date")
+    sql = f"SELECT customer_id FROM profiles WHERE data_date = {data_date} AND {where}"  # noqa: S608 - values are bound
+    return Compiled(sql, compiler.binder.parameters)
+
+
+class _Compiler:
+    """Compiles the nodes of one tree, binding as it goes."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self.anchor = Anchor(schema.today, schema.data_date, schema.time_zone)
+        self.binder = Binder()
+
+    def sql(self, node: Condition, guarded: bool) -> str:
+        """A boolean expression over a row of profiles; guarded ones are never NULL."""
+        if isinstance(node, Every):
+            return self._joined(node.parts, " AND ", guarded)
+        if isinstance(node, Some):
+            return self._joined(node.parts, " OR ", guarded)
+        if isinstance(node, Not):
+            return f"(NOT {self.sql(node.part, guarded=True)})"
+        if isinstance(node, AttributeIs):
+            return self._attribute(node, guarded)
+        return self._customers(node)
+
+    def _joined(self, parts: tuple[Condition, ...], word: str, guarded: bool) -> str:
+        return f"({word.join(self.sql(part, guarded) for part in parts)})" if parts else "true"
+
+    def _attribute(self, node: AttributeIs, guarded: bool) -> str:
+        column = column_of(node, self.schema)
+        resolved = resolve(node.comparison, column.kind, self.anchor, column.percentile)
+        return render(resolved, identifier(column.name), self.anchor, self.binder, guarded)
+
+    def _customers(self, node: HistoryIs | InGroup | InList | CustomerIs) -> str:
+        if isinstance(node, HistoryIs):
+            return customers_by_history(node, self.schema, self.anchor, self.binder)
+        if isinstance(node, CustomerIs):
+            return f"lowerUTF8(customer_id) IN {self.binder.bind(list(node.ids), 'Array(String)')}"
+        if isinstance(node, InList):
+            return f"customer_id IN (SELECT customer_id FROM customer_lists WHERE list_id = {self._id(node.list_id)})"  # noqa: S608
+        return self._group(node)
+
+    def _group(self, node: InGroup) -> str:
+        data_date = self.binder.bind(self.schema.data_date.isoformat(), "Date")
+        return (
+            "customer_id IN (SELECT customer_id FROM target_group_members "  # noqa: S608 - values are bound
+            f"WHERE data_date = {data_date} AND target_group_id = {self._id(node.group_id)})"
+        )
+
+    def _id(self, number: int) -> str:
+        return self.binder.bind(number, "UInt32")

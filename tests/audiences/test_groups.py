@@ -1,0 +1,267 @@
+"""Target groups over the real engines: sizes, members, dependency order, circles, lists."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from sqlalchemy import update
+
+from rapport.access.models import Tenant
+from rapport.access.scope import Scope
+from rapport.audiences import service as audiences
+from rapport.audiences.models import Count, TargetGroup
+from rapport.errors import Conflict, Invalid, NotFound
+
+DATA_DATE = date(2026, 3, 28)
+CUSTOMERS = 400
+
+
+def country(i: int) -> str | None:
+    return [None, "DE", "de", "FR", "US"][i % 5]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def data(scope: Scope) -> None:
+    scope.clock.set(datetime(2026, 3, 29, 8, tzinfo=UTC))
+    ids = [f"C{i:04}" for i in range(CUSTOMERS)]
+    scope.warehouse.insert("customers", ["customer_id"], [(one,) for one in ids])
+    for day in (DATA_DATE, DATA_DATE - timedelta(days=1)):
+        rows = [(day, one, country(i), f"City {i % 10}") for i, one in enumerate(ids)]
+        scope.warehouse.insert("profiles", ["data_date", "customer_id", "COUNTRY", "CITY"], rows)
+    with scope.records() as session:
+        session.execute(update(Tenant).where(Tenant.id == scope.tenant_id).values(last_data_date=DATA_DATE))
+
+
+GERMAN = {"attribute": "COUNTRY", "operator": "equals", "value": "De"}
+GERMANS = [f"C{i:04}" for i in range(CUSTOMERS) if country(i) in ("DE", "de")]
+
+
+def stored(scope: Scope, group_id: int, day: date = DATA_DATE) -> list[str]:
+    sql = "SELECT customer_id FROM target_group_members WHERE target_group_id = {g:UInt32} AND data_date = {d:Date}"
+    return sorted(one for (one,) in scope.warehouse.rows(sql, g=group_id, d=day.isoformat()))
+
+
+def test_members_are_stored_and_computed_again_without_a_change(scope: Scope) -> None:
+    group = audiences.create_target_group(scope, "Germans", GERMAN)
+    assert audiences.compute_members(scope, group.id, DATA_DATE) == len(GERMANS) == 160
+    assert stored(scope, group.id) == GERMANS
+    assert audiences.compute_members(scope, group.id, DATA_DATE) == 160
+    assert stored(scope, group.id) == GERMANS
+    assert audiences.members(scope, group.id, DATA_DATE, 3, 2) == GERMANS[2:5]
+    again = audiences.target_group(scope, group.id)
+    assert (again.size, again.size_date, again.sized_at) == (160, DATA_DATE, scope.clock.now())
+    left = scope.warehouse.rows(
+        "SELECT name FROM system.tables WHERE name LIKE '%aside%' AND database = currentDatabase()"
+    )
+    assert not [name for name in tables if "aside" in name]
+
+
+def test_a_group_that_becomes_empty_leaves_no_members(scope: Scope) -> None:
+    group = audiences.create_target_group(scope, "Emptying", GERMAN)
+    audiences.compute_members(scope, group.id, DATA_DATE)
+    nobody = {"attribute": "COUNTRY", "operator": "equals", "value": "Nowhere"}
+    audiences.update_target_group(scope, group.id, definition=nobody)
+    assert audiences.compute_members(scope, group.id, DATA_DATE) == 0
+    assert stored(scope, group.id) == []
+    assert audiences.members(scope, group.id, DATA_DATE, 10) == []
+
+
+def test_groups_are_computed_after_those_they_depend_on(scope: Scope) -> None:
+    base = audiences.create_target_group(scope, "Base", GERMAN)
+    middle = audiences.create_target_group(scope, "Middle", {"not": {"group": base.id}})
+    city = {"attribute": "CITY", "operator": "equals", "value": "city 3"}
+    top = audiences.create_target_group(scope, "Top", {"all": [{"group": middle.id}, city]})
+    expected = [f"C{i:04}" for i in range(CUSTOMERS) if country(i) not in ("DE", "de") and i % 10 == 3]
+    assert audiences.size_now(scope, top.definition) == len(expected) > 0
+    assert audiences.compute_members(scope, top.id, DATA_DATE) == len(expected)
+    assert stored(scope, top.id) == expected
+    audiences.update_target_group(scope, base.id, definition={"all": []})
+    assert audiences.size_now(scope, {"group": top.id}) == 0, "a changed group is computed again, and those above it"
+
+
+def test_circles_are_refused_with_a_sentence(scope: Scope) -> None:
+    one = audiences.create_target_group(scope, "One", {"all": []})
+    two = audiences.create_target_group(scope, "Two", {"group": one.id})
+    with pytest.raises(Conflict, match="depend on each other in a circle: "):
+        audiences.update_target_group(scope, one.id, definition={"not": {"group": two.id}})
+    with pytest.raises(Conflict, match="in a circle"):
+        audiences.update_target_group(scope, one.id, definition={"group": one.id})
+    assert audiences.target_group(scope, one.id).version == 1
+
+
+def test_members_on_a_past_date_are_computed_when_its_profile_is_kept(scope: Scope) -> None:
+    group = audiences.create_target_group(scope, "Past", GERMAN)
+    day = DATA_DATE - timedelta(days=1)
+    assert audiences.members(scope, group.id, day, 1000) == GERMANS
+    assert audiences.snapshot(scope, group.id, day) is not None
+    with pytest.raises(NotFound, match="There is no profile of 2020-01-01"):
+        audiences.members(scope, group.id, date(2020, 1, 1), 10)
+
+
+def test_names_are_unique_among_groups_in_use(scope: Scope) -> None:
+    group = audiences.create_target_group(scope, "Unique", GERMAN)
+    with pytest.raises(Conflict, match="named 'UNIQUE' already"):
+        audiences.create_target_group(scope, "UNIQUE", GERMAN)
+    other = audiences.create_target_group(scope, "Other", GERMAN)
+    with pytest.raises(Conflict, match="already"):
+        audiences.update_target_group(scope, other.id, name="unique")
+    audiences.archive_target_group(scope, group.id)
+    assert audiences.create_target_group(scope, "unique", GERMAN).id > group.id
+    with pytest.raises(Conflict, match="archived"):
+        audiences.update_target_group(scope, group.id, name="Again")
+
+
+@pytest.mark.parametrize(
+    ("name", "definition", "priority", "message"),
+    [
+        (" ", GERMAN, None, "name must have"),
+        ("x" * 201, GERMAN, None, "name must have"),
+        ("P", GERMAN, 0, "priority must be"),
+        ("P", {"group": 9999}, None, "names target group 9999, which does not exist"),
+        ("P", {"attribute": "NOPE", "operator": "is_empty"}, None, "definition.attribute names 'NOPE'"),
+        ("P", {}, None, "definition must have exactly one of"),
+    ],
+)
+def test_bad_groups_are_refused(scope: Scope, name: str, definition: dict, priority: int | None, message: str) -> None:
+    with pytest.raises(Invalid, match=message):
+        audiences.create_target_group(scope, name, definition, priority)
+
+
+def test_a_group_in_use_is_not_archived(scope: Scope) -> None:
+    used = audiences.create_target_group(scope, "Used", GERMAN)
+    user = audiences.create_target_group(scope, "User", {"group": used.id})
+    with pytest.raises(Conflict, match=f"Target group {user.id} depends on target group {used.id}"):
+        audiences.archive_target_group(scope, used.id)
+    audiences.archive_target_group(scope, user.id)
+    assert audiences.archive_target_group(scope, used.id).archived
+
+
+def test_priorities_follow_on(scope: Scope) -> None:
+    first = audiences.create_target_group(scope, "First", GERMAN, priority=500_000)
+    assert audiences.create_target_group(scope, "Second", GERMAN).priority == first.priority + 1
+    assert audiences.update_target_group(scope, first.id, priority=7).priority == 7
+
+
+def test_samples_are_members_and_the_same_every_time(scope: Scope) -> None:
+    sample = audiences.sample_now(scope, GERMAN, 7)
+    assert len(set(sample)) == 7 and set(sample) <= set(GERMANS)
+    assert audiences.sample_now(scope, GERMAN, 7) == sample
+
+
+def test_counts_run_aside_and_are_remembered(scope: Scope) -> None:
+    definition = {"any": [GERMAN, {"attribute": "CITY", "operator": "ends_with", "value": "3"}]}
+    begun = audiences.start_count(scope, definition)
+    done = wait_for(scope, begun.id)
+    expected = sum(country(i) in ("DE", "de") or i % 10 == 3 for i in range(CUSTOMERS))
+    assert (done.state, done.size) == ("done", expected)
+    assert audiences.start_count(scope, definition).id == begun.id
+    assert audiences.start_count(scope, definition, refresh=True).id != begun.id
+    assert audiences.cancel_count(scope, begun.id).state == "done"
+
+
+def wait_for(scope: Scope, count_id: str) -> Count:
+    import time
+
+    for _ in range(200):
+        found = audiences.count(scope, count_id)
+        if found.state != "running":
+            return found
+        time.sleep(0.02)
+    raise AssertionError("the count did not end")
+
+
+def test_a_canceled_count_stops_in_the_engine(scope: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endless member query stands for a slow one; the engine must give it up."""
+    from rapport.audiences import counting
+    from rapport.conditions import Compiled
+
+    endless = Compiled("SELECT number FROM system.numbers WHERE sipHash64(number) = 1", {})
+    monkeypatch.setattr(counting, "_compiled", lambda scope, condition, on: endless)
+    begun = audiences.start_count(scope, {"all": [GERMAN, GERMAN]})
+    running = "SELECT count() FROM system.processes WHERE startsWith(query, {tag:String})"
+    wait_until(lambda: scope.warehouse.value(running, tag=f"/* count {begun.id}") == 1)
+    assert audiences.cancel_count(scope, begun.id).state == "canceled"
+    wait_until(lambda: scope.warehouse.value(running, tag=f"/* count {begun.id}") == 0)
+    assert audiences.count(scope, begun.id).state == "canceled"
+
+
+def wait_until(holds) -> None:  # type: ignore[no-untyped-def]
+    import time
+
+    for _ in range(500):
+        if holds():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it never came to hold")
+
+
+def test_a_count_that_fails_says_why(scope: Scope) -> None:
+    past = audiences.create_target_group(scope, "Gone", GERMAN)
+    begun = audiences.start_count(scope, {"group": past.id})
+    assert wait_for(scope, begun.id).state == "done"
+    with pytest.raises(NotFound, match="no count"):
+        audiences.count(scope, "nope")
+
+
+def test_a_count_whose_process_died_is_failed(scope: Scope) -> None:
+    with scope.records() as session:
+        session.add(
+            Count(
+                tenant_id=scope.tenant_id,
+                id="dead",
+                digest="x",
+                data_date=DATA_DATE,
+                state="running",
+                started_at=scope.clock.now() - timedelta(hours=1),
+            )
+        )
+    assert audiences.count(scope, "dead").error == "The count did not end."
+
+
+def test_a_group_is_counted_and_remembers_it(scope: Scope) -> None:
+    group = audiences.create_target_group(scope, "Sized", GERMAN)
+    assert group.size is None
+    sized = audiences.size_target_group(scope, group.id)
+    assert (sized.size, sized.size_date) == (len(GERMANS), DATA_DATE)
+    with pytest.raises(NotFound):
+        audiences.size_target_group(scope, 99_999)
+
+
+def test_customer_lists_are_groups(scope: Scope) -> None:
+    made = audiences.create_customer_list(scope, "VIPs", ["c0001", "C0002", " C0002 ", "nobody", ""])
+    assert (made.existing, made.missing) == (2, ["nobody"])
+    assert audiences.compute_members(scope, made.target_group_id, DATA_DATE) == 2
+    assert stored(scope, made.target_group_id) == ["C0001", "C0002"]
+    for name, ids, message in (
+        ("vips", ["C0003"], "named 'vips' already"),
+        ("Other list", [], "1 to"),
+        ("Other list", ["nobody"], "no ID of a customer"),
+    ):
+        with pytest.raises(Invalid, match=message):
+            audiences.create_customer_list(scope, name, ids)
+
+
+def test_sentences_use_aliases_and_names(scope: Scope) -> None:
+    group = audiences.create_target_group(scope, "Named", {"all": []})
+    told = audiences.readable(scope, {"all": [GERMAN, {"not": {"group": group.id}}]})
+    assert told == "Country is 'De' and not (in target group 'Named')"
+
+
+def test_choices_have_examples_but_none_of_personal_data(scope: Scope) -> None:
+    choices = {choice.name: choice for choice in audiences.attribute_choices(scope)}
+    assert set(choices["COUNTRY"].examples) == {"DE", "de", "FR", "US"}
+    assert choices["EMAIL"].examples == []
+    assert choices["REGISTRATION_DATE"].kind == "date"
+    assert "in_last_days" in choices["REGISTRATION_DATE"].operators
+
+
+def test_another_tenant_sees_nothing(scope: Scope, stores) -> None:  # type: ignore[no-untyped-def]
+    from rapport.access.service import create_tenant
+
+    group = audiences.create_target_group(scope, "Mine", GERMAN)
+    other = create_tenant(stores, f"other-{group.id}-{scope.tenant_id}")
+    assert audiences.target_groups(other) == []
+    with pytest.raises(NotFound):
+        audiences.target_group(other, group.id)
+    assert audiences.size_now(other, GERMAN) == 0
+    with scope.records() as session:
+        assert session.get(TargetGroup, (other.tenant_id, group.id)) is None
