@@ -52,8 +52,8 @@ def add_channels(scope: Scope, smtp_port: int = 25, **settings: Any) -> None:
     channels.create_channel(scope, "Text messages", "external", id=EXTERNAL)
     mail = {"host": "127.0.0.1", "port": smtp_port, "from_address": "shop@example.com", **settings}
     channels.create_channel(scope, "E-mail", "email", id=EMAIL, settings=mail)
-    html = "<p>Dear {{FIRST_NAME|customer}}, take {{promo_code}}</p>"
-    messaging.save_template(scope, EMAIL, "Hello", "Hi {{FIRST_NAME}}", html, id=1)
+    html = "<p>Dear [%FIRST_NAME:customer%], take [%PROMO_CODE%]</p>"
+    messaging.save_template(scope, EMAIL, "Hello", "Hi [%FIRST_NAME%]", html, id=1)
 
 
 def add_action(scope: Scope, name: str = "Voucher", codes: tuple[str, ...] = ()) -> Action:

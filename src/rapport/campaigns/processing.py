@@ -55,13 +55,18 @@ class Sizes:
     control: int
 
 
-def prepare_members(scope: Scope, campaign_id: int, data_date: date) -> None:
-    """Compute the members of a run's target group and of the groups it always excludes."""
+def groups_needed(scope: Scope, campaign_id: int) -> list[int]:
+    """The target groups whose members a run needs: its own and the ones it always excludes."""
     found = occurrence(scope, campaign_id)
+    if found.state not in UNPROCESSED:
+        return []
     groups = list(found.plan["rules"].get("exclude_target_group_ids", []))
-    if not found.is_one_time:
-        groups.append(found.target_group_id)
-    for group_id in groups:
+    return groups if found.is_one_time else [found.target_group_id, *groups]
+
+
+def prepare_members(scope: Scope, campaign_id: int, data_date: date) -> None:
+    """Compute the members of the target groups that a run needs."""
+    for group_id in dict.fromkeys(groups_needed(scope, campaign_id)):
         audiences.compute_members(scope, group_id, data_date)
 
 

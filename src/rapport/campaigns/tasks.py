@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 
 import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from sqlalchemy.exc import SQLAlchemyError
 
 from rapport.access.scope import Scope, current_scope
+from rapport.audiences import service as audiences
 from rapport.campaigns import clearance, closing, cycles, processing, sending
 from rapport.campaigns.cycles import CycleResult
 from rapport.campaigns.models import OccurrenceChannel
@@ -146,9 +148,14 @@ def execute_due(scope: Scope) -> int:
     return len(keys)
 
 
-@work.step("campaigns.prepare", ATTEMPTS)
-def _prepare(tenant_id: int, campaign_id: int, data_date: str) -> None:
-    processing.prepare_members(current_scope(tenant_id), campaign_id, date.fromisoformat(data_date))
+@work.step("campaigns.groups", ATTEMPTS)
+def _groups(tenant_id: int, campaign_id: int) -> list[int]:
+    return processing.groups_needed(current_scope(tenant_id), campaign_id)
+
+
+@work.step("campaigns.members", ATTEMPTS)
+def _members(tenant_id: int, group_id: int, data_date: str) -> int:
+    return audiences.compute_members(current_scope(tenant_id), group_id, date.fromisoformat(data_date))
 
 
 @work.step("campaigns.process", ATTEMPTS)
@@ -166,20 +173,35 @@ def _dispatch(tenant_id: int) -> None:
     dispatch(current_scope(tenant_id))
 
 
-def _run(tenant_id: int, campaign_id: int, data_date: str) -> None:
-    """Process one run; a fault fails it and no other."""
+def _run(tenant_id: int, campaign_id: int, data_date: str, known: dict[int, str]) -> None:
+    """Process one run; a fault fails it and no other. known: groups already computed, with what went wrong."""
     try:
-        _prepare(tenant_id, campaign_id, data_date)
+        for group_id in _groups(tenant_id, campaign_id):
+            if group_id not in known:
+                known[group_id] = _compute(tenant_id, group_id, data_date)
+            if known[group_id]:
+                _fail(tenant_id, campaign_id, known[group_id])
+                return
         _process(tenant_id, campaign_id, data_date)
     except FAULTS as fault:
         log.exception("run failed", tenant_id=tenant_id, campaign_id=campaign_id)
         _fail(tenant_id, campaign_id, sentence(fault))
 
 
+def _compute(tenant_id: int, group_id: int, data_date: str) -> str:
+    """Compute a target group once for all runs of the day; why that failed, or nothing."""
+    try:
+        _members(tenant_id, group_id, data_date)
+    except FAULTS as fault:
+        log.exception("target group failed", tenant_id=tenant_id, target_group_id=group_id)
+        return f"Target group {group_id}: {sentence(fault)}"
+    return ""
+
+
 @work.workflow("campaigns.run_campaign")
 def run_campaign(tenant_id: int, campaign_id: int, data_date: str) -> None:
     """Process a run by hand and send what of it is due."""
-    _run(tenant_id, campaign_id, data_date)
+    _run(tenant_id, campaign_id, data_date, {})
     _dispatch(tenant_id)
 
 
@@ -249,12 +271,13 @@ def daily_cycle(tenant_id: int, data_date: str, run: int = 0) -> None:
 
 
 def _day(tenant_id: int, data_date: str, timed: Callable[[str, Callable[[], object]], object]) -> None:
-    timed("load checks", lambda: _check_loads(tenant_id, data_date))
+    timed("load checks", partial(_check_loads, tenant_id, data_date))
     for name, _ in insight.MODEL_STEPS:
-        timed(name, lambda name=name: _model(tenant_id, data_date, name))  # type: ignore[misc]
-    timed("publish", lambda: _publish(tenant_id, data_date))
+        timed(name, partial(_model, tenant_id, data_date, name))
+    timed("publish", partial(_publish, tenant_id, data_date))
+    known: dict[int, str] = {}
     for campaign_id in _plan(tenant_id, data_date):
-        timed(f"campaign {campaign_id}", lambda campaign_id=campaign_id: _run(tenant_id, campaign_id, data_date))  # type: ignore[misc]
+        timed(f"campaign {campaign_id}", partial(_run, tenant_id, campaign_id, data_date, known))
     for event_type_id in (2, 3):
         _announce(tenant_id, data_date, event_type_id)
     _dispatch(tenant_id)

@@ -1,0 +1,54 @@
+"""A real SMTP server that counts what arrives: a local part `bad...` is refused for good, `later...` so many times."""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+
+class Mailbox:
+    def __init__(self) -> None:
+        self.messages: list[EmailMessage] = []
+        self.to: Counter[str] = Counter()
+        self.refusals = 1
+        self.pause = 0.0
+        self.port = 0
+        self._refused: Counter[str] = Counter()
+
+    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any) -> str:
+        if address.startswith("bad"):
+            return "550 5.1.1 unknown"
+        if address.startswith("later") and self._refused[address] < self.refusals:
+            self._refused[address] += 1
+            return "451 4.7.1 later"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        await asyncio.sleep(self.pause)
+        content = envelope.content
+        assert isinstance(content, bytes)
+        self.messages.append(message_from_bytes(content, policy=policy.default))  # type: ignore[arg-type]
+        self.to.update(envelope.rcpt_tos)
+        return "250 taken"
+
+
+@contextmanager
+def mailbox() -> Iterator[Mailbox]:
+    box = Mailbox()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        box.port = probe.getsockname()[1]
+    controller = Controller(box, hostname="127.0.0.1", port=box.port)
+    controller.start()
+    try:
+        yield box
+    finally:
+        controller.stop()

@@ -1,0 +1,249 @@
+"""Sending: external lists, e-mail through a real server, refusals, retries, cancellation, events."""
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+from campaign_mail import Mailbox, mailbox
+from campaign_tenant import (
+    DATA_DATE,
+    EMAIL,
+    EXTERNAL,
+    NOW,
+    TODAY,
+    add_action,
+    add_channels,
+    add_group,
+    add_profiles,
+    add_series,
+    customer,
+    group,
+    outcomes,
+    publish,
+    recipients,
+    tally,
+)
+from sqlalchemy import func, select, update
+
+from rapport.access.models import Tenant
+from rapport.access.scope import Scope, scope_of
+from rapport.campaigns import ledger, processing, sending
+from rapport.campaigns import service as campaigns
+from rapport.campaigns.leases import Held, LeaseLost, lease
+from rapport.campaigns.models import Send
+from rapport.campaigns.occurrences import plan_next_run
+from rapport.campaigns.units import Unit
+from rapport.channels.service import Receipt
+from rapport.messaging import service as messaging
+from rapport.notifications import service as notifications
+
+DUE = NOW + timedelta(hours=1)
+ALL = {"include_all": True}
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Mailbox]:
+    with mailbox() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def tenant(scope: Scope, box: Mailbox) -> Scope:
+    with scope.records() as session:
+        settings = {"campaigns": {"batch_size": 7, "retry_delays": [0, 0], "messages_per_day": 99}}
+        session.execute(update(Tenant).where(Tenant.id == scope.tenant_id).values(settings=settings))
+    scope = scope_of(scope.stores, scope.tenant_id)
+    scope.clock.set(NOW)
+    add_profiles(scope, [customer(number) for number in range(40)])
+    add_profiles(scope, [customer(100 + n, EMAIL=f"bad{n}@example.com") for n in range(3)])
+    add_profiles(scope, [customer(200 + n, EMAIL=f"later{n}@example.com") for n in range(8)])
+    add_profiles(scope, [customer(300, COUNTRY="BE"), customer(301, COUNTRY="BE")])
+    publish(scope)
+    add_channels(scope, box.port)
+    add_group(scope, "Dutch", "NL")
+    add_group(scope, "Belgian", "BE")
+    add_action(scope, "Voucher", ("V10",))
+    for event in (1, 4, 13):
+        notifications.register_listener(scope, event, "http://127.0.0.1:9/events")
+    return scope
+
+
+@pytest.fixture(autouse=True)
+def fresh(tenant: Scope, box: Mailbox) -> Iterator[None]:
+    tenant.clock.set(NOW)
+    box.to.clear()
+    box.messages.clear()
+    yield
+
+
+def process(scope: Scope, series_id: int) -> int:
+    number = plan_next_run(scope, series_id, TODAY)
+    processing.prepare_members(scope, number, DATA_DATE)
+    assert processing.process(scope, number, DATA_DATE) == "scheduled"
+    return number
+
+
+def told(scope: Scope, campaign_id: int) -> list[dict[str, Any]]:
+    """The events of a campaign that listeners are told, in order of type."""
+    bodies = [orjson.loads(row.body) for row in notifications.deliveries(scope, limit=1000)]
+    mine = [body for body in bodies if body.get("CampaignID") == campaign_id]
+    return sorted(mine, key=lambda body: (body["EventTypeID"], body.get("ChannelID", 0)))
+
+
+def ledger_rows(scope: Scope, campaign_id: int) -> int:
+    with scope.records() as session:
+        wanted = (
+            select(func.count())
+            .select_from(Send)
+            .where(Send.tenant_id == scope.tenant_id, Send.campaign_id == campaign_id)
+        )
+        return session.scalar(wanted) or 0
+
+
+def test_external_and_email_to_the_end(tenant: Scope, box: Mailbox) -> None:
+    made = add_series(tenant, 1, [group(2, (EXTERNAL, 4), (EMAIL, 1))], rules=ALL, control_share=0.2)
+    number = process(tenant, made.id)
+    assert campaigns.execute_due(tenant) == 0 and not told(tenant, number)
+    tenant.clock.set(DUE)
+    assert campaigns.execute_due(tenant) == 2
+    found, rows = campaigns.occurrence(tenant, number), outcomes(tenant, number)
+    assert (found.state, found.error) == ("successful", "")
+    assert found.counts == tally(rows) and sum(found.counts.values()) == found.targeted == len(rows)
+    given = {row[0] for row in recipients(tenant, number) if row[1] == EMAIL}
+    refused = {who for who in given if who.startswith("C001")}
+    sent = {(who, channel) for who, channel, outcome, _ in rows if outcome == "sent"}
+    assert sent == {(who, EXTERNAL) for who in given} | {(who, EMAIL) for who in given - refused}
+    failed = [row for row in rows if row[2] == "failed"]
+    assert {row[0] for row in failed} == refused and all(row[3] for row in failed)
+    assert sorted(box.to.values()) == [1] * len(given - refused)
+    assert ledger_rows(tenant, number) == 0
+    first = box.messages[0]
+    name = first["Subject"].removeprefix("Hi ")
+    assert f"Dear {name}, take V10" in first.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+    assert first["List-Unsubscribe"].startswith("<http") and first["Message-ID"]
+    assert [(body["EventTypeID"], body.get("ChannelID")) for body in told(tenant, number)] == [
+        (1, None),
+        (13, EMAIL),
+        (13, EXTERNAL),
+    ]
+
+
+def test_temporary_refusals_end_as_failed_after_the_last_retry(tenant: Scope, box: Mailbox) -> None:
+    box.refusals = 99
+    number = process(tenant, add_series(tenant, 1, [group(2, (EMAIL, 1))], rules=ALL, control_share=0).id)
+    tenant.clock.set(DUE)
+    campaigns.execute_due(tenant)
+    found, rows = campaigns.occurrence(tenant, number), outcomes(tenant, number)
+    late = {row[0] for row in rows if row[2] == "failed"}
+    assert late == {f"C{n:05d}" for n in (*range(100, 103), *range(200, 208))}
+    assert found.state == "successful" and tally(rows) == {"sent": 40, "failed": 11}
+    box.refusals = 1
+
+
+def test_cancel_before_and_after_processing(tenant: Scope, box: Mailbox) -> None:
+    number = process(tenant, add_series(tenant, 1, [group(2, (EMAIL, 1))], rules=ALL, control_share=0).id)
+    found = campaigns.cancel(tenant, number)
+    assert found.state == "canceled" and found.canceled_at == NOW
+    assert found.counts == {"skipped": 51} and {row[3] for row in outcomes(tenant, number)} == {"canceled"}
+    assert [body["EventTypeID"] for body in told(tenant, number)] == [4]
+    tenant.clock.set(DUE)
+    assert campaigns.execute_due(tenant) == 0 and not box.to
+    planned = plan_next_run(tenant, found.series_id, TODAY)
+    assert campaigns.cancel(tenant, planned).state == "canceled" and not told(tenant, planned)
+    with pytest.raises(Exception, match="is canceled and cannot be canceled"):
+        campaigns.cancel(tenant, planned)
+
+
+def test_cancel_in_the_middle_loses_nobody(tenant: Scope, box: Mailbox) -> None:
+    box.pause = 0.02
+    number = process(tenant, add_series(tenant, 1, [group(2, (EMAIL, 1))], rules=ALL, control_share=0).id)
+    tenant.clock.set(DUE)
+    sender = threading.Thread(target=campaigns.execute_due, args=(tenant,))
+    sender.start()
+    while not box.to:
+        threading.Event().wait(0.01)
+    campaigns.cancel(tenant, number)
+    sender.join()
+    box.pause = 0
+    rows = outcomes(tenant, number)
+    sent = {row[0] for row in rows if row[2] == "sent"}
+    assert len({row[0] for row in rows}) == len(rows) == 51 and 0 < len(sent) < 40
+    assert {address.split("@")[0].upper() for address in box.to if address[0] == "c"} <= sent
+    assert campaigns.occurrence(tenant, number).counts == tally(rows)
+
+
+def test_who_unsubscribes_between_processing_and_sending_gets_nothing(tenant: Scope, box: Mailbox) -> None:
+    number = process(tenant, add_series(tenant, 2, [group(2, (EMAIL, 1))], rules=ALL, control_share=0).id)
+    messaging.suppress(tenant, "C00301", EMAIL)
+    tenant.clock.set(DUE)
+    campaigns.execute_due(tenant)
+    assert outcomes(tenant, number) == [
+        ("C00300", EMAIL, "sent", ""),
+        ("C00301", EMAIL, "suppressed", "suppression list"),
+    ]
+    messaging.allow(tenant, "C00301", EMAIL)
+    assert list(box.to) == ["c00300@example.com"]
+
+
+def test_a_server_that_cannot_be_used_fails_the_run_with_its_reason(tenant: Scope) -> None:
+    from rapport.channels import service as channels
+
+    channels.create_channel(tenant, "Dead mail", "email", id=600, settings={"host": "127.0.0.1", "port": 1})
+    messaging.save_template(tenant, 600, "Hello", "Hi", "<p>Hi</p>", id=1)
+    number = process(tenant, add_series(tenant, 2, [group(2, (600, 1))], rules=ALL, control_share=0).id)
+    tenant.clock.set(DUE)
+    campaigns.execute_due(tenant)
+    found = campaigns.occurrence(tenant, number)
+    assert found.state == "failed" and found.error.startswith("Channel 600: ")
+    assert found.counts == {"failed": 2} and found.targeted == 2 and not told(tenant, number)
+
+
+def test_a_batch_begun_again_sends_only_what_is_in_doubt(tenant: Scope, box: Mailbox) -> None:
+    number = process(tenant, add_series(tenant, 2, [group(2, (EMAIL, 1))], rules=ALL, control_share=0).id)
+    unit = Unit(campaigns.occurrence(tenant, number), EMAIL, 1)
+    assert sending.begin(tenant, unit)
+    with lease(tenant, unit.lease_name) as held:
+        ledger.claim(tenant, held, unit, unit.start + 1, ["C00300", "C00301"])
+        ledger.settle(held, unit, "C00300", Receipt("", "sent"), last=False)
+    assert sending.send_batch(tenant, unit, 1, "", "C99999")
+    assert sending.send_batch(tenant, unit, 1, "", "C99999")
+    assert list(box.to.items()) == [("c00301@example.com", 1)]
+    assert outcomes(tenant, number) == [("C00300", EMAIL, "sent", ""), ("C00301", EMAIL, "sent", "")]
+    campaigns.cancel(tenant, number)
+
+
+def test_a_late_worker_cannot_write(tenant: Scope) -> None:
+    number = process(tenant, add_series(tenant, 2, [group(2, (EMAIL, 1))], rules=ALL, control_share=0).id)
+    unit = Unit(campaigns.occurrence(tenant, number), EMAIL, 1)
+    with lease(tenant, unit.lease_name) as held:
+        ledger.claim(tenant, held, unit, unit.start + 1, ["C00300"])
+        late = Held(held.connection, held.tenant_id, held.name, held.token - 1)
+        with pytest.raises(LeaseLost):
+            ledger.settle(late, unit, "C00300", Receipt("", "sent"), last=False)
+        assert ledger.claim(tenant, late, unit, unit.start + 2, ["C00301"]) == []
+        ledger.settle(held, unit, "C00300", Receipt("", "sent"), last=False)
+        ledger.drop(held, unit)
+    campaigns.cancel(tenant, number)
+
+
+def test_two_workers_take_turns(tenant: Scope) -> None:
+    inside, most = 0, 0
+
+    def work() -> None:
+        nonlocal inside, most
+        for _ in range(5):
+            with lease(tenant, "turns"):
+                inside += 1
+                most = max(most, inside)
+                threading.Event().wait(0.002)
+                inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
