@@ -24,27 +24,11 @@ from rapport.api.paths import WirePaths
 from rapport.api.responses import problem, wire_error
 from rapport.errors import Invalid, RapportError
 from rapport.notifications import service as notifications
-from rapport.settings import Settings
 from rapport.stores import Stores
 
 log = structlog.get_logger("rapport.api")
 KEY = APIKeyHeader(name="X-API-KEY", auto_error=False, description="A key made with `rapport key create`")
 DESCRIPTION = "The Optimove API on the wire, and Rapport's own management API under /manage/v1."
-ROLES = ("api", "worker", "scheduler", "console")
-
-
-def roles_of(settings: Settings) -> frozenset[str]:
-    """What a process is to do. Raises Invalid for an unknown role, or a part of them on embedded engines."""
-    roles = frozenset(role.strip() for role in settings.roles.split(",") if role.strip())
-    unknown = roles - set(ROLES)
-    if unknown or not roles:
-        raise Invalid(f"roles must be some of {', '.join(ROLES)}, not {', '.join(sorted(unknown)) or 'none'}.")
-    if roles != set(ROLES) and not settings.by_url:
-        raise Invalid(
-            "A process with some roles only needs RAPPORT_RECORDS_URL and RAPPORT_WAREHOUSE_URL: "
-            "embedded engines serve one process."
-        )
-    return roles
 
 
 @contextmanager

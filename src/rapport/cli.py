@@ -10,7 +10,6 @@ from rapport.commands import access, data, operations, serve
 from rapport.commands.logs import for_command
 from rapport.commands.output import DataDir, errors, given
 from rapport.errors import RapportError
-from rapport.stores.faults import explained
 
 app = typer.Typer(
     help="Rapport: open, self-hosted relationship marketing.",
@@ -49,6 +48,8 @@ def main() -> None:
     except RapportError as error:
         sentence = error.message
     except Exception as error:
+        from rapport.stores.faults import explained
+
         unavailable = explained(error)
         if unavailable is None:
             raise

@@ -6,6 +6,10 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from rapport.errors import Invalid
+
+ROLES = ("api", "worker", "scheduler", "console")
+
 
 def default_data_dir() -> Path:
     """/var/lib/rapport for root (whose home must stay closed to the database's user), else ~/.rapport."""
@@ -22,7 +26,7 @@ class Settings(BaseSettings):
     warehouse_url: str = ""
     host: str = "127.0.0.1"
     port: int = 8600
-    roles: str = "api,worker,scheduler,console"
+    roles: str = ",".join(ROLES)
     process_name: str = "rapport"
     rate_limit_calls: int = 50
     rate_limit_seconds: int = 10
@@ -47,3 +51,17 @@ class Settings(BaseSettings):
     def links_url(self) -> str:
         """Where links in messages lead: public_url, or the address that the server listens on."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+
+def roles_of(settings: Settings) -> frozenset[str]:
+    """What a process is to do. Raises Invalid for an unknown role, or a part of them on embedded engines."""
+    roles = frozenset(role.strip() for role in settings.roles.split(",") if role.strip())
+    unknown = roles - set(ROLES)
+    if unknown or not roles:
+        raise Invalid(f"roles must be some of {', '.join(ROLES)}, not {', '.join(sorted(unknown)) or 'none'}.")
+    if roles != set(ROLES) and not settings.by_url:
+        raise Invalid(
+            "A process with some roles only needs RAPPORT_RECORDS_URL and RAPPORT_WAREHOUSE_URL: "
+            "embedded engines serve one process."
+        )
+    return roles

@@ -8,14 +8,12 @@ from fastapi import Request
 
 from rapport.access import users
 from rapport.access.keys import Principal
+from rapport.access.operator import OPERATOR_HEADER, TENANT_HEADER
 from rapport.access.roles import may_call
 from rapport.access.scope import scope_of
 from rapport.access.service import find_tenant
 from rapport.errors import Forbidden, Invalid, Unauthorized
 from rapport.stores import Stores
-
-OPERATOR_HEADER = "X-Rapport-Operator"
-TENANT_HEADER = "X-Rapport-Tenant"
 
 
 def authenticate(request: Request) -> Principal:

@@ -1,5 +1,6 @@
 """Idempotency-Key at the management API: a POST repeated under its key gets the first answer again."""
 
+from http import HTTPStatus
 from typing import Any
 
 from anyio.to_thread import run_sync
@@ -10,7 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rapport.access import idempotency
 from rapport.access.idempotency import Answer
-from rapport.api.auth import OPERATOR_HEADER, TENANT_HEADER, for_tenant, operator
+from rapport.access.operator import OPERATOR_HEADER, TENANT_HEADER
+from rapport.api.auth import for_tenant, operator
 from rapport.api.responses import problem
 from rapport.errors import Invalid, RapportError
 
@@ -53,29 +55,31 @@ class Idempotency:
             return
         answer: Answer | None = None
         try:
-            answer = await self._pass_on(request, body, send)
+            answer, messages = await self._pass_on(request, body)
         finally:
             await run_sync(idempotency.finish, tenant, key, answer, secret)
+        # Only now, so that a caller who repeats at once finds the answer kept.
+        for message in messages:
+            await send(message)
 
-    async def _pass_on(self, request: Request, body: bytes, send: Send) -> Answer | None:
-        """Pass on a request whose body was read; its answer, unless it failed for a passing reason."""
-        status, content_type, parts = 500, "", []
+    async def _pass_on(self, request: Request, body: bytes) -> tuple[Answer | None, list[Message]]:
+        """Pass on a request whose body was read; its answer (None if it failed for a passing reason), its messages."""
+        messages: list[Message] = []
         unread: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def receive() -> Message:
             return unread.pop() if unread else await request.receive()
 
-        async def keeping(message: Message) -> None:
-            nonlocal status, content_type
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                content_type = dict(message["headers"]).get(b"content-type", b"").decode("latin-1")
-            elif message["type"] == "http.response.body":
-                parts.append(message.get("body", b""))
-            await send(message)
+        async def collect(message: Message) -> None:
+            messages.append(message)
 
-        await self.app(request.scope, receive, keeping)
-        return Answer(status, content_type, b"".join(parts)) if status < 500 and status != 429 else None
+        await self.app(request.scope, receive, collect)
+        begun = messages[0]
+        status = begun["status"]
+        content_type = dict(begun["headers"]).get(b"content-type", b"").decode("latin-1")
+        content = b"".join(message.get("body", b"") for message in messages[1:])
+        passing = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
+        return None if passing else Answer(status, content_type, content), messages
 
 
 def _names_tenant(request: Request) -> bool:

@@ -1,8 +1,5 @@
 """A command's way to the management API: the server that runs on the folder, else one for the command's length."""
 
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,16 +7,12 @@ from typing import Any
 
 import httpx
 import orjson
-import uvicorn
-from fastapi import FastAPI
 
-from rapport.api.auth import TENANT_HEADER
-from rapport.app import create_app
+from rapport.access.operator import TENANT_HEADER
 from rapport.commands import server_file
 from rapport.commands.output import Tell
 from rapport.errors import RapportError, Unavailable
 from rapport.settings import Settings
-from rapport.stores import open_stores
 
 
 @dataclass(frozen=True)
@@ -73,16 +66,11 @@ def connected(settings: Settings, working: bool = False) -> Iterator[Connection]
         with _client(running) as client:
             yield Connection(client)
         return
-    stores = open_stores(settings)
-    try:
-        if working:
-            stores.start_work()
-        listener = socket.create_server(("127.0.0.1", 0))
-        running = server_file.this_process(server_file.address(*listener.getsockname()))
-        with _serving(create_app(stores, running.token), listener), _client(running) as client:
-            yield Connection(client)
-    finally:
-        stores.close()
+    # Commands that talk to a server need nothing of all that a server is made of.
+    from rapport.commands.private import private_server
+
+    with private_server(settings, working) as running, _client(running) as client:
+        yield Connection(client)
 
 
 @contextmanager
@@ -96,17 +84,3 @@ def _client(running: server_file.Running) -> Iterator[httpx.Client]:
             yield client
     except httpx.TransportError as error:
         raise Unavailable("The server ended before it answered: start it again.") from error
-
-
-@contextmanager
-def _serving(app: FastAPI, listener: socket.socket) -> Iterator[None]:
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
-    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-    thread.start()
-    while not server.started and thread.is_alive():
-        time.sleep(0.005)
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        thread.join()

@@ -6,14 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from rapport import stores
-from rapport.app import openapi_document
 from rapport.commands import server_file
 from rapport.commands.connection import connected
 from rapport.commands.output import DataDir, Json, print_json, progress, settings_of, show, show_rows
 from rapport.errors import RapportError, Unavailable
 from rapport.settings import Settings
-from rapport.stores.checks import Check, folder_checks
+
+# Engines are imported by the commands that open them: the others answer at once.
 
 File = Annotated[Path, typer.Argument(help="The backup's file.")]
 COLUMNS = ("name", "outcome", "detail")
@@ -30,6 +29,8 @@ def backup(file: File, data_dir: DataDir = None, json: Json = False) -> None:
 
 def restore(file: File, data_dir: DataDir = None, json: Json = False) -> None:
     """Load a backup into an empty data folder."""
+    from rapport import stores
+
     settings = settings_of(data_dir)
     with progress("Restoring", json) as tell:
         stores.restore(settings, file, tell)
@@ -46,12 +47,13 @@ def migrate(data_dir: DataDir = None, json: Json = False) -> None:
 
 def doctor(data_dir: DataDir = None, json: Json = False) -> None:
     """Look at engines, versions, disk space, permissions, the port and leftovers; exit code 1 when one failed."""
+    from rapport.stores.checks import folder_checks
+
     settings = settings_of(data_dir)
     folder = settings.data_dir.expanduser()
     running = None if settings.by_url else server_file.read(folder)
     checks = [] if settings.by_url else folder_checks(folder, running.pid if running else None)
-    checks.append(_server(settings, running))
-    found = [asdict(check) for check in checks] + _engines(settings)
+    found = [asdict(check) for check in checks] + [_server(settings, running)] + _engines(settings)
     show_rows(found, COLUMNS, json)
     if any(check["outcome"] == "failed" for check in found):
         raise typer.Exit(1)
@@ -59,6 +61,8 @@ def doctor(data_dir: DataDir = None, json: Json = False) -> None:
 
 def openapi() -> None:
     """Print the OpenAPI document of everything; opens no engine."""
+    from rapport.app import openapi_document
+
     print_json(openapi_document())
 
 
@@ -69,15 +73,19 @@ def _engines(settings: Settings) -> list[dict[str, Any]]:
         with connected(settings) as connection:
             checks: list[dict[str, Any]] = connection.call("GET", "/manage/v1/operator/checks")
     except RapportError as error:
-        return [asdict(Check("engines", "failed", error.message))]
+        return [_check("engines", "failed", error.message)]
     return checks
 
 
-def _server(settings: Settings, running: server_file.Running | None) -> Check:
+def _server(settings: Settings, running: server_file.Running | None) -> dict[str, Any]:
     if running is not None:
-        return Check("server", "ok", f"process {running.pid} at {running.base_url}")
+        return _check("server", "ok", f"process {running.pid} at {running.base_url}")
     try:
         server_file.listen(settings.host, settings.port).close()
     except Unavailable as error:
-        return Check("port", "warning", error.message)
-    return Check("port", "ok", f"{settings.host}:{settings.port} is free")
+        return _check("port", "warning", error.message)
+    return _check("port", "ok", f"{settings.host}:{settings.port} is free")
+
+
+def _check(name: str, outcome: str, detail: str) -> dict[str, Any]:
+    return {"name": name, "outcome": outcome, "detail": detail}

@@ -17,7 +17,7 @@ from rapport.errors import Invalid
 from rapport.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="Answer one JSON value, for machines.")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="The folder of both engines.")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="The folder of both engines.", readable=False)]
 Tenant = Annotated[str, typer.Option("--tenant", help="A tenant's id or name.")]
 Tell = Callable[[int, int], None]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from rapport.api.auth import OPERATOR_HEADER
+from rapport.access.operator import OPERATOR_HEADER
 from rapport.errors import Unavailable
 
 NAME = "server.json"
@@ -52,7 +52,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if number and number > 0 else str(error)
         raise Unavailable(f"Cannot listen on {host}:{port}: {reason}.") from error
 
 

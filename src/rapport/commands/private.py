@@ -1,0 +1,45 @@
+"""A server for the length of one command, on engines that no server has open."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from rapport.commands import server_file
+from rapport.settings import Settings
+from rapport.stores import open_stores
+
+
+@contextmanager
+def private_server(settings: Settings, working: bool) -> Iterator[server_file.Running]:
+    """Open the engines and serve them on a free port of loopback. Raises Unavailable as open_stores does."""
+    stores = open_stores(settings)
+    try:
+        from rapport.app import create_app  # much to read, and for nothing when the engines cannot be opened
+
+        if working:
+            stores.start_work()
+        listener = server_file.listen("127.0.0.1", 0)
+        running = server_file.this_process(server_file.address(*listener.getsockname()))
+        with _serving(create_app(stores, running.token), listener):
+            yield running
+    finally:
+        stores.close()
+
+
+@contextmanager
+def _serving(app: FastAPI, listener: socket.socket) -> Iterator[None]:
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.005)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()

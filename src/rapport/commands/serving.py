@@ -1,0 +1,121 @@
+"""The process of rapport serve."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from types import FrameType
+from typing import NoReturn
+
+import structlog
+import uvicorn
+
+from rapport.app import carrying_out, create_app
+from rapport.commands import logs, server_file
+from rapport.commands.output import show
+from rapport.settings import Settings
+from rapport.stores import Stores, open_stores
+
+log = structlog.get_logger("rapport.serve")
+GRACE_SECONDS = 10
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that leaves signals to us: it would end the process before the engines are closed."""
+
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        return nullcontext()
+
+
+class _Stopping:
+    """SIGTERM and SIGINT: the first asks to end, during the start at once; the second drops open requests."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.server: _Server | None = None
+        self.started = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, _frame: FrameType | None) -> None:
+        if not self.started and not self.asked.is_set():
+            self.asked.set()
+            raise SystemExit(128 + number)
+        if self.server is not None:
+            self.server.force_exit = self.asked.is_set()
+            self.server.should_exit = True
+        self.asked.set()
+
+
+def run(settings: Settings, roles: frozenset[str], as_json: bool) -> NoReturn:
+    """Serve until SIGTERM or SIGINT, then end the process with nothing left running. Raises Unavailable."""
+    logs.configure(settings.log_level)
+    stopping = _Stopping()
+    with _listener(settings, roles) as listener, _opened(settings) as stores:
+        _run(stores, roles, listener, stopping, as_json)
+    log.info("stopped")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Both engines are closed and durable work is resumed at the next start: no thread of it may hold up the end.
+    os._exit(0)
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Stores]:
+    stores = open_stores(settings)
+    try:
+        yield stores
+    finally:
+        stores.close()
+
+
+@contextmanager
+def _listener(settings: Settings, roles: frozenset[str]) -> Iterator[socket.socket | None]:
+    """The bound socket, before any engine is opened; none for a process without the API."""
+    if not roles & {"api", "console"}:
+        yield None
+        return
+    with server_file.listen(settings.host, settings.port) as listener:
+        yield listener
+
+
+def _run(
+    stores: Stores, roles: frozenset[str], listener: socket.socket | None, stopping: _Stopping, as_json: bool
+) -> None:
+    base_url = server_file.address(*listener.getsockname()[:2]) if listener else ""
+    running = server_file.this_process(base_url)
+    told = {"pid": running.pid, "base_url": base_url, "roles": sorted(roles)}
+    where = base_url or "no address"
+    with carrying_out(stores, roles), _told(stores.settings, running):
+        if listener is not None:
+            app = create_app(stores, running.token)
+            config = uvicorn.Config(
+                app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_SECONDS
+            )
+            stopping.server = _Server(config)
+        stopping.started = True
+        show(told, as_json, f"Rapport serves {where} ({', '.join(sorted(roles))}); Ctrl-C stops it.")
+        sys.stdout.flush()
+        if stopping.server is not None and listener is not None:
+            asyncio.run(stopping.server.serve(sockets=[listener]))
+        else:
+            stopping.asked.wait()
+        log.info("stopping")
+
+
+@contextmanager
+def _told(settings: Settings, running: server_file.Running) -> Iterator[None]:
+    """server.json for as long as the block runs, where commands would open the folder otherwise."""
+    if settings.by_url:
+        yield
+        return
+    folder = settings.data_dir.expanduser()
+    server_file.write(folder, running)
+    try:
+        yield
+    finally:
+        server_file.remove(folder)

@@ -1,0 +1,135 @@
+"""Tenants, keys, the audit log and Idempotency-Key at the management API."""
+
+import concurrent.futures
+import time
+from datetime import timedelta
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from rapport.access.scope import Scope
+
+KEY = {"nickname": "export", "contact_email": "data@example.com", "access_type": "Integrations"}
+
+
+def test_the_own_tenant_is_shown_and_changed(api: httpx.Client, scope: Scope) -> None:
+    shown = api.get("/manage/v1/tenants/current").json()
+    assert (shown["id"], shown["currency"], shown["time_zone"]) == (scope.tenant_id, "EUR", "Europe/Berlin")
+    changed = api.patch("/manage/v1/tenants/current", json={"currency": "gbp", "settings": {"a": {"x": 1}}})
+    assert (changed.json()["currency"], changed.json()["settings"]) == ("GBP", {"a": {"x": 1}})
+    settings = {"a": None, "b": {"y": [2]}}
+    changed = api.patch("/manage/v1/tenants/current", json={"settings": settings, "currency": "EUR"})
+    assert changed.json()["settings"] == {"b": {"y": [2]}}
+    assert api.patch("/manage/v1/tenants/current", json={"settings": {"b": None}}).json()["settings"] == {}
+    for body in ({"name": ""}, {"time_zone": "Mars/One"}, {"currency": "12"}, {"unknown": 1}, {"settings": {"a": 1}}):
+        assert api.patch("/manage/v1/tenants/current", json=body).status_code == 400
+
+
+def test_the_time_zone_is_fixed_once_data_are_there(api: httpx.Client, scope: Scope) -> None:
+    patched = api.patch("/manage/v1/tenants/current", json={"time_zone": "Asia/Tokyo"})
+    assert patched.json()["time_zone"] == "Asia/Tokyo"
+    api.patch("/manage/v1/tenants/current", json={"time_zone": "Europe/Berlin"})
+    scope.warehouse.execute("INSERT INTO customers (customer_id) VALUES ('1')")
+    refused = api.patch("/manage/v1/tenants/current", json={"time_zone": "Asia/Tokyo"})
+    assert (refused.status_code, "time_zone" in refused.json()["detail"]) == (409, True)
+    assert api.patch("/manage/v1/tenants/current", json={"time_zone": "Europe/Berlin"}).status_code == 200
+
+
+def test_tenants_are_the_operators(api: httpx.Client) -> None:
+    assert api.get("/manage/v1/tenants").status_code == 403
+    assert api.post("/manage/v1/tenants", json={"name": "Another"}).status_code == 403
+    assert api.post("/manage/v1/operator/backups", json={"path": "/tmp/x"}).status_code == 403
+    assert api.get("/manage/v1/tenants", headers={"X-Rapport-Operator": ""}).status_code == 401
+
+
+def test_a_key_lives_and_ends(api: httpx.Client, base_url: str) -> None:
+    made = api.post("/manage/v1/keys", json={**KEY, "expires_on": "2099-01-01"})
+    assert made.status_code == 201
+    secret, key_id = made.json()["key"], made.json()["id"]
+    listed = {key["id"]: key for key in api.get("/manage/v1/keys").json()}
+    assert secret.startswith(listed[key_id]["prefix"]) and "key" not in listed[key_id]
+    own = {"X-API-KEY": secret}
+    assert httpx.get(f"{base_url}/General/GetLastDataUpdate", headers=own).status_code == 200
+    assert api.post(f"/manage/v1/keys/{key_id}/disable").json()["status"] == "Disabled"
+    assert httpx.get(f"{base_url}/General/GetLastDataUpdate", headers=own).status_code == 401
+    assert api.delete(f"/manage/v1/keys/{key_id}").status_code == 204
+    assert key_id not in {key["id"] for key in api.get("/manage/v1/keys").json()}
+    for answer in (api.delete(f"/manage/v1/keys/{key_id}"), api.post("/manage/v1/keys/2147483647/disable")):
+        assert answer.status_code == 404
+    assert api.delete("/manage/v1/keys/99999999999").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"access_type": "Root"}, {"contact_email": "nobody"}, {"cidrs": ["300.0.0.0/8"]}, {"nickname": "a\u0000b"}],
+)
+def test_a_bad_key_is_refused(api: httpx.Client, change: dict[str, object]) -> None:
+    answer = api.post("/manage/v1/keys", json={**KEY, **change})
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+
+
+def test_every_write_is_in_the_audit_log_and_pages(api: httpx.Client) -> None:
+    names = [f"brand {time.time_ns()} {n}" for n in range(3)]
+    ids = [api.post("/manage/v1/brands", json={"name": name}).json()["id"] for name in names]
+    newest = api.get("/manage/v1/audit-entries", params={"limit": 3}).json()
+    assert [entry["object"] for entry in newest] == [f"brand {number}" for number in reversed(ids)]
+    assert newest[0]["actor"].startswith("key rap_")
+    second = api.get("/manage/v1/audit-entries", params={"limit": 1, "offset": 1}).json()
+    assert second == newest[1:2]
+    assert api.get("/manage/v1/audit-entries", params={"limit": 0}).status_code == 400
+
+
+def test_a_repeated_request_gets_the_first_answer(api: httpx.Client, scope: Scope) -> None:
+    headers = {"Idempotency-Key": "one"}
+    first = api.post("/manage/v1/keys", json=KEY, headers=headers)
+    again = api.post("/manage/v1/keys", json=KEY, headers=headers)
+    assert (again.status_code, again.content) == (201, first.content)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert "idempotency-replayed" not in first.headers
+    other = api.post("/manage/v1/keys", json={**KEY, "nickname": "other"}, headers=headers)
+    assert (other.status_code, "Idempotency-Key" in other.json()["detail"]) == (422, True)
+    assert api.post("/manage/v1/brands", json=KEY, headers=headers).status_code == 422
+    with scope.records() as session:
+        kept = session.execute(text("SELECT body FROM idempotency_keys WHERE tenant_id = :t"), {"t": scope.tenant_id})
+        assert all(first.json()["key"].encode() not in bytes(body) for (body,) in kept)
+
+
+def test_an_error_is_repeated_too_and_keys_end_after_a_day(api: httpx.Client, scope: Scope) -> None:
+    headers = {"Idempotency-Key": f"day {time.time_ns()}"}
+    body = {"name": f"daily {time.time_ns()}"}
+    assert api.post("/manage/v1/brands", json={}, headers=headers).status_code == 400
+    assert api.post("/manage/v1/brands", json={}, headers=headers).headers["idempotency-replayed"] == "true"
+    assert api.post("/manage/v1/brands", json=body, headers=headers).status_code == 422
+    scope.clock.set(scope.clock.now() + timedelta(hours=24, seconds=1))
+    try:
+        assert api.post("/manage/v1/brands", json=body, headers=headers).status_code == 201
+    finally:
+        scope.clock.set(None)
+
+
+def test_concurrent_repeats_are_carried_out_once(api: httpx.Client) -> None:
+    name = f"once {time.time_ns()}"
+
+    def post(_: int) -> httpx.Response:
+        return api.post("/manage/v1/brands", json={"name": name}, headers={"Idempotency-Key": name})
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(post, range(16)))
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    created = {answer.content for answer in answers if answer.status_code == 201}
+    assert len(created) == 1
+    assert [brand["name"] for brand in api.get("/manage/v1/brands").json()].count(name) == 1
+    waiting = [answer.json()["detail"] for answer in answers if answer.status_code == 409]
+    assert all("under way" in detail for detail in waiting)
+
+
+def test_keys_are_each_tenants_own_and_checked(
+    api: httpx.Client, integrations_api: httpx.Client, base_url: str
+) -> None:
+    assert api.post("/manage/v1/brands", json={}, headers={"Idempotency-Key": ""}).status_code == 400
+    assert api.post("/manage/v1/brands", json={}, headers={"Idempotency-Key": "x" * 256}).status_code == 400
+    nobody = httpx.post(f"{base_url}/manage/v1/brands", json={}, headers={"Idempotency-Key": "x"})
+    assert nobody.status_code == 401
+    refused = integrations_api.post("/manage/v1/brands", json={"name": "x"}, headers={"Idempotency-Key": "forbidden"})
+    assert refused.status_code == 403

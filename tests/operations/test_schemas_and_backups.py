@@ -1,0 +1,110 @@
+"""Newer and older schemas, and backups that are not what they were."""
+
+import io
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import psycopg
+import pytest
+from tests.operations.conftest import run
+
+from rapport.access.scope import Scope
+from rapport.errors import Invalid
+from rapport.settings import Settings
+from rapport.stores import Stores, migrations
+from rapport.stores.postgres import start_postgres
+from rapport.stores.restore import open_backup
+
+OLDER = """
+from pathlib import Path
+from rapport.stores.warehouse import Warehouse
+warehouse = Warehouse("chdb://{}")
+warehouse.database("rapport_3001").execute("TRUNCATE TABLE schema_history")
+warehouse.close()
+"""
+
+
+def test_an_older_folder_is_backed_up_before_it_is_migrated_and_a_newer_one_refused(folder: Path) -> None:
+    data_dir = folder / "aged"
+    assert run("tenant", "create", "A", "--data-dir", data_dir).code == 0
+    subprocess.run([sys.executable, "-c", OLDER.format(data_dir / "warehouse")], timeout=60, check=True)
+    assert run("migrate", "--data-dir", data_dir).code == 0
+    (file,) = (data_dir / "backups").iterdir()
+    assert open_backup(file).manifest["warehouse_versions"] == {"rapport_3001": 0}
+    postgres = start_postgres(data_dir)
+    try:
+        with psycopg.connect(postgres.address.replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    finally:
+        postgres.stop()
+    line = run("tenant", "list", "--data-dir", data_dir).line
+    assert line == "The records were written by a newer Rapport: upgrade this one."
+    assert list((data_dir / "backups").iterdir()) == [file]
+
+
+def test_an_older_warehouse_is_behind_and_a_newer_one_refused(stores: Stores, scope: Scope) -> None:
+    assert not migrations.is_behind(stores.records, stores.warehouse)
+    newest = migrations.warehouse_migrations()[-1][0]
+    scope.warehouse.execute("INSERT INTO schema_history (version, name) VALUES (9999, 'later')")
+    try:
+        with pytest.raises(migrations.Unavailable, match="newer Rapport"):
+            migrations.is_behind(stores.records, stores.warehouse)
+        with pytest.raises(migrations.Unavailable, match="newer Rapport"):
+            migrations.migrate_warehouse(scope.warehouse)
+        scope.warehouse.execute("ALTER TABLE schema_history DELETE WHERE 1")
+        assert migrations.is_behind(stores.records, stores.warehouse)
+    finally:
+        scope.warehouse.execute("TRUNCATE TABLE schema_history")
+        migrations.migrate(stores.records, stores.warehouse)
+    assert migrations.warehouse_version(scope.warehouse) == newest
+    assert not migrations.is_behind(stores.records, stores.warehouse)
+
+
+def test_every_change_of_a_backup_is_noticed(stores: Stores, scope: Scope, tmp_path: Path) -> None:
+    scope.warehouse.execute("INSERT INTO customers (customer_id) SELECT toString(number) FROM numbers(1000)")
+    file = tmp_path / "good.rapport"
+    written = stores.backup(file)
+    assert written.rows[scope.warehouse.name]["customers"] == 1000
+    assert open_backup(file).manifest["rows"] == written.rows
+    good = file.read_bytes()
+    for name, content in {
+        "cut": good[: len(good) // 2],
+        "flipped": _flip(good),
+        "reordered": _without_one(good),
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(Invalid):
+            open_backup(tmp_path / name)
+
+
+def test_a_backup_is_a_snapshot_and_leaves_nothing_behind(stores: Stores, scope: Scope, tmp_path: Path) -> None:
+    before = stores.warehouse.database("default").rows("SELECT name FROM system.databases ORDER BY name")
+    seen: list[tuple[int, int]] = []
+    stores.backup(tmp_path / "a.rapport", lambda done, total: seen.append((done, total)))
+    assert seen and seen[-1][0] == seen[-1][1]
+    assert stores.warehouse.database("default").rows("SELECT name FROM system.databases ORDER BY name") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["a.rapport"]
+
+
+def test_settings_tell_whether_a_folder_is_used() -> None:
+    assert not Settings(records_url="postgresql://x/y").by_url
+    assert Settings(records_url="postgresql://x/y", warehouse_url="http://x").by_url
+
+
+def _flip(content: bytes) -> bytes:
+    """A bit of some member's content turned over."""
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        member = max(tar.getmembers()[:-1], key=lambda info: info.size)
+    place = member.offset_data + member.size // 2
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+def _without_one(content: bytes) -> bytes:
+    """The same backup without one of its members."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar, tarfile.open(fileobj=made, mode="w") as fewer:
+        for info in tar.getmembers()[1:]:
+            fewer.addfile(info, tar.extractfile(info))
+    return made.getvalue()
