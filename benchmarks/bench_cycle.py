@@ -48,6 +48,17 @@ TRANSACTIONS = """
         round(exp(3 + cityHash64(customer, 5) % 1000 / 500 + cityHash64(number, 6) % 1000 / 1000), 2)
     FROM numbers({customers:UInt64} * {orders:UInt64})
 """
+# One item a transaction, out of 3000 products of which some sell far more than others.
+ITEMS = """
+    INSERT INTO transaction_items (transaction_id, line_number, customer_id, transaction_time, product_id, unit_price)
+    SELECT transaction_id, 1, customer_id, transaction_time,
+        concat('P', toString(toUInt32(3000 * pow(cityHash64(transaction_id) % 100000 / 100000, 3)))), amount
+    FROM transactions
+"""
+PRODUCTS = """
+    INSERT INTO products (product_id, name, category)
+    SELECT concat('P', toString(number)), 'a product', concat('category ', toString(number % 20)) FROM numbers(3000)
+"""
 WINDOWS = ", ".join(f"countIf(day > d - {n}), sumIf(amount, day > d - {n})" for n in (7, 30, 90, 365))
 BARE = f"""
     INSERT INTO bare
@@ -79,7 +90,7 @@ def timed(work: Callable[[], None]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def measure(customers: int) -> dict[str, float]:
+def measure(customers: int, items: bool = False) -> dict[str, float]:
     """Make the data and run bare aggregation and model on them, side by side."""
     folder = Path(tempfile.mkdtemp(prefix="rapport-bench-"))
     folder.chmod(0o755)
@@ -88,6 +99,9 @@ def measure(customers: int) -> dict[str, float]:
         scope = create_tenant(stores, "bench", "UTC", "EUR")
         scope.warehouse.execute(CUSTOMERS, None, customers=customers)
         scope.warehouse.execute(TRANSACTIONS, None, customers=customers, orders=ORDERS)
+        if items:
+            scope.warehouse.execute(PRODUCTS)
+            scope.warehouse.execute(ITEMS)
         scope.warehouse.execute(
             f"CREATE TABLE bare (customer_id String, {', '.join(BARE_COLUMNS)}) ENGINE = MergeTree ORDER BY customer_id"
         )
@@ -120,17 +134,17 @@ def timed_steps(scope: Scope, day: date) -> tuple[tuple[float, float], dict[str,
     return (time.perf_counter() - wall, time.process_time() - cpu), steps
 
 
-def in_process(customers: int) -> dict[str, float]:
+def in_process(customers: int, items: bool) -> dict[str, float]:
     """measure() in a process of its own."""
-    command = [sys.executable, __file__, "--size", str(customers), "--alone"]
+    command = [sys.executable, __file__, "--size", str(customers), "--alone", *(["--items"] if items else [])]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
     return found
 
 
-def report(customers: int) -> None:
+def report(customers: int, items: bool) -> None:
     """Print every figure as a JSON line and as a row of a table."""
-    small, whole = in_process(customers // 4), in_process(customers)
+    small, whole = in_process(customers // 4, items), in_process(customers, items)
     growth = whole["first_cpu"] / small["first_cpu"] / 4
     figures = [
         ("cycle, fits included", whole["first"], whole["bare"], LIMIT_SECONDS, "s"),
@@ -158,9 +172,10 @@ def report(customers: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=1_000_000, help="customers")
+    parser.add_argument("--items", action="store_true", help="with an item for every transaction, and recommendations")
     parser.add_argument("--alone", action="store_true", help="measure this size only and print it as JSON")
     options = parser.parse_args()
     if options.alone:
-        print(json.dumps(measure(options.size)))
+        print(json.dumps(measure(options.size, options.items)))
     else:
-        report(options.size)
+        report(options.size, options.items)

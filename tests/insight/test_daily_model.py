@@ -46,6 +46,21 @@ def shop(scope: Scope) -> None:
         "INSERT INTO products (product_id, name, category) "
         "SELECT concat('P', toString(number)), 'a product', ['Tea', 'Coffee'][number % 2 + 1] FROM numbers(14)"
     )
+    execute("""
+        INSERT INTO activity_events (event_id, event_type_id, customer_id, event_at) VALUES
+        ('a', 1, 'C5', '2026-06-30 21:59:59'), ('b', 1, 'C5', '2026-06-30 22:30:00'),
+        ('c', 1, 'C5', '2026-06-01 00:00:00')
+    """)
+    execute("""
+        INSERT INTO campaign_recipients (execution_date, campaign_id, customer_id, channel_id, action_id) VALUES
+        ('2026-06-24', 4, 'C5', 1, 2), ('2026-06-24', 4, 'C5', 2, 2), ('2026-06-02', 3, 'C5', 1, 2),
+        ('2026-06-20', 5, 'C5', 0, 1), ('2026-07-01', 6, 'C5', 1, 2)
+    """)
+    execute("""
+        INSERT INTO campaign_interactions (delivery_date, campaign_id, customer_id, event_id, interaction_at) VALUES
+        ('2026-06-24', 4, 'C5', 2, '2026-06-24 08:00:00'), ('2026-06-24', 4, 'C5', 3, '2026-06-30 10:00:00'),
+        ('2026-06-24', 4, 'C5', 3, '2026-06-30 22:00:00')
+    """)
     insight.run_model(scope, D - timedelta(days=1))
     insight.run_model(scope, D)
 
@@ -106,6 +121,42 @@ def test_features_against_plain_python(scope: Scope, purchases: dict[str, list[t
             len(days),
         ]
         assert [float(f) if hasattr(f, "as_tuple") else f for f in found] == expected, customer_id
+
+
+def test_item_features_against_plain_python(scope: Scope) -> None:
+    bought: dict[str, list[int]] = defaultdict(list)
+    rows = scope.warehouse.rows("SELECT customer_id, product_id, toDate(transaction_time) FROM transaction_items")
+    for customer_id, product_id, day in rows:
+        if day <= D:
+            bought[customer_id].append(int(product_id[1:]))
+    sql = """
+        SELECT customer_id, NUMBER_OF_ITEMS, NUMBER_OF_PRODUCTS, NUMBER_OF_CATEGORIES, FAVORITE_PRODUCT,
+            FAVORITE_CATEGORY
+        FROM profiles WHERE data_date = {day:Date}
+    """
+    for customer_id, items, products, categories, product, category in scope.warehouse.rows(sql, day=D):
+        mine = bought[customer_id]
+        kinds = [["Tea", "Coffee"][number % 2] for number in mine]
+        assert (items, products, categories) == (len(mine), len(set(mine)), len(set(kinds)))
+        if mine:
+            assert mine.count(int(product[1:])) == max(map(mine.count, mine))
+            assert kinds.count(category) == max(map(kinds.count, kinds))
+        else:
+            assert (product, category) == (None, None)
+
+
+def test_activity_and_campaign_features(scope: Scope) -> None:
+    """Customer C5 in Berlin time: what happened at 00:30 of the next day, 22:30 UTC, is not of the data date."""
+    found = scope.warehouse.row(
+        """
+        SELECT NUMBER_OF_EVENTS_1W, NUMBER_OF_EVENTS_3M, DAYS_SINCE_LAST_EVENT, CAMPAIGNS_RECEIVED_1W,
+            CAMPAIGNS_RECEIVED_1M, DAYS_SINCE_LAST_CAMPAIGN, NUMBER_OF_OPENS_1M, NUMBER_OF_CLICKS_1W,
+            DAYS_SINCE_LAST_OPEN, DAYS_SINCE_LAST_CLICK, toFloat64(RESPONSE_RATE_1M)
+        FROM profiles WHERE data_date = {day:Date} AND customer_id = 'C5'
+        """,
+        day=D,
+    )
+    assert found == (1, 2, 0, 1, 2, 6, 1, 1, 6, 0, 0.5)
 
 
 def test_stages_and_their_history_against_a_walk(scope: Scope, purchases: dict[str, list[tuple[date, float]]]) -> None:

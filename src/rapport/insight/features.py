@@ -89,8 +89,8 @@ ITEMS = (
     Feature("NUMBER_OF_RETURNED_ITEMS", "Decimal", "Items returned ever", "items_returned"),
     Feature("NUMBER_OF_PRODUCTS", "Bigint", "Distinct products bought", "products_bought"),
     Feature("NUMBER_OF_CATEGORIES", "Bigint", "Distinct product categories bought", "categories_bought"),
-    Feature("FAVORITE_PRODUCT", "Nvarchar", "Product bought most", "nullIf(favorite_product, '')"),
-    Feature("FAVORITE_CATEGORY", "Varchar", "Product category bought most", "nullIf(favorite_category, '')"),
+    Feature("FAVORITE_PRODUCT", "Nvarchar", "Product bought most often", "nullIf(favorite_product, '')"),
+    Feature("FAVORITE_CATEGORY", "Varchar", "Product category bought most often", "nullIf(favorite_category, '')"),
 )
 
 ACTIVITY = (

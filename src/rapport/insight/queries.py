@@ -9,7 +9,9 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from rapport.access.scope import Scope
+from rapport.insight import work
 from rapport.insight.features import FEATURES, WINDOWS
+from rapport.insight.stages import stage_rules
 from rapport.stores.warehouse import identifier
 
 SAMPLE = "cityHash64(customer_id) % {sample_of:UInt64} = 0"
@@ -59,39 +61,30 @@ ORDERS = f"""
     )
 """  # noqa: S608 - built from constants of this module
 
+# The arrays of a customer's products and categories are sorted, so that a tie has one winner; the
+# table's order makes them arrays of one customer at a time.
 ITEMS = f"""
+    WITH
+        arraySort(groupArrayIf(product_id, NOT is_return)) AS products,
+        arraySort(groupArrayIf(category, NOT is_return AND category != '')) AS categories,
+        arrayEnumerateUniq(products) AS product_times,
+        arrayEnumerateUniq(categories) AS category_times
     SELECT
         customer_id,
-        sum(bought) AS items_bought,
-        sum(returned) AS items_returned,
-        countIf(bought > 0) AS products_bought,
-        argMax(product_id, (bought, product_id)) AS favorite_product
+        sumIf(quantity, NOT is_return) AS items_bought,
+        sumIf(quantity, is_return) AS items_returned,
+        countEqual(product_times, 1) AS products_bought,
+        countEqual(category_times, 1) AS categories_bought,
+        products[indexOf(product_times, arrayMax(product_times))] AS favorite_product,
+        categories[indexOf(category_times, arrayMax(category_times))] AS favorite_category
     FROM (
-        SELECT
-            customer_id,
-            product_id,
-            sumIf(quantity, NOT is_return) AS bought,
-            sumIf(quantity, is_return) AS returned
-        FROM transaction_items WHERE transaction_time < {DAY_END} AND {SAMPLE}
-        GROUP BY customer_id, product_id
+        SELECT *, joinGet({{category_table:String}}, 'category', product_id) AS category FROM transaction_items
+        WHERE transaction_time < {DAY_END} AND {SAMPLE}
     )
     GROUP BY customer_id
 """  # noqa: S608
 
-CATEGORIES = f"""
-    SELECT
-        customer_id,
-        count() AS categories_bought,
-        argMax(category, (bought, category)) AS favorite_category
-    FROM (
-        SELECT item.customer_id AS customer_id, toString(product.category) AS category, sum(quantity) AS bought
-        FROM transaction_items AS item
-        INNER JOIN products AS product ON product.product_id = item.product_id
-        WHERE transaction_time < {DAY_END} AND NOT is_return AND product.category != '' AND {SAMPLE}
-        GROUP BY customer_id, category
-    )
-    GROUP BY customer_id
-"""  # noqa: S608
+CATEGORIES = "SELECT product_id, toString(any(category)) AS category FROM products GROUP BY product_id"
 
 EVENTS = f"""
     SELECT
@@ -162,13 +155,24 @@ FEATURES_ON_DATE = f"""
     ) AS customer
     LEFT JOIN ({ORDERS}) AS source_orders USING (customer_id)
     LEFT JOIN ({ITEMS}) AS source_items USING (customer_id)
-    LEFT JOIN ({CATEGORIES}) AS source_categories USING (customer_id)
     LEFT JOIN ({EVENTS}) AS source_events USING (customer_id)
     LEFT JOIN ({RECEIVED}) AS source_received USING (customer_id)
     LEFT JOIN ({RESPONSES}) AS source_responses USING (customer_id)
     WHERE ifNull(registration_day, {{data_date:Date}}) <= {{data_date:Date}} OR orders > 0
     SETTINGS optimize_aggregation_in_order = 1
 """  # noqa: S608
+
+
+def fill_features(scope: Scope, name: str, day: date, data_date: date, sample_of: int = 1) -> str:
+    """Make the working table of the features on data_date of one customer in sample_of; answers its quoted name.
+
+    day is the date that is being worked on, whose tables the working table belongs to.
+    """
+    engine = "Join(ANY, LEFT, product_id)"
+    categories = work.fill(scope, "categories", day, CATEGORIES, engine=engine)
+    bound = {**date_parameters(scope, data_date, sample_of), **stage_rules(scope).parameters()}
+    bound["category_table"] = f"{scope.warehouse.name}.{categories.strip('`')}"
+    return work.fill(scope, name, day, FEATURES_ON_DATE, **bound)
 
 
 def date_parameters(scope: Scope, data_date: date, sample_of: int = 1) -> dict[str, Any]:

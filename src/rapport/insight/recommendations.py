@@ -133,7 +133,7 @@ def recommend(scope: Scope, data_date: date) -> None:
     if products > settings.recommended_products:
         left_out = products - settings.recommended_products
         log.info("products left out of recommendations", tenant_id=scope.tenant_id, left_out=left_out)
-    bound = {"data_date": data_date, "most": settings.recommended_products}
+    bound: dict[str, Any] = {"data_date": data_date, "most": settings.recommended_products}
     tables = {"catalogue": work.fill(scope, "catalogue", data_date, CATALOGUE, order="product", **bound)}
     basket_of = max(1, ceil(baskets / settings.recommendation_baskets))
     pairs = _neighbours(tables["catalogue"])
@@ -146,7 +146,7 @@ def recommend(scope: Scope, data_date: date) -> None:
 def _slices(scope: Scope, data_date: date, tables: dict[str, str], slices: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """The SELECT of every slice of customers, its histories made right before; the first teaches the gaps."""
     for number in range(slices):
-        bound = {"data_date": data_date, "slices": slices, "slice": number}
+        bound: dict[str, Any] = {"data_date": data_date, "slices": slices, "slice": number}
         order = "(customer_id, product)"
         tables["histories"] = work.fill(scope, "histories", data_date, HISTORIES, order=order, **bound)
         if number == 0:

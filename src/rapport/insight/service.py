@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import date
 
 from rapport.access.scope import Scope
-from rapport.insight import queries, work
+from rapport.insight import queries
 from rapport.insight.fits import ask_for_refit, newest_fits
 from rapport.insight.future import fit_future_value, models_for
 from rapport.insight.microsegments import fit_microsegments
@@ -17,8 +17,7 @@ from rapport.insight.values import define_value_segments, value_segments
 
 def build_features(scope: Scope, data_date: date) -> None:
     """Make the table of features of the date."""
-    bound = {**queries.date_parameters(scope, data_date), **stage_rules(scope).parameters()}
-    work.fill(scope, "features", data_date, queries.FEATURES_ON_DATE, **bound)
+    queries.fill_features(scope, "features", data_date, data_date)
 
 
 def result_dates(scope: Scope) -> list[date]:

@@ -106,8 +106,7 @@ def train(scope: Scope, data_date: date) -> tuple[dict[int, Any], dict[str, Any]
     customers = int(scope.warehouse.value("SELECT count() FROM customers"))
     sample_of = max(1, -(-customers // MOST_CUSTOMERS))
     rules = stage_rules(scope)
-    bound = {**queries.date_parameters(scope, past_date, sample_of), **rules.parameters()}
-    past = work.fill(scope, "past", data_date, queries.FEATURES_ON_DATE, **bound)
+    past = queries.fill_features(scope, "past", data_date, past_date, sample_of)
     chosen: dict[int, Any] = {}
     report: dict[str, Any] = {}
     bound = {"data_date": data_date, "past_date": past_date, "sample_of": sample_of, **rules.parameters()}

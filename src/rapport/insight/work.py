@@ -15,10 +15,12 @@ def table(name: str, data_date: date) -> str:
     return identifier(f"{PREFIX}{name}_{data_date:%Y%m%d}")
 
 
-def fill(scope: Scope, name: str, day: date, select: str, /, order: str = "customer_id", **bound: Any) -> str:
+def fill(
+    scope: Scope, name: str, day: date, select: str, /, order: str = "customer_id", engine: str = "", **bound: Any
+) -> str:
     """Make a working table from a SELECT; a table left by an earlier run is replaced. Answers its quoted name."""
     target = table(name, day)
-    sql = f"CREATE OR REPLACE TABLE {target} ENGINE = MergeTree ORDER BY {order} AS {select}"
+    sql = f"CREATE OR REPLACE TABLE {target} ENGINE = {engine or f'MergeTree ORDER BY {order}'} AS {select}"
     scope.warehouse.execute(sql, None, **bound)
     return target
 
