@@ -21,6 +21,7 @@ app.command()(serve.serve)
 app.add_typer(access.tenants, name="tenant")
 app.add_typer(access.keys, name="key")
 app.command("import")(data.import_files)
+app.add_typer(data.cycles, name="cycle")
 for command in (operations.backup, operations.restore, operations.migrate, operations.doctor, operations.openapi):
     app.command()(command)
 

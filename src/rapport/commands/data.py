@@ -1,5 +1,6 @@
 """rapport import, rapport cycle."""
 
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,8 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from rapport.commands.connection import connected
-from rapport.commands.output import DataDir, Json, Tenant, print_json, progress, settings_of, show
+from rapport.commands.output import DataDir, Json, Tenant, print_json, progress, settings_of, show, show_rows
 from rapport.errors import Invalid
+
+DAYS = ["%Y-%m-%d"]
+cycles = typer.Typer(help="The daily process of a tenant.", no_args_is_help=True)
 
 
 class Kind(StrEnum):
@@ -65,3 +69,22 @@ def _told(result: dict[str, Any]) -> str:
     told = f"{result['loaded']:,} rows loaded, {result['rejected']:,} rejected"
     reasons = f"; the reasons are in {result['rejects_path']}" if result["rejects_path"] else ""
     return f"{told}{reasons}{'; ' + result['message'] if result['message'] else ''}"
+
+
+@cycles.command("run")
+def run_cycles(
+    tenant: Tenant,
+    date: Annotated[datetime | None, typer.Option(formats=DAYS, help="A day of data; yesterday by default.")] = None,
+    first: Annotated[datetime | None, typer.Option("--from", formats=DAYS, help="The first of many days.")] = None,
+    last: Annotated[datetime | None, typer.Option("--to", formats=DAYS, help="The last of many days.")] = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Model a day of data and process its campaigns, or many days in order; a day can be run again."""
+    if (date and (first or last)) or bool(first) != bool(last):
+        raise Invalid("Give --date, or --from and --to.")
+    begin, end = first or date, last or date
+    body = {"first": begin.date().isoformat(), "last": end.date().isoformat()} if begin and end else {}
+    with connected(settings_of(data_dir), working=True) as connection, progress("Processing days", json) as tell:
+        results = connection.follow("/manage/v1/operator/cycles", tell, tenant, body)
+    show_rows(results, ("data_date", "state", "seconds"), json)

@@ -4,6 +4,7 @@ Files are named by their path on the server's machine, where the caller is too.
 """
 
 from dataclasses import asdict
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,11 +16,15 @@ from rapport.access.keys import Principal
 from rapport.access.scope import Scope
 from rapport.api.auth import admin, operator
 from rapport.api.streaming import Progress, stream
+from rapport.campaigns import service as campaigns
 from rapport.customers import service as customers
+from rapport.errors import Invalid
 from rapport.stores import Stores, migrations
 from rapport.stores.checks import Check, engine_checks
 
 router = APIRouter(prefix="/manage/v1/operator", tags=["Management: operator"])
+
+LONGEST_RUN = timedelta(days=3660)
 
 
 class BackupIn(BaseModel):
@@ -36,6 +41,13 @@ class ImportIn(BaseModel):
     mapping: Annotated[str | None, Field(description="Path of a mapping file")] = None
     mode: Literal["full", "incremental"] = "incremental"
     allow_rejects: Annotated[bool, Field(description="Load the good rows of a file that has bad ones")] = False
+
+
+class CycleIn(BaseModel):
+    """Days to process, the first and the last; both yesterday when left out."""
+
+    first: date | None = None
+    last: date | None = None
 
 
 @router.post("/backups", summary="Write a backup of all tenants", response_class=StreamingResponse)
@@ -65,6 +77,26 @@ def load_file(body: ImportIn, scope: Scope = Depends(operated)) -> StreamingResp
         return asdict(result) | {"rejects_path": str(result.rejects_path) if result.rejects_path else None}
 
     return stream("import", work)
+
+
+@router.post("/cycles", summary="Process days", response_class=StreamingResponse)
+def run_cycles(body: CycleIn, scope: Scope = Depends(operated)) -> StreamingResponse:  # noqa: B008
+    """Process a tenant's days in order; progress counts days."""
+    first = body.first or scope.today() - timedelta(days=1)
+    last = body.last or first
+    if not first <= last <= first + LONGEST_RUN:
+        raise Invalid("The last day must not be before the first, nor more than ten years after it.")
+
+    def work(progress: Progress) -> list[dict[str, Any]]:
+        days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+        results = []
+        for number, day in enumerate(days, 1):
+            result = campaigns.run_cycle(scope, day)
+            results.append(asdict(result) | {"seconds": result.seconds})
+            progress(number, len(days))
+        return results
+
+    return stream("cycle", work)
 
 
 @router.post("/migrations", summary="Bring both engines to the newest schema", response_class=StreamingResponse)
