@@ -18,6 +18,7 @@ from rapport.customers import service
 from rapport.customers.attributes import AttributeInfo
 from rapport.errors import Invalid
 from rapport.stores import Stores
+from rapport.stores.warehouse import Database
 
 CUSTOMERS = """Customer_ID,Registration_Date,Email,Country,Points,Score,Member_Since,Zip
 C1,2025-01-02,c1@example.com,Norway,5,1.23456,2025-01-02,00123
@@ -59,7 +60,8 @@ def leftovers(scope: Scope) -> list[str]:
 def test_customers_and_their_further_columns(scope: Scope, tmp_path: Path) -> None:
     result = load(scope, "customers", write(tmp_path, "customers.csv", CUSTOMERS), mode="full")
     assert (result.loaded, result.rejected, result.unchanged, result.state) == (3, 0, False, "loaded")
-    sql = "SELECT customer_id, REGISTRATION_DATE, EMAIL, COUNTRY, POINTS, SCORE, MEMBER_SINCE, ZIP FROM customers ORDER BY 1"
+    columns = "customer_id, REGISTRATION_DATE, EMAIL, COUNTRY, POINTS, SCORE, MEMBER_SINCE, ZIP"
+    sql = f"SELECT {columns} FROM customers ORDER BY 1"
     assert scope.warehouse.rows(sql) == [
         ("C1", date(2025, 1, 2), "c1@example.com", "Norway", 5, Decimal("1.2346"), date(2025, 1, 2), "00123"),
         ("C3", date(2025, 3, 4), "c3@example.com", None, None, None, date(2025, 3, 4), "99999"),
@@ -80,7 +82,8 @@ def test_transactions_take_the_known_spelling_and_keep_further_columns(scope: Sc
     result = load(scope, "transactions", write(tmp_path, "orders.csv.gz", ORDERS), mode="full")
     assert result.loaded == 3
     sql = """
-        SELECT transaction_id, customer_id, toString(transaction_time), type, amount, discount, status, platform, properties
+        SELECT transaction_id, customer_id, toString(transaction_time), type, amount, discount, status, platform,
+            properties
         FROM transactions ORDER BY 1
     """
     assert scope.warehouse.rows(sql) == [
@@ -182,7 +185,10 @@ def test_the_rest_is_loaded_when_rejects_are_allowed(scope: Scope, tmp_path: Pat
     load(scope, "transactions", write(tmp_path, "orders.csv", ORDERS), mode="full")
     result = load(scope, "transactions", write(tmp_path, "bad.csv", BAD_ORDERS), mode="incremental", allow_rejects=True)
     assert (result.state, result.loaded, result.rejected) == ("loaded", 2, 11)
-    sql = "SELECT transaction_id, toString(transaction_time), amount FROM transactions WHERE startsWith(transaction_id, 'B') ORDER BY 1"
+    sql = """
+        SELECT transaction_id, toString(transaction_time), amount FROM transactions
+        WHERE startsWith(transaction_id, 'B') ORDER BY 1
+    """
     assert scope.warehouse.rows(sql) == [
         ("B1", "2025-04-01 10:00:00", 10.0),
         ("B13", "2025-04-03 01:02:03", -5.5556),
@@ -258,7 +264,8 @@ def test_items_take_customer_and_time_from_their_order(scope: Scope, tmp_path: P
 
 
 def test_activity_events_are_instants_and_name_their_type(scope: Scope, tmp_path: Path) -> None:
-    text = "Event_ID,Event,Customer_ID,Event_Date,cart_total\ne1,cart_left,c1,2025-07-01 10:00:00,84.5\ne2,page,C1,2025-01-01 10:00:00.250,\n"
+    header = "Event_ID,Event,Customer_ID,Event_Date,cart_total"
+    text = f"{header}\ne1,cart_left,c1,2025-07-01 10:00:00,84.5\ne2,page,C1,2025-01-01 10:00:00.250,\n"
     load(scope, "activity", write(tmp_path, "activity.csv", text))
     names = {one.name: one for one in service.event_types(scope)}
     assert names["cart_left"].parameters == ["cart_total"]
@@ -290,7 +297,10 @@ def test_a_mapping_reads_a_file_of_another_make(stores: Stores, tmp_path: Path) 
     path, mapping = write(tmp_path, "master.txt", WHITESPACE), service.read_mapping(MAPPING)
     result = load(scope, "transactions", path, mapping=mapping, mode="full")
     assert result.loaded == 3
-    sql = "SELECT customer_id, toString(transaction_time), amount, type, platform, properties FROM transactions ORDER BY customer_id, amount"
+    sql = """
+        SELECT customer_id, toString(transaction_time), amount, type, platform, properties
+        FROM transactions ORDER BY customer_id, amount
+    """
     assert scope.warehouse.rows(sql) == [
         ("00001", "1997-01-01 00:00:00", 11.77, "order", "post", {"cds": "1"}),
         ("00002", "1997-01-12 00:00:00", 12.0, "order", "post", {"cds": "1"}),
@@ -357,3 +367,39 @@ def test_a_file_that_is_cut_off_is_refused(scope: Scope, tmp_path: Path) -> None
     quote = 'Customer_ID,Registration_Date\nC1,2025-01-01\n"C2,2025-01-01\n'
     assert load(scope, "customers", write(tmp_path, "quote.csv", quote), mode="full").state == "refused"
     assert scope.warehouse.value("SELECT count() FROM customers") == 0
+
+
+@pytest.mark.parametrize("name", ["o.csv", "o.csv.gz", "o.jsonl", "o.parquet", "o.txt"])
+def test_a_server_gets_the_file_as_a_stream(
+    scope: Scope, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(Database, "embedded", False)
+    rows = [("S1", "C1", "2025-01-02", 1.5), ("S2", "C2", "2025-01-03", 2.5), ("S2", "C3", "2025-01-03", 3.5)]
+    names = ("Order_ID", "Customer_ID", "Order_Date", "Amount")
+    if name == "o.parquet":
+        pq.write_table(pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))), tmp_path / name)
+    elif name == "o.jsonl":
+        write(tmp_path, name, "".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows))
+    else:
+        between = "  " if name == "o.txt" else ","
+        write(tmp_path, name, "".join(between.join(map(str, row)) + "\n" for row in (names, *rows)))
+    mapping = {"format": "whitespace"} if name == "o.txt" else None
+    result = load(scope, "transactions", tmp_path / name, mode="full", allow_rejects=True, mapping=mapping)
+    assert (result.loaded, result.rejected) == (2, 1)
+    assert scope.warehouse.rows("SELECT transaction_id, customer_id, amount FROM transactions ORDER BY 1") == [
+        ("S1", "C1", 1.5),
+        ("S2", "C2", 2.5),
+    ]
+    assert result.rejects_path is not None
+    assert (
+        result.rejects_path.read_text().splitlines()[1].startswith("3," if name in ("o.jsonl", "o.parquet") else "4,")
+    )
+    assert leftovers(scope) == []
+
+
+def test_the_first_good_row_of_a_key_is_kept(scope: Scope, tmp_path: Path) -> None:
+    items = "Order_ID,Line_No,Item_ID,Unit_Price,Customer_ID,Order_Date\n"
+    text = items + "A,1,x,bad,c,2025-01-01\nA,1,y,2,c,2025-01-01\nA,01,z,3,c,2025-01-01\nA,2,w,4,c,2025-01-01\n"
+    result = load(scope, "items", write(tmp_path, "i.csv", text), allow_rejects=True)
+    assert (result.loaded, result.rejected) == (2, 2)
+    assert scope.warehouse.rows("SELECT product_id FROM transaction_items ORDER BY 1") == [("w",), ("y",)]

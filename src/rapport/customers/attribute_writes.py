@@ -149,13 +149,11 @@ def _apply(scope: Scope, wanted: dict[str, dict[str, Any]], infos: dict[str, Att
         f"joinGet('{table}', '{n}', customer_id), {identifier(n)})"
         for n in names
     )
-    matching = f"customer_id IN (SELECT customer_id FROM {table})"
+    matching = f"customer_id IN (SELECT customer_id FROM {table})"  # noqa: S608 - our table
     warehouse.execute(f"UPDATE customers SET {sets} WHERE {matching}")  # noqa: S608 - names of columns
     if (data_date := scope.data_date()) is not None:
-        warehouse.execute(
-            f"UPDATE profiles SET {sets} WHERE data_date = {{data_date:Date}} AND {matching}",  # noqa: S608 - names of columns
-            data_date=data_date,
-        )
+        sql = f"UPDATE profiles SET {sets} WHERE data_date = {{data_date:Date}} AND {matching}"  # noqa: S608 - names of columns
+        warehouse.execute(sql, data_date=data_date)
     warehouse.execute(f"DROP TABLE {table} SYNC")
 
 

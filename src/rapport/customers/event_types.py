@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy import select
 
 from rapport.access.scope import Scope
-from rapport.customers.files import File, file_source, rows_sql
+from rapport.customers.files import File, rows_sql
 from rapport.customers.models import EventType
 from rapport.customers.plans import Plan
 from rapport.errors import Invalid, NotFound
@@ -51,7 +51,7 @@ def of_file(scope: Scope, file: File, plan: Plan) -> tuple[tuple[str, int], ...]
     """The event types that a file names. Raises Invalid for more names than types there may be."""
     text = next(one.text for one in plan.bound if one.field.column == "event_name")
     sql = f"""
-        SELECT DISTINCT ifNull({text}, '') FROM ({rows_sql(file, file_source(file))})
+        SELECT DISTINCT ifNull({text}, '') FROM ({rows_sql(file)})
         WHERE isValidUTF8(ifNull({text}, '')) AND length({text}) BETWEEN 1 AND 255 LIMIT {MAX_NAMES + 1} {file.settings}
     """  # noqa: S608 - made of the file's structure
     names = sorted(name for (name,) in scope.warehouse.rows(sql))

@@ -11,8 +11,12 @@ import io
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from rapport.customers.mapping import FileMapping
 from rapport.errors import Invalid
@@ -29,13 +33,14 @@ SUFFIXES = {
 }
 ENGINE_FORMATS = {"csv": "CSV", "whitespace": "LineAsString", "jsonl": "LineAsString", "parquet": "Parquet"}
 DELIMITERS = (",", ";", "\t", "|")
+RAW = "import_raw"
 MAX_COLUMNS = 1000
 CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
 class File:
-    """A file to import. lines_before is how many lines come before the first row."""
+    """A file to import. lines_before is how many lines come before the first row; source is its rows as SQL."""
 
     path: Path
     format: str
@@ -43,16 +48,24 @@ class File:
     delimiter: str
     lines_before: int
     names: tuple[str, ...]
+    source: str = ""
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """The engine's settings for reading it."""
+        return {
+            "format_csv_delimiter": self.delimiter,
+            "input_format_csv_skip_first_lines": self.lines_before,
+            "input_format_csv_allow_variable_number_of_columns": 1,
+            "input_format_null_as_default": 1,
+            "input_format_parquet_preserve_order": 1,
+        }
 
     @property
     def settings(self) -> str:
         """The SETTINGS clause of a statement that reads it."""
-        return f"""
-            SETTINGS format_csv_delimiter = {literal(self.delimiter)},
-                input_format_csv_skip_first_lines = {self.lines_before},
-                input_format_csv_allow_variable_number_of_columns = 1, input_format_null_as_default = 1,
-                input_format_parquet_preserve_order = 1
-        """
+        given = {**self.reading, "max_bytes_before_external_sort": 500_000_000}
+        return "SETTINGS " + ", ".join(f"{name} = {literal(str(value))}" for name, value in given.items())
 
 
 def literal(text: str) -> str:
@@ -79,15 +92,18 @@ def opened(warehouse: Database, path: Path, mapping: FileMapping) -> Iterator[Fi
     with tempfile.TemporaryDirectory(prefix="rapport-import-") as folder:
         link = Path(folder) / ("data.gz" if zipped else "data")
         link.symlink_to(path.resolve())
-        yield _described(warehouse, link, format_, zipped, mapping)
+        file = _described(link, format_, zipped, mapping)
+        file = replace(file, source=_file_source(file) if warehouse.embedded else _streamed(warehouse, file))
+        yield replace(file, names=_checked(_members(warehouse, file))) if format_ == "jsonl" else file
 
 
-def _described(warehouse: Database, path: Path, format_: str, zipped: bool, mapping: FileMapping) -> File:
+def _described(path: Path, format_: str, zipped: bool, mapping: FileMapping) -> File:
+    """The file with its columns; those of JSON lines are found when it can be queried."""
     delimiter, before = mapping.delimiter or ",", mapping.skip_lines
+    if format_ == "jsonl":
+        return File(path, format_, zipped, delimiter, before, ())
     if format_ == "parquet":
-        names = [name for name, *_ in warehouse.rows(f"DESCRIBE file({literal(str(path))}, 'Parquet')")]
-    elif format_ == "jsonl":
-        names = _members(warehouse, path)
+        names = _parquet_columns(path, zipped)
     elif mapping.names is not None and not mapping.header:
         names = mapping.names
     else:
@@ -100,6 +116,19 @@ def _described(warehouse: Database, path: Path, format_: str, zipped: bool, mapp
         else:
             names = [f"column_{number}" for number in range(1, len(names) + 1)]
     return File(path, format_, zipped, delimiter, before, _checked(names))
+
+
+def _binary(path: Path, zipped: bool) -> BinaryIO:
+    # Whoever gets it closes it.
+    return cast(BinaryIO, gzip.open(path, "rb")) if zipped else path.open("rb")
+
+
+def _parquet_columns(path: Path, zipped: bool) -> list[str]:
+    try:
+        with _binary(path, zipped) as file:
+            return list(pq.read_schema(file).names)
+    except (OSError, EOFError, pa.ArrowException) as error:
+        raise Invalid("The file is not a readable Parquet file.") from error
 
 
 def _checked(names: list[str]) -> tuple[str, ...]:
@@ -120,8 +149,7 @@ def _checked(names: list[str]) -> tuple[str, ...]:
 
 def _line(path: Path, zipped: bool, skip: int) -> str:
     try:
-        raw = gzip.open(path, "rb") if zipped else path.open("rb")
-        with raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:  # type: ignore[type-var]
+        with _binary(path, zipped) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
             lines = [text.readline(CHUNK) for _ in range(skip + 1)]
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise Invalid("The file is not readable text: it must be UTF-8, and .gz when its name says so.") from error
@@ -130,58 +158,62 @@ def _line(path: Path, zipped: bool, skip: int) -> str:
     return lines[-1].rstrip("\r\n")
 
 
-def _members(warehouse: Database, path: Path) -> list[str]:
-    sql = f"""
-        SELECT arraySort(groupUniqArrayArray(JSONExtractKeys(line)))
-        FROM file({literal(str(path))}, 'LineAsString', 'line String')
-    """  # noqa: S608 - the path is a link of ours
-    found = warehouse.value(sql)
+def _members(warehouse: Database, file: File) -> list[str]:
+    found = warehouse.value(f"SELECT arraySort(groupUniqArrayArray(JSONExtractKeys(line))) FROM {file.source}")  # noqa: S608 - ours
     if not found:
         raise Invalid("The file holds no JSON objects, one a line.")
     return list(found)
 
 
-def rows_sql(file: File, source: str) -> str:
-    """A SELECT of `_row` (the line in the file, counting rows), `_malformed` and r0, r1 ... as Nullable(String).
-
-    source is file_source(...) or stream_source(...).
-    """
+def rows_sql(file: File) -> str:
+    """A SELECT of `_row` (the line in the file, counting rows), `_malformed` and r0, r1 ... as Nullable(String)."""
     columns = ", ".join(f"{_clean(_value(file, index))} AS r{index}" for index in range(len(file.names)))
     row = "rowNumberInAllBlocks() + 1 AS _row"
     if file.format == "parquet":
-        return f"SELECT {row}, toUInt8(0) AS _malformed, {columns} FROM {source}"  # noqa: S608 - names are quoted
+        return f"SELECT {row}, toUInt8(0) AS _malformed, {columns} FROM {file.source}"  # noqa: S608 - names are quoted
     if file.format == "csv":
         row = f"rowNumberInAllBlocks() + {file.lines_before + 1} AS _row"
-        return f"SELECT {row}, overflow != '' AS _malformed, {columns} FROM {source}"  # noqa: S608 - ours
+        return f"SELECT {row}, overflow != '' AS _malformed, {columns} FROM {file.source}"  # noqa: S608 - ours
     malformed = "NOT (isValidJSON(line) AND startsWith(trimLeft(line), '{'))"
     if file.format == "whitespace":
         malformed = f"length(splitByWhitespace(trimBoth(line))) != {len(file.names)}"
     return f"""
-        SELECT _row, {malformed} AS _malformed, {columns} FROM (SELECT {row}, line FROM {source})
+        SELECT _row, {malformed} AS _malformed, {columns} FROM (SELECT {row}, line FROM {file.source})
         WHERE trimBoth(line) != '' AND _row > {file.lines_before}
     """  # noqa: S608 - names are quoted
 
 
-def structure(file: File) -> str:
-    """The columns of the file for the engine."""
+def _structure(file: File) -> dict[str, str]:
+    """The columns of the file for the engine, by quoted name."""
     if file.format == "csv":
-        return ", ".join([*(f"c{index} String" for index in range(len(file.names))), "overflow String"])
+        return {f"c{index}": "String" for index in range(len(file.names))} | {"overflow": "String"}
     if file.format == "parquet":
-        return ", ".join(f"{_quoted(name)} Nullable(String)" for name in file.names)
-    return "line String"
+        return {_quoted(name): "Nullable(String)" for name in file.names}
+    return {"line": "String"}
 
 
-def file_source(file: File) -> str:
+def _columns(file: File) -> str:
+    return ", ".join(f"{name} {type_}" for name, type_ in _structure(file).items())
+
+
+def _file_source(file: File) -> str:
     """The file as a table, read by the engine from its own machine."""
-    columns = "" if file.format == "parquet" else f", {literal(structure(file))}"
+    columns = "auto" if file.format == "parquet" else _columns(file)
     compression = "gzip" if file.zipped else "none"
-    columns = columns or ", 'auto'"
-    return f"file({literal(str(file.path))}, '{ENGINE_FORMATS[file.format]}'{columns}, '{compression}')"
+    return f"file({literal(str(file.path))}, '{ENGINE_FORMATS[file.format]}', {literal(columns)}, '{compression}')"
 
 
-def stream_source(file: File) -> str:
-    """The file as a table, read by the engine from the body of the statement."""
-    return f"input({literal(structure(file))})"
+def _streamed(warehouse: Database, file: File) -> str:
+    """The file as a table of a server, which it is streamed into as it is; its rows keep their order."""
+    warehouse.execute(f"""
+        CREATE TABLE {RAW} ({_columns(file)}) ENGINE = MergeTree ORDER BY tuple()
+        SETTINGS enable_block_number_column = 1, enable_block_offset_column = 1
+    """)
+    with file.path.open("rb") as body:
+        names = [] if file.format == "parquet" else list(_structure(file))
+        warehouse.insert_stream(RAW, names, body, ENGINE_FORMATS[file.format], file.zipped, file.reading)
+    names_sql = ", ".join(_structure(file))
+    return f"(SELECT {names_sql} FROM {RAW} ORDER BY _block_number, _block_offset)"  # noqa: S608 - names are quoted
 
 
 def _value(file: File, index: int) -> str:

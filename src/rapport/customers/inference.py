@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from rapport.customers.attributes import AttributeInfo
-from rapport.customers.files import File, file_source, rows_sql
+from rapport.customers.files import File, rows_sql
 from rapport.customers.plans import Bound, Plan
 from rapport.customers.values import RULES
 from rapport.stores.warehouse import Database
@@ -41,7 +41,7 @@ def _count_sql(file: File, new: list[Bound]) -> str:
             if candidate == "Date":
                 fits += f" AND length({one.text}) = 10"
             counts.append(f"countIf({fits})")
-    return f"SELECT {', '.join(counts)} FROM ({rows_sql(file, file_source(file))}) {file.settings}"  # noqa: S608 - made of the file's structure
+    return f"SELECT {', '.join(counts)} FROM ({rows_sql(file)}) {file.settings}"  # noqa: S608 - made of the file's structure
 
 
 def _type(counts: tuple[int, ...]) -> str:

@@ -14,6 +14,10 @@ from rapport.stores.warehouse import Database, identifier
 
 # Hashes of keys held in memory at once; a larger file is checked in as many passes as it takes.
 KEYS_AT_ONCE = 20_000_000
+PARTITIONS = """
+    SELECT DISTINCT partition_id FROM system.parts
+    WHERE database = {database:String} AND table = {table:String} AND active
+"""
 SPILL = "SETTINGS join_algorithm = 'grace_hash', max_bytes_before_external_group_by = 500000000"
 
 
@@ -95,8 +99,7 @@ def _clone_without_staged(stage: Stage, plan: Plan) -> int:
 
 
 def _attach(stage: Stage, source: str, target: str) -> None:
-    sql = "SELECT DISTINCT partition_id FROM system.parts WHERE database = {database:String} AND table = {table:String} AND active"
-    for (partition,) in stage.warehouse.rows(sql, database=stage.warehouse.name, table=stage.table(source)):
+    for (partition,) in stage.warehouse.rows(PARTITIONS, database=stage.warehouse.name, table=stage.table(source)):
         stage.warehouse.execute(
             f"ALTER TABLE {stage.table(target)} ATTACH PARTITION ID '{partition}' FROM {stage.table(source)}"
         )

@@ -8,7 +8,7 @@ from pyarrow.csv import CSVWriter
 
 from rapport.access.scope import Scope
 from rapport.customers import merging, staging
-from rapport.customers.files import File, file_source, rows_sql
+from rapport.customers.files import File, rows_sql
 from rapport.customers.plans import Bound, Plan
 from rapport.customers.staging import Stage
 from rapport.errors import Invalid
@@ -25,47 +25,53 @@ def _key_texts(plan: Plan) -> list[Bound]:
     return [one for column in plan.kind.key for one in plan.bound if one.field.column == column]
 
 
+def _key_sql(plan: Plan) -> str:
+    """SQL of a row's key from the file's texts, as texts: spelled as the typed key would be."""
+    shapes = {"customer_id": "lowerUTF8(ifNull({text}, ''))", "line_number": "toString(toUInt32OrZero({text}))"}
+    texts = _key_texts(plan)
+    return ", ".join(shapes.get(one.field.column, "ifNull({text}, '')").replace("{text}", one.text) for one in texts)
+
+
 def refuse_duplicates(stage: Stage, plan: Plan, file: File, allowed: bool) -> None:
     """Refuse every row whose primary key an earlier row has; the earlier row stays when rejects are allowed."""
-    good, doubles = stage.table("good"), stage.table("doubles")
-    key = merging.key_sql(plan)
-    keys = [f"lowerUTF8({one.text})" if plan.kind.name == "customers" else one.text for one in _key_texts(plan)]
-    texts = ", ".join(f"ifNull({text}, '')" for text in keys)
-    repeated = f"SELECT {', '.join(f'toString({part})' for part in key.split(', '))} FROM {good} GROUP BY {key} HAVING count() > 1"  # noqa: S608 - ours
+    good, doubles, refused = stage.table("good"), stage.table("doubles"), stage.table("rejects")
+    key, texts, first = merging.key_sql(plan), _key_sql(plan), _key_texts(plan)[0]
+    typed = ", ".join(f"toString({part})" for part in key.split(", "))
+    repeated = f"SELECT {typed} FROM {good} GROUP BY {key} HAVING count() > 1"  # noqa: S608 - our table
     stage.warehouse.execute(f"""
         CREATE TABLE {doubles} ENGINE = MergeTree ORDER BY line AS
         SELECT _row AS line, key, first_line FROM (
-            SELECT _row, {_key_texts(plan)[0].text} AS key, min(_row) OVER (PARTITION BY {texts}) AS first_line
-            FROM ({rows_sql(file, file_source(file))}) WHERE ({texts}) IN ({repeated})
+            SELECT _row, {first.text} AS key, min(_row) OVER (PARTITION BY {texts}) AS first_line
+            FROM ({rows_sql(file)}) WHERE ({texts}) IN ({repeated}) AND _row NOT IN (SELECT line FROM {refused})
         ) WHERE _row > first_line
         {file.settings}
     """)  # noqa: S608 - made of the file's structure, names quoted
     if allowed:
-        staging.fill(stage, plan, file, without=f"SELECT line FROM {doubles}")  # noqa: S608 - ours
-    stage.warehouse.execute(
-        f"""
-        INSERT INTO {stage.table("rejects")}
-        SELECT line, {{column:String}}, concat('has the same primary key as line ', toString(first_line)), key FROM {doubles}
-    """,
-        column=_key_texts(plan)[0].name,
-    )
+        staging.fill(stage, plan, file, without=f"SELECT line FROM {doubles}")  # noqa: S608 - our table
+    reason = "concat('has the same primary key as line ', toString(first_line))"
+    sql = f"INSERT INTO {refused} SELECT line, {{column:String}}, {reason}, key FROM {doubles}"  # noqa: S608 - our tables
+    stage.warehouse.execute(sql, column=first.name)
 
 
 def refuse_orphans(stage: Stage, plan: Plan, file: File) -> None:
     """Refuse items of transactions that are not known, when the file lacks what the transaction tells."""
+    good, refused = stage.table("good"), stage.table("rejects")
     if plan.has("customer_id") and plan.has("transaction_time"):
         return
+    unknown = "transaction_id NOT IN (SELECT transaction_id FROM transactions)"
+    if not stage.warehouse.value(f"SELECT count() FROM {good} WHERE {unknown}"):  # noqa: S608 - our table
+        return
     key = _key_texts(plan)[0]
-    orphans = f"""
-        SELECT _row, {{column:String}}, 'is not a known transaction', {key.text}
-        FROM ({rows_sql(file, file_source(file))})
-        WHERE {key.text} IN (SELECT transaction_id FROM {stage.table("good")})
-          AND {key.text} NOT IN (SELECT transaction_id FROM transactions)
+    stage.warehouse.execute(
+        f"""
+        INSERT INTO {refused} SELECT _row, {{column:String}}, 'is not a known transaction', {key.text}
+        FROM ({rows_sql(file)})
+        WHERE {key.text} IN (SELECT transaction_id FROM {good} WHERE {unknown})
+            AND _row NOT IN (SELECT line FROM {refused})
         {file.settings}
-    """  # noqa: S608 - made of the file's structure, names quoted
-    known = f"SELECT count() FROM {stage.table('good')} WHERE transaction_id NOT IN (SELECT transaction_id FROM transactions)"  # noqa: S608 - ours
-    if stage.warehouse.value(known):
-        stage.warehouse.execute(f"INSERT INTO {stage.table('rejects')} {orphans}", column=key.name)
+        """,  # noqa: S608 - made of the file's structure, names quoted
+        column=key.name,
+    )
 
 
 def write(scope: Scope, stage: Stage) -> Path:

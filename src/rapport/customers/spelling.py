@@ -16,7 +16,9 @@ RESPELL = """
     INSERT INTO {spellings}
     SELECT stranger.customer_id, if(known.spelling = '', first.spelling, known.spelling) AS spelling
     FROM {strangers} AS stranger
-    INNER JOIN (SELECT key, min(customer_id) AS spelling FROM {strangers} GROUP BY key) AS first ON first.key = stranger.key
+    INNER JOIN (
+        SELECT key, min(customer_id) AS spelling FROM {strangers} GROUP BY key
+    ) AS first ON first.key = stranger.key
     LEFT JOIN (
         SELECT lowerUTF8(customer_id) AS key, customer_id AS spelling FROM customers
         WHERE lowerUTF8(customer_id) IN (SELECT key FROM {strangers})
@@ -31,9 +33,8 @@ def respell(stage: Stage, plan: Plan) -> Counts:
     warehouse, time = stage.warehouse, plan.kind.time_column
     warehouse.execute(STRANGERS.format(**names, first_day=f"toDate(min({time}))"))
     if stage.count("strangers"):
-        warehouse.execute(
-            f"CREATE TABLE {names['spellings']} (customer_id String, spelling String) ENGINE = MergeTree ORDER BY customer_id"
-        )
+        columns = "(customer_id String, spelling String)"
+        warehouse.execute(f"CREATE TABLE {names['spellings']} {columns} ENGINE = MergeTree ORDER BY customer_id")
         warehouse.execute(RESPELL.format(**names))
         if stage.count("spellings"):
             _rewrite(stage)

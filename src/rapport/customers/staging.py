@@ -7,7 +7,7 @@ the file is read and parsed once, in constant memory, and nothing that is read b
 import re
 from dataclasses import dataclass
 
-from rapport.customers.files import File, file_source, literal, rows_sql
+from rapport.customers.files import File, literal, rows_sql
 from rapport.customers.kinds import Field
 from rapport.customers.plans import Bound, Plan
 from rapport.customers.values import RULES
@@ -68,7 +68,7 @@ def fill(stage: Stage, plan: Plan, file: File, without: str = "") -> None:
     stage.warehouse.execute(f"""
         INSERT INTO {stage.table("pipe")}
         SELECT _row, {_texts(file)}, {_values(plan)}, {_properties(plan)}, _malformed, {faults}
-        FROM (SELECT *, {values} FROM ({rows_sql(file, file_source(file))}) {where})
+        FROM (SELECT *, {values} FROM ({rows_sql(file)}) {where})
         {file.settings}
     """)  # noqa: S608 - made of the file's structure, names quoted
 

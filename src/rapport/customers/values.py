@@ -11,6 +11,7 @@ from dataclasses import dataclass
 PLACEHOLDERS = ("0001-01-01", "1753-01-01", "1900-01-01", "9999-12-31")
 DIRECTIVES = {"Y": "Y", "m": "m", "d": "d", "H": "H", "M": "i", "S": "S", "y": "y", "b": "b", "B": "M", "%": "%"}
 MAX_TEXT = 32_000
+CLOCK = "^ ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]+)?$"
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,14 @@ def datetime_value(text: str) -> str:
     """A wall-clock time from yyyy-MM-dd[ hh:mm:ss[.f]]; read as UTC so that it stays as it reads."""
     parsed = f"toDateTimeOrNull(left({text}, 19), 'UTC')"
     fits = f"length(left({text}, 19)) IN (10, 19) AND startsWith(toString({parsed}), left({text}, 19))"
-    fraction = f"(length({text}) <= 19 OR match(substring({text}, 20), '^\\\\.\\\\d+$'))"
+    fraction = f"(length({text}) <= 19 OR match(substring({text}, 20), '^[.][0-9]+$'))"
     return f"if({fits} AND {fraction} AND {_unplaced(text)}, {parsed}, NULL)"
 
 
 def date_value(text: str) -> str:
     """A day from yyyy-MM-dd; a time behind it must be a real one and is dropped."""
     parsed = f"toDate32OrNull(left({text}, 10))"
-    rest = f"(length({text}) = 10 OR match(substring({text}, 11), '^ ([01]\\\\d|2[0-3]):[0-5]\\\\d:[0-5]\\\\d(\\\\.\\\\d+)?$'))"
+    rest = f"(length({text}) = 10 OR match(substring({text}, 11), '{CLOCK}'))"
     fits = f"length({text}) >= 10 AND toString({parsed}) = left({text}, 10) AND {rest} AND {_unplaced(text)}"
     return f"if({fits} AND toYear({parsed}) >= 1900, {parsed}, NULL)"
 

@@ -4,7 +4,7 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 import clickhouse_connect
 import pyarrow as pa
@@ -80,6 +80,18 @@ class Database:
         if rows:
             with self._warehouse.client(self.name) as client:
                 client.insert(table, rows, column_names=list(columns))
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the engine runs in this process, and so reads this machine's files by itself."""
+        return self._warehouse.embedded
+
+    def insert_stream(
+        self, table: str, columns: Sequence[str], body: BinaryIO, fmt: str, zipped: bool, settings: dict[str, Any]
+    ) -> None:
+        """Insert a file's bytes in one of the engine's formats, streamed; zipped bytes are .gz."""
+        with self._warehouse.client(self.name) as client:
+            client.raw_insert(table, list(columns), body, settings, fmt, "gzip" if zipped else None)
 
     def insert_arrow(self, table: str, data: pa.Table) -> None:
         """Insert an Arrow table."""
