@@ -16,13 +16,16 @@ KEY = {"nickname": "export", "contact_email": "data@example.com", "access_type":
 def test_the_own_tenant_is_shown_and_changed(api: httpx.Client, scope: Scope) -> None:
     shown = api.get("/manage/v1/tenants/current").json()
     assert (shown["id"], shown["currency"], shown["time_zone"]) == (scope.tenant_id, "EUR", "Europe/Berlin")
-    changed = api.patch("/manage/v1/tenants/current", json={"currency": "gbp", "settings": {"a": {"x": 1}}})
-    assert (changed.json()["currency"], changed.json()["settings"]) == ("GBP", {"a": {"x": 1}})
-    settings = {"a": None, "b": {"y": [2]}}
-    changed = api.patch("/manage/v1/tenants/current", json={"settings": settings, "currency": "EUR"})
-    assert changed.json()["settings"] == {"b": {"y": [2]}}
-    assert api.patch("/manage/v1/tenants/current", json={"settings": {"b": None}}).json()["settings"] == {}
-    for body in ({"name": ""}, {"time_zone": "Mars/One"}, {"currency": "12"}, {"unknown": 1}, {"settings": {"a": 1}}):
+    first = {"currency": "gbp", "settings": {"campaigns": {"messages_per_day": 3}}}
+    changed = api.patch("/manage/v1/tenants/current", json=first).json()
+    assert (changed["currency"], changed["settings"]) == ("GBP", first["settings"])
+    second = {"currency": "EUR", "settings": {"campaigns": None, "insight": {}}}
+    assert api.patch("/manage/v1/tenants/current", json=second).json()["settings"] == {"insight": {}}
+    assert api.patch("/manage/v1/tenants/current", json={"settings": {"insight": None}}).json()["settings"] == {}
+    for settings in ({"unknown": {}}, {"campaigns": {"messages_per_day": 0}}, {"campaigns": 1}):
+        refused = api.patch("/manage/v1/tenants/current", json={"settings": settings})
+        assert (refused.status_code, next(iter(settings)) in refused.json()["detail"]) == (400, True)
+    for body in ({"name": ""}, {"time_zone": "Mars/One"}, {"currency": "12"}, {"unknown": 1}):
         assert api.patch("/manage/v1/tenants/current", json=body).status_code == 400
 
 

@@ -1,5 +1,7 @@
 """Management of tenants and brands."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -11,9 +13,17 @@ from rapport.access.keys import Principal
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.api.auth import admin, operator
+from rapport.campaigns import settings as campaign_settings
+from rapport.errors import Invalid
+from rapport.insight import settings as insight_settings
 from rapport.stores import Stores
 
 router = APIRouter(prefix="/manage/v1", tags=["Management: access"])
+
+SECTIONS: dict[str, Callable[[Scope], object]] = {
+    "campaigns": campaign_settings.settings_of,
+    "insight": insight_settings.settings_of,
+}
 
 
 class TenantIn(BaseModel):
@@ -61,6 +71,15 @@ class BrandOut(BaseModel):
     name: str
 
 
+def _check_settings(scope: Scope, settings: dict[str, dict[str, Any] | None]) -> None:
+    """Raises Invalid for a section that is not known, or a member of one that its package cannot use."""
+    trial = replace(scope, settings={section: given for section, given in settings.items() if given is not None})
+    for section in settings:
+        if section not in SECTIONS:
+            raise Invalid(f"settings has no section {section!r}: it has {', '.join(SECTIONS)}.")
+        SECTIONS[section](trial)
+
+
 def _shown(tenant: Tenant) -> TenantOut:
     return TenantOut.model_validate(tenant, from_attributes=True)
 
@@ -94,6 +113,7 @@ def change_tenant(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> TenantOut:
     """Change names, currency or settings; 409 for another time zone once data are loaded."""
+    _check_settings(principal.scope, body.settings)
     changed = service.update_tenant(principal.scope, body.model_dump(exclude_unset=True))
     request.app.state.keys.forget()
     return _own(changed)

@@ -1,0 +1,73 @@
+"""Who may import whom: floors only downward, domain packages only through each other's service."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src" / "rapport"
+FLOORS = [
+    {"errors", "settings"},
+    {"stores"},
+    {"access"},
+    {"conditions"},
+    {"customers", "messaging", "channels", "notifications"},
+    {"insight", "audiences"},
+    {"campaigns"},
+    {"api", "console"},
+    {"demo"},
+    {"app"},
+    {"cli", "commands", "__main__"},
+]
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+DOMAIN = set().union(*FLOORS[4:7])
+# The metadata of all tables is put together in one place, for migrations.
+EXCEPTIONS = {("stores/models.py", "*"): "imports every package's models, by name, to fill the metadata"}
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in SOURCE.rglob("*.py") if path.name != "__init__.py" or path.read_text().strip())
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and full name of every rapport module or member that a module imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names if alias.name.startswith("rapport"))
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            if (node.module or "").split(".")[0] == "rapport":
+                yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def package(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_go_downward_and_through_service(path: Path) -> None:
+    own = package(path)
+    for line, name in imports(path):
+        parts = name.split(".")[1:]
+        other = parts[0]
+        where = f"{path.relative_to(SOURCE)}:{line} imports {name}"
+        assert other in FLOOR, f"{where}, which is on no floor: give it one in {Path(__file__).name}"
+        if other == own:
+            continue
+        assert FLOOR[other] <= FLOOR[own], f"{where}, which is on a floor above"
+        if own in DOMAIN and other in DOMAIN:
+            assert len(parts) > 1 and parts[1] == "service", f"{where}: only its service may be used"
+
+
+def test_packages_do_not_import_each_other_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for path in modules():
+        graph.setdefault(package(path), set()).update(name.split(".")[1] for _, name in imports(path))
+    for name, others in graph.items():
+        others.discard(name)
+    remaining = dict(graph)
+    while free := [name for name, others in remaining.items() if not others & remaining.keys()]:
+        for name in free:
+            del remaining[name]
+    assert not remaining, f"these import each other: {remaining}"
