@@ -116,6 +116,11 @@ def test_bad_lists(api: httpx.Client, removed: list[str]) -> None:
         assert api.post("/Customers/RemoveCustomerPII", json=body).status_code == 400
 
 
+def test_long_lists(scope: Scope, removed: list[str]) -> None:
+    strangers = [f"stranger {number}" for number in range(5000)]
+    assert service.remove_pii(scope, [*strangers, "KIM"]) == strangers
+
+
 def test_export_of_a_person(scope: Scope, removed: list[str]) -> None:
     held = service.export(scope, "LEE")
     assert held["customer_id"] == "Lee"

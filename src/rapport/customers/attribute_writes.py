@@ -20,6 +20,8 @@ INVALID_VALUE = "INVALID_VALUE"
 UNAVAILABLE = "UPDATE_FIELD_TEMPORARY_UNAVAILABLE"
 PREFIX = "write_"
 WRITABLE = ("batch", "api")
+# A server takes bound values in an address of limited length.
+IDS_AT_ONCE = 2000
 SPELLINGS = """
     SELECT lowerUTF8(customer_id), customer_id FROM customers
     WHERE customer_id IN {ids:Array(String)} OR lowerUTF8(customer_id) IN {keys:Array(String)}
@@ -40,10 +42,12 @@ class Fault:
 
 
 def spellings(scope: Scope, customer_ids: Iterable[str]) -> dict[str, str]:
-    """The known spelling of each CustomerID by its lower-case form; unknown ones are absent."""
-    ids = list(customer_ids)
-    rows = scope.warehouse.rows(SPELLINGS, ids=ids, keys=[one.lower() for one in ids])
-    return dict(rows)
+    """The known spelling of each CustomerID by its lower-case form; unknown ones are absent. Any number of them."""
+    ids, found = list(customer_ids), dict[str, str]()
+    for begin in range(0, len(ids), IDS_AT_ONCE):
+        part = ids[begin : begin + IDS_AT_ONCE]
+        found.update(scope.warehouse.rows(SPELLINGS, ids=part, keys=[one.lower() for one in part]))
+    return found
 
 
 def spelling(scope: Scope, customer_id: str) -> str | None:
