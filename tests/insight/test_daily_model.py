@@ -319,6 +319,11 @@ def test_recommendations_are_new_or_due(api: httpx.Client, scope: Scope) -> None
     someone = rows[0]["CustomerID"]
     mine = api.get(path, params={"CustomerID": someone.lower()}).json()
     assert [(row["ProductID"], row["RecommendationType"]) for row in mine] == by_customer[someone]
+    assert all("ProductAttributes" not in row for row in mine)
+    query = {"CustomerID": someone, "ProductAttributes": '"name,category"'}
+    for row in api.get(path, params=query).json():
+        assert row["ProductAttributes"] == ["a product", ["Tea", "Coffee"][int(row["ProductID"][1:]) % 2]]
+    assert api.get(path, params={"ProductAttributes": "no such"}).status_code == 400
 
 
 def test_recommendations_suggested_in_campaigns(api: httpx.Client, scope: Scope) -> None:

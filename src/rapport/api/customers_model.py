@@ -70,16 +70,18 @@ def _recommendations(scope: Scope, values: Values) -> str:
     named = NAMED_CUSTOMER if values["CustomerID"] else ""
     found = SUGGESTED if values["SuggestedInCampaign"] else MODELLED
     names = values["ProductAttributes"]
-    attributes = customers.product_attribute_expressions(scope, names) if names else []
+    shown = ", ".join(customers.product_attribute_expressions(scope, names)) if names else ""
     return f"""
         SELECT
             customer_id AS CustomerID,
             recommended.product_id AS ProductID,
             toUInt8(recommendation_type) AS RecommendationType,
-            [{", ".join(attributes)}] AS ProductAttributes,
+            if(empty(shown), arrayWithConstant({len(names or [])}, CAST(NULL AS Nullable(String))), shown)
+                AS ProductAttributes,
             priority
         FROM ({found}) AS recommended
-        LEFT JOIN products AS product ON product.product_id = recommended.product_id
+        LEFT JOIN (SELECT product_id, [{shown}] AS shown FROM products) AS product
+            ON product.product_id = recommended.product_id
         WHERE 1 {named}
     """  # noqa: S608 - constants of this module and expressions over the products table
 
