@@ -40,16 +40,16 @@ def key(scope: Scope, data_date: date, run: int) -> str:
     return f"cycle:{scope.tenant_id}:{data_date.isoformat()}:{run}"
 
 
-def begin(scope: Scope, data_date: date) -> int:
-    """The run that is under way for a date, else a new one. Concurrent callers get the same."""
+def begin(scope: Scope, data_date: date, again: bool = True) -> int:
+    """The run under way for a date, else (if there was none, or again) a new one. Concurrent callers get the same."""
     with scope.records() as session:
         last: Cycle | None = session.scalar(_of(scope, data_date).order_by(Cycle.run.desc()).limit(1))
-        if last is not None and last.state == RUNNING:
+        if last is not None and (last.state == RUNNING or not again):
             return last.run
         run = 0 if last is None else last.run + 1
-        row = {"tenant_id": scope.tenant_id, "data_date": data_date, "run": run, "state": RUNNING}
-        row |= {"steps": [], "error": "", "started_at": scope.clock.now()}
-        session.execute(insert(Cycle).values(**row).on_conflict_do_nothing())
+        values = {"tenant_id": scope.tenant_id, "data_date": data_date, "run": run, "state": RUNNING}
+        values |= {"steps": [], "error": "", "started_at": scope.clock.now()}
+        session.execute(insert(Cycle).values(**values).on_conflict_do_nothing())
     return run
 
 
@@ -57,10 +57,11 @@ def _of(scope: Scope, data_date: date) -> Any:
     return select(Cycle).where(Cycle.tenant_id == scope.tenant_id, Cycle.data_date == data_date)
 
 
-def exists(scope: Scope, data_date: date) -> bool:
-    """Whether a cycle of a date was ever begun."""
+def state_of(scope: Scope, data_date: date) -> str:
+    """The state of the last cycle of a date; empty when there was none."""
     with scope.records() as session:
-        return bool(session.scalar(_of(scope, data_date).with_only_columns(func.count())))
+        last: Cycle | None = session.scalar(_of(scope, data_date).order_by(Cycle.run.desc()).limit(1))
+    return last.state if last else ""
 
 
 def _get(session: Any, scope: Scope, data_date: date, run: int) -> Cycle:
@@ -86,12 +87,19 @@ def end(scope: Scope, data_date: date, run: int, error: str) -> None:
         found.finished_at = scope.clock.now()
 
 
-def result(scope: Scope, data_date: date, run: int | None = None) -> CycleResult:
-    """A cycle by date, the last run when none is named. Raises NotFound."""
+def row(scope: Scope, data_date: date, run: int | None = None) -> Cycle:
+    """The record of a cycle by date, the last run when none is named. Raises NotFound."""
     with scope.records() as session:
         if run is None:
             run = session.scalar(_of(scope, data_date).with_only_columns(func.max(Cycle.run)))
-        found = _get(session, scope, data_date, -1 if run is None else run)
+        if run is None:
+            raise NotFound(f"There is no cycle of {data_date}.")
+        return _get(session, scope, data_date, run)
+
+
+def result(scope: Scope, data_date: date, run: int | None = None) -> CycleResult:
+    """A cycle by date, the last run when none is named. Raises NotFound."""
+    found = row(scope, data_date, run)
     return CycleResult(found.data_date, found.run, found.state, found.steps, found.error)
 
 

@@ -15,7 +15,6 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from rapport.access.scope import Scope
-from rapport.errors import RapportError
 
 POLL_SECONDS = 0.1
 
@@ -26,7 +25,7 @@ TAKE = """
 """
 
 
-class LeaseLost(RapportError):
+class LeaseLost(RuntimeError):
     """Another worker has taken the work over; this one must stop."""
 
 

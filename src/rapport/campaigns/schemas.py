@@ -4,18 +4,30 @@ from datetime import date, datetime
 from typing import Annotated, Literal, Self
 
 from croniter import croniter
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rapport.campaigns.settings import HourMinute
 
 CampaignType = Literal["Test/Control", "A/B", "A/B/n"]
-PromoCode = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^,]+$")]
+MAX_ID = 2**31 - 1
+# Days that both engines can hold, with room for the longest window.
+Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2140, 1, 1))]
+Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+PromoCode = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^,\x00]+$")]
 
 
 class Strict(BaseModel):
     """A shape that refuses members it does not know, so that a misspelt rule is never ignored."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _text(cls, value: object) -> object:
+        texts = value if isinstance(value, list) else [value]
+        if any(isinstance(text, str) and "\x00" in text for text in texts):
+            raise ValueError("must not hold the character 0")
+        return value
 
 
 class Schedule(Strict):
@@ -26,8 +38,8 @@ class Schedule(Strict):
     """
 
     kind: Literal["once", "daily", "weekly", "monthly", "cron"]
-    start_date: date = Field(description="First day, or the only one")
-    end_date: date | None = Field(None, description="Last day; none means it never ends")
+    start_date: Day = Field(description="First day, or the only one")
+    end_date: Day | None = Field(None, description="Last day; none means it never ends")
     every: int = Field(1, ge=1, le=366, description="Every so many days, weeks or months, counted from the start")
     weekdays: list[Annotated[int, Field(ge=1, le=7)]] = Field([], description="1 Monday .. 7 Sunday; weekly only")
     days: list[Annotated[int, Field(ge=1, le=31)]] = Field([], description="Days of the month; past its end: the last")
@@ -51,15 +63,15 @@ class Schedule(Strict):
 class GroupChannel(Strict):
     """One channel on which a recipient group is reached."""
 
-    channel_id: int = Field(ge=1, examples=[15])
-    template_id: int = Field(ge=1, examples=[7])
+    channel_id: Id = Field(examples=[15])
+    template_id: Id = Field(examples=[7])
     send_time: HourMinute | None = Field(None, description="Tenant time of the execution day", examples=["09:30"])
 
 
 class Group(Strict):
     """A recipient group: its action, its share of those not held back, where it is reached. Id = position from 1."""
 
-    action_id: int = Field(ge=2, examples=[2])
+    action_id: Id = Field(ge=2, examples=[2])
     share: float = Field(1.0, ge=0, le=1, description="Share of the customers who are not control")
     channels: list[GroupChannel] = Field(min_length=1, max_length=20)
     promo_codes: list[PromoCode] | None = Field(None, description="None: the codes of the action")
@@ -75,14 +87,14 @@ class Group(Strict):
 class FrequencyCap(Strict):
     """At most so many messages in so many days, the execution day included."""
 
-    messages: int = Field(ge=1, examples=[3])
+    messages: int = Field(ge=1, le=10_000, examples=[3])
     days: int = Field(ge=1, le=366, examples=[7])
 
 
 class Rules(Strict):
     """Who is kept out although they are in the target group."""
 
-    exclude_target_group_ids: list[int] = Field([], description="Always-exclude groups")
+    exclude_target_group_ids: list[Id] = Field([], max_length=50, description="Always-exclude groups")
     include_all: bool = Field(False, description="Let in customers who are in another running campaign")
     frequency_cap: FrequencyCap | None = None
 
@@ -91,12 +103,12 @@ class SeriesBody(Strict):
     """A campaign as a marketer builds it."""
 
     name: str = Field(min_length=1, max_length=200, examples=["Win back: lapsed buyers"])
-    target_group_id: int = Field(ge=1, examples=[4])
+    target_group_id: Id = Field(examples=[4])
     campaign_type: CampaignType = "Test/Control"
     split: Literal["fixed", "thompson"] = "fixed"
     min_share: float = Field(0.05, ge=0, le=0.5, description="thompson: no group falls below this share")
     control_share: float = Field(0.1, ge=0, lt=1)
-    priority: int = Field(100, ge=0, description="Lower runs first within its target group's priority")
+    priority: int = Field(100, ge=0, le=MAX_ID, description="Lower runs first within its target group's priority")
     schedule: Schedule
     groups: list[Group] = Field(min_length=1, max_length=26)
     rules: Rules = Field(default_factory=Rules)
@@ -124,13 +136,13 @@ class OneTimeBody(Strict):
 
     name: str = Field(min_length=1, max_length=200, examples=["Apology voucher"])
     customer_ids: list[Annotated[str, Field(min_length=1, max_length=255)]] = Field(min_length=1)
-    action_id: int = Field(ge=2)
+    action_id: Id = Field(ge=2)
     channels: list[GroupChannel] = Field(min_length=1, max_length=20)
     promo_codes: list[PromoCode] | None = None
     control_share: float = Field(0.0, ge=0, lt=1)
     rules: Rules = Field(default_factory=lambda: Rules(include_all=True))
     duration: int = Field(7, ge=1, le=366)
-    execution_date: date | None = Field(None, description="None: today")
+    execution_date: Day | None = Field(None, description="None: today")
     notes: str = Field("", max_length=4000)
     tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field([], max_length=50)
 

@@ -1,13 +1,17 @@
 """What other packages may ask of campaigns."""
 
+from rapport.campaigns.asking import Answer, CustomerOutcome, outcome_rows, reason_counts, why
+from rapport.campaigns.closing import counts_of
 from rapport.campaigns.control import cancel, confirm, one_time, run_now
 from rapport.campaigns.cycles import CycleResult, cycles
 from rapport.campaigns.cycles import result as cycle
+from rapport.campaigns.cycles import row as cycle_row
 from rapport.campaigns.definitions import (
     action,
     actions,
     all_series,
     archive_action,
+    body_of,
     create_action,
     create_series,
     next_runs,
@@ -17,8 +21,12 @@ from rapport.campaigns.definitions import (
     update_series,
 )
 from rapport.campaigns.occurrences import channel_rows, occurrence, occurrences
+from rapport.campaigns.results import Results, results
+from rapport.campaigns.scheduler import start_scheduler
+from rapport.campaigns.scheduler import stop as stop_scheduler
 from rapport.campaigns.schemas import (
     ActionBody,
+    ActionOut,
     FrequencyCap,
     Group,
     GroupChannel,
@@ -26,40 +34,55 @@ from rapport.campaigns.schemas import (
     Rules,
     Schedule,
     SeriesBody,
+    SeriesOut,
 )
 from rapport.campaigns.tasks import execute_due, run_cycle, start_cycle
 
 __all__ = [
     "ActionBody",
+    "ActionOut",
+    "Answer",
+    "CustomerOutcome",
     "CycleResult",
     "FrequencyCap",
     "Group",
     "GroupChannel",
     "OneTimeBody",
+    "Results",
     "Rules",
     "Schedule",
     "SeriesBody",
+    "SeriesOut",
     "action",
     "actions",
     "all_series",
     "archive_action",
+    "body_of",
     "cancel",
     "channel_rows",
     "confirm",
+    "counts_of",
     "create_action",
     "create_series",
     "cycle",
+    "cycle_row",
     "cycles",
     "execute_due",
     "next_runs",
     "occurrence",
     "occurrences",
     "one_time",
+    "outcome_rows",
+    "reason_counts",
+    "results",
     "run_cycle",
     "run_now",
     "series",
     "set_status",
     "start_cycle",
+    "start_scheduler",
+    "stop_scheduler",
     "update_action",
     "update_series",
+    "why",
 ]

@@ -26,7 +26,7 @@ from rapport.stores import work
 
 log = structlog.get_logger("rapport.campaigns")
 
-FAULTS = (RapportError, SQLAlchemyError, ClickHouseError, OSError)
+FAULTS = (RapportError, work.StepFailed, SQLAlchemyError, ClickHouseError, OSError)
 # Engine faults that pass: a step is tried this often before its work is given up.
 ATTEMPTS = 3
 
@@ -283,11 +283,15 @@ def _day(tenant_id: int, data_date: str, timed: Callable[[str, Callable[[], obje
     _dispatch(tenant_id)
 
 
-def start_cycle(scope: Scope, data_date: date) -> str:
-    """Begin the cycle of a data date, or find the one that is under way; its key."""
-    run = cycles.begin(scope, data_date)
+def start_cycle(scope: Scope, data_date: date, again: bool = True) -> str:
+    """Begin the cycle of a data date, or find the one that is under way; its key.
+
+    A finished date is computed again, unless again is false: then its last run is found.
+    """
+    run = cycles.begin(scope, data_date, again)
     key = cycles.key(scope, data_date, run)
-    work.enqueue("cycles", key, daily_cycle, scope.tenant_id, data_date.isoformat(), run)
+    if not work.exists(key):
+        work.enqueue("cycles", key, daily_cycle, scope.tenant_id, data_date.isoformat(), run)
     return key
 
 

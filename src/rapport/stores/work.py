@@ -9,6 +9,11 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
+from dbos._error import DBOSMaxStepRetriesExceeded as StepFailed
+
+from rapport.errors import RapportError, Unavailable
+
+__all__ = ["StepFailed", "enqueue", "exists", "run", "sleep", "start", "step", "stop", "wait", "workflow"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,8 +30,17 @@ def workflow(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def step(name: str, attempts: int = 1) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Declare a step: its result is kept once it ends, and a kill before that runs it again."""
-    return DBOS.step(name=name, retries_allowed=attempts > 1, max_attempts=attempts)
+    """Declare a step: its result is kept once it ends, and a kill before that runs it again.
+
+    With attempts a fault is tried again after a pause and ends as StepFailed; errors of the domain
+    are raised at once as they are, since they would only repeat.
+    """
+    return DBOS.step(
+        name=name,
+        retries_allowed=attempts > 1,
+        max_attempts=attempts,
+        should_retry=lambda error: not isinstance(error, RapportError) or isinstance(error, Unavailable),
+    )
 
 
 def start(records_url: str, process: str = "rapport", listening: bool = True) -> None:
@@ -76,3 +90,8 @@ def wait(key: str) -> Any:
 def sleep(seconds: float) -> None:
     """Wait inside a workflow; after a kill only the rest of the time is waited."""
     DBOS.sleep(seconds)
+
+
+def exists(key: str) -> bool:
+    """Whether work was ever begun or queued under a key."""
+    return DBOS.get_workflow_status(key) is not None

@@ -1,0 +1,153 @@
+"""Management of campaigns: the runs of series, what became of everybody, results."""
+
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from rapport.access.keys import Principal
+from rapport.api.auth import admin
+from rapport.campaigns import service
+from rapport.campaigns.service import Answer, CustomerOutcome, OneTimeBody, Results
+
+router = APIRouter(prefix="/manage/v1/campaigns", tags=["Management: campaigns"])
+CampaignId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
+Text = Annotated[str, Query(max_length=255, pattern=r"^[^\x00]*$")]
+
+
+class CampaignOut(BaseModel):
+    """A campaign: one run of a series. Units are customers times channels; counts adds up to targeted at the end."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int = Field(examples=[17])
+    series_id: int
+    execution_date: date
+    run: int = Field(description="0 the planned run of the day, 1.. further ones")
+    state: str = Field(examples=["scheduled"])
+    error: str
+    target_group_id: int
+    campaign_type: str = Field(examples=["Test/Control"])
+    duration: int
+    lead_time: int
+    notes: str
+    tags: list[str]
+    is_multi_channel: bool
+    is_recurrence: bool
+    is_one_time: bool
+    conditional: bool
+    targeted: int
+    test_size: int
+    control_size: int
+    counts: dict[str, int] = Field(examples=[{"sent": 890, "control": 100, "failed": 10}])
+    clearance_by: datetime | None
+    processed_at: datetime | None
+    canceled_at: datetime | None
+    finished_at: datetime | None
+
+
+class ChannelOut(BaseModel):
+    """What a recipient group gets on a channel; scheduled_time is tenant wall-clock time."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    recipient_group_id: int
+    channel_id: int
+    template_id: int
+    action_id: int
+    promo_code: str
+    scheduled_time: datetime
+    send_id: str
+    recipients: int
+    state: str
+    error: str
+
+
+class ReasonOut(BaseModel):
+    """Units by channel (0: none), outcome and reason."""
+
+    channel_id: int
+    outcome: str = Field(examples=["excluded"])
+    reason: str = Field(examples=["in a running campaign"])
+    units: int
+
+
+class CampaignDetail(CampaignOut):
+    """A campaign with its channels and with what became of everybody so far."""
+
+    channels: list[ChannelOut]
+    reasons: list[ReasonOut]
+
+
+@router.get("", summary="List campaigns")
+def list_campaigns(
+    series_id: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+    state: Annotated[str | None, Query(max_length=30, pattern=r"^[a-z ]*$")] = None,
+    execution_date: date | None = None,
+    limit: Limit = 100,
+    offset: Offset = 0,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[CampaignOut]:
+    """Campaigns, newest first."""
+    found = service.occurrences(principal.scope, series_id, state, execution_date, limit, offset)
+    return [CampaignOut.model_validate(one) for one in found]
+
+
+@router.post("/one-time", status_code=201, summary="Run an action on a list of customers")
+def one_time(body: OneTimeBody, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
+    """Start a one-time campaign; unknown customers end as excluded."""
+    return CampaignOut.model_validate(service.one_time(principal.scope, body))
+
+
+@router.get("/{campaign_id}", summary="Get a campaign")
+def get_campaign(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignDetail:  # noqa: B008
+    """A campaign with its channels; counts are as they stand now."""
+    scope = principal.scope
+    found = service.occurrence(scope, campaign_id)
+    data: dict[str, Any] = CampaignOut.model_validate(found).model_dump()
+    data["counts"] = service.counts_of(scope, found)
+    channels = [ChannelOut.model_validate(row).model_dump() for row in service.channel_rows(scope, campaign_id)]
+    return CampaignDetail(**data, channels=channels, reasons=service.reason_counts(scope, campaign_id))
+
+
+@router.get("/{campaign_id}/outcomes", summary="List what became of a campaign's customers")
+def list_outcomes(
+    campaign_id: CampaignId,
+    outcome: Text = "",
+    limit: Limit = 1000,
+    offset: Offset = 0,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[CustomerOutcome]:
+    """Outcomes by customer and channel, all or of one kind."""
+    return service.outcome_rows(principal.scope, campaign_id, outcome, limit=limit, offset=offset)
+
+
+@router.get("/{campaign_id}/customers/{customer_id}", summary="Why a customer got a campaign or not")
+def why(
+    campaign_id: CampaignId,
+    customer_id: Annotated[str, Path(min_length=1, max_length=255, pattern=r"^[^\x00]+$")],
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> Answer:
+    """Where a customer was placed, what became of it, and that in words."""
+    return service.why(principal.scope, campaign_id, customer_id)
+
+
+@router.get("/{campaign_id}/results", summary="Results against control")
+def get_results(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> Results:  # noqa: B008
+    """Every recipient group against control over the measurement window, as it stands; 409 before execution."""
+    return service.results(principal.scope, campaign_id)
+
+
+@router.post("/{campaign_id}/cancel", summary="Cancel a campaign")
+def cancel(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
+    """Stop a campaign: what has not left is skipped; 409 when it has ended."""
+    return CampaignOut.model_validate(service.cancel(principal.scope, campaign_id))
+
+
+@router.post("/{campaign_id}/confirm", summary="Confirm a campaign that the blast guard stopped")
+def confirm(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
+    """Let a campaign go on; 409 when it does not wait for that. Its error says why it was stopped."""
+    return CampaignOut.model_validate(service.confirm(principal.scope, campaign_id))

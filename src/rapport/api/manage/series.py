@@ -1,0 +1,103 @@
+"""Management of series: campaigns as they are built."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from rapport.access.keys import Principal
+from rapport.api.auth import admin
+from rapport.api.manage.campaigns import CampaignOut
+from rapport.campaigns import service
+from rapport.campaigns.models import Series
+from rapport.campaigns.service import SeriesBody, SeriesOut
+
+router = APIRouter(prefix="/manage/v1/series", tags=["Management: campaigns"])
+SeriesId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+
+
+class SeriesChange(SeriesBody):
+    """A series as it shall be, with the version that it was read at."""
+
+    version: int = Field(ge=1, le=2**31 - 1, examples=[1])
+
+
+class StatusChange(BaseModel):
+    """Another status of a series."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: Literal["active", "paused", "archived"] = Field(examples=["paused"])
+
+
+class NextRuns(BaseModel):
+    """The days on which a series will run if nothing is changed."""
+
+    execution_dates: list[date] = Field(examples=[["2026-03-16", "2026-03-23"]])
+
+
+def rendered(found: Series) -> SeriesOut:
+    """A series for the answer; the list of a one-time campaign has target group 0."""
+    more = {name: getattr(found, name) for name in ("id", "customer_list_id", "status", "version", "created_at")}
+    return SeriesOut.model_validate(service.body_of(found) | more)
+
+
+@router.get("", summary="List series")
+def list_series(
+    status: Literal["active", "paused", "archived"] | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[SeriesOut]:
+    """The tenant's series, by id."""
+    return [rendered(one) for one in service.all_series(principal.scope, status)[offset : offset + limit]]
+
+
+@router.post("", status_code=201, summary="Create a series")
+def create_series(body: SeriesBody, principal: Principal = Depends(admin)) -> SeriesOut:  # noqa: B008
+    """Create a series; what it names (target groups, actions, channels, templates) must exist."""
+    return rendered(service.create_series(principal.scope, body))
+
+
+@router.get("/{series_id}", summary="Get a series")
+def get_series(series_id: SeriesId, principal: Principal = Depends(admin)) -> SeriesOut:  # noqa: B008
+    """One series."""
+    return rendered(service.series(principal.scope, series_id))
+
+
+@router.put("/{series_id}", summary="Replace a series")
+def update_series(
+    series_id: SeriesId,
+    body: SeriesChange,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> SeriesOut:
+    """Replace a series; 409 when it was changed since the version that the body names."""
+    plain = SeriesBody.model_validate(body.model_dump(exclude={"version"}))
+    return rendered(service.update_series(principal.scope, series_id, plain, body.version))
+
+
+@router.put("/{series_id}/status", summary="Activate, pause or archive a series")
+def change_status(
+    series_id: SeriesId,
+    body: StatusChange,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> SeriesOut:
+    """Runs that are planned already are not touched: cancel them."""
+    return rendered(service.set_status(principal.scope, series_id, body.status))
+
+
+@router.get("/{series_id}/next-runs", summary="Preview the next runs of a series")
+def next_runs(
+    series_id: SeriesId,
+    count: Annotated[int, Query(ge=1, le=100)] = 10,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> NextRuns:
+    """The next days on which a series runs, from today on."""
+    return NextRuns(execution_dates=service.next_runs(principal.scope, series_id, count))
+
+
+@router.post("/{series_id}/runs", status_code=201, summary="Run a series now")
+def run_now(series_id: SeriesId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
+    """Start one more run of a series on today's date; the campaign is processed in the background."""
+    return CampaignOut.model_validate(service.run_now(principal.scope, series_id))

@@ -1,0 +1,110 @@
+"""Answers about a campaign's customers: who got what, and why one did not get it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from rapport.access.scope import Scope
+from rapport.campaigns.occurrences import occurrence
+from rapport.errors import NotFound
+
+OUTCOMES = """
+    SELECT customer_id, channel_id, outcome, reason, message_id, toString(recorded_at)
+    FROM campaign_outcomes
+    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+        AND ({outcome:String} = '' OR outcome = {outcome:String})
+        AND ({customer:String} = '' OR lowerUTF8(customer_id) = lowerUTF8({customer:String}))
+    ORDER BY customer_id, channel_id LIMIT {limit:UInt32} OFFSET {offset:UInt64}
+"""
+
+REASONS = """
+    SELECT channel_id, outcome, reason, count() FROM campaign_outcomes
+    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+    GROUP BY channel_id, outcome, reason ORDER BY channel_id, outcome, reason
+"""
+
+PLACES = """
+    SELECT channel_id, recipient_group_id, action_id, template_id, promo_code, toString(scheduled_time)
+    FROM campaign_recipients
+    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+        AND lowerUTF8(customer_id) = lowerUTF8({customer:String})
+    ORDER BY channel_id
+"""
+
+# What an outcome means, in words for the question "why did this customer not get it?".
+WORDS = {
+    "control": "Held back as control group.",
+    "excluded": "Kept out: {reason}.",
+    "capped": "Kept out: got as many messages as the frequency cap allows.",
+    "suppressed": "Not written to on channel {channel}: {reason}.",
+    "no address": "Has no address for channel {channel}.",
+    "sent": "Sent on channel {channel}.",
+    "failed": "Could not be sent on channel {channel}: {reason}.",
+    "skipped": "Not sent on channel {channel}: {reason}.",
+}
+WAITING = "Not sent yet on channel {channel}."
+NOT_MEMBER = "Was not in the target group when the campaign was processed."
+NOT_PROCESSED = "The campaign has not been processed."
+
+
+@dataclass(frozen=True)
+class CustomerOutcome:
+    """What became of a customer in a campaign on a channel (0: none). recorded_at is UTC."""
+
+    customer_id: str
+    channel_id: int
+    outcome: str
+    reason: str
+    message_id: str
+    recorded_at: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Why a customer got a campaign or not: where it was placed, what became of it, and that in words."""
+
+    customer_id: str
+    places: list[dict[str, Any]]
+    outcomes: list[CustomerOutcome]
+    explanation: list[str]
+
+
+def outcome_rows(
+    scope: Scope, campaign_id: int, outcome: str = "", customer_id: str = "", limit: int = 1000, offset: int = 0
+) -> list[CustomerOutcome]:
+    """Outcomes of a campaign by customer and channel. Raises NotFound for the campaign."""
+    found = occurrence(scope, campaign_id)
+    rows = scope.warehouse.rows(
+        OUTCOMES,
+        execution_date=found.execution_date,
+        campaign=campaign_id,
+        outcome=outcome,
+        customer=customer_id,
+        limit=limit,
+        offset=offset,
+    )
+    return [CustomerOutcome(*row) for row in rows]
+
+
+def reason_counts(scope: Scope, campaign_id: int) -> list[dict[str, Any]]:
+    """Units of a campaign by channel, outcome and reason. Raises NotFound."""
+    found = occurrence(scope, campaign_id)
+    rows = scope.warehouse.rows(REASONS, execution_date=found.execution_date, campaign=campaign_id)
+    names = ("channel_id", "outcome", "reason", "units")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def why(scope: Scope, campaign_id: int, customer_id: str) -> Answer:
+    """What a campaign did with a customer, and why. Raises NotFound for the campaign."""
+    found = occurrence(scope, campaign_id)
+    if not customer_id.strip():
+        raise NotFound("customer_id must not be empty.")
+    common = {"execution_date": found.execution_date, "campaign": campaign_id, "customer": customer_id}
+    names = ("channel_id", "recipient_group_id", "action_id", "template_id", "promo_code", "scheduled_time")
+    places = [dict(zip(names, row, strict=True)) for row in scope.warehouse.rows(PLACES, **common)]
+    rows = outcome_rows(scope, campaign_id, customer_id=customer_id)
+    said = [WORDS[row.outcome].format(reason=row.reason, channel=row.channel_id) for row in rows]
+    decided = {row.channel_id for row in rows}
+    said += [WAITING.format(channel=place["channel_id"]) for place in places if place["channel_id"] not in decided]
+    if not said:
+        said = [NOT_MEMBER if found.processed_at else NOT_PROCESSED]
+    return Answer(customer_id, places, rows, said)
