@@ -1,0 +1,248 @@
+"""Management of target groups: definitions, sizes, samples, members, and what a builder of conditions needs."""
+
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from rapport.access.keys import Principal
+from rapport.access.scope import Scope
+from rapport.api.auth import admin
+from rapport.audiences import service
+
+router = APIRouter(prefix="/manage/v1", tags=["Management: target groups"])
+MAX_INT = 2**31 - 1
+GroupId = Annotated[int, Path(ge=1, le=MAX_INT)]
+CountId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
+EXAMPLE = {
+    "all": [
+        {"attribute": "COUNTRY", "operator": "in", "value": ["DE", "AT"]},
+        {"history": "transactions", "measure": "sum", "window": {"days": 90}, "operator": "greater", "value": 100},
+        {"not": {"history": "campaigns", "window": {"days": 7}}},
+    ]
+}
+Definition = Annotated[dict[str, Any], Field(examples=[EXAMPLE], description="A condition, see docs/conditions.md")]
+
+
+class TargetGroupIn(BaseModel):
+    """A target group to create; without a priority it comes after all others."""
+
+    name: str = Field(min_length=1, max_length=200, examples=["Spenders of the quarter"])
+    definition: Definition
+    priority: int | None = Field(None, ge=1, le=1_000_000, examples=[3], description="The lower number goes first")
+
+
+class TargetGroupChange(BaseModel):
+    """What to change of a target group."""
+
+    name: str | None = Field(None, min_length=1, max_length=200)
+    definition: Definition | None = None
+    priority: int | None = Field(None, ge=1, le=1_000_000)
+
+
+class TargetGroupOut(BaseModel):
+    """A target group; size is the last count, of data date size_date, made at sized_at."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    name: str
+    priority: int
+    definition: Definition
+    archived: bool
+    version: int
+    size: int | None
+    size_date: date | None
+    sized_at: datetime | None
+    created_at: datetime
+
+
+class TargetGroupTold(TargetGroupOut):
+    """A target group with its definition as a sentence."""
+
+    sentence: str = Field(examples=["Country is one of 'DE' or 'AT'"])
+
+
+class DefinitionIn(BaseModel):
+    """A definition to look at."""
+
+    definition: Definition
+
+
+class CountIn(DefinitionIn):
+    """A definition to count aside; a count of the same data date is answered again unless refresh."""
+
+    refresh: bool = False
+
+
+class SampleIn(DefinitionIn):
+    """A definition to take customers of."""
+
+    customers: int = Field(20, ge=1, le=1000)
+
+
+class SizeOut(BaseModel):
+    """How many customers a definition selects."""
+
+    size: int
+
+
+class SentenceOut(BaseModel):
+    """A definition in words."""
+
+    sentence: str
+
+
+class CustomersOut(BaseModel):
+    """Customer ids."""
+
+    customer_ids: list[str]
+
+
+class CountOut(BaseModel):
+    """A count; age_seconds tells how old its answer is."""
+
+    id: str
+    state: str = Field(examples=["done"], description="running, done, canceled or failed")
+    data_date: date
+    size: int | None
+    seconds: float | None
+    error: str
+    age_seconds: float | None
+
+
+class AttributeChoiceOut(BaseModel):
+    """An attribute, its operators and a few of its values."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str = Field(examples=["COUNTRY"])
+    alias: str = Field(examples=["Country"])
+    description: str
+    kind: str = Field(examples=["text"])
+    operators: list[str] = Field(examples=[["equals", "not_equals", "in"]])
+    examples: list[str] = Field(examples=[["DE", "AT"]])
+
+
+def _told(scope: Scope, group: service.TargetGroup) -> TargetGroupTold:
+    shown = TargetGroupOut.model_validate(group).model_dump()
+    return TargetGroupTold(**shown, sentence=service.readable(scope, group.definition))
+
+
+def _count(scope: Scope, count: service.Count) -> CountOut:
+    age = None if count.finished_at is None else (scope.clock.now() - count.finished_at).total_seconds()
+    return CountOut(
+        id=count.id,
+        state=count.state,
+        data_date=count.data_date,
+        size=count.size,
+        seconds=count.seconds,
+        error=count.error,
+        age_seconds=age,
+    )
+
+
+@router.get("/target-groups", summary="List target groups")
+def list_groups(
+    archived: bool = False,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    offset: Annotated[int, Query(ge=0, le=MAX_INT)] = 0,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[TargetGroupOut]:
+    """The groups in use by id, or the archived ones; sizes are as last counted."""
+    groups = service.target_groups(principal.scope, archived)[offset : offset + limit]
+    return [TargetGroupOut.model_validate(group) for group in groups]
+
+
+@router.post("/target-groups", status_code=201, summary="Create a target group")
+def create_group(body: TargetGroupIn, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
+    """Save a definition; 400 says where it is wrong, 409 that the name is in use."""
+    group = service.create_target_group(principal.scope, body.name, body.definition, body.priority)
+    return _told(principal.scope, group)
+
+
+@router.get("/target-groups/{group_id}", summary="Read a target group")
+def read_group(group_id: GroupId, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
+    """A group with its definition as a sentence."""
+    return _told(principal.scope, service.target_group(principal.scope, group_id))
+
+
+@router.patch("/target-groups/{group_id}", summary="Change a target group")
+def change_group(
+    group_id: GroupId,
+    body: TargetGroupChange,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> TargetGroupTold:
+    """Change what is given; 409 for a name in use, an archived group or a circle of groups."""
+    changed = service.update_target_group(principal.scope, group_id, body.name, body.definition, body.priority)
+    return _told(principal.scope, changed)
+
+
+@router.post("/target-groups/{group_id}/archive", summary="Take a target group out of use")
+def archive_group(group_id: GroupId, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
+    """Past members stay; 409 when another group depends on it."""
+    return _told(principal.scope, service.archive_target_group(principal.scope, group_id))
+
+
+@router.post("/target-groups/{group_id}/size", summary="Count a target group now")
+def size_group(group_id: GroupId, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
+    """Count on the newest data date and remember the size."""
+    return _told(principal.scope, service.size_target_group(principal.scope, group_id))
+
+
+@router.get("/target-groups/{group_id}/members", summary="Read the members of a target group on a date")
+def read_members(
+    group_id: GroupId,
+    data_date: Annotated[date, Query(examples=["2031-05-04"])],
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    offset: Annotated[int, Query(ge=0, le=MAX_INT)] = 0,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> CustomersOut:
+    """The stored members, in order of id; where none are stored, computed if the profile of the date is kept."""
+    found = service.members(principal.scope, group_id, data_date, limit, offset)
+    return CustomersOut(customer_ids=found)
+
+
+@router.post("/target-groups/size", summary="Count a definition now")
+def size(body: DefinitionIn, principal: Principal = Depends(admin)) -> SizeOut:  # noqa: B008
+    """Count on the newest data date and wait for it."""
+    service.check(principal.scope, body.definition)
+    return SizeOut(size=service.size_now(principal.scope, body.definition))
+
+
+@router.post("/target-groups/sample", summary="Take customers of a definition")
+def sample(body: SampleIn, principal: Principal = Depends(admin)) -> CustomersOut:  # noqa: B008
+    """Customers spread evenly over all that are selected; the same every time."""
+    service.check(principal.scope, body.definition)
+    return CustomersOut(customer_ids=service.sample_now(principal.scope, body.definition, body.customers))
+
+
+@router.post("/target-groups/sentence", summary="Read a definition in words")
+def sentence(body: DefinitionIn, principal: Principal = Depends(admin)) -> SentenceOut:  # noqa: B008
+    """The definition as an English sentence."""
+    return SentenceOut(sentence=service.readable(principal.scope, body.definition))
+
+
+@router.post("/target-group-counts", status_code=201, summary="Begin to count a definition")
+def begin_count(body: CountIn, principal: Principal = Depends(admin)) -> CountOut:  # noqa: B008
+    """Count aside, without waiting; a definition that was counted for the data date is answered at once."""
+    return _count(principal.scope, service.start_count(principal.scope, body.definition, body.refresh))
+
+
+@router.get("/target-group-counts/{count_id}", summary="Read a count")
+def read_count(count_id: CountId, principal: Principal = Depends(admin)) -> CountOut:  # noqa: B008
+    """Its state, and its size once it is done."""
+    return _count(principal.scope, service.count(principal.scope, count_id))
+
+
+@router.post("/target-group-counts/{count_id}/cancel", summary="Cancel a count")
+def cancel_count(count_id: CountId, principal: Principal = Depends(admin)) -> CountOut:  # noqa: B008
+    """Stop it in the engine; one that has ended stays as it is."""
+    return _count(principal.scope, service.cancel_count(principal.scope, count_id))
+
+
+@router.get("/condition-attributes", summary="List what conditions can compare")
+def list_choices(principal: Principal = Depends(admin)) -> list[AttributeChoiceOut]:  # noqa: B008
+    """Every attribute with its operators and a few frequent values (none of personal data)."""
+    return [AttributeChoiceOut.model_validate(choice) for choice in service.attribute_choices(principal.scope)]
