@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.customers import service
 from rapport.settings import Settings
@@ -29,6 +30,10 @@ FILE = """
         toString(round((cityHash64(number, 2) % 1000000) / 100, 2)) AS Amount,
         'paid' AS Status, ['web', 'app', 'shop'][number % 3 + 1] AS Platform
     FROM numbers({rows}) SETTINGS engine_file_truncate_on_insert = 1
+"""
+KNOWN = """
+    INSERT INTO customers (customer_id)
+    SELECT DISTINCT concat('C', toString(cityHash64(number) % {customers})) FROM numbers({rows})
 """
 BARE = """
     INSERT INTO bare (transaction_id, customer_id, transaction_time, type, amount, status, platform)
@@ -49,9 +54,20 @@ def figure(name: str, ours: float, baseline: float, limit: float, unit: str) -> 
     ratio = ours / baseline
     row = {"name": name, "ours": round(ours, 3), "baseline": round(baseline, 3), "ratio": round(ratio, 3)}
     print(json.dumps({**row, "limit": limit, "unit": unit}))
-    print(
-        f"  {name:<27} {ours:>10.2f} {baseline:>10.2f} {ratio:>8.2f}  limit {limit} {'ok' if ratio <= limit else 'OVER'}"
-    )
+    word = "ok" if ratio <= limit else "OVER"
+    print(f"  {name:<27} {ours:>10.2f} {baseline:>10.2f} {ratio:>8.2f}  limit {limit} {word}")
+
+
+def measured(scope: Scope, path: Path, size: int, customers: int) -> tuple[float, float]:
+    """Seconds of the bare insert and of the import, which must give the same rows."""
+    warehouse = scope.warehouse
+    warehouse.execute(KNOWN.format(rows=size, customers=customers))
+    warehouse.execute("CREATE TABLE bare AS transactions")
+    bare = timed(lambda: warehouse.execute(BARE.format(path=path)))
+    ours = timed(lambda: service.import_file(scope, "transactions", path, None, "full", False))
+    same = "SELECT count(), round(sum(amount)), uniqExact(customer_id) FROM "
+    assert warehouse.row(same + "bare") == warehouse.row(same + "transactions")
+    return bare, ours
 
 
 def main() -> None:
@@ -62,19 +78,12 @@ def main() -> None:
     folder.chmod(0o755)
     stores = open_stores(Settings(data_dir=folder / "data"))
     try:
-        scope = create_tenant(stores, "bench")
         path = folder / "transactions.csv"
-        warehouse = scope.warehouse
-        warehouse.execute(FILE.format(path=path, rows=size, customers=max(size // 20, 1)))
-        warehouse.execute(
-            "INSERT INTO customers (customer_id) SELECT DISTINCT concat('C', toString(cityHash64(number) % "
-            f"{max(size // 20, 1)})) FROM numbers({size})"
-        )
-        warehouse.execute("CREATE TABLE bare AS transactions")
-        bare = timed(lambda: warehouse.execute(BARE.format(path=path)))
-        ours = timed(lambda: service.import_file(scope, "transactions", path, None, "full", False))
-        same = "SELECT count(), sum(amount), uniqExact(customer_id) FROM "
-        assert warehouse.row(same + "bare")[::2] == warehouse.row(same + "transactions")[::2]
+        customers = max(size // 20, 1)
+        stores.warehouse.database("default").execute(FILE.format(path=path, rows=size, customers=customers))
+        # The better of two each, in turn: what else the machine does weighs on both alike.
+        times = [measured(create_tenant(stores, f"bench {turn}"), path, size, customers) for turn in (1, 2)]
+        bare, ours = min(bare for bare, _ in times), min(ours for _, ours in times)
         figure("import of transactions", ours, bare, LIMIT, "s")
         print(json.dumps({"name": "import rows a second", "ours": round(size / ours), "unit": "rows/s"}))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 / 1024
