@@ -59,7 +59,8 @@ GRID = """
 def fit_future_value(scope: Scope, data_date: date) -> None:
     """Fit purchases and spend to the customers of the date, and let trees compete, when a fit is due."""
     fit = fits.fit_for(scope, fits.FUTURE_VALUE, data_date)
-    if fits.is_due(scope, fits.FUTURE_VALUE, data_date, fit):
+    stand_in = fit is not None and not fit.report["fitted"] and fit.data_date < data_date
+    if stand_in or fits.is_due(scope, fits.FUTURE_VALUE, data_date, fit):
         parameters, report = fit_models(scope, work.table("features", data_date))
         chosen: dict[int, Any] = {}
         report["back_test"] = {}
