@@ -1,7 +1,7 @@
 """The ASGI application: routers, errors, observation; and the roles of a process."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -22,6 +22,7 @@ from rapport.api.idempotency import Idempotency
 from rapport.api.observing import Observing
 from rapport.api.paths import WirePaths
 from rapport.api.responses import problem, wire_error
+from rapport.campaigns import service as campaigns
 from rapport.errors import Invalid, RapportError
 from rapport.notifications import service as notifications
 from rapport.stores import Stores
@@ -34,14 +35,15 @@ DESCRIPTION = "The Optimove API on the wire, and Rapport's own management API un
 @contextmanager
 def carrying_out(stores: Stores, roles: frozenset[str]) -> Iterator[None]:
     """Durable work, deliveries and the schedule, for as long as the block runs, as far as the roles say."""
-    stores.start_work(listening="worker" in roles)
-    if "worker" in roles:
-        notifications.start(stores)
-    try:
-        yield
-    finally:
+    with ExitStack() as parts:
+        stores.start_work(listening="worker" in roles)
         if "worker" in roles:
-            notifications.stop()
+            notifications.start(stores)
+            parts.callback(notifications.stop)
+        if "scheduler" in roles:
+            campaigns.start_scheduler(stores)
+            parts.callback(campaigns.stop_scheduler)
+        yield
 
 
 def create_app(stores: Stores, operator_token: str = "") -> FastAPI:

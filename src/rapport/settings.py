@@ -1,6 +1,7 @@
 """Configuration: RAPPORT_* environment variables, each with a default that works on one machine."""
 
 import os
+import socket
 from pathlib import Path
 
 from pydantic import Field
@@ -27,7 +28,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = 8600
     roles: str = ",".join(ROLES)
-    process_name: str = "rapport"
+    process_name: str = ""
     rate_limit_calls: int = 50
     rate_limit_seconds: int = 10
     max_page: int = 10_000
@@ -46,6 +47,13 @@ class Settings(BaseSettings):
     def by_url(self) -> bool:
         """Whether both engines run elsewhere, so that no data folder is opened here."""
         return bool(self.records_url and self.warehouse_url)
+
+    @property
+    def process(self) -> str:
+        """The name under which this process takes durable work up again: the same after a restart, no two alike."""
+        if self.process_name:
+            return self.process_name
+        return f"{socket.gethostname()}-{self.port}" if self.by_url else "rapport"
 
     @property
     def links_url(self) -> str:

@@ -27,7 +27,7 @@ class Stores:
     def start_work(self, listening: bool = True) -> None:
         """Begin durable work in this process: to carry it out, or (not listening) only to ask others for it."""
         if not self.working:
-            work.start(self.records.url, self.settings.process_name, listening)
+            work.start(self.records.url, self.settings.process, listening)
             self.working = True
 
     def backup(self, path: Path, progress: backup.Progress | None = None) -> backup.Written:
