@@ -15,6 +15,7 @@ import pyarrow as pa
 import sklearn
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
 from rapport.access.scope import Scope
 from rapport.insight import bgnbd, queries, work
@@ -29,6 +30,7 @@ FEWEST_CUSTOMERS = 500  # of a stage
 MOST_CUSTOMERS = 40_000
 SLICE_CUSTOMERS = 200_000
 HELD_OUT = 0.3
+ONE_THREAD = 1  # threads of this library spin while they wait for each other, and starve beside other work
 
 COLUMNS = (
     "purchase_days",
@@ -147,7 +149,8 @@ def _fitted(features: Floats, value: Floats) -> Any:
     trees = HistGradientBoostingRegressor(
         max_iter=80, learning_rate=0.08, max_leaf_nodes=16, min_samples_leaf=40, early_stopping=False, random_state=7
     )
-    return trees.fit(features, value)
+    with threadpool_limits(limits=ONE_THREAD):
+        return trees.fit(features, value)
 
 
 def _compare(features: Floats, value: Floats, rival: Floats) -> tuple[Any, dict[str, Any]]:
@@ -173,7 +176,8 @@ def _errors(expected: Floats, value: Floats) -> dict[str, float]:
 
 def predict(trees: Any, features: Floats) -> Floats:
     """The value of the next year; never below nothing."""
-    found: NDArray[np.float64] = np.maximum(trees.predict(features), 0)
+    with threadpool_limits(limits=ONE_THREAD):
+        found: NDArray[np.float64] = np.maximum(trees.predict(features), 0)
     return found
 
 
