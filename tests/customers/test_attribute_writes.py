@@ -286,3 +286,13 @@ def test_activity_events_in_the_tenants_time(api: httpx.Client, scope: Scope) ->
     assert [row["CustomerID"] for row in both] == ["Ann", "bob"]
     assert api.get(url, params={"EventID": 9, "Date": "2025-06-01"}).status_code == 400
     assert api.get(url, params={"EventID": number}).status_code == 400
+
+
+def test_odd_texts_are_no_server_errors(api: httpx.Client) -> None:
+    assert post_updates(api, None, Ann=[("POINTS", "\x00")]).status_code == 400
+    assert post_updates(api, None, Ann=[("POINTS", "\\u0000")]).status_code == 200
+    assert api.patch("/manage/v1/attributes/points", json={"alias": "\x00"}).status_code == 400
+    files = {"file": ("..\x00/'a b*.csv", b"Customer_ID\n1\n")}
+    assert api.post("/manage/v1/imports", files=files, data={"kind": "customers"}).status_code in (201, 400)
+    assert api.put("/Customers/UpsertCustomer", json={"CustomerId": "\x00 ", "Attributes": []}).status_code == 400
+    assert api.get("/Customers/%00/Attributes").status_code == 404

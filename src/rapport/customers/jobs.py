@@ -1,7 +1,10 @@
 """Accepted writes of attributes: kept in the records first, carried out by durable work right after."""
 
+import re
 import uuid
 from typing import Any
+
+import orjson
 
 from rapport.access.scope import Scope
 from rapport.customers import attribute_writes, pii, tasks
@@ -13,6 +16,7 @@ from rapport.stores.addresses import Unresolved, resolve_public
 MAX_CUSTOMERS = 1000
 MAX_ATTRIBUTES = 10
 MAX_URL = 2000
+NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def add_attribute(scope: Scope, name: str, type_: str, default: str | None, callback_url: str | None) -> str:
@@ -85,6 +89,8 @@ def check_callback(scope: Scope, url: str | None) -> None:
 def _accept(scope: Scope, kind: str, payload: dict[str, Any], callback_url: str | None) -> str:
     callback_url = callback_url or None
     check_callback(scope, callback_url)
+    if NUL.search(orjson.dumps(payload)):
+        raise Invalid("The body holds a character U+0000, which no text may have.")
     job_id = str(uuid.uuid4())
     with scope.records() as session:
         session.add(

@@ -1,6 +1,6 @@
 """Management of customer attributes and of activity event types."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,6 +10,7 @@ from rapport.api.auth import admin
 from rapport.customers import service
 
 router = APIRouter(prefix="/manage/v1", tags=["Management: data in"])
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 FieldType = Literal["Bigint", "Int", "Decimal", "Date", "Datetime", "Nvarchar", "Varchar"]
 
 
@@ -19,8 +20,8 @@ class AttributeIn(BaseModel):
     name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$", examples=["LOYALTY_TIER"])
     field_type: FieldType = Field(examples=["Varchar"])
     source: Literal["batch", "api"] = "batch"
-    alias: str = Field("", max_length=200, examples=["Loyalty tier"])
-    description: str = Field("", max_length=1000)
+    alias: Text = Field("", max_length=200, examples=["Loyalty tier"])
+    description: Text = Field("", max_length=1000)
     is_pii: bool = False
     api_updatable: bool = False
 
@@ -30,8 +31,8 @@ class AttributePatch(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    alias: str | None = Field(None, max_length=200, examples=["Loyalty tier"])
-    description: str | None = Field(None, max_length=1000)
+    alias: Text | None = Field(None, max_length=200, examples=["Loyalty tier"])
+    description: Text | None = Field(None, max_length=1000)
     is_pii: bool | None = None
     api_updatable: bool | None = None
 

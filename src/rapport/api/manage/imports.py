@@ -1,5 +1,6 @@
 """Management of imports: upload a file, see what became of it, and what must have come before a day is computed."""
 
+import re
 import shutil
 import tempfile
 from datetime import date, datetime
@@ -61,7 +62,7 @@ def create_import(
     """All or nothing: with rows that are refused nothing is loaded, unless allow_rejects."""
     parsed = service.read_mapping(mapping) if mapping.strip() else None
     with tempfile.TemporaryDirectory(prefix="rapport-upload-") as folder:
-        path = Path(folder) / (Path(file.filename or "").name or "upload.csv")
+        path = Path(folder) / (re.sub(r"[^\w.-]", "_", file.filename or "")[-200:] or "upload.csv")
         with path.open("wb") as copy:
             shutil.copyfileobj(file.file, copy)
         result = service.import_file(principal.scope, kind, path, parsed, mode, allow_rejects)
