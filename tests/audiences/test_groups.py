@@ -9,6 +9,7 @@ from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.audiences.models import Count, TargetGroup
+from rapport.campaigns.models import Occurrence
 from rapport.errors import Conflict, Invalid, NotFound
 
 DATA_DATE = date(2026, 3, 28)
@@ -74,6 +75,16 @@ def test_groups_are_computed_after_those_they_depend_on(scope: Scope) -> None:
     assert stored(scope, top.id) == expected
     audiences.update_target_group(scope, base.id, definition={"all": []})
     assert audiences.size_now(scope, {"group": top.id}) == 0, "a changed group is computed again, and those above it"
+    audiences.update_target_group(scope, base.id, definition=GERMAN)
+    audiences.compute_members(scope, base.id, DATA_DATE)
+    assert audiences.size_now(scope, {"group": top.id}) == len(expected), "also when the changed one was since"
+
+
+def test_an_archived_group_is_still_computed_with_those_it_depends_on(scope: Scope) -> None:
+    base = audiences.create_target_group(scope, "Below", GERMAN)
+    top = audiences.create_target_group(scope, "Above", {"not": {"group": base.id}})
+    audiences.archive_target_group(scope, top.id)
+    assert audiences.compute_members(scope, top.id, DATA_DATE) == CUSTOMERS - len(GERMANS)
 
 
 def test_circles_are_refused_with_a_sentence(scope: Scope) -> None:
@@ -236,6 +247,30 @@ def test_customer_lists_are_groups(scope: Scope) -> None:
     ):
         with pytest.raises(Invalid, match=message):
             audiences.create_customer_list(scope, name, ids)
+
+
+def test_a_series_stands_for_its_campaigns(scope: Scope) -> None:
+    scheduled = datetime(2026, 3, 20, 9, tzinfo=UTC)
+    with scope.records() as session:
+        for number, series in ((71, 7), (72, 7), (81, 8)):
+            session.add(
+                Occurrence(
+                    tenant_id=scope.tenant_id,
+                    id=number,
+                    series_id=series,
+                    execution_date=date(2026, 3, 20) + timedelta(days=number % 10),
+                    campaign_type="A/B",
+                    duration=1,
+                )
+            )
+    columns = ["execution_date", "campaign_id", "customer_id", "channel_id", "action_id", "scheduled_time"]
+    sent = [(71, "C0001", 2), (72, "C0002", 2), (81, "C0003", 2), (72, "C0004", 1)]
+    rows = [(date(2026, 3, 20), campaign, one, 504, action, scheduled) for campaign, one, action in sent]
+    scope.warehouse.insert("campaign_recipients", columns, rows)
+    of_series = {"history": "campaigns", "where": {"series": 7, "outcome": "targeted"}, "window": {"days": 30}}
+    assert sorted(audiences.sample_now(scope, of_series, 10)) == ["C0001", "C0002"]
+    nothing = {"history": "campaigns", "where": {"series": 7}}
+    assert audiences.size_now(scope, nothing) == 0, "none of them was sent"
 
 
 def test_sentences_use_aliases_and_names(scope: Scope) -> None:

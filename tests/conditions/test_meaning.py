@@ -235,10 +235,10 @@ def test_windows_read_only_their_partitions(scope: Scope) -> None:
             [(str(year), "c7", datetime(year, 3, 1, tzinfo=UTC), 5.0)],
         )
     compiled = to_sql(parse(history(window={"days": 50})), SCHEMA)
-    plan = scope.warehouse.rows(f"EXPLAIN indexes = 1 {compiled.sql}", **compiled.parameters)
+    rows = compiled.sql[compiled.sql.index("SELECT customer_id FROM transactions") : -1]
+    plan = scope.warehouse.rows(f"EXPLAIN indexes = 1 {rows}", **compiled.parameters)
     text = "\n".join(line for (line,) in plan)
-    part = text[text.index("transactions") :]
-    assert "Parts: 1/3" in part, text
+    assert "Parts: 1/3" in text, text
 
 
 @pytest.mark.parametrize(

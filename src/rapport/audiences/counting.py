@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from rapport import conditions
 from rapport.access.scope import Scope
@@ -25,6 +25,7 @@ from rapport.stores.warehouse import Database
 RUNNING, DONE, CANCELED, FAILED = "running", "done", "canceled", "failed"
 COUNTS_AT_ONCE = 2
 LONGEST_COUNT = timedelta(minutes=10)
+KEPT = timedelta(days=7)
 _threads = ThreadPoolExecutor(COUNTS_AT_ONCE, thread_name_prefix="count")
 
 
@@ -36,8 +37,11 @@ def _compiled(scope: Scope, condition: Condition, on: Schema) -> Compiled:
     return conditions.to_sql(condition, on)
 
 
-def _count(warehouse: Database, compiled: Compiled, tag: str = "") -> int:
-    return int(warehouse.value(tag + queries.COUNT.format(members=compiled.sql), **compiled.parameters))
+def _count(warehouse: Database, compiled: Compiled, count_id: str = "") -> int:
+    sql = queries.COUNT.format(members=compiled.sql)
+    if count_id:
+        sql = f"{_tag(count_id)}{sql} SETTINGS max_execution_time = {LONGEST_COUNT.seconds}"
+    return int(warehouse.value(sql, **compiled.parameters))
 
 
 def size_now(scope: Scope, definition: Any) -> int:
@@ -91,6 +95,8 @@ def start_count(scope: Scope, definition: Any, refresh: bool = False) -> Count:
         started_at=scope.clock.now(),
     )
     with scope.records() as session:
+        old = (Count.tenant_id == scope.tenant_id, Count.started_at < scope.clock.now() - KEPT)
+        session.execute(delete(Count).where(*old))
         session.add(count)
     _threads.submit(_run, scope, count.id, condition, on)
     return count
@@ -112,7 +118,7 @@ def _run(scope: Scope, count_id: str, condition: Condition, on: Schema) -> None:
     try:
         if count(scope, count_id).state != RUNNING:
             return
-        size = _count(scope.warehouse, _compiled(scope, condition, on), _tag(count_id))
+        size = _count(scope.warehouse, _compiled(scope, condition, on), count_id)
         _finish(scope, count_id, DONE, size=size, seconds=time.perf_counter() - began)
     except RapportError as error:
         _finish(scope, count_id, FAILED, error=error.message)

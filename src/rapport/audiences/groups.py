@@ -154,7 +154,7 @@ def archive_target_group(scope: Scope, target_group_id: int) -> TargetGroup:
     with scope.records() as session:
         lock(scope, session, "target groups")
         group = _get(scope, session, target_group_id)
-        users = [number for number, needed in _graph(scope, session).items() if target_group_id in needed]
+        users = [user.id for user in target_groups(scope) if target_group_id in user.depends_on]
         if users:
             raise Conflict(f"Target group {users[0]} depends on target group {target_group_id}.")
         group.archived = True
@@ -163,12 +163,9 @@ def archive_target_group(scope: Scope, target_group_id: int) -> TargetGroup:
 
 
 def _graph(scope: Scope, session: Session) -> dict[int, list[int]]:
-    rows = session.execute(
-        select(TargetGroup.id, TargetGroup.depends_on).where(
-            TargetGroup.tenant_id == scope.tenant_id, TargetGroup.archived.is_(False)
-        )
-    )
-    return {row.id: row.depends_on for row in rows}
+    """Every group, archived ones too (a campaign may still be running on one), and those it depends on."""
+    chosen = select(TargetGroup.id, TargetGroup.depends_on).where(TargetGroup.tenant_id == scope.tenant_id)
+    return {row.id: row.depends_on for row in session.execute(chosen)}
 
 
 def computing_order(scope: Scope, wanted: set[int]) -> list[int]:
@@ -176,6 +173,16 @@ def computing_order(scope: Scope, wanted: set[int]) -> list[int]:
     with scope.records() as session:
         graph = _graph(scope, session)
     return _in_order(graph, *sorted(wanted))
+
+
+def versions_of(scope: Scope, target_group_id: int) -> dict[str, int]:
+    """The versions of a group and of all that it depends on, by id: what its stored members were computed from."""
+    chosen = computing_order(scope, {target_group_id})
+    found = select(TargetGroup.id, TargetGroup.version).where(
+        TargetGroup.tenant_id == scope.tenant_id, TargetGroup.id.in_(chosen)
+    )
+    with scope.records() as session:
+        return {str(row.id): row.version for row in session.execute(found)}
 
 
 def _in_order(graph: dict[int, list[int]], *wanted: int) -> list[int]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.audiences import queries
-from rapport.audiences.groups import computing_order, lock, target_group
+from rapport.audiences.groups import computing_order, lock, target_group, versions_of
 from rapport.audiences.models import Snapshot, TargetGroup
 from rapport.audiences.schema import schema
 from rapport.errors import NotFound
@@ -30,9 +30,10 @@ def compute_members(scope: Scope, target_group_id: int, data_date: date) -> int:
 def _compute(scope: Scope, target_group_id: int, data_date: date) -> int:
     with scope.records() as session:
         lock(scope, session, f"members {target_group_id}")
+        versions = versions_of(scope, target_group_id)
         group = session.get_one(TargetGroup, (scope.tenant_id, target_group_id))
         size = _store(scope, group, data_date)
-        _note(scope, session, group, data_date, size)
+        _note(scope, session, group, data_date, size, versions)
     return size
 
 
@@ -51,8 +52,10 @@ def _store(scope: Scope, group: TargetGroup, data_date: date) -> int:
     return size
 
 
-def _note(scope: Scope, session: Session, group: TargetGroup, data_date: date, size: int) -> None:
-    values: dict[str, Any] = {"version": group.version, "size": size, "computed_at": scope.clock.now()}
+def _note(
+    scope: Scope, session: Session, group: TargetGroup, data_date: date, size: int, versions: dict[str, int]
+) -> None:
+    values: dict[str, Any] = {"versions": versions, "size": size, "computed_at": scope.clock.now()}
     key = {"tenant_id": scope.tenant_id, "target_group_id": group.id, "data_date": data_date}
     statement = insert(Snapshot).values(**key, **values)
     session.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
@@ -61,21 +64,18 @@ def _note(scope: Scope, session: Session, group: TargetGroup, data_date: date, s
 
 
 def ensure_members(scope: Scope, wanted: set[int], data_date: date) -> None:
-    """Store the members of groups for a data date unless they are, as each definition now reads.
+    """Store the members of groups for a data date, unless they are and no definition behind them has changed since.
 
-    A group is also computed again when one that it depends on was. Raises NotFound when the profile of
-    the date is not kept.
+    Raises NotFound when the profile of the date is not kept.
     """
-    computed: set[int] = set()
     for number in computing_order(scope, wanted):
-        group = target_group(scope, number)
-        with scope.records() as session:
-            found = session.get(Snapshot, (scope.tenant_id, number, data_date))
-        if found is None or found.version != group.version or computed.intersection(group.depends_on):
-            if not scope.warehouse.value(queries.HAS_PROFILE, data_date=data_date.isoformat()):
-                raise NotFound(f"There is no profile of {data_date.isoformat()} to compute target group {number} on.")
-            _compute(scope, number, data_date)
-            computed.add(number)
+        target_group(scope, number)
+        found = snapshot(scope, number, data_date)
+        if found is not None and found.versions == versions_of(scope, number):
+            continue
+        if not scope.warehouse.value(queries.HAS_PROFILE, data_date=data_date.isoformat()):
+            raise NotFound(f"There is no profile of {data_date.isoformat()} to compute target group {number} on.")
+        _compute(scope, number, data_date)
 
 
 def members(scope: Scope, target_group_id: int, data_date: date, limit: int, offset: int = 0) -> list[str]:

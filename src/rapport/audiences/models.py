@@ -36,14 +36,15 @@ class TargetGroup(Base):
 
 
 class Snapshot(Base):
-    """That the members of a group are stored for a data date, as its definition was in a version."""
+    """That the members of a group are stored for a data date, computed from these versions of it and of those it
+    depends on (by id)."""
 
     __tablename__ = "target_group_snapshots"
 
     tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     target_group_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     data_date: Mapped[date] = mapped_column(Date, primary_key=True)
-    version: Mapped[int] = mapped_column(Integer)
+    versions: Mapped[dict[str, int]] = mapped_column(JSONB)
     size: Mapped[int] = mapped_column(Integer)
     computed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 

@@ -4,8 +4,10 @@ A customer without rows has a value too: 0 for a count or sum, none for the rest
 passes the test, the answer is everybody except those whose rows fail it.
 """
 
+from decimal import Decimal
+
 from rapport.conditions.binding import Binder
-from rapport.conditions.comparing import within
+from rapport.conditions.comparing import Within, within
 from rapport.conditions.histories import (
     AMOUNT_SCALE,
     CONTROL_ACTION_ID,
@@ -24,6 +26,7 @@ from rapport.conditions.schema import Anchor, Schema
 
 AMOUNT = f"toInt64(round(amount * {AMOUNT_SCALE}))"
 ITEM_AMOUNT = f"sum(toInt64(round(quantity * unit_price * {AMOUNT_SCALE})))"
+ANY_ROW = Within(low=Decimal(1))
 FILTER_COLUMNS = {
     "campaign": "campaign_id",
     "series": "campaign_id",
@@ -40,10 +43,11 @@ def customers_by_history(node: HistoryIs, schema: Schema, anchor: Anchor, binder
     resolved = resolve_measure(node, anchor)
     without_rows = passes(resolved, value_without_rows(node.measure), anchor)
     rows = _Rows(node, schema, anchor, binder)
-    measure = rows.measure()
-    kept = render(resolved, measure, anchor, binder)
-    having = f"NOT {kept}" if without_rows else kept
     word = "NOT IN" if without_rows else "IN"
+    if node.measure is Measure.COUNT and resolved.test == ANY_ROW:
+        return f"customer_id {word} (SELECT customer_id FROM {rows.sql()})"  # noqa: S608
+    kept = render(resolved, rows.measure(), anchor, binder)
+    having = f"NOT {kept}" if without_rows else kept
     return f"customer_id {word} (SELECT customer_id FROM {rows.sql()} GROUP BY customer_id HAVING {having})"  # noqa: S608
 
 
