@@ -1,4 +1,4 @@
-"""The command line: rapport serve, tenant, key, import, cycle, backup, restore, migrate, doctor, openapi."""
+"""The command line: rapport serve, demo, tenant, key, import, cycle, backup, restore, migrate, doctor, openapi."""
 
 import sys
 from importlib.metadata import version
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rapport.commands import access, data, operations, serve
+from rapport.commands import access, data, demo, operations, serve
 from rapport.commands.logs import for_command
 from rapport.commands.output import DataDir, errors, given
 from rapport.errors import RapportError
@@ -18,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serve.serve)
+app.command()(demo.demo)
 app.add_typer(access.tenants, name="tenant")
 app.add_typer(access.keys, name="key")
 app.command("import")(data.import_files)

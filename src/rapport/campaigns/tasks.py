@@ -13,7 +13,6 @@ from rapport.access.scope import Scope, current_scope
 from rapport.audiences import service as audiences
 from rapport.campaigns import clearance, closing, cycles, processing, sending
 from rapport.campaigns.cycles import CycleResult
-from rapport.campaigns.models import OccurrenceChannel
 from rapport.campaigns.occurrences import occurrence, plan_day
 from rapport.campaigns.settings import settings_of
 from rapport.campaigns.units import Unit, unit_of
@@ -123,21 +122,21 @@ def _waiting(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> i
     return sending.waiting(*_unit(tenant_id, campaign_id, channel_id, group))
 
 
-def send_key(tenant_id: int, row: OccurrenceChannel) -> str:
-    """The key of a unit's sending: whoever finds it due, it is carried out once."""
-    return f"send:{tenant_id}:{row.campaign_id}:{row.channel_id}:{row.recipient_group_id}"
+def _due(scope: Scope) -> list[list[int]]:
+    """Units that are due by the clock, as arguments of send_unit; waits for approval that are over are ended."""
+    for campaign_id in clearance.due_clearances(scope):
+        clearance.clear(scope, campaign_id)
+    return [[scope.tenant_id, row.campaign_id, row.channel_id, row.recipient_group_id] for row in sending.due(scope)]
+
+
+def _hand_over(units: list[list[int]]) -> list[str]:
+    """Queue the sending of units; the keys of the work. Whoever finds a unit due, it is carried out once."""
+    return [work.enqueue("sends", "send:" + ":".join(map(str, unit)), send_unit, *unit) for unit in units]
 
 
 def dispatch(scope: Scope) -> list[str]:
     """Hand what is due by the clock to the channels; the keys of the work. Any number of callers is as good as one."""
-    for campaign_id in clearance.due_clearances(scope):
-        clearance.clear(scope, campaign_id)
-    keys = []
-    for row in sending.due(scope):
-        key = send_key(scope.tenant_id, row)
-        work.enqueue("sends", key, send_unit, scope.tenant_id, row.campaign_id, row.channel_id, row.recipient_group_id)
-        keys.append(key)
-    return keys
+    return _hand_over(_due(scope))
 
 
 def execute_due(scope: Scope) -> int:
@@ -168,9 +167,14 @@ def _fail(tenant_id: int, campaign_id: int, reason: str) -> None:
     processing.fail(current_scope(tenant_id), campaign_id, reason)
 
 
-@work.step("campaigns.dispatch", ATTEMPTS)
+@work.step("campaigns.due", ATTEMPTS)
+def _due_now(tenant_id: int) -> list[list[int]]:
+    return _due(current_scope(tenant_id))
+
+
 def _dispatch(tenant_id: int) -> None:
-    dispatch(current_scope(tenant_id))
+    """Dispatch from within a workflow: only the workflow itself, never a step of it, may queue other work."""
+    _hand_over(_due_now(tenant_id))
 
 
 def _run(tenant_id: int, campaign_id: int, data_date: str, known: dict[int, str]) -> None:

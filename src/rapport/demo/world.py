@@ -173,6 +173,21 @@ class World:
         wait = self.rng.integers(0, max(1, window), int(hit.sum()))
         return customer[hit], day + wait
 
+    def orders_before(self, day: int) -> Orders:
+        """The organic orders of all days before one, oldest first."""
+        found = self.organic
+        count = int(np.searchsorted(found.day, day))
+        lines = int(found.offsets[count])
+        return Orders(
+            found.customer[:count],
+            found.day[:count],
+            found.second[:count],
+            found.amount[:count],
+            found.offsets[: count + 1],
+            found.product[:lines],
+            found.quantity[:lines],
+        )
+
     def orders_of_day(self, day: int, extra: list[tuple[int, int]]) -> Orders:
         """The orders of one day: the organic ones and those that campaigns caused (customer, day)."""
         extra_customers = np.array([c for c, d in extra if d == day], dtype=np.int64)

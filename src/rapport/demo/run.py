@@ -1,0 +1,205 @@
+"""The demo from beginning to end: a world, its data imported day by day, the actual pipeline, its results."""
+
+import tempfile
+import time as stopwatch
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from rapport.access import keys
+from rapport.access.scope import Scope
+from rapport.access.service import create_tenant
+from rapport.campaigns import service as campaigns
+from rapport.customers import service as customers
+from rapport.demo import files, story
+from rapport.demo.mailbox import caught_mail
+from rapport.demo.world import HISTORY_DAYS, Orders, World
+from rapport.stores import Stores
+
+Tell = Callable[[int, int], None]
+ZONE = "Europe/Amsterdam"
+
+RECIPIENTS = """
+    SELECT r.campaign_id, r.customer_id, r.channel_id, r.template_id, r.recipient_group_id, r.action_id
+    FROM campaign_recipients AS r
+    WHERE r.execution_date = {day:Date} AND r.action_id > 1
+    ORDER BY r.campaign_id, r.customer_id, r.channel_id
+"""
+INTERACTION_COLUMNS = (
+    "delivery_date",
+    "campaign_id",
+    "customer_id",
+    "channel_id",
+    "template_id",
+    "recipient_group_id",
+    "action_id",
+    "event_id",
+    "interaction_at",
+)
+OPENED, CLICKED, UNSUBSCRIBED, BOUNCED = 2, 3, 4, 7
+# Chance per mail or text of each interaction; clicking presupposes opening.
+OPEN_RATE, CLICK_RATE, UNSUBSCRIBE_RATE, BOUNCE_RATE = 0.34, 0.08, 0.003, 0.006
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What a newcomer needs to go on."""
+
+    tenant_id: int
+    data_dir: str
+    admin_key: str
+    integrations_key: str
+    transactional_key: str
+    last_data_date: str
+    customers: int
+    campaigns: int
+    messages: int
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The members of the JSON answer."""
+        return asdict(self)
+
+
+def run_demo(
+    stores: Stores, customers: int = 6000, days: int = 10, seed: int = 7, tell: Tell | None = None
+) -> DemoResult:
+    """Simulate a retailer in a new tenant: its last data date is the day before the clock's today."""
+    began = stopwatch.monotonic()
+    today = stores.clock.today(ZoneInfo(ZONE))
+    world = World(customers, today - timedelta(days=1), days, seed)
+    scope = create_tenant(stores, f"Calluna demo {seed}-{stopwatch.time_ns()}", ZONE, "EUR")
+    given = {kind: keys.create_key(scope, f"demo {kind}", "demo@example.com", kind)[1] for kind in keys.ACCESS_TYPES}
+    try:
+        with tempfile.TemporaryDirectory(prefix="rapport-demo-") as folder, caught_mail(stores) as box:
+            retailer = Retailer(scope, world, Path(folder))
+            retailer.load_history()
+            _be(stores, scope, world.date_of(HISTORY_DAYS), time(4))
+            campaigns.run_cycle(scope, world.date_of(HISTORY_DAYS - 1))
+            retailer.places = story.set_up(scope, world.date_of(HISTORY_DAYS + 1))
+            for number, day in enumerate(range(HISTORY_DAYS, world.days)):
+                if tell:
+                    tell(number, days)
+                retailer.live(day)
+            messages = box.messages
+    finally:
+        stores.clock.set(None)
+    if tell:
+        tell(days, days)
+    return DemoResult(
+        tenant_id=scope.tenant_id,
+        data_dir=str(stores.settings.data_dir),
+        admin_key=given["Admin"],
+        integrations_key=given["Integrations"],
+        transactional_key=given["Transactional"],
+        last_data_date=str(scope.data_date()),
+        customers=customers,
+        campaigns=len(campaigns.occurrences(scope, limit=100_000)),
+        messages=messages,
+        seconds=round(stopwatch.monotonic() - began, 1),
+    )
+
+
+def _be(stores: Stores, scope: Scope, day: date, at: time) -> None:
+    """Stand the clock at a wall-clock time of the tenant."""
+    stores.clock.set(scope.instant(datetime.combine(day, at)))
+
+
+class Retailer:
+    """The simulated company: delivers a day's files, lets the pipeline run, reacts to what was sent."""
+
+    def __init__(self, scope: Scope, world: World, folder: Path) -> None:
+        self.scope = scope
+        self.world = world
+        self.folder = folder
+        self.caused: list[tuple[int, int]] = []  # orders that campaigns cause: customer, day
+        self.placed = 0
+        self.places = story.Places(0, 0, {})
+
+    def load_history(self) -> None:
+        """Everything up to the day before the first day that is lived."""
+        world, folder = self.world, self.folder
+        self._import("products", files.write_products(world, folder / "products.csv"))
+        known = np.flatnonzero(world.people.registered < HISTORY_DAYS)
+        self._import("customers", files.write_customers(world, known, folder / "customers.csv"), "full")
+        self._import_orders(world.orders_before(HISTORY_DAYS), "history")
+
+    def live(self, day: int) -> None:
+        """A day of data, the morning after with its cycle and sends, and how people react to them."""
+        stores, morning = self.scope.stores, self.world.date_of(day + 1)
+        _be(stores, self.scope, morning, time(5))
+        self._deliver(day)
+        campaigns.run_cycle(self.scope, self.world.date_of(day))
+        _be(stores, self.scope, morning, time(12))
+        self._run_by_hand(day)
+        campaigns.execute_due(self.scope)
+        _be(stores, self.scope, morning, time(22))
+        self._react(day + 1)
+
+    def _deliver(self, day: int) -> None:
+        world, tag = self.world, str(self.world.date_of(day))
+        registered = np.flatnonzero(world.people.registered == day)
+        if len(registered):
+            self._import("customers", files.write_customers(world, registered, self.folder / f"customers-{tag}.csv"))
+        orders = world.orders_of_day(day, self.caused)
+        self._import_orders(orders, tag)
+        self._import("activity", files.write_activity(world, orders, day, self.folder / f"activity-{tag}.csv"))
+
+    def _import_orders(self, orders: Orders, tag: str) -> None:
+        if not len(orders.customer):
+            return
+        head, lines = files.write_orders(self.world, orders, self.placed + 1, self.folder, tag)
+        self.placed += len(orders.customer)
+        self._import("transactions", head)
+        self._import("items", lines)
+
+    def _import(self, kind: str, path: Path, mode: str = "incremental") -> None:
+        customers.import_file(self.scope, kind, path, mode=mode)
+        path.unlink()
+
+    def _run_by_hand(self, day: int) -> None:
+        """Twice in a demo somebody apologises to a few dozen customers by hand."""
+        if (self.world.days - day) not in (2, 4):
+            return
+        chosen = np.flatnonzero(self.world.people.registered < day)[day % 7 :: max(1, len(self.world.people) // 60)]
+        sms = self.places.sms
+        reached = [campaigns.GroupChannel(channel_id=sms, template_id=self.places.templates["sms"], send_time="11:30")]
+        body = campaigns.OneTimeBody(
+            name=f"Late parcels of {self.world.date_of(day)}",
+            customer_ids=[files.customer_id(int(i)) for i in chosen],
+            action_id=8,
+            channels=reached,
+            control_share=0.1,
+        )
+        campaigns.one_time(self.scope, body, wait=True)
+
+    def _react(self, day: int) -> None:
+        """Interactions with what was sent today, and the orders that it causes from now on."""
+        sent = self.scope.warehouse.rows(RECIPIENTS, day=self.world.date_of(day))
+        if not sent:
+            return
+        self._interact(sent, day)
+        lifts = {number: lift for number, (_, _, lift) in enumerate(story.ACTIONS, start=2)}
+        people = {(row[0], row[1]): lifts[row[5]] for row in sent}
+        indexes = np.array([files.customer_index(customer) for _, customer in people], dtype=np.int64)
+        lift = np.array(list(people.values()))
+        who, when = self.world.responses(indexes, lift, day, window=3)
+        self.caused += [(int(c), int(d)) for c, d in zip(who, when, strict=True) if d < self.world.days]
+
+    def _interact(self, sent: list[tuple[Any, ...]], day: int) -> None:
+        delivered = self.world.date_of(day)
+        at = datetime.combine(delivered, time(15), UTC)
+        luck = self.world.rng.random((len(sent), 4))
+        chances = ((OPENED, OPEN_RATE), (CLICKED, CLICK_RATE), (UNSUBSCRIBED, UNSUBSCRIBE_RATE), (BOUNCED, BOUNCE_RATE))
+        rows = []
+        for row, lucky in zip(sent, luck, strict=True):
+            for column, (event, chance) in enumerate(chances):
+                # Whoever clicks has opened: both go by the same luck.
+                if lucky[0 if event == CLICKED else column] < chance:
+                    rows.append((delivered, *row, event, at + timedelta(minutes=10 * column)))
+        self.scope.warehouse.insert("campaign_interactions", INTERACTION_COLUMNS, rows)

@@ -1,0 +1,149 @@
+"""What the retailer's marketers set up: channels, templates, actions, target groups and campaigns."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from rapport.access.scope import Scope
+from rapport.audiences import service as audiences
+from rapport.campaigns import service as campaigns
+from rapport.channels import service as channels
+from rapport.messaging import service as messaging
+
+Definition = dict[str, Any]
+
+
+def _is(attribute: str, operator: str, value: Any = None) -> Definition:
+    found = {"attribute": attribute, "operator": operator}
+    return found if value is None else {**found, "value": value}
+
+
+def _orders(days: int, operator: str = "greater_or_equal", value: float = 1) -> Definition:
+    return {"history": "transactions", "window": {"days": days}, "operator": operator, "value": value}
+
+
+def _stage(*names: str) -> Definition:
+    return _is("LIFECYCLE_STAGE", "in", list(names))
+
+
+# Name, definition; a group's id is its place from 1, and a definition may name an earlier group.
+TARGET_GROUPS: tuple[tuple[str, Definition], ...] = (
+    ("Do not disturb", {"any": [_is("IS_BLOCKED", "equals", "Yes"), _is("IS_TEST", "equals", "Yes")]}),
+    ("New this month", {"all": [_stage("New"), {"not": {"group": 1}}]}),
+    ("Active, high value", {"all": [_stage("Active"), _is("VALUE_SEGMENT_ID", "less_or_equal", 2)]}),
+    (
+        "Active, at risk",
+        {"all": [_stage("Active", "New", "Reactivated"), _is("CHURN_PROBABILITY_PERCENTILE", "top_percent", 25)]},
+    ),
+    ("Lapsed buyers", {"all": [_stage("Churn"), _is("NUMBER_OF_ORDERS", "greater_or_equal", 2)]}),
+    ("Came back", _stage("Reactivated")),
+    ("Prospects", {"all": [_stage("Dormant"), _is("DORMANT_TYPE", "is_not_empty")]}),
+    ("Coffee and tea", _is("FAVORITE_CATEGORY", "in", ["Coffee", "Tea"])),
+    ("Big baskets, Benelux and Germany", {"all": [_is("COUNTRY", "in", ["NL", "DE"]), _orders(365, value=3)]}),
+    ("Bought this week", _orders(7)),
+    ("Visited, did not buy", {"all": [{"history": "activity", "window": {"days": 7}}, {"not": _orders(7)}]}),
+    ("Opted in by mail", {"all": [_is("IS_OPTIN", "equals", "Yes"), _is("ALLOW_EMAIL", "equals", "Yes")]}),
+)
+
+# Name, promo codes, extra orders per hundred recipients that the action really causes.
+ACTIONS: tuple[tuple[str, list[str], float], ...] = (
+    ("Welcome gift", ["WELCOME"], 0.08),
+    ("Free delivery week", ["SHIPFREE"], 0.05),
+    ("10% voucher", ["SAVE10"], 0.10),
+    ("15% voucher", ["SAVE15"], 0.16),
+    ("Early access", [], 0.03),
+    ("Products for you", [], 0.07),
+    ("Apology voucher", ["SORRY5"], 0.12),
+)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the retailer reaches people: (channel id, template id) by channel and purpose."""
+
+    email: int
+    sms: int
+    templates: dict[str, int]
+
+
+def set_up(scope: Scope, first_day: date) -> Places:
+    """Create everything the demo runs on; series begin on first_day."""
+    settings = {"from_address": "hello@example.com", "from_name": "Calluna"}
+    email = channels.create_channel(scope, "Email", "email", settings=settings)
+    sms = channels.create_channel(scope, "SMS", "external", address_attribute="MOBILE_NUMBER")
+    places = Places(email.id, sms.id, _templates(scope, email.id, sms.id))
+    for name, codes, _ in ACTIONS:
+        campaigns.create_action(scope, campaigns.ActionBody(name=name, promo_codes=codes))
+    for priority, (name, definition) in enumerate(TARGET_GROUPS, start=1):
+        audiences.create_target_group(scope, name, definition, priority)
+    for body in series(places, first_day):
+        campaigns.create_series(scope, body)
+    return places
+
+
+def _templates(scope: Scope, email: int, sms: int) -> dict[str, int]:
+    greeting = "<p>Hello [%FIRST_NAME:there%],</p>"
+    foot = '<p><a href="[%UNSUBSCRIBE_URL%]">Stop these mails</a></p>'
+    mails = {
+        "welcome": ("Welcome, [%FIRST_NAME:friend%]", "<p>A gift waits for you: [%PROMO_CODE%].</p>"),
+        "voucher": ("Something off, just for you", "<p>Use [%PROMO_CODE%] by Sunday.</p>"),
+        "products": ("Chosen for you", "<p>You may like: [%PRODUCTS:our new arrivals%].</p>"),
+    }
+    found = {
+        name: messaging.create_template(scope, email, name.title(), subject, f"{greeting}{body}{foot}").id
+        for name, (subject, body) in mails.items()
+    }
+    text = "[%FIRST_NAME:Hello%], [%PROMO_CODE:a surprise%] is waiting in your account."
+    return found | {"sms": messaging.create_template(scope, sms, "Reminder", text=text).id}
+
+
+def _group(action: int, share: float, *places: tuple[int, int, str]) -> campaigns.Group:
+    reached = [campaigns.GroupChannel(channel_id=c, template_id=t, send_time=at) for c, t, at in places]
+    return campaigns.Group(action_id=action, share=share, channels=reached)
+
+
+def series(places: Places, first_day: date) -> list[campaigns.SeriesBody]:
+    """The retailer's series: recurring and once, test/control, A/B, A/B/n, two channels, self-optimising."""
+    mail = {name: (places.email, template, "09:30") for name, template in places.templates.items()}
+    text = (places.sms, places.templates["sms"], "11:00")
+    daily = campaigns.Schedule(kind="daily", start_date=first_day)
+    every_other = campaigns.Schedule(kind="daily", start_date=first_day, every=2)
+    weekly = campaigns.Schedule(kind="weekly", start_date=first_day, weekdays=[2, 5])
+    monthly = campaigns.Schedule(kind="monthly", start_date=first_day, days=[1, 15])
+    cron = campaigns.Schedule(kind="cron", start_date=first_day, cron="0 10 * * 1,3,5")
+    capped = campaigns.Rules(exclude_target_group_ids=[1], frequency_cap=campaigns.FrequencyCap(messages=3, days=7))
+
+    def build(name: str, target: int, schedule: campaigns.Schedule, *groups: campaigns.Group, **more: Any) -> Any:
+        kinds = {1: "Test/Control", 2: "A/B"}
+        kind = kinds.get(len(groups), "A/B/n")
+        given = {"rules": capped, "control_share": 0.2, "duration": 5} | more
+        return campaigns.SeriesBody(
+            name=name,
+            target_group_id=target,
+            campaign_type=kind,
+            schedule=schedule,
+            groups=list(groups),
+            **given,
+        )
+
+    return [
+        build("Welcome", 2, daily, _group(2, 1.0, mail["welcome"]), duration=7, tags=["onboarding"]),
+        build("Keep the best", 3, weekly, _group(6, 1.0, text), tags=["loyalty"]),
+        build("Hold on", 4, every_other, _group(4, 0.5, text), _group(5, 0.5, text), tags=["retention"]),
+        build(
+            "Win back",
+            5,
+            daily,
+            _group(3, 1 / 3, text),
+            _group(4, 1 / 3, text),
+            _group(5, 1 / 3, mail["voucher"], text),
+            split="thompson",
+            tags=["retention", "win-back"],
+            notes="the split learns",
+        ),
+        build("Good to see you", 6, daily, _group(3, 1.0, mail["voucher"]), duration=3),
+        build("Prospects in spring", 7, monthly, _group(2, 1.0, text)),
+        build("For coffee drinkers", 8, cron, _group(7, 1.0, mail["products"]), products=3, tags=["products"]),
+        build("Thank you", 10, every_other, _group(6, 1.0, text), control_share=0.1, duration=2),
+        build("Still thinking?", 11, daily, _group(3, 0.5, text), _group(4, 0.5, text), duration=2),
+    ]
