@@ -2,7 +2,31 @@
 
 INTEGRATIONS_FUNCTIONS = frozenset(
     name.lower()
-    for name in ["GetLastDataUpdate", "RegisterEventListener", "UnregisterEventListener", "GetRegisteredEventListeners", "GetCampaignDetails", "GetExecutedCampaignChannelDetails", "GetExecutedCampaignsByChannel", "GetCustomerOneTimeActionsByCampaign", "GetCustomerAttributeChangers", "GetCustomerSendDetailsByChannel", "GetCampaignInteractionCustomers", "GetCustomerChannelInteractions", "GetCustomerExecutionDetailsByCampaign", "AddChannelTemplates", "GetChannelTemplates", "GetChannelTemplateDetails", "DeleteChannelTemplates", "AddChannelApps", "DeleteChannelApps", "UpdateCampaignMetrics", "UpdateCampaignInteractions", "SetCustomerChannelPreference", "GetApiKeyInfo"]
+    for name in [
+        "GetLastDataUpdate",
+        "RegisterEventListener",
+        "UnregisterEventListener",
+        "GetRegisteredEventListeners",
+        "GetCampaignDetails",
+        "GetExecutedCampaignChannelDetails",
+        "GetExecutedCampaignsByChannel",
+        "GetCustomerOneTimeActionsByCampaign",
+        "GetCustomerAttributeChangers",
+        "GetCustomerSendDetailsByChannel",
+        "GetCampaignInteractionCustomers",
+        "GetCustomerChannelInteractions",
+        "GetCustomerExecutionDetailsByCampaign",
+        "AddChannelTemplates",
+        "GetChannelTemplates",
+        "GetChannelTemplateDetails",
+        "DeleteChannelTemplates",
+        "AddChannelApps",
+        "DeleteChannelApps",
+        "UpdateCampaignMetrics",
+        "UpdateCampaignInteractions",
+        "SetCustomerChannelPreference",
+        "GetApiKeyInfo",
+    ]
 )
 
 
