@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from rapport_command import run
 from sqlalchemy import text
-from tests.operations.conftest import run
 
 from rapport.errors import Unavailable
 from rapport.stores import Stores

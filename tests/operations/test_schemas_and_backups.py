@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.operations.conftest import run
+from rapport_command import run
 
 from rapport.access.scope import Scope
 from rapport.errors import Invalid

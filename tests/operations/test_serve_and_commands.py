@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-from tests.operations.conftest import Server, postgres_processes, run
+from rapport_command import Server, postgres_processes, run
 
 from rapport.stores.checks import folder_checks
 from rapport.stores.postgres import start_postgres
