@@ -38,3 +38,10 @@ def test_warehouse_has_every_table(scope: Scope) -> None:
     assert {"customers", "profiles", "transactions", "campaign_recipients"} <= {
         name for (name,) in scope.warehouse.rows("SHOW TABLES")
     }
+
+
+def test_unknown_paths_are_errors_of_their_kind(api: httpx.Client) -> None:
+    answer = api.get("/manage/v1/nothing")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert answer.json()["detail"] == "Not Found"
+    assert api.get("/current/general/GetNothing").json() == "Not Found"

@@ -125,6 +125,10 @@ def _errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
+        if request.url.path.startswith("/manage/"):
+            body = {"type": "about:blank", "title": error.detail, "status": error.status_code, "detail": error.detail}
+            headers = {**(error.headers or {}), "Content-Type": "application/problem+json"}
+            return JSONResponse(body, error.status_code, headers=headers)
         return JSONResponse(error.detail, error.status_code, headers=error.headers)
 
     @app.exception_handler(Exception)

@@ -74,7 +74,8 @@ def make_plan(scope: Scope, kind: Kind, file: File, mapping: FileMapping, mode: 
     renamed = {theirs.lower(): ours for theirs, ours in mapping.columns.items()}
     unknown = set(renamed) - {name.lower() for name in file.names}
     if unknown:
-        raise Invalid(f"The mapping names the column {min(unknown)!r}, which the file does not have.")
+        has = ", ".join(file.names[:20])
+        raise Invalid(f"The mapping names the column {min(unknown)!r}, which the file does not have; it has {has}.")
     bound: list[Bound] = []
     extras: list[tuple[str, str, str]] = []
     for index, name in enumerate(file.names):
