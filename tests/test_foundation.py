@@ -1,8 +1,11 @@
 """The foundation: engines, tenancy, keys, paths and errors of the wire."""
 
 import httpx
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
 
 from rapport.access.scope import Scope
+from rapport.stores.models import metadata
 
 
 def test_last_data_update_in_both_spellings_and_any_case(api: httpx.Client, scope: Scope) -> None:
@@ -45,3 +48,9 @@ def test_unknown_paths_are_errors_of_their_kind(api: httpx.Client) -> None:
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
     assert answer.json()["detail"] == "Not Found"
     assert api.get("/current/general/GetNothing").json() == "Not Found"
+
+
+def test_the_revisions_make_exactly_the_tables_of_the_models(scope: Scope) -> None:
+    with scope.stores.records.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
