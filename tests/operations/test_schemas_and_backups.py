@@ -80,9 +80,12 @@ def test_every_change_of_a_backup_is_noticed(stores: Stores, scope: Scope, tmp_p
 
 
 def test_a_backup_is_a_snapshot_and_leaves_nothing_behind(stores: Stores, scope: Scope, tmp_path: Path) -> None:
+    scope.warehouse.execute("INSERT INTO products (product_id) SELECT toString(number) FROM numbers(100)")
+    scope.warehouse.execute("DELETE FROM products WHERE product_id < '5'")
     before = stores.warehouse.database("default").rows("SELECT name FROM system.databases ORDER BY name")
     seen: list[tuple[int, int]] = []
-    stores.backup(tmp_path / "a.rapport", lambda done, total: seen.append((done, total)))
+    written = stores.backup(tmp_path / "a.rapport", lambda done, total: seen.append((done, total)))
+    assert written.rows[scope.warehouse.name]["products"] == sum(str(number) >= "5" for number in range(100))
     assert seen and seen[-1][0] == seen[-1][1]
     assert stores.warehouse.database("default").rows("SELECT name FROM system.databases ORDER BY name") == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.rapport"]

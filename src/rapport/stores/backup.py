@@ -41,7 +41,6 @@ CHUNK_BYTES = 16 * 1024 * 1024
 CHUNK_ROWS = 1_000_000
 COPY_SUFFIX = "__backup"
 UNKNOWN_TABLE = 60
-TOTAL_ROWS = "SELECT toUInt64(sum(total_rows)) FROM system.tables WHERE database = currentDatabase()"
 
 
 @dataclass
@@ -101,7 +100,7 @@ def _write(records: Records, warehouse: Warehouse, file: Any, progress: Progress
         with _copies(warehouse) as copies:
             for number, chunk in enumerate(postgres_tools.dump(records.url, snapshot, CHUNK_BYTES)):
                 archive.add_packed(f"records/{number:05}", chunk)
-            counted = _Counter(sum(copy.value(TOTAL_ROWS) for _, copy in copies), progress)
+            counted = _Counter(sum(sum(_counts(copy).values()) for _, copy in copies), progress)
             for name, copy in copies:
                 rows[name] = _write_database(archive, name, copy, counted)
             versions = {name: warehouse_version(copy) for name, copy in copies}
@@ -126,7 +125,17 @@ def _write_database(archive: _Archive, name: str, copy: Database, counted: "_Cou
             archive.add_packed(f"warehouse/{name}/{table}/{number:05}", chunk)
             rows[table] += count
             counted.add(count)
+    if rows != _counts(copy):
+        raise Unavailable("The warehouse changed while it was copied: nothing was kept, try again.")
     return rows
+
+
+def _counts(copy: Database) -> dict[str, int]:
+    """Rows of every table that are not deleted."""
+    return {
+        table: int(copy.value(f"SELECT count() FROM {identifier(table)}"))  # noqa: S608 - named by the schema
+        for table, _ in _tables(copy)
+    }
 
 
 @dataclass
