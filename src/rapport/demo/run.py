@@ -13,7 +13,7 @@ import numpy as np
 
 from rapport.access import keys
 from rapport.access.scope import Scope
-from rapport.access.service import create_tenant
+from rapport.access.service import create_tenant, tenants
 from rapport.campaigns import service as campaigns
 from rapport.customers import service as customers
 from rapport.demo import files, story
@@ -73,7 +73,7 @@ def run_demo(
     began = stopwatch.monotonic()
     today = stores.clock.today(ZoneInfo(ZONE))
     world = World(customers, today - timedelta(days=1), days, seed)
-    scope = create_tenant(stores, f"Calluna demo {seed}-{stopwatch.time_ns()}", ZONE, "EUR")
+    scope = create_tenant(stores, _free_name(stores), ZONE, "EUR")
     given = {kind: keys.create_key(scope, f"demo {kind}", "demo@example.com", kind)[1] for kind in keys.ACCESS_TYPES}
     try:
         with tempfile.TemporaryDirectory(prefix="rapport-demo-") as folder, caught_mail(stores) as box:
@@ -103,6 +103,11 @@ def run_demo(
         messages=messages,
         seconds=round(stopwatch.monotonic() - began, 1),
     )
+
+
+def _free_name(stores: Stores) -> str:
+    taken = {tenant.name for tenant in tenants(stores)}
+    return next(name for n in range(1, len(taken) + 2) if (name := f"Calluna demo {n}") not in taken)
 
 
 def _be(stores: Stores, scope: Scope, day: date, at: time) -> None:
