@@ -1,5 +1,7 @@
 """The foundation: engines, tenancy, keys, paths and errors of the wire."""
 
+import re
+
 import httpx
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -54,3 +56,12 @@ def test_the_revisions_make_exactly_the_tables_of_the_models(scope: Scope) -> No
     with scope.stores.records.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
+
+
+def test_docs_need_nothing_from_elsewhere(base_url: str) -> None:
+    page = httpx.get(f"{base_url}/docs").text
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(addresses) >= 3
+    for address in addresses:
+        assert address.startswith("/docs/assets/")
+        assert len(httpx.get(f"{base_url}{address}").content) > 1000

@@ -9,6 +9,7 @@ import structlog
 from fastapi import APIRouter, FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import APIKeyHeader
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
@@ -71,7 +72,10 @@ def openapi_document() -> dict[str, Any]:
 
 
 def _routed() -> FastAPI:
-    app = FastAPI(title="Rapport", version=version("rapport"), description=DESCRIPTION, redoc_url=None)
+    # The pages of /docs come with a package, so that they work where nothing else can be reached.
+    app = FastAPIOffline(
+        title="Rapport", version=version("rapport"), description=DESCRIPTION, redoc_url=None, static_url="/docs/assets"
+    )
     for router in (*WIRE, *MANAGEMENT):
         app.include_router(router, dependencies=[Security(KEY)])
     app.include_router(operations)
