@@ -14,6 +14,7 @@ from rapport.access.scope import Scope
 from rapport.errors import Invalid
 from rapport.settings import Settings
 from rapport.stores import Stores, migrations
+from rapport.stores.backup import _copies
 from rapport.stores.postgres import start_postgres
 from rapport.stores.restore import open_backup
 
@@ -89,6 +90,19 @@ def test_a_backup_is_a_snapshot_and_leaves_nothing_behind(stores: Stores, scope:
     assert seen and seen[-1][0] == seen[-1][1]
     assert stores.warehouse.database("default").rows("SELECT name FROM system.databases ORDER BY name") == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.rapport"]
+
+
+def test_an_update_that_is_not_merged_yet_is_backed_up(stores: Stores, scope: Scope, tmp_path: Path) -> None:
+    scope.warehouse.execute("INSERT INTO customers (customer_id, CITY) VALUES ('K1', 'Oslo'), ('K2', 'Oslo')")
+    scope.warehouse.execute("UPDATE customers SET CITY = 'Wien' WHERE customer_id = 'K1'")
+    parts = "SELECT count() FROM system.parts WHERE active AND database = {d:String} AND partition_id LIKE 'patch-%'"
+    assert scope.warehouse.value(parts, d=scope.warehouse.name) == 1
+    seen = []
+    with _copies(stores.warehouse) as copies:
+        for name, copy in copies:
+            if name == scope.warehouse.name:
+                seen = copy.rows("SELECT customer_id, CITY FROM customers WHERE customer_id LIKE 'K%' ORDER BY 1")
+    assert seen == [("K1", "Wien"), ("K2", "Oslo")]
 
 
 def test_settings_tell_whether_a_folder_is_used() -> None:

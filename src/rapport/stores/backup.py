@@ -41,6 +41,12 @@ CHUNK_BYTES = 16 * 1024 * 1024
 CHUNK_ROWS = 1_000_000
 COPY_SUFFIX = "__backup"
 UNKNOWN_TABLE = 60
+SUPPORT_IS_DISABLED = 344
+COPY_ATTEMPTS = 5
+PATCHES = """
+    SELECT count() FROM system.parts
+    WHERE database = currentDatabase() AND table = {table:String} AND active AND startsWith(partition_id, 'patch-')
+"""
 
 
 @dataclass
@@ -187,6 +193,21 @@ def _copies(warehouse: Warehouse) -> Iterator[list[tuple[str, Database]]]:
 
 
 def _copy(source: Database, copy: Database, table: str) -> None:
+    for attempt in range(COPY_ATTEMPTS):
+        # A copy links to parts, so updates that still lie beside them are made part of them first; one
+        # that comes in between is met at the next attempt.
+        if source.value(PATCHES, table=table):
+            source.execute(f"ALTER TABLE {identifier(table)} APPLY PATCHES")
+        try:
+            _clone(source, copy, table)
+            return
+        except ClickHouseError as error:
+            if error.code != SUPPORT_IS_DISABLED or attempt == COPY_ATTEMPTS - 1:
+                raise
+            copy.execute(f"DROP TABLE IF EXISTS {identifier(table)} SYNC")
+
+
+def _clone(source: Database, copy: Database, table: str) -> None:
     try:
         copy.execute(f"CREATE TABLE {identifier(table)} CLONE AS {identifier(source.name)}.{identifier(table)}")
     except ClickHouseError as error:
