@@ -11,7 +11,7 @@ import structlog
 
 SECRETS = re.compile(r"rap_[A-Za-z0-9_-]{8,}|whsec_[A-Za-z0-9+/=_-]+|(?<=://)[^/@\s]+(?=@)")
 HIDDEN = re.compile(r"secret|token|password|authorization|api_key", re.IGNORECASE)
-QUIET = ("httpx", "httpcore", "clickhouse_connect", "alembic", "dbos")
+QUIET = ("httpx", "httpcore", "clickhouse_connect", "alembic", "dbos", "mail.log")
 
 
 def mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
