@@ -1,0 +1,33 @@
+"""rapport demo as a newcomer's script runs it."""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.timeout(180)
+def test_demo_as_json_without_serving() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="rapport-demo-test-"))
+    folder.chmod(0o755)
+    code = "import sys; from rapport.cli import main; main()"
+    words = ["demo", "--customers", "200", "--days", "3", "--seed", "4", "--no-serve", "--json"]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words, "--data-dir", str(folder / "data")],
+            capture_output=True,
+            text=True,
+            timeout=150,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        told = json.loads(done.stdout)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    keys = {"tenant_id", "data_dir", "admin_key", "integrations_key", "transactional_key", "last_data_date"}
+    assert keys <= set(told)
+    assert told["campaigns"] > 5
+    assert told["admin_key"].startswith("rap_") and len({told[key] for key in keys}) == len(keys)
