@@ -18,7 +18,25 @@ DATA_DATE = date(2026, 3, 9)
 TODAY = date(2026, 3, 10)
 NOW = datetime(2026, 3, 10, 7, 30, tzinfo=UTC)  # 08:30 in Berlin, before the default send time
 EXTERNAL, EMAIL = 505, 504
-EVERYONE = {"attribute": "CUSTOMER_ID", "operator": "is_not_empty"}
+
+CUSTOMERS = 120
+
+# Customers of two countries, and what they bought up to the data date.
+FILL = (
+    f"""
+    INSERT INTO customers (customer_id, REGISTRATION_DATE, EMAIL, COUNTRY, FIRST_NAME)
+    SELECT concat('C', leftPad(toString(number), 5, '0')), toDate('2025-01-01') + number,
+        concat(if(number % 11 = 0, 'later', if(number % 13 = 0, 'bad', 'c')), toString(number), '@example.com'),
+        if(number % 3 = 0, 'BE', 'NL'), concat('N', toString(number))
+    FROM numbers({CUSTOMERS})
+    """,
+    f"""
+    INSERT INTO transactions (transaction_id, customer_id, transaction_time, amount)
+    SELECT toString(number), concat('C', leftPad(toString(number % {CUSTOMERS}), 5, '0')),
+        toDateTime('2025-06-01 10:00:00', 'UTC') + cityHash64(number) % (281 * 86400), 5 + cityHash64(number, 1) % 90
+    FROM numbers({CUSTOMERS} * 5)
+    """,
+)
 
 Outcome = tuple[str, int, str, str]
 

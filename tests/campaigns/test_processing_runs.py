@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from campaign_tenant import (
@@ -201,3 +201,35 @@ def test_conditional_run_waits_and_goes_to_nobody_unapproved(tenant: Scope) -> N
     assert found.state == "not run"
     assert {row[2:] for row in outcomes(tenant, number)} <= {("control", ""), ("skipped", "not cleared")}
     assert len(outcomes(tenant, number)) == 40 == sum(found.counts.values())
+
+
+def test_a_self_optimising_split_learns_from_past_runs(tenant: Scope) -> None:
+    """Of the first run's two groups only the second responds: the next run gives it nearly everybody."""
+    groups = [group(2, (EXTERNAL, 4), share=0.5), group(3, (EXTERNAL, 4), share=0.5)]
+    made = add_series(tenant, 1, groups, split="thompson", min_share=0.1, rules={"include_all": True}, control_share=0)
+    first = process(tenant, made.id)
+    assert campaigns.occurrence(tenant, first).plan["shares"] == pytest.approx([0.5, 0.5], abs=0.02)
+    second_group = [row[0] for row in recipients(tenant, first) if row[2] == 2]
+    bought = datetime(2026, 3, 11, 12, tzinfo=UTC)
+    names = ["transaction_id", "customer_id", "transaction_time", "amount"]
+    rows = [(f"t{who}", who, bought, 9.0) for who in second_group[::3]]
+    tenant.warehouse.insert("transactions", names, rows)
+    tomorrow = process(tenant, made.id, TODAY + timedelta(days=1))
+    shares = campaigns.occurrence(tenant, tomorrow).plan["shares"]
+    assert shares == pytest.approx([0.1, 0.9], abs=0.001)
+    sizes = Counter(row[2] for row in recipients(tenant, tomorrow))
+    assert sizes[1] / sizes.total() == pytest.approx(0.1, abs=0.035)
+
+
+def test_recommended_products_are_put_into_the_content(tenant: Scope) -> None:
+    names = ["data_date", "customer_id", "recommendation_type", "priority", "product_id"]
+    rows = [(DATA_DATE, "C08000", kind, n, f"P{n}") for kind, n in ((1, 1), (2, 2), (1, 3))]
+    tenant.warehouse.insert("product_recommendations", names, [*rows, (DATA_DATE, "C08000", 2, 9, "P1")])
+    made = add_series(tenant, 2, [group(2, (EXTERNAL, 4))], products=2, rules={"include_all": True}, control_share=0)
+    number = process(tenant, made.id)
+    found = tenant.warehouse.rows(
+        "SELECT customer_id, priority, product_id, recommendation_type FROM campaign_products "
+        "WHERE campaign_id = {id:UInt32} ORDER BY priority",
+        id=number,
+    )
+    assert found == [("C08000", 1, "P1", 1), ("C08000", 2, "P2", 2)]

@@ -18,7 +18,7 @@ from rapport.campaigns.settings import settings_of
 from rapport.campaigns.units import Unit, unit_of
 from rapport.channels import service as channels
 from rapport.customers import service as customers
-from rapport.errors import RapportError
+from rapport.errors import Conflict, RapportError
 from rapport.insight import service as insight
 from rapport.notifications import service as notifications
 from rapport.stores import work
@@ -210,8 +210,13 @@ def run_campaign(tenant_id: int, campaign_id: int, data_date: str) -> None:
 
 
 @work.step("cycle.load_checks")
-def _check_loads(tenant_id: int, data_date: str) -> None:
-    customers.check_loads(current_scope(tenant_id), date.fromisoformat(data_date))
+def _check_loads(tenant_id: int, data_date: str) -> str:
+    """Why the day must not be computed; empty when its loads are good."""
+    try:
+        customers.check_loads(current_scope(tenant_id), date.fromisoformat(data_date))
+    except customers.LoadCheckFailed as fault:
+        return fault.message
+    return ""
 
 
 @work.step("cycle.model", ATTEMPTS)
@@ -275,7 +280,8 @@ def daily_cycle(tenant_id: int, data_date: str, run: int = 0) -> None:
 
 
 def _day(tenant_id: int, data_date: str, timed: Callable[[str, Callable[[], object]], object]) -> None:
-    timed("load checks", partial(_check_loads, tenant_id, data_date))
+    if problem := timed("load checks", partial(_check_loads, tenant_id, data_date)):
+        raise Conflict(str(problem))
     for name, _ in insight.MODEL_STEPS:
         timed(name, partial(_model, tenant_id, data_date, name))
     timed("publish", partial(_publish, tenant_id, data_date))
