@@ -7,10 +7,7 @@ again under the same message id. Every write names the lease's token and has no 
 # ruff: noqa: S608 - statements are put together of constants, checked identifiers and numbers
 
 import hashlib
-import queue
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import text
@@ -20,9 +17,6 @@ from rapport.campaigns import queries
 from rapport.campaigns.leases import Held, LeaseLost
 from rapport.campaigns.units import Unit
 from rapport.channels.service import Receipt
-
-MOST_UNSETTLED = 16
-LOOK_SECONDS = 0.2
 
 HOLDS = "EXISTS (SELECT 1 FROM campaign_leases WHERE tenant_id = :tenant_id AND name = :lease AND token = :token)"
 OF_UNIT = "tenant_id = :tenant_id AND campaign_id = :campaign_id AND channel_id = :channel_id"
@@ -37,15 +31,13 @@ CLAIM = f"""
     ON CONFLICT DO NOTHING
 """
 
-# The rows are picked first: as a subquery of IN they would be picked again for every row of the unit.
 CLAIM_RETRIES = f"""
-    WITH due AS MATERIALIZED (
-        SELECT customer_id AS who FROM campaign_sends
+    UPDATE campaign_sends SET batch = :batch, state = 'claimed'
+    WHERE {OF_UNIT} AND {HOLDS} AND customer_id IN (
+        SELECT customer_id FROM campaign_sends
         WHERE {OF_UNIT} AND recipient_group_id = :group AND state = 'retry' AND attempts <= :attempts
         ORDER BY customer_id LIMIT :size
     )
-    UPDATE campaign_sends SET batch = :batch, state = 'claimed' FROM due
-    WHERE {OF_UNIT} AND customer_id = due.who AND {HOLDS}
 """
 
 BATCH_SIZE = f"SELECT count(*) FROM campaign_sends WHERE {OF_UNIT} AND batch = :batch"
@@ -56,10 +48,8 @@ SETTLED = f"""
 """
 
 SETTLE = f"""
-    UPDATE campaign_sends SET state = given.state, reason = given.reason, attempts = attempts + 1
-    FROM unnest(CAST(:customers AS text[]), CAST(:states AS text[]), CAST(:reasons AS text[]))
-        AS given (customer_id, state, reason)
-    WHERE {OF_UNIT} AND campaign_sends.customer_id = given.customer_id AND {HOLDS}
+    UPDATE campaign_sends SET state = :state, reason = :reason, attempts = attempts + 1
+    WHERE {OF_UNIT} AND customer_id = :customer_id AND {HOLDS}
 """
 
 DROP = f"DELETE FROM campaign_sends WHERE {OF_UNIT} AND recipient_group_id = :group"
@@ -106,61 +96,13 @@ def _claimed(held: Held, unit: Unit, batch: int) -> list[str]:
     return list(held.connection.execute(text(CLAIMED), _bindings(held, unit, batch=batch)).scalars())
 
 
-def settle(held: Held, unit: Unit, receipts: Sequence[tuple[str, Receipt]], last: bool) -> None:
-    """Enter what became of messages by customer; a temporary failure is to be retried unless this was the last try."""
-    bindings = _bindings(
-        held,
-        unit,
-        customers=[customer_id for customer_id, _ in receipts],
-        states=[_state(receipt, last) for _, receipt in receipts],
-        reasons=[receipt.reason for _, receipt in receipts],
-    )
-    if held.connection.execute(text(SETTLE), bindings).rowcount != len(receipts):
-        raise LeaseLost(f"Another worker sends campaign {unit.campaign.id} on channel {unit.channel_id} now.")
-
-
-def _state(receipt: Receipt, last: bool) -> str:
+def settle(held: Held, unit: Unit, customer_id: str, receipt: Receipt, last: bool) -> None:
+    """Enter what became of a message; a temporary failure is to be retried unless this was the last try."""
     temporary = receipt.outcome == "failed" and not receipt.permanent and not last
-    return "retry" if temporary else receipt.outcome
-
-
-Settle = Callable[[str, Receipt], None]
-Waiting = queue.Queue[tuple[str, Receipt] | None]
-
-
-@contextmanager
-def settling(held: Held, unit: Unit, last: bool) -> Iterator[Settle]:
-    """Settle replies as they come, without a wait for each: what came during one write goes into the next.
-
-    At most MOST_UNSETTLED replies wait. The block ends when all are entered; raises LeaseLost.
-    """
-    waiting: Waiting = queue.Queue(MOST_UNSETTLED)
-    with ThreadPoolExecutor(1, "ledger") as writer:
-        written = writer.submit(_write, held, unit, waiting, last)
-
-        def put(item: tuple[str, Receipt] | None) -> None:
-            while not written.done():
-                try:
-                    return waiting.put(item, timeout=LOOK_SECONDS)
-                except queue.Full:
-                    continue
-            return written.result()  # raises what stopped the writer
-
-        try:
-            yield lambda customer_id, receipt: put((customer_id, receipt))
-        finally:
-            put(None)
-        written.result()
-
-
-def _write(held: Held, unit: Unit, waiting: Waiting, last: bool) -> None:
-    item = waiting.get()
-    while item is not None:
-        group = [item]
-        while not waiting.empty() and (item := waiting.get()) is not None:
-            group.append(item)
-        settle(held, unit, group, last)
-        item = waiting.get() if item is not None else None
+    state = "retry" if temporary else receipt.outcome
+    bindings = _bindings(held, unit, customer_id=customer_id, state=state, reason=receipt.reason)
+    if held.connection.execute(text(SETTLE), bindings).rowcount == 0:
+        raise LeaseLost(f"Another worker sends campaign {unit.campaign.id} on channel {unit.channel_id} now.")
 
 
 def flush(scope: Scope, held: Held, unit: Unit, batch: int) -> None:

@@ -121,14 +121,14 @@ def _deliver(scope: Scope, held: Held, unit: Unit, pending: Sequence[str], last:
     channel = channels.channel(scope, unit.channel_id)
     messages = {one.message_id: one for one in _messages(scope, unit, channel, pending)}
     reached = {one.customer_id for one in messages.values()}
-    gone = channels.Receipt("", "failed", NO_ADDRESS, permanent=True)
-    if missing := [(customer_id, gone) for customer_id in pending if customer_id not in reached]:
-        ledger.settle(held, unit, missing, last)
+    for customer_id in pending:
+        if customer_id not in reached:
+            gone = channels.Receipt("", "failed", NO_ADDRESS, permanent=True)
+            ledger.settle(held, unit, customer_id, gone, last)
     transport = channels.transport(scope, channel)
     try:
-        with ledger.settling(held, unit, last) as settle:
-            for receipt in transport.send(messages.values()):
-                settle(messages[receipt.message_id].customer_id, receipt)
+        for receipt in transport.send(messages.values()):
+            ledger.settle(held, unit, messages[receipt.message_id].customer_id, receipt, last)
     finally:
         transport.close()
 

@@ -111,9 +111,8 @@ def _send_all(unit: tuple[int, int, int, int]) -> None:
         low = high
     number = 0
     for attempt, delay in enumerate(_delays(unit[0]), start=1):
-        if not _waiting(*unit):
-            return
-        work.sleep(delay)
+        if _waiting(*unit):
+            work.sleep(delay)
         while _retry(*unit, number + 1, attempt):
             number += 1
 
