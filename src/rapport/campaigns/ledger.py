@@ -31,13 +31,15 @@ CLAIM = f"""
     ON CONFLICT DO NOTHING
 """
 
+# The rows are picked first: as a subquery of IN they would be picked again for every row of the unit.
 CLAIM_RETRIES = f"""
-    UPDATE campaign_sends SET batch = :batch, state = 'claimed'
-    WHERE {OF_UNIT} AND {HOLDS} AND customer_id IN (
-        SELECT customer_id FROM campaign_sends
+    WITH due AS MATERIALIZED (
+        SELECT customer_id AS who FROM campaign_sends
         WHERE {OF_UNIT} AND recipient_group_id = :group AND state = 'retry' AND attempts <= :attempts
         ORDER BY customer_id LIMIT :size
     )
+    UPDATE campaign_sends SET batch = :batch, state = 'claimed' FROM due
+    WHERE {OF_UNIT} AND customer_id = due.who AND {HOLDS}
 """
 
 BATCH_SIZE = f"SELECT count(*) FROM campaign_sends WHERE {OF_UNIT} AND batch = :batch"
