@@ -12,6 +12,7 @@ from rapport.api.auth import caller
 from rapport.api.bodies import WireModel, parse, raw_body
 from rapport.api.responses import ERRORS, json_response
 from rapport.customers import service as customers
+from rapport.notifications import service as notifications
 
 router = APIRouter(tags=["Customers"])
 MAX_ID = 255
@@ -163,5 +164,7 @@ def remove_pii(
     principal: Principal = Depends(caller("RemoveCustomerPII")),  # noqa: B008
 ) -> Response:
     """Irreversible. At most 50,000 ids; FailedCustomerIDs are those that were never received."""
-    failed = customers.remove_pii(principal.scope, parse(Removal, body).customer_ids)
+    customer_ids = parse(Removal, body).customer_ids
+    failed = customers.remove_pii(principal.scope, customer_ids)
+    notifications.forget(principal.scope, customer_ids)
     return json_response(orjson.dumps({"FailedCustomerIDs": failed}))

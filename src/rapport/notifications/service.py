@@ -17,6 +17,7 @@ from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.notifications.deliverer import OUTSIDE_CLOCK, start, stop
+from rapport.notifications.erasure import forget, naming
 from rapport.notifications.models import (
     ACTIVE,
     CANCELED,
@@ -33,8 +34,10 @@ __all__ = [
     "Delivery",
     "Listener",
     "deliveries",
+    "forget",
     "listener",
     "listeners",
+    "naming",
     "notify",
     "register_listener",
     "replay",

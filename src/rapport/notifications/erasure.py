@@ -1,0 +1,51 @@
+"""Deliveries that name a person: found for an export, dropped for an erasure."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+from sqlalchemy import ARRAY, BigInteger, CollectionAggregate, any_, cast, delete, select
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.notifications.models import Delivery
+
+AT_ONCE = 1000
+
+
+def naming(scope: Scope, customer_id: str) -> list[Delivery]:
+    """Deliveries whose payload holds a CustomerID as one of its texts, ignoring case; oldest first."""
+    with scope.records() as session:
+        ids = list(_naming(session, scope, [customer_id]))
+        mine = select(Delivery).where(Delivery.tenant_id == scope.tenant_id, Delivery.id == _any(ids))
+        return list(session.scalars(mine.order_by(Delivery.id)))
+
+
+def forget(scope: Scope, customer_ids: Iterable[str]) -> int:
+    """Drop every delivery that names one of these persons, posted or not; how many those were."""
+    with scope.records() as session:
+        ids = list(_naming(session, scope, customer_ids))
+        session.execute(delete(Delivery).where(Delivery.tenant_id == scope.tenant_id, Delivery.id == _any(ids)))
+    return len(ids)
+
+
+def _any(ids: list[int]) -> CollectionAggregate[Any]:
+    """Any of ids, however many: as one bound value."""
+    return any_(cast(ids, ARRAY(BigInteger)))
+
+
+def _naming(session: Session, scope: Scope, customer_ids: Iterable[str]) -> Iterator[int]:
+    keys = {one.lower() for one in customer_ids}
+    wanted = select(Delivery.id, Delivery.event_key, Delivery.body).where(Delivery.tenant_id == scope.tenant_id)
+    for number, event_key, body in session.execute(wanted.execution_options(yield_per=AT_ONCE)):
+        texts = {one.lower() for one in [*_texts(orjson.loads(body)), *event_key.split(":")]}
+        if not keys.isdisjoint(texts):
+            yield number
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one)
