@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from rapport.access.pseudonyms import pseudonyms
 from rapport.access.scope import Scope
 from rapport.customers import locks
 from rapport.customers.attribute_values import typed_value
@@ -113,7 +114,7 @@ def _masked(
     scope: Scope, infos: dict[str, AttributeInfo], wanted: dict[str, dict[str, Any]]
 ) -> dict[str, dict[str, Any]]:
     """The same without identifying values of removed persons, who stay anonymous whatever is written."""
-    keys = {customer.lower(): customer for customer in wanted}
+    keys = dict(zip(pseudonyms(scope, wanted), wanted, strict=True))
     with scope.records() as session:
         query = select(Removed.key).where(Removed.tenant_id == scope.tenant_id, Removed.key.in_(keys))
         removed = {keys[key] for key in session.scalars(query)}

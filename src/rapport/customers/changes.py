@@ -36,6 +36,6 @@ def change_attribute(scope: Scope, name: str, changes: dict[str, Any]) -> Attrib
     save(scope, changed)
     with scope.records() as session:
         scope.audit(session, "change", f"attribute {info.real_field_name}", **changes)
-    if changed.is_pii and not info.is_pii and pii.removed_keys(scope):
+    if changed.is_pii and not info.is_pii and pii.removed_pseudonyms(scope):
         work.enqueue("jobs", f"erase-{uuid.uuid4()}", tasks.erase, scope.tenant_id)
     return changed

@@ -13,15 +13,16 @@ from typing import Any
 
 from sqlalchemy import select, update
 
+from rapport.access.pseudonyms import PSEUDONYM, pseudonym_secret
 from rapport.access.scope import Scope
-from rapport.customers import event_types, locks, merging, rejects, spelling, staging
+from rapport.customers import event_types, locks, merging, pii, rejects, spelling, staging
 from rapport.customers.attributes import declare
 from rapport.customers.files import File, digest, opened
 from rapport.customers.inference import typed
 from rapport.customers.kinds import Kind, kind_of
 from rapport.customers.mapping import FileMapping, parse_mapping
 from rapport.customers.merging import Counts
-from rapport.customers.models import Import, Removed
+from rapport.customers.models import Import
 from rapport.customers.plans import Plan, make_plan
 from rapport.customers.staging import Stage
 from rapport.errors import Invalid, NotFound
@@ -154,11 +155,16 @@ def _swap_in(run: Run, plan: Plan) -> Counts:
 
 
 def _stage_removed(run: Run) -> None:
-    table = run.stage.table("removed")
-    run.scope.warehouse.execute(f"CREATE TABLE {table} (key String) ENGINE = MergeTree ORDER BY key")
-    with run.scope.records() as session:
-        keys = session.scalars(select(Removed.key).where(Removed.tenant_id == run.scope.tenant_id)).all()
-    run.scope.warehouse.insert(table, ["key"], [(key,) for key in keys])
+    """Make `removed`: the lower-case ids of removed persons whom the file brings again."""
+    marks, removed, good = (run.stage.table(part) for part in ("marks", "removed", "good"))
+    warehouse = run.scope.warehouse
+    for table in (marks, removed):
+        warehouse.execute(f"CREATE TABLE {table} (key String) ENGINE = MergeTree ORDER BY key")
+    keys = pii.removed_pseudonyms(run.scope)
+    if keys:
+        warehouse.insert(marks, ["key"], [(key,) for key in keys])
+        known = f"SELECT lowerUTF8(customer_id) FROM {good} WHERE {PSEUDONYM} IN (SELECT key FROM {marks})"  # noqa: S608 - ours
+        warehouse.execute(f"INSERT INTO {removed} {known}", pseudonym_secret=pseudonym_secret(run.scope))
 
 
 def _begin(scope: Scope, kind: Kind, path: Path, mapping: FileMapping, mode: str) -> Import:

@@ -5,6 +5,8 @@ import uuid
 from typing import Any
 
 import orjson
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.customers import attribute_writes, pii, tasks
@@ -16,6 +18,13 @@ from rapport.stores.addresses import Unresolved, resolve_public
 MAX_CUSTOMERS = 1000
 MAX_ATTRIBUTES = 10
 MAX_URL = 2000
+# Requests with a person among the items still to be written or the faults that were told.
+NAMING = text("""
+    tenant_id = :tenant_id AND EXISTS (
+        SELECT 1 FROM jsonb_path_query(jsonb_build_array(payload, outcome), '$[*].*[*].*') AS value
+        WHERE lower(value #>> '{}') = lower(:customer_id)
+    )
+""")
 NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -55,6 +64,8 @@ def upsert(scope: Scope, customer_id: str, values: list[list[Any]], callback_url
     """
     if not customer_id.strip():
         raise Invalid("CustomerId must not be empty.")
+    if "\0" in customer_id:
+        raise Invalid("CustomerId holds a character U+0000, which no text may have.")
     check_callback(scope, callback_url or None)
     faults = [fault.shown() for fault in attribute_writes.upsert_customer(scope, customer_id.strip(), values)]
     outcome = {"isSuccess": not faults, "errors": faults}
@@ -107,3 +118,40 @@ def _accept(scope: Scope, kind: str, payload: dict[str, Any], callback_url: str 
         scope.audit(session, f"{kind} attributes", f"request {job_id}")
     work.enqueue("jobs", f"attributes-{job_id}", tasks.attribute_job, scope.tenant_id, job_id)
     return job_id
+
+
+def naming(scope: Scope, customer_id: str) -> list[dict[str, Any]]:
+    """What requests hold of a person: values still to be written, and faults that were told."""
+    with scope.records() as session:
+        return [
+            {"id": one.id, "kind": one.kind, "created_at": one.created_at, "holds": _of(one, customer_id)}
+            for one in _naming(session, scope, customer_id)
+        ]
+
+
+def forget(scope: Scope, customer_id: str) -> None:
+    """Take a person out of requests: values still to be written, and faults that were told."""
+    with scope.records() as session:
+        for one in _naming(session, scope, customer_id):
+            one.payload, one.outcome = _without(one.payload, customer_id), _without(one.outcome, customer_id)
+
+
+def _naming(session: Session, scope: Scope, customer_id: str) -> list[AttributeJob]:
+    bound = {"tenant_id": scope.tenant_id, "customer_id": customer_id}
+    return list(session.scalars(select(AttributeJob).where(NAMING), bound))
+
+
+def _names(entry: Any, customer_id: str) -> bool:
+    return customer_id.lower() in (str(entry.get(name, "")).lower() for name in ("customer", "customerId"))
+
+
+def _of(one: AttributeJob, customer_id: str) -> list[Any]:
+    lists = [(held or {}).get(name, []) for held in (one.payload, one.outcome) for name in ("items", "errors")]
+    return [entry for entries in lists for entry in entries if _names(entry, customer_id)]
+
+
+def _without(held: dict[str, Any] | None, customer_id: str) -> dict[str, Any] | None:
+    if held is None:
+        return None
+    lists = [name for name in ("items", "errors") if name in held]
+    return held | {name: [one for one in held[name] if not _names(one, customer_id)] for name in lists}

@@ -64,7 +64,7 @@ class EventType(Base):
 
 
 class Removed(Base):
-    """A person whose identifying data was removed; key is the CustomerID in lower case."""
+    """A person whose identifying data was removed; key is the pseudonym of the CustomerID."""
 
     __tablename__ = "pii_removed"
 

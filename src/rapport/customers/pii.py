@@ -1,6 +1,6 @@
 """Right to be forgotten: identifying attributes leave every table, and the disk.
 
-A person is remembered by id, so that later loads stay masked. First the values disappear from what
+A person is remembered by pseudonym, so that later loads stay masked. First the values disappear from what
 is read; then the tables are rewritten and what they were before is dropped.
 """
 
@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
+from rapport.access.pseudonyms import PSEUDONYM, pseudonym_secret, pseudonyms
 from rapport.access.scope import Scope
 from rapport.customers import locks
 from rapport.customers.attribute_writes import spellings
@@ -18,7 +19,7 @@ from rapport.errors import Invalid
 from rapport.stores.warehouse import identifier
 
 MAX_IDS = 50_000
-IDS, BEFORE = "erase_ids", "erase_before"
+IDS, MARKS, BEFORE = "erase_ids", "erase_marks", "erase_before"
 TABLES = ("customers", "profiles", "activity_events")
 ACTIVITY_COUNT = """
     SELECT count() FROM activity_events
@@ -44,26 +45,29 @@ def remember(scope: Scope, customer_ids: Iterable[str]) -> list[str]:
         raise Invalid(f"CustomerIDs must hold at most {MAX_IDS} ids, not {len(wanted)}.")
     with locks.writing(scope):
         known = spellings(scope, wanted)
-        before = set(removed_keys(scope))
-        failed = [one for one in wanted if one.lower() not in known and one.lower() not in before]
-        new = [key for key in known if key not in before]
+        before = set(removed_pseudonyms(scope))
+        marks = dict(zip(wanted, pseudonyms(scope, wanted), strict=True))
+        failed = [one for one in wanted if one.lower() not in known and marks[one] not in before]
+        new = {known[one.lower()]: mark for one, mark in marks.items() if one.lower() in known and mark not in before}
         if new:
-            _note(scope, new)
-            _hide(scope, [known[key] for key in new])
+            note(scope, new.values(), "remove identifying data")
+            _hide(scope, list(new))
     return failed
 
 
-def removed_keys(scope: Scope) -> list[str]:
-    """The lower-case ids of everybody who was removed."""
+def removed_pseudonyms(scope: Scope) -> list[str]:
+    """The pseudonyms of everybody who was removed."""
     with scope.records() as session:
         return list(session.scalars(select(Removed.key).where(Removed.tenant_id == scope.tenant_id)))
 
 
-def _note(scope: Scope, keys: list[str]) -> None:
-    rows = [{"tenant_id": scope.tenant_id, "key": key, "removed_at": scope.clock.now()} for key in keys]
+def note(scope: Scope, marks: Iterable[str], action: str) -> None:
+    """Remember persons by pseudonym as removed; the audit log tells how many, not who."""
+    now = scope.clock.now()
+    rows = [{"tenant_id": scope.tenant_id, "key": mark, "removed_at": now} for mark in marks]
     with scope.records() as session:
         session.execute(insert(Removed).on_conflict_do_nothing(), rows)
-        scope.audit(session, "remove identifying data", f"{len(keys)} customers")
+        scope.audit(session, action, f"{len(rows)} customers")
 
 
 def _identifying(scope: Scope, table: str) -> list[str]:
@@ -73,10 +77,27 @@ def _identifying(scope: Scope, table: str) -> list[str]:
     ]
 
 
-def _stage_ids(scope: Scope, customer_ids: list[str]) -> None:
+def stage_ids(scope: Scope, customer_ids: list[str]) -> None:
+    """Make the table erase_ids. Call it under locks.writing.
+
+    Whatever changes rows names the ids by it, since the engine keeps the text of a change in a file.
+    """
     scope.warehouse.execute(f"DROP TABLE IF EXISTS {IDS} SYNC")
     scope.warehouse.execute(f"CREATE TABLE {IDS} (customer_id String) ENGINE = MergeTree ORDER BY customer_id")
     scope.warehouse.insert(IDS, ["customer_id"], [(one,) for one in customer_ids])
+
+
+def stage_known(scope: Scope, marks: list[str], tables: Iterable[str]) -> None:
+    """Make erase_ids of the CustomerIDs in these tables whose pseudonym is among marks. Call it under locks.writing."""
+    stage_ids(scope, [])
+    scope.warehouse.execute(f"DROP TABLE IF EXISTS {MARKS} SYNC")
+    scope.warehouse.execute(f"CREATE TABLE {MARKS} (mark String) ENGINE = MergeTree ORDER BY mark")
+    scope.warehouse.insert(MARKS, ["mark"], [(mark,) for mark in marks])
+    for table in tables if marks else ():
+        distinct = f"SELECT DISTINCT customer_id FROM {identifier(table)}"  # noqa: S608 - a table of the schema
+        known = f"SELECT customer_id FROM ({distinct}) WHERE {PSEUDONYM} IN (SELECT mark FROM {MARKS})"  # noqa: S608 - ours
+        scope.warehouse.execute(f"INSERT INTO {IDS} {known}", pseudonym_secret=pseudonym_secret(scope))
+    scope.warehouse.execute(f"DROP TABLE {MARKS} SYNC")
 
 
 def _cleared(names: list[str]) -> str:
@@ -84,7 +105,7 @@ def _cleared(names: list[str]) -> str:
 
 
 def _hide(scope: Scope, customer_ids: list[str]) -> None:
-    _stage_ids(scope, customer_ids)
+    stage_ids(scope, customer_ids)
     for table in ("customers", "profiles"):
         sets = _cleared(_identifying(scope, table))
         scope.warehouse.execute(f"UPDATE {table} SET {sets} WHERE customer_id IN (SELECT customer_id FROM {IDS})")  # noqa: S608 - names of columns
@@ -99,7 +120,7 @@ def rewrite(scope: Scope) -> None:
     the rest.
     """
     with locks.importing(scope), locks.writing(scope):
-        _stage_ids(scope, list(spellings(scope, removed_keys(scope)).values()))
+        stage_known(scope, removed_pseudonyms(scope), ["customers"])
         for table in TABLES:
             _clean(scope, table)
         scope.warehouse.execute(f"DROP TABLE {IDS} SYNC")
