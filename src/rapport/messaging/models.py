@@ -8,6 +8,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from rapport.stores.records import Base
 
 EVERY_CHANNEL = 0
+# The customer_id of an erased person's suppression; customer_key is the pseudonym then.
+ERASED = ""
 
 
 class Template(Base):
@@ -32,7 +34,7 @@ class Suppression(Base):
     __tablename__ = "suppressions"
 
     tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    customer_key: Mapped[str] = mapped_column(String(300), primary_key=True)  # customer_id in lower case
+    customer_key: Mapped[str] = mapped_column(String(300), primary_key=True)  # the id in lower case, or a pseudonym
     channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     customer_id: Mapped[str] = mapped_column(String(300))
     reason: Mapped[str] = mapped_column(String(50))

@@ -1,14 +1,20 @@
 """Warehouse SQL of messaging."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
+from rapport.access.pseudonyms import PSEUDONYM, pseudonym_secret
 from rapport.access.scope import Scope
 
 if TYPE_CHECKING:
     from rapport.messaging.suppressions import Origin
 
 SPELLING = "SELECT customer_id FROM customers WHERE lowerUTF8(customer_id) = lowerUTF8({customer_id:String}) LIMIT 1"
+
+KNOWN = f"SELECT customer_id FROM customers WHERE {PSEUDONYM} IN {{marks:Array(String)}}"  # noqa: S608 - a constant
+# A server takes bound values in an address of limited length.
+MARKS_AT_ONCE = 2000
 
 # One row a customer, campaign and channel, however often the wish is repeated.
 UNSUBSCRIBED = """
@@ -29,6 +35,14 @@ def spelling(scope: Scope, customer_id: str) -> str:
     """A customer id as the warehouse spells it; as given when there is no such customer yet."""
     found = scope.warehouse.rows(SPELLING, customer_id=customer_id)
     return str(found[0][0]) if found else customer_id
+
+
+def known(scope: Scope, marks: Sequence[str]) -> list[str]:
+    """The CustomerIDs of those customers whose pseudonym is among marks."""
+    secret = pseudonym_secret(scope)
+    parts = [list(marks[begin : begin + MARKS_AT_ONCE]) for begin in range(0, len(marks), MARKS_AT_ONCE)]
+    rows = (scope.warehouse.rows(KNOWN, marks=part, pseudonym_secret=secret) for part in parts)
+    return [str(customer_id) for part in rows for (customer_id,) in part]
 
 
 def record_unsubscribed(scope: Scope, customer_id: str, origin: "Origin", day: date) -> None:

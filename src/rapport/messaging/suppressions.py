@@ -7,14 +7,15 @@ from datetime import date
 
 import pyarrow as pa
 from itsdangerous import BadSignature, URLSafeSerializer
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
+from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope, scope_of
 from rapport.access.secrets import tenant_secret
 from rapport.errors import Invalid, NotFound
 from rapport.messaging import queries
-from rapport.messaging.models import EVERY_CHANNEL, Suppression
+from rapport.messaging.models import ERASED, EVERY_CHANNEL, Suppression
 from rapport.stores import Stores
 
 UNSUBSCRIBED = "unsubscribed"
@@ -25,11 +26,13 @@ TENANT_ID = re.compile(r"[0-9]{1,9}")
 
 def suppressions(scope: Scope, channel_id: int) -> pa.Table:
     """Who gets nothing on a channel: one column customer_id, each customer once."""
-    wanted = select(Suppression.customer_id).where(
+    wanted = select(Suppression.customer_id, Suppression.customer_key).where(
         Suppression.tenant_id == scope.tenant_id, Suppression.channel_id.in_([EVERY_CHANNEL, channel_id])
     )
     with scope.records() as session:
-        found = session.scalars(wanted.distinct()).all()
+        rows = session.execute(wanted).all()
+    returned = queries.known(scope, sorted({key for customer_id, key in rows if customer_id == ERASED}))
+    found = sorted({customer_id for customer_id, _ in rows if customer_id != ERASED} | set(returned))
     return pa.table({"customer_id": pa.array(found, pa.string())})
 
 
@@ -39,12 +42,29 @@ def list_suppressions(
     """Suppressions by customer and channel, of one customer or one channel when asked for."""
     wanted = select(Suppression).where(Suppression.tenant_id == scope.tenant_id)
     if customer_id is not None:
-        wanted = wanted.where(Suppression.customer_key == customer_id.lower())
+        wanted = wanted.where(_of(scope, customer_id))
     if channel_id is not None:
         wanted = wanted.where(Suppression.channel_id == channel_id)
     wanted = wanted.order_by(Suppression.customer_key, Suppression.channel_id).limit(limit).offset(offset)
     with scope.records() as session:
         return list(session.scalars(wanted))
+
+
+def _of(scope: Scope, customer_id: str) -> ColumnElement[bool]:
+    """Of this person, by id or, after an erasure, by pseudonym."""
+    return Suppression.customer_key.in_([customer_id.lower(), pseudonym(scope, customer_id)])
+
+
+def forget(scope: Scope, customer_id: str) -> None:
+    """Keep a person's wish not to be written to, but not who it is: the pseudonym takes the place of the id."""
+    named = (Suppression.tenant_id == scope.tenant_id, Suppression.customer_key == customer_id.lower())
+    mark = pseudonym(scope, customer_id)
+    with scope.records() as session:
+        for row in session.scalars(select(Suppression).where(*named)).all():
+            kept = {"channel_id": row.channel_id, "reason": row.reason, "created_at": row.created_at}
+            made = insert(Suppression).values(tenant_id=scope.tenant_id, customer_key=mark, customer_id=ERASED, **kept)
+            session.execute(made.on_conflict_do_nothing())
+        session.execute(delete(Suppression).where(*named))
 
 
 def suppress(
@@ -79,7 +99,7 @@ def allow(scope: Scope, customer_id: str, channel_id: int = EVERY_CHANNEL) -> No
     with scope.records() as session:
         gone = session.execute(
             delete(Suppression)
-            .where(Suppression.tenant_id == scope.tenant_id, Suppression.customer_key == customer_id.lower())
+            .where(Suppression.tenant_id == scope.tenant_id, _of(scope, customer_id))
             .where(Suppression.channel_id == channel_id)
             .returning(Suppression.channel_id)
         ).all()
