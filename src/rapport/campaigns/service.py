@@ -20,6 +20,7 @@ from rapport.campaigns.definitions import (
     update_action,
     update_series,
 )
+from rapport.campaigns.erasure import held, purge
 from rapport.campaigns.occurrences import channel_rows, occurrence, occurrences
 from rapport.campaigns.results import Results, results
 from rapport.campaigns.scheduler import start_scheduler
@@ -68,11 +69,13 @@ __all__ = [
     "cycle_row",
     "cycles",
     "execute_due",
+    "held",
     "next_runs",
     "occurrence",
     "occurrences",
     "one_time",
     "outcome_rows",
+    "purge",
     "reason_counts",
     "results",
     "run_cycle",

@@ -10,10 +10,31 @@ from typing import Any, ParamSpec, TypeVar
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 from dbos._error import DBOSMaxStepRetriesExceeded as StepFailed
+from sqlalchemy import text
 
 from rapport.errors import RapportError, Unavailable
+from rapport.stores.records import Records
 
-__all__ = ["StepFailed", "enqueue", "exists", "run", "sleep", "start", "step", "stop", "wait", "workflow"]
+__all__ = [
+    "StepFailed",
+    "enqueue",
+    "exists",
+    "forget_results",
+    "run",
+    "sleep",
+    "start",
+    "step",
+    "stop",
+    "wait",
+    "workflow",
+]
+
+# Only what has ended: work under way reads its steps' results when it is resumed.
+FORGET_RESULTS = text("""
+    DELETE FROM dbos.operation_outputs USING dbos.workflow_status AS ended
+    WHERE operation_outputs.workflow_uuid = ended.workflow_uuid AND starts_with(ended.workflow_uuid, :prefix)
+      AND ended.status IN ('SUCCESS', 'ERROR')
+""")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,7 +42,7 @@ R = TypeVar("R")
 # Work begun under another version is not resumed, so this changes only when running
 # workflows can no longer be carried on by the new code.
 WORK_VERSION = "rapport-1"
-QUEUES: dict[str, int] = {"cycles": 2, "campaigns": 4, "sends": 8, "jobs": 4}
+QUEUES: dict[str, int] = {"cycles": 2, "campaigns": 4, "sends": 8, "jobs": 4, "erasures": 4}
 
 
 def workflow(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -95,3 +116,9 @@ def sleep(seconds: float) -> None:
 def exists(key: str) -> bool:
     """Whether work was ever begun or queued under a key."""
     return DBOS.get_workflow_status(key) is not None
+
+
+def forget_results(records: Records, prefix: str) -> None:
+    """Drop what the steps of ended work returned, by the beginning of its key; that it was done stays known."""
+    with records.session() as session:
+        session.execute(FORGET_RESULTS, {"prefix": prefix})

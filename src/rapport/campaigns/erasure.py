@@ -1,0 +1,125 @@
+"""Erased persons in the accounts of campaigns, and the durable work that clears the disk of them.
+
+The accounts must add up, also those of campaigns that were run long ago. So a row stays, under a name
+made of the person's pseudonym, and what had not been sent to the person counts as skipped.
+"""
+
+# ruff: noqa: S608 - statements are put together of constants and names of tables and columns
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import delete, func, select
+
+from rapport.access.pseudonyms import PSEUDONYM, pseudonym, pseudonym_secret
+from rapport.access.scope import Scope, current_scope
+from rapport.campaigns.cycles import RUNNING
+from rapport.campaigns.models import EXECUTING, PROCESSING, Cycle, Occurrence, OccurrenceChannel, Send
+from rapport.customers import service as customers
+from rapport.stores import work
+from rapport.stores.warehouse import identifier
+
+ACCOUNTS = ("campaign_recipients", "campaign_outcomes", "campaign_interactions", "campaign_products")
+ATTEMPTS = 3
+LOOK_AGAIN = timedelta(seconds=30)
+LONGEST_WAIT = timedelta(hours=24)
+ERASED = "customer_id IN (SELECT customer_id FROM erase_ids)"
+ALIAS = f"concat('erased-', substring({PSEUDONYM}, 1, 32))"
+NAMES = "CREATE TABLE erase_names (customer_id String, alias String) ENGINE = MergeTree ORDER BY customer_id"
+FILL_NAMES = f"INSERT INTO erase_names SELECT customer_id, {ALIAS} FROM (SELECT DISTINCT customer_id FROM erase_ids)"
+SKIP = f"""
+    INSERT INTO campaign_outcomes
+    SELECT execution_date, campaign_id, customer_id, channel_id, 'skipped', 'erased', '', 0, {{at:DateTime64(3, 'UTC')}}
+    FROM campaign_recipients
+    WHERE {ERASED} AND channel_id > 0
+        AND (execution_date, campaign_id, customer_id, channel_id) NOT IN (
+            SELECT execution_date, campaign_id, customer_id, channel_id FROM campaign_outcomes WHERE {ERASED}
+        )
+"""
+# Rows that are there already come from a step that was killed before it deleted theirs.
+RENAME = """
+    INSERT INTO {table} ({columns})
+    SELECT {renamed} FROM {table} AS old INNER JOIN erase_names AS names ON names.customer_id = old.customer_id
+    EXCEPT ALL
+    SELECT {columns} FROM {table} WHERE customer_id IN (SELECT alias FROM erase_names)
+"""
+RENAMED = {"customer_id": "names.alias", "message_id": "''"}
+
+
+def held(scope: Scope, customer_id: str) -> list[Send]:
+    """The messages to a person that are under way."""
+    mine = select(Send).where(Send.tenant_id == scope.tenant_id, func.lower(Send.customer_id) == customer_id.lower())
+    with scope.records() as session:
+        return list(session.scalars(mine))
+
+
+def purge(scope: Scope, customer_id: str) -> None:
+    """Have the accounts and the disk cleared of an erased person: at once, or when what runs now has ended."""
+    work.enqueue("erasures", f"purge-{uuid.uuid4()}", purge_person, scope.tenant_id, pseudonym(scope, customer_id))
+
+
+@work.workflow("campaigns.purge_person")
+def purge_person(tenant_id: int, mark: str) -> None:
+    """Clear what is there, and again what the day's process and sends that ran meanwhile wrote."""
+    waited = timedelta()
+    while _busy(tenant_id) and waited < LONGEST_WAIT:
+        _purge_customer(tenant_id, mark)
+        work.sleep(LOOK_AGAIN.total_seconds())
+        waited += LOOK_AGAIN
+    _purge_customer(tenant_id, mark)
+    _purge_accounts(tenant_id, mark)
+
+
+@work.step("campaigns.is_busy", ATTEMPTS)
+def _busy(tenant_id: int) -> bool:
+    """Whether a day is processed or anything is sent."""
+    running: tuple[Any, ...] = (
+        select(Cycle.run).where(Cycle.tenant_id == tenant_id, Cycle.state == RUNNING),
+        select(Occurrence.id).where(Occurrence.tenant_id == tenant_id, Occurrence.state == PROCESSING),
+        select(OccurrenceChannel.campaign_id).where(
+            OccurrenceChannel.tenant_id == tenant_id, OccurrenceChannel.state == EXECUTING
+        ),
+    )
+    with current_scope(tenant_id).records() as session:
+        return any(session.execute(one.limit(1)).first() for one in running)
+
+
+@work.step("campaigns.purge_customer", ATTEMPTS)
+def _purge_customer(tenant_id: int, mark: str) -> None:
+    customers.purge(current_scope(tenant_id), [mark])
+
+
+@work.step("campaigns.purge_accounts", ATTEMPTS)
+def _purge_accounts(tenant_id: int, mark: str) -> None:
+    """Rename the person in the accounts. Steps of ended sends kept the ids at which their batches end: dropped, too."""
+    scope = current_scope(tenant_id)
+    with customers.writing(scope):
+        customers.stage_known(scope, [mark], ACCOUNTS)
+        _rename(scope)
+        _forget_sends(scope)
+        scope.warehouse.execute("DROP TABLE erase_ids SYNC")
+    for table in ACCOUNTS:
+        customers.leave_disk(scope, table)
+    work.forget_results(scope.stores.records, f"send:{tenant_id}:")
+
+
+def _rename(scope: Scope) -> None:
+    warehouse = scope.warehouse
+    warehouse.execute("DROP TABLE IF EXISTS erase_names SYNC")
+    warehouse.execute(NAMES)
+    warehouse.execute(FILL_NAMES, pseudonym_secret=pseudonym_secret(scope))
+    warehouse.execute(SKIP, at=scope.clock.now())
+    for table in ACCOUNTS:
+        columns = list(warehouse.columns(table))
+        renamed = ", ".join(RENAMED.get(name, f"old.{identifier(name)}") for name in columns)
+        listed = ", ".join(identifier(name) for name in columns)
+        warehouse.execute(RENAME.format(table=table, columns=listed, renamed=renamed))
+        customers.delete_staged(scope, table)
+    warehouse.execute("DROP TABLE erase_names SYNC")
+
+
+def _forget_sends(scope: Scope) -> None:
+    gone = [one for (one,) in scope.warehouse.rows("SELECT DISTINCT customer_id FROM erase_ids")]
+    with scope.records() as session:
+        session.execute(delete(Send).where(Send.tenant_id == scope.tenant_id, Send.customer_id.in_(gone)))
