@@ -28,6 +28,7 @@ from rapport.api.manage import (
     keys,
     listeners,
     operator,
+    persons,
     series,
     suppressions,
     target_groups,
@@ -69,4 +70,5 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     suppressions.router,
     target_groups.router,
     users.router,
+    persons.router,
 )

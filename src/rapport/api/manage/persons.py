@@ -1,0 +1,113 @@
+"""Management of persons: what is held of one, and erasure of one from everything."""
+
+from typing import Any
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict, Field
+
+from rapport.access.keys import Principal
+from rapport.access.scope import Scope
+from rapport.api.auth import admin
+from rapport.campaigns import service as campaigns
+from rapport.customers import service as customers
+from rapport.errors import NotFound
+from rapport.messaging import service as messaging
+from rapport.notifications import service as notifications
+
+router = APIRouter(prefix="/manage/v1/persons", tags=["Management: persons"])
+PATH = "/{customer_id:path}"
+
+
+class SuppressionHeld(BaseModel):
+    """A wish not to be written to; channel_id 0 stands for any channel."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    channel_id: int = Field(examples=[504])
+    reason: str = Field(examples=["unsubscribed"])
+
+
+class DeliveryHeld(BaseModel):
+    """A notification that names the person."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    event_type_id: int = Field(examples=[11])
+    state: str = Field(examples=["delivered"])
+    body: str = Field(examples=['{"eventTypeID":11,"customerID":"Q1001"}'])
+
+
+class MessageHeld(BaseModel):
+    """A message that is under way to the person."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    campaign_id: int = Field(examples=[12])
+    channel_id: int = Field(examples=[504])
+    state: str = Field(examples=["retry"])
+    reason: str = Field(examples=["recipient deferred 450 4.2.1"])
+
+
+class RecordsHeld(BaseModel):
+    """What the records hold of a person."""
+
+    suppressions: list[SuppressionHeld]
+    deliveries: list[DeliveryHeld]
+    messages: list[MessageHeld]
+    attribute_requests: list[dict[str, Any]]
+
+
+class PersonOut(BaseModel):
+    """Everything that is held of a person."""
+
+    customer_id: str = Field(examples=["Q1001"])
+    warehouse: dict[str, list[dict[str, Any]]] = Field(
+        description="Rows by table", examples=[{"customers": [{"customer_id": "Q1001", "CITY": "Oslo"}]}]
+    )
+    records: RecordsHeld
+
+    def is_empty(self) -> bool:
+        """Whether nothing is held."""
+        held = self.records
+        lists = (held.suppressions, held.deliveries, held.messages, held.attribute_requests)
+        return not any([*self.warehouse.values(), *lists])
+
+
+def _held(scope: Scope, customer_id: str) -> PersonOut:
+    suppressions = messaging.list_suppressions(scope, customer_id, limit=1000)
+    return PersonOut(
+        customer_id=customers.spelling(scope, customer_id) or customer_id,
+        warehouse=customers.export(scope, customer_id),
+        records=RecordsHeld(
+            suppressions=[SuppressionHeld.model_validate(one) for one in suppressions],
+            deliveries=[DeliveryHeld.model_validate(one) for one in notifications.naming(scope, customer_id)],
+            messages=[MessageHeld.model_validate(one) for one in campaigns.held(scope, customer_id)],
+            attribute_requests=customers.naming(scope, customer_id),
+        ),
+    )
+
+
+@router.get(PATH, summary="Export everything held of a person")
+def export_person(customer_id: str, principal: Principal = Depends(admin)) -> PersonOut:  # noqa: B008
+    """Rows of the warehouse as they are, and what the records hold. 404 when nothing is held."""
+    held = _held(principal.scope, customer_id)
+    if held.is_empty():
+        raise NotFound(f"Nothing is held of a customer {customer_id!r}.")
+    return held
+
+
+@router.delete(PATH, status_code=204, summary="Erase a person")
+def erase_person(customer_id: str, principal: Principal = Depends(admin)) -> None:  # noqa: B008
+    """Irreversible. Gone at once from all that is read but the accounts of campaigns, which follow with the disk.
+
+    A wish not to be written to stays, and with it that the person stays anonymous, under a keyed hash
+    of the id. May be repeated; 404 for somebody of whom nothing was ever held.
+    """
+    scope = principal.scope
+    if not customers.is_removed(scope, customer_id) and _held(scope, customer_id).is_empty():
+        raise NotFound(f"Nothing is held of a customer {customer_id!r}.")
+    customers.erase(scope, customer_id)
+    messaging.forget(scope, customer_id)
+    notifications.forget(scope, [customer_id])
+    campaigns.purge(scope, customer_id)
