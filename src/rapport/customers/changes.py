@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.customers import attribute_writes, pii, tasks
+from rapport.customers import attribute_writes, locks, pii, tasks
 from rapport.customers.attributes import AttributeInfo, attributes, declare, save
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores import work
@@ -13,9 +13,11 @@ from rapport.stores import work
 
 def create_attribute(scope: Scope, info: AttributeInfo) -> AttributeInfo:
     """Make one attribute exist. Raises Conflict for a name that is taken, Invalid for one that cannot be."""
-    if info.real_field_name.upper() in attributes(scope):
-        raise Conflict(f"There is an attribute {info.real_field_name} already.")
-    declare(scope, [info])
+    # A table that changes place with a copy meanwhile would lose the new column.
+    with locks.writing(scope):
+        if info.real_field_name.upper() in attributes(scope):
+            raise Conflict(f"There is an attribute {info.real_field_name} already.")
+        declare(scope, [info])
     with scope.records() as session:
         scope.audit(session, "create", f"attribute {info.real_field_name}", field_type=info.field_type)
     return info

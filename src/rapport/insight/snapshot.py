@@ -97,7 +97,8 @@ def declare_attributes(scope: Scope) -> None:
     for model in MODEL_ATTRIBUTES:
         alias = model.name.replace("_", " ").capitalize()
         infos.append(customers.AttributeInfo(model.name, alias, model.description, model.field_type, "model"))
-    customers.declare(scope, infos)
+    with customers.writing(scope):
+        customers.declare(scope, infos)
 
 
 def typed(sql: str, field_type: str) -> str:
