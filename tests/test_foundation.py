@@ -1,12 +1,16 @@
 """The foundation: engines, tenancy, keys, paths and errors of the wire."""
 
 import re
+from datetime import timedelta
 
 import httpx
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from rapport.access.scope import Scope
+from rapport.campaigns import service as campaigns
+from rapport.errors import Conflict
 from rapport.stores.models import metadata
 
 
@@ -65,3 +69,17 @@ def test_docs_need_nothing_from_elsewhere(base_url: str) -> None:
     for address in addresses:
         assert address.startswith("/docs/assets/")
         assert len(httpx.get(f"{base_url}{address}").content) > 1000
+
+
+def test_a_body_that_is_no_json_is_told_so(api: httpx.Client) -> None:
+    answer = api.post("/manage/v1/brands", content=b'{"name":', headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["detail"]) == (400, "The body is not valid JSON.")
+
+
+def test_a_cycle_of_a_day_that_is_not_over_is_refused(api: httpx.Client, scope: Scope) -> None:
+    for day in (scope.today(), scope.today() + timedelta(days=40)):
+        answer = api.post("/manage/v1/cycles", json={"data_date": str(day)})
+        assert answer.status_code == 409 and "a day that is over" in answer.json()["detail"]
+        with pytest.raises(Conflict):
+            campaigns.run_cycle(scope, day)
+    assert scope.data_date() is None

@@ -118,6 +118,8 @@ def _errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def validation(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            return _render(request, Invalid("The body is not valid JSON."))
         where = ".".join(str(part) for part in first["loc"][1:]) or "The body"
         reason = str(first["msg"]).removeprefix("Value error, ")
         return _render(request, Invalid(f"{where}: {reason[0].lower()}{reason[1:].rstrip('.')}."))

@@ -11,6 +11,7 @@ from campaign_tenant import (
     DATA_DATE,
     EXTERNAL,
     FILL,
+    NOW,
     TODAY,
     add_action,
     add_channels,
@@ -88,8 +89,12 @@ def test_a_cycle_processes_the_day_in_order_and_a_rerun_keeps_it(tenant: Scope) 
 def test_a_failed_load_check_stops_the_day_loudly(tenant: Scope) -> None:
     customers.set_load_checks(tenant, {"transactions": {"missing": "fail"}})
     following, before = DATA_DATE + timedelta(days=1), tenant.data_date()
-    with pytest.raises(RapportError, match="No file of transactions came"):
-        campaigns.run_cycle(tenant, following)
+    tenant.clock.set(NOW + timedelta(days=1))
+    try:
+        with pytest.raises(RapportError, match="No file of transactions came"):
+            campaigns.run_cycle(tenant, following)
+    finally:
+        tenant.clock.set(NOW)
     customers.set_load_checks(tenant, {})
     assert campaigns.cycle(tenant, following).state == "failed"
     assert tenant.data_date() == before

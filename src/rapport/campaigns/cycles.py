@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from rapport.access.scope import Scope
 from rapport.campaigns.models import Cycle
-from rapport.errors import NotFound
+from rapport.errors import Conflict, NotFound
 
 RUNNING, FINISHED, FAILED = "running", "finished", "failed"
 
@@ -41,7 +41,12 @@ def key(scope: Scope, data_date: date, run: int) -> str:
 
 
 def begin(scope: Scope, data_date: date, again: bool = True) -> int:
-    """The run under way for a date, else (if there was none, or again) a new one. Concurrent callers get the same."""
+    """The run under way for a date, else (if there was none, or again) a new one. Concurrent callers get the same.
+
+    Raises Conflict for a day that is not over: published, it would stand before every real one.
+    """
+    if data_date >= scope.today():
+        raise Conflict(f"data_date must be a day that is over, at the latest {scope.today() - timedelta(days=1)}.")
     with scope.records() as session:
         last: Cycle | None = session.scalar(_of(scope, data_date).order_by(Cycle.run.desc()).limit(1))
         if last is not None and (last.state == RUNNING or not again):

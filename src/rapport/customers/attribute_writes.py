@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from sqlalchemy import select
@@ -27,6 +28,9 @@ SPELLINGS = """
     SELECT lowerUTF8(customer_id), customer_id FROM customers
     WHERE customer_id IN {ids:Array(String)} OR lowerUTF8(customer_id) IN {keys:Array(String)}
 """
+# Profiles from the present one on: also that of a day whose cycle has built it and not yet published it.
+PROFILE_DAYS = "SELECT DISTINCT data_date FROM profiles WHERE data_date >= {data_date:Date} ORDER BY data_date"
+EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -128,9 +132,8 @@ def _masked(
 def _create(scope: Scope, customer_id: str, values: dict[str, Any]) -> None:
     row = {"customer_id": customer_id, "REGISTRATION_DATE": scope.today(), **values}
     scope.warehouse.insert("customers", list(row), [tuple(row.values())])
-    if (data_date := scope.data_date()) is not None:
-        row = {"data_date": data_date, **row}
-        scope.warehouse.insert("profiles", list(row), [tuple(row.values())])
+    days = [day for (day,) in scope.warehouse.rows(PROFILE_DAYS, data_date=scope.data_date() or EPOCH)]
+    scope.warehouse.insert("profiles", ["data_date", *row], [(day, *row.values()) for day in days])
 
 
 def _apply(scope: Scope, wanted: dict[str, dict[str, Any]], infos: dict[str, AttributeInfo]) -> None:
@@ -156,9 +159,8 @@ def _apply(scope: Scope, wanted: dict[str, dict[str, Any]], infos: dict[str, Att
     )
     matching = f"customer_id IN (SELECT customer_id FROM {table})"  # noqa: S608 - our table
     warehouse.execute(f"UPDATE customers SET {sets} WHERE {matching}")  # noqa: S608 - names of columns
-    if (data_date := scope.data_date()) is not None:
-        sql = f"UPDATE profiles SET {sets} WHERE data_date = {{data_date:Date}} AND {matching}"  # noqa: S608 - names of columns
-        warehouse.execute(sql, data_date=data_date)
+    sql = f"UPDATE profiles SET {sets} WHERE data_date >= {{data_date:Date}} AND {matching}"  # noqa: S608 - names of columns
+    warehouse.execute(sql, data_date=scope.data_date() or EPOCH)
     warehouse.execute(f"DROP TABLE {table} SYNC")
 
 

@@ -147,11 +147,13 @@ def _names(scope: Scope) -> dict[str, list[int] | list[str]]:
 
 
 def write_profiles(scope: Scope, data_date: date) -> None:
-    """Replace the profiles of the date."""
+    """Replace the profiles of the date, from customers that nobody changes meanwhile."""
     declare_attributes(scope)
     columns, select = _profile_select(scope, data_date)
     bound = {"data_date": data_date, **_names(scope)}
-    work.replace_partition(scope, "profiles", data_date, columns, [(select, bound)])
+    # What is written or erased between reading and replacing would come back, or be missing, in the profile.
+    with customers.writing(scope):
+        work.replace_partition(scope, "profiles", data_date, columns, [(select, bound)])
 
 
 def write_results(scope: Scope, data_date: date) -> None:
