@@ -60,3 +60,4 @@ def test_writes_and_erasure_between_reading_and_publishing(scope: Scope, monkeyp
     insight.publish(scope, SECOND)
     assert scope.warehouse.rows(CITIES, day=SECOND) == [("K1", "Wien"), ("K2", "Oslo"), ("K3", "Rom")]
     assert scope.warehouse.rows(CITIES, day=FIRST) == [("K1", "Wien"), ("K2", "Oslo"), ("K3", "Rom")]
+    snapshot.clean_up(scope, SECOND)

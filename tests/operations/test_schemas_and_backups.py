@@ -1,9 +1,11 @@
 """Newer and older schemas, and backups that are not what they were."""
 
 import io
+import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 import psycopg
@@ -102,6 +104,33 @@ def test_an_update_that_is_not_merged_yet_is_backed_up(stores: Stores) -> None:
     with _copies(stores.warehouse) as copies:
         copy = next(copy for name, copy in copies if name == own.name)
         assert copy.rows("SELECT customer_id, CITY FROM customers ORDER BY 1") == [("K1", "Wien"), ("K2", "Oslo")]
+
+
+def test_working_tables_of_a_day_under_way_are_backed_up_and_restored(stores: Stores, tmp_path: Path) -> None:
+    own = create_tenant(stores, "a day under way").warehouse
+    own.execute("CREATE TABLE work_names (id UInt32, name String) ENGINE = Join(ANY, LEFT, id)")
+    own.insert("work_names", ["id", "name"], [(1, "Tea"), (2, "Pets")])
+    own.execute("CREATE TABLE work_none (id UInt32) ENGINE = Memory")
+    rows = stores.backup(tmp_path / "a.rapport", None).rows[own.name]
+    assert (rows["work_names"], rows["work_none"]) == (2, 0)
+    folder = Path(tempfile.mkdtemp(prefix="rapport-restored-"))
+    folder.chmod(0o755)
+    words = ["restore", str(tmp_path / "a.rapport"), "--data-dir", str(folder / "data")]
+    code = "import sys; from rapport.cli import main; main()"
+    look = (
+        "import sys; from pathlib import Path; from rapport.settings import Settings; from rapport.stores import *; "
+        "s = open_stores(Settings(data_dir=Path(sys.argv[1]))); d = s.warehouse.database(sys.argv[2]); "
+        "print(d.rows(\"SELECT joinGet('work_names', 'name', toUInt32(arrayJoin([1, 2])))\")); s.close()"
+    )
+    try:
+        subprocess.run([sys.executable, "-c", code, *words], check=True, capture_output=True, timeout=120)
+        command = [sys.executable, "-c", look, str(folder / "data"), own.name]
+        told = subprocess.run(command, check=True, capture_output=True, timeout=60, text=True).stdout
+    finally:
+        own.execute("DROP TABLE work_names SYNC")
+        own.execute("DROP TABLE work_none SYNC")
+        shutil.rmtree(folder, ignore_errors=True)
+    assert told.strip() == "[('Tea',), ('Pets',)]"
 
 
 def test_settings_tell_whether_a_folder_is_used() -> None:

@@ -43,6 +43,7 @@ COPY_SUFFIX = "__backup"
 UNKNOWN_TABLE = 60
 SUPPORT_IS_DISABLED = 344
 COPY_ATTEMPTS = 5
+ENGINE = "SELECT engine FROM system.tables WHERE database = currentDatabase() AND name = {table:String}"
 PATCHES = """
     SELECT count() FROM system.parts
     WHERE database = currentDatabase() AND table = {table:String} AND active AND startsWith(partition_id, 'patch-')
@@ -208,13 +209,24 @@ def _copy(source: Database, copy: Database, table: str) -> None:
 
 
 def _clone(source: Database, copy: Database, table: str) -> None:
+    original = f"{identifier(source.name)}.{identifier(table)}"
     try:
-        copy.execute(f"CREATE TABLE {identifier(table)} CLONE AS {identifier(source.name)}.{identifier(table)}")
+        if _has_parts(source, table):
+            copy.execute(f"CREATE TABLE {identifier(table)} CLONE AS {original}")
+            copy.execute(f"SYSTEM STOP MERGES {identifier(copy.name)}.{identifier(table)}")
+        else:
+            copy.execute(f"CREATE TABLE {identifier(table)} AS {original}")
+            copy.execute(f"INSERT INTO {identifier(table)} SELECT * FROM {original}")  # noqa: S608 - named by the schema
     except ClickHouseError as error:
-        if error.code != UNKNOWN_TABLE:  # a table that was built aside, and is swapped in by now
+        if error.code != UNKNOWN_TABLE:
             raise
-    else:
-        copy.execute(f"SYSTEM STOP MERGES {identifier(copy.name)}.{identifier(table)}")
+        # A table that was built aside: it is swapped in or dropped by now.
+        copy.execute(f"DROP TABLE IF EXISTS {identifier(table)} SYNC")
+
+
+def _has_parts(database: Database, table: str) -> bool:
+    """Whether a table is kept in parts. Small working tables of a day or a write under way are kept otherwise."""
+    return str(database.value(ENGINE, table=table) or "").endswith("MergeTree")
 
 
 def _tables(copy: Database) -> list[tuple[str, str]]:
@@ -224,7 +236,11 @@ def _tables(copy: Database) -> list[tuple[str, str]]:
 
 
 def _chunks(copy: Database, table: str) -> Iterator[tuple[int, bytes]]:
-    """A table in Native blocks of bounded size: (rows, bytes)."""
+    """A table in Native blocks of bounded size: (rows, bytes). One that has no parts is small and one block."""
+    if not _has_parts(copy, table):
+        if count := copy.value(f"SELECT count() FROM {identifier(table)}"):  # noqa: S608 - named by the schema
+            yield count, copy.native(f"SELECT * FROM {identifier(table)}")  # noqa: S608 - named by the schema
+        return
     parts = copy.rows(
         """
         SELECT name, rows, data_uncompressed_bytes FROM system.parts
