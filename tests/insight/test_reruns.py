@@ -84,6 +84,7 @@ def test_trees_are_compared_on_held_out_customers(scope: Scope) -> None:
 
 
 def test_values_in_sql_are_those_of_the_models_in_python(scope: Scope) -> None:
+    insight.run_model(scope, D)
     insight.build_features(scope, D)
     fit = fits.fit_for(scope, fits.FUTURE_VALUE, D)
     assert fit is not None
