@@ -15,13 +15,14 @@ FLOORS = [
     {"customers", "messaging", "channels", "notifications"},
     {"insight", "audiences"},
     {"campaigns"},
+    {"realtime"},
     {"api", "console"},
     {"demo"},
     {"app"},
     {"cli", "commands", "__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
-DOMAIN = set().union(*FLOORS[4:7])
+DOMAIN = set().union(*FLOORS[4:8])
 # The metadata of all tables is put together in one place, for migrations.
 EXCEPTIONS = {("stores/models.py", "*"): "imports every package's models, by name, to fill the metadata"}
 

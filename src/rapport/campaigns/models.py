@@ -71,6 +71,8 @@ class Series(Base):
     products: Mapped[int] = mapped_column(Integer, default=0)  # recommended products put into the content
     notes: Mapped[str] = mapped_column(Text, default="")
     tags: Mapped[list[str]] = mapped_column(JSONB, default=list)
+    # What makes a triggered campaign go out (campaigns.schemas.TriggerBody); None for scheduled ones.
+    trigger: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     status: Mapped[str] = mapped_column(String(20), default="active")  # active, paused, archived
     version: Mapped[int] = mapped_column(Integer, default=1)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
@@ -97,6 +99,7 @@ class Occurrence(Base):
     is_multi_channel: Mapped[bool] = mapped_column(Boolean, default=False)
     is_recurrence: Mapped[bool] = mapped_column(Boolean, default=False)
     is_one_time: Mapped[bool] = mapped_column(Boolean, default=False)
+    is_triggered: Mapped[bool] = mapped_column(Boolean, default=False, server_default="false")
     conditional: Mapped[bool] = mapped_column(Boolean, default=False)
     plan: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)  # the series as it was when processed
     # Units: one per customer and channel; an excluded or control customer is one unit. counts adds up to it.
@@ -184,3 +187,28 @@ class Cycle(Base):
     error: Mapped[str] = mapped_column(Text, default="")
     started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class Promotion(Base):
+    """A promo code of the tenant's back office, by name, as an outside system registered it."""
+
+    __tablename__ = "promotions"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    promo_code: Mapped[str] = mapped_column(String(100), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class CampaignMetric(Base):
+    """A running total that an outside system reported; metric_id is an enum of its own (0 sent .. 9 bounced)."""
+
+    __tablename__ = "campaign_metrics"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    template_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    metric_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    value: Mapped[int] = mapped_column(Integer)
+    reported_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

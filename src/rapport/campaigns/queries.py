@@ -101,7 +101,7 @@ COUNT_RUN = """
 """
 
 ADD_RECIPIENTS = """
-    INSERT INTO campaign_recipients
+    INSERT INTO campaign_recipients (* EXCEPT (firing_id))
     SELECT {execution_date:Date}, {campaign:UInt32}, customer_id, {channel:UInt32}, {group:UInt16}, {action:UInt32},
         {template:UInt32}, {target_group:UInt32}, {promo_code:String}, {scheduled_time:DateTime('UTC')},
         {end_date:Date}
@@ -111,20 +111,20 @@ ADDRESSED = "FROM {stage} WHERE verdict = '' AND grp = {{group:UInt16}} AND faul
 HELD_BACK = "FROM {stage} WHERE verdict = 'control'"
 
 ADD_OUTCOMES = """
-    INSERT INTO campaign_outcomes
+    INSERT INTO campaign_outcomes (* EXCEPT (firing_id))
     SELECT {execution_date:Date}, {campaign:UInt32}, customer_id, {channel:UInt32}, {outcome}, {reason}, '', 0,
         {at:DateTime64(3, 'UTC')}
 """
 
 KEPT_OUT = """
-    INSERT INTO campaign_outcomes
+    INSERT INTO campaign_outcomes (* EXCEPT (firing_id))
     SELECT {{execution_date:Date}}, {{campaign:UInt32}}, customer_id, 0, verdict, reason, '', 0,
         {{at:DateTime64(3, 'UTC')}}
     FROM {stage} WHERE verdict IN ('excluded', 'capped', 'control')
 """
 
 NOT_REACHED = """
-    INSERT INTO campaign_outcomes
+    INSERT INTO campaign_outcomes (* EXCEPT (firing_id))
     SELECT {{execution_date:Date}}, {{campaign:UInt32}}, customer_id, {{channel:UInt32}},
         arrayElement({{outcomes:Array(String)}}, faults[{{position:UInt8}}] + 1),
         arrayElement({{reasons:Array(String)}}, faults[{{position:UInt8}}] + 1),
@@ -190,7 +190,7 @@ ADD_TO_LIST = """
 # --- sending: batch 0 is processing, the first batch of a group's range is its start.
 
 CLOSE_REST = """
-    INSERT INTO campaign_outcomes
+    INSERT INTO campaign_outcomes (* EXCEPT (firing_id))
     SELECT execution_date, campaign_id, customer_id, channel_id, {outcome:String}, {reason:String}, '', {batch:UInt32},
         {at:DateTime64(3, 'UTC')}
     FROM campaign_recipients
@@ -222,7 +222,7 @@ UNSENT = (
 
 SUPPRESS_LATE = (
     """
-    INSERT INTO campaign_outcomes
+    INSERT INTO campaign_outcomes (* EXCEPT (firing_id))
     SELECT execution_date, campaign_id, customer_id, channel_id, 'suppressed', 'suppression list', '', {start:UInt32},
         {at:DateTime64(3, 'UTC')}
 """
@@ -285,7 +285,7 @@ COUNT_UNIT = "SELECT count()" + UNIT
 
 LIST_UNIT = (
     """
-    INSERT INTO campaign_outcomes
+    INSERT INTO campaign_outcomes (* EXCEPT (firing_id))
     SELECT execution_date, campaign_id, customer_id, channel_id, 'sent', 'listed', '', {batch:UInt32},
         {at:DateTime64(3, 'UTC')}
 """

@@ -59,6 +59,10 @@ class EventType(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     name: Mapped[str] = mapped_column(String(255))
     parameters: Mapped[list[str]] = mapped_column(JSONB, default=list)
+    # What was declared of it: a description, and String, Number or Boolean for each declared parameter.
+    description: Mapped[str] = mapped_column(String(1000), default="", server_default="")
+    types: Mapped[dict[str, str]] = mapped_column(JSONB, default=dict, server_default="{}")
+    declared: Mapped[bool] = mapped_column(Boolean, default=False, server_default="false")
 
     __table_args__ = (UniqueConstraint("tenant_id", "name"),)
 

@@ -24,6 +24,7 @@ class Template(Base):
     subject: Mapped[str] = mapped_column(String(1000), default="")
     html: Mapped[str] = mapped_column(Text, default="")
     text: Mapped[str] = mapped_column(Text, default="")
+    app_id: Mapped[str] = mapped_column(String(200), default="", server_default="")  # the channel's app it is for
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
@@ -39,3 +40,17 @@ class Suppression(Base):
     customer_id: Mapped[str] = mapped_column(String(300))
     reason: Mapped[str] = mapped_column(String(50))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class ChannelPreference(Base):
+    """How a customer may be contacted on a channel (or one app of it), as its vendor reported: 1 yes, 2 opted out."""
+
+    __tablename__ = "channel_preferences"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    app_id: Mapped[str] = mapped_column(String(200), primary_key=True)  # empty: the whole channel
+    customer_key: Mapped[str] = mapped_column(String(300), primary_key=True)  # the id in lower case, or a pseudonym
+    customer_id: Mapped[str] = mapped_column(String(300))
+    mode: Mapped[int] = mapped_column(Integer)
+    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -14,6 +14,7 @@ PACKAGES = (
     "messaging",
     "channels",
     "notifications",
+    "realtime",
 )
 for package in PACKAGES:
     if find_spec(f"rapport.{package}.models"):

@@ -1,0 +1,209 @@
+"""Records of real time: accepted events, what became of odd ones, visitors, triggers' states, firings, gateways."""
+
+import uuid
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Date,
+    DateTime,
+    Float,
+    Index,
+    Integer,
+    SmallInteger,
+    String,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from rapport.stores.records import Base
+
+# Where an event came from.
+SDK, SERVER, METRIC = "sdk", "server", "metric"
+# How far an accepted event is: waiting for the triggers, seen by them, being written to the warehouse.
+ACCEPTED, HANDLED, FILING = 0, 1, 2
+ERROR, WARNING = "error", "warning"
+
+# States of a firing. DELAYED waits for the end of quiet hours, ASKING for the gateway, SENDING for channels of
+# our own; DONE is final and FILED is in the warehouse too.
+DELAYED, ASKING, SENDING, DONE, FILED = "delayed", "asking", "sending", "done", "filed"
+# States of a message of a firing: as those of campaigns.models.Send.
+PENDING, CLAIMED, SENT, FAILED = "pending", "claimed", "sent", "failed"
+
+
+class AcceptedEvent(Base):
+    """An event from its acceptance until the warehouse has it. seq is the order of acceptance.
+
+    customer_id and visitor_id are as the sender gave them, empty when it gave none.
+    """
+
+    __tablename__ = "accepted_events"
+
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(Integer)
+    key: Mapped[uuid.UUID] = mapped_column(Uuid)  # names the event within the tenant: made of the sender's event id
+    event: Mapped[str] = mapped_column(String(255))
+    origin: Mapped[str] = mapped_column(String(10))
+    customer_id: Mapped[str] = mapped_column(String(300), default="")
+    visitor_id: Mapped[str] = mapped_column(String(300), default="")
+    parameters: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    event_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    received_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    state: Mapped[int] = mapped_column(SmallInteger, default=ACCEPTED)
+
+    __table_args__ = (
+        Index("ix_accepted_events_waiting", "tenant_id", "seq", postgresql_where=text("state = 0")),
+        Index("ix_accepted_events_handled", "tenant_id", "seq", postgresql_where=text("state > 0")),
+    )
+
+
+class EventKey(Base):
+    """An event that was accepted, remembered for as long as a sender may repeat it."""
+
+    __tablename__ = "event_keys"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    key: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)
+    received_date: Mapped[date] = mapped_column(Date)
+
+
+class EventLogEntry(Base):
+    """An event that could not be used (error), or not in every part (warning), with the reason and what was sent."""
+
+    __tablename__ = "event_log"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(Integer)
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    status: Mapped[str] = mapped_column(String(10))
+    origin: Mapped[str] = mapped_column(String(10))
+    event: Mapped[str] = mapped_column(String(255), default="")
+    person: Mapped[str] = mapped_column(String(300), default="")  # customer, else visitor, in lower case
+    reason: Mapped[str] = mapped_column(String(500))
+    body: Mapped[str] = mapped_column(Text, default="")
+
+    __table_args__ = (Index("ix_event_log_tenant_id_id", "tenant_id", "id"),)
+
+
+class Visitor(Base):
+    """A visitor who was identified. joined: the events of before are those of the customer in the warehouse too."""
+
+    __tablename__ = "visitors"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    visitor_id: Mapped[str] = mapped_column(String(300), primary_key=True)
+    customer_id: Mapped[str] = mapped_column(String(300))
+    identified_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    joined: Mapped[bool] = mapped_column(Boolean, default=False)
+
+    __table_args__ = (
+        Index("ix_visitors_tenant_id_customer_id", "tenant_id", text("lower(customer_id)")),
+        Index("ix_visitors_unjoined", "tenant_id", postgresql_where=text("NOT joined")),
+    )
+
+
+class TriggerState(Base):
+    """How far a person is in a trigger that needs more than one event.
+
+    person: the customer id in lower case, or 'v:' and the visitor id. times: recent events of a repeated
+    trigger. A sequence is open while deadline is set; closed_at is its newest closing event.
+    """
+
+    __tablename__ = "trigger_states"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    series_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    person: Mapped[str] = mapped_column(String(310), primary_key=True)
+    times: Mapped[list[datetime]] = mapped_column(ARRAY(DateTime(timezone=True)), default=list)
+    deadline: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    closed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    opened: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # the event that opened the sequence
+    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        Index("ix_trigger_states_deadline", "tenant_id", "deadline", postgresql_where=text("deadline IS NOT NULL")),
+        Index("ix_trigger_states_tenant_id_updated_at", "tenant_id", "updated_at"),
+    )
+
+
+class Firing(Base):
+    """A trigger that was met by one person: a member of the day's occurrence of its series.
+
+    event_key names what fired it, so that an event handled twice fires once. recipient_group_id 0 is control.
+    outcome and reason are those of campaigns; verdict is what the gateway decided, and how.
+    """
+
+    __tablename__ = "trigger_firings"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(Integer)
+    series_id: Mapped[int] = mapped_column(Integer)
+    campaign_id: Mapped[int] = mapped_column(Integer)
+    event_key: Mapped[str] = mapped_column(String(80))
+    person: Mapped[str] = mapped_column(String(310))
+    customer_id: Mapped[str] = mapped_column(String(300))  # the visitor id when is_visitor
+    is_visitor: Mapped[bool] = mapped_column(Boolean, default=False)
+    parameters: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    recipient_group_id: Mapped[int] = mapped_column(Integer, default=0)
+    state: Mapped[str] = mapped_column(String(10))
+    outcome: Mapped[str] = mapped_column(String(20), default="")
+    reason: Mapped[str] = mapped_column(String(300), default="")
+    verdict: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    fired_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    due_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # of a delayed one
+    finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        Index("uq_trigger_firings_event", "tenant_id", "series_id", "event_key", unique=True),
+        Index("ix_trigger_firings_person", "tenant_id", "person", "series_id", "fired_at"),
+        Index("ix_trigger_firings_campaign_id", "tenant_id", "campaign_id"),
+        Index("ix_trigger_firings_open", "tenant_id", "state", "id", postgresql_where=text("state <> 'filed'")),
+    )
+
+
+class FiringMessage(Base):
+    """What a firing sends on one channel. An external channel's is sent when event 11 is on its way to listeners."""
+
+    __tablename__ = "firing_messages"
+
+    tenant_id: Mapped[int] = mapped_column(Integer)
+    firing_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    template_id: Mapped[int] = mapped_column(Integer)
+    action_id: Mapped[int] = mapped_column(Integer)
+    promo_code: Mapped[str] = mapped_column(String(1000), default="")
+    message_id: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(10))
+    reason: Mapped[str] = mapped_column(String(300), default="")
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    due_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        Index(
+            "ix_firing_messages_open", "tenant_id", "due_at", postgresql_where=text("state IN ('pending', 'claimed')")
+        ),
+    )
+
+
+class Gateway(Base):
+    """The one address that a tenant's conditional triggered campaigns are authorised at.
+
+    fallback is what an unanswered question means: deny or allow. The circuit is open until open_until.
+    """
+
+    __tablename__ = "gateways"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    url: Mapped[str] = mapped_column(String(2000))
+    secret: Mapped[str] = mapped_column(String(100))
+    timeout_seconds: Mapped[float] = mapped_column(Float, default=3.0)
+    retries: Mapped[int] = mapped_column(Integer, default=0)
+    fallback: Mapped[str] = mapped_column(String(10), default="deny")
+    failures: Mapped[int] = mapped_column(Integer, default=0)
+    open_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -1,0 +1,43 @@
+-- Real time: where events came from and in which order, visitors' events, firings of triggers.
+
+-- seq is the number that the event was accepted under; 0 for those of files.
+ALTER TABLE activity_events ADD COLUMN IF NOT EXISTS visitor_id String DEFAULT '';
+ALTER TABLE activity_events ADD COLUMN IF NOT EXISTS origin LowCardinality(String) DEFAULT 'file';
+ALTER TABLE activity_events ADD COLUMN IF NOT EXISTS seq UInt64 DEFAULT 0;
+ALTER TABLE activity_events ADD INDEX IF NOT EXISTS by_seq seq TYPE minmax;
+
+-- Events of visitors whom nobody knows yet. They move to activity_events when the visitor is identified.
+CREATE TABLE IF NOT EXISTS visitor_events
+(
+    event_id      String,
+    event_type_id UInt32,
+    visitor_id    String,
+    event_at      DateTime64(3, 'UTC'),
+    properties    Map(LowCardinality(String), String),
+    origin        LowCardinality(String),
+    seq           UInt64,
+    INDEX by_seq seq TYPE minmax
+)
+ENGINE = MergeTree PARTITION BY toYYYYMM(event_at) ORDER BY (visitor_id, event_at)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
+
+-- firing_id is the firing of a trigger that made the row; 0 for scheduled campaigns.
+ALTER TABLE campaign_recipients ADD COLUMN IF NOT EXISTS firing_id UInt64 DEFAULT 0;
+ALTER TABLE campaign_outcomes ADD COLUMN IF NOT EXISTS firing_id UInt64 DEFAULT 0;
+
+-- origin tells who reported: '' Rapport itself, api UpdateCampaignInteractions, metric an external metric event.
+ALTER TABLE campaign_interactions ADD COLUMN IF NOT EXISTS app_id LowCardinality(String) DEFAULT '';
+ALTER TABLE campaign_interactions ADD COLUMN IF NOT EXISTS origin LowCardinality(String) DEFAULT '';
+
+-- Whom an outside system cleared for a conditional campaign: every report; the last one of a customer counts.
+CREATE TABLE IF NOT EXISTS campaign_clearances
+(
+    execution_date Date,
+    campaign_id    UInt32,
+    customer_id    String,
+    status         UInt8,
+    reported_at    DateTime64(6, 'UTC'),
+    position       UInt32
+)
+ENGINE = MergeTree PARTITION BY toYYYYMM(execution_date) ORDER BY (campaign_id, customer_id, reported_at, position)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
