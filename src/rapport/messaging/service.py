@@ -1,12 +1,17 @@
 """What other packages may ask of messaging."""
 
-from rapport.messaging.models import EVERY_CHANNEL, Suppression, Template
+from rapport.messaging.erasure import forget
+from rapport.messaging.models import EVERY_CHANNEL, ChannelPreference, Suppression, Template
+from rapport.messaging.preferences import (
+    preferences,
+    set_preference,
+    unreachable,
+)
 from rapport.messaging.rendering import Rendered, attributes_used, render
 from rapport.messaging.suppressions import (
     REASONS,
     Origin,
     allow,
-    forget,
     list_suppressions,
     read_token,
     suppress,
@@ -20,6 +25,7 @@ from rapport.messaging.templates import create_template, delete_template, save_t
 __all__ = [
     "EVERY_CHANNEL",
     "REASONS",
+    "ChannelPreference",
     "Origin",
     "Rendered",
     "Suppression",
@@ -30,13 +36,16 @@ __all__ = [
     "delete_template",
     "forget",
     "list_suppressions",
+    "preferences",
     "read_token",
     "render",
     "save_template",
+    "set_preference",
     "suppress",
     "suppressions",
     "template",
     "templates",
+    "unreachable",
     "unsubscribe",
     "unsubscribe_headers",
     "unsubscribe_links",

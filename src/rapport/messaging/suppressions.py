@@ -55,18 +55,6 @@ def _of(scope: Scope, customer_id: str) -> ColumnElement[bool]:
     return Suppression.customer_key.in_([customer_id.lower(), pseudonym(scope, customer_id)])
 
 
-def forget(scope: Scope, customer_id: str) -> None:
-    """Keep a person's wish not to be written to, but not who it is: the pseudonym takes the place of the id."""
-    named = (Suppression.tenant_id == scope.tenant_id, Suppression.customer_key == customer_id.lower())
-    mark = pseudonym(scope, customer_id)
-    with scope.records() as session:
-        for row in session.scalars(select(Suppression).where(*named)).all():
-            kept = {"channel_id": row.channel_id, "reason": row.reason, "created_at": row.created_at}
-            made = insert(Suppression).values(tenant_id=scope.tenant_id, customer_key=mark, customer_id=ERASED, **kept)
-            session.execute(made.on_conflict_do_nothing())
-        session.execute(delete(Suppression).where(*named))
-
-
 def suppress(
     scope: Scope, customer_id: str, channel_id: int = EVERY_CHANNEL, reason: str = UNSUBSCRIBED
 ) -> tuple[Suppression, bool]:

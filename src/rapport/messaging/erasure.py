@@ -1,0 +1,38 @@
+"""Erased persons: their wishes stay, under a pseudonym in place of the id."""
+
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from rapport.access.pseudonyms import pseudonym
+from rapport.access.scope import Scope
+from rapport.messaging.models import ERASED, ChannelPreference, Suppression
+
+
+def forget(scope: Scope, customer_id: str) -> None:
+    """Keep what a person said about being written to, but not who it is. May be repeated."""
+    mark = pseudonym(scope, customer_id)
+    with scope.records() as session:
+        _rename(session, scope, Suppression, customer_id, mark, ["created_at", "reason"])
+        _rename(session, scope, ChannelPreference, customer_id, mark, ["updated_at", "mode"])
+
+
+def _rename(
+    session: Session,
+    scope: Scope,
+    table: type[Suppression] | type[ChannelPreference],
+    customer_id: str,
+    mark: str,
+    said: list[str],
+) -> None:
+    """Give the rows of a person the pseudonym. What was said last, under the id, takes the place of older rows."""
+    mine = (table.tenant_id == scope.tenant_id, table.customer_key == customer_id.lower())
+    key = [column.name for column in table.__table__.primary_key]
+    for row in session.scalars(select(table).where(*mine)).all():
+        values: dict[str, Any] = {name: getattr(row, name) for name in [*key, *said]}
+        made = insert(table).values(values | {"customer_key": mark, "customer_id": ERASED})
+        changes = {name: values[name] for name in said}
+        session.execute(made.on_conflict_do_update(index_elements=key, set_=changes))
+    session.execute(delete(table).where(*mine))

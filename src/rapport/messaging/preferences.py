@@ -1,0 +1,104 @@
+"""How customers may be contacted on a channel, as its vendor reports, and who of some must not be written to there.
+
+A preference is of a whole channel (app_id empty) or of one app of it. Who opted out of the channel gets
+nothing on it; who opted out of an app gets no message of a template that belongs to the app. Neither
+changes the other.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select, text
+
+from rapport.access.pseudonyms import pseudonym, pseudonyms
+from rapport.access.scope import Scope
+from rapport.channels import service as channels
+from rapport.errors import Invalid
+from rapport.messaging.models import EVERY_CHANNEL, ChannelPreference
+from rapport.messaging.suppressions import MAX_CUSTOMER_ID
+
+MAY_BE_CONTACTED, OPTED_OUT = 1, 2
+MODES = (MAY_BE_CONTACTED, OPTED_OUT)
+# Why somebody gets nothing on a channel, as outcomes tell it.
+SUPPRESSED, OPTED_OUT_OF_CHANNEL = "suppression list", "channel preference"
+
+# Erased persons are told by pseudonym, which the database makes itself: one query, however many customers.
+UNREACHABLE = f"""
+    WITH given AS (
+        SELECT id, key FROM unnest(CAST(:ids AS text[]), CAST(:keys AS text[])) AS one (id, key)
+    ), marked AS (
+        SELECT id, key FROM given
+        UNION ALL
+        SELECT id, encode(sha256(convert_to(secret.value || key, 'UTF8')), 'hex') FROM given, tenant_secrets AS secret
+        WHERE secret.tenant_id = :tenant_id AND secret.purpose = 'pseudonyms'
+    )
+    SELECT id, '{OPTED_OUT_OF_CHANNEL}' FROM marked JOIN channel_preferences AS p
+        ON p.tenant_id = :tenant_id AND p.channel_id = :channel_id AND p.app_id = ANY(CAST(:apps AS text[]))
+        AND p.customer_key = marked.key AND p.mode = {OPTED_OUT}
+    UNION ALL
+    SELECT id, '{SUPPRESSED}' FROM marked JOIN suppressions AS s
+        ON s.tenant_id = :tenant_id AND s.customer_key = marked.key AND s.channel_id IN ({EVERY_CHANNEL}, :channel_id)
+"""  # noqa: S608 - constants only
+
+# In order of the key, so that two callers with the same customers wait for each other and never lock up.
+SET = """
+    INSERT INTO channel_preferences (tenant_id, channel_id, app_id, customer_key, customer_id, mode, updated_at)
+    SELECT :tenant_id, :channel_id, :app_id, key, id, :mode, :at
+    FROM unnest(CAST(:keys AS text[]), CAST(:ids AS text[])) AS given (key, id)
+    ORDER BY key
+    ON CONFLICT (tenant_id, channel_id, app_id, customer_key) DO UPDATE SET mode = :mode, updated_at = :at
+    WHERE channel_preferences.mode != :mode
+"""
+# What an erased person said before gives way to what the vendor reports now.
+REPLACE_ERASED = """
+    DELETE FROM channel_preferences AS p USING unnest(CAST(:marks AS text[])) AS given (mark)
+    WHERE p.tenant_id = :tenant_id AND p.channel_id = :channel_id AND p.app_id = :app_id AND p.customer_key = given.mark
+"""
+
+
+def unreachable(scope: Scope, channel_id: int, customer_ids: Sequence[str], app_id: str = "") -> dict[str, str]:
+    """Who of these must not be written to on a channel: the reason by id as given. app_id is that of the template.
+
+    One query of the records, fit for single customers and for thousands. Ids compare ignoring case.
+    """
+    bound = {"channel_id": channel_id, "apps": ["", app_id], "ids": list(customer_ids)}
+    keys = [one.lower() for one in customer_ids]
+    with scope.stores.records.reading() as connection:
+        rows = connection.execute(text(UNREACHABLE), {**bound, "keys": keys, "tenant_id": scope.tenant_id}).all()
+    found: dict[str, str] = {}
+    for customer_id, reason in rows:
+        if found.get(customer_id) != SUPPRESSED:
+            found[customer_id] = reason
+    return found
+
+
+def set_preference(
+    scope: Scope, channel_id: int, customer_ids: Sequence[str], mode: int, app_id: str | None = None
+) -> None:
+    """Store how customers may be contacted on a channel, or one app of it: 1 yes, 2 opted out. Repeats are welcome.
+
+    Customers need not be known. Raises Invalid, and NotFound for the channel.
+    """
+    channels.channel(scope, channel_id)
+    if mode not in MODES:
+        raise Invalid("CommunicationMode must be 1 (may be contacted) or 2 (opted out).")
+    by_key = {one.lower(): one for one in customer_ids}
+    if any(not one.strip() or len(one) > MAX_CUSTOMER_ID for one in by_key):
+        raise Invalid(f"CustomerIDs must each have 1 to {MAX_CUSTOMER_ID} characters.")
+    bound: dict[str, Any] = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "app_id": app_id or ""}
+    given = {"keys": list(by_key), "ids": list(by_key.values()), "mode": mode, "at": scope.clock.now()}
+    marks = pseudonyms(scope, by_key)
+    with scope.records() as session:
+        session.execute(text(REPLACE_ERASED), {**bound, "marks": marks})
+        session.execute(text(SET), {**bound, **given})
+        scope.audit(session, "preference", f"channel {channel_id}", app=app_id, mode=mode, customers=len(by_key))
+
+
+def preferences(scope: Scope, customer_id: str) -> list[ChannelPreference]:
+    """What is stored of one person, also after an erasure, by channel and app."""
+    keys = [customer_id.lower(), pseudonym(scope, customer_id)]
+    wanted = select(ChannelPreference).where(
+        ChannelPreference.tenant_id == scope.tenant_id, ChannelPreference.customer_key.in_(keys)
+    )
+    with scope.records() as session:
+        return list(session.scalars(wanted.order_by(ChannelPreference.channel_id, ChannelPreference.app_id)))

@@ -1,0 +1,100 @@
+"""How customers may be contacted on a channel: stored whole, read in one query, kept after an erasure."""
+
+import time
+
+import pytest
+from sqlalchemy import func, select
+
+from rapport.access.scope import Scope
+from rapport.channels import service as channels
+from rapport.errors import Invalid, NotFound
+from rapport.messaging import service as messaging
+from rapport.messaging.models import ChannelPreference
+
+CHANNEL, OTHER = 605, 606
+
+
+@pytest.fixture(scope="module", autouse=True)
+def filled(scope: Scope) -> None:
+    for number, name in ((CHANNEL, "Text"), (OTHER, "Push")):
+        channels.create_channel(scope, name, "external", id=number)
+
+
+def test_reasons_are_told_by_the_id_as_given(scope: Scope) -> None:
+    messaging.suppress(scope, "Listed", CHANNEL, "manual")
+    messaging.suppress(scope, "Everywhere")
+    messaging.set_preference(scope, CHANNEL, ["Out", "Both", "Zoë"], 2)
+    messaging.suppress(scope, "both", CHANNEL, "bounced")
+    asked = ["LISTED", "everywhere", "oUT", "ZOË", "BOTH", "fine", "o'ther\\"]
+    expected = {
+        "LISTED": "suppression list",
+        "everywhere": "suppression list",
+        "oUT": "channel preference",
+        "ZOË": "channel preference",
+        "BOTH": "suppression list",
+    }
+    assert messaging.unreachable(scope, CHANNEL, asked) == expected
+    assert messaging.unreachable(scope, OTHER, asked) == {"everywhere": "suppression list"}
+    assert messaging.unreachable(scope, CHANNEL, []) == {}
+
+
+def test_the_last_report_counts(scope: Scope) -> None:
+    for mode, expected in ((2, {"turn": "channel preference"}), (2, {"turn": "channel preference"}), (1, {})):
+        messaging.set_preference(scope, CHANNEL, ["Turn", "TURN"], mode)
+        assert messaging.unreachable(scope, CHANNEL, ["turn"]) == expected
+
+
+def test_an_app_is_a_part_of_its_channel(scope: Scope) -> None:
+    messaging.set_preference(scope, OTHER, ["Half"], 2, "ios")
+    assert messaging.unreachable(scope, OTHER, ["half"]) == {}
+    assert messaging.unreachable(scope, OTHER, ["half"], "droid") == {}
+    assert messaging.unreachable(scope, OTHER, ["half"], "ios") == {"half": "channel preference"}
+    messaging.set_preference(scope, OTHER, ["Whole"], 2)
+    assert messaging.unreachable(scope, OTHER, ["Whole"], "droid") == {"Whole": "channel preference"}
+
+
+def test_an_erased_person_stays_opted_out_until_the_vendor_says_otherwise(scope: Scope) -> None:
+    messaging.set_preference(scope, CHANNEL, ["Gone"], 2)
+    messaging.suppress(scope, "Gone too", CHANNEL)
+    for who in ("Gone", "Gone too"):
+        messaging.forget(scope, who)
+    with scope.records() as session:
+        mine = select(ChannelPreference.customer_id, ChannelPreference.customer_key)
+        rows = session.execute(mine.where(ChannelPreference.tenant_id == scope.tenant_id)).all()
+    assert not [row for row in rows if "gone" in row.customer_key] and "" in [row.customer_id for row in rows]
+    assert messaging.unreachable(scope, CHANNEL, ["GONE", "gone TOO"]) == {
+        "GONE": "channel preference",
+        "gone TOO": "suppression list",
+    }
+    messaging.set_preference(scope, CHANNEL, ["gone"], 1)
+    assert messaging.unreachable(scope, CHANNEL, ["Gone"]) == {}
+    assert [row.mode for row in messaging.preferences(scope, "GONE")] == [1]
+
+
+@pytest.mark.parametrize("mode", [0, 3, -1])
+def test_other_modes_are_refused(scope: Scope, mode: int) -> None:
+    with pytest.raises(Invalid, match="CommunicationMode"):
+        messaging.set_preference(scope, CHANNEL, ["x"], mode)
+    with pytest.raises(NotFound):
+        messaging.set_preference(scope, 999, ["x"], 1)
+    assert messaging.unreachable(scope, CHANNEL, ["x"]) == {}
+
+
+def test_fifty_thousand_at_once_are_quick(scope: Scope) -> None:
+    many = [f"Customer-{n}" for n in range(50_000)]
+    for mode in (2, 1):
+        began = time.perf_counter()
+        messaging.set_preference(scope, OTHER, many, mode)
+        seconds = time.perf_counter() - began
+        print(f"50,000 preferences in {seconds:.2f} s")
+        assert seconds < 5  # about one on an idle machine
+    began = time.perf_counter()
+    assert messaging.unreachable(scope, OTHER, many) == {}
+    print(f"50,000 asked in {time.perf_counter() - began:.2f} s")
+    with scope.records() as session:
+        count = select(func.count()).where(
+            ChannelPreference.tenant_id == scope.tenant_id,
+            ChannelPreference.channel_id == OTHER,
+            ChannelPreference.mode == 1,
+        )
+        assert session.scalar(count) == 50_000
