@@ -20,9 +20,9 @@ from rapport.errors import Conflict
 from rapport.notifications import service
 from rapport.notifications.deliverer import Deliverer, DeliveryQueue
 from rapport.notifications.models import Delivery, Listener
-from rapport.notifications.posting import Answer
 from rapport.stores import Stores
 from rapport.stores.clock import Clock
+from rapport.stores.posting import Answer
 
 
 @pytest.fixture(autouse=True)

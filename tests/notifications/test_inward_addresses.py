@@ -10,8 +10,8 @@ from webhook_receiver import receiving
 from rapport.access.scope import Scope
 from rapport.errors import Invalid
 from rapport.notifications import service
-from rapport.notifications.posting import Poster
 from rapport.stores import Stores
+from rapport.stores.posting import Poster
 
 INWARD = [
     "http://127.0.0.1/x",

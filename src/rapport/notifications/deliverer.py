@@ -1,34 +1,26 @@
 """The deliverer: takes due deliveries from the durable queue and posts them, many listeners side by side.
 
-It wakes when a transaction with new deliveries commits (LISTEN/NOTIFY) and looks for due retries
-every second. A delivery is leased while it is posted; the lease of a process that died runs out
-and the delivery is due again, so every listener is told at least once.
+A delivery is leased while it is posted; the lease of a process that died runs out and the delivery
+is due again, so every listener is told at least once.
 """
 
-import asyncio
-import contextlib
 import random
-import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
-import psycopg
 import structlog
 from prometheus_client import Counter
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 
-from rapport.errors import Unavailable
 from rapport.notifications import queries
 from rapport.notifications.models import DELIVERED, PARKED, PENDING
-from rapport.notifications.posting import TIMEOUT_SECONDS, Answer, Poster, signed_headers
 from rapport.stores import Stores
 from rapport.stores.clock import Clock
+from rapport.stores.posting import TIMEOUT_SECONDS, Answer, Poster, signed_headers
+from rapport.stores.taking import FAULTS, Taker
 
-R = TypeVar("R")
 log = structlog.get_logger("rapport.notifications")
 POSTS = Counter("rapport_notification_posts_total", "Posts to listeners by outcome", ["outcome"])
 
@@ -37,7 +29,6 @@ OUTSIDE_CLOCK = Clock()
 
 MAX_IN_FLIGHT = 256
 PER_LISTENER = 8
-POLL_SECONDS = 1.0
 LEASE = timedelta(seconds=TIMEOUT_SECONDS + 20)
 FIRST_RETRY = timedelta(seconds=5)
 LONGEST_RETRY = timedelta(hours=1)
@@ -45,7 +36,6 @@ GIVE_UP_AFTER = timedelta(hours=24)
 TROUBLE_AFTER = 5  # failures in a row
 LONGEST_PAUSE = timedelta(minutes=5)
 GONE = 410
-FAULTS = (SQLAlchemyError, Unavailable)  # what the records raise when they are away
 
 
 @dataclass(frozen=True)
@@ -126,63 +116,32 @@ class DeliveryQueue:
         session.execute(text(queries.SETTLE), bound)
 
 
-class Deliverer:
+class Deliverer(Taker):
     """A thread with an event loop that posts what is due until it is stopped."""
 
+    name = "deliverer"
+    told = "rapport_deliveries"
+
     def __init__(self, stores: Stores, clock: Clock = OUTSIDE_CLOCK, timeout: float = TIMEOUT_SECONDS) -> None:
-        self._stores, self._clock, self._timeout = stores, clock, timeout
+        super().__init__(stores, threads=4)
+        self._clock, self._timeout = clock, timeout
         self._queue = DeliveryQueue(stores, clock)
         # Names may take long to resolve and must not hold up the records, so each has threads of its own.
-        self._database = ThreadPoolExecutor(4, "deliveries")
         self._resolvers = ThreadPoolExecutor(16, "resolve")
-        self._stopping = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="deliverer", daemon=True)
 
-    def start(self) -> None:
-        """Begin to deliver."""
-        self._thread.start()
+    async def opened(self) -> None:
+        """Get ready to post."""
+        self._poster = Poster(self.stores.settings.allow_private_addresses, self._resolvers, self._timeout)
 
-    def stop(self) -> None:
-        """Take nothing more, let posts in flight end, and return."""
-        self._stopping.set()
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
-                self._loop.call_soon_threadsafe(self._wake.set)
-        self._thread.join()
-        self._database.shutdown()
+    async def closed(self) -> None:
+        """Close every connection."""
+        await self._poster.close()
         self._resolvers.shutdown(wait=False)
 
-    async def _run(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._wake = asyncio.Event()
-        self._running: set[asyncio.Task[None]] = set()
-        self._poster = Poster(self._stores.settings.allow_private_addresses, self._resolvers, self._timeout)
-        ear = asyncio.create_task(self._listen())
-        while not self._stopping.is_set():
-            self._wake.clear()
-            await self._take()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
-        ear.cancel()
-        await asyncio.gather(ear, *self._running, return_exceptions=True)
-        await self._poster.close()
-
-    async def _take(self) -> None:
+    async def take(self) -> None:
         """Claim what there is room for and begin to post it."""
-        try:
-            tasks = await self._in_thread(self._queue.claim, MAX_IN_FLIGHT - len(self._running))
-        except FAULTS:
-            log.exception("deliveries cannot be claimed")
-            return
-        for task in tasks:
-            running = asyncio.create_task(self._deliver(task))
-            self._running.add(running)
-            running.add_done_callback(self._done)
-
-    def _done(self, running: asyncio.Task[None]) -> None:
-        self._running.discard(running)
-        self._wake.set()
+        for task in await self.in_thread(self._queue.claim, MAX_IN_FLIGHT - self.in_flight):
+            self.begin(self._deliver(task))
 
     async def _deliver(self, task: Task) -> None:
         keys = [task.secret, *([task.previous_secret] if task.previous_secret else [])]
@@ -192,25 +151,9 @@ class Deliverer:
         if not answer.ok:
             log.warning("delivery failed", tenant=task.tenant_id, listener=task.listener_id, error=answer.error)
         try:
-            await self._in_thread(self._queue.settle, task, answer)
+            await self.in_thread(self._queue.settle, task, answer)
         except FAULTS:
             log.exception("delivery cannot be settled; its lease will run out", delivery=task.id)
-
-    async def _in_thread(self, function: Callable[..., R], *arguments: Any) -> R:
-        return await asyncio.get_running_loop().run_in_executor(self._database, function, *arguments)
-
-    async def _listen(self) -> None:
-        """Wake the loop whenever new deliveries commit; connect again when the records were away."""
-        url = self._stores.records.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        while True:
-            try:
-                async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-                    await connection.execute("LISTEN rapport_deliveries")
-                    self._wake.set()
-                    async for _ in connection.notifies():
-                        self._wake.set()
-            except psycopg.Error:
-                await asyncio.sleep(POLL_SECONDS)
 
 
 _deliverer: Deliverer | None = None

@@ -1,12 +1,9 @@
 """Rules of notifications: who listens, and one durable delivery for each thing that a listener is to be told."""
 
-import base64
 import hashlib
-import secrets
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
-from urllib.parse import unquote
 
 import orjson
 from sqlalchemy import func, select, update
@@ -27,7 +24,8 @@ from rapport.notifications.models import (
     Delivery,
     Listener,
 )
-from rapport.stores.addresses import Unresolved, resolve_public
+from rapport.stores.addresses import checked_url
+from rapport.stores.posting import new_secret
 from rapport.stores.records import next_id
 
 __all__ = [
@@ -49,15 +47,9 @@ __all__ = [
 
 EVENT_TYPES = (1, 2, 3, 4, 5, 11, 13)
 CLEARANCE, REAL_TIME = 5, 11
-MAX_URL = 2000
 MAX_ID = 2**31 - 1
 # After a rotation posts are signed with both secrets for this long, so that receivers can change over.
 ROTATION_GRACE = timedelta(hours=24)
-
-
-def new_secret() -> str:
-    """A signing secret in the form of the Standard Webhooks specification: whsec_ and 32 bytes in base64."""
-    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def listeners(scope: Scope) -> list[Listener]:
@@ -85,25 +77,6 @@ def _known_type(event_type_id: int) -> None:
         raise Invalid(f"EventTypeID must be one of {', '.join(map(str, EVENT_TYPES))}.")
 
 
-def checked_url(scope: Scope, url: str) -> str:
-    """A listener's URL, decoded once when it came percent-encoded as a whole. Raises Invalid.
-
-    A name that does not resolve yet is accepted; every delivery resolves and checks it again.
-    """
-    if "://" not in url and "%3a%2f%2f" in url.lower():
-        url = unquote(url)
-    if len(url) > MAX_URL or any(ord(letter) <= ord(" ") for letter in url):
-        raise Invalid(f"ListenerURL must be an absolute http or https URL of at most {MAX_URL} characters.")
-    try:
-        resolve_public(url, scope.stores.settings.allow_private_addresses)
-    except Unresolved:
-        return url
-    except (Invalid, ValueError) as error:
-        sentence = error.message if isinstance(error, Invalid) else "The URL is malformed."
-        raise Invalid(f"ListenerURL: {sentence}") from error
-    return url
-
-
 def register_listener(scope: Scope, event_type_id: int, url: str, channel_id: int | None = None) -> Listener:
     """Have events of a type (on a channel) posted to a URL, in place of any URL before. Raises Invalid."""
     _known_type(event_type_id)
@@ -114,7 +87,7 @@ def register_listener(scope: Scope, event_type_id: int, url: str, channel_id: in
             channels.channel(scope, channel_id)
         except NotFound as error:
             raise Invalid(f"ChannelID {channel_id} is not a channel.") from error
-    url = checked_url(scope, url)
+    url = checked_url(url, "ListenerURL", scope.stores.settings.allow_private_addresses)
     now = scope.clock.now()
     with scope.records() as session:
         made = insert(Listener).values(

@@ -32,8 +32,8 @@ ERROR, WARNING = "error", "warning"
 # States of a firing. DELAYED waits for the end of quiet hours, ASKING for the gateway, SENDING for channels of
 # our own; DONE is final and FILED is in the warehouse too.
 DELAYED, ASKING, SENDING, DONE, FILED = "delayed", "asking", "sending", "done", "filed"
-# States of a message of a firing: as those of campaigns.models.Send.
-PENDING, CLAIMED, SENT, FAILED = "pending", "claimed", "sent", "failed"
+# States of a message of a firing: as those of campaigns.models.Send, and one held back when it was to leave.
+PENDING, CLAIMED, SENT, FAILED, SUPPRESSED = "pending", "claimed", "sent", "failed", "suppressed"
 
 
 class AcceptedEvent(Base):
@@ -156,6 +156,7 @@ class Firing(Base):
     verdict: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     fired_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     due_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # of a delayed one
+    leased_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # while the gateway is asked
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
     __table_args__ = (
@@ -167,7 +168,10 @@ class Firing(Base):
 
 
 class FiringMessage(Base):
-    """What a firing sends on one channel. An external channel's is sent when event 11 is on its way to listeners."""
+    """What a firing sends on one channel. An external channel's is sent when event 11 is on its way to listeners.
+
+    due_at empty means at once; a claimed message is due again then, should whoever claimed it be gone.
+    """
 
     __tablename__ = "firing_messages"
 
@@ -193,7 +197,8 @@ class FiringMessage(Base):
 class Gateway(Base):
     """The one address that a tenant's conditional triggered campaigns are authorised at.
 
-    fallback is what an unanswered question means: deny or allow. The circuit is open until open_until.
+    fallback is what an unanswered question means: deny or allow. failures counts questions without an answer
+    since the last answer; once there are too many nothing is asked before open_until, and then one at a time.
     """
 
     __tablename__ = "gateways"
@@ -201,6 +206,8 @@ class Gateway(Base):
     tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     url: Mapped[str] = mapped_column(String(2000))
     secret: Mapped[str] = mapped_column(String(100))
+    previous_secret: Mapped[str | None] = mapped_column(String(100))
+    previous_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     timeout_seconds: Mapped[float] = mapped_column(Float, default=3.0)
     retries: Mapped[int] = mapped_column(Integer, default=0)
     fallback: Mapped[str] = mapped_column(String(10), default="deny")

@@ -6,7 +6,7 @@ name which answers differently the second time (DNS rebinding) gains nothing.
 
 import ipaddress
 import socket
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx
 
@@ -15,6 +15,7 @@ from rapport.errors import Invalid
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 PORTS = {"http": 80, "https": 443}
+MAX_URL = 2000
 
 
 class Unresolved(Invalid):
@@ -41,6 +42,26 @@ def resolve_public(url: str, allow_private: bool) -> str:
     if not allow_private and not all(is_public(address) for address in found):
         raise Invalid("The URL leads to a private address, which this server does not post to.")
     return str(found[0])
+
+
+def checked_url(url: str, parameter: str, allow_private: bool) -> str:
+    """A URL that a tenant wants things posted to, decoded once when it came percent-encoded as a whole.
+
+    A name that does not resolve yet is accepted; every post resolves and checks it again. Raises Invalid
+    naming the parameter.
+    """
+    if "://" not in url and "%3a%2f%2f" in url.lower():
+        url = unquote(url)
+    if len(url) > MAX_URL or any(ord(letter) <= ord(" ") for letter in url):
+        raise Invalid(f"{parameter} must be an absolute http or https URL of at most {MAX_URL} characters.")
+    try:
+        resolve_public(url, allow_private)
+    except Unresolved:
+        return url
+    except (Invalid, ValueError) as error:
+        sentence = error.message if isinstance(error, Invalid) else "The URL is malformed."
+        raise Invalid(f"{parameter}: {sentence}") from error
+    return url
 
 
 def is_public(address: Address) -> bool:

@@ -123,6 +123,8 @@ def upgrade() -> None:
         sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("url", sa.String(length=2000), nullable=False),
         sa.Column("secret", sa.String(length=100), nullable=False),
+        sa.Column("previous_secret", sa.String(length=100), nullable=True),
+        sa.Column("previous_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("timeout_seconds", sa.Float(), nullable=False),
         sa.Column("retries", sa.Integer(), nullable=False),
         sa.Column("fallback", sa.String(length=10), nullable=False),
@@ -157,6 +159,7 @@ def upgrade() -> None:
         sa.Column("verdict", postgresql.JSONB(), nullable=True),
         sa.Column("fired_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_trigger_firings")),
     )

@@ -1,8 +1,10 @@
-"""One signed POST to a listener, to the very address that was checked; redirects are not followed."""
+"""Signed POSTs to addresses that tenants give: to the very address that was checked; redirects are not followed."""
 
 import asyncio
+import base64
 import hashlib
 import hmac
+import secrets as randomness
 import ssl
 from collections.abc import Iterable
 from concurrent.futures import Executor
@@ -25,16 +27,25 @@ MAX_RETRY_AFTER = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class Answer:
-    """What a listener answered: a status, or an error in few words when there was none."""
+    """What the far end answered: a status, or an error in few words when there was none.
+
+    body is None when there was no answer or one longer than MAX_ANSWER_BYTES.
+    """
 
     status: int | None
     error: str = ""
     retry_after: timedelta | None = None
+    body: bytes | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether the event was taken."""
+        """Whether the post was taken."""
         return self.status is not None and 200 <= self.status < 300
+
+
+def new_secret() -> str:
+    """A signing secret in the form of the Standard Webhooks specification: whsec_ and 32 bytes in base64."""
+    return "whsec_" + base64.b64encode(randomness.token_bytes(32)).decode()
 
 
 def signed_headers(message_id: str, body: str, at: datetime, secrets: Iterable[str]) -> dict[str, str]:
@@ -56,19 +67,36 @@ def signed_headers(message_id: str, body: str, at: datetime, secrets: Iterable[s
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):
-    """Opens connections only to addresses that pass the check, resolving a name once a connection."""
+    """Opens connections only to addresses that pass the check, resolving a name for each connection.
+
+    Connections that are opened at the same time to one host share its resolution, so that a name which
+    takes long to resolve holds one resolver and not all of them.
+    """
 
     def __init__(self, allow_private: bool, resolvers: Executor) -> None:
         self._allow_private = allow_private
         self._resolvers = resolvers
+        self._resolving: dict[str, asyncio.Future[str]] = {}
         self._inner = httpcore.AnyIOBackend()
 
     async def connect_tcp(self, host: str, port: int, *args: Any, **options: Any) -> httpcore.AsyncNetworkStream:
         """Connect to the checked address of a host. Raises Invalid for one that is not allowed."""
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        loop = asyncio.get_running_loop()
-        address = await loop.run_in_executor(self._resolvers, resolve_public, url, self._allow_private)
+        # Whoever gives up waiting leaves the resolution to the others.
+        address = await asyncio.shield(self._resolving.get(url) or self._resolve(url))
         return await self._inner.connect_tcp(address, port, *args, **options)
+
+    def _resolve(self, url: str) -> asyncio.Future[str]:
+        loop = asyncio.get_running_loop()
+        found = loop.run_in_executor(self._resolvers, resolve_public, url, self._allow_private)
+        self._resolving[url] = found
+        found.add_done_callback(lambda done: self._resolved(url, done))
+        return found
+
+    def _resolved(self, url: str, done: asyncio.Future[str]) -> None:
+        del self._resolving[url]
+        if not done.cancelled():
+            done.exception()  # taken note of, although everybody may have given up waiting
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -88,10 +116,10 @@ class Poster:
             network_backend=CheckedBackend(allow_private, resolvers),
         )
 
-    async def post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
-        """Post once. Whatever goes wrong is told in the answer."""
+    async def post(self, url: str, headers: dict[str, str], body: bytes, timeout: float | None = None) -> Answer:
+        """Post once, in at most timeout seconds altogether. Whatever goes wrong is told in the answer."""
         try:
-            return await asyncio.wait_for(self._exchange(url, headers, body), self._timeout)
+            return await asyncio.wait_for(self._exchange(url, headers, body), timeout or self._timeout)
         except (TimeoutError, httpcore.TimeoutException):
             return Answer(None, "no answer in time")
         except Invalid as error:
@@ -107,18 +135,25 @@ class Poster:
         framing = {"Host": parts.netloc.decode("ascii"), "Content-Length": str(len(body))}
         sent = [*framing.items(), *headers.items()]
         async with self._pool.stream("POST", target, headers=sent, content=body) as response:
-            seen = 0
-            async for chunk in response.aiter_stream():
-                seen += len(chunk)
-                if seen > MAX_ANSWER_BYTES:
-                    break
+            answered = await _bounded(response)
             given = {name.lower(): value.decode("latin-1") for name, value in response.headers}
         error = "" if 200 <= response.status < 300 else f"answered {response.status}"
-        return Answer(response.status, error, retry_after(given.get(b"retry-after", ""), given.get(b"date", "")))
+        wait = retry_after(given.get(b"retry-after", ""), given.get(b"date", ""))
+        return Answer(response.status, error, wait, answered)
 
     async def close(self) -> None:
         """Close every connection."""
         await self._pool.aclose()
+
+
+async def _bounded(response: httpcore.Response) -> bytes | None:
+    """The body of an answer; None for one that is too long, the rest of which is not read."""
+    body = bytearray()
+    async for chunk in response.aiter_stream():
+        body += chunk
+        if len(body) > MAX_ANSWER_BYTES:
+            return None
+    return bytes(body)
 
 
 def retry_after(value: str, date: str) -> timedelta | None:

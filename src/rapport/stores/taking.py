@@ -1,0 +1,129 @@
+"""A thread of its own that takes durable work from the records and carries it out, much of it at once.
+
+It looks for work when a transaction that made some commits (LISTEN/NOTIFY), when work of its own has ended, and
+every second, since some falls due by itself. Work is leased in the records by whoever takes it, so that any
+number of processes may run one of these, and what a process that died had taken is taken again.
+"""
+
+import asyncio
+import contextlib
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import psycopg
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from rapport.errors import Unavailable
+from rapport.stores import Stores
+
+R = TypeVar("R")
+log = structlog.get_logger("rapport.taking")
+POLL_SECONDS = 1.0
+FAULTS = (SQLAlchemyError, Unavailable)  # what the records raise when they are away
+
+
+class Taker(ABC):
+    """Takes work from start() to stop(). name is that of its threads, told the NOTIFY channel of new work.
+
+    patience is how long work in flight may still take when it is told to stop; None waits for its end.
+    """
+
+    name: str
+    told: str
+    patience: float | None = None
+
+    def __init__(self, stores: Stores, threads: int) -> None:
+        self.stores = stores
+        self._threads = ThreadPoolExecutor(threads, self.name)
+        self._stopping = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name=self.name, daemon=True)
+
+    @abstractmethod
+    async def take(self) -> None:
+        """Lease what there is room for, and begin() it. Faults of the records are told to the log."""
+
+    @abstractmethod
+    async def opened(self) -> None:
+        """Make what belongs to the event loop, before the first take."""
+
+    @abstractmethod
+    async def closed(self) -> None:
+        """Give it back, after the last work has ended."""
+
+    def start(self) -> None:
+        """Begin to take work."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take nothing more, let work in flight end, and return."""
+        self._stopping.set()
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+                self._loop.call_soon_threadsafe(self._wake.set)
+        self._thread.join()
+        self._threads.shutdown()
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Carry work out beside the rest."""
+        running = asyncio.create_task(work)
+        self._running.add(running)
+        running.add_done_callback(self._done)
+
+    @property
+    def in_flight(self) -> int:
+        """How much was begun and has not ended."""
+        return len(self._running)
+
+    async def in_thread(self, function: Callable[..., R], *arguments: Any) -> R:
+        """Call something that blocks, in one of the threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
+        await self.opened()
+        ear = asyncio.create_task(self._listen())
+        while not self._stopping.is_set():
+            self._wake.clear()
+            try:
+                await self.take()
+            except FAULTS:
+                log.exception("work cannot be taken", taker=self.name)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+        ear.cancel()
+        await asyncio.gather(ear, self._ended(), return_exceptions=True)
+        await self.closed()
+
+    async def _ended(self) -> None:
+        """Wait for work in flight, and for no longer than patience."""
+        if self._running and self.patience is not None:
+            await asyncio.wait(self._running, timeout=self.patience)
+            for late in self._running:
+                late.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _done(self, running: asyncio.Task[None]) -> None:
+        self._running.discard(running)
+        self._wake.set()
+        if not running.cancelled() and (fault := running.exception()) is not None:
+            log.error("work failed; its lease will run out", taker=self.name, exc_info=fault)
+
+    async def _listen(self) -> None:
+        """Wake the loop whenever new work commits; connect again when the records were away."""
+        url = self.stores.records.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+                    await connection.execute(f"LISTEN {self.told}")
+                    self._wake.set()
+                    async for _ in connection.notifies():
+                        self._wake.set()
+            except psycopg.Error:
+                await asyncio.sleep(POLL_SECONDS)
