@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.campaigns.occurrences import occurrence
+from rapport.campaigns.clearance import NOT_CLEARED, REFUSED, said_of
+from rapport.campaigns.models import AWAITING_CLEARANCE, Occurrence
+from rapport.campaigns.occurrences import channel_rows, occurrence
 from rapport.errors import NotFound
 
 OUTCOMES = """
@@ -41,6 +43,11 @@ WORDS = {
     "failed": "Could not be sent on channel {channel}: {reason}.",
     "skipped": "Not sent on channel {channel}: {reason}.",
 }
+WORDS_OF_REASON = {
+    NOT_CLEARED: "Kept out on channel {channel}: nobody approved the customer before the deadline.",
+    REFUSED: "Kept out on channel {channel}: the outside system that was asked refused the customer.",
+}
+ON_HOLD = "Waits for approval on channel {channel} until {by}: {said} so far."
 WAITING = "Not sent yet on channel {channel}."
 NOT_MEMBER = "Was not in the target group when the campaign was processed."
 NOT_PROCESSED = "The campaign has not been processed."
@@ -99,12 +106,37 @@ def why(scope: Scope, campaign_id: int, customer_id: str) -> Answer:
     if not customer_id.strip():
         raise NotFound("customer_id must not be empty.")
     common = {"execution_date": found.execution_date, "campaign": campaign_id, "customer": customer_id}
-    names = ("channel_id", "recipient_group_id", "action_id", "template_id", "promo_code", "scheduled_time")
-    places = [dict(zip(names, row, strict=True)) for row in scope.warehouse.rows(PLACES, **common)]
+    places = _places(scope, found, common)
     rows = outcome_rows(scope, campaign_id, customer_id=customer_id)
-    said = [WORDS[row.outcome].format(reason=row.reason, channel=row.channel_id) for row in rows]
+    said = [_words(row) for row in rows]
     decided = {row.channel_id for row in rows}
-    said += [WAITING.format(channel=place["channel_id"]) for place in places if place["channel_id"] not in decided]
+    waiting = _waiting(scope, found, customer_id)
+    said += [waiting.format(channel=place["channel_id"]) for place in places if place["channel_id"] not in decided]
     if not said:
         said = [NOT_MEMBER if found.processed_at else NOT_PROCESSED]
     return Answer(customer_id, places, rows, said)
+
+
+def _places(scope: Scope, found: Occurrence, common: dict[str, Any]) -> list[dict[str, Any]]:
+    """Where a customer was placed; times as the records have them, where they move first."""
+    names = ("channel_id", "recipient_group_id", "action_id", "template_id", "promo_code", "scheduled_time")
+    places = [dict(zip(names, row, strict=True)) for row in scope.warehouse.rows(PLACES, **common)]
+    times = {(row.channel_id, row.recipient_group_id): str(row.scheduled_time) for row in channel_rows(scope, found.id)}
+    for place in places:
+        key = (place["channel_id"], place["recipient_group_id"])
+        place["scheduled_time"] = times.get(key, place["scheduled_time"])
+    return places
+
+
+def _words(row: CustomerOutcome) -> str:
+    pattern = WORDS_OF_REASON.get(row.reason, WORDS[row.outcome]) if row.outcome == "excluded" else WORDS[row.outcome]
+    return pattern.format(reason=row.reason, channel=row.channel_id)
+
+
+def _waiting(scope: Scope, found: Occurrence, customer_id: str) -> str:
+    """What to say of a channel on which nothing became of a customer yet."""
+    if found.state != AWAITING_CLEARANCE or found.clearance_by is None:
+        return WAITING
+    by = found.clearance_by.astimezone(scope.time_zone)
+    words = {"by": f"{by:%Y-%m-%d %H:%M:%S}", "said": said_of(scope, found, customer_id)}
+    return ON_HOLD.format(channel="{channel}", **words)

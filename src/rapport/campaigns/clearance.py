@@ -1,61 +1,179 @@
-"""Conditional runs: held after processing until an outside system approves customers; silence means no."""
+"""Conditional runs wait after processing: an outside system is asked whom to approve, and its reports are kept.
 
-from datetime import timedelta
+What becomes of them at the deadline is decided in `clearing`; silence means no.
+"""
+
+# ruff: noqa: S608 - statements are put together of constants
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.campaigns.closing import close_rest, counts_of
-from rapport.campaigns.models import AWAITING_CLEARANCE, NOT_RUN, SCHEDULED, Occurrence, OccurrenceChannel
-from rapport.campaigns.occurrences import locked, move, occurrence
+from rapport.campaigns.models import AWAITING_CLEARANCE, Occurrence, OccurrenceChannel
+from rapport.campaigns.occurrences import locked, occurrence
 from rapport.campaigns.settings import settings_of
+from rapport.errors import Conflict, Invalid
 from rapport.notifications import service as notifications
+from rapport.stores.records import next_id
 
-NOT_CLEARED = "not cleared"
+NOT_CLEARED, REFUSED = "not cleared", "refused"
+MAX_REPORTED = 10_000
+CALLS = "clearance call"
+
+# The last report of every customer: reports are numbered in the order in which they were accepted.
+VERDICTS = """
+    SELECT lowerUTF8(customer_id) AS who, argMax(status, seq) AS approved, count() AS reports
+    FROM campaign_clearances
+    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+    GROUP BY who
+"""
+
+# Whoever was asked about: those who wait, and those who were left out at the deadline.
+STANDING = f"""
+    SELECT
+        count(), countIf(v.approved = 1), countIf(v.reports > 0 AND v.approved = 0), countIf(v.reports = 0),
+        (SELECT count() FROM ({VERDICTS}))
+    FROM (
+        SELECT customer_id FROM campaign_recipients
+        WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}} AND channel_id > 0
+        UNION DISTINCT
+        SELECT customer_id FROM campaign_outcomes
+        WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}} AND channel_id > 0
+            AND outcome = 'excluded' AND reason IN ('{NOT_CLEARED}', '{REFUSED}')
+    ) AS p
+    LEFT JOIN ({VERDICTS}) AS v ON v.who = lowerUTF8(p.customer_id)
+"""
+
+VERDICT_OF = """
+    SELECT argMax(status, seq) FROM campaign_clearances
+    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+        AND lowerUTF8(customer_id) = lowerUTF8({customer:String})
+    HAVING count() > 0
+"""
+
+
+@dataclass(frozen=True)
+class Clearance:
+    """How the approval of a conditional campaign stands; customers, not units. Instants are UTC.
+
+    unknown: customers that were reported but are no recipients, for instance by a wrong id.
+    """
+
+    campaign_id: int
+    state: str
+    clearance_by: datetime | None
+    cleared_at: datetime | None
+    customers: int
+    approved: int
+    refused: int
+    unreported: int
+    unknown: int
 
 
 def ask_clearance(scope: Scope, session: Session, campaign_id: int) -> None:
-    """Set the deadline (some minutes before the first send) and announce it with event 5."""
-    times = session.scalars(
-        select(OccurrenceChannel.scheduled_time).where(
+    """Set the deadline and announce it with event 5, in the transaction that makes a run wait.
+
+    The deadline is clearance_minutes before the first send. A run that is processed so late that less
+    than clearance_review_minutes would be left gets that much time, to the next full minute; sends that
+    would follow the deadline by less than clearance_minutes move there, later ones stay.
+    """
+    rows = session.scalars(
+        select(OccurrenceChannel).where(
             OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id
         )
-    )
-    by = scope.instant(min(times)) - timedelta(minutes=settings_of(scope).clearance_minutes)
-    found = locked(session, scope, campaign_id)
-    found.clearance_by = by
-    wall = by.astimezone(scope.time_zone).strftime("%Y-%m-%d %H:%M:%S")
-    payload = {"CampaignID": campaign_id, "ClearanceRequiredBy": wall}
+    ).all()
+    settings = settings_of(scope)
+    lead = timedelta(minutes=settings.clearance_minutes)
+    soonest = _full_minute(scope.clock.now() + timedelta(minutes=settings.clearance_review_minutes))
+    by = max(min(scope.instant(row.scheduled_time) for row in rows) - lead, soonest)
+    for row in rows:
+        if scope.instant(row.scheduled_time) < by + lead:
+            row.scheduled_time = _wall(scope, by + lead)
+    locked(session, scope, campaign_id).clearance_by = by
+    payload = {"CampaignID": campaign_id, "ClearanceRequiredBy": f"{_wall(scope, by):%Y-%m-%d %H:%M:%S}"}
     notifications.notify(scope, session, 5, payload, f"5:{campaign_id}")
 
 
-def due_clearances(scope: Scope) -> list[int]:
-    """Campaigns whose deadline of approval has come."""
-    wanted = select(Occurrence.id).where(
-        Occurrence.tenant_id == scope.tenant_id,
-        Occurrence.state == AWAITING_CLEARANCE,
-        Occurrence.clearance_by <= scope.clock.now(),
+def _full_minute(at: datetime) -> datetime:
+    floor = at.replace(second=0, microsecond=0)
+    return floor if floor == at else floor + timedelta(minutes=1)
+
+
+def _wall(scope: Scope, at: datetime) -> datetime:
+    return at.astimezone(scope.time_zone).replace(tzinfo=None)
+
+
+def report(
+    scope: Scope, campaign_id: int, statuses: Sequence[tuple[str, bool]], reported: datetime | None = None
+) -> None:
+    """Keep what an outside system says of customers of a campaign that waits: CustomerID and whether approved.
+
+    The last status of a customer counts, within a call and over calls; ids match ignoring case. reported
+    is the caller's time (tenant wall clock), kept for information. The campaign is held for the length of
+    the write, so that a report is either in before the decision or refused. Raises Invalid.
+    """
+    if len(statuses) > MAX_REPORTED:
+        raise Invalid(f"PromosUpdated must not hold more than {MAX_REPORTED} customers.")
+    with scope.records() as session:
+        call = next_id(session, scope.tenant_id, CALLS)
+    with scope.records() as session:
+        found = session.get(Occurrence, (scope.tenant_id, campaign_id), with_for_update={"read": True})
+        if found is None:
+            raise Invalid(f"CampaignID {campaign_id} is not a campaign.")
+        if objection := _objection(scope, found):
+            raise Invalid(objection)
+        at = scope.clock.now()
+        stated = reported and reported.replace(tzinfo=UTC)
+        common = (found.execution_date, campaign_id, at, stated)
+        first = call * MAX_REPORTED
+        rows = [(*common, who, int(status), first + n) for n, (who, status) in enumerate(statuses)]
+        names = ("execution_date", "campaign_id", "reported_at", "stated_time", "customer_id", "status", "seq")
+        scope.warehouse.insert("campaign_clearances", names, rows)
+
+
+def _objection(scope: Scope, found: Occurrence) -> str:
+    """Why nothing can be reported of a campaign now; empty when it can."""
+    if found.is_triggered:
+        return f"Campaign {found.id} is triggered: the conditional gateway is asked about its customers."
+    if not found.conditional:
+        return f"Campaign {found.id} is not conditional: it does not wait for clearance."
+    if found.cleared_at or (found.clearance_by and found.clearance_by <= scope.clock.now()):
+        return f"The deadline of campaign {found.id} has passed: customers can no longer be cleared."
+    if found.state != AWAITING_CLEARANCE:
+        return f"Campaign {found.id} is {found.state} and does not wait for clearance."
+    return ""
+
+
+def _bindings(found: Occurrence) -> dict[str, Any]:
+    return {"execution_date": found.execution_date, "campaign": found.id}
+
+
+def clearance(scope: Scope, campaign_id: int) -> Clearance:
+    """How the approval of a campaign stands. Raises NotFound, and Conflict for one that is not conditional."""
+    found = occurrence(scope, campaign_id)
+    if not found.conditional or found.is_triggered:
+        raise Conflict(f"Campaign {campaign_id} is not conditional: it waits for no clearance.")
+    row = scope.warehouse.row(STANDING, **_bindings(found))
+    asked, approved, refused, unreported, known = (int(n) for n in row or (0, 0, 0, 0, 0))
+    return Clearance(
+        campaign_id=campaign_id,
+        state=found.state,
+        clearance_by=found.clearance_by,
+        cleared_at=found.cleared_at,
+        customers=asked,
+        approved=approved,
+        refused=refused,
+        unreported=unreported,
+        unknown=known - approved - refused,
     )
-    with scope.records() as session:
-        return list(session.scalars(wanted.order_by(Occurrence.id)))
 
 
-def clear(scope: Scope, campaign_id: int) -> None:
-    """End the wait of a campaign: nobody was approved, so it goes to nobody. May be repeated."""
-    reason = "No customer was approved before the deadline."
-    with scope.records() as session:
-        if locked(session, scope, campaign_id).state != AWAITING_CLEARANCE:
-            return
-    close_rest(scope, campaign_id, "skipped", NOT_CLEARED)
-    values = {"state": NOT_RUN, "error": reason, "finished_at": scope.clock.now()}
-    counts = counts_of(scope, occurrence(scope, campaign_id))
-    with scope.records() as session:
-        move(session, scope, campaign_id, (AWAITING_CLEARANCE,), counts=counts, **values)
-        rows = select(OccurrenceChannel).where(
-            OccurrenceChannel.tenant_id == scope.tenant_id,
-            OccurrenceChannel.campaign_id == campaign_id,
-            OccurrenceChannel.state == SCHEDULED,
-        )
-        for row in session.scalars(rows):
-            row.state = NOT_RUN
+def said_of(scope: Scope, found: Occurrence, customer_id: str) -> str:
+    """What was reported of a customer so far, in words."""
+    status = scope.warehouse.value(VERDICT_OF, customer=customer_id, **_bindings(found))
+    return "nothing was reported" if status is None else "approved" if status else "refused"

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from rapport.access.scope import Scope
 from rapport.campaigns import queries, tasks
 from rapport.campaigns.clearance import ask_clearance
+from rapport.campaigns.clearing import clear
 from rapport.campaigns.closing import finish_campaign
 from rapport.campaigns.definitions import check_groups
 from rapport.campaigns.definitions import series as get_series
@@ -149,12 +150,23 @@ def confirm(scope: Scope, campaign_id: int) -> Occurrence:
 def cancel(scope: Scope, campaign_id: int) -> Occurrence:
     """Stop a run: what has not left is skipped, and listeners of event 4 are told if it had been processed.
 
-    Raises NotFound, and Conflict for a run that has ended or is being processed.
+    Raises NotFound, and Conflict for a run that has ended or is being processed. One whose approval is just
+    being decided is canceled after that.
     """
+    while not _canceled(scope, campaign_id):
+        clear(scope, campaign_id)
+    finish_campaign(scope, campaign_id)
+    return occurrence(scope, campaign_id)
+
+
+def _canceled(scope: Scope, campaign_id: int) -> bool:
+    """Cancel a run, unless a decision on its approval is under way."""
     with scope.records() as session:
         found = locked(session, scope, campaign_id)
         if found.state not in (PLANNED, *PROCESSED_OPEN):
             raise Conflict(f"Campaign {campaign_id} is {found.state} and cannot be canceled.")
+        if found.state == AWAITING_CLEARANCE and found.cleared_at:
+            return False
         if found.state != PLANNED:
             notifications.notify(scope, session, 4, {"CampaignID": campaign_id}, f"4:{campaign_id}")
         found.state = CANCELED
@@ -166,5 +178,4 @@ def cancel(scope: Scope, campaign_id: int) -> Occurrence:
         ):
             row.state = CANCELED if row.state == SCHEDULED else row.state
         scope.audit(session, "cancel", f"campaign {campaign_id}")
-    finish_campaign(scope, campaign_id)
-    return occurrence(scope, campaign_id)
+    return True

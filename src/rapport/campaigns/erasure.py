@@ -20,7 +20,13 @@ from rapport.customers import service as customers
 from rapport.stores import work
 from rapport.stores.warehouse import identifier
 
-ACCOUNTS = ("campaign_recipients", "campaign_outcomes", "campaign_interactions", "campaign_products")
+ACCOUNTS = (
+    "campaign_recipients",
+    "campaign_outcomes",
+    "campaign_interactions",
+    "campaign_products",
+    "campaign_clearances",
+)
 ATTEMPTS = 3
 LOOK_AGAIN = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=24)

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from statistics import median
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from rapport.access.scope import Scope
 from rapport.campaigns import queries
@@ -33,11 +33,14 @@ def _too_large(scope: Scope, found: Occurrence, addressed: int) -> str:
 
 
 def past_sizes(scope: Scope, found: Occurrence) -> list[int]:
-    """Customers addressed by the last runs of the same target group, newest first; none for a customer list."""
+    """Customers addressed by the last runs of the same target group, newest first; none for a customer list.
+
+    Of a conditional run those count who were asked about, cleared or not: that is what a run is compared by.
+    """
     if found.is_one_time:
         return []
     wanted = (
-        select(Occurrence.test_size)
+        select(func.coalesce(Occurrence.plan["asked"].as_integer(), Occurrence.test_size))
         .where(
             Occurrence.tenant_id == scope.tenant_id,
             Occurrence.target_group_id == found.target_group_id,

@@ -107,7 +107,8 @@ class Occurrence(Base):
     test_size: Mapped[int] = mapped_column(Integer, default=0)
     control_size: Mapped[int] = mapped_column(Integer, default=0)
     counts: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict)  # units by outcome
-    clearance_by: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    clearance_by: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # the deadline of approval
+    cleared_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # from then on none is accepted
     processed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     canceled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

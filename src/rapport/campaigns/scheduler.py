@@ -13,6 +13,7 @@ from sqlalchemy import select
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
 from rapport.campaigns import cycles, tasks
+from rapport.campaigns.clearing import due_clearances
 from rapport.campaigns.models import EXECUTING, SCHEDULED, Occurrence, OccurrenceChannel
 from rapport.campaigns.settings import settings_of
 from rapport.stores import Stores
@@ -81,7 +82,8 @@ def overdue(scope: Scope) -> list[str]:
     for row in rows:
         if scope.instant(row.scheduled_time) + patience <= now:
             found.append(f"Campaign {row.campaign_id} on channel {row.channel_id} has not begun to be sent.")
-    return found
+    undecided = due_clearances(scope, since=now - patience)
+    return [*found, *(f"Campaign {number} waits for the decision on its clearance." for number in undecided)]
 
 
 class Scheduler:

@@ -1,6 +1,7 @@
 """What other packages may ask of campaigns."""
 
 from rapport.campaigns.asking import Answer, CustomerOutcome, outcome_rows, reason_counts, why
+from rapport.campaigns.clearance import Clearance, clearance, report
 from rapport.campaigns.closing import counts_of
 from rapport.campaigns.control import cancel, confirm, one_time, run_now
 from rapport.campaigns.cycles import CycleResult, cycles
@@ -43,6 +44,7 @@ __all__ = [
     "ActionBody",
     "ActionOut",
     "Answer",
+    "Clearance",
     "CustomerOutcome",
     "CycleResult",
     "FrequencyCap",
@@ -61,6 +63,7 @@ __all__ = [
     "body_of",
     "cancel",
     "channel_rows",
+    "clearance",
     "confirm",
     "counts_of",
     "create_action",
@@ -77,6 +80,7 @@ __all__ = [
     "outcome_rows",
     "purge",
     "reason_counts",
+    "report",
     "results",
     "run_cycle",
     "run_now",

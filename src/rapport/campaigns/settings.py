@@ -21,7 +21,12 @@ class CampaignSettings(BaseModel):
     blast_factor: float = Field(3.0, gt=1, description="A run this many times its target group's usual one stops")
     blast_minimum: int = Field(1000, ge=0, description="A run up to this many customers never stops for its size")
     messages_per_day: int = Field(5, ge=1, description="A run that would give one customer more messages a day stops")
-    clearance_minutes: int = Field(30, ge=0, description="How long before the send conditional campaigns are cleared")
+    clearance_minutes: int = Field(
+        30, ge=0, le=10_000, description="How long before the first send a conditional campaign's deadline is"
+    )
+    clearance_review_minutes: int = Field(
+        30, ge=1, le=10_000, description="How long before that deadline it is announced at least: later runs send later"
+    )
     batch_size: int = Field(500, ge=1, le=10_000, description="Messages in one durable step")
     retry_delays: list[float] = Field([10, 60, 300], description="Seconds before each retry of a temporary failure")
     late_minutes: int = Field(30, ge=1, description="A due run that has not begun after this long is an alarm")

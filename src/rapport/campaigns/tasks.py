@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from rapport.access.scope import Scope, current_scope
 from rapport.audiences import service as audiences
-from rapport.campaigns import clearance, closing, cycles, processing, sending
+from rapport.campaigns import clearing, closing, cycles, processing, sending
 from rapport.campaigns.cycles import CycleResult
 from rapport.campaigns.occurrences import occurrence, plan_day
 from rapport.campaigns.settings import settings_of
@@ -124,8 +124,11 @@ def _waiting(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> i
 
 def _due(scope: Scope) -> list[list[int]]:
     """Units that are due by the clock, as arguments of send_unit; waits for approval that are over are ended."""
-    for campaign_id in clearance.due_clearances(scope):
-        clearance.clear(scope, campaign_id)
+    for campaign_id in clearing.due_clearances(scope):
+        try:
+            clearing.clear(scope, campaign_id)
+        except FAULTS:  # tried again at the next round; nothing else waits for it
+            log.exception("clearance failed", tenant_id=scope.tenant_id, campaign_id=campaign_id)
     return [[scope.tenant_id, row.campaign_id, row.channel_id, row.recipient_group_id] for row in sending.due(scope)]
 
 

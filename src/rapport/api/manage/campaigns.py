@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
 from rapport.campaigns import service
-from rapport.campaigns.service import Answer, CustomerOutcome, OneTimeBody, Results
+from rapport.campaigns.service import Answer, Clearance, CustomerOutcome, OneTimeBody, Results
 
 router = APIRouter(prefix="/manage/v1/campaigns", tags=["Management: campaigns"])
 CampaignId = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -43,7 +43,8 @@ class CampaignOut(BaseModel):
     test_size: int
     control_size: int
     counts: dict[str, int] = Field(examples=[{"sent": 890, "control": 100, "failed": 10}])
-    clearance_by: datetime | None
+    clearance_by: datetime | None = Field(description="Deadline of approval; conditional campaigns only")
+    cleared_at: datetime | None = Field(description="When that was decided")
     processed_at: datetime | None
     canceled_at: datetime | None
     finished_at: datetime | None
@@ -80,6 +81,7 @@ class CampaignDetail(CampaignOut):
 
     channels: list[ChannelOut]
     reasons: list[ReasonOut]
+    clearance: Clearance | None = Field(description="How the approval stands; conditional campaigns only")
 
 
 @router.get("", summary="List campaigns")
@@ -110,7 +112,14 @@ def get_campaign(campaign_id: CampaignId, principal: Principal = Depends(admin))
     data: dict[str, Any] = CampaignOut.model_validate(found).model_dump()
     data["counts"] = service.counts_of(scope, found)
     channels = [ChannelOut.model_validate(row).model_dump() for row in service.channel_rows(scope, campaign_id)]
+    data["clearance"] = service.clearance(scope, campaign_id) if found.conditional and not found.is_triggered else None
     return CampaignDetail(**data, channels=channels, reasons=service.reason_counts(scope, campaign_id))
+
+
+@router.get("/{campaign_id}/clearance", summary="How the approval of a conditional campaign stands")
+def get_clearance(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> Clearance:  # noqa: B008
+    """The deadline, and how many customers were approved, refused and not reported so far; 409 if not conditional."""
+    return service.clearance(principal.scope, campaign_id)
 
 
 @router.get("/{campaign_id}/outcomes", summary="List what became of a campaign's customers")

@@ -29,15 +29,17 @@ ALTER TABLE campaign_outcomes ADD COLUMN IF NOT EXISTS firing_id UInt64 DEFAULT 
 ALTER TABLE campaign_interactions ADD COLUMN IF NOT EXISTS app_id LowCardinality(String) DEFAULT '';
 ALTER TABLE campaign_interactions ADD COLUMN IF NOT EXISTS origin LowCardinality(String) DEFAULT '';
 
--- Whom an outside system cleared for a conditional campaign: every report; the last one of a customer counts.
+-- Whom an outside system cleared for a conditional campaign: every report, ids as they came; the last one of a
+-- customer, by seq, counts. reported_at is when it was accepted, stated_time what the caller said (tenant wall clock).
 CREATE TABLE IF NOT EXISTS campaign_clearances
 (
     execution_date Date,
     campaign_id    UInt32,
     customer_id    String,
     status         UInt8,
-    reported_at    DateTime64(6, 'UTC'),
-    position       UInt32
+    seq            UInt64,
+    reported_at    DateTime64(3, 'UTC'),
+    stated_time    Nullable(DateTime('UTC'))
 )
-ENGINE = MergeTree PARTITION BY toYYYYMM(execution_date) ORDER BY (campaign_id, customer_id, reported_at, position)
+ENGINE = MergeTree PARTITION BY toYYYYMM(execution_date) ORDER BY (execution_date, campaign_id, customer_id, seq)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;

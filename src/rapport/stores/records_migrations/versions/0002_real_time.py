@@ -217,6 +217,7 @@ def upgrade() -> None:
     )
     op.add_column("campaign_series", sa.Column("trigger", postgresql.JSONB(none_as_null=True), nullable=True))
     op.add_column("campaigns", sa.Column("is_triggered", sa.Boolean(), server_default="false", nullable=False))
+    op.add_column("campaigns", sa.Column("cleared_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("event_types", sa.Column("description", sa.String(length=1000), server_default="", nullable=False))
     op.add_column("event_types", sa.Column("types", postgresql.JSONB(), server_default="{}", nullable=False))
     op.add_column("event_types", sa.Column("declared", sa.Boolean(), server_default="false", nullable=False))
