@@ -199,7 +199,7 @@ def test_conditional_run_waits_and_goes_to_nobody_unapproved(tenant: Scope) -> N
     campaigns.execute_due(tenant)
     found = campaigns.occurrence(tenant, number)
     assert found.state == "not run"
-    assert {row[2:] for row in outcomes(tenant, number)} <= {("control", ""), ("skipped", "not cleared")}
+    assert {row[2:] for row in outcomes(tenant, number)} <= {("control", ""), ("excluded", "not cleared")}
     assert len(outcomes(tenant, number)) == 40 == sum(found.counts.values())
 
 

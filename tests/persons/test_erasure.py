@@ -63,6 +63,7 @@ def rows_of(who: str) -> dict[str, dict[str, Any]]:
         "campaign_outcomes": {**run, "channel_id": 504, "outcome": "sent", "message_id": f"m-{who}", "recorded_at": AT},
         "campaign_interactions": {"delivery_date": DAY, **campaign, "channel_id": 504, "event_id": 2},
         "campaign_products": {**run, "priority": 1, "product_id": "p"},
+        "campaign_clearances": {**run, "status": 1, "seq": 1, "reported_at": AT},
     }
 
 
@@ -222,6 +223,7 @@ def test_what_is_read_is_gone_at_once_and_the_wish_stays(erased: list[str]) -> N
         "campaign_outcomes",
         "campaign_interactions",
         "campaign_products",
+        "campaign_clearances",
     }
     assert held["records"]["deliveries"] == [] and held["records"]["attribute_requests"] == []
     assert held["records"]["suppressions"] == [{"channel_id": 504, "reason": "complaint"}]

@@ -22,6 +22,7 @@ from rapport.notifications import service as notifications
 from rapport.stores.records import next_id
 
 NOT_CLEARED, REFUSED = "not cleared", "refused"
+LEFT_OUT = f"channel_id > 0 AND outcome = 'excluded' AND reason IN ('{NOT_CLEARED}', '{REFUSED}')"
 MAX_REPORTED = 10_000
 CALLS = "clearance call"
 
@@ -43,8 +44,8 @@ STANDING = f"""
         WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}} AND channel_id > 0
         UNION DISTINCT
         SELECT customer_id FROM campaign_outcomes
-        WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}} AND channel_id > 0
-            AND outcome = 'excluded' AND reason IN ('{NOT_CLEARED}', '{REFUSED}')
+        WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
+            AND {LEFT_OUT}
     ) AS p
     LEFT JOIN ({VERDICTS}) AS v ON v.who = lowerUTF8(p.customer_id)
 """

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from rapport.access.scope import Scope
 from rapport.campaigns import queries
-from rapport.campaigns.clearance import NOT_CLEARED, REFUSED, VERDICTS
+from rapport.campaigns.clearance import LEFT_OUT, NOT_CLEARED, REFUSED, VERDICTS
 from rapport.campaigns.closing import counts_of
 from rapport.campaigns.leases import lease
 from rapport.campaigns.models import (
@@ -45,11 +45,8 @@ LEAVE_OUT = f"""
     WHERE v.approved = 0
 """
 
-LEFT_OUT = f"""
-    {OF_CAMPAIGN} AND customer_id IN (
-        SELECT customer_id FROM campaign_outcomes
-        WHERE {OF_CAMPAIGN} AND channel_id > 0 AND outcome = 'excluded' AND reason IN ('{NOT_CLEARED}', '{REFUSED}')
-    )
+OF_LEFT_OUT = f"""
+    {OF_CAMPAIGN} AND customer_id IN (SELECT customer_id FROM campaign_outcomes WHERE {OF_CAMPAIGN} AND {LEFT_OUT})
 """
 
 PLANNED_TIMES = f"""
@@ -106,8 +103,8 @@ def _leave_out(scope: Scope, found: Occurrence) -> None:
     """Give everybody who was not approved that outcome on every channel, then take them out of the recipients."""
     scope.warehouse.execute(LEAVE_OUT, at=scope.clock.now(), **_bindings(found))
     for table in ("campaign_recipients", "campaign_products"):
-        if scope.warehouse.value(f"SELECT count() FROM {table} WHERE {LEFT_OUT}", **_bindings(found)):
-            scope.warehouse.execute(f"DELETE FROM {table} WHERE {LEFT_OUT}", **_bindings(found))
+        if scope.warehouse.value(f"SELECT count() FROM {table} WHERE {OF_LEFT_OUT}", **_bindings(found)):
+            scope.warehouse.execute(f"DELETE FROM {table} WHERE {OF_LEFT_OUT}", **_bindings(found))
 
 
 def _move_sends(scope: Scope, found: Occurrence) -> None:

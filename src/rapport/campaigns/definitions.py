@@ -1,5 +1,6 @@
 """Actions and series: what a marketer defines. Every change leaves an audit row; series are versioned."""
 
+from collections.abc import Sequence
 from datetime import date
 from itertools import islice
 from typing import Any
@@ -12,6 +13,7 @@ from rapport.audiences import service as audiences
 from rapport.campaigns.models import CONTROL_ACTION_ID, Action, Series
 from rapport.campaigns.schedule import upcoming
 from rapport.campaigns.schemas import ActionBody, Group, Schedule, SeriesBody
+from rapport.campaigns.triggers import ImmediateGroup
 from rapport.channels import service as channels
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging import service as messaging
@@ -80,8 +82,8 @@ def archive_action(scope: Scope, action_id: int) -> None:
 
 
 def all_series(scope: Scope, status: str | None = None) -> list[Series]:
-    """The tenant's series, by id."""
-    wanted = select(Series).where(Series.tenant_id == scope.tenant_id)
+    """The tenant's series, by id, without the triggered ones."""
+    wanted = select(Series).where(Series.tenant_id == scope.tenant_id, Series.trigger.is_(None))
     if status:
         wanted = wanted.where(Series.status == status)
     with scope.records() as session:
@@ -96,7 +98,7 @@ def series(scope: Scope, series_id: int) -> Series:
 
 def _series(session: Session, scope: Scope, series_id: int) -> Series:
     found = session.get(Series, (scope.tenant_id, series_id))
-    if found is None:
+    if found is None or found.trigger is not None:
         raise NotFound(f"There is no series {series_id}.")
     return found
 
@@ -185,7 +187,7 @@ def check_references(scope: Scope, body: SeriesBody) -> None:
     check_groups(scope, body.groups)
 
 
-def check_groups(scope: Scope, groups: list[Group]) -> None:
+def check_groups(scope: Scope, groups: Sequence[Group | ImmediateGroup]) -> None:
     """Actions, channels and templates of recipient groups must exist. Raises NotFound, Invalid."""
     for group in groups:
         if action(scope, group.action_id).archived:

@@ -149,7 +149,7 @@ def plan_day(scope: Scope, execution_date: date) -> list[int]:
     """
     with scope.records() as session:
         active = select(Series).where(Series.tenant_id == scope.tenant_id, Series.status == "active")
-        found = list(session.scalars(active.order_by(Series.id)))
+        found = list(session.scalars(active.where(Series.trigger.is_(None)).order_by(Series.id)))
         known = set(session.scalars(_planned(scope, execution_date, Occurrence.series_id)))
     for one in found:
         if one.id not in known and runs_on(Schedule.model_validate(one.schedule), execution_date):
@@ -162,6 +162,7 @@ def _planned(scope: Scope, execution_date: date, column: Any) -> Any:
         Occurrence.tenant_id == scope.tenant_id,
         Occurrence.execution_date == execution_date,
         Occurrence.run == 0,
+        Occurrence.is_triggered.is_(False),
     )
 
 

@@ -1,5 +1,7 @@
 """How the customers of a run responded in its measurement window: transactions that count, per recipient group."""
 
+# ruff: noqa: S608 - statements are put together of constants
+
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -7,28 +9,38 @@ from typing import Any
 from sqlalchemy import func, select
 
 from rapport.access.scope import Scope
+from rapport.campaigns.clearance import LEFT_OUT
 from rapport.campaigns.models import EXECUTED_STATES, Occurrence, OccurrenceChannel
+from rapport.campaigns.splits import PARTS, cuts
 
 # Past runs that a self-optimising split learns from, newest first.
 REMEMBERED_RUNS = 20
 
-# A transaction counts when money came in for good; group 0 is control.
-RESPONSES = """
+# Who was assigned to which group; 0 is control. Customers whom an outside system did not clear count in the
+# group that they were in by hash: control was never asked about, so the cleared alone do not compare with it.
+ASSIGNED = f"""
+    SELECT customer_id, max(recipient_group_id) AS grp FROM campaign_recipients
+    WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
+    GROUP BY customer_id
+    UNION ALL
+    SELECT DISTINCT customer_id, toUInt16(arrayFirstIndex(
+        cut -> sipHash64({{campaign:UInt32}}, 'group', customer_id) % {PARTS} < cut, {{cuts:Array(UInt32)}}
+    )) AS grp
+    FROM campaign_outcomes
+    WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
+        AND {LEFT_OUT}
+"""
+
+# A transaction counts when money came in for good.
+RESPONSES = f"""
     SELECT grp, count(), countIf(orders > 0), sum(value), sum(value * value)
-    FROM (
-        SELECT customer_id, max(recipient_group_id) AS grp FROM campaign_recipients
-        WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
-        GROUP BY customer_id
-    ) AS r
+    FROM ({ASSIGNED}) AS r
     LEFT JOIN (
         SELECT customer_id, count() AS orders, sum(amount) AS value FROM transactions
-        WHERE transaction_time >= {begin:DateTime('UTC')} AND transaction_time < {end:DateTime('UTC')}
+        WHERE transaction_time >= {{begin:DateTime('UTC')}} AND transaction_time < {{end:DateTime('UTC')}}
             AND lower(type) NOT IN ('withdrawal', 'bonus', 'refund')
             AND lower(status) NOT IN ('canceled', 'cancelled', 'failed', 'void') AND amount > 0
-            AND customer_id IN (
-                SELECT customer_id FROM campaign_recipients
-                WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
-            )
+            AND customer_id IN (SELECT customer_id FROM ({ASSIGNED}))
         GROUP BY customer_id
     ) AS t ON t.customer_id = r.customer_id
     GROUP BY grp ORDER BY grp
@@ -67,7 +79,8 @@ def window(scope: Scope, found: Occurrence) -> tuple[datetime, datetime]:
 def responses(scope: Scope, found: Occurrence) -> list[Response]:
     """What each group of a run did in its window so far, control first."""
     begin, end = window(scope, found)
-    rows = scope.warehouse.rows(RESPONSES, execution_date=found.execution_date, campaign=found.id, begin=begin, end=end)
+    bound = {"execution_date": found.execution_date, "campaign": found.id, "begin": begin, "end": end}
+    rows = scope.warehouse.rows(RESPONSES, cuts=cuts(found.plan.get("shares", [1])), **bound)
     return [Response(int(g), int(n), int(hits), float(value), float(sq)) for g, n, hits, value, sq in rows]
 
 

@@ -43,7 +43,7 @@ class Results:
 
 
 def results(scope: Scope, campaign_id: int) -> Results:
-    """How a campaign did so far. Everybody assigned counts, reached or not, so that groups compare fairly.
+    """How a campaign did so far. Everybody assigned counts, reached or cleared or not: groups compare fairly.
 
     Raises NotFound, and Conflict for a campaign that was not executed.
     """
