@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -27,7 +28,7 @@ class MailServer:
         self.wait = 0.0
         self.port = 0
         self._lock = threading.Lock()
-        self._served: dict[int, int] = {}
+        self._served: WeakKeyDictionary[Session, int] = WeakKeyDictionary()
 
     async def handle_EHLO(self, server: SMTP, session: Session, envelope: Envelope, name: str, responses: Any) -> Any:
         session.host_name = name
@@ -36,7 +37,7 @@ class MailServer:
         return responses
 
     async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any) -> str:
-        served = self._served.get(id(session), 0)
+        served = self._served.get(session, 0)
         if served >= self.per_connection:
             server.transport.abort()  # as a server does that had enough of a connection
             return "421 bye"
@@ -61,7 +62,7 @@ class MailServer:
         await _sleep(self.wait)
         with self._lock:
             self.open -= 1
-            self._served[id(session)] = self._served.get(id(session), 0) + 1
+            self._served[session] = self._served.get(session, 0) + 1
             content = envelope.content
             assert isinstance(content, bytes)
             self.arrived.append(message_from_bytes(content, policy=policy.default))  # type: ignore[arg-type]

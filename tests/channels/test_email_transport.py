@@ -126,6 +126,17 @@ def test_a_connection_that_the_server_ended_costs_no_message(server: MailServer,
     assert sorted(server.recipients) == sorted(f"q{n}@mail.example" for n in range(20))
 
 
+def test_ended_connections_are_not_tried_one_after_the_other(server: MailServer, server_settings: Settings) -> None:
+    server.wait, server.per_connection = 0.05, 2
+    channel = transport(server, server_settings, connections=2)
+    for round_ in range(2):  # both connections are open and idle, and the server has had enough of both
+        list(channel.send([message(2 * round_), message(2 * round_ + 1)]))
+    assert server.connections == 2
+    (receipt,) = channel.send([message(9)])
+    channel.close()
+    assert receipt.outcome == "sent" and server.recipients.count("q9@mail.example") == 1
+
+
 def test_several_in_flight_on_a_bounded_number_of_connections(server: MailServer, server_settings: Settings) -> None:
     server.wait = 0.05
     drawn = 0

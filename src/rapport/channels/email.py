@@ -181,7 +181,7 @@ class EmailTransport:
 
     def _attempt(self, message: Message, content: bytes, repeat: bool) -> Receipt:
         """Hand a message over; once more on a new connection if a reused one had ended before the content left."""
-        connection, reused = self._connection()
+        connection, reused = self._connection(idle=repeat)
         try:
             connection.hand_over(self._settings.from_address, message.to, content)
             return Receipt(message.message_id, "sent")
@@ -193,9 +193,11 @@ class EmailTransport:
             self._release(connection)
         return self._attempt(message, content, repeat=False)
 
-    def _connection(self) -> tuple[Connection, bool]:
+    def _connection(self, idle: bool) -> tuple[Connection, bool]:
+        """A connection, and whether it was used before: only where an idle one will do."""
         with contextlib.suppress(queue.Empty):
-            return self._idle.get_nowait(), True
+            if idle:
+                return self._idle.get_nowait(), True
         with self._lock:
             if time.monotonic() < self._down_until:
                 raise ConnectionError("mail server down")
