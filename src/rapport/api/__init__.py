@@ -10,6 +10,7 @@ from rapport.api import (
     customers_model,
     customers_reactions,
     customers_writes,
+    gateways,
     general,
     groups,
     model,
@@ -23,6 +24,7 @@ from rapport.api.manage import (
     campaigns,
     channels,
     cycles,
+    gateway,
     imports,
     insight,
     keys,
@@ -51,6 +53,7 @@ WIRE: tuple[APIRouter, ...] = (
     customers_attributes.router,
     customers_attributes.list_router,
     customers_writes.router,
+    gateways.router,
 )
 MANAGEMENT: tuple[APIRouter, ...] = (
     tenants.router,
@@ -71,4 +74,5 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     target_groups.router,
     users.router,
     persons.router,
+    gateway.router,
 )

@@ -29,6 +29,7 @@ from rapport.stores.posting import new_secret
 from rapport.stores.records import next_id
 
 __all__ = [
+    "OUTSIDE_CLOCK",
     "Delivery",
     "Listener",
     "deliveries",

@@ -25,9 +25,10 @@ from rapport.stores.records import Base
 
 # Where an event came from.
 SDK, SERVER, METRIC = "sdk", "server", "metric"
-# How far an accepted event is: waiting for the triggers, seen by them, being written to the warehouse.
-ACCEPTED, HANDLED, FILING = 0, 1, 2
-ERROR, WARNING = "error", "warning"
+# How far an accepted event is: waiting for the triggers, or seen by them and waiting for the warehouse.
+ACCEPTED, HANDLED = 0, 1
+# What the log says of an event, and what events are counted by; the log has a success while it records everything.
+ERROR, WARNING, SUCCESS, DUPLICATE = "error", "warning", "success", "duplicate"
 
 # States of a firing. DELAYED waits for the end of quiet hours, ASKING for the gateway, SENDING for channels of
 # our own; DONE is final and FILED is in the warehouse too.
@@ -71,6 +72,44 @@ class EventKey(Base):
     key: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)
     received_date: Mapped[date] = mapped_column(Date)
 
+    # Rows lie in order of days, so that an index of a few pages finds the old ones.
+    __table_args__ = (Index("ix_event_keys_received_date", "received_date", postgresql_using="brin"),)
+
+
+class EventToken(Base):
+    """What opens a tenant's intake: the server token is secret and signs, the sdk token is in every app.
+
+    One that was replaced is good until ends_at.
+    """
+
+    __tablename__ = "event_tokens"
+
+    value: Mapped[str] = mapped_column(String(64), primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(Integer, index=True)
+    kind: Mapped[str] = mapped_column(String(10))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    ends_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class EventCount(Base):
+    """How many events were accepted without fault, with a warning, refused or met again on a tenant's day."""
+
+    __tablename__ = "event_counts"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    status: Mapped[str] = mapped_column(String(10), primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+
+
+class EventRecording(Base):
+    """Until when the log takes every event of a tenant."""
+
+    __tablename__ = "event_recordings"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    until_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
 
 class EventLogEntry(Base):
     """An event that could not be used (error), or not in every part (warning), with the reason and what was sent."""
@@ -87,23 +126,33 @@ class EventLogEntry(Base):
     reason: Mapped[str] = mapped_column(String(500))
     body: Mapped[str] = mapped_column(Text, default="")
 
-    __table_args__ = (Index("ix_event_log_tenant_id_id", "tenant_id", "id"),)
+    __table_args__ = (
+        Index("ix_event_log_tenant_id_id", "tenant_id", "id"),
+        Index("ix_event_log_person", "tenant_id", "person"),
+        Index("ix_event_log_at", "at", postgresql_using="brin"),
+    )
 
 
 class Visitor(Base):
-    """A visitor who was identified. joined: the events of before are those of the customer in the warehouse too."""
+    """A visitor who was identified, or is known to be the same as another.
+
+    customer_id is empty as long as nobody is known to be behind it. same_as names the visitor that it was
+    merged into. joined: the events of before are those of the customer in the warehouse too.
+    """
 
     __tablename__ = "visitors"
 
     tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     visitor_id: Mapped[str] = mapped_column(String(300), primary_key=True)
-    customer_id: Mapped[str] = mapped_column(String(300))
+    customer_id: Mapped[str] = mapped_column(String(300), default="")
+    same_as: Mapped[str] = mapped_column(String(300), default="")
     identified_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     joined: Mapped[bool] = mapped_column(Boolean, default=False)
 
     __table_args__ = (
         Index("ix_visitors_tenant_id_customer_id", "tenant_id", text("lower(customer_id)")),
-        Index("ix_visitors_unjoined", "tenant_id", postgresql_where=text("NOT joined")),
+        Index("ix_visitors_same_as", "tenant_id", "same_as", postgresql_where=text("same_as <> ''")),
+        Index("ix_visitors_unjoined", "tenant_id", postgresql_where=text("NOT joined AND customer_id <> ''")),
     )
 
 
@@ -163,6 +212,7 @@ class Firing(Base):
         Index("uq_trigger_firings_event", "tenant_id", "series_id", "event_key", unique=True),
         Index("ix_trigger_firings_person", "tenant_id", "person", "series_id", "fired_at"),
         Index("ix_trigger_firings_campaign_id", "tenant_id", "campaign_id"),
+        Index("ix_trigger_firings_asking", "tenant_id", "id", postgresql_where=text("state = 'asking'")),
         Index("ix_trigger_firings_open", "tenant_id", "state", "id", postgresql_where=text("state <> 'filed'")),
     )
 

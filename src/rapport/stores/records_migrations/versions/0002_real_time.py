@@ -76,11 +76,22 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "event_counts",
+        sa.Column("tenant_id", sa.Integer(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("status", sa.String(length=10), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "day", "status", name=op.f("pk_event_counts")),
+    )
+    op.create_table(
         "event_keys",
         sa.Column("tenant_id", sa.Integer(), nullable=False),
         sa.Column("key", sa.Uuid(), nullable=False),
         sa.Column("received_date", sa.Date(), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "key", name=op.f("pk_event_keys")),
+    )
+    op.create_index(
+        "ix_event_keys_received_date", "event_keys", ["received_date"], unique=False, postgresql_using="brin"
     )
     op.create_table(
         "event_log",
@@ -95,7 +106,25 @@ def upgrade() -> None:
         sa.Column("body", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_event_log")),
     )
+    op.create_index("ix_event_log_at", "event_log", ["at"], unique=False, postgresql_using="brin")
+    op.create_index("ix_event_log_person", "event_log", ["tenant_id", "person"], unique=False)
     op.create_index("ix_event_log_tenant_id_id", "event_log", ["tenant_id", "id"], unique=False)
+    op.create_table(
+        "event_recordings",
+        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("until_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", name=op.f("pk_event_recordings")),
+    )
+    op.create_table(
+        "event_tokens",
+        sa.Column("value", sa.String(length=64), nullable=False),
+        sa.Column("tenant_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=10), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("value", name=op.f("pk_event_tokens")),
+    )
+    op.create_index(op.f("ix_event_tokens_tenant_id"), "event_tokens", ["tenant_id"], unique=False)
     op.create_table(
         "firing_messages",
         sa.Column("tenant_id", sa.Integer(), nullable=False),
@@ -163,6 +192,13 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_trigger_firings")),
     )
+    op.create_index(
+        "ix_trigger_firings_asking",
+        "trigger_firings",
+        ["tenant_id", "id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'asking'"),
+    )
     op.create_index("ix_trigger_firings_campaign_id", "trigger_firings", ["tenant_id", "campaign_id"], unique=False)
     op.create_index(
         "ix_trigger_firings_open",
@@ -202,9 +238,17 @@ def upgrade() -> None:
         sa.Column("tenant_id", sa.Integer(), nullable=False),
         sa.Column("visitor_id", sa.String(length=300), nullable=False),
         sa.Column("customer_id", sa.String(length=300), nullable=False),
+        sa.Column("same_as", sa.String(length=300), nullable=False),
         sa.Column("identified_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("joined", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "visitor_id", name=op.f("pk_visitors")),
+    )
+    op.create_index(
+        "ix_visitors_same_as",
+        "visitors",
+        ["tenant_id", "same_as"],
+        unique=False,
+        postgresql_where=sa.text("same_as <> ''"),
     )
     op.create_index(
         "ix_visitors_tenant_id_customer_id",
@@ -213,7 +257,11 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(
-        "ix_visitors_unjoined", "visitors", ["tenant_id"], unique=False, postgresql_where=sa.text("NOT joined")
+        "ix_visitors_unjoined",
+        "visitors",
+        ["tenant_id"],
+        unique=False,
+        postgresql_where=sa.text("NOT joined AND customer_id <> ''"),
     )
     op.add_column("campaign_series", sa.Column("trigger", postgresql.JSONB(none_as_null=True), nullable=True))
     op.add_column("campaigns", sa.Column("is_triggered", sa.Boolean(), server_default="false", nullable=False))
