@@ -1,0 +1,91 @@
+"""Rules of gateways: the one address of a tenant at which its conditional triggered campaigns are authorised."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.errors import NotFound
+from rapport.notifications import service as notifications
+from rapport.realtime.models import Gateway
+from rapport.stores.addresses import checked_url
+from rapport.stores.posting import new_secret
+
+Seconds = Annotated[float, Field(ge=0.1, le=30, strict=True)]
+Retries = Annotated[int, Field(ge=0, le=3, strict=True)]
+Fallback = Literal["deny", "allow"]
+Circuit = Literal["closed", "open", "half-open"]
+
+TIMEOUT_SECONDS, RETRIES = 3.0, 0
+DENY: Fallback = "deny"
+# So many questions in a row without an answer open the circuit: nobody is asked for a while, then one.
+TROUBLE_AFTER = 5
+PAUSE = timedelta(seconds=10)
+# After a rotation questions are signed with both secrets for this long, so that the gateway can change over.
+ROTATION_GRACE = timedelta(hours=24)
+
+
+def gateway(scope: Scope) -> Gateway | None:
+    """The tenant's gateway; None when none is set."""
+    with scope.records() as session:
+        return session.get(Gateway, scope.tenant_id)
+
+
+def set_gateway(
+    scope: Scope,
+    url: str,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    retries: int = RETRIES,
+    fallback: Fallback = DENY,
+) -> tuple[Gateway, bool]:
+    """Set the gateway in place of any before, whose secret is kept; True when there was none.
+
+    timeout_seconds is how long a firing waits for its verdict altogether. Whatever was wrong with the address
+    before is forgotten. Raises Invalid for a url that is not to be posted to.
+    """
+    url = checked_url(url, "url", scope.stores.settings.allow_private_addresses)
+    now = scope.clock.now()
+    with scope.records() as session:
+        made = insert(Gateway).values(tenant_id=scope.tenant_id, url=url, secret=new_secret(), updated_at=now)
+        new = session.scalar(made.on_conflict_do_nothing().returning(Gateway.tenant_id)) is not None
+        found = _get(session, scope)
+        found.url, found.updated_at = url, now
+        found.timeout_seconds, found.retries, found.fallback = timeout_seconds, retries, fallback
+        found.failures, found.open_until = 0, None
+        scope.audit(session, "set", "gateway", url=url, fallback=fallback)
+    return found, new
+
+
+def delete_gateway(scope: Scope) -> None:
+    """Remove the gateway: conditional triggered campaigns reach nobody any more. Raises NotFound when there is none."""
+    with scope.records() as session:
+        session.delete(_get(session, scope))
+        scope.audit(session, "delete", "gateway")
+
+
+def rotate_secret(scope: Scope) -> Gateway:
+    """Give the gateway a new signing secret; for a day questions carry signatures of both. Raises NotFound."""
+    with scope.records() as session:
+        found = _get(session, scope)
+        found.previous_secret = found.secret
+        found.previous_until = notifications.OUTSIDE_CLOCK.now() + ROTATION_GRACE
+        found.secret = new_secret()
+        scope.audit(session, "rotate", "gateway")
+    return found
+
+
+def _get(session: Session, scope: Scope) -> Gateway:
+    found = session.get(Gateway, scope.tenant_id, with_for_update=True, populate_existing=True)
+    if found is None:
+        raise NotFound("There is no gateway.")
+    return found
+
+
+def circuit(failures: int, open_until: datetime | None) -> Circuit:
+    """Whether a gateway is asked (closed), left alone (open), or asked once to see whether it is back (half-open)."""
+    if failures < TROUBLE_AFTER:
+        return "closed"
+    return "open" if open_until is not None and open_until > notifications.OUTSIDE_CLOCK.now() else "half-open"
