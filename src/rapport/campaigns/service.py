@@ -22,7 +22,10 @@ from rapport.campaigns.definitions import (
     update_series,
 )
 from rapport.campaigns.erasure import held, purge
+from rapport.campaigns.interactions import INTERACTIONS, ReportedInteraction, add_interactions
+from rapport.campaigns.metrics import METRICS, PlaceMetrics, ReportedMetric, set_metrics
 from rapport.campaigns.occurrences import channel_rows, occurrence, occurrences
+from rapport.campaigns.promotions import add_promotions, delete_promotions, promotions
 from rapport.campaigns.results import Results, results
 from rapport.campaigns.scheduler import start_scheduler
 from rapport.campaigns.scheduler import stop as stop_scheduler
@@ -41,6 +44,8 @@ from rapport.campaigns.schemas import (
 from rapport.campaigns.tasks import execute_due, run_cycle, start_cycle
 
 __all__ = [
+    "INTERACTIONS",
+    "METRICS",
     "ActionBody",
     "ActionOut",
     "Answer",
@@ -51,6 +56,9 @@ __all__ = [
     "Group",
     "GroupChannel",
     "OneTimeBody",
+    "PlaceMetrics",
+    "ReportedInteraction",
+    "ReportedMetric",
     "Results",
     "Rules",
     "Schedule",
@@ -58,6 +66,8 @@ __all__ = [
     "SeriesOut",
     "action",
     "actions",
+    "add_interactions",
+    "add_promotions",
     "all_series",
     "archive_action",
     "body_of",
@@ -71,6 +81,7 @@ __all__ = [
     "cycle",
     "cycle_row",
     "cycles",
+    "delete_promotions",
     "execute_due",
     "held",
     "next_runs",
@@ -78,6 +89,7 @@ __all__ = [
     "occurrences",
     "one_time",
     "outcome_rows",
+    "promotions",
     "purge",
     "reason_counts",
     "report",
@@ -85,6 +97,7 @@ __all__ = [
     "run_cycle",
     "run_now",
     "series",
+    "set_metrics",
     "set_status",
     "start_cycle",
     "start_scheduler",

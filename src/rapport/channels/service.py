@@ -7,23 +7,28 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
+from rapport.channels.apps import add_apps, apps, delete_apps
 from rapport.channels.email import EmailTransport
 from rapport.channels.external import ExternalTransport
 from rapport.channels.messages import Message, Receipt, Transport
-from rapport.channels.models import Channel
+from rapport.channels.models import App, Channel
 from rapport.channels.settings import ADDRESS, EmailSettings, checked, masked, merged
 from rapport.customers import service as customers
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores.records import next_id
 
 __all__ = [
+    "App",
     "Channel",
     "Message",
     "Receipt",
     "Transport",
+    "add_apps",
+    "apps",
     "channel",
     "channels",
     "create_channel",
+    "delete_apps",
     "is_email_address",
     "masked",
     "transport",

@@ -7,6 +7,7 @@ from rapport.messaging.preferences import (
     set_preference,
     unreachable,
 )
+from rapport.messaging.registration import Registered, register_apps, register_templates, remove_apps, remove_templates
 from rapport.messaging.rendering import Rendered, attributes_used, render
 from rapport.messaging.suppressions import (
     REASONS,
@@ -15,6 +16,7 @@ from rapport.messaging.suppressions import (
     list_suppressions,
     read_token,
     suppress,
+    suppress_many,
     suppressions,
     unsubscribe,
     unsubscribe_headers,
@@ -27,6 +29,7 @@ __all__ = [
     "REASONS",
     "ChannelPreference",
     "Origin",
+    "Registered",
     "Rendered",
     "Suppression",
     "Template",
@@ -38,10 +41,15 @@ __all__ = [
     "list_suppressions",
     "preferences",
     "read_token",
+    "register_apps",
+    "register_templates",
+    "remove_apps",
+    "remove_templates",
     "render",
     "save_template",
     "set_preference",
     "suppress",
+    "suppress_many",
     "suppressions",
     "template",
     "templates",

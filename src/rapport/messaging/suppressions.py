@@ -1,14 +1,15 @@
 """Who must not be written to, and the links by which people say so themselves."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import date
 
 import pyarrow as pa
 from itsdangerous import BadSignature, URLSafeSerializer
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
 
 from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope, scope_of
@@ -22,6 +23,17 @@ UNSUBSCRIBED = "unsubscribed"
 REASONS = (UNSUBSCRIBED, "bounced", "complaint", "manual")
 MAX_CUSTOMER_ID = 300
 TENANT_ID = re.compile(r"[0-9]{1,9}")
+
+
+# In order of the key, so that two callers with the same customers wait for each other and never lock up.
+SUPPRESS_MANY = """
+    INSERT INTO suppressions (tenant_id, customer_key, channel_id, customer_id, reason, created_at)
+    SELECT :tenant_id, key, :channel_id, id, :reason, :at
+    FROM unnest(CAST(:keys AS text[]), CAST(:ids AS text[])) AS given (key, id)
+    ORDER BY key
+    ON CONFLICT DO NOTHING
+    RETURNING channel_id
+"""
 
 
 def suppressions(scope: Scope, channel_id: int) -> pa.Table:
@@ -80,6 +92,16 @@ def suppress(
         if new:
             scope.audit(session, "suppress", f"customer on channel {channel_id}", reason=reason)
         return session.get_one(Suppression, key), new
+
+
+def suppress_many(scope: Scope, session: Session, channel_id: int, reason: str, customer_ids: Iterable[str]) -> None:
+    """Write to these customers no more on a channel, in the caller's transaction. Earlier reasons are kept."""
+    by_key = {one.lower(): one for one in customer_ids}
+    common = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "reason": reason}
+    bound = {"keys": list(by_key), "ids": list(by_key.values()), "at": scope.clock.now()}
+    count = len(session.execute(text(SUPPRESS_MANY), {**common, **bound}).all())
+    if count:
+        scope.audit(session, "suppress", f"customers on channel {channel_id}", reason=reason, customers=count)
 
 
 def allow(scope: Scope, customer_id: str, channel_id: int = EVERY_CHANNEL) -> None:

@@ -1,0 +1,37 @@
+"""The apps of external channels, under the ids that their vendors gave them."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import delete, select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.channels.models import App
+
+
+def apps(scope: Scope, channel_id: int) -> list[App]:
+    """The apps of a channel, by id."""
+    wanted = select(App).where(App.tenant_id == scope.tenant_id, App.channel_id == channel_id)
+    with scope.records() as session:
+        return list(session.scalars(wanted.order_by(App.app_id.collate("C"))))
+
+
+def add_apps(scope: Scope, channel_id: int, names: Mapping[str, str]) -> None:
+    """Register apps of a channel by id and name; one that is known gets the new name."""
+    now = scope.clock.now()
+    with scope.records() as session:
+        # In order of the key, so that two callers with the same apps wait for each other and never lock up.
+        for app_id, name in sorted(names.items()):
+            place = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "app_id": app_id}
+            made = insert(App).values(**place, name=name, updated_at=now)
+            changes = {"name": name, "updated_at": now}
+            session.execute(made.on_conflict_do_update(index_elements=list(place), set_=changes))
+        scope.audit(session, "save", f"apps of channel {channel_id}", apps=sorted(names))
+
+
+def delete_apps(scope: Scope, session: Session, pairs: Sequence[tuple[int, str]]) -> None:
+    """Remove apps by channel and id, in the caller's transaction; unknown ones are no error."""
+    gone = delete(App).where(App.tenant_id == scope.tenant_id, tuple_(App.channel_id, App.app_id).in_(pairs))
+    for channel_id, app_id in sorted(session.execute(gone.returning(App.channel_id, App.app_id)).tuples()):
+        scope.audit(session, "delete", f"app {app_id} of channel {channel_id}")

@@ -1,0 +1,86 @@
+"""Templates and apps of external channels, as their vendors register them: an id and a name, the content is theirs.
+
+The templates of a channel that Rapport sends on by itself are made in Rapport; no vendor renames or
+removes them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+
+from rapport.access.scope import Scope
+from rapport.channels import service as channels
+from rapport.errors import Invalid
+from rapport.messaging.models import Template
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A template by its vendor's key; app_id is empty for one that belongs to no app."""
+
+    template_id: int
+    name: str
+    app_id: str = ""
+
+
+def external_channel(scope: Scope, channel_id: int) -> channels.Channel:
+    """A channel whose templates and apps are a vendor's. Raises NotFound, and Invalid for one of Rapport's own."""
+    found = channels.channel(scope, channel_id)
+    if found.kind != "external":
+        raise Invalid(f"ChannelID: channel {channel_id} is sent by Rapport itself, which keeps its templates.")
+    return found
+
+
+def register_templates(scope: Scope, channel_id: int, given: Sequence[Registered]) -> None:
+    """Add templates to an external channel; one that is known gets the new name and app and keeps its content.
+
+    Of a template given twice the last counts. Raises NotFound for the channel, Invalid for one of Rapport's own.
+    """
+    external_channel(scope, channel_id)
+    by_id = {one.template_id: one for one in given}
+    now = scope.clock.now()
+    with scope.records() as session:
+        # In order of the key, so that two callers with the same templates wait for each other and never lock up.
+        for number, one in sorted(by_id.items()):
+            key = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "id": number}
+            changes = {"name": one.name, "app_id": one.app_id, "updated_at": now}
+            made = insert(Template).values(**key, **changes, subject="", html="", text="", created_at=now)
+            session.execute(made.on_conflict_do_update(index_elements=list(key), set_=changes))
+        scope.audit(session, "register", f"templates of channel {channel_id}", templates=sorted(by_id))
+
+
+def remove_templates(scope: Scope, pairs: Sequence[tuple[int, int]]) -> None:
+    """Take templates off external channels, by channel and id; unknown ones are no error.
+
+    Campaigns keep the ids that they were built with. Raises Invalid when a channel is one of Rapport's own;
+    nothing is removed then.
+    """
+    own = {one.id for one in channels.channels(scope) if one.kind != "external"}
+    for channel_id, template_id in pairs:
+        if channel_id in own:
+            raise Invalid(f"Template {template_id} of channel {channel_id} is Rapport's own: remove it there.")
+    with scope.records() as session:
+        gone = delete(Template).where(Template.tenant_id == scope.tenant_id)
+        gone = gone.where(tuple_(Template.channel_id, Template.id).in_(pairs))
+        known = session.execute(gone.returning(Template.channel_id, Template.id)).tuples()
+        for channel_id, template_id in sorted(known):
+            scope.audit(session, "delete", f"template {channel_id}/{template_id}")
+
+
+def register_apps(scope: Scope, channel_id: int, names: dict[str, str]) -> None:
+    """Add apps to an external channel by id and name. Raises NotFound, and Invalid for a channel of Rapport's own."""
+    external_channel(scope, channel_id)
+    channels.add_apps(scope, channel_id, names)
+
+
+def remove_apps(scope: Scope, pairs: Sequence[tuple[int, str]]) -> None:
+    """Remove apps by channel and id; their templates stay, for the whole channel. Unknown ones are no error."""
+    with scope.records() as session:
+        channels.delete_apps(scope, session, pairs)
+        session.execute(
+            update(Template)
+            .where(Template.tenant_id == scope.tenant_id, tuple_(Template.channel_id, Template.app_id).in_(pairs))
+            .values(app_id="", updated_at=scope.clock.now())
+        )

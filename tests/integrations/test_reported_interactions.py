@@ -1,0 +1,189 @@
+"""Interactions that vendors report: what is stored agrees with who got what, however often and in whatever order."""
+
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from vendor_world import (
+    AB,
+    CONTROL,
+    EARLY,
+    GROUPS,
+    MEMBERS,
+    NOW,
+    PUSH,
+    SMS,
+    TRIGGERED,
+    WAITING,
+    fill,
+    group_of,
+    stored,
+)
+
+from rapport.access.scope import Scope
+from rapport.campaigns import service as campaigns
+from rapport.campaigns.service import ReportedInteraction
+from rapport.errors import Invalid
+from rapport.messaging import service as messaging
+
+TODAY = date(2026, 3, 12)  # of NOW, for the tenant
+
+
+@pytest.fixture(scope="module")
+def world(scope: Scope) -> Iterator[Scope]:
+    fill(scope)
+    yield scope
+    scope.clock.set(None)
+
+
+@pytest.fixture
+def empty(world: Scope) -> Scope:
+    world.warehouse.execute("TRUNCATE TABLE campaign_interactions")
+    return world
+
+
+def of(customer: str, event: int = 3, campaign: int = AB, channel: int = SMS, **more: object) -> ReportedInteraction:
+    known = customer in MEMBERS and campaign == AB
+    template = GROUPS[group_of(customer)][1].get(channel, 11) if known else 11
+    given = {"template_id": template, "at": NOW, **more}
+    return ReportedInteraction(campaign, channel, event_id=event, customer_id=customer, **given)  # type: ignore[arg-type]
+
+
+def row(customer: str, event: int, day: date = TODAY, channel: int = SMS) -> tuple[object, ...]:
+    """What must be stored of a member of campaign 1."""
+    group = group_of(customer)
+    action, places = GROUPS[group]
+    return (customer, channel, places[channel], group, action, event, day.isoformat(), "", "api")
+
+
+def test_group_action_and_template_are_what_the_customer_got(empty: Scope) -> None:
+    rows = [of("C00"), of("c01", template_id=12), of("ZOË-1"), of("o'Neil\\2", template_id=11, recipient_group_id=1)]
+    rows += [of("C02", 2, channel=PUSH)]
+    assert campaigns.add_interactions(empty, rows) == 5
+    expected = [row("C00", 3), row("C01", 3), row("Zoë-1", 3), row("o'Neil\\2", 3), row("C02", 2, channel=PUSH)]
+    assert stored(empty, AB) == sorted(expected)
+
+
+def test_strangers_and_control_are_passed_over_and_counted(empty: Scope) -> None:
+    rows = [of("C04"), of(CONTROL[0]), of("nobody"), of("C05", channel=PUSH, template_id=40)]
+    assert campaigns.add_interactions(empty, rows) == 1
+    assert stored(empty, AB) == [row("C04", 3)]
+
+
+def test_the_same_again_is_written_once_a_day(empty: Scope) -> None:
+    tomorrow = NOW + timedelta(days=1)
+    rows = [of("C06"), of("c06"), of("C06", at=NOW + timedelta(hours=3)), of("C06", at=tomorrow)]
+    assert campaigns.add_interactions(empty, rows) == 2
+    assert campaigns.add_interactions(empty, rows) == 0
+    assert stored(empty, AB) == [row("C06", 3), row("C06", 3, tomorrow.date())]
+
+
+def test_the_day_is_the_tenants(empty: Scope) -> None:
+    late = datetime(2026, 3, 11, 23, 30, tzinfo=UTC)  # the 12th in Berlin
+    assert campaigns.add_interactions(empty, [of("C07", at=late), of("C07", at=NOW)]) == 1
+    assert stored(empty, AB) == [row("C07", 3, date(2026, 3, 12))]
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (of("C00", campaign=99), "CampaignID: there is no campaign 99"),
+        (of("C00", campaign=WAITING), "CampaignID: campaign 3 is awaiting clearance"),
+        (of("C00", channel=504), "ChannelID: campaign 1 does not use channel 504"),
+        (of("C00", template_id=99), "TemplateID: campaign 1 does not use template 99"),
+        (of("C01", channel=PUSH, recipient_group_id=2, template_id=40), "RecipientGroupID: campaign 1 has no"),
+        (of("C00", 8), "EventID must be one of"),
+    ],
+)
+def test_nothing_is_written_when_one_row_is_bad(empty: Scope, bad: ReportedInteraction, said: str) -> None:
+    with pytest.raises(Invalid, match=said):
+        campaigns.add_interactions(empty, [of("C01"), of("C02", 4), bad])
+    assert stored(empty, AB) == []
+    assert messaging.unreachable(empty, SMS, ["C02"]) == {}
+
+
+def test_who_unsubscribes_complains_or_bounces_is_suppressed(empty: Scope) -> None:
+    rows = [of("C10", 4), of("C11", 6), of("C12", 7), of("C13", 5), of("Stranger", 4), of("C14", 3)]
+    campaigns.add_interactions(empty, rows)
+    asked = ["C10", "C11", "C12", "C13", "stranger", "C14"]
+    assert set(messaging.unreachable(empty, SMS, asked)) == {"C10", "C11", "C12", "stranger"}
+    assert messaging.unreachable(empty, PUSH, asked) == {}
+    reasons = {one.customer_id: one.reason for one in messaging.list_suppressions(empty, channel_id=SMS)}
+    assert reasons["C10"] == "unsubscribed" and reasons["C11"] == "complaint" and reasons["C12"] == "bounced"
+    # A report that comes again does not undo that somebody was let in again.
+    messaging.allow(empty, "C10", SMS)
+    campaigns.add_interactions(empty, rows)
+    assert messaging.unreachable(empty, SMS, ["C10"]) == {}
+
+
+def test_a_recipient_whose_firing_is_not_filed_yet_is_counted(empty: Scope) -> None:
+    rows = [of("Just-now", campaign=TRIGGERED), of("JUST-NOW", campaign=TRIGGERED)]
+    assert campaigns.add_interactions(empty, rows) == 1
+    assert campaigns.add_interactions(empty, rows[1:]) == 0
+    assert [one[:6] for one in stored(empty, TRIGGERED)] == [("Just-now", SMS, 11, 1, 12, 3)]
+
+
+REPORTS = st.lists(
+    st.tuples(
+        st.sampled_from([*MEMBERS[:4], "c00", "zoë-1", CONTROL[0], "nobody"]),
+        st.sampled_from([2, 3, 5]),
+        st.sampled_from([AB, EARLY]),
+        st.integers(0, 2),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+def expected_of(reports: list[tuple[str, int, int, int]]) -> set[tuple[str, int, int, int]]:
+    """What must be there of reports: recipients only, each once, by the known spelling."""
+    spelled = {who.lower(): who for who in MEMBERS}
+    members = {AB: set(MEMBERS), EARLY: set(MEMBERS[:5])}
+    named = {(spelled.get(who.lower(), who), event, campaign, day) for who, event, campaign, day in reports}
+    return {one for one in named if one[0] in members[one[2]]}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(reports=REPORTS, data=st.data())
+def test_any_order_and_repetition_comes_to_the_same(
+    empty: Scope, reports: list[tuple[str, int, int, int]], data: st.DataObject
+) -> None:
+    empty.warehouse.execute("TRUNCATE TABLE campaign_interactions")
+    told = data.draw(st.permutations([*reports, *data.draw(st.lists(st.sampled_from(reports), max_size=6))]))
+    cut = data.draw(st.integers(0, len(told)))
+    written = 0
+    for part in (told[:cut], told[cut:]):
+        rows = [
+            of(who, event, campaign, template_id=11, at=NOW + timedelta(days=day)) for who, event, campaign, day in part
+        ]
+        written += campaigns.add_interactions(empty, rows)
+    wanted = expected_of(reports)
+    found = [
+        (row[0], row[5], campaign, (date.fromisoformat(row[6]) - NOW.date()).days)
+        for campaign in (AB, EARLY)
+        for row in stored(empty, campaign)
+    ]
+    assert sorted(found) == sorted(wanted) and written == len(wanted)
+
+
+def test_two_reporters_at_once_write_each_row_once(empty: Scope) -> None:
+    everything = [of(who, event, at=NOW + timedelta(days=day)) for who in MEMBERS for event in (2, 3) for day in (0, 1)]
+
+    def reporter(seed: int) -> int:
+        mine = random.Random(seed).sample(everything, len(everything))
+        return sum(campaigns.add_interactions(empty, mine[start : start + 11]) for start in range(0, len(mine), 11))
+
+    with ThreadPoolExecutor(4) as pool:
+        written = list(pool.map(reporter, range(4)))
+    assert sum(written) == len(everything)
+    wanted = [row(who, event, (NOW + timedelta(days=d)).date()) for who in MEMBERS for event in (2, 3) for d in (0, 1)]
+    assert stored(empty, AB) == sorted(wanted)
+
+
+def test_nothing_reported_is_nothing_written(empty: Scope) -> None:
+    assert campaigns.add_interactions(empty, []) == 0
+    assert NOW.date() > DAY
