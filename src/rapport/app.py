@@ -26,6 +26,7 @@ from rapport.api.responses import problem, wire_error
 from rapport.campaigns import service as campaigns
 from rapport.errors import Invalid, RapportError
 from rapport.notifications import service as notifications
+from rapport.realtime import service as realtime
 from rapport.stores import Stores
 
 log = structlog.get_logger("rapport.api")
@@ -41,6 +42,8 @@ def carrying_out(stores: Stores, roles: frozenset[str]) -> Iterator[None]:
         if "worker" in roles:
             notifications.start(stores)
             parts.callback(notifications.stop)
+            realtime.start(stores)
+            parts.callback(realtime.stop)
         if "scheduler" in roles:
             campaigns.start_scheduler(stores)
             parts.callback(campaigns.stop_scheduler)
@@ -56,6 +59,9 @@ def create_app(stores: Stores, operator_token: str = "") -> FastAPI:
     app.state.stores = stores
     app.state.operator_token = operator_token
     app.state.keys = KeyRing(stores)
+    app.state.intake = realtime.Intake(stores)
+    app.state.directory = realtime.Directory(stores)
+    app.state.pace = realtime.Pace()
     app.state.limiter = RateLimiter(stores.settings.rate_limit_calls, stores.settings.rate_limit_seconds)
     _errors(app)
     app.user_middleware = [

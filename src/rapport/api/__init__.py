@@ -10,9 +10,12 @@ from rapport.api import (
     customers_model,
     customers_reactions,
     customers_writes,
+    events,
     gateways,
     general,
     groups,
+    integrations,
+    integrations_reports,
     model,
     segments,
     unsubscribe,
@@ -53,6 +56,9 @@ WIRE: tuple[APIRouter, ...] = (
     customers_attributes.router,
     customers_attributes.list_router,
     customers_writes.router,
+    integrations.router,
+    integrations_reports.router,
+    events.router,
     gateways.router,
 )
 MANAGEMENT: tuple[APIRouter, ...] = (

@@ -24,10 +24,8 @@ PREFIX = "write_"
 WRITABLE = ("batch", "api")
 # A server takes bound values in an address of limited length.
 IDS_AT_ONCE = 2000
-SPELLINGS = """
-    SELECT lowerUTF8(customer_id), customer_id FROM customers
-    WHERE customer_id IN {ids:Array(String)} OR lowerUTF8(customer_id) IN {keys:Array(String)}
-"""
+KNOWN_AS_GIVEN = "SELECT customer_id FROM customers WHERE customer_id IN {ids:Array(String)}"
+KNOWN_OTHERWISE = "SELECT customer_id FROM customers WHERE lowerUTF8(customer_id) IN {keys:Array(String)}"
 # Profiles from the present one on: also that of a day whose cycle has built it and not yet published it.
 PROFILE_DAYS = "SELECT DISTINCT data_date FROM profiles WHERE data_date >= {data_date:Date} ORDER BY data_date"
 EPOCH = date(1970, 1, 1)
@@ -51,7 +49,11 @@ def spellings(scope: Scope, customer_ids: Iterable[str]) -> dict[str, str]:
     ids, found = list(customer_ids), dict[str, str]()
     for begin in range(0, len(ids), IDS_AT_ONCE):
         part = ids[begin : begin + IDS_AT_ONCE]
-        found.update(scope.warehouse.rows(SPELLINGS, ids=part, keys=[one.lower() for one in part]))
+        found.update((one.lower(), one) for (one,) in scope.warehouse.rows(KNOWN_AS_GIVEN, ids=part))
+        # Only for the rest all customers are looked through.
+        rest = list({one.lower() for one in part} - found.keys())
+        if rest:
+            found.update((one.lower(), one) for (one,) in scope.warehouse.rows(KNOWN_OTHERWISE, keys=rest))
     return found
 
 

@@ -1,18 +1,29 @@
-"""Types of activity events: a number and a name per tenant, made when a name is first seen."""
+"""Types of activity events: a number and a name per tenant, declared, or made when a name is first seen."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 
-from sqlalchemy import select
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
+from rapport.customers.core_events import BOOLEAN, CORE_EVENTS, NUMBER, STRING
 from rapport.customers.files import File, rows_sql
 from rapport.customers.models import EventType
 from rapport.customers.plans import Plan
-from rapport.errors import Invalid, NotFound
+from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores.records import next_id
 
-FIRST_ID = 1001
+FIRST_ID = 2001
 MAX_NAMES = 5000
+MAX_PARAMETERS = 50
+# Of parameters that nobody declared only so many are listed; all are kept with the events.
+MAX_SEEN = 200
+MAX_DESCRIPTION = 1000
+KINDS = (STRING, NUMBER, BOOLEAN)
+SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+LONGEST_NAME = 100
+EVENT_TYPES = 7003  # the lock of a tenant's event types
 
 
 def event_types(scope: Scope) -> list[EventType]:
@@ -31,20 +42,106 @@ def event_type(scope: Scope, event_type_id: int) -> EventType:
     return found
 
 
-def ensure(scope: Scope, names: Iterable[str], parameters: Iterable[str] = ()) -> dict[str, int]:
-    """The id of each name, making types that are new; parameters are added to those of the named types."""
-    wanted, added = list(dict.fromkeys(names)), list(parameters)
+def event_type_named(scope: Scope, name: str) -> EventType | None:
+    """An event type by its name, which is case-sensitive; None when there is none."""
     with scope.records() as session:
-        query = select(EventType).where(EventType.tenant_id == scope.tenant_id).with_for_update()
-        known = {one.name: one for one in session.scalars(query)}
-        for name in wanted:
-            if name not in known:
-                number = next_id(session, scope.tenant_id, "event_type", FIRST_ID)
-                known[name] = EventType(tenant_id=scope.tenant_id, id=number, name=name, parameters=[])
-                session.add(known[name])
+        return session.scalar(select(EventType).where(EventType.tenant_id == scope.tenant_id, EventType.name == name))
+
+
+def declare_event_type(
+    scope: Scope, name: str, parameters: Mapping[str, str] | None = None, description: str = ""
+) -> EventType:
+    """Declare an event with its parameters' types; one that was only seen so far keeps its number.
+
+    A core event may be declared by its name alone. Raises Invalid, Conflict for one that is declared.
+    """
+    core = CORE_EVENTS.get(name)
+    types = dict(core.parameters if core and parameters is None else parameters or {})
+    _check(name, types, description, core is not None)
+    with scope.records() as session:
+        found = _of_names(session, scope, [name])[name]
+        if found.declared and core is None:
+            raise Conflict(f"The event type {name!r} is declared already.")
+        _declare(found, types, description or (core.description if core else ""))
+        scope.audit(session, "declare", f"event type {found.id}", name=name)
+    return found
+
+
+def change_event_type(scope: Scope, event_type_id: int, types: Mapping[str, str], description: str) -> EventType:
+    """Declare an event type anew: its description and all of its parameters. Raises NotFound, Invalid."""
+    with scope.records() as session:
+        found = session.get(EventType, (scope.tenant_id, event_type_id), with_for_update=True)
+        if found is None:
+            raise NotFound(f"There is no event type {event_type_id}.")
+        _check(found.name, types, description, found.name in CORE_EVENTS)
+        _declare(found, types, description)
+        scope.audit(session, "change", f"event type {found.id}", name=found.name)
+    return found
+
+
+def _declare(found: EventType, types: Mapping[str, str], description: str) -> None:
+    found.types, found.description, found.declared = dict(types), description, True
+    found.parameters = [*types, *(one for one in found.parameters if one not in types)]
+
+
+def _check(name: str, types: Mapping[str, str], description: str, core: bool) -> None:
+    _check_name("name", name, core)
+    if len(types) > MAX_PARAMETERS:
+        raise Invalid(f"parameters must be at most {MAX_PARAMETERS}, not {len(types)}.")
+    for parameter, kind in types.items():
+        _check_name("a parameter's name", parameter, core)
+        if kind not in KINDS:
+            raise Invalid(f"The type of the parameter {parameter!r} must be one of {', '.join(KINDS)}, not {kind!r}.")
+    if len(description) > MAX_DESCRIPTION or "\0" in description:
+        raise Invalid(f"description must be a text of at most {MAX_DESCRIPTION} characters.")
+
+
+def _check_name(what: str, name: str, core: bool) -> None:
+    if len(name) > LONGEST_NAME or not (core or SNAKE_CASE.fullmatch(name)):
+        raise Invalid(f"{what} must be in snake_case, of at most {LONGEST_NAME} characters, not {name[:120]!r}.")
+
+
+def ensure(scope: Scope, names: Iterable[str], parameters: Iterable[str] = ()) -> dict[str, int]:
+    """The id of each name, making types that are new; parameters are added to those of each of them."""
+    added = list(parameters)
+    return note_event_types(scope, dict.fromkeys(names, added))
+
+
+def note_event_types(scope: Scope, seen: Mapping[str, Iterable[str]]) -> dict[str, int]:
+    """The id of each name, making types that are new; the parameters seen with each are added to its own."""
+    with scope.records() as session:
+        known = _of_names(session, scope, seen)
+        for name, parameters in seen.items():
             present = known[name].parameters
-            known[name].parameters = [*present, *(one for one in added if one not in present)]
-    return {name: known[name].id for name in wanted}
+            new = [one for one in dict.fromkeys(parameters) if one not in present]
+            if new and len(present) < MAX_SEEN:
+                known[name].parameters = [*present, *new][:MAX_SEEN]
+    return {name: found.id for name, found in known.items()}
+
+
+def _of_names(session: Session, scope: Scope, names: Iterable[str]) -> dict[str, EventType]:
+    """The types of these names, held for the transaction; those that are new are made, core events as declared."""
+    session.execute(select(func.pg_advisory_xact_lock(EVENT_TYPES, scope.tenant_id)))
+    query = select(EventType).where(EventType.tenant_id == scope.tenant_id).with_for_update()
+    present = list(session.scalars(query))
+    known, taken = {one.name: one for one in present}, {one.id for one in present}
+    for name in names:
+        if name not in known:
+            known[name] = _made(session, scope, name, taken)
+    return {name: known[name] for name in names}
+
+
+def _made(session: Session, scope: Scope, name: str, taken: set[int]) -> EventType:
+    core = CORE_EVENTS.get(name)
+    number = core.id if core else 0
+    while number in taken or not number:
+        number = next_id(session, scope.tenant_id, "event_type", FIRST_ID)
+    made = EventType(tenant_id=scope.tenant_id, id=number, name=name, parameters=[], types={}, declared=False)
+    if core:
+        _declare(made, core.parameters, core.description)
+    session.add(made)
+    taken.add(number)
+    return made
 
 
 def of_file(scope: Scope, file: File, plan: Plan) -> tuple[tuple[str, int], ...]:

@@ -10,6 +10,7 @@ from rapport.access.scope import Scope
 IMPORTS = 7001
 CUSTOMER_WRITES = 7002
 LOCK = "SELECT pg_advisory_lock(:lock, :tenant_id)"
+LOCK_IF_FREE = "SELECT pg_try_advisory_lock(:lock, :tenant_id)"
 UNLOCK = "SELECT pg_advisory_unlock(:lock, :tenant_id)"
 
 
@@ -40,3 +41,16 @@ def writing(scope: Scope) -> Iterator[None]:
     """
     with _held(scope, CUSTOMER_WRITES):
         yield
+
+
+@contextmanager
+def writing_if_free(scope: Scope) -> Iterator[bool]:
+    """The same for a caller who comes again when it is held by another: whether it was free, and is held now."""
+    bound = {"lock": CUSTOMER_WRITES, "tenant_id": scope.tenant_id}
+    with scope.stores.records.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        free = bool(connection.execute(text(LOCK_IF_FREE), bound).scalar())
+        try:
+            yield free
+        finally:
+            if free:
+                connection.execute(text(UNLOCK), bound)

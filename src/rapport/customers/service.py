@@ -1,6 +1,6 @@
 """What other packages may ask of customers."""
 
-from rapport.customers.attribute_writes import spelling
+from rapport.customers.attribute_writes import spelling, spellings
 from rapport.customers.attributes import (
     COLUMN_TYPES,
     AttributeInfo,
@@ -19,11 +19,19 @@ from rapport.customers.checks import (
     load_checks,
     set_load_checks,
 )
+from rapport.customers.core_events import AUTOMATIC, CORE_EVENTS, CoreEvent
+from rapport.customers.event_types import (
+    change_event_type,
+    declare_event_type,
+    event_type,
+    event_type_named,
+    event_types,
+    note_event_types,
+)
 from rapport.customers.event_types import ensure as ensure_event_types
-from rapport.customers.event_types import event_type, event_types
 from rapport.customers.imports import ImportResult, import_file, import_of, imports
 from rapport.customers.jobs import add_attribute, job, naming, remove_pii, update_attributes, upsert
-from rapport.customers.locks import writing
+from rapport.customers.locks import writing, writing_if_free
 from rapport.customers.mapping import FileMapping, read_mapping
 from rapport.customers.persons import delete_staged, erase, export, is_removed, leave_disk, purge
 from rapport.customers.pii import stage_known
@@ -31,8 +39,11 @@ from rapport.customers.products import product_attribute_expressions
 from rapport.customers.queries import attribute_values, instants, last_two_dates
 
 __all__ = [
+    "AUTOMATIC",
     "COLUMN_TYPES",
+    "CORE_EVENTS",
     "AttributeInfo",
+    "CoreEvent",
     "FileMapping",
     "ImportResult",
     "KindChecks",
@@ -43,13 +54,16 @@ __all__ = [
     "attribute_values",
     "attributes",
     "change_attribute",
+    "change_event_type",
     "check_loads",
     "create_attribute",
     "declare",
+    "declare_event_type",
     "delete_staged",
     "ensure_event_types",
     "erase",
     "event_type",
+    "event_type_named",
     "event_types",
     "export",
     "find",
@@ -63,6 +77,7 @@ __all__ = [
     "leave_disk",
     "load_checks",
     "naming",
+    "note_event_types",
     "product_attribute_expressions",
     "purge",
     "read_mapping",
@@ -70,8 +85,10 @@ __all__ = [
     "rendered",
     "set_load_checks",
     "spelling",
+    "spellings",
     "stage_known",
     "update_attributes",
     "upsert",
     "writing",
+    "writing_if_free",
 ]

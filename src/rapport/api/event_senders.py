@@ -1,0 +1,126 @@
+"""Who sends an event: a server that holds a tenant's secret token, or an app that has the public one."""
+
+import hashlib
+import hmac
+import re
+from typing import Any
+
+import orjson
+from fastapi import Request
+
+from rapport.errors import Invalid, RapportError, Unauthorized
+from rapport.realtime.directory import Directory, Known
+from rapport.realtime.tokens import SDK_TOKEN, SERVER_TOKEN
+from rapport.realtime.validation import TENANT_FAULT
+
+MOST_BYTES = 2 * 1024 * 1024
+VERSION = "1"
+HOST = re.compile(r"metric-(\d{1,9})\.", re.IGNORECASE)
+UNKNOWN = "The token or the signature is not one of this tenant."
+NO_JSON = object()
+
+
+class TooLarge(RapportError):
+    """A body beyond the limit of the intake (413)."""
+
+    status = 413
+
+
+async def body_of(request: Request) -> bytes:
+    """The bytes of a request, as long as they are few enough. Raises TooLarge."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MOST_BYTES:
+            raise TooLarge(f"The body is larger than {MOST_BYTES} bytes.")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def json_of(body: bytes) -> Any:
+    """A body as JSON; NO_JSON when it is none."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return NO_JSON
+
+
+async def app_of(request: Request, token: str) -> Known:
+    """The tenant whose public token stands in the path. Raises Unauthorized."""
+    directory: Directory = request.app.state.directory
+    known = await directory.by_token(SDK_TOKEN, token)
+    if known is None:
+        raise Unauthorized("The tenant token is not known.")
+    return known
+
+
+async def server_of(request: Request, body: bytes, given: Any) -> Known:
+    """The tenant of a server: by its token, or by the tenant that a signed body names. Raises Unauthorized, Invalid."""
+    directory: Directory = request.app.state.directory
+    headers = request.headers
+    token = headers.get("authorization-token") or headers.get("x-api-key") or ""
+    queried = "" if token else request.query_params.get("token", "")
+    if token or queried:
+        known = await directory.by_token(SERVER_TOKEN, token or queried)
+        if known is None or (queried and not known.settings.allow_query_token):
+            raise Unauthorized(UNKNOWN)
+    else:
+        known = await _named(request, directory, given)
+    if "x-optimove-signature-content" in headers:
+        _check_signature(request, body, known)
+    elif known.settings.require_signature:
+        raise Unauthorized("Events of this tenant must be signed.")
+    return known
+
+
+async def _named(request: Request, directory: Directory, given: Any) -> Known:
+    if "x-optimove-signature-content" not in request.headers:
+        raise Unauthorized("The token, or a signature, is missing.")
+    number = tenant_number(given)
+    if number is None:
+        raise Invalid(TENANT_FAULT)
+    known = await directory.tenant(number)
+    if known is None:
+        raise Unauthorized(UNKNOWN)
+    return known
+
+
+async def vendor_of(request: Request, body: bytes, tenant_id: int | None) -> Known:
+    """The tenant of an outside vendor, who must sign. Raises Unauthorized, Invalid."""
+    directory: Directory = request.app.state.directory
+    if "x-optimove-signature-content" not in request.headers:
+        raise Unauthorized("The signature is missing.")
+    if tenant_id is None:
+        raise Invalid(TENANT_FAULT)
+    known = await directory.tenant(tenant_id)
+    if known is None:
+        raise Unauthorized(UNKNOWN)
+    _check_signature(request, body, known)
+    return known
+
+
+def tenant_number(given: Any) -> int | None:
+    """The tenant that a body names, None when it names none."""
+    first = given[0] if isinstance(given, list) and given else given
+    named = first.get("tenant", first.get("tenantId")) if isinstance(first, dict) else None
+    if isinstance(named, str) and named.isascii() and named.isdigit() and len(named) < 10:
+        named = int(named)
+    good = isinstance(named, int) and not isinstance(named, bool) and 0 < named < 2**31
+    return named if good else None
+
+
+def host_number(request: Request) -> int | None:
+    """The tenant that the host's first label names (metric-<tenant>.…), None when it names none."""
+    match = HOST.match(request.headers.get("host", ""))
+    return int(match[1]) if match else None
+
+
+def _check_signature(request: Request, body: bytes, known: Known) -> None:
+    """Raises Unauthorized unless the body is signed with one of the tenant's server tokens."""
+    given = request.headers["x-optimove-signature-content"].strip().lower().encode("utf-8", "replace")
+    good = [
+        hmac.compare_digest(hmac.new(token.encode(), body, hashlib.sha256).hexdigest().encode(), given)
+        for token in known.server_tokens
+    ]
+    if request.headers.get("x-optimove-signature-version", VERSION) != VERSION or not any(good):
+        raise Unauthorized(UNKNOWN)

@@ -1,0 +1,265 @@
+"""Intake of events: from servers, from the SDKs of apps and web sites, and from vendors who report engagement."""
+
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from rapport.api.event_senders import (
+    NO_JSON,
+    app_of,
+    body_of,
+    host_number,
+    json_of,
+    server_of,
+    tenant_number,
+    vendor_of,
+)
+from rapport.api.responses import wire_error
+from rapport.errors import Invalid, RapportError, TooManyRequests
+from rapport.realtime.directory import Known
+from rapport.realtime.metrics import REJECTED
+from rapport.realtime.models import ERROR, METRIC, SDK, SERVER
+from rapport.realtime.service import Accepted, Incoming, LogEntry, person_of
+from rapport.realtime.validation import TENANT_FAULT, Faulty, event_of
+
+router = APIRouter(tags=["Events"])
+
+MOST_OF_APPS = 100
+MOST_METRICS = 1000
+FAILED = "Failed to validate the event with the following error - "
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST, GET, OPTIONS",
+    "Access-Control-Allow-Headers": "Content-Type, X-User-JWT",
+    "Access-Control-Max-Age": "86400",
+}
+EVENT = {
+    "tenant": 3001,
+    "event": "newsletter_signup",
+    "customer": "Q1001",
+    "timestamp": "2026-03-02 14:10:55.120000 UTC",
+    "context": {"topic": "offers", "opt_in": True},
+}
+APP_EVENT = {
+    "tenant": 3001,
+    "category": "track",
+    "event": "set_page_visit",
+    "origin": "sdk",
+    "customer": None,
+    "visitor": "0123456789abcdef",
+    "timestamp": "2026-03-02T14:10:55Z",
+    "context": {"customURL": "/", "pageTitle": "Home"},
+    "metadata": {"realtime": True, "eventId": "0c0c0c0c-0000-4000-8000-000000000003"},
+}
+METRIC_EVENT = {
+    "event": "sms_delivered",
+    "category": "metric",
+    "timestamp": "2026-03-02 14:10:55 UTC",
+    "customer": "Q1001",
+    "context": {"campaign_id": 12, "channel_id": 505, "template_id": 11},
+}
+_ANSWER = {
+    "type": "object",
+    "properties": {"status": {"type": "string"}, "message": {"type": "string"}},
+    "required": ["status", "message"],
+}
+
+
+def _answers(ok: str) -> dict[int | str, dict[str, Any]]:
+    def shown(description: str, status: str, message: str) -> dict[str, Any]:
+        example = {"status": status, "message": message}
+        return {"description": description, "content": {"application/json": {"schema": _ANSWER, "example": example}}}
+
+    return {
+        200: shown("Stored", "success", ok),
+        400: shown("Refused; nothing was stored", "error", FAILED + TENANT_FAULT),
+        401: shown("No good token or signature", "error", "The token, or a signature, is missing."),
+        413: {"description": "The body is larger than 2 MiB"},
+        429: {"description": "Too many events of one person; Retry-After tells when to try again"},
+        503: {"description": "Nothing can be stored now: send it again"},
+    }
+
+
+def _taking(schema: dict[str, Any], example: Any) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
+
+
+def _reply(status: int, word: str, message: str, headers: dict[str, str] | None = None) -> Response:
+    body = orjson.dumps({"status": word, "message": message})
+    return Response(body, status, headers=headers, media_type="application/json")
+
+
+def _refused(error: RapportError, headers: dict[str, str] | None = None) -> Response:
+    if isinstance(error, TooManyRequests):
+        answer = wire_error(error)
+        answer.headers.update(headers or {})
+        return answer
+    message = error.message if error.status != Invalid.status else FAILED + error.message
+    return _reply(error.status, "error", message, headers)
+
+
+async def _store(
+    request: Request, known: Known, events: list[Incoming], entries: list[LogEntry] | None = None
+) -> list[Accepted]:
+    """Store events within the pace of their persons. Raises TooManyRequests, Unavailable."""
+    persons = [person_of(one.customer_id, one.visitor_id) for one in events]
+    try:
+        request.app.state.pace.take(known.scope.tenant_id, persons, known.settings.events_per_person)
+    except TooManyRequests:
+        REJECTED.labels(events[0].origin, "pace").inc(len(events))
+        raise
+    accepted: list[Accepted] = await request.app.state.intake.accept(
+        known.scope, events, entries or [], known.recording
+    )
+    return accepted
+
+
+def _entry(given: Any, origin: str, reason: str) -> LogEntry:
+    """What the log keeps of an event that cannot be used."""
+    told = given if isinstance(given, dict) else {}
+    person = told.get("customer") or told.get("visitor") or ""
+    return LogEntry(ERROR, origin, _words(told.get("event")), _words(person).lower(), reason, given)
+
+
+def _words(value: Any) -> str:
+    return str(value) if isinstance(value, str | int) else ""
+
+
+async def _whole(request: Request, known: Known, given: list[Any], origin: str, ids: list[str | None]) -> Response:
+    """Store all of these events or, when one is faulty, none."""
+    now, events = known.scope.clock.now(), []
+    for one, own in zip(given, ids, strict=True):
+        try:
+            events.append(event_of(one, origin, known, now, own))
+        except Faulty as fault:
+            await request.app.state.intake.accept(known.scope, [], [_entry(one, origin, fault.reason)])
+            raise Invalid(fault.reason) from fault
+    accepted = await _store(request, known, events)
+    return _reply(200, "success", ",".join(str(one.number) for one in accepted))
+
+
+@router.post(
+    "/v1/events",
+    summary="One event, from a server",
+    operation_id="PostEvent",
+    response_class=Response,
+    responses=_answers("1234567890123456"),
+    openapi_extra=_taking({"type": "object"}, EVENT),
+)
+async def post_event(request: Request) -> Response:
+    """Answered once it is stored. With metadata.eventId or an Idempotency-Key it may be sent again safely.
+
+    The tenant's server token goes in Authorization-Token or X-API-KEY; or the body is signed with it:
+    X-Optimove-Signature-Version 1 and X-Optimove-Signature-Content, the body's HMAC-SHA256 in hex.
+    """
+    try:
+        body = await body_of(request)
+        given = json_of(body)
+        known = await server_of(request, body, given)
+        if given is NO_JSON:
+            raise Invalid("the body is not valid JSON")
+        own = request.headers.get("idempotency-key", "")[:255] or None
+        return await _whole(request, known, [given], SERVER, [own])
+    except RapportError as error:
+        return _refused(error)
+
+
+async def _from_app(request: Request, token: str) -> Response:
+    """Store the usable events of an app's batch and log the others."""
+    try:
+        known = await app_of(request, token)
+        given = json_of(await body_of(request))
+        batch = [given] if isinstance(given, dict) else given
+        if not isinstance(batch, list) or len(batch) > MOST_OF_APPS:
+            raise Invalid(f"the body is not a JSON array of at most {MOST_OF_APPS} events")
+        now, events, entries = known.scope.clock.now(), [], []
+        for one in batch:
+            try:
+                events.append(event_of(one, SDK, known, now))
+            except Faulty as fault:
+                entries.append(_entry(one, SDK, fault.reason))
+        if batch:
+            await _store(request, known, events, entries)
+    except RapportError as error:
+        return _refused(error, CORS)
+    return _reply(200, "success", f"{len(events)} of {len(batch)} events", CORS)
+
+
+_FROM_APPS: dict[str, Any] = {
+    "response_class": Response,
+    "responses": _answers("1 of 1 events"),
+    "openapi_extra": _taking({"type": "array", "items": {"type": "object"}, "maxItems": MOST_OF_APPS}, [APP_EVENT]),
+}
+
+
+@router.post(
+    "/v1/optistream/{tenantToken}", summary="A batch of events, from an SDK", operation_id="Optistream", **_FROM_APPS
+)
+async def optistream(tenantToken: str, request: Request) -> Response:
+    """Up to 100 events. Repetitions are told by metadata.eventId; events that cannot be used are in the events log."""
+    return await _from_app(request, tenantToken)
+
+
+@router.post(
+    "/v1/realtime/{tenantToken}/reportEvent",
+    summary="The same, where older SDKs report what is urgent",
+    operation_id="ReportEvent",
+    **_FROM_APPS,
+)
+async def report_event(tenantToken: str, request: Request) -> Response:
+    """An event that came to the other address too is stored once."""
+    return await _from_app(request, tenantToken)
+
+
+@router.options("/v1/optistream/{tenantToken}", include_in_schema=False)
+@router.options("/v1/realtime/{tenantToken}/reportEvent", include_in_schema=False)
+async def preflight(tenantToken: str) -> Response:
+    """Browsers of any site may report."""
+    return Response(status_code=204, headers=CORS)
+
+
+async def _metrics(request: Request, tenant_id: int | None) -> Response:
+    """Store what a vendor reports, all of it or nothing."""
+    try:
+        body = await body_of(request)
+        given = json_of(body)
+        known = await vendor_of(request, body, tenant_id or host_number(request) or tenant_number(given))
+        batch = given if isinstance(given, list) else [given]
+        if given is NO_JSON or not 0 < len(batch) <= MOST_METRICS:
+            raise Invalid(f"the body is not a JSON object, or an array of at most {MOST_METRICS}")
+        key = request.headers.get("idempotency-key", "")[:200]
+        ids = [f"{key}:{n}" if key else None for n in range(len(batch))]
+        return await _whole(request, known, batch, METRIC, ids)
+    except RapportError as error:
+        return _refused(error)
+
+
+_FROM_VENDORS: dict[str, Any] = {
+    "response_class": Response,
+    "responses": _answers("1234567890123456,6543210987654321"),
+    "openapi_extra": _taking({"type": ["object", "array"]}, [METRIC_EVENT]),
+}
+
+
+@router.post(
+    "/api/saveEvent",
+    summary="Engagement metrics of an outside vendor",
+    operation_id="SaveMetricEvent",
+    **_FROM_VENDORS,
+)
+async def save_event(request: Request) -> Response:
+    """One event or an array, signed as /v1/events. The tenant is that of the host metric-<tenant>, or of the body."""
+    return await _metrics(request, None)
+
+
+@router.post(
+    "/v1/metrics/{tenantID}/saveEvent",
+    summary="The same, with the tenant in the path",
+    operation_id="SaveMetricEventOfTenant",
+    **_FROM_VENDORS,
+)
+async def save_event_of(tenantID: int, request: Request) -> Response:
+    """For who cannot give each tenant a host of its own."""
+    return await _metrics(request, tenantID)

@@ -1,0 +1,53 @@
+"""Work that one process of a deployment does: whoever holds a lock on a connection of its own."""
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from rapport.errors import Unavailable
+from rapport.stores import Stores
+
+PROCESSOR, FILER = 1, 2
+LOCKS = 7100
+FAULTS = (SQLAlchemyError, Unavailable)  # what the records raise when they are away
+TAKE = text("SELECT pg_try_advisory_lock(:locks, :lock)")
+STILL = text("SELECT 1")
+
+
+class Lead:
+    """The lock of one kind of work. It is let go of when the connection ends, however that comes about."""
+
+    def __init__(self, stores: Stores, lock: int) -> None:
+        self._stores, self._lock = stores, lock
+        self._connection: Connection | None = None
+
+    def taken(self) -> bool:
+        """Whether this process leads, trying to if it does not yet. Raises what the records raise."""
+        if self._connection is None:
+            return self._try()
+        try:
+            self._connection.execute(STILL)
+        except DBAPIError:
+            self.give_up()
+            return False
+        return True
+
+    def _try(self) -> bool:
+        connection = self._stores.records.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            got = bool(connection.execute(TAKE, {"locks": LOCKS, "lock": self._lock}).scalar())
+        except BaseException:
+            connection.invalidate()
+            raise
+        if got:
+            self._connection = connection
+        else:
+            connection.close()
+        return got
+
+    def give_up(self) -> None:
+        """Let another process lead."""
+        if self._connection is not None:
+            # The connection must not go back to the pool with the lock.
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,57 @@
+"""What the process and the API may ask of real time: its workers, the intake, visitors, erasure."""
+
+from typing import Protocol
+
+from rapport.realtime.directory import Directory, Known
+from rapport.realtime.filing import Filer
+from rapport.realtime.intake import Accepted, Incoming, Intake, LogEntry
+from rapport.realtime.pacing import Pace
+from rapport.realtime.visitors import customer_of, person_of
+from rapport.stores import Stores
+
+__all__ = [
+    "Accepted",
+    "Directory",
+    "Incoming",
+    "Intake",
+    "Known",
+    "LogEntry",
+    "Pace",
+    "customer_of",
+    "person_of",
+    "start",
+    "stop",
+]
+
+
+class Worker(Protocol):
+    """A thread or several that work until they are stopped."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """End, after what is under way."""
+
+
+_running: list[Worker] = []
+
+
+def workers(stores: Stores) -> list[Worker]:
+    """Whoever works in a process of the role worker."""
+    return [Filer(stores)]
+
+
+def start(stores: Stores) -> None:
+    """Work in this process from now on."""
+    if not _running:
+        _running.extend(workers(stores))
+        for one in _running:
+            one.start()
+
+
+def stop() -> None:
+    """Stop the workers of this process; what is under way ends first."""
+    for one in reversed(_running):
+        one.stop()
+    _running.clear()

@@ -1,0 +1,34 @@
+"""What a tenant can set about events: the "events" member of its settings."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rapport.access.scope import Scope
+from rapport.errors import Invalid
+
+
+class EventSettings(BaseModel):
+    """Defaults take events from servers that hold the token, and from apps that hold the public one."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    require_signature: bool = Field(False, description="Servers must sign: the token in a header is not enough")
+    allow_query_token: bool = Field(False, description="The token may stand in the query, where logs show it")
+    events_per_person: int = Field(
+        100, ge=1, le=100_000, description="Events of one person in 10 seconds; below 100 full batches of apps fail"
+    )
+    apps_change_customers: bool = Field(
+        True, description="An e-mail address that an app reports becomes the customer's; anybody can pose as an app"
+    )
+
+
+def settings_of(scope: Scope) -> EventSettings:
+    """The tenant's settings of events. Raises Invalid naming the member that cannot be used."""
+    given: Any = scope.settings.get("events", {})
+    try:
+        return EventSettings.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise Invalid(f"The tenant setting events.{name} cannot be used: {first['msg']}.") from error

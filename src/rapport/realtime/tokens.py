@@ -1,0 +1,64 @@
+"""Tokens that open a tenant's intake: the secret one of its servers, and the public one of its apps."""
+
+import secrets
+from collections.abc import Iterable
+from datetime import timedelta
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
+
+from rapport.access.models import Tenant
+from rapport.access.scope import Scope
+from rapport.realtime.models import EventToken
+from rapport.stores import Stores
+
+SERVER_TOKEN, SDK_TOKEN = "server", "sdk"
+KINDS = (SERVER_TOKEN, SDK_TOKEN)
+PREFIXES = {SERVER_TOKEN: "rt_", SDK_TOKEN: "sdk-"}
+GRACE_HOURS = 24
+
+
+def tokens(scope: Scope) -> dict[str, EventToken]:
+    """The tenant's present token of each kind, made when there is none."""
+    with scope.records() as session:
+        _lock(session, scope)
+        present = select(EventToken).where(EventToken.tenant_id == scope.tenant_id, EventToken.ends_at.is_(None))
+        found = {one.kind: one for one in session.scalars(present)}
+        return {kind: found.get(kind) or _made(session, scope, kind) for kind in KINDS}
+
+
+def rotate(scope: Scope, kind: str, grace_hours: float) -> EventToken:
+    """A new token of a kind; the one before stays good for the grace."""
+    replaced = update(EventToken).where(
+        EventToken.tenant_id == scope.tenant_id, EventToken.kind == kind, EventToken.ends_at.is_(None)
+    )
+    with scope.records() as session:
+        _lock(session, scope)
+        session.execute(replaced.values(ends_at=scope.clock.now() + timedelta(hours=grace_hours)))
+        scope.audit(session, "rotate", f"{kind} token of events", grace_hours=grace_hours)
+        return _made(session, scope, kind)
+
+
+def _lock(session: Session, scope: Scope) -> None:
+    """One caller at a time, so that a kind has one present token."""
+    session.execute(select(Tenant.id).where(Tenant.id == scope.tenant_id).with_for_update())
+
+
+def _made(session: Session, scope: Scope, kind: str) -> EventToken:
+    value = PREFIXES[kind] + secrets.token_urlsafe(32)
+    made = EventToken(value=value, tenant_id=scope.tenant_id, kind=kind, created_at=scope.clock.now())
+    session.add(made)
+    return made
+
+
+def good_tokens(scope: Scope) -> Iterable[EventToken]:
+    """Every token of a tenant that is good now."""
+    good = or_(EventToken.ends_at.is_(None), EventToken.ends_at > scope.clock.now())
+    with scope.records() as session:
+        return list(session.scalars(select(EventToken).where(EventToken.tenant_id == scope.tenant_id, good)))
+
+
+def tenant_of(stores: Stores, token: str) -> int | None:
+    """The tenant that a token, good or not any more, belongs to."""
+    with stores.records.session() as session:
+        return session.scalar(select(EventToken.tenant_id).where(EventToken.value == token))

@@ -1,0 +1,205 @@
+"""Events as they are sent, into events as they are kept. By hand, since it is done for every event.
+
+What makes an event unusable raises Faulty; what can be left out or put right is a warning of the event.
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rapport.customers import service as customers
+from rapport.realtime.directory import Known
+from rapport.realtime.models import METRIC, SERVER
+from rapport.realtime.storing import Incoming
+
+LONGEST_NAME = LONGEST_ID = LONGEST_TEXT = 255
+MOST_PARAMETERS = 50
+MOST_TYPES = 2000
+MOST_WARNINGS = 10
+OLDEST = datetime(2000, 1, 1, tzinfo=UTC)
+SHORTEST_TIME = len("2026-03-02 14:10")
+AHEAD = timedelta(minutes=10)
+METRIC_AGE = timedelta(days=7)
+LARGEST_EXACT = 2**63
+TENANT_FAULT = "tenantId is missing or invalid"
+
+
+class Faulty(Exception):
+    """An event that cannot be used. reason says why, in words of the sender's members."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def event_of(given: Any, origin: str, known: Known, now: datetime, event_id: str | None = None) -> Incoming:
+    """An event of a tenant as it is to be kept. Raises Faulty."""
+    if not isinstance(given, dict):
+        raise Faulty("the event is not a JSON object")
+    tenant = given.get("tenant", given.get("tenantId"))
+    if (tenant is not None or origin == SERVER) and str(tenant) != str(known.scope.tenant_id):
+        raise Faulty(TENANT_FAULT)
+    warnings: list[str] = []
+    name = _name(given.get("event"))
+    if name not in known.types and len(known.types) >= MOST_TYPES:
+        raise Faulty(f"the event is not declared, and there are {MOST_TYPES} types of event already")
+    customer, visitor = _identity(given.get("customer"), "customer"), _identity(given.get("visitor"), "visitor")
+    if not customer and not visitor:
+        raise Faulty("customer or visitor is missing")
+    at = _event_at(given.get("timestamp"), now, warnings)
+    if origin == METRIC:
+        _check_metric(given, at, now)
+    parameters = _parameters(given.get("context"), _declared(name, known, warnings), warnings)
+    own = _own_id(given.get("metadata"), event_id, warnings)
+    return Incoming(name, origin, at, customer, visitor, parameters, own, warnings[:MOST_WARNINGS], given)
+
+
+def _name(given: Any) -> str:
+    if not isinstance(given, str) or not given.strip():
+        raise Faulty("event is missing or invalid")
+    name = given.strip()
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        raise Faulty(f"event must be a printable text of at most {LONGEST_NAME} characters")
+    return name
+
+
+def _identity(given: Any, member: str) -> str:
+    if given is None:
+        return ""
+    if isinstance(given, int) and not isinstance(given, bool):
+        given = str(given)
+    if not isinstance(given, str):
+        raise Faulty(f"{member} is not a string")
+    text = given.strip()
+    if len(text) > LONGEST_ID or (text and not text.isprintable()):
+        raise Faulty(f"{member} must be a printable text of at most {LONGEST_ID} characters")
+    return text
+
+
+def instant(given: Any) -> datetime:
+    """A timestamp: 'YYYY-MM-DD HH:MM:SS.ffffff UTC' or ISO 8601; UTC where it names no zone. Raises ValueError."""
+    text = given.strip() if isinstance(given, str) else ""
+    if text[-3:] == "UTC":
+        text = text[:-3].rstrip()
+    if len(text) < SHORTEST_TIME:
+        raise ValueError(given)
+    found = datetime.fromisoformat(text)
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def _event_at(given: Any, now: datetime, warnings: list[str]) -> datetime:
+    if given is None:
+        raise Faulty("timestamp is missing")
+    try:
+        at = instant(given)
+    except (ValueError, OverflowError) as error:
+        raise Faulty("timestamp is not a time such as 2026-03-02 14:10:55.120 UTC") from error
+    if at < OLDEST:
+        raise Faulty(f"timestamp is before {OLDEST:%Y-%m-%d}")
+    if at > now + AHEAD:
+        warnings.append("timestamp is in the future: the time of receipt was taken")
+        return now
+    return at
+
+
+def _check_metric(given: Mapping[str, Any], at: datetime, now: datetime) -> None:
+    if given.get("category") != "metric":
+        raise Faulty("category must be 'metric'")
+    if at < now - METRIC_AGE:
+        raise Faulty(f"timestamp is more than {METRIC_AGE.days} days old")
+
+
+def _own_id(metadata: Any, fallback: str | None, warnings: list[str]) -> str | None:
+    given = metadata.get("eventId") if isinstance(metadata, dict) else None
+    if given is None or given == "":
+        return fallback
+    if not isinstance(given, str | int) or len(str(given)) > LONGEST_ID:
+        warnings.append("metadata.eventId cannot be used, so that repetitions are not noticed")
+        return fallback
+    return str(given)
+
+
+def _declared(name: str, known: Known, warnings: list[str]) -> dict[str, str] | None:
+    """The types of the parameters of a declared event; None for one that is not."""
+    if name in known.declared:
+        return known.types[name]
+    core = customers.CORE_EVENTS.get(name)
+    if core is not None:
+        return core.parameters
+    warnings.append("the event is not declared")
+    return None
+
+
+def _parameters(given: Any, declared: Mapping[str, str] | None, warnings: list[str]) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        warnings.append("context is not a JSON object: it was left out")
+        return {}
+    kept: dict[str, Any] = {}
+    for name, value in given.items():
+        if value is None:
+            continue
+        if len(kept) == MOST_PARAMETERS:
+            warnings.append(f"there are more than {MOST_PARAMETERS} parameters: the others were left out")
+            break
+        if not name or len(name) > LONGEST_NAME or not name.isprintable():
+            warnings.append("a parameter's name cannot be used: it was left out")
+            continue
+        _keep(kept, name, value, declared, warnings)
+    return kept
+
+
+def _keep(kept: dict[str, Any], name: str, value: Any, declared: Mapping[str, str] | None, warnings: list[str]) -> None:
+    if isinstance(value, str):
+        value = _text(name, value, warnings)
+    elif not isinstance(value, bool | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+        warnings.append(f"{name} is not a string, number or boolean: it was left out")
+        return
+    if declared is not None:
+        kind = declared.get(name) or customers.AUTOMATIC.get(name)
+        if kind is None:
+            warnings.append(f"{name} is not declared")
+        else:
+            value = _typed(name, value, kind, warnings)
+    kept[name] = value
+
+
+def _text(name: str, value: str, warnings: list[str]) -> str:
+    if "\0" in value:
+        warnings.append(f"{name} holds a character U+0000, which was replaced")
+        value = value.replace("\0", "\ufffd")
+    if len(value) > LONGEST_TEXT:
+        warnings.append(f"{name} is longer than {LONGEST_TEXT} characters: the rest was left out")
+        value = value[:LONGEST_TEXT]
+    return value
+
+
+def _typed(name: str, value: Any, kind: str, warnings: list[str]) -> Any:
+    """A value as its declared type, if it can be read as one; as it was given otherwise."""
+    if kind == "String":
+        fits = isinstance(value, str)
+        changed = value if fits else str(value).lower() if isinstance(value, bool) else str(value)
+    elif kind == "Number":
+        fits = not isinstance(value, str | bool)
+        changed = value if fits else _number(value)
+    else:
+        fits = isinstance(value, bool)
+        changed = value if fits else {"true": True, "false": False}.get(str(value).lower(), value)
+    if not fits:
+        warnings.append(f"{name} is not a {kind}")
+    return changed
+
+
+def _number(value: Any) -> Any:
+    """The number that a text reads as, if it does."""
+    if isinstance(value, bool):
+        return value
+    try:
+        found = float(value)
+    except ValueError:
+        return value
+    if not math.isfinite(found):
+        return value
+    return int(found) if found.is_integer() and abs(found) < LARGEST_EXACT and "." not in value else found

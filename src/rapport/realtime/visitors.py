@@ -1,0 +1,163 @@
+"""Visitors: persons whom only events know. One becomes a customer when an event names both.
+
+Whoever was identified last by the sender's time counts. A visitor may be merged into another before
+anybody knows who it is; whoever is then identified brings all of the merged ones along.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, select, text
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.realtime.models import Visitor
+
+SET_USER_ID, STITCH = "set_user_id_event", "stitch_event"
+VISITOR = "v:"
+LONGEST_ID = 255
+# Whom a process has seen identified, so that each further event of a person costs no statement.
+REMEMBERED = 200_000
+
+# Rows come in order of their key, so that two processes never wait for each other crosswise.
+IDENTIFY = text("""
+    INSERT INTO visitors AS known (tenant_id, visitor_id, customer_id, same_as, identified_at, joined)
+    SELECT t, v, c, '', a, false FROM json_to_recordset(CAST(:rows AS json)) AS g(t int, v text, c text, a timestamptz)
+    ORDER BY t, v
+    ON CONFLICT (tenant_id, visitor_id) DO UPDATE
+    SET customer_id = excluded.customer_id, identified_at = excluded.identified_at, joined = false
+    WHERE known.customer_id = ''
+       OR (lower(known.customer_id) <> lower(excluded.customer_id) AND known.identified_at <= excluded.identified_at)
+""")
+MERGE = text("""
+    INSERT INTO visitors AS known (tenant_id, visitor_id, customer_id, same_as, identified_at, joined)
+    SELECT g.t, g.v, coalesce(root.customer_id, other.customer_id, ''),
+           coalesce(nullif(other.same_as, ''), g.s), g.a, false
+    FROM json_to_recordset(CAST(:rows AS json)) AS g(t int, v text, s text, a timestamptz)
+    LEFT JOIN visitors AS other ON other.tenant_id = g.t AND other.visitor_id = g.s
+    LEFT JOIN visitors AS root ON root.tenant_id = g.t AND root.visitor_id = other.same_as
+    ORDER BY g.t, g.v
+    ON CONFLICT (tenant_id, visitor_id) DO UPDATE
+    SET same_as = CASE WHEN known.same_as = '' THEN excluded.same_as ELSE known.same_as END,
+        customer_id = CASE WHEN known.customer_id = '' THEN excluded.customer_id ELSE known.customer_id END
+""")
+# Everybody who is the same as one of these visitors, and is nobody yet.
+SPREAD = text("""
+    WITH named AS (
+        SELECT v.tenant_id, v.customer_id, v.identified_at, coalesce(nullif(v.same_as, ''), v.visitor_id) AS root
+        FROM json_to_recordset(CAST(:rows AS json)) AS g(t int, v text)
+        JOIN visitors AS v ON v.tenant_id = g.t AND v.visitor_id = g.v AND v.customer_id <> ''
+    ),
+    following AS (
+        SELECT o.tenant_id, o.visitor_id, n.customer_id, n.identified_at
+        FROM named AS n JOIN visitors AS o
+            ON o.tenant_id = n.tenant_id AND o.same_as = n.root AND o.same_as <> '' AND o.customer_id = ''
+        UNION
+        SELECT tenant_id, root, customer_id, identified_at FROM named
+    )
+    INSERT INTO visitors AS known (tenant_id, visitor_id, customer_id, same_as, identified_at, joined)
+    SELECT DISTINCT ON (tenant_id, visitor_id) tenant_id, visitor_id, customer_id, '', identified_at, false
+    FROM following ORDER BY tenant_id, visitor_id, identified_at DESC
+    ON CONFLICT (tenant_id, visitor_id) DO UPDATE
+    SET customer_id = excluded.customer_id, identified_at = excluded.identified_at, joined = false
+    WHERE known.customer_id = ''
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What an event says of a visitor: the customer it is, or (same_as) the visitor it is merged into."""
+
+    tenant_id: int
+    visitor_id: str
+    customer_id: str
+    same_as: str
+    at: datetime
+    stated: bool  # said by an event that exists to say it, not by one that just names both
+
+
+def person_of(customer_id: str, visitor_id: str) -> str:
+    """Whom an event is about: the customer id in lower case, or 'v:' and the visitor id."""
+    return customer_id.lower() if customer_id else VISITOR + visitor_id
+
+
+def customer_of(session: Session, scope: Scope, visitor_ids: Iterable[str]) -> dict[str, str]:
+    """The customer behind each visitor that was identified; the others are absent."""
+    wanted = [one for one in set(visitor_ids) if one]
+    if not wanted:
+        return {}
+    query = select(Visitor.visitor_id, Visitor.customer_id).where(
+        Visitor.tenant_id == scope.tenant_id, Visitor.visitor_id.in_(wanted), Visitor.customer_id != ""
+    )
+    return dict(session.execute(query).tuples().all())
+
+
+def links(
+    tenant_id: int, event: str, customer_id: str, visitor_id: str, parameters: dict[str, Any], at: datetime
+) -> list[Link]:
+    """What an event says of visitors; nothing for most."""
+    found = []
+    if event == SET_USER_ID:
+        customer = _id(parameters, "userId") or customer_id
+        names = (_id(parameters, "originalVisitorId"), _id(parameters, "updatedVisitorId"), visitor_id)
+        found = [Link(tenant_id, one, customer, "", at, True) for one in dict.fromkeys(names) if one and customer]
+    elif event == STITCH:
+        found = _stitched(tenant_id, parameters, customer_id, at)
+    elif customer_id and visitor_id:
+        found = [Link(tenant_id, visitor_id, customer_id, "", at, False)]
+    return found
+
+
+def _stitched(tenant_id: int, parameters: dict[str, Any], customer_id: str, at: datetime) -> list[Link]:
+    # The vendor misspells the target's name.
+    target = _id(parameters, "targetVsitorId") or _id(parameters, "targetVisitorId")
+    source, customer = _id(parameters, "sourceVisitorId"), _id(parameters, "sourcePublicCustomerId") or customer_id
+    if customer:
+        return [Link(tenant_id, one, customer, "", at, True) for one in dict.fromkeys((target, source)) if one]
+    if target and source and target != source:
+        return [Link(tenant_id, target, "", source, at, True)]
+    return []
+
+
+def _id(parameters: dict[str, Any], name: str) -> str:
+    given = parameters.get(name)
+    return given.strip() if isinstance(given, str) and len(given) <= LONGEST_ID else ""
+
+
+class Links:
+    """Keeps links in the records, leaving out what this process has kept lately."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, str], str] = {}
+
+    def keep(self, connection: Connection, found: Sequence[Link]) -> None:
+        """Write links in a transaction of the caller, who calls `kept` once it has committed."""
+        new = [
+            one for one in found if one.stated or self._known.get((one.tenant_id, one.visitor_id)) != one.customer_id
+        ]
+        named = {(one.tenant_id, one.visitor_id): one for one in sorted(new, key=lambda one: one.at) if one.customer_id}
+        merged = {(one.tenant_id, one.visitor_id): one for one in new if one.same_as}
+        if named:
+            connection.execute(IDENTIFY, {"rows": _rows(named.values())})
+        if merged:
+            connection.execute(MERGE, {"rows": _rows(merged.values())})
+        if named or merged:
+            connection.execute(SPREAD, {"rows": _rows([*named.values(), *merged.values()])})
+
+    def kept(self, found: Sequence[Link]) -> None:
+        """Remember links that are in the records."""
+        if len(self._known) > REMEMBERED:
+            self._known.clear()
+        for one in found:
+            if one.customer_id:
+                self._known[one.tenant_id, one.visitor_id] = one.customer_id
+
+
+def _rows(found: Iterable[Link]) -> str:
+    names = [
+        {"t": one.tenant_id, "v": one.visitor_id, "c": one.customer_id, "s": one.same_as, "a": one.at} for one in found
+    ]
+    return orjson.dumps(names).decode()
