@@ -34,20 +34,26 @@ VERDICTS = """
     GROUP BY who
 """
 
-# Whoever was asked about: those who wait, and those who were left out at the deadline.
+# Asked about are those who wait, and those who were left out at the deadline.
 STANDING = f"""
     SELECT
-        count(), countIf(v.approved = 1), countIf(v.reports > 0 AND v.approved = 0), countIf(v.reports = 0),
-        (SELECT count() FROM ({VERDICTS}))
+        countIf(asked), countIf(asked AND approved), countIf(asked AND reports > 0 AND NOT approved),
+        countIf(asked AND reports = 0), countIf(NOT asked)
     FROM (
-        SELECT customer_id FROM campaign_recipients
-        WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}} AND channel_id > 0
-        UNION DISTINCT
-        SELECT customer_id FROM campaign_outcomes
-        WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
-            AND {LEFT_OUT}
-    ) AS p
-    LEFT JOIN ({VERDICTS}) AS v ON v.who = lowerUTF8(p.customer_id)
+        SELECT who, max(waits) AS asked, countIf(waits = 0) AS reports, argMaxIf(status, seq, waits = 0) AS approved
+        FROM (
+            SELECT lowerUTF8(customer_id) AS who, 1 AS waits, 0 AS status, 0 AS seq FROM campaign_recipients
+            WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}} AND channel_id > 0
+            UNION ALL
+            SELECT lowerUTF8(customer_id), 1, 0, 0 FROM campaign_outcomes
+            WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
+                AND {LEFT_OUT}
+            UNION ALL
+            SELECT lowerUTF8(customer_id), 0, status, seq FROM campaign_clearances
+            WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
+        )
+        GROUP BY who
+    )
 """
 
 VERDICT_OF = """
@@ -160,7 +166,7 @@ def clearance(scope: Scope, campaign_id: int) -> Clearance:
     if not found.conditional or found.is_triggered:
         raise Conflict(f"Campaign {campaign_id} is not conditional: it waits for no clearance.")
     row = scope.warehouse.row(STANDING, **_bindings(found))
-    asked, approved, refused, unreported, known = (int(n) for n in row or (0, 0, 0, 0, 0))
+    asked, approved, refused, unreported, unknown = (int(n) for n in row or (0, 0, 0, 0, 0))
     return Clearance(
         campaign_id=campaign_id,
         state=found.state,
@@ -170,7 +176,7 @@ def clearance(scope: Scope, campaign_id: int) -> Clearance:
         approved=approved,
         refused=refused,
         unreported=unreported,
-        unknown=known - approved - refused,
+        unknown=unknown,
     )
 
 

@@ -1,0 +1,51 @@
+"""kill -9 after every statement of a decision on clearance: the end is that of an undisturbed one."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clearance_killed import CALLS, CHANNELS, CONTROL, CUSTOMERS
+from clearance_run import expected
+
+SCRIPT = Path(__file__).parent / "clearance_killed.py"
+# What was just written when the process dies: the reasons, the recipients, the new state.
+POINTS = {
+    4: "INSERT INTO campaign_outcomes",
+    5: "DELETE FROM campaign_recipients",
+    8: "a transaction",
+}
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix="rapport-clearance-"))
+    made.chmod(0o755)
+    yield made / "data"
+    shutil.rmtree(made, ignore_errors=True)
+
+
+def run(folder: Path, point: int) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-W", "ignore", str(SCRIPT), str(folder), str(point)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.timeout(180)
+def test_a_decision_killed_anywhere_ends_like_a_calm_one(folder: Path) -> None:
+    for point, written in POINTS.items():
+        done = run(folder, point)
+        assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
+        assert done.stdout.splitlines()[-1] == f"killed after {written}"
+    done = run(folder, 0)
+    assert done.returncode == 0, done.stderr[-3000:]
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    for name in ("left", "out", "channels"):
+        result[name] = [tuple(row) for row in result[name]]
+    assert result == expected(CUSTOMERS, CALLS, len(CONTROL), CHANNELS)
+    assert 0 < len(result["left"]) < len(result["out"])
