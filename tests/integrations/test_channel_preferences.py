@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
-from rapport.errors import Invalid, NotFound
+from rapport.errors import Invalid
 from rapport.messaging import service as messaging
 from rapport.messaging.models import ChannelPreference
 
@@ -75,7 +75,7 @@ def test_an_erased_person_stays_opted_out_until_the_vendor_says_otherwise(scope:
 def test_other_modes_are_refused(scope: Scope, mode: int) -> None:
     with pytest.raises(Invalid, match="CommunicationMode"):
         messaging.set_preference(scope, CHANNEL, ["x"], mode)
-    with pytest.raises(NotFound):
+    with pytest.raises(Invalid, match="ChannelID"):
         messaging.set_preference(scope, 999, ["x"], 1)
     assert messaging.unreachable(scope, CHANNEL, ["x"]) == {}
 

@@ -34,6 +34,7 @@ from rapport.api.manage import (
     listeners,
     operator,
     persons,
+    promotions,
     series,
     suppressions,
     target_groups,
@@ -80,5 +81,6 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     target_groups.router,
     users.router,
     persons.router,
+    promotions.router,
     gateway.router,
 )

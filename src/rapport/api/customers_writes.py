@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from rapport.access.keys import Principal
 from rapport.api.auth import caller
-from rapport.api.bodies import WireModel, parse, raw_body
+from rapport.api.bodies import WireModel, inlined, parse, raw_body
 from rapport.api.responses import ERRORS, json_response
 from rapport.customers import service as customers
 from rapport.notifications import service as notifications
@@ -65,26 +65,11 @@ class Removal(WireModel):
 def _documented(model: type[WireModel], answer: dict[str, Any] | None = None) -> dict[str, Any]:
     """What OpenAPI says of a write: the body's schema and the answer's."""
     content = {"content": {"application/json": {"schema": answer}}} if answer else {}
-    body = {"required": True, "content": {"application/json": {"schema": _inlined(model)}}}
+    body = {"required": True, "content": {"application/json": {"schema": inlined(model)}}}
     return {
         "responses": {200: {"description": "Accepted", **content}, **ERRORS},
         "openapi_extra": {"requestBody": body},
     }
-
-
-def _inlined(model: type[WireModel]) -> dict[str, Any]:
-    schema = model.model_json_schema(by_alias=True)
-    definitions = schema.pop("$defs", {})
-
-    def resolved(part: Any) -> Any:
-        if isinstance(part, dict):
-            if "$ref" in part:
-                return resolved(definitions[part["$ref"].rsplit("/", 1)[1]])
-            return {name: resolved(value) for name, value in part.items()}
-        return [resolved(one) for one in part] if isinstance(part, list) else part
-
-    found: dict[str, Any] = resolved(schema)
-    return found
 
 
 FAULTS = {

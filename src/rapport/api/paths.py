@@ -14,6 +14,7 @@ ALIASES = {
     "/general/getapikeyinfo": "/apikey/getapikeyinfo",
     "/general/apikey/info": "/apikey/getapikeyinfo",
     "/customers/getcustomerproductsbycampaign": "/customers/getcustomerproductdetailsbycampaign",
+    "/integrations/getchanneltemplatesdetails": "/integrations/getchanneltemplatedetails",
 }
 RESOURCE = re.compile(r"^(?:/current)?/customers/([^/]+)/attributes$", re.IGNORECASE)
 

@@ -36,7 +36,7 @@ INTERACTIONS = {
 # Interactions after which a customer must not be written to on the channel any more.
 SUPPRESSING = {4: "unsubscribed", 6: "complaint", 7: "bounced"}
 REPORTED_STATES = (*EXECUTED_STATES, CANCELED)
-LOCK_NUMBER = 7003
+LOCK_NUMBER = 7011
 LOCK = "SELECT pg_advisory_lock(:lock, :tenant_id)"
 UNLOCK = "SELECT pg_advisory_unlock(:lock, :tenant_id)"
 # A server takes bound values in an address of limited length.

@@ -33,5 +33,6 @@ def add_apps(scope: Scope, channel_id: int, names: Mapping[str, str]) -> None:
 def delete_apps(scope: Scope, session: Session, pairs: Sequence[tuple[int, str]]) -> None:
     """Remove apps by channel and id, in the caller's transaction; unknown ones are no error."""
     gone = delete(App).where(App.tenant_id == scope.tenant_id, tuple_(App.channel_id, App.app_id).in_(pairs))
-    for channel_id, app_id in sorted(session.execute(gone.returning(App.channel_id, App.app_id)).tuples()):
+    known = session.execute(gone.returning(App.channel_id, App.app_id)).all()
+    for channel_id, app_id in sorted((row.channel_id, row.app_id) for row in known):
         scope.audit(session, "delete", f"app {app_id} of channel {channel_id}")

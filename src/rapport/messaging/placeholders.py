@@ -1,6 +1,7 @@
 """The placeholders of templates: [%NAME%] and [%NAME:default%].
 
-NAME is a customer attribute (RealFieldName, case ignored) or one of EXTRAS. The default stands in
+NAME is a customer attribute (RealFieldName, case ignored), one of EXTRAS, or EVENT. and the name of a
+parameter of the event that a triggered campaign answers. The default stands in
 for a value that is missing or empty; it runs up to the closing %]. A compiled text is a list of
 parts, so that rendering a million messages is a million joins.
 
@@ -15,9 +16,10 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
-PLACEHOLDER = re.compile(r"\[%\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?::(.*?))?%\]", re.DOTALL)
+PLACEHOLDER = re.compile(r"\[%\s*((?:[Ee][Vv][Ee][Nn][Tt][.])?[A-Za-z_][A-Za-z0-9_]*)\s*(?::(.*?))?%\]", re.DOTALL)
 # Values that a sender adds to those of the customer.
 EXTRAS = frozenset({"CUSTOMER_ID", "PROMO_CODE", "PRODUCTS", "UNSUBSCRIBE_URL", "UNSUB", "CAMPAIGN_ID", "TEMPLATE_ID"})
+OF_EVENT = "EVENT."
 ALIASES = {"UNSUB": "UNSUBSCRIBE_URL"}
 # Tags of the reference that have a meaning of their own and are no attribute with a default.
 RESERVED = frozenset({"TRANS", "CURRENT_DATE"})

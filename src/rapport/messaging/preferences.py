@@ -77,9 +77,10 @@ def set_preference(
 ) -> None:
     """Store how customers may be contacted on a channel, or one app of it: 1 yes, 2 opted out. Repeats are welcome.
 
-    Customers need not be known. Raises Invalid, and NotFound for the channel.
+    Customers need not be known. Raises Invalid, also for a channel that there is not.
     """
-    channels.channel(scope, channel_id)
+    if channel_id not in {one.id for one in channels.channels(scope)}:
+        raise Invalid(f"ChannelID: there is no channel {channel_id}.")
     if mode not in MODES:
         raise Invalid("CommunicationMode must be 1 (may be contacted) or 2 (opted out).")
     by_key = {one.lower(): one for one in customer_ids}

@@ -64,8 +64,8 @@ def remove_templates(scope: Scope, pairs: Sequence[tuple[int, int]]) -> None:
     with scope.records() as session:
         gone = delete(Template).where(Template.tenant_id == scope.tenant_id)
         gone = gone.where(tuple_(Template.channel_id, Template.id).in_(pairs))
-        known = session.execute(gone.returning(Template.channel_id, Template.id)).tuples()
-        for channel_id, template_id in sorted(known):
+        known = session.execute(gone.returning(Template.channel_id, Template.id)).all()
+        for channel_id, template_id in sorted((row.channel_id, row.id) for row in known):
             scope.audit(session, "delete", f"template {channel_id}/{template_id}")
 
 

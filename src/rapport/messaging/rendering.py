@@ -8,7 +8,7 @@ from typing import Any
 
 from rapport.messaging.content import text_of
 from rapport.messaging.models import Template
-from rapport.messaging.placeholders import EXTRAS, Compiled, names
+from rapport.messaging.placeholders import EXTRAS, OF_EVENT, Compiled, names
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Rendered:
 def attributes_used(template: Template) -> list[str]:
     """The customer attributes that a template asks for: RealFieldNames in upper case, sorted."""
     found = names(template.subject) + names(template.html) + names(template.text)
-    return sorted(set(found) - EXTRAS)
+    return sorted({name for name in found if not name.startswith(OF_EVENT)} - EXTRAS)
 
 
 @lru_cache(maxsize=512)
@@ -38,7 +38,8 @@ def render(
     """One message. values are attribute values by RealFieldName, upper case; extra holds the sender's.
 
     extra may hold promo_code, unsubscribe_url, campaign_id, template_id (text) and products (names, or
-    objects with a name), of which a list is made. What is missing becomes the placeholder's default.
+    objects with a name), of which a list is made; event.<parameter> (text) is what an event said. What is
+    missing becomes the placeholder's default.
     """
     subject, plain, page = _compiled(template.subject, template.html, template.text)
     known: dict[str, str] = {name: value for name, value in values.items() if value}

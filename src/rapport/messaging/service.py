@@ -1,6 +1,7 @@
 """What other packages may ask of messaging."""
 
 from rapport.messaging.erasure import forget
+from rapport.messaging.letters import Letters
 from rapport.messaging.models import EVERY_CHANNEL, ChannelPreference, Suppression, Template
 from rapport.messaging.preferences import (
     preferences,
@@ -28,6 +29,7 @@ __all__ = [
     "EVERY_CHANNEL",
     "REASONS",
     "ChannelPreference",
+    "Letters",
     "Origin",
     "Registered",
     "Rendered",

@@ -57,6 +57,16 @@ class ChannelOut(BaseModel):
     created_at: datetime
 
 
+class AppOut(BaseModel):
+    """An app of an outside channel, as its vendor registered it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    app_id: str = Field(examples=["acme-ios"])
+    name: str = Field(examples=["Acme Slots iPhone"])
+    updated_at: datetime
+
+
 class CheckOut(BaseModel):
     """Whether messages could leave now."""
 
@@ -112,6 +122,13 @@ def change_channel(
 ) -> ChannelOut:
     """Change a channel; its kind and id stay."""
     return _shown(service.update_channel(principal.scope, channel_id, **body.model_dump(exclude_unset=True)))
+
+
+@router.get("/{channel_id}/apps", summary="List the apps of a channel")
+def list_apps(channel_id: ChannelId, principal: Principal = Depends(admin)) -> list[AppOut]:  # noqa: B008
+    """Apps by id, as AddChannelApps left them."""
+    service.channel(principal.scope, channel_id)
+    return [AppOut.model_validate(found) for found in service.apps(principal.scope, channel_id)]
 
 
 @router.post("/{channel_id}/check", summary="Test the connection of a channel")

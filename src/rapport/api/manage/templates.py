@@ -46,6 +46,7 @@ class TemplateOut(BaseModel):
     subject: str
     html: str = Field(description="Sanitised: without scripts, event handlers and forms")
     text: str
+    app_id: str = Field(examples=["acme-ios"], description="The app that an outside channel's template is for")
     attributes_used: list[str] = Field(examples=[["FIRST_NAME"]])
     created_at: datetime
     updated_at: datetime
@@ -76,6 +77,7 @@ def _shown(found: Template) -> TemplateOut:
         subject=found.subject,
         html=found.html,
         text=found.text,
+        app_id=found.app_id,
         attributes_used=service.attributes_used(found),
         created_at=found.created_at,
         updated_at=found.updated_at,

@@ -1,0 +1,33 @@
+"""Management of promotions: the promo codes that the back office registered, for marketers to choose from."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from rapport.access.keys import Principal
+from rapport.api.auth import admin
+from rapport.campaigns import service
+
+router = APIRouter(prefix="/manage/v1/promotions", tags=["Management: campaigns"])
+
+
+class PromotionOut(BaseModel):
+    """A promo code, to be named among promo_codes of an action or a recipient group."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    promo_code: str = Field(examples=["SPR15"])
+    name: str = Field(examples=["Spring 15 percent"])
+    updated_at: datetime
+
+
+@router.get("", summary="List promotions")
+def list_promotions(
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[PromotionOut]:
+    """Promotions by code, as AddPromotions and DeletePromotions left them."""
+    return [PromotionOut.model_validate(one) for one in service.promotions(principal.scope, limit, offset)]

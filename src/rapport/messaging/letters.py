@@ -1,0 +1,39 @@
+"""Messages of one template on one channel, ready to leave: rendered, with the ways to unsubscribe."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rapport.access.scope import Scope
+from rapport.channels import service as channels
+from rapport.messaging.models import Template
+from rapport.messaging.rendering import render
+from rapport.messaging.suppressions import Origin, unsubscribe_headers, unsubscribe_links
+
+
+class Letters:
+    """Writes the messages of a template. origin is what the unsubscribe links lead back to; get one a batch."""
+
+    def __init__(self, scope: Scope, template: Template, origin: Origin) -> None:
+        self._template, self._origin = template, origin
+        self._link = unsubscribe_links(scope)
+
+    def write(
+        self, message_id: str, customer_id: str, to: str, values: Mapping[str, str | None], extra: Mapping[str, Any]
+    ) -> channels.Message:
+        """One message. values and extra are those of render; what the origin says is put in."""
+        url = self._link(customer_id, self._origin)
+        own = {
+            "unsubscribe_url": url,
+            "campaign_id": str(self._origin.campaign_id),
+            "template_id": str(self._origin.template_id),
+        }
+        content = render(self._template, customer_id, values, {**extra, **own})
+        return channels.Message(
+            message_id=message_id,
+            customer_id=customer_id,
+            to=to,
+            subject=content.subject,
+            text=content.text,
+            html=content.html,
+            headers=unsubscribe_headers(url),
+        )
