@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 SIZE ?=
+# Tests run side by side, each worker with engines of its own.
+WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/ready
 # The build tools of the lock, not those of the day.
@@ -26,7 +28,7 @@ demo: install
 	$(BIN)/rapport demo
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
 check: install
 	$(BIN)/ruff check

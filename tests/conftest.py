@@ -15,6 +15,10 @@ ZONES = ["UTC", "America/New_York", "Asia/Kolkata", "Pacific/Auckland", "Europe/
 os.environ["TZ"] = os.environ.get("RAPPORT_TEST_TZ") or random.choice(ZONES)
 time.tzset()
 
+# Folders whose tests share something that is made once a run, and those that take longest.
+TOGETHER = {"acceptance"}
+LONGEST = {"acceptance", "operations"}
+
 warnings.simplefilter("ignore")
 
 import httpx  # noqa: E402
@@ -31,6 +35,14 @@ from rapport.stores import Stores, open_stores  # noqa: E402
 
 def pytest_report_header() -> str:
     return f"time zone: {os.environ['TZ']}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Workers side by side take whole folders or modules; the longest first, so that none is left to one at the end."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group(folder if folder in TOGETHER else item.path.stem))
+    items.sort(key=lambda item: item.path.parent.name not in LONGEST)
 
 
 @pytest.fixture(scope="session")
