@@ -47,7 +47,7 @@ def interactions(scope: Scope, campaign_id: int) -> list[tuple[object, ...]]:
 def suppressed(scope: Scope, channel_id: int) -> set[str]:
     table = service.suppressions(scope, channel_id)
     assert isinstance(table, pa.Table)
-    assert table.schema == pa.schema([("customer_id", pa.string())])
+    assert table.schema == pa.schema([("customer_id", pa.string()), ("reason", pa.string())])
     return set(table.column("customer_id").to_pylist())
 
 

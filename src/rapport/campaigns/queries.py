@@ -14,7 +14,10 @@ FAULTS = (
     ("suppressed", "no permission"),
     ("no address", ""),
     ("suppressed", "suppression list"),
+    ("suppressed", "channel preference"),
 )
+# Why somebody is kept off a channel whatever else is known, with the fault of each.
+KEPT_OFF = {reason: fault for fault, (_, reason) in enumerate(FAULTS) if fault >= 3}
 FALSE_WORDS = "('no', 'false', '0', 'n')"
 TRUE_WORDS = "('yes', 'true', '1', 'y')"
 NO_TABLE = "DROP TABLE IF EXISTS {table}"
@@ -32,8 +35,8 @@ STAGE_TABLE = """
 """
 
 SUPPRESSED_TABLE = """
-    CREATE TABLE {suppressed} (channel_id UInt32, customer_id String)
-    ENGINE = MergeTree ORDER BY (channel_id, customer_id)
+    CREATE TABLE {suppressed} (list UInt16, fault UInt8, customer_id String)
+    ENGINE = MergeTree ORDER BY (list, fault, customer_id)
 """
 
 GROUP_MEMBERS = """
@@ -223,12 +226,29 @@ UNSENT = (
 SUPPRESS_LATE = (
     """
     INSERT INTO campaign_outcomes (* EXCEPT (firing_id))
-    SELECT execution_date, campaign_id, customer_id, channel_id, 'suppressed', 'suppression list', '', {start:UInt32},
-        {at:DateTime64(3, 'UTC')}
+    SELECT execution_date, campaign_id, customer_id, channel_id, 'suppressed',
+        if(
+            lowerUTF8(customer_id) IN (SELECT customer_id FROM SUPPRESSED WHERE fault = 3),
+            'suppression list', 'channel preference'
+        ),
+        '', {start:UInt32}, {at:DateTime64(3, 'UTC')}
 """
     + UNSENT
     + """
         AND lowerUTF8(customer_id) IN (SELECT customer_id FROM SUPPRESSED)
+"""
+)
+
+# Whoever pulls the list of an outside channel must not find those who were kept off it after processing.
+WITHDRAW = (
+    "DELETE"
+    + UNIT
+    + """
+        AND customer_id IN (
+            SELECT customer_id FROM campaign_outcomes
+            WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+                AND channel_id = {channel:UInt32} AND batch = {start:UInt32} AND outcome = 'suppressed'
+        )
 """
 )
 

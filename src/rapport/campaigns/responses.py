@@ -18,17 +18,20 @@ REMEMBERED_RUNS = 20
 
 # Who was assigned to which group; 0 is control. Customers whom an outside system did not clear count in the
 # group that they were in by hash: control was never asked about, so the cleared alone do not compare with it.
+# So do those who were taken off the list of an outside channel between processing and sending.
 ASSIGNED = f"""
-    SELECT customer_id, max(recipient_group_id) AS grp FROM campaign_recipients
-    WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
+    SELECT customer_id, max(place) AS grp FROM (
+        SELECT customer_id, recipient_group_id AS place FROM campaign_recipients
+        WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
+        UNION ALL
+        SELECT customer_id, toUInt16(arrayFirstIndex(
+            cut -> sipHash64({{campaign:UInt32}}, 'group', customer_id) % {PARTS} < cut, {{cuts:Array(UInt32)}}
+        )) AS place
+        FROM campaign_outcomes
+        WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
+            AND ({LEFT_OUT} OR outcome = 'suppressed' AND batch > 0 AND firing_id = 0)
+    )
     GROUP BY customer_id
-    UNION ALL
-    SELECT DISTINCT customer_id, toUInt16(arrayFirstIndex(
-        cut -> sipHash64({{campaign:UInt32}}, 'group', customer_id) % {PARTS} < cut, {{cuts:Array(UInt32)}}
-    )) AS grp
-    FROM campaign_outcomes
-    WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
-        AND {LEFT_OUT}
 """
 
 # A transaction counts when money came in for good.

@@ -13,7 +13,7 @@ from rapport.campaigns.leases import Held, lease
 from rapport.campaigns.models import EXECUTING, SCHEDULED, Occurrence, OccurrenceChannel, Send
 from rapport.campaigns.occurrences import locked, move
 from rapport.campaigns.settings import settings_of
-from rapport.campaigns.staging import OWN_ID, load_suppressed, stage_name
+from rapport.campaigns.staging import OWN_ID, KeptOff, load_suppressed, stage_name
 from rapport.campaigns.units import RETRIES, Unit, row_of
 from rapport.channels import service as channels
 from rapport.customers import service as customers
@@ -44,10 +44,15 @@ def is_open(scope: Scope, unit: Unit) -> bool:
 
 
 def list_unit(scope: Scope, unit: Unit) -> None:
-    """Execute a unit of an external channel: its list is ready to be pulled, which counts as sent."""
+    """Execute a unit of an external channel: its list is ready to be pulled, which counts as sent.
+
+    Who was suppressed since processing leaves the list first.
+    """
     with lease(scope, unit.lease_name):
         if not is_open(scope, unit):
             return
+        _suppress_late(scope, unit)
+        _withdraw(scope, unit)
         batch = unit.start + 1
         if scope.warehouse.value(queries.COUNT_BATCH, batch=batch, **unit.bindings):
             scope.warehouse.execute(queries.DELETE_BATCH, batch=batch, **unit.bindings)
@@ -67,11 +72,26 @@ def _suppress_late(scope: Scope, unit: Unit) -> None:
     table = identifier(stage_name(unit.campaign.id, suffix))
     scope.warehouse.execute(queries.NO_TABLE.format(table=table))
     scope.warehouse.execute(queries.SUPPRESSED_TABLE.format(suppressed=table))
-    load_suppressed(scope, unit.campaign.id, unit.channel_id, suffix)
+    load_suppressed(scope, unit.campaign.id, KeptOff(0, unit.channel_id, _app(scope, unit)), suffix)
     if scope.warehouse.value(queries.COUNT_BATCH, batch=unit.start, **unit.bindings) == 0:
         statement = queries.SUPPRESS_LATE.replace("SUPPRESSED", table)
         scope.warehouse.execute(statement, at=scope.clock.now(), **unit.bindings)
     scope.warehouse.execute(queries.NO_TABLE.format(table=table))
+
+
+def _app(scope: Scope, unit: Unit) -> str:
+    """The app that a unit's template is for; empty for none."""
+    with scope.records() as session:
+        template_id = row_of(session, scope, unit).template_id
+    return messaging.apps_of_templates(scope, [unit.channel_id]).get((unit.channel_id, template_id), "")
+
+
+def _withdraw(scope: Scope, unit: Unit) -> None:
+    if scope.warehouse.value(queries.COUNT_BATCH, batch=unit.start, **unit.bindings):
+        scope.warehouse.execute(queries.WITHDRAW, **unit.bindings)
+        left = int(scope.warehouse.value(queries.COUNT_UNIT, **unit.bindings))
+        with scope.records() as session:
+            row_of(session, scope, unit).recipients = left
 
 
 def send_batch(scope: Scope, unit: Unit, number: int, low: str, high: str) -> bool:
@@ -142,7 +162,6 @@ def _messages(
     template = messaging.template(scope, channel.id, row.template_id)
     names = messaging.attributes_used(template)
     products = _products(scope, unit, pending)
-    link = messaging.unsubscribe_links(scope)
     origin = messaging.Origin(
         channel_id=channel.id,
         campaign_id=unit.campaign.id,
@@ -151,27 +170,13 @@ def _messages(
         action_id=row.action_id,
         delivery_date=unit.campaign.execution_date.isoformat(),
     )
+    letters = messaging.Letters(scope, template, origin)
     for customer_id, promo_code, address, *values in _contents(scope, unit, channel, names, pending):
-        if not (address or "").strip():
-            continue
-        url = link(customer_id, origin)
-        extra = {
-            "promo_code": promo_code,
-            "products": products[customer_id],
-            "unsubscribe_url": url,
-            "campaign_id": str(unit.campaign.id),
-            "template_id": str(row.template_id),
-        }
-        content = messaging.render(template, customer_id, dict(zip(names, values, strict=True)), extra)
-        yield channels.Message(
-            message_id=ledger.message_id(scope, unit, customer_id),
-            customer_id=customer_id,
-            to=address.strip(),
-            subject=content.subject,
-            text=content.text,
-            html=content.html,
-            headers=messaging.unsubscribe_headers(url),
-        )
+        if (address or "").strip():
+            extra = {"promo_code": promo_code, "products": products[customer_id]}
+            attributes = dict(zip(names, values, strict=True))
+            message_id = ledger.message_id(scope, unit, customer_id)
+            yield letters.write(message_id, customer_id, address.strip(), attributes, extra)
 
 
 def _contents(

@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 - statements are put together of constants, checked identifiers and numbers
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -48,8 +49,9 @@ def fill_stage(
         scope.warehouse.execute(queries.NO_TABLE.format(table=table))
         scope.warehouse.execute(definition.format(stage=stage, suppressed=suppressed))
     used = [channels.channel(scope, channel_id) for channel_id in sorted({place.channel_id for place in places})]
-    for channel in used:
-        load_suppressed(scope, found.id, channel.id)
+    lists = _lists(scope, places)
+    for one in lists:
+        load_suppressed(scope, found.id, one)
     rules = found.plan["rules"]
     bindings |= {f"excluded_{n}": group for n, group in enumerate(rules.get("exclude_target_group_ids", []))}
     scope.warehouse.execute(
@@ -59,21 +61,43 @@ def fill_stage(
             columns=_columns(scope, used),
             exclusions=_exclusions(rules),
             capped=queries.OVER_CAP if rules.get("frequency_cap") else "false",
-            faults=f"[{', '.join(_fault(scope, channel, suppressed) for channel in used)}]",
+            faults=f"[{', '.join(_fault(channel, lists, suppressed) for channel in used)}]",
             reachable=_reachable(places),
         ),
         **bindings,
     )
 
 
-def load_suppressed(scope: Scope, campaign_id: int, channel_id: int, suffix: str = "suppressed") -> None:
-    """Bring a channel's suppressions into a run's table aside, in lower case: ids compare ignoring case."""
-    table = messaging.suppressions(scope, channel_id)
+@dataclass(frozen=True)
+class KeptOff:
+    """Whom the templates of an app, or of none, on a channel must not reach: list is a number within the run."""
+
+    list: int
+    channel_id: int
+    app_id: str
+    groups: tuple[int, ...] = ()
+
+
+def _lists(scope: Scope, places: Sequence[Place]) -> list[KeptOff]:
+    """The lists that a run needs, each with the recipient groups that it is for."""
+    apps = messaging.apps_of_templates(scope, {place.channel_id for place in places})
+    groups: dict[tuple[int, str], list[int]] = defaultdict(list)
+    for place in places:
+        groups[place.channel_id, apps.get((place.channel_id, place.template_id), "")].append(place.group)
+    return [KeptOff(number, *key, tuple(sorted(found))) for number, (key, found) in enumerate(sorted(groups.items()))]
+
+
+def load_suppressed(scope: Scope, campaign_id: int, wanted: KeptOff, suffix: str = "suppressed") -> None:
+    """Bring those kept off a channel into a run's table aside, in lower case: ids compare ignoring case."""
+    table = messaging.suppressions(scope, wanted.channel_id, wanted.app_id)
     if table.num_rows:
-        channel = pa.array([channel_id] * table.num_rows, pa.uint32())
-        folded = pa.array([str(one).lower() for one in table["customer_id"].to_pylist()], pa.string())
-        name = stage_name(campaign_id, suffix)
-        scope.warehouse.insert_arrow(name, pa.table({"channel_id": channel, "customer_id": folded}))
+        faults = [queries.KEPT_OFF[reason] for reason in table["reason"].to_pylist()]
+        columns = {
+            "list": pa.array([wanted.list] * table.num_rows, pa.uint16()),
+            "fault": pa.array(faults, pa.uint8()),
+            "customer_id": pa.array([str(one).lower() for one in table["customer_id"].to_pylist()], pa.string()),
+        }
+        scope.warehouse.insert_arrow(stage_name(campaign_id, suffix), pa.table(columns))
 
 
 def _members(found: Occurrence) -> str:
@@ -117,15 +141,19 @@ def _exclusions(rules: dict[str, Any]) -> str:
     return "".join(f"{condition}, '{reason}', " for condition, reason in found)
 
 
-def _fault(scope: Scope, channel: channels.Channel, suppressed: str) -> str:
+def _fault(channel: channels.Channel, lists: Sequence[KeptOff], suppressed: str) -> str:
     """An expression for the fault of a channel: an index of queries.FAULTS."""
     branches = []
     if channel.permission_attribute:
         branches.append(f"{_is(channel.permission_attribute, queries.FALSE_WORDS)}, 1")
     if channel.address_attribute != OWN_ID:
         branches.append(f"trimBoth(ifNull(p.{_alias(channel.address_attribute)}, '')) = '', 2")
-    listed = f"SELECT customer_id FROM {suppressed} WHERE channel_id = {int(channel.id)}"
-    branches.append(f"lowerUTF8(m.customer_id) IN ({listed}), 3")
+    for one in lists:
+        if one.channel_id == channel.id:
+            groups = ", ".join(map(str, one.groups))
+            for fault in queries.KEPT_OFF.values():
+                listed = f"SELECT customer_id FROM {suppressed} WHERE list = {one.list} AND fault = {fault}"
+                branches.append(f"grp IN ({groups}) AND lowerUTF8(m.customer_id) IN ({listed}), {fault}")
     return f"toUInt8(multiIf({', '.join(branches)}, 0))"
 
 

@@ -8,13 +8,15 @@ changes the other.
 from collections.abc import Sequence
 from typing import Any
 
+import pyarrow as pa
 from sqlalchemy import select, text
 
 from rapport.access.pseudonyms import pseudonym, pseudonyms
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.errors import Invalid
-from rapport.messaging.models import EVERY_CHANNEL, ChannelPreference
+from rapport.messaging import queries
+from rapport.messaging.models import ERASED, EVERY_CHANNEL, ChannelPreference
 from rapport.messaging.suppressions import MAX_CUSTOMER_ID
 
 MAY_BE_CONTACTED, OPTED_OUT = 1, 2
@@ -54,6 +56,32 @@ REPLACE_ERASED = """
     DELETE FROM channel_preferences AS p USING unnest(CAST(:marks AS text[])) AS given (mark)
     WHERE p.tenant_id = :tenant_id AND p.channel_id = :channel_id AND p.app_id = :app_id AND p.customer_key = given.mark
 """
+
+
+# In the order in which reasons give way to each other: the last one of a customer is told.
+KEPT_OFF = f"""
+    SELECT customer_id, customer_key, '{OPTED_OUT_OF_CHANNEL}' FROM channel_preferences
+    WHERE tenant_id = :tenant_id AND channel_id = :channel_id AND app_id = ANY(CAST(:apps AS text[]))
+        AND mode = {OPTED_OUT}
+    UNION ALL
+    SELECT customer_id, customer_key, '{SUPPRESSED}' FROM suppressions
+    WHERE tenant_id = :tenant_id AND channel_id IN ({EVERY_CHANNEL}, :channel_id)
+"""  # noqa: S608 - constants only
+
+
+def suppressions(scope: Scope, channel_id: int, app_id: str = "") -> pa.Table:
+    """Who gets nothing on a channel, or of an app of it: columns customer_id and reason, each customer once."""
+    bound = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id]}
+    with scope.stores.records.reading() as connection:
+        rows = connection.execute(text(KEPT_OFF), bound).all()
+    found: dict[str, tuple[str, str]] = {}
+    for reason in (OPTED_OUT_OF_CHANNEL, SUPPRESSED):
+        mine = [(customer_id, key) for customer_id, key, why in rows if why == reason]
+        returned = queries.known(scope, sorted({key for customer_id, key in mine if customer_id == ERASED}))
+        named = [customer_id for customer_id, _ in mine if customer_id != ERASED]
+        found.update((one.lower(), (one, reason)) for one in (*named, *returned))
+    ids, reasons = zip(*sorted(found.values()), strict=True) if found else ((), ())
+    return pa.table({"customer_id": pa.array(ids, pa.string()), "reason": pa.array(reasons, pa.string())})
 
 
 def unreachable(scope: Scope, channel_id: int, customer_ids: Sequence[str], app_id: str = "") -> dict[str, str]:

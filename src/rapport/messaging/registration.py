@@ -4,10 +4,10 @@ The templates of a channel that Rapport sends on by itself are made in Rapport; 
 removes them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, tuple_, update
+from sqlalchemy import delete, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from rapport.access.scope import Scope
@@ -67,6 +67,15 @@ def remove_templates(scope: Scope, pairs: Sequence[tuple[int, int]]) -> None:
         known = session.execute(gone.returning(Template.channel_id, Template.id)).all()
         for channel_id, template_id in sorted((row.channel_id, row.id) for row in known):
             scope.audit(session, "delete", f"template {channel_id}/{template_id}")
+
+
+def apps_of_templates(scope: Scope, channel_ids: Iterable[int]) -> dict[tuple[int, int], str]:
+    """The app of every template of channels that is for one, by channel and template."""
+    wanted = select(Template.channel_id, Template.id, Template.app_id).where(
+        Template.tenant_id == scope.tenant_id, Template.channel_id.in_(list(channel_ids)), Template.app_id != ""
+    )
+    with scope.records() as session:
+        return {(channel_id, number): app_id for channel_id, number, app_id in session.execute(wanted)}
 
 
 def register_apps(scope: Scope, channel_id: int, names: dict[str, str]) -> None:

@@ -3,12 +3,15 @@
 from rapport.messaging.erasure import forget
 from rapport.messaging.letters import Letters
 from rapport.messaging.models import EVERY_CHANNEL, ChannelPreference, Suppression, Template
-from rapport.messaging.preferences import (
-    preferences,
-    set_preference,
-    unreachable,
+from rapport.messaging.preferences import preferences, set_preference, suppressions, unreachable
+from rapport.messaging.registration import (
+    Registered,
+    apps_of_templates,
+    register_apps,
+    register_templates,
+    remove_apps,
+    remove_templates,
 )
-from rapport.messaging.registration import Registered, register_apps, register_templates, remove_apps, remove_templates
 from rapport.messaging.rendering import Rendered, attributes_used, render
 from rapport.messaging.suppressions import (
     REASONS,
@@ -18,7 +21,6 @@ from rapport.messaging.suppressions import (
     read_token,
     suppress,
     suppress_many,
-    suppressions,
     unsubscribe,
     unsubscribe_headers,
     unsubscribe_links,
@@ -36,6 +38,7 @@ __all__ = [
     "Suppression",
     "Template",
     "allow",
+    "apps_of_templates",
     "attributes_used",
     "create_template",
     "delete_template",

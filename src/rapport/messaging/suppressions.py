@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import date
 
-import pyarrow as pa
 from itsdangerous import BadSignature, URLSafeSerializer
 from sqlalchemy import ColumnElement, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
@@ -16,7 +15,7 @@ from rapport.access.scope import Scope, scope_of
 from rapport.access.secrets import tenant_secret
 from rapport.errors import Invalid, NotFound
 from rapport.messaging import queries
-from rapport.messaging.models import ERASED, EVERY_CHANNEL, Suppression
+from rapport.messaging.models import EVERY_CHANNEL, Suppression
 from rapport.stores import Stores
 
 UNSUBSCRIBED = "unsubscribed"
@@ -34,18 +33,6 @@ SUPPRESS_MANY = """
     ON CONFLICT DO NOTHING
     RETURNING channel_id
 """
-
-
-def suppressions(scope: Scope, channel_id: int) -> pa.Table:
-    """Who gets nothing on a channel: one column customer_id, each customer once."""
-    wanted = select(Suppression.customer_id, Suppression.customer_key).where(
-        Suppression.tenant_id == scope.tenant_id, Suppression.channel_id.in_([EVERY_CHANNEL, channel_id])
-    )
-    with scope.records() as session:
-        rows = session.execute(wanted).all()
-    returned = queries.known(scope, sorted({key for customer_id, key in rows if customer_id == ERASED}))
-    found = sorted({customer_id for customer_id, _ in rows if customer_id != ERASED} | set(returned))
-    return pa.table({"customer_id": pa.array(found, pa.string())})
 
 
 def list_suppressions(
