@@ -40,6 +40,7 @@ from rapport.api.manage import (
     target_groups,
     templates,
     tenants,
+    triggers,
     users,
 )
 
@@ -81,6 +82,7 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     target_groups.router,
     users.router,
     persons.router,
+    triggers.router,
     promotions.router,
     gateway.router,
 )

@@ -1,8 +1,10 @@
 """Members of target groups on a data date: computed set-based, kept as a snapshot that only a recomputation changes."""
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -90,6 +92,15 @@ def members(scope: Scope, target_group_id: int, data_date: date, limit: int, off
     bound = {"data_date": data_date.isoformat(), "target_group": target_group_id}
     rows = scope.warehouse.rows(queries.MEMBERS, **bound, page_top=limit, page_skip=offset)
     return [customer_id for (customer_id,) in rows]
+
+
+def newest_snapshots(scope: Scope, target_group_ids: Iterable[int]) -> dict[int, date]:
+    """The newest date for which members of each group are stored; groups without any are absent."""
+    wanted = select(Snapshot.target_group_id, func.max(Snapshot.data_date)).where(
+        Snapshot.tenant_id == scope.tenant_id, Snapshot.target_group_id.in_(sorted(target_group_ids))
+    )
+    with scope.records() as session:
+        return {row[0]: row[1] for row in session.execute(wanted.group_by(Snapshot.target_group_id))}
 
 
 def snapshot(scope: Scope, target_group_id: int, data_date: date) -> Snapshot | None:

@@ -19,7 +19,7 @@ from rapport.audiences.groups import (
     update_target_group,
 )
 from rapport.audiences.lists import ListMade, create_customer_list
-from rapport.audiences.membership import compute_members, ensure_members, members, snapshot
+from rapport.audiences.membership import compute_members, ensure_members, members, newest_snapshots, snapshot
 from rapport.audiences.models import Count, Snapshot, TargetGroup
 from rapport.audiences.schema import names, schema
 
@@ -40,6 +40,7 @@ __all__ = [
     "ensure_members",
     "members",
     "names",
+    "newest_snapshots",
     "readable",
     "sample_now",
     "schema",

@@ -58,7 +58,7 @@ def past_sizes(scope: Scope, found: Occurrence) -> list[int]:
 def _too_many(scope: Scope, found: Occurrence) -> str:
     limit = settings_of(scope).messages_per_day
     day = found.execution_date
-    ids = [*live_ids(scope, (*LIVE_STATES, PROCESSING), day, day, but=found.id), found.id]
+    ids = [*live_ids(scope, (*LIVE_STATES, PROCESSING), day, day, but=found.id, triggered=False), found.id]
     most = scope.warehouse.value(queries.MOST_MESSAGES, execution_date=day, campaign=found.id, campaigns=ids) or 0
     if most <= limit:
         return ""

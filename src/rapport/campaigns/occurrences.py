@@ -181,13 +181,17 @@ def _number(priority: int | None) -> int:
     return LOWEST_PRIORITY if priority is None else priority
 
 
-def live_ids(scope: Scope, states: Iterable[str], first: date, last: date, but: int) -> list[int]:
-    """Ids of campaigns in these states executed in a range of days, except one."""
+def live_ids(
+    scope: Scope, states: Iterable[str], first: date, last: date, but: int, triggered: bool = True
+) -> list[int]:
+    """Ids of campaigns in these states executed in a range of days, except one; triggered ones too unless told not."""
     wanted = select(Occurrence.id).where(
         Occurrence.tenant_id == scope.tenant_id,
         Occurrence.state.in_(list(states)),
         Occurrence.execution_date.between(first, last),
         Occurrence.id != but,
     )
+    if not triggered:
+        wanted = wanted.where(Occurrence.is_triggered.is_(False))
     with scope.records() as session:
         return list(session.scalars(wanted.order_by(Occurrence.id)))

@@ -157,7 +157,7 @@ def _bindings(scope: Scope, found: Occurrence, data_date: date, shares: Sequence
     cap = found.plan["rules"].get("frequency_cap") or {"messages": 1, "days": 1}
     day = found.execution_date
     since, cap_since = day - LONGEST_RUN, day - timedelta(days=cap["days"] - 1)
-    running = live_ids(scope, LIVE_STATES, since, day, but=found.id)
+    running = live_ids(scope, LIVE_STATES, since, day, but=found.id, triggered=False)
     return {
         "campaign": found.id,
         "data_date": data_date,

@@ -1,5 +1,6 @@
 """What other packages may ask of campaigns."""
 
+from rapport.campaigns.addressed import in_running, scheduled_messages, series_of
 from rapport.campaigns.asking import Answer, CustomerOutcome, outcome_rows, reason_counts, why
 from rapport.campaigns.clearance import Clearance, clearance, report
 from rapport.campaigns.closing import counts_of
@@ -24,6 +25,7 @@ from rapport.campaigns.definitions import (
 from rapport.campaigns.erasure import held, purge
 from rapport.campaigns.interactions import INTERACTIONS, ReportedInteraction, add_interactions
 from rapport.campaigns.metrics import METRICS, PlaceMetrics, ReportedMetric, set_metrics
+from rapport.campaigns.models import Occurrence, Series
 from rapport.campaigns.occurrences import channel_rows, occurrence, occurrences
 from rapport.campaigns.promotions import add_promotions, delete_promotions, promotions
 from rapport.campaigns.results import Results, results
@@ -41,7 +43,38 @@ from rapport.campaigns.schemas import (
     SeriesBody,
     SeriesOut,
 )
+from rapport.campaigns.settings import settings_of
+from rapport.campaigns.splits import cuts
 from rapport.campaigns.tasks import execute_due, run_cycle, start_cycle
+from rapport.campaigns.trigger_days import (
+    Filed,
+    add_to_day,
+    close_day,
+    end_date,
+    occurrence_of_day,
+    of_ids,
+    open_days,
+    planned_day,
+)
+from rapport.campaigns.trigger_sentences import triggered_sentence
+from rapport.campaigns.triggered import (
+    create_triggered,
+    event_schema,
+    set_triggered_status,
+    triggered,
+    triggered_body,
+    triggered_series,
+    update_triggered,
+)
+from rapport.campaigns.triggers import (
+    EventMatch,
+    QuietHours,
+    ReEntry,
+    RepeatedTrigger,
+    SequenceTrigger,
+    TriggeredBody,
+    TriggeredOut,
+)
 
 __all__ = [
     "INTERACTIONS",
@@ -52,43 +85,64 @@ __all__ = [
     "Clearance",
     "CustomerOutcome",
     "CycleResult",
+    "EventMatch",
+    "Filed",
     "FrequencyCap",
     "Group",
     "GroupChannel",
+    "Occurrence",
     "OneTimeBody",
     "PlaceMetrics",
+    "QuietHours",
+    "ReEntry",
+    "RepeatedTrigger",
     "ReportedInteraction",
     "ReportedMetric",
     "Results",
     "Rules",
     "Schedule",
+    "SequenceTrigger",
+    "Series",
     "SeriesBody",
     "SeriesOut",
+    "TriggeredBody",
+    "TriggeredOut",
     "action",
     "actions",
     "add_interactions",
     "add_promotions",
+    "add_to_day",
     "all_series",
     "archive_action",
     "body_of",
     "cancel",
     "channel_rows",
     "clearance",
+    "close_day",
     "confirm",
     "counts_of",
     "create_action",
     "create_series",
+    "create_triggered",
+    "cuts",
     "cycle",
     "cycle_row",
     "cycles",
     "delete_promotions",
+    "end_date",
+    "event_schema",
     "execute_due",
     "held",
+    "in_running",
     "next_runs",
     "occurrence",
+    "occurrence_of_day",
     "occurrences",
+    "of_ids",
     "one_time",
+    "open_days",
     "outcome_rows",
+    "planned_day",
     "promotions",
     "purge",
     "reason_counts",
@@ -96,13 +150,22 @@ __all__ = [
     "results",
     "run_cycle",
     "run_now",
+    "scheduled_messages",
     "series",
+    "series_of",
     "set_metrics",
     "set_status",
+    "set_triggered_status",
+    "settings_of",
     "start_cycle",
     "start_scheduler",
     "stop_scheduler",
+    "triggered",
+    "triggered_body",
+    "triggered_sentence",
+    "triggered_series",
     "update_action",
     "update_series",
+    "update_triggered",
     "why",
 ]

@@ -82,3 +82,15 @@ WHERE tenant_id = :tenant_id AND listener_id = :listener_id AND state = 'pending
       WHERE l.tenant_id = :tenant_id AND l.id = :listener_id AND l.status = 'disabled'
   )
 """
+
+# Deliveries that are there already stay as they are.
+ADD_MANY = """
+INSERT INTO deliveries
+    (tenant_id, listener_id, event_type_id, event_key, message_id, body, state, attempts, last_error, created_at)
+SELECT tenant_id, listener_id, event_type_id, event_key, message_id, body, state, attempts, last_error, created_at
+FROM json_to_recordset(CAST(:rows AS json)) AS given(
+    tenant_id int, listener_id int, event_type_id int, event_key text, message_id text, body text, state text,
+    attempts int, last_error text, created_at timestamptz
+)
+ON CONFLICT DO NOTHING
+"""

@@ -1,0 +1,185 @@
+"""The day of a triggered campaign: one CampaignID a tenant day, of which every firing of the day is a member."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.campaigns.definitions import action
+from rapport.campaigns.models import EXECUTING, SUCCESSFUL, Occurrence, OccurrenceChannel, Series
+from rapport.campaigns.occurrences import locked
+from rapport.stores.records import next_id
+
+OPEN = (EXECUTING,)
+
+
+@dataclass(frozen=True)
+class Filed:
+    """What some firings come to for their campaign: units, customers new to it, units by outcome, messages by place.
+
+    places: messages by (recipient group, channel).
+    """
+
+    units: int
+    tested: int
+    held_back: int
+    outcomes: Mapping[str, int]
+    places: Mapping[tuple[int, int], int]
+
+
+def occurrence_of_day(scope: Scope, series: Series, day: date) -> Occurrence:
+    """The campaign of a triggered series on a tenant day, made with the first firing. Concurrent callers get the same.
+
+    Its plan is the series as it is then; a series that was changed since gets a new run of the day.
+    """
+    plan = _plan(scope, series)
+    while True:
+        with scope.records() as session:
+            last: Occurrence | None = session.scalar(_newest(scope, series.id, day))
+        if last is not None and last.plan == plan and last.state in OPEN:
+            return last
+        try:
+            with scope.records() as session:
+                return _begin(session, scope, series, day, plan, 0 if last is None else last.run + 1)
+        except IntegrityError:
+            continue
+
+
+def _newest(scope: Scope, series_id: int, day: date) -> Any:
+    found = select(Occurrence).where(
+        Occurrence.tenant_id == scope.tenant_id, Occurrence.series_id == series_id, Occurrence.execution_date == day
+    )
+    return found.order_by(Occurrence.run.desc()).limit(1)
+
+
+def _plan(scope: Scope, series: Series) -> dict[str, Any]:
+    """What of the series its firings need, with the promo codes of the actions as they are now."""
+    groups = []
+    for group in series.groups:
+        codes = group["promo_codes"]
+        codes = action(scope, group["action_id"]).promo_codes if codes is None else codes
+        groups.append({**group, "promo_codes": codes})
+    kept = {name: getattr(series, name) for name in ("name", "control_share", "rules", "schedule", "trigger")}
+    seen = {name: getattr(series, name) for name in ("notes", "tags", "duration", "conditional", "campaign_type")}
+    fixed = {"split": "fixed", "priority": 0, "products": 0, "customer_list_id": None}
+    return {**kept, **seen, **fixed, "groups": groups}
+
+
+def planned_day(scope: Scope, series: Series) -> Occurrence:
+    """The campaign of today as it would be, without an id and not stored."""
+    return _occurrence(scope, series, scope.today(), _plan(scope, series), 0, 0)
+
+
+def _begin(session: Session, scope: Scope, series: Series, day: date, plan: dict[str, Any], run: int) -> Occurrence:
+    made = _occurrence(scope, series, day, plan, run, next_id(session, scope.tenant_id, "campaign"))
+    session.add(made)
+    session.flush()
+    session.add_all(_places(scope, made))
+    return made
+
+
+def _occurrence(scope: Scope, series: Series, day: date, plan: dict[str, Any], run: int, number: int) -> Occurrence:
+    used = {channel["channel_id"] for group in plan["groups"] for channel in group["channels"]}
+    return Occurrence(
+        tenant_id=scope.tenant_id,
+        id=number,
+        series_id=series.id,
+        execution_date=day,
+        run=run,
+        state=EXECUTING,
+        campaign_type=series.campaign_type,
+        duration=series.duration,
+        notes=series.notes,
+        tags=series.tags,
+        is_multi_channel=len(used) > 1,
+        is_recurrence=True,
+        is_triggered=True,
+        conditional=series.conditional,
+        plan=plan,
+        processed_at=scope.clock.now(),
+    )
+
+
+def _places(scope: Scope, made: Occurrence) -> list[OccurrenceChannel]:
+    order = sorted({one["channel_id"] for group in made.plan["groups"] for one in group["channels"]})
+    return [
+        OccurrenceChannel(
+            tenant_id=scope.tenant_id,
+            campaign_id=made.id,
+            recipient_group_id=number,
+            channel_id=one["channel_id"],
+            template_id=one["template_id"],
+            action_id=group["action_id"],
+            promo_code=",".join(group["promo_codes"]),
+            scheduled_time=scope.now_local(),
+            send_id=f"{made.id}G{number}C{order.index(one['channel_id']) + 1}",
+            state=EXECUTING,
+        )
+        for number, group in enumerate(made.plan["groups"], start=1)
+        for one in group["channels"]
+    ]
+
+
+def add_to_day(session: Session, scope: Scope, campaign_id: int, filed: Filed) -> None:
+    """Count filed firings into their campaign, in the transaction that marks them as filed."""
+    found = locked(session, scope, campaign_id)
+    found.targeted += filed.units
+    found.test_size += filed.tested
+    found.control_size += filed.held_back
+    found.counts = {
+        name: found.counts.get(name, 0) + filed.outcomes.get(name, 0)
+        for name in sorted({*found.counts, *filed.outcomes})
+    }
+    for (group, channel_id), messages in filed.places.items():
+        session.execute(
+            update(OccurrenceChannel)
+            .where(
+                OccurrenceChannel.tenant_id == scope.tenant_id,
+                OccurrenceChannel.campaign_id == campaign_id,
+                OccurrenceChannel.recipient_group_id == group,
+                OccurrenceChannel.channel_id == channel_id,
+            )
+            .values(recipients=OccurrenceChannel.recipients + messages)
+        )
+
+
+def open_days(scope: Scope, before: date) -> list[int]:
+    """The campaigns of triggers of days before a day that are not closed."""
+    wanted = select(Occurrence.id).where(
+        Occurrence.tenant_id == scope.tenant_id,
+        Occurrence.is_triggered,
+        Occurrence.state == EXECUTING,
+        Occurrence.execution_date < before,
+    )
+    with scope.records() as session:
+        return list(session.scalars(wanted.order_by(Occurrence.id)))
+
+
+def close_day(session: Session, scope: Scope, campaign_id: int, at: datetime) -> None:
+    """End the campaign of a day, all of whose firings are filed."""
+    found = locked(session, scope, campaign_id)
+    if found.state != EXECUTING:
+        return
+    found.state, found.finished_at = SUCCESSFUL, at
+    session.execute(
+        update(OccurrenceChannel)
+        .where(OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id)
+        .values(state=SUCCESSFUL)
+    )
+
+
+def end_date(campaign: Occurrence) -> date:
+    """The last day in which the results of a campaign's latest firing are measured."""
+    return campaign.execution_date + timedelta(days=campaign.duration)
+
+
+def of_ids(scope: Scope, campaign_ids: Sequence[int]) -> list[Occurrence]:
+    """Campaigns by id."""
+    wanted = select(Occurrence).where(Occurrence.tenant_id == scope.tenant_id, Occurrence.id.in_(campaign_ids))
+    with scope.records() as session:
+        return list(session.scalars(wanted))

@@ -1,0 +1,73 @@
+"""What makes a triggered campaign go out, as readable English."""
+
+from rapport import conditions
+from rapport.access.scope import Scope
+from rapport.audiences import service as audiences
+from rapport.campaigns.triggers import (
+    MINUTES_OF_DAY,
+    EventMatch,
+    QuietHours,
+    ReEntry,
+    RepeatedTrigger,
+    SequenceTrigger,
+    TriggeredBody,
+)
+from rapport.conditions import Names
+from rapport.customers import service as customers
+
+MINUTES_OF_HOUR = 60
+
+
+def triggered_sentence(scope: Scope, body: TriggeredBody) -> str:
+    """A triggered campaign in words, without a full stop."""
+    parameters = {name.upper(): name for one in customers.event_types(scope) for name in one.types}
+    parts = [f"When {'anybody' if body.visitors else 'a customer'} {_trigger(body, Names(attributes=parameters))}"]
+    if body.customer_conditions is not None:
+        words = conditions.sentence(conditions.parse(body.customer_conditions), audiences.names(scope))
+        parts.append(f"if {words[0].lower()}{words[1:]}")
+    parts.append(_re_entry(body.re_entry))
+    if body.quiet_hours is not None:
+        parts.append(_quiet(body.quiet_hours))
+    return ", ".join(part for part in parts if part)
+
+
+def _trigger(body: TriggeredBody, names: Names) -> str:
+    trigger = body.trigger
+    words = f"does {_event(trigger, names)}"
+    if isinstance(trigger, RepeatedTrigger):
+        return f"{words} {trigger.times} times within {_span(trigger.window_minutes)}"
+    if not isinstance(trigger, SequenceTrigger):
+        return words
+    closing = " or ".join(_event(one, names) for one in trigger.closing)
+    words += f" and then not {closing} within {_span(trigger.window_minutes)}"
+    if trigger.restart:
+        words += f", counted from the last {' or '.join(_event(one, names) for one in trigger.restart)}"
+    return words
+
+
+def _event(one: EventMatch, names: Names) -> str:
+    if one.conditions is None:
+        return f"'{one.event}'"
+    words = conditions.sentence(conditions.parse(one.conditions), names)
+    return f"'{one.event}' ({words[0].lower()}{words[1:]})"
+
+
+def _span(minutes: int) -> str:
+    """A length of time in the largest unit that it is a whole number of."""
+    for size, unit in ((MINUTES_OF_DAY, "day"), (MINUTES_OF_HOUR, "hour"), (1, "minute")):
+        if minutes % size == 0:
+            number = minutes // size
+            return f"{number} {unit}{'' if number == 1 else 's'}"
+    raise AssertionError("every number of minutes is a whole number of minutes")
+
+
+def _re_entry(limit: ReEntry | str) -> str:
+    if not isinstance(limit, ReEntry):
+        return "only once ever" if limit == "once" else ""
+    days = "a day" if limit.days == 1 else f"in {limit.days} days"
+    return f"at most {'once' if limit.times == 1 else f'{limit.times} times'} {days}"
+
+
+def _quiet(hours: QuietHours) -> str:
+    what = "waiting for the end of" if hours.then == "delay" else "but not in"
+    return f"{what} the quiet hours from {hours.start} to {hours.end}"

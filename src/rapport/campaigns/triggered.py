@@ -1,0 +1,196 @@
+"""Triggered campaigns as built: kept as series with a trigger, versioned; every change leaves an audit row."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from rapport import conditions
+from rapport.access.scope import Scope
+from rapport.audiences import service as audiences
+from rapport.campaigns.definitions import STATUSES, check_groups
+from rapport.campaigns.models import Series
+from rapport.campaigns.triggers import EventMatch, SequenceTrigger, TriggeredBody
+from rapport.conditions import Column, Kind, Schema
+from rapport.conditions.nodes import AttributeIs, leaves
+from rapport.customers import service as customers
+from rapport.errors import Conflict, Invalid, NotFound
+from rapport.stores.records import next_id
+
+# Members of the body that are columns of the series; the rest is in its trigger.
+COLUMNS = ("name", "campaign_type", "control_share", "groups", "rules", "duration", "conditional", "notes", "tags")
+PARAMETER_KINDS = {"String": Kind.TEXT, "Number": Kind.DECIMAL, "Boolean": Kind.BOOLEAN}
+SCHEDULE = {"kind": "triggered"}
+CHANGED = "rapport_triggers"
+
+
+def triggered(scope: Scope, status: str | None = None) -> list[Series]:
+    """The tenant's triggered campaigns, by id."""
+    wanted = select(Series).where(Series.tenant_id == scope.tenant_id, Series.trigger.is_not(None))
+    if status:
+        wanted = wanted.where(Series.status == status)
+    with scope.records() as session:
+        return list(session.scalars(wanted.order_by(Series.id)))
+
+
+def triggered_series(scope: Scope, series_id: int) -> Series:
+    """A triggered campaign by id. Raises NotFound."""
+    with scope.records() as session:
+        return _get(session, scope, series_id)
+
+
+def _get(session: Session, scope: Scope, series_id: int) -> Series:
+    found = session.get(Series, (scope.tenant_id, series_id))
+    if found is None or found.trigger is None:
+        raise NotFound(f"There is no triggered campaign {series_id}.")
+    return found
+
+
+def _columns(body: TriggeredBody) -> dict[str, Any]:
+    data = body.model_dump(mode="json")
+    found = {name: data.pop(name) for name in COLUMNS}
+    for group in found["groups"]:
+        for channel in group["channels"]:
+            channel["send_time"] = None
+    return {**found, "trigger": data}
+
+
+def triggered_body(found: Series) -> TriggeredBody:
+    """A triggered campaign as its body, the reverse of how it is kept."""
+    data = {name: getattr(found, name) for name in COLUMNS}
+    channels = ("channel_id", "template_id")
+    groups = [
+        {**group, "channels": [{name: one[name] for name in channels} for one in group["channels"]]}
+        for group in found.groups
+    ]
+    return TriggeredBody.model_validate({**data, "groups": groups, **(found.trigger or {})})
+
+
+def create_triggered(scope: Scope, body: TriggeredBody) -> Series:
+    """Define a triggered campaign, active at once. Raises NotFound or Invalid for anything it names and cannot use."""
+    check_triggered(scope, body)
+    with scope.records() as session:
+        made = Series(
+            tenant_id=scope.tenant_id,
+            id=next_id(session, scope.tenant_id, "series"),
+            target_group_id=0,
+            schedule=SCHEDULE,
+            status="active",
+            version=1,
+            created_at=scope.clock.now(),
+            **_columns(body),
+        )
+        session.add(made)
+        scope.audit(session, "create", f"triggered campaign {made.id}", name=made.name)
+        _tell(session, scope)
+    return made
+
+
+def update_triggered(scope: Scope, series_id: int, body: TriggeredBody, version: int) -> Series:
+    """Replace a triggered campaign if it still stands at this version; what has fired keeps what it had.
+
+    Raises NotFound, Invalid, and Conflict when somebody else changed it meanwhile or it is archived.
+    """
+    check_triggered(scope, body)
+    with scope.records() as session:
+        found = _get(session, scope, series_id)
+        if found.status == "archived":
+            raise Conflict(f"Triggered campaign {series_id} is archived and cannot be changed.")
+        done = session.execute(
+            update(Series)
+            .where(Series.tenant_id == scope.tenant_id, Series.id == series_id, Series.version == version)
+            .values(**_columns(body), version=version + 1)
+        )
+        if done.rowcount == 0:  # type: ignore[attr-defined]
+            raise Conflict(f"version {version} of triggered campaign {series_id} is not the newest: read it again.")
+        scope.audit(session, "update", f"triggered campaign {series_id}", version=version + 1)
+        _tell(session, scope)
+        session.refresh(found)
+    return found
+
+
+def set_triggered_status(scope: Scope, series_id: int, status: str) -> Series:
+    """Activate, pause or archive; sequences that are open when it is paused end without firing.
+
+    Raises NotFound, Invalid for another status, Conflict for an archived one.
+    """
+    if status not in STATUSES:
+        raise Invalid(f"status must be one of {', '.join(STATUSES)}.")
+    with scope.records() as session:
+        found = _get(session, scope, series_id)
+        if found.status == "archived" and status != "archived":
+            raise Conflict(f"Triggered campaign {series_id} is archived and cannot be changed.")
+        found.status = status
+        found.version += 1
+        scope.audit(session, "status", f"triggered campaign {series_id}", status=status)
+        _tell(session, scope)
+    return found
+
+
+def _tell(session: Session, scope: Scope) -> None:
+    """Whoever evaluates triggers learns of the change when it commits."""
+    session.execute(select(func.pg_notify(CHANGED, str(scope.tenant_id))))
+
+
+# What a triggered campaign names
+
+
+def event_schema(scope: Scope, types: dict[str, str]) -> Schema:
+    """The declared parameters of an event, as what a condition over its parameters compares."""
+    columns = {name.upper(): Column(name, PARAMETER_KINDS[kind]) for name, kind in types.items()}
+    return Schema(columns, audiences.schema(scope).data_date, scope.time_zone)
+
+
+def matches(body: TriggeredBody) -> Iterator[tuple[str, EventMatch]]:
+    """Every event that a trigger names, with where it stands in the body."""
+    yield "trigger", body.trigger
+    if isinstance(body.trigger, SequenceTrigger):
+        for name, some in (("closing", body.trigger.closing), ("restart", body.trigger.restart)):
+            yield from ((f"trigger.{name}[{n}]", one) for n, one in enumerate(some))
+
+
+def check_triggered(scope: Scope, body: TriggeredBody) -> None:
+    """Everything a triggered campaign names must exist and fit. Raises NotFound, Invalid."""
+    declared = {one.name: one.types for one in customers.event_types(scope) if one.declared}
+    for where, one in matches(body):
+        if one.event not in declared:
+            raise Invalid(f"{where}.event names {one.event!r}, which is not a declared event type.")
+        if one.conditions is not None:
+            _check_event(scope, one, declared[one.event], where)
+    if body.customer_conditions is not None:
+        _check_customer(scope, body.customer_conditions)
+    for group_id in body.rules.exclude_target_group_ids:
+        audiences.target_group(scope, group_id)
+    check_groups(scope, body.groups)
+
+
+def _check_event(scope: Scope, one: EventMatch, types: dict[str, str], where: str) -> None:
+    try:
+        condition = conditions.parse(one.conditions)
+        for leaf in leaves(condition):
+            if not isinstance(leaf, AttributeIs):
+                raise Invalid("definition can compare parameters of the event only.")
+            if leaf.name not in {name.upper() for name in types}:
+                raise Invalid(f"{leaf.path}.attribute names {leaf.name!r}, which {one.event} does not have.")
+        conditions.to_predicate(condition, event_schema(scope, types))
+    except Invalid as error:
+        raise Invalid(error.message.replace("definition", f"{where}.conditions", 1)) from error
+
+
+def _check_customer(scope: Scope, definition: Any) -> None:
+    try:
+        audiences.check(scope, definition)
+    except Invalid as error:
+        raise Invalid(error.message.replace("definition", "customer_conditions", 1)) from error
+
+
+def groups_of_triggers(scope: Scope) -> list[int]:
+    """The target groups that the members of which active triggers ask for."""
+    found: set[int] = set()
+    for one in triggered(scope, "active"):
+        assert one.trigger is not None
+        found |= set(one.rules["exclude_target_group_ids"])
+        if one.trigger["customer_conditions"] is not None:
+            found |= conditions.groups_in(conditions.parse(one.trigger["customer_conditions"]))
+    return sorted(found)

@@ -1,0 +1,165 @@
+"""Shapes of triggered campaigns: which events make them go out, to whom, and what they bring."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from rapport.campaigns.schemas import CampaignType, Day, FrequencyCap, Id, PromoCode, Strict
+from rapport.campaigns.settings import HourMinute
+
+MINUTES_OF_DAY = 24 * 60
+LONGEST_SEQUENCE = 3 * MINUTES_OF_DAY
+LONGEST_REPETITION = 30 * MINUTES_OF_DAY
+EventName = Annotated[str, Field(min_length=1, max_length=255, examples=["add_to_cart"])]
+Conditions = dict[str, Any]
+
+
+class EventMatch(Strict):
+    """An event by its declared name, and a condition over its parameters (as attributes); none means any."""
+
+    event: EventName
+    conditions: Conditions | None = Field(
+        None, examples=[{"attribute": "amount", "operator": "greater_or_equal", "value": 50}]
+    )
+
+
+class SimpleTrigger(EventMatch):
+    """Fires on every event that matches."""
+
+    kind: Literal["simple"]
+
+
+class RepeatedTrigger(EventMatch):
+    """Fires when an event matched so many times within a window, and counts anew after that."""
+
+    kind: Literal["repeated"]
+    times: int = Field(ge=2, le=100, examples=[3])
+    window_minutes: int = Field(ge=1, le=LONGEST_REPETITION, examples=[60])
+
+
+class SequenceTrigger(EventMatch):
+    """Fires when after the event no closing event came within the window; a restart event begins the window anew."""
+
+    kind: Literal["sequence"]
+    closing: list[EventMatch] = Field(min_length=1, max_length=20, examples=[[{"event": "purchase"}]])
+    restart: list[EventMatch] = Field([], max_length=20)
+    window_minutes: int = Field(ge=1, le=LONGEST_SEQUENCE, examples=[30])
+
+
+Trigger = Annotated[SimpleTrigger | RepeatedTrigger | SequenceTrigger, Field(discriminator="kind")]
+
+
+class ImmediateChannel(Strict):
+    """One channel on which a recipient group is reached at once."""
+
+    channel_id: Id = Field(examples=[505])
+    template_id: Id = Field(examples=[7])
+
+
+class ImmediateGroup(Strict):
+    """A recipient group of a triggered campaign. Id = position from 1."""
+
+    action_id: Id = Field(ge=2, examples=[2])
+    share: float = Field(1.0, ge=0, le=1, description="Share of the customers who are not control")
+    channels: list[ImmediateChannel] = Field(min_length=1, max_length=20)
+    promo_codes: list[PromoCode] | None = Field(None, description="None: the codes of the action")
+
+    @model_validator(mode="after")
+    def _one_template_a_channel(self) -> Self:
+        ids = [channel.channel_id for channel in self.channels]
+        if len(ids) != len(set(ids)):
+            raise ValueError("channels names a channel twice; a firing reaches a customer once on a channel")
+        return self
+
+
+class ReEntry(Strict):
+    """At most so many times in so many days to one customer."""
+
+    times: int = Field(1, ge=1, le=1000)
+    days: int = Field(1, ge=1, le=366)
+
+
+class QuietHours(Strict):
+    """Hours of the tenant's wall clock in which nothing goes out, also over midnight: it waits for their end, or never.
+
+    end is the first minute that is not quiet.
+    """
+
+    start: HourMinute = Field(examples=["22:00"])
+    end: HourMinute = Field(examples=["08:00"])
+    then: Literal["delay", "skip"] = "delay"
+
+    @model_validator(mode="after")
+    def _some_hours(self) -> Self:
+        if self.start == self.end:
+            raise ValueError("end must differ from start")
+        return self
+
+
+class TriggeredRules(Strict):
+    """Who is kept out although the trigger was met."""
+
+    exclude_target_group_ids: list[Id] = Field([], max_length=50, description="Always-exclude groups")
+    include_all: bool = Field(True, description="Let in customers who are in a running scheduled campaign")
+    frequency_cap: FrequencyCap | None = Field(None, description="Counts messages of every campaign")
+
+
+class TriggeredBody(Strict):
+    """A triggered campaign as a marketer builds it."""
+
+    name: str = Field(min_length=1, max_length=200, examples=["Abandoned cart"])
+    trigger: Trigger = Field(
+        examples=[
+            {
+                "kind": "sequence",
+                "event": "add_to_cart",
+                "closing": [{"event": "purchase"}],
+                "window_minutes": 30,
+            }
+        ]
+    )
+    customer_conditions: Conditions | None = Field(
+        None,
+        description="A condition that the customer must meet when the trigger fires",
+        examples=[{"attribute": "COUNTRY", "operator": "equals", "value": "NL"}],
+    )
+    visitors: bool = Field(False, description="Also for visitors whom nobody knows, and customers not loaded yet")
+    campaign_type: CampaignType = "Test/Control"
+    control_share: float = Field(0.1, ge=0, lt=1)
+    groups: list[ImmediateGroup] = Field(min_length=1, max_length=26)
+    rules: TriggeredRules = Field(default_factory=TriggeredRules)
+    re_entry: ReEntry | Literal["once", "unlimited"] = Field(default_factory=ReEntry)
+    quiet_hours: QuietHours | None = None
+    duration: int = Field(7, ge=1, le=366, description="Days after the firing in which results are measured")
+    conditional: bool = Field(False, description="Ask the tenant's gateway before anything goes out")
+    notes: str = Field("", max_length=4000)
+    tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field([], max_length=50)
+    starts: Day | None = Field(None, description="First tenant day")
+    ends: Day | None = Field(None, description="Last tenant day")
+    late_minutes: int = Field(
+        60, ge=1, le=7 * MINUTES_OF_DAY, description="An event that arrives later than this fires nothing"
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        low, high = {"Test/Control": (1, 1), "A/B": (2, 2), "A/B/n": (3, 26)}[self.campaign_type]
+        if not low <= len(self.groups) <= high:
+            raise ValueError(f"groups must be {low} to {high} for the type {self.campaign_type}")
+        if abs(sum(group.share for group in self.groups) - 1) > 1e-6:
+            raise ValueError("groups must have shares that add up to 1")
+        if self.starts and self.ends and self.ends < self.starts:
+            raise ValueError("ends must not be before starts")
+        return self
+
+
+class TriggeredOut(TriggeredBody):
+    """A triggered campaign with what the platform adds."""
+
+    model_config = ConfigDict(extra="ignore", from_attributes=True)
+
+    id: int
+    status: Literal["active", "paused", "archived"]
+    version: int
+    created_at: datetime
+    sentence: str = Field(description="What makes it go out, in words")

@@ -1,0 +1,148 @@
+"""Ended firings into the accounts of their campaigns: recipients and outcomes in the warehouse, sizes in the records.
+
+Rows are written before the firings are marked; a repetition finds by firing what it wrote and leaves it out.
+Visitors whom nobody knows are no customers, so they are in the outcomes only, under 'v:' and their id.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, timedelta
+from typing import Any
+
+from sqlalchemy import text, update
+
+from rapport.access.scope import Scope
+from rapport.campaigns import service as campaigns
+from rapport.campaigns.models import CONTROL_ACTION_ID
+from rapport.realtime.models import DONE, FAILED, FILED, SENT, Firing, FiringMessage
+from rapport.realtime.releasing import messages_of, scheduled_time
+
+RECIPIENTS = (
+    "execution_date", "campaign_id", "customer_id", "channel_id", "recipient_group_id", "action_id", "template_id",
+    "target_group_id", "promo_code", "scheduled_time", "end_date", "firing_id",
+)  # fmt: skip
+OUTCOMES = (
+    "execution_date", "campaign_id", "customer_id", "channel_id", "outcome", "reason", "message_id", "batch",
+    "recorded_at", "firing_id",
+)  # fmt: skip
+WRITTEN = """
+    SELECT DISTINCT firing_id FROM {table}
+    WHERE execution_date IN {{days:Array(Date)}} AND campaign_id IN {{campaigns:Array(UInt32)}}
+        AND firing_id IN {{ids:Array(UInt64)}}
+"""
+# Whom the campaign addressed or held back for the first time with these firings, by recipient group.
+FIRST = text("""
+    SELECT campaign_id, recipient_group_id, count(*) FROM (
+        SELECT DISTINCT f.campaign_id, f.recipient_group_id, f.person FROM trigger_firings AS f
+        WHERE f.tenant_id = :tenant_id AND f.id = ANY(CAST(:ids AS bigint[])) AND f.state = 'done'
+            AND f.outcome IN ('sent', 'failed', 'control') AND NOT EXISTS (
+                SELECT 1 FROM trigger_firings AS o
+                WHERE o.tenant_id = f.tenant_id AND o.person = f.person AND o.series_id = f.series_id
+                    AND o.campaign_id = f.campaign_id AND o.state = 'filed'
+                    AND o.outcome IN ('sent', 'failed', 'control')
+            )
+    ) AS new GROUP BY 1, 2
+""")
+
+
+def file_batch(scope: Scope, firings: Sequence[Firing]) -> None:
+    """Enter ended firings into the accounts and mark them as filed. May be repeated; one caller at a time."""
+    ended = [one for one in firings if one.state == DONE]
+    if not ended:
+        return
+    ids = [one.id for one in ended]
+    with scope.records() as session:
+        by_firing: dict[int, list[FiringMessage]] = defaultdict(list)
+        for message in messages_of(session, scope, ids):
+            by_firing[message.firing_id].append(message)
+    days = {one.id: one for one in campaigns.of_ids(scope, sorted({one.campaign_id for one in ended}))}
+    recipients = [row for one in ended for row in _recipients(scope, days[one.campaign_id], one, by_firing[one.id])]
+    outcomes = [row for one in ended for row in _outcomes(days[one.campaign_id], one, by_firing[one.id])]
+    _write(scope, "campaign_recipients", RECIPIENTS, recipients)
+    _write(scope, "campaign_outcomes", OUTCOMES, outcomes)
+    _count(scope, ids, outcomes, recipients)
+
+
+def _name(one: Firing) -> str:
+    return f"v:{one.customer_id}" if one.is_visitor else one.customer_id
+
+
+def _recipients(
+    scope: Scope, campaign: campaigns.Occurrence, one: Firing, messages: Iterable[FiringMessage]
+) -> list[tuple[Any, ...]]:
+    """A row a channel that was or should have been reached; one without channel for a control member."""
+    if one.is_visitor:
+        return []
+    at = scheduled_time(scope, one.fired_at, one.due_at)
+    end = at.date() + timedelta(days=campaign.duration)
+    head = (campaign.execution_date, campaign.id, one.customer_id)
+    tail = (at.replace(tzinfo=UTC), end, one.id)
+    if one.outcome == "control":
+        return [(*head, 0, 0, CONTROL_ACTION_ID, 0, 0, "", *tail)]
+    return [
+        (*head, m.channel_id, one.recipient_group_id, m.action_id, m.template_id, 0, m.promo_code, *tail)
+        for m in messages
+        if m.state in (SENT, FAILED)
+    ]
+
+
+def _outcomes(campaign: campaigns.Occurrence, one: Firing, messages: Sequence[FiringMessage]) -> list[tuple[Any, ...]]:
+    """A row a unit: each channel of whoever was addressed, else one."""
+    head = (campaign.execution_date, campaign.id, _name(one))
+    tail = (0, one.finished_at, one.id)
+    if not messages:
+        return [(*head, 0, one.outcome, one.reason, "", *tail)]
+    return [(*head, m.channel_id, m.state, m.reason, m.message_id, *tail) for m in messages]
+
+
+def _write(scope: Scope, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert the rows of those firings that have none in the table."""
+    if not rows:
+        return
+    bound = {
+        "days": sorted({row[0] for row in rows}),
+        "campaigns": sorted({row[1] for row in rows}),
+        "ids": [row[-1] for row in rows],
+    }
+    known = {int(one) for (one,) in scope.warehouse.rows(WRITTEN.format(table=table), **bound)}
+    scope.warehouse.insert(table, columns, [row for row in rows if row[-1] not in known])
+
+
+def _count(
+    scope: Scope, ids: Sequence[int], outcomes: Sequence[tuple[Any, ...]], recipients: Sequence[tuple[Any, ...]]
+) -> None:
+    """Mark firings as filed and count them into their campaigns, at once; those marked by others are not counted."""
+    with scope.records() as session:
+        new = session.execute(FIRST, {"tenant_id": scope.tenant_id, "ids": list(ids)}).all()
+        marked = set(
+            session.scalars(
+                update(Firing)
+                .where(Firing.tenant_id == scope.tenant_id, Firing.id.in_(ids), Firing.state == DONE)
+                .values(state=FILED)
+                .returning(Firing.id)
+            )
+        )
+        for campaign_id, filed in _filed(marked, new, outcomes, recipients).items():
+            campaigns.add_to_day(session, scope, campaign_id, filed)
+
+
+def _filed(
+    marked: set[int],
+    new: Sequence[Any],
+    outcomes: Sequence[tuple[Any, ...]],
+    recipients: Sequence[tuple[Any, ...]],
+) -> dict[int, campaigns.Filed]:
+    """What was marked comes to, by campaign in order of id."""
+    units = [row for row in outcomes if row[-1] in marked]
+    places = [row for row in recipients if row[-1] in marked and row[3]]
+    found = {}
+    for campaign_id in sorted({row[1] for row in units}):
+        own = [row for row in units if row[1] == campaign_id]
+        found[campaign_id] = campaigns.Filed(
+            units=len(own),
+            tested=sum(n for campaign, group, n in new if campaign == campaign_id and group),
+            held_back=sum(n for campaign, group, n in new if campaign == campaign_id and not group),
+            outcomes=Counter(row[4] for row in own),
+            places=Counter((row[4], row[3]) for row in places if row[1] == campaign_id),
+        )
+    return found

@@ -1,0 +1,202 @@
+"""What becomes of a trigger that was met: who is kept out, held back, waits, is asked for, or goes out at once.
+
+Rules are taken in the order of scheduled campaigns. Splits are hashes of campaign and person, so that a
+person is in the same group whenever the trigger fires again.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from rapport.campaigns import service as campaigns
+from rapport.realtime.background import Background
+from rapport.realtime.models import ASKING, DELAYED, DONE
+from rapport.realtime.quiet import quiet_until
+from rapport.realtime.reach import FALSE_WORDS, TRUE_WORDS, Fault, is_word
+from rapport.realtime.releasing import Outgoing, let_out, state_of, wake
+from rapport.realtime.triggers import Catalogue, Trigger
+
+PARTS = 1_000_000
+
+ADD_FIRINGS = text("""
+    INSERT INTO trigger_firings
+        (tenant_id, series_id, campaign_id, event_key, person, customer_id, is_visitor, parameters,
+         recipient_group_id, state, outcome, reason, fired_at, due_at, finished_at)
+    SELECT :tenant_id, s, k, e, p, c, v, x, g, st, o, r, :now, d,
+        CASE WHEN st = 'done' THEN CAST(:now AS timestamptz) END
+    FROM json_to_recordset(CAST(:rows AS json)) AS given(
+        s int, k int, e text, p text, c text, v boolean, x jsonb, g int, st text, o text, r text, d timestamptz
+    )
+    ON CONFLICT DO NOTHING RETURNING id, series_id, event_key
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A trigger that a person's events have met. customer_id is the visitor id when is_visitor."""
+
+    trigger: Trigger
+    person: str
+    customer_id: str
+    is_visitor: bool
+    event_key: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of a candidate. group is the recipient group, 0 for control and whoever is kept out."""
+
+    state: str
+    outcome: str = ""
+    reason: str = ""
+    group: int = 0
+    due_at: datetime | None = None
+    faults: Mapping[int, Fault] | None = None
+
+
+def part(series_id: int, word: str, person: str) -> int:
+    """Where a person falls, in parts of a million: the same for ever for a series."""
+    digest = hashlib.blake2b(f"{series_id}/{word}/{person}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest) % PARTS
+
+
+def group_of(series_id: int, groups: Sequence[Mapping[str, Any]], person: str) -> int:
+    """The recipient group of a person, from 1."""
+    cuts = campaigns.cuts([float(group["share"]) for group in groups])
+    place = part(series_id, "group", person)
+    return next(number for number, cut in enumerate(cuts, start=1) if place < cut)
+
+
+def decide(session: Session, catalogue: Catalogue, candidates: Sequence[Candidate]) -> int:
+    """Make the firings of candidates and let out what goes out, in the caller's transaction; how many were made.
+
+    Who does not meet the customer conditions has not met the trigger and leaves no firing.
+    """
+    now, today = catalogue.scope.clock.now(), catalogue.scope.today()
+    on_time = [one for one in candidates if one.trigger.runs_on(today)]
+    background = Background.of(session, catalogue, on_time, now)
+    met = [one for one in on_time if background.meets(one)]
+    if not met:
+        return 0
+    background.count(session, met)
+    made = []
+    for one in met:
+        campaign = catalogue.occurrence(one.trigger.series, today)
+        decision = decided(one, campaign, background)
+        background.note(one, decision.state, decision.outcome)
+        made.append((one, campaign, decision))
+    return _add(session, catalogue, background, made, now)
+
+
+def decided(one: Candidate, campaign: campaigns.Occurrence, background: Background) -> Decision:
+    """What becomes of a candidate as a member of a campaign."""
+    kept = kept_out(one, background, campaign)
+    if kept is not None:
+        return kept
+    groups, person = campaign.plan["groups"], one.person
+    group = group_of(one.trigger.id, groups, person)
+    faults = background.faults(one, groups[group - 1])
+    if len(faults) == len(groups[group - 1]["channels"]):
+        return Decision(DONE, *min(faults.values()), group=group, faults=faults)
+    until = quiet_until(background.scope, one.trigger.body.quiet_hours, background.now)
+    hours = one.trigger.body.quiet_hours
+    if until is not None and hours is not None and hours.then == "skip":
+        return Decision(DONE, "skipped", "quiet hours")
+    if part(one.trigger.id, "control", person) < round(campaign.plan["control_share"] * PARTS):
+        return Decision(DONE, "control", due_at=until)
+    if until is not None:
+        return Decision(DELAYED, group=group, due_at=until)
+    if campaign.conditional:
+        return Decision(ASKING, group=group)
+    return _out(background, groups[group - 1], group, faults)
+
+
+def _out(background: Background, plan: Mapping[str, Any], group: int, faults: Mapping[int, Fault]) -> Decision:
+    state, outcome, reason = state_of(plan, faults, background.reach.channels)
+    return Decision(state, outcome, reason, group=group, faults=faults)
+
+
+def kept_out(one: Candidate, background: Background, campaign: campaigns.Occurrence) -> Decision | None:
+    """The first rule that keeps a person out; None when none does."""
+    known = background.reach.known.get(one.person)
+    attributes = known.facts.attributes if known is not None else {}
+    rules = campaign.plan["rules"]
+    if not one.is_visitor and not (known and known.loaded) and not one.trigger.body.visitors:
+        return Decision(DONE, "excluded", "unknown customer")
+    if is_word(attributes.get("IS_TEST"), TRUE_WORDS):
+        return Decision(DONE, "excluded", "test account")
+    if is_word(attributes.get("IS_BLOCKED"), TRUE_WORDS):
+        return Decision(DONE, "excluded", "blocked")
+    if is_word(attributes.get("IS_OPTIN"), FALSE_WORDS):
+        return Decision(DONE, "excluded", "opted out")
+    for number in rules["exclude_target_group_ids"]:
+        if known is not None and number in known.facts.groups:
+            return Decision(DONE, "excluded", f"target group {number}")
+    if background.has_entered(one):
+        return Decision(DONE, "excluded", "fired before")
+    if not rules["include_all"] and known is not None and known.customer_id in background.running:
+        return Decision(DONE, "excluded", "in a running campaign")
+    return Decision(DONE, "capped") if background.is_capped(one) else None
+
+
+def _add(
+    session: Session,
+    catalogue: Catalogue,
+    background: Background,
+    made: Sequence[tuple[Candidate, campaigns.Occurrence, Decision]],
+    now: datetime,
+) -> int:
+    """Write firings and let out those that go; who was kept out for a reason has one firing of that a day."""
+    scope = catalogue.scope
+    rows, places = [], {}
+    for one, campaign, decision in made:
+        key = _key(one, campaign, decision)
+        places[one.trigger.id, key] = (one, campaign, decision)
+        rows.append(_row(one, campaign, decision, key, background))
+    bound = {"tenant_id": scope.tenant_id, "now": now, "rows": orjson.dumps(rows).decode()}
+    added = session.execute(ADD_FIRINGS, bound).all()
+    outgoing, asking = [], False
+    for number, series_id, key in added:
+        one, campaign, decision = places[series_id, key]
+        asking = asking or decision.state == ASKING
+        if decision.faults is not None:
+            who = background.spelled(one)
+            faults = decision.faults
+            outgoing.append(Outgoing(number, campaign, decision.group, who, one.is_visitor, one.parameters, faults))
+    let_out(session, scope, outgoing, background.reach.channels)
+    if asking:
+        wake(session)
+    return len(added)
+
+
+def _key(one: Candidate, campaign: campaigns.Occurrence, decision: Decision) -> str:
+    if decision.outcome not in ("excluded", "capped", "skipped"):
+        return one.event_key
+    told = f"{campaign.id}/{decision.outcome}/{decision.reason}/{one.person}"
+    return "kept:" + hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+
+
+def _row(
+    one: Candidate, campaign: campaigns.Occurrence, decision: Decision, key: str, background: Background
+) -> dict[str, Any]:
+    return {
+        "s": one.trigger.id,
+        "k": campaign.id,
+        "e": key,
+        "p": one.person,
+        "c": background.spelled(one),
+        "v": one.is_visitor,
+        "x": one.parameters,
+        "g": decision.group,
+        "st": decision.state,
+        "o": decision.outcome,
+        "r": decision.reason,
+        "d": decision.due_at,
+    }

@@ -1,0 +1,191 @@
+"""A batch of accepted events against the triggers of a tenant: who has met which trigger, and how far others are."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.campaigns.service import RepeatedTrigger, SequenceTrigger
+from rapport.realtime import progress
+from rapport.realtime.deciding import Candidate
+from rapport.realtime.progress import Progress
+from rapport.realtime.triggers import Catalogue, Role, Trigger, Watch
+from rapport.realtime.visitors import VISITOR, person_of
+
+STATES = text("""
+    SELECT s.series_id, s.person, s.times, s.deadline, s.closed_at, s.opened
+    FROM json_to_recordset(CAST(:keys AS json)) AS k(s int, p text)
+    JOIN trigger_states AS s ON s.tenant_id = :tenant_id AND s.series_id = k.s AND s.person = k.p
+""")
+KEEP_STATES = text("""
+    INSERT INTO trigger_states (tenant_id, series_id, person, times, deadline, closed_at, opened, updated_at)
+    SELECT :tenant_id, s, p, ARRAY(SELECT CAST(x AS timestamptz) FROM json_array_elements_text(t) AS x), d, c, o, :now
+    FROM json_to_recordset(CAST(:rows AS json)) AS g(s int, p text, t json, d timestamptz, c timestamptz, o jsonb)
+    ON CONFLICT (tenant_id, series_id, person) DO UPDATE
+    SET times = excluded.times, deadline = excluded.deadline, closed_at = excluded.closed_at,
+        opened = excluded.opened, updated_at = excluded.updated_at
+""")
+DROP_STATES = text("""
+    DELETE FROM trigger_states AS s USING json_to_recordset(CAST(:keys AS json)) AS k(s int, p text)
+    WHERE s.tenant_id = :tenant_id AND s.series_id = k.s AND s.person = k.p
+""")
+
+Key = tuple[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An accepted event with whom it is about. at is the sender's time, never after the event was received."""
+
+    seq: int
+    key: str
+    event: str
+    customer_id: str
+    visitor_id: str
+    parameters: Mapping[str, Any]
+    at: datetime
+    received_at: datetime
+
+    @property
+    def person(self) -> str:
+        """Whom it is about."""
+        return person_of(self.customer_id, self.visitor_id)
+
+
+def watched(catalogue: Catalogue, arrival: Arrival, day: date) -> list[Watch]:
+    """The triggers that an event matters to: it matches, and has not come too late for anything but closing."""
+    late = arrival.received_at - arrival.at
+    return [
+        watch
+        for watch in catalogue.watches.get(arrival.event, ())
+        if (watch.role is Role.CLOSES or late <= watch.trigger.lateness) and watch.test.passes(arrival.parameters, day)
+    ]
+
+
+class States:
+    """How far the persons of a batch are in triggers that need more than one event."""
+
+    def __init__(self, scope: Scope, session: Session) -> None:
+        self._scope, self._session = scope, session
+        self._known: dict[Key, Progress] = {}
+        self._gone: set[Key] = set()
+
+    def load(self, keys: Iterable[Key]) -> None:
+        """Read the states of these."""
+        wanted = [{"s": series, "p": person} for series, person in sorted(set(keys))]
+        if not wanted:
+            return
+        bound = {"tenant_id": self._scope.tenant_id, "keys": orjson.dumps(wanted).decode()}
+        for series, person, times, deadline, closed_at, opened in self._session.execute(STATES, bound):
+            self._known[series, person] = Progress(list(times), deadline, closed_at, opened)
+
+    def of(self, trigger: Trigger, person: str) -> Progress:
+        """The state of a person in a trigger."""
+        return self._known.setdefault((trigger.id, person), Progress())
+
+    def join(self, trigger: Trigger, visitor: str, person: str) -> None:
+        """Give what a visitor has done to the customer that it turned out to be."""
+        found = self._known.pop((trigger.id, visitor), None)
+        if found is not None and found != Progress():
+            self._known[trigger.id, person] = progress.joined(self.of(trigger, person), found, trigger.window)
+            self._gone.add((trigger.id, visitor))
+
+    def keep(self) -> None:
+        """Write what has changed."""
+        rows = [_row(key, one) for key, one in sorted(self._known.items()) if one.changed]
+        tenant_id = self._scope.tenant_id
+        if rows:
+            bound = {"tenant_id": tenant_id, "now": self._scope.clock.now(), "rows": orjson.dumps(rows).decode()}
+            self._session.execute(KEEP_STATES, bound)
+        if self._gone:
+            keys = [{"s": series, "p": person} for series, person in sorted(self._gone)]
+            self._session.execute(DROP_STATES, {"tenant_id": tenant_id, "keys": orjson.dumps(keys).decode()})
+
+
+def _row(key: Key, one: Progress) -> dict[str, Any]:
+    series, person = key
+    return {"s": series, "p": person, "t": one.times, "d": one.deadline, "c": one.closed_at, "o": one.opened}
+
+
+def candidates(scope: Scope, session: Session, arrivals: Sequence[tuple[Arrival, Sequence[Watch]]]) -> list[Candidate]:
+    """The triggers that events have met, in order of the events; states are read and kept in the transaction."""
+    states = States(scope, session)
+    states.load(_keys(arrivals))
+    found = []
+    for arrival, watches in arrivals:
+        taken: set[int] = set()
+        for watch in watches:
+            trigger = watch.trigger
+            if arrival.customer_id and arrival.visitor_id and _is_stateful(trigger):
+                states.join(trigger, VISITOR + arrival.visitor_id, arrival.person)
+            if trigger.id in taken:
+                continue
+            if watch.role is Role.CLOSES:
+                taken.add(trigger.id)
+            if _meets(watch, arrival, states):
+                found.append(_candidate(trigger, arrival))
+    states.keep()
+    return found
+
+
+def _keys(arrivals: Sequence[tuple[Arrival, Sequence[Watch]]]) -> list[Key]:
+    found: dict[Key, None] = {}
+    for arrival, watches in arrivals:
+        for watch in watches:
+            if _is_stateful(watch.trigger):
+                found[watch.trigger.id, arrival.person] = None
+                if arrival.customer_id and arrival.visitor_id:
+                    found[watch.trigger.id, VISITOR + arrival.visitor_id] = None
+    return list(found)
+
+
+def _is_stateful(trigger: Trigger) -> bool:
+    return trigger.body.trigger.kind != "simple"
+
+
+def _meets(watch: Watch, arrival: Arrival, states: States) -> bool:
+    """Whether an event meets a trigger now; what it does to a sequence is noted."""
+    trigger, kind = watch.trigger, watch.trigger.body.trigger
+    if isinstance(kind, RepeatedTrigger):
+        return progress.count(states.of(trigger, arrival.person), arrival.at, trigger.window, kind.times)
+    if not isinstance(kind, SequenceTrigger):
+        return True
+    state = states.of(trigger, arrival.person)
+    if watch.role is Role.CLOSES:
+        progress.close(state, arrival.at)
+    elif watch.role is Role.RESTARTS:
+        progress.restart(state, arrival.at, trigger.window)
+    else:
+        progress.begin(state, arrival.at, trigger.window, _opening(arrival))
+    return False
+
+
+def _opening(arrival: Arrival) -> dict[str, Any]:
+    """What is kept of the event that opens a sequence."""
+    return {
+        "key": arrival.key,
+        "at": arrival.at.isoformat(),
+        "customer_id": arrival.customer_id,
+        "visitor_id": arrival.visitor_id,
+        "parameters": arrival.parameters,
+    }
+
+
+def _candidate(trigger: Trigger, arrival: Arrival) -> Candidate:
+    is_visitor = not arrival.customer_id
+    who = arrival.visitor_id if is_visitor else arrival.customer_id
+    return Candidate(trigger, arrival.person, who, is_visitor, arrival.key, arrival.parameters)
+
+
+def by_tenant(rows: Iterable[Any]) -> dict[int, list[Any]]:
+    """Rows that begin with a tenant, by it."""
+    found: dict[int, list[Any]] = defaultdict(list)
+    for tenant_id, *rest in rows:
+        found[tenant_id].append(rest)
+    return found

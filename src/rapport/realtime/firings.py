@@ -1,0 +1,32 @@
+"""Firings: what becomes of triggers that were met, from the decision to the accounts of the campaign."""
+
+from typing import Any
+
+from sqlalchemy import select
+
+from rapport.access.scope import Scope
+from rapport.realtime.accounts import file_batch
+from rapport.realtime.deciding import Candidate, decide
+from rapport.realtime.models import Firing
+from rapport.realtime.releasing import conclude, message_id, messages_of, refuse, release, wake
+
+__all__ = [
+    "Candidate",
+    "conclude",
+    "decide",
+    "file_batch",
+    "firings",
+    "message_id",
+    "messages_of",
+    "refuse",
+    "release",
+    "wake",
+]
+
+
+def firings(scope: Scope, series_id: int, limit: int = 100, offset: int = 0, **filters: Any) -> list[Firing]:
+    """The firings of a triggered campaign, newest first; filters are columns of Firing and their values."""
+    wanted = select(Firing).where(Firing.tenant_id == scope.tenant_id, Firing.series_id == series_id)
+    wanted = wanted.filter_by(**{name: value for name, value in filters.items() if value not in (None, "")})
+    with scope.records() as session:
+        return list(session.scalars(wanted.order_by(Firing.id.desc()).limit(limit).offset(offset)))

@@ -1,0 +1,229 @@
+"""The processor: takes accepted events in the order of their acceptance and fires the triggers that they meet.
+
+What events come to (firings, what is told of them, states) and that they were handled is one records
+transaction, so a kill at any point neither loses nor doubles a firing. There is one processor in a
+deployment: whoever holds the lock; the others wait for it.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import psycopg
+import structlog
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from rapport.errors import RapportError, Unavailable
+from rapport.realtime.deciding import decide
+from rapport.realtime.evaluating import Arrival, candidates, watched
+from rapport.realtime.leading import PROCESSOR, Lead
+from rapport.realtime.models import ERROR, EventLogEntry
+from rapport.realtime.triggers import Catalogue, Catalogues
+from rapport.realtime.visitors import customer_of, person_of
+from rapport.stores import Stores
+
+log = structlog.get_logger("rapport.realtime")
+
+BATCH = 500
+POLL_SECONDS = 0.5
+PAUSE_SECONDS = 1.0
+LEAD_SECONDS = 1.0
+EVENTS, TRIGGERS = "rapport_events", "rapport_triggers"
+# Engine faults that may pass are waited for; a single event that keeps causing one is put aside after so many tries.
+TRIES = 5
+
+WAITING = text("""
+    SELECT t.id FROM tenants AS t
+    WHERE EXISTS (SELECT 1 FROM accepted_events AS e WHERE e.tenant_id = t.id AND e.state = 0) ORDER BY t.id
+""")
+TAKE = text("""
+    SELECT seq, key, event, customer_id, visitor_id, parameters, event_at, received_at FROM accepted_events
+    WHERE tenant_id = :tenant_id AND state = 0 ORDER BY seq LIMIT :batch
+""")
+HANDLED = text("""
+    UPDATE accepted_events SET state = 1
+    WHERE tenant_id = :tenant_id AND seq = ANY(CAST(:seqs AS bigint[])) AND state = 0
+""")
+
+
+class Taken(RuntimeError):
+    """Another processor has handled some of these events; what this one did with them must not count."""
+
+
+def take(session: Session, tenant_id: int, batch: int = BATCH) -> list[Any]:
+    """The oldest events of a tenant that wait for its triggers."""
+    return list(session.execute(TAKE, {"tenant_id": tenant_id, "batch": batch}))
+
+
+def _away(error: Exception) -> bool:
+    """Whether an engine is away, so that trying again later may help."""
+    lost = isinstance(error, SQLAlchemyError) and getattr(error, "connection_invalidated", False)
+    return lost or isinstance(error, Unavailable | Taken)
+
+
+class Processor:
+    """The thread of one process."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._stopping = threading.Event()
+        self._catalogues = Catalogues(stores)
+        self._lead = Lead(stores, PROCESSOR)
+        self._tries: dict[int, int] = {}
+        self._thread = threading.Thread(target=self._run, name="processor", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, after the batch under way."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        url = self._stores.records.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        while not self._stopping.is_set():
+            try:
+                if self._lead.taken():
+                    with psycopg.connect(url, autocommit=True) as ear:
+                        self._work(ear)
+            except Exception:
+                log.exception("the processor begins again")
+            self._stopping.wait(PAUSE_SECONDS)
+        self._lead.give_up()
+
+    def _work(self, ear: psycopg.Connection[Any]) -> None:
+        """Handle what comes for as long as this process leads."""
+        for channel in (EVENTS, TRIGGERS):
+            ear.execute(f"LISTEN {channel}")
+        tenants, asked = self._waiting(), time.monotonic()
+        while not self._stopping.is_set():
+            for tenant_id in tenants:
+                self.drain(tenant_id)
+            tenants = self._heard(ear)
+            if time.monotonic() - asked > LEAD_SECONDS:
+                if not self._lead.taken():
+                    return
+                asked = time.monotonic()
+
+    def _heard(self, ear: psycopg.Connection[Any]) -> list[int]:
+        """Wait for word of events; the tenants that may have some. After a while without any, look."""
+        found: set[int] = set()
+        for note in chain(ear.notifies(timeout=POLL_SECONDS, stop_after=1), ear.notifies(timeout=0)):
+            if note.channel == TRIGGERS:
+                self._catalogues.forget(int(note.payload))
+            else:
+                found.add(int(note.payload))
+        return sorted(found) or self._waiting()
+
+    def _waiting(self) -> list[int]:
+        with self._stores.records.session() as session:
+            return list(session.scalars(WAITING))
+
+    def drain(self, tenant_id: int) -> None:
+        """Handle what waits of a tenant. A fault of one tenant's is logged and holds up no other."""
+        try:
+            while self.batch(tenant_id) == BATCH and not self._stopping.is_set():
+                pass
+        except Exception:
+            log.exception("events cannot be handled", tenant_id=tenant_id)
+            self._stopping.wait(PAUSE_SECONDS)
+
+    def due(self, tenant_id: int) -> None:
+        """Fire what has come due by the clock."""
+
+    def batch(self, tenant_id: int) -> int:
+        """Handle the oldest events of a tenant in one transaction; how many."""
+        catalogue = self._catalogues.of(tenant_id, time.monotonic())
+        with self._stores.records.session() as session:
+            rows = take(session, tenant_id)
+            if not rows:
+                return 0
+            try:
+                with session.begin_nested():
+                    handle(session, catalogue, rows)
+                return len(rows)
+            except Exception as error:
+                if _away(error):
+                    raise
+                log.warning("a batch of events is taken apart", tenant_id=tenant_id, error=str(error)[:300])
+        self._apart(catalogue, rows)
+        return len(rows)
+
+    def _apart(self, catalogue: Catalogue, rows: Sequence[Any]) -> None:
+        """Handle events of which one cannot be: halves, and the one by itself is put aside with the reason."""
+        try:
+            with self._stores.records.session() as session:
+                handle(session, catalogue, rows)
+        except Exception as error:
+            if _away(error):
+                raise
+            if len(rows) == 1:
+                self._put_aside(catalogue, rows[0], error)
+                return
+            middle = len(rows) // 2
+            self._apart(catalogue, rows[:middle])
+            self._apart(catalogue, rows[middle:])
+
+    def _put_aside(self, catalogue: Catalogue, row: Any, error: Exception) -> None:
+        """Log an event whose triggers cannot be evaluated, and go on without it."""
+        passing = isinstance(error, SQLAlchemyError | ClickHouseError)
+        self._tries[row.seq] = self._tries.get(row.seq, 0) + 1
+        if passing and self._tries[row.seq] < TRIES:
+            raise error
+        self._tries.pop(row.seq, None)
+        log.error("event put aside", tenant_id=catalogue.scope.tenant_id, seq=row.seq, error=str(error)[:300])
+        with self._stores.records.session() as session:
+            session.add(_entry(catalogue, row, error))
+            _mark(session, catalogue.scope.tenant_id, [row.seq])
+
+
+def _entry(catalogue: Catalogue, row: Any, error: Exception) -> EventLogEntry:
+    reason = error.message if isinstance(error, RapportError) else f"{type(error).__name__} in a trigger"
+    return EventLogEntry(
+        tenant_id=catalogue.scope.tenant_id,
+        at=catalogue.scope.clock.now(),
+        status=ERROR,
+        origin="",
+        event=row.event,
+        person=person_of(row.customer_id, row.visitor_id)[:300],
+        reason=f"Triggers could not be evaluated: {reason}"[:500],
+        body=str(row.parameters)[:8000].replace("\0", "\ufffd"),
+    )
+
+
+def handle(session: Session, catalogue: Catalogue, rows: Sequence[Any]) -> int:
+    """Evaluate events, fire what they meet and mark them, in the caller's transaction; how many fired."""
+    scope = catalogue.scope
+    today = scope.today()
+    wanted = [row for row in rows if row.event in catalogue.watches]
+    known = customer_of(session, scope, [row.visitor_id for row in wanted if not row.customer_id])
+    met = []
+    for row in wanted:
+        arrival = _arrival(row, known)
+        if watches := watched(catalogue, arrival, today):
+            met.append((arrival, watches))
+    fired = 0
+    if met and (found := candidates(scope, session, met)):
+        fired = decide(session, catalogue, found)
+    _mark(session, scope.tenant_id, [row.seq for row in rows])
+    return fired
+
+
+def _arrival(row: Any, known: dict[str, str]) -> Arrival:
+    customer_id = row.customer_id or known.get(row.visitor_id, "")
+    at = min(row.event_at, row.received_at)
+    return Arrival(row.seq, str(row.key), row.event, customer_id, row.visitor_id, row.parameters, at, row.received_at)
+
+
+def _mark(session: Session, tenant_id: int, seqs: list[int]) -> None:
+    done = session.execute(HANDLED, {"tenant_id": tenant_id, "seqs": seqs})
+    if done.rowcount != len(seqs):  # type: ignore[attr-defined]
+        raise Taken("Some of the events were handled by another process.")

@@ -1,0 +1,63 @@
+"""On which channels a person can be reached: by permission, address, and wish not to be written to."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rapport.access.scope import Scope
+from rapport.channels.service import Channel
+from rapport.messaging import service as messaging
+from rapport.realtime.facts import Known
+
+# A fault of a channel: the outcome and the reason why a person cannot be reached on it.
+Fault = tuple[str, str]
+
+FALSE_WORDS = frozenset({"no", "false", "0", "n"})
+TRUE_WORDS = frozenset({"yes", "true", "1", "y"})
+OWN_ID = "CUSTOMER_ID"
+
+
+def is_word(value: Any, words: frozenset[str]) -> bool:
+    """Whether a flag, kept as text, is one of the words."""
+    return value is not None and str(value).lower() in words
+
+
+def attributes_of(channels: Iterable[Channel]) -> set[str]:
+    """The attributes, in upper case, that tell whether a person can be reached on channels."""
+    names = {name for one in channels for name in (one.address_attribute, one.permission_attribute) if name}
+    return {name.upper() for name in names} - {OWN_ID}
+
+
+@dataclass
+class Reach:
+    """Of some persons, by the channels of the tenant; known are the customers among them, by person."""
+
+    channels: Mapping[int, Channel]
+    known: dict[str, Known] = field(default_factory=dict)
+    unreachable: dict[int, dict[str, str]] = field(default_factory=dict)
+
+    def ask(self, scope: Scope, channel_ids: Iterable[int], customer_ids: Sequence[str]) -> None:
+        """Read who of these customers must not be written to on channels."""
+        for channel_id in sorted(set(channel_ids)) if customer_ids else ():
+            found = messaging.unreachable(scope, channel_id, customer_ids)
+            self.unreachable[channel_id] = {who.lower(): reason for who, reason in found.items()}
+
+    def attribute(self, person: str, name: str) -> Any:
+        """The value of an attribute of a person by its upper-case name; None for whoever is not a known customer."""
+        known = self.known.get(person)
+        return known.facts.attributes.get(name) if known else None
+
+    def faults(self, person: str, plan: Mapping[str, Any]) -> dict[int, Fault]:
+        """The channels of a recipient group on which a person cannot be reached, with outcome and reason."""
+        found = ((place["channel_id"], self._fault(person, place["channel_id"])) for place in plan["channels"])
+        return {channel_id: fault for channel_id, fault in found if fault is not None}
+
+    def _fault(self, person: str, channel_id: int) -> Fault | None:
+        channel = self.channels[channel_id]
+        permission, address = channel.permission_attribute, channel.address_attribute.upper()
+        if permission and is_word(self.attribute(person, permission.upper()), FALSE_WORDS):
+            return "suppressed", "no permission"
+        if address != OWN_ID and not str(self.attribute(person, address) or "").strip():
+            return "no address", ""
+        reason = self.unreachable.get(channel_id, {}).get(person)
+        return ("suppressed", reason) if reason else None

@@ -1,0 +1,206 @@
+"""Triggers ready to be evaluated: the active triggered campaigns of a tenant by the events that they name."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from enum import IntEnum
+from functools import cached_property
+from typing import Any
+
+from rapport import conditions
+from rapport.access.scope import Scope, scope_of
+from rapport.audiences import service as audiences
+from rapport.campaigns import service as campaigns
+from rapport.campaigns.service import EventMatch, RepeatedTrigger, SequenceTrigger, TriggeredBody
+from rapport.channels.service import Channel
+from rapport.channels.service import channels as channels_of
+from rapport.conditions import Condition, Facts, Schema
+from rapport.customers import service as customers
+from rapport.errors import RapportError
+from rapport.stores import Stores
+
+# A change that nobody told of is seen after this long.
+FRESH_SECONDS = 1.0
+
+
+class Role(IntEnum):
+    """What an event is to a trigger, in the order in which one that is several things is taken."""
+
+    CLOSES, RESTARTS, OPENS = range(3)
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterTest:
+    """A condition over the parameters of one declared event; none means any event passes."""
+
+    predicate: Any
+    types: Mapping[str, str]
+
+    def passes(self, parameters: Mapping[str, Any], day: date) -> bool:
+        """Whether an event with these parameters matches."""
+        if self.predicate is None:
+            return True
+        known = {name.upper(): typed(parameters.get(name), kind) for name, kind in self.types.items()}
+        return bool(self.predicate(Facts("", day, known)))
+
+
+def typed(value: Any, kind: str) -> Any:
+    """A parameter as its declared type, String, Number or Boolean; None when it is not one."""
+    if kind == "Boolean":
+        return value if isinstance(value, bool) else None
+    if kind == "Number":
+        number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+        return value if number else None
+    return value if isinstance(value, str) else None
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """One active triggered campaign."""
+
+    series: campaigns.Series
+    body: TriggeredBody
+    condition: Condition | None
+    predicate: Any
+
+    @property
+    def id(self) -> int:
+        """The number of its series."""
+        return self.series.id
+
+    @cached_property
+    def window(self) -> timedelta:
+        """How long a repetition or a sequence may take; nothing for a simple trigger."""
+        trigger = self.body.trigger
+        if isinstance(trigger, RepeatedTrigger | SequenceTrigger):
+            return timedelta(minutes=trigger.window_minutes)
+        return timedelta()
+
+    @cached_property
+    def lateness(self) -> timedelta:
+        """An event that arrives later than this fires nothing."""
+        return timedelta(minutes=self.body.late_minutes)
+
+    def runs_on(self, day: date) -> bool:
+        """Whether it may fire on a tenant day."""
+        return (self.body.starts or day) <= day <= (self.body.ends or day)
+
+    def meets(self, facts: Facts) -> bool:
+        """Whether a customer meets its customer conditions."""
+        return self.predicate is None or bool(self.predicate(facts))
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """An event that a trigger waits for."""
+
+    trigger: Trigger
+    role: Role
+    test: ParameterTest
+
+
+@dataclass
+class Catalogue:
+    """The triggers of a tenant, as they stand."""
+
+    scope: Scope
+    schema: Schema
+    data_date: date | None
+    triggers: dict[int, Trigger] = field(default_factory=dict)
+    watches: dict[str, list[Watch]] = field(default_factory=dict)
+    channels: dict[int, Channel] = field(default_factory=dict)
+    faults: dict[int, str] = field(default_factory=dict)
+    days: dict[tuple[int, date], campaigns.Occurrence] = field(default_factory=dict)
+
+    def occurrence(self, series: campaigns.Series, day: date) -> campaigns.Occurrence:
+        """The campaign that a firing of a day belongs to."""
+        found = self.days.get((series.id, day))
+        if found is None:
+            found = self.days[series.id, day] = campaigns.occurrence_of_day(self.scope, series, day)
+        return found
+
+
+def compiled(scope: Scope, only: Sequence[campaigns.Series] | None = None) -> Catalogue:
+    """The catalogue of a tenant: its active triggers, or only these.
+
+    A trigger that cannot be compiled any more is left out, with the reason in faults.
+    """
+    schema = audiences.schema(scope)
+    types = {one.name: one.types for one in customers.event_types(scope) if one.declared}
+    found = Catalogue(scope, schema, scope.data_date())
+    found.channels = {one.id: one for one in channels_of(scope)}
+    watches: dict[str, list[Watch]] = defaultdict(list)
+    for series in campaigns.triggered(scope, "active") if only is None else only:
+        try:
+            trigger = _trigger(series, schema)
+            for watch in _watches(scope, trigger, types):
+                watches[watch[0]].append(watch[1])
+        except RapportError as error:
+            found.faults[series.id] = error.message
+            continue
+        found.triggers[series.id] = trigger
+    found.watches = {event: sorted(some, key=lambda one: (one.trigger.id, one.role)) for event, some in watches.items()}
+    return found
+
+
+def _trigger(series: campaigns.Series, schema: Schema) -> Trigger:
+    body = campaigns.triggered_body(series)
+    if body.customer_conditions is None:
+        return Trigger(series, body, None, None)
+    condition = conditions.parse(body.customer_conditions)
+    return Trigger(series, body, condition, conditions.to_predicate(condition, schema))
+
+
+def _watches(scope: Scope, trigger: Trigger, types: Mapping[str, dict[str, str]]) -> list[tuple[str, Watch]]:
+    """The events that a trigger waits for, by name."""
+    wanted: list[tuple[Role, EventMatch]] = [(Role.OPENS, trigger.body.trigger)]
+    if isinstance(trigger.body.trigger, SequenceTrigger):
+        wanted += [(Role.CLOSES, one) for one in trigger.body.trigger.closing]
+        wanted += [(Role.RESTARTS, one) for one in trigger.body.trigger.restart]
+    return [(one.event, Watch(trigger, role, _test(scope, one, types.get(one.event, {})))) for role, one in wanted]
+
+
+def _test(scope: Scope, one: EventMatch, types: dict[str, str]) -> ParameterTest:
+    if one.conditions is None:
+        return ParameterTest(None, types)
+    schema = campaigns.event_schema(scope, types)
+    return ParameterTest(conditions.to_predicate(conditions.parse(one.conditions), schema), types)
+
+
+def stamp(scope: Scope) -> tuple[Any, ...]:
+    """What a catalogue was made of, to tell whether it still holds."""
+    return (
+        scope.settings,
+        scope.data_date(),
+        [(one.id, one.version) for one in campaigns.triggered(scope, "active")],
+        [(one.name, one.types) for one in customers.event_types(scope) if one.declared],
+        list(customers.attributes(scope).values()),
+        [(one.id, one.kind, one.address_attribute, one.permission_attribute) for one in channels_of(scope)],
+    )
+
+
+class Catalogues:
+    """The catalogues of a process, renewed when something they were made of has changed."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._known: dict[int, tuple[float, tuple[Any, ...], Catalogue]] = {}
+
+    def of(self, tenant_id: int, now: float) -> Catalogue:
+        """The catalogue of a tenant; now is a monotonic time in seconds."""
+        known = self._known.get(tenant_id)
+        if known is not None and now - known[0] < FRESH_SECONDS:
+            return known[2]
+        scope = scope_of(self._stores, tenant_id)
+        made = stamp(scope)
+        catalogue = known[2] if known is not None and known[1] == made else compiled(scope)
+        self._known[tenant_id] = (now, made, catalogue)
+        return catalogue
+
+    def forget(self, tenant_id: int) -> None:
+        """Look again at the next use."""
+        known = self._known.get(tenant_id)
+        if known is not None:
+            self._known[tenant_id] = (float("-inf"), *known[1:])

@@ -1,0 +1,139 @@
+"""A tenant with customers, an outside channel and declared events, to fire triggers in; what comes of it is read back."""
+
+import json
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select, text, update
+
+from rapport.access.models import Tenant
+from rapport.access.scope import Scope
+from rapport.campaigns import service as campaigns
+from rapport.campaigns.models import Series
+from rapport.channels import service as channels
+from rapport.customers import service as customers
+from rapport.messaging import service as messaging
+from rapport.notifications import service as notifications
+from rapport.notifications.models import Delivery
+from rapport.realtime.models import AcceptedEvent, Firing, TriggerState
+from rapport.realtime.processor import Processor
+
+DATA_DATE = date(2026, 3, 9)
+NOW = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)  # 10:00 in Berlin
+SMS, PUSH, TEMPLATE = 505, 506, 11
+
+
+def fill(scope: Scope, customers_of: Sequence[dict[str, Any]] = ()) -> None:
+    """Stand at NOW, with a channel, an action 2 with a code, and the declared events."""
+    scope.clock.set(NOW)
+    channels.create_channel(scope, "SMS", "external")
+    messaging.save_template(scope, SMS, "Offer", id=TEMPLATE)
+    campaigns.create_action(scope, campaigns.ActionBody(name="Voucher", promo_codes=["FREE5"]))
+    numbers = {"amount": "Number", "brand": "String", "first": "Boolean"}
+    for name in ("add_to_cart", "purchase", "page_view", "level_up"):
+        customers.declare_event_type(scope, name, numbers)
+    add_customers(scope, customers_of or [{"customer_id": f"C{n}"} for n in range(20)])
+    with scope.records() as session:
+        session.execute(update(Tenant).where(Tenant.id == scope.tenant_id).values(last_data_date=DATA_DATE))
+    notifications.register_listener(scope, 11, "http://127.0.0.1:9/event11", SMS)
+
+
+def add_customers(scope: Scope, rows: Sequence[dict[str, Any]]) -> None:
+    """Profiles of the data date; rows name customer_id and any attributes."""
+    for row in rows:
+        scope.warehouse.insert("profiles", ["data_date", *row], [[DATA_DATE, *row.values()]])
+        scope.warehouse.insert("customers", list(row), [list(row.values())])
+
+
+def trigger(scope: Scope, kind: dict[str, Any] | None = None, **more: Any) -> Series:
+    """A triggered campaign to one group on SMS without control, unless told otherwise."""
+    group = {"action_id": 2, "channels": [{"channel_id": SMS, "template_id": TEMPLATE}]}
+    body = {
+        "name": "Trigger",
+        "trigger": kind or {"kind": "simple", "event": "add_to_cart"},
+        "groups": [group],
+        "control_share": 0,
+        "re_entry": "unlimited",
+        **more,
+    }
+    return campaigns.create_triggered(scope, campaigns.TriggeredBody.model_validate(body))
+
+
+def event(
+    scope: Scope,
+    name: str,
+    customer: str = "",
+    minutes: float = 0,
+    visitor: str = "",
+    received: float | None = None,
+    **parameters: Any,
+) -> uuid.UUID:
+    """An accepted event so many minutes after NOW, received then or (received) later; its key."""
+    key = uuid.uuid4()
+    at = NOW + timedelta(minutes=minutes)
+    with scope.records() as session:
+        session.add(
+            AcceptedEvent(
+                tenant_id=scope.tenant_id,
+                key=key,
+                event=name,
+                origin="server",
+                customer_id=customer,
+                visitor_id=visitor,
+                parameters=parameters,
+                event_at=at,
+                received_at=at if received is None else NOW + timedelta(minutes=received),
+                state=0,
+            )
+        )
+    return key
+
+
+def process(scope: Scope, minutes: float | None = None) -> None:
+    """Let the processor handle what waits, so many minutes after NOW when told; and what is due by then."""
+    if minutes is not None:
+        scope.clock.set(NOW + timedelta(minutes=minutes))
+    processor = Processor(scope.stores)
+    processor.drain(scope.tenant_id)
+    processor.due(scope.tenant_id)
+
+
+def firings(scope: Scope, series: Series | None = None) -> list[Firing]:
+    """All firings, or those of a trigger, in order."""
+    wanted = select(Firing).where(Firing.tenant_id == scope.tenant_id)
+    if series is not None:
+        wanted = wanted.where(Firing.series_id == series.id)
+    with scope.records() as session:
+        return list(session.scalars(wanted.order_by(Firing.id)))
+
+
+def fired(scope: Scope, series: Series) -> list[tuple[str, str, str]]:
+    """(customer, outcome or state, reason) of a trigger's firings, in order."""
+    return [(one.customer_id, one.outcome or one.state, one.reason) for one in firings(scope, series)]
+
+
+def told(scope: Scope, series: Series | None = None) -> list[dict[str, Any]]:
+    """The payloads of event 11, in order."""
+    wanted = select(Delivery).where(Delivery.tenant_id == scope.tenant_id, Delivery.event_type_id == 11)
+    with scope.records() as session:
+        found = [json.loads(one.body) for one in session.scalars(wanted.order_by(Delivery.id))]
+    if series is None:
+        return found
+    days = {one.campaign_id for one in firings(scope, series)}
+    return [one for one in found if one["campaignID"] in days]
+
+
+def states(scope: Scope, series: Series) -> list[TriggerState]:
+    """What is kept of persons in a trigger."""
+    wanted = select(TriggerState).where(TriggerState.tenant_id == scope.tenant_id, TriggerState.series_id == series.id)
+    with scope.records() as session:
+        return list(session.scalars(wanted.order_by(TriggerState.person)))
+
+
+def waiting(scope: Scope) -> int:
+    """How many events wait for the triggers."""
+    sql = text("SELECT count(*) FROM accepted_events WHERE tenant_id = :tenant_id AND state = 0")
+    with scope.records() as session:
+        return int(session.scalar(sql, {"tenant_id": scope.tenant_id}) or 0)
