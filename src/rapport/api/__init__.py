@@ -17,6 +17,7 @@ from rapport.api import (
     integrations,
     integrations_reports,
     model,
+    sdk_config,
     segments,
     unsubscribe,
 )
@@ -27,6 +28,9 @@ from rapport.api.manage import (
     campaigns,
     channels,
     cycles,
+    event_intake,
+    event_log,
+    event_types,
     gateway,
     imports,
     insight,
@@ -61,6 +65,7 @@ WIRE: tuple[APIRouter, ...] = (
     integrations.router,
     integrations_reports.router,
     events.router,
+    sdk_config.router,
     gateways.router,
 )
 MANAGEMENT: tuple[APIRouter, ...] = (
@@ -82,6 +87,9 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     target_groups.router,
     users.router,
     persons.router,
+    event_intake.router,
+    event_types.router,
+    event_log.router,
     triggers.router,
     promotions.router,
     gateway.router,

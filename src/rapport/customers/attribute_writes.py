@@ -1,9 +1,9 @@
 """Writes of attribute values through the API: both the customers and the current profiles, at once."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -42,6 +42,15 @@ class Fault:
     def shown(self) -> dict[str, str]:
         """The fault as callbacks and answers show it."""
         return {"error": self.error, "customerId": self.customer_id, "realFieldName": self.real_field_name}
+
+
+@dataclass(frozen=True)
+class Overwriting:
+    """Values of one customer by names of attributes; create makes a customer who is not known yet."""
+
+    customer_id: str
+    values: dict[str, Any]
+    create: bool = False
 
 
 def spellings(scope: Scope, customer_ids: Iterable[str]) -> dict[str, str]:
@@ -100,6 +109,52 @@ def upsert_customer(scope: Scope, customer_id: str, values: list[list[Any]]) -> 
         else:
             _apply(scope, kept, infos)
     return faults
+
+
+def overwrite(scope: Scope, items: Sequence[Overwriting]) -> list[Fault]:
+    """Write what customers' own events say of them. Call it under locks.writing.
+
+    Names that are no writable attribute are passed over. What is there already is not written again.
+    """
+    infos, faults = attributes(scope), list[Fault]()
+    known = spellings(scope, (item.customer_id for item in items))
+    wanted: dict[str, dict[str, Any]] = {}
+    for item in items:
+        customer = known.get(item.customer_id.lower())
+        if customer is None and item.create:
+            known[item.customer_id.lower()] = customer = item.customer_id
+            _create(scope, customer, {})
+        for name, value in item.values.items() if customer is not None else ():
+            fault, info, typed = _checked(infos, name, value, updating=False)
+            if fault == INVALID_VALUE:
+                faults.append(Fault(fault, item.customer_id, name))
+            elif info is not None and not fault and customer is not None:
+                wanted.setdefault(customer, {})[info.real_field_name] = typed
+    _apply(scope, _changed(scope, _masked(scope, infos, wanted)), infos)
+    return faults
+
+
+def _changed(scope: Scope, wanted: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Those of the values that differ from what the customers have."""
+    names = sorted({name for values in wanted.values() for name in values})
+    if not names:
+        return {}
+    columns = ", ".join(["customer_id", *map(identifier, names)])
+    sql = f"SELECT {columns} FROM customers WHERE customer_id IN {{ids:Array(String)}}"  # noqa: S608 - names of columns
+    ids, present = list(wanted), dict[str, dict[str, Any]]()
+    for begin in range(0, len(ids), IDS_AT_ONCE):
+        for customer, *values in scope.warehouse.rows(sql, ids=ids[begin : begin + IDS_AT_ONCE]):
+            present[customer] = dict(zip(names, values, strict=True))
+    found = {
+        customer: {n: v for n, v in values.items() if _plainly(present.get(customer, {}).get(n)) != _plainly(v)}
+        for customer, values in wanted.items()
+    }
+    return {customer: values for customer, values in found.items() if values}
+
+
+def _plainly(value: Any) -> Any:
+    """A value as the warehouse gives it back."""
+    return value.replace(tzinfo=None) if isinstance(value, datetime) else value
 
 
 def _checked(

@@ -58,8 +58,8 @@ def merge(scope: Scope, stage: Stage, plan: Plan, mode: str) -> Counts:
         return _merge_customers(scope, stage, plan, mode)
     counts = Counts(ignored_columns=list(plan.ignored))
     if mode == "full":
-        counts.removed = _count(stage.warehouse, plan.kind.table)
         counts.new = stage.count("good")
+        counts.removed = _count(stage.warehouse, plan.kind.table) - _keep_others(stage, plan)
         swap(stage, "good", plan.kind.table)
         return counts
     counts.updated = _clone_without_staged(stage, plan)
@@ -67,6 +67,20 @@ def merge(scope: Scope, stage: Stage, plan: Plan, mode: str) -> Counts:
     _attach(stage, "good", "next")
     swap(stage, "next", plan.kind.table)
     return counts
+
+
+def _keep_others(stage: Stage, plan: Plan) -> int:
+    """Add to `good` what no file brought: events that came in real time. How many those are."""
+    if plan.kind.name != "activity":
+        return 0
+    good, table = stage.table("good"), plan.kind.table
+    before = stage.count("good")
+    stage.warehouse.execute(f"""
+        INSERT INTO {good} SELECT * FROM {table}
+        WHERE origin != 'file' AND event_id NOT IN (SELECT event_id FROM {good})
+        SETTINGS max_partitions_per_insert_block = 0
+    """)  # noqa: S608 - our tables
+    return stage.count("good") - before
 
 
 def swap(stage: Stage, part: str, table: str) -> None:

@@ -21,14 +21,16 @@ from rapport.stores.warehouse import identifier
 MAX_IDS = 50_000
 IDS, MARKS, BEFORE = "erase_ids", "erase_marks", "erase_before"
 TABLES = ("customers", "profiles", "activity_events")
-ACTIVITY_COUNT = """
+# The attribute that a parameter called `name` is a value of, if it is one's: standard events prefix it.
+ATTRIBUTE_NAMED = "replaceOne(upper(name), 'OOTB_', '')"
+ACTIVITY_COUNT = f"""
     SELECT count() FROM activity_events
     WHERE customer_id IN (SELECT customer_id FROM erase_ids)
-      AND hasAny(arrayMap(name -> upper(name), mapKeys(properties)), {names:Array(String)})
-"""
-SCRUB = """
+      AND hasAny(arrayMap(name -> {ATTRIBUTE_NAMED}, mapKeys(properties)), {{names:Array(String)}})
+"""  # noqa: S608 - ours
+SCRUB = f"""
     ALTER TABLE activity_events
-    UPDATE properties = mapFilter((name, value) -> NOT has({names:Array(String)}, upper(name)), properties)
+    UPDATE properties = mapFilter((name, value) -> NOT has({{names:Array(String)}}, {ATTRIBUTE_NAMED}), properties)
     WHERE customer_id IN (SELECT customer_id FROM erase_ids)
 """
 
@@ -59,6 +61,23 @@ def removed_pseudonyms(scope: Scope) -> list[str]:
     """The pseudonyms of everybody who was removed."""
     with scope.records() as session:
         return list(session.scalars(select(Removed.key).where(Removed.tenant_id == scope.tenant_id)))
+
+
+def attribute_named(parameter: str) -> str:
+    """The attribute, in upper case, that an event's parameter is a value of, if it is one's. As ATTRIBUTE_NAMED."""
+    return parameter.upper().replace("OOTB_", "", 1)
+
+
+def identifying_names(scope: Scope, customer_ids: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Those of these persons who were removed, and the identifying attributes that they must not have."""
+    with scope.records() as session:
+        some = session.scalar(select(Removed.key).where(Removed.tenant_id == scope.tenant_id).limit(1))
+    if some is None:
+        return set(), set()
+    marks = set(removed_pseudonyms(scope))
+    ids = list(customer_ids)
+    removed = {one for one, mark in zip(ids, pseudonyms(scope, ids), strict=True) if mark in marks}
+    return removed, {info.real_field_name.upper() for info in attributes(scope).values() if info.is_pii}
 
 
 def note(scope: Scope, marks: Iterable[str], action: str) -> None:

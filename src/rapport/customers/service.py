@@ -1,6 +1,6 @@
 """What other packages may ask of customers."""
 
-from rapport.customers.attribute_writes import spelling, spellings
+from rapport.customers.attribute_writes import Fault, Overwriting, overwrite, spelling, spellings
 from rapport.customers.attributes import (
     COLUMN_TYPES,
     AttributeInfo,
@@ -34,23 +34,27 @@ from rapport.customers.jobs import add_attribute, job, naming, remove_pii, updat
 from rapport.customers.locks import writing, writing_if_free
 from rapport.customers.mapping import FileMapping, read_mapping
 from rapport.customers.persons import delete_staged, erase, export, is_removed, leave_disk, purge
-from rapport.customers.pii import stage_known
+from rapport.customers.pii import ATTRIBUTE_NAMED, attribute_named, identifying_names, stage_known
 from rapport.customers.products import product_attribute_expressions
 from rapport.customers.queries import attribute_values, instants, last_two_dates
 
 __all__ = [
+    "ATTRIBUTE_NAMED",
     "AUTOMATIC",
     "COLUMN_TYPES",
     "CORE_EVENTS",
     "AttributeInfo",
     "CoreEvent",
+    "Fault",
     "FileMapping",
     "ImportResult",
     "KindChecks",
     "LoadCheck",
     "LoadCheckFailed",
+    "Overwriting",
     "VolumeCheck",
     "add_attribute",
+    "attribute_named",
     "attribute_values",
     "attributes",
     "change_attribute",
@@ -67,6 +71,7 @@ __all__ = [
     "event_types",
     "export",
     "find",
+    "identifying_names",
     "import_file",
     "import_of",
     "imports",
@@ -78,6 +83,7 @@ __all__ = [
     "load_checks",
     "naming",
     "note_event_types",
+    "overwrite",
     "product_attribute_expressions",
     "purge",
     "read_mapping",

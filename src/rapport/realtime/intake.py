@@ -14,9 +14,10 @@ from sqlalchemy.exc import DataError
 
 from rapport.access.scope import Scope
 from rapport.errors import Invalid, RapportError, Unavailable
+from rapport.realtime.eventlog import Thrift
 from rapport.realtime.metrics import ACCEPTED, DUPLICATES, REJECTED
-from rapport.realtime.models import ERROR
-from rapport.realtime.storing import Accepted, Incoming, LogEntry, Submission, store
+from rapport.realtime.models import ERROR, WARNING
+from rapport.realtime.storing import MAX_EVENT, Accepted, Incoming, LogEntry, Submission, store
 from rapport.realtime.visitors import Links
 from rapport.stores import Stores
 
@@ -33,6 +34,7 @@ class Intake:
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
         self._links = Links()
+        self._thrift = Thrift()
         self._waiting: deque[Submission] = deque()
         self._events = 0
         self._ready = threading.Condition()
@@ -54,6 +56,7 @@ class Intake:
     def _submit(
         self, scope: Scope, events: Sequence[Incoming], entries: Sequence[LogEntry], recording: bool
     ) -> Submission:
+        self._spare(scope.tenant_id, events, entries)
         one = Submission(scope.tenant_id, scope.clock.now(), scope.today(), events, entries, recording)
         size = len(events) + len(entries)
         with self._ready:
@@ -66,6 +69,15 @@ class Intake:
             self._events += size
             self._ready.notify()
         return one
+
+    def _spare(self, tenant_id: int, events: Sequence[Incoming], entries: Sequence[LogEntry]) -> None:
+        """Leave out of the log what is in it often enough."""
+        for event in events:
+            if event.warnings:
+                reason = "; ".join(event.warnings)
+                event.logged = not self._thrift.spares(tenant_id, WARNING, event.event, reason)
+        for entry in entries:
+            entry.logged = not self._thrift.spares(tenant_id, entry.status, entry.event[:MAX_EVENT], entry.reason)
 
     def _run(self) -> None:
         while True:

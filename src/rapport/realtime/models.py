@@ -72,9 +72,6 @@ class EventKey(Base):
     key: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)
     received_date: Mapped[date] = mapped_column(Date)
 
-    # Rows lie in order of days, so that an index of a few pages finds the old ones.
-    __table_args__ = (Index("ix_event_keys_received_date", "received_date", postgresql_using="brin"),)
-
 
 class EventToken(Base):
     """What opens a tenant's intake: the server token is secret and signs, the sdk token is in every app.
@@ -129,7 +126,6 @@ class EventLogEntry(Base):
     __table_args__ = (
         Index("ix_event_log_tenant_id_id", "tenant_id", "id"),
         Index("ix_event_log_person", "tenant_id", "person"),
-        Index("ix_event_log_at", "at", postgresql_using="brin"),
     )
 
 
@@ -239,7 +235,11 @@ class FiringMessage(Base):
 
     __table_args__ = (
         Index(
-            "ix_firing_messages_open", "tenant_id", "due_at", postgresql_where=text("state IN ('pending', 'claimed')")
+            "ix_firing_messages_open",
+            "tenant_id",
+            "channel_id",
+            "firing_id",
+            postgresql_where=text("state IN ('pending', 'claimed')"),
         ),
     )
 

@@ -2,13 +2,10 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from rapport.access.scope import Scope
 from rapport.customers import service as customers
-
-if TYPE_CHECKING:
-    from rapport.realtime.filing import Event
+from rapport.realtime.filed import Filed
 
 KNOWN_SECONDS, UNKNOWN_SECONDS = 600.0, 30.0
 MOST = 500_000
@@ -37,7 +34,7 @@ class Names:
                 self._spelled[key] = (known or before, now + (KNOWN_SECONDS if known else UNKNOWN_SECONDS))
         return {one: self._spelled[tenant, one.lower()][0] for one in ids}
 
-    def event_types(self, scope: Scope, events: "Sequence[Event]") -> dict[str, int]:
+    def event_types(self, scope: Scope, events: Sequence[Filed]) -> dict[str, int]:
         """The number of each event's type, making types and noting parameters that were not seen before."""
         seen: dict[str, set[str]] = {}
         for one in events:

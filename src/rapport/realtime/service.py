@@ -3,9 +3,12 @@
 from typing import Protocol
 
 from rapport.realtime.directory import Directory, Known
-from rapport.realtime.filing import Filer
+from rapport.realtime.filer import Filer
+from rapport.realtime.firings import firings
 from rapport.realtime.intake import Accepted, Incoming, Intake, LogEntry
 from rapport.realtime.pacing import Pace
+from rapport.realtime.processor import Processor
+from rapport.realtime.trials import Trial, try_event
 from rapport.realtime.visitors import customer_of, person_of
 from rapport.stores import Stores
 
@@ -17,10 +20,13 @@ __all__ = [
     "Known",
     "LogEntry",
     "Pace",
+    "Trial",
     "customer_of",
+    "firings",
     "person_of",
     "start",
     "stop",
+    "try_event",
 ]
 
 
@@ -39,7 +45,7 @@ _running: list[Worker] = []
 
 def workers(stores: Stores) -> list[Worker]:
     """Whoever works in a process of the role worker."""
-    return [Filer(stores)]
+    return [Processor(stores), Filer(stores)]
 
 
 def start(stores: Stores) -> None:

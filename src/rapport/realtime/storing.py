@@ -61,7 +61,8 @@ NOTIFY = text("SELECT pg_notify('rapport_events', t) FROM unnest(CAST(:tenants A
 class Incoming:
     """An event as it was validated. event_id is the sender's own, None when it gave none.
 
-    warnings tell what of it could not be used. body is what was sent, for the log.
+    warnings tell what of it could not be used; logged is false when as much like it is in the log already.
+    body is what was sent, for the log.
     """
 
     event: str
@@ -73,6 +74,7 @@ class Incoming:
     event_id: str | None = None
     warnings: list[str] = field(default_factory=list)
     body: Any = None
+    logged: bool = True
 
 
 @dataclass(slots=True)
@@ -85,6 +87,7 @@ class LogEntry:
     person: str
     reason: str
     body: Any
+    logged: bool = True
 
 
 @dataclass(slots=True, frozen=True)
@@ -183,7 +186,7 @@ def _note(connection: Connection, submissions: Sequence[Submission], answers: Se
     counts: Counter[tuple[int, date, str]] = Counter()
     tenants = set()
     for each, its in zip(submissions, answers, strict=True):
-        logged = [*each.entries, *_logged(each, its)]
+        logged = [*(one for one in each.entries if one.logged or each.recording), *_logged(each, its)]
         entries += [_entry(each, one) for one in logged]
         for one, accepted in zip(each.events, its, strict=True):
             counts[each.tenant_id, each.day, _status(one, accepted)] += 1
@@ -217,7 +220,7 @@ def _logged(each: Submission, its: Sequence[Accepted]) -> list[LogEntry]:
             one.body,
         )
         for one, accepted in zip(each.events, its, strict=True)
-        if each.recording or (one.warnings and not accepted.duplicate)
+        if each.recording or (one.warnings and not accepted.duplicate and one.logged)
     ]
 
 

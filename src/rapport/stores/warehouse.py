@@ -93,10 +93,10 @@ class Database:
         with self._warehouse.client(self.name) as client:
             client.raw_insert(table, list(columns), body, settings, fmt, "gzip" if zipped else None)
 
-    def insert_arrow(self, table: str, data: pa.Table) -> None:
+    def insert_arrow(self, table: str, data: pa.Table, settings: dict[str, Any] | None = None) -> None:
         """Insert an Arrow table."""
         with self._warehouse.client(self.name) as client:
-            client.insert_arrow(table, data)
+            client.insert_arrow(table, data, settings=settings)
 
     def native(self, sql: str, **parameters: Any) -> bytes:
         """A SELECT in the engine's own format, which loses nothing; for chunks of bounded size."""

@@ -16,6 +16,7 @@ from rapport.api.auth import admin, operator
 from rapport.campaigns import settings as campaign_settings
 from rapport.errors import Invalid
 from rapport.insight import settings as insight_settings
+from rapport.realtime import settings as event_settings
 from rapport.stores import Stores
 
 router = APIRouter(prefix="/manage/v1", tags=["Management: access"])
@@ -23,6 +24,7 @@ router = APIRouter(prefix="/manage/v1", tags=["Management: access"])
 SECTIONS: dict[str, Callable[[Scope], object]] = {
     "campaigns": campaign_settings.settings_of,
     "insight": insight_settings.settings_of,
+    "events": event_settings.settings_of,
 }
 
 
@@ -116,6 +118,7 @@ def change_tenant(
     _check_settings(principal.scope, body.settings)
     changed = service.update_tenant(principal.scope, body.model_dump(exclude_unset=True))
     request.app.state.keys.forget()
+    request.app.state.directory.forget(principal.scope.tenant_id)
     return _own(changed)
 
 

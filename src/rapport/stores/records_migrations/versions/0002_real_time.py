@@ -90,9 +90,6 @@ def upgrade() -> None:
         sa.Column("received_date", sa.Date(), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "key", name=op.f("pk_event_keys")),
     )
-    op.create_index(
-        "ix_event_keys_received_date", "event_keys", ["received_date"], unique=False, postgresql_using="brin"
-    )
     op.create_table(
         "event_log",
         sa.Column("id", sa.BigInteger(), nullable=False),
@@ -106,7 +103,6 @@ def upgrade() -> None:
         sa.Column("body", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_event_log")),
     )
-    op.create_index("ix_event_log_at", "event_log", ["at"], unique=False, postgresql_using="brin")
     op.create_index("ix_event_log_person", "event_log", ["tenant_id", "person"], unique=False)
     op.create_index("ix_event_log_tenant_id_id", "event_log", ["tenant_id", "id"], unique=False)
     op.create_table(
@@ -143,7 +139,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_firing_messages_open",
         "firing_messages",
-        ["tenant_id", "due_at"],
+        ["tenant_id", "channel_id", "firing_id"],
         unique=False,
         postgresql_where=sa.text("state IN ('pending', 'claimed')"),
     )

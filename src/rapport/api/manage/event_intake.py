@@ -1,0 +1,102 @@
+"""Management of the events' intake: where events are sent, and the tokens that open it."""
+
+import base64
+from datetime import datetime
+from typing import Annotated, Literal
+
+import orjson
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from rapport.access.keys import Principal
+from rapport.api.auth import admin
+from rapport.realtime import tokens
+from rapport.realtime.models import EventToken
+
+router = APIRouter(prefix="/manage/v1/event-intake", tags=["Management: events"])
+
+SHOWN = 6
+CONFIG_NAME = "mobile.1.0.0"
+
+
+class TokenOut(BaseModel):
+    """A token; masked unless it was asked for."""
+
+    value: str = Field(examples=["rt_k3x…"])
+    created_at: datetime
+
+
+class EndpointsOut(BaseModel):
+    """Where to send events."""
+
+    server_events: str = Field(examples=["https://rapport.example.com/v1/events"])
+    optistream: str = Field(examples=["https://rapport.example.com/v1/optistream/sdk-…"])
+    realtime_gateway: str = Field(examples=["https://rapport.example.com/v1/realtime/sdk-…"])
+    metrics: str = Field(examples=["https://rapport.example.com/v1/metrics/3001/saveEvent"])
+    sdk_config: str = Field(examples=["https://rapport.example.com/mobilesdkconfig/sdk-…/mobile.1.0.0.json"])
+
+
+class IntakeOut(BaseModel):
+    """Everything that a sender of events needs to know."""
+
+    tenant_id: int = Field(examples=[3001])
+    server_token: TokenOut = Field(description="Secret: for servers, and to sign with")
+    sdk_token: TokenOut = Field(description="Public: in the SDKs of apps and web sites")
+    sdk_credentials: str = Field(description="What an app gives to its SDK; empty unless tokens are revealed")
+    endpoints: EndpointsOut
+
+
+class Rotation(BaseModel):
+    """Which token is to be replaced."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["server", "sdk"] = Field(examples=["server"])
+    grace_hours: float = Field(
+        tokens.GRACE_HOURS, ge=0, le=24 * 90, examples=[24], description="How long the one before stays good; 0: not"
+    )
+
+
+def _token(found: EventToken, reveal: bool) -> TokenOut:
+    value = found.value if reveal else found.value[:SHOWN] + "…"
+    return TokenOut(value=value, created_at=found.created_at)
+
+
+def _shown(principal: Principal, reveal: bool) -> IntakeOut:
+    scope, found = principal.scope, tokens.tokens(principal.scope)
+    base, public = scope.stores.settings.links_url, _token(found["sdk"], reveal)
+    credentials = base64.b64encode(orjson.dumps([1, found["sdk"].value, CONFIG_NAME])).decode()
+    return IntakeOut(
+        tenant_id=scope.tenant_id,
+        server_token=_token(found["server"], reveal),
+        sdk_token=public,
+        sdk_credentials=credentials if reveal else "",
+        endpoints=EndpointsOut(
+            server_events=f"{base}/v1/events",
+            optistream=f"{base}/v1/optistream/{public.value}",
+            realtime_gateway=f"{base}/v1/realtime/{public.value}",
+            metrics=f"{base}/v1/metrics/{scope.tenant_id}/saveEvent",
+            sdk_config=f"{base}/mobilesdkconfig/{public.value}/{CONFIG_NAME}.json",
+        ),
+    )
+
+
+@router.get("", summary="Where to send events, and with which tokens")
+def get_intake(
+    reveal: Annotated[bool, Query(description="Show the tokens whole")] = False,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> IntakeOut:
+    """Makes the tokens when there are none yet."""
+    return _shown(principal, reveal)
+
+
+@router.post("/rotate", summary="Replace a token")
+def rotate_token(
+    body: Rotation,
+    request: Request,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> IntakeOut:
+    """The new one is shown. The one before stays good for the grace, or ends at once (elsewhere within two seconds)."""
+    tokens.rotate(principal.scope, body.kind, body.grace_hours)
+    request.app.state.directory.forget(principal.scope.tenant_id)
+    return _shown(principal, reveal=True)
