@@ -75,6 +75,11 @@ class Taker(ABC):
         running.add_done_callback(self._done)
 
     @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping.is_set()
+
+    @property
     def in_flight(self) -> int:
         """How much was begun and has not ended."""
         return len(self._running)

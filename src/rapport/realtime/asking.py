@@ -1,0 +1,339 @@
+"""The decider: asks gateways about firings of conditional campaigns, many side by side, and lets firings go or not.
+
+A firing is leased while it is asked about, and the verdict is kept in the transaction that acts on it; a process
+that died leaves a lease that runs out, and the question is put again under its first id. One tenant has so many
+questions at once and no more, so a slow gateway delays its own tenant only.
+"""
+
+import asyncio
+import hashlib
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+import structlog
+from prometheus_client import Counter as Metric
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope, scope_of
+from rapport.notifications import service as notifications
+from rapport.realtime import firings
+from rapport.realtime.gateways import PAUSE, TROUBLE_AFTER, circuit
+from rapport.realtime.questions import (
+    BY_GATEWAY,
+    NO_GATEWAY,
+    Reply,
+    Verdict,
+    campaign_part,
+    read,
+    unasked,
+    verdict_of,
+)
+from rapport.stores import Stores
+from rapport.stores.posting import Poster, signed_headers
+from rapport.stores.taking import FAULTS, Taker
+
+log = structlog.get_logger("rapport.realtime")
+VERDICTS = Metric("rapport_gateway_verdicts_total", "Verdicts about triggered firings", ["how", "allowed"])
+CLOCK = notifications.OUTSIDE_CLOCK
+
+MAX_AT_ONCE = 512
+PER_TENANT = 32
+# What a lease lasts beyond the time that the question may take.
+SPARE = timedelta(seconds=20)
+RETRY_PAUSE = 0.05
+# How long what a question says of a campaign may be remembered.
+REMEMBERED_SECONDS = 5.0
+EXCLUDED = "excluded"
+
+# Firings to be asked about, of each tenant as many as it has room for. Rows that another process looks at are
+# passed over; an expired lease is somebody's who died. Tenants are found by steps through the index.
+CLAIM = """
+WITH RECURSIVE waiting (tenant_id) AS (
+    SELECT min(tenant_id) FROM trigger_firings WHERE state = 'asking'
+    UNION ALL
+    SELECT (SELECT min(f.tenant_id) FROM trigger_firings AS f WHERE f.state = 'asking' AND f.tenant_id > w.tenant_id)
+    FROM waiting AS w WHERE w.tenant_id IS NOT NULL
+),
+busy (tenant_id, questions) AS (
+    SELECT * FROM unnest(CAST(:tenants AS integer[]), CAST(:questions AS integer[]))
+),
+due AS MATERIALIZED (
+    SELECT f.id, w.tenant_id
+    FROM (SELECT * FROM waiting WHERE tenant_id IS NOT NULL ORDER BY random()) AS w
+    LEFT JOIN busy AS b ON b.tenant_id = w.tenant_id
+    CROSS JOIN LATERAL (
+        SELECT f.id FROM trigger_firings AS f
+        WHERE f.tenant_id = w.tenant_id AND f.state = 'asking' AND (f.leased_until IS NULL OR f.leased_until <= :now)
+        ORDER BY f.id
+        LIMIT greatest(:per_tenant - coalesce(b.questions, 0), 0)
+        FOR UPDATE SKIP LOCKED
+    ) AS f
+    LIMIT :free
+)
+UPDATE trigger_firings AS f
+SET leased_until = :now + make_interval(secs => coalesce(g.timeout_seconds, 0)) + :spare
+FROM due LEFT JOIN gateways AS g ON g.tenant_id = due.tenant_id
+WHERE f.id = due.id
+RETURNING f.id, f.tenant_id, f.campaign_id, f.recipient_group_id, f.customer_id, f.is_visitor, f.leased_until,
+    g.url, g.secret, CASE WHEN g.previous_until > :now THEN g.previous_secret END AS previous_secret,
+    g.timeout_seconds, g.retries, g.fallback, g.failures, g.open_until
+"""
+
+# The one question that tries whether a gateway is back; nobody else asks until it is answered.
+PROBE = """
+UPDATE gateways SET open_until = :until
+WHERE tenant_id = :tenant_id AND url = :url AND failures >= :trouble AND (open_until IS NULL OR open_until <= :now)
+RETURNING tenant_id
+"""
+
+# Verdicts on those firings that are still the asker's: an expired lease was taken by somebody else.
+DECIDE = """
+UPDATE trigger_firings AS f SET verdict = CAST(given.verdict AS jsonb), leased_until = NULL
+FROM unnest(CAST(:ids AS bigint[]), CAST(:leases AS timestamptz[]), CAST(:verdicts AS text[]))
+    AS given (id, lease, verdict)
+WHERE f.tenant_id = :tenant_id AND f.id = given.id AND f.leased_until = given.lease AND f.state = 'asking'
+RETURNING f.id
+"""
+
+GATEWAY_WELL = """
+UPDATE gateways SET failures = 0, open_until = NULL WHERE tenant_id = :tenant_id AND url = :url AND failures > 0
+"""
+GATEWAY_FAILED = """
+UPDATE gateways
+SET failures = failures + :failures,
+    open_until = CASE WHEN failures + :failures >= :trouble THEN CAST(:until AS timestamptz) END
+WHERE tenant_id = :tenant_id AND url = :url
+"""
+
+GIVE_BACK = """
+UPDATE trigger_firings AS f SET leased_until = NULL
+FROM unnest(CAST(:ids AS bigint[]), CAST(:leases AS timestamptz[])) AS given (id, lease)
+WHERE f.id = given.id AND f.leased_until = given.lease AND f.state = 'asking'
+"""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One leased firing with the gateway to ask; without a url there is none."""
+
+    firing_id: int
+    tenant_id: int
+    campaign_id: int
+    group: int
+    customer_id: str
+    is_visitor: bool
+    lease: datetime
+    url: str | None
+    secret: str
+    previous_secret: str | None
+    timeout: float
+    retries: int
+    fallback: str
+    failures: int
+    open_until: datetime | None
+
+    @property
+    def message_id(self) -> str:
+        """The webhook-id: the same however often the question is put."""
+        identity = f"{self.tenant_id}/firing/{self.firing_id}/gateway"
+        return "msg_" + hashlib.sha256(identity.encode()).hexdigest()[:40]
+
+
+Decided = tuple[Question, Verdict]
+
+
+class Questions:
+    """The questions in the records, seen by one process."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._parts: dict[tuple[int, int, int], tuple[float, dict[str, Any]]] = {}
+
+    def claim(self, free: int, busy: dict[int, int], per_tenant: int = PER_TENANT) -> list[Question]:
+        """Lease up to free firings that are to be asked about; busy counts the questions a tenant has open here."""
+        bound = {"tenants": list(busy), "questions": list(busy.values()), "per_tenant": per_tenant, "free": free}
+        with self._stores.records.session() as session:
+            rows = session.execute(text(CLAIM), {**bound, "now": CLOCK.now(), "spare": SPARE})
+            return [Question(*row) for row in rows]
+
+    def give_back(self, questions: Sequence[Question]) -> None:
+        """Let others ask what was leased and will not be asked here."""
+        bound = {"ids": [one.firing_id for one in questions], "leases": [one.lease for one in questions]}
+        with self._stores.records.session() as session:
+            session.execute(text(GIVE_BACK), bound)
+
+    def may_probe(self, question: Question) -> bool:
+        """Whether this is the one question that may be put while the circuit is half open."""
+        now = CLOCK.now()
+        bound = {"tenant_id": question.tenant_id, "url": question.url, "trouble": TROUBLE_AFTER, "now": now}
+        until = now + timedelta(seconds=question.timeout) + SPARE
+        with self._stores.records.session() as session:
+            return session.scalar(text(PROBE), {**bound, "until": until}) is not None
+
+    def body(self, question: Question) -> str:
+        """The body of a question, as the contract has it."""
+        user = {"user_id": question.customer_id, "is_visitor": question.is_visitor}
+        return orjson.dumps({"user": user, "campaign": self._part(question)}).decode()
+
+    def _part(self, question: Question) -> dict[str, Any]:
+        key = (question.tenant_id, question.campaign_id, question.group)
+        remembered, part = self._parts.get(key, (0.0, {}))
+        if not part or time.monotonic() - remembered > REMEMBERED_SECONDS:
+            part = campaign_part(self._scope(question.tenant_id), question.campaign_id, question.group)
+            self._parts = {k: v for k, v in self._parts.items() if time.monotonic() - v[0] < REMEMBERED_SECONDS}
+            self._parts[key] = (time.monotonic(), part)
+        return part
+
+    def _scope(self, tenant_id: int) -> Scope:
+        return scope_of(self._stores, tenant_id, actor="gateway")
+
+    def settle(self, tenant_id: int, decided: Sequence[Decided]) -> None:
+        """Keep verdicts of one tenant and act on them; one by one when that fails for all of them together."""
+        try:
+            self._settle(self._scope(tenant_id), decided)
+        except FAULTS:
+            raise
+        except Exception:
+            if len(decided) == 1:
+                raise
+            log.exception("verdicts cannot be settled together", tenant=tenant_id)
+            for one in decided:
+                self.settle(tenant_id, [one])
+
+    def _settle(self, scope: Scope, decided: Sequence[Decided]) -> None:
+        bound = {
+            "tenant_id": scope.tenant_id,
+            "ids": [question.firing_id for question, _ in decided],
+            "leases": [question.lease for question, _ in decided],
+            "verdicts": [orjson.dumps(verdict.kept()).decode() for _, verdict in decided],
+        }
+        with scope.records() as session:
+            ours = set(session.scalars(text(DECIDE), bound))
+            allowed = [q.firing_id for q, verdict in decided if verdict.allowed and q.firing_id in ours]
+            if allowed:
+                firings.release(scope, session, allowed)
+            for question, verdict in decided:
+                if not verdict.allowed and question.firing_id in ours:
+                    firings.refuse(scope, session, question.firing_id, EXCLUDED, verdict.reason)
+            _note_health(session, scope.tenant_id, decided)
+        for _, verdict in decided:
+            VERDICTS.labels(verdict.how, str(verdict.allowed).lower()).inc()
+
+
+def _note_health(session: Session, tenant_id: int, decided: Sequence[Decided]) -> None:
+    """Note how the gateway fares: an answer closes the circuit, too many failures in a row open it."""
+    asked = [(question.url, verdict.how == BY_GATEWAY) for question, verdict in decided if verdict.attempts]
+    if not asked:
+        return
+    url = asked[-1][0]
+    outcomes = [answered for at, answered in asked if at == url]
+    failures = outcomes[::-1].index(True) if True in outcomes else len(outcomes)
+    bound = {"tenant_id": tenant_id, "url": url}
+    if failures < len(outcomes):
+        session.execute(text(GATEWAY_WELL), bound)
+    if failures:
+        trouble = {"failures": failures, "trouble": TROUBLE_AFTER, "until": CLOCK.now() + PAUSE}
+        session.execute(text(GATEWAY_FAILED), {**bound, **trouble})
+
+
+class Decider(Taker):
+    """A thread with an event loop that asks what is to be asked until it is stopped."""
+
+    name = "decider"
+    told = "rapport_firings"
+    patience = 2.0
+
+    def __init__(self, stores: Stores) -> None:
+        super().__init__(stores, threads=6)
+        self._questions = Questions(stores)
+        self._resolvers = ThreadPoolExecutor(16, "resolve")
+        self._open: dict[int, Question] = {}
+        self._busy: Counter[int] = Counter()
+        self._decided: dict[int, list[Decided]] = {}
+
+    async def opened(self) -> None:
+        """Get ready to post."""
+        self._poster = Poster(self.stores.settings.allow_private_addresses, self._resolvers)
+
+    async def closed(self) -> None:
+        """Close every connection, and leave what was not settled to others."""
+        await self._poster.close()
+        self._resolvers.shutdown(wait=False)
+        if self._open:
+            await self.in_thread(self._questions.give_back, list(self._open.values()))
+
+    async def take(self) -> None:
+        """Claim what there is room for and begin to ask."""
+        busy = {tenant: questions for tenant, questions in self._busy.items() if questions}
+        for question in await self.in_thread(self._questions.claim, MAX_AT_ONCE - len(self._open), busy):
+            self._open[question.firing_id] = question
+            self._busy[question.tenant_id] += 1
+            self.begin(self._decide(question))
+
+    async def _decide(self, question: Question) -> None:
+        try:
+            verdict = await self._verdict(question)
+        except Exception:
+            log.exception("a question cannot be put; its lease will run out", firing=question.firing_id)
+            self._close([(question, NO_GATEWAY)])
+            return
+        waiting = self._decided.setdefault(question.tenant_id, [])
+        waiting.append((question, verdict))
+        if len(waiting) == 1:
+            self.begin(self._settle(question.tenant_id))
+
+    async def _verdict(self, question: Question) -> Verdict:
+        if question.url is None:
+            return NO_GATEWAY
+        state = circuit(question.failures, question.open_until)
+        if state == "half-open" and not await self.in_thread(self._questions.may_probe, question):
+            state = "open"
+        if state == "open":
+            return unasked(question.fallback)
+        began, at = time.monotonic(), CLOCK.now()
+        reply, attempts = await self._exchange(question)
+        taken = round((time.monotonic() - began) * 1000)
+        if reply.allowed is None:
+            log.warning("no verdict", tenant=question.tenant_id, firing=question.firing_id, found=reply.found)
+        return verdict_of(reply, question.fallback, taken, attempts, at)
+
+    async def _exchange(self, question: Question) -> tuple[Reply, int]:
+        """Put a question, again after a passing fault as far as time and retries allow; the last reply."""
+        assert question.url is not None
+        body = await self.in_thread(self._questions.body, question)
+        keys = [question.secret, *([question.previous_secret] if question.previous_secret else [])]
+        deadline, attempts = time.monotonic() + question.timeout, 0
+        while True:
+            attempts += 1
+            headers = signed_headers(question.message_id, body, CLOCK.now(), keys)
+            left = max(deadline - time.monotonic(), 0.001)
+            reply = read(await self._poster.post(question.url, headers, body.encode(), left), question.customer_id)
+            pause = RETRY_PAUSE * 2 ** (attempts - 1) * random.uniform(0.5, 1.5)
+            if not reply.passing or attempts > question.retries or time.monotonic() + pause >= deadline:
+                return reply, attempts
+            await asyncio.sleep(pause)
+
+    async def _settle(self, tenant_id: int) -> None:
+        """Settle verdicts of a tenant, all that have come meanwhile at once, until there are no more."""
+        while decided := list(self._decided[tenant_id]):
+            try:
+                await self.in_thread(self._questions.settle, tenant_id, decided)
+            except Exception:
+                log.exception("verdicts cannot be settled; their leases will run out", tenant=tenant_id)
+            finally:
+                del self._decided[tenant_id][: len(decided)]
+            self._close(decided)
+
+    def _close(self, decided: Sequence[Decided]) -> None:
+        """Make room again."""
+        for question, _ in decided:
+            self._open.pop(question.firing_id, None)
+            self._busy[question.tenant_id] -= 1

@@ -1,0 +1,142 @@
+"""What a gateway is asked about a firing, what its answer means, and what becomes of the firing when it has none."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from rapport.access.scope import Scope
+from rapport.campaigns import service as campaigns
+from rapport.channels import service as channels
+from rapport.errors import NotFound
+from rapport.messaging import service as messaging
+from rapport.realtime.gateways import DENY
+from rapport.stores.posting import Answer
+
+ALLOWED, NOT_ALLOWED = "allowed", "not allowed"
+CIRCUIT_OPEN, NONE_SET = "circuit open", "none set"
+# Faults of the far end that may be over in a moment; what it says on purpose is not asked again.
+TOO_MANY, SERVER_FAULT = 429, 500
+# How a verdict came about.
+BY_GATEWAY, BY_FALLBACK, BY_RULE = "gateway", "fallback", "no gateway"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided about a firing and how, as it is kept with it. sentence says it for people.
+
+    found is one of few short phrases; status and milliseconds are those of the last attempt and of all of them.
+    """
+
+    allowed: bool
+    how: str
+    found: str
+    sentence: str
+    status: int | None = None
+    milliseconds: int = 0
+    attempts: int = 0
+    asked_at: str | None = None
+
+    @property
+    def reason(self) -> str:
+        """Why a firing was left out, as campaigns account for it."""
+        return f"gateway: {self.found}"
+
+    def kept(self) -> dict[str, Any]:
+        """The verdict as the firing keeps it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The last answer of a gateway to one question: its verdict, or why it is none."""
+
+    allowed: bool | None
+    found: str
+    status: int | None
+    passing: bool = False
+
+
+def read(answer: Answer, user_id: str) -> Reply:
+    """The verdict in an answer about a user. Only 200 with that user's id and a boolean is one."""
+    if answer.status is None:
+        # Words about an address are a sentence; the few others are phrases already.
+        found = answer.error if answer.error[:1].islower() else "address not usable"
+        return Reply(None, found, None, passing=True)
+    if answer.status != 200:
+        return Reply(None, f"answered {answer.status}", answer.status, _is_passing(answer.status))
+    if answer.body is None:
+        return Reply(None, "answer too long", 200)
+    try:
+        data = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        return Reply(None, "answer is no JSON", 200)
+    if not isinstance(data, dict) or not isinstance(data.get("allowed"), bool):
+        return Reply(None, "answer without a verdict", 200)
+    if data.get("user_id") != user_id:
+        return Reply(None, "answer about another user", 200)
+    return Reply(data["allowed"], ALLOWED if data["allowed"] else NOT_ALLOWED, 200)
+
+
+def _is_passing(status: int) -> bool:
+    return status == TOO_MANY or status >= SERVER_FAULT
+
+
+def verdict_of(reply: Reply, fallback: str, milliseconds: int, attempts: int, asked_at: datetime) -> Verdict:
+    """What a reply comes to; one without a verdict comes to the fallback."""
+    asked: dict[str, Any] = {
+        "status": reply.status,
+        "milliseconds": milliseconds,
+        "attempts": attempts,
+        "asked_at": asked_at.isoformat(timespec="milliseconds"),
+    }
+    if reply.allowed is not None:
+        sentence = f"The gateway answered: {reply.found}."
+        return Verdict(reply.allowed, BY_GATEWAY, reply.found, sentence, **asked)
+    sentence = f"The gateway gave no verdict ({reply.found}), so the fallback applied: {fallback}."
+    return Verdict(fallback != DENY, BY_FALLBACK, reply.found, sentence, **asked)
+
+
+def unasked(fallback: str) -> Verdict:
+    """The verdict while the circuit is open."""
+    sentence = f"The gateway had not answered for some time and was not asked, so the fallback applied: {fallback}."
+    return Verdict(fallback != DENY, BY_FALLBACK, CIRCUIT_OPEN, sentence)
+
+
+NO_GATEWAY = Verdict(False, BY_RULE, NONE_SET, "No gateway is set, so nobody could allow it.")
+
+
+def campaign_part(scope: Scope, campaign_id: int, group: int) -> dict[str, Any]:
+    """What a question says of the campaign, for the members of a recipient group."""
+    found = campaigns.occurrence(scope, campaign_id)
+    planned = found.plan["groups"][group - 1]
+    names = {channel.id: channel.name for channel in channels.channels(scope)}
+    return {
+        "id": found.id,
+        "series_id": found.series_id,
+        "notes": found.notes,
+        "tags": found.tags,
+        "action": {
+            "id": planned["action_id"],
+            "name": campaigns.action(scope, planned["action_id"]).name,
+            "promo_codes": planned["promo_codes"] or None,
+            "channels": [
+                {
+                    "id": one["channel_id"],
+                    "name": names.get(one["channel_id"], ""),
+                    "brand_id": None,
+                    "templates": [_template(scope, one["channel_id"], one["template_id"])],
+                }
+                for one in planned["channels"]
+            ],
+        },
+    }
+
+
+def _template(scope: Scope, channel_id: int, template_id: int) -> dict[str, Any]:
+    """A template by id; one of an outside system need not be registered, and has no name then."""
+    try:
+        return {"id": template_id, "name": messaging.template(scope, channel_id, template_id).name}
+    except NotFound:
+        return {"id": template_id, "name": ""}

@@ -1,0 +1,301 @@
+"""The sender: what firings send on channels of our own leaves at once, outside the durable queues of campaigns.
+
+A message is claimed before it leaves, and the claim is renewed as long as its process lives. After a kill only
+messages that were in flight are in doubt; they are claimed by another once their time is over and go out again under
+the same message id, as those of scheduled campaigns do.
+"""
+
+import asyncio
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import takewhile
+from typing import Any
+
+import orjson
+import structlog
+from prometheus_client import Counter as Metric
+from sqlalchemy import text
+
+from rapport.access.scope import Scope, scope_of
+from rapport.campaigns import service as campaigns
+from rapport.channels import service as channels
+from rapport.errors import RapportError
+from rapport.notifications import service as notifications
+from rapport.realtime import firings
+from rapport.realtime.mailing import Claimed, Ended, write
+from rapport.realtime.models import FAILED, PENDING, SENT
+from rapport.stores import Stores
+from rapport.stores.taking import FAULTS, Taker
+
+log = structlog.get_logger("rapport.realtime")
+MESSAGES = Metric("rapport_firing_messages_total", "Messages of triggered campaigns by what became of them", ["state"])
+CLOCK = notifications.OUTSIDE_CLOCK
+
+MAX_AT_ONCE = 800
+PER_CHANNEL = 50
+# Messages that are written together.
+BATCH = 25
+# How many such batches are under way at once; claims are renewed in threads of their own.
+LANES = 32
+LEASE = timedelta(seconds=30)
+RENEW_SECONDS = 8.0
+# A transport is kept for what comes next, but its server's name is resolved anew from time to time.
+IDLE_SECONDS, OLD_SECONDS = 30.0, 300.0
+
+# Messages that are due, of each channel as many as it has room for. Channels are found by steps through the index.
+CLAIM = """
+WITH RECURSIVE waiting (tenant_id, channel_id) AS (
+    (SELECT tenant_id, channel_id FROM firing_messages WHERE state IN ('pending', 'claimed')
+     ORDER BY tenant_id, channel_id LIMIT 1)
+    UNION ALL
+    SELECT next.tenant_id, next.channel_id FROM waiting AS w CROSS JOIN LATERAL (
+        SELECT m.tenant_id, m.channel_id FROM firing_messages AS m
+        WHERE m.state IN ('pending', 'claimed') AND (m.tenant_id, m.channel_id) > (w.tenant_id, w.channel_id)
+        ORDER BY m.tenant_id, m.channel_id LIMIT 1
+    ) AS next
+),
+busy (tenant_id, channel_id, messages) AS (
+    SELECT * FROM unnest(CAST(:tenants AS integer[]), CAST(:channels AS integer[]), CAST(:messages AS integer[]))
+),
+due AS MATERIALIZED (
+    SELECT m.firing_id, m.channel_id
+    FROM (SELECT * FROM waiting ORDER BY random()) AS w
+    LEFT JOIN busy AS b ON b.tenant_id = w.tenant_id AND b.channel_id = w.channel_id
+    CROSS JOIN LATERAL (
+        SELECT m.firing_id, m.channel_id FROM firing_messages AS m
+        WHERE m.tenant_id = w.tenant_id AND m.channel_id = w.channel_id AND m.state IN ('pending', 'claimed')
+            AND (m.due_at IS NULL OR m.due_at <= :now)
+        ORDER BY m.firing_id
+        LIMIT greatest(:per_channel - coalesce(b.messages, 0), 0)
+        FOR UPDATE SKIP LOCKED
+    ) AS m
+    LIMIT :free
+)
+UPDATE firing_messages AS m SET state = 'claimed', attempts = m.attempts + 1, due_at = :lease
+FROM due WHERE m.firing_id = due.firing_id AND m.channel_id = due.channel_id
+RETURNING m.tenant_id, m.firing_id, m.channel_id, m.template_id, m.action_id, m.promo_code, m.message_id, m.attempts
+"""
+
+# attempts tells whose a claim is: one that ran out was taken by somebody else.
+RENEW = """
+UPDATE firing_messages AS m SET due_at = :lease
+FROM json_to_recordset(CAST(:claims AS json)) AS given (f bigint, c integer, a integer)
+WHERE m.firing_id = given.f AND m.channel_id = given.c AND m.attempts = given.a AND m.state = 'claimed'
+"""
+SETTLE = """
+UPDATE firing_messages SET state = :state, reason = :reason, due_at = :due_at
+WHERE tenant_id = :tenant_id AND firing_id = :firing_id AND channel_id = :channel_id
+    AND attempts = :attempts AND state = 'claimed'
+"""
+
+
+class Outbox:
+    """The messages in the records, seen by one process."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._records = stores.records
+
+    def claim(self, free: int, busy: dict[tuple[int, int], int]) -> list[Claimed]:
+        """Claim up to free messages that are due; busy counts those of a tenant's channel that are under way here."""
+        now = CLOCK.now()
+        bound = {
+            "tenants": [tenant for tenant, _ in busy],
+            "channels": [channel for _, channel in busy],
+            "messages": list(busy.values()),
+            "per_channel": PER_CHANNEL,
+            "free": free,
+            "now": now,
+            "lease": now + LEASE,
+        }
+        with self._records.session() as session:
+            return [Claimed(*row) for row in session.execute(text(CLAIM), bound)]
+
+    def renew(self, claims: Sequence[Claimed]) -> None:
+        """Say that these are still being sent."""
+        rows = [{"f": one.firing_id, "c": one.channel_id, "a": one.attempts} for one in claims]
+        with self._records.session() as session:
+            session.execute(text(RENEW), {"claims": orjson.dumps(rows).decode(), "lease": CLOCK.now() + LEASE})
+
+    def settle(self, scope: Scope, one: Claimed, state: str, reason: str, wait: float | None = None) -> None:
+        """Enter what became of a message, and end its firing when it was the last; wait: seconds before it is due."""
+        bound = {
+            "tenant_id": scope.tenant_id,
+            "firing_id": one.firing_id,
+            "channel_id": one.channel_id,
+            "attempts": one.attempts,
+            "state": state,
+            "reason": reason[:300],
+            "due_at": None if wait is None else CLOCK.now() + timedelta(seconds=wait),
+        }
+        with scope.records() as session:
+            session.execute(text(SETTLE), bound)
+            if state != PENDING:
+                firings.conclude(scope, session, [one.firing_id])
+        MESSAGES.labels("retried" if state == PENDING else state).inc()
+
+
+@dataclass
+class Open:
+    """A transport with what it was opened from, who uses it, and since when (monotonic)."""
+
+    transport: channels.Transport
+    made_of: tuple[Any, ...]
+    opened: float
+    used: float = field(default_factory=time.monotonic)
+    users: int = 0
+
+
+class Transports:
+    """The transports of a process: one a channel, kept from one message to the next."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[int, int], Open] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def of(self, scope: Scope, channel: channels.Channel) -> Iterator[channels.Transport]:
+        """The transport of a channel as it is set now. Raises Invalid for a server that may not be used."""
+        server = scope.stores.settings
+        made_of = (channel.settings, server.smtp_url, server.mail_from)
+        key = (scope.tenant_id, channel.id)
+        with self._lock:
+            found = self._open.get(key)
+            if found is None or found.made_of != made_of or time.monotonic() - found.opened > OLD_SECONDS:
+                self._leave(self._open.pop(key, None))
+                found = self._open[key] = Open(channels.transport(scope, channel), made_of, time.monotonic())
+            found.users += 1
+        try:
+            yield found.transport
+        finally:
+            with self._lock:
+                found.users -= 1
+                found.used = time.monotonic()
+                if self._open.get(key) is not found:
+                    self._leave(found)
+
+    def tidy(self, idle: float = IDLE_SECONDS) -> None:
+        """Close what nobody has used for so many seconds."""
+        with self._lock:
+            for key, found in list(self._open.items()):
+                if not found.users and time.monotonic() - found.used >= idle:
+                    self._leave(self._open.pop(key))
+
+    @staticmethod
+    def _leave(found: Open | None) -> None:
+        """Close a transport that is not to be used again, unless somebody still does."""
+        if found is not None and not found.users:
+            # Leaving takes a word to the server, which may be silent.
+            threading.Thread(target=found.transport.close, name="smtp leave", daemon=True).start()
+
+
+class Sender(Taker):
+    """A thread with an event loop that has what is due sent until it is stopped."""
+
+    name = "sender"
+    told = "rapport_firings"
+
+    def __init__(self, stores: Stores) -> None:
+        super().__init__(stores, threads=4)
+        self._lanes = ThreadPoolExecutor(LANES, "sending")
+        self._outbox = Outbox(stores)
+        self._transports = Transports()
+        self._claims: dict[tuple[int, int], Claimed] = {}
+        self._busy: Counter[tuple[int, int]] = Counter()
+
+    async def opened(self) -> None:
+        """Begin to renew claims."""
+        self._renewing = asyncio.create_task(self._renew())
+
+    async def closed(self) -> None:
+        """Leave every server."""
+        self._renewing.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._renewing
+        self._lanes.shutdown()
+        self._transports.tidy(idle=0)
+
+    async def take(self) -> None:
+        """Claim what there is room for and begin to send it."""
+        busy = {place: messages for place, messages in self._busy.items() if messages}
+        by_channel: dict[tuple[int, int], list[Claimed]] = defaultdict(list)
+        for one in await self.in_thread(self._outbox.claim, MAX_AT_ONCE - len(self._claims), busy):
+            self._claims[one.firing_id, one.channel_id] = one
+            by_channel[one.tenant_id, one.channel_id].append(one)
+        for place, some in by_channel.items():
+            self._busy[place] += len(some)
+            for begin in range(0, len(some), BATCH):
+                self.begin(self._send(place, some[begin : begin + BATCH]))
+
+    async def _send(self, place: tuple[int, int], some: Sequence[Claimed]) -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._lanes, self._send_batch, some)
+        except FAULTS:
+            log.exception("messages cannot be sent; their claims will run out", tenant=place[0], channel=place[1])
+        finally:
+            self._busy[place] -= len(some)
+            for one in some:
+                self._claims.pop((one.firing_id, one.channel_id), None)
+
+    def _send_batch(self, some: Sequence[Claimed]) -> None:
+        """Send messages of one channel and settle each as its reply comes."""
+        scope = scope_of(self.stores, some[0].tenant_id, actor="sender")
+        try:
+            channel = channels.channel(scope, some[0].channel_id)
+            letters = self._written(scope, channel, some)
+            with self._transports.of(scope, channel) as transport:
+                drawn = takewhile(lambda _: not self.stopping, (letter for _, letter in letters))
+                waiting = {one.message_id: one for one, _ in letters}
+                for receipt in transport.send(drawn):
+                    self._settle(scope, waiting.pop(receipt.message_id), receipt)
+                for one in waiting.values():  # nothing more leaves: the process is being stopped
+                    self._outbox.settle(scope, one, PENDING, "")
+        except FAULTS:
+            raise
+        except RapportError as error:
+            for one in some:
+                self._outbox.settle(scope, one, FAILED, error.message)
+
+    def _written(
+        self, scope: Scope, channel: channels.Channel, some: Sequence[Claimed]
+    ) -> list[tuple[Claimed, channels.Message]]:
+        """The messages to send; whatever is not to be sent after all, or cannot be written, is settled."""
+        try:
+            written = write(scope, channel, some)
+        except FAULTS:
+            raise
+        except Exception as error:
+            if len(some) > 1:  # one that cannot be written must not hold up the others
+                return [pair for one in some for pair in self._written(scope, channel, [one])]
+            log.exception("a message cannot be written", tenant=scope.tenant_id, firing=some[0].firing_id)
+            reason = error.message if isinstance(error, RapportError) else f"not sent: {type(error).__name__}"
+            written = {some[0]: Ended(FAILED, reason)}
+        for one, letter in written.items():
+            if isinstance(letter, Ended):
+                self._outbox.settle(scope, one, letter.state, letter.reason)
+        return [(one, letter) for one, letter in written.items() if not isinstance(letter, Ended)]
+
+    def _settle(self, scope: Scope, one: Claimed, receipt: channels.Receipt) -> None:
+        """Enter a reply; a failure that may pass is due again after the pause that the tenant's settings say."""
+        delays = campaigns.settings_of(scope).retry_delays
+        if receipt.outcome == SENT:
+            self._outbox.settle(scope, one, SENT, receipt.reason)
+        elif receipt.permanent or one.attempts > len(delays):
+            self._outbox.settle(scope, one, FAILED, receipt.reason)
+        else:
+            self._outbox.settle(scope, one, PENDING, receipt.reason, delays[one.attempts - 1])
+
+    async def _renew(self) -> None:
+        """Keep the claims of what is under way."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            self._transports.tidy()
+            claims = list(self._claims.values())
+            if claims:
+                with suppress(*FAULTS):
+                    await self.in_thread(self._outbox.renew, claims)

@@ -1,0 +1,85 @@
+"""Firings of triggered campaigns, made by hand: what becomes of them is under test, not why they fired."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func, select
+
+from rapport.access.scope import Scope
+from rapport.campaigns import service as campaigns
+from rapport.campaigns.models import Occurrence
+from rapport.channels import service as channels
+from rapport.customers import service as customers
+from rapport.messaging import service as messaging
+from rapport.realtime.models import ASKING, Firing
+
+SMS, TEMPLATE = 505, 11
+
+
+def campaign(scope: Scope, codes: Sequence[str] = ("FREE5",), places: Any = None, **more: Any) -> Occurrence:
+    """A triggered campaign's day: one group, on an external channel unless told otherwise, conditional."""
+    if not channels.channels(scope):
+        channels.create_channel(scope, "SMS", "external")
+        messaging.save_template(scope, SMS, "Spring offer EN", id=TEMPLATE)
+    if customers.event_type_named(scope, "level_up") is None:
+        customers.declare_event_type(scope, "level_up", {"level": "Number"})
+    action = campaigns.create_action(scope, campaigns.ActionBody(name="Five free rounds", promo_codes=list(codes)))
+    reached = places or [{"channel_id": SMS, "template_id": TEMPLATE}]
+    body = {
+        "name": "Level up",
+        "trigger": {"kind": "simple", "event": "level_up"},
+        "groups": [{"action_id": action.id, "channels": reached}],
+        "control_share": 0,
+        "visitors": True,
+        "conditional": True,
+        "notes": "spring push",
+        "tags": ["spring", "vip"],
+    }
+    series = campaigns.create_triggered(scope, campaigns.TriggeredBody.model_validate(body | more))
+    return campaigns.occurrence_of_day(scope, series, scope.today())
+
+
+def fire(scope: Scope, of: Occurrence, *customer_ids: str, is_visitor: bool = False, **more: Any) -> list[int]:
+    """Firings that wait for the gateway's verdict unless told otherwise, one a customer; their ids."""
+    given = {"state": ASKING, "fired_at": datetime.now(UTC), "parameters": {"level": 7}} | more
+    with scope.records() as session:
+        made = [
+            Firing(
+                tenant_id=scope.tenant_id,
+                series_id=of.series_id,
+                campaign_id=of.id,
+                event_key=f"{time.time_ns()}/{number}",
+                person=f"v:{customer_id}" if is_visitor else customer_id.lower(),
+                customer_id=customer_id,
+                is_visitor=is_visitor,
+                recipient_group_id=1,
+                **given,
+            )
+            for number, customer_id in enumerate(customer_ids)
+        ]
+        session.add_all(made)
+        session.flush()
+        session.execute(select(func.pg_notify("rapport_firings", "")))
+        return [one.id for one in made]
+
+
+def firing(scope: Scope, firing_id: int) -> Firing:
+    """A firing as it is now."""
+    with scope.records() as session:
+        return session.get_one(Firing, firing_id)
+
+
+def open_firings(scope: Scope) -> int:
+    """How many of the tenant's firings still wait for a verdict."""
+    with scope.records() as session:
+        wanted = select(Firing.id).where(Firing.tenant_id == scope.tenant_id, Firing.state == ASKING)
+        return len(session.scalars(wanted).all())
+
+
+def outcomes(scope: Scope, firing_ids: Sequence[int]) -> list[tuple[str, str]]:
+    """Outcome and reason of firings, in order."""
+    with scope.records() as session:
+        found = {one.id: one for one in session.scalars(select(Firing).where(Firing.id.in_(firing_ids)))}
+    return [(found[one].outcome, found[one].reason) for one in firing_ids]

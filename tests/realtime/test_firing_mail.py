@@ -1,0 +1,299 @@
+"""What firings send by e-mail: written from what is known when it leaves, at once, once, retried as it should be."""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+from asked_firings import campaign, fire, firing
+from campaign_mail import Mailbox, mailbox
+from campaign_tenant import EMAIL, add_profiles, customer, publish
+from gateway_server import eventually
+from sqlalchemy import select, update
+
+from rapport.access.scope import Scope
+from rapport.access.service import create_tenant
+from rapport.campaigns.models import Occurrence
+from rapport.channels import service as channels
+from rapport.customers import service as customers
+from rapport.messaging import service as messaging
+from rapport.realtime import firings
+from rapport.realtime.models import FiringMessage
+from rapport.realtime.sending import Outbox, Sender, Transports
+from rapport.stores import Stores
+
+DELAYS = [0.2, 0.2]
+LETTER = 1
+SUBJECT = "Hi [%FIRST_NAME:you%], level [%EVENT.level%][%EVENT.title:!%]"
+HTML = '<p>Take [%PROMO_CODE%]</p><p><a href="https://x.example/[%EVENT.item%]">it</a> [%UNSUBSCRIBE_URL%]</p>'
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Mailbox]:
+    with mailbox() as made:
+        yield made
+
+
+def add_mail(scope: Scope, port: int) -> None:
+    settings = {"host": "127.0.0.1", "port": port, "from_address": "shop@example.com"}
+    channels.create_channel(scope, "E-mail", "email", id=EMAIL, settings=settings)
+    messaging.save_template(scope, EMAIL, "Level", SUBJECT, HTML, id=LETTER)
+    customers.declare_event_type(scope, "level_up", {"level": "Number"})
+
+
+@pytest.fixture(scope="module")
+def world(stores: Stores, box: Mailbox) -> Scope:
+    """A tenant of 60 customers with a mail channel and short pauses between retries."""
+    made = create_tenant(
+        stores, f"mail {time.time_ns()}", "Europe/Berlin", "EUR", {"campaigns": {"retry_delays": DELAYS}}
+    )
+    add_profiles(made, [customer(number) for number in range(60)])
+    publish(made)
+    add_mail(made, box.port)
+    return made
+
+
+@pytest.fixture
+def sender(stores: Stores) -> Iterator[Sender]:
+    made = Sender(stores)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def of(world: Scope) -> Occurrence:
+    return campaign(world, places=[{"channel_id": EMAIL, "template_id": LETTER}])
+
+
+def let_out(scope: Scope, of: Occurrence, *customer_ids: str, **more: Any) -> list[int]:
+    """Firings whose mail is to be sent now."""
+    made = fire(scope, of, *customer_ids, **more)
+    with scope.records() as session:
+        firings.release(scope, session, made)
+    return made
+
+
+def ended(scope: Scope, *firing_ids: int) -> list[tuple[str, str, str]]:
+    """State, outcome and reason of firings, all of which have ended."""
+    eventually(lambda: all(firing(scope, one).state == "done" for one in firing_ids))
+    return [(one.state, one.outcome, one.reason) for one in (firing(scope, number) for number in firing_ids)]
+
+
+def message(scope: Scope, firing_id: int) -> FiringMessage:
+    with scope.records() as session:
+        return session.scalars(select(FiringMessage).where(FiringMessage.firing_id == firing_id)).one()
+
+
+def mails_to(box: Mailbox, address: str) -> list[EmailMessage]:
+    return [mail for mail in box.messages if mail["To"] == address]
+
+
+SENT = ("done", "sent", "")
+
+
+def test_a_mail_says_what_is_known_and_leaves_at_once(
+    world: Scope, of: Occurrence, box: Mailbox, sender: Sender
+) -> None:
+    began = time.monotonic()
+    (one,) = let_out(world, of, "C00007", parameters={"level": 7.0, "item": "a/b&c", "title": None})
+    assert ended(world, one) == [SENT]
+    assert time.monotonic() - began < 2
+    (mail,) = mails_to(box, "c00007@example.com")
+    assert mail["Subject"] == "Hi C00007, level 7!"
+    kept = message(world, one)
+    assert mail["Message-ID"] == f"<{kept.message_id}@example.com>"
+    assert (kept.state, kept.attempts, kept.promo_code) == ("sent", 1, "FREE5")
+    html = mail.get_body(("html",)).get_content()  # type: ignore[union-attr]
+    assert "Take FREE5" in html
+    assert 'href="https://x.example/a%2Fb%26c"' in html
+    url = re.fullmatch(r"<(.*)>", mail["List-Unsubscribe"])
+    assert url is not None and url[1] in html
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    found, who, origin = messaging.read_token(world.stores, url[1].rpartition("/")[2])
+    assert (found.tenant_id, who) == (world.tenant_id, "C00007")
+    day = of.execution_date.isoformat()
+    assert origin == messaging.Origin(EMAIL, of.id, LETTER, 1, kept.action_id, day)
+
+
+def test_what_is_known_is_read_when_it_leaves(world: Scope, of: Occurrence, box: Mailbox, stores: Stores) -> None:
+    waiting = let_out(world, of, "C00011")
+    world.warehouse.execute("UPDATE profiles SET FIRST_NAME = 'Anew' WHERE customer_id = 'C00011'")
+    sender = Sender(stores)
+    sender.start()
+    try:
+        assert ended(world, *waiting) == [SENT]
+    finally:
+        sender.stop()
+    assert mails_to(box, "c00011@example.com")[0]["Subject"].startswith("Hi Anew,")
+
+
+def test_a_customer_newer_than_the_profiles(world: Scope, of: Occurrence, box: Mailbox, sender: Sender) -> None:
+    world.warehouse.insert("customers", ["customer_id", "EMAIL"], [("NEW1", "new1@example.com")])
+    assert ended(world, *let_out(world, of, "NEW1")) == [SENT]
+    assert mails_to(box, "new1@example.com")[0]["Subject"] == "Hi you, level 7!"
+
+
+def test_refused_for_good_for_now_and_for_too_long(world: Scope, of: Occurrence, box: Mailbox, sender: Sender) -> None:
+    add_profiles(
+        world,
+        [customer(100 + number, EMAIL=f"{who}@example.com") for number, who in enumerate(("bad1", "later1", "later2"))],
+    )
+    began = time.monotonic()
+    bad, later = let_out(world, of, "C00100", "C00101")
+    assert ended(world, bad, later) == [("done", "failed", message(world, bad).reason), SENT]
+    assert message(world, bad).attempts == 1 and message(world, bad).reason
+    assert (message(world, later).attempts, message(world, later).state) == (2, "sent")
+    assert time.monotonic() - began >= DELAYS[0]
+    box.refusals = 100
+    try:
+        (never,) = let_out(world, of, "C00102")
+        state, outcome, reason = ended(world, never)[0]
+        assert (state, outcome, message(world, never).attempts) == ("done", "failed", len(DELAYS) + 1)
+        assert reason == message(world, never).reason != ""
+    finally:
+        box.refusals = 1
+    assert box.to["later1@example.com"] == 1
+    assert box.to["bad1@example.com"] == box.to["later2@example.com"] == 0
+
+
+def test_who_said_no_after_the_firing_gets_nothing(world: Scope, of: Occurrence, box: Mailbox, stores: Stores) -> None:
+    suppressed, opted_out, well = let_out(world, of, "C00020", "C00021", "C00022")
+    messaging.suppress(world, "c00020", EMAIL)
+    messaging.set_preference(world, EMAIL, ["C00021"], 2)
+    sender = Sender(stores)
+    sender.start()
+    try:
+        assert ended(world, suppressed, opted_out, well) == [
+            ("done", "suppressed", "suppression list"),
+            ("done", "suppressed", "channel preference"),
+            SENT,
+        ]
+    finally:
+        sender.stop()
+    assert not mails_to(box, "c00020@example.com") and not mails_to(box, "c00021@example.com")
+
+
+def test_an_address_that_is_gone(world: Scope, of: Occurrence, stores: Stores) -> None:
+    (one,) = let_out(world, of, "C00030")
+    world.warehouse.execute("UPDATE profiles SET EMAIL = ' ' WHERE customer_id = 'C00030'")
+    sender = Sender(stores)
+    sender.start()
+    try:
+        assert ended(world, one) == [("done", "failed", "no address")]
+    finally:
+        sender.stop()
+
+
+def test_a_message_that_cannot_be_written_holds_up_nobody(world: Scope, stores: Stores, box: Mailbox) -> None:
+    messaging.save_template(world, EMAIL, "Gone", "x", "<p>x</p>", id=9)
+    other = campaign(world, places=[{"channel_id": EMAIL, "template_id": 9}])
+    well = campaign(world, places=[{"channel_id": EMAIL, "template_id": LETTER}])
+    lost, fine = let_out(world, other, "C00040")[0], let_out(world, well, "C00041")[0]
+    messaging.delete_template(world, EMAIL, 9)
+    sender = Sender(stores)
+    sender.start()
+    try:
+        assert ended(world, lost, fine) == [("done", "failed", "There is no template 9 on channel 504."), SENT]
+    finally:
+        sender.stop()
+
+
+def test_two_senders_send_each_once(world: Scope, of: Occurrence, box: Mailbox, sender: Sender, stores: Stores) -> None:
+    before = Counter(box.to)
+    other = Sender(stores)
+    other.start()
+    try:
+        some = let_out(world, of, *(f"C000{number}" for number in range(43, 60)), *(f"C0000{n}" for n in range(5)))
+        assert set(ended(world, *some)) == {SENT}
+    finally:
+        other.stop()
+    assert set((box.to - before).values()) == {1}
+    assert sum((box.to - before).values()) == 22
+
+
+def test_a_slow_server_delays_its_own_channel_only(
+    world: Scope, of: Occurrence, stores: Stores, sender: Sender
+) -> None:
+    slow = create_tenant(stores, f"slow mail {time.time_ns()}", "UTC", "EUR")
+    with mailbox() as crawling:
+        crawling.pause = 0.4
+        add_mail(slow, crawling.port)
+        add_profiles(slow, [customer(number) for number in range(80)])
+        publish(slow)
+        theirs = campaign(slow, places=[{"channel_id": EMAIL, "template_id": LETTER}])
+        waiting = let_out(slow, theirs, *(f"C000{number}" for number in range(10, 80)))
+        eventually(lambda: crawling.messages or message(slow, waiting[0]).state == "claimed")
+        began = time.monotonic()
+        assert set(ended(world, *let_out(world, of, "C00005", "C00006"))) == {SENT}
+        assert time.monotonic() - began < 1.5
+        assert any(firing(slow, one).state == "sending" for one in waiting)
+        eventually(lambda: all(firing(slow, one).state == "done" for one in waiting), 15)
+
+
+def test_what_is_waiting_when_it_stops_is_left_to_others(world: Scope, of: Occurrence, stores: Stores) -> None:
+    crawling = create_tenant(stores, f"stopping {time.time_ns()}", "UTC", "EUR")
+    with mailbox() as box:
+        box.pause = 0.3
+        add_mail(crawling, box.port)
+        add_profiles(crawling, [customer(number) for number in range(60)])
+        publish(crawling)
+        theirs = campaign(crawling, places=[{"channel_id": EMAIL, "template_id": LETTER}])
+        waiting = let_out(crawling, theirs, *(f"C000{number}" for number in range(10, 60)))
+        first, second = Sender(stores), Sender(stores)
+        first.start()
+        eventually(lambda: box.messages)
+        first.stop()
+        left = [one for one in waiting if message(crawling, one).state == "pending"]
+        assert left and {message(crawling, one).due_at for one in left} == {None}
+        assert {message(crawling, one).state for one in waiting} == {"pending", "sent"}
+        box.pause = 0
+        second.start()
+        try:
+            assert set(ended(crawling, *waiting)) == {SENT}
+        finally:
+            second.stop()
+        assert set(box.to.values()) == {1}
+
+
+def test_transports_are_kept_until_they_are_set_anew_or_idle(world: Scope) -> None:
+    kept, channel = Transports(), channels.channel(world, EMAIL)
+    with kept.of(world, channel) as first, kept.of(world, channel) as second:
+        assert first is second
+    changed = channels.update_channel(world, EMAIL, settings={**channel.settings, "reply_to": "x@example.com"})
+    try:
+        with kept.of(world, changed) as third:
+            assert third is not first
+    finally:
+        channels.update_channel(world, EMAIL, settings=channel.settings)
+    kept.tidy(idle=60)
+    with kept.of(world, changed) as fourth:
+        assert fourth is third
+    kept.tidy(idle=0)
+    with kept.of(world, changed) as fifth:
+        assert fifth is not third
+    kept.tidy(idle=0)
+
+
+def test_the_reply_of_a_claim_that_ran_out_changes_nothing(world: Scope, of: Occurrence, stores: Stores) -> None:
+    outbox = Outbox(stores)
+    (one,) = let_out(world, of, "C00009")
+    (mine,) = [claimed for claimed in outbox.claim(1000, {}) if claimed.firing_id == one]
+    with world.records() as session:
+        over = update(FiringMessage).where(FiringMessage.firing_id == one)
+        session.execute(over.values(due_at=datetime.now(UTC) - timedelta(seconds=1)))
+    (theirs,) = [claimed for claimed in outbox.claim(1000, {}) if claimed.firing_id == one]
+    outbox.settle(world, mine, "failed", "too late to say")
+    assert (message(world, one).state, theirs.attempts) == ("claimed", 2)
+    outbox.renew([mine])
+    outbox.settle(world, theirs, "sent", "")
+    assert firing(world, one).outcome == "sent"
+
+
+def test_placeholders_of_events_are_no_attributes(world: Scope) -> None:
+    template = messaging.template(world, EMAIL, LETTER)
+    assert messaging.attributes_used(template) == ["FIRST_NAME"]
