@@ -2,12 +2,14 @@
 
 from typing import Protocol
 
+from rapport.realtime.asking import Decider
 from rapport.realtime.directory import Directory, Known
 from rapport.realtime.filer import Filer
 from rapport.realtime.firings import firings
 from rapport.realtime.intake import Accepted, Incoming, Intake, LogEntry
 from rapport.realtime.pacing import Pace
 from rapport.realtime.processor import Processor
+from rapport.realtime.sending import Sender
 from rapport.realtime.trials import Trial, try_event
 from rapport.realtime.visitors import customer_of, person_of
 from rapport.stores import Stores
@@ -45,7 +47,7 @@ _running: list[Worker] = []
 
 def workers(stores: Stores) -> list[Worker]:
     """Whoever works in a process of the role worker."""
-    return [Processor(stores), Filer(stores)]
+    return [Processor(stores), Decider(stores), Sender(stores), Filer(stores)]
 
 
 def start(stores: Stores) -> None:
