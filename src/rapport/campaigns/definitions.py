@@ -188,10 +188,15 @@ def check_references(scope: Scope, body: SeriesBody) -> None:
 
 
 def check_groups(scope: Scope, groups: Sequence[Group | ImmediateGroup]) -> None:
-    """Actions, channels and templates of recipient groups must exist. Raises NotFound, Invalid."""
+    """Actions, channels and templates of recipient groups must exist. Raises NotFound, Invalid.
+
+    A template of an outside channel may be any number, until its vendor has registered templates: then it
+    is one of them.
+    """
+    registered = {one.channel_id for one in messaging.templates(scope)}
     for group in groups:
         if action(scope, group.action_id).archived:
             raise Invalid(f"groups names action {group.action_id}, which is archived.")
         for one in group.channels:
-            if channels.channel(scope, one.channel_id).kind != "external":
+            if channels.channel(scope, one.channel_id).kind != "external" or one.channel_id in registered:
                 messaging.template(scope, one.channel_id, one.template_id)
