@@ -26,9 +26,10 @@ CHANNEL = required("ChannelID", "integer", "An execution channel, see GetExecuti
 DATE = required("Date", "date", "Execution date of the campaigns")
 TARGET_GROUP = required("TargetGroupID", "integer", "A target group, see GetTargetGroupsByDate")
 
+# A triggered campaign reaches customers from its first firing on; its day need not be over for that.
 STATUSES = {SUCCESSFUL: "Successful", FAILED: "Failed", NOT_RUN: "Failed", CANCELED: "Canceled"}
-STATUS = "CASE c.state {} ELSE 'Scheduled' END".format(
-    " ".join(f"WHEN '{state}' THEN '{status}'" for state, status in STATUSES.items())
+STATUS = "CASE {} WHEN c.is_triggered THEN 'Successful' ELSE 'Scheduled' END".format(
+    " ".join(f"WHEN c.state = '{state}' THEN '{status}'" for state, status in STATUSES.items())
 )
 EXECUTED = ", ".join(f"'{state}'" for state in EXECUTED_STATES)
 
@@ -38,7 +39,7 @@ GIVEN = f"""
     JOIN campaign_channels AS g ON g.tenant_id = c.tenant_id AND g.campaign_id = c.id
     WHERE c.tenant_id = :tenant_id AND c.state IN ({EXECUTED})
 """
-OF_GROUP = "c.target_group_id = :TargetGroupID AND NOT c.is_one_time AND c.execution_date = :Date"
+OF_GROUP = "c.target_group_id = :TargetGroupID AND NOT (c.is_one_time OR c.is_triggered) AND c.execution_date = :Date"
 
 # The codes of a group's action over all its channels, each once in the order of channels, joined with ','.
 CODES = """

@@ -90,9 +90,8 @@ def _of_target_group(scope: Scope, values: Values) -> Values | None:
     if values["Date"] > scope.today():
         return None
     group = Occurrence.target_group_id == values["TargetGroupID"]
-    return bind(
-        values, executed(scope, Occurrence.execution_date == values["Date"], group, Occurrence.is_one_time.is_(False))
-    )
+    scheduled = (Occurrence.is_one_time.is_(False), Occurrence.is_triggered.is_(False))
+    return bind(values, executed(scope, Occurrence.execution_date == values["Date"], group, *scheduled))
 
 
 def _one_time_campaign(scope: Scope, values: Values) -> Values | None:

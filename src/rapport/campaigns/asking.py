@@ -50,6 +50,7 @@ WORDS_OF_REASON = {
 ON_HOLD = "Waits for approval on channel {channel} until {by}: {said} so far."
 WAITING = "Not sent yet on channel {channel}."
 NOT_MEMBER = "Was not in the target group when the campaign was processed."
+NO_FIRING = "Its trigger has not fired for this customer, or what came of it is not in the accounts yet."
 NOT_PROCESSED = "The campaign has not been processed."
 
 
@@ -113,7 +114,7 @@ def why(scope: Scope, campaign_id: int, customer_id: str) -> Answer:
     waiting = _waiting(scope, found, customer_id)
     said += [waiting.format(channel=place["channel_id"]) for place in places if place["channel_id"] not in decided]
     if not said:
-        said = [NOT_MEMBER if found.processed_at else NOT_PROCESSED]
+        said = [_absent(found)]
     return Answer(customer_id, places, rows, said)
 
 
@@ -140,3 +141,10 @@ def _waiting(scope: Scope, found: Occurrence, customer_id: str) -> str:
     by = found.clearance_by.astimezone(scope.time_zone)
     words = {"by": f"{by:%Y-%m-%d %H:%M:%S}", "said": said_of(scope, found, customer_id)}
     return ON_HOLD.format(channel="{channel}", **words)
+
+
+def _absent(found: Occurrence) -> str:
+    """Why a campaign knows nothing of a customer."""
+    if found.is_triggered:
+        return NO_FIRING
+    return NOT_MEMBER if found.processed_at else NOT_PROCESSED

@@ -163,6 +163,8 @@ def _canceled(scope: Scope, campaign_id: int) -> bool:
     """Cancel a run, unless a decision on its approval is under way."""
     with scope.records() as session:
         found = locked(session, scope, campaign_id)
+        if found.is_triggered:
+            raise Conflict(f"Campaign {campaign_id} is triggered and cannot be canceled: pause its trigger.")
         if found.state not in (PLANNED, *PROCESSED_OPEN):
             raise Conflict(f"Campaign {campaign_id} is {found.state} and cannot be canceled.")
         if found.state == AWAITING_CLEARANCE and found.cleared_at:

@@ -15,6 +15,7 @@ from sqlalchemy import delete, func, select
 from rapport.access.pseudonyms import PSEUDONYM, pseudonym, pseudonym_secret
 from rapport.access.scope import Scope, current_scope
 from rapport.campaigns.cycles import RUNNING
+from rapport.campaigns.interactions import no_reports
 from rapport.campaigns.models import EXECUTING, PROCESSING, Cycle, Occurrence, OccurrenceChannel, Send
 from rapport.customers import service as customers
 from rapport.stores import work
@@ -84,11 +85,18 @@ def _busy(tenant_id: int) -> bool:
         select(Cycle.run).where(Cycle.tenant_id == tenant_id, Cycle.state == RUNNING),
         select(Occurrence.id).where(Occurrence.tenant_id == tenant_id, Occurrence.state == PROCESSING),
         select(OccurrenceChannel.campaign_id).where(
-            OccurrenceChannel.tenant_id == tenant_id, OccurrenceChannel.state == EXECUTING
+            OccurrenceChannel.tenant_id == tenant_id,
+            OccurrenceChannel.state == EXECUTING,
+            OccurrenceChannel.campaign_id.not_in(_triggered(tenant_id)),
         ),
     )
     with current_scope(tenant_id).records() as session:
         return any(session.execute(one.limit(1)).first() for one in running)
+
+
+def _triggered(tenant_id: int) -> Any:
+    """The campaigns of triggers, which are executing for the whole of their day."""
+    return select(Occurrence.id).where(Occurrence.tenant_id == tenant_id, Occurrence.is_triggered)
 
 
 @work.step("campaigns.purge_customer", ATTEMPTS)
@@ -100,7 +108,7 @@ def _purge_customer(tenant_id: int, mark: str) -> None:
 def _purge_accounts(tenant_id: int, mark: str) -> None:
     """Rename the person in the accounts. Steps of ended sends kept the ids at which their batches end: dropped, too."""
     scope = current_scope(tenant_id)
-    with customers.writing(scope):
+    with customers.writing(scope), no_reports(scope):
         customers.stage_known(scope, [mark], ACCOUNTS)
         _rename(scope)
         _forget_sends(scope)

@@ -9,9 +9,11 @@ from typing import Any
 from sqlalchemy import func, select
 
 from rapport.access.scope import Scope
+from rapport.campaigns import trigger_results
 from rapport.campaigns.clearance import LEFT_OUT
 from rapport.campaigns.models import EXECUTED_STATES, Occurrence, OccurrenceChannel
 from rapport.campaigns.splits import PARTS, cuts
+from rapport.campaigns.trigger_results import trigger_window
 
 # Past runs that a self-optimising split learns from, newest first.
 REMEMBERED_RUNS = 20
@@ -76,14 +78,19 @@ def window(scope: Scope, found: Occurrence) -> tuple[datetime, datetime]:
         begin = session.scalar(wanted)
     day = found.execution_date + timedelta(days=found.lead_time)
     begin = begin or datetime(day.year, day.month, day.day)
+    if found.is_triggered:
+        return trigger_window(found, begin)
     return begin, begin + timedelta(days=found.duration)
 
 
 def responses(scope: Scope, found: Occurrence) -> list[Response]:
     """What each group of a run did in its window so far, control first."""
     begin, end = window(scope, found)
-    bound = {"execution_date": found.execution_date, "campaign": found.id, "begin": begin, "end": end}
-    rows = scope.warehouse.rows(RESPONSES, cuts=cuts(found.plan.get("shares", [1])), **bound)
+    if found.is_triggered:
+        rows = scope.warehouse.rows(trigger_results.RESPONSES, **trigger_results.bindings(scope, found, begin, end))
+    else:
+        bound = {"execution_date": found.execution_date, "campaign": found.id, "begin": begin, "end": end}
+        rows = scope.warehouse.rows(RESPONSES, cuts=cuts(found.plan.get("shares", [1])), **bound)
     return [Response(int(g), int(n), int(hits), float(value), float(sq)) for g, n, hits, value, sq in rows]
 
 

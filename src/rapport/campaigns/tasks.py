@@ -15,6 +15,7 @@ from rapport.campaigns import clearing, closing, cycles, processing, sending
 from rapport.campaigns.cycles import CycleResult
 from rapport.campaigns.occurrences import occurrence, plan_day
 from rapport.campaigns.settings import settings_of
+from rapport.campaigns.triggered import groups_of_triggers
 from rapport.campaigns.units import Unit, unit_of
 from rapport.channels import service as channels
 from rapport.customers import service as customers
@@ -241,6 +242,17 @@ def _plan(tenant_id: int, data_date: str) -> list[int]:
     return ids
 
 
+@work.step("cycle.trigger_groups", ATTEMPTS)
+def _trigger_groups(tenant_id: int, data_date: str) -> None:
+    """Compute the target groups that triggers ask about; the fault of one is logged, its members stay as they were."""
+    scope = current_scope(tenant_id)
+    for group_id in groups_of_triggers(scope):
+        try:
+            audiences.compute_members(scope, group_id, date.fromisoformat(data_date))
+        except FAULTS:
+            log.exception("target group of a trigger failed", tenant_id=tenant_id, target_group_id=group_id)
+
+
 @work.step("cycle.announce", ATTEMPTS)
 def _announce(tenant_id: int, data_date: str, event_type_id: int) -> None:
     """Events 2 and 3, once a day whatever is run again."""
@@ -291,6 +303,7 @@ def _day(tenant_id: int, data_date: str, timed: Callable[[str, Callable[[], obje
     known: dict[int, str] = {}
     for campaign_id in _plan(tenant_id, data_date):
         timed(f"campaign {campaign_id}", partial(_run, tenant_id, campaign_id, data_date, known))
+    timed("target groups of triggers", partial(_trigger_groups, tenant_id, data_date))
     for event_type_id in (2, 3):
         _announce(tenant_id, data_date, event_type_id)
     _dispatch(tenant_id)

@@ -84,6 +84,7 @@ def create_triggered(scope: Scope, body: TriggeredBody) -> Series:
         session.add(made)
         scope.audit(session, "create", f"triggered campaign {made.id}", name=made.name)
         _tell(session, scope)
+    _prepare(scope, body)
     return made
 
 
@@ -107,6 +108,7 @@ def update_triggered(scope: Scope, series_id: int, body: TriggeredBody, version:
         scope.audit(session, "update", f"triggered campaign {series_id}", version=version + 1)
         _tell(session, scope)
         session.refresh(found)
+    _prepare(scope, body)
     return found
 
 
@@ -126,6 +128,19 @@ def set_triggered_status(scope: Scope, series_id: int, status: str) -> Series:
         scope.audit(session, "status", f"triggered campaign {series_id}", status=status)
         _tell(session, scope)
     return found
+
+
+def _prepare(scope: Scope, body: TriggeredBody) -> None:
+    """Have the members of the groups that are asked about, where a profile is there; the daily cycle renews them."""
+    data_date = scope.data_date()
+    groups = set(body.rules.exclude_target_group_ids) | _asked(body.customer_conditions)
+    if groups and data_date is not None:
+        audiences.ensure_members(scope, groups, data_date)
+
+
+def _asked(definition: Any) -> set[int]:
+    """The groups that customer conditions name."""
+    return set() if definition is None else conditions.groups_in(conditions.parse(definition))
 
 
 def _tell(session: Session, scope: Scope) -> None:
@@ -186,11 +201,9 @@ def _check_customer(scope: Scope, definition: Any) -> None:
 
 
 def groups_of_triggers(scope: Scope) -> list[int]:
-    """The target groups that the members of which active triggers ask for."""
+    """The target groups whose members active triggers ask for."""
     found: set[int] = set()
     for one in triggered(scope, "active"):
         assert one.trigger is not None
-        found |= set(one.rules["exclude_target_group_ids"])
-        if one.trigger["customer_conditions"] is not None:
-            found |= conditions.groups_in(conditions.parse(one.trigger["customer_conditions"]))
+        found |= set(one.rules["exclude_target_group_ids"]) | _asked(one.trigger["customer_conditions"])
     return sorted(found)

@@ -18,7 +18,7 @@ from rapport.campaigns import service as campaigns
 from rapport.realtime.background import Background
 from rapport.realtime.models import ASKING, DELAYED, DONE
 from rapport.realtime.quiet import quiet_until
-from rapport.realtime.reach import FALSE_WORDS, TRUE_WORDS, Fault, is_word
+from rapport.realtime.reach import FALSE_WORDS, TRUE_WORDS, Fault, Reach, is_word
 from rapport.realtime.releasing import Outgoing, let_out, state_of, wake
 from rapport.realtime.triggers import Catalogue, Trigger
 
@@ -63,8 +63,8 @@ class Decision:
 
 def part(series_id: int, word: str, person: str) -> int:
     """Where a person falls, in parts of a million: the same for ever for a series."""
-    digest = hashlib.blake2b(f"{series_id}/{word}/{person}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest) % PARTS
+    digest = hashlib.sha256(f"{series_id}/{word}/{person}".encode()).digest()
+    return int.from_bytes(digest[:8], "little") % PARTS
 
 
 def group_of(series_id: int, groups: Sequence[Mapping[str, Any]], person: str) -> int:
@@ -126,24 +126,28 @@ def _out(background: Background, plan: Mapping[str, Any], group: int, faults: Ma
 def kept_out(one: Candidate, background: Background, campaign: campaigns.Occurrence) -> Decision | None:
     """The first rule that keeps a person out; None when none does."""
     known = background.reach.known.get(one.person)
-    attributes = known.facts.attributes if known is not None else {}
     rules = campaign.plan["rules"]
     if not one.is_visitor and not (known and known.loaded) and not one.trigger.body.visitors:
         return Decision(DONE, "excluded", "unknown customer")
-    if is_word(attributes.get("IS_TEST"), TRUE_WORDS):
-        return Decision(DONE, "excluded", "test account")
-    if is_word(attributes.get("IS_BLOCKED"), TRUE_WORDS):
-        return Decision(DONE, "excluded", "blocked")
-    if is_word(attributes.get("IS_OPTIN"), FALSE_WORDS):
-        return Decision(DONE, "excluded", "opted out")
-    for number in rules["exclude_target_group_ids"]:
-        if known is not None and number in known.facts.groups:
-            return Decision(DONE, "excluded", f"target group {number}")
+    if found := unwelcome(background.reach, one.person, rules):
+        return Decision(DONE, *found)
     if background.has_entered(one):
         return Decision(DONE, "excluded", "fired before")
     if not rules["include_all"] and known is not None and known.customer_id in background.running:
         return Decision(DONE, "excluded", "in a running campaign")
     return Decision(DONE, "capped") if background.is_capped(one) else None
+
+
+def unwelcome(reach: Reach, person: str, rules: Mapping[str, Any]) -> Fault | None:
+    """Why nothing may go to a person whatever it is: a flag of the customer, or an always-excluded group."""
+    flags = (("IS_TEST", TRUE_WORDS, "test account"), ("IS_BLOCKED", TRUE_WORDS, "blocked"))
+    for name, words, reason in (*flags, ("IS_OPTIN", FALSE_WORDS, "opted out")):
+        if is_word(reach.attribute(person, name), words):
+            return "excluded", reason
+    known = reach.known.get(person)
+    groups = known.facts.groups if known else frozenset()
+    found = [number for number in rules["exclude_target_group_ids"] if number in groups]
+    return ("excluded", f"target group {found[0]}") if found else None
 
 
 def _add(

@@ -87,7 +87,11 @@ class States:
 
     def of(self, trigger: Trigger, person: str) -> Progress:
         """The state of a person in a trigger."""
-        return self._known.setdefault((trigger.id, person), Progress())
+        return self.at((trigger.id, person))
+
+    def at(self, key: Key) -> Progress:
+        """The state of a person in a series."""
+        return self._known.setdefault(key, Progress())
 
     def join(self, trigger: Trigger, visitor: str, person: str) -> None:
         """Give what a visitor has done to the customer that it turned out to be."""

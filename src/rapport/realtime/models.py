@@ -155,8 +155,9 @@ class Visitor(Base):
 class TriggerState(Base):
     """How far a person is in a trigger that needs more than one event.
 
-    person: the customer id in lower case, or 'v:' and the visitor id. times: recent events of a repeated
-    trigger. A sequence is open while deadline is set; closed_at is its newest closing event.
+    person: the customer id in lower case, or 'v:' and the visitor id. times: events of a repeated trigger
+    that are not used up; closed_at is then the newest that is. A sequence is open while deadline is set;
+    closed_at is its newest closing event.
     """
 
     __tablename__ = "trigger_states"
@@ -208,6 +209,7 @@ class Firing(Base):
         Index("uq_trigger_firings_event", "tenant_id", "series_id", "event_key", unique=True),
         Index("ix_trigger_firings_person", "tenant_id", "person", "series_id", "fired_at"),
         Index("ix_trigger_firings_campaign_id", "tenant_id", "campaign_id"),
+        Index("ix_trigger_firings_delayed", "tenant_id", "due_at", postgresql_where=text("state = 'delayed'")),
         Index("ix_trigger_firings_asking", "tenant_id", "id", postgresql_where=text("state = 'asking'")),
         Index("ix_trigger_firings_open", "tenant_id", "state", "id", postgresql_where=text("state <> 'filed'")),
     )

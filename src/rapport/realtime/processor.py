@@ -7,15 +7,16 @@ deployment: whoever holds the lock; the others wait for it.
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from rapport.errors import RapportError, Unavailable
@@ -23,16 +24,30 @@ from rapport.realtime.deciding import decide
 from rapport.realtime.evaluating import Arrival, candidates, watched
 from rapport.realtime.leading import PROCESSOR, Lead
 from rapport.realtime.models import ERROR, EventLogEntry
+from rapport.realtime.tidying import tidy
+from rapport.realtime.timers import (
+    AT_ONCE,
+    DUE,
+    GRACE,
+    drop_sequence,
+    due_firings,
+    due_sequences,
+    end_sequences,
+    give_up,
+    resume,
+)
 from rapport.realtime.triggers import Catalogue, Catalogues
 from rapport.realtime.visitors import customer_of, person_of
 from rapport.stores import Stores
 
+T = TypeVar("T")
 log = structlog.get_logger("rapport.realtime")
 
 BATCH = 500
 POLL_SECONDS = 0.5
 PAUSE_SECONDS = 1.0
-LEAD_SECONDS = 1.0
+LOOK_SECONDS = 0.5
+TIDY_SECONDS = 15.0
 EVENTS, TRIGGERS = "rapport_events", "rapport_triggers"
 # Engine faults that may pass are waited for; a single event that keeps causing one is put aside after so many tries.
 TRIES = 5
@@ -55,11 +70,6 @@ class Taken(RuntimeError):
     """Another processor has handled some of these events; what this one did with them must not count."""
 
 
-def take(session: Session, tenant_id: int, batch: int = BATCH) -> list[Any]:
-    """The oldest events of a tenant that wait for its triggers."""
-    return list(session.execute(TAKE, {"tenant_id": tenant_id, "batch": batch}))
-
-
 def _away(error: Exception) -> bool:
     """Whether an engine is away, so that trying again later may help."""
     lost = isinstance(error, SQLAlchemyError) and getattr(error, "connection_invalidated", False)
@@ -74,6 +84,7 @@ class Processor:
         self._stopping = threading.Event()
         self._catalogues = Catalogues(stores)
         self._lead = Lead(stores, PROCESSOR)
+        self._tidied = float("-inf")
         self._tries: dict[int, int] = {}
         self._thread = threading.Thread(target=self._run, name="processor", daemon=True)
 
@@ -103,15 +114,28 @@ class Processor:
         """Handle what comes for as long as this process leads."""
         for channel in (EVENTS, TRIGGERS):
             ear.execute(f"LISTEN {channel}")
-        tenants, asked = self._waiting(), time.monotonic()
+        tenants, looked = self._waiting(), float("-inf")
         while not self._stopping.is_set():
             for tenant_id in tenants:
                 self.drain(tenant_id)
-            tenants = self._heard(ear)
-            if time.monotonic() - asked > LEAD_SECONDS:
+            if time.monotonic() - looked >= LOOK_SECONDS:
+                looked = time.monotonic()
                 if not self._lead.taken():
                     return
-                asked = time.monotonic()
+                self._look()
+            tenants = self._heard(ear)
+
+    def _look(self) -> None:
+        """What comes due by the clock, and the days that are over."""
+        bound = {"now": self._stores.clock.now(), "grace": GRACE}
+        with self._stores.records.session() as session:
+            tenants = list(session.scalars(DUE, bound))
+        for tenant_id in tenants:
+            if self.drain(tenant_id):
+                self.due(tenant_id)
+        if time.monotonic() - self._tidied >= TIDY_SECONDS:
+            self._tidied = time.monotonic()
+            tidy(self._stores)
 
     def _heard(self, ear: psycopg.Connection[Any]) -> list[int]:
         """Wait for word of events; the tenants that may have some. After a while without any, look."""
@@ -127,56 +151,69 @@ class Processor:
         with self._stores.records.session() as session:
             return list(session.scalars(WAITING))
 
-    def drain(self, tenant_id: int) -> None:
-        """Handle what waits of a tenant. A fault of one tenant's is logged and holds up no other."""
+    def drain(self, tenant_id: int) -> bool:
+        """Handle what waits of a tenant; whether all of it was. A tenant's fault is logged and holds up no other."""
         try:
-            while self.batch(tenant_id) == BATCH and not self._stopping.is_set():
-                pass
+            while self.batch(tenant_id) == BATCH:
+                if self._stopping.is_set():
+                    return False
         except Exception:
             log.exception("events cannot be handled", tenant_id=tenant_id)
             self._stopping.wait(PAUSE_SECONDS)
-
-    def due(self, tenant_id: int) -> None:
-        """Fire what has come due by the clock."""
+            return False
+        return True
 
     def batch(self, tenant_id: int) -> int:
-        """Handle the oldest events of a tenant in one transaction; how many."""
+        """Handle the oldest events of a tenant; how many."""
         catalogue = self._catalogues.of(tenant_id, time.monotonic())
-        with self._stores.records.session() as session:
-            rows = take(session, tenant_id)
-            if not rows:
-                return 0
-            try:
-                with session.begin_nested():
-                    handle(session, catalogue, rows)
-                return len(rows)
-            except Exception as error:
-                if _away(error):
-                    raise
-                log.warning("a batch of events is taken apart", tenant_id=tenant_id, error=str(error)[:300])
-        self._apart(catalogue, rows)
+        with self._stores.records.reading() as connection:
+            rows = connection.execute(TAKE, {"tenant_id": tenant_id, "batch": BATCH}).all()
+        if rows:
+            self._together(rows, partial(handle, catalogue), partial(self._put_aside, catalogue))
         return len(rows)
 
-    def _apart(self, catalogue: Catalogue, rows: Sequence[Any]) -> None:
-        """Handle events of which one cannot be: halves, and the one by itself is put aside with the reason."""
+    def due(self, tenant_id: int) -> None:
+        """Fire what has come due by the clock. A tenant's fault is logged and holds up no other."""
+        try:
+            while self._due(tenant_id) and not self._stopping.is_set():
+                pass
+        except Exception:
+            log.exception("what is due cannot be fired", tenant_id=tenant_id)
+            self._stopping.wait(PAUSE_SECONDS)
+
+    def _due(self, tenant_id: int) -> bool:
+        """A batch of what is due; whether there may be more."""
+        catalogue = self._catalogues.of(tenant_id, time.monotonic())
+        scope = catalogue.scope
+        with scope.records() as session:
+            keys, firings = due_sequences(session, scope), due_firings(session, scope)
+        if keys:
+            self._together(keys, partial(end_sequences, catalogue), partial(drop_sequence, scope))
+        if firings:
+            self._together(firings, partial(resume, scope), partial(give_up, scope))
+        return max(len(keys), len(firings)) == AT_ONCE
+
+    def _together(
+        self, some: Sequence[T], work: Callable[[Session, Sequence[T]], object], aside: Callable[[T, Exception], None]
+    ) -> None:
+        """Do work on some in one transaction; when one of them cannot be, on halves, and put that one aside."""
         try:
             with self._stores.records.session() as session:
-                handle(session, catalogue, rows)
+                work(session, some)
         except Exception as error:
             if _away(error):
                 raise
-            if len(rows) == 1:
-                self._put_aside(catalogue, rows[0], error)
+            if len(some) == 1:
+                aside(some[0], error)
                 return
-            middle = len(rows) // 2
-            self._apart(catalogue, rows[:middle])
-            self._apart(catalogue, rows[middle:])
+            middle = len(some) // 2
+            for half in (some[:middle], some[middle:]):
+                self._together(half, work, aside)
 
     def _put_aside(self, catalogue: Catalogue, row: Any, error: Exception) -> None:
         """Log an event whose triggers cannot be evaluated, and go on without it."""
-        passing = isinstance(error, SQLAlchemyError | ClickHouseError)
         self._tries[row.seq] = self._tries.get(row.seq, 0) + 1
-        if passing and self._tries[row.seq] < TRIES:
+        if isinstance(error, OperationalError | ClickHouseError) and self._tries[row.seq] < TRIES:
             raise error
         self._tries.pop(row.seq, None)
         log.error("event put aside", tenant_id=catalogue.scope.tenant_id, seq=row.seq, error=str(error)[:300])
@@ -199,7 +236,7 @@ def _entry(catalogue: Catalogue, row: Any, error: Exception) -> EventLogEntry:
     )
 
 
-def handle(session: Session, catalogue: Catalogue, rows: Sequence[Any]) -> int:
+def handle(catalogue: Catalogue, session: Session, rows: Sequence[Any]) -> int:
     """Evaluate events, fire what they meet and mark them, in the caller's transaction; how many fired."""
     scope = catalogue.scope
     today = scope.today()

@@ -91,6 +91,11 @@ def release(scope: Scope, session: Session, firing_ids: Sequence[int]) -> None:
         Firing.tenant_id == scope.tenant_id, Firing.id.in_(firing_ids), Firing.state == ASKING
     )
     waiting = list(session.scalars(wanted.order_by(Firing.id).with_for_update()))
+    let_go(session, scope, waiting)
+
+
+def let_go(session: Session, scope: Scope, waiting: Sequence[Firing]) -> None:
+    """Let out firings that are held in the caller's transaction."""
     if not waiting:
         return
     days = {one.id: one for one in campaigns.of_ids(scope, sorted({one.campaign_id for one in waiting}))}

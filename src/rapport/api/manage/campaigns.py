@@ -38,6 +38,7 @@ class CampaignOut(BaseModel):
     is_multi_channel: bool
     is_recurrence: bool
     is_one_time: bool
+    is_triggered: bool = Field(description="The day of a triggered campaign: see /manage/v1/triggers")
     conditional: bool
     targeted: int
     test_size: int

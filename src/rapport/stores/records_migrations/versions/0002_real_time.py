@@ -197,6 +197,13 @@ def upgrade() -> None:
     )
     op.create_index("ix_trigger_firings_campaign_id", "trigger_firings", ["tenant_id", "campaign_id"], unique=False)
     op.create_index(
+        "ix_trigger_firings_delayed",
+        "trigger_firings",
+        ["tenant_id", "due_at"],
+        unique=False,
+        postgresql_where=sa.text("state = 'delayed'"),
+    )
+    op.create_index(
         "ix_trigger_firings_open",
         "trigger_firings",
         ["tenant_id", "state", "id"],
