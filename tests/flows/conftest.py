@@ -1,0 +1,28 @@
+"""One company for all flows, and a deliverer that posts to its vendors."""
+
+from collections.abc import Iterator
+
+import pytest
+from flow_company import DATA_DATE, MORNING, Company
+
+from rapport.campaigns import service as campaigns
+from rapport.notifications import service as notifications
+from rapport.stores import Stores
+
+
+@pytest.fixture(scope="session")
+def living(stores: Stores, base_url: str) -> Iterator[Company]:
+    made = Company(stores, base_url)
+    campaigns.run_cycle(made.scope, DATA_DATE)
+    yield made
+    made.admin.close()
+
+
+@pytest.fixture
+def company(living: Company) -> Iterator[Company]:
+    """The company in the morning; what it is to tell is posted."""
+    living.at(MORNING)
+    notifications.start(living.scope.stores)
+    yield living
+    notifications.stop()
+    living.scope.clock.set(None)

@@ -1,0 +1,128 @@
+"""A company that markets with Rapport: its customers, what its marketers set up, and the passing of its day."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from typing import Any, TypeVar
+
+import httpx
+from flow_vendor import Vendor
+from sqlalchemy import update
+
+from rapport.access import keys
+from rapport.access.models import Tenant
+from rapport.access.scope import Scope, scope_of
+from rapport.access.service import create_tenant
+from rapport.campaigns import service as campaigns
+from rapport.stores import Stores, work
+
+DATA_DATE = date(2026, 3, 9)
+TODAY = date(2026, 3, 10)
+MORNING = datetime(2026, 3, 10, 9, tzinfo=UTC)  # 10:00 in Berlin: the default send time is over
+SMS, PUSH, LETTERS = 505, 506, 520
+CUSTOMERS = 60
+
+CUSTOMER_ROWS = f"""
+    INSERT INTO customers (customer_id, REGISTRATION_DATE, EMAIL, COUNTRY, FIRST_NAME, MOBILE_NUMBER)
+    SELECT concat('Q', toString(1000 + number)), toDate('2025-01-01') + number,
+        concat('q', toString(number), '@example.com'),
+        if(number % 4 = 0, 'NO', 'SE'), concat('Name', toString(number)), concat('+4670', toString(100000 + number))
+    FROM numbers({CUSTOMERS})
+"""
+ORDER_ROWS = f"""
+    INSERT INTO transactions (transaction_id, customer_id, transaction_time, amount)
+    SELECT toString(number), concat('Q', toString(1000 + number % {CUSTOMERS})),
+        toDateTime('2025-06-01 10:00:00', 'UTC') + cityHash64(number) % (281 * 86400), 5 + cityHash64(number, 1) % 90
+    FROM numbers({CUSTOMERS} * 5)
+"""
+V = TypeVar("V", bound=Vendor)
+
+
+class Company:
+    """One tenant. `admin` is the marketers' own client."""
+
+    def __init__(self, stores: Stores, base_url: str) -> None:
+        self.base_url = base_url
+        made = create_tenant(stores, f"flows-{time.time_ns()}", "Europe/Berlin", "EUR")
+        with made.records() as session:
+            settings = {"campaigns": {"messages_per_day": 999, "blast_minimum": 10_000}}
+            session.execute(update(Tenant).where(Tenant.id == made.tenant_id).values(settings=settings))
+        self.scope: Scope = scope_of(stores, made.tenant_id)
+        self.at(MORNING)
+        _, self.key = keys.create_key(self.scope, "Marketing", "marketing@example.com", "Admin")
+        self.admin = httpx.Client(base_url=base_url, headers={"X-API-KEY": self.key}, timeout=60)
+        for statement in (CUSTOMER_ROWS, ORDER_ROWS):
+            self.scope.warehouse.execute(statement)
+        self.set_up()
+
+    def set_up(self) -> None:
+        """What marketers do once in the console."""
+        for number, name in ((SMS, "SMS"), (PUSH, "Push"), (LETTERS, "Letters")):
+            self.manage("channels", {"name": name, "kind": "external", "id": number})
+        swedes = {"attribute": "COUNTRY", "operator": "equals", "value": "SE"}
+        self.group: int = self.manage("target-groups", {"name": "Swedes", "definition": swedes})["id"]
+        self.action: int = self.manage("actions", {"name": "Spring offer", "promo_codes": ["FREE5", "SPR15"]})["id"]
+
+    def manage(self, noun: str, body: Any, status: int = 201) -> Any:
+        """Make something over the management API."""
+        answer = self.admin.post(f"/manage/v1/{noun}", json=body)
+        assert answer.status_code == status, f"{noun}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    def see(self, path: str) -> Any:
+        """Read something over the management API."""
+        answer = self.admin.get(f"/manage/v1/{path}")
+        assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
+        return answer.json()
+
+    def at(self, now: datetime) -> None:
+        """Let it be a time."""
+        self.scope.clock.set(now)
+
+    def series(self, name: str, templates: dict[int, int], **more: Any) -> int:
+        """A campaign as built, that runs only by hand: templates by channel."""
+        reached = [{"channel_id": channel, "template_id": template} for channel, template in templates.items()]
+        body = {
+            "name": name,
+            "target_group_id": self.group,
+            "schedule": {"kind": "once", "start_date": "2026-01-01"},
+            "groups": [{"action_id": self.action, "channels": reached}],
+            "control_share": 0.2,
+            "rules": {"include_all": True},
+            **more,
+        }
+        return int(self.manage("series", body)["id"])
+
+    def run(self, series_id: int) -> int:
+        """Run a campaign now; its CampaignID, once it is processed."""
+        number = int(self.manage(f"series/{series_id}/runs", None)["id"])
+        work.wait(f"run:{self.scope.tenant_id}:{number}")
+        return number
+
+    def pass_to(self, now: datetime) -> None:
+        """Let time pass: what was due meanwhile is done."""
+        self.at(now)
+        campaigns.execute_due(self.scope)
+
+    def recipients(self, campaign_id: int) -> list[str]:
+        """Who was to get a campaign, by the company's own books."""
+        sql = "SELECT DISTINCT customer_id FROM campaign_recipients WHERE campaign_id = {c:UInt32} AND action_id > 1"
+        return sorted(str(who) for (who,) in self.scope.warehouse.rows(sql, c=campaign_id))
+
+    @contextmanager
+    def hires(self, kind: type[V], access_type: str = "Integrations") -> Iterator[V]:
+        """A vendor with a key of its own; once it is set up it is told the secrets that its posts are signed with."""
+        made = self.manage(
+            "keys", {"nickname": kind.__name__, "contact_email": "vendor@example.com", "access_type": access_type}
+        )
+        vendor = kind(self.base_url, made["key"])
+        try:
+            yield vendor
+        finally:
+            vendor.close()
+
+    def tell_secrets(self, vendor: Vendor) -> None:
+        """Hand a vendor the secrets of its listeners, as a person would."""
+        vendor.secrets = [one["secret"] for one in self.see("listeners") if one["url"] == vendor.url]
+        assert vendor.secrets
