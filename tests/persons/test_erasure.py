@@ -15,6 +15,7 @@ from rapport.access.models import AuditEntry, Tenant
 from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope
 from rapport.campaigns.models import Cycle, Send
+from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.customers.models import AttributeJob
 from rapport.messaging import service as messaging
@@ -33,7 +34,15 @@ UNDER_WAY = """
     WHERE name IN ('campaigns.purge_person', 'customers.erase') AND status IN ('ENQUEUED', 'PENDING')
 """
 # Tables of the records that an erasure takes rows out of.
-RECORDS = ("suppressions", "deliveries", "campaign_sends", "attribute_jobs", "audit_log", "pii_removed")
+RECORDS = (
+    "suppressions",
+    "channel_preferences",
+    "deliveries",
+    "campaign_sends",
+    "attribute_jobs",
+    "audit_log",
+    "pii_removed",
+)
 BOUND = 10.0
 
 
@@ -74,6 +83,7 @@ def plant(scope: Scope, who: str) -> None:
     row = rows_of(who)["campaign_recipients"] | {"campaign_id": 10}
     scope.warehouse.insert("campaign_recipients", list(row), [tuple(row.values())])
     messaging.suppress(scope, who, 504, "complaint")
+    messaging.set_preference(scope, 505, [who], 2)
     with scope.records() as session:
         session.add(delivery(scope, who))
         session.add(job(scope, who))
@@ -185,6 +195,7 @@ BEFORE: dict[str, Any] = {}
 def erased(scope: Scope, api: httpx.Client) -> Iterator[list[str]]:
     """The person planted in every place, exported and erased; files that held the person before."""
     uncompressed(scope)
+    channels.create_channel(scope, "Text", "external", id=505)
     with scope.records() as session:
         session.execute(update(Tenant).where(Tenant.id == scope.tenant_id).values(last_data_date=DAY))
     for who in (CANARY, OTHER):
@@ -211,6 +222,7 @@ def test_everything_held_is_exported(erased: list[str]) -> None:
     assert held["warehouse"]["customers"][0]["EMAIL"] == MAIL
     records = held["records"]
     assert records["suppressions"] == [{"channel_id": 504, "reason": "complaint"}]
+    assert records["preferences"] == [{"channel_id": 505, "app_id": "", "mode": 2}]
     assert [one["event_type_id"] for one in records["deliveries"]] == [11] and MAIL in records["deliveries"][0]["body"]
     assert [one["campaign_id"] for one in records["messages"]] == [10]
     assert [one["customerId"] for one in records["attribute_requests"][0]["holds"]] == [CANARY]
@@ -227,6 +239,7 @@ def test_what_is_read_is_gone_at_once_and_the_wish_stays(erased: list[str]) -> N
     }
     assert held["records"]["deliveries"] == [] and held["records"]["attribute_requests"] == []
     assert held["records"]["suppressions"] == [{"channel_id": 504, "reason": "complaint"}]
+    assert held["records"]["preferences"] == [{"channel_id": 505, "app_id": "", "mode": 2}]
 
 
 def test_no_byte_stays_in_the_data_folder(scope: Scope, erased: list[str]) -> None:

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rapport.access.scope import Scope
+from rapport.campaigns.interactions import INTERACTIONS
+from rapport.campaigns.metrics import PlaceMetrics, metrics_of
 from rapport.campaigns.models import CONTROL_ACTION_ID, EXECUTED_STATES
 from rapport.campaigns.occurrences import occurrence
 from rapport.campaigns.responses import Response, interactions, responses, window
 from rapport.campaigns.statistics import NO_CONTROL, Comparison, compare, mean_value, rate
 from rapport.errors import Conflict
-
-INTERACTION_NAMES = {2: "opened", 3: "clicked", 4: "unsubscribed", 5: "dropped", 6: "spam report", 7: "bounced"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,10 @@ class GroupResult:
 
 @dataclass(frozen=True)
 class Results:
-    """Results as they stand. The window is in tenant wall-clock time, money in the tenant's currency."""
+    """Results as they stand. The window is in tenant wall-clock time, money in the tenant's currency.
+
+    metrics are totals that outside systems reported, per channel and template; nobody is named by them.
+    """
 
     campaign_id: int
     state: str
@@ -40,6 +43,7 @@ class Results:
     is_complete: bool
     currency: str
     groups: list[GroupResult]
+    metrics: list[PlaceMetrics]
 
 
 def results(scope: Scope, campaign_id: int) -> Results:
@@ -61,7 +65,8 @@ def results(scope: Scope, campaign_id: int) -> Results:
     ]
     data_date = scope.data_date()
     complete = data_date is not None and data_date >= end.date()
-    return Results(found.id, found.state, begin, end, complete, scope.currency, groups)
+    reported = metrics_of(scope, campaign_id)
+    return Results(found.id, found.state, begin, end, complete, scope.currency, groups, reported)
 
 
 def _result(one: Response, action_id: int, control: Response | None, clicks: dict[tuple[int, int], int]) -> GroupResult:
@@ -76,7 +81,7 @@ def _result(one: Response, action_id: int, control: Response | None, clicks: dic
         value=one.value,
         mean_value=mean_value(one),
         interactions={
-            name: clicks[one.group, event] for event, name in INTERACTION_NAMES.items() if (one.group, event) in clicks
+            name: clicks[one.group, event] for event, name in INTERACTIONS.items() if (one.group, event) in clicks
         },
         against_control=comparison,
         verdict=verdict,

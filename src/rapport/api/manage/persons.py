@@ -13,6 +13,7 @@ from rapport.customers import service as customers
 from rapport.errors import NotFound
 from rapport.messaging import service as messaging
 from rapport.notifications import service as notifications
+from rapport.realtime import service as realtime
 
 router = APIRouter(prefix="/manage/v1/persons", tags=["Management: persons"])
 PATH = "/{customer_id:path}"
@@ -25,6 +26,16 @@ class SuppressionHeld(BaseModel):
 
     channel_id: int = Field(examples=[504])
     reason: str = Field(examples=["unsubscribed"])
+
+
+class PreferenceHeld(BaseModel):
+    """How the person may be contacted on a channel, or one app of it, as its vendor reported: 1 yes, 2 opted out."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    channel_id: int = Field(examples=[505])
+    app_id: str = Field(examples=["acme-ios"], description="Empty: the whole channel")
+    mode: int = Field(examples=[2])
 
 
 class DeliveryHeld(BaseModel):
@@ -53,6 +64,7 @@ class RecordsHeld(BaseModel):
     """What the records hold of a person."""
 
     suppressions: list[SuppressionHeld]
+    preferences: list[PreferenceHeld]
     deliveries: list[DeliveryHeld]
     messages: list[MessageHeld]
     attribute_requests: list[dict[str, Any]]
@@ -66,12 +78,16 @@ class PersonOut(BaseModel):
         description="Rows by table", examples=[{"customers": [{"customer_id": "Q1001", "CITY": "Oslo"}]}]
     )
     records: RecordsHeld
+    real_time: dict[str, list[dict[str, Any]]] = Field(
+        description="Events that wait, the events log, visitors and their events, triggers; rows by table",
+        examples=[{"visitors": [{"visitor_id": "0123456789abcdef", "customer_id": "Q1001"}]}],
+    )
 
     def is_empty(self) -> bool:
         """Whether nothing is held."""
         held = self.records
-        lists = (held.suppressions, held.deliveries, held.messages, held.attribute_requests)
-        return not any([*self.warehouse.values(), *lists])
+        lists = (held.suppressions, held.preferences, held.deliveries, held.messages, held.attribute_requests)
+        return not any([*self.warehouse.values(), *self.real_time.values(), *lists])
 
 
 def _held(scope: Scope, customer_id: str) -> PersonOut:
@@ -81,10 +97,12 @@ def _held(scope: Scope, customer_id: str) -> PersonOut:
         warehouse=customers.export(scope, customer_id),
         records=RecordsHeld(
             suppressions=[SuppressionHeld.model_validate(one) for one in suppressions],
+            preferences=[PreferenceHeld.model_validate(one) for one in messaging.preferences(scope, customer_id)],
             deliveries=[DeliveryHeld.model_validate(one) for one in notifications.naming(scope, customer_id)],
             messages=[MessageHeld.model_validate(one) for one in campaigns.held(scope, customer_id)],
             attribute_requests=customers.naming(scope, customer_id),
         ),
+        real_time=realtime.held(scope, customer_id),
     )
 
 
@@ -107,6 +125,7 @@ def erase_person(customer_id: str, principal: Principal = Depends(admin)) -> Non
     scope = principal.scope
     if not customers.is_removed(scope, customer_id) and _held(scope, customer_id).is_empty():
         raise NotFound(f"Nothing is held of a customer {customer_id!r}.")
+    realtime.forget(scope, customer_id)
     customers.erase(scope, customer_id)
     messaging.forget(scope, customer_id)
     notifications.forget(scope, [customer_id])
