@@ -53,11 +53,10 @@ def file_batch(scope: Scope, names: Names, most: int = AT_ONCE) -> int:
 
     One caller at a time in a deployment. An event that cannot be written is logged and left out.
     """
-    events = _taken(scope, most)
-    if not events:
-        return 0
     with customers.writing_if_free(scope) as free:
-        if not free:
+        # Read under the lock: what an erasure takes out before it clears the warehouse is not written after.
+        events = _taken(scope, most) if free else []
+        if not events:
             return 0
         _write_apart(scope, names, events)
     with scope.records() as session:
