@@ -1,6 +1,7 @@
-"""The mail server and the customers of the tests of campaigns serve here too."""
+"""The servers and customers of the tests of campaigns and notifications serve here too."""
 
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1] / "campaigns"))
+for neighbour in ("campaigns", "notifications"):
+    sys.path.append(str(Path(__file__).parents[1] / neighbour))

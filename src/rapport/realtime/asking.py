@@ -276,7 +276,7 @@ class Decider(Taker):
         for question in await self.in_thread(self._questions.claim, MAX_AT_ONCE - len(self._open), busy):
             self._open[question.firing_id] = question
             self._busy[question.tenant_id] += 1
-            self.begin(self._decide(question))
+            self.begin(self._decide(question), makes_room=False)  # settling does
 
     async def _decide(self, question: Question) -> None:
         try:

@@ -68,11 +68,13 @@ class Taker(ABC):
         self._thread.join()
         self._threads.shutdown()
 
-    def begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Carry work out beside the rest."""
+    def begin(self, work: Coroutine[Any, Any, None], makes_room: bool = True) -> None:
+        """Carry work out beside the rest; when it ends more is taken, if that makes room for some."""
         running = asyncio.create_task(work)
         self._running.add(running)
         running.add_done_callback(self._done)
+        if makes_room:
+            running.add_done_callback(lambda _: self._wake.set())
 
     @property
     def stopping(self) -> bool:
@@ -116,7 +118,6 @@ class Taker(ABC):
 
     def _done(self, running: asyncio.Task[None]) -> None:
         self._running.discard(running)
-        self._wake.set()
         if not running.cancelled() and (fault := running.exception()) is not None:
             log.error("work failed; its lease will run out", taker=self.name, exc_info=fault)
 

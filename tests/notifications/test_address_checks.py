@@ -1,0 +1,204 @@
+"""What is checked on every call, for listeners and gateways alike: the very address that is connected to.
+
+A name may answer one way when it is registered and another way later; redirects, mapped and odd forms of an
+address lead nowhere either. The receiver of these tests is on loopback, which counts as inward.
+"""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpcore
+import pytest
+from webhook_receiver import receiving
+
+from rapport.stores.posting import Answer, Poster
+
+PRIVATE = "The URL leads to a private address, which this server does not post to."
+PUBLIC = "93.184.216.34"
+Resolver = Callable[..., list[Any]]
+
+
+def answers(*addresses: str) -> list[Any]:
+    families = [socket.AF_INET6 if ":" in address else socket.AF_INET for address in addresses]
+    return [(f, socket.SOCK_STREAM, 6, "", (a, 80)) for f, a in zip(families, addresses, strict=True)]
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[list[str]]]:
+    """What names resolve to, in turn, the last answer for ever; a stand-in for the network's name servers only."""
+    known: dict[str, list[list[str]]] = {}
+    real: Resolver = socket.getaddrinfo
+
+    def resolve(host: str, *args: Any, **options: Any) -> list[Any]:
+        if host not in known:
+            return real(host, *args, **options)
+        turns = known[host]
+        return answers(*(turns.pop(0) if len(turns) > 1 else turns[0]))
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return known
+
+
+def post(*urls: str, timeout: float = 3, allow_private: bool = False) -> list[Answer]:
+    """Post to addresses one after the other over the same connections."""
+
+    async def run() -> list[Answer]:
+        poster = Poster(allow_private, resolvers, timeout)
+        found = [await poster.post(url, {}, b"{}") for url in urls]
+        await poster.close()
+        return found
+
+    with ThreadPoolExecutor(4) as resolvers:
+        return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "10.0.0.8",
+        "172.31.255.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",
+        "224.0.0.251",
+        "255.255.255.255",
+        "::1",
+        "::",
+        "fe80::1",
+        "fd00::1",
+        "::ffff:127.0.0.1",
+        "::ffff:10.0.0.8",
+        "64:ff9b::a00:8",
+        "2002:7f00:1::",
+    ],
+)
+def test_a_name_that_leads_inward_is_refused(names: dict[str, list[list[str]]], address: str) -> None:
+    names["hooks.acme.example"] = [[address]]
+    assert post("http://hooks.acme.example/") == [Answer(None, PRIVATE)]
+
+
+@pytest.mark.parametrize(
+    "host", ["2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "127.1", "[::ffff:7f00:1]", "localhost"]
+)
+def test_odd_forms_of_an_inward_address_are_refused(host: str) -> None:
+    with receiving() as receiver:
+        (answer,) = post(f"http://{host}:{receiver.port}/")
+        assert answer in (Answer(None, PRIVATE), Answer(None, "exchange failed: InvalidURL"))
+        assert receiver.posts == []
+
+
+def test_one_inward_address_among_public_ones_is_enough(names: dict[str, list[list[str]]]) -> None:
+    names["hooks.acme.example"] = [[PUBLIC, "127.0.0.1"]]
+    assert post("http://hooks.acme.example/") == [Answer(None, PRIVATE)]
+
+
+@pytest.fixture
+def connected(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses that are connected to, in turn; connections beyond loopback are refused."""
+    found: list[str] = []
+    real = httpcore.AnyIOBackend.connect_tcp
+
+    async def connect(self: httpcore.AnyIOBackend, host: str, *args: Any, **options: Any) -> Any:
+        found.append(host)
+        if host != "127.0.0.1":
+            raise httpcore.ConnectError
+        return await real(self, host, *args, **options)
+
+    monkeypatch.setattr(httpcore.AnyIOBackend, "connect_tcp", connect)
+    return found
+
+
+def test_a_name_that_turns_inward_later_is_refused_then(
+    names: dict[str, list[list[str]]], connected: list[str]
+) -> None:
+    """DNS rebinding: the second answer counts for the second connection, the first one for the first."""
+    with receiving() as receiver:
+        names["rebinding.example"] = [[PUBLIC], ["127.0.0.1"]]
+        url = f"http://rebinding.example:{receiver.port}/"
+        assert post(url, url) == [Answer(None, "connection refused"), Answer(None, PRIVATE)]
+        assert (connected, receiver.posts) == ([PUBLIC], [])
+
+
+def test_what_was_checked_is_what_is_connected_to(names: dict[str, list[list[str]]], connected: list[str]) -> None:
+    """A name is resolved once a connection: a second answer cannot come between the check and the connection."""
+    with receiving() as receiver:
+        names["inner.example"] = [["127.0.0.1"], [PUBLIC]]
+        (answer,) = post(f"http://inner.example:{receiver.port}/", allow_private=True)
+        assert answer.status == 200
+        assert receiver.posts[0].headers["host"] == f"inner.example:{receiver.port}"
+        assert names["inner.example"] == [[PUBLIC]], "asked once"
+        assert connected == ["127.0.0.1"]
+
+
+def test_redirects_lead_nowhere(names: dict[str, list[list[str]]]) -> None:
+    with receiving() as inner:
+        for status in (301, 302, 303, 307, 308):
+            with receiving((status, {"Location": inner.url}, 0)) as outer:
+                (answer,) = post(outer.url, allow_private=True)
+            assert answer.status == status and not answer.ok
+        assert inner.posts == []
+
+
+def test_a_name_that_takes_long_holds_one_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, release, real = [], threading.Event(), socket.getaddrinfo
+
+    def resolve(host: str, *args: Any, **options: Any) -> list[Any]:
+        if host == "silent.example":
+            asked.append(host)
+            release.wait(5)
+            raise OSError
+        return real(host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+    async def run(url: str) -> tuple[list[Answer], Answer, float]:
+        poster = Poster(True, resolvers, timeout=0.4)
+        stuck = [asyncio.create_task(poster.post("http://silent.example/", {}, b"{}")) for _ in range(20)]
+        await asyncio.sleep(0.05)
+        began = time.monotonic()
+        prompt = await poster.post(url, {}, b"{}")
+        taken = time.monotonic() - began
+        found = [await one for one in stuck]
+        release.set()
+        await poster.close()
+        return found, prompt, taken
+
+    with receiving() as receiver, ThreadPoolExecutor(2) as resolvers:
+        stuck, prompt, taken = asyncio.run(run(f"http://localhost:{receiver.port}/"))
+    assert {answer.error for answer in stuck} == {"no answer in time"}
+    assert prompt.status == 200 and taken < 0.3
+    assert asked == ["silent.example"]
+
+
+def test_an_answer_is_read_to_a_limit() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        try:
+            while True:  # without end
+                writer.write(b"x" * 65536)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    async def run() -> Answer:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        poster = Poster(True, resolvers, timeout=3)
+        found = await poster.post(f"http://127.0.0.1:{port}/", {}, b"{}")
+        await poster.close()
+        server.close()
+        return found
+
+    with ThreadPoolExecutor(1) as resolvers:
+        answer = asyncio.run(run())
+    assert (answer.status, answer.body) == (200, None)
