@@ -7,6 +7,7 @@ from flow_company import DATA_DATE, MORNING, Company
 
 from rapport.campaigns import service as campaigns
 from rapport.notifications import service as notifications
+from rapport.realtime import service as realtime
 from rapport.stores import Stores
 
 
@@ -26,3 +27,11 @@ def company(living: Company) -> Iterator[Company]:
     yield living
     notifications.stop()
     living.scope.clock.set(None)
+
+
+@pytest.fixture(scope="module")
+def real_time(living: Company) -> Iterator[None]:
+    """The workers of real time: events set off triggers, gateways are asked."""
+    realtime.start(living.scope.stores)
+    yield
+    realtime.stop()

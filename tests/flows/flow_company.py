@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import Any, TypeVar
 
 import httpx
@@ -21,6 +22,7 @@ DATA_DATE = date(2026, 3, 9)
 TODAY = date(2026, 3, 10)
 MORNING = datetime(2026, 3, 10, 9, tzinfo=UTC)  # 10:00 in Berlin: the default send time is over
 SMS, PUSH, LETTERS = 505, 506, 520
+TEMPLATES = {SMS: (11, 12, 21), PUSH: (40,), LETTERS: (1,)}
 CUSTOMERS = 60
 
 CUSTOMER_ROWS = f"""
@@ -60,6 +62,8 @@ class Company:
         """What marketers do once in the console."""
         for number, name in ((SMS, "SMS"), (PUSH, "Push"), (LETTERS, "Letters")):
             self.manage("channels", {"name": name, "kind": "external", "id": number})
+            known = [{"TemplateID": template, "TemplateName": f"Text {template}"} for template in TEMPLATES[number]]
+            self.admin.post(f"/current/integrations/AddChannelTemplates?ChannelID={number}", json=known)
         swedes = {"attribute": "COUNTRY", "operator": "equals", "value": "SE"}
         self.group: int = self.manage("target-groups", {"name": "Swedes", "definition": swedes})["id"]
         self.action: int = self.manage("actions", {"name": "Spring offer", "promo_codes": ["FREE5", "SPR15"]})["id"]
@@ -76,8 +80,8 @@ class Company:
         assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
         return answer.json()
 
-    def at(self, now: datetime) -> None:
-        """Let it be a time."""
+    def at(self, now: datetime | None) -> None:
+        """Let it be a time; None: what it is."""
         self.scope.clock.set(now)
 
     def series(self, name: str, templates: dict[int, int], **more: Any) -> int:
@@ -99,6 +103,41 @@ class Company:
         number = int(self.manage(f"series/{series_id}/runs", None)["id"])
         work.wait(f"run:{self.scope.tenant_id}:{number}")
         return number
+
+    def trigger(self, name: str, event: str, templates: dict[int, int], **more: Any) -> int:
+        """A triggered campaign that an event of the company's site sets off, once its event type is declared."""
+        self.manage("event-types", {"name": event, "parameters": {"amount": "Number"}})
+        reached = [{"channel_id": channel, "template_id": template} for channel, template in templates.items()]
+        body = {
+            "name": name,
+            "trigger": {"kind": "simple", "event": event},
+            "groups": [{"action_id": self.action, "channels": reached}],
+            "control_share": 0,
+            **more,
+        }
+        return int(self.manage("triggers", body)["id"])
+
+    def track(self, event: str, customer_id: str, **context: Any) -> None:
+        """The company's site reports what a customer did, with the tenant's server token."""
+        now = f"{self.scope.clock.now():%Y-%m-%d %H:%M:%S.%f} UTC"
+        body = {"tenant": self.scope.tenant_id, "event": event, "customer": customer_id, "timestamp": now}
+        answer = httpx.post(
+            f"{self.base_url}/v1/events",
+            json={**body, "context": context},
+            headers={"Authorization-Token": self.server_token},
+            timeout=60,
+        )
+        assert answer.status_code == 200 and answer.json()["status"] == "success", answer.text
+
+    @cached_property
+    def server_token(self) -> str:
+        """What servers send events with."""
+        return str(self.see("event-intake?reveal=true")["server_token"]["value"])
+
+    def firings(self, trigger_id: int) -> dict[str, tuple[str, str]]:
+        """What became of each firing of a triggered campaign, by customer: outcome and reason."""
+        rows = self.see(f"triggers/{trigger_id}/firings")
+        return {row["customer_id"]: (row["outcome"], row["reason"]) for row in rows}
 
     def pass_to(self, now: datetime) -> None:
         """Let time pass: what was due meanwhile is done."""

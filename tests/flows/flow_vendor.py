@@ -50,11 +50,17 @@ class Vendor:
         self._registered: list[dict[str, Any]] = []
         self._server = _serve(self)
         self.url = f"http://127.0.0.1:{self._server.server_port}/events?brand=7"
+        self.gateway_url = f"http://127.0.0.1:{self._server.server_port}/gateway?brand=7"
+        self.questions: list[Event] = []
         self._worker = threading.Thread(target=self._carry_out, daemon=True)
         self._worker.start()
 
     def on_event(self, event: Event) -> None:
         """Nothing, unless a vendor has something to do."""
+
+    def verdict(self, question: Event) -> bool:
+        """Whether a triggered campaign may reach its user: nobody, unless a vendor knows better."""
+        return False
 
     def get(self, function: str, **parameters: Any) -> Any:
         """What a read function of the wire answers; everything that one page does not hold, page by page."""
@@ -80,15 +86,20 @@ class Vendor:
         self.post("general/RegisterEventListener", {**place, "ListenerURL": self.url})
         self._registered.append(place)
 
-    def received(self, headers: Any, body: bytes) -> int:
-        """Take a notification; the status to answer."""
+    def received(self, path: str, headers: Any, body: bytes) -> tuple[int, bytes]:
+        """Take a post; the status and body to answer. Questions are answered at once, notifications worked off."""
         if not is_signed(headers, body, self.secrets):
             self.refused += 1
-            return 401
+            return 401, b""
+        if path.startswith("/gateway"):
+            question = json.loads(body)
+            self.questions.append(question)
+            answer = {"user_id": question["user"]["user_id"], "allowed": self.verdict(question)}
+            return 200, json.dumps(answer).encode()
         if headers["webhook-id"] not in self._known:
             self._known.add(headers["webhook-id"])
             self._work.put(json.loads(body))
-        return 204
+        return 204, b""
 
     def _carry_out(self) -> None:
         while (event := self._work.get()) is not None:
@@ -133,9 +144,11 @@ def _serve(vendor: Vendor) -> ThreadingHTTPServer:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(vendor.received(self.headers, body))
-            self.send_header("Content-Length", "0")
+            status, answer = vendor.received(self.path, self.headers, body)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
+            self.wfile.write(answer)
 
         def log_message(self, *_: object) -> None:
             pass

@@ -25,12 +25,12 @@ def test_listener_notifications(company: Company) -> None:
         for vendor in (everything, sms_only):
             company.tell_secrets(vendor)
         listed = everything.get("general/GetRegisteredEventListeners")
+        listed = [row for row in listed if row["ListenerURL"] in (everything.url, sms_only.url)]
         assert [(row["EventTypeID"], row["ChannelID"]) for row in listed] == [
             *((number, None) for number in (1, 2, 3, 4, 5)),
             (13, None),
             (13, SMS),
         ]
-        assert {row["ListenerURL"] for row in listed} == {everything.url, sms_only.url}
         refused = everything.api.post(
             "/current/general/RegisterEventListener",
             json={"EventTypeID": 5, "ListenerURL": everything.url, "ChannelID": SMS},
