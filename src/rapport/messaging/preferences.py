@@ -5,6 +5,7 @@ nothing on it; who opted out of an app gets no message of a template that belong
 changes the other.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,22 +25,16 @@ MODES = (MAY_BE_CONTACTED, OPTED_OUT)
 # Why somebody gets nothing on a channel, as outcomes tell it.
 SUPPRESSED, OPTED_OUT_OF_CHANNEL = "suppression list", "channel preference"
 
-# Erased persons are told by pseudonym, which the database makes itself: one query, however many customers.
+# Keys are ids in lower case and, for erased persons, pseudonyms. Each is found by the primary keys, however
+# many rows a channel has.
 UNREACHABLE = f"""
-    WITH given AS (
-        SELECT id, key FROM unnest(CAST(:ids AS text[]), CAST(:keys AS text[])) AS one (id, key)
-    ), marked AS (
-        SELECT id, key FROM given
-        UNION ALL
-        SELECT id, encode(sha256(convert_to(secret.value || key, 'UTF8')), 'hex') FROM given, tenant_secrets AS secret
-        WHERE secret.tenant_id = :tenant_id AND secret.purpose = 'pseudonyms'
-    )
-    SELECT id, '{OPTED_OUT_OF_CHANNEL}' FROM marked JOIN channel_preferences AS p
-        ON p.tenant_id = :tenant_id AND p.channel_id = :channel_id AND p.app_id = ANY(CAST(:apps AS text[]))
-        AND p.customer_key = marked.key AND p.mode = {OPTED_OUT}
+    SELECT customer_key, '{OPTED_OUT_OF_CHANNEL}' FROM channel_preferences
+    WHERE tenant_id = :tenant_id AND channel_id = :channel_id AND app_id = ANY(CAST(:apps AS text[]))
+        AND customer_key = ANY(CAST(:keys AS text[])) AND mode = {OPTED_OUT}
     UNION ALL
-    SELECT id, '{SUPPRESSED}' FROM marked JOIN suppressions AS s
-        ON s.tenant_id = :tenant_id AND s.customer_key = marked.key AND s.channel_id IN ({EVERY_CHANNEL}, :channel_id)
+    SELECT customer_key, '{SUPPRESSED}' FROM suppressions
+    WHERE tenant_id = :tenant_id AND customer_key = ANY(CAST(:keys AS text[]))
+        AND channel_id IN ({EVERY_CHANNEL}, :channel_id)
 """  # noqa: S608 - constants only
 
 # In order of the key, so that two callers with the same customers wait for each other and never lock up.
@@ -58,14 +53,18 @@ REPLACE_ERASED = """
 """
 
 
-# In the order in which reasons give way to each other: the last one of a customer is told.
+# A suppression is told rather than a preference: max() picks it by the alphabet.
 KEPT_OFF = f"""
-    SELECT customer_id, customer_key, '{OPTED_OUT_OF_CHANNEL}' FROM channel_preferences
-    WHERE tenant_id = :tenant_id AND channel_id = :channel_id AND app_id = ANY(CAST(:apps AS text[]))
-        AND mode = {OPTED_OUT}
-    UNION ALL
-    SELECT customer_id, customer_key, '{SUPPRESSED}' FROM suppressions
-    WHERE tenant_id = :tenant_id AND channel_id IN ({EVERY_CHANNEL}, :channel_id)
+    SELECT max(customer_id), customer_key, max(reason)
+    FROM (
+        SELECT customer_id, customer_key, '{OPTED_OUT_OF_CHANNEL}' AS reason FROM channel_preferences
+        WHERE tenant_id = :tenant_id AND channel_id = :channel_id AND app_id = ANY(CAST(:apps AS text[]))
+            AND mode = {OPTED_OUT}
+        UNION ALL
+        SELECT customer_id, customer_key, '{SUPPRESSED}' FROM suppressions
+        WHERE tenant_id = :tenant_id AND channel_id IN ({EVERY_CHANNEL}, :channel_id)
+    ) AS kept_off
+    GROUP BY customer_key
 """  # noqa: S608 - constants only
 
 
@@ -74,12 +73,13 @@ def suppressions(scope: Scope, channel_id: int, app_id: str = "") -> pa.Table:
     bound = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id]}
     with scope.stores.records.reading() as connection:
         rows = connection.execute(text(KEPT_OFF), bound).all()
-    found: dict[str, tuple[str, str]] = {}
+    found = {key: (customer_id, reason) for customer_id, key, reason in rows if customer_id != ERASED}
     for reason in (OPTED_OUT_OF_CHANNEL, SUPPRESSED):
-        mine = [(customer_id, key) for customer_id, key, why in rows if why == reason]
-        returned = queries.known(scope, sorted({key for customer_id, key in mine if customer_id == ERASED}))
-        named = [customer_id for customer_id, _ in mine if customer_id != ERASED]
-        found.update((one.lower(), (one, reason)) for one in (*named, *returned))
+        marks = sorted(key for customer_id, key, why in rows if customer_id == ERASED and why == reason)
+        # What was said of somebody who came back under the id counts besides what was said before.
+        for returned in queries.known(scope, marks):
+            present = found.get(returned.lower(), (returned, reason))
+            found[returned.lower()] = (present[0], max(present[1], reason))
     ids, reasons = zip(*sorted(found.values()), strict=True) if found else ((), ())
     return pa.table({"customer_id": pa.array(ids, pa.string()), "reason": pa.array(reasons, pa.string())})
 
@@ -89,14 +89,17 @@ def unreachable(scope: Scope, channel_id: int, customer_ids: Sequence[str], app_
 
     One query of the records, fit for single customers and for thousands. Ids compare ignoring case.
     """
-    bound = {"channel_id": channel_id, "apps": ["", app_id], "ids": list(customer_ids)}
-    keys = [one.lower() for one in customer_ids]
+    by_key: dict[str, list[str]] = defaultdict(list)
+    for customer_id, mark in zip(customer_ids, pseudonyms(scope, customer_ids), strict=True):
+        by_key[customer_id.lower()].append(customer_id)
+        by_key[mark].append(customer_id)
+    bound = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id], "keys": list(by_key)}
     with scope.stores.records.reading() as connection:
-        rows = connection.execute(text(UNREACHABLE), {**bound, "keys": keys, "tenant_id": scope.tenant_id}).all()
+        rows = connection.execute(text(UNREACHABLE), bound).all()
     found: dict[str, str] = {}
-    for customer_id, reason in rows:
-        if found.get(customer_id) != SUPPRESSED:
-            found[customer_id] = reason
+    for key, reason in rows:
+        for customer_id in by_key[key]:
+            found[customer_id] = max(reason, found.get(customer_id, ""))
     return found
 
 
