@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import itertools
 import json
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -110,3 +111,14 @@ def handle(scope: Scope) -> None:
 
 def reasons(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     return [one["reason"] for one in entries]
+
+
+def idle(scope: Scope) -> None:
+    """Wait for durable work under way, so that the engines do not stop amid it."""
+    sql = text("SELECT count(*) FROM dbos.workflow_status WHERE status IN ('ENQUEUED', 'PENDING')")
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with scope.records() as session:
+            if not session.scalar(sql):
+                return
+        time.sleep(0.05)

@@ -22,6 +22,8 @@ RETRY_SECONDS = 5.0
 MEASURE_SECONDS = 5.0
 PURGE_SECONDS = 3600.0
 FIRINGS_AT_ONCE = 2000
+# After so many rounds in vain a batch is taken apart, to find the event that cannot be written.
+TRIES = 5
 # Tenants of whom something is to be filed: handled events, identified visitors, ended firings.
 BUSY = text("""
     SELECT t.id FROM tenants AS t
@@ -41,6 +43,7 @@ class Filer:
         self._stores = stores
         self._lead = Lead(stores, FILER)
         self._names = Names()
+        self._failed: dict[int, int] = {}  # rounds in a row, by tenant
         self._purge = Purge(stores)
         self._measured = self._purged = float("-inf")
         self._stopping = threading.Event()
@@ -83,13 +86,15 @@ class Filer:
 
     def _tenant(self, tenant_id: int) -> int:
         """One tenant; its fault is logged and holds up no other."""
+        failed = self._failed.pop(tenant_id, 0)
         try:
             scope = scope_of(self._stores, tenant_id)
-            filed = file_batch(scope, self._names)
+            filed = file_batch(scope, self._names, apart=failed >= TRIES)
             join(scope, self._names)
             file_firings(scope)
         except Exception:
             log.exception("events of a tenant cannot be filed", tenant_id=tenant_id)
+            self._failed[tenant_id] = failed + 1
             return 0
         return filed
 

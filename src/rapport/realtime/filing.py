@@ -13,7 +13,6 @@ from sqlalchemy import text
 
 from rapport.access.scope import Scope
 from rapport.customers import service as customers
-from rapport.errors import Unavailable
 from rapport.realtime import details, reported
 from rapport.realtime.filed import Filed
 from rapport.realtime.leading import FAULTS
@@ -48,17 +47,21 @@ ACTIVITY = pa.schema(
 VISITORS = pa.schema([field for field in ACTIVITY if field.name != "customer_id"])
 
 
-def file_batch(scope: Scope, names: Names, most: int = AT_ONCE) -> int:
+def file_batch(scope: Scope, names: Names, apart: bool = False) -> int:
     """File a tenant's oldest handled events; how many there were, 0 while its tables are held by another.
 
-    One caller at a time in a deployment. An event that cannot be written is logged and left out.
+    One caller at a time in a deployment. With apart, an event that cannot be written while others can be is
+    logged and left out; whoever calls does so when a batch has failed again and again.
     """
     with customers.writing_if_free(scope) as free:
         # Read under the lock: what an erasure takes out before it clears the warehouse is not written after.
-        events = _taken(scope, most) if free else []
+        events = _taken(scope, AT_ONCE) if free else []
         if not events:
             return 0
-        _write_apart(scope, names, events)
+        if apart:
+            _write_apart(scope, names, events)
+        else:
+            _write(scope, names, events)
     with scope.records() as session:
         session.execute(DONE, {"tenant_id": scope.tenant_id, "numbers": [one.seq for one in events]})
     FILED.inc(len(events))
@@ -71,18 +74,26 @@ def _taken(scope: Scope, most: int) -> list[Filed]:
 
 
 def _write_apart(scope: Scope, names: Names, events: Sequence[Filed]) -> None:
-    """Write events; when that fails, halves of them, so that one that cannot be written holds up no other."""
+    """Write events, but for those that cannot be. Raises when none can be: then it is not the events' fault."""
+    failed = _failing(scope, names, events)
+    if failed and len(failed) == len(events):
+        raise failed[0][1]
+    for one, error in failed:
+        _put_aside(scope, one, error)
+
+
+def _failing(scope: Scope, names: Names, events: Sequence[Filed]) -> list[tuple[Filed, Exception]]:
+    """Write events, halves of them when that fails; the single ones that cannot be written."""
     try:
         _write(scope, names, events)
-    except (*FAULTS, Unavailable):
+    except FAULTS:
         raise
     except Exception as error:
         if len(events) == 1:
-            _put_aside(scope, events[0], error)
-            return
+            return [(events[0], error)]
         middle = len(events) // 2
-        _write_apart(scope, names, events[:middle])
-        _write_apart(scope, names, events[middle:])
+        return _failing(scope, names, events[:middle]) + _failing(scope, names, events[middle:])
+    return []
 
 
 def _put_aside(scope: Scope, one: Filed, error: Exception) -> None:

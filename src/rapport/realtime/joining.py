@@ -54,7 +54,7 @@ def join(scope: Scope, names: Names) -> int:
         Visitor.tenant_id == scope.tenant_id, Visitor.joined.is_(False), Visitor.customer_id != ""
     )
     with scope.records() as session:
-        found = list(session.execute(wanted.limit(AT_ONCE)).tuples())
+        found = [(row.visitor_id, row.customer_id) for row in session.execute(wanted.limit(AT_ONCE))]
     if not found:
         return 0
     with customers.writing_if_free(scope) as free:

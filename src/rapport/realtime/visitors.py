@@ -32,18 +32,19 @@ IDENTIFY = text("""
     WHERE known.customer_id = ''
        OR (lower(known.customer_id) <> lower(excluded.customer_id) AND known.identified_at <= excluded.identified_at)
 """)
-MERGE = text("""
-    INSERT INTO visitors AS known (tenant_id, visitor_id, customer_id, same_as, identified_at, joined)
-    SELECT g.t, g.v, coalesce(root.customer_id, other.customer_id, ''),
-           coalesce(nullif(other.same_as, ''), g.s), g.a, false
-    FROM json_to_recordset(CAST(:rows AS json)) AS g(t int, v text, s text, a timestamptz)
-    LEFT JOIN visitors AS other ON other.tenant_id = g.t AND other.visitor_id = g.s
-    LEFT JOIN visitors AS root ON root.tenant_id = g.t AND root.visitor_id = other.same_as
-    ORDER BY g.t, g.v
-    ON CONFLICT (tenant_id, visitor_id) DO UPDATE
-    SET same_as = CASE WHEN known.same_as = '' THEN excluded.same_as ELSE known.same_as END,
-        customer_id = CASE WHEN known.customer_id = '' THEN excluded.customer_id ELSE known.customer_id END
+# Who a visitor was merged into: one step leads to whoever stands for all of them.
+ROOTS = text("""
+    SELECT visitor_id, same_as FROM visitors
+    WHERE tenant_id = :tenant_id AND visitor_id IN (:visitor, :other) AND same_as <> ''
 """)
+FOLLOW = text("UPDATE visitors SET same_as = :root WHERE tenant_id = :tenant_id AND same_as = :visitor")
+MERGE = text("""
+    INSERT INTO visitors (tenant_id, visitor_id, customer_id, same_as, identified_at, joined)
+    VALUES (:tenant_id, :visitor, '', :root, :at, false)
+    ON CONFLICT (tenant_id, visitor_id) DO UPDATE SET same_as = excluded.same_as
+""")
+ALONE = text("SELECT pg_advisory_xact_lock(:lock, :tenant_id)")
+MERGES = 7102
 # Everybody who is the same as one of these visitors, and is nobody yet.
 SPREAD = text("""
     WITH named AS (
@@ -92,7 +93,7 @@ def customer_of(session: Session, scope: Scope, visitor_ids: Iterable[str]) -> d
     query = select(Visitor.visitor_id, Visitor.customer_id).where(
         Visitor.tenant_id == scope.tenant_id, Visitor.visitor_id.in_(wanted), Visitor.customer_id != ""
     )
-    return dict(session.execute(query).tuples().all())
+    return {row.visitor_id: row.customer_id for row in session.execute(query)}
 
 
 def links(
@@ -139,13 +140,15 @@ class Links:
             one for one in found if one.stated or self._known.get((one.tenant_id, one.visitor_id)) != one.customer_id
         ]
         named = {(one.tenant_id, one.visitor_id): one for one in sorted(new, key=lambda one: one.at) if one.customer_id}
-        merged = {(one.tenant_id, one.visitor_id): one for one in new if one.same_as}
+        changed = [(one.tenant_id, one.visitor_id) for one in named.values()]
         if named:
             connection.execute(IDENTIFY, {"rows": _rows(named.values())})
-        if merged:
-            connection.execute(MERGE, {"rows": _rows(merged.values())})
-        if named or merged:
-            connection.execute(SPREAD, {"rows": _rows([*named.values(), *merged.values()])})
+        for one in new:
+            if one.same_as:
+                changed += _merged(connection, one)
+        if changed:
+            rows = [{"t": tenant_id, "v": visitor} for tenant_id, visitor in changed]
+            connection.execute(SPREAD, {"rows": orjson.dumps(rows).decode()})
 
     def kept(self, found: Sequence[Link]) -> None:
         """Remember links that are in the records."""
@@ -156,8 +159,19 @@ class Links:
                 self._known[one.tenant_id, one.visitor_id] = one.customer_id
 
 
+def _merged(connection: Connection, one: Link) -> list[tuple[int, str]]:
+    """Merge a visitor, and whoever was merged into it, into another; those that stood for either of them."""
+    bound = {"tenant_id": one.tenant_id, "visitor": one.visitor_id, "other": one.same_as}
+    connection.execute(ALONE, {"lock": MERGES, "tenant_id": one.tenant_id})
+    roots = {row.visitor_id: row.same_as for row in connection.execute(ROOTS, bound)}
+    merged, root = roots.get(one.visitor_id, one.visitor_id), roots.get(one.same_as, one.same_as)
+    if merged != root:
+        bound = {"tenant_id": one.tenant_id, "visitor": merged, "root": root, "at": one.at}
+        connection.execute(FOLLOW, bound)
+        connection.execute(MERGE, bound)
+    return [(one.tenant_id, merged), (one.tenant_id, root)]
+
+
 def _rows(found: Iterable[Link]) -> str:
-    names = [
-        {"t": one.tenant_id, "v": one.visitor_id, "c": one.customer_id, "s": one.same_as, "a": one.at} for one in found
-    ]
+    names = [{"t": one.tenant_id, "v": one.visitor_id, "c": one.customer_id, "a": one.at} for one in found]
     return orjson.dumps(names).decode()

@@ -1,4 +1,4 @@
-"""Management of customer attributes and of activity event types."""
+"""Management of customer attributes."""
 
 from typing import Annotated, Literal
 
@@ -51,16 +51,6 @@ class AttributeOut(BaseModel):
     api_updatable: bool
 
 
-class EventTypeOut(BaseModel):
-    """A type of activity event, made when an import first names it."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: int
-    name: str
-    parameters: list[str]
-
-
 @router.get("/attributes", summary="List customer attributes")
 def list_attributes(principal: Principal = Depends(admin)) -> list[AttributeOut]:  # noqa: B008
     """By name."""
@@ -87,9 +77,3 @@ def patch_attribute(name: str, body: AttributePatch, principal: Principal = Depe
     """Marking one as identifying (is_pii) masks it at once for everybody whose identifying data was removed."""
     changes = body.model_dump(exclude_none=True)
     return AttributeOut.model_validate(service.change_attribute(principal.scope, name, changes))
-
-
-@router.get("/event-types", summary="List activity event types")
-def list_event_types(principal: Principal = Depends(admin)) -> list[EventTypeOut]:  # noqa: B008
-    """By id."""
-    return [EventTypeOut.model_validate(one) for one in service.event_types(principal.scope)]
