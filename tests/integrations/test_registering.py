@@ -270,8 +270,10 @@ def test_channels_are_needed_and_known(world: Scope, api: httpx.Client) -> None:
 
 
 def test_every_spelling_of_a_path_leads_there(world: Scope, api: httpx.Client) -> None:
-    for path in ("/Integrations/GetPromotions", "/integrations/getpromotions", "/CURRENT/INTEGRATIONS/GETPROMOTIONS"):
-        assert api.get(path).status_code == 200, path
+    for start in ("", "/current", "/CURRENT", "/v3.0"):
+        for path in (f"{start}/Integrations/GetPromotions", f"{start}/integrations/GETPROMOTIONS/"):
+            assert api.get(path).status_code == 200, path
+    assert api.get("/v3/integrations/GetPromotions").status_code == 404
     done(api.post("/Integrations/addPromotions", json=[{"PromoCode": "path", "PromotionName": "x"}]))
     done(api.post("/Integrations/deletepromotions", json=[{"PromoCode": "path"}]))
 

@@ -1,7 +1,7 @@
 """Every spelling of a path of the wire leads to one: /current/{category}/{Function}, case ignored.
 
-The reference is live as /current/{category}/{Function} and as /{Category}/{Function}; some names
-have a second spelling.
+The reference is live as /current/{category}/{Function} and as /{Category}/{Function}; old clients put a
+version in the place of current, and some names have a second spelling.
 """
 
 import re
@@ -16,6 +16,7 @@ ALIASES = {
     "/customers/getcustomerproductsbycampaign": "/customers/getcustomerproductdetailsbycampaign",
     "/integrations/getchanneltemplatesdetails": "/integrations/getchanneltemplatedetails",
 }
+VERSION = re.compile(r"^/(?:current|v[0-9]+\.[0-9]+)(?=/)")
 RESOURCE = re.compile(r"^(?:/current)?/customers/([^/]+)/attributes$", re.IGNORECASE)
 
 
@@ -34,7 +35,7 @@ class WirePaths:
         """The canonical spelling of a path; unknown paths stay as they are."""
         if match := RESOURCE.match(path):
             return f"/Customers/{match[1]}/Attributes"
-        short = path.lower().removeprefix("/current").rstrip("/")
+        short = VERSION.sub("", path.lower()).rstrip("/")
         return self.canonical.get(ALIASES.get(short, short), path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
