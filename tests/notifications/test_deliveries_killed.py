@@ -55,6 +55,8 @@ def test_every_delivery_arrives(stores: Stores, scope: Scope, clock: Clock) -> N
             deliverer.stop()
         bodies = defaultdict(set)
         for post in receiver.posts:
+            if len(post.body) < int(post.headers["content-length"]):
+                continue  # the killed process did not even get to its end
             bodies[post.headers["webhook-id"]].add(post.body)
         assert len(bodies) == EVENTS
         assert all(len(same) == 1 for same in bodies.values())
