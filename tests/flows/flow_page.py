@@ -2,7 +2,7 @@
 
 A `json` block right after a shell block, or after a comment that names an event, is what is answered
 or posted: members and their types must be those of the real thing. Comments of a page say what happens
-meanwhile; what they can say is the names of `Page.happenings`.
+meanwhile.
 """
 
 import json
@@ -60,7 +60,7 @@ def alike(shown: Any, real: Any) -> bool:
     return bool(shown == real)
 
 
-def run_page(name: str, shell: Shell, happens: Callable[[str], Any], after: Callable[[], None]) -> int:
+def run_page(name: str, shell: Shell, happens: Callable[[str], Any], after: Callable[[str], None]) -> int:
     """Run a page; how many shell blocks it has. `happens` is called for each comment, `after` after each block."""
     blocks, last = 0, None
     for kind, text in parts(name):
@@ -68,7 +68,7 @@ def run_page(name: str, shell: Shell, happens: Callable[[str], Any], after: Call
             last = happens(text)
         elif kind == "sh":
             output = shell.run(text)
-            after()
+            after(output)
             blocks, last = blocks + 1, output
         elif kind == "json" and last is not None:
             real = json.loads(last) if isinstance(last, str) else last

@@ -170,3 +170,11 @@ def of(event_type_id: int, campaign_id: int | None = None, channel_id: int | Non
         )
 
     return told
+
+
+def eventually(condition: Callable[[], object], seconds: float = 30) -> None:
+    """Wait for a condition, or fail."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about in time"
+        time.sleep(0.05)

@@ -3,25 +3,15 @@
 import hashlib
 import hmac
 import json
-import time
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from flow_company import MORNING, PUSH, SMS, TODAY, Company
-from flow_vendor import Event, Vendor, of
+from flow_vendor import Event, Vendor, eventually, of
 
 pytestmark = pytest.mark.usefixtures("real_time")
-
-
-def eventually(condition: Callable[[], object], seconds: float = 30) -> None:
-    """Wait for a condition, or fail."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.05)
 
 
 class TextProvider(Vendor):
