@@ -10,6 +10,8 @@ from rapport.channels import service as channels
 from rapport.errors import Invalid
 from rapport.messaging import service as messaging
 from rapport.messaging.models import ChannelPreference
+from rapport.messaging.service import Registered
+from rapport.realtime.reach import Reach
 
 CHANNEL, OTHER = 605, 606
 
@@ -51,6 +53,21 @@ def test_an_app_is_a_part_of_its_channel(scope: Scope) -> None:
     assert messaging.unreachable(scope, OTHER, ["half"], "ios") == {"half": "channel preference"}
     messaging.set_preference(scope, OTHER, ["Whole"], 2)
     assert messaging.unreachable(scope, OTHER, ["Whole"], "droid") == {"Whole": "channel preference"}
+
+
+def test_triggers_mind_the_app_of_a_template(scope: Scope) -> None:
+    given = [Registered(40, "For iOS", "ios"), Registered(41, "For all"), Registered(42, "For Android", "droid")]
+    messaging.register_templates(scope, OTHER, given)
+    messaging.set_preference(scope, OTHER, ["App-only"], 2, "ios")
+    reach = Reach({OTHER: channels.channel(scope, OTHER)})
+    reach.ask(scope, [OTHER], ["APP-ONLY", "Well"])
+    faults = {
+        (who, template): reach.faults(who, {"channels": [{"channel_id": OTHER, "template_id": template}]})
+        for who in ("app-only", "well")
+        for template in (40, 41, 42, 43)
+    }
+    assert {key for key, found in faults.items() if found} == {("app-only", 40)}
+    assert faults["app-only", 40] == {OTHER: ("suppressed", "channel preference")}
 
 
 def test_an_erased_person_stays_opted_out_until_the_vendor_says_otherwise(scope: Scope) -> None:

@@ -30,17 +30,25 @@ def attributes_of(channels: Iterable[Channel]) -> set[str]:
 
 @dataclass
 class Reach:
-    """Of some persons, by the channels of the tenant; known are the customers among them, by person."""
+    """Of some persons, by the channels of the tenant; known are the customers among them, by person.
+
+    apps are those of templates that are for one, by channel and template; unreachable is by channel and app.
+    """
 
     channels: Mapping[int, Channel]
     known: dict[str, Known] = field(default_factory=dict)
-    unreachable: dict[int, dict[str, str]] = field(default_factory=dict)
+    apps: dict[tuple[int, int], str] = field(default_factory=dict)
+    unreachable: dict[tuple[int, str], dict[str, str]] = field(default_factory=dict)
 
     def ask(self, scope: Scope, channel_ids: Iterable[int], customer_ids: Sequence[str]) -> None:
-        """Read who of these customers must not be written to on channels."""
-        for channel_id in sorted(set(channel_ids)) if customer_ids else ():
-            found = messaging.unreachable(scope, channel_id, customer_ids)
-            self.unreachable[channel_id] = {who.lower(): reason for who, reason in found.items()}
+        """Read who of these customers must not be written to on channels, or with the templates of an app of one."""
+        wanted = sorted(set(channel_ids)) if customer_ids else []
+        if wanted:
+            self.apps |= messaging.apps_of_templates(scope, wanted)
+        for channel_id in wanted:
+            for app_id in {"", *(app for (channel, _), app in self.apps.items() if channel == channel_id)}:
+                found = messaging.unreachable(scope, channel_id, customer_ids, app_id)
+                self.unreachable[channel_id, app_id] = {who.lower(): reason for who, reason in found.items()}
 
     def attribute(self, person: str, name: str) -> Any:
         """The value of an attribute of a person by its upper-case name; None for whoever is not a known customer."""
@@ -49,15 +57,17 @@ class Reach:
 
     def faults(self, person: str, plan: Mapping[str, Any]) -> dict[int, Fault]:
         """The channels of a recipient group on which a person cannot be reached, with outcome and reason."""
-        found = ((place["channel_id"], self._fault(person, place["channel_id"])) for place in plan["channels"])
+        places = ((place["channel_id"], place["template_id"]) for place in plan["channels"])
+        found = ((channel_id, self._fault(person, channel_id, template_id)) for channel_id, template_id in places)
         return {channel_id: fault for channel_id, fault in found if fault is not None}
 
-    def _fault(self, person: str, channel_id: int) -> Fault | None:
+    def _fault(self, person: str, channel_id: int, template_id: int) -> Fault | None:
         channel = self.channels[channel_id]
         permission, address = channel.permission_attribute, channel.address_attribute.upper()
         if permission and is_word(self.attribute(person, permission.upper()), FALSE_WORDS):
             return "suppressed", "no permission"
         if address != OWN_ID and not str(self.attribute(person, address) or "").strip():
             return "no address", ""
-        reason = self.unreachable.get(channel_id, {}).get(person)
+        app_id = self.apps.get((channel_id, template_id), "")
+        reason = self.unreachable.get((channel_id, app_id), {}).get(person)
         return ("suppressed", reason) if reason else None
