@@ -90,7 +90,7 @@ def test_the_history_of_a_visitor_joins_the_customer_s_once(
     # Killed when the history is copied and still among the visitors', and when it has moved and is not marked.
     for killed in ("DELETE", "MARK"):
         monkeypatch.setattr(joining, killed, "SELECT 1 FROM nowhere" if killed == "DELETE" else text("SELECT nothing"))
-        with pytest.raises(Exception, match="nowhere|nothing"):
+        with pytest.raises(Exception, match=r"nowhere|nothing"):
             join(scope, Names())
         monkeypatch.undo()
         assert unjoined(scope) == 2
