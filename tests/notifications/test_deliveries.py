@@ -241,7 +241,7 @@ def test_the_lease_of_a_killed_process_runs_out(stores: Stores, scope: Scope, cl
             eventually(lambda: states(scope, listener) == ["delivered"])
         finally:
             deliverer.stop()
-        killed.settle(task, Answer(500, "answered 500"))  # it was not dead after all: too late to say anything
+        killed.settle([(task, Answer(500, "answered 500"))])  # it was not dead after all: too late to say anything
         assert states(scope, listener) == ["delivered"]
         assert receiver.ids() == [task.message_id]
 

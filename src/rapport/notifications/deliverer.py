@@ -4,25 +4,28 @@ A delivery is leased while it is posted; the lease of a process that died runs o
 is due again, so every listener is told at least once.
 """
 
+import asyncio
 import random
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
-from prometheus_client import Counter
+from prometheus_client import Counter as Metric
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from rapport.notifications import queries
-from rapport.notifications.models import DELIVERED, PARKED, PENDING
+from rapport.notifications.models import PARKED, PENDING
 from rapport.stores import Stores
 from rapport.stores.clock import Clock
 from rapport.stores.posting import TIMEOUT_SECONDS, Answer, Poster, signed_headers
 from rapport.stores.taking import FAULTS, Taker
 
 log = structlog.get_logger("rapport.notifications")
-POSTS = Counter("rapport_notification_posts_total", "Posts to listeners by outcome", ["outcome"])
+POSTS = Metric("rapport_notification_posts_total", "Posts to listeners by outcome", ["outcome"])
 
 # Receivers and retries live in real time, whatever day a demo or backfill has moved the tenants' clock to.
 OUTSIDE_CLOCK = Clock()
@@ -53,6 +56,10 @@ class Task:
     url: str
     secret: str
     previous_secret: str | None
+    room: int  # how many of the listener's could be leased with it
+
+
+Answered = tuple[Task, Answer]
 
 
 def backoff(failures: int, longest: timedelta) -> timedelta:
@@ -75,24 +82,43 @@ class DeliveryQueue:
         with self._records.session() as session:
             return [Task(*row) for row in session.execute(text(queries.CLAIM), bound)]
 
-    def settle(self, task: Task, answer: Answer) -> None:
-        """Record how a post went: delivered, due again later, or parked; and how the listener fares."""
-        whose = {"tenant_id": task.tenant_id, "listener_id": task.listener_id}
-        now = self._clock.now()
-        with self._records.session() as session:
-            if answer.ok:
-                session.execute(text(queries.LISTENER_WELL), whose)
-                self._end(session, task, answer, DELIVERED, None)
-            elif answer.status == GONE:
-                session.execute(text(queries.LISTENER_GONE), {**whose, "now": now, "url": task.url})
-                self._end(session, task, answer, PARKED, None)
-                session.execute(text(queries.PARK_ALL), {**whose, "now": now})
-            else:
-                due_at = self._failed(session, task, answer)
-                late = due_at - task.first_attempt_at > GIVE_UP_AFTER
-                self._end(session, task, answer, PARKED if late else PENDING, None if late else due_at)
+    def settle(self, answered: Sequence[Answered]) -> None:
+        """Record how posts went: delivered, due again later, or parked; and how the listeners fare."""
+        well = [(task, answer) for task, answer in answered if answer.ok]
+        if well:
+            with self._records.session() as session:
+                self._delivered(session, well)
+        for task, answer in answered:
+            if not answer.ok:
+                with self._records.session() as session:
+                    self._not_delivered(session, task, answer)
 
-    def _failed(self, session: Any, task: Task, answer: Answer) -> datetime:
+    def _delivered(self, session: Session, well: Sequence[Answered]) -> None:
+        """The end of posts that were taken, in two statements however many they are."""
+        whose = sorted({(task.tenant_id, task.listener_id) for task, _ in well})
+        tenants, listeners = [tenant for tenant, _ in whose], [listener for _, listener in whose]
+        session.execute(text(queries.LISTENERS_WELL), {"tenants": tenants, "listeners": listeners})
+        bound = {
+            "ids": [task.id for task, _ in well],
+            "attempts": [task.attempts for task, _ in well],
+            "statuses": [answer.status for _, answer in well],
+            "now": self._clock.now(),
+        }
+        session.execute(text(queries.SETTLE_DELIVERED), bound)
+
+    def _not_delivered(self, session: Session, task: Task, answer: Answer) -> None:
+        whose = {"tenant_id": task.tenant_id, "listener_id": task.listener_id}
+        if answer.status == GONE:
+            now = self._clock.now()
+            session.execute(text(queries.LISTENER_GONE), {**whose, "now": now, "url": task.url})
+            self._end(session, task, answer, PARKED, None)
+            session.execute(text(queries.PARK_ALL), {**whose, "now": now})
+            return
+        due_at = self._failed(session, task, answer)
+        late = due_at - task.first_attempt_at > GIVE_UP_AFTER
+        self._end(session, task, answer, PARKED if late else PENDING, None if late else due_at)
+
+    def _failed(self, session: Session, task: Task, answer: Answer) -> datetime:
         """Note a failure with its listener, pausing one in trouble; when the delivery is due again."""
         now = self._clock.now()
         whose = {"tenant_id": task.tenant_id, "listener_id": task.listener_id}
@@ -103,7 +129,7 @@ class DeliveryQueue:
             session.execute(text(queries.LISTENER_PAUSED), {**whose, "until": now + max(pause, asked)})
         return now + max(backoff(task.attempts, LONGEST_RETRY), asked)
 
-    def _end(self, session: Any, task: Task, answer: Answer, state: str, due_at: datetime | None) -> None:
+    def _end(self, session: Session, task: Task, answer: Answer, state: str, due_at: datetime | None) -> None:
         bound = {
             "id": task.id,
             "attempts": task.attempts,
@@ -132,6 +158,8 @@ class Deliverer(Taker):
     async def opened(self) -> None:
         """Get ready to post."""
         self._poster = Poster(self.stores.settings.allow_private_addresses, self._resolvers, self._timeout)
+        self._answered: list[Answered] = []
+        self._settling = asyncio.Lock()
 
     async def closed(self) -> None:
         """Close every connection."""
@@ -139,9 +167,16 @@ class Deliverer(Taker):
         self._resolvers.shutdown(wait=False)
 
     async def take(self) -> None:
-        """Claim what there is room for and begin to post it."""
-        for task in await self.in_thread(self._queue.claim, MAX_IN_FLIGHT - self.in_flight):
-            self.begin(self._deliver(task))
+        """Claim what there is room for and begin to post it.
+
+        Where all the room was taken more may wait, so its end makes room; elsewhere there is nothing to come back for.
+        """
+        free = MAX_IN_FLIGHT - self.in_flight
+        tasks = await self.in_thread(self._queue.claim, free)
+        taken = Counter((task.tenant_id, task.listener_id) for task in tasks)
+        for task in tasks:
+            full = len(tasks) == free or taken[task.tenant_id, task.listener_id] == task.room
+            self.begin(self._deliver(task), makes_room=full)
 
     async def _deliver(self, task: Task) -> None:
         keys = [task.secret, *([task.previous_secret] if task.previous_secret else [])]
@@ -150,10 +185,19 @@ class Deliverer(Taker):
         POSTS.labels("delivered" if answer.ok else "failed").inc()
         if not answer.ok:
             log.warning("delivery failed", tenant=task.tenant_id, listener=task.listener_id, error=answer.error)
-        try:
-            await self.in_thread(self._queue.settle, task, answer)
-        except FAULTS:
-            log.exception("delivery cannot be settled; its lease will run out", delivery=task.id)
+        await self._settled(task, answer)
+
+    async def _settled(self, task: Task, answer: Answer) -> None:
+        """Settle a post, with all that end while the records are busy with those before; return once it is."""
+        self._answered.append((task, answer))
+        async with self._settling:
+            answered, self._answered = self._answered, []
+            if not answered:
+                return  # somebody before has settled it along
+            try:
+                await self.in_thread(self._queue.settle, answered)
+            except FAULTS:
+                log.exception("deliveries cannot be settled; their leases will run out", deliveries=len(answered))
 
 
 _deliverer: Deliverer | None = None

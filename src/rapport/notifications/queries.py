@@ -18,7 +18,8 @@ WITH ready AS MATERIALIZED (
     ORDER BY random()
 ),
 chosen AS MATERIALIZED (
-    SELECT due.id, ready.url, ready.secret, ready.previous_secret
+    SELECT due.id, ready.url, ready.secret, ready.previous_secret,
+           greatest(ready.allowed - busy.running, 0) AS room
     FROM ready
     CROSS JOIN LATERAL (
         SELECT count(*) AS running FROM deliveries AS d
@@ -41,7 +42,7 @@ SET leased_until = :lease, attempts = d.attempts + 1, first_attempt_at = coalesc
 FROM chosen
 WHERE d.id = chosen.id
 RETURNING d.id, d.tenant_id, d.listener_id, d.event_type_id, d.message_id, d.body, d.attempts, d.first_attempt_at,
-          chosen.url, chosen.secret, chosen.previous_secret
+          chosen.url, chosen.secret, chosen.previous_secret, chosen.room
 """
 
 # The end of one attempt. `attempts` fences out an attempt whose lease ran out and was taken over.
@@ -52,9 +53,26 @@ SET state = :state, due_at = :due_at, leased_until = NULL, last_status = :status
 WHERE id = :id AND attempts = :attempts AND state = 'pending'
 """
 
-LISTENER_WELL = """
-UPDATE listeners SET failures = 0, paused_until = NULL
-WHERE tenant_id = :tenant_id AND id = :listener_id AND failures > 0
+# The end of attempts that went well, many at once; the fence is the same. Listeners are taken in order, so
+# that two processes never wait for each other crosswise.
+SETTLE_DELIVERED = """
+UPDATE deliveries AS d
+SET state = 'delivered', due_at = NULL, leased_until = NULL, last_status = given.status, last_error = '',
+    finished_at = :now
+FROM unnest(CAST(:ids AS bigint[]), CAST(:attempts AS integer[]), CAST(:statuses AS integer[]))
+    AS given (id, attempts, status)
+WHERE d.id = given.id AND d.attempts = given.attempts AND d.state = 'pending'
+"""
+
+LISTENERS_WELL = """
+WITH well AS MATERIALIZED (
+    SELECT l.tenant_id, l.id FROM listeners AS l
+    JOIN unnest(CAST(:tenants AS integer[]), CAST(:listeners AS integer[])) AS given (tenant_id, id)
+        ON l.tenant_id = given.tenant_id AND l.id = given.id
+    WHERE l.failures > 0 ORDER BY l.tenant_id, l.id FOR UPDATE OF l
+)
+UPDATE listeners AS l SET failures = 0, paused_until = NULL FROM well
+WHERE l.tenant_id = well.tenant_id AND l.id = well.id
 """
 
 LISTENER_FAILED = """
