@@ -58,7 +58,7 @@ class Background:
     @classmethod
     def of(cls, session: Session, catalogue: Catalogue, some: "Sequence[Candidate]", now: datetime) -> "Background":
         """What the conditions and rules of candidates ask about them."""
-        made = cls(catalogue.scope, catalogue, now, Reach(catalogue.channels))
+        made = cls(catalogue.scope, catalogue, now, Reach(catalogue.channels, apps=catalogue.apps))
         customers = {one.person: one.customer_id for one in some if not one.is_visitor}
         needs = Needs()
         for trigger in {one.trigger.id: one.trigger for one in some}.values():

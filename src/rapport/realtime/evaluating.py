@@ -61,10 +61,11 @@ class Arrival:
 def watched(catalogue: Catalogue, arrival: Arrival, day: date) -> list[Watch]:
     """The triggers that an event matters to: it matches, and has not come too late for anything but closing."""
     late = arrival.received_at - arrival.at
+    facts = catalogue.parameters(arrival.event, arrival.parameters, day)
     return [
         watch
         for watch in catalogue.watches.get(arrival.event, ())
-        if (watch.role is Role.CLOSES or late <= watch.trigger.lateness) and watch.test.passes(arrival.parameters, day)
+        if (watch.role is Role.CLOSES or late <= watch.trigger.lateness) and watch.passes(facts)
     ]
 
 

@@ -158,7 +158,7 @@ MEMBERS_OF["interactions"] = "interactions"
 
 def _groups(scope: Scope, ids: Sequence[str], groups: Iterable[int]) -> list[tuple[Any, ...]]:
     """Membership as it was last computed of each group."""
-    computed = audiences.newest_snapshots(scope, groups)
+    computed = audiences.newest_snapshots(scope, groups) if groups else {}
     if not computed:
         return []
     places = ", ".join(f"(toDate('{day.isoformat()}'), {int(number)})" for number, day in computed.items())

@@ -47,6 +47,7 @@ BATCH = 500
 POLL_SECONDS = 0.5
 PAUSE_SECONDS = 1.0
 LOOK_SECONDS = 0.5
+GATHER_SECONDS = 0.04
 TIDY_SECONDS = 15.0
 EVENTS, TRIGGERS = "rapport_events", "rapport_triggers"
 # Engine faults that may pass are waited for; a single event that keeps causing one is put aside after so many tries.
@@ -84,7 +85,7 @@ class Processor:
         self._stopping = threading.Event()
         self._catalogues = Catalogues(stores)
         self._lead = Lead(stores, PROCESSOR)
-        self._tidied = float("-inf")
+        self._tidied = self._taken = float("-inf")
         self._tries: dict[int, int] = {}
         self._thread = threading.Thread(target=self._run, name="processor", daemon=True)
 
@@ -124,6 +125,12 @@ class Processor:
                     return
                 self._look()
             tenants = self._heard(ear)
+            self._gather()
+
+    def _gather(self) -> None:
+        """Let events gather for a moment when the last batch was taken only just before: a batch costs more than
+        what is in it. Whoever sends one event now and then waits for nothing."""
+        self._stopping.wait(max(0.0, self._taken + GATHER_SECONDS - time.monotonic()))
 
     def _look(self) -> None:
         """What comes due by the clock, and the days that are over."""
@@ -169,6 +176,7 @@ class Processor:
         with self._stores.records.reading() as connection:
             rows = connection.execute(TAKE, {"tenant_id": tenant_id, "batch": BATCH}).all()
         if rows:
+            self._taken = time.monotonic()
             self._together(rows, partial(handle, catalogue), partial(self._put_aside, catalogue))
         return len(rows)
 

@@ -32,19 +32,20 @@ def attributes_of(channels: Iterable[Channel]) -> set[str]:
 class Reach:
     """Of some persons, by the channels of the tenant; known are the customers among them, by person.
 
-    apps are those of templates that are for one, by channel and template; unreachable is by channel and app.
+    apps are those of templates that are for one, by channel and template, None before they are read;
+    unreachable is by channel and app.
     """
 
     channels: Mapping[int, Channel]
     known: dict[str, Known] = field(default_factory=dict)
-    apps: dict[tuple[int, int], str] = field(default_factory=dict)
+    apps: dict[tuple[int, int], str] | None = None
     unreachable: dict[tuple[int, str], dict[str, str]] = field(default_factory=dict)
 
     def ask(self, scope: Scope, channel_ids: Iterable[int], customer_ids: Sequence[str]) -> None:
         """Read who of these customers must not be written to on channels, or with the templates of an app of one."""
         wanted = sorted(set(channel_ids)) if customer_ids else []
-        if wanted:
-            self.apps |= messaging.apps_of_templates(scope, wanted)
+        if self.apps is None:
+            self.apps = messaging.apps_of_templates(scope, wanted) if wanted else {}
         for channel_id in wanted:
             for app_id in {"", *(app for (channel, _), app in self.apps.items() if channel == channel_id)}:
                 found = messaging.unreachable(scope, channel_id, customer_ids, app_id)
@@ -68,6 +69,6 @@ class Reach:
             return "suppressed", "no permission"
         if address != OWN_ID and not str(self.attribute(person, address) or "").strip():
             return "no address", ""
-        app_id = self.apps.get((channel_id, template_id), "")
+        app_id = (self.apps or {}).get((channel_id, template_id), "")
         reason = self.unreachable.get((channel_id, app_id), {}).get(person)
         return ("suppressed", reason) if reason else None

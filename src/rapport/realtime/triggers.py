@@ -19,6 +19,7 @@ from rapport.channels.service import channels as channels_of
 from rapport.conditions import Condition, Facts, Schema
 from rapport.customers import service as customers
 from rapport.errors import RapportError
+from rapport.messaging import service as messaging
 from rapport.stores import Stores
 
 # A change that nobody told of is seen after this long.
@@ -29,21 +30,6 @@ class Role(IntEnum):
     """What an event is to a trigger, in the order in which one that is several things is taken."""
 
     CLOSES, RESTARTS, OPENS = range(3)
-
-
-@dataclass(frozen=True, slots=True)
-class ParameterTest:
-    """A condition over the parameters of one declared event; none means any event passes."""
-
-    predicate: Any
-    types: Mapping[str, str]
-
-    def passes(self, parameters: Mapping[str, Any], day: date) -> bool:
-        """Whether an event with these parameters matches."""
-        if self.predicate is None:
-            return True
-        known = {name.upper(): typed(parameters.get(name), kind) for name, kind in self.types.items()}
-        return bool(self.predicate(Facts("", day, known)))
 
 
 def typed(value: Any, kind: str) -> Any:
@@ -98,7 +84,11 @@ class Watch:
 
     trigger: Trigger
     role: Role
-    test: ParameterTest
+    predicate: Any  # over the parameters of the event; None means any event passes
+
+    def passes(self, facts: Facts) -> bool:
+        """Whether an event with these parameters matches."""
+        return self.predicate is None or bool(self.predicate(facts))
 
 
 @dataclass
@@ -110,9 +100,16 @@ class Catalogue:
     data_date: date | None
     triggers: dict[int, Trigger] = field(default_factory=dict)
     watches: dict[str, list[Watch]] = field(default_factory=dict)
+    types: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     channels: dict[int, Channel] = field(default_factory=dict)
+    apps: dict[tuple[int, int], str] = field(default_factory=dict)
     faults: dict[int, str] = field(default_factory=dict)
     days: dict[tuple[int, date], campaigns.Occurrence] = field(default_factory=dict)
+
+    def parameters(self, event: str, parameters: Mapping[str, Any], day: date) -> Facts:
+        """The parameters of an event as conditions compare them: those that were declared, as their types."""
+        types = self.types.get(event, {})
+        return Facts("", day, {name.upper(): typed(parameters.get(name), kind) for name, kind in types.items()})
 
     def occurrence(self, series: campaigns.Series, day: date) -> campaigns.Occurrence:
         """The campaign that a firing of a day belongs to."""
@@ -129,8 +126,9 @@ def compiled(scope: Scope, only: Sequence[campaigns.Series] | None = None) -> Ca
     """
     schema = audiences.schema(scope)
     types = {one.name: one.types for one in customers.event_types(scope) if one.declared}
-    found = Catalogue(scope, schema, scope.data_date())
+    found = Catalogue(scope, schema, scope.data_date(), types=types)
     found.channels = {one.id: one for one in channels_of(scope)}
+    found.apps = messaging.apps_of_templates(scope, found.channels)
     watches: dict[str, list[Watch]] = defaultdict(list)
     for series in campaigns.triggered(scope, "active") if only is None else only:
         try:
@@ -162,22 +160,23 @@ def _watches(scope: Scope, trigger: Trigger, types: Mapping[str, dict[str, str]]
     return [(one.event, Watch(trigger, role, _test(scope, one, types.get(one.event, {})))) for role, one in wanted]
 
 
-def _test(scope: Scope, one: EventMatch, types: dict[str, str]) -> ParameterTest:
+def _test(scope: Scope, one: EventMatch, types: dict[str, str]) -> Any:
     if one.conditions is None:
-        return ParameterTest(None, types)
-    schema = campaigns.event_schema(scope, types)
-    return ParameterTest(conditions.to_predicate(conditions.parse(one.conditions), schema), types)
+        return None
+    return conditions.to_predicate(conditions.parse(one.conditions), campaigns.event_schema(scope, types))
 
 
 def stamp(scope: Scope) -> tuple[Any, ...]:
     """What a catalogue was made of, to tell whether it still holds."""
+    own = channels_of(scope)
     return (
         scope.settings,
         scope.data_date(),
         [(one.id, one.version) for one in campaigns.triggered(scope, "active")],
         [(one.name, one.types) for one in customers.event_types(scope) if one.declared],
         list(customers.attributes(scope).values()),
-        [(one.id, one.kind, one.address_attribute, one.permission_attribute) for one in channels_of(scope)],
+        [(one.id, one.kind, one.address_attribute, one.permission_attribute) for one in own],
+        messaging.apps_of_templates(scope, [one.id for one in own]),
     )
 
 
