@@ -11,6 +11,7 @@ import httpx
 import pytest
 from senders import Sender, app_event, event, logged, metric, signed, stamp, stored
 
+from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant, update_tenant
 from rapport.errors import TooManyRequests
@@ -473,17 +474,21 @@ def test_the_log_is_searched_and_the_days_are_counted(scope: Scope, base_url: st
     sender.client.close()
 
 
-def test_everything_is_logged_while_it_is_recorded(scope: Scope, base_url: str, api: httpx.Client) -> None:
-    sender = Sender(base_url, scope)
-    assert api.get("/manage/v1/event-log/recording").json() == {"until": None}
-    until = datetime.fromisoformat(api.post("/manage/v1/event-log/recording").json()["until"])
+def test_everything_is_logged_while_it_is_recorded(scope: Scope, base_url: str) -> None:
+    other = create_tenant(scope.stores, f"recorded {time.time_ns()}")
+    _, key = keys.create_key(other, "tests", "tests@example.com", "Admin")
+    sender = Sender(base_url, other)
+    sender.client.headers["X-API-KEY"] = key
+    place = "/manage/v1/event-log/recording"
+    assert sender.client.get(place).json() == {"until": None}
+    until = datetime.fromisoformat(sender.client.post(place).json()["until"])
     assert timedelta(minutes=4) < until - datetime.now(UTC) <= timedelta(minutes=5)
-    sender.server(event(scope, customer="Recorded", event="set_page_visit", context={"pageTitle": "Home"}))
-    (entry,) = logged(scope, person="recorded")
+    sender.server(event(other, customer="Recorded", event="set_page_visit", context={"pageTitle": "Home"}))
+    (entry,) = logged(other, person="recorded")
     assert (entry["status"], entry["reason"]) == ("success", "")
     assert json.loads(entry["body"])["context"] == {"pageTitle": "Home"}
     scope.stores.clock.set(until + timedelta(seconds=1))
-    assert api.get("/manage/v1/event-log/recording").json() == {"until": None}
+    assert sender.client.get(place).json() == {"until": None}
     scope.stores.clock.set(None)
     sender.client.close()
 

@@ -17,8 +17,7 @@ from rapport.errors import Invalid, RapportError, Unavailable
 from rapport.realtime.eventlog import Thrift
 from rapport.realtime.metrics import ACCEPTED, DUPLICATES, REJECTED
 from rapport.realtime.models import ERROR, WARNING
-from rapport.realtime.storing import MAX_EVENT, Accepted, Incoming, LogEntry, Submission, store
-from rapport.realtime.visitors import Links
+from rapport.realtime.storing import MAX_EVENT, Accepted, Incoming, LogEntry, Store, Submission
 from rapport.stores import Stores
 
 __all__ = ["Accepted", "Incoming", "Intake", "LogEntry"]
@@ -32,8 +31,7 @@ class Intake:
     """The intake of one process."""
 
     def __init__(self, stores: Stores) -> None:
-        self._stores = stores
-        self._links = Links()
+        self._store = Store(stores.records)
         self._thrift = Thrift()
         self._waiting: deque[Submission] = deque()
         self._events = 0
@@ -100,7 +98,7 @@ class Intake:
 
     def _commit(self, taken: list[Submission]) -> None:
         try:
-            answers = store(self._stores.records, self._links, taken)
+            answers = self._store.keep(taken)
         except Exception as error:
             self._failed(taken, error)
             return

@@ -2,7 +2,6 @@
 
 import hashlib
 import uuid
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -12,17 +11,23 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, text
 
-from rapport.realtime.models import DUPLICATE, ERROR, SUCCESS, WARNING
+from rapport.realtime.models import SUCCESS, WARNING
 from rapport.realtime.visitors import Link, Links, links
 from rapport.stores.records import Records
 
-# Keys go in in order, so that two processes never wait for each other crosswise; answers the positions of
-# events that were there already, or come twice.
+# One statement stores events, notes what the log and the counts say of them, and wakes who waits for them: each
+# trip to the records would let other threads of this process go first. Keys go in in order, so that two processes
+# never wait for each other crosswise. Answers the positions of events that were there already, or come twice.
 STORE = text("""
     WITH given AS MATERIALIZED (
         SELECT * FROM json_to_recordset(CAST(:events AS json)) AS g(
             n int, t int, k uuid, u boolean, e text, o text, c text, v text, p jsonb,
-            a timestamptz, r timestamptz, d date
+            a timestamptz, r timestamptz, d date, s text
+        )
+    ),
+    entries AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(CAST(:entries AS json)) AS g(
+            n int, t int, a timestamptz, d date, s text, o text, e text, p text, r text, b text, l boolean
         )
     ),
     firsts AS MATERIALIZED (SELECT DISTINCT ON (t, k) n, t, k, d FROM given WHERE u ORDER BY t, k, n),
@@ -30,31 +35,38 @@ STORE = text("""
         INSERT INTO event_keys (tenant_id, key, received_date) SELECT t, k, d FROM firsts ORDER BY t, k
         ON CONFLICT DO NOTHING RETURNING tenant_id, key
     ),
-    new AS MATERIALIZED (
-        SELECT firsts.n FROM firsts JOIN fresh ON fresh.tenant_id = firsts.t AND fresh.key = firsts.k
+    repeated AS MATERIALIZED (
+        SELECT n FROM given WHERE u AND n NOT IN (
+            SELECT firsts.n FROM firsts JOIN fresh ON fresh.tenant_id = firsts.t AND fresh.key = firsts.k
+        )
     ),
     stored AS (
         INSERT INTO accepted_events
             (tenant_id, key, event, origin, customer_id, visitor_id, parameters, event_at, received_at, state)
-        SELECT t, k, e, o, c, v, p, a, r, 0 FROM given WHERE NOT u OR n IN (SELECT n FROM new) ORDER BY n
+        SELECT t, k, e, o, c, v, p, a, r, 0 FROM given WHERE n NOT IN (SELECT n FROM repeated) ORDER BY n
+    ),
+    logged AS (
+        INSERT INTO event_log (tenant_id, at, status, origin, event, person, reason, body)
+        SELECT t, a, s, o, e, p, r, b FROM entries
+        WHERE l AND (n IS NULL OR n NOT IN (SELECT n FROM repeated)) ORDER BY coalesce(n, 0)
+    ),
+    counted AS (
+        INSERT INTO event_counts AS known (tenant_id, day, status, count)
+        SELECT t, d, s, count(*) FROM (
+            SELECT t, d, CASE WHEN n IN (SELECT n FROM repeated) THEN 'duplicate' ELSE s END AS s FROM given
+            UNION ALL
+            SELECT t, d, s FROM entries WHERE n IS NULL AND s = 'error'
+        ) AS every
+        GROUP BY t, d, s ORDER BY t, d, s
+        ON CONFLICT (tenant_id, day, status) DO UPDATE SET count = known.count + excluded.count
+    ),
+    told AS MATERIALIZED (
+        SELECT pg_notify('rapport_events', CAST(t AS text))
+        FROM (SELECT DISTINCT t FROM given WHERE n NOT IN (SELECT n FROM repeated)) AS tenants
     )
-    SELECT n FROM given WHERE u AND n NOT IN (SELECT n FROM new)
-""")
-LOG = text("""
-    INSERT INTO event_log (tenant_id, at, status, origin, event, person, reason, body)
-    SELECT t, a, s, o, e, p, r, b FROM json_to_recordset(CAST(:entries AS json)) AS g(
-        t int, a timestamptz, s text, o text, e text, p text, r text, b text
-    )
-""")
-# Last in the transaction: these rows are everybody's.
-COUNT = text("""
-    INSERT INTO event_counts AS known (tenant_id, day, status, count)
-    SELECT t, d, s, n FROM json_to_recordset(CAST(:counts AS json)) AS g(t int, d date, s text, n bigint)
-    ORDER BY t, d, s
-    ON CONFLICT (tenant_id, day, status) DO UPDATE SET count = known.count + excluded.count
+    SELECT (SELECT array_agg(n) FROM repeated) AS repeated, (SELECT count(*) FROM told) AS told
 """)
 MAX_EVENT, MAX_PERSON, MAX_REASON, MAX_BODY = 255, 300, 500, 8000
-NOTIFY = text("SELECT pg_notify('rapport_events', t) FROM unnest(CAST(:tenants AS text[])) AS t")
 
 
 @dataclass(slots=True)
@@ -123,41 +135,75 @@ def key_of(origin: str, event_id: str | None) -> uuid.UUID:
     return uuid.UUID(bytes=hashlib.blake2b(f"{origin}\0{event_id.lower()}".encode(), digest_size=16).digest())
 
 
-def store(records: Records, known: Links, submissions: Sequence[Submission]) -> list[list[Accepted]]:
-    """Store what was submitted, in one transaction; what became of each event, by submission."""
-    keys = [[key_of(one.origin, one.event_id) for one in each.events] for each in submissions]
-    rows = [row for each, its in zip(submissions, keys, strict=True) for row in _rows(each, its)]
-    for n, row in enumerate(rows):
-        row["n"] = n
-    found = [link for each in submissions for link in _links(each)]
-    with records.engine.begin() as connection:
-        repeated: set[int] = set()
-        if rows:
-            repeated = set(connection.execute(STORE, {"events": orjson.dumps(rows).decode()}).scalars())
-        known.keep(connection, found)
-        answers = _answers(submissions, keys, repeated)
-        _note(connection, submissions, answers)
-    known.kept(found)
-    return answers
+class Store:
+    """Writes submissions, on a connection of its own where one statement is enough."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._links = Links()
+        self._kept: Connection | None = None
+
+    def keep(self, submissions: Sequence[Submission]) -> list[list[Accepted]]:
+        """Store what was submitted, in one transaction; what became of each event, by submission."""
+        keys = [[key_of(one.origin, one.event_id) for one in each.events] for each in submissions]
+        events, entries = _rows(submissions, keys)
+        bound = {"events": orjson.dumps(events).decode(), "entries": orjson.dumps(entries).decode()}
+        found = [link for each in submissions for link in _links(each)]
+        if self._links.are_new(found):
+            with self._records.engine.begin() as connection:
+                repeated = connection.execute(STORE, bound).scalar()
+                self._links.keep(connection, found)
+            self._links.kept(found)
+        else:
+            repeated = self._alone(bound)
+        return _answers(keys, set(repeated or ()))
+
+    def _alone(self, bound: dict[str, str]) -> list[int] | None:
+        """The one statement, which is a transaction by itself."""
+        if self._kept is None:
+            self._kept = self._records.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            repeated: list[int] | None = self._kept.execute(STORE, bound).scalar()
+        except BaseException:
+            self._kept.invalidate()
+            self._kept.close()
+            self._kept = None
+            raise
+        return repeated
 
 
-def _rows(each: Submission, keys: Sequence[uuid.UUID]) -> list[dict[str, Any]]:
-    return [
-        {
-            "t": each.tenant_id,
-            "k": key,
-            "u": one.event_id is not None,
-            "e": one.event,
-            "o": one.origin,
-            "c": one.customer_id,
-            "v": one.visitor_id,
-            "p": one.parameters,
-            "a": one.event_at,
-            "r": each.now,
-            "d": each.day,
-        }
-        for one, key in zip(each.events, keys, strict=True)
-    ]
+def _rows(
+    submissions: Sequence[Submission], keys: Sequence[Sequence[uuid.UUID]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Events and entries of the log as STORE takes them."""
+    events: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
+    for each, its in zip(submissions, keys, strict=True):
+        entries += (_entry(each, one, None) for one in each.entries)
+        for one, key in zip(each.events, its, strict=True):
+            status = WARNING if one.warnings else SUCCESS
+            if each.recording or (one.warnings and one.logged):
+                entries.append(_entry(each, _told(one, status), len(events)))
+            events.append(_row(each, one, key, len(events), status))
+    return events, entries
+
+
+def _row(each: Submission, one: Incoming, key: uuid.UUID, place: int, status: str) -> dict[str, Any]:
+    return {
+        "n": place,
+        "t": each.tenant_id,
+        "k": key,
+        "u": one.event_id is not None,
+        "e": one.event,
+        "o": one.origin,
+        "c": one.customer_id,
+        "v": one.visitor_id,
+        "p": one.parameters,
+        "a": one.event_at,
+        "r": each.now,
+        "d": each.day,
+        "s": status,
+    }
 
 
 def _links(each: Submission) -> list[Link]:
@@ -170,9 +216,7 @@ def _links(each: Submission) -> list[Link]:
     ]
 
 
-def _answers(
-    submissions: Sequence[Submission], keys: Sequence[Sequence[uuid.UUID]], repeated: set[int]
-) -> list[list[Accepted]]:
+def _answers(keys: Sequence[Sequence[uuid.UUID]], repeated: set[int]) -> list[list[Accepted]]:
     answers, n = [], 0
     for its in keys:
         answers.append([Accepted(key, n + place in repeated) for place, key in enumerate(its)])
@@ -180,61 +224,25 @@ def _answers(
     return answers
 
 
-def _note(connection: Connection, submissions: Sequence[Submission], answers: Sequence[Sequence[Accepted]]) -> None:
-    """The log, the counts of the day, and word to whoever waits for events."""
-    entries: list[dict[str, Any]] = []
-    counts: Counter[tuple[int, date, str]] = Counter()
-    tenants = set()
-    for each, its in zip(submissions, answers, strict=True):
-        logged = [*(one for one in each.entries if one.logged or each.recording), *_logged(each, its)]
-        entries += [_entry(each, one) for one in logged]
-        for one, accepted in zip(each.events, its, strict=True):
-            counts[each.tenant_id, each.day, _status(one, accepted)] += 1
-            if not accepted.duplicate:
-                tenants.add(str(each.tenant_id))
-        counts[each.tenant_id, each.day, ERROR] += sum(one.status == ERROR for one in each.entries)
-    if entries:
-        connection.execute(LOG, {"entries": orjson.dumps(entries).decode()})
-    if tenants:
-        connection.execute(NOTIFY, {"tenants": sorted(tenants)})
-    numbers = [{"t": t, "d": d, "s": s, "n": n} for (t, d, s), n in counts.items() if n]
-    if numbers:
-        connection.execute(COUNT, {"counts": orjson.dumps(numbers).decode()})
+def _told(one: Incoming, status: str) -> LogEntry:
+    person = (one.customer_id or one.visitor_id).lower()
+    return LogEntry(status, one.origin, one.event, person, "; ".join(one.warnings), one.body)
 
 
-def _status(one: Incoming, accepted: Accepted) -> str:
-    if accepted.duplicate:
-        return DUPLICATE
-    return WARNING if one.warnings else SUCCESS
-
-
-def _logged(each: Submission, its: Sequence[Accepted]) -> list[LogEntry]:
-    """Entries of accepted events: those with a warning, or all while everything is recorded."""
-    return [
-        LogEntry(
-            _status(one, accepted),
-            one.origin,
-            one.event,
-            (one.customer_id or one.visitor_id).lower(),
-            "; ".join(one.warnings) or ("met again" if accepted.duplicate else ""),
-            one.body,
-        )
-        for one, accepted in zip(each.events, its, strict=True)
-        if each.recording or (one.warnings and not accepted.duplicate and one.logged)
-    ]
-
-
-def _entry(each: Submission, one: LogEntry) -> dict[str, Any]:
-    body = "" if one.body is None else orjson.dumps(one.body).decode()
+def _entry(each: Submission, one: LogEntry, place: int | None) -> dict[str, Any]:
+    body = "" if one.body is None or not one.logged else orjson.dumps(one.body).decode()
     return {
+        "n": place,
         "t": each.tenant_id,
         "a": each.now,
+        "d": each.day,
         "s": one.status,
         "o": one.origin,
         "e": _storable(one.event, MAX_EVENT),
         "p": _storable(one.person, MAX_PERSON),
         "r": _storable(one.reason, MAX_REASON),
         "b": body[:MAX_BODY],  # as JSON it has no character that cannot be stored
+        "l": one.logged or each.recording,
     }
 
 

@@ -134,11 +134,16 @@ class Links:
     def __init__(self) -> None:
         self._known: dict[tuple[int, str], str] = {}
 
+    def are_new(self, found: Iterable[Link]) -> bool:
+        """Whether there is any to be kept."""
+        return any(self._is_new(one) for one in found)
+
+    def _is_new(self, one: Link) -> bool:
+        return one.stated or self._known.get((one.tenant_id, one.visitor_id)) != one.customer_id
+
     def keep(self, connection: Connection, found: Sequence[Link]) -> None:
         """Write links in a transaction of the caller, who calls `kept` once it has committed."""
-        new = [
-            one for one in found if one.stated or self._known.get((one.tenant_id, one.visitor_id)) != one.customer_id
-        ]
+        new = [one for one in found if self._is_new(one)]
         named = {(one.tenant_id, one.visitor_id): one for one in sorted(new, key=lambda one: one.at) if one.customer_id}
         changed = [(one.tenant_id, one.visitor_id) for one in named.values()]
         if named:
