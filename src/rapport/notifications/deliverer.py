@@ -31,7 +31,7 @@ POSTS = Metric("rapport_notification_posts_total", "Posts to listeners by outcom
 OUTSIDE_CLOCK = Clock()
 
 MAX_IN_FLIGHT = 256
-PER_LISTENER = 8
+PER_LISTENER = 32
 LEASE = timedelta(seconds=TIMEOUT_SECONDS + 20)
 FIRST_RETRY = timedelta(seconds=5)
 LONGEST_RETRY = timedelta(hours=1)
