@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = 32 * 1024 * 1024
     legacy_login: bool = False
     allow_private_addresses: bool = False
+    files_dir: Path | None = None
     smtp_url: str = "smtp://127.0.0.1:25"
     mail_from: str = "rapport@localhost"
     public_url: str = ""

@@ -1,8 +1,13 @@
 """One company for all flows, and a deliverer that posts to its vendors."""
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "campaigns"))
+
 from flow_company import DATA_DATE, MORNING, Company
 
 from rapport.campaigns import service as campaigns

@@ -29,7 +29,9 @@ class Shell:
         state = self._state
         script = f"set -aeuo pipefail\n[ -f {state} ] && . {state}\n{block}\n{{ export -p; declare -f; }} > {state}\n"
         environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", **self._variables}
-        done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            ["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=60, cwd=state.parent
+        )
         assert done.returncode == 0, f"{block}\n{done.stderr}\n{done.stdout}"
         return done.stdout
 

@@ -1,6 +1,7 @@
 """The commands of docs/flows do what the pages say."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -72,6 +73,10 @@ class Reader:
     def _the_secret_of_the_gateway(self) -> None:
         self.gateway_secrets = [json.loads(self.last)["secret"]]
         self.after(self.last)
+
+    def _the_event_is_kept(self) -> None:
+        event = self.receiver.wait(of(14, self.campaign()))[0]
+        self.shell.run(f"EVENT={shlex.quote(json.dumps(event))}")
 
     def _question(self) -> Any:
         eventually(lambda: self.receiver.questions)

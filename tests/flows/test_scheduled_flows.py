@@ -1,11 +1,15 @@
 """The contract's flows of scheduled campaigns, each with vendors that do all of it over the wire."""
 
+import base64
 from datetime import timedelta
 from typing import Any
 
-from flow_company import DATA_DATE, MORNING, PUSH, SMS, TODAY, Company
+import httpx
+from avro_files import records
+from flow_company import DATA_DATE, LETTERS, MORNING, PUSH, SMS, TODAY, Company
 from flow_vendor import Event, Vendor, of
 
+from rapport.campaigns import engagements
 from rapport.campaigns import service as campaigns
 
 DAYS = timedelta(days=1)
@@ -337,3 +341,106 @@ def test_optipromo_publisher(company: Company) -> None:
             CustomerAttributes="REWARD",
         )
         assert {row["CustomerID"]: row["CustomerAttributes"][0] for row in rows} == rewards
+
+
+class FilesProvider(Vendor):
+    """Sends from the files of each execution, as a client of the reference's SDK does."""
+
+    def set_up(self) -> None:
+        self.metadata: dict[int, Any] = {}
+        self.customers: dict[int, list[Any]] = {}
+        self.refusals: list[int] = []
+
+    def file(self, event: Event, path: str, key: str | None = None) -> httpx.Response:
+        headers = {"X-Decryption-Key": event["DecryptionKey"] if key is None else key}
+        return self.api.get(f"/v1/files/{event['BucketName']}/{path}", headers=headers)
+
+    def on_event(self, event: Event) -> None:
+        if event["EventTypeID"] != 14:
+            return
+        metadata = self.file(event, event["MetadataFilePath"]).raise_for_status().json()
+        folder, count = event["CustomersFolderPath"], metadata["NumberOfFiles"]
+        paths = [f"{folder}/customers_file{number:03}.deflate.avro" for number in range(1, count + 1)]
+        files = [self.file(event, path).raise_for_status().content for path in paths]
+        rows = [row for content in files for row in records(content)]
+        self.metadata[event["CampaignID"]] = metadata
+        self.customers[event["CampaignID"]] = rows
+        beyond = f"{folder}/customers_file{count + 1:03}.deflate.avro"
+        for answer in (
+            self.file(event, beyond),
+            self.file(event, f"{folder}/../../../{event['MetadataFilePath']}"),
+            self.file({**event, "BucketName": "rapport-1"}, event["MetadataFilePath"]),
+            self.file(event, event["MetadataFilePath"], "bm90IHRoZSBrZXk="),
+        ):
+            self.refusals.append(answer.status_code)
+
+
+def test_scheduled_campaign_execution_sdk(company: Company) -> None:
+    with company.hires(FilesProvider) as provider:
+        provider.set_up()
+        home = f"/manage/v1/channels/{LETTERS}/webhook"
+        hook = {"name": "letters", "url": provider.url, "rows_per_file": 10_000, "attributes": ["FIRST_NAME", "CITY"]}
+        assert company.admin.put(home, json=hook).json() == {**hook, "channel_id": LETTERS}
+        for faulty in ({"rows_per_file": 9_999}, {"name": "a/b"}, {"attributes": ["NO_SUCH"]}):
+            assert company.admin.put(home, json={**hook, **faulty}).status_code in (400, 422)
+        provider.listen(13, LETTERS)
+        company.tell_secrets(provider)
+        campaign = company.run(company.series("Letters", {LETTERS: 1}, tags=["vip", "spring"], duration=4))
+        (told,) = provider.wait(of(14, campaign))
+        provider.wait(of(13, campaign, LETTERS))
+        number = told["EngagementID"]
+        folder = f"2026-03-10 1000 letters-{LETTERS}-{number}"
+        assert told == {
+            "EventTypeID": 14,
+            "TimeStamp": "2026-03-10 10:00",
+            "CampaignID": campaign,
+            "EngagementID": number,
+            "TenantID": company.scope.tenant_id,
+            "BucketName": f"rapport-{company.scope.tenant_id}",
+            "CustomersFolderPath": f"{folder}/customers",
+            "MetadataFilePath": f"{folder}/metadata_{number}",
+            "DecryptionKey": told["DecryptionKey"],
+            "ChannelID": LETTERS,
+        }
+        assert len(base64.b64decode(told["DecryptionKey"], validate=True)) == 32
+        metadata, everybody = provider.metadata[campaign], company.recipients(campaign)
+        assert metadata == {
+            "AccountName": metadata["AccountName"],
+            "ActionID": company.action,
+            "ActionName": "Spring offer",
+            "CampaignID": campaign,
+            "CampaignPlanID": company.see(f"campaigns/{campaign}")["series_id"],
+            "ChannelID": LETTERS,
+            "ChannelName": "Letters",
+            "Duration": 4,
+            "EmailAddresses": [],
+            "EngagementID": number,
+            "EngagementTimezone": "Europe/Berlin",
+            "Identifier": "CustomerID",
+            "InternalAccountID": company.scope.tenant_id,
+            "NumberOfCustomers": len(everybody),
+            "NumberOfFiles": 1,
+            "PlanDetailChannelID": 1,
+            "Promotions": "FREE5,SPR15",
+            "ScheduledTime": "2026-03-10T08:00:00Z",
+            "Tags": "vip,spring",
+            "TargetGroupName": "Swedes",
+            "TemplateID": 1,
+            "TemplateName": "Text 1",
+            "WebhookAttributes": ["FIRST_NAME", "CITY"],
+        }
+        row = {"PromoCode": "FREE5,SPR15", "ScheduledTime": "2026-03-10 09:00:00", "CITY": None}
+        names = {who: f"Name{int(who[1:]) - 1000}" for who in everybody}
+        assert provider.customers[campaign] == [
+            {"CustomerID": who, **row, "FIRST_NAME": names[who]} for who in everybody
+        ]
+        assert provider.refusals == [404, 404, 404, 403] and provider.refused == 0
+        files = company.scope.stores.settings.data_dir / "files"
+        written = [path for path in files.rglob("*") if path.is_file()]
+        assert len(written) >= 2 and not any(b"Name" in path.read_bytes() for path in written)
+        # Kept for a week, and not told any more once the webhook is gone.
+        company.at(MORNING + 8 * DAYS)
+        engagements.drop_old(company.scope)
+        assert provider.file(told, told["MetadataFilePath"]).status_code == 404
+        assert not (files / str(company.scope.tenant_id) / folder).exists()
+        assert company.admin.delete(home).status_code == 204 and company.admin.get(home).status_code == 404

@@ -64,7 +64,7 @@ def test_members_bind_ignoring_case(api: httpx.Client) -> None:
     assert api.get(LIST).json()[0]["ChannelID"] == 505
 
 
-@pytest.mark.parametrize("event", [0, 6, 7, 8, 9, 10, 12, 14, 15, -1, 10**12, "three", None, 1.5])
+@pytest.mark.parametrize("event", [0, 6, 7, 8, 9, 10, 12, 15, -1, 10**12, "three", None, 1.5])
 def test_other_event_types_are_refused(api: httpx.Client, event: object) -> None:
     answer = register(api, event, "https://hooks.invalid/")
     assert answer.status_code == 400

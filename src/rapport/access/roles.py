@@ -26,6 +26,7 @@ INTEGRATIONS_FUNCTIONS = frozenset(
         "UpdateCampaignInteractions",
         "SetCustomerChannelPreference",
         "GetApiKeyInfo",
+        "GetEngagementFile",
     ]
 )
 

@@ -11,6 +11,7 @@ from rapport.api import (
     customers_reactions,
     customers_writes,
     events,
+    files,
     gateways,
     general,
     groups,
@@ -46,6 +47,7 @@ from rapport.api.manage import (
     tenants,
     triggers,
     users,
+    webhooks,
 )
 
 WIRE: tuple[APIRouter, ...] = (
@@ -65,6 +67,7 @@ WIRE: tuple[APIRouter, ...] = (
     integrations.router,
     integrations_reports.router,
     events.router,
+    files.router,
     sdk_config.router,
     gateways.router,
 )
@@ -81,6 +84,7 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     campaigns.router,
     cycles.router,
     channels.router,
+    webhooks.router,
     templates.router,
     listeners.router,
     suppressions.router,

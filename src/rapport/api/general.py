@@ -59,7 +59,7 @@ ChannelID = Annotated[Number | None, BeforeValidator(_absent_if_empty)]
 class RegisterBody(WireModel):
     """Which events, and where they are posted to."""
 
-    event_type_id: int = Field(alias="EventTypeID", description="1, 2, 3, 4, 5, 11 or 13")
+    event_type_id: int = Field(alias="EventTypeID", description="1, 2, 3, 4, 5, 11, 13 or 14")
     listener_url: str = Field(alias="ListenerURL", min_length=1, description="Absolute http or https URL")
     channel_id: ChannelID = Field(None, alias="ChannelID", description="Only events of this channel; not with 5")
 
@@ -67,7 +67,7 @@ class RegisterBody(WireModel):
 class UnregisterBody(WireModel):
     """Which listener."""
 
-    event_type_id: int = Field(alias="EventTypeID", description="1, 2, 3, 4, 5, 11 or 13")
+    event_type_id: int = Field(alias="EventTypeID", description="1, 2, 3, 4, 5, 11, 13 or 14")
     channel_id: ChannelID = Field(None, alias="ChannelID", description="The listener of this channel, else the general")
 
 

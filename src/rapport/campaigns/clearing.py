@@ -6,6 +6,8 @@ once the decision has begun. Nobody leaves the recipients before the reason stan
 
 # ruff: noqa: S608 - statements are put together of constants
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -82,6 +84,20 @@ def clear(scope: Scope, campaign_id: int) -> None:
         _leave_out(scope, found)
         _move_sends(scope, found)
         _go_on(scope, campaign_id)
+
+
+@contextmanager
+def none_decided(scope: Scope) -> Iterator[None]:
+    """Hold off decisions on the clearance of campaigns for the length of the block."""
+    waiting = select(Occurrence.id).where(
+        Occurrence.tenant_id == scope.tenant_id, Occurrence.state == AWAITING_CLEARANCE
+    )
+    with scope.records() as session:
+        numbers = list(session.scalars(waiting.order_by(Occurrence.id)))
+    with ExitStack() as held:
+        for number in numbers:
+            held.enter_context(lease(scope, f"clear/{number}"))
+        yield
 
 
 def _end_reports(scope: Scope, campaign_id: int) -> bool:

@@ -14,7 +14,9 @@ from sqlalchemy import delete, func, select
 
 from rapport.access.pseudonyms import PSEUDONYM, pseudonym, pseudonym_secret
 from rapport.access.scope import Scope, current_scope
+from rapport.campaigns.clearing import none_decided
 from rapport.campaigns.cycles import RUNNING
+from rapport.campaigns.engagements import write_again
 from rapport.campaigns.interactions import no_reports
 from rapport.campaigns.models import EXECUTING, PROCESSING, Cycle, Occurrence, OccurrenceChannel, Send
 from rapport.customers import service as customers
@@ -43,6 +45,10 @@ SKIP = f"""
         AND (execution_date, campaign_id, customer_id, channel_id) NOT IN (
             SELECT execution_date, campaign_id, customer_id, channel_id FROM campaign_outcomes WHERE {ERASED}
         )
+"""
+PLACES = f"""
+    SELECT DISTINCT campaign_id, channel_id, recipient_group_id FROM campaign_recipients
+    WHERE {ERASED} AND channel_id > 0
 """
 # Rows that are there already come from a step that was killed before it deleted theirs.
 RENAME = """
@@ -108,11 +114,15 @@ def _purge_customer(tenant_id: int, mark: str) -> None:
 def _purge_accounts(tenant_id: int, mark: str) -> None:
     """Rename the person in the accounts. Steps of ended sends kept the ids at which their batches end: dropped, too."""
     scope = current_scope(tenant_id)
-    with customers.writing(scope), no_reports(scope):
+    with customers.writing(scope), no_reports(scope), none_decided(scope):
         customers.stage_known(scope, [mark], ACCOUNTS)
+        places = {
+            (int(campaign), int(channel), int(group)) for campaign, channel, group in scope.warehouse.rows(PLACES)
+        }
         _rename(scope)
         _forget_sends(scope)
         scope.warehouse.execute("DROP TABLE erase_ids SYNC")
+    write_again(scope, places)
     for table in ACCOUNTS:
         customers.leave_disk(scope, table)
     work.forget_results(scope.stores.records, f"send:{tenant_id}:")

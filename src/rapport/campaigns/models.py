@@ -164,6 +164,42 @@ class Send(Base):
     )
 
 
+class Webhook(Base):
+    """What a channel's webhook is called and what its files hold; its address is the listener of type 14."""
+
+    __tablename__ = "channel_webhooks"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    channel_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(String(50))
+    rows_per_file: Mapped[int] = mapped_column(Integer)
+    attributes: Mapped[list[str]] = mapped_column(JSONB, default=list)
+    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+
+
+class Engagement(Base):
+    """The files of one group of a campaign on a channel; key is in base64, and empty once they are dropped."""
+
+    __tablename__ = "engagements"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    campaign_id: Mapped[int] = mapped_column(Integer)
+    channel_id: Mapped[int] = mapped_column(Integer)
+    recipient_group_id: Mapped[int] = mapped_column(Integer)
+    folder: Mapped[str] = mapped_column(String(200))
+    key: Mapped[str] = mapped_column(String(100))
+    files: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    customers: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "campaign_id", "channel_id", "recipient_group_id", name="uq_engagements_unit"),
+    )
+
+
 class Lease(Base):
     """Who may carry out a piece of work now: token grows with every holder, so that a late one is told apart."""
 

@@ -22,6 +22,7 @@ from rapport.campaigns.definitions import (
     update_action,
     update_series,
 )
+from rapport.campaigns.engagements import read_file as engagement_file
 from rapport.campaigns.erasure import held, purge
 from rapport.campaigns.interactions import INTERACTIONS, ReportedInteraction, add_interactions
 from rapport.campaigns.metrics import METRICS, PlaceMetrics, ReportedMetric, set_metrics
@@ -75,6 +76,7 @@ from rapport.campaigns.triggers import (
     TriggeredBody,
     TriggeredOut,
 )
+from rapport.campaigns.webhooks import delete_webhook, set_webhook, webhook
 
 __all__ = [
     "INTERACTIONS",
@@ -129,7 +131,9 @@ __all__ = [
     "cycle_row",
     "cycles",
     "delete_promotions",
+    "delete_webhook",
     "end_date",
+    "engagement_file",
     "event_schema",
     "execute_due",
     "held",
@@ -156,6 +160,7 @@ __all__ = [
     "set_metrics",
     "set_status",
     "set_triggered_status",
+    "set_webhook",
     "settings_of",
     "start_cycle",
     "start_scheduler",
@@ -167,5 +172,6 @@ __all__ = [
     "update_action",
     "update_series",
     "update_triggered",
+    "webhook",
     "why",
 ]

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from rapport.access.scope import Scope, current_scope
 from rapport.audiences import service as audiences
-from rapport.campaigns import clearing, closing, cycles, processing, sending
+from rapport.campaigns import clearing, closing, cycles, engagements, processing, sending
 from rapport.campaigns.cycles import CycleResult
 from rapport.campaigns.occurrences import occurrence, plan_day
 from rapport.campaigns.settings import settings_of
@@ -51,6 +51,11 @@ def _begin(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> str
 @work.step("campaigns.list_unit", ATTEMPTS)
 def _list(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> None:
     sending.list_unit(*_unit(tenant_id, campaign_id, channel_id, group))
+
+
+@work.step("campaigns.hand_over_files", ATTEMPTS)
+def _hand_over_files(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> None:
+    engagements.hand_over(*_unit(tenant_id, campaign_id, channel_id, group))
 
 
 @work.step("campaigns.plan_batches", ATTEMPTS)
@@ -95,6 +100,7 @@ def send_unit(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> 
         kind = _begin(*unit)
         if kind == "external":
             _list(*unit)
+            _hand_over_files(*unit)
         elif kind:
             _send_all(unit)
     except FAULTS as fault:
@@ -268,7 +274,9 @@ def _note(tenant_id: int, data_date: str, run: int, name: str, seconds: float) -
 
 @work.step("cycle.end", ATTEMPTS)
 def _end(tenant_id: int, data_date: str, run: int, error: str) -> None:
-    cycles.end(current_scope(tenant_id), date.fromisoformat(data_date), run, error)
+    scope = current_scope(tenant_id)
+    engagements.drop_old(scope)
+    cycles.end(scope, date.fromisoformat(data_date), run, error)
 
 
 @work.workflow("campaigns.daily_cycle")

@@ -51,8 +51,8 @@ __all__ = [
     "unregister_listener",
 ]
 
-EVENT_TYPES = (1, 2, 3, 4, 5, 11, 13)
-CLEARANCE, REAL_TIME = 5, 11
+EVENT_TYPES = (1, 2, 3, 4, 5, 11, 13, 14)
+CLEARANCE, REAL_TIME, FILES = 5, 11, 14
 GENERAL = 0  # the channel of a listener that is told whatever the channel
 MAX_ID = 2**31 - 1
 # After a rotation posts are signed with both secrets for this long, so that receivers can change over.
@@ -89,6 +89,8 @@ def register_listener(scope: Scope, event_type_id: int, url: str, channel_id: in
     _known_type(event_type_id)
     if channel_id is not None and event_type_id == CLEARANCE:
         raise Invalid("ChannelID must not be given with EventTypeID 5.")
+    if channel_id is None and event_type_id == FILES:
+        raise Invalid("ChannelID is required with EventTypeID 14.")
     if channel_id is not None:
         try:
             channels.channel(scope, channel_id)

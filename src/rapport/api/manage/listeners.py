@@ -21,7 +21,7 @@ class ListenerIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    event_type_id: int = Field(examples=[13], description="1, 2, 3, 4, 5, 11 or 13")
+    event_type_id: int = Field(examples=[13], description="1, 2, 3, 4, 5, 11, 13 or 14")
     url: str = Field(min_length=1, max_length=2000, examples=["https://hooks.example.com/events"])
     channel_id: int | None = Field(None, ge=1, le=2**31 - 1, examples=[505])
 

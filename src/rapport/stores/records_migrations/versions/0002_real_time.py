@@ -76,6 +76,32 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "channel_webhooks",
+        sa.Column("tenant_id", sa.Integer(), nullable=False),
+        sa.Column("channel_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("name", sa.String(length=50), nullable=False),
+        sa.Column("rows_per_file", sa.Integer(), nullable=False),
+        sa.Column("attributes", postgresql.JSONB(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "channel_id", name=op.f("pk_channel_webhooks")),
+        sa.UniqueConstraint("tenant_id", "name", name=op.f("uq_channel_webhooks_tenant_id_name")),
+    )
+    op.create_table(
+        "engagements",
+        sa.Column("tenant_id", sa.Integer(), nullable=False),
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("campaign_id", sa.Integer(), nullable=False),
+        sa.Column("channel_id", sa.Integer(), nullable=False),
+        sa.Column("recipient_group_id", sa.Integer(), nullable=False),
+        sa.Column("folder", sa.String(length=200), nullable=False),
+        sa.Column("key", sa.String(length=100), nullable=False),
+        sa.Column("files", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("customers", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_engagements")),
+        sa.UniqueConstraint("tenant_id", "campaign_id", "channel_id", "recipient_group_id", name="uq_engagements_unit"),
+    )
+    op.create_table(
         "event_counts",
         sa.Column("tenant_id", sa.Integer(), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),

@@ -1,0 +1,37 @@
+"""Files of executed campaigns, for whoever sends them: named by event 14, encrypted with the key that it tells."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header
+from starlette.responses import Response
+
+from rapport.access.keys import Principal
+from rapport.api.auth import caller
+from rapport.api.responses import ERRORS
+from rapport.campaigns import service as campaigns
+
+router = APIRouter(tags=["Files"])
+
+
+@router.get(
+    "/v1/files/{bucket}/{path:path}",
+    summary="A file of an executed campaign",
+    operation_id="GetEngagementFile",
+    response_class=Response,
+    responses={
+        200: {"description": "The file, decrypted", "content": {"application/octet-stream": {}}},
+        **ERRORS,
+    },
+)
+def engagement_file(
+    bucket: str,
+    path: str,
+    decryption_key: Annotated[str, Header(alias="X-Decryption-Key", max_length=100)] = "",
+    principal: Principal = Depends(caller("GetEngagementFile")),  # noqa: B008
+) -> Response:
+    """Bucket and path as event 14 tells them: MetadataFilePath, and customers_file001.deflate.avro .. in the folder.
+
+    Files are kept for some days (7 unless the tenant sets another time).
+    """
+    body = campaigns.engagement_file(principal.scope, bucket, path, decryption_key)
+    return Response(body, media_type="application/octet-stream")

@@ -1,0 +1,82 @@
+"""Webhooks of outside channels: whoever sends on one gets the customers of each execution as files, and event 14.
+
+A listener of type 14 is the webhook; what it is called and what stands in its files is kept beside it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+
+from rapport.access.scope import Scope
+from rapport.campaigns.models import Webhook
+from rapport.channels import service as channels
+from rapport.customers import service as customers
+from rapport.errors import Conflict, Invalid, NotFound
+from rapport.notifications import service as notifications
+
+FILES_READY = 14
+DEFAULT_ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class Hook:
+    """The webhook of a channel. rows is the most customers of a file, attributes are RealFieldNames."""
+
+    channel_id: int
+    url: str
+    name: str
+    rows_per_file: int
+    attributes: list[str]
+
+
+def webhook(scope: Scope, channel_id: int) -> Hook | None:
+    """The webhook of a channel, None when it has none. One whose address was registered by a call has defaults."""
+    told = [one for one in notifications.listeners(scope) if (one.event_type_id, one.channel_id) == (14, channel_id)]
+    if not told:
+        return None
+    with scope.records() as session:
+        found = session.get(Webhook, (scope.tenant_id, channel_id))
+    if found is None:
+        return Hook(channel_id, told[0].url, f"hook{channel_id}", DEFAULT_ROWS, [])
+    return Hook(channel_id, told[0].url, found.name, found.rows_per_file, found.attributes)
+
+
+def set_webhook(
+    scope: Scope, channel_id: int, url: str, name: str, rows_per_file: int, attributes: Sequence[str]
+) -> Hook:
+    """Give an outside channel its webhook, in place of any before.
+
+    Raises NotFound for the channel, Invalid for one that Rapport sends on itself, a URL that is not to be posted
+    to or an attribute that is not known, Conflict for a name that another channel's webhook has.
+    """
+    if channels.channel(scope, channel_id).kind != "external":
+        raise Invalid(f"Channel {channel_id} is one that Rapport sends on by itself: it takes no webhook.")
+    names = [info.real_field_name for info in customers.find(scope, attributes, "attributes")]
+    values = {"name": name, "rows_per_file": rows_per_file, "attributes": names, "updated_at": scope.clock.now()}
+    with scope.records() as session:
+        taken = select(Webhook.channel_id).where(Webhook.tenant_id == scope.tenant_id, Webhook.name == name)
+        if session.scalar(taken.where(Webhook.channel_id != channel_id)) is not None:
+            raise Conflict(f"There is a webhook named {name!r} already.")
+    notifications.register_listener(scope, FILES_READY, url, channel_id)
+    try:
+        with scope.records() as session:
+            made = insert(Webhook).values(tenant_id=scope.tenant_id, channel_id=channel_id, **values)
+            session.execute(
+                made.on_conflict_do_update(index_elements=[Webhook.tenant_id, Webhook.channel_id], set_=values)
+            )
+            scope.audit(session, "set", f"webhook of channel {channel_id}", name=name)
+    except IntegrityError as error:
+        raise Conflict(f"There is a webhook named {name!r} already.") from error
+    return Hook(channel_id, url, name, rows_per_file, names)
+
+
+def delete_webhook(scope: Scope, channel_id: int) -> None:
+    """Take a channel's webhook away: what it was not told yet is canceled. Raises NotFound when there is none."""
+    if not notifications.unregister_listener(scope, FILES_READY, channel_id):
+        raise NotFound(f"Channel {channel_id} has no webhook.")
+    with scope.records() as session:
+        session.execute(delete(Webhook).where(Webhook.tenant_id == scope.tenant_id, Webhook.channel_id == channel_id))
+        scope.audit(session, "delete", f"webhook of channel {channel_id}")
