@@ -50,12 +50,9 @@ def _begin(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> str
 
 @work.step("campaigns.list_unit", ATTEMPTS)
 def _list(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> None:
-    sending.list_unit(*_unit(tenant_id, campaign_id, channel_id, group))
-
-
-@work.step("campaigns.hand_over_files", ATTEMPTS)
-def _hand_over_files(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> None:
-    engagements.hand_over(*_unit(tenant_id, campaign_id, channel_id, group))
+    scope, unit = _unit(tenant_id, campaign_id, channel_id, group)
+    sending.list_unit(scope, unit)
+    engagements.hand_over(scope, unit)
 
 
 @work.step("campaigns.plan_batches", ATTEMPTS)
@@ -100,7 +97,6 @@ def send_unit(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> 
         kind = _begin(*unit)
         if kind == "external":
             _list(*unit)
-            _hand_over_files(*unit)
         elif kind:
             _send_all(unit)
     except FAULTS as fault:
