@@ -17,8 +17,8 @@ FLOORS = [
     {"campaigns"},
     {"realtime"},
     {"api", "console"},
-    {"demo"},
     {"app"},
+    {"demo"},
     {"cli", "commands", "__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

@@ -1,12 +1,16 @@
 """rapport demo: a retailer to try everything on."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
+import orjson
 import typer
 
 from rapport.commands.output import DataDir, Json, people, print_json, progress, settings_of
-from rapport.demo.run import DemoResult, run_demo
 from rapport.settings import Settings
+
+if TYPE_CHECKING:  # what the demo needs takes seconds to import, which other commands must not wait for
+    from rapport.demo.outside import Outside
+    from rapport.demo.run import DemoResult
 
 
 def demo(
@@ -20,53 +24,77 @@ def demo(
 ) -> None:
     """Simulate a retailer, run the real pipeline over its days, then serve it."""
     settings = settings_of(data_dir, port=port)
-    result = _build(settings, customers, days, seed, json)
-    if json:
-        print_json(result.as_json())
-    else:
-        _tell(result, settings)
-    if not no_serve:
-        from rapport.commands.serving import run
-        from rapport.demo.mailbox import mailbox
-        from rapport.settings import roles_of
+    if no_serve:
+        _tell(_build(settings, customers, days, seed, json), settings, json)
+        return
+    from rapport.commands.serving import run
+    from rapport.demo.mailbox import mailbox
+    from rapport.demo.outside import outside_systems
+    from rapport.settings import roles_of
 
-        # What the demo's campaigns send while it is served stays on the machine too.
+    # The demo's outside systems answer as long as it is served, and what it sends stays on the machine too.
+    with outside_systems(settings) as outside:
+        _tell(_build(settings, customers, days, seed, json, outside), settings, json)
         with mailbox() as (_, mail_port):
             settings.smtp_url = f"smtp://127.0.0.1:{mail_port}"
             run(settings, roles_of(settings), json)
 
 
-def _build(settings: Settings, customers: int, days: int, seed: int, as_json: bool) -> DemoResult:
+def _build(
+    settings: Settings, customers: int, days: int, seed: int, as_json: bool, outside: "Outside | None" = None
+) -> "DemoResult":
+    from rapport.demo.run import run_demo
     from rapport.stores import open_stores
 
     stores = open_stores(settings)
     try:
         stores.start_work()
         with progress(f"Simulating {customers} customers over {days} days", as_json) as tell:
-            return run_demo(stores, customers, days, seed, tell)
+            return run_demo(stores, customers, days, seed, tell, outside)
     finally:
         stores.close()
 
 
-def _tell(result: DemoResult, settings: Settings) -> None:
-    base = f"http://{settings.host}:{settings.port}"
-    day = result.last_data_date
-    calls = (
-        "general/GetLastDataUpdate",
-        "model/GetMicrosegmentList",
-        f"actions/GetExecutedCampaignDetails?Date={day}",
-        f"customers/GetCustomerActionDetailsByDate?Date={day}&%24top=5",
-        f"segments/GetCustomersByValueSegment?ValueSegmentID=1&Date={day}"
-        "&CustomerAttributes=COUNTRY%3BFUTURE_VALUE&%24top=5",
-    )
+def _tell(result: "DemoResult", settings: Settings, as_json: bool) -> None:
+    if as_json:
+        print_json(result.as_json())
+        return
+    base, day = f"http://{settings.host}:{settings.port}", result.last_data_date
     lines = [
         f"Tenant {result.tenant_id}: {result.customers} customers, {result.campaigns} campaigns,"
-        f" {result.messages} mails, data through {day} ({result.seconds} s).",
+        f" {result.messages} mails, {result.events} events, {result.firings} firings of triggers,"
+        f" data through {day} ({result.seconds} s).",
         f"Base URL          {base}",
         f"Admin key         {result.admin_key}",
         f"Integrations key  {result.integrations_key}",
+        f"Server token      {result.server_token}",
         "",
-        *(f"curl -s -H 'X-API-KEY: {result.admin_key}' '{base}/current/{call}'" for call in calls),
+        *(f"curl -s -H 'X-API-KEY: {result.admin_key}' '{base}/{call}'" for call in _calls(result.last_data_date)),
+        "",
+        "An order, which fires the first trigger at once, and what came of it:",
+        f"curl -s -H 'Authorization-Token: {result.server_token}' -H 'Content-Type: application/json'"
+        f" '{base}/v1/events' -d '{_event(result)}'",
+        f"curl -s -H 'X-API-KEY: {result.admin_key}' '{base}/manage/v1/triggers/{result.trigger_id}/firings?limit=1'",
         "",
     ]
     people.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
+
+
+def _calls(day: str) -> tuple[str, ...]:
+    return (
+        "current/general/GetLastDataUpdate",
+        "current/model/GetMicrosegmentList",
+        f"current/actions/GetExecutedCampaignDetails?Date={day}",
+        f"current/customers/GetCustomerActionDetailsByDate?Date={day}&%24top=5",
+        f"current/segments/GetCustomersByValueSegment?ValueSegmentID=1&Date={day}"
+        "&CustomerAttributes=COUNTRY%3BFUTURE_VALUE&%24top=5",
+    )
+
+
+def _event(result: "DemoResult") -> str:
+    """The body of an order of now; the shell puts the time in."""
+    from rapport.demo.live import TRIAL
+
+    name, parameters = TRIAL
+    told = {"tenant": result.tenant_id, "event": name, "customer": result.shopper, "context": parameters}
+    return orjson.dumps(told).decode()[:-1] + ',"timestamp":"\'"$(date -u \'+%F %T UTC\')"\'"}'

@@ -3,6 +3,7 @@
 import tempfile
 import time as stopwatch
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -17,7 +18,9 @@ from rapport.access.service import create_tenant, tenants
 from rapport.campaigns import service as campaigns
 from rapport.customers import service as customers
 from rapport.demo import files, story
+from rapport.demo.live import Live
 from rapport.demo.mailbox import caught_mail
+from rapport.demo.outside import Outside, outside_systems
 from rapport.demo.world import HISTORY_DAYS, Orders, World
 from rapport.stores import Stores
 
@@ -42,7 +45,7 @@ INTERACTION_COLUMNS = (
     "interaction_at",
 )
 OPENED, CLICKED, UNSUBSCRIBED, BOUNCED = 2, 3, 4, 7
-# Chance per mail or text of each interaction; clicking presupposes opening.
+# Chance per mail of each interaction; clicking presupposes opening.
 OPEN_RATE, CLICK_RATE, UNSUBSCRIBE_RATE, BOUNCE_RATE = 0.34, 0.08, 0.003, 0.006
 
 
@@ -59,6 +62,11 @@ class DemoResult:
     customers: int
     campaigns: int
     messages: int
+    events: int
+    firings: int
+    server_token: str
+    trigger_id: int
+    shopper: str
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
@@ -67,30 +75,33 @@ class DemoResult:
 
 
 def run_demo(
-    stores: Stores, customers: int = 6000, days: int = 10, seed: int = 7, tell: Tell | None = None
+    stores: Stores,
+    customers: int = 6000,
+    days: int = 10,
+    seed: int = 7,
+    tell: Tell | None = None,
+    outside: Outside | None = None,
 ) -> DemoResult:
-    """Simulate a retailer in a new tenant: its last data date is the day before the clock's today."""
+    """Simulate a retailer in a new tenant: its last data date is the day before the clock's today.
+
+    Its outside systems are those that are given and go on, or some that end with the demo and sign off.
+    """
     began = stopwatch.monotonic()
     today = stores.clock.today(ZoneInfo(ZONE))
     world = World(customers, today - timedelta(days=1), days, seed)
     scope = create_tenant(stores, _free_name(stores), ZONE, "EUR")
     given = {kind: keys.create_key(scope, f"demo {kind}", "demo@example.com", kind)[1] for kind in keys.ACCESS_TYPES}
-    try:
-        with tempfile.TemporaryDirectory(prefix="rapport-demo-") as folder, caught_mail(stores) as box:
-            retailer = Retailer(scope, world, Path(folder))
-            retailer.load_history()
-            _be(stores, scope, world.date_of(HISTORY_DAYS), time(4))
-            campaigns.run_cycle(scope, world.date_of(HISTORY_DAYS - 1))
-            retailer.places = story.set_up(scope, world.date_of(HISTORY_DAYS + 1))
-            for number, day in enumerate(range(HISTORY_DAYS, world.days)):
-                if tell:
-                    tell(number, days)
-                retailer.live(day)
-            messages = box.messages
-    finally:
+    with ExitStack() as parts:
+        parts.callback(stores.clock.set, None)
+        folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="rapport-demo-")))
+        box = parts.enter_context(caught_mail(stores))
+        systems = outside or parts.enter_context(outside_systems(stores.settings))
+        live = parts.enter_context(Live(scope, world, systems, given["Admin"], seed))
+        _live_through(Retailer(scope, world, folder, live), days, tell or (lambda done, total: None))
         stores.clock.set(None)
-    if tell:
-        tell(days, days)
+        trigger_id, shopper = live.to_try()
+        if outside is None:
+            live.sign_off()
     return DemoResult(
         tenant_id=scope.tenant_id,
         data_dir=str(stores.settings.data_dir),
@@ -100,9 +111,28 @@ def run_demo(
         last_data_date=str(scope.data_date()),
         customers=customers,
         campaigns=len(campaigns.occurrences(scope, limit=100_000)),
-        messages=messages,
+        messages=box.messages,
+        events=live.shop.sent,
+        firings=live.firings(),
+        server_token=live.shop.server_token,
+        trigger_id=trigger_id,
+        shopper=shopper,
         seconds=round(stopwatch.monotonic() - began, 1),
     )
+
+
+def _live_through(retailer: "Retailer", days: int, tell: Tell) -> None:
+    """The history, the first day's set-up, and the days one after the other."""
+    scope, world = retailer.scope, retailer.world
+    retailer.load_history()
+    _be(scope.stores, scope, world.date_of(HISTORY_DAYS), time(4))
+    campaigns.run_cycle(scope, world.date_of(HISTORY_DAYS - 1))
+    retailer.places = story.set_up(scope, world.date_of(HISTORY_DAYS + 1))
+    retailer.live_side.set_up(retailer.places)
+    for number, day in enumerate(range(HISTORY_DAYS, world.days)):
+        tell(number, days)
+        retailer.live(day)
+    tell(days, days)
 
 
 def _free_name(stores: Stores) -> str:
@@ -118,10 +148,11 @@ def _be(stores: Stores, scope: Scope, day: date, at: time) -> None:
 class Retailer:
     """The simulated company: delivers a day's files, lets the pipeline run, reacts to what was sent."""
 
-    def __init__(self, scope: Scope, world: World, folder: Path) -> None:
+    def __init__(self, scope: Scope, world: World, folder: Path, live_side: Live) -> None:
         self.scope = scope
         self.world = world
         self.folder = folder
+        self.live_side = live_side
         self.caused: list[tuple[int, int]] = []  # orders that campaigns cause: customer, day
         self.placed = 0
         self.places = story.Places(0, 0, {})
@@ -140,9 +171,15 @@ class Retailer:
         _be(stores, self.scope, morning, time(5))
         self._deliver(day)
         campaigns.run_cycle(self.scope, self.world.date_of(day))
-        _be(stores, self.scope, morning, time(12))
-        self._run_by_hand(day)
-        campaigns.execute_due(self.scope)
+        for hour in (time(10, 30), time(12), time(15), time(19)):
+            _be(stores, self.scope, morning, hour)
+            if hour == time(12):
+                self._run_by_hand(day)
+                campaigns.execute_due(self.scope)
+            else:
+                self.live_side.part_of_day(day + 1)
+        _be(stores, self.scope, morning, time(20, 30))
+        self.live_side.end_of_day()
         _be(stores, self.scope, morning, time(22))
         self._react(day + 1)
 
@@ -184,11 +221,11 @@ class Retailer:
         campaigns.one_time(self.scope, body, wait=True)
 
     def _react(self, day: int) -> None:
-        """Interactions with what was sent today, and the orders that it causes from now on."""
+        """Interactions with today's mail, and the orders that everything sent today causes from now on."""
         sent = self.scope.warehouse.rows(RECIPIENTS, day=self.world.date_of(day))
         if not sent:
             return
-        self._interact(sent, day)
+        self._interact([row for row in sent if row[2] == self.places.email], day)
         lifts = {number: lift for number, (_, _, lift) in enumerate(story.ACTIONS, start=2)}
         people = {(row[0], row[1]): lifts[row[5]] for row in sent}
         indexes = np.array([files.customer_index(customer) for _, customer in people], dtype=np.int64)

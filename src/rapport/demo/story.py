@@ -88,6 +88,7 @@ def _templates(scope: Scope, email: int, sms: int) -> dict[str, int]:
         "welcome": ("Welcome, [%FIRST_NAME:friend%]", "<p>A gift waits for you: [%PROMO_CODE%].</p>"),
         "voucher": ("Something off, just for you", "<p>Use [%PROMO_CODE%] by Sunday.</p>"),
         "products": ("Chosen for you", "<p>You may like: [%PRODUCTS:our new arrivals%].</p>"),
+        "thanks": ("Thank you for your order", "<p>[%EVENT.items%] parcels for [%EVENT.order_total%] euros.</p>"),
     }
     found = {
         name: messaging.create_template(scope, email, name.title(), subject, f"{greeting}{body}{foot}").id
@@ -147,3 +148,61 @@ def series(places: Places, first_day: date) -> list[campaigns.SeriesBody]:
         build("Thank you", 10, every_other, _group(6, 1.0, text), control_share=0.1, duration=2),
         build("Still thinking?", 11, daily, _group(3, 0.5, text), _group(4, 0.5, text), duration=2),
     ]
+
+
+# Templates of the texting vendor by its own numbers; triggered campaigns use them.
+FREE_DELIVERY, CART = 21, 22
+VENDOR_TEMPLATES = {FREE_DELIVERY: "Free delivery today", CART: "Your basket waits"}
+
+
+def triggers(places: Places) -> list[campaigns.TriggeredBody]:
+    """The retailer's triggered campaigns: on an order, on a repeated look, on a basket that was left behind."""
+    voucher, mail = 4, {"channel_id": places.email, "template_id": places.templates["voucher"]}
+    built: list[dict[str, Any]] = [
+        {
+            "name": "Thank you for your order",
+            "trigger": {
+                "kind": "simple",
+                "event": "checkout_completed",
+                "conditions": {"attribute": "order_total", "operator": "greater_or_equal", "value": 20},
+            },
+            "groups": [_now(6, places.email, places.templates["thanks"])],
+            "re_entry": "unlimited",
+            "tags": ["service"],
+        },
+        {
+            "name": "Looks at it again and again",
+            "trigger": {"kind": "repeated", "event": "product_viewed", "times": 3, "window_minutes": 60},
+            "customer_conditions": _is("COUNTRY", "in", ["NL", "DE", "FR", "GB"]),
+            "groups": [_now(3, places.sms, FREE_DELIVERY)],
+            "control_share": 0.2,
+            "duration": 3,
+            "re_entry": {"times": 1, "days": 3},
+        },
+        {
+            "name": "Basket left behind",
+            "trigger": {
+                "kind": "sequence",
+                "event": "add_to_cart",
+                "closing": [{"event": "checkout_completed"}],
+                "restart": [{"event": "add_to_cart"}],
+                "window_minutes": 45,
+            },
+            "campaign_type": "A/B",
+            "groups": [
+                {"action_id": voucher, "share": 0.5, "channels": [mail]},
+                {**_now(voucher, places.sms, CART), "share": 0.5},
+            ],
+            "rules": {"exclude_target_group_ids": [1]},
+            "quiet_hours": {"start": "22:00", "end": "08:00"},
+            "conditional": True,
+            "duration": 5,
+            "tags": ["basket"],
+            "notes": "the bonus system has its say",
+        },
+    ]
+    return [campaigns.TriggeredBody.model_validate(body) for body in built]
+
+
+def _now(action: int, channel: int, template: int) -> dict[str, Any]:
+    return {"action_id": action, "channels": [{"channel_id": channel, "template_id": template}]}
