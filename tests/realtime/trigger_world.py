@@ -1,12 +1,13 @@
-"""A tenant with customers, an outside channel and declared events, to fire triggers in; what comes of it is read back."""
+"""A tenant with customers, an outside channel and declared events, to fire triggers in; and what comes of it."""
 
 import json
+import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, text, update
+from sqlalchemy import func, select, text, update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
@@ -68,9 +69,10 @@ def event(
     minutes: float = 0,
     visitor: str = "",
     received: float | None = None,
+    notify: bool = False,
     **parameters: Any,
 ) -> uuid.UUID:
-    """An accepted event so many minutes after NOW, received then or (received) later; its key."""
+    """An accepted event so many minutes after NOW, received then or (received) later, told of if asked; its key."""
     key = uuid.uuid4()
     at = NOW + timedelta(minutes=minutes)
     with scope.records() as session:
@@ -88,7 +90,32 @@ def event(
                 state=0,
             )
         )
+        if notify:
+            session.execute(select(func.pg_notify("rapport_events", str(scope.tenant_id))))
     return key
+
+
+def events(scope: Scope, some: Sequence[tuple[str, str]]) -> None:
+    """Many accepted events of (name, customer) at once, in this order, a second apart."""
+    with scope.records() as session:
+        for n, (name, customer) in enumerate(some):
+            at = NOW + timedelta(seconds=n)
+            one = AcceptedEvent(event=name, customer_id=customer, visitor_id="", parameters={}, event_at=at)
+            one.tenant_id, one.key, one.origin, one.received_at, one.state = scope.tenant_id, uuid.uuid4(), "sdk", at, 0
+            session.add(one)
+
+
+def minutes_to(instant: datetime) -> float:
+    """How many minutes after NOW an instant is."""
+    return (instant - NOW) / timedelta(minutes=1)
+
+
+def until(true: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait until something is true."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come about in time"
+        time.sleep(0.02)
 
 
 def process(scope: Scope, minutes: float | None = None) -> None:
