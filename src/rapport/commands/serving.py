@@ -22,6 +22,8 @@ from rapport.stores import Stores, open_stores
 
 log = structlog.get_logger("rapport.serve")
 GRACE_SECONDS = 10
+# Requests, events and deliveries share the interpreter with longer work, which gives way after this long.
+SWITCH_SECONDS = 0.001
 
 
 class _Server(uvicorn.Server):
@@ -54,6 +56,7 @@ class _Stopping:
 def run(settings: Settings, roles: frozenset[str], as_json: bool) -> NoReturn:
     """Serve until SIGTERM or SIGINT, then end the process with nothing left running. Raises Unavailable."""
     logs.configure(settings.log_level)
+    sys.setswitchinterval(SWITCH_SECONDS)
     stopping = _Stopping()
     with _listener(settings, roles) as listener, _opened(settings) as stores:
         _run(stores, roles, listener, stopping, as_json)

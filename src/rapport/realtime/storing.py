@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, text
 
-from rapport.realtime.models import SUCCESS, WARNING
+from rapport.realtime.models import SDK, SUCCESS, WARNING
 from rapport.realtime.visitors import Link, Links, links
 from rapport.stores.records import Records
 
@@ -73,6 +73,8 @@ MAX_EVENT, MAX_PERSON, MAX_REASON, MAX_BODY = 255, 300, 500, 8000
 class Incoming:
     """An event as it was validated. event_id is the sender's own, None when it gave none.
 
+    event_at is never in the future; sent_hour is that of the timestamp as it was given, in hours since 1970.
+
     warnings tell what of it could not be used; logged is false when as much like it is in the log already.
     body is what was sent, for the log.
     """
@@ -84,6 +86,7 @@ class Incoming:
     visitor_id: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
     event_id: str | None = None
+    sent_hour: int = 0
     warnings: list[str] = field(default_factory=list)
     body: Any = None
     logged: bool = True
@@ -128,11 +131,18 @@ class Submission:
     answer: "Future[list[Accepted]]" = field(default_factory=Future)
 
 
-def key_of(origin: str, event_id: str | None) -> uuid.UUID:
-    """The key of an event by the sender's id: that of apps, which anybody can send, is never that of a server."""
-    if event_id is None:
+def key_of(one: Incoming) -> uuid.UUID:
+    """The key of an event by the sender's id: that of apps, which anybody can send, is never that of a server.
+
+    Apps repeat an event as it was, so that the hour of its timestamp comes first: keys of now lie side by side,
+    and telling a repetition costs the same however many are remembered.
+    """
+    if one.event_id is None:
         return uuid.uuid4()
-    return uuid.UUID(bytes=hashlib.blake2b(f"{origin}\0{event_id.lower()}".encode(), digest_size=16).digest())
+    digest = hashlib.blake2b(f"{one.origin}\0{one.event_id.lower()}".encode(), digest_size=16).digest()
+    if one.origin == SDK:
+        digest = one.sent_hour.to_bytes(4, "big") + digest[:12]
+    return uuid.UUID(bytes=digest)
 
 
 class Store:
@@ -145,7 +155,7 @@ class Store:
 
     def keep(self, submissions: Sequence[Submission]) -> list[list[Accepted]]:
         """Store what was submitted, in one transaction; what became of each event, by submission."""
-        keys = [[key_of(one.origin, one.event_id) for one in each.events] for each in submissions]
+        keys = [[key_of(one) for one in each.events] for each in submissions]
         events, entries = _rows(submissions, keys)
         bound = {"events": orjson.dumps(events).decode(), "entries": orjson.dumps(entries).decode()}
         found = [link for each in submissions for link in _links(each)]

@@ -22,6 +22,7 @@ SHORTEST_TIME = len("2026-03-02 14:10")
 AHEAD = timedelta(minutes=10)
 METRIC_AGE = timedelta(days=7)
 LARGEST_EXACT = 2**63
+SECONDS_OF_HOUR = 3600
 TENANT_FAULT = "tenantId is missing or invalid"
 
 
@@ -47,12 +48,14 @@ def event_of(given: Any, origin: str, known: Known, now: datetime, event_id: str
     customer, visitor = _identity(given.get("customer"), "customer"), _identity(given.get("visitor"), "visitor")
     if not customer and not visitor:
         raise Faulty("customer or visitor is missing")
-    at = _event_at(given.get("timestamp"), now, warnings)
+    sent = _timestamp(given.get("timestamp"))
+    at = _past(sent, now, warnings)
     if origin == METRIC:
         _check_metric(given, at, now)
     parameters = _parameters(given.get("context"), _declared(name, known, warnings), warnings)
     own = _own_id(given.get("metadata"), event_id, warnings)
-    return Incoming(name, origin, at, customer, visitor, parameters, own, warnings[:MOST_WARNINGS], given)
+    hour = int(sent.timestamp()) // SECONDS_OF_HOUR
+    return Incoming(name, origin, at, customer, visitor, parameters, own, hour, warnings[:MOST_WARNINGS], given)
 
 
 def _name(given: Any) -> str:
@@ -88,7 +91,7 @@ def instant(given: Any) -> datetime:
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
-def _event_at(given: Any, now: datetime, warnings: list[str]) -> datetime:
+def _timestamp(given: Any) -> datetime:
     if given is None:
         raise Faulty("timestamp is missing")
     try:
@@ -97,10 +100,13 @@ def _event_at(given: Any, now: datetime, warnings: list[str]) -> datetime:
         raise Faulty("timestamp is not a time such as 2026-03-02 14:10:55.120 UTC") from error
     if at < OLDEST:
         raise Faulty(f"timestamp is before {OLDEST:%Y-%m-%d}")
+    return at
+
+
+def _past(at: datetime, now: datetime, warnings: list[str]) -> datetime:
     if at > now + AHEAD:
         warnings.append("timestamp is in the future: the time of receipt was taken")
-        return now
-    return at
+    return min(at, now)
 
 
 def _check_metric(given: Mapping[str, Any], at: datetime, now: datetime) -> None:
