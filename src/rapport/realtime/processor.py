@@ -23,6 +23,7 @@ from rapport.errors import RapportError, Unavailable
 from rapport.realtime.deciding import decide
 from rapport.realtime.evaluating import Arrival, candidates, watched
 from rapport.realtime.leading import PROCESSOR, Lead
+from rapport.realtime.metrics import HANDLED_SECONDS
 from rapport.realtime.models import ERROR, EventLogEntry
 from rapport.realtime.tidying import tidy
 from rapport.realtime.timers import (
@@ -178,6 +179,9 @@ class Processor:
         if rows:
             self._taken = time.monotonic()
             self._together(rows, partial(handle, catalogue), partial(self._put_aside, catalogue))
+            now = self._stores.clock.now()
+            for row in rows:
+                HANDLED_SECONDS.observe((now - row.received_at).total_seconds())
         return len(rows)
 
     def due(self, tenant_id: int) -> None:
