@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from senders import Sender, handle, logged, metric, stamp, stored
+from senders import Sender, handle, logged, metric, reasons, stamp, stored
 
 sys.path.append(str(Path(__file__).parents[1] / "integrations"))
 
@@ -70,8 +70,7 @@ def test_metrics_of_a_campaign_are_interactions_of_its_recipients(
     # Whoever reported it by call too reported the same thing.
     again = campaigns.ReportedInteraction(world.AB, world.SMS, 11, 3, "C00", world.NOW)
     assert campaigns.add_interactions(scope, [again]) == 0
-    (entry,) = logged(scope, person="c08")
-    assert "there is no campaign 99" in entry["reason"]
+    assert "CampaignID: there is no campaign 99." in reasons(logged(scope, person="c08"))
     count = "SELECT count() FROM activity_events WHERE origin = 'metric' AND customer_id != 'C10'"
     assert scope.warehouse.value(count) == 7
 
