@@ -3,5 +3,5 @@
 import sys
 from pathlib import Path
 
-for neighbour in ("campaigns", "notifications"):
+for neighbour in ("campaigns", "conditions", "notifications"):
     sys.path.append(str(Path(__file__).parents[1] / neighbour))

@@ -7,17 +7,19 @@ conditions ask for is read: a statement for each history, as far back as its win
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
-from rapport.conditions import Condition, Facts, Kind, Schema
+from rapport.conditions import Column, Condition, Facts, Kind, Schema
 from rapport.conditions.nodes import AttributeIs, HistoryIs, InGroup, InList, leaves
 from rapport.customers import service as customers
 from rapport.realtime.histories import READERS
 from rapport.stores.warehouse import identifier
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TIMES = (Kind.TIME, Kind.INSTANT)
 FLAGS = ("IS_TEST", "IS_BLOCKED", "IS_OPTIN")
 
 PROFILES = """
@@ -74,64 +76,64 @@ def load(
     if not given:
         return {}
     columns = {name: schema.attributes[name] for name in sorted(needs.attributes) if name in schema.attributes}
-    rows = _rows(scope, {name: column.name for name, column in columns.items()}, data_date, given)
+    rows = _rows(scope, columns, data_date, given)
     values = {key: _values(row[1:], columns) for key, row in rows.items()}
-    spelled = {key: str(row[0]) for key, row in rows.items()}
-    more = _more(scope, sorted(spelled.values()), needs, schema, today)
+    spelled = {key: str(rows[key][0]) if key in rows else one for key, one in given.items()}
+    more = _more(scope, sorted(spelled[key] for key in rows), needs, schema, today)
     return {
-        key: Known(
-            spelled.get(key, one),
-            key in rows,
-            Facts(spelled.get(key, one), today, values.get(key, {}), **more.get(spelled.get(key, one), {})),
-        )
-        for key, one in given.items()
+        key: Known(one, key in rows, Facts(one, today, values.get(key, {}), **more.get(one, {})))
+        for key, one in spelled.items()
     }
 
 
 def _rows(
-    scope: Scope, columns: Mapping[str, str], data_date: date | None, given: Mapping[str, str]
+    scope: Scope, columns: Mapping[str, Column], data_date: date | None, given: Mapping[str, str]
 ) -> dict[str, tuple[Any, ...]]:
-    """customer_id and columns by lower-case id: from the profile, else from the record, in whatever case it is known.
+    """customer_id and columns by lower-case id, in whatever case it is known.
 
     Most ids come as they are stored, so they are found by key; only the others are looked for by spelling.
     """
-    found: dict[str, tuple[Any, ...]] = {}
-    wanted = dict(given)
-    for spelled in (wanted, None):
-        ids = list((spelled or _spellings(scope, wanted)).values())
-        for table, sql in (("profiles", PROFILES), ("customers", CUSTOMERS)):
-            if not ids or (table == "profiles" and data_date is None):
-                continue
-            for row in scope.warehouse.rows(
-                sql.format(columns=_selected(scope, table, columns)), ids=ids, data_date=data_date
-            ):
-                found.setdefault(row[0].lower(), row)
-            ids = [one for one in ids if one.lower() not in found]
-        wanted = {key: one for key, one in wanted.items() if key not in found}
-        if not wanted:
-            break
+    found = _of_ids(scope, columns, data_date, list(given.values()))
+    missing = [one for key, one in given.items() if key not in found]
+    if missing:
+        spelled = customers.spellings(scope, missing)
+        found |= _of_ids(scope, columns, data_date, [one for one in spelled.values() if one not in missing])
     return found
 
 
-def _selected(scope: Scope, table: str, columns: Mapping[str, str]) -> str:
-    """The columns of a table; what is calculated stands in profiles only."""
-    if table == "profiles":
-        return ", ".join(identifier(column) for column in columns.values())
-    batch = {name for name, info in customers.attributes(scope).items() if info.source in ("batch", "api")}
-    return ", ".join(identifier(column) if name in batch else "NULL" for name, column in columns.items())
+def _of_ids(
+    scope: Scope, columns: Mapping[str, Column], data_date: date | None, ids: Sequence[str]
+) -> dict[str, tuple[Any, ...]]:
+    """The rows of ids as they are stored: of the profile, else of the record, which has what was not calculated."""
+    found: dict[str, tuple[Any, ...]] = {}
+    if ids and data_date is not None:
+        sql = PROFILES.format(columns=", ".join(map(_selected, columns.values())))
+        found = {row[0].lower(): row for row in scope.warehouse.rows(sql, ids=ids, data_date=data_date)}
+    others = [one for one in ids if one.lower() not in found]
+    if others:
+        written = {name for name, info in customers.attributes(scope).items() if info.source in ("batch", "api")}
+        wanted = (_selected(column) if name in written else "NULL" for name, column in columns.items())
+        sql = CUSTOMERS.format(columns=", ".join(wanted))
+        found |= {row[0].lower(): row for row in scope.warehouse.rows(sql, ids=others)}
+    return found
 
 
-def _spellings(scope: Scope, wanted: Mapping[str, str]) -> dict[str, str]:
-    """How the ids that are not stored as given are stored; unknown ones are absent."""
-    found = customers.spellings(scope, wanted.values())
-    return {key: one for key, one in found.items() if one != wanted.get(key)}
+def _selected(column: Column) -> str:
+    """A column; times as a number, which no time zone of the process shifts."""
+    name = identifier(column.name)
+    return f"toUnixTimestamp64Micro(toDateTime64({name}, 6, 'UTC'))" if column.kind in TIMES else name
 
 
-def _values(row: Sequence[Any], columns: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: value.replace(tzinfo=None) if column.kind is Kind.TIME and isinstance(value, datetime) else value
-        for (name, column), value in zip(columns.items(), row, strict=True)
-    }
+def _values(row: Sequence[Any], columns: Mapping[str, Column]) -> dict[str, Any]:
+    return {name: _typed(value, column) for (name, column), value in zip(columns.items(), row, strict=True)}
+
+
+def _typed(value: Any, column: Column) -> Any:
+    """A value as facts hold it: wall-clock times naive, instants aware."""
+    if column.kind not in TIMES or value is None:
+        return value
+    at = EPOCH + timedelta(microseconds=value)
+    return at if column.kind is Kind.INSTANT else at.replace(tzinfo=None)
 
 
 def _more(scope: Scope, ids: Sequence[str], needs: Needs, schema: Schema, today: date) -> dict[str, dict[str, Any]]:

@@ -15,11 +15,10 @@ from rapport.conditions.nodes import HistoryIs
 from rapport.conditions.schema import Anchor, Kind
 
 Histories = dict[str, Sequence[Any]]
-FIRST_TIME = datetime(1970, 1, 1)
 OF_CUSTOMERS = "customer_id IN {ids:Array(String)}"
 
 TRANSACTIONS = f"""
-    SELECT customer_id, transaction_id, transaction_time, amount, type, status, platform, promo_code
+    SELECT customer_id, transaction_id, toUnixTimestamp(transaction_time), amount, type, status, platform, promo_code
     FROM transactions WHERE {OF_CUSTOMERS} AND transaction_time >= {{since:DateTime('UTC')}}
 """
 ITEMS = f"""
@@ -118,8 +117,9 @@ def _interactions(
     )
 
 
-def _wall(value: datetime) -> datetime:
-    return value.replace(tzinfo=None)
+def _wall(seconds: int) -> datetime:
+    """A wall-clock time of the tenant, from the number it is stored as; no time zone of the process shifts it."""
+    return datetime(1970, 1, 1) + timedelta(seconds=seconds)
 
 
 def _instant(milliseconds: int) -> datetime:

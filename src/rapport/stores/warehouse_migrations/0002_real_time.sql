@@ -43,3 +43,11 @@ CREATE TABLE IF NOT EXISTS campaign_clearances
 )
 ENGINE = MergeTree PARTITION BY toYYYYMM(execution_date) ORDER BY (execution_date, campaign_id, customer_id, seq)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
+
+-- Events name customers in any case; without it every unknown one is looked for in all.
+ALTER TABLE customers ADD INDEX IF NOT EXISTS by_lower lowerUTF8(customer_id) TYPE bloom_filter(0.001) GRANULARITY 1;
+ALTER TABLE customers MATERIALIZE INDEX by_lower;
+
+-- Whether a firing's rows are there already is asked before they are written.
+ALTER TABLE campaign_recipients ADD INDEX IF NOT EXISTS by_firing firing_id TYPE minmax;
+ALTER TABLE campaign_outcomes ADD INDEX IF NOT EXISTS by_firing firing_id TYPE minmax;
