@@ -19,6 +19,7 @@ from rapport.realtime.intake import Incoming, Intake
 from rapport.realtime.joining import join
 from rapport.realtime.names import Names
 from rapport.realtime.visitors import customer_of, person_of
+from rapport.stores import backup
 
 AT = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 
@@ -175,6 +176,63 @@ def test_no_order_of_events_and_rounds_loses_or_doubles_one(scope: Scope, intake
     assert remaining == 0
 
 
+def test_removing_identifying_data_reaches_log_and_triggers(scope: Scope, api: httpx.Client) -> None:
+    scope.warehouse.insert("customers", ["customer_id"], [("Masked",)])
+    told = '{"email": "m@example.org", "ootb_first_name": "M", "plan": "gold"}'
+    bound = {"t": scope.tenant_id, "told": told}
+    with scope.records() as session:
+        session.execute(
+            text("""
+            INSERT INTO event_log (tenant_id, at, status, origin, event, person, reason, body)
+            VALUES (:t, now(), 'error', 'sdk', 'e', 'masked', 'r', :told)
+            """),
+            bound,
+        )
+        session.execute(
+            text("""
+            INSERT INTO trigger_firings (tenant_id, series_id, campaign_id, event_key, person, customer_id,
+                is_visitor, parameters, recipient_group_id, state, outcome, reason, fired_at)
+            VALUES (:t, 9, 1, 'masked', 'masked', 'Masked', false, CAST(:told AS jsonb), 1, 'filed', 'sent', '', now())
+            """),
+            bound,
+        )
+        session.execute(
+            text("""
+            INSERT INTO trigger_states (tenant_id, series_id, person, times, updated_at, opened)
+            VALUES (:t, 9, 'masked', '{}', now(), jsonb_build_object('key', 'k', 'parameters', CAST(:told AS jsonb)))
+            """),
+            bound,
+        )
+    answer = api.post("/current/customers/RemoveCustomerPII", json={"CustomerIDs": ["MASKED"]})
+    assert answer.json() == {"FailedCustomerIDs": []}
+    held = api.get("/manage/v1/persons/masked").json()["real_time"]
+    assert held["event_log"] == []
+    assert held["trigger_firings"][0]["parameters"] == {"plan": "gold"}
+    assert held["trigger_states"][0]["opened"] == {"key": "k", "parameters": {"plan": "gold"}}
+    idle(scope)
+
+
+def test_a_backup_amid_a_join_loses_nothing(scope: Scope, intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_in(scope, intake, *(seen("copied", page=str(n)) for n in range(5)))
+    file_all(scope)
+    take_in(scope, intake, seen("copied", "Copied"))
+    copy = backup._copy
+
+    def and_join(source: Any, target: Any, table: str) -> None:
+        copy(source, target, table)
+        if source.name == scope.warehouse.name and table in ("activity_events", "visitor_events"):
+            while unjoined(scope):
+                join(scope, Names())
+
+    monkeypatch.setattr(backup, "_copy", and_join)
+    sql = "SELECT seq FROM {} WHERE visitor_id = 'copied'"
+    with backup._copies(scope.stores.warehouse) as copies:
+        mine = dict(copies)[scope.warehouse.name]
+        kept = {seq for table in ("activity_events", "visitor_events") for (seq,) in mine.rows(sql.format(table))}
+    assert len(kept) == 5
+    file_all(scope)
+
+
 def test_identification_over_the_wire(scope: Scope, base_url: str) -> None:
     sender = Sender(base_url, scope)
     context = {"originalVisitorId": "wire", "userId": "Wired", "updatedVisitorId": "wire-2"}
@@ -250,9 +308,11 @@ def test_a_person_s_real_time_is_exported_and_erased(
     assert histories(scope, "gone-v") == ({}, 0)
     assert histories(scope, "stays-v") == ({}, 1)
     with scope.records() as session:
-        for table, left in (("trigger_firings", 1), ("firing_messages", 1), ("trigger_states", 1)):
-            sql = text(f"SELECT count(*) FROM {table} WHERE tenant_id = :t")
-            assert session.execute(sql, {"t": scope.tenant_id}).scalar_one() == left
+        for table in ("trigger_firings", "trigger_states"):
+            sql = text(f"SELECT count(*) FROM {table} WHERE tenant_id = :t AND person = 'other'")
+            assert session.execute(sql, {"t": scope.tenant_id}).scalar_one() == 1
+        sql = text("SELECT count(*) FROM firing_messages WHERE tenant_id = :t")
+        assert session.execute(sql, {"t": scope.tenant_id}).scalar_one() == 1
     assert customers.export(scope, person)["activity_events"] == []
     idle(scope)
     # Nothing of what was hidden is in a file any more.

@@ -13,6 +13,7 @@ from rapport.api.bodies import WireModel, inlined, parse, raw_body
 from rapport.api.responses import ERRORS, json_response
 from rapport.customers import service as customers
 from rapport.notifications import service as notifications
+from rapport.realtime import service as realtime
 
 router = APIRouter(tags=["Customers"])
 MAX_ID = 255
@@ -152,4 +153,5 @@ def remove_pii(
     customer_ids = parse(Removal, body).customer_ids
     failed = customers.remove_pii(principal.scope, customer_ids)
     notifications.forget(principal.scope, customer_ids)
+    realtime.anonymise(principal.scope, customer_ids)
     return json_response(orjson.dumps({"FailedCustomerIDs": failed}))

@@ -69,7 +69,10 @@ def attribute_named(parameter: str) -> str:
 
 
 def identifying_names(scope: Scope, customer_ids: Iterable[str]) -> tuple[set[str], set[str]]:
-    """Those of these persons who were removed, and the identifying attributes that they must not have."""
+    """Those of these persons who were removed, and the identifying attributes that removed persons do not have.
+
+    Without any as long as nobody was removed.
+    """
     with scope.records() as session:
         some = session.scalar(select(Removed.key).where(Removed.tenant_id == scope.tenant_id).limit(1))
     if some is None:

@@ -1,6 +1,7 @@
 """One person in real time: what is held of it, and erasure of it. A person is a customer and its visitors."""
 
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -36,6 +37,37 @@ HELD = {
 }
 SELECT = "SELECT * FROM {table} WHERE tenant_id = :tenant_id AND {naming} ORDER BY 1, 2"
 DELETE = "DELETE FROM {table} WHERE tenant_id = :tenant_id AND {naming}"
+THEIR_VISITORS = text("""
+    SELECT visitor_id FROM visitors
+    WHERE tenant_id = :tenant_id AND lower(customer_id) = ANY(CAST(:persons AS text[]))
+""")
+# The parameters without those that are identifying attributes, named as customers.attribute_named does.
+KEPT = """
+    coalesce((
+        SELECT jsonb_object_agg(p.key, p.value) FROM jsonb_each({parameters}) AS p
+        WHERE regexp_replace(upper(p.key), 'OOTB_', '') <> ALL(CAST(:names AS text[]))
+    ), CAST('{{}}' AS jsonb))
+"""
+THEIRS = """
+    tenant_id = :tenant_id AND (
+        person = ANY(CAST(:persons AS text[]))
+        OR person IN (SELECT 'v:' || v FROM unnest(CAST(:visitors AS text[])) AS v)
+    )
+"""
+ANONYMISE = (
+    text("""
+        DELETE FROM event_log WHERE tenant_id = :tenant_id AND (
+            person = ANY(CAST(:persons AS text[]))
+            OR person IN (SELECT lower(v) FROM unnest(CAST(:visitors AS text[])) AS v)
+        )
+    """),
+    text(f"UPDATE trigger_firings SET parameters = {KEPT.format(parameters='parameters')} WHERE {THEIRS}"),  # noqa: S608 - ours
+    text(f"""
+        UPDATE trigger_states
+        SET opened = jsonb_set(opened, '{{parameters}}', {KEPT.format(parameters="opened -> 'parameters'")})
+        WHERE jsonb_typeof(opened -> 'parameters') = 'object' AND {THEIRS}
+    """),  # noqa: S608 - ours
+)
 # Firings hold messages, so these go first.
 ORDER = ("firing_messages", "trigger_firings", "trigger_states", "accepted_events", "event_log", "visitors")
 
@@ -80,6 +112,17 @@ def forget(scope: Scope, customer_id: str) -> None:
         for visitor in bound["visitors"]:
             campaigns.purge(scope, VISITOR + visitor)
     work.enqueue("erasures", f"visitors-{uuid.uuid4()}", purge_visitors, scope.tenant_id)
+
+
+def anonymise(scope: Scope, customer_ids: Iterable[str]) -> None:
+    """Drop what the log has of these persons, and identifying parameters of what fired or may fire for them."""
+    _, names = customers.identifying_names(scope, ())
+    persons = sorted({one.lower() for one in customer_ids})
+    bound = {"tenant_id": scope.tenant_id, "persons": persons, "names": sorted(names)}
+    with scope.records() as session:
+        bound["visitors"] = list(session.execute(THEIR_VISITORS, bound).scalars())
+        for statement in ANONYMISE:
+            session.execute(statement, bound)
 
 
 def _hide(scope: Scope, visitors: list[str]) -> None:

@@ -8,7 +8,7 @@ from rapport.realtime.filer import Filer
 from rapport.realtime.firings import firings
 from rapport.realtime.intake import Accepted, Incoming, Intake, LogEntry
 from rapport.realtime.pacing import Pace
-from rapport.realtime.persons import forget, held
+from rapport.realtime.persons import anonymise, forget, held
 from rapport.realtime.processor import Processor
 from rapport.realtime.sending import Sender
 from rapport.realtime.trials import Trial, try_event
@@ -24,6 +24,7 @@ __all__ = [
     "LogEntry",
     "Pace",
     "Trial",
+    "anonymise",
     "customer_of",
     "firings",
     "forget",
