@@ -18,7 +18,8 @@ from rapport.customers import service as customers
 from rapport.messaging import service as messaging
 from rapport.notifications import service as notifications
 from rapport.notifications.models import Delivery
-from rapport.realtime.models import AcceptedEvent, Firing, TriggerState
+from rapport.realtime.firings import file_batch
+from rapport.realtime.models import DONE, AcceptedEvent, Firing, TriggerState
 from rapport.realtime.processor import Processor
 
 DATA_DATE = date(2026, 3, 9)
@@ -41,11 +42,18 @@ def fill(scope: Scope, customers_of: Sequence[dict[str, Any]] = ()) -> None:
     notifications.register_listener(scope, 11, "http://127.0.0.1:9/event11", SMS)
 
 
+def channel(scope: Scope, number: int, name: str) -> None:
+    """One more outside channel with the template."""
+    channels.create_channel(scope, name, "external", id=number)
+    messaging.save_template(scope, number, "Offer", id=TEMPLATE)
+
+
 def add_customers(scope: Scope, rows: Sequence[dict[str, Any]]) -> None:
-    """Profiles of the data date; rows name customer_id and any attributes."""
-    for row in rows:
-        scope.warehouse.insert("profiles", ["data_date", *row], [[DATA_DATE, *row.values()]])
-        scope.warehouse.insert("customers", list(row), [list(row.values())])
+    """Profiles of the data date, and records; rows name customer_id and any attributes."""
+    names = sorted({name for row in rows for name in row})
+    values = [[row.get(name) for name in names] for row in rows]
+    scope.warehouse.insert("profiles", ["data_date", *names], [[DATA_DATE, *row] for row in values])
+    scope.warehouse.insert("customers", names, values)
 
 
 def trigger(scope: Scope, kind: dict[str, Any] | None = None, **more: Any) -> Series:
@@ -125,6 +133,30 @@ def process(scope: Scope, minutes: float | None = None) -> None:
     processor = Processor(scope.stores)
     processor.drain(scope.tenant_id)
     processor.due(scope.tenant_id)
+
+
+def process_in_time(scope: Scope) -> None:
+    """Handle the waiting events at the times at which they were received, in order of time."""
+    of_tenant = AcceptedEvent.tenant_id == scope.tenant_id
+    with scope.records() as session:
+        times = sorted(session.scalars(select(AcceptedEvent.received_at).where(of_tenant, AcceptedEvent.state == 0)))
+        session.execute(update(AcceptedEvent).where(of_tenant, AcceptedEvent.state == 0).values(state=9))
+    for at in dict.fromkeys(times):
+        then = update(AcceptedEvent).where(of_tenant, AcceptedEvent.state == 9, AcceptedEvent.received_at == at)
+        with scope.records() as session:
+            session.execute(then.values(state=0))
+        process(scope, minutes_to(at))
+
+
+def file(scope: Scope, some: int = 1000) -> None:
+    """Enter what has ended into the accounts, in batches of some."""
+    ended = select(Firing).where(Firing.tenant_id == scope.tenant_id, Firing.state == DONE)
+    while True:
+        with scope.records() as session:
+            found = list(session.scalars(ended.order_by(Firing.id).limit(some)))
+        if not found:
+            return
+        file_batch(scope, found)
 
 
 def firings(scope: Scope, series: Series | None = None) -> list[Firing]:

@@ -35,7 +35,7 @@ FIRST = text("""
     SELECT campaign_id, recipient_group_id, count(*) FROM (
         SELECT DISTINCT f.campaign_id, f.recipient_group_id, f.person FROM trigger_firings AS f
         WHERE f.tenant_id = :tenant_id AND f.id = ANY(CAST(:ids AS bigint[])) AND f.state = 'done'
-            AND f.outcome IN ('sent', 'failed', 'control') AND NOT EXISTS (
+            AND f.outcome IN ('sent', 'failed', 'control') AND NOT f.is_visitor AND NOT EXISTS (
                 SELECT 1 FROM trigger_firings AS o
                 WHERE o.tenant_id = f.tenant_id AND o.person = f.person AND o.series_id = f.series_id
                     AND o.campaign_id = f.campaign_id AND o.state = 'filed'
