@@ -17,7 +17,7 @@ from rapport.conditions import parse, to_predicate, to_sql
 from rapport.realtime.facts import Needs, load
 
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
-quick = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=150)
+quick = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=100)
 
 
 @pytest.fixture(scope="module")

@@ -170,7 +170,7 @@ def test_the_reads_of_customers(scope: Scope, series: Series, api: httpx.Client)
     known = [one for one in world.firings(scope, series) if not one.is_visitor]
     held = {one.customer_id for one in known if one.outcome == "control"}
     assert {one["CustomerID"] for one in control} == held
-    last = api.get("/current/customers/GetCustomerLastActionExecuted", params={"CustomerID": second[0]}).json()
+    last = api.get("/current/customers/GetCustomerLastActionExecuted", params={"CustomerID": second[-1]}).json()
     assert (last["ActionID"], last["Date"], last["Duration"]) == (2, "2026-03-10", DURATION)
 
 
