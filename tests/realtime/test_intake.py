@@ -10,11 +10,12 @@ from typing import Any
 import httpx
 import pytest
 from senders import Sender, app_event, event, logged, metric, signed, stamp, stored
+from sqlalchemy import text
 
 from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant, update_tenant
-from rapport.errors import TooManyRequests
+from rapport.errors import TooManyRequests, Unavailable
 from rapport.realtime.intake import Incoming, Intake
 from rapport.realtime.pacing import Pace
 
@@ -439,6 +440,24 @@ def test_one_fault_does_not_take_others_along(scope: Scope) -> None:
         assert all(one.exception() is not None for one in first)
         assert [one.duplicate for one in second.result()] == [False]
     assert len(stored(scope, customer_id="Shared")) == 1
+
+
+def test_records_that_went_away_are_told_and_found_again(scope: Scope) -> None:
+    """Whoever was not answered sends again; with an id it is stored once, whatever had become of it."""
+    intake = Intake(scope.stores)
+    now = datetime.now(UTC)
+    one = Incoming("away", "server", now, "Away", event_id="away-1")
+    assert intake.accept_now(scope, [one])[0].duplicate is False
+    kept = intake._store._kept
+    assert kept is not None
+    backend = kept.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    with scope.records() as session:
+        session.execute(text("SELECT pg_terminate_backend(:backend)"), {"backend": backend})
+    with pytest.raises(Unavailable):
+        intake.accept_now(scope, [Incoming("away", "server", now, "Away", event_id="away-2")])
+    accepted = intake.accept_now(scope, [Incoming("away", "server", now, "Away", event_id=f"away-{n}") for n in (1, 2)])
+    assert [one.duplicate for one in accepted] == [True, False]
+    assert len(stored(scope, customer_id="Away")) == 2
 
 
 # The log.

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 
 import structlog
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, DBAPIError
 
 from rapport.access.scope import Scope
 from rapport.errors import Invalid, RapportError, Unavailable
@@ -107,13 +107,15 @@ class Intake:
         _count(taken, answers)
 
     def _failed(self, taken: list[Submission], error: Exception) -> None:
-        """One submission's fault is not the others': each is stored on its own."""
-        if len(taken) > 1:
+        """One submission's fault is not the others': each is stored on its own, if none of them is yet for sure."""
+        lost = isinstance(error, DBAPIError) and error.connection_invalidated
+        if len(taken) > 1 and not lost:
             for one in taken:
                 self._commit([one])
             return
         log.error("events cannot be stored", tenant_id=taken[0].tenant_id, error=str(error)[:300])
-        taken[0].answer.set_exception(_explained(error))
+        for one in taken:
+            one.answer.set_exception(_explained(error))
 
 
 def _explained(error: Exception) -> RapportError:

@@ -1,6 +1,7 @@
 """Accepted events into the records: one transaction for all that wait, however many requests sent them."""
 
 import hashlib
+import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -66,6 +67,8 @@ STORE = text("""
     )
     SELECT (SELECT array_agg(n) FROM repeated) AS repeated, (SELECT count(*) FROM told) AS told
 """)
+# A connection that was not used for so long goes back to the pool, which makes sure that it still works.
+IDLE_SECONDS = 2.0
 MAX_EVENT, MAX_PERSON, MAX_REASON, MAX_BODY = 255, 300, 500, 8000
 
 
@@ -152,6 +155,7 @@ class Store:
         self._records = records
         self._links = Links()
         self._kept: Connection | None = None
+        self._used = 0.0
 
     def keep(self, submissions: Sequence[Submission]) -> list[list[Accepted]]:
         """Store what was submitted, in one transaction; what became of each event, by submission."""
@@ -170,10 +174,14 @@ class Store:
 
     def _alone(self, bound: dict[str, str]) -> list[int] | None:
         """The one statement, which is a transaction by itself."""
+        if self._kept is not None and time.monotonic() - self._used > IDLE_SECONDS:
+            self._kept.close()
+            self._kept = None
         if self._kept is None:
             self._kept = self._records.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
             repeated: list[int] | None = self._kept.execute(STORE, bound).scalar()
+            self._used = time.monotonic()
         except BaseException:
             self._kept.invalidate()
             self._kept.close()
