@@ -153,4 +153,4 @@ class Live:
         while not condition():
             if stopwatch.monotonic() > end:
                 raise TimeoutError("the demo's outside systems have not answered")
-            stopwatch.sleep(0.01)
+            stopwatch.sleep(0.02)

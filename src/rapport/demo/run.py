@@ -171,14 +171,14 @@ class Retailer:
         _be(stores, self.scope, morning, time(5))
         self._deliver(day)
         campaigns.run_cycle(self.scope, self.world.date_of(day))
-        for hour in (time(10, 30), time(12), time(15), time(19)):
+        for hour in (time(10, 30), time(12), time(17)):
             _be(stores, self.scope, morning, hour)
             if hour == time(12):
                 self._run_by_hand(day)
                 campaigns.execute_due(self.scope)
             else:
                 self.live_side.part_of_day(day + 1)
-        _be(stores, self.scope, morning, time(20, 30))
+        _be(stores, self.scope, morning, time(19))
         self.live_side.end_of_day()
         _be(stores, self.scope, morning, time(22))
         self._react(day + 1)

@@ -26,8 +26,8 @@ EVENTS = {
     ),
 }
 # One known customer of so many is seen in a part of the day, and beside every few of them a stranger.
-SEEN, STRANGERS = 250, 4
-FEWEST, MOST = 6, 300
+SEEN, STRANGERS = 220, 4
+FEWEST, MOST = 8, 300
 # Parts of all visits: looks around, looks a lot, leaves a cart behind, buys.
 KINDS, SHARES = ("look", "keen", "cart", "buy"), (0.4, 0.2, 0.2, 0.2)
 # A visit begins as that of nobody known in so many cases.
