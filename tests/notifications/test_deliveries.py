@@ -18,7 +18,7 @@ from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.errors import Conflict
 from rapport.notifications import service
-from rapport.notifications.deliverer import Deliverer, DeliveryQueue
+from rapport.notifications.deliverer import PER_LISTENER, Deliverer, DeliveryQueue
 from rapport.notifications.models import Delivery, Listener
 from rapport.stores import Stores
 from rapport.stores.clock import Clock
@@ -135,7 +135,7 @@ def test_one_slow_and_one_dead_listener_hold_up_nobody(scope: Scope, deliverer: 
         assert good.posts[-1].at - began < 2.4, "before the slow one answered anything"
         eventually(lambda: set(states(scope, fine)) == {"delivered"})
         turns = 1 + (time.monotonic() - slow.posts[0].at) // 2.5
-        assert len(slow.posts) <= 8 * turns, "only so many posts at once go to one listener"
+        assert len(slow.posts) <= PER_LISTENER * turns, "only so many posts at once go to one listener"
 
 
 def test_a_dead_listener_is_left_alone_for_a_while(scope: Scope, deliverer: Deliverer, clock: Clock) -> None:

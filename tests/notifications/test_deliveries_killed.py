@@ -13,7 +13,8 @@ from rapport.notifications.deliverer import PER_LISTENER, Deliverer
 from rapport.stores import Stores
 from rapport.stores.clock import Clock
 
-EVENTS, KILLS = 80, 2
+KILLS = 2
+EVENTS = 6 * PER_LISTENER
 CHILD = """
 import sys, time, types
 from datetime import datetime, timedelta, UTC
@@ -40,7 +41,7 @@ def test_every_delivery_arrives(stores: Stores, scope: Scope, clock: Clock) -> N
             seen = len(receiver.posts)
             child = subprocess.Popen([sys.executable, "-c", CHILD, stores.records.url, str(40 * kill)])
             try:
-                eventually(lambda seen=seen: len(receiver.posts) >= seen + 15, 30)
+                eventually(lambda seen=seen: len(receiver.posts) >= seen + PER_LISTENER + 8, 30)
             finally:
                 child.kill()
                 child.wait()

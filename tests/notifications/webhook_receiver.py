@@ -56,6 +56,7 @@ class Handler(BaseHTTPRequestHandler):
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # the default of 5 refuses some of many connections at once
 
     def handle_error(self, *_: object) -> None:
         """A deliverer that gave up waiting is no error of the test."""

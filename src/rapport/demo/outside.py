@@ -77,12 +77,16 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # as many may come at once; the default of 5 would refuse some
+
+
 @contextmanager
 def outside_systems(settings: Settings) -> Iterator[Outside]:
     """The systems for as long as the block runs, and leave for the server to post to this machine meanwhile."""
     handler = type("Handler", (_Handler,), {})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), handler)
     handler.outside = made = Outside(server.server_port)  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, name="outside", daemon=True)
     thread.start()
