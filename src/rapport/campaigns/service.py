@@ -26,7 +26,7 @@ from rapport.campaigns.engagements import read_file as engagement_file
 from rapport.campaigns.erasure import held, purge
 from rapport.campaigns.interactions import INTERACTIONS, ReportedInteraction, add_interactions
 from rapport.campaigns.metrics import METRICS, PlaceMetrics, ReportedMetric, set_metrics
-from rapport.campaigns.models import Occurrence, Series
+from rapport.campaigns.models import CONTROL_ACTION_ID, Occurrence, Series
 from rapport.campaigns.occurrences import channel_rows, occurrence, occurrences
 from rapport.campaigns.promotions import add_promotions, delete_promotions, promotions
 from rapport.campaigns.results import Results, results
@@ -79,6 +79,7 @@ from rapport.campaigns.triggers import (
 from rapport.campaigns.webhooks import delete_webhook, set_webhook, webhook
 
 __all__ = [
+    "CONTROL_ACTION_ID",
     "INTERACTIONS",
     "METRICS",
     "ActionBody",

@@ -13,7 +13,6 @@ from sqlalchemy import text, update
 
 from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
-from rapport.campaigns.models import CONTROL_ACTION_ID
 from rapport.realtime.models import DONE, FAILED, FILED, SENT, Firing, FiringMessage
 from rapport.realtime.releasing import messages_of, scheduled_time
 
@@ -78,7 +77,7 @@ def _recipients(
     head = (campaign.execution_date, campaign.id, one.customer_id)
     tail = (at.replace(tzinfo=UTC), end, one.id)
     if one.outcome == "control":
-        return [(*head, 0, 0, CONTROL_ACTION_ID, 0, 0, "", *tail)]
+        return [(*head, 0, 0, campaigns.CONTROL_ACTION_ID, 0, 0, "", *tail)]
     return [
         (*head, m.channel_id, one.recipient_group_id, m.action_id, m.template_id, 0, m.promo_code, *tail)
         for m in messages
