@@ -22,8 +22,9 @@ from rapport.realtime.asking import Decider
 from rapport.realtime.processor import Processor
 from rapport.stores import Stores
 
-SMS = 505
-ROUNDS = 12
+SMS, CUSTOMERS = 505, 20
+# More than one listener or gateway is told or asked at once.
+ROUNDS, BUSY = 12, 40
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Company:
 
     def act(self, number: int) -> None:
         """One customer does what fires the trigger."""
-        customer = f"C{number}"
+        customer = f"C{number % CUSTOMERS}"
         event(self.scope, "add_to_cart", customer)
         self.at[customer] = time.monotonic()
         with self.scope.records() as session:
@@ -94,7 +95,7 @@ def test_the_well_are_told_promptly_whoever_is_ill(stores: Stores, at_once: None
         asking = company(stores, "good gateway", beside_good_gateway.url, good_gateway)
         with working(stores):
             for one in ill:  # more than may be under way at once
-                for number in range(20):
+                for number in range(BUSY):
                     one.act(number)
             for number in range(ROUNDS):
                 well.act(number)
@@ -108,7 +109,6 @@ def test_the_well_are_told_promptly_whoever_is_ill(stores: Stores, at_once: None
             # No wait of an ill neighbour is in these; they leave a busy machine its time.
             assert quick[ROUNDS // 2] < 0.5 and asked[ROUNDS // 2] < 0.5
             assert quick[-1] < 1.4 and asked[-1] < 1.4
-            assert len(slow.posts) < 20, "the slow listener has not even been told of all by now"
             eventually(lambda: all(one.outcome == "sent" for one in firings(ill[2].scope)))
-            eventually(lambda: len(beside_slow_gateway.posts) == 20)
-            eventually(lambda: len(slow.posts) == 20)
+            eventually(lambda: len(beside_slow_gateway.posts) == BUSY)
+            eventually(lambda: len(slow.posts) == BUSY)
