@@ -48,7 +48,7 @@ BATCH = 500
 POLL_SECONDS = 0.5
 PAUSE_SECONDS = 1.0
 LOOK_SECONDS = 0.5
-GATHER_SECONDS = 0.04
+GATHER_SECONDS, LONGEST_GATHERING = 0.04, 0.1
 TIDY_SECONDS = 15.0
 EVENTS, TRIGGERS = "rapport_events", "rapport_triggers"
 # Engine faults that may pass are waited for; a single event that keeps causing one is put aside after so many tries.
@@ -87,6 +87,7 @@ class Processor:
         self._catalogues = Catalogues(stores)
         self._lead = Lead(stores, PROCESSOR)
         self._tidied = self._taken = float("-inf")
+        self._took = 0.0
         self._tries: dict[int, int] = {}
         self._thread = threading.Thread(target=self._run, name="processor", daemon=True)
 
@@ -130,8 +131,10 @@ class Processor:
 
     def _gather(self) -> None:
         """Let events gather for a moment when the last batch was taken only just before: a batch costs more than
-        what is in it. Whoever sends one event now and then waits for nothing."""
-        self._stopping.wait(max(0.0, self._taken + GATHER_SECONDS - time.monotonic()))
+        what is in it. Where a batch takes long more gathers; whoever sends one event now and then waits for nothing.
+        """
+        pause = min(max(GATHER_SECONDS, 2 * self._took), LONGEST_GATHERING)
+        self._stopping.wait(max(0.0, self._taken + pause - time.monotonic()))
 
     def _look(self) -> None:
         """What comes due by the clock, and the days that are over."""
@@ -179,6 +182,7 @@ class Processor:
         if rows:
             self._taken = time.monotonic()
             self._together(rows, partial(handle, catalogue), partial(self._put_aside, catalogue))
+            self._took = time.monotonic() - self._taken
             now = self._stores.clock.now()
             for row in rows:
                 HANDLED_SECONDS.observe((now - row.received_at).total_seconds())
