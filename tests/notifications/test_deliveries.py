@@ -147,7 +147,7 @@ def test_a_dead_listener_is_left_alone_for_a_while(scope: Scope, deliverer: Deli
         eventually(lambda: service.listener(scope, listener.id).paused_until)
         time.sleep(0.2)
         tried = sum(delivery.attempts for delivery in service.deliveries(scope, listener.id))
-        assert 5 <= tried <= 12
+        assert 5 <= tried <= PER_LISTENER + 4
         assert {delivery.last_error for delivery in service.deliveries(scope, listener.id)} == {
             "",
             "connection refused",

@@ -118,7 +118,8 @@ def _count(
                 update(Firing)
                 .where(Firing.tenant_id == scope.tenant_id, Firing.id.in_(ids), Firing.state == DONE)
                 .values(state=FILED)
-                .returning(Firing.id)
+                .returning(Firing.id),
+                execution_options={"synchronize_session": False},
             )
         )
         for campaign_id, filed in _filed(marked, new, outcomes, recipients).items():

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import secrets as randomness
+import select
 import ssl
 from collections.abc import Iterable
 from concurrent.futures import Executor
@@ -66,6 +67,35 @@ def signed_headers(message_id: str, body: str, at: datetime, secrets: Iterable[s
     }
 
 
+class _Stream(httpcore.AsyncNetworkStream):
+    """A stream that tells quickly whether something has come on it: that is asked of all kept ones at every post."""
+
+    def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
+        self._inner = inner
+        self._arrivals = select.poll()
+        self._arrivals.register(inner.get_extra_info("socket"), select.POLLIN)
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """What has come."""
+        return await self._inner.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send."""
+        await self._inner.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        """Close."""
+        await self._inner.aclose()
+
+    async def start_tls(self, *args: Any, **options: Any) -> httpcore.AsyncNetworkStream:
+        """The same, encrypted from here on."""
+        return _Stream(await self._inner.start_tls(*args, **options))
+
+    def get_extra_info(self, info: str) -> Any:
+        """What is known of the connection; an idle one on which something has come was closed by the far end."""
+        return bool(self._arrivals.poll(0)) if info == "is_readable" else self._inner.get_extra_info(info)
+
+
 class CheckedBackend(httpcore.AsyncNetworkBackend):
     """Opens connections only to addresses that pass the check, resolving a name for each connection.
 
@@ -84,7 +114,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         # Whoever gives up waiting leaves the resolution to the others.
         address = await asyncio.shield(self._resolving.get(url) or self._resolve(url))
-        return await self._inner.connect_tcp(address, port, *args, **options)
+        return _Stream(await self._inner.connect_tcp(address, port, *args, **options))
 
     def _resolve(self, url: str) -> asyncio.Future[str]:
         loop = asyncio.get_running_loop()
