@@ -9,6 +9,9 @@ from enum import IntEnum
 from functools import cached_property
 from typing import Any
 
+import structlog
+from sqlalchemy import text
+
 from rapport import conditions
 from rapport.access.scope import Scope, scope_of
 from rapport.audiences import service as audiences
@@ -18,12 +21,37 @@ from rapport.channels.service import Channel
 from rapport.channels.service import channels as channels_of
 from rapport.conditions import Condition, Facts, Schema
 from rapport.customers import service as customers
-from rapport.errors import RapportError
+from rapport.errors import NotFound, RapportError
 from rapport.messaging import service as messaging
 from rapport.stores import Stores
 
+log = structlog.get_logger("rapport.realtime")
 # A change that nobody told of is seen after this long.
 FRESH_SECONDS = 1.0
+STAMP = text("""
+    SELECT t.time_zone, t.settings, t.last_data_date,
+        (
+            SELECT json_agg(json_build_array(id, version) ORDER BY id) FROM campaign_series
+            WHERE tenant_id = t.id AND trigger IS NOT NULL AND status = 'active'
+        ),
+        (
+            SELECT json_agg(json_build_array(name, types) ORDER BY id) FROM event_types
+            WHERE tenant_id = t.id AND declared
+        ),
+        (
+            SELECT json_agg(json_build_array(real_field_name, field_type, source) ORDER BY real_field_name)
+            FROM attributes WHERE tenant_id = t.id
+        ),
+        (
+            SELECT json_agg(json_build_array(id, kind, address_attribute, permission_attribute) ORDER BY id)
+            FROM channels WHERE tenant_id = t.id
+        ),
+        (
+            SELECT json_agg(json_build_array(channel_id, id, app_id) ORDER BY channel_id, id)
+            FROM templates WHERE tenant_id = t.id AND app_id <> ''
+        )
+    FROM tenants AS t WHERE t.id = :tenant_id
+""")
 
 
 class Role(IntEnum):
@@ -166,18 +194,13 @@ def _test(scope: Scope, one: EventMatch, types: dict[str, str]) -> Any:
     return conditions.to_predicate(conditions.parse(one.conditions), campaigns.event_schema(scope, types))
 
 
-def stamp(scope: Scope) -> tuple[Any, ...]:
-    """What a catalogue was made of, to tell whether it still holds."""
-    own = channels_of(scope)
-    return (
-        scope.settings,
-        scope.data_date(),
-        [(one.id, one.version) for one in campaigns.triggered(scope, "active")],
-        [(one.name, one.types) for one in customers.event_types(scope) if one.declared],
-        list(customers.attributes(scope).values()),
-        [(one.id, one.kind, one.address_attribute, one.permission_attribute) for one in own],
-        messaging.apps_of_templates(scope, [one.id for one in own]),
-    )
+def stamp(stores: Stores, tenant_id: int) -> tuple[Any, ...]:
+    """What a catalogue is made of, to tell whether it still holds; one statement, for it is asked every second."""
+    with stores.records.reading() as connection:
+        row = connection.execute(STAMP, {"tenant_id": tenant_id}).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no tenant {tenant_id}.")
+    return tuple(row)
 
 
 class Catalogues:
@@ -192,11 +215,16 @@ class Catalogues:
         known = self._known.get(tenant_id)
         if known is not None and now - known[0] < FRESH_SECONDS:
             return known[2]
-        scope = scope_of(self._stores, tenant_id)
-        made = stamp(scope)
-        catalogue = known[2] if known is not None and known[1] == made else compiled(scope)
+        made = stamp(self._stores, tenant_id)
+        catalogue = known[2] if known is not None and known[1] == made else self._compiled(tenant_id)
         self._known[tenant_id] = (now, made, catalogue)
         return catalogue
+
+    def _compiled(self, tenant_id: int) -> Catalogue:
+        found = compiled(scope_of(self._stores, tenant_id))
+        for series_id, fault in found.faults.items():
+            log.error("a trigger cannot be evaluated", tenant_id=tenant_id, series_id=series_id, fault=fault)
+        return found
 
     def forget(self, tenant_id: int) -> None:
         """Look again at the next use."""
