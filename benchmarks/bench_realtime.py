@@ -136,7 +136,8 @@ def grow(scope: Scope, first: int, last: int) -> None:
             session.execute(KEYS, {"tenant_id": scope.tenant_id, "day": day, "count": count})
     with scope.records() as session:
         session.execute(text("ALTER TABLE event_keys ADD CONSTRAINT pk_event_keys PRIMARY KEY (tenant_id, key)"))
-    scope.warehouse.execute("OPTIMIZE TABLE activity_events")
+    while scope.warehouse.value("SELECT count() FROM system.merges"):
+        time.sleep(0.5)
     with scope.stores.records.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE event_keys"))
         connection.execute(text("CHECKPOINT"))
