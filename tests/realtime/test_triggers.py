@@ -184,6 +184,19 @@ def test_visitors_fire_where_they_may_and_take_their_states_along(scope: Scope) 
     assert [one.person for one in world.states(scope, only_customers)] == ["c7", "v:V2"]
 
 
+def test_what_a_visitor_has_had_the_customer_has_had(scope: Scope) -> None:
+    series = world.trigger(scope, re_entry="once", visitors=True)
+    world.event(scope, "add_to_cart", visitor="V9")
+    world.process(scope)
+    with scope.records() as session:
+        named = {"visitor_id": "V9", "customer_id": "C11", "identified_at": scope.clock.now()}
+        session.add(Visitor(tenant_id=scope.tenant_id, **named))
+    world.event(scope, "add_to_cart", "C11")
+    world.event(scope, "add_to_cart", "C12")
+    world.process(scope)
+    assert world.fired(scope, series) == [("V9", "sent", ""), ("C11", "excluded", "fired before"), ("C12", "sent", "")]
+
+
 def test_a_visitors_sequence_ends_for_the_customer_that_it_turned_out_to_be(scope: Scope) -> None:
     series = world.trigger(scope, SEQUENCE)
     for visitor in ("V3", "V4"):

@@ -33,6 +33,8 @@ CONTROL = optional("IncludeControlGroup", "boolean", False, "Also customers held
 ONE_CHANNEL = optional("ChannelID", "integer", 0, "Only this channel; 0 means every channel")
 
 ORDER = "customer_id, campaign_id, action_id, channel_id"
+# A triggered campaign may reach a customer several times a day.
+TIMED_ORDER = f"{ORDER}, scheduled_time"
 ACTED = {"CustomerID": "string", "ActionID": "integer", "ChannelID": "integer"}
 GROUPED = {"CustomerID": "string", "RecipientGroupID": "integer", "ActionID": "integer", "ChannelID": "integer"}
 CODED = {"CustomerID": "string", "ActionID": "integer", "PromoCode": "string"}
@@ -329,7 +331,7 @@ register(
             "TemplateID": "integer",
         },
         drop={"TemplateID": "IncludeTemplateIDs"},
-        order=ORDER,
+        order=TIMED_ORDER,
         params=(CAMPAIGN, optional("IncludeTemplateIDs", "boolean", False, "Add TemplateID", ("IncludeTemplateID",))),
         prepare=_with_send_ids,
     ),
@@ -339,7 +341,7 @@ register(
         "Recipients of one campaign on one channel with template and scheduled time",
         sql=_sends_of_channel,
         row={"CustomerID": "string", "TemplateID": "integer", "ScheduledTime": "string"},
-        order=ORDER,
+        order=TIMED_ORDER,
         params=(required("ChannelID", "integer", "The execution channel of the caller"), CAMPAIGN),
         prepare=_executed_campaign,
         customers=True,
@@ -356,7 +358,7 @@ register(
             "ScheduleTime": "string",
             "PromoCode": "string",
         },
-        order=ORDER,
+        order=TIMED_ORDER,
         params=(CAMPAIGN, ONE_CHANNEL),
         prepare=_with_template_names,
         max_page="max_execution_page",

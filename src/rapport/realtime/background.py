@@ -23,11 +23,16 @@ if TYPE_CHECKING:
 
 EVER = datetime(1970, 1, 1)
 
-# How often a person's firings went out, were held back, or may still go out, since a time.
+# How often a person's firings went out, were held back, or may still go out, since a time; those of visitors who
+# turned out to be the customer are the customer's.
 ENTERED = text("""
     SELECT w.p, w.s, (
         SELECT count(*) FROM trigger_firings AS f
-        WHERE f.tenant_id = :tenant_id AND f.person = w.p AND f.series_id = w.s AND f.fired_at > w.t
+        WHERE f.tenant_id = :tenant_id AND f.series_id = w.s AND f.fired_at > w.t
+            AND f.person = ANY(ARRAY(
+                SELECT w.p UNION ALL SELECT 'v:' || v.visitor_id FROM visitors AS v
+                WHERE v.tenant_id = :tenant_id AND lower(v.customer_id) = w.p
+            ))
             AND f.outcome IN ('', 'sent', 'failed', 'control')
     )
     FROM json_to_recordset(CAST(:rows AS json)) AS w(p text, s int, t timestamptz)

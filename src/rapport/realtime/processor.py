@@ -49,7 +49,7 @@ POLL_SECONDS = 0.5
 PAUSE_SECONDS = 1.0
 LOOK_SECONDS = 0.5
 GATHER_SECONDS, LONGEST_GATHERING = 0.04, 0.1
-TIDY_SECONDS = 15.0
+TIDY_SECONDS = 60.0
 EVENTS, TRIGGERS = "rapport_events", "rapport_triggers"
 # Engine faults that may pass are waited for; a single event that keeps causing one is put aside after so many tries.
 TRIES = 5
