@@ -26,6 +26,8 @@ from rapport.stores import Stores
 
 Tell = Callable[[int, int], None]
 ZONE = "Europe/Amsterdam"
+# The last days of a demo are lived in real time too: visits to the shop, triggers, what the vendor reports.
+REAL_TIME_DAYS = 5
 
 RECIPIENTS = """
     SELECT r.campaign_id, r.customer_id, r.channel_id, r.template_id, r.recipient_group_id, r.action_id
@@ -171,15 +173,17 @@ class Retailer:
         _be(stores, self.scope, morning, time(5))
         self._deliver(day)
         campaigns.run_cycle(self.scope, self.world.date_of(day))
+        in_real_time = day >= self.world.days - REAL_TIME_DAYS
         for hour in (time(10, 30), time(12), time(17)):
             _be(stores, self.scope, morning, hour)
             if hour == time(12):
                 self._run_by_hand(day)
                 campaigns.execute_due(self.scope)
-            else:
+            elif in_real_time:
                 self.live_side.part_of_day(day + 1)
-        _be(stores, self.scope, morning, time(19))
-        self.live_side.end_of_day()
+        if in_real_time:
+            _be(stores, self.scope, morning, time(19))
+            self.live_side.end_of_day()
         _be(stores, self.scope, morning, time(22))
         self._react(day + 1)
 
