@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 from rapport.access.keys import KeyRing
 from rapport.access.limits import RateLimiter
 from rapport.api import MANAGEMENT, WIRE
+from rapport.api.bodies import reason
 from rapport.api.idempotency import Idempotency
 from rapport.api.observing import Observing
 from rapport.api.paths import WirePaths
@@ -142,8 +143,7 @@ def _errors(app: FastAPI) -> None:
         if first["type"] == "json_invalid":
             return _render(request, Invalid("The body is not valid JSON."))
         where = ".".join(str(part) for part in first["loc"][1:]) or "The body"
-        reason = str(first["msg"]).removeprefix("Value error, ")
-        return _render(request, Invalid(f"{where}: {reason[0].lower()}{reason[1:].rstrip('.')}."))
+        return _render(request, Invalid(f"{where}: {reason(first)}."))
 
     @app.exception_handler(DataError)
     @app.exception_handler(UnicodeEncodeError)

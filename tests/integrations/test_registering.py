@@ -244,7 +244,7 @@ def test_an_empty_list_adds_nothing_and_deletes_no_template(world: Scope, api: h
         ("AddChannelApps", {"AppID": [], "AppName": "x"}, "[1].AppID: "),
         ("AddChannelApps", {"AppID": "x"}, "[1].AppName is required."),
         ("DeleteChannelApps", {"AppID": "x"}, "[1].ChannelID is required."),
-        ("AddPromotions", {"PromoCode": "A,B", "PromotionName": "x"}, "[1].PromoCode: "),
+        ("AddPromotions", {"PromoCode": "A,B", "PromotionName": "x"}, "[1].PromoCode: must not hold a comma."),
         ("AddPromotions", {"PromoCode": "A"}, "[1].PromotionName is required."),
         ("AddPromotions", {"PromoCode": "", "PromotionName": "x"}, "[1].PromoCode: "),
         ("DeletePromotions", {}, "[1].PromoCode is required."),

@@ -1,5 +1,6 @@
 """JSON bodies of the wire: members bind ignoring case, extra members are ignored, a bad one is one sentence."""
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import orjson
@@ -9,6 +10,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from rapport.errors import Invalid
 
 M = TypeVar("M", bound="WireModel")
+# What patterns ask for, in words: nobody who calls should have to read one.
+NO_NULL = "must not hold a null character"
+WORDS = {
+    r"^[^\x00]*$": NO_NULL,
+    r"^[^\x00]+$": NO_NULL,
+    r"^[^,\x00]+$": "must not hold a comma",
+    r"^[^\x00]*[^\s\x00][^\x00]*$": "must not be blank",
+}
 
 
 class WireModel(BaseModel):
@@ -25,14 +34,21 @@ class WireModel(BaseModel):
         return {names.get(str(key).lower(), key): value for key, value in data.items()}
 
 
+def reason(fault: Mapping[str, Any]) -> str:
+    """What is wrong with a value, as the end of a sentence: a fault as pydantic and FastAPI tell it."""
+    if fault["type"] == "string_pattern_mismatch" and fault["ctx"]["pattern"] in WORDS:
+        return WORDS[fault["ctx"]["pattern"]]
+    said = str(fault["msg"]).removeprefix("Value error, ").rstrip(".")
+    return f"{said[0].lower()}{said[1:]}"
+
+
 def sentence(error: ValidationError, within: str = "") -> str:
     """The first fault of a body as one sentence that names the member; within leads to the part it was found in."""
     first = error.errors()[0]
     where = ".".join([within] * bool(within) + [str(part) for part in first["loc"]]) or "The body"
     if first["type"] == "missing":
         return f"{where} is required."
-    reason = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {reason[0].lower()}{reason[1:]}."
+    return f"{where}: {reason(first)}."
 
 
 def parse(model: type[M], body: bytes) -> M:

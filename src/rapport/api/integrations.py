@@ -40,7 +40,7 @@ Number = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
 Name = Annotated[str, BeforeValidator(_stripped), Field(min_length=1, max_length=200, pattern=NO_NULL)]
 AppID = Annotated[str, BeforeValidator(as_text), Field(min_length=1, max_length=200, pattern=NO_NULL)]
 OptionalAppID = Annotated[AppID | None, BeforeValidator(lambda value: None if value == "" else value)]
-PromoCode = Annotated[str, BeforeValidator(as_text), Field(min_length=1, max_length=100, pattern=r"^[^,\x00]+$")]
+PromoCode = Annotated[campaigns.PromoCode, BeforeValidator(as_text)]
 
 
 class NewTemplate(WireModel):
