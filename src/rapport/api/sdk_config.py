@@ -91,29 +91,27 @@ def _shown(content: dict[str, Any]) -> Response:
     return Response(orjson.dumps(content), headers=headers, media_type="application/json")
 
 
+def _described(properties: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A configuration as a response of the OpenAPI document."""
+    content = {"application/json": {"schema": {"type": "object", "properties": properties}, **more}}
+    return {"description": "The configuration", "content": content}
+
+
 @router.get(
     "/mobilesdkconfig/{tenantToken}/{configName}",
     summary="The tenant's configuration of an SDK",
     operation_id="SdkConfig",
     response_class=Response,
     responses={
-        200: {
-            "description": "The configuration",
-            "content": {
-                "application/json": {
-                    "schema": {
-                        "type": "object",
-                        "properties": {
-                            "enableRealtime": {"type": "boolean"},
-                            "enableRealtimeThroughOptistream": {"type": "boolean"},
-                            "optitrackMetaData": {"type": "object"},
-                            "realtimeMetaData": {"type": "object"},
-                            "events": _EVENTS,
-                        },
-                    }
-                }
-            },
-        },
+        200: _described(
+            {
+                "enableRealtime": {"type": "boolean"},
+                "enableRealtimeThroughOptistream": {"type": "boolean"},
+                "optitrackMetaData": {"type": "object"},
+                "realtimeMetaData": {"type": "object"},
+                "events": _EVENTS,
+            }
+        ),
         401: {"description": "The tenant token is not known"},
         404: {"description": "Not the name of a configuration"},
     },
@@ -136,26 +134,14 @@ async def sdk_config(tenantToken: str, configName: str, request: Request) -> Res
     operation_id="GlobalSdkConfig",
     response_class=Response,
     responses={
-        200: {
-            "description": "The configuration",
-            "content": {
-                "application/json": {
-                    "schema": {
-                        "type": "object",
-                        "properties": {
-                            "general": {"type": "object"},
-                            "optitrack": {"type": "object"},
-                            "core_events": _EVENTS,
-                        },
-                    },
-                    "example": {
-                        "general": {"logs_service_endpoint": "https://rapport.example.com/report/log"},
-                        "optitrack": {"event_category_name": "LogEvent"},
-                        "core_events": event_map({"app_open": (1014, {"app_ns": "String"})}),
-                    },
-                }
+        200: _described(
+            {"general": {"type": "object"}, "optitrack": {"type": "object"}, "core_events": _EVENTS},
+            example={
+                "general": {"logs_service_endpoint": "https://rapport.example.com/report/log"},
+                "optitrack": {"event_category_name": "LogEvent"},
+                "core_events": event_map({"app_open": (1014, {"app_ns": "String"})}),
             },
-        }
+        )
     },
 )
 def global_config(env: str, request: Request) -> Response:

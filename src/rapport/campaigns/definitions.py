@@ -19,7 +19,8 @@ from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging import service as messaging
 from rapport.stores.records import next_id
 
-STATUSES = ("active", "paused", "archived")
+ARCHIVED = "archived"
+STATUSES = ("active", "paused", ARCHIVED)
 
 
 def actions(scope: Scope, archived: bool = True) -> list[Action]:
@@ -73,7 +74,7 @@ def archive_action(scope: Scope, action_id: int) -> None:
     """Take an action out of use. Raises NotFound, and Conflict while an active or paused series uses it."""
     with scope.records() as session:
         found = _action(session, scope, action_id)
-        wanted = select(Series).where(Series.tenant_id == scope.tenant_id, Series.status != "archived")
+        wanted = select(Series).where(Series.tenant_id == scope.tenant_id, Series.status != ARCHIVED)
         for one in session.scalars(wanted):
             if any(group["action_id"] == action_id for group in one.groups):
                 raise Conflict(f"Series {one.id} uses action {action_id}: archive the series first.")
@@ -142,17 +143,7 @@ def update_series(scope: Scope, series_id: int, body: SeriesBody, version: int) 
     check_references(scope, body)
     with scope.records() as session:
         found = _series(session, scope, series_id)
-        if found.status == "archived":
-            raise Conflict(f"Series {series_id} is archived and cannot be changed.")
-        done = session.execute(
-            update(Series)
-            .where(Series.tenant_id == scope.tenant_id, Series.id == series_id, Series.version == version)
-            .values(**columns(body), version=version + 1)
-        )
-        if done.rowcount == 0:  # type: ignore[attr-defined]
-            raise Conflict(f"version {version} of series {series_id} is not the newest: read it and try again.")
-        scope.audit(session, "update", f"series {series_id}", version=version + 1)
-        session.refresh(found)
+        replace_series(session, scope, found, f"series {series_id}", version, columns(body))
     return found
 
 
@@ -161,16 +152,41 @@ def set_status(scope: Scope, series_id: int, status: str) -> Series:
 
     Raises NotFound, Invalid for another status, Conflict for an archived series.
     """
-    if status not in STATUSES:
-        raise Invalid(f"status must be one of {', '.join(STATUSES)}.")
     with scope.records() as session:
         found = _series(session, scope, series_id)
-        if found.status == "archived" and status != "archived":
-            raise Conflict(f"Series {series_id} is archived and cannot be changed.")
-        found.status = status
-        found.version += 1
-        scope.audit(session, "status", f"series {series_id}", status=status)
+        change_status(session, scope, found, f"series {series_id}", status)
     return found
+
+
+def replace_series(
+    session: Session, scope: Scope, found: Series, what: str, version: int, values: dict[str, Any]
+) -> None:
+    """Write a series (what it is called: what) anew if it still stands at this version, in the caller's transaction.
+
+    Raises Conflict when it does not, or is archived.
+    """
+    if found.status == ARCHIVED:
+        raise Conflict(f"{what.capitalize()} is archived and cannot be changed.")
+    done = session.execute(
+        update(Series)
+        .where(Series.tenant_id == scope.tenant_id, Series.id == found.id, Series.version == version)
+        .values(**values, version=version + 1)
+    )
+    if done.rowcount == 0:  # type: ignore[attr-defined]
+        raise Conflict(f"version {version} of {what} is not the newest: read it and try again.")
+    scope.audit(session, "update", what, version=version + 1)
+    session.refresh(found)
+
+
+def change_status(session: Session, scope: Scope, found: Series, what: str, status: str) -> None:
+    """Give a series another status, in the caller's transaction. Raises Invalid for none, Conflict when archived."""
+    if status not in STATUSES:
+        raise Invalid(f"status must be one of {', '.join(STATUSES)}.")
+    if found.status == ARCHIVED and status != ARCHIVED:
+        raise Conflict(f"{what.capitalize()} is archived and cannot be changed.")
+    found.status = status
+    found.version += 1
+    scope.audit(session, "status", what, status=status)
 
 
 def next_runs(scope: Scope, series_id: int, count: int, first: date | None = None) -> list[date]:

@@ -18,6 +18,11 @@ FAULTS = (
 )
 # Why somebody is kept off a channel whatever else is known, with the fault of each.
 KEPT_OFF = {reason: fault for fault, (_, reason) in enumerate(FAULTS) if fault >= 3}
+# A transaction counts when money came in for good.
+CAME_IN = """
+    lower(type) NOT IN ('withdrawal', 'bonus', 'refund')
+    AND lower(status) NOT IN ('canceled', 'cancelled', 'failed', 'void') AND amount > 0
+"""
 FALSE_WORDS = "('no', 'false', '0', 'n')"
 TRUE_WORDS = "('yes', 'true', '1', 'y')"
 NO_TABLE = "DROP TABLE IF EXISTS {table}"

@@ -12,6 +12,7 @@ from rapport.access.scope import Scope
 from rapport.campaigns import trigger_results
 from rapport.campaigns.clearance import LEFT_OUT
 from rapport.campaigns.models import EXECUTED_STATES, Occurrence, OccurrenceChannel
+from rapport.campaigns.queries import CAME_IN
 from rapport.campaigns.splits import PARTS, cuts
 from rapport.campaigns.trigger_results import trigger_window
 
@@ -36,15 +37,13 @@ ASSIGNED = f"""
     GROUP BY customer_id
 """
 
-# A transaction counts when money came in for good.
 RESPONSES = f"""
     SELECT grp, count(), countIf(orders > 0), sum(value), sum(value * value)
     FROM ({ASSIGNED}) AS r
     LEFT JOIN (
         SELECT customer_id, count() AS orders, sum(amount) AS value FROM transactions
         WHERE transaction_time >= {{begin:DateTime('UTC')}} AND transaction_time < {{end:DateTime('UTC')}}
-            AND lower(type) NOT IN ('withdrawal', 'bonus', 'refund')
-            AND lower(status) NOT IN ('canceled', 'cancelled', 'failed', 'void') AND amount > 0
+            AND {CAME_IN}
             AND customer_id IN (SELECT customer_id FROM ({ASSIGNED}))
         GROUP BY customer_id
     ) AS t ON t.customer_id = r.customer_id

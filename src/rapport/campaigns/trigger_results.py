@@ -11,6 +11,7 @@ from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.campaigns.models import Occurrence
+from rapport.campaigns.queries import CAME_IN
 from rapport.campaigns.splits import PARTS, cuts
 
 # Where a person falls, in parts of a million, by a hash that Python and the engine have in common.
@@ -40,8 +41,7 @@ RESPONSES = f"""
         LEFT JOIN (
             SELECT customer_id, transaction_time, amount FROM transactions
             WHERE transaction_time >= {{since:DateTime('UTC')}} AND transaction_time < {{until:DateTime('UTC')}}
-                AND lower(type) NOT IN ('withdrawal', 'bonus', 'refund')
-                AND lower(status) NOT IN ('canceled', 'cancelled', 'failed', 'void') AND amount > 0
+                AND {CAME_IN}
                 AND customer_id IN (SELECT customer_id FROM ({ASSIGNED}))
         ) AS t ON t.customer_id = r.customer_id
         GROUP BY r.customer_id

@@ -3,19 +3,19 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
-from rapport.campaigns.definitions import STATUSES, check_groups
+from rapport.campaigns.definitions import change_status, check_groups, replace_series
 from rapport.campaigns.models import Series
 from rapport.campaigns.triggers import EventMatch, SequenceTrigger, TriggeredBody
 from rapport.conditions import Column, Kind, Schema
 from rapport.conditions.nodes import AttributeIs, leaves
 from rapport.customers import service as customers
-from rapport.errors import Conflict, Invalid, NotFound
+from rapport.errors import Invalid, NotFound
 from rapport.stores.records import next_id
 
 # Members of the body that are columns of the series; the rest is in its trigger.
@@ -82,7 +82,7 @@ def create_triggered(scope: Scope, body: TriggeredBody) -> Series:
             **_columns(body),
         )
         session.add(made)
-        scope.audit(session, "create", f"triggered campaign {made.id}", name=made.name)
+        scope.audit(session, "create", _called(made.id), name=made.name)
         _tell(session, scope)
     _prepare(scope, body)
     return made
@@ -96,18 +96,8 @@ def update_triggered(scope: Scope, series_id: int, body: TriggeredBody, version:
     check_triggered(scope, body)
     with scope.records() as session:
         found = _get(session, scope, series_id)
-        if found.status == "archived":
-            raise Conflict(f"Triggered campaign {series_id} is archived and cannot be changed.")
-        done = session.execute(
-            update(Series)
-            .where(Series.tenant_id == scope.tenant_id, Series.id == series_id, Series.version == version)
-            .values(**_columns(body), version=version + 1)
-        )
-        if done.rowcount == 0:  # type: ignore[attr-defined]
-            raise Conflict(f"version {version} of triggered campaign {series_id} is not the newest: read it again.")
-        scope.audit(session, "update", f"triggered campaign {series_id}", version=version + 1)
+        replace_series(session, scope, found, _called(series_id), version, _columns(body))
         _tell(session, scope)
-        session.refresh(found)
     _prepare(scope, body)
     return found
 
@@ -117,17 +107,15 @@ def set_triggered_status(scope: Scope, series_id: int, status: str) -> Series:
 
     Raises NotFound, Invalid for another status, Conflict for an archived one.
     """
-    if status not in STATUSES:
-        raise Invalid(f"status must be one of {', '.join(STATUSES)}.")
     with scope.records() as session:
         found = _get(session, scope, series_id)
-        if found.status == "archived" and status != "archived":
-            raise Conflict(f"Triggered campaign {series_id} is archived and cannot be changed.")
-        found.status = status
-        found.version += 1
-        scope.audit(session, "status", f"triggered campaign {series_id}", status=status)
+        change_status(session, scope, found, _called(series_id), status)
         _tell(session, scope)
     return found
+
+
+def _called(series_id: int) -> str:
+    return f"triggered campaign {series_id}"
 
 
 def _prepare(scope: Scope, body: TriggeredBody) -> None:

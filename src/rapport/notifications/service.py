@@ -4,7 +4,6 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -28,7 +27,7 @@ from rapport.notifications.models import (
     Listener,
 )
 from rapport.stores.addresses import checked_url
-from rapport.stores.posting import new_secret
+from rapport.stores.posting import ROTATION_GRACE, new_secret
 from rapport.stores.records import next_id
 
 __all__ = [
@@ -55,8 +54,6 @@ EVENT_TYPES = (1, 2, 3, 4, 5, 11, 13, 14)
 CLEARANCE, REAL_TIME, FILES = 5, 11, 14
 GENERAL = 0  # the channel of a listener that is told whatever the channel
 MAX_ID = 2**31 - 1
-# After a rotation posts are signed with both secrets for this long, so that receivers can change over.
-ROTATION_GRACE = timedelta(hours=24)
 
 
 def listeners(scope: Scope) -> list[Listener]:

@@ -12,7 +12,7 @@ from rapport.errors import NotFound
 from rapport.notifications import service as notifications
 from rapport.realtime.models import Gateway
 from rapport.stores.addresses import checked_url
-from rapport.stores.posting import new_secret
+from rapport.stores.posting import ROTATION_GRACE, new_secret
 
 Seconds = Annotated[float, Field(ge=0.1, le=30, strict=True)]
 Retries = Annotated[int, Field(ge=0, le=3, strict=True)]
@@ -24,8 +24,6 @@ DENY: Fallback = "deny"
 # So many questions in a row without an answer open the circuit: nobody is asked for a while, then one.
 TROUBLE_AFTER = 5
 PAUSE = timedelta(seconds=10)
-# After a rotation questions are signed with both secrets for this long, so that the gateway can change over.
-ROTATION_GRACE = timedelta(hours=24)
 
 
 def gateway(scope: Scope) -> Gateway | None:
