@@ -50,7 +50,9 @@ from rapport.api.manage import (
     webhooks,
 )
 
+# Paths are tried in this order, so what comes a thousand times a second comes first.
 WIRE: tuple[APIRouter, ...] = (
+    events.router,
     general.router,
     apikey.router,
     unsubscribe.router,
@@ -66,7 +68,6 @@ WIRE: tuple[APIRouter, ...] = (
     customers_writes.router,
     integrations.router,
     integrations_reports.router,
-    events.router,
     files.router,
     sdk_config.router,
     gateways.router,

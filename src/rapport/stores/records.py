@@ -14,6 +14,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sess
 from rapport.errors import Unavailable
 from rapport.stores.faults import explained
 
+# Queues are empty at one time and long at another: a plan that was kept from before would scan them row by row.
+OPTIONS = "-c timezone=utc -c plan_cache_mode=force_custom_plan"
+
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -70,7 +73,7 @@ class Records:
         self.url = _url(url)
         self.engine: Engine = create_engine(
             self.url,
-            connect_args={"options": "-c timezone=utc"},
+            connect_args={"options": OPTIONS},
             pool_size=20,
             max_overflow=20,
             pool_pre_ping=True,
