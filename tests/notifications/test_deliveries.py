@@ -342,3 +342,20 @@ def test_an_endless_answer_ends(scope: Scope, deliverer: Deliverer) -> None:
         tell(scope, "endless")
         eventually(lambda: only(scope, listener).last_error == "no answer in time")
         assert only(scope, listener).state == "pending"
+
+
+def test_what_has_ended_is_kept_for_a_week_and_what_is_parked_for_a_month(scope: Scope) -> None:
+    listener = service.register_listener(scope, 3, "http://127.0.0.1:9/")
+    kept_of = {"delivered": 7, "canceled": 7, "parked": 30, "pending": 10_000}
+    ages = (6.9, 7.1, 29.9, 30.1, 400)
+    with scope.records() as session:
+        for state in kept_of:
+            for age in ages:
+                service.notify(scope, session, 3, {}, f"{state}/{age}")
+                ended = None if state == "pending" else datetime.now(UTC) - timedelta(days=age)
+                changes = {"s": state, "at": ended, "due": datetime.now(UTC) + timedelta(days=1), "k": f"{state}/{age}"}
+                sql = "UPDATE deliveries SET state = :s, finished_at = :at, due_at = :due WHERE event_key = :k"
+                session.execute(text(sql), changes)
+        service.drop_ended(session, "(0,0)", "(100000,0)")
+    found = {one.event_key for one in service.deliveries(scope, listener.id)}
+    assert found == {f"{state}/{age}" for state, days in kept_of.items() for age in ages if age < days}

@@ -112,3 +112,13 @@ FROM json_to_recordset(CAST(:rows AS json)) AS given(
 )
 ON CONFLICT DO NOTHING
 """
+
+# What has ended, on some pages of the table: it has no index by age.
+DROP_ENDED = """
+DELETE FROM deliveries
+WHERE ctid >= CAST(:first AS tid) AND ctid < CAST(:last AS tid)
+  AND (
+      state IN ('delivered', 'canceled') AND coalesce(finished_at, created_at) < :ended_before
+      OR state = 'parked' AND coalesce(finished_at, created_at) < :parked_before
+  )
+"""

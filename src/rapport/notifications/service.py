@@ -4,6 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -36,6 +37,7 @@ __all__ = [
     "Listener",
     "Told",
     "deliveries",
+    "drop_ended",
     "forget",
     "listener",
     "listeners",
@@ -54,6 +56,7 @@ EVENT_TYPES = (1, 2, 3, 4, 5, 11, 13, 14)
 CLEARANCE, REAL_TIME, FILES = 5, 11, 14
 GENERAL = 0  # the channel of a listener that is told whatever the channel
 MAX_ID = 2**31 - 1
+ENDED_KEPT, PARKED_KEPT = timedelta(days=7), timedelta(days=30)
 
 
 def listeners(scope: Scope) -> list[Listener]:
@@ -265,3 +268,10 @@ def replay(scope: Scope, listener_id: int, delivery_id: int | None = None) -> in
         session.execute(select(func.pg_notify("rapport_deliveries", "")))
         scope.audit(session, "replay", f"listener {listener_id}", deliveries=len(done))
     return len(done)
+
+
+def drop_ended(session: Session, first: str, last: str) -> None:
+    """Drop deliveries that ended long enough ago, on pages of the table from first to before last."""
+    now = OUTSIDE_CLOCK.now()
+    bound = {"ended_before": now - ENDED_KEPT, "parked_before": now - PARKED_KEPT}
+    session.execute(text(queries.DROP_ENDED), {"first": first, "last": last, **bound})

@@ -1,22 +1,49 @@
 """Chores of real time: what is kept for a time only is dropped a little at a time; and how much waits is measured."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
+from rapport.notifications import service as notifications
 from rapport.realtime.metrics import UNFILED, WAITING
 from rapport.stores import Stores
 
 KEYS_KEPT, LOG_KEPT, COUNTS_KEPT = timedelta(days=8), timedelta(days=30), timedelta(days=60)
-# Keys have no index but the one that tells a repetition, so they are gone through page by page.
+FIRINGS_KEPT = timedelta(days=30)
+# Rows that have no index by age are gone through page by page.
 PAGES_AT_ONCE = 500
 ENTRIES_AT_ONCE = 10_000
 MOST_COUNTED = 1_000_000
 
-PAGES = text("SELECT pg_relation_size('event_keys') / current_setting('block_size')::int")
+PAGES = text("SELECT pg_relation_size(CAST(:table AS regclass)) / current_setting('block_size')::int")
 DROP_KEYS = text("""
     DELETE FROM event_keys
     WHERE ctid >= CAST(:first AS tid) AND ctid < CAST(:last AS tid) AND received_date < CAST(:before AS date)
+""")
+# Firings that are in the accounts, once no rule of their trigger looks back at them: re-entry counts its own over
+# its days, caps count those of every trigger of the tenant. One that may be met once remembers whoever met it.
+DROP_FIRINGS = text("""
+    WITH caps AS (
+        SELECT tenant_id, max(CAST(rules #>> '{frequency_cap,days}' AS int)) AS days FROM campaign_series
+        WHERE trigger IS NOT NULL GROUP BY tenant_id
+    ),
+    looking AS MATERIALIZED (
+        SELECT s.tenant_id, s.id, s.trigger ->> 're_entry' = 'once' AS once,
+            greatest(caps.days, CAST(s.trigger #>> '{re_entry,days}' AS int), 0) AS days
+        FROM campaign_series AS s JOIN caps ON caps.tenant_id = s.tenant_id WHERE s.trigger IS NOT NULL
+    ),
+    dropped AS (
+        DELETE FROM trigger_firings AS f USING looking AS s
+        WHERE f.ctid >= CAST(:first AS tid) AND f.ctid < CAST(:last AS tid) AND f.state = 'filed'
+            AND s.tenant_id = f.tenant_id AND s.id = f.series_id
+            AND f.fired_at < least(:before, :now - make_interval(days => s.days))
+            AND NOT (s.once AND f.outcome IN ('sent', 'failed', 'control'))
+        RETURNING f.tenant_id, f.id
+    )
+    DELETE FROM firing_messages AS m USING dropped AS d WHERE m.tenant_id = d.tenant_id AND m.firing_id = d.id
 """)
 DROP_ENTRIES = text("""
     DELETE FROM event_log
@@ -29,25 +56,62 @@ WAITS = text("""
 """)
 
 
+@dataclass
+class Walk:
+    """A going through a table, some pages at a time; drop takes out what is too old on pages first to last."""
+
+    table: str
+    drop: Callable[[Session, str, str], object]
+    page: int = 0
+    ended: bool = False
+
+    def portion(self, session: Session) -> None:
+        """Go on by some pages; ended is set with the last."""
+        pages = int(session.execute(PAGES, {"table": self.table}).scalar_one())
+        following = self.page + PAGES_AT_ONCE
+        self.drop(session, f"({self.page},0)", f"({following},0)")
+        self.page, self.ended = following, following >= pages
+
+
 class Purge:
-    """Goes through keys and log; where it is in the keys is remembered in between."""
+    """Drops what is too old; how far it has come in tables without an index by age is remembered in between."""
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._page = 0
+        self._walks = self._begun()
+
+    def _begun(self) -> list[Walk]:
+        return [
+            Walk("event_keys", self._drop_keys),
+            Walk("trigger_firings", self._drop_firings),
+            Walk("deliveries", notifications.drop_ended),
+        ]
 
     def portion(self) -> bool:
         """Drop one portion of what is too old; whether there may be more."""
         now = self._stores.clock.now()
+        for walk in self._walks:
+            if not walk.ended:
+                with self._stores.records.session() as session:
+                    walk.portion(session)
         with self._stores.records.session() as session:
-            pages = int(session.execute(PAGES).scalar_one())
-            place = {"first": f"({self._page},0)", "last": f"({self._page + PAGES_AT_ONCE},0)"}
-            session.execute(DROP_KEYS, {**place, "before": now - KEYS_KEPT})
             bound = {"before": now - LOG_KEPT, "most": ENTRIES_AT_ONCE}
             dropped = session.execute(DROP_ENTRIES, bound).rowcount  # type: ignore[attr-defined]
             session.execute(DROP_COUNTS, {"before": now - COUNTS_KEPT})
-        self._page = self._page + PAGES_AT_ONCE if self._page + PAGES_AT_ONCE < pages else 0
-        return self._page > 0 or dropped == ENTRIES_AT_ONCE
+        walking = not all(walk.ended for walk in self._walks)
+        if not walking and dropped < ENTRIES_AT_ONCE:
+            self._walks = self._begun()
+            return False
+        return True
+
+    def _drop_keys(self, session: Session, first: str, last: str) -> None:
+        before = self._stores.clock.now() - KEYS_KEPT
+        session.execute(DROP_KEYS, {"first": first, "last": last, "before": before})
+
+    def _drop_firings(self, session: Session, first: str, last: str) -> None:
+        now = self._stores.clock.now()
+        bound = {"first": first, "last": last, "now": now, "before": now - FIRINGS_KEPT}
+        session.execute(DROP_FIRINGS, bound)
 
 
 def measure(stores: Stores) -> None:
