@@ -1,6 +1,7 @@
 """Repeated and sequence triggers against plain rules over everything that has arrived, on random orders of events."""
 
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ def repeated(arrivals: list[int], times: int) -> list[int]:
     that no firing has used up."""
     fired, used, seen = [], -1, []
     for position, minute in enumerate(arrivals):
-        if minute <= used:
+        if minute < used:
             continue
         seen.append(minute)
         newest = max(seen)
@@ -68,87 +69,135 @@ def test_the_order_within_a_window_does_not_matter(order: list[int]) -> None:
 
 # Sequences
 
-OPEN, CLOSE, RESTART, TICK = "open", "close", "restart", "tick"
-steps = st.lists(st.tuples(st.sampled_from([OPEN, OPEN, CLOSE, RESTART, TICK]), minutes), max_size=25)
+OPEN, CLOSE, RESTART = "open", "close", "restart"
+steps = st.lists(st.tuples(st.sampled_from([OPEN, OPEN, CLOSE, RESTART]), minutes), max_size=25)
 
 
-class Rules:
-    """What a sequence does, from the whole list of what has arrived and nothing else."""
+def step(state: Progress, what: str, minute: int) -> None:
+    if what == OPEN:
+        opening: dict[str, Any] = {"at": at(minute).isoformat(), "minute": minute, "customer_id": ""}
+        progress.begin(state, at(minute), span(WINDOW), opening)
+    elif what == CLOSE:
+        progress.close(state, at(minute))
+    else:
+        progress.restart(state, at(minute), span(WINDOW))
 
-    def __init__(self) -> None:
-        self.past: list[tuple[str, int]] = []
-        self.since = 0  # what ended the last open sequence is before this position
-        self.fired: list[int] = []
 
-    def arrive(self, what: str, minute: int) -> None:
-        self.past.append((what, minute))
-        opened = self.opened()
-        if opened is None:
-            return
-        begin, deadline = opened
-        if what == TICK and minute >= deadline:
-            self.fired.append(begin)
-            self.since = len(self.past)
-        elif what == CLOSE and begin <= minute <= deadline:
-            self.since = len(self.past)
-
-    def opened(self) -> tuple[int, int] | None:
-        """The sequence that is open, with its deadline: replayed from where the last one ended."""
-        begin = deadline = None
-        for position, (what, minute) in enumerate(self.past):
-            closed = max((m for w, m in self.past[:position] if w == CLOSE), default=-1)
-            if position < self.since:
-                continue
-            if begin is None and what == OPEN and closed < minute:
+def in_time(events: list[tuple[str, int]]) -> list[int]:
+    """The openings whose sequences end unclosed, of events in the order of their times, told minute by minute."""
+    fired, begin, deadline = [], None, -1
+    for minute in range(100):
+        for what, _ in (one for one in events if one[1] == minute):
+            if what == OPEN and begin is None:
                 begin, deadline = minute, minute + WINDOW
-            elif begin is not None and deadline is not None and what == RESTART and begin <= minute <= deadline:
-                deadline = max(deadline, minute + WINDOW)
-        return None if begin is None or deadline is None else (begin, deadline)
-
-
-@quick
-@given(arrivals=steps)
-def test_a_sequence_ends_as_the_plain_rules_say(arrivals: list[tuple[str, int]]) -> None:
-    state, rules, fired = Progress(), Rules(), []
-    for what, minute in arrivals:
-        if what == OPEN:
-            opening: dict[str, Any] = {"at": at(minute).isoformat(), "minute": minute}
-            progress.begin(state, at(minute), span(WINDOW), opening)
-        elif what == CLOSE:
-            progress.close(state, at(minute))
-        elif what == RESTART:
-            progress.restart(state, at(minute), span(WINDOW))
-        elif state.deadline is not None and state.deadline <= at(minute):
-            fired.append(progress.end(state)["minute"])
-        rules.arrive(what, minute)
-        expected = rules.opened()
-        assert state.deadline == (None if expected is None else at(expected[1]))
-    assert fired == rules.fired
+            elif what == CLOSE:
+                begin = None
+            elif what == RESTART and begin is not None:
+                deadline = minute + WINDOW
+        if begin is not None and minute == deadline:
+            fired.append(begin)
+            begin = None
+    return fired
 
 
 @quick
 @given(
-    ones=st.lists(st.tuples(st.sampled_from([OPEN, CLOSE]), minutes), max_size=6),
-    others=st.lists(st.tuples(st.sampled_from([OPEN, CLOSE]), minutes), max_size=6),
+    events=st.lists(
+        st.tuples(st.sampled_from([OPEN, OPEN, CLOSE, RESTART]), minutes), max_size=25, unique_by=lambda one: one[1]
+    )
 )
+def test_a_sequence_ends_as_the_plain_rules_say(events: list[tuple[str, int]]) -> None:
+    state, fired = Progress(), []
+    for minute in range(100):
+        for what, _ in (one for one in events if one[1] == minute):
+            step(state, what, minute)
+        if state.deadline is not None and state.deadline <= at(minute):
+            fired.append(progress.end(state)["minute"])
+    assert fired == in_time(events)
+
+
+within = st.integers(0, WINDOW)
+
+
+@quick
+@given(openings=st.lists(within, min_size=1, max_size=5))
+def test_whichever_event_of_a_window_was_first_opens(openings: list[int]) -> None:
+    state = Progress()
+    for minute in openings:
+        step(state, OPEN, minute)
+    assert (progress.opened_at(state), state.deadline) == (at(min(openings)), at(min(openings) + WINDOW))
+
+
+@quick
+@given(opening=within, closings=st.lists(within, max_size=5), chance=st.randoms())
+def test_an_opening_and_closings_may_come_in_any_order(opening: int, closings: list[int], chance: Random) -> None:
+    events = [(OPEN, opening), *((CLOSE, minute) for minute in closings)]
+    state = Progress()
+    for what, minute in chance.sample(events, len(events)):
+        step(state, what, minute)
+    assert state.deadline == (None if max([-1, *closings]) >= opening else at(opening + WINDOW))
+
+
+@quick
+@given(
+    restarts=st.lists(st.integers(0, WINDOW), max_size=6),
+    closing=st.none() | st.integers(0, 2 * WINDOW),
+    first=st.booleans(),
+)
+def test_a_closing_event_may_come_before_restart_events_of_before_it(
+    restarts: list[int], closing: int | None, first: bool
+) -> None:
+    """Although it lay after the deadline as it was known when it came."""
+    state = Progress()
+    step(state, OPEN, 0)
+    if closing is not None and first:
+        step(state, CLOSE, closing)
+    for minute in restarts:
+        step(state, RESTART, minute)
+    if closing is not None and not first:
+        step(state, CLOSE, closing)
+    deadline = max([0, *restarts]) + WINDOW
+    assert state.deadline == (at(deadline) if closing is None or closing > deadline else None)
+
+
+def test_what_opens_in_a_window_that_has_ended_opens_nothing() -> None:
+    state = Progress()
+    step(state, OPEN, 0)
+    progress.end(state)
+    step(state, OPEN, WINDOW)
+    assert state.deadline is None
+    step(state, OPEN, WINDOW + 1)
+    assert state.deadline == at(2 * WINDOW + 1)
+
+
+@quick
+@given(ones=steps, others=steps)
 def test_a_visitor_and_a_customer_are_joined_to_one(ones: list[tuple[str, int]], others: list[tuple[str, int]]) -> None:
     def of(arrivals: list[tuple[str, int]]) -> Progress:
         state = Progress()
         for what, minute in arrivals:
-            if what == OPEN:
-                progress.begin(state, at(minute), span(WINDOW), {"at": at(minute).isoformat()})
-            else:
-                progress.close(state, at(minute))
+            step(state, what, minute)
         return state
 
     one, other = of(ones), of(others)
     joined, swapped = progress.joined(one, other, span(WINDOW)), progress.joined(other, one, span(WINDOW))
-    assert joined == swapped
+    assert (joined.deadline, joined.closed_at) == (swapped.deadline, swapped.closed_at)
     closings = [minute for what, minute in [*ones, *others] if what == CLOSE]
     assert joined.closed_at == (at(max(closings)) if closings else None)
-    open_ones = [progress.opened_at(p) for p in (one, other) if p.deadline is not None]
-    if joined.deadline is not None:
-        assert progress.opened_at(joined) == min(open_ones)
-        assert joined.closed_at is None or joined.closed_at < min(open_ones)
-    elif open_ones:
-        assert joined.closed_at is not None and joined.closed_at >= min(open_ones)
+    standing = [
+        progress.opened_at(p)
+        for p in (one, other)
+        if p.deadline is not None and (joined.closed_at is None or progress.opened_at(p) > joined.closed_at)
+    ]
+    assert (progress.opened_at(joined) if joined.deadline else None) == min(standing, default=None)
+
+
+@quick
+@given(events=st.lists(st.tuples(st.booleans(), minutes), max_size=12))
+def test_events_of_two_who_turn_out_to_be_one_all_count(events: list[tuple[bool, int]]) -> None:
+    visitor, customer = Progress(), Progress()
+    for is_visitor, minute in events:
+        progress.count(visitor if is_visitor else customer, at(minute), span(WINDOW), 100)
+    joined = progress.joined(customer, visitor, span(WINDOW))
+    newest = max((minute for _, minute in events), default=0)
+    assert joined.times == sorted(at(minute) for _, minute in events if minute >= newest - WINDOW)

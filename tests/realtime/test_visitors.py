@@ -121,6 +121,21 @@ def test_whoever_was_identified_last_by_the_senders_time_counts(scope: Scope, in
     assert {name: len(of) for name, of in found.items()} == {"First": 2, "Second": 3, "Later": 1}
 
 
+def test_a_customer_who_still_is_the_same_later_is_not_replaced_by_what_comes_late(
+    scope: Scope, intake: Intake
+) -> None:
+    take_in(scope, intake, seen("again", "Same", minutes=-30))
+    take_in(scope, intake, seen("again", "Same", minutes=-5))
+    take_in(scope, intake, seen("again", "Other", minutes=-20))
+    assert behind(scope, "again") == {"again": "Same"}
+    file_all(scope)
+    assert unjoined(scope) == 0
+    take_in(scope, intake, seen("again", "same", minutes=30))
+    assert unjoined(scope) == 0, "the same customer's history is not moved again"
+    take_in(scope, intake, seen("again", "Other", minutes=40))
+    assert behind(scope, "again") == {"again": "Other"}
+
+
 def test_visitors_merged_before_anybody_knows_them_come_along(scope: Scope, intake: Intake) -> None:
     take_in(scope, intake, *(seen(f"m{n}") for n in range(4)), stitched("m0", "m1"), stitched("m1", "m2"))
     file_all(scope)

@@ -37,14 +37,21 @@ ENTERED = text("""
     )
     FROM json_to_recordset(CAST(:rows AS json)) AS w(p text, s int, t timestamptz)
 """)
-# Messages of triggers to persons since a time; a firing that may still go out counts as one.
+# Messages of triggers to persons since a time, with those to visitors who turned out to be the customer; a firing
+# that may still go out counts as one.
 MESSAGES = text("""
-    SELECT f.person, count(*) FROM trigger_firings AS f
-    LEFT JOIN firing_messages AS m
-        ON m.tenant_id = f.tenant_id AND m.firing_id = f.id AND m.state IN ('pending', 'claimed', 'sent')
-    WHERE f.tenant_id = :tenant_id AND f.person = ANY(CAST(:persons AS text[])) AND f.fired_at >= :since
-        AND (m.firing_id IS NOT NULL OR f.state IN ('delayed', 'asking'))
-    GROUP BY f.person
+    SELECT w.p, (
+        SELECT count(*) FROM trigger_firings AS f
+        LEFT JOIN firing_messages AS m
+            ON m.tenant_id = f.tenant_id AND m.firing_id = f.id AND m.state IN ('pending', 'claimed', 'sent')
+        WHERE f.tenant_id = :tenant_id AND f.fired_at >= :since
+            AND f.person = ANY(ARRAY(
+                SELECT w.p UNION ALL SELECT 'v:' || v.visitor_id FROM visitors AS v
+                WHERE v.tenant_id = :tenant_id AND lower(v.customer_id) = w.p
+            ))
+            AND (m.firing_id IS NOT NULL OR f.state IN ('delayed', 'asking'))
+    )
+    FROM unnest(CAST(:persons AS text[])) AS w(p)
 """)
 
 

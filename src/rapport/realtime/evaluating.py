@@ -16,12 +16,21 @@ from rapport.realtime import progress
 from rapport.realtime.deciding import Candidate
 from rapport.realtime.progress import Progress
 from rapport.realtime.triggers import Catalogue, Role, Trigger, Watch
-from rapport.realtime.visitors import VISITOR, person_of
+from rapport.realtime.visitors import person_of
 
 STATES = text("""
     SELECT s.series_id, s.person, s.times, s.deadline, s.closed_at, s.opened
     FROM json_to_recordset(CAST(:keys AS json)) AS k(s int, p text)
     JOIN trigger_states AS s ON s.tenant_id = :tenant_id AND s.series_id = k.s AND s.person = k.p
+""")
+# What visitors have done who turned out to be one of these customers.
+VISITORS_STATES = text("""
+    SELECT s.series_id, s.person, lower(v.customer_id), s.times, s.deadline, s.closed_at, s.opened
+    FROM visitors AS v
+    JOIN trigger_states AS s ON s.tenant_id = v.tenant_id AND s.person = 'v:' || v.visitor_id
+        AND s.series_id = ANY(CAST(:series AS int[]))
+    WHERE v.tenant_id = :tenant_id AND lower(v.customer_id) = ANY(CAST(:customers AS text[]))
+    ORDER BY s.series_id, s.person
 """)
 KEEP_STATES = text("""
     INSERT INTO trigger_states (tenant_id, series_id, person, times, deadline, closed_at, opened, updated_at)
@@ -74,12 +83,15 @@ class States:
 
     def __init__(self, scope: Scope, session: Session) -> None:
         self._scope, self._session = scope, session
+        self._loaded: set[Key] = set()
         self._known: dict[Key, Progress] = {}
         self._gone: set[Key] = set()
 
     def load(self, keys: Iterable[Key]) -> None:
         """Read the states of these."""
-        wanted = [{"s": series, "p": person} for series, person in sorted(set(keys))]
+        found = set(keys)
+        self._loaded |= found
+        wanted = [{"s": series, "p": person} for series, person in sorted(found)]
         if not wanted:
             return
         bound = {"tenant_id": self._scope.tenant_id, "keys": orjson.dumps(wanted).decode()}
@@ -94,12 +106,27 @@ class States:
         """The state of a person in a series."""
         return self._known.setdefault(key, Progress())
 
-    def join(self, trigger: Trigger, visitor: str, person: str) -> None:
+    def adopt(self, triggers: Mapping[int, Trigger], customers: Mapping[str, str]) -> None:
+        """Give customers, as persons with their ids, what visitors have done who turned out to be them."""
+        series = sorted({number for number, person in self._loaded if number in triggers and person in customers})
+        if not series:
+            return
+        bound = {"tenant_id": self._scope.tenant_id, "series": series, "customers": sorted(customers)}
+        for number, visitor, person, times, *more in self._session.execute(VISITORS_STATES, bound).all():
+            if (number, person) in self._loaded:
+                self._known[number, visitor] = Progress(list(times), *more)
+                self.join(triggers[number], visitor, person, customers[person])
+
+    def join(self, trigger: Trigger, visitor: str, person: str, customer_id: str) -> None:
         """Give what a visitor has done to the customer that it turned out to be."""
         found = self._known.pop((trigger.id, visitor), None)
-        if found is not None and found != Progress():
-            self._known[trigger.id, person] = progress.joined(self.of(trigger, person), found, trigger.window)
-            self._gone.add((trigger.id, visitor))
+        if found is None or found == Progress():
+            return
+        merged = progress.joined(self.of(trigger, person), found, trigger.window)
+        if merged.opened is not None and not merged.opened["customer_id"]:
+            merged.opened = {**merged.opened, "customer_id": customer_id}
+        self._known[trigger.id, person] = merged
+        self._gone.add((trigger.id, visitor))
 
     def keep(self) -> None:
         """Write what has changed."""
@@ -121,14 +148,16 @@ def _row(key: Key, one: Progress) -> dict[str, Any]:
 def candidates(scope: Scope, session: Session, arrivals: Sequence[tuple[Arrival, Sequence[Watch]]]) -> list[Candidate]:
     """The triggers that events have met, in order of the events; states are read and kept in the transaction."""
     states = States(scope, session)
-    states.load(_keys(arrivals))
+    stateful = {one.trigger.id: one.trigger for _, some in arrivals for one in some if _is_stateful(one.trigger)}
+    states.load(
+        (one.trigger.id, arrival.person) for arrival, some in arrivals for one in some if _is_stateful(one.trigger)
+    )
+    states.adopt(stateful, {arrival.person: arrival.customer_id for arrival, _ in arrivals if arrival.customer_id})
     found = []
     for arrival, watches in arrivals:
         taken: set[int] = set()
         for watch in watches:
             trigger = watch.trigger
-            if arrival.customer_id and arrival.visitor_id and _is_stateful(trigger):
-                states.join(trigger, VISITOR + arrival.visitor_id, arrival.person)
             if trigger.id in taken:
                 continue
             if watch.role is Role.CLOSES:
@@ -137,17 +166,6 @@ def candidates(scope: Scope, session: Session, arrivals: Sequence[tuple[Arrival,
                 found.append(_candidate(trigger, arrival))
     states.keep()
     return found
-
-
-def _keys(arrivals: Sequence[tuple[Arrival, Sequence[Watch]]]) -> list[Key]:
-    found: dict[Key, None] = {}
-    for arrival, watches in arrivals:
-        for watch in watches:
-            if _is_stateful(watch.trigger):
-                found[watch.trigger.id, arrival.person] = None
-                if arrival.customer_id and arrival.visitor_id:
-                    found[watch.trigger.id, VISITOR + arrival.visitor_id] = None
-    return list(found)
 
 
 def _is_stateful(trigger: Trigger) -> bool:

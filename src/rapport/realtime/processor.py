@@ -263,6 +263,7 @@ def handle(catalogue: Catalogue, session: Session, rows: Sequence[Any]) -> int:
         arrival = _arrival(row, known)
         if watches := watched(catalogue, arrival, today):
             met.append((arrival, watches))
+    met.sort(key=lambda one: one[0].at)  # a sender's batch need not be in order
     fired = 0
     if met and (found := candidates(scope, session, met)):
         fired = decide(session, catalogue, found)

@@ -57,6 +57,7 @@ def end_sequences(catalogue: Catalogue, session: Session, keys: Sequence[Key]) -
     known = customer_of(session, scope, visitors)
     states = States(scope, session)
     states.load([*keys, *((series, customer) for series, _ in keys for customer in _lower(known))])
+    states.adopt(catalogue.triggers, {person: person for _, person in keys if not person.startswith(VISITOR)})
     found = [one for key in keys if (one := _ended(catalogue, states, key, known, now)) is not None]
     states.keep()
     decide(session, catalogue, found)
@@ -86,13 +87,13 @@ def _ended(catalogue: Catalogue, states: States, key: Key, known: dict[str, str]
         return None
     customer = known.get(person.removeprefix(VISITOR), "") if person.startswith(VISITOR) else ""
     if customer:
-        states.join(trigger, person, customer.lower())
+        states.join(trigger, person, customer.lower(), customer)
         person = customer.lower()
         state = states.of(trigger, person)
     if state.deadline is None or state.deadline > now:
         return None
     opened = progress.end(state)
-    who = customer or opened["customer_id"] or opened["visitor_id"]
+    who = opened["customer_id"] or opened["visitor_id"]
     is_visitor = person.startswith(VISITOR)
     return Candidate(trigger, person, who, is_visitor, opened["key"], opened["parameters"])
 

@@ -6,7 +6,7 @@ anybody knows who it is; whoever is then identified brings all of the merged one
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -19,8 +19,10 @@ from rapport.realtime.models import Visitor
 SET_USER_ID, STITCH = "set_user_id_event", "stitch_event"
 VISITOR = "v:"
 LONGEST_ID = 255
-# Whom a process has seen identified, so that each further event of a person costs no statement.
+# Whom a process has seen identified, so that each further event of a person costs no statement; that it still is
+# the same customer is noted from time to time, for an event of another that comes late.
 REMEMBERED = 200_000
+RENEWED = timedelta(minutes=10)
 
 # Rows come in order of their key, so that two processes never wait for each other crosswise.
 IDENTIFY = text("""
@@ -28,9 +30,10 @@ IDENTIFY = text("""
     SELECT t, v, c, '', a, false FROM json_to_recordset(CAST(:rows AS json)) AS g(t int, v text, c text, a timestamptz)
     ORDER BY t, v
     ON CONFLICT (tenant_id, visitor_id) DO UPDATE
-    SET customer_id = excluded.customer_id, identified_at = excluded.identified_at, joined = false
-    WHERE known.customer_id = ''
-       OR (lower(known.customer_id) <> lower(excluded.customer_id) AND known.identified_at <= excluded.identified_at)
+    SET customer_id = excluded.customer_id, identified_at = excluded.identified_at,
+        joined = known.joined AND lower(known.customer_id) = lower(excluded.customer_id)
+    WHERE known.customer_id = '' OR known.identified_at < excluded.identified_at
+       OR (known.identified_at = excluded.identified_at AND lower(known.customer_id) <> lower(excluded.customer_id))
 """)
 # Who a visitor was merged into: one step leads to whoever stands for all of them.
 ROOTS = text("""
@@ -132,14 +135,15 @@ class Links:
     """Keeps links in the records, leaving out what this process has kept lately."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, str], str] = {}
+        self._known: dict[tuple[int, str], tuple[str, datetime]] = {}
 
     def are_new(self, found: Iterable[Link]) -> bool:
         """Whether there is any to be kept."""
         return any(self._is_new(one) for one in found)
 
     def _is_new(self, one: Link) -> bool:
-        return one.stated or self._known.get((one.tenant_id, one.visitor_id)) != one.customer_id
+        customer_id, at = self._known.get((one.tenant_id, one.visitor_id), ("", one.at))
+        return one.stated or customer_id != one.customer_id or one.at - at >= RENEWED
 
     def keep(self, connection: Connection, found: Sequence[Link]) -> None:
         """Write links in a transaction of the caller, who calls `kept` once it has committed."""
@@ -160,8 +164,8 @@ class Links:
         if len(self._known) > REMEMBERED:
             self._known.clear()
         for one in found:
-            if one.customer_id:
-                self._known[one.tenant_id, one.visitor_id] = one.customer_id
+            if one.customer_id and self._is_new(one):
+                self._known[one.tenant_id, one.visitor_id] = (one.customer_id, one.at)
 
 
 def _merged(connection: Connection, one: Link) -> list[tuple[int, str]]:
