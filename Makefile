@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 SIZE ?=
+# Where serve and demo listen; the default when it is empty.
+PORT ?=
 # Tests run side by side, each worker with engines of its own.
 WORKERS ?= 2
 BIN := .venv/bin
@@ -22,10 +24,10 @@ $(READY): requirements.lock pyproject.toml
 	touch $(READY)
 
 serve: install
-	$(BIN)/rapport serve
+	$(BIN)/rapport serve $(if $(PORT),--port $(PORT))
 
 demo: install
-	$(BIN)/rapport demo
+	$(BIN)/rapport demo $(if $(PORT),--port $(PORT))
 
 test: install
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup

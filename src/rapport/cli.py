@@ -2,7 +2,7 @@
 
 import sys
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -44,21 +44,41 @@ def before(
 
 
 def main() -> None:
-    """The `rapport` command. What a user can mend is told in one line on standard error, with exit code 1."""
+    """The `rapport` command. What a user can mend is told in one line on standard error.
+
+    Exit code 2 for a command line that cannot be read, 1 for everything else, 130 when it was interrupted.
+    """
     try:
-        app()
+        # The library's own way to tell is a box of five lines.
+        code = app(prog_name="rapport", standalone_mode=False)
     except RapportError as error:
-        sentence = error.message
+        _end(error.message, 1)
+    except typer.TyperException as error:
+        _end(_usage(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
     except Exception as error:
         from rapport.stores.faults import explained
 
         unavailable = explained(error)
         if unavailable is None:
             raise
-        sentence = unavailable.message
-    except KeyboardInterrupt:
-        sys.exit(130)
+        _end(unavailable.message, 1)
     else:
-        return
-    errors.print(sentence, markup=False)
-    sys.exit(1)
+        sys.exit(code)
+
+
+def _end(sentence: str, code: int) -> NoReturn:
+    if sentence:  # a command without its arguments has shown its help instead
+        errors.print(sentence, markup=False)
+    sys.exit(code)
+
+
+def _usage(error: typer.TyperException) -> str:
+    """One line for what is wrong on the command line, and where to look it up."""
+    told = " ".join(error.format_message().replace("Value error, ", "").split()).removesuffix(".")
+    if not told:
+        return ""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "rapport"
+    return f"Error: {told}. Try {command} --help."

@@ -9,10 +9,8 @@ from typing import Any, TypeVar
 
 import httpx
 from flow_vendor import Vendor
-from sqlalchemy import update
 
 from rapport.access import keys
-from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
 from rapport.access.service import create_tenant
 from rapport.campaigns import service as campaigns
@@ -47,13 +45,11 @@ class Company:
     def __init__(self, stores: Stores, base_url: str) -> None:
         self.base_url = base_url
         made = create_tenant(stores, f"flows-{time.time_ns()}", "Europe/Berlin", "EUR")
-        with made.records() as session:
-            settings = {"campaigns": {"messages_per_day": 999, "blast_minimum": 10_000}}
-            session.execute(update(Tenant).where(Tenant.id == made.tenant_id).values(settings=settings))
         self.scope: Scope = scope_of(stores, made.tenant_id)
         self.at(MORNING)
         _, self.key = keys.create_key(self.scope, "Marketing", "marketing@example.com", "Admin")
         self.admin = httpx.Client(base_url=base_url, headers={"X-API-KEY": self.key}, timeout=60)
+        self.settle()
         for statement in (CUSTOMER_ROWS, ORDER_ROWS):
             self.scope.warehouse.execute(statement)
         self.set_up()
@@ -67,6 +63,13 @@ class Company:
         swedes = {"attribute": "COUNTRY", "operator": "equals", "value": "SE"}
         self.group: int = self.manage("target-groups", {"name": "Swedes", "definition": swedes})["id"]
         self.action: int = self.manage("actions", {"name": "Spring offer", "promo_codes": ["FREE5", "SPR15"]})["id"]
+
+    def settle(self, **changes: int) -> None:
+        """What is set of campaigns, beside the defaults: many runs a day are nothing to ask about."""
+        settings = {"messages_per_day": 999, "blast_minimum": 10_000, **changes}
+        answer = self.admin.patch("/manage/v1/tenants/current", json={"settings": {"campaigns": settings}})
+        assert answer.status_code == 200, answer.text
+        self.scope = scope_of(self.scope.stores, self.scope.tenant_id)
 
     def manage(self, noun: str, body: Any, status: int = 201) -> Any:
         """Make something over the management API."""

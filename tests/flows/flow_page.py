@@ -1,8 +1,7 @@
 """Runs a page of docs/flows as a reader would: its shell blocks in order, and what it shows of the answers.
 
-A `json` block right after a shell block, or after a comment that names an event, is what is answered
-or posted: members and their types must be those of the real thing. Comments of a page say what happens
-meanwhile.
+A `json` block right after a shell block is what that showed, an answer or a post: members and their types
+must be those of the real thing. Comments of a page say what the tests do meanwhile.
 """
 
 import json
@@ -30,7 +29,7 @@ class Shell:
         script = f"set -aeuo pipefail\n[ -f {state} ] && . {state}\n{block}\n{{ export -p; declare -f; }} > {state}\n"
         environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", **self._variables}
         done = subprocess.run(
-            ["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=60, cwd=state.parent
+            ["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=150, cwd=state.parent
         )
         assert done.returncode == 0, f"{block}\n{done.stderr}\n{done.stdout}"
         return done.stdout
@@ -67,13 +66,13 @@ def run_page(name: str, shell: Shell, happens: Callable[[str], Any], after: Call
     blocks, last = 0, None
     for kind, text in parts(name):
         if kind == "comment":
-            last = happens(text)
+            happens(text)
         elif kind == "sh":
             output = shell.run(text)
             after(output)
             blocks, last = blocks + 1, output
         elif kind == "json" and last is not None:
-            real = json.loads(last) if isinstance(last, str) else last
+            real = json.loads(last)
             assert real != [], f"{name}: nothing came where {text} is shown"
             assert alike(shape(json.loads(text)), shape(real)), f"{name} shows {text}, but it is {real}"
             last = None

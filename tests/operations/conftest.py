@@ -25,12 +25,12 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def start() -> Iterator[Callable[[Path], Server]]:
+def start() -> Iterator[Callable[..., Server]]:
     """Starts servers; those that still run at the end are ended."""
     started: list[Server] = []
 
-    def starting(data_dir: Path) -> Server:
-        started.append(Server(data_dir))
+    def starting(data_dir: Path, meanwhile: Callable[[], object] = lambda: None) -> Server:
+        started.append(Server(data_dir, meanwhile))
         return started[-1]
 
     yield starting

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,15 @@ class Ended:
     @property
     def line(self) -> str:
         """Its one line on standard error, for an error that a user can mend."""
-        assert (self.code, self.out) == (1, ""), (self.code, self.out, self.err)
+        return self._only_line(1)
+
+    @property
+    def usage(self) -> str:
+        """Its one line on standard error, for a command line that cannot be read."""
+        return self._only_line(2)
+
+    def _only_line(self, code: int) -> str:
+        assert (self.code, self.out) == (code, ""), (self.code, self.out, self.err)
         lines = self.err.strip().splitlines()
         assert len(lines) == 1, self.err
         return lines[0]
@@ -47,11 +56,13 @@ def run(*arguments: object, prefix: tuple[str, ...] = (), **environment: str) ->
 class Server:
     """rapport serve on a folder."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Start it and wait until it serves; `meanwhile` is called once its process is there."""
         self.data_dir = data_dir
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
         command = [*PROGRAM, "serve", "--data-dir", str(data_dir), "--port", "0", "--json"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors, text=True)
+        meanwhile()
         assert self.process.stdout is not None
         self.told = json.loads(self.process.stdout.readline() or self._fail())
 

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from rapport.commands.demo import _tell
+from rapport.demo.run import DemoResult
+from rapport.settings import Settings
+
 
 @pytest.mark.timeout(180)
 def test_demo_as_json_without_serving() -> None:
@@ -31,3 +35,19 @@ def test_demo_as_json_without_serving() -> None:
     assert keys <= set(told)
     assert told["campaigns"] > 5
     assert told["admin_key"].startswith("rap_") and len({told[key] for key in keys}) == len(keys)
+
+
+def test_a_demo_tells_where_its_functions_are(capsys: pytest.CaptureFixture[str]) -> None:
+    names = (
+        "data_dir",
+        "admin_key",
+        "integrations_key",
+        "transactional_key",
+        "last_data_date",
+        "server_token",
+        "shopper",
+    )
+    numbers = ("tenant_id", "customers", "campaigns", "messages", "events", "firings", "trigger_id", "seconds")
+    result = DemoResult(**dict.fromkeys(names, "x"), **dict.fromkeys(numbers, 1))
+    _tell(result, Settings(port=8700), as_json=False)
+    assert "http://127.0.0.1:8700/docs\n" in capsys.readouterr().out

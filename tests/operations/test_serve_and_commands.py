@@ -87,6 +87,22 @@ def _commands_talk_to_the_server(folder: Path, data_dir: Path, key: str, server:
     result = run("import", "customers", file, "--tenant", "Acme", "--data-dir", data_dir, "--json").json[0]
     assert (result["loaded"], result["rejected"]) == (50, 0)
     assert run("migrate", "--data-dir", data_dir, "--json").code == 0
+    file.write_text("Name,Town\nAnn,Oslo\n")
+    rejected = run("import", "customers", file, "--tenant", "Acme", "--data-dir", data_dir)
+    expected = "The file has no column CustomerID, which customers must have; it has Name, Town."
+    assert (rejected.code, expected in rejected.out + rejected.err) == (1, True), rejected
+    named = (
+        "--nickname",
+        "texts",
+        "--contact",
+        "a@example.com",
+        "--type",
+        "integrations",
+        "--expires-on",
+        "2099-12-31",
+    )
+    made = run("key", "create", "--tenant", "acme", *named, "--data-dir", data_dir, "--json").json
+    assert (made["access_type"], made["expires_on"]) == ("Integrations", "2099-12-31")
     checks = {check["name"]: check for check in run("doctor", "--data-dir", data_dir, "--json").json}
     assert str(server.process.pid) in checks["server"]["detail"]
     assert {check["outcome"] for check in checks.values()} <= {"ok", "warning"}

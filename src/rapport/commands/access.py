@@ -1,15 +1,25 @@
 """rapport tenant, rapport key."""
 
-from datetime import datetime
+from datetime import date
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from rapport.commands.connection import connected
+from rapport.commands.options import day, email
 from rapport.commands.output import DataDir, Json, Tenant, settings_of, show, show_rows
 
 tenants = typer.Typer(help="Companies.", no_args_is_help=True)
 keys = typer.Typer(help="API keys of a tenant.", no_args_is_help=True)
+
+
+class AccessType(StrEnum):
+    """What a key may do."""
+
+    Admin = "Admin"
+    Integrations = "Integrations"
+    Transactional = "Transactional"
 
 
 @tenants.command("create")
@@ -39,17 +49,23 @@ def list_tenants(data_dir: DataDir = None, json: Json = False) -> None:
 def create_key(
     tenant: Tenant,
     nickname: Annotated[str, typer.Option(help="What the key is for.")],
-    contact_email: Annotated[str, typer.Option("--contact", help="Whom to write to about the key.")],
-    access_type: Annotated[str, typer.Option("--type", help="Admin, Integrations or Transactional.")] = "Admin",
-    expires_on: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The last day it works.")] = None,
+    contact_email: Annotated[
+        str, typer.Option("--contact", parser=email, metavar="EMAIL", help="Whom to write to about the key.")
+    ],
+    access_type: Annotated[
+        AccessType, typer.Option("--type", case_sensitive=False, help="What the key may do.")
+    ] = AccessType.Admin,
+    expires_on: Annotated[
+        date | None, typer.Option(parser=day, metavar="YYYY-MM-DD", help="The last day it works.")
+    ] = None,
     cidr: Annotated[list[str] | None, typer.Option(help="An address range it may be used from; repeatable.")] = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
     """Create an API key; this is the only time it is shown."""
-    body = {"nickname": nickname, "contact_email": contact_email, "access_type": access_type, "cidrs": cidr or []}
+    body = {"nickname": nickname, "contact_email": contact_email, "access_type": access_type.value, "cidrs": cidr or []}
     if expires_on:
-        body["expires_on"] = expires_on.date().isoformat()
+        body["expires_on"] = expires_on.isoformat()
     with connected(settings_of(data_dir)) as connection:
         made = connection.call("POST", "/manage/v1/keys", tenant, body)
     show(made, json, f"Key {made['id']}, {made['access_type']}; keep it now, it is not shown again:\n{made['key']}")

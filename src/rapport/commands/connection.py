@@ -1,7 +1,7 @@
 """A command's way to the management API: the server that runs on the folder, else one for the command's length."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ import orjson
 from rapport.access.operator import TENANT_HEADER
 from rapport.commands import server_file
 from rapport.commands.output import Tell
-from rapport.errors import RapportError, Unavailable
+from rapport.commands.patience import once_free
+from rapport.errors import Held, RapportError, Unavailable
 from rapport.settings import Settings
 
 
@@ -59,18 +60,27 @@ def _error(answer: httpx.Response) -> RapportError:
 def connected(settings: Settings, working: bool = False) -> Iterator[Connection]:
     """A connection for a command. working also carries out durable work when no server does.
 
-    Raises Unavailable as open_stores does.
+    Waits for a server that is starting or ending, and for another command. Raises Unavailable as open_stores does.
     """
-    running = None if settings.by_url else server_file.read(settings.data_dir.expanduser())
-    if running is not None:
-        with _client(running) as client:
-            yield Connection(client)
-        return
+    with ExitStack() as stack:
+        try:
+            running = once_free(lambda: _running(settings) or stack.enter_context(_private(settings, working)))
+        except Held as held:
+            if not held.serving:
+                raise
+            raise Unavailable(f"{held.process} is a server that does not answer yet: try again when it does.") from held
+        yield Connection(stack.enter_context(_client(running)))
+
+
+def _running(settings: Settings) -> server_file.Running | None:
+    return None if settings.by_url else server_file.read(settings.data_dir.expanduser())
+
+
+def _private(settings: Settings, working: bool) -> AbstractContextManager[server_file.Running]:
     # Commands that talk to a server need nothing of all that a server is made of.
     from rapport.commands.private import private_server
 
-    with private_server(settings, working) as running, _client(running) as client:
-        yield Connection(client)
+    return private_server(settings, working)
 
 
 @contextmanager

@@ -1,17 +1,19 @@
 """rapport import, rapport cycle."""
 
-from datetime import datetime
+from datetime import date
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from rapport.commands.connection import connected
+from rapport.commands.options import day
 from rapport.commands.output import DataDir, Json, Tenant, print_json, progress, settings_of, show, show_rows
 from rapport.errors import Invalid
 
-DAYS = ["%Y-%m-%d"]
+DayOption = partial(typer.Option, parser=day, metavar="YYYY-MM-DD")
 cycles = typer.Typer(help="The daily process of a tenant.", no_args_is_help=True)
 
 
@@ -74,17 +76,17 @@ def _told(result: dict[str, Any]) -> str:
 @cycles.command("run")
 def run_cycles(
     tenant: Tenant,
-    date: Annotated[datetime | None, typer.Option(formats=DAYS, help="A day of data; yesterday by default.")] = None,
-    first: Annotated[datetime | None, typer.Option("--from", formats=DAYS, help="The first of many days.")] = None,
-    last: Annotated[datetime | None, typer.Option("--to", formats=DAYS, help="The last of many days.")] = None,
+    data_date: Annotated[date | None, DayOption("--date", help="A day of data; yesterday by default.")] = None,
+    first: Annotated[date | None, DayOption("--from", help="The first of many days.")] = None,
+    last: Annotated[date | None, DayOption("--to", help="The last of many days.")] = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
     """Model a day of data and process its campaigns, or many days in order; a day can be run again."""
-    if (date and (first or last)) or bool(first) != bool(last):
+    if (data_date and (first or last)) or bool(first) != bool(last):
         raise Invalid("Give --date, or --from and --to.")
-    begin, end = first or date, last or date
-    body = {"first": begin.date().isoformat(), "last": end.date().isoformat()} if begin and end else {}
+    begin, end = first or data_date, last or data_date
+    body = {"first": begin.isoformat(), "last": end.isoformat()} if begin and end else {}
     with connected(settings_of(data_dir), working=True) as connection, progress("Processing days", json) as tell:
         results = connection.follow("/manage/v1/operator/cycles", tell, tenant, body)
     show_rows(results, ("data_date", "state", "seconds"), json)

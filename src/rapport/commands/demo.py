@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
+from rapport.commands.options import Port
 from rapport.commands.output import DataDir, Json, people, print_json, progress, settings_of
 from rapport.settings import Settings
 
@@ -18,7 +19,7 @@ def demo(
     days: Annotated[int, typer.Option(min=3, max=365, help="Days that are lived.")] = 10,
     seed: Annotated[int, typer.Option(help="The same seed makes the same retailer.")] = 7,
     no_serve: Annotated[bool, typer.Option("--no-serve", help="Build it and exit.")] = False,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    port: Port = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
@@ -68,6 +69,7 @@ def _tell(result: "DemoResult", settings: Settings, as_json: bool) -> None:
         f"Admin key         {result.admin_key}",
         f"Integrations key  {result.integrations_key}",
         f"Server token      {result.server_token}",
+        f"All functions     {base}/docs",
         "",
         *(f"curl -s -H 'X-API-KEY: {result.admin_key}' '{base}/{call}'" for call in _calls(result.last_data_date)),
         "",

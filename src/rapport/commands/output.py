@@ -35,7 +35,8 @@ def settings_of(data_dir: Path | None, **changes: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
-        raise Invalid(f"RAPPORT_{name} cannot be used: {first['msg']}.") from error
+        told = first["msg"].removeprefix("Value error, ").removesuffix(".")
+        raise Invalid(f"RAPPORT_{name} cannot be used: {told}.") from error
 
 
 def show(value: Any, as_json: bool, sentence: str) -> None:

@@ -4,13 +4,14 @@ from typing import Annotated
 
 import typer
 
+from rapport.commands.options import Port
 from rapport.commands.output import DataDir, Json, settings_of
 from rapport.settings import ROLES, roles_of
 
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    port: Port = None,
     roles: Annotated[str | None, typer.Option(help=f"Some of {','.join(ROLES)}; all by default.")] = None,
     data_dir: DataDir = None,
     json: Json = False,

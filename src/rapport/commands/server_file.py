@@ -57,7 +57,7 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         number = getattr(error, "errno", None)
         reason = os.strerror(number) if number and number > 0 else str(error)
-        raise Unavailable(f"Cannot listen on {host}:{port}: {reason}.") from error
+        raise Unavailable(f"Cannot listen on {host}:{port}: {reason.removesuffix('.')}.") from error
 
 
 def this_process(base_url: str) -> Running:

@@ -17,6 +17,7 @@ import uvicorn
 from rapport.app import carrying_out, create_app
 from rapport.commands import logs, server_file
 from rapport.commands.output import show
+from rapport.commands.patience import once_free
 from rapport.settings import Settings
 from rapport.stores import Stores, open_stores
 
@@ -69,7 +70,13 @@ def run(settings: Settings, roles: frozenset[str], as_json: bool) -> NoReturn:
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator[Stores]:
-    stores = open_stores(settings)
+    """The engines; a command on them, and a server that starts or ends, are waited for, one that serves is not."""
+    folder = settings.data_dir.expanduser()
+    stores = once_free(
+        lambda: open_stores(settings, serving=True),
+        for_good=lambda held: server_file.read(folder) is not None,
+        tell=lambda held: log.info("waiting for the data folder", holder=held.process),
+    )
     try:
         yield stores
     finally:

@@ -12,6 +12,8 @@ from rapport.customers.values import DATE_TYPES, RULES, formatted_value, reason
 from rapport.errors import Invalid
 
 WRITABLE = ("batch",)
+# Of the names that a file may use, the one that the documentation and the wire use.
+DOCUMENTED = {"customer_id": "CustomerID"}
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def make_plan(scope: Scope, kind: Kind, file: File, mapping: FileMapping, mode: 
         _generate_id(kind, len(file.names), bound)
     plan = Plan(kind, tuple(bound), (), (), (), mapping.date_format, str(scope.time_zone))
     plan = _with_attributes(scope, plan, extras) if kind.extras == "attributes" else _with_properties(plan, extras)
-    _check_complete(plan, mode)
+    _check_complete(plan, mode, file)
     return plan
 
 
@@ -141,8 +143,10 @@ def _with_attributes(scope: Scope, plan: Plan, extras: list[tuple[str, str, str]
     return replace(plan, bound=tuple(bound), ignored=tuple(ignored))
 
 
-def _check_complete(plan: Plan, mode: str) -> None:
+def _check_complete(plan: Plan, mode: str, file: File) -> None:
     for field in plan.kind.fields:
         lenient = plan.kind.name == "customers" and mode == "incremental" and field.column != "customer_id"
         if field.required and not lenient and not plan.has(field.column):
-            raise Invalid(f"The file has no column {field.names[0]}, which {plan.kind.name} must have.")
+            name = DOCUMENTED.get(field.column, field.names[0])
+            has = ", ".join(file.names[:20])
+            raise Invalid(f"The file has no column {name}, which {plan.kind.name} must have; it has {has}.")

@@ -1,5 +1,6 @@
 """The two engines and durable work, opened once a process."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from rapport.stores.warehouse import Warehouse
 
 @dataclass
 class Stores:
-    """What a process holds open. close() leaves nothing running."""
+    """What a process holds open. close() leaves nothing running. held: the open file that holds the data folder."""
 
     settings: Settings
     records: Records
@@ -23,6 +24,7 @@ class Stores:
     clock: Clock = field(default_factory=Clock)
     postgres: Postgres | None = None
     working: bool = False
+    held: int | None = None
 
     def start_work(self, listening: bool = True) -> None:
         """Begin durable work in this process: to carry it out, or (not listening) only to ask others for it."""
@@ -42,18 +44,20 @@ class Stores:
         self.warehouse.close()
         if self.postgres is not None:
             self.postgres.stop()
+        _let_go(self.held)
 
 
 _current: Stores | None = None
 
 
-def open_stores(settings: Settings) -> Stores:
+def open_stores(settings: Settings, serving: bool = False) -> Stores:
     """Open both engines and bring them to the newest schema, after a backup when something is there already.
 
-    Raises Unavailable: a held data folder, a wrong URL, a full disk, a newer schema.
+    serving: the process is a server, which others that want the folder are told. Raises Held for a data folder that
+    another process has open, Unavailable: a wrong URL, a full disk, a newer schema.
     """
     global _current
-    stores = _open_engines(settings)
+    stores = _open_engines(settings, serving)
     try:
         if migrations.is_behind(stores.records, stores.warehouse):
             stores.backup(_before_migration(stores))
@@ -87,26 +91,33 @@ def restore(settings: Settings, path: Path, progress: backup.Progress | None = N
     stores.close()
 
 
-def _open_engines(settings: Settings) -> Stores:
+def _open_engines(settings: Settings, serving: bool = False) -> Stores:
     data_dir = settings.data_dir if settings.by_url else embedded.prepare_data_dir(settings.data_dir)
-    # The warehouse first: it takes one process a folder, so it tells at once who holds it.
-    warehouse = Warehouse(
-        settings.warehouse_url or embedded.warehouse_url(data_dir),
-        settings.query_memory_bytes,
-        settings.query_threads,
-    )
-    postgres = None
+    held = None if settings.by_url else embedded.hold(data_dir, serving)
+    warehouse = postgres = None
     try:
+        warehouse = Warehouse(
+            settings.warehouse_url or embedded.warehouse_url(data_dir),
+            settings.query_memory_bytes,
+            settings.query_threads,
+        )
         if not settings.records_url:
             postgres = start_postgres(data_dir)
         records = Records(settings.records_url or (postgres.address if postgres else ""))
         records.check()
     except BaseException:
-        warehouse.close()
+        if warehouse is not None:
+            warehouse.close()
         if postgres is not None:
             postgres.stop()
+        _let_go(held)
         raise
-    return Stores(settings, records, warehouse, postgres=postgres)
+    return Stores(settings, records, warehouse, postgres=postgres, held=held)
+
+
+def _let_go(held: int | None) -> None:
+    if held is not None:
+        os.close(held)
 
 
 def _before_migration(stores: Stores) -> Path:

@@ -5,9 +5,12 @@ import os
 import shutil
 from pathlib import Path
 
-from rapport.errors import Unavailable
-from rapport.stores.faults import HELD, NOT_PERMITTED, explained
+from rapport.errors import Held, Unavailable
+from rapport.stores.faults import NOT_PERMITTED, explained
 from rapport.stores.postgres import PASSABLE
+
+HOLDER = "holder"
+SERVER, COMMAND = "server", "command"
 
 
 def prepare_data_dir(data_dir: Path) -> Path:
@@ -32,6 +35,39 @@ def prepare_data_dir(data_dir: Path) -> Path:
             )
         data_dir.chmod(data_dir.stat().st_mode | PASSABLE)
     return data_dir
+
+
+def hold(data_dir: Path, serving: bool) -> int:
+    """Take a data folder for this process, until the open file that is answered is closed or the process ends.
+
+    The engines' own locks are taken one after the other: two processes that start at once would meet half-way.
+    The file says which process holds the folder and whether it is a server. Raises Held, Unavailable.
+    """
+    try:
+        holder = os.open(data_dir / HOLDER, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.truncate(holder, 0)
+            os.write(holder, f"{os.getpid()} {SERVER if serving else COMMAND}".encode())
+        except BaseException as error:
+            told = os.pread(holder, 100, 0).decode()
+            os.close(holder)
+            if isinstance(error, BlockingIOError):
+                raise _held(told) from error
+            raise
+    except OSError as error:
+        raise explained(error) or Unavailable(f"The data folder cannot be used: {error.strerror}.") from error
+    return holder
+
+
+def _held(told: str) -> Held:
+    """What the file of a folder's holder tells; it may be empty for a moment."""
+    number, _, kind = told.partition(" ")
+    return Held(_process(number), {SERVER: True, COMMAND: False}.get(kind))
+
+
+def _process(number: str) -> str:
+    return f"Process {number}" if number.isdigit() else "Another process"
 
 
 def create(folder: Path) -> None:
@@ -67,6 +103,6 @@ def _require_free(status: Path) -> None:
         return
     except BlockingIOError as error:
         number = status.read_text().split("\n")[0].removeprefix("PID: ")
-        raise Unavailable(HELD.format(f"Process {number}" if number.isdigit() else "Another process")) from error
+        raise Held(_process(number), serving=None) from error
     except OSError as error:
         raise Unavailable(NOT_PERMITTED) from error

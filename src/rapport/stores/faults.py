@@ -9,7 +9,6 @@ from rapport.errors import Unavailable
 
 DISK_FULL = "The disk is full: make room, then try again; nothing was half-written."
 NOT_PERMITTED = "The data folder may not be written by this user: give --data-dir a folder of its own."
-HELD = "{} holds this data folder: stop that server, or give --data-dir another folder."
 NOT_ENOUGH_SPACE = "Code: 243."
 FULL = (errno.ENOSPC, errno.EDQUOT)
 DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)

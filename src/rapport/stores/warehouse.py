@@ -10,8 +10,8 @@ import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from rapport.errors import Unavailable
-from rapport.stores.faults import HELD, explained
+from rapport.errors import Held, Unavailable
+from rapport.stores.faults import explained
 
 IDENTIFIER = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
 # Settings of a session, not of a call: the embedded engine takes a statement for each that a call brings.
@@ -154,7 +154,7 @@ class Warehouse:
             if unavailable := explained(error):
                 raise unavailable from error
             if self.embedded and "EmbeddedServer" in str(error):
-                raise Unavailable(HELD.format("Another process")) from error
+                raise Held("Another process", serving=None) from error
             raise Unavailable(
                 "The warehouse does not answer: check RAPPORT_WAREHOUSE_URL and that the server runs."
             ) from error
