@@ -12,14 +12,17 @@ from campaign_tenant import (
     add_action,
     add_channels,
     add_group,
+    add_profiles,
     add_series,
+    customer,
     group,
     publish,
 )
 
 from rapport.access.scope import Scope
-from rapport.campaigns import cycles, scheduler, tasks
+from rapport.campaigns import cycles, processing, scheduler, tasks
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.occurrences import plan_next_run
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +67,33 @@ def test_the_watchdog_tells_what_has_not_begun(tenant: Scope) -> None:
     assert "The daily cycle of 2026-05-01 has not begun." in said
     tenant.clock.set(datetime(2026, 5, 2, 4, 29, tzinfo=UTC))
     assert "The daily cycle of 2026-05-01 has not begun." not in scheduler.overdue(tenant)
+
+
+def test_a_run_by_hand_is_not_late_before_it_was_there(tenant: Scope) -> None:
+    """Its time of sending may be hours ago: since then it has only been waited for from its processing on."""
+    day = date(2026, 6, 2)
+    tenant.clock.set(datetime(2026, 6, 2, 12, tzinfo=UTC))
+    midnight = add_series(
+        tenant,
+        1,
+        [group(2, (EXTERNAL, 3), time="00:00")],
+        rules={"include_all": True},
+        schedule={"kind": "once", "start_date": "2026-01-01"},
+    )
+    add_profiles(tenant, [customer(number) for number in range(3)], day - timedelta(days=1))
+    number = plan_next_run(tenant, midnight.id, day)
+    processing.prepare_members(tenant, number, day - timedelta(days=1))
+    assert processing.process(tenant, number, day - timedelta(days=1)) == "scheduled"
+    (row,) = campaigns.channel_rows(tenant, number)
+    assert row.scheduled_time == datetime(2026, 6, 2)
+    said = f"Campaign {number} on channel {EXTERNAL} has not begun to be sent."
+    assert said not in scheduler.overdue(tenant)
+    tenant.clock.set(datetime(2026, 6, 2, 12, 29, tzinfo=UTC))
+    assert said not in scheduler.overdue(tenant)
+    tenant.clock.set(datetime(2026, 6, 2, 12, 30, tzinfo=UTC))
+    assert said in scheduler.overdue(tenant)
+    campaigns.cancel(tenant, number)
+    assert said not in scheduler.overdue(tenant)
 
 
 def test_due_sends_are_begun_by_the_thread(tenant: Scope) -> None:

@@ -3,38 +3,60 @@
 import hashlib
 import hmac
 import re
+import zlib
 from typing import Any
 
 import orjson
 from fastapi import Request
 
-from rapport.errors import Invalid, RapportError, Unauthorized
+from rapport.errors import Invalid, RapportError, TooLarge, Unauthorized
 from rapport.realtime.directory import Directory, Known
 from rapport.realtime.tokens import SDK_TOKEN, SERVER_TOKEN
 from rapport.realtime.validation import TENANT_FAULT
 
 MOST_BYTES = 2 * 1024 * 1024
 VERSION = "1"
-HOST = re.compile(r"metric-(\d{1,9})\.", re.IGNORECASE)
+HOST = re.compile(r"metric-([0-9]+)\.", re.IGNORECASE)
+GZIP = {"gzip", "x-gzip"}
+ZLIB_OF_GZIP = 16 + zlib.MAX_WBITS
+NO_TENANT = 0  # a number that is read and is never a tenant's
+LARGEST_TENANT = 2**31 - 1
+TOO_LARGE = f"The body is larger than {MOST_BYTES} bytes."
 UNKNOWN = "The token or the signature is not one of this tenant."
 NO_JSON = object()
 
 
-class TooLarge(RapportError):
-    """A body beyond the limit of the intake (413)."""
+class UnknownEncoding(RapportError):
+    """A body that is packed in a way that the intake does not know (415)."""
 
-    status = 413
+    status = 415
 
 
 async def body_of(request: Request) -> bytes:
-    """The bytes of a request, as long as they are few enough. Raises TooLarge."""
+    """The bytes of a request, unpacked, as long as they are few enough. Raises TooLarge, UnknownEncoding."""
+    encoding = ", ".join(request.headers.getlist("content-encoding")).strip().lower()
+    if encoding not in {"", "identity"} | GZIP:
+        raise UnknownEncoding("Content-Encoding must be gzip or left out.")
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
         if size > MOST_BYTES:
-            raise TooLarge(f"The body is larger than {MOST_BYTES} bytes.")
+            raise TooLarge(TOO_LARGE)
         parts.append(part)
-    return b"".join(parts)
+    body = b"".join(parts)
+    return _unpacked(body) if encoding in GZIP else body
+
+
+def _unpacked(body: bytes) -> bytes:
+    """The bytes within gzip; as they came if they are none: not JSON, or unpacked on the way. Raises TooLarge."""
+    unpacking = zlib.decompressobj(ZLIB_OF_GZIP)
+    try:
+        found = unpacking.decompress(body, MOST_BYTES + 1)
+    except zlib.error:
+        return body
+    if len(found) > MOST_BYTES:
+        raise TooLarge(TOO_LARGE)
+    return found if unpacking.eof and not unpacking.unused_data else body
 
 
 def json_of(body: bytes) -> Any:
@@ -79,7 +101,11 @@ async def _named(request: Request, directory: Directory, given: Any) -> Known:
     number = tenant_number(given)
     if number is None:
         raise Invalid(TENANT_FAULT)
-    known = await directory.tenant(number)
+    return await _numbered(directory, number)
+
+
+async def _numbered(directory: Directory, number: int) -> Known:
+    known = await directory.tenant(number) if NO_TENANT < number <= LARGEST_TENANT else None
     if known is None:
         raise Unauthorized(UNKNOWN)
     return known
@@ -92,27 +118,31 @@ async def vendor_of(request: Request, body: bytes, tenant_id: int | None) -> Kno
         raise Unauthorized("The signature is missing.")
     if tenant_id is None:
         raise Invalid(TENANT_FAULT)
-    known = await directory.tenant(tenant_id)
-    if known is None:
-        raise Unauthorized(UNKNOWN)
+    known = await _numbered(directory, tenant_id)
     _check_signature(request, body, known)
     return known
 
 
 def tenant_number(given: Any) -> int | None:
-    """The tenant that a body names, None when it names none."""
+    """The tenant that a body names, None when it names none; any number is one, also where no tenant can have it."""
     first = given[0] if isinstance(given, list) and given else given
     named = first.get("tenant", first.get("tenantId")) if isinstance(first, dict) else None
-    if isinstance(named, str) and named.isascii() and named.isdigit() and len(named) < 10:
-        named = int(named)
-    good = isinstance(named, int) and not isinstance(named, bool) and 0 < named < 2**31
-    return named if good else None
+    if isinstance(named, str):
+        return number_of(named) if named.isascii() and named.isdigit() else None
+    if isinstance(named, float):  # a whole number beyond 64 bits is read as one
+        return int(named) if named.is_integer() else None
+    return named if isinstance(named, int) and not isinstance(named, bool) else None
+
+
+def number_of(digits: str) -> int:
+    """A tenant's number as it is written; one that is none, or longer than any, is nobody's."""
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 11 else NO_TENANT
 
 
 def host_number(request: Request) -> int | None:
     """The tenant that the host's first label names (metric-<tenant>.…), None when it names none."""
     match = HOST.match(request.headers.get("host", ""))
-    return int(match[1]) if match else None
+    return number_of(match[1]) if match else None
 
 
 def _check_signature(request: Request, body: bytes, known: Known) -> None:

@@ -1,5 +1,8 @@
 """Intake of events: from servers, from the SDKs of apps and web sites, and from vendors who report engagement."""
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -12,6 +15,7 @@ from rapport.api.event_senders import (
     body_of,
     host_number,
     json_of,
+    number_of,
     server_of,
     tenant_number,
     vendor_of,
@@ -28,11 +32,12 @@ router = APIRouter(tags=["Events"])
 
 MOST_OF_APPS = 100
 MOST_METRICS = 1000
+LOGGED_BYTES = 32_000  # hold all of the characters that the log takes
 FAILED = "Failed to validate the event with the following error - "
 CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "POST, GET, OPTIONS",
-    "Access-Control-Allow-Headers": "Content-Type, X-User-JWT",
+    "Access-Control-Allow-Headers": "Content-Type, Content-Encoding, X-User-JWT",
     "Access-Control-Max-Age": "86400",
 }
 EVENT = {
@@ -76,7 +81,8 @@ def _answers(ok: str) -> dict[int | str, dict[str, Any]]:
         200: shown("Stored", "success", ok),
         400: shown("Refused; nothing was stored", "error", FAILED + TENANT_FAULT),
         401: shown("No good token or signature", "error", "The token, or a signature, is missing."),
-        413: {"description": "The body is larger than 2 MiB"},
+        413: {"description": "The body is larger than 2 MiB, or is when it is unpacked"},
+        415: {"description": "Content-Encoding is not gzip"},
         429: {"description": "Too many events of one person; Retry-After tells when to try again"},
         503: {"description": "Nothing can be stored now: send it again"},
     }
@@ -100,20 +106,40 @@ def _refused(error: RapportError, headers: dict[str, str] | None = None) -> Resp
     return _reply(error.status, "error", message, headers)
 
 
-async def _store(
-    request: Request, known: Known, events: list[Incoming], entries: list[LogEntry] | None = None
-) -> list[Accepted]:
-    """Store events within the pace of their persons. Raises TooManyRequests, Unavailable."""
-    persons = [person_of(one.customer_id, one.visitor_id) for one in events]
-    try:
-        request.app.state.pace.take(known.scope.tenant_id, persons, known.settings.events_per_person)
-    except TooManyRequests:
-        REJECTED.labels(events[0].origin, "pace").inc(len(events))
-        raise
-    accepted: list[Accepted] = await request.app.state.intake.accept(
-        known.scope, events, entries or [], known.recording
-    )
-    return accepted
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A request whose sender is known."""
+
+    request: Request
+    known: Known
+    origin: str
+    body: bytes
+
+    async def keep(self, events: Sequence[Incoming], entries: Sequence[LogEntry] = ()) -> list[Accepted]:
+        """Store within the pace of the persons. Raises TooManyRequests, Invalid (which is logged), Unavailable."""
+        scope, state = self.known.scope, self.request.app.state
+        persons = [person_of(one.customer_id, one.visitor_id) for one in events]
+        try:
+            state.pace.take(scope.tenant_id, self.origin, persons, self.known.settings.events_per_person)
+        except TooManyRequests:
+            REJECTED.labels(self.origin, "pace").inc(len(events))
+            raise
+        except Invalid as error:
+            who = events[persons.index(Counter(persons).most_common(1)[0][0])]
+            raise await self.refused(error.message, who.customer_id or who.visitor_id) from error
+        accepted: list[Accepted] = await state.intake.accept(scope, events, entries, self.known.recording)
+        return accepted
+
+    async def refused(self, reason: str, person: str = "") -> Invalid:
+        """The error to raise when nothing of the body is used, once the log has it."""
+        entry = LogEntry(ERROR, self.origin, "", person.lower(), reason, self.body[:LOGGED_BYTES])
+        await self.request.app.state.intake.accept(self.known.scope, [], [entry])
+        return Invalid(reason)
+
+    def not_json(self) -> str:
+        """What is said of a body that cannot be read."""
+        packed = " packed with gzip" if "content-encoding" in self.request.headers else ""
+        return f"the body is not valid JSON{packed}"
 
 
 def _entry(given: Any, origin: str, reason: str) -> LogEntry:
@@ -127,16 +153,17 @@ def _words(value: Any) -> str:
     return str(value) if isinstance(value, str | int) else ""
 
 
-async def _whole(request: Request, known: Known, given: list[Any], origin: str, ids: list[str | None]) -> Response:
+async def _whole(sent: _Sent, given: list[Any], ids: list[str | None]) -> Response:
     """Store all of these events or, when one is faulty, none."""
-    now, events = known.scope.clock.now(), []
+    scope, events = sent.known.scope, []
+    now = scope.clock.now()
     for one, own in zip(given, ids, strict=True):
         try:
-            events.append(event_of(one, origin, known, now, own))
+            events.append(event_of(one, sent.origin, sent.known, now, own))
         except Faulty as fault:
-            await request.app.state.intake.accept(known.scope, [], [_entry(one, origin, fault.reason)])
+            await sent.request.app.state.intake.accept(scope, [], [_entry(one, sent.origin, fault.reason)])
             raise Invalid(fault.reason) from fault
-    accepted = await _store(request, known, events)
+    accepted = await sent.keep(events)
     return _reply(200, "success", ",".join(str(one.number) for one in accepted))
 
 
@@ -157,11 +184,11 @@ async def post_event(request: Request) -> Response:
     try:
         body = await body_of(request)
         given = json_of(body)
-        known = await server_of(request, body, given)
+        sent = _Sent(request, await server_of(request, body, given), SERVER, body)
         if given is NO_JSON:
-            raise Invalid("the body is not valid JSON")
+            raise await sent.refused(sent.not_json())
         own = request.headers.get("idempotency-key", "")[:255] or None
-        return await _whole(request, known, [given], SERVER, [own])
+        return await _whole(sent, [given], [own])
     except RapportError as error:
         return _refused(error)
 
@@ -170,10 +197,13 @@ async def _from_app(request: Request, token: str) -> Response:
     """Store the usable events of an app's batch and log the others."""
     try:
         known = await app_of(request, token)
-        given = json_of(await body_of(request))
+        body = await body_of(request)
+        sent, given = _Sent(request, known, SDK, body), json_of(body)
+        if given is NO_JSON:
+            raise await sent.refused(sent.not_json())
         batch = [given] if isinstance(given, dict) else given
         if not isinstance(batch, list) or len(batch) > MOST_OF_APPS:
-            raise Invalid(f"the body is not a JSON array of at most {MOST_OF_APPS} events")
+            raise await sent.refused(f"the body is not a JSON array of at most {MOST_OF_APPS} events")
         now, events, entries = known.scope.clock.now(), [], []
         for one in batch:
             try:
@@ -181,7 +211,7 @@ async def _from_app(request: Request, token: str) -> Response:
             except Faulty as fault:
                 entries.append(_entry(one, SDK, fault.reason))
         if batch:
-            await _store(request, known, events, entries)
+            await sent.keep(events, entries)
     except RapportError as error:
         return _refused(error, CORS)
     return _reply(200, "success", f"{len(events)} of {len(batch)} events", CORS)
@@ -220,18 +250,21 @@ async def preflight(tenantToken: str) -> Response:
     return Response(status_code=204, headers=CORS)
 
 
-async def _metrics(request: Request, tenant_id: int | None) -> Response:
-    """Store what a vendor reports, all of it or nothing."""
+async def _metrics(request: Request, place: int | None) -> Response:
+    """Store what a vendor reports, all of it or nothing. place is the tenant that the address names, if it does."""
     try:
         body = await body_of(request)
         given = json_of(body)
-        known = await vendor_of(request, body, tenant_id or host_number(request) or tenant_number(given))
+        number = tenant_number(given) if place is None else place
+        sent = _Sent(request, await vendor_of(request, body, number), METRIC, body)
+        if given is NO_JSON:
+            raise await sent.refused(sent.not_json())
         batch = given if isinstance(given, list) else [given]
-        if given is NO_JSON or not 0 < len(batch) <= MOST_METRICS:
-            raise Invalid(f"the body is not a JSON object, or an array of at most {MOST_METRICS}")
+        if not 0 < len(batch) <= MOST_METRICS:
+            raise await sent.refused(f"the body is not a JSON object, or an array of at most {MOST_METRICS}")
         key = request.headers.get("idempotency-key", "")[:200]
         ids = [f"{key}:{n}" if key else None for n in range(len(batch))]
-        return await _whole(request, known, batch, METRIC, ids)
+        return await _whole(sent, batch, ids)
     except RapportError as error:
         return _refused(error)
 
@@ -251,7 +284,7 @@ _FROM_VENDORS: dict[str, Any] = {
 )
 async def save_event(request: Request) -> Response:
     """One event or an array, signed as /v1/events. The tenant is that of the host metric-<tenant>, or of the body."""
-    return await _metrics(request, None)
+    return await _metrics(request, host_number(request))
 
 
 @router.post(
@@ -260,6 +293,6 @@ async def save_event(request: Request) -> Response:
     operation_id="SaveMetricEventOfTenant",
     **_FROM_VENDORS,
 )
-async def save_event_of(tenantID: int, request: Request) -> Response:
+async def save_event_of(tenantID: str, request: Request) -> Response:
     """For who cannot give each tenant a host of its own."""
-    return await _metrics(request, tenantID)
+    return await _metrics(request, number_of(tenantID))

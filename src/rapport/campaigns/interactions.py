@@ -1,7 +1,7 @@
 """What recipients did with a campaign, as outside systems report it: each thing a customer did in a day counts once.
 
 A row says what the customer really got: recipient group, action and template are those of
-campaign_recipients, whatever the report names. Reports of one tenant are taken one after the other, so
+its recipients, whatever the report names. Reports of one tenant are taken one after the other, so
 that the same report is never written twice, in whatever order and however often it comes.
 """
 
@@ -9,8 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import NamedTuple
+from datetime import date, datetime, timedelta
 
 import structlog
 from sqlalchemy import select, text
@@ -18,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.campaigns.models import CANCELED, EXECUTED_STATES, Occurrence, OccurrenceChannel
+from rapport.campaigns.received import Received, parts, received
 from rapport.errors import Invalid
 from rapport.messaging import service as messaging
 
@@ -36,12 +36,11 @@ INTERACTIONS = {
 # Interactions after which a customer must not be written to on the channel any more.
 SUPPRESSING = {4: "unsubscribed", 6: "complaint", 7: "bounced"}
 REPORTED_STATES = (*EXECUTED_STATES, CANCELED)
+# A vendor's calendar may be a day before or after the tenant's.
+A_DAY = timedelta(days=1)
 LOCK_NUMBER = 7011
 LOCK = "SELECT pg_advisory_lock(:lock, :tenant_id)"
 UNLOCK = "SELECT pg_advisory_unlock(:lock, :tenant_id)"
-# A server takes bound values in an address of limited length.
-IDS_AT_ONCE = 2000
-
 COLUMNS = (
     "delivery_date",
     "campaign_id",
@@ -55,14 +54,6 @@ COLUMNS = (
     "app_id",
     "origin",
 )
-# Ids are looked up as they are, which the order of the table makes quick; only strangers ignoring case.
-RECIPIENTS = """
-    SELECT customer_id, min((recipient_group_id, action_id, template_id)) FROM campaign_recipients
-    WHERE execution_date = {day:Date} AND campaign_id = {campaign:UInt32} AND channel_id = {channel:UInt32}
-        AND customer_id IN {ids:Array(String)}
-    GROUP BY customer_id
-"""
-RESPELLED = RECIPIENTS.replace("customer_id IN {ids", "lowerUTF8(customer_id) IN {ids")
 PRESENT = """
     SELECT customer_id, event_id, toString(toDate(interaction_at, {zone:String})) FROM campaign_interactions
     WHERE delivery_date = {day:Date} AND campaign_id = {campaign:UInt32} AND channel_id = {channel:UInt32}
@@ -86,15 +77,6 @@ class ReportedInteraction:
     origin: str = "api"
 
 
-class Got(NamedTuple):
-    """What a customer of a campaign got on a channel; the id as the warehouse spells it."""
-
-    customer_id: str
-    group: int
-    action: int
-    template: int
-
-
 Place = tuple[int, int]  # campaign, channel
 Given = dict[Place, list[OccurrenceChannel]]
 
@@ -105,11 +87,11 @@ def add_interactions(scope: Scope, rows: Sequence[ReportedInteraction]) -> int:
     Customers to whom the campaign did not go on the channel are passed over, which the audit row counts:
     one wrong id must not hold up all others. An unsubscription, spam report or bounce suppresses the
     customer on the channel, recipient or not. Raises Invalid when a campaign, channel, template or
-    recipient group is not known; nothing is written then.
+    recipient group is not known, or the day is not one of the campaign's; nothing is written then.
     """
-    campaigns, given = reported_on(scope, rows)
+    campaigns = reported_on(scope, rows)
     with _alone(scope) as session:
-        new, strangers = _new(scope, rows, campaigns, given)
+        new, strangers = _new(scope, session, rows, campaigns)
         _suppress(scope, session, [*new, *((row, None) for row in strangers)])
         # Committed first: were the process killed right after the insert, a repetition would find nothing new.
         session.commit()
@@ -124,17 +106,26 @@ def add_interactions(scope: Scope, rows: Sequence[ReportedInteraction]) -> int:
     return len(new)
 
 
-def reported_on(scope: Scope, rows: Iterable[ReportedInteraction]) -> tuple[dict[int, Occurrence], Given]:
-    """The campaigns that rows name and what they gave on each channel. Raises Invalid for a row that cannot be."""
-    wanted = {(row.campaign_id, row.channel_id, row.template_id, row.recipient_group_id, row.event_id) for row in rows}
+def reported_on(scope: Scope, rows: Iterable[ReportedInteraction]) -> dict[int, Occurrence]:
+    """The campaigns that rows name, by id. Raises Invalid for a row that cannot be."""
+    wanted = {
+        (row.campaign_id, row.channel_id, row.template_id, row.recipient_group_id, row.event_id, _day(scope, row.at))
+        for row in rows
+    }
     campaigns, given = executed(scope, {one[0] for one in wanted})
-    for campaign, channel, template, group, event in wanted:
+    for campaign, channel, template, group, event, day in wanted:
         check_place(given, campaign, channel, template)
-        if group is not None and group not in {place.recipient_group_id for place in given[campaign, channel]}:
-            raise Invalid(f"RecipientGroupID: campaign {campaign} has no recipient group {group} on channel {channel}.")
+        _check_group(given, campaign, channel, template, group)
         if event not in INTERACTIONS:
             raise Invalid(f"EventID must be one of {', '.join(map(str, INTERACTIONS))}, not {event}.")
-    return campaigns, given
+        _check_day(scope, campaigns[campaign], day)
+    return campaigns
+
+
+def check_interaction_date(scope: Scope, campaign_id: int, day: date) -> None:
+    """Whether customers can have done something with a campaign on a day of the tenant. Raises Invalid."""
+    found, _ = executed(scope, {campaign_id})
+    _check_day(scope, found[campaign_id], day)
 
 
 def executed(scope: Scope, campaign_ids: set[int]) -> tuple[dict[int, Occurrence], Given]:
@@ -162,6 +153,23 @@ def check_place(given: Given, campaign: int, channel: int, template: int) -> Non
         raise Invalid(f"TemplateID: campaign {campaign} does not use template {template} on channel {channel}.")
 
 
+def _check_group(given: Given, campaign: int, channel: int, template: int, group: int | None) -> None:
+    """Whether a recipient group that is named gets a template on a channel, which the campaign uses. Raises Invalid."""
+    places = given[campaign, channel]
+    if group is None or any((row.recipient_group_id, row.template_id) == (group, template) for row in places):
+        return
+    if all(row.recipient_group_id != group for row in places):
+        raise Invalid(f"RecipientGroupID: campaign {campaign} has no recipient group {group} on channel {channel}.")
+    where = f"template {template} on channel {channel}"
+    raise Invalid(f"RecipientGroupID: recipient group {group} of campaign {campaign} does not use {where}.")
+
+
+def _check_day(scope: Scope, campaign: Occurrence, day: date) -> None:
+    first, last = campaign.execution_date - A_DAY, scope.today() + A_DAY
+    if not first <= day <= last:
+        raise Invalid(f"InteractionDate must be a day from {first} to {last} for campaign {campaign.id}, not {day}.")
+
+
 @contextmanager
 def _alone(scope: Scope) -> Iterator[Session]:
     """A session that holds the tenant's lock of reports, also beyond its commits."""
@@ -185,11 +193,11 @@ def no_reports(scope: Scope) -> Iterator[None]:
         yield
 
 
-Known = tuple[ReportedInteraction, Got]
+Known = tuple[ReportedInteraction, Received]
 
 
 def _new(
-    scope: Scope, rows: Sequence[ReportedInteraction], campaigns: dict[int, Occurrence], given: Given
+    scope: Scope, session: Session, rows: Sequence[ReportedInteraction], campaigns: dict[int, Occurrence]
 ) -> tuple[list[Known], list[ReportedInteraction]]:
     """Those rows that are not in the warehouse yet, with what the customer got, each once; and those of strangers."""
     by_place: dict[Place, list[ReportedInteraction]] = defaultdict(list)
@@ -197,9 +205,10 @@ def _new(
         by_place[row.campaign_id, row.channel_id].append(row)
     new: list[Known] = []
     strangers: list[ReportedInteraction] = []
-    for place, mine in by_place.items():
-        got = _got(scope, campaigns[place[0]], given[place], mine)
-        seen = _present(scope, campaigns[place[0]], place[1], {row.event_id for row in mine}, got)
+    for (campaign_id, channel_id), mine in by_place.items():
+        campaign = campaigns[campaign_id]
+        got = received(session, scope, campaign, channel_id, (row.customer_id for row in mine))
+        seen = _present(scope, campaign, channel_id, {row.event_id for row in mine}, got)
         for row in mine:
             who = row.customer_id.lower()
             key = (who, row.event_id, _day(scope, row.at))
@@ -211,57 +220,25 @@ def _new(
     return new, strangers
 
 
-def _got(
-    scope: Scope, campaign: Occurrence, places: Sequence[OccurrenceChannel], rows: Sequence[ReportedInteraction]
-) -> dict[str, Got]:
-    """What customers got of a campaign on the channel of places, by id in lower case; others are absent."""
-    bound = {"day": campaign.execution_date, "campaign": campaign.id, "channel": places[0].channel_id}
-    found: dict[str, Got] = {}
-    for sql, fold in ((RECIPIENTS, str), (RESPELLED, str.lower)):
-        missing = dict.fromkeys(fold(row.customer_id) for row in rows if row.customer_id.lower() not in found)
-        for part in _parts(missing):
-            answer = scope.warehouse.rows(sql, ids=part, **bound)
-            found.update((str(who).lower(), Got(str(who), *map(int, place))) for who, place in answer)
-    for row in rows:
-        if row.customer_id.lower() not in found and (unfiled := _unfiled(campaign, places, row)):
-            found[row.customer_id.lower()] = unfiled
-    return found
-
-
 def _present(
-    scope: Scope, campaign: Occurrence, channel: int, events: set[int], got: dict[str, Got]
+    scope: Scope, campaign: Occurrence, channel: int, events: set[int], got: dict[str, Received]
 ) -> set[tuple[str, int, date]]:
     """What is there of customers: id in lower case, interaction and day of the tenant."""
     place = {"day": campaign.execution_date, "campaign": campaign.id, "channel": channel}
     bound = {**place, "zone": scope.time_zone.key, "events": sorted(events)}
-    # Those who are not among the recipients yet are spelled as it came.
+    # Customers whom nobody has loaded are spelled as the event that set the trigger off, each time another way.
     sql, ids = (
         (PRESENT_FOLDED, list(got)) if campaign.is_triggered else (PRESENT, [one.customer_id for one in got.values()])
     )
-    parts = (scope.warehouse.rows(sql, ids=part, **bound) for part in _parts(ids))
-    return {(str(who).lower(), int(event), date.fromisoformat(day)) for rows in parts for who, event, day in rows}
-
-
-def _parts(ids: Iterable[str]) -> Iterator[list[str]]:
-    whole = list(ids)
-    return (whole[begin : begin + IDS_AT_ONCE] for begin in range(0, len(whole), IDS_AT_ONCE))
-
-
-def _unfiled(campaign: Occurrence, places: Sequence[OccurrenceChannel], row: ReportedInteraction) -> Got | None:
-    """What a recipient of a triggered campaign got whose firing is not in the warehouse yet: told by the template."""
-    if not campaign.is_triggered or campaign.finished_at is not None:
-        return None
-    fitting = [place for place in places if place.template_id == row.template_id]
-    named = [place for place in fitting if place.recipient_group_id == row.recipient_group_id]
-    place = min(named or fitting, key=lambda one: one.recipient_group_id)
-    return Got(row.customer_id, place.recipient_group_id, place.action_id, place.template_id)
+    answers = (scope.warehouse.rows(sql, ids=part, **bound) for part in parts(ids))
+    return {(str(who).lower(), int(event), date.fromisoformat(day)) for rows in answers for who, event, day in rows}
 
 
 def _day(scope: Scope, at: datetime) -> date:
     return at.astimezone(scope.time_zone).date()
 
 
-def _suppress(scope: Scope, session: Session, rows: Iterable[tuple[ReportedInteraction, Got | None]]) -> None:
+def _suppress(scope: Scope, session: Session, rows: Iterable[tuple[ReportedInteraction, Received | None]]) -> None:
     """Suppress who unsubscribed, complained or bounced, on the channel where that was."""
     found: dict[tuple[int, int], list[str]] = defaultdict(list)
     for row, got in rows:
@@ -271,7 +248,7 @@ def _suppress(scope: Scope, session: Session, rows: Iterable[tuple[ReportedInter
         messaging.suppress_many(scope, session, channel, SUPPRESSING[event], customer_ids)
 
 
-def _columns(campaigns: dict[int, Occurrence], row: ReportedInteraction, got: Got) -> tuple[object, ...]:
+def _columns(campaigns: dict[int, Occurrence], row: ReportedInteraction, got: Received) -> tuple[object, ...]:
     day = campaigns[row.campaign_id].execution_date
     place = (row.channel_id, got.template, got.group, got.action)
     return (day, row.campaign_id, got.customer_id, *place, row.event_id, row.at, row.app_id, row.origin)

@@ -232,7 +232,8 @@ class Promotion(Base):
     __tablename__ = "promotions"
 
     tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    promo_code: Mapped[str] = mapped_column(String(100), primary_key=True)
+    promo_key: Mapped[str] = mapped_column(String(200), primary_key=True)  # the code in lower case
+    promo_code: Mapped[str] = mapped_column(String(100))
     name: Mapped[str] = mapped_column(String(200))
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 

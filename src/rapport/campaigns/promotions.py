@@ -18,21 +18,23 @@ def promotions(scope: Scope, limit: int = 1000, offset: int = 0) -> list[Promoti
 
 
 def add_promotions(scope: Scope, names: Mapping[str, str]) -> None:
-    """Register promo codes with their names; a code that is known gets the new name."""
+    """Register promo codes with their names; one that is known, in any case, gets the new name and stays as it is."""
     now = scope.clock.now()
+    by_key = {code.lower(): (code, name) for code, name in names.items()}
     with scope.records() as session:
         # In order of the key, so that two callers with the same codes wait for each other and never lock up.
-        for code, name in sorted(names.items()):
-            made = insert(Promotion).values(tenant_id=scope.tenant_id, promo_code=code, name=name, updated_at=now)
+        for key, (code, name) in sorted(by_key.items()):
+            place = {"tenant_id": scope.tenant_id, "promo_key": key}
+            made = insert(Promotion).values(**place, promo_code=code, name=name, updated_at=now)
             changes = {"name": name, "updated_at": now}
-            key = ["tenant_id", "promo_code"]
-            session.execute(made.on_conflict_do_update(index_elements=key, set_=changes))
+            session.execute(made.on_conflict_do_update(index_elements=list(place), set_=changes))
         scope.audit(session, "save", "promotions", codes=sorted(names))
 
 
 def delete_promotions(scope: Scope, codes: Sequence[str]) -> None:
-    """Take promo codes out of the choices; unknown ones are no error, and campaigns keep the codes that they have."""
+    """Take promo codes, in any case, out of the choices; unknown ones are no error, and campaigns keep their codes."""
+    keys = [code.lower() for code in codes]
     with scope.records() as session:
-        gone = delete(Promotion).where(Promotion.tenant_id == scope.tenant_id, Promotion.promo_code.in_(codes))
+        gone = delete(Promotion).where(Promotion.tenant_id == scope.tenant_id, Promotion.promo_key.in_(keys))
         known = sorted(session.scalars(gone.returning(Promotion.promo_code)))
         scope.audit(session, "delete", "promotions", codes=known)

@@ -72,18 +72,27 @@ def overdue(scope: Scope) -> list[str]:
     lives = scope.data_date() is not None  # a tenant that never had a cycle is still being set up
     if lives and now >= ready_at(scope, data_date) + patience and not cycles.state_of(scope, data_date):
         found.append(f"The daily cycle of {data_date} has not begun.")
-    wanted = select(OccurrenceChannel).join(
+    for row in _unsent(scope, due=now - patience):
+        found.append(f"Campaign {row.campaign_id} on channel {row.channel_id} has not begun to be sent.")
+    undecided = due_clearances(scope, since=now - patience)
+    return [*found, *(f"Campaign {number} waits for the decision on its clearance." for number in undecided)]
+
+
+def _unsent(scope: Scope, due: datetime) -> list[OccurrenceChannel]:
+    """What could be sent since an instant or longer and was not begun: not before its run was processed and cleared."""
+    wanted = select(OccurrenceChannel, Occurrence).join(
         Occurrence,
         (Occurrence.tenant_id == OccurrenceChannel.tenant_id) & (Occurrence.id == OccurrenceChannel.campaign_id),
     )
     wanted = wanted.where(OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.state == SCHEDULED)
     with scope.records() as session:
-        rows = list(session.scalars(wanted.where(Occurrence.state.in_([SCHEDULED, EXECUTING]))))
-    for row in rows:
-        if scope.instant(row.scheduled_time) + patience <= now:
-            found.append(f"Campaign {row.campaign_id} on channel {row.channel_id} has not begun to be sent.")
-    undecided = due_clearances(scope, since=now - patience)
-    return [*found, *(f"Campaign {number} waits for the decision on its clearance." for number in undecided)]
+        rows = session.execute(wanted.where(Occurrence.state.in_([SCHEDULED, EXECUTING]))).all()
+    found = []
+    for row, campaign in rows:
+        times = (scope.instant(row.scheduled_time), campaign.processed_at, campaign.cleared_at)
+        if max(at for at in times if at is not None) <= due:
+            found.append(row)
+    return found
 
 
 class Scheduler:

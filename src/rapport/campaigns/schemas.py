@@ -13,6 +13,10 @@ MAX_ID = 2**31 - 1
 # Days that both engines can hold, with room for the longest window.
 Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2140, 1, 1))]
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+# What members mean that a series shares with other campaigns.
+TYPES = "Groups beside control: one for Test/Control, two for A/B, three or more for A/B/n"
+SPLIT = "fixed: by the shares of the groups; thompson: from run to run more go to the group that does better"
+CONTROL = "Share of the customers who are held back and get nothing, to measure the uplift against"
 PromoCode = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^,\x00]+$")]
 
 
@@ -37,13 +41,15 @@ class Schedule(Strict):
     a channel has none, and the rest says the days.
     """
 
-    kind: Literal["once", "daily", "weekly", "monthly", "cron"]
+    kind: Literal["once", "daily", "weekly", "monthly", "cron"] = Field(description="How its days are told")
     start_date: Day = Field(description="First day, or the only one")
     end_date: Day | None = Field(None, description="Last day; none means it never ends")
     every: int = Field(1, ge=1, le=366, description="Every so many days, weeks or months, counted from the start")
     weekdays: list[Annotated[int, Field(ge=1, le=7)]] = Field([], description="1 Monday .. 7 Sunday; weekly only")
     days: list[Annotated[int, Field(ge=1, le=31)]] = Field([], description="Days of the month; past its end: the last")
-    cron: str = Field("", examples=["30 9 1,15 * *"])
+    cron: str = Field(
+        "", examples=["30 9 1,15 * *"], description="Five fields, in tenant time; only with the kind cron"
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -63,17 +69,17 @@ class Schedule(Strict):
 class GroupChannel(Strict):
     """One channel on which a recipient group is reached."""
 
-    channel_id: Id = Field(examples=[15])
-    template_id: Id = Field(examples=[7])
+    channel_id: Id = Field(examples=[15], description="See GET /manage/v1/channels")
+    template_id: Id = Field(examples=[7], description="A template of the channel")
     send_time: HourMinute | None = Field(None, description="Tenant time of the execution day", examples=["09:30"])
 
 
 class Group(Strict):
     """A recipient group: its action, its share of those not held back, where it is reached. Id = position from 1."""
 
-    action_id: Id = Field(ge=2, examples=[2])
+    action_id: Id = Field(ge=2, examples=[2], description="See GET /manage/v1/actions; 1 is control, which no group is")
     share: float = Field(1.0, ge=0, le=1, description="Share of the customers who are not control")
-    channels: list[GroupChannel] = Field(min_length=1, max_length=20)
+    channels: list[GroupChannel] = Field(min_length=1, max_length=20, description="Each of them, at most once")
     promo_codes: list[PromoCode] | None = Field(None, description="None: the codes of the action")
 
     @model_validator(mode="after")
@@ -87,8 +93,8 @@ class Group(Strict):
 class FrequencyCap(Strict):
     """At most so many messages in so many days, the execution day included."""
 
-    messages: int = Field(ge=1, le=10_000, examples=[3])
-    days: int = Field(ge=1, le=366, examples=[7])
+    messages: int = Field(ge=1, le=10_000, examples=[3], description="Over all channels and campaigns")
+    days: int = Field(ge=1, le=366, examples=[7], description="The execution day included")
 
 
 class Rules(Strict):
@@ -96,27 +102,29 @@ class Rules(Strict):
 
     exclude_target_group_ids: list[Id] = Field([], max_length=50, description="Always-exclude groups")
     include_all: bool = Field(False, description="Let in customers who are in another running campaign")
-    frequency_cap: FrequencyCap | None = None
+    frequency_cap: FrequencyCap | None = Field(None, description="Who got so many messages is kept out; none: nobody")
 
 
 class SeriesBody(Strict):
     """A campaign as a marketer builds it."""
 
     name: str = Field(min_length=1, max_length=200, examples=["Win back: lapsed buyers"])
-    target_group_id: Id = Field(examples=[4])
-    campaign_type: CampaignType = "Test/Control"
-    split: Literal["fixed", "thompson"] = "fixed"
+    target_group_id: Id = Field(examples=[4], description="Whose members are reached, as they are on the day of a run")
+    campaign_type: CampaignType = Field("Test/Control", description=TYPES)
+    split: Literal["fixed", "thompson"] = Field("fixed", description=SPLIT)
     min_share: float = Field(0.05, ge=0, le=0.5, description="thompson: no group falls below this share")
-    control_share: float = Field(0.1, ge=0, lt=1)
+    control_share: float = Field(0.1, ge=0, lt=1, description=CONTROL)
     priority: int = Field(100, ge=0, le=MAX_ID, description="Lower runs first within its target group's priority")
     schedule: Schedule
-    groups: list[Group] = Field(min_length=1, max_length=26)
+    groups: list[Group] = Field(
+        min_length=1, max_length=26, description="In the order of their ids; shares add up to 1"
+    )
     rules: Rules = Field(default_factory=Rules)
     duration: int = Field(7, ge=1, le=366, description="Days in which results are measured")
     lead_time: int = Field(0, ge=0, le=60, description="Days between processing and the send")
-    conditional: bool = False
+    conditional: bool = Field(False, description="Wait for an outside system to approve customers before the send")
     products: int = Field(0, ge=0, le=20, description="Recommended products put into the content")
-    notes: str = Field("", max_length=4000)
+    notes: str = Field("", max_length=4000, description="For people; told by GetCampaignDetails")
     tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field([], max_length=50)
 
     @model_validator(mode="after")
@@ -135,15 +143,17 @@ class OneTimeBody(Strict):
     """A campaign run by hand on a list of customers."""
 
     name: str = Field(min_length=1, max_length=200, examples=["Apology voucher"])
-    customer_ids: list[Annotated[str, Field(min_length=1, max_length=255)]] = Field(min_length=1)
-    action_id: Id = Field(ge=2)
-    channels: list[GroupChannel] = Field(min_length=1, max_length=20)
-    promo_codes: list[PromoCode] | None = None
-    control_share: float = Field(0.0, ge=0, lt=1)
+    customer_ids: list[Annotated[str, Field(min_length=1, max_length=255)]] = Field(
+        min_length=1, description="Who is reached; who is not known ends as excluded"
+    )
+    action_id: Id = Field(ge=2, description="See GET /manage/v1/actions")
+    channels: list[GroupChannel] = Field(min_length=1, max_length=20, description="Each of them, at most once")
+    promo_codes: list[PromoCode] | None = Field(None, description="None: the codes of the action")
+    control_share: float = Field(0.0, ge=0, lt=1, description=CONTROL)
     rules: Rules = Field(default_factory=lambda: Rules(include_all=True))
-    duration: int = Field(7, ge=1, le=366)
+    duration: int = Field(7, ge=1, le=366, description="Days in which results are measured")
     execution_date: Day | None = Field(None, description="None: today")
-    notes: str = Field("", max_length=4000)
+    notes: str = Field("", max_length=4000, description="For people; told by GetCampaignDetails")
     tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field([], max_length=50)
 
 
@@ -163,9 +173,9 @@ class SeriesOut(SeriesBody):
 class ActionBody(Strict):
     """An offer or incentive."""
 
-    name: str = Field(min_length=1, max_length=200, examples=["Spring voucher 5"])
+    name: str = Field(min_length=1, max_length=200, examples=["Spring voucher 5"], description="ActionName on the wire")
     description: str = Field("", max_length=2000)
-    promo_codes: list[PromoCode] = Field([], max_length=20)
+    promo_codes: list[PromoCode] = Field([], max_length=20, description="Go out with the action; see AddPromotions")
 
 
 class ActionOut(ActionBody):

@@ -24,11 +24,17 @@ from rapport.campaigns.definitions import (
 )
 from rapport.campaigns.engagements import read_file as engagement_file
 from rapport.campaigns.erasure import held, purge
-from rapport.campaigns.interactions import INTERACTIONS, ReportedInteraction, add_interactions
+from rapport.campaigns.interactions import (
+    INTERACTIONS,
+    ReportedInteraction,
+    add_interactions,
+    check_interaction_date,
+)
 from rapport.campaigns.metrics import METRICS, PlaceMetrics, ReportedMetric, set_metrics
 from rapport.campaigns.models import CONTROL_ACTION_ID, Occurrence, Series
 from rapport.campaigns.occurrences import channel_rows, occurrence, occurrences
 from rapport.campaigns.promotions import add_promotions, delete_promotions, promotions
+from rapport.campaigns.received import Received, tells_unfiled
 from rapport.campaigns.results import Results, results
 from rapport.campaigns.scheduler import start_scheduler
 from rapport.campaigns.scheduler import stop as stop_scheduler
@@ -100,6 +106,7 @@ __all__ = [
     "PromoCode",
     "QuietHours",
     "ReEntry",
+    "Received",
     "RepeatedTrigger",
     "ReportedInteraction",
     "ReportedMetric",
@@ -122,6 +129,7 @@ __all__ = [
     "body_of",
     "cancel",
     "channel_rows",
+    "check_interaction_date",
     "clearance",
     "close_day",
     "confirm",
@@ -168,6 +176,7 @@ __all__ = [
     "start_cycle",
     "start_scheduler",
     "stop_scheduler",
+    "tells_unfiled",
     "triggered",
     "triggered_body",
     "triggered_sentence",

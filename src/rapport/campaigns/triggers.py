@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from rapport.campaigns.schemas import CampaignType, Day, FrequencyCap, Id, PromoCode, Strict
+from rapport.campaigns.schemas import CONTROL, TYPES, CampaignType, Day, FrequencyCap, Id, PromoCode, Strict
 from rapport.campaigns.settings import HourMinute
 
 MINUTES_OF_DAY = 24 * 60
@@ -20,7 +20,9 @@ class EventMatch(Strict):
 
     event: EventName
     conditions: Conditions | None = Field(
-        None, examples=[{"attribute": "amount", "operator": "greater_or_equal", "value": 50}]
+        None,
+        examples=[{"attribute": "amount", "operator": "greater_or_equal", "value": 50}],
+        description="A condition that the parameters of the event must meet",
     )
 
 
@@ -34,17 +36,21 @@ class RepeatedTrigger(EventMatch):
     """Fires when an event matched so many times within a window, and counts anew after that."""
 
     kind: Literal["repeated"]
-    times: int = Field(ge=2, le=100, examples=[3])
-    window_minutes: int = Field(ge=1, le=LONGEST_REPETITION, examples=[60])
+    times: int = Field(ge=2, le=100, examples=[3], description="So many events make it fire")
+    window_minutes: int = Field(ge=1, le=LONGEST_REPETITION, examples=[60], description="Within so many minutes")
 
 
 class SequenceTrigger(EventMatch):
     """Fires when after the event no closing event came within the window; a restart event begins the window anew."""
 
     kind: Literal["sequence"]
-    closing: list[EventMatch] = Field(min_length=1, max_length=20, examples=[[{"event": "purchase"}]])
-    restart: list[EventMatch] = Field([], max_length=20)
-    window_minutes: int = Field(ge=1, le=LONGEST_SEQUENCE, examples=[30])
+    closing: list[EventMatch] = Field(
+        min_length=1, max_length=20, examples=[[{"event": "purchase"}]], description="After one of them nothing fires"
+    )
+    restart: list[EventMatch] = Field([], max_length=20, description="After one of them the window begins anew")
+    window_minutes: int = Field(
+        ge=1, le=LONGEST_SEQUENCE, examples=[30], description="How long after the event it fires"
+    )
 
 
 Trigger = Annotated[SimpleTrigger | RepeatedTrigger | SequenceTrigger, Field(discriminator="kind")]
@@ -53,16 +59,16 @@ Trigger = Annotated[SimpleTrigger | RepeatedTrigger | SequenceTrigger, Field(dis
 class ImmediateChannel(Strict):
     """One channel on which a recipient group is reached at once."""
 
-    channel_id: Id = Field(examples=[505])
-    template_id: Id = Field(examples=[7])
+    channel_id: Id = Field(examples=[505], description="See GET /manage/v1/channels")
+    template_id: Id = Field(examples=[7], description="A template of the channel")
 
 
 class ImmediateGroup(Strict):
     """A recipient group of a triggered campaign. Id = position from 1."""
 
-    action_id: Id = Field(ge=2, examples=[2])
+    action_id: Id = Field(ge=2, examples=[2], description="See GET /manage/v1/actions; 1 is control, which no group is")
     share: float = Field(1.0, ge=0, le=1, description="Share of the customers who are not control")
-    channels: list[ImmediateChannel] = Field(min_length=1, max_length=20)
+    channels: list[ImmediateChannel] = Field(min_length=1, max_length=20, description="Each of them, at most once")
     promo_codes: list[PromoCode] | None = Field(None, description="None: the codes of the action")
 
     @model_validator(mode="after")
@@ -76,8 +82,8 @@ class ImmediateGroup(Strict):
 class ReEntry(Strict):
     """At most so many times in so many days to one customer."""
 
-    times: int = Field(1, ge=1, le=1000)
-    days: int = Field(1, ge=1, le=366)
+    times: int = Field(1, ge=1, le=1000, description="Firings of the campaign")
+    days: int = Field(1, ge=1, le=366, description="In so many days")
 
 
 class QuietHours(Strict):
@@ -86,9 +92,9 @@ class QuietHours(Strict):
     end is the first minute that is not quiet.
     """
 
-    start: HourMinute = Field(examples=["22:00"])
-    end: HourMinute = Field(examples=["08:00"])
-    then: Literal["delay", "skip"] = "delay"
+    start: HourMinute = Field(examples=["22:00"], description="The first quiet minute, tenant time")
+    end: HourMinute = Field(examples=["08:00"], description="The first minute that is not quiet any more")
+    then: Literal["delay", "skip"] = Field("delay", description="Whether what is due waits for the end or is dropped")
 
     @model_validator(mode="after")
     def _some_hours(self) -> Self:
@@ -125,15 +131,19 @@ class TriggeredBody(Strict):
         examples=[{"attribute": "COUNTRY", "operator": "equals", "value": "NL"}],
     )
     visitors: bool = Field(False, description="Also for visitors whom nobody knows, and customers not loaded yet")
-    campaign_type: CampaignType = "Test/Control"
-    control_share: float = Field(0.1, ge=0, lt=1)
-    groups: list[ImmediateGroup] = Field(min_length=1, max_length=26)
+    campaign_type: CampaignType = Field("Test/Control", description=TYPES)
+    control_share: float = Field(0.1, ge=0, lt=1, description=CONTROL)
+    groups: list[ImmediateGroup] = Field(
+        min_length=1, max_length=26, description="In the order of their ids; shares add up to 1"
+    )
     rules: TriggeredRules = Field(default_factory=TriggeredRules)
-    re_entry: ReEntry | Literal["once", "unlimited"] = Field(default_factory=ReEntry)
-    quiet_hours: QuietHours | None = None
+    re_entry: ReEntry | Literal["once", "unlimited"] = Field(
+        default_factory=ReEntry, description="How often it may reach one customer"
+    )
+    quiet_hours: QuietHours | None = Field(None, description="None: it goes out at any hour")
     duration: int = Field(7, ge=1, le=366, description="Days after the firing in which results are measured")
     conditional: bool = Field(False, description="Ask the tenant's gateway before anything goes out")
-    notes: str = Field("", max_length=4000)
+    notes: str = Field("", max_length=4000, description="For people; told by GetCampaignDetails")
     tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field([], max_length=50)
     starts: Day | None = Field(None, description="First tenant day")
     ends: Day | None = Field(None, description="Last tenant day")

@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import threading
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
@@ -17,6 +18,8 @@ from rapport.realtime.tokens import SDK_TOKEN, SERVER_TOKEN, good_tokens, tenant
 from rapport.stores import Stores
 
 FRESH_SECONDS = 1.0
+# So long a name that was let in may take to become a type; one whose event was not stored after all never does.
+ADMITTED_SECONDS = 600.0
 MOST_TOKENS = 10_000
 
 
@@ -24,7 +27,8 @@ MOST_TOKENS = 10_000
 class Known:
     """A tenant as intake knows it.
 
-    types: the type of each declared parameter, of each event type; declared: the names of those that are declared.
+    types: the type of each declared parameter, of each event type; declared: the names of those that are declared;
+    admitted: names that this process let in and that are no types yet, with when (time.monotonic).
     """
 
     scope: Scope
@@ -34,6 +38,7 @@ class Known:
     types: dict[str, dict[str, str]]
     declared: frozenset[str]
     recording: bool
+    admitted: dict[str, float]
     read_at: float = field(default_factory=time.monotonic)
 
     def has_token(self, kind: str, token: str) -> bool:
@@ -51,6 +56,7 @@ class Directory:
         self._stores = stores
         self._tenants: dict[int, Known] = {}
         self._tokens: dict[str, int] = {}
+        self._admitted: defaultdict[int, dict[str, float]] = defaultdict(dict)
         self._lock = threading.Lock()
 
     async def tenant(self, tenant_id: int) -> Known | None:
@@ -90,15 +96,19 @@ class Directory:
             except NotFound:
                 self._tenants.pop(tenant_id, None)
                 return None
-            self._tenants[tenant_id] = known = _read(scope)
+            self._tenants[tenant_id] = known = _read(scope, self._admitted[tenant_id])
             return known
 
 
-def _read(scope: Scope) -> Known:
+def _read(scope: Scope, admitted: dict[str, float]) -> Known:
     tokens = list(good_tokens(scope))
     with scope.records() as session:
         until = session.scalar(select(EventRecording.until_at).where(EventRecording.tenant_id == scope.tenant_id))
     types = customers.event_types(scope)
+    names, since = {one.name for one in types}, time.monotonic() - ADMITTED_SECONDS
+    for name, at in list(admitted.items()):
+        if name in names or at < since:
+            del admitted[name]
     return Known(
         scope,
         settings_of(scope),
@@ -107,4 +117,5 @@ def _read(scope: Scope) -> Known:
         {one.name: one.types for one in types},
         frozenset(one.name for one in types if one.declared),
         until is not None and until > scope.clock.now(),
+        admitted,
     )

@@ -9,6 +9,7 @@ from rapport.realtime.accounts import file_batch
 from rapport.realtime.deciding import Candidate, decide
 from rapport.realtime.models import Firing
 from rapport.realtime.releasing import conclude, message_id, messages_of, refuse, release, wake
+from rapport.realtime.unfiled import unfiled
 
 __all__ = [
     "Candidate",
@@ -20,6 +21,7 @@ __all__ = [
     "messages_of",
     "refuse",
     "release",
+    "unfiled",
     "wake",
 ]
 

@@ -4,14 +4,14 @@ The window is made of two buckets, the older one counting for the part of it tha
 covers. What is remembered is who sent something within two windows.
 """
 
-import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-from rapport.errors import TooManyRequests
+from rapport.errors import Invalid, TooManyRequests
 
 WINDOW_SECONDS = 10.0
+Who = tuple[int, str, str]
 
 
 class Pace:
@@ -20,28 +20,49 @@ class Pace:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._number = 0
-        self._present: Counter[tuple[int, str]] = Counter()
-        self._past: Counter[tuple[int, str]] = Counter()
+        self._present: Counter[Who] = Counter()
+        self._past: Counter[Who] = Counter()
 
-    def take(self, tenant_id: int, persons: Iterable[str], limit: int) -> None:
-        """Count an event for each person named. Raises TooManyRequests, and counts none, if one has too many."""
-        elapsed = self._turn()
-        wanted = Counter((tenant_id, person) for person in persons)
-        for who, number in wanted.items():
-            used = self._present[who] + self._past[who] * (1 - elapsed)
-            if used + number > limit:
-                wait = math.ceil(WINDOW_SECONDS * (1 - elapsed)) or 1
-                raise TooManyRequests(
-                    f"More than {limit} events of one person within {WINDOW_SECONDS:.0f} seconds, "
-                    f"try again in {wait} s.",
-                    wait,
-                )
+    def take(self, tenant_id: int, origin: str, persons: Iterable[str], limit: int) -> None:
+        """Count an event for each person named, by origin: who has the public token of apps holds up no server.
+
+        Raises TooManyRequests, and counts none, if one has too many now; Invalid if they are too many at any time.
+        """
+        wanted = Counter((tenant_id, origin, person) for person in persons)
+        most = max(wanted.values(), default=0)
+        if most > limit:
+            raise Invalid(
+                f"the body holds {most} events of one person, more than the {limit} (events_per_person) that are "
+                f"taken within {WINDOW_SECONDS:.0f} seconds"
+            )
+        wait = self._wait(wanted, limit)
+        if wait:
+            raise TooManyRequests(
+                f"More than {limit} events of one person within {WINDOW_SECONDS:.0f} seconds, try again in {wait} s.",
+                wait,
+            )
         self._present.update(wanted)
 
-    def _turn(self) -> float:
-        """Begin a new bucket when it is time; the part of the present one that has passed."""
-        number, elapsed = divmod(self._clock() / WINDOW_SECONDS, 1)
+    def _wait(self, wanted: Mapping[Who, int], limit: int) -> int:
+        """In how many whole seconds there is room for all of these, if nobody sends meanwhile; 0 if there is now."""
+        now, wait = self._clock(), 0
+        self._turn(now)
+        for who, number in wanted.items():
+            while self._used(who, now + wait) + number > limit:
+                wait += 1
+        return wait
+
+    def _used(self, who: Who, at: float) -> float:
+        """How much of the limit is used at a time from now on: it only shrinks while nothing is taken."""
+        number = int(at / WINDOW_SECONDS)
+        left = min((number + 1) * WINDOW_SECONDS - at, WINDOW_SECONDS)
+        if number == self._number:
+            return self._present[who] + self._past[who] * left / WINDOW_SECONDS
+        return self._present[who] * left / WINDOW_SECONDS if number == self._number + 1 else 0.0
+
+    def _turn(self, now: float) -> None:
+        """Begin a new bucket when it is time."""
+        number = int(now / WINDOW_SECONDS)
         if number != self._number:
             self._past = self._present if number == self._number + 1 else Counter()
-            self._present, self._number = Counter(), int(number)
-        return elapsed
+            self._present, self._number = Counter(), number

@@ -1,5 +1,6 @@
 """Accepted events into the records: one transaction for all that wait, however many requests sent them."""
 
+import codecs
 import hashlib
 import time
 import uuid
@@ -70,6 +71,10 @@ STORE = text("""
 # A connection that was not used for so long goes back to the pool, which makes sure that it still works.
 IDLE_SECONDS = 2.0
 MAX_EVENT, MAX_PERSON, MAX_REASON, MAX_BODY = 255, 300, 500, 8000
+# Of a body that is nested too deeply to be written.
+SHOWN_LEVELS, TOO_DEEP = 10, "(nested too deeply to be shown)"
+# Does not mind a character that was cut in two at the end.
+UTF_8 = codecs.getincrementaldecoder("utf-8")
 
 
 @dataclass(slots=True)
@@ -97,7 +102,7 @@ class Incoming:
 
 @dataclass(slots=True)
 class LogEntry:
-    """Something for the events log."""
+    """Something for the events log. body is an event as JSON reads it, or the bytes of a body that holds none."""
 
     status: str
     origin: str
@@ -248,7 +253,7 @@ def _told(one: Incoming, status: str) -> LogEntry:
 
 
 def _entry(each: Submission, one: LogEntry, place: int | None) -> dict[str, Any]:
-    body = "" if one.body is None or not one.logged else orjson.dumps(one.body).decode()
+    body = "" if one.body is None or not one.logged else _shown(one.body)
     return {
         "n": place,
         "t": each.tenant_id,
@@ -259,9 +264,32 @@ def _entry(each: Submission, one: LogEntry, place: int | None) -> dict[str, Any]
         "e": _storable(one.event, MAX_EVENT),
         "p": _storable(one.person, MAX_PERSON),
         "r": _storable(one.reason, MAX_REASON),
-        "b": body[:MAX_BODY],  # as JSON it has no character that cannot be stored
+        "b": _storable(body, MAX_BODY),
         "l": one.logged or each.recording,
     }
+
+
+def _shown(body: Any) -> str:
+    """What was sent, as JSON, or as it came; bytes that are no text are not shown."""
+    if isinstance(body, bytes):
+        try:
+            return UTF_8().decode(body)
+        except UnicodeDecodeError:
+            return ""
+    try:
+        return orjson.dumps(body).decode()
+    except orjson.JSONEncodeError:  # what is nested more than 254 times can be read but not written
+        return orjson.dumps(_shortened(body, SHOWN_LEVELS)).decode()
+
+
+def _shortened(value: Any, levels: int) -> Any:
+    if not isinstance(value, dict | list):
+        return value
+    if not levels:
+        return TOO_DEEP
+    if isinstance(value, dict):
+        return {name: _shortened(one, levels - 1) for name, one in value.items()}
+    return [_shortened(one, levels - 1) for one in value]
 
 
 def _storable(words: str, longest: int) -> str:

@@ -4,24 +4,30 @@ What makes an event unusable raises Faulty; what can be left out or put right is
 """
 
 import math
+import re
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from rapport.customers import service as customers
 from rapport.realtime.directory import Known
-from rapport.realtime.models import METRIC, SERVER
+from rapport.realtime.models import METRIC, SDK, SERVER
 from rapport.realtime.storing import Incoming
 
 LONGEST_NAME = LONGEST_ID = LONGEST_TEXT = 255
 MOST_PARAMETERS = 50
-MOST_TYPES = 2000
+# Apps' token is public: names of theirs leave servers and vendors room of their own.
+MOST_TYPES, MOST_TYPES_FOR_APPS = 2000, 1000
 MOST_WARNINGS = 10
 OLDEST = datetime(2000, 1, 1, tzinfo=UTC)
 SHORTEST_TIME = len("2026-03-02 14:10")
 AHEAD = timedelta(minutes=10)
 METRIC_AGE = timedelta(days=7)
-LARGEST_EXACT = 2**63
+# As JSON writes it, which Python reads more than.
+NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
+WHOLE = 2**63  # whole numbers below it, and as many negative ones, fit into 64 bits
 SECONDS_OF_HOUR = 3600
 TENANT_FAULT = "tenantId is missing or invalid"
 
@@ -39,12 +45,10 @@ def event_of(given: Any, origin: str, known: Known, now: datetime, event_id: str
     if not isinstance(given, dict):
         raise Faulty("the event is not a JSON object")
     tenant = given.get("tenant", given.get("tenantId"))
-    if (tenant is not None or origin == SERVER) and str(tenant) != str(known.scope.tenant_id):
+    if (tenant is not None or origin == SERVER) and not _names(tenant, known.scope.tenant_id):
         raise Faulty(TENANT_FAULT)
     warnings: list[str] = []
     name = _name(given.get("event"))
-    if name not in known.types and len(known.types) >= MOST_TYPES:
-        raise Faulty(f"the event is not declared, and there are {MOST_TYPES} types of event already")
     customer, visitor = _identity(given.get("customer"), "customer"), _identity(given.get("visitor"), "visitor")
     if not customer and not visitor:
         raise Faulty("customer or visitor is missing")
@@ -55,7 +59,22 @@ def event_of(given: Any, origin: str, known: Known, now: datetime, event_id: str
     parameters = _parameters(given.get("context"), _declared(name, known, warnings), warnings)
     own = _own_id(given.get("metadata"), event_id, warnings)
     hour = int(sent.timestamp()) // SECONDS_OF_HOUR
+    _check_room(name, origin, known)
     return Incoming(name, origin, at, customer, visitor, parameters, own, hour, warnings[:MOST_WARNINGS], given)
+
+
+def _names(given: Any, tenant_id: int) -> bool:
+    return isinstance(given, str | int) and str(given) == str(tenant_id)
+
+
+def _check_room(name: str, origin: str, known: Known) -> None:
+    """Let a name become a type of event as long as there may be more. Raises Faulty."""
+    if name in known.types or name in customers.CORE_EVENTS or name in known.admitted:
+        return
+    most = MOST_TYPES_FOR_APPS if origin == SDK else MOST_TYPES
+    if len(known.types) + len(known.admitted) >= most:
+        raise Faulty(f"the event is not declared, and there are {most} types of event already")
+    known.admitted[name] = time.monotonic()
 
 
 def _name(given: Any) -> str:
@@ -199,13 +218,16 @@ def _typed(name: str, value: Any, kind: str, warnings: list[str]) -> Any:
 
 
 def _number(value: Any) -> Any:
-    """The number that a text reads as, if it does."""
-    if isinstance(value, bool):
+    """The number that a text is, as it was given if it is none or a whole one that would lose digits."""
+    if not isinstance(value, str) or not NUMBER.fullmatch(value):
         return value
-    try:
-        found = float(value)
-    except ValueError:
+    near = float(value)
+    if not near.is_integer():
+        return near if math.isfinite(near) else value
+    if abs(near) > WHOLE:
         return value
-    if not math.isfinite(found):
-        return value
-    return int(found) if found.is_integer() and abs(found) < LARGEST_EXACT and "." not in value else found
+    exact = Decimal(value)
+    whole = int(exact)
+    if whole != exact:
+        return near
+    return whole if -WHOLE <= whole < WHOLE else value

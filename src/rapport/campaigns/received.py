@@ -1,0 +1,75 @@
+"""What customers got of a campaign on a channel: as the warehouse has it, and as firings tell that are not in it yet.
+
+Firings of triggers are kept a floor above, which declares here who tells of them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.campaigns.models import Occurrence
+
+# A server takes bound values in an address of limited length.
+IDS_AT_ONCE = 2000
+# Ids are looked up as they are, which the order of the table makes quick; only strangers ignoring case.
+RECIPIENTS = """
+    SELECT customer_id, min((recipient_group_id, action_id, template_id)) FROM campaign_recipients
+    WHERE execution_date = {day:Date} AND campaign_id = {campaign:UInt32} AND channel_id = {channel:UInt32}
+        AND customer_id IN {ids:Array(String)}
+    GROUP BY customer_id
+"""
+RESPELLED = RECIPIENTS.replace("customer_id IN {ids", "lowerUTF8(customer_id) IN {ids")
+
+
+class Received(NamedTuple):
+    """What a customer got of a campaign on a channel; the id as the warehouse spells it."""
+
+    customer_id: str
+    group: int
+    action: int
+    template: int
+
+
+Teller = Callable[[Session, Scope, int, int, Sequence[str]], Iterable[Received]]
+_tellers: list[Teller] = []
+
+
+def tells_unfiled(teller: Teller) -> Teller:
+    """Declare who tells what customers got of a triggered campaign on a channel that is not in the warehouse yet.
+
+    It is asked in the caller's transaction, with campaign, channel and ids in lower case. What it does not
+    tell any more must be in the warehouse.
+    """
+    _tellers.append(teller)
+    return teller
+
+
+def received(
+    session: Session, scope: Scope, campaign: Occurrence, channel_id: int, customer_ids: Iterable[str]
+) -> dict[str, Received]:
+    """What customers got of a campaign on a channel, by id in lower case; those who got nothing are absent."""
+    ids = list(customer_ids)
+    # Firings first: one that is filed after this look is found by the next, the other way round by neither.
+    found = _unfiled(session, scope, campaign.id, channel_id, ids) if campaign.is_triggered else {}
+    bound = {"day": campaign.execution_date, "campaign": campaign.id, "channel": channel_id}
+    for sql, fold in ((RECIPIENTS, str), (RESPELLED, str.lower)):
+        for part in parts(dict.fromkeys(fold(one) for one in ids if one.lower() not in found)):
+            answer = scope.warehouse.rows(sql, ids=part, **bound)
+            found.update((str(who).lower(), Received(str(who), *map(int, place))) for who, place in answer)
+    return found
+
+
+def _unfiled(
+    session: Session, scope: Scope, campaign_id: int, channel_id: int, customer_ids: Iterable[str]
+) -> dict[str, Received]:
+    persons = list(dict.fromkeys(one.lower() for one in customer_ids))
+    told = (one for teller in _tellers for one in teller(session, scope, campaign_id, channel_id, persons))
+    return {one.customer_id.lower(): one for one in told}
+
+
+def parts(ids: Iterable[str]) -> Iterator[list[str]]:
+    """Ids in as many lists as it takes to bind them."""
+    whole = list(ids)
+    return (whole[begin : begin + IDS_AT_ONCE] for begin in range(0, len(whole), IDS_AT_ONCE))

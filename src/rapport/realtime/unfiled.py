@@ -1,0 +1,35 @@
+"""What customers got by firings that are not in the accounts yet: a vendor told by event 11 may report at once."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.campaigns import service as campaigns
+
+# Messages that went out or are about to, under the spelling that the accounts will have.
+UNFILED = text("""
+    SELECT DISTINCT ON (f.person) f.customer_id, f.recipient_group_id, m.action_id, m.template_id
+    FROM trigger_firings AS f
+    JOIN firing_messages AS m ON m.tenant_id = f.tenant_id AND m.firing_id = f.id
+    WHERE f.tenant_id = :tenant_id AND f.campaign_id = :campaign_id
+        AND f.person = ANY(CAST(:persons AS text[])) AND NOT f.is_visitor
+        AND f.state <> 'filed' AND f.outcome IN ('', 'sent')
+        AND m.channel_id = :channel_id AND m.state IN ('pending', 'claimed', 'sent')
+    ORDER BY f.person, f.id
+""")
+
+
+@campaigns.tells_unfiled
+def unfiled(
+    session: Session, scope: Scope, campaign_id: int, channel_id: int, persons: Sequence[str]
+) -> list[campaigns.Received]:
+    """What persons (customer ids in lower case) got of a triggered campaign on a channel by firings not yet filed."""
+    bound = {
+        "tenant_id": scope.tenant_id,
+        "campaign_id": campaign_id,
+        "channel_id": channel_id,
+        "persons": list(persons),
+    }
+    return [campaigns.Received(*row) for row in session.execute(UNFILED, bound)]

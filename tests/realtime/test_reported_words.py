@@ -1,0 +1,64 @@
+"""What a customer did, as the name of a vendor's event tells it."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from senders import Sender, handle, logged, metric, stamp, stored
+
+sys.path.append(str(Path(__file__).parents[1] / "integrations"))
+
+import vendor_world as world
+
+from rapport.access.scope import Scope
+from rapport.realtime.filing import file_batch
+from rapport.realtime.names import Names
+
+SENT, DELIVERED, OPENED, CLICKED, UNSUBSCRIBED, DROPPED, COMPLAINED, BOUNCED = range(8)
+DONE = {
+    SENT: ["email_sent", "sendSMS"],
+    DELIVERED: ["sms_delivered", "SmsDelivered", "SMSDelivered", "smsDeliveredOk", "sms.delivery.2"],
+    OPENED: ["SMS_OPENED", "uniqueOpen"],
+    CLICKED: ["SMS Click", "unique_click"],
+    UNSUBSCRIBED: ["unsubscribed", "UnSubscribed", "OptOut"],
+    DROPPED: ["email_dropped_invalid_address"],
+    COMPLAINED: ["spam_complaint"],
+    BOUNCED: ["hard_bounce", "hardBounce", "delivery_failed_bounced", "bounce_error"],
+}
+UNCLEAR = [
+    *("sms_send_failed", "send_error", "SMSSendFailed", "delivery_failure", "delivery_rejected", "email_fail_sent"),
+    *("sms_not_delivered", "smsNotDelivered", "email_not_opened", "no_click", "non-delivery", "not_bounced"),
+    *("unDelivered", "undelivered_sms_sent", "unopened_opened", "unsubscribe_failed", "invalid click"),
+    *("undelivered", "smsundelivered", "resent", "purchase"),
+]
+DENIED = "The event's name does not say what the customer did."
+UNLUCKY = "Zoë-1"
+
+
+@pytest.fixture(scope="module")
+def vendor(scope: Scope, base_url: str) -> Sender:
+    world.fill(scope)
+    return Sender(base_url, scope)
+
+
+def test_what_the_customer_did_is_told_by_the_words_of_the_name(vendor: Sender, scope: Scope) -> None:
+    # The nth name for the same thing is reported of the nth customer, so that none stands for another.
+    who = [customer for customer in world.MEMBERS if world.group_of(customer) == 1]
+    given = [(who[n], name, kind) for kind, names in DONE.items() for n, name in enumerate(names)]
+    given += [(UNLUCKY, name, None) for name in UNCLEAR]
+    place = {"campaign_id": world.AB, "channel_id": world.SMS, "template_id": 11}
+    for first in range(0, len(given), 20):
+        events = [
+            metric(customer=customer, event=name, timestamp=stamp(world.NOW), context=place)
+            for customer, name, _ in given[first : first + 20]
+        ]
+        vendor.vendor(events).raise_for_status()
+    handle(scope)
+    names = Names()
+    while stored(scope):
+        file_batch(scope, names)
+    found = {(row[0], row[5]) for row in world.stored(scope, world.AB)}
+    assert found == {(customer, kind) for customer, _, kind in given if kind is not None}
+    warned = [one["event"] for one in logged(scope, status="warning") if one["reason"] == DENIED]
+    assert sorted(warned) == sorted(UNCLEAR)
+    vendor.client.close()
