@@ -1,5 +1,6 @@
 """The ASGI application: routers, errors, observation; and the roles of a process."""
 
+import functools
 import gc
 import sys
 from collections.abc import Iterator
@@ -16,18 +17,19 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import JSONResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from rapport.access.keys import KeyRing
 from rapport.access.limits import RateLimiter
-from rapport.api import MANAGEMENT, WIRE
-from rapport.api.bodies import reason
+from rapport.api import MANAGEMENT, WIRE, document
+from rapport.api.bodies import sentence
 from rapport.api.idempotency import Idempotency
 from rapport.api.observing import Observing
 from rapport.api.paths import WirePaths
-from rapport.api.responses import problem, wire_error
+from rapport.api.responses import error_response
+from rapport.api.unmatched import unmatched
 from rapport.campaigns import service as campaigns
-from rapport.errors import Invalid, RapportError
+from rapport.errors import Invalid, NotFound, RapportError, WrongMethod
 from rapport.notifications import service as notifications
 from rapport.realtime import service as realtime
 from rapport.stores import Stores
@@ -35,7 +37,6 @@ from rapport.stores import Stores
 log = structlog.get_logger("rapport.api")
 KEY = APIKeyHeader(name="X-API-KEY", auto_error=False, description="A key made with `rapport key create`")
 SWITCH_SECONDS = 0.001
-DESCRIPTION = "The Optimove API on the wire, and Rapport's own management API under /manage/v1."
 
 
 @contextmanager
@@ -96,15 +97,28 @@ def openapi_document() -> dict[str, Any]:
 def _routed() -> FastAPI:
     # The pages of /docs come with a package, so that they work where nothing else can be reached.
     app = FastAPIOffline(
-        title="Rapport", version=version("rapport"), description=DESCRIPTION, redoc_url=None, static_url="/docs/assets"
+        title="Rapport",
+        version=version("rapport"),
+        description=document.INTRODUCTION,
+        redoc_url=None,
+        static_url="/docs/assets",
+        redirect_slashes=False,
     )
     for router in (*WIRE, *MANAGEMENT):
         app.include_router(router, dependencies=[Security(KEY)])
     app.include_router(operations)
+    generate = app.openapi
+    app.openapi = functools.cache(lambda: document.completed(generate()))  # type: ignore[method-assign]
     return app
 
 
 operations = APIRouter(tags=["operations"])
+
+
+@operations.get("/", include_in_schema=False)
+def begin() -> Response:
+    """Whoever knows the address only is led to what is there."""
+    return RedirectResponse("/docs")
 
 
 @operations.get("/health", summary="Whether the process lives")
@@ -113,7 +127,7 @@ def health() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@operations.get("/ready", summary="Whether both engines answer")
+@operations.get("/ready", summary="Whether both engines answer", responses={503: {"description": "One does not"}})
 def ready(request: Request) -> dict[str, str]:
     """503 with a sentence when one does not."""
     stores: Stores = request.app.state.stores
@@ -129,10 +143,12 @@ def metrics() -> Response:
 
 
 def _render(request: Request, error: RapportError) -> Response:
-    return problem(error) if request.url.path.startswith("/manage/") else wire_error(error)
+    return error_response(request.url.path, error)
 
 
 def _errors(app: FastAPI) -> None:
+    routes = [*app.routes, *(route for router in (*WIRE, *MANAGEMENT, operations) for route in router.routes)]
+
     @app.exception_handler(RapportError)
     async def domain(request: Request, error: RapportError) -> Response:
         return _render(request, error)
@@ -142,8 +158,9 @@ def _errors(app: FastAPI) -> None:
         first = error.errors()[0]
         if first["type"] == "json_invalid":
             return _render(request, Invalid("The body is not valid JSON."))
-        where = ".".join(str(part) for part in first["loc"][1:]) or "The body"
-        return _render(request, Invalid(f"{where}: {reason(first)}."))
+        source = first["loc"][0]
+        faults = [{**fault, "loc": fault["loc"][1:]} for fault in error.errors() if fault["loc"][0] == source]
+        return _render(request, Invalid(sentence(faults, error.body if source == "body" else None)))
 
     @app.exception_handler(DataError)
     @app.exception_handler(UnicodeEncodeError)
@@ -152,11 +169,9 @@ def _errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        if request.url.path.startswith("/manage/"):
-            body = {"type": "about:blank", "title": error.detail, "status": error.status_code, "detail": error.detail}
-            headers = {**(error.headers or {}), "Content-Type": "application/problem+json"}
-            return JSONResponse(body, error.status_code, headers=headers)
-        return JSONResponse(error.detail, error.status_code, headers=error.headers)
+        if error.status_code in (NotFound.status, WrongMethod.status):
+            return _render(request, unmatched(error, routes, request.scope))
+        return _render(request, Invalid(f"{error.detail.rstrip('.')}."))
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:

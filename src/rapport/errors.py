@@ -43,10 +43,26 @@ class NotFound(RapportError):
     status = 404
 
 
+class WrongMethod(RapportError):
+    """A path that is there, asked with a method that it does not take (405); allowed are those that it takes."""
+
+    status = 405
+
+    def __init__(self, message: str, allowed: list[str]) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
 class Conflict(RapportError):
     """A request that contradicts the present state (409)."""
 
     status = 409
+
+
+class TooLarge(RapportError):
+    """A body beyond what is accepted (413)."""
+
+    status = 413
 
 
 class TooManyRequests(RapportError):
@@ -63,3 +79,13 @@ class Unavailable(RapportError):
     """An engine that cannot be used now: held folder, wrong address, full disk, newer schema (503)."""
 
     status = 503
+
+
+class Held(Unavailable):
+    """A data folder that another process has open: a server (serving), a command, or who knows what (None)."""
+
+    def __init__(self, process: str, serving: bool | None) -> None:
+        ways = {True: "stop that server", False: "wait until that command has ended", None: "end it"}
+        super().__init__(f"{process} holds this data folder: {ways[serving]}, or give --data-dir another folder.")
+        self.process = process
+        self.serving = serving

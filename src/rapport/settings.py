@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     records_url: str = ""
     warehouse_url: str = ""
     host: str = "127.0.0.1"
-    port: int = 8600
+    port: int = Field(8600, ge=0, le=65_535)
     roles: str = ",".join(ROLES)
     process_name: str = ""
     rate_limit_calls: int = 50

@@ -106,7 +106,11 @@ def test_required_parameters_and_verbs(api: httpx.Client, function: str) -> None
             assert (answer.status_code, answer.json()) == (400, f"{name} is required.")
     for verb in ("POST", "PUT", "DELETE"):
         answer = api.request(verb, f"/current/{function}", params=CALLS[function])
-        assert (answer.status_code, answer.json()) == (405, "Method Not Allowed")
+        assert (answer.status_code, answer.json()) == (405, f"{function.split('/')[1]} takes GET, not {verb}.")
+        assert answer.headers["allow"] == "GET"
+
+
+OF_BOUNDS = {False: " of at least 0", True: " of at most 2147483647"}
 
 
 @pytest.mark.parametrize("function", CALLS)
@@ -123,7 +127,8 @@ def test_malformed_values(api: httpx.Client, function: str) -> None:
             bad, sentence = (), ""
         for text in bad:
             answer = api.get(f"/current/{function}", params={**CALLS[function], name: text})
-            assert (answer.status_code, answer.json()) == (400, f"{name} must be {sentence}, not {text!r}.")
+            bound = "" if name.endswith("Date") else OF_BOUNDS[text.isascii() and text.isdigit()]
+            assert (answer.status_code, answer.json()) == (400, f"{name} must be {sentence}{bound}, not {text!r}.")
 
 
 @pytest.mark.parametrize("function", CALLS)
@@ -182,15 +187,16 @@ def test_page_parameters_in_every_spelling(api: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("$top=0", "$top must be at least 1."),
-        ("$top=-1", "$top must be a whole number, not '-1'."),
-        ("top=x", "$top must be a whole number, not 'x'."),
-        ("$skip=-1", "$skip must be a whole number, not '-1'."),
+        ("$top=0", "$top must be a whole number of at least 1, not '0'."),
+        ("$top=-1", "$top must be a whole number of at least 1, not '-1'."),
+        ("top=x", "$top must be a whole number of at least 1, not 'x'."),
+        ("$skip=-1", "$skip must be a whole number of at least 0, not '-1'."),
+        ("$skip=2147483648", "$skip must be a whole number of at most 2147483647, not '2147483648'."),
         ("CustomerAttributes=EMAIL;Shoe", "CustomerAttributes names 'Shoe', which is not a customer attribute."),
         ("CustomerAttributesDelimiter=%26", "CustomerAttributesDelimiter must be ',' or ';'."),
         ("CustomerAttributesDelimiter=;;", "CustomerAttributesDelimiter must be ',' or ';'."),
         ("IncludeControlGroup=yes", "IncludeControlGroup must be true or false, not 'yes'."),
-        ("ChannelID=e-mail", "ChannelID must be a whole number, not 'e-mail'."),
+        ("ChannelID=e-mail", "ChannelID must be a whole number of at least 0, not 'e-mail'."),
     ],
 )
 def test_bad_values_of_shared_parameters(api: httpx.Client, query: str, sentence: str) -> None:

@@ -53,8 +53,9 @@ def test_ids_are_those_that_integrators_know(fresh: Scope) -> None:
 def test_what_is_refused(fresh: Scope, scope: Scope) -> None:
     service.create_channel(fresh, "Email", "email")
     for arguments, fault, words in [
-        (("Email", "external"), Conflict, "named"),
-        (("Other", "external", 504), Conflict, "id 504"),
+        (("Email", "external"), Conflict, r"^There is a channel named 'Email' already\.$"),
+        ((" Email ", "external", 600), Conflict, r"^There is a channel named 'Email' already\.$"),
+        (("Other", "external", 504), Conflict, r"^There is a channel with id 504 already\.$"),
         ((" ", "external"), Invalid, "name"),
         (("Pigeon", "pigeon"), Invalid, "kind"),
     ]:
@@ -68,6 +69,26 @@ def test_what_is_refused(fresh: Scope, scope: Scope) -> None:
         service.create_channel(fresh, "Third", "email", settings={"pasword": "x"})
     with pytest.raises(NotFound):
         service.channel(scope, 504)
+
+
+def test_a_conflict_says_what_is_taken_and_nothing_else(client: httpx.Client) -> None:
+    def told(path: str, **body: object) -> str:
+        answer = client.post(path, json=body)
+        assert answer.status_code == 409
+        return str(answer.json()["detail"])
+
+    home = "/manage/v1/channels"
+    for name, id in (("Push", 506), ("Email", 504)):
+        kind = "email" if name == "Email" else "external"
+        assert client.post(home, json={"name": name, "kind": kind, "id": id}).status_code == 201
+    assert told(home, name="Push", kind="external") == "There is a channel named 'Push' already."
+    assert told(home, name="Other", kind="external", id=506) == "There is a channel with id 506 already."
+    assert client.patch(f"{home}/506", json={"name": "Email"}).json()["detail"] == (
+        "There is a channel of this name already."
+    )
+    template = {"name": "A", "subject": "Hi", "html": "<p>Hello</p>", "id": 7}
+    assert client.post(f"{home}/504/templates", json=template).status_code == 201
+    assert told(f"{home}/504/templates", **template) == "There is a template 7 on channel 504 already."
 
 
 def test_a_password_is_never_shown_and_kept_when_given_masked(client: httpx.Client, fresh: Scope) -> None:

@@ -319,6 +319,8 @@ def test_a_mapping_reads_a_file_of_another_make(stores: Stores, tmp_path: Path) 
     ("text", "message"),
     [
         ("Customer_ID\nC1\n", "Registration_Date"),
+        ("CustomerID\nC1\n", "Registration_Date"),
+        ("Name,Town\nAnn,Oslo\n", "no column CustomerID, which customers must have; it has Name, Town"),
         ("", "empty"),
         ("Customer_ID,customer_id,Registration_Date\n", "twice"),
     ],

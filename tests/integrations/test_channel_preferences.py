@@ -70,6 +70,30 @@ def test_triggers_mind_the_app_of_a_template(scope: Scope) -> None:
     assert faults["app-only", 40] == {OTHER: ("suppressed", "channel preference")}
 
 
+def test_ids_of_apps_compare_ignoring_case(scope: Scope) -> None:
+    messaging.set_preference(scope, CHANNEL, ["Cased"], 2, "iOS")
+    for app in ("ios", "IOS", "iOS"):
+        assert messaging.unreachable(scope, CHANNEL, ["cased"], app) == {"cased": "channel preference"}
+        assert "Cased" in messaging.suppressions(scope, CHANNEL, app)["customer_id"].to_pylist()
+    assert messaging.unreachable(scope, CHANNEL, ["cased"], "droid") == {}
+    assert [(one.app_id, one.mode) for one in messaging.preferences(scope, "cased")] == [("iOS", 2)]
+    messaging.forget(scope, "cased")
+    assert messaging.unreachable(scope, CHANNEL, ["Cased"], "ioS") == {"Cased": "channel preference"}
+    messaging.set_preference(scope, CHANNEL, ["Cased"], 1, "IOS")
+    assert messaging.unreachable(scope, CHANNEL, ["Cased"], "ios") == {}
+    assert [one.mode for one in messaging.preferences(scope, "cased")] == [1]
+
+
+def test_triggers_mind_the_app_in_any_case(scope: Scope) -> None:
+    messaging.register_templates(scope, OTHER, [Registered(50, "a", "Web"), Registered(51, "b", "wEB")])
+    messaging.set_preference(scope, OTHER, ["Browser"], 2, "WEB")
+    reach = Reach({OTHER: channels.channel(scope, OTHER)})
+    reach.ask(scope, [OTHER], ["browser"])
+    for template in (50, 51):
+        plan = {"channels": [{"channel_id": OTHER, "template_id": template}]}
+        assert reach.faults("browser", plan) == {OTHER: ("suppressed", "channel preference")}
+
+
 def test_an_erased_person_stays_opted_out_until_the_vendor_says_otherwise(scope: Scope) -> None:
     messaging.set_preference(scope, CHANNEL, ["Gone"], 2)
     messaging.suppress(scope, "Gone too", CHANNEL)
@@ -88,6 +112,15 @@ def test_an_erased_person_stays_opted_out_until_the_vendor_says_otherwise(scope:
     assert [row.mode for row in messaging.preferences(scope, "GONE")] == [1]
 
 
+@pytest.mark.parametrize("customer", ["x" * 256, "İ" * 200, " "])
+def test_customer_ids_have_a_bound_in_lower_case_too(scope: Scope, customer: str) -> None:
+    with pytest.raises(Invalid, match=r"^CustomerIDs must each have 1 to 255 characters\.$"):
+        messaging.set_preference(scope, CHANNEL, ["fine", customer], 2)
+    with pytest.raises(Invalid, match=r"^customer_id must have 1 to 255 characters\.$"):
+        messaging.suppress(scope, customer)
+    assert messaging.unreachable(scope, CHANNEL, ["fine"]) == {}
+
+
 @pytest.mark.parametrize("mode", [0, 3, -1])
 def test_other_modes_are_refused(scope: Scope, mode: int) -> None:
     with pytest.raises(Invalid, match="CommunicationMode"):
@@ -97,17 +130,16 @@ def test_other_modes_are_refused(scope: Scope, mode: int) -> None:
     assert messaging.unreachable(scope, CHANNEL, ["x"]) == {}
 
 
-def test_fifty_thousand_at_once_are_quick(scope: Scope) -> None:
-    many = [f"Customer-{n}" for n in range(50_000)]
-    for mode in (2, 1):
+def test_fifty_thousand_at_once_cost_no_more_each_than_five_thousand(scope: Scope) -> None:
+    def seconds(number: int, mode: int) -> float:
+        many = [f"Customer-{n}" for n in range(number)]
         began = time.perf_counter()
         messaging.set_preference(scope, OTHER, many, mode)
-        seconds = time.perf_counter() - began
-        print(f"50,000 preferences in {seconds:.2f} s")
-        assert seconds < 5  # about one on an idle machine
-    began = time.perf_counter()
-    assert messaging.unreachable(scope, OTHER, many) == {}
-    print(f"50,000 asked in {time.perf_counter() - began:.2f} s")
+        return time.perf_counter() - began
+
+    few = min(seconds(5_000, mode) for mode in (2, 1))
+    assert min(seconds(50_000, mode) for mode in (2, 1)) < 40 * few
+    assert messaging.unreachable(scope, OTHER, [f"Customer-{n}" for n in range(50_000)]) == {}
     with scope.records() as session:
         count = select(func.count()).where(
             ChannelPreference.tenant_id == scope.tenant_id,

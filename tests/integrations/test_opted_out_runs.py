@@ -173,6 +173,19 @@ def test_an_opt_out_of_an_app_concerns_its_templates(tenant: Scope, integrations
         prefer(integrations_api, 1, *MEMBERS, channel=PUSH, app=app)
 
 
+def test_an_app_is_the_same_in_any_case(tenant: Scope, integrations_api: httpx.Client) -> None:
+    messaging.register_templates(tenant, PUSH, [Registered(44, "For the web", "Web")])
+    prefer(integrations_api, 2, "Q00", channel=PUSH, app=" wEB ")
+    number = process(tenant, series(tenant, ((PUSH, 44),)))
+    prefer(integrations_api, 2, "Q01", channel=PUSH, app="WEB")
+    execute(tenant)
+    found = outcomes(tenant, number)
+    out = ("suppressed", "channel preference")
+    assert {who for (who, _), what in found.items() if what == out} == {"Q00", "Q01"}
+    assert pulled(integrations_api, number, PUSH) == MEMBERS[2:]
+    prefer(integrations_api, 1, "Q00", "Q01", channel=PUSH, app="web")
+
+
 def test_what_a_vendor_reports_as_unsubscribed_stops_the_next_run(
     tenant: Scope, integrations_api: httpx.Client
 ) -> None:

@@ -181,6 +181,61 @@ def test_promotions_are_kept_and_read_by_code(world: Scope, api: httpx.Client) -
     assert campaigns.action(world, action.id).promo_codes == ["SPR15"]
 
 
+def test_apps_are_the_same_in_any_case(world: Scope, api: httpx.Client) -> None:
+    def listed() -> list[tuple[str, str]]:
+        return [(row["app_id"], row["name"]) for row in api.get(f"/manage/v1/channels/{PUSH}/apps").json()]
+
+    done(post(api, "AddChannelApps", [{"AppID": " Acme-iOS\t", "AppName": "First"}], f"?ChannelID={PUSH}"))
+    done(post(api, "AddChannelApps", [{"AppID": "ACME-ios", "AppName": "Second"}], f"?ChannelID={PUSH}"))
+    assert listed() == [("Acme-iOS", "Second")]
+    long = "İ" * 200
+    both = [{"AppID": app, "AppName": app[0]} for app in ("Zoë", "ZOË", long)]
+    done(post(api, "AddChannelApps", both, f"?ChannelID={PUSH}"))
+    assert [name for _, name in listed()] == ["Second", "Z", "İ"]
+    rows = [
+        {"TemplateID": 41, "TemplateName": "Bound", "AppID": "acme-IOS"},
+        {"TemplateID": 42, "TemplateName": "Free"},
+    ]
+    done(post(api, "AddChannelTemplates", [*rows, {**rows[0], "TemplateID": 43, "AppID": "x"}], f"?ChannelID={PUSH}"))
+    gone = [{"ChannelID": PUSH, "AppID": app} for app in ("ACME-IOS ", "zoë", long.lower()[:200], long)]
+    done(post(api, "DeleteChannelApps", gone))
+    assert listed() == []
+    assert [messaging.template(world, PUSH, number).app_id for number in (41, 42, 43)] == ["", "", "x"]
+
+
+def test_promotions_are_the_same_in_any_case(world: Scope, api: httpx.Client) -> None:
+    rows = [{"PromoCode": " FREE5 ", "PromotionName": "Five"}, {"PromoCode": 2**64 - 1, "PromotionName": "Long"}]
+    done(post(api, "AddPromotions", rows))
+    done(post(api, "AddPromotions", [{"PromoCode": "free5", "PromotionName": "Still five"}]))
+    assert promotions(api) == [("18446744073709551615", "Long"), ("FREE5", "Still five"), ("b2", "Offer b2")]
+    done(post(api, "AddPromotions", [{"PromoCode": code, "PromotionName": code} for code in ("B2", "ÉTÉ", "été")]))
+    assert promotions(api)[2:] == [("b2", "B2"), ("été", "été")]
+    done(post(api, "DeletePromotions", [{"PromoCode": code} for code in ("\tFree5", "Été", str(2**64 - 1))]))
+    assert promotions(api) == [("b2", "B2")]
+
+
+def test_names_of_our_own_bind_nothing(world: Scope, api: httpx.Client) -> None:
+    extra = {"code": "own", "name": "Own", "app_id": ["x"], "template_id": None, "group": "x"}
+    done(post(api, "AddPromotions", [{"PromoCode": "theirs", "PromotionName": "Theirs", **extra}]))
+    done(post(api, "AddChannelTemplates", [{"TemplateID": 3, "TemplateName": "T", **extra}], f"?ChannelID={SMS}"))
+    assert promotions(api) == [("b2", "Offer b2"), ("theirs", "Theirs")]
+    assert (messaging.template(world, SMS, 3).name, messaging.template(world, SMS, 3).app_id) == ("T", "")
+
+
+def test_numbers_come_back_as_clients_have_them(world: Scope, api: httpx.Client) -> None:
+    given = [{"TemplateID": number, "TemplateName": str(number)} for number in ("21", 22.0, " 23 ", "024")]
+    done(post(api, "AddChannelTemplates", given, f"?ChannelID={SMS}"))
+    assert templates(api) == {12: "Twelve", 21: "21", 22: "22.0", 23: " 23 ".strip(), 24: "024"}
+    done(post(api, "DeleteChannelTemplates", [{"ChannelID": str(SMS), "TemplateID": float(n)} for n in range(21, 25)]))
+    assert templates(api) == {12: "Twelve"}
+
+
+def test_a_byte_order_mark_is_no_part_of_a_body(world: Scope, api: httpx.Client) -> None:
+    body = b'\xef\xbb\xbf[{"PromoCode": "bom", "PromotionName": "B"}]'
+    done(api.post(f"{HOME}/AddPromotions", content=body, headers={"Content-Type": "application/json"}))
+    assert ("bom", "B") in promotions(api)
+
+
 def test_events_with_their_parameters(world: Scope, api: httpx.Client) -> None:
     assert api.get(f"{HOME}/GetActivityEventList").json() == []
     types = {"total": "Number", "gift": "Boolean", "note": "String"}
@@ -234,19 +289,55 @@ def test_an_empty_list_adds_nothing_and_deletes_no_template(world: Scope, api: h
     ("function", "item", "said"),
     [
         ("AddChannelTemplates", {"TemplateName": "x"}, "[1].TemplateID is required."),
-        ("AddChannelTemplates", {"TemplateID": "11", "TemplateName": "x"}, "[1].TemplateID: "),
+        ("AddChannelTemplates", {"TemplateID": "x", "TemplateName": "x"}, "[1].TemplateID: "),
+        ("AddChannelTemplates", {"TemplateID": "", "TemplateName": "x"}, "[1].TemplateID: "),
+        ("AddChannelTemplates", {"TemplateID": "1.5", "TemplateName": "x"}, "[1].TemplateID: "),
+        ("AddChannelTemplates", {"TemplateID": "-1", "TemplateName": "x"}, "[1].TemplateID: "),
         ("AddChannelTemplates", {"TemplateID": True, "TemplateName": "x"}, "[1].TemplateID: "),
         ("AddChannelTemplates", {"TemplateID": 1.5, "TemplateName": "x"}, "[1].TemplateID: "),
         ("AddChannelTemplates", {"TemplateID": 2**31, "TemplateName": "x"}, "[1].TemplateID: "),
-        ("AddChannelTemplates", {"TemplateID": 5, "TemplateName": "  "}, "[1].TemplateName: "),
+        ("AddChannelTemplates", {"TemplateID": 2**80, "TemplateName": "x"}, "[1].TemplateID: "),
+        ("AddChannelTemplates", {"TemplateID": str(2**31), "TemplateName": "x"}, "[1].TemplateID: "),
+        (
+            "AddChannelTemplates",
+            {"TemplateID": 5, "TemplateName": "  "},
+            "[1].TemplateName: must have at least 1 character.",
+        ),
+        (
+            "AddChannelTemplates",
+            {"TemplateID": 5, "TemplateName": "x" * 201},
+            "[1].TemplateName: must have at most 200 characters.",
+        ),
+        (
+            "AddChannelTemplates",
+            {"TemplateID": 5, "TemplateName": "a\0b"},
+            "[1].TemplateName: must not hold a null character.",
+        ),
+        ("AddChannelTemplates", {"TemplateID": 5, "TemplateName": "x", "AppID": " "}, "[1].AppID: must not be blank."),
         ("AddChannelTemplates", {"TemplateID": 5, "TemplateName": None}, "[1].TemplateName: "),
         ("DeleteChannelTemplates", {"TemplateID": 5}, "[1].ChannelID is required."),
         ("AddChannelApps", {"AppID": [], "AppName": "x"}, "[1].AppID: "),
         ("AddChannelApps", {"AppID": "x"}, "[1].AppName is required."),
+        ("AddChannelApps", {"AppID": "\t", "AppName": "x"}, "[1].AppID: must not be blank."),
+        ("AddChannelApps", {"AppID": "a\tb", "AppName": "x"}, "[1].AppID: must not hold a control character."),
+        ("AddChannelApps", {"AppID": "x" * 201, "AppName": "x"}, "[1].AppID: must have at most 200 characters."),
+        ("DeleteChannelApps", {"ChannelID": PUSH, "AppID": ""}, "[1].AppID: must not be blank."),
         ("DeleteChannelApps", {"AppID": "x"}, "[1].ChannelID is required."),
         ("AddPromotions", {"PromoCode": "A,B", "PromotionName": "x"}, "[1].PromoCode: must not hold a comma."),
         ("AddPromotions", {"PromoCode": "A"}, "[1].PromotionName is required."),
-        ("AddPromotions", {"PromoCode": "", "PromotionName": "x"}, "[1].PromoCode: "),
+        ("AddPromotions", {"PromoCode": "", "PromotionName": "x"}, "[1].PromoCode: must not be blank."),
+        ("AddPromotions", {"PromoCode": " \n", "PromotionName": "x"}, "[1].PromoCode: must not be blank."),
+        ("AddPromotions", {"PromoCode": "A\nB", "PromotionName": "x"}, "[1].PromoCode: must not hold a control"),
+        ("AddPromotions", {"PromoCode": "A\0", "PromotionName": "x"}, "[1].PromoCode: must not hold a null character."),
+        ("AddPromotions", {"PromoCode": "x" * 101, "PromotionName": "x"}, "[1].PromoCode: must have at most 100 char"),
+        ("AddPromotions", {"PromoCode": True, "PromotionName": "x"}, "[1].PromoCode: "),
+        (
+            "AddPromotions",
+            {"PromoCode": 2**70, "PromotionName": "x"},
+            "[1].PromoCode: must be a text, or a whole number of at most 64 bits.",
+        ),
+        ("AddPromotions", {"code": "A", "name": "x"}, "[1].PromoCode is required."),
+        ("DeletePromotions", {"PromoCode": "A\0"}, "[1].PromoCode: must not hold a control character."),
         ("DeletePromotions", {}, "[1].PromoCode is required."),
     ],
 )

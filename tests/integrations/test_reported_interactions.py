@@ -1,13 +1,16 @@
 """Interactions that vendors report: what is stored agrees with who got what, however often and in whatever order."""
 
 import random
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 from vendor_world import (
     AB,
     CONTROL,
@@ -24,11 +27,14 @@ from vendor_world import (
     stored,
 )
 
+from rapport.access.models import AuditEntry
 from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.models import OccurrenceChannel
 from rapport.campaigns.service import ReportedInteraction
 from rapport.errors import Invalid
 from rapport.messaging import service as messaging
+from rapport.realtime.models import Firing, FiringMessage
 
 TODAY = date(2026, 3, 12)  # of NOW, for the tenant
 
@@ -96,6 +102,10 @@ def test_the_day_is_the_tenants(empty: Scope) -> None:
         (of("C00", channel=504), "ChannelID: campaign 1 does not use channel 504"),
         (of("C00", template_id=99), "TemplateID: campaign 1 does not use template 99"),
         (of("C01", channel=PUSH, recipient_group_id=2, template_id=40), "RecipientGroupID: campaign 1 has no"),
+        (
+            of("C00", recipient_group_id=1, template_id=12),
+            "RecipientGroupID: recipient group 1 of campaign 1 does not use template 12 on channel 505.",
+        ),
         (of("C00", 8), "EventID must be one of"),
     ],
 )
@@ -120,11 +130,94 @@ def test_who_unsubscribes_complains_or_bounces_is_suppressed(empty: Scope) -> No
     assert messaging.unreachable(empty, SMS, ["C10"]) == {}
 
 
-def test_a_recipient_whose_firing_is_not_filed_yet_is_counted(empty: Scope) -> None:
-    rows = [of("Just-now", campaign=TRIGGERED), of("JUST-NOW", campaign=TRIGGERED)]
+def fire(scope: Scope, customer: str, state: str, outcome: str = "", message: str = "", **more: object) -> None:
+    """A firing of the triggered campaign, with a message on SMS in a state, if it has come to that."""
+    person = f"v:{customer}" if more.get("is_visitor") else customer.lower()
+    given = {"campaign_id": TRIGGERED, "event_key": uuid.uuid4().hex, **more}
+    with scope.records() as session:
+        firing = Firing(
+            tenant_id=scope.tenant_id, series_id=TRIGGERED, person=person, customer_id=customer, recipient_group_id=1,
+            state=state, outcome=outcome, fired_at=NOW, **given,
+        )  # fmt: skip
+        session.add(firing)
+        session.flush()
+        if message:
+            place = {"channel_id": SMS, "template_id": 11, "action_id": 12, "message_id": given["event_key"]}
+            session.add(FiringMessage(tenant_id=scope.tenant_id, firing_id=firing.id, state=message, **place))
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome", "message"),
+    [("done", "sent", "sent"), ("sending", "", "sent"), ("sending", "", "pending"), ("sending", "", "claimed")],
+)
+def test_a_recipient_whose_firing_is_not_filed_yet_is_counted(
+    empty: Scope, state: str, outcome: str, message: str
+) -> None:
+    who = f"Just-now-{state}-{message}"
+    fire(empty, who, state, outcome, message)
+    rows = [of(who.lower(), campaign=TRIGGERED), of(who.upper(), campaign=TRIGGERED)]
     assert campaigns.add_interactions(empty, rows) == 1
     assert campaigns.add_interactions(empty, rows[1:]) == 0
-    assert [one[:6] for one in stored(empty, TRIGGERED)] == [("Just-now", SMS, 11, 1, 12, 3)]
+    assert [one[:6] for one in stored(empty, TRIGGERED)] == [(who, SMS, 11, 1, 12, 3)]
+
+
+@pytest.mark.parametrize(
+    ("who", "firing"),
+    [
+        ("nobody", None),
+        ("Asked", {"state": "asking"}),
+        ("Delayed", {"state": "delayed"}),
+        ("Refused", {"state": "done", "outcome": "excluded", "reason": "gateway: not allowed"}),
+        ("Held", {"state": "done", "outcome": "control"}),
+        ("Gone", {"state": "done", "outcome": "suppressed", "message": "suppressed"}),
+        ("Gone-here", {"state": "done", "outcome": "sent", "message": "suppressed"}),
+        ("Failed", {"state": "done", "outcome": "failed", "message": "failed"}),
+        ("Elsewhere", {"state": "done", "outcome": "sent", "message": "sent", "campaign_id": AB}),
+        ("visitor-7", {"state": "done", "outcome": "sent", "message": "sent", "is_visitor": True}),
+        # What is filed is told by the warehouse alone, which does not know this one.
+        ("Erased", {"state": "filed", "outcome": "sent", "message": "sent"}),
+    ],
+)
+def test_whoever_got_nothing_of_a_triggered_campaign_is_passed_over(
+    empty: Scope, who: str, firing: dict[str, Any] | None
+) -> None:
+    if firing is not None:
+        fire(empty, who, **firing)
+    assert campaigns.add_interactions(empty, [of(who, campaign=TRIGGERED), of(f"v:{who}", campaign=TRIGGERED)]) == 0
+    assert stored(empty, TRIGGERED) == []
+    with empty.records() as session:
+        mine = select(AuditEntry).where(AuditEntry.tenant_id == empty.tenant_id, AuditEntry.action == "interactions")
+        last = session.scalars(mine.order_by(AuditEntry.id.desc()).limit(1)).one()
+    assert (last.object, last.details) == (f"campaign {TRIGGERED}", {"new": 0, "not_recipients": 2})
+
+
+def test_a_firing_on_another_channel_is_none_on_this(empty: Scope) -> None:
+    fire(empty, "By-text", "done", "sent", "sent")
+    with empty.records() as session:
+        session.add(_on_push(empty))
+    rows = [of("by-text", campaign=TRIGGERED, channel=PUSH, template_id=40), of("by-text", campaign=TRIGGERED)]
+    assert campaigns.add_interactions(empty, rows) == 1
+    assert [one[:2] for one in stored(empty, TRIGGERED)] == [("By-text", SMS)]
+
+
+def _on_push(scope: Scope) -> OccurrenceChannel:
+    return OccurrenceChannel(
+        tenant_id=scope.tenant_id, campaign_id=TRIGGERED, recipient_group_id=1, channel_id=PUSH, template_id=40,
+        action_id=12, scheduled_time=datetime(2026, 3, 10, 9),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("campaign", "first"), [(AB, date(2026, 3, 9)), (EARLY, date(2026, 3, 3))])
+def test_nobody_does_anything_with_a_campaign_before_it(empty: Scope, campaign: int, first: date) -> None:
+    last = date(2026, 3, 13)  # tomorrow: calendars may be a day off
+    said = f"InteractionDate must be a day from {first} to {last} for campaign {campaign}, not "
+    for day, wrong in ((first, -1), (last, 1)):
+        begin = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+        assert campaigns.add_interactions(empty, [of("C00", campaign=campaign, at=begin)]) == 1
+        beyond = begin + timedelta(days=wrong)
+        with pytest.raises(Invalid, match=f"^{said}{beyond.date()}\\.$"):
+            campaigns.add_interactions(empty, [of("C02", campaign=campaign), of("C00", campaign=campaign, at=beyond)])
+    assert [one[6] for one in stored(empty, campaign)] == [str(first), str(last)]
 
 
 REPORTS = st.lists(
@@ -132,7 +225,7 @@ REPORTS = st.lists(
         st.sampled_from([*MEMBERS[:4], "c00", "zoë-1", CONTROL[0], "nobody"]),
         st.sampled_from([2, 3, 5]),
         st.sampled_from([AB, EARLY]),
-        st.integers(0, 2),
+        st.integers(-2, 1),
     ),
     min_size=1,
     max_size=12,

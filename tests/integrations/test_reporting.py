@@ -149,7 +149,7 @@ def test_metrics_are_totals_of_which_the_last_counts(
     [
         ({"MetricID": 7}, "MetricID must be one of"),
         ({"MetricID": 8}, "MetricID must be one of"),
-        ({"MetricID": "0"}, "[1].MetricID"),
+        ({"MetricID": "sent"}, "[1].MetricID"),
         ({"MetricValue": -1}, "[1].MetricValue"),
         ({"MetricValue": None}, "[1].MetricValue"),
         ({"MetricValue": 2**31}, "[1].MetricValue"),
@@ -174,6 +174,11 @@ def test_one_bad_metric_refuses_all(world: Scope, api: httpx.Client, change: dic
         ({"InteractionDate": "2026-02-30"}, "InteractionDate must be a date as YYYY-MM-DD"),
         ({"InteractionDate": "2026-03-14"}, "InteractionDate must be a day from"),
         ({"InteractionDate": "0001-01-01"}, "InteractionDate must be a day from"),
+        ({"InteractionDate": "9999-12-31"}, "InteractionDate must be a day from"),
+        (
+            {"InteractionDate": "2026-03-08"},
+            "InteractionDate must be a day from 2026-03-09 to 2026-03-13 for campaign 1, not 2026-03-08.",
+        ),
         ({"EventID": 8}, "EventID must be one of"),
         ({"EventID": -1}, "EventID must be one of"),
         ({"CampaignID": 99}, "there is no campaign 99"),
@@ -181,10 +186,12 @@ def test_one_bad_metric_refuses_all(world: Scope, api: httpx.Client, change: dic
         ({"ChannelID": EMAIL}, "does not use channel 504"),
         ({"TemplateID": 99}, "does not use template 99"),
         ({"RecipientGroupID": 3}, "has no recipient group 3"),
+        ({"RecipientGroupID": 2}, "RecipientGroupID: recipient group 2 of campaign 1 does not use template 11"),
         ({"CustomerIDs": None}, "CustomerIDs"),
-        ({"CustomerIDs": ["C00", ""]}, "CustomerIDs.1"),
-        ({"CustomerIDs": ["C00", " "]}, "CustomerIDs.1"),
-        ({"CustomerIDs": ["C00", "a\0b"]}, "CustomerIDs.1"),
+        ({"CustomerIDs": ["C00", ""]}, "CustomerIDs[1]: must not be blank."),
+        ({"CustomerIDs": ["C00", " \t"]}, "CustomerIDs[1]: must not be blank."),
+        ({"CustomerIDs": ["C00", "x" * 256]}, "CustomerIDs[1]"),
+        ({"CustomerIDs": ["C00", "a\0b"]}, "CustomerIDs[1]"),
         ({"CustomerIDs": ["C00"] * 10_001}, "CustomerIDs"),
     ],
 )
@@ -194,6 +201,27 @@ def test_bad_interactions_write_nothing(world: Scope, api: httpx.Client, change:
     if "RecipientGroupID" not in change:
         refused(post(api, "UpdateCampaignInteractions", without), f"{next(iter(change))} is required.")
     assert stored(world, AB) == []
+
+
+def test_the_days_of_a_campaign_are_from_the_day_before_it_to_tomorrow(world: Scope, api: httpx.Client) -> None:
+    days = ["2026-03-09", "2026-03-13"]
+    for day in days:
+        done(post(api, "UpdateCampaignInteractions", {**INTERACTIONS, "InteractionDate": day}))
+    assert [row[6] for row in stored(world, AB)] == days
+
+
+def test_blanks_at_the_edges_of_an_id_are_no_part_of_it(world: Scope, api: httpx.Client) -> None:
+    given = {**INTERACTIONS, "CustomerIDs": [" C00", "c02\t", "\u00a0C04 ", "C06", "x" * 255 + " "]}
+    done(post(api, "UpdateCampaignInteractions", given))
+    assert [row[0] for row in stored(world, AB)] == ["C00", "C02", "C04", "C06"]
+    done(post(api, "SetCustomerChannelPreference", {**PREFERENCE, "CustomerIDs": [" C00 "]}))
+    assert messaging.unreachable(world, SMS, ["C00"]) == {"C00": "channel preference"}
+    statuses = [{"CustomerID": "\nC00 ", "Status": True}]
+    done(post(api, "UpdateCustomerPromotionStatus", {**STATUS, "PromosUpdated": statuses}))
+    assert world.warehouse.rows("SELECT customer_id, status FROM campaign_clearances") == [("C00", 1)]
+    world.warehouse.execute("TRUNCATE TABLE campaign_clearances")
+    blank = {**STATUS, "PromosUpdated": [{"CustomerID": "  ", "Status": True}]}
+    refused(post(api, "UpdateCustomerPromotionStatus", blank), "PromosUpdated[0].CustomerID: must not be blank.")
 
 
 def test_ten_thousand_customers_in_one_call(world: Scope, api: httpx.Client) -> None:
@@ -246,10 +274,10 @@ def test_preferences_overwrite_and_ignore_case(world: Scope, integrations_api: h
     [
         ({"CommunicationMode": 0}, "CommunicationMode must be 1"),
         ({"CommunicationMode": 3}, "CommunicationMode must be 1"),
-        ({"CommunicationMode": "2"}, "CommunicationMode"),
+        ({"CommunicationMode": "out"}, "CommunicationMode"),
         ({"CommunicationMode": None}, "CommunicationMode"),
         ({"ChannelID": 999}, "there is no channel 999"),
-        ({"CustomerIDs": ["C01", ""]}, "CustomerIDs.1"),
+        ({"CustomerIDs": ["C01", ""]}, "CustomerIDs[1]"),
         ({"CustomerIDs": "C01"}, "CustomerIDs"),
     ],
 )
@@ -272,13 +300,13 @@ def test_statuses_are_kept_for_the_clearance(world: Scope, api: httpx.Client) ->
     [
         ({"CampaignID": 99}, "99"),
         ({"CampaignID": AB}, "not conditional"),
-        ({"CampaignID": "3"}, "CampaignID"),
+        ({"CampaignID": "three"}, "CampaignID"),
         ({"TimeStamp": "yesterday"}, "TimeStamp must be a time"),
         ({"TimeStamp": "9999-01-01 00:00:00"}, "TimeStamp must be a time"),
         ({"PromosUpdated": None}, "PromosUpdated"),
-        ({"PromosUpdated": [*STATUS["PromosUpdated"], {"CustomerID": "x"}]}, "PromosUpdated.1.Status is required."),
-        ({"PromosUpdated": [{"CustomerID": "x", "Status": "yes"}]}, "PromosUpdated.0.Status"),
-        ({"PromosUpdated": [{"CustomerID": "x", "Status": 1}]}, "PromosUpdated.0.Status"),
+        ({"PromosUpdated": [*STATUS["PromosUpdated"], {"CustomerID": "x"}]}, "PromosUpdated[1].Status is required."),
+        ({"PromosUpdated": [{"CustomerID": "x", "Status": "yes"}]}, "PromosUpdated[0].Status"),
+        ({"PromosUpdated": [{"CustomerID": "x", "Status": 1}]}, "PromosUpdated[0].Status"),
         ({"PromosUpdated": [{"CustomerID": "x", "Status": True}] * 10_001}, "PromosUpdated"),
     ],
 )

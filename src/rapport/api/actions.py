@@ -106,7 +106,7 @@ def known_campaign(scope: Scope, values: Values) -> Values:
     """A prepare: the values, if the tenant has the campaign. Raises NotFound."""
     with scope.records() as session:
         if session.get(Occurrence, (scope.tenant_id, values["CampaignID"])) is None:
-            raise NotFound(f"There is no campaign {values['CampaignID']}.")
+            raise NotFound(f"There is no campaign of the CampaignID {values['CampaignID']}.")
     return values
 
 
@@ -150,7 +150,7 @@ register(
         order="id",
         params=(required("ActionName", "string", "The whole name"),),
         single=True,
-        missing="There is no action of that name.",
+        missing="There is no action of the ActionName {ActionName!r}.",
     ),
     Read(
         "actions",
@@ -168,7 +168,7 @@ register(
         order="id",
         params=(required("ActionID", "integer", "An action; 1 is the control action"),),
         single=True,
-        missing="There is no action of that ID.",
+        missing="There is no action of the ActionID {ActionID}.",
     ),
     _read(
         "GetActionDetailsByTargetGroup",
@@ -242,7 +242,7 @@ register(
         order="c.id",
         params=(CAMPAIGN,),
         single=True,
-        missing="There is no campaign of that ID.",
+        missing="There is no campaign of the CampaignID {CampaignID}.",
     ),
     _read(
         "GetExecutionChannels",

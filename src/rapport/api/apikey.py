@@ -9,7 +9,7 @@ from starlette.responses import Response
 from rapport.access import keys as access_keys
 from rapport.access.keys import Principal
 from rapport.api.auth import caller
-from rapport.api.responses import ERRORS, json_response
+from rapport.api.responses import json_response
 from rapport.errors import NotFound
 
 router = APIRouter(tags=["General"])
@@ -37,7 +37,6 @@ INFO: dict[int | str, dict[str, Any]] = {
             }
         },
     },
-    **ERRORS,
 }
 
 

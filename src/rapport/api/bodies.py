@@ -1,15 +1,22 @@
 """JSON bodies of the wire: members bind ignoring case, extra members are ignored, a bad one is one sentence."""
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+import codecs
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypeVar
 
 import orjson
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from rapport.api.wording import place, worded
 from rapport.errors import Invalid
 
 M = TypeVar("M", bound="WireModel")
+INT32_MAX = 2**31 - 1
+LONGEST_CUSTOMER_ID = 255
+DIGITS = re.compile(r"[0-9]{1,20}")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # What patterns ask for, in words: nobody who calls should have to read one.
 NO_NULL = "must not hold a null character"
 WORDS = {
@@ -17,13 +24,68 @@ WORDS = {
     r"^[^\x00]+$": NO_NULL,
     r"^[^,\x00]+$": "must not hold a comma",
     r"^[^\x00]*[^\s\x00][^\x00]*$": "must not be blank",
+    r"^[^\r\n]*$": "must be one line",
+    r"^([01]\d|2[0-3]):[0-5]\d$": "must be a time such as 09:30",
+    r"^[A-Za-z0-9_]{1,50}$": "must be 1 to 50 letters, digits or underscores",
+    r"^[A-Za-z_][A-Za-z0-9_]{0,127}$": "must be 1 to 128 letters, digits or underscores, and begin with no digit",
+    r"^(new|active|reactivated|churn|dormant)$": "must be 'new', 'active', 'reactivated', 'churn' or 'dormant'",
+    r"^[a-z ]*$": "must be a state, in lower case",
+    r"^[0-9a-f]{32}$": "must be the id that the count was answered with",
+}
+# What texts must have of characters: pydantic calls them items where a type was read first by a rule of ours.
+LENGTHS = {
+    "too_short": ("at least", "min_length"),
+    "string_too_short": ("at least", "min_length"),
+    "too_long": ("at most", "max_length"),
+    "string_too_long": ("at most", "max_length"),
 }
 
 
-class WireModel(BaseModel):
-    """A body (or part of one) of the wire. Fields are snake_case, their aliases the wire's names."""
+def whole(value: object) -> object:
+    """A whole number that came as digits in a text or as n.0, which clients make of what they got; else as it is."""
+    if isinstance(value, str) and DIGITS.fullmatch(value.strip()):
+        return int(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
-    model_config = ConfigDict(populate_by_name=True, extra="ignore")
+
+def as_id(value: object) -> object:
+    """What identifies something: a text without blanks at its edges; some clients send a number. Raises ValueError."""
+    if isinstance(value, float):
+        raise ValueError("must be a text, or a whole number of at most 64 bits")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("must not be blank")
+    return value.strip() if isinstance(value, str) else value
+
+
+def without_control(value: str) -> str:
+    """The text. Raises ValueError when a tab, a line break or the like is in it."""
+    if CONTROL.search(value):
+        raise ValueError("must not hold a control character")
+    return value
+
+
+def _fits(value: str) -> str:
+    if "\0" in value:
+        raise ValueError(NO_NULL)
+    if len(value.lower()) > LONGEST_CUSTOMER_ID:
+        raise ValueError(f"must have at most {LONGEST_CUSTOMER_ID} characters, also in lower case")
+    return value
+
+
+Whole = Annotated[int, Field(strict=True), BeforeValidator(whole)]
+Count = Annotated[int, Field(strict=True, ge=0, le=INT32_MAX), BeforeValidator(whole)]
+Number = Annotated[int, Field(strict=True, ge=1, le=INT32_MAX), BeforeValidator(whole)]
+CustomerID = Annotated[
+    str, Field(min_length=1, max_length=LONGEST_CUSTOMER_ID), AfterValidator(_fits), BeforeValidator(as_id)
+]
+
+
+class WireModel(BaseModel):
+    """A body (or part of one) of the wire. Fields are snake_case, their aliases the wire's names, which alone bind."""
+
+    model_config = ConfigDict(extra="ignore")
 
     @model_validator(mode="before")
     @classmethod
@@ -37,18 +99,22 @@ class WireModel(BaseModel):
 def reason(fault: Mapping[str, Any]) -> str:
     """What is wrong with a value, as the end of a sentence: a fault as pydantic and FastAPI tell it."""
     if fault["type"] == "string_pattern_mismatch" and fault["ctx"]["pattern"] in WORDS:
-        return WORDS[fault["ctx"]["pattern"]]
-    said = str(fault["msg"]).removeprefix("Value error, ").rstrip(".")
-    return f"{said[0].lower()}{said[1:]}"
+        return NO_NULL if "\0" in fault["input"] else WORDS[fault["ctx"]["pattern"]]
+    if fault["type"] in LENGTHS and isinstance(fault["input"], str):
+        bound, name = LENGTHS[fault["type"]]
+        number = fault["ctx"][name]
+        return f"must have {bound} {number} character{'s' * (number != 1)}"
+    return worded(fault)
 
 
-def sentence(error: ValidationError, within: str = "") -> str:
-    """The first fault of a body as one sentence that names the member; within leads to the part it was found in."""
-    first = error.errors()[0]
-    where = ".".join([within] * bool(within) + [str(part) for part in first["loc"]]) or "The body"
-    if first["type"] == "missing":
-        return f"{where} is required."
-    return f"{where}: {reason(first)}."
+def sentence(faults: Sequence[Mapping[str, Any]], given: Any, within: str = "") -> str:
+    """The first fault of what was given as one sentence that names the member; within leads to the part it is in."""
+    where = place(faults[0], given)
+    # What fits no kind of a union has a fault for each kind.
+    reasons = dict.fromkeys(reason(fault) for fault in faults if place(fault, given) == where)
+    words = " or ".join(reasons).replace(" or must be ", " or ")
+    where = ".".join(filter(None, [within, where])) or "The body"
+    return f"{where} {words}." if words.startswith("is ") else f"{where}: {words}."
 
 
 def parse(model: type[M], body: bytes) -> M:
@@ -59,7 +125,7 @@ def parse(model: type[M], body: bytes) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise Invalid(sentence(error)) from error
+        raise Invalid(sentence(error.errors(), data)) from error
 
 
 def parse_array(model: type[M], body: bytes, most: int, least: int = 0) -> list[M]:
@@ -76,13 +142,13 @@ def parse_array(model: type[M], body: bytes, most: int, least: int = 0) -> list[
         try:
             found.append(model.model_validate(item))
         except ValidationError as error:
-            raise Invalid(sentence(error, f"[{number}]")) from error
+            raise Invalid(sentence(error.errors(), item, f"[{number}]")) from error
     return found
 
 
 def _loaded(body: bytes) -> Any:
     try:
-        return orjson.loads(body)
+        return orjson.loads(body.removeprefix(codecs.BOM_UTF8))
     except orjson.JSONDecodeError as error:
         raise Invalid("The body is not valid JSON.") from error
 

@@ -11,7 +11,7 @@ from rapport.access.scope import Scope
 from rapport.api.auth import caller
 from rapport.api.parameters import optional, required
 from rapport.api.reads import Read, Values, register
-from rapport.api.responses import ERRORS, json_response
+from rapport.api.responses import json_response
 from rapport.customers import service as customers
 from rapport.errors import Invalid, NotFound
 
@@ -110,7 +110,7 @@ def _shape(**members: str) -> dict[int | str, dict[str, Any]]:
     }
     item = {"type": "object", "properties": properties, "required": list(members)}
     schema = {"type": "array", "items": item}
-    return {200: {"description": "Success", "content": {"application/json": {"schema": schema}}}, **ERRORS}
+    return {200: {"description": "Success", "content": {"application/json": {"schema": schema}}}}
 
 
 @list_router.get(

@@ -1,6 +1,6 @@
 """Writes of customers: new attributes, attribute values, one customer at a time, right to be forgotten."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
 from fastapi import APIRouter, Depends
@@ -9,58 +9,70 @@ from starlette.responses import Response
 
 from rapport.access.keys import Principal
 from rapport.api.auth import caller
-from rapport.api.bodies import WireModel, inlined, parse, raw_body
-from rapport.api.responses import ERRORS, json_response
+from rapport.api.bodies import CustomerID, WireModel, inlined, parse, raw_body
+from rapport.api.responses import json_response
 from rapport.customers import service as customers
 from rapport.notifications import service as notifications
 from rapport.realtime import service as realtime
 
 router = APIRouter(tags=["Customers"])
-MAX_ID = 255
-CustomerId = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
+
+
+CALLBACK = Field(
+    default=None,
+    alias="CallbackURL",
+    description="Where the outcome is posted to, an absolute http or https URL; without it nothing is posted",
+)
 
 
 class NewAttribute(WireModel):
     """An attribute to add."""
 
-    name: str = Field(alias="Name", min_length=1, max_length=128)
-    type: str = Field(alias="Type", min_length=1, max_length=50)
-    default: str | int | float | None = Field(default=None, alias="DefaultValue")
-    callback_url: str | None = Field(default=None, alias="CallbackURL")
+    name: str = Field(alias="Name", min_length=1, max_length=128, description="Its RealFieldName from now on")
+    type: str = Field(
+        alias="Type",
+        min_length=1,
+        max_length=50,
+        description="DECIMAL(19,4), INT, BIGINT, DATE, VARCHAR(n) or NVARCHAR(n)",
+    )
+    default: str | int | float | None = Field(
+        default=None, alias="DefaultValue", description="The value of customers who were given none"
+    )
+    callback_url: str | None = CALLBACK
 
 
 class AttributeValue(WireModel):
     """A value of an attribute; null clears it."""
 
-    name: str = Field(alias="RealFieldName", max_length=200)
-    value: str | bool | int | float | None = Field(default=None, alias="Value")
+    name: str = Field(alias="RealFieldName", max_length=200, description="See GetCustomerAttributeList")
+    value: str | bool | int | float | None = Field(default=None, alias="Value", description="null clears it")
 
 
 class CustomerValues(WireModel):
     """Values of one customer."""
 
-    customer_id: CustomerId = Field(alias="CustomerID")
-    attributes: list[AttributeValue] = Field(alias="Attributes")
+    customer_id: CustomerID = Field(alias="CustomerID", description="The tenant's own id")
+    attributes: list[AttributeValue] = Field(alias="Attributes", description="At most 10")
 
 
 class Updates(WireModel):
     """Values of many customers."""
 
-    items: list[CustomerValues] = Field(alias="CustomerNewAttributesValuesList")
-    callback_url: str | None = Field(default=None, alias="CallbackURL")
+    items: list[CustomerValues] = Field(alias="CustomerNewAttributesValuesList", description="At most 1,000")
+    callback_url: str | None = CALLBACK
 
 
 class Upsert(CustomerValues):
     """Values of a customer who may be new."""
 
     attributes: list[AttributeValue] = Field(default_factory=list, alias="Attributes")
-    callback_url: str | None = Field(default=None, alias="CallbackURL")
+    callback_url: str | None = CALLBACK
 
 
 class Removal(WireModel):
     """Persons to forget."""
 
-    customer_ids: list[CustomerId] = Field(alias="CustomerIDs")
+    customer_ids: list[CustomerID] = Field(alias="CustomerIDs", description="At most 50,000")
 
 
 def _documented(model: type[WireModel], answer: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -68,7 +80,7 @@ def _documented(model: type[WireModel], answer: dict[str, Any] | None = None) ->
     content = {"content": {"application/json": {"schema": answer}}} if answer else {}
     body = {"required": True, "content": {"application/json": {"schema": inlined(model)}}}
     return {
-        "responses": {200: {"description": "Accepted", **content}, **ERRORS},
+        "responses": {200: {"description": "Accepted", **content}},
         "openapi_extra": {"requestBody": body},
     }
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from rapport.access.keys import Principal
 from rapport.api.auth import caller
 from rapport.api.bodies import WireModel, documented, parse, raw_body
-from rapport.api.responses import ERRORS, json_response
+from rapport.api.responses import json_response
 from rapport.realtime import gateways
 from rapport.realtime.models import Gateway
 
@@ -39,7 +39,7 @@ def _shown(found: Gateway) -> dict[str, Any]:
     summary="Set the gateway that authorises triggered campaigns",
     operation_id="SetConditionalGateway",
     response_class=Response,
-    responses={200: {"description": "Success, without a body"}, **ERRORS},
+    responses={200: {"description": "Success, without a body"}},
     openapi_extra=documented(GatewayBody, EXAMPLE),
 )
 def set_gateway(
@@ -67,7 +67,6 @@ def set_gateway(
                 }
             },
         },
-        **ERRORS,
     },
 )
 def get_gateways(principal: Principal = Depends(caller("GetConditionalGateways"))) -> Response:  # noqa: B008
@@ -81,7 +80,7 @@ def get_gateways(principal: Principal = Depends(caller("GetConditionalGateways")
     summary="Remove the gateway",
     operation_id="DeleteConditionalGateway",
     response_class=Response,
-    responses={200: {"description": "Success, without a body"}, **ERRORS},
+    responses={200: {"description": "Success, without a body"}},
 )
 def delete_gateway(principal: Principal = Depends(caller("DeleteConditionalGateway"))) -> Response:  # noqa: B008
     """Nobody authorises conditional triggered campaigns afterwards, so they reach nobody."""

@@ -1,6 +1,6 @@
 """General: last data update, event listeners, legacy login."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Request
@@ -10,9 +10,9 @@ from starlette.responses import Response
 from rapport.access import users
 from rapport.access.keys import Principal
 from rapport.api.auth import caller
-from rapport.api.bodies import WireModel, documented, parse, raw_body
+from rapport.api.bodies import Count, Whole, WireModel, documented, parse, raw_body
 from rapport.api.reads import Read, register
-from rapport.api.responses import ERRORS, json_response
+from rapport.api.responses import json_response
 from rapport.errors import Invalid, NotFound
 from rapport.notifications import service as notifications
 from rapport.stores import Stores
@@ -52,14 +52,13 @@ def _absent_if_empty(value: object) -> object:
     return None if value == "" else value
 
 
-Number = Annotated[int, Field(ge=0, le=2**31 - 1)]
-ChannelID = Annotated[Number | None, BeforeValidator(_absent_if_empty)]
+ChannelID = Annotated[Count | None, BeforeValidator(_absent_if_empty)]
 
 
 class RegisterBody(WireModel):
     """Which events, and where they are posted to."""
 
-    event_type_id: int = Field(alias="EventTypeID", description="1, 2, 3, 4, 5, 11, 13 or 14")
+    event_type_id: Whole = Field(alias="EventTypeID", description="1, 2, 3, 4, 5, 11, 13 or 14")
     listener_url: str = Field(alias="ListenerURL", min_length=1, description="Absolute http or https URL")
     channel_id: ChannelID = Field(None, alias="ChannelID", description="Only events of this channel; not with 5")
 
@@ -67,18 +66,18 @@ class RegisterBody(WireModel):
 class UnregisterBody(WireModel):
     """Which listener."""
 
-    event_type_id: int = Field(alias="EventTypeID", description="1, 2, 3, 4, 5, 11, 13 or 14")
+    event_type_id: Whole = Field(alias="EventTypeID", description="1, 2, 3, 4, 5, 11, 13 or 14")
     channel_id: ChannelID = Field(None, alias="ChannelID", description="The listener of this channel, else the general")
 
 
 class LoginBody(WireModel):
     """Credentials of the legacy scheme."""
 
-    username: str = Field(alias="Username")
+    username: str = Field(alias="Username", description="A user of POST /manage/v1/users")
     password: str = Field(alias="Password")
 
 
-NOTHING = {200: {"description": "Success, without a body"}, **ERRORS}
+NOTHING: dict[int | str, dict[str, Any]] = {200: {"description": "Success, without a body"}}
 
 
 @router.post(
@@ -119,9 +118,8 @@ def unregister_event_listener(
     return Response()
 
 
-TOKEN = {
+TOKEN: dict[int | str, dict[str, Any]] = {
     200: {"description": "The token", "content": {"application/json": {"schema": {"type": "string"}}}},
-    **ERRORS,
 }
 
 

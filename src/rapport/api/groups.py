@@ -10,7 +10,6 @@ from rapport.api.auth import caller
 from rapport.api.bodies import WireModel, parse, raw_body
 from rapport.api.parameters import required
 from rapport.api.reads import Read, register
-from rapport.api.responses import ERRORS
 from rapport.audiences import service as audiences
 from rapport.campaigns.models import EXECUTED_STATES
 
@@ -47,7 +46,7 @@ register(
         order='"TargetGroupID"',
         params=(required("TargetGroupName", "string", "Whole name, in any case"),),
         single=True,
-        missing="There is no target group of that TargetGroupName.",
+        missing="There is no target group of the TargetGroupName {TargetGroupName!r}.",
     ),
     Read(
         "groups",
@@ -62,7 +61,7 @@ register(
         order='"TargetGroupName"',
         params=(required("TargetGroupID", "integer", "Also one that is out of use, as past campaigns name it"),),
         single=True,
-        missing="There is no target group of that TargetGroupID.",
+        missing="There is no target group of the TargetGroupID {TargetGroupID}.",
     ),
     Read(
         "groups",
@@ -82,7 +81,13 @@ register(
 class CustomerList(WireModel):
     """A list of customers to make a target group of."""
 
-    name: str = Field(alias="list-name", min_length=1, max_length=200, examples=["Spring VIPs"])
+    name: str = Field(
+        alias="list-name",
+        min_length=1,
+        max_length=200,
+        examples=["Spring VIPs"],
+        description="The name of the target group, which no other has",
+    )
     customers: list[Annotated[str, Field(max_length=MAX_ID)]] = Field(examples=[["Q1001", "Q1002"]])
 
 
@@ -102,7 +107,6 @@ class CustomerListMade(BaseModel):
     "/api/v2/target-group/customer-list",
     summary="Make a target group of a list of customers",
     operation_id="CreateCustomerList",
-    responses=ERRORS,
     openapi_extra={
         "requestBody": {
             "required": True,

@@ -4,16 +4,15 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from starlette.responses import Response
 
 from rapport.access.keys import Principal
 from rapport.access.scope import Scope
 from rapport.api.auth import caller
-from rapport.api.bodies import WireModel, documented_array, parse_array, raw_body
+from rapport.api.bodies import Number, WireModel, as_id, documented_array, parse_array, raw_body, without_control
 from rapport.api.parameters import Parameter, optional, required
 from rapport.api.reads import Read, Values, register
-from rapport.api.responses import ERRORS
 from rapport.campaigns import service as campaigns
 from rapport.channels import service as channels
 from rapport.messaging import service as messaging
@@ -23,12 +22,7 @@ router = APIRouter(tags=["External System Integration"])
 
 MOST = 100
 CHANNEL = required("ChannelID", "integer", "The execution channel, see GetExecutionChannels")
-NOTHING: dict[int | str, dict[str, Any]] = {200: {"description": "Success, without a body"}, **ERRORS}
-
-
-def as_text(value: object) -> object:
-    """A number where a text belongs, as some clients send it."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+NOTHING: dict[int | str, dict[str, Any]] = {200: {"description": "Success, without a body"}}
 
 
 def _stripped(value: object) -> object:
@@ -36,11 +30,11 @@ def _stripped(value: object) -> object:
 
 
 NO_NULL = r"^[^\x00]*$"
-Number = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
-Name = Annotated[str, BeforeValidator(_stripped), Field(min_length=1, max_length=200, pattern=NO_NULL)]
-AppID = Annotated[str, BeforeValidator(as_text), Field(min_length=1, max_length=200, pattern=NO_NULL)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NULL), BeforeValidator(_stripped)]
+AppID = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(without_control), BeforeValidator(as_id)]
 OptionalAppID = Annotated[AppID | None, BeforeValidator(lambda value: None if value == "" else value)]
-PromoCode = Annotated[campaigns.PromoCode, BeforeValidator(as_text)]
+PromoCode = Annotated[campaigns.PromoCode, AfterValidator(without_control), BeforeValidator(as_id)]
+AnyCode = Annotated[str, AfterValidator(without_control), BeforeValidator(as_id)]
 
 
 class NewTemplate(WireModel):
@@ -82,7 +76,7 @@ class NewPromotion(WireModel):
 class PromotionKey(WireModel):
     """Which promo code."""
 
-    code: Annotated[str, BeforeValidator(as_text), Field(pattern=NO_NULL)] = Field(alias="PromoCode")
+    code: AnyCode = Field(alias="PromoCode")
 
 
 def _known_channel(scope: Scope, values: Values) -> Values:
@@ -255,7 +249,7 @@ def add_channel_apps(
     channel_id: int = Depends(_channel_id),
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """At most 100. An app that is known gets the new name."""
+    """At most 100. An app that is known, in any case, gets the new name and keeps its ID as it was first given."""
     given = parse_array(NewApp, body, MOST)
     messaging.register_apps(principal.scope, channel_id, {one.app_id: one.name for one in given})
     return Response()
@@ -266,7 +260,7 @@ def delete_channel_apps(
     principal: Principal = Depends(caller("DeleteChannelApps")),  # noqa: B008
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """At most 100. Unknown ones are no error; templates of a removed app stay, for the whole channel."""
+    """At most 100, in any case. Unknown ones are no error; templates of a removed app stay, for the whole channel."""
     given = parse_array(AppKey, body, MOST)
     messaging.remove_apps(principal.scope, [(one.channel_id, one.app_id) for one in given])
     return Response()
@@ -285,7 +279,7 @@ def add_promotions(
     principal: Principal = Depends(caller("AddPromotions")),  # noqa: B008
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """At most 100. A code that is known gets the new name."""
+    """At most 100. A code that is known, in any case, gets the new name and stays as it was first given."""
     given = parse_array(NewPromotion, body, MOST)
     campaigns.add_promotions(principal.scope, {one.code: one.name for one in given})
     return Response()
@@ -296,7 +290,7 @@ def delete_promotions(
     principal: Principal = Depends(caller("DeletePromotions")),  # noqa: B008
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """At most 100. Unknown ones are no error; campaigns keep the codes that they have."""
+    """At most 100, in any case. Unknown ones are no error; campaigns keep the codes that they have."""
     given = parse_array(PromotionKey, body, MOST)
     campaigns.delete_promotions(principal.scope, [one.code for one in given])
     return Response()

@@ -1,7 +1,7 @@
 """External System Integration: what outside systems report of campaigns and of customers."""
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -11,8 +11,19 @@ from starlette.responses import Response
 from rapport.access.keys import Principal
 from rapport.access.scope import Scope
 from rapport.api.auth import caller
-from rapport.api.bodies import WireModel, documented, documented_array, parse, parse_array, raw_body
-from rapport.api.integrations import MOST, NO_NULL, NOTHING, Number, OptionalAppID, as_text
+from rapport.api.bodies import (
+    Count,
+    CustomerID,
+    Number,
+    Whole,
+    WireModel,
+    documented,
+    documented_array,
+    parse,
+    parse_array,
+    raw_body,
+)
+from rapport.api.integrations import MOST, NO_NULL, NOTHING, OptionalAppID
 from rapport.api.parameters import KINDS
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.service import INTERACTIONS, METRICS, ReportedInteraction, ReportedMetric
@@ -22,15 +33,9 @@ from rapport.messaging import service as messaging
 router = APIRouter(tags=["External System Integration"])
 
 MOST_CUSTOMERS, MOST_PREFERENCES = 10_000, 50_000
-# A vendor's calendar may be a day ahead of the tenant's.
-AHEAD = timedelta(days=1)
 EARLIEST, LATEST = date(2000, 1, 1), date(2100, 1, 1)
 
-SOMETHING = r"^[^\x00]*[^\s\x00][^\x00]*$"
 Text = Annotated[str, Field(pattern=NO_NULL)]
-CustomerID = Annotated[str, BeforeValidator(as_text), Field(min_length=1, max_length=255, pattern=SOMETHING)]
-Count = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
-Enum = Annotated[int, Field(strict=True)]
 
 
 def _absent(value: object) -> object:
@@ -47,7 +52,7 @@ class MetricBody(WireModel):
     channel_id: Number = Field(alias="ChannelID")
     campaign_id: Number = Field(alias="CampaignID")
     template_id: Number = Field(alias="TemplateID")
-    metric_id: Enum = Field(alias="MetricID", description=_listed(METRICS))
+    metric_id: Whole = Field(alias="MetricID", description=_listed(METRICS))
     value: Count = Field(alias="MetricValue")
 
 
@@ -56,9 +61,13 @@ class InteractionsBody(WireModel):
 
     campaign_id: Number = Field(alias="CampaignID")
     channel_id: Number = Field(alias="ChannelID")
-    day: Text = Field(alias="InteractionDate", description="YYYY-MM-DD", json_schema_extra={"format": "date"})
+    day: Text = Field(
+        alias="InteractionDate",
+        description="YYYY-MM-DD, from the day before the campaign to tomorrow",
+        json_schema_extra={"format": "date"},
+    )
     template_id: Number = Field(alias="TemplateID")
-    event_id: Enum = Field(alias="EventID", description=_listed(INTERACTIONS))
+    event_id: Whole = Field(alias="EventID", description=_listed(INTERACTIONS))
     group: Number | None = Field(
         None, alias="RecipientGroupID", description="Of the campaign; each customer counts in the group it is in"
     )
@@ -88,7 +97,7 @@ class PreferenceBody(WireModel):
 
     channel_id: Number = Field(alias="ChannelID")
     customer_ids: list[CustomerID] | None = Field(None, alias="CustomerIDs", max_length=MOST_PREFERENCES)
-    mode: Enum = Field(alias="CommunicationMode", description="1 may be contacted, 2 opted out")
+    mode: Whole = Field(alias="CommunicationMode", description="1 may be contacted, 2 opted out")
     app_id: OptionalAppID = Field(None, alias="AppID", description="Only of this app; null: of the whole channel")
 
 
@@ -156,7 +165,7 @@ def update_campaign_interactions(
     further messages on the channel from the customers.
     """
     given = parse(InteractionsBody, body)
-    at = _instant(principal.scope, given.day)
+    at = _instant(principal.scope, given.campaign_id, given.day)
     place = (given.campaign_id, given.channel_id, given.template_id, given.event_id)
     rows = [
         ReportedInteraction(*place, customer_id, at, given.group, given.app_id or "")
@@ -166,11 +175,10 @@ def update_campaign_interactions(
     return Response()
 
 
-def _instant(scope: Scope, text: str) -> datetime:
-    """The beginning of a day of the tenant. Raises Invalid."""
+def _instant(scope: Scope, campaign_id: int, text: str) -> datetime:
+    """The beginning of a day of the tenant on which a campaign's customers can have done something. Raises Invalid."""
     day: date = KINDS["date"][0]("InteractionDate", text)
-    if not EARLIEST <= day <= scope.today() + AHEAD:
-        raise Invalid(f"InteractionDate must be a day from {EARLIEST} to today, not {day}.")
+    campaigns.check_interaction_date(scope, campaign_id, day)
     return scope.instant(datetime(day.year, day.month, day.day))
 
 

@@ -4,10 +4,12 @@ import time
 import uuid
 from typing import Any
 
-import orjson
 import structlog
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rapport.api.responses import error_response
+from rapport.errors import TooLarge
 
 REQUESTS = Counter("rapport_requests_total", "Requests by route, method and status", ["route", "method", "status"])
 SECONDS = Histogram("rapport_request_seconds", "Time to answer by route", ["route"])
@@ -47,7 +49,9 @@ class Observing:
             length = _header(scope, b"content-length")
             most = UPLOADS.get(scope["path"], self.max_body)
             if length.isdigit() and int(length) > most:
-                await _refuse(tagged)
+                await error_response(scope["path"], TooLarge(f"The body is larger than {most} bytes."))(
+                    scope, receive, tagged
+                )
             else:
                 await self.app(scope, self._bounded(receive, most), tagged)
         finally:
@@ -79,10 +83,3 @@ class Observing:
             status=status,
             ms=round(seconds * 1000, 1),
         )
-
-
-async def _refuse(send: Send) -> None:
-    body = orjson.dumps("The body is larger than this server accepts.")
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -9,15 +9,22 @@ from typing import Any
 from rapport.errors import Invalid
 
 INT32_MAX = 2**31 - 1
-INTEGER = re.compile(r"[0-9]{1,10}")
+WHOLE = re.compile(r"[0-9]{1,100}")
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ].+)?")
 FORBIDDEN_DELIMITERS = set(":/?&#%$+=")
 
 
-def _integer(name: str, text: str) -> int:
-    if not INTEGER.fullmatch(text.strip()) or int(text) > INT32_MAX:
-        raise Invalid(f"{name} must be a whole number, not {text!r}.")
+def _integer(name: str, text: str, least: int = 0) -> int:
+    digits = WHOLE.fullmatch(text.strip())
+    if digits is None or int(text) < least:
+        raise Invalid(f"{name} must be a whole number of at least {least}, not {text!r}.")
+    if int(text) > INT32_MAX:
+        raise Invalid(f"{name} must be a whole number of at most {INT32_MAX}, not {text!r}.")
     return int(text)
+
+
+def _count(name: str, text: str) -> int:
+    return _integer(name, text, 1)
 
 
 def _integers(name: str, text: str) -> list[int]:
@@ -60,6 +67,7 @@ def _delimiter(name: str, text: str) -> str:
 
 KINDS: dict[str, tuple[Callable[[str, str], Any], dict[str, Any]]] = {
     "integer": (_integer, {"type": "integer", "format": "int32", "minimum": 0}),
+    "count": (_count, {"type": "integer", "format": "int32", "minimum": 1}),
     "integers": (_integers, {"type": "string", "pattern": r"^\d+(,\d+)*$"}),
     "date": (_date, {"type": "string", "format": "date"}),
     "boolean": (_boolean, {"type": "boolean"}),
@@ -122,6 +130,6 @@ CUSTOMER_ATTRIBUTES = (
     optional("CustomerAttributesDelimiter", "delimiter", description="Legacy; has no effect"),
 )
 PAGING = (
-    optional("$top", "integer", aliases=("top",), description="Rows of the page"),
+    optional("$top", "count", aliases=("top",), description="Rows of the page"),
     optional("$skip", "integer", 0, aliases=("skip",), description="Rows to pass over"),
 )

@@ -1,23 +1,46 @@
-"""Every spelling of a path of the wire leads to one: /current/{category}/{Function}, case ignored.
+"""Every spelling of a path of the wire leads to one: letter case and a slash at the end make no difference.
 
 The reference is live as /current/{category}/{Function} and as /{Category}/{Function}; old clients put a
 version in the place of current, and some names have a second spelling.
 """
 
 import re
+from collections import defaultdict
+from collections.abc import Sequence
 
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 ALIASES = {
-    "/general/getregisteredeventlistener": "/general/getregisteredeventlisteners",
-    "/general/getapikeyinfo": "/apikey/getapikeyinfo",
-    "/general/apikey/info": "/apikey/getapikeyinfo",
-    "/customers/getcustomerproductsbycampaign": "/customers/getcustomerproductdetailsbycampaign",
-    "/integrations/getchanneltemplatesdetails": "/integrations/getchanneltemplatedetails",
+    "general/getregisteredeventlistener": "general/getregisteredeventlisteners",
+    "general/getapikeyinfo": "apikey/getapikeyinfo",
+    "general/apikey/info": "apikey/getapikeyinfo",
+    "customers/getcustomerproductsbycampaign": "customers/getcustomerproductdetailsbycampaign",
+    "integrations/getchanneltemplatesdetails": "integrations/getchanneltemplatedetails",
 }
-VERSION = re.compile(r"^/(?:current|v[0-9]+\.[0-9]+)(?=/)")
-RESOURCE = re.compile(r"^(?:/current)?/customers/([^/]+)/attributes$", re.IGNORECASE)
+CURRENT = "current/"
+VERSION = re.compile(r"current|v[0-9]+\.[0-9]+")
+
+
+class OpenPath:
+    """A path with parameters, which keep their case; the last may take all the parts that are left."""
+
+    def __init__(self, path: str) -> None:
+        parts = path[1:].split("/")
+        self.number, self.takes_rest = len(parts), path.endswith(":path}")
+        self.fixed = {place: part for place, part in enumerate(parts) if not part.startswith("{")}
+        self.low = [part.lower() for part in self.fixed.values()]
+
+    def spelled(self, given: Sequence[str], low: Sequence[str]) -> str | None:
+        """The path that parts make, if they are one of this; low are the same parts in lower case."""
+        if len(given) != self.number and not (self.takes_rest and len(given) > self.number):
+            return None
+        if [low[place] for place in self.fixed] != self.low:
+            return None
+        made = list(given)
+        for place, part in self.fixed.items():
+            made[place] = part
+        return "/" + "/".join(made)
 
 
 class WirePaths:
@@ -25,18 +48,30 @@ class WirePaths:
 
     def __init__(self, app: ASGIApp, routes: list[BaseRoute]) -> None:
         self.app = app
-        self.canonical = {
-            path.lower().removeprefix("/current"): path
-            for path in (getattr(route, "path", "") for route in routes)
-            if path.startswith("/current/")
-        }
+        paths = dict.fromkeys(getattr(route, "path", "") for route in routes)
+        self.exact = {path for path in paths if "{" not in path}
+        self.canonical = {path[1:].lower().removeprefix(CURRENT): path for path in self.exact}
+        self.categories = {path.split("/")[2].lower() for path in self.exact if path.startswith(f"/{CURRENT}")}
+        self.open: dict[str, list[OpenPath]] = defaultdict(list)
+        for path in paths:
+            if path not in self.exact:
+                self.open[path.split("/")[1].lower()].append(OpenPath(path))
 
     def rewrite(self, path: str) -> str:
         """The canonical spelling of a path; unknown paths stay as they are."""
-        if match := RESOURCE.match(path):
-            return f"/Customers/{match[1]}/Attributes"
-        short = VERSION.sub("", path.lower()).rstrip("/")
-        return self.canonical.get(ALIASES.get(short, short), path)
+        if path in self.exact:
+            return path
+        given = path.rstrip("/")[1:].split("/")
+        low = [part.lower() for part in given]
+        if len(low) > 1 and low[1] in self.categories and VERSION.fullmatch(low[0]):
+            del given[0], low[0]
+        short = "/".join(low)
+        if found := self.canonical.get(ALIASES.get(short, short)):
+            return found
+        for one in self.open.get(low[0], ()):
+            if spelled := one.spelled(given, low):
+                return spelled
+        return path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on under its canonical path."""

@@ -16,9 +16,9 @@ from starlette.responses import Response
 from rapport.access.scope import Scope
 from rapport.api.auth import caller
 from rapport.api.parameters import CUSTOMER_ATTRIBUTES, PAGING, Parameter
-from rapport.api.responses import ERRORS, json_response
+from rapport.api.responses import json_response
 from rapport.customers import service as customers
-from rapport.errors import Invalid, NotFound
+from rapport.errors import NotFound
 from rapport.stores.warehouse import Warehouse, identifier
 
 Values = dict[str, Any]
@@ -47,10 +47,10 @@ class Read:
     row maps each output column to a key of TYPES; order is the ORDER BY list, over columns of the
     SELECT's tables or of its output; rows alike in the columns of once_by are answered once. engine
     is "warehouse" (SQL binds {Name:Type}) or "records" (SQL binds :Name; :tenant_id is always there).
-    single answers one object, or 404 with `missing` ({} when that is empty). customers adds
-    CustomerAttributes to the parameters. prepare may check values and add or replace bound ones; it may
-    set "$settings" to engine settings and profile_date to the data date that attributes are of; when it
-    answers None the answer is empty without a query. drop names output columns left out unless the
+    single answers one object, or 404 with `missing`, in which {name} is a parameter's value ({} when that is
+    empty). customers adds CustomerAttributes to the parameters. prepare may check values and add or replace
+    bound ones; it may set "$settings" to engine settings and profile_date to the data date that attributes are
+    of; when it answers None the answer is empty without a query. drop names output columns left out unless the
     parameter of the same entry is true or not empty. omit_nulls leaves null members out of a row (records
     only). A list of the warehouse is answered in pages of at most the setting that max_page names; one of
     the records is whole unless $top is given.
@@ -99,7 +99,7 @@ def register(router: APIRouter, *reads: Read) -> None:
             description=read.description,
             name=read.function,
             operation_id=read.function,
-            responses={200: {"description": "Success", **_content(read)}, **ERRORS},
+            responses={200: {"description": "Success", **_content(read)}},
             openapi_extra={"parameters": [parameter.openapi() for parameter in read.parameters]},
         )
 
@@ -132,11 +132,10 @@ def _endpoint(read: Read) -> Callable[..., Response]:
 
 def answer(read: Read, scope: Scope, query: dict[str, str]) -> bytes:
     """The JSON answer of a read to a query whose names are lower-case. Raises Invalid, NotFound."""
-    values: Values | None = {parameter.name: parameter.read(query) for parameter in read.parameters}
-    if read.prepare is not None:
-        values = read.prepare(scope, values or {})
+    given: Values = {parameter.name: parameter.read(query) for parameter in read.parameters}
+    values = given if read.prepare is None else read.prepare(scope, given)
     body = b"[]" if values is None else _query(read, scope, values)
-    return _only(read, body) if read.single else body
+    return _only(read, body, given) if read.single else body
 
 
 def _query(read: Read, scope: Scope, values: Values) -> bytes:
@@ -146,22 +145,20 @@ def _query(read: Read, scope: Scope, values: Values) -> bytes:
     return scope.warehouse.json_rows(*_warehouse_page(read, scope, sql, values))
 
 
-def _only(read: Read, body: bytes) -> bytes:
+def _only(read: Read, body: bytes, given: Values) -> bytes:
     found = body.strip()
     if found in (b"[]", b""):
         if not read.missing:
             return b"{}"
-        raise NotFound(read.missing)
+        raise NotFound(read.missing.format_map(given))
     return found.removeprefix(b"[").removesuffix(b"]").strip()
 
 
 def page(read: Read, scope: Scope, values: Values) -> tuple[int, int]:
-    """Rows of the page and rows before it: $top is clamped to the function's largest page. Raises Invalid."""
+    """Rows of the page and rows before it: $top is clamped to the function's largest page."""
     if read.single or not read.paged:
         return 1 if read.single else UNBOUNDED, 0
     top, skip = values["$top"], values["$skip"]
-    if top == 0:
-        raise Invalid("$top must be at least 1.")
     if read.engine == "records":
         return top or UNBOUNDED, skip
     settings = scope.stores.settings

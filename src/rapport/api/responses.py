@@ -1,40 +1,71 @@
-"""Answers of the wire and how errors look on it."""
+"""Answers of the wire, and how errors look on it and at the management API."""
 
 from typing import Any
 
 import orjson
 from starlette.responses import Response
 
-from rapport.errors import RapportError, TokenExpired, TooManyRequests
+from rapport.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    RapportError,
+    TokenExpired,
+    TooLarge,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+    WrongMethod,
+)
 
 REASONS = {429: "Too Many Requests"}
-_TEXT = {"application/json": {"schema": {"type": "string"}}}
-ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "A parameter is missing or malformed; the body is one sentence", "content": _TEXT},
-    401: {"description": "No key, or one that is unknown, disabled or expired", "content": _TEXT},
-    403: {"description": "The key's access type does not cover the function", "content": _TEXT},
-    404: {"description": "A single thing that does not exist", "content": _TEXT},
-    429: {
-        "description": "Over the rate limit",
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "status": {"type": "integer"},
-                        "error": {"type": "string"},
-                        "message": {"type": "string"},
-                    },
-                }
-            }
-        },
-    },
+PROBLEM_TYPE = "application/problem+json"
+MANAGED = "/manage/"
+# An error of each kind, and what it means to whoever calls.
+MEANINGS: dict[RapportError, str] = {
+    Invalid("name is required."): "A parameter or the body is missing or malformed",
+    Unauthorized("The X-API-KEY header is missing."): "No key, or one that is unknown, disabled or expired",
+    Forbidden("The management API needs an Admin key."): "The key's access type does not cover this",
+    NotFound("There is no series 7."): "A single thing that does not exist",
+    Conflict("Series 7 is archived and cannot run."): "The present state does not allow it",
+    TooLarge("The body is larger than this server accepts."): "The body is larger than this server accepts",
+    TooManyRequests(
+        "API group limit of 50 calls per 10 seconds is passed, try again in 4 s.", 4
+    ): "Over the rate limit",
+    Unavailable("The records database cannot be reached."): "A database cannot be used now: try again",
 }
+_TEXT = {"type": "string", "description": "One sentence that says what to mend"}
+_LIMIT = {
+    "type": "object",
+    "properties": {"status": {"type": "integer"}, "error": {"type": "string"}, "message": _TEXT},
+    "required": ["status", "error", "message"],
+}
+PROBLEM = {
+    "type": "object",
+    "description": "An error of the management API (RFC 9457)",
+    "properties": {
+        "type": {"type": "string", "description": "Always about:blank"},
+        "title": {"type": "string", "description": "The kind of error"},
+        "status": {"type": "integer", "description": "The status of the answer"},
+        "detail": _TEXT,
+    },
+    "required": ["type", "title", "status", "detail"],
+}
+_WAIT = {"Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer", "minimum": 1}}}
 
 
 def json_response(body: bytes, status: int = 200) -> Response:
     """A JSON body that an engine or orjson rendered, with its length."""
     return Response(body, status, media_type="application/json")
+
+
+def error_response(path: str, error: RapportError) -> Response:
+    """An error in the form of the family that a path is of."""
+    answer = problem(error) if path.startswith(MANAGED) else wire_error(error)
+    if isinstance(error, WrongMethod):
+        answer.headers["Allow"] = ", ".join(error.allowed)
+    return answer
 
 
 def wire_error(error: RapportError) -> Response:
@@ -55,10 +86,30 @@ def wire_error(error: RapportError) -> Response:
 def problem(error: RapportError) -> Response:
     """An error of the management API: problem+json (RFC 9457)."""
     headers = {"Retry-After": str(error.retry_after)} if isinstance(error, TooManyRequests) else None
-    body = {
-        "type": "about:blank",
-        "title": type(error).__name__,
-        "status": error.status,
-        "detail": error.message,
-    }
-    return Response(orjson.dumps(body), error.status, media_type="application/problem+json", headers=headers)
+    return Response(orjson.dumps(_problem(error)), error.status, media_type=PROBLEM_TYPE, headers=headers)
+
+
+def _problem(error: RapportError) -> dict[str, Any]:
+    return {"type": "about:blank", "title": type(error).__name__, "status": error.status, "detail": error.message}
+
+
+def _described(error: RapportError, content: dict[str, Any]) -> dict[str, Any]:
+    more = {"headers": _WAIT} if isinstance(error, TooManyRequests) else {}
+    return {"description": MEANINGS[error], "content": content, **more}
+
+
+def _on_the_wire(error: RapportError) -> dict[str, Any]:
+    content: dict[str, Any] = {"application/json": {"schema": _LIMIT if isinstance(error, TooManyRequests) else _TEXT}}
+    if isinstance(error, Forbidden):
+        content["text/plain"] = {"schema": {"type": "string", "description": "A legacy token that has expired"}}
+    return _described(error, content)
+
+
+def _managing(error: RapportError) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return _described(error, {PROBLEM_TYPE: {"schema": schema, "example": _problem(error)}})
+
+
+# The errors of either family as OpenAPI describes them; api.document gives them to the operations.
+ERRORS: dict[int | str, dict[str, Any]] = {error.status: _on_the_wire(error) for error in MEANINGS}
+PROBLEMS: dict[int | str, dict[str, Any]] = {error.status: _managing(error) for error in MEANINGS}

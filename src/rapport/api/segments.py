@@ -49,7 +49,7 @@ register(
         order='"ValueSegmentID"',
         params=(required("ValueSegmentName", "string", "Whole name, in any case"),),
         single=True,
-        missing="There is no value segment of that ValueSegmentName.",
+        missing="There is no value segment of the ValueSegmentName {ValueSegmentName!r}.",
         prepare=_segments,
     ),
     Read(
@@ -63,9 +63,11 @@ register(
         """,
         row={"ValueSegmentName": "string"},
         order='"ValueSegmentName"',
-        params=(required("ValueSegmentID", "integer"),),
+        params=(
+            required("ValueSegmentID", "integer", "A value segment, see GetValueSegments; 1 is the most valuable"),
+        ),
         single=True,
-        missing="There is no value segment of that ValueSegmentID.",
+        missing="There is no value segment of the ValueSegmentID {ValueSegmentID}.",
         prepare=_segments,
     ),
     Read(
@@ -79,7 +81,7 @@ register(
         row={"CustomerID": "string"},
         order="CustomerID",
         params=(
-            required("ValueSegmentID", "integer"),
+            required("ValueSegmentID", "integer", "A value segment, see GetValueSegments; 1 is the most valuable"),
             required("Date", "date", "Data date, not later than GetLastDataUpdate"),
         ),
         customers=True,

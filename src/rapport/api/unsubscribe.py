@@ -5,6 +5,7 @@ Link scanners that fetch it change nothing.
 """
 
 from html import escape
+from typing import Any
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Depends, Request
@@ -24,6 +25,9 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 STYLE = "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:4rem auto;padding:0 1rem}button{font:inherit}"
+UNKNOWN: dict[int | str, dict[str, Any]] = {
+    404: {"description": "Not an address that was made here", "content": {"text/html": {"schema": {"type": "string"}}}}
+}
 FORM = """<form method="post"><fieldset><legend>Which messages?</legend>
 <p><label><input type="radio" name="scope" value="channel" checked> {channel}</label></p>
 <p><label><input type="radio" name="scope" value="all"> Everything</label></p>
@@ -51,7 +55,9 @@ async def _form(request: Request) -> dict[str, list[str]]:
     return parse_qs((await request.body()).decode("latin-1"))
 
 
-@router.get("/unsubscribe/{token}", summary="Ask whether to unsubscribe", response_class=HTMLResponse)
+@router.get(
+    "/unsubscribe/{token}", summary="Ask whether to unsubscribe", response_class=HTMLResponse, responses=UNKNOWN
+)
 def show(token: str, request: Request) -> HTMLResponse:
     """A page with a button; nothing is changed. 404 for an address that was not made here."""
     try:
@@ -61,7 +67,7 @@ def show(token: str, request: Request) -> HTMLResponse:
     return _page("Unsubscribe", FORM.format(channel=escape(_channel_name(scope, origin.channel_id))))
 
 
-@router.post("/unsubscribe/{token}", summary="Unsubscribe", response_class=HTMLResponse)
+@router.post("/unsubscribe/{token}", summary="Unsubscribe", response_class=HTMLResponse, responses=UNKNOWN)
 def unsubscribe(
     token: str,
     request: Request,

@@ -18,21 +18,23 @@ def apps(scope: Scope, channel_id: int) -> list[App]:
 
 
 def add_apps(scope: Scope, channel_id: int, names: Mapping[str, str]) -> None:
-    """Register apps of a channel by id and name; one that is known gets the new name."""
+    """Register apps of a channel by id and name; one that is known, in any case, gets the new name and keeps its id."""
     now = scope.clock.now()
+    by_key = {app_id.lower(): (app_id, name) for app_id, name in names.items()}
     with scope.records() as session:
         # In order of the key, so that two callers with the same apps wait for each other and never lock up.
-        for app_id, name in sorted(names.items()):
-            place = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "app_id": app_id}
-            made = insert(App).values(**place, name=name, updated_at=now)
+        for key, (app_id, name) in sorted(by_key.items()):
+            place = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "app_key": key}
+            made = insert(App).values(**place, app_id=app_id, name=name, updated_at=now)
             changes = {"name": name, "updated_at": now}
             session.execute(made.on_conflict_do_update(index_elements=list(place), set_=changes))
         scope.audit(session, "save", f"apps of channel {channel_id}", apps=sorted(names))
 
 
 def delete_apps(scope: Scope, session: Session, pairs: Sequence[tuple[int, str]]) -> None:
-    """Remove apps by channel and id, in the caller's transaction; unknown ones are no error."""
-    gone = delete(App).where(App.tenant_id == scope.tenant_id, tuple_(App.channel_id, App.app_id).in_(pairs))
+    """Remove apps by channel and id in any case, in the caller's transaction; unknown ones are no error."""
+    keys = [(channel_id, app_id.lower()) for channel_id, app_id in pairs]
+    gone = delete(App).where(App.tenant_id == scope.tenant_id, tuple_(App.channel_id, App.app_key).in_(keys))
     known = session.execute(gone.returning(App.channel_id, App.app_id)).all()
     for channel_id, app_id in sorted((row.channel_id, row.app_id) for row in known):
         scope.audit(session, "delete", f"app {app_id} of channel {channel_id}")

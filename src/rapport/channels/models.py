@@ -34,6 +34,7 @@ class App(Base):
 
     tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    app_id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    app_key: Mapped[str] = mapped_column(String(400), primary_key=True)  # the id in lower case
+    app_id: Mapped[str] = mapped_column(String(200))
     name: Mapped[str] = mapped_column(String(200))
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -93,9 +93,10 @@ def create_channel(
     _check(scope, name, address, permission)
     try:
         with scope.records() as session:
+            number = _free_id(session, scope, name, kind) if id is None else id
             made = Channel(
                 tenant_id=scope.tenant_id,
-                id=_free_id(session, scope, name, kind) if id is None else id,
+                id=number,
                 name=name.strip(),
                 kind=kind,
                 address_attribute=address.upper(),
@@ -107,7 +108,9 @@ def create_channel(
             session.flush()
             scope.audit(session, "create", f"channel {made.id}", name=made.name, kind=kind)
     except IntegrityError as error:
-        raise Conflict(f"There is a channel named {name!r} or with id {id} already.") from error
+        named = any(one.name == name.strip() for one in channels(scope))
+        taken = f"named {name.strip()!r}" if named else f"with id {number}"
+        raise Conflict(f"There is a channel {taken} already.") from error
     return made
 
 

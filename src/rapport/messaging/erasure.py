@@ -16,7 +16,7 @@ def forget(scope: Scope, customer_id: str) -> None:
     mark = pseudonym(scope, customer_id)
     with scope.records() as session:
         _rename(session, scope, Suppression, customer_id, mark, ["created_at", "reason"])
-        _rename(session, scope, ChannelPreference, customer_id, mark, ["updated_at", "mode"])
+        _rename(session, scope, ChannelPreference, customer_id, mark, ["updated_at", "mode", "app_id"])
 
 
 def _rename(

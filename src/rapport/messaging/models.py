@@ -49,8 +49,9 @@ class ChannelPreference(Base):
 
     tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    app_id: Mapped[str] = mapped_column(String(200), primary_key=True)  # empty: the whole channel
+    app_key: Mapped[str] = mapped_column(String(400), primary_key=True)  # the app in lower case; empty: all of them
     customer_key: Mapped[str] = mapped_column(String(300), primary_key=True)  # the id in lower case, or a pseudonym
+    app_id: Mapped[str] = mapped_column(String(200))
     customer_id: Mapped[str] = mapped_column(String(300))
     mode: Mapped[int] = mapped_column(Integer)
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -2,7 +2,7 @@
 
 A preference is of a whole channel (app_id empty) or of one app of it. Who opted out of the channel gets
 nothing on it; who opted out of an app gets no message of a template that belongs to the app. Neither
-changes the other.
+changes the other. Ids of apps and of customers compare ignoring case.
 """
 
 from collections import defaultdict
@@ -29,7 +29,7 @@ SUPPRESSED, OPTED_OUT_OF_CHANNEL = "suppression list", "channel preference"
 # many rows a channel has.
 UNREACHABLE = f"""
     SELECT customer_key, '{OPTED_OUT_OF_CHANNEL}' FROM channel_preferences
-    WHERE tenant_id = :tenant_id AND channel_id = :channel_id AND app_id = ANY(CAST(:apps AS text[]))
+    WHERE tenant_id = :tenant_id AND channel_id = :channel_id AND app_key = ANY(CAST(:apps AS text[]))
         AND customer_key = ANY(CAST(:keys AS text[])) AND mode = {OPTED_OUT}
     UNION ALL
     SELECT customer_key, '{SUPPRESSED}' FROM suppressions
@@ -39,17 +39,19 @@ UNREACHABLE = f"""
 
 # In order of the key, so that two callers with the same customers wait for each other and never lock up.
 SET = """
-    INSERT INTO channel_preferences (tenant_id, channel_id, app_id, customer_key, customer_id, mode, updated_at)
-    SELECT :tenant_id, :channel_id, :app_id, key, id, :mode, :at
+    INSERT INTO channel_preferences
+        (tenant_id, channel_id, app_key, customer_key, app_id, customer_id, mode, updated_at)
+    SELECT :tenant_id, :channel_id, :app_key, key, :app_id, id, :mode, :at
     FROM unnest(CAST(:keys AS text[]), CAST(:ids AS text[])) AS given (key, id)
     ORDER BY key
-    ON CONFLICT (tenant_id, channel_id, app_id, customer_key) DO UPDATE SET mode = :mode, updated_at = :at
+    ON CONFLICT (tenant_id, channel_id, app_key, customer_key) DO UPDATE SET mode = :mode, updated_at = :at
     WHERE channel_preferences.mode != :mode
 """
 # What an erased person said before gives way to what the vendor reports now.
 REPLACE_ERASED = """
     DELETE FROM channel_preferences AS p USING unnest(CAST(:marks AS text[])) AS given (mark)
-    WHERE p.tenant_id = :tenant_id AND p.channel_id = :channel_id AND p.app_id = :app_id AND p.customer_key = given.mark
+    WHERE p.tenant_id = :tenant_id AND p.channel_id = :channel_id AND p.app_key = :app_key
+        AND p.customer_key = given.mark
 """
 
 
@@ -58,7 +60,7 @@ KEPT_OFF = f"""
     SELECT max(customer_id), customer_key, max(reason)
     FROM (
         SELECT customer_id, customer_key, '{OPTED_OUT_OF_CHANNEL}' AS reason FROM channel_preferences
-        WHERE tenant_id = :tenant_id AND channel_id = :channel_id AND app_id = ANY(CAST(:apps AS text[]))
+        WHERE tenant_id = :tenant_id AND channel_id = :channel_id AND app_key = ANY(CAST(:apps AS text[]))
             AND mode = {OPTED_OUT}
         UNION ALL
         SELECT customer_id, customer_key, '{SUPPRESSED}' FROM suppressions
@@ -70,7 +72,7 @@ KEPT_OFF = f"""
 
 def suppressions(scope: Scope, channel_id: int, app_id: str = "") -> pa.Table:
     """Who gets nothing on a channel, or of an app of it: columns customer_id and reason, each customer once."""
-    bound = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id]}
+    bound = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id.lower()]}
     with scope.stores.records.reading() as connection:
         rows = connection.execute(text(KEPT_OFF), bound).all()
     found = {key: (customer_id, reason) for customer_id, key, reason in rows if customer_id != ERASED}
@@ -93,7 +95,7 @@ def unreachable(scope: Scope, channel_id: int, customer_ids: Sequence[str], app_
     for customer_id, mark in zip(customer_ids, pseudonyms(scope, customer_ids), strict=True):
         by_key[customer_id.lower()].append(customer_id)
         by_key[mark].append(customer_id)
-    bound = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id], "keys": list(by_key)}
+    bound = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id.lower()], "keys": list(by_key)}
     with scope.stores.records.reading() as connection:
         rows = connection.execute(text(UNREACHABLE), bound).all()
     found: dict[str, str] = {}
@@ -117,8 +119,9 @@ def set_preference(
     by_key = {one.lower(): one for one in customer_ids}
     if any(not one.strip() or len(one) > MAX_CUSTOMER_ID for one in by_key):
         raise Invalid(f"CustomerIDs must each have 1 to {MAX_CUSTOMER_ID} characters.")
-    bound: dict[str, Any] = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "app_id": app_id or ""}
-    given = {"keys": list(by_key), "ids": list(by_key.values()), "mode": mode, "at": scope.clock.now()}
+    app = app_id or ""
+    bound: dict[str, Any] = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "app_key": app.lower()}
+    given = {"keys": list(by_key), "ids": list(by_key.values()), "app_id": app, "mode": mode, "at": scope.clock.now()}
     marks = pseudonyms(scope, by_key)
     with scope.records() as session:
         session.execute(text(REPLACE_ERASED), {**bound, "marks": marks})
@@ -133,4 +136,4 @@ def preferences(scope: Scope, customer_id: str) -> list[ChannelPreference]:
         ChannelPreference.tenant_id == scope.tenant_id, ChannelPreference.customer_key.in_(keys)
     )
     with scope.records() as session:
-        return list(session.scalars(wanted.order_by(ChannelPreference.channel_id, ChannelPreference.app_id)))
+        return list(session.scalars(wanted.order_by(ChannelPreference.channel_id, ChannelPreference.app_key)))

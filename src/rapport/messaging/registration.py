@@ -7,7 +7,7 @@ removes them.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select, tuple_, update
+from sqlalchemy import Select, delete, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from rapport.access.scope import Scope
@@ -70,12 +70,17 @@ def remove_templates(scope: Scope, pairs: Sequence[tuple[int, int]]) -> None:
 
 
 def apps_of_templates(scope: Scope, channel_ids: Iterable[int]) -> dict[tuple[int, int], str]:
-    """The app of every template of channels that is for one, by channel and template."""
-    wanted = select(Template.channel_id, Template.id, Template.app_id).where(
+    """The app of every template of channels that is for one, in lower case as apps compare, by channel and template."""
+    with scope.records() as session:
+        known = session.execute(_with_app(scope, channel_ids))
+        return {(channel_id, number): app_id.lower() for channel_id, number, app_id in known}
+
+
+def _with_app(scope: Scope, channel_ids: Iterable[int]) -> Select[int, int, str]:
+    """Channel, id and app of the templates of channels that are for one."""
+    return select(Template.channel_id, Template.id, Template.app_id).where(
         Template.tenant_id == scope.tenant_id, Template.channel_id.in_(list(channel_ids)), Template.app_id != ""
     )
-    with scope.records() as session:
-        return {(channel_id, number): app_id for channel_id, number, app_id in session.execute(wanted)}
 
 
 def register_apps(scope: Scope, channel_id: int, names: dict[str, str]) -> None:
@@ -86,10 +91,13 @@ def register_apps(scope: Scope, channel_id: int, names: dict[str, str]) -> None:
 
 def remove_apps(scope: Scope, pairs: Sequence[tuple[int, str]]) -> None:
     """Remove apps by channel and id; their templates stay, for the whole channel. Unknown ones are no error."""
+    gone = {(channel_id, app_id.lower()) for channel_id, app_id in pairs}
     with scope.records() as session:
         channels.delete_apps(scope, session, pairs)
+        known = session.execute(_with_app(scope, {channel_id for channel_id, _ in pairs})).all()
+        bound = [(channel_id, number) for channel_id, number, app_id in known if (channel_id, app_id.lower()) in gone]
         session.execute(
             update(Template)
-            .where(Template.tenant_id == scope.tenant_id, tuple_(Template.channel_id, Template.app_id).in_(pairs))
+            .where(Template.tenant_id == scope.tenant_id, tuple_(Template.channel_id, Template.id).in_(bound))
             .values(app_id="", updated_at=scope.clock.now())
         )

@@ -20,7 +20,7 @@ from rapport.stores import Stores
 
 UNSUBSCRIBED = "unsubscribed"
 REASONS = (UNSUBSCRIBED, "bounced", "complaint", "manual")
-MAX_CUSTOMER_ID = 300
+MAX_CUSTOMER_ID = 255
 TENANT_ID = re.compile(r"[0-9]{1,9}")
 
 
@@ -63,7 +63,7 @@ def suppress(
     """
     if reason not in REASONS:
         raise Invalid(f"reason must be one of {', '.join(REASONS)}.")
-    if not customer_id.strip() or len(customer_id) > MAX_CUSTOMER_ID:
+    if not customer_id.strip() or len(customer_id.lower()) > MAX_CUSTOMER_ID:
         raise Invalid(f"customer_id must have 1 to {MAX_CUSTOMER_ID} characters.")
     key = (scope.tenant_id, customer_id.lower(), channel_id)
     made = insert(Suppression).values(

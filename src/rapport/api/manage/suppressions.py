@@ -21,7 +21,7 @@ class SuppressionIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    customer_id: str = Field(min_length=1, max_length=300, examples=["Q1001"])
+    customer_id: str = Field(min_length=1, max_length=255, examples=["Q1001"])
     channel_id: int | None = Field(None, ge=1, le=2**31 - 1, examples=[504], description="null: on any channel")
     reason: Literal["unsubscribed", "bounced", "complaint", "manual"] = "manual"
 

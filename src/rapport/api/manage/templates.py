@@ -55,7 +55,7 @@ class TemplateOut(BaseModel):
 class PreviewIn(BaseModel):
     """Whose message to show."""
 
-    customer_id: str = Field("Q1001", max_length=300)
+    customer_id: str = Field("Q1001", max_length=255)
     values: dict[str, str | None] = Field({}, examples=[{"FIRST_NAME": "Kim"}], description="Attribute values")
     promo_code: str = Field("", max_length=1000, examples=["SPRING10"])
     products: list[str] = Field([], max_length=50, examples=[["Rain jacket"]])

@@ -1,0 +1,127 @@
+"""What the OpenAPI document says beyond its routes: how to begin, the errors of both families of paths, names."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rapport.api.responses import ERRORS, MANAGED, PROBLEM, PROBLEMS
+from rapport.errors import Conflict, TooLarge
+
+Described = dict[str, Any]
+FAMILIES = {"Management": PROBLEMS, "Wire": ERRORS}
+# Whoever calls these shows no key: who it is stands in the path, in a token of its own, or does not matter.
+KEYLESS = {"Events", "Unsubscribe", "operations"}
+LOGIN = "Login"
+VERBS = ("get", "put", "post", "patch", "delete")
+
+INTRODUCTION = """
+The Optimove API on the wire, and Rapport's own management API.
+
+**Begin** with a key: `rapport key create` makes one, as does `POST /manage/v1/keys` with an Admin key. Send it in the
+header `X-API-KEY` with every call; there is no session. A first call: `GET /current/general/GetLastDataUpdate`.
+
+**Two families of paths.** *The wire* is `/current/{category}/{Function}`, and a few paths of their own: what clients of
+the reference call. Paths, parameters and JSON members are matched ignoring case, `/current` may be left out, members
+that are not known are ignored. *The management API* is `/manage/v1/...`. It needs an Admin key, and refuses members
+that are not known where they would change what a campaign does. With POST it takes an `Idempotency-Key` header: the
+same request sent again under its key gets the first answer again, another request under that key is refused.
+
+**Errors** are one sentence that says what to mend. On the wire it is the whole body, a JSON string, but for 429, which
+is an object, and for events, which are answered `{"status": "error", "message": "..."}`. The management API answers
+`application/problem+json` with `type`, `title`, `status` and `detail`. Every answer has an `X-Request-ID`, under which
+the server's log has it too.
+
+**Limits.** A key has 50 calls in 10 seconds unless the server or the key has another limit. What is over it is answered
+with 429 and `Retry-After`, in seconds.
+
+**Pages.** Functions of the wire that declare `$top` and `$skip` answer `$top` rows after the first `$skip`. Lists of
+customers have at most 10,000 rows a page unless the function says otherwise: read on until a page is empty. Lists of
+the management API take `limit` and `offset`.
+""".strip()
+
+# What names mean that stand in many places; a route that knows better says so itself.
+PARAMETERS = {
+    "tenantToken": "The tenant's public SDK token, see GET /manage/v1/event-intake",
+    "tenantID": "The tenant's number, see GET /manage/v1/event-intake",
+    "token": "The token of the address in the message",
+    "CustomerID": "The tenant's own id of the customer, in any case",
+    "configName": "Free, such as mobile.1.0.0.json",
+    "env": "Free: every environment has the same configuration",
+    "limit": "At most so many entries",
+    "offset": "Entries to pass over",
+    "status": "Only those of this status",
+    "state": "Only those in this state",
+    "outcome": "Only those with this outcome",
+    "event": "Only this event, by its name",
+    "origin": "Only events that came this way",
+    "since": "Only what came at this instant or later",
+    "until": "Only what came before this instant",
+    "archived": "The archived ones instead of those in use",
+    "count": "How many days ahead",
+    "data_date": "The day that the data are of, YYYY-MM-DD",
+    "execution_date": "Only campaigns of this tenant day, YYYY-MM-DD",
+    "name": "The name of the attribute (RealFieldName)",
+    "customer_id": "The tenant's own id of a customer",
+    "channel_id": "A channel, see GET /manage/v1/channels",
+    "template_id": "A template of the channel; its vendor's TemplateID on the wire",
+    "campaign_id": "A campaign: one run of a series, or a day of a triggered one; CampaignID on the wire",
+    "series_id": "A series, see GET /manage/v1/series",
+    "trigger_id": "A triggered campaign, see GET /manage/v1/triggers",
+    "group_id": "A target group; TargetGroupID on the wire",
+    "count_id": "A count under way, as the request for it answered",
+    "action_id": "An action; ActionID on the wire",
+    "listener_id": "A listener, see GET /manage/v1/listeners",
+    "delivery_id": "A delivery of the listener",
+    "event_type_id": "An event type, see GET /manage/v1/event-types",
+    "import_id": "An import, as it was answered when the file was sent",
+    "key_id": "A key's number, not the key itself, see GET /manage/v1/keys",
+    "user_id": "A user, see GET /manage/v1/users",
+}
+
+
+def completed(document: Described) -> Described:
+    """The document with all that this module knows, in place. 422 is what FastAPI assumes, and never answered."""
+    components = document["components"]
+    components["schemas"]["Problem"] = PROBLEM
+    components["responses"] = {
+        f"{family}{status}": shown for family, errors in FAMILIES.items() for status, shown in errors.items()
+    }
+    for unused in ("HTTPValidationError", "ValidationError"):
+        components["schemas"].pop(unused, None)
+    for path, operation in _operations(document):
+        _set_errors(operation, "Management" if path.startswith(MANAGED) else "Wire")
+        for parameter in operation.get("parameters", []):
+            parameter["description"] = parameter.get("description") or PARAMETERS.get(parameter["name"], "")
+    return document
+
+
+def _operations(document: Described) -> Iterator[tuple[str, Described]]:
+    for path, item in document["paths"].items():
+        yield from ((path, item[verb]) for verb in VERBS if verb in item)
+
+
+def _set_errors(operation: Described, family: str) -> None:
+    """Name the errors that an operation can answer. One that its route tells of stays, and gets its form."""
+    own, shared = operation["responses"], FAMILIES[family]
+    own.pop("422", None)
+    form = own.get("400", {}).get("content")
+    for status, told in own.items():
+        if status >= "400" and "content" not in told:
+            known = shared.get(int(status), {})
+            own[status] = {**known, **told, "content": known["content"] if status == "429" or not form else form}
+    if _is_keyless(operation) or operation["operationId"] == LOGIN:
+        operation.pop("security", None)
+    if not _is_keyless(operation):
+        refs = {str(status): f"#/components/responses/{family}{status}" for status in _possible(operation, family)}
+        operation["responses"] = own | {status: {"$ref": ref} for status, ref in refs.items()}
+    operation["responses"] = dict(sorted(operation["responses"].items()))
+
+
+def _is_keyless(operation: Described) -> bool:
+    return not KEYLESS.isdisjoint(operation["tags"])
+
+
+def _possible(operation: Described, family: str) -> Iterator[int]:
+    """The errors of a call with a key: only a body can be too large, and a read of the wire contradicts nothing."""
+    for status in map(int, FAMILIES[family]):
+        if "requestBody" in operation or (status != TooLarge.status and (status, family) != (Conflict.status, "Wire")):
+            yield status
