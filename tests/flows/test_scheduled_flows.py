@@ -1,6 +1,7 @@
 """The contract's flows of scheduled campaigns, each with vendors that do all of it over the wire."""
 
 import base64
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -59,7 +60,9 @@ def test_listener_notifications(company: Company) -> None:
         everything.wait(of(4, held))
 
         day, minute = "2026-03-11", "2026-03-11 10:00"
-        assert sorted(everything.events, key=str) == sorted(
+        # A campaign of a test before may still have had something to tell.
+        told = [one for one in everything.events if one.get("CampaignID", both) in (both, stopped, held)]
+        assert sorted(told, key=str) == sorted(
             [
                 {"EventTypeID": 1, "TimeStamp": minute, "CampaignID": both},
                 {"EventTypeID": 2, "TimeStamp": minute},
@@ -333,14 +336,12 @@ def test_optipromo_publisher(company: Company) -> None:
         provider.wait(of(13, campaign, SMS))
         rewards = publisher.rewards[campaign]
         assert sorted(who for who, *_ in provider.sent[campaign]) == sorted(rewards)
-        rows = provider.pages(
-            "customers/GetCustomerExecutionDetailsByCampaign",
-            50,
-            CampaignID=campaign,
-            ChannelID=SMS,
-            CustomerAttributes="REWARD",
-        )
-        assert {row["CustomerID"]: row["CustomerAttributes"][0] for row in rows} == rewards
+        of_sends = {"CampaignID": campaign, "ChannelID": SMS, "CustomerAttributes": "REWARD"}
+        deadline, read = time.monotonic() + 20, None
+        while read != rewards and time.monotonic() < deadline:  # attributes are written after the answer
+            rows = provider.pages("customers/GetCustomerExecutionDetailsByCampaign", 50, **of_sends)
+            read = {row["CustomerID"]: row["CustomerAttributes"][0] for row in rows}
+        assert read == rewards
 
 
 class FilesProvider(Vendor):
