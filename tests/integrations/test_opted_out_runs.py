@@ -64,6 +64,7 @@ def series(scope: Scope, *groups: tuple[tuple[int, int], ...]) -> int:
 
 
 def process(scope: Scope, series_id: int) -> int:
+    scope.clock.set(NOW)  # before the send time, or the server's own schedule would send at once
     number = plan_next_run(scope, series_id, TODAY)
     processing.prepare_members(scope, number, DATA_DATE)
     processing.process(scope, number, DATA_DATE)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic import command
 from rapport_command import run
+from sqlalchemy import make_url, text
 
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
@@ -19,6 +21,7 @@ from rapport.settings import Settings
 from rapport.stores import Stores, migrations
 from rapport.stores.backup import _copies
 from rapport.stores.postgres import start_postgres
+from rapport.stores.records import Records
 from rapport.stores.restore import open_backup
 
 OLDER = """
@@ -46,6 +49,28 @@ def test_an_older_folder_is_backed_up_before_it_is_migrated_and_a_newer_one_refu
     line = run("tenant", "list", "--data-dir", data_dir).line
     assert line == "The records were written by a newer Rapport: upgrade this one."
     assert list((data_dir / "backups").iterdir()) == [file]
+
+
+def test_ids_that_differed_only_in_case_become_one(stores: Stores) -> None:
+    with stores.records.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("CREATE DATABASE of_before"))
+    older = Records(make_url(stores.records.url).set(database="of_before").render_as_string(hide_password=False))
+    command.upgrade(migrations._alembic(older), "0002")
+    with older.session() as session:
+        for code, name, day in (("FREE5", "first", 1), ("free5", "newest", 3), ("Free5", "second", 2), ("X", "x", 1)):
+            bound = {"code": code, "name": name, "at": f"2026-03-0{day}"}
+            session.execute(text("INSERT INTO promotions VALUES (1, :code, :name, CAST(:at AS timestamptz))"), bound)
+        for app, mode, day in (("iOS", 1, 1), ("ios", 2, 2), ("", 1, 1)):
+            bound = {"app": app, "mode": mode, "at": f"2026-03-0{day}"}
+            sql = "INSERT INTO channel_preferences VALUES (1, 5, :app, 'c', 'C', :mode, CAST(:at AS timestamptz))"
+            session.execute(text(sql), bound)
+    migrations.migrate_records(older)
+    with older.reading() as connection:
+        sql = "SELECT promo_key, promo_code, name FROM promotions ORDER BY 1"
+        assert connection.execute(text(sql)).all() == [("free5", "free5", "newest"), ("x", "X", "x")]
+        sql = "SELECT app_key, app_id, mode FROM channel_preferences ORDER BY 1"
+        assert connection.execute(text(sql)).all() == [("", "", 1), ("ios", "ios", 2)]
+    older.close()
 
 
 def test_an_older_warehouse_is_behind_and_a_newer_one_refused(stores: Stores, scope: Scope) -> None:

@@ -57,24 +57,22 @@ def upgrade() -> None:
         "channel_apps",
         sa.Column("tenant_id", sa.Integer(), nullable=False),
         sa.Column("channel_id", sa.Integer(), nullable=False),
-        sa.Column("app_key", sa.String(length=400), nullable=False),
         sa.Column("app_id", sa.String(length=200), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("tenant_id", "channel_id", "app_key", name=op.f("pk_channel_apps")),
+        sa.PrimaryKeyConstraint("tenant_id", "channel_id", "app_id", name=op.f("pk_channel_apps")),
     )
     op.create_table(
         "channel_preferences",
         sa.Column("tenant_id", sa.Integer(), nullable=False),
         sa.Column("channel_id", sa.Integer(), nullable=False),
-        sa.Column("app_key", sa.String(length=400), nullable=False),
-        sa.Column("customer_key", sa.String(length=300), nullable=False),
         sa.Column("app_id", sa.String(length=200), nullable=False),
+        sa.Column("customer_key", sa.String(length=300), nullable=False),
         sa.Column("customer_id", sa.String(length=300), nullable=False),
         sa.Column("mode", sa.Integer(), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint(
-            "tenant_id", "channel_id", "app_key", "customer_key", name=op.f("pk_channel_preferences")
+            "tenant_id", "channel_id", "app_id", "customer_key", name=op.f("pk_channel_preferences")
         ),
     )
     op.create_table(
@@ -189,11 +187,10 @@ def upgrade() -> None:
     op.create_table(
         "promotions",
         sa.Column("tenant_id", sa.Integer(), nullable=False),
-        sa.Column("promo_key", sa.String(length=200), nullable=False),
         sa.Column("promo_code", sa.String(length=100), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("tenant_id", "promo_key", name=op.f("pk_promotions")),
+        sa.PrimaryKeyConstraint("tenant_id", "promo_code", name=op.f("pk_promotions")),
     )
     op.create_table(
         "trigger_firings",
