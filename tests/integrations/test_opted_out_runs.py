@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from rapport.access.models import Tenant
-from rapport.access.scope import Scope
+from rapport.access.scope import Scope, scope_of
 from rapport.audiences import service as audiences
 from rapport.campaigns import processing
 from rapport.campaigns import service as campaigns
@@ -31,7 +31,10 @@ def tenant(scope: Scope) -> Iterator[Scope]:
     scope.clock.set(NOW)
     scope.warehouse.insert("profiles", ["data_date", "customer_id", "COUNTRY"], [[DATA_DATE, m, "NL"] for m in MEMBERS])
     with scope.records() as session:
-        session.execute(update(Tenant).where(Tenant.id == scope.tenant_id).values(last_data_date=DATA_DATE))
+        # Each test runs a campaign of the day to everybody.
+        day = {"last_data_date": DATA_DATE, "settings": {"campaigns": {"messages_per_day": 99}}}
+        session.execute(update(Tenant).where(Tenant.id == scope.tenant_id).values(day))
+    scope = scope_of(scope.stores, scope.tenant_id)
     for number, name in ((SMS, "Text"), (PUSH, "Push")):
         channels.create_channel(scope, name, "external", id=number)
     definition = {"attribute": "COUNTRY", "operator": "equals", "value": "NL"}
@@ -64,7 +67,6 @@ def series(scope: Scope, *groups: tuple[tuple[int, int], ...]) -> int:
 
 
 def process(scope: Scope, series_id: int) -> int:
-    scope.clock.set(NOW)  # before the send time, or the server's own schedule would send at once
     number = plan_next_run(scope, series_id, TODAY)
     processing.prepare_members(scope, number, DATA_DATE)
     processing.process(scope, number, DATA_DATE)
