@@ -81,4 +81,4 @@ def _usage(error: typer.TyperException) -> str:
         return ""
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "rapport"
-    return f"Error: {told}. Try {command} --help."
+    return f"Error: {told}{'' if told.endswith('?') else '.'} Try {command} --help."

@@ -26,6 +26,7 @@ KEY = ("key", "create", "--tenant", "a", "--nickname", "n", "--contact")
             "Error: Invalid value for '--date': it must be a day in the form YYYY-MM-DD, not '24.11.2026'. "
             "Try rapport cycle run --help.",
         ),
+        (("tennant", "list"), "Error: No such command 'tennant'. Did you mean 'tenant'? Try rapport --help."),
         (
             ("serve", "--port", "99999999"),
             "Error: Invalid value for '--port': it must be a number from 0 to 65535, not '99999999'. "

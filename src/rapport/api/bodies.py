@@ -9,19 +9,19 @@ import orjson
 from fastapi import Request
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from rapport.api.parameters import INT32_MAX
 from rapport.api.wording import place, worded
 from rapport.errors import Invalid
 
 M = TypeVar("M", bound="WireModel")
-INT32_MAX = 2**31 - 1
 LONGEST_CUSTOMER_ID = 255
 DIGITS = re.compile(r"[0-9]{1,20}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # What patterns ask for, in words: nobody who calls should have to read one.
-NO_NULL = "must not hold a null character"
+HOLDS_NULL = "must not hold a null character"
 WORDS = {
-    r"^[^\x00]*$": NO_NULL,
-    r"^[^\x00]+$": NO_NULL,
+    r"^[^\x00]*$": HOLDS_NULL,
+    r"^[^\x00]+$": HOLDS_NULL,
     r"^[^,\x00]+$": "must not hold a comma",
     r"^[^\x00]*[^\s\x00][^\x00]*$": "must not be blank",
     r"^[^\r\n]*$": "must be one line",
@@ -68,7 +68,7 @@ def without_control(value: str) -> str:
 
 def _fits(value: str) -> str:
     if "\0" in value:
-        raise ValueError(NO_NULL)
+        raise ValueError(HOLDS_NULL)
     if len(value.lower()) > LONGEST_CUSTOMER_ID:
         raise ValueError(f"must have at most {LONGEST_CUSTOMER_ID} characters, also in lower case")
     return value
@@ -99,7 +99,7 @@ class WireModel(BaseModel):
 def reason(fault: Mapping[str, Any]) -> str:
     """What is wrong with a value, as the end of a sentence: a fault as pydantic and FastAPI tell it."""
     if fault["type"] == "string_pattern_mismatch" and fault["ctx"]["pattern"] in WORDS:
-        return NO_NULL if "\0" in fault["input"] else WORDS[fault["ctx"]["pattern"]]
+        return HOLDS_NULL if "\0" in fault["input"] else WORDS[fault["ctx"]["pattern"]]
     if fault["type"] in LENGTHS and isinstance(fault["input"], str):
         bound, name = LENGTHS[fault["type"]]
         number = fault["ctx"][name]

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from fastapi import Request
 
+from rapport.api.parameters import INT32_MAX
 from rapport.errors import Invalid, RapportError, TooLarge, Unauthorized
 from rapport.realtime.directory import Directory, Known
 from rapport.realtime.tokens import SDK_TOKEN, SERVER_TOKEN
@@ -20,7 +21,6 @@ HOST = re.compile(r"metric-([0-9]+)\.", re.IGNORECASE)
 GZIP = {"gzip", "x-gzip"}
 ZLIB_OF_GZIP = 16 + zlib.MAX_WBITS
 NO_TENANT = 0  # a number that is read and is never a tenant's
-LARGEST_TENANT = 2**31 - 1
 TOO_LARGE = f"The body is larger than {MOST_BYTES} bytes."
 UNKNOWN = "The token or the signature is not one of this tenant."
 NO_JSON = object()
@@ -105,7 +105,7 @@ async def _named(request: Request, directory: Directory, given: Any) -> Known:
 
 
 async def _numbered(directory: Directory, number: int) -> Known:
-    known = await directory.tenant(number) if NO_TENANT < number <= LARGEST_TENANT else None
+    known = await directory.tenant(number) if NO_TENANT < number <= INT32_MAX else None
     if known is None:
         raise Unauthorized(UNKNOWN)
     return known

@@ -23,36 +23,29 @@ if TYPE_CHECKING:
 
 EVER = datetime(1970, 1, 1)
 
-# How often a person's firings went out, were held back, or may still go out, since a time; those of visitors who
-# turned out to be the customer are the customer's.
-ENTERED = text("""
+# Firings of a person w.p: its own, and those of visitors who turned out to be the customer.
+THEIRS = """f.tenant_id = :tenant_id AND f.person = ANY(ARRAY(
+            SELECT w.p UNION ALL SELECT 'v:' || v.visitor_id FROM visitors AS v
+            WHERE v.tenant_id = :tenant_id AND lower(v.customer_id) = w.p
+        ))"""
+# How often they went out, were held back, or may still go out, since a time.
+ENTERED = text(f"""
     SELECT w.p, w.s, (
         SELECT count(*) FROM trigger_firings AS f
-        WHERE f.tenant_id = :tenant_id AND f.series_id = w.s AND f.fired_at > w.t
-            AND f.person = ANY(ARRAY(
-                SELECT w.p UNION ALL SELECT 'v:' || v.visitor_id FROM visitors AS v
-                WHERE v.tenant_id = :tenant_id AND lower(v.customer_id) = w.p
-            ))
-            AND f.outcome IN ('', 'sent', 'failed', 'control')
+        WHERE {THEIRS} AND f.series_id = w.s AND f.fired_at > w.t AND f.outcome IN ('', 'sent', 'failed', 'control')
     )
     FROM json_to_recordset(CAST(:rows AS json)) AS w(p text, s int, t timestamptz)
-""")
-# Messages of triggers to persons since a time, with those to visitors who turned out to be the customer; a firing
-# that may still go out counts as one.
-MESSAGES = text("""
+""")  # noqa: S608 - ours
+# Messages that went out with them since a time; a firing that may still go out counts as one.
+MESSAGES = text(f"""
     SELECT w.p, (
         SELECT count(*) FROM trigger_firings AS f
         LEFT JOIN firing_messages AS m
             ON m.tenant_id = f.tenant_id AND m.firing_id = f.id AND m.state IN ('pending', 'claimed', 'sent')
-        WHERE f.tenant_id = :tenant_id AND f.fired_at >= :since
-            AND f.person = ANY(ARRAY(
-                SELECT w.p UNION ALL SELECT 'v:' || v.visitor_id FROM visitors AS v
-                WHERE v.tenant_id = :tenant_id AND lower(v.customer_id) = w.p
-            ))
-            AND (m.firing_id IS NOT NULL OR f.state IN ('delayed', 'asking'))
+        WHERE {THEIRS} AND f.fired_at >= :since AND (m.firing_id IS NOT NULL OR f.state IN ('delayed', 'asking'))
     )
     FROM unnest(CAST(:persons AS text[])) AS w(p)
-""")
+""")  # noqa: S608 - ours
 
 
 @dataclass

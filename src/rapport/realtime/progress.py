@@ -75,8 +75,7 @@ def close(progress: Progress, at: datetime) -> None:
 
 def end(progress: Progress) -> dict[str, Any]:
     """Take an open sequence off, as its deadline has come; the event that opened it."""
-    assert progress.opened is not None, "only an open sequence ends"
-    assert progress.deadline is not None
+    assert progress.opened is not None and progress.deadline is not None, "only an open sequence ends"
     progress.closed_at = max(progress.deadline, progress.closed_at or progress.deadline)
     opened, progress.opened, progress.deadline, progress.changed = progress.opened, None, None, True
     return opened
