@@ -153,7 +153,7 @@ def _owner(folder: Path) -> str | None:
             SYSTEM_USER,
         ]
         try:
-            subprocess.run([*command, SYSTEM_USER], check=True, capture_output=True)
+            subprocess.run(command, check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError) as error:
             raise Unavailable(
                 f"As root the records database needs an account named {SYSTEM_USER}, which could not be made."
