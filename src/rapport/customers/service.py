@@ -29,6 +29,7 @@ from rapport.customers.event_types import (
     note_event_types,
 )
 from rapport.customers.event_types import ensure as ensure_event_types
+from rapport.customers.identity import NOBODY, identifies_nobody, says_nothing
 from rapport.customers.imports import ImportResult, import_file, import_of, imports
 from rapport.customers.jobs import add_attribute, job, naming, remove_pii, update_attributes, upsert
 from rapport.customers.locks import writing, writing_if_free
@@ -43,6 +44,7 @@ __all__ = [
     "AUTOMATIC",
     "COLUMN_TYPES",
     "CORE_EVENTS",
+    "NOBODY",
     "AttributeInfo",
     "CoreEvent",
     "Fault",
@@ -71,6 +73,7 @@ __all__ = [
     "event_types",
     "export",
     "find",
+    "identifies_nobody",
     "identifying_names",
     "import_file",
     "import_of",
@@ -89,6 +92,7 @@ __all__ = [
     "read_mapping",
     "remove_pii",
     "rendered",
+    "says_nothing",
     "set_load_checks",
     "spelling",
     "spellings",

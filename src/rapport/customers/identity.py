@@ -1,0 +1,63 @@
+"""Texts that programs put where they know nobody: as an id such a text would make one person of many strangers.
+
+The same rule stands here for Python and for SQL of the warehouse: events, files, the API and stitches ask it.
+"""
+
+import re
+from typing import Any
+
+# White space of any alphabet, and characters that take no room.
+BLANK = "\t\n\v\f\r\x1c-\x1f \x85\u00a0\u00ad\u1680\u180e\u2000-\u200d\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
+# What languages, databases and spreadsheets write for "nothing", in lower case.
+NOTHING = (
+    "undefined",
+    "null",
+    "none",
+    "nil",
+    "-?nan",
+    "n/a",
+    r"\\n",
+    "object [a-z]+",
+    r"#n/a|#(?:null|num|ref|value|div/0)!|#name[?]",
+    "[-+._?*]+",
+    "[-+]?0(?:[.]0+)?",
+    "(?:urn:uuid:)?0{8}-?(?:0{4}-?){3}0{12}",
+)
+# What they call everybody whom they do not know.
+STRANGERS = ("anonymous", "guest", "unknown", "not[_ ]authenticated", "true", "false", "nat")
+
+
+def _wrapped(words: tuple[str, ...]) -> str:
+    """A pattern of one of these words, or none, within blanks, quotes and brackets of any kind."""
+    return f"^[{BLANK}\"'`(\\[{{<]*(?:{'|'.join(words)})?[{BLANK}\"'`)\\]}}>]*$"
+
+
+SAYS_NOTHING, IDENTIFIES_NOBODY = _wrapped(NOTHING), _wrapped((*NOTHING, *STRANGERS))
+# Case of ASCII letters only, which both engines take alike.
+_NOTHING, _NOBODY = (re.compile(one, re.IGNORECASE | re.ASCII) for one in (SAYS_NOTHING, IDENTIFIES_NOBODY))
+NOBODY = "identifies nobody"
+
+
+def identifies_nobody(text: str) -> bool:
+    """Whether an id of a customer or visitor is empty or a word for nobody: undefined, null, 0, a UUID of zeros ..."""
+    return _NOBODY.fullmatch(text) is not None
+
+
+def says_nothing(value: Any) -> bool:
+    """Whether an address or a name is empty or a word for nothing. None, by which a caller clears it, is no word."""
+    return isinstance(value, bool) or (value is not None and _NOTHING.fullmatch(str(value)) is not None)
+
+
+def identifies_nobody_sql(text: str) -> str:
+    """SQL of the same as identifies_nobody; text is SQL of a text that is not NULL."""
+    return f"match(lower({text}), {_literal(IDENTIFIES_NOBODY)})"
+
+
+def says_nothing_sql(text: str) -> str:
+    """SQL of the same as says_nothing; text is SQL of a text that is not NULL."""
+    return f"match(lower({text}), {_literal(SAYS_NOTHING)})"
+
+
+def _literal(pattern: str) -> str:
+    escaped = pattern.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
