@@ -59,6 +59,8 @@ def import_files(
             results.append({"file": str(file), **result})
             if not json:
                 show(None, False, f"{file.name}: {_told(result)}")
+                for warning in result["warnings"]:
+                    show(None, False, f"  warning: {_warned(warning)}")
     if json:
         print_json(results)
     if any(result["state"] not in ("loaded", "unchanged") for result in results):
@@ -71,6 +73,11 @@ def _told(result: dict[str, Any]) -> str:
     told = f"{result['loaded']:,} rows loaded, {result['rejected']:,} rejected"
     reasons = f"; the reasons are in {result['rejects_path']}" if result["rejects_path"] else ""
     return f"{told}{reasons}{'; ' + result['message'] if result['message'] else ''}"
+
+
+def _warned(warning: dict[str, Any]) -> str:
+    examples = ", ".join(warning["examples"])
+    return f"{warning['message']} For example {examples}." if examples else str(warning["message"])
 
 
 @cycles.command("run")

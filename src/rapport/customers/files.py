@@ -19,6 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rapport.customers.mapping import FileMapping
+from rapport.customers.suspicions import Suspicion
+from rapport.customers.values import trimmed
 from rapport.errors import Invalid
 from rapport.stores.warehouse import Database
 
@@ -40,7 +42,10 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class File:
-    """A file to import. lines_before is how many lines come before the first row; source is its rows as SQL."""
+    """A file to import. lines_before is how many lines come before the first row; source is its rows as SQL.
+
+    suspicions are what opening it showed; see inspection.inspect.
+    """
 
     path: Path
     format: str
@@ -49,6 +54,7 @@ class File:
     lines_before: int
     names: tuple[str, ...]
     source: str = ""
+    suspicions: tuple[Suspicion, ...] = ()
 
     @property
     def reading(self) -> dict[str, Any]:
@@ -231,4 +237,4 @@ def _quoted(name: str) -> str:
 
 
 def _clean(value: str) -> str:
-    return f"nullIf(nullIf(trimBoth({value}), ''), 'NULL')"
+    return f"nullIf(nullIf({trimmed(value)}, ''), 'NULL')"

@@ -6,7 +6,7 @@ a loaded file whose import says that it failed, and importing it again gives the
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from rapport.customers import event_types, locks, merging, pii, rejects, spellin
 from rapport.customers.attributes import declare
 from rapport.customers.files import File, digest, opened
 from rapport.customers.inference import typed
+from rapport.customers.inspection import inspect
 from rapport.customers.kinds import Kind, kind_of
 from rapport.customers.mapping import FileMapping, parse_mapping
 from rapport.customers.merging import Counts
@@ -35,7 +36,10 @@ STEPS = 4
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What became of a file. unchanged: it had been loaded before and nothing was done."""
+    """What became of a file. unchanged: it had been loaded before and nothing was done.
+
+    warnings are what was suspicious of it, as the members of Suspicion.
+    """
 
     import_id: int
     loaded: int
@@ -44,6 +48,7 @@ class ImportResult:
     rejects_path: Path | None
     state: str = "loaded"
     message: str = ""
+    warnings: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
@@ -125,6 +130,7 @@ def _load(run: Run, file: File) -> None:
     if run.kind.name == "items":
         rejects.refuse_orphans(run.stage, plan, file)
         spelling.complete_items(run.stage, plan)
+    run.row.warnings = [asdict(one) for one in inspect(run.stage, plan, file)]
     run.row.rejected = rejects.count(run.stage)
     if run.row.rejected:
         run.row.rejects_path = str(rejects.write(run.scope, run.stage))
@@ -185,6 +191,7 @@ def _begin(scope: Scope, kind: Kind, path: Path, mapping: FileMapping, mode: str
             rejected=0,
             counts={},
             rejects_path=None,
+            warnings=[],
             data_date=scope.today() - timedelta(days=1),
             started_at=scope.clock.now(),
         )
@@ -230,7 +237,9 @@ def _finish(run: Run, state: str, message: str) -> None:
 
 def _result(row: Import) -> ImportResult:
     path = Path(row.rejects_path) if row.rejects_path else None
-    return ImportResult(row.id, row.loaded, row.rejected, row.state == "unchanged", path, row.state, row.message)
+    return ImportResult(
+        row.id, row.loaded, row.rejected, row.state == "unchanged", path, row.state, row.message, row.warnings
+    )
 
 
 def imports(scope: Scope, limit: int = 100, offset: int = 0) -> list[Import]:

@@ -45,6 +45,8 @@ class Import(Base):
     rejected: Mapped[int] = mapped_column(BigInteger, default=0)
     counts: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     rejects_path: Mapped[str | None] = mapped_column(String(1000))
+    # What was suspicious of it: see suspicions.Suspicion.
+    warnings: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list, server_default="[]")
     data_date: Mapped[date] = mapped_column(Date)
     started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

@@ -23,6 +23,19 @@ class Rule:
     sql_type: str
 
 
+# Blanks of any alphabet, and marks that cannot be seen; what joins letters or emoji stays when it is inside.
+EDGE = (
+    "[\\\\s\\\\pZ\\\\x{85}\\\\x{AD}\\\\x{180E}\\\\x{200B}-\\\\x{200F}"
+    "\\\\x{202A}-\\\\x{202E}\\\\x{2060}-\\\\x{2069}\\\\x{FEFF}]+"
+)
+
+
+def trimmed(text: str) -> str:
+    """SQL of a text without blanks and invisible characters at its ends."""
+    ends = f"replaceRegexpOne(replaceRegexpOne({text}, '^{EDGE}', ''), '{EDGE}$', '')"
+    return f"if(left({text}, 1) > '~' OR right({text}, 1) > '~', {ends}, trimBoth({text}, ' \\t\\r\\n\\f\\v'))"
+
+
 def _unplaced(text: str) -> str:
     return f"left({text}, 10) NOT IN {PLACEHOLDERS}"
 

@@ -23,6 +23,15 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
 
 
+class WarningOut(BaseModel):
+    """Something suspicious of a file: what and how much of it, with a few examples. It stops nothing."""
+
+    code: str = Field(examples=["similar_ids"])
+    message: str
+    count: int = Field(description="Rows, ids or columns that it is about")
+    examples: list[str] = Field(examples=[["'17850' and '17850.0'"]])
+
+
 class ImportOut(BaseModel):
     """A file that was imported (loaded), refused, failed, or was there before (unchanged)."""
 
@@ -38,6 +47,7 @@ class ImportOut(BaseModel):
     loaded: int
     rejected: int
     counts: dict[str, Any]
+    warnings: list[WarningOut]
     started_at: datetime
     finished_at: datetime | None
 

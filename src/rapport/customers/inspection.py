@@ -1,0 +1,65 @@
+"""Staged rows are looked through for what may not be meant: every kind of suspicion has one function here.
+
+All of it is set-based and reads columns of staged rows; only ids that could be mistaken for another are compared
+with what is stored.
+"""
+
+from rapport.customers.files import File, literal
+from rapport.customers.look_alikes import look_alikes
+from rapport.customers.plans import Plan
+from rapport.customers.staging import Stage
+from rapport.customers.suspicions import EXAMPLES, Suspicion, visible
+from rapport.stores.warehouse import identifier
+
+# As spreadsheets and programs write a number that is too long: 1.23E+05. 12E3 may be a code.
+SCIENTIFIC = "^[+-]?[0-9]+([.,][0-9]+[eE][+-]?|[eE][+-])[0-9]+$"
+# Columns of digits that are no ids, and suffer the same.
+LONG_NUMBERS = ("MOBILE_NUMBER",)
+
+
+def inspect(stage: Stage, plan: Plan, file: File) -> list[Suspicion]:
+    """What is suspicious of a file and of its good rows, in the order in which it is told."""
+    found = [*file.suspicions, *look_alikes(stage, plan), *_scientific(stage, plan), *_negative(stage, plan)]
+    return [one for one in found if one.count]
+
+
+def _scientific(stage: Stage, plan: Plan) -> list[Suspicion]:
+    columns = [
+        (one.field.column, one.name) for one in plan.bound if one.field.type == "Id" or one.field.column in LONG_NUMBERS
+    ]
+    return [_scientific_column(stage, column, name) for column, name in columns if column in _present(stage)]
+
+
+def _scientific_column(stage: Stage, column: str, name: str) -> Suspicion:
+    count, examples = _matching(stage, column, f"match(toString({identifier(column)}), {literal(SCIENTIFIC)})")
+    message = (
+        f"{count} values of {name} are in scientific notation: a spreadsheet may have cut digits off, "
+        "so that several are one now."
+    )
+    return Suspicion("scientific_notation", message, count, examples)
+
+
+def _negative(stage: Stage, plan: Plan) -> list[Suspicion]:
+    if not plan.has("quantity"):
+        return []
+    good, key = stage.table("good"), identifier(plan.kind.key[0])
+    sql = f"SELECT count(), groupArray({EXAMPLES})({key}) FROM {good} WHERE quantity < 0"  # noqa: S608 - our table
+    count, keys = stage.warehouse.row(sql) or (0, [])
+    message = f"{count} rows have a negative quantity: a return is a row whose Is_Return says yes."
+    return [Suspicion("negative_quantity", message, count, tuple(visible(one) for one in keys))]
+
+
+def _present(stage: Stage) -> dict[str, str]:
+    return stage.warehouse.columns(stage.table("good"))
+
+
+def _matching(stage: Stage, column: str, condition: str) -> tuple[int, tuple[str, ...]]:
+    """How many distinct values of a column of staged rows meet a condition, and a few of them."""
+    name = identifier(column)
+    sql = f"""
+        SELECT count(), groupArray({EXAMPLES})(value) FROM (
+            SELECT DISTINCT assumeNotNull(toString({name})) AS value FROM {stage.table("good")} WHERE {condition}
+        )
+    """  # noqa: S608 - names of columns
+    count, examples = stage.warehouse.row(sql) or (0, [])
+    return int(count), tuple(visible(one) for one in examples)

@@ -1,0 +1,37 @@
+"""Suspicions: what an import tells beside loaded and rejected, because it may not be what was meant."""
+
+import unicodedata
+from dataclasses import dataclass
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """One warning of an import.
+
+    code is its kind for machines; message is one sentence for people; count is how many rows, ids or columns
+    it is about; examples are a few of them as text.
+    """
+
+    code: str
+    message: str
+    count: int
+    examples: tuple[str, ...] = ()
+
+
+def visible(text: str) -> str:
+    """A text with what cannot be seen in it written as its code, such as \\u200b."""
+    return "".join(one if one == " " or (one.isprintable() and not one.isspace()) else _code(one) for one in text)
+
+
+def _code(character: str) -> str:
+    return ascii(character)[1:-1]
+
+
+def told_apart(texts: list[str]) -> str:
+    """Texts that look alike as an example: between quotes, and by their codes where they would read the same."""
+    shown = [visible(text) for text in texts]
+    if len({unicodedata.normalize("NFKC", one) for one in shown}) < len(shown):
+        shown = [ascii(text)[1:-1] for text in texts]
+    return " and ".join(f"'{one}'" for one in shown)
