@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from typing import Any
 
-import structlog
 from fastapi import APIRouter, FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import APIKeyHeader
@@ -34,7 +33,6 @@ from rapport.notifications import service as notifications
 from rapport.realtime import service as realtime
 from rapport.stores import Stores
 
-log = structlog.get_logger("rapport.api")
 KEY = APIKeyHeader(name="X-API-KEY", auto_error=False, description="A key made with `rapport key create`")
 SWITCH_SECONDS = 0.001
 
@@ -82,9 +80,9 @@ def create_app(stores: Stores, operator_token: str = "") -> FastAPI:
     app.state.limiter = RateLimiter(stores.settings.rate_limit_calls, stores.settings.rate_limit_seconds)
     _errors(app)
     app.user_middleware = [
+        Middleware(WirePaths, routes=[route for router in WIRE for route in router.routes]),
         Middleware(Observing, max_body=stores.settings.max_body_bytes),
         Middleware(Idempotency),
-        Middleware(WirePaths, routes=[route for router in WIRE for route in router.routes]),
     ]
     return app
 
@@ -172,8 +170,3 @@ def _errors(app: FastAPI) -> None:
         if error.status_code in (NotFound.status, WrongMethod.status):
             return _render(request, unmatched(error, routes, request.scope))
         return _render(request, Invalid(f"{error.detail.rstrip('.')}."))
-
-    @app.exception_handler(Exception)
-    async def unexpected(request: Request, error: Exception) -> Response:
-        log.exception("unexpected", path=request.url.path)
-        return _render(request, RapportError("Internal Server Error"))

@@ -110,6 +110,7 @@ def test_required_parameters_and_verbs(api: httpx.Client, function: str) -> None
         assert answer.headers["allow"] == "GET"
 
 
+DELIMITER = "one character, and none of : / ? & # % $ + ="
 OF_BOUNDS = {False: " of at least 0", True: " of at most 2147483647"}
 
 
@@ -120,7 +121,7 @@ def test_malformed_values(api: httpx.Client, function: str) -> None:
             bad, sentence = ("x", "-1", "1.5", "2147483648", "99999999999999", "٣"), "a whole number"
         elif name.endswith("Date"):
             bad, sentence = (
-                ("2026-02-30", "10/03/2026", "2026-3-1", "yesterday", "2026-03-10Tnoon"),
+                ("2026-02-30", "10/03/2026", "2026-3-1", "yesterday", "2026-03-10x"),
                 "a date as YYYY-MM-DD",
             )
         else:
@@ -193,8 +194,10 @@ def test_page_parameters_in_every_spelling(api: httpx.Client) -> None:
         ("$skip=-1", "$skip must be a whole number of at least 0, not '-1'."),
         ("$skip=2147483648", "$skip must be a whole number of at most 2147483647, not '2147483648'."),
         ("CustomerAttributes=EMAIL;Shoe", "CustomerAttributes names 'Shoe', which is not a customer attribute."),
-        ("CustomerAttributesDelimiter=%26", "CustomerAttributesDelimiter must be ',' or ';'."),
-        ("CustomerAttributesDelimiter=;;", "CustomerAttributesDelimiter must be ',' or ';'."),
+        ("CustomerAttributes=EMAIL;;COUNTRY", "CustomerAttributes must not hold a blank name."),
+        ("CustomerAttributes=;EMAIL", "CustomerAttributes must not hold a blank name."),
+        ("CustomerAttributesDelimiter=%26", f"CustomerAttributesDelimiter must be {DELIMITER}."),
+        ("CustomerAttributesDelimiter=;;", f"CustomerAttributesDelimiter must be {DELIMITER}."),
         ("IncludeControlGroup=yes", "IncludeControlGroup must be true or false, not 'yes'."),
         ("ChannelID=e-mail", "ChannelID must be a whole number of at least 0, not 'e-mail'."),
     ],
@@ -214,7 +217,10 @@ def test_pages_are_clamped_to_the_largest(api: httpx.Client, world: Scope, monke
     monkeypatch.setattr(world.stores.settings, "max_page", 7)
     monkeypatch.setattr(world.stores.settings, "max_execution_page", 9)
     assert len(api.get(BY_DATE, params={"Date": TODAY}).json()) == 7
-    assert len(api.get(BY_DATE, params={"Date": TODAY, "$top": 50}).json()) == 7
+    clamped = api.get(BY_DATE, params={"Date": TODAY, "$top": 50})
+    assert (len(clamped.json()), clamped.headers["X-Page-Limit"]) == (7, "7")
+    assert "X-Page-Limit" not in api.get(BY_DATE, params={"Date": TODAY, "$top": 7}).headers
+    assert "X-Page-Limit" not in api.get("/Actions/GetAllActions", params={"$top": 50}).headers
     executions = "/Customers/GetCustomerExecutionDetailsByCampaign"
     assert len(api.get(executions, params={"CampaignID": 1}).json()) == 7
     assert len(api.get(executions, params={"CampaignID": 1, "$top": 2000000}).json()) == 9

@@ -257,6 +257,15 @@ def test_changers(integrations_api: httpx.Client, scope: Scope) -> None:
         "/Customers/GetCustomerAttributeChangers", params={"ChangedCustomerAttributes": "REGISTRATION_DATE"}
     ).json()
     assert {row["CustomerID"] for row in unchanged} <= {"Cyd", "New1"}
+    legacy = integrations_api.get(
+        "/Customers/GetCustomerAttributeChangers",
+        params={"ChangedCustomerAttributes": "DAYS_SINCE", "StartDate": "2025-01-01", "EndDate": "2025-02-01"},
+    ).json()
+    assert len(legacy) == len(rows)
+    for row in legacy:
+        assert row["InitialCustomerAttributes"] == (row["InitialCustomerAttribute"] or "NULL")
+        assert row["FinalCustomerAttributes"] == row["FinalCustomerAttribute"]
+    assert {row["InitialCustomerAttributes"] for row in legacy if row["CustomerID"] == "Cyd"} == {"NULL"}
     for bad in ("", "COUNTRY;CITY", "NOPE"):
         answer = integrations_api.get(
             "/Customers/GetCustomerAttributeChangers", params={"ChangedCustomerAttribute": bad}

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from rapport.access.scope import Scope
+from rapport.customers.attributes import attributes
 from rapport.insight import service as insight
 
 D = date(2026, 6, 30)
@@ -251,8 +252,29 @@ def test_wire_of_changers(api: httpx.Client, scope: Scope) -> None:
     assert found == expected
     for bad in ({"StartDate": "2026-06-01"}, {"StartDate": "2026-06-30", "EndDate": "2026-06-01"}):
         assert api.get("/current/model/GetMicrosegmentChangers", params=bad).status_code == 400
-    past = {"StartDate": "2020-01-01", "EndDate": str(D)}
-    assert api.get("/current/model/GetMicrosegmentChangers", params=past).json() == []
+
+
+def test_changers_between_days_without_data(api: httpx.Client, scope: Scope) -> None:
+    """The newest data date before stands for a day that has none; before the first one nobody was there."""
+    path = "/current/model/GetMicrosegmentChangers"
+    (days,) = zip(*scope.warehouse.rows("SELECT DISTINCT data_date FROM model_results ORDER BY 1"), strict=True)
+    exact = api.get(path, params={"StartDate": str(days[0]), "EndDate": str(D)}).json()
+    assert exact
+    assert api.get(path, params={"StartDate": str(days[0]), "EndDate": "2027-01-01"}).json() == exact
+    assert api.get(path, params={"StartDate": str(D), "EndDate": "2027-01-01"}).json() == []
+    before = {"StartDate": str(days[0] - timedelta(days=1)), "EndDate": str(D)}
+    members = dict(
+        scope.warehouse.rows(
+            "SELECT customer_id, microsegment_id FROM model_results WHERE data_date = {d:Date} AND microsegment_id > 0",
+            d=D,
+        )
+    )
+    rows = api.get(path, params=before).json()
+    assert {row["CustomerID"]: row["FinalMicrosegmentID"] for row in rows} == members
+    assert {row["InitialMicrosegmentID"] for row in rows} == {None}
+    assert api.get("/current/segments/GetValueSegmentChangers", params=before).json() == []
+    early = {"StartDate": "2001-01-01", "EndDate": "2001-02-01"}
+    assert api.get(path, params=early).json() == []
 
 
 def test_wire_of_value_segments(api: httpx.Client, scope: Scope) -> None:
@@ -298,6 +320,31 @@ def test_wire_of_future_values(api: httpx.Client, scope: Scope) -> None:
         {"LifecycleStageID": 1, "CustomerAttribute": "COUNTRY", "CustomerAttributeValue": "NL"},
     ):
         assert api.get(path, params=bad).status_code == 400, bad
+
+
+def test_exact_numbers_are_found_however_they_are_written(api: httpx.Client, scope: Scope) -> None:
+    path = "/current/customers/GetCustomerFutureValues"
+    sql = "SELECT {column} FROM profiles WHERE data_date = {{d:Date}} AND {column} > 0 LIMIT 1"
+    infos = attributes(scope).values()
+    asked = 0
+    for info in (info for info in infos if info.field_type in ("Decimal", "Int", "Bigint") and info.source != "batch"):
+        value = scope.warehouse.value(sql.format(column=info.real_field_name), d=D)
+        if value is None:
+            continue
+        expected = scope.warehouse.value(
+            f"SELECT count() FROM profiles AS p INNER JOIN model_results AS r USING (data_date, customer_id) "
+            f"WHERE data_date = {{d:Date}} AND {info.real_field_name} = {value} AND lifecycle_stage_id < 5",
+            d=D,
+        )
+        plain = f"{value:f}".rstrip("0").rstrip(".") if "." in str(value) else str(value)
+        for text in (plain, f"{plain}.0" if "." not in plain else f"{plain}0", f"0{plain}", f" {plain} "):
+            found = api.get(path, params={"CustomerAttribute": info.real_field_name, "CustomerAttributeValue": text})
+            assert len(found.json()) == expected, (info.real_field_name, text)
+        for text in (f"{plain}.00001" if "." not in plain else f"{plain}000001", "x"):
+            found = api.get(path, params={"CustomerAttribute": info.real_field_name, "CustomerAttributeValue": text})
+            assert found.json() == []
+        asked += 1
+    assert asked > 3
 
 
 def test_recommendations_are_new_or_due(api: httpx.Client, scope: Scope) -> None:

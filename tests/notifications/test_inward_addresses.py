@@ -1,6 +1,7 @@
 """A listener never leads inward, in whatever form its address is written, unless that is allowed."""
 
 import asyncio
+import base64
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
@@ -24,6 +25,8 @@ INWARD = [
     "http://[::1]/",
     "http://[::ffff:127.0.0.1]/",
     "http://[64:ff9b::7f00:1]/",
+    "http://93.184.216.34:secret@127.0.0.1/",
+    "http://user@10.0.0.1/",
     "http://[fd00::1]/",
     "http://0.0.0.0/",
     "http://224.0.0.1/",
@@ -35,7 +38,7 @@ MALFORMED = [
     "http://",
     "http://a b/",
     "http://x.example.com:99999/",
-    "http://user:secret@hooks.example.com/",
+    "http://user:secret@/",
     "javascript:alert(1)",
     "http://[::1",
     "https://hooks.example.com/" + "x" * 2000,
@@ -86,3 +89,21 @@ def test_a_delivery_to_an_inward_address_is_refused(host: str) -> None:
         assert receiver.posts == []
         if host in ("127.0.0.1", "localhost", "2130706433"):
             assert asyncio.run(post(True)) == (200, "")
+
+
+def test_a_user_name_in_an_address_is_sent_as_credentials(scope: Scope) -> None:
+    """As clients of the reference register them: Basic authentication of RFC 7617, the address without it."""
+    with receiving() as receiver, ThreadPoolExecutor(1) as resolvers:
+        url = f"http://ann%40x:p%3Aw%C3%A4@127.0.0.1:{receiver.port}/hook?a=1"
+        assert service.register_listener(scope, 3, url).url == url
+
+        async def post() -> bool:
+            poster = Poster(True, resolvers, timeout=3)
+            answer = await poster.post(url, {}, b"{}")
+            await poster.close()
+            return answer.ok
+
+        assert asyncio.run(post())
+        (taken,) = receiver.posts
+        assert base64.b64decode(taken.headers["authorization"].removeprefix("Basic ")).decode() == "ann@x:p:wä"
+        assert (taken.path, taken.headers["host"]) == ("/hook?a=1", f"127.0.0.1:{receiver.port}")

@@ -20,7 +20,9 @@ list_router = APIRouter(tags=["Model"])
 
 CHANGERS = """
     SELECT final.customer_id AS CustomerID, initial.value AS InitialCustomerAttribute,
-        final.value AS FinalCustomerAttribute
+        final.value AS FinalCustomerAttribute,
+        ifNull(initial.value, 'NULL') AS InitialCustomerAttributes,
+        ifNull(final.value, 'NULL') AS FinalCustomerAttributes
     FROM (SELECT customer_id, {value} AS value FROM profiles WHERE data_date = {{Final:Date}}) AS final
     LEFT JOIN (SELECT customer_id, {value} AS value FROM profiles WHERE data_date = {{Initial:Date}}) AS initial
         ON initial.customer_id = final.customer_id
@@ -75,7 +77,16 @@ register(
         "GetCustomerAttributeChangers",
         "Customers whose value of one attribute changed between the two newest data days",
         sql=_changers_sql,
-        row={"CustomerID": "string", "InitialCustomerAttribute": "string?", "FinalCustomerAttribute": "string?"},
+        row={
+            "CustomerID": "string",
+            "InitialCustomerAttribute": "string?",
+            "FinalCustomerAttribute": "string?",
+            "InitialCustomerAttributes": "string",
+            "FinalCustomerAttributes": "string",
+        },
+        drop={"InitialCustomerAttributes": "$legacy", "FinalCustomerAttributes": "$legacy"},
+        description="Asked for as ChangedCustomerAttributes, rows have the members of old clients too, in which the "
+        "text NULL stands for no value.",
         order="CustomerID",
         params=(
             required("ChangedCustomerAttribute", "names", "One attribute name", aliases=("ChangedCustomerAttributes",)),
@@ -127,7 +138,7 @@ def attribute_list(principal: Principal = Depends(caller("GetCustomerAttributeLi
 
 
 @router.get(
-    "/Customers/{CustomerID}/Attributes",
+    "/Customers/{CustomerID:path}/Attributes",
     summary="One customer's current profile: every attribute with its value",
     operation_id="GetCustomerAttributes",
     responses=_shape(RealFieldName="string", Alias="string", FieldType="string", Value="string?"),
@@ -137,4 +148,4 @@ def customer_attributes(
     principal: Principal = Depends(caller("GetCustomerAttributes")),  # noqa: B008
 ) -> Response:
     """Dates are MM/DD/YYYY HH:MM:SS here, decimals have four places; 404 for an unknown customer."""
-    return json_response(orjson.dumps(customers.attribute_values(principal.scope, CustomerID)))
+    return json_response(orjson.dumps(customers.attribute_values(principal.scope, CustomerID.strip())))

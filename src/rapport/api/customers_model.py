@@ -19,7 +19,7 @@ FUTURE_VALUES = """
     FROM model_results
     WHERE data_date = {data_date:Date} AND lifecycle_stage_id != {dormant:UInt8} AND
 """
-NAMED_CUSTOMER = "AND lower(customer_id) = lower({CustomerID:String})"
+NAMED_CUSTOMER = "AND customer_id = {CustomerID:String}"
 MODELLED = """
     SELECT customer_id, product_id, recommendation_type, priority
     FROM product_recommendations WHERE data_date = {data_date:Date}
@@ -49,21 +49,23 @@ def _future_values(scope: Scope, values: Values) -> str:
     (info,) = customers.find(scope, [values["CustomerAttribute"]], "CustomerAttribute")
     return f"""{FUTURE_VALUES} customer_id IN (
         SELECT customer_id FROM profiles
-        WHERE data_date = {{data_date:Date}}
-          AND lowerUTF8({customers.rendered(info)}) = lowerUTF8({{CustomerAttributeValue:String}})
+        WHERE data_date = {{data_date:Date}} AND {customers.equals(info, "{CustomerAttributeValue:String}")}
     )"""  # noqa: S608 - the attribute's column comes from the tenant's list
 
 
 def _recommended_when(scope: Scope, values: Values) -> Values | None:
     """The range of suggestions in campaigns, the past month by default; else the newest data date."""
+    named = values["CustomerID"]
+    values = {**values, "CustomerID": customers.spelling(scope, named) or named if named else None}
     if not values["SuggestedInCampaign"]:
         newest = scope.data_date()
         return None if newest is None else {**values, "data_date": newest}
-    end: date = values["EndDate"] or scope.today()
-    start: date = values["StartDate"] or end - PAST_MONTH
-    if start > end:
+    first: date | None = values["StartDate"]
+    last: date | None = values["EndDate"]
+    if first and last and first > last:
         raise Invalid("StartDate must not be after EndDate.")
-    return {**values, "StartDate": start, "EndDate": end}
+    end = last or max(scope.today(), first or date.min)
+    return {**values, "StartDate": first or end - PAST_MONTH, "EndDate": end}
 
 
 def _recommendations(scope: Scope, values: Values) -> str:

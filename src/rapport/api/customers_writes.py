@@ -45,7 +45,7 @@ class AttributeValue(WireModel):
     """A value of an attribute; null clears it."""
 
     name: str = Field(alias="RealFieldName", max_length=200, description="See GetCustomerAttributeList")
-    value: str | bool | int | float | None = Field(default=None, alias="Value", description="null clears it")
+    value: str | bool | int | float | None = Field(alias="Value", description="null clears it")
 
 
 class CustomerValues(WireModel):
@@ -104,8 +104,8 @@ FAILED = {"type": "object", "properties": {"FailedCustomerIDs": {"type": "array"
     **_documented(NewAttribute),
 )
 def add_attribute(
-    body: bytes = Depends(raw_body),
     principal: Principal = Depends(caller("AddCustomerAttribute")),  # noqa: B008
+    body: bytes = Depends(raw_body),
 ) -> Response:
     """Type is DECIMAL(19,4), INT, BIGINT, DATE, VARCHAR(n) or NVARCHAR(n); at most 40 attributes a tenant."""
     new = parse(NewAttribute, body)
@@ -121,8 +121,8 @@ def add_attribute(
     **_documented(Updates, REQUEST),
 )
 def update_attributes(
-    body: bytes = Depends(raw_body),
     principal: Principal = Depends(caller("UpdateCustomerAttributes")),  # noqa: B008
+    body: bytes = Depends(raw_body),
 ) -> Response:
     """At most 1,000 customers with 10 attributes each; what is valid is applied, the rest is in the callback."""
     updates = parse(Updates, body)
@@ -142,8 +142,8 @@ def _pairs(item: CustomerValues) -> list[list[Any]]:
     **_documented(Upsert, UPSERTED),
 )
 def upsert_customer(
-    body: bytes = Depends(raw_body),
     principal: Principal = Depends(caller("UpsertCustomer")),  # noqa: B008
+    body: bytes = Depends(raw_body),
 ) -> Response:
     """What is valid is written at once; errors lists the rest."""
     upsert = parse(Upsert, body)
@@ -158,8 +158,8 @@ def upsert_customer(
     **_documented(Removal, FAILED),
 )
 def remove_pii(
-    body: bytes = Depends(raw_body),
     principal: Principal = Depends(caller("RemoveCustomerPII")),  # noqa: B008
+    body: bytes = Depends(raw_body),
 ) -> Response:
     """Irreversible. At most 50,000 ids; FailedCustomerIDs are those that were never received."""
     customer_ids = parse(Removal, body).customer_ids

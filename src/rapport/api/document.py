@@ -34,8 +34,9 @@ the server's log has it too.
 with 429 and `Retry-After`, in seconds.
 
 **Pages.** Functions of the wire that declare `$top` and `$skip` answer `$top` rows after the first `$skip`. Lists of
-customers have at most 10,000 rows a page unless the function says otherwise: read on until a page is empty. Lists of
-the management API take `limit` and `offset`.
+customers have at most 10,000 rows a page unless the function says otherwise: read on until a page is empty. When
+`$top` asks for more than a page has, the header `X-Page-Limit` says how many rows a page has at most. Lists of the
+management API take `limit` and `offset`.
 """.strip()
 
 # What names mean that stand in many places; a route that knows better says so itself.

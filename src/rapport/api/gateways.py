@@ -43,8 +43,8 @@ def _shown(found: Gateway) -> dict[str, Any]:
     openapi_extra=documented(GatewayBody, EXAMPLE),
 )
 def set_gateway(
-    body: bytes = Depends(raw_body),
     principal: Principal = Depends(caller("SetConditionalGateway")),  # noqa: B008
+    body: bytes = Depends(raw_body),
 ) -> Response:
     """There is one gateway a tenant: another one takes its place."""
     given = parse(GatewayBody, body)

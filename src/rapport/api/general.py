@@ -48,11 +48,12 @@ register(
 )
 
 
-def _absent_if_empty(value: object) -> object:
-    return None if value == "" else value
+def _absent(value: object) -> object:
+    """No channel for an empty text and for 0, which clients with typed members send for an absent one."""
+    return None if value in ("", 0, "0") and value is not False else value
 
 
-ChannelID = Annotated[Count | None, BeforeValidator(_absent_if_empty)]
+ChannelID = Annotated[Count | None, BeforeValidator(_absent)]
 
 
 class RegisterBody(WireModel):
@@ -91,8 +92,8 @@ NOTHING: dict[int | str, dict[str, Any]] = {200: {"description": "Success, witho
     ),
 )
 def register_event_listener(
-    body: bytes = Depends(raw_body),
     principal: Principal = Depends(caller("RegisterEventListener")),  # noqa: B008
+    body: bytes = Depends(raw_body),
 ) -> Response:
     """Upserts the listener of (EventTypeID, ChannelID or none). Only later events are told."""
     given = parse(RegisterBody, body)
@@ -109,8 +110,8 @@ def register_event_listener(
     openapi_extra=documented(UnregisterBody, {"EventTypeID": 13, "ChannelID": 505}),
 )
 def unregister_event_listener(
-    body: bytes = Depends(raw_body),
     principal: Principal = Depends(caller("UnregisterEventListener")),  # noqa: B008
+    body: bytes = Depends(raw_body),
 ) -> Response:
     """Without ChannelID the general listener of the type only. A listener that does not exist is no error."""
     given = parse(UnregisterBody, body)

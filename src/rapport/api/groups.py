@@ -40,7 +40,7 @@ register(
         engine="records",
         sql="""
             SELECT id AS "TargetGroupID" FROM target_groups
-            WHERE tenant_id = :tenant_id AND lower(name) = lower(trim(:TargetGroupName)) AND NOT archived
+            WHERE tenant_id = :tenant_id AND lower(name) = lower(:TargetGroupName) AND NOT archived
         """,
         row={"TargetGroupID": "integer"},
         order='"TargetGroupID"',
@@ -115,8 +115,8 @@ class CustomerListMade(BaseModel):
     },
 )
 def create_customer_list(
-    body: bytes = Depends(raw_body),
     principal: Principal = Depends(caller("CreateCustomerList")),  # noqa: B008
+    body: bytes = Depends(raw_body),
 ) -> CustomerListMade:
     """Keep the customers that exist; 400 for a name in use, an empty list or one without any known ID."""
     given = parse(CustomerList, body)

@@ -1,5 +1,6 @@
 """Model: lifecycle stages, microsegments and the customers who moved between microsegments."""
 
+from bisect import bisect_right
 from datetime import date
 
 from fastapi import APIRouter
@@ -13,8 +14,10 @@ from rapport.insight import service as insight
 router = APIRouter(tags=["Model"])
 
 RANGE = (
-    optional("StartDate", "date", description="Compare from this data date; goes with EndDate"),
-    optional("EndDate", "date", description="Compare to this data date; without both, the newest two days"),
+    optional("StartDate", "date", description="Compare from this data date or the last before; goes with EndDate"),
+    optional(
+        "EndDate", "date", description="Compare to this data date or the last before; without both, the newest two days"
+    ),
 )
 # Both days in one pass over the results; 0 stands for a day on which the customer was not there.
 CHANGERS = """
@@ -30,7 +33,10 @@ CHANGERS = """
 
 
 def two_days(scope: Scope, values: Values) -> Values | None:
-    """The two data dates to compare, the newest two when none are given; None when either has no results."""
+    """The two data dates to compare, the newest two when none are given; None without any.
+
+    A date without results stands for the newest data date before it. Before the first one nobody was there.
+    """
     start, end = values["StartDate"], values["EndDate"]
     if (start is None) != (end is None):
         raise Invalid("StartDate and EndDate must be given together.")
@@ -38,10 +44,15 @@ def two_days(scope: Scope, values: Values) -> Values | None:
         raise Invalid("StartDate must not be after EndDate.")
     days = insight.result_dates(scope)
     if start is None:
-        start, end = days[-2:] if len(days) > 1 else (date.min, date.min)
-    if start not in days or end not in days:
-        return None
-    return {**values, "StartDate": start, "EndDate": end}
+        if len(days) < 2:
+            return None
+        start, end = days[-2:]
+    return {**values, "StartDate": _data_date(days, start), "EndDate": _data_date(days, end)}
+
+
+def _data_date(days: list[date], day: date) -> date:
+    earlier = bisect_right(days, day)
+    return days[earlier - 1] if earlier else day
 
 
 def _stages(scope: Scope, values: Values) -> Values:

@@ -3,14 +3,19 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from rapport.errors import Invalid
 
 INT32_MAX = 2**31 - 1
 WHOLE = re.compile(r"[0-9]{1,100}")
-DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ].+)?")
+# A time of day and a zone may follow, in any form: only the day counts.
+DATE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ].*)?", re.DOTALL)
+# What the engines can compare and shift by a month or a zone; no data are of a day beyond.
+FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2148, 12, 31)
+BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+NULL = "null"  # what clients make of a value that they have not got
 FORBIDDEN_DELIMITERS = set(":/?&#%$+=")
 
 
@@ -32,36 +37,50 @@ def _integers(name: str, text: str) -> list[int]:
 
 
 def _date(name: str, text: str) -> date:
+    """A day; those that no data can be of, such as a client's smallest and largest, as the nearest that one can."""
+    form = DATE.fullmatch(text.strip())
     try:
-        return datetime.fromisoformat(text.strip() if DATE.fullmatch(text.strip()) else "").date()
+        day = date.fromisoformat(form[1] if form else "")
     except ValueError as error:
         raise Invalid(f"{name} must be a date as YYYY-MM-DD, not {text!r}.") from error
+    return min(max(day, FIRST_DAY), LAST_DAY)
 
 
 def _boolean(name: str, text: str) -> bool:
-    value = text.strip().lower()
-    if value not in ("true", "false"):
+    value = BOOLEANS.get(text.strip().lower())
+    if value is None:
         raise Invalid(f"{name} must be true or false, not {text!r}.")
-    return value == "true"
+    return value
 
 
 def _string(name: str, text: str) -> str:
     if "\0" in text:
         raise Invalid(f"{name} must not hold a null character.")
-    return text
+    return text.strip()
+
+
+def _parts(name: str, text: str, delimiters: str) -> list[str]:
+    """The names that a text joins. One delimiter at the end adds none; raises Invalid for a blank name elsewhere."""
+    parts = [part.strip() for part in re.split(f"[{delimiters}]", text)]
+    if not parts[-1]:
+        parts.pop()
+    # Positions in the answer carry the meaning, so none may be left out.
+    if not all(parts):
+        raise Invalid(f"{name} must not hold a blank name.")
+    return parts
 
 
 def _names(name: str, text: str) -> list[str]:
-    return [part.strip() for part in text.split(";") if part.strip()]
+    return _parts(name, text, ";")
 
 
 def _product_names(name: str, text: str) -> list[str]:
-    return [part.strip() for part in re.split("[,;]", text.strip().strip('"')) if part.strip()]
+    return _parts(name, text.strip().strip('"'), ",;")
 
 
 def _delimiter(name: str, text: str) -> str:
     if len(text) != 1 or text in FORBIDDEN_DELIMITERS:
-        raise Invalid(f"{name} must be ',' or ';'.")
+        raise Invalid(f"{name} must be one character, and none of : / ? & # % $ + =.")
     return text
 
 
@@ -91,13 +110,17 @@ class Parameter:
 
     def read(self, query: Mapping[str, str]) -> Any:
         """The value from a query whose names are lower-case. Raises Invalid."""
-        for name in (self.name, *self.aliases):
-            text = query.get(name.lower(), "")
-            if text.strip():
-                return KINDS[self.kind][0](self.name, text)
+        text = next(filter(str.strip, (query.get(name.lower(), "") for name in (self.name, *self.aliases))), "")
+        if text and (self.required or text.strip().lower() != NULL):
+            return KINDS[self.kind][0](self.name, text)
         if self.required:
             raise Invalid(f"{self.name} is required.")
         return self.default
+
+    def is_legacy(self, query: Mapping[str, str]) -> bool:
+        """Whether a query gives the parameter under another spelling only."""
+        given = [bool(query.get(name.lower(), "").strip()) for name in (self.name, *self.aliases)]
+        return any(given) and not given[0]
 
     def openapi(self) -> dict[str, Any]:
         """The parameter in an OpenAPI operation."""

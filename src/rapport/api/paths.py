@@ -1,4 +1,4 @@
-"""Every spelling of a path of the wire leads to one: letter case and a slash at the end make no difference.
+"""Every spelling of a path of the wire leads to one: letter case and more slashes than needed make no difference.
 
 The reference is live as /current/{category}/{Function} and as /{Category}/{Function}; old clients put a
 version in the place of current, and some names have a second spelling.
@@ -7,6 +7,7 @@ version in the place of current, and some names have a second spelling.
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from urllib.parse import unquote
 
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -58,10 +59,16 @@ class WirePaths:
                 self.open[path.split("/")[1].lower()].append(OpenPath(path))
 
     def rewrite(self, path: str) -> str:
-        """The canonical spelling of a path; unknown paths stay as they are."""
+        """The canonical spelling, decoded, of a percent-encoded path; of unknown paths only double slashes go.
+
+        A slash that is encoded is a part of a parameter: a CustomerID may hold one.
+        """
         if path in self.exact:
             return path
-        given = path.rstrip("/")[1:].split("/")
+        given = [unquote(part) for part in path.split("/") if part]
+        whole = "/" + "/".join([*given, ""] if given and path.endswith("/") else given)
+        if not given:
+            return whole
         low = [part.lower() for part in given]
         if len(low) > 1 and low[1] in self.categories and VERSION.fullmatch(low[0]):
             del given[0], low[0]
@@ -71,12 +78,12 @@ class WirePaths:
         for one in self.open.get(low[0], ()):
             if spelled := one.spelled(given, low):
                 return spelled
-        return path
+        return whole
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on under its canonical path."""
         if scope["type"] == "http":
-            path = self.rewrite(scope["path"])
+            path = self.rewrite(scope["raw_path"].decode("latin-1"))
             if path != scope["path"]:
                 scope = {**scope, "path": path, "raw_path": path.encode()}
         await self.app(scope, receive, send)

@@ -24,6 +24,7 @@ from rapport.stores.warehouse import Warehouse, identifier
 Values = dict[str, Any]
 _RENDERED: WeakKeyDictionary[Warehouse, dict[tuple[int, str], str]] = WeakKeyDictionary()
 UNBOUNDED = 2**31 - 1
+PAGE_LIMIT = "X-Page-Limit"
 EPOCH = "1970-01-01"
 Prepare = Callable[[Scope, Values], Values | None]
 
@@ -51,7 +52,8 @@ class Read:
     empty). customers adds CustomerAttributes to the parameters. prepare may check values and add or replace
     bound ones; it may set "$settings" to engine settings and profile_date to the data date that attributes are
     of; when it answers None the answer is empty without a query. drop names output columns left out unless the
-    parameter of the same entry is true or not empty. omit_nulls leaves null members out of a row (records
+    parameter of the same entry is true or not empty; "$legacy" is true when a parameter came under another
+    spelling than its own. omit_nulls leaves null members out of a row (records
     only). A list of the warehouse is answered in pages of at most the setting that max_page names; one of
     the records is whole unless $top is given.
     """
@@ -99,9 +101,16 @@ def register(router: APIRouter, *reads: Read) -> None:
             description=read.description,
             name=read.function,
             operation_id=read.function,
-            responses={200: {"description": "Success", **_content(read)}},
+            responses={200: {"description": "Success", **_content(read), **_headers(read)}},
             openapi_extra={"parameters": [parameter.openapi() for parameter in read.parameters]},
         )
+
+
+def _headers(read: Read) -> dict[str, Any]:
+    if read.single or not read.paged or read.engine == "records":
+        return {}
+    told = "Rows of a page at most; there when $top asked for more"
+    return {"headers": {PAGE_LIMIT: {"description": told, "schema": TYPES["integer"]}}}
 
 
 def _content(read: Read) -> dict[str, Any]:
@@ -125,7 +134,11 @@ def _endpoint(read: Read) -> Callable[..., Response]:
     def endpoint(request: Request) -> Response:
         principal = principal_of(request)
         query = {name.lower(): text for name, text in request.query_params.multi_items()}
-        return json_response(answer(read, principal.scope, query))
+        response = json_response(answer(read, principal.scope, query))
+        most = clamped(read, principal.scope, query)
+        if most:
+            response.headers[PAGE_LIMIT] = str(most)
+        return response
 
     return endpoint
 
@@ -133,6 +146,7 @@ def _endpoint(read: Read) -> Callable[..., Response]:
 def answer(read: Read, scope: Scope, query: dict[str, str]) -> bytes:
     """The JSON answer of a read to a query whose names are lower-case. Raises Invalid, NotFound."""
     given: Values = {parameter.name: parameter.read(query) for parameter in read.parameters}
+    given["$legacy"] = any(parameter.is_legacy(query) for parameter in read.params)
     values = given if read.prepare is None else read.prepare(scope, given)
     body = b"[]" if values is None else _query(read, scope, values)
     return _only(read, body, given) if read.single else body
@@ -163,6 +177,15 @@ def page(read: Read, scope: Scope, values: Values) -> tuple[int, int]:
         return top or UNBOUNDED, skip
     settings = scope.stores.settings
     return min(top or settings.max_page, getattr(settings, read.max_page)), skip
+
+
+def clamped(read: Read, scope: Scope, query: dict[str, str]) -> int:
+    """The rows that a page has at most, when a query asks for more; else 0."""
+    asked = {parameter.name: parameter.read(query) for parameter in PAGING}
+    if read.single or not read.paged or asked["$top"] is None:
+        return 0
+    most, _ = page(read, scope, asked)
+    return most if most < asked["$top"] else 0
 
 
 def _kept(read: Read, values: Values) -> list[str]:

@@ -43,7 +43,7 @@ register(
         engine="records",
         sql="""
             SELECT id AS "ValueSegmentID" FROM value_segments
-            WHERE tenant_id = :tenant_id AND lower(name) = lower(trim(:ValueSegmentName))
+            WHERE tenant_id = :tenant_id AND lower(name) = lower(:ValueSegmentName)
         """,
         row={"ValueSegmentID": "integer"},
         order='"ValueSegmentID"',

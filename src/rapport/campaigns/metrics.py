@@ -13,7 +13,8 @@ from rapport.campaigns.interactions import check_place, executed
 from rapport.campaigns.models import CampaignMetric
 from rapport.errors import Invalid
 
-# An enum of its own: "bounced" has another number than among interactions.
+# An enum of its own: "bounced" has another number than among interactions. What 7 and 8 mean is not public, but
+# senders report them: their totals are kept under their numbers.
 METRICS = {
     0: "sent",
     1: "delivered",
@@ -22,6 +23,8 @@ METRICS = {
     4: "unsubscribed",
     5: "dropped",
     6: "spam report",
+    7: "metric 7",
+    8: "metric 8",
     9: "bounced",
 }
 KEY = ("tenant_id", "campaign_id", "channel_id", "template_id", "metric_id")

@@ -6,6 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from rapport.customers.attributes import AttributeInfo
+from rapport.customers.values import PLACEHOLDERS
 
 BITS = {"Bigint": 63, "Int": 31}
 LARGEST_DECIMAL = Decimal(10) ** 15
@@ -75,6 +76,8 @@ def _date(value: Any, type_: str) -> date | datetime:
             found = datetime.strptime(str(value).strip(), form)
         except ValueError:
             continue
+        if found.date().isoformat() in PLACEHOLDERS:
+            break
         if type_ == "Date" and FIRST_YEAR <= found.year <= LAST_YEAR:
             return found.date()
         if type_ == "Datetime" and FIRST_TIME <= found < LAST_TIME:

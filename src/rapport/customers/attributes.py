@@ -27,6 +27,9 @@ COLUMN_TYPES = {
 }
 
 
+NUMERIC = ("Bigint", "Int", "Decimal")
+
+
 @dataclass(frozen=True)
 class AttributeInfo:
     """One attribute as rules and readers see it."""
@@ -110,6 +113,14 @@ def rendered(info: AttributeInfo, column: str | None = None) -> str:
     if info.field_type == "Decimal":
         return f"toDecimalString({column}, 4)"
     return f"toString({column})"
+
+
+def equals(info: AttributeInfo, text: str) -> str:
+    """SQL of whether an attribute has the value that the SQL of a text tells: numbers as such, texts in any case."""
+    if info.field_type in NUMERIC:
+        # Many places, so that what differs beyond the four that are kept does not count as equal.
+        return f"{identifier(info.real_field_name)} = toDecimal128OrNull({text}, 18)"
+    return f"lowerUTF8({rendered(info)}) = lowerUTF8({text})"
 
 
 def declare(scope: Scope, new: Iterable[AttributeInfo]) -> None:

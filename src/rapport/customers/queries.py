@@ -5,11 +5,12 @@ from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.customers.attribute_writes import spelling
-from rapport.customers.attributes import AttributeInfo, attributes
+from rapport.customers.attributes import NUMERIC, AttributeInfo, attributes
 from rapport.errors import NotFound
 from rapport.stores.warehouse import identifier
 
-NUMERIC = ("Bigint", "Int", "Decimal")
+# The reference has no type of its own for days with a time.
+SHOWN_TYPES = {"Datetime": "Date"}
 PREVIOUS = "SELECT max(data_date) FROM profiles WHERE data_date < {data_date:Date} HAVING count() > 0"
 
 
@@ -38,7 +39,7 @@ def attribute_values(scope: Scope, customer_id: str) -> list[dict[str, Any]]:
         {
             "RealFieldName": info.real_field_name,
             "Alias": info.alias,
-            "FieldType": info.field_type,
+            "FieldType": SHOWN_TYPES.get(info.field_type, info.field_type),
             "Value": values.get(info.real_field_name),
         }
         for info in known

@@ -6,6 +6,7 @@ from rapport.customers.attributes import (
     AttributeInfo,
     attributes,
     declare,
+    equals,
     find,
     rendered,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "declare_event_type",
     "delete_staged",
     "ensure_event_types",
+    "equals",
     "erase",
     "event_type",
     "event_type_named",

@@ -6,7 +6,7 @@ name which answers differently the second time (DNS rebinding) gains nothing.
 
 import ipaddress
 import socket
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import httpx
 
@@ -47,15 +47,16 @@ def resolve_public(url: str, allow_private: bool) -> str:
 def checked_url(url: str, parameter: str, allow_private: bool) -> str:
     """A URL that a tenant wants things posted to, decoded once when it came percent-encoded as a whole.
 
-    A name that does not resolve yet is accepted; every post resolves and checks it again. Raises Invalid
-    naming the parameter.
+    A name that does not resolve yet is accepted; every post resolves and checks it again. A user name and a
+    password in it are sent as Basic authentication. Raises Invalid naming the parameter.
     """
     if "://" not in url and "%3a%2f%2f" in url.lower():
         url = unquote(url)
     if len(url) > MAX_URL or any(ord(letter) <= ord(" ") for letter in url):
         raise Invalid(f"{parameter} must be an absolute http or https URL of at most {MAX_URL} characters.")
     try:
-        resolve_public(url, allow_private)
+        parts = urlsplit(url)
+        resolve_public(urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])), allow_private)
     except Unresolved:
         return url
     except (Invalid, ValueError) as error:

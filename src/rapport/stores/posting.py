@@ -165,7 +165,7 @@ class Poster:
         parts = httpx.URL(url)
         target = httpcore.URL(scheme=parts.raw_scheme, host=parts.raw_host, port=parts.port, target=parts.raw_path)
         framing = {"Host": parts.netloc.decode("ascii"), "Content-Length": str(len(body))}
-        sent = [*framing.items(), *headers.items()]
+        sent = [*framing.items(), *_credentials(parts).items(), *headers.items()]
         async with self._pool.stream("POST", target, headers=sent, content=body) as response:
             answered = await _bounded(response)
             given = {name.lower(): value.decode("latin-1") for name, value in response.headers}
@@ -176,6 +176,13 @@ class Poster:
     async def close(self) -> None:
         """Close every connection."""
         await self._pool.aclose()
+
+
+def _credentials(url: httpx.URL) -> dict[str, str]:
+    """The user name and password of a URL as a header (RFC 7617)."""
+    if not url.userinfo:
+        return {}
+    return {"Authorization": "Basic " + base64.b64encode(f"{url.username}:{url.password}".encode()).decode()}
 
 
 async def _bounded(response: httpcore.Response) -> bytes | None:

@@ -135,7 +135,7 @@ def list_outcomes(
     return service.outcome_rows(principal.scope, campaign_id, outcome, limit=limit, offset=offset)
 
 
-@router.get("/{campaign_id}/customers/{customer_id}", summary="Why a customer got a campaign or not")
+@router.get("/{campaign_id}/customers/{customer_id:path}", summary="Why a customer got a campaign or not")
 def why(
     campaign_id: CampaignId,
     customer_id: Annotated[str, Path(min_length=1, max_length=255, pattern=r"^[^\x00]+$")],
