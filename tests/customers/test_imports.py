@@ -203,8 +203,8 @@ def test_a_repeated_file_changes_nothing(scope: Scope, tmp_path: Path) -> None:
     again = load(scope, "transactions", path, mode="full")
     assert again.unchanged and again.loaded == 0 and "nothing was changed" in again.message
     assert not load(scope, "transactions", path, mode="incremental").unchanged
-    load(scope, "transactions", other, mode="full")
-    assert not load(scope, "transactions", path, mode="full").unchanged
+    load(scope, "transactions", other, mode="full", confirm_removal=True)
+    assert not load(scope, "transactions", path, mode="full", confirm_removal=True).unchanged
     ids = scope.warehouse.rows("SELECT transaction_id FROM transactions ORDER BY 1")
     assert ids == [("O1",), ("O2",), ("O3",)]
 
@@ -236,7 +236,7 @@ def test_customers_full_and_incremental(stores: Stores, tmp_path: Path) -> None:
         ("c2", "Sweden", "Oslo", 7, "Gold"),
     ]
     full = "Customer_ID,Registration_Date,City,Points\nC2,2025-02-03,Bern,\nC4,2025-02-03,Bonn,2\n"
-    result = load(scope, "customers", write(tmp_path, "full.csv", full), mode="full")
+    result = load(scope, "customers", write(tmp_path, "full.csv", full), mode="full", confirm_removal=True)
     assert service.import_of(scope, result.import_id).counts["removed"] == 3
     assert scope.warehouse.rows(sql) == [("C4", None, "Bonn", 2, None), ("c2", None, "Bern", None, "Gold")]
     twice = "Customer_ID,Registration_Date\nd1,2025-01-01\nD1,2025-01-01\n"
@@ -357,7 +357,7 @@ def test_names_from_a_file_are_never_sql(scope: Scope, tmp_path: Path) -> None:
     load(scope, "products", write(tmp_path, "odd.jsonl", text), mode="full")
     assert scope.warehouse.rows("SELECT product_id, properties FROM products") == [("q'1", {name: "v\\'"})]
     pq.write_table(pa.table({"Item_ID": ["2"], name: ["w"]}), tmp_path / "odd.parquet")
-    load(scope, "products", tmp_path / "odd.parquet", mode="full")
+    load(scope, "products", tmp_path / "odd.parquet", mode="full", confirm_removal=True)
     assert scope.warehouse.rows("SELECT product_id, properties FROM products") == [("2", {name: "w"})]
 
 

@@ -11,7 +11,7 @@ def upload(api: httpx.Client, name: str, data: bytes, **fields: str) -> httpx.Re
 
 
 def test_an_upload_is_imported_and_told(api: httpx.Client) -> None:
-    answer = upload(api, "people.csv", GOOD, mode="full")
+    answer = upload(api, "people.csv", GOOD, mode="full", confirm_removal="true")
     assert answer.status_code == 201, answer.text
     made = answer.json()
     assert (made["state"], made["loaded"], made["file_name"], made["mode"]) == ("loaded", 1, "people.csv", "full")

@@ -117,6 +117,22 @@ def test_negative_quantities(company: Scope, tmp_path: Path) -> None:
     assert (result.loaded, codes(result), result.warnings[0]["examples"]) == (2, {"negative_quantity": 1}, ("O1",))
 
 
+@pytest.mark.parametrize("nobody", ["undefined", "NULL", "null", "None", "NaN", "0", "[object Object]", "", " \u00a0"])
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("customers", "CustomerID,Registration_Date\n{id},2025-01-02\nC1,2025-01-02\n"),
+        ("transactions", "Order_ID,Customer_ID,Order_Date,Amount\nO1,{id},2025-01-02,1\nO2,C1,2025-01-02,1\n"),
+        ("activity", "Event_ID,Event,Customer_ID,Event_Date\nE1,page,{id},2025-01-02\nE2,page,C1,2025-01-02\n"),
+    ],
+)
+def test_an_id_that_says_nobody_is_refused(company: Scope, tmp_path: Path, kind: str, text: str, nobody: str) -> None:
+    result = load(company, tmp_path, kind, text.format(id=nobody), allow_rejects=True)
+    assert (result.loaded, result.rejected) == (1, 1) and result.rejects_path is not None
+    reason = result.rejects_path.read_text()
+    assert "identifies nobody" in reason or "is required and empty" in reason
+
+
 def test_a_refused_file_is_told_its_suspicions_too_and_they_are_kept(company: Scope, tmp_path: Path) -> None:
     result = load(company, tmp_path, "customers", people("1", "1.0") + "B,never\n")
     assert result.state == "refused" and codes(result) == {"similar_ids": 1}

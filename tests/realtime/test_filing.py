@@ -165,7 +165,7 @@ def test_files_of_activity_and_events_do_not_replace_each_other(scope: Scope, in
         path = tmp_path / f"activity-{mode}-{len(ids)}.csv"
         lines = [f"{one},login,Mixed,2025-03-01 10:00:00" for one in ids]
         path.write_text("Event_ID,Event_Name,Customer_ID,Event_Date\n" + "\n".join(lines) + "\n")
-        assert customers.import_file(scope, "activity", path, None, mode, False).rejected == 0
+        assert customers.import_file(scope, "activity", path, None, mode, confirm_removal=True).rejected == 0
 
     load("incremental", "f1", "f2")
     rows = activity(scope, "Mixed", "origin, seq > 0, visitor_id")

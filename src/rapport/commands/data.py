@@ -41,13 +41,19 @@ def import_files(
     mapping: Annotated[Path | None, typer.Option(help="A file that maps columns.")] = None,
     mode: Annotated[Mode, typer.Option(help="full replaces what is there.")] = Mode.incremental,
     allow_rejects: Annotated[bool, typer.Option("--allow-rejects", help="Load the good rows of a bad file.")] = False,
+    confirm_removal: Annotated[
+        bool, typer.Option("--confirm-removal", help="Let a full load remove what it does not hold.")
+    ] = False,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Load files, each wholly or not at all; exit code 1 when one was rejected."""
+    """Load files, each wholly or not at all; exit code 1 when one was not loaded."""
     if mode is Mode.full and len(files) > 1:
         raise Invalid("A full import takes one file: each would replace the one before.")
-    options = {"kind": kind.value, "mode": mode.value, "allow_rejects": allow_rejects}
+    options = {"kind": kind.value, "mode": mode.value} | {
+        "allow_rejects": allow_rejects,
+        "confirm_removal": confirm_removal,
+    }
     if mapping:
         options["mapping"] = str(mapping.absolute())
     results = []
@@ -68,6 +74,8 @@ def import_files(
 
 
 def _told(result: dict[str, Any]) -> str:
+    if result["state"] == "needs_confirmation":
+        return str(result["message"])
     if result["unchanged"]:
         return "unchanged, it was loaded before"
     told = f"{result['loaded']:,} rows loaded, {result['rejected']:,} rejected"

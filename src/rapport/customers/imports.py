@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 
 from rapport.access.pseudonyms import PSEUDONYM, pseudonym_secret
 from rapport.access.scope import Scope
-from rapport.customers import event_types, locks, merging, pii, rejects, spelling, staging
+from rapport.customers import event_types, locks, merging, pii, rejects, removals, spelling, staging
 from rapport.customers.attributes import declare
 from rapport.customers.files import File, digest, opened
 from rapport.customers.inference import typed
@@ -60,6 +60,7 @@ class Run:
     kind: Kind
     mapping: FileMapping
     allow_rejects: bool
+    confirm_removal: bool
     progress: Progress
 
     @property
@@ -76,13 +77,14 @@ def import_file(
     mode: str = "incremental",
     allow_rejects: bool = False,
     progress: Progress | None = None,
+    confirm_removal: bool = False,
 ) -> ImportResult:
     """Import a file of customers, transactions, items, products or activity.
 
     mode full: the file replaces what files brought before; incremental: its rows are added or replace
     those of the same primary key. With rejects nothing is loaded unless allow_rejects; the result
-    tells where they are. progress is called with steps done and steps in all. Raises Invalid for a
-    file that cannot be read at all.
+    tells where they are. A full load that would remove more than the tenant's share needs confirm_removal.
+    progress is called with steps done and steps in all. Raises Invalid for a file that cannot be read at all.
     """
     known = kind_of(kind)
     if mode not in MODES:
@@ -95,7 +97,8 @@ def import_file(
             row = _begin(scope, known, path, parsed, mode)
             if row.state == "unchanged":
                 return _result(row)
-            run = Run(scope, row, known, parsed, allow_rejects, progress or (lambda done, total: None))
+            told = progress or (lambda done, total: None)
+            run = Run(scope, row, known, parsed, allow_rejects, confirm_removal, told)
             return _carry_out(run, file)
 
 
@@ -136,6 +139,10 @@ def _load(run: Run, file: File) -> None:
         run.row.rejects_path = str(rejects.write(run.scope, run.stage))
         if not run.allow_rejects:
             return _finish(run, "refused", f"{run.row.rejected} rows were refused and nothing was loaded.")
+    if run.row.mode == "full" and not run.confirm_removal:
+        question = removals.question(run.scope, run.stage, plan)
+        if question:
+            return _finish(run, "needs_confirmation", question)
     run.row.loaded = run.stage.count("good")
     counts = _swap_in(run, plan)
     run.row.counts = asdict(counts)

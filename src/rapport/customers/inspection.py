@@ -25,7 +25,9 @@ def inspect(stage: Stage, plan: Plan, file: File) -> list[Suspicion]:
 
 def _scientific(stage: Stage, plan: Plan) -> list[Suspicion]:
     columns = [
-        (one.field.column, one.name) for one in plan.bound if one.field.type == "Id" or one.field.column in LONG_NUMBERS
+        (one.field.column, one.name)
+        for one in plan.bound
+        if one.field.type in ("Id", "Person") or one.field.column in LONG_NUMBERS
     ]
     return [_scientific_column(stage, column, name) for column, name in columns if column in _present(stage)]
 

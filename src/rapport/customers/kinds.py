@@ -38,7 +38,7 @@ class Kind:
         self.by_name.update({name.lower(): one for one in self.fields for name in one.names})
 
 
-CUSTOMER_ID = Field("customer_id", "Id", ("Customer_ID", "CustomerID", "Player_ID", "PlayerID"), required=True)
+CUSTOMER_ID = Field("customer_id", "Person", ("Customer_ID", "CustomerID", "Player_ID", "PlayerID"), required=True)
 TRANSACTION_ID = Field(
     "transaction_id",
     "Id",
@@ -92,7 +92,7 @@ ITEMS = Kind(
     (
         TRANSACTION_ID,
         Field("line_number", "Count", ("Line_No", "Line_Number"), default="toUInt32(_row)"),
-        Field("customer_id", "Id", CUSTOMER_ID.names, default="''"),
+        Field("customer_id", "Person", CUSTOMER_ID.names, default="''"),
         Field("transaction_time", "Datetime", TRANSACTION_TIME.names, default="toDateTime(0, 'UTC')"),
         PRODUCT_ID,
         Field("quantity", "Number", ("Quantity",), default="1"),

@@ -8,9 +8,12 @@ placeholder dates, decimal point and no currency sign, numbers rounded to four d
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rapport.customers.identity import NOBODY, identifies_nobody_sql
+
 PLACEHOLDERS = ("0001-01-01", "1753-01-01", "1900-01-01", "9999-12-31")
 DIRECTIVES = {"Y": "Y", "m": "m", "d": "d", "H": "H", "M": "i", "S": "S", "y": "y", "b": "b", "B": "M", "%": "%"}
 MAX_TEXT = 32_000
+EMPTY = "''"
 CLOCK = "^ ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]+)?$"
 
 
@@ -95,6 +98,10 @@ def _identifier(text: str) -> str:
     return f"if(isValidUTF8({text}) AND length({text}) <= 255, {text}, NULL)"
 
 
+def _person(text: str) -> str:
+    return f"if({identifies_nobody_sql(f'ifNull({text}, {EMPTY})')}, NULL, {_identifier(text)})"
+
+
 def _flag(text: str) -> str:
     low = f"lower({text})"
     return f"multiIf({low} IN ('yes', 'true', '1', 'y'), 1, {low} IN ('no', 'false', '0', 'n'), 0, NULL)"
@@ -102,6 +109,7 @@ def _flag(text: str) -> str:
 
 RULES = {
     "Id": Rule(_identifier, "is not UTF-8 text of at most 255 bytes", "Nullable(String)"),
+    "Person": Rule(_person, "is not UTF-8 text of at most 255 bytes", "Nullable(String)"),
     "Text": Rule(_text, "is not UTF-8 text of at most 32000 bytes", "Nullable(String)"),
     "Email": Rule(
         lambda text: f"if(isValidUTF8({text}) AND lengthUTF8({text}) <= 250, {text}, NULL)",
@@ -134,5 +142,7 @@ def reason(type_: str, text: str, required: bool) -> str:
         cases.append(f"{text} IS NULL, 'is required and empty'")
     if type_ in DATE_TYPES:
         cases.append(f"left({text}, 10) IN {PLACEHOLDERS}, 'is a placeholder date: leave it empty'")
+    if type_ == "Person":
+        cases.append(f"{identifies_nobody_sql(f'ifNull({text}, {EMPTY})')}, '{NOBODY}'")
     otherwise = f"'{RULES[type_].reason}'"
     return f"multiIf({', '.join(cases)}, {otherwise})" if cases else otherwise

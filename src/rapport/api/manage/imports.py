@@ -33,7 +33,7 @@ class WarningOut(BaseModel):
 
 
 class ImportOut(BaseModel):
-    """A file that was imported (loaded), refused, failed, or was there before (unchanged)."""
+    """A file that was imported (loaded), refused, failed, needs_confirmation, or was there before (unchanged)."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -42,7 +42,7 @@ class ImportOut(BaseModel):
     file_name: str = Field(examples=["customers.csv.gz"])
     sha256: str
     mode: Literal["full", "incremental"]
-    state: Literal["running", "loaded", "refused", "failed", "unchanged"]
+    state: Literal["running", "loaded", "refused", "failed", "unchanged", "needs_confirmation"]
     message: str
     loaded: int
     rejected: int
@@ -66,16 +66,21 @@ def create_import(
     kind: Annotated[Kind, Form()],
     mode: Annotated[Literal["full", "incremental"], Form()] = "incremental",
     allow_rejects: Annotated[bool, Form()] = False,
+    confirm_removal: Annotated[bool, Form(description="A full load may remove any number of rows")] = False,
     mapping: Annotated[str, Form(description="A mapping as YAML text")] = "",
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> ImportOut:
-    """All or nothing: with rows that are refused nothing is loaded, unless allow_rejects."""
+    """All or nothing: with rows that are refused nothing is loaded, unless allow_rejects.
+
+    A full load that would remove everybody, or more than the setting files.removal_share, changes nothing and answers
+    with the state needs_confirmation; load it again with confirm_removal.
+    """
     parsed = service.read_mapping(mapping) if mapping.strip() else None
     with tempfile.TemporaryDirectory(prefix="rapport-upload-") as folder:
         path = Path(folder) / (re.sub(r"[^\w.-]", "_", file.filename or "")[-200:] or "upload.csv")
         with path.open("wb") as copy:
             shutil.copyfileobj(file.file, copy)
-        result = service.import_file(principal.scope, kind, path, parsed, mode, allow_rejects)
+        result = service.import_file(principal.scope, kind, path, parsed, mode, allow_rejects, None, confirm_removal)
     return ImportOut.model_validate(service.import_of(principal.scope, result.import_id))
 
 

@@ -41,6 +41,7 @@ class ImportIn(BaseModel):
     mapping: Annotated[str | None, Field(description="Path of a mapping file")] = None
     mode: Literal["full", "incremental"] = "incremental"
     allow_rejects: Annotated[bool, Field(description="Load the good rows of a file that has bad ones")] = False
+    confirm_removal: Annotated[bool, Field(description="A full load may remove any number of rows")] = False
 
 
 class CycleIn(BaseModel):
@@ -73,7 +74,9 @@ def load_file(body: ImportIn, scope: Scope = Depends(operated)) -> StreamingResp
 
     def work(progress: Progress) -> dict[str, Any]:
         path = Path(body.path)
-        result = customers.import_file(scope, body.kind, path, mapping, body.mode, body.allow_rejects, progress)
+        result = customers.import_file(
+            scope, body.kind, path, mapping, body.mode, body.allow_rejects, progress, body.confirm_removal
+        )
         return asdict(result) | {"rejects_path": str(result.rejects_path) if result.rejects_path else None}
 
     return stream("import", work)

@@ -14,6 +14,7 @@ from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.api.auth import admin, operator
 from rapport.campaigns import settings as campaign_settings
+from rapport.customers import settings as file_settings
 from rapport.errors import Invalid
 from rapport.insight import settings as insight_settings
 from rapport.realtime import settings as event_settings
@@ -25,6 +26,7 @@ SECTIONS: dict[str, Callable[[Scope], object]] = {
     "campaigns": campaign_settings.settings_of,
     "insight": insight_settings.settings_of,
     "events": event_settings.settings_of,
+    "files": file_settings.settings_of,
 }
 
 

@@ -1,0 +1,51 @@
+"""What a full load would take away, counted before anything changes: a file that was cut off must not empty a table."""
+
+from dataclasses import dataclass
+
+from rapport.access.scope import Scope
+from rapport.customers import settings
+from rapport.customers.merging import KEYS_AT_ONCE, key_sql
+from rapport.customers.plans import Plan
+from rapport.customers.staging import Stage
+
+# Events that came in real time stay whatever a file brings.
+FROM_FILES = {"activity": "origin = 'file'"}
+
+
+@dataclass(frozen=True)
+class Removal:
+    """How many rows that files may replace are stored, and how many of them a full load does not bring again."""
+
+    stored: int
+    removed: int
+
+    def asks(self, share: float) -> bool:
+        """Whether somebody must confirm it: all would go, or more than a share from 0 to 1."""
+        return self.removed > 0 and (self.removed == self.stored or self.removed > share * self.stored)
+
+
+def removal(stage: Stage, plan: Plan) -> Removal:
+    """What a full load would remove. The keys of the file are compared by hash, in passes of bounded size."""
+    key = "transaction_id" if plan.kind.name == "items" and not plan.has("line_number") else key_sql(plan)
+    hashed, brought = f"sipHash64({key})", FROM_FILES.get(plan.kind.name, "1")
+    passes = stage.count("good") // KEYS_AT_ONCE + 1
+    stored = stage.warehouse.value(f"SELECT count() FROM {plan.kind.table} WHERE {brought}")  # noqa: S608 - our table
+    kept = 0
+    for number in range(passes if stored else 0):
+        part = f"{hashed} % {passes} = {number}"
+        staged = f"SELECT {hashed} FROM {stage.table('good')} WHERE {part}"  # noqa: S608 - ours
+        sql = f"SELECT count() FROM {plan.kind.table} WHERE {brought} AND {part} AND {hashed} IN ({staged})"  # noqa: S608 - ours
+        kept += int(stage.warehouse.value(sql))
+    return Removal(int(stored), int(stored) - kept)
+
+
+def question(scope: Scope, stage: Stage, plan: Plan) -> str:
+    """The sentence that asks for confirmation of a full load; empty when it may go on."""
+    share = settings.settings_of(scope).removal_share
+    found = removal(stage, plan)
+    if not found.asks(share):
+        return ""
+    return (
+        f"The file would remove {found.removed:,} of {found.stored:,} {plan.kind.name}; more than {share:.0%} must be "
+        "confirmed. Nothing was changed: load it again with --confirm-removal (confirm_removal) if it is meant."
+    )
