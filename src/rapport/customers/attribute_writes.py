@@ -14,6 +14,7 @@ from rapport.customers import locks
 from rapport.customers.attribute_values import typed_value
 from rapport.customers.attributes import COLUMN_TYPES, AttributeInfo, attributes
 from rapport.customers.models import Removed
+from rapport.customers.personal_values import identifies
 from rapport.stores.warehouse import identifier
 
 INVALID_CUSTOMER = "INVALID_CUSTOMER"
@@ -181,9 +182,13 @@ def _masked(
         removed = {keys[key] for key in session.scalars(query)}
     pii = {info.real_field_name for info in infos.values() if info.is_pii}
     return {
-        customer: {n: v for n, v in values.items() if not (customer in removed and n in pii)}
+        customer: {n: v for n, v in values.items() if not (customer in removed and (n in pii or _is_shaped(v)))}
         for customer, values in wanted.items()
     }
+
+
+def _is_shaped(value: Any) -> bool:
+    return isinstance(value, str) and identifies(value)
 
 
 def _create(scope: Scope, customer_id: str, values: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from rapport.access.scope import Scope
 from rapport.customers.attributes import attributes
 from rapport.customers.plans import Plan
+from rapport.customers.scrubbing import TEXT_TYPES, shaped
 from rapport.customers.staging import Stage
 from rapport.stores.warehouse import Database, identifier
 
@@ -122,11 +123,17 @@ def _attach(stage: Stage, source: str, target: str) -> None:
 def _merge_customers(scope: Scope, stage: Stage, plan: Plan, mode: str) -> Counts:
     warehouse, next_, good = stage.warehouse, stage.table("next"), stage.table("good")
     known = attributes(scope)
-    columns = [column for column in warehouse.columns("customers") if column != "customer_id"]
-    pii = {name for name, info in known.items() if info.is_pii}
+    types = warehouse.columns("customers")
+    columns = [column for column in types if column != "customer_id"]
+    pii = {column for column in columns if column.upper() in known and known[column.upper()].is_pii}
     api = {name for name, info in known.items() if info.source == "api"}
     kept = {column for column in columns if column.upper() in api or (mode != "full" and not plan.has(column))}
-    values = [_customer_value(plan, column, column in kept, column.upper() in pii, stage) for column in columns]
+    hidden = {
+        column: _hidden(stage, column, column in pii)
+        for column in columns
+        if column in pii or types[column] in TEXT_TYPES
+    }
+    values = [_customer_value(plan, column, column in kept, hidden.get(column)) for column in columns]
     old = ", ".join(["customer_id AS old_id", *(f"{identifier(column)} AS old_{column}" for column in sorted(kept))])
     names = ", ".join(["customer_id", *(identifier(column) for column in columns)])
     warehouse.execute(f"CREATE TABLE {next_} AS customers")
@@ -155,10 +162,17 @@ def _merge_customers(scope: Scope, stage: Stage, plan: Plan, mode: str) -> Count
     return counts
 
 
-def _customer_value(plan: Plan, column: str, kept: bool, pii: bool, stage: Stage) -> str:
+def _hidden(stage: Stage, column: str, pii: bool) -> str:
+    """SQL of whether a staged value is not loaded, since it identifies a person who was removed."""
+    removed = f"lowerUTF8(staged.customer_id) IN (SELECT key FROM {stage.table('removed')})"  # noqa: S608 - ours
+    value = f"ifNull(staged.{identifier(column)}, '')"
+    return removed if pii else f"{removed} AND {shaped(value)}"
+
+
+def _customer_value(plan: Plan, column: str, kept: bool, hidden: str | None) -> str:
     if kept:
         return f"old.old_{column}"
-    value = f"staged.{identifier(column)}" if plan.has(column) else "NULL"
-    if pii and plan.has(column):
-        return f"if(lowerUTF8(staged.customer_id) IN (SELECT key FROM {stage.table('removed')}), NULL, {value})"  # noqa: S608 - ours
-    return value
+    if not plan.has(column):
+        return "NULL"
+    value = f"staged.{identifier(column)}"
+    return f"if({hidden}, NULL, {value})" if hidden else value

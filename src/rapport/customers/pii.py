@@ -4,35 +4,27 @@ A person is remembered by pseudonym, so that later loads stay masked. First the 
 is read; then the tables are rewritten and what they were before is dropped.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from rapport.access.pseudonyms import PSEUDONYM, pseudonym_secret, pseudonyms
 from rapport.access.scope import Scope
-from rapport.customers import locks
+from rapport.customers import locks, scrubbing
 from rapport.customers.attribute_writes import spellings
 from rapport.customers.attributes import attributes
 from rapport.customers.models import Removed
+from rapport.customers.personal_names import named_personal
+from rapport.customers.personal_values import identifies, member_names
+from rapport.customers.scrubbing import ERASED, IDS, PROPERTIED
 from rapport.errors import Invalid
 from rapport.stores.warehouse import identifier
 
 MAX_IDS = 50_000
-IDS, MARKS, BEFORE = "erase_ids", "erase_marks", "erase_before"
-TABLES = ("customers", "profiles", "activity_events")
-# The attribute that a parameter called `name` is a value of, if it is one's: standard events prefix it.
-ATTRIBUTE_NAMED = "replaceOne(upper(name), 'OOTB_', '')"
-ACTIVITY_COUNT = f"""
-    SELECT count() FROM activity_events
-    WHERE customer_id IN (SELECT customer_id FROM erase_ids)
-      AND hasAny(arrayMap(name -> {ATTRIBUTE_NAMED}, mapKeys(properties)), {{names:Array(String)}})
-"""  # noqa: S608 - ours
-SCRUB = f"""
-    ALTER TABLE activity_events
-    UPDATE properties = mapFilter((name, value) -> NOT has({{names:Array(String)}}, {ATTRIBUTE_NAMED}), properties)
-    WHERE customer_id IN (SELECT customer_id FROM erase_ids)
-"""  # noqa: S608 - ours
+MARKS, BEFORE = "erase_marks", "erase_before"
+WIDE = ("customers", "profiles")
 
 
 def remember(scope: Scope, customer_ids: Iterable[str]) -> list[str]:
@@ -64,7 +56,7 @@ def removed_pseudonyms(scope: Scope) -> list[str]:
 
 
 def attribute_named(parameter: str) -> str:
-    """The attribute, in upper case, that an event's parameter is a value of, if it is one's. As ATTRIBUTE_NAMED."""
+    """The attribute, in upper case, that a parameter is a value of, if it is one's. As scrubbing.ATTRIBUTE_NAMED."""
     return parameter.upper().replace("OOTB_", "", 1)
 
 
@@ -81,6 +73,16 @@ def identifying_names(scope: Scope, customer_ids: Iterable[str]) -> tuple[set[st
     ids = list(customer_ids)
     removed = {one for one, mark in zip(ids, pseudonyms(scope, ids), strict=True) if mark in marks}
     return removed, {info.real_field_name.upper() for info in attributes(scope).values() if info.is_pii}
+
+
+def is_identifying(name: str, value: Any, hidden: Collection[str]) -> bool:
+    """Whether a parameter of an event identifies somebody, as scrubbing.kept_properties has it of properties.
+
+    hidden are names of identifying attributes, in upper case.
+    """
+    if attribute_named(name) in hidden or named_personal(name):
+        return True
+    return isinstance(value, str) and (identifies(value) or any(map(named_personal, member_names(value))))
 
 
 def note(scope: Scope, marks: Iterable[str], action: str) -> None:
@@ -122,47 +124,78 @@ def stage_known(scope: Scope, marks: list[str], tables: Iterable[str]) -> None:
     scope.warehouse.execute(f"DROP TABLE {MARKS} SYNC")
 
 
-def _cleared(names: list[str]) -> str:
-    return ", ".join(f"{identifier(name)} = NULL" for name in names)
-
-
 def _hide(scope: Scope, customer_ids: list[str]) -> None:
     stage_ids(scope, customer_ids)
-    for table in ("customers", "profiles"):
-        sets = _cleared(_identifying(scope, table))
-        scope.warehouse.execute(f"UPDATE {table} SET {sets} WHERE customer_id IN (SELECT customer_id FROM {IDS})")  # noqa: S608 - names of columns
-    scope.warehouse.execute(f"DROP TABLE {IDS} SYNC")
+    scrubbing.keep_texts(scope, _identifying(scope, "profiles"))
+    scrubbing.make_known(scope)
+    for table in WIDE:
+        scope.warehouse.execute(f"UPDATE {table} SET {_cleared(scope, table)} WHERE {ERASED}")  # noqa: S608 - names of columns
+    for table in (IDS, scrubbing.KNOWN):
+        scope.warehouse.execute(f"DROP TABLE {table} SYNC")
+
+
+def _cleared(scope: Scope, table: str) -> str:
+    """Identifying columns become NULL; of other texts those that identify."""
+    marked = _identifying(scope, table)
+    sets = [f"{identifier(name)} = NULL" for name in marked]
+    sets += [f"{name} = if({condition}, NULL, {name})" for name, condition in _identifying_texts(scope, table, marked)]
+    return ", ".join(sets)
+
+
+def _filled(scope: Scope, table: str) -> str:
+    """Whether there is anything to clear."""
+    marked = _identifying(scope, table)
+    filled = [f"{identifier(name)} IS NOT NULL" for name in marked]
+    return " OR ".join([*filled, *(condition for _, condition in _identifying_texts(scope, table, marked))])
+
+
+def _identifying_texts(scope: Scope, table: str, marked: list[str]) -> Iterator[tuple[str, str]]:
+    """The other columns that hold texts, and SQL of whether such a text identifies the row's customer."""
+    for name in map(identifier, scrubbing.other_texts(scope, table, marked)):
+        yield name, scrubbing.identifies(scope, f"ifNull({name}, '')")
 
 
 def rewrite(scope: Scope) -> None:
     """Rewrite the tables so that no byte of a removed person's identifying data stays on the disk.
 
-    Runs again safely. Patches and masks of deleted rows are made real, the columns are rewritten, and
-    the table changes place with a copy that links only to what is current; dropping the former drops
+    Runs again safely. Patches and masks of deleted rows are made real, columns and properties are rewritten,
+    and the table changes place with a copy that links only to what is current; dropping the former drops
     the rest.
     """
     with locks.importing(scope), locks.writing(scope):
-        stage_known(scope, removed_pseudonyms(scope), ["customers"])
-        for table in TABLES:
+        stage_known(scope, removed_pseudonyms(scope), ["customers", *PROPERTIED])
+        scrubbing.make_known(scope)
+        for table in WIDE:
             _clean(scope, table)
+        for table in PROPERTIED:
+            _scrub(scope, table)
         scope.warehouse.execute(f"DROP TABLE {IDS} SYNC")
+        scrubbing.drop_known(scope)
 
 
 def _clean(scope: Scope, table: str) -> None:
     warehouse = scope.warehouse
-    if table == "activity_events":
-        names = [name.upper() for name in _identifying(scope, "customers")]
-        if not warehouse.value(ACTIVITY_COUNT, names=names):
-            return
-        warehouse.execute(SCRUB, names=names)
-    else:
-        warehouse.execute(f"ALTER TABLE {table} APPLY PATCHES")
-        warehouse.execute(f"ALTER TABLE {table} APPLY DELETED MASK")
-        sets = _cleared(_identifying(scope, table))
-        filled = " OR ".join(f"{identifier(name)} IS NOT NULL" for name in _identifying(scope, table))
-        erased = f"customer_id IN (SELECT customer_id FROM {IDS}) AND ({filled})"  # noqa: S608 - names of columns
-        warehouse.execute(f"ALTER TABLE {table} UPDATE {sets} WHERE {erased}")
-    warehouse.execute(f"DROP TABLE IF EXISTS {BEFORE} SYNC")
-    warehouse.execute(f"CREATE TABLE {BEFORE} CLONE AS {table}")
-    warehouse.execute(f"EXCHANGE TABLES {BEFORE} AND {table}")
-    warehouse.execute(f"DROP TABLE {BEFORE} SYNC")
+    warehouse.execute(f"ALTER TABLE {table} APPLY PATCHES")
+    warehouse.execute(f"ALTER TABLE {table} APPLY DELETED MASK")
+    warehouse.execute(
+        f"ALTER TABLE {table} UPDATE {_cleared(scope, table)} WHERE {ERASED} AND ({_filled(scope, table)})"
+    )
+    _leave_behind(scope, table)
+
+
+def _scrub(scope: Scope, table: str) -> None:
+    hidden = [name.upper() for name in _identifying(scope, "profiles")]
+    names = scrubbing.property_names(scope, table, ERASED, hidden)
+    kept = scrubbing.kept_properties(scrubbing.identifies(scope, "value"))
+    where = f"{ERASED} AND length({kept}) != length(properties)"
+    if scope.warehouse.value(f"SELECT count() FROM {table} WHERE {where}", **names):  # noqa: S608 - ours
+        scope.warehouse.execute(f"ALTER TABLE {table} UPDATE properties = {kept} WHERE {where}", **names)
+        _leave_behind(scope, table)
+
+
+def _leave_behind(scope: Scope, table: str) -> None:
+    """Have a table go on in what is current of it, and drop the rest."""
+    scope.warehouse.execute(f"DROP TABLE IF EXISTS {BEFORE} SYNC")
+    scope.warehouse.execute(f"CREATE TABLE {BEFORE} CLONE AS {table}")
+    scope.warehouse.execute(f"EXCHANGE TABLES {BEFORE} AND {table}")
+    scope.warehouse.execute(f"DROP TABLE {BEFORE} SYNC")

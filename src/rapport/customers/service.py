@@ -35,13 +35,14 @@ from rapport.customers.imports import ImportResult, import_file, import_of, impo
 from rapport.customers.jobs import add_attribute, job, naming, remove_pii, update_attributes, upsert
 from rapport.customers.locks import writing, writing_if_free
 from rapport.customers.mapping import FileMapping, read_mapping
+from rapport.customers.personal_values import OwnTexts
 from rapport.customers.persons import delete_staged, erase, export, is_removed, leave_disk, purge
-from rapport.customers.pii import ATTRIBUTE_NAMED, attribute_named, identifying_names, stage_known
+from rapport.customers.pii import attribute_named, identifying_names, is_identifying, stage_known
 from rapport.customers.products import product_attribute_expressions
 from rapport.customers.queries import attribute_values, instants, last_two_dates
+from rapport.customers.scrubbing import kept_properties, own_texts, property_names, shaped
 
 __all__ = [
-    "ATTRIBUTE_NAMED",
     "AUTOMATIC",
     "COLUMN_TYPES",
     "CORE_EVENTS",
@@ -55,6 +56,7 @@ __all__ = [
     "LoadCheck",
     "LoadCheckFailed",
     "Overwriting",
+    "OwnTexts",
     "VolumeCheck",
     "add_attribute",
     "attribute_named",
@@ -81,21 +83,26 @@ __all__ = [
     "import_of",
     "imports",
     "instants",
+    "is_identifying",
     "is_removed",
     "job",
+    "kept_properties",
     "last_two_dates",
     "leave_disk",
     "load_checks",
     "naming",
     "note_event_types",
     "overwrite",
+    "own_texts",
     "product_attribute_expressions",
+    "property_names",
     "purge",
     "read_mapping",
     "remove_pii",
     "rendered",
     "says_nothing",
     "set_load_checks",
+    "shaped",
     "spelling",
     "spellings",
     "stage_known",

@@ -122,7 +122,7 @@ def _write(scope: Scope, names: Names, events: Sequence[Filed]) -> None:
     reported.interactions(scope, missing)
     types = names.event_types(scope, missing)
     removed, hidden = customers.identifying_names(scope, {one.customer_id for one in missing if one.customer_id})
-    rows = [_row(one, types[one.event], hidden if one.customer_id in removed else set()) for one in missing]
+    rows = [_row(one, types[one.event], hidden if one.customer_id in removed else None) for one in missing]
     _insert(scope, "activity_events", ACTIVITY, [row for row in rows if row["customer_id"]])
     _insert(scope, "visitor_events", VISITORS, [row for row in rows if not row["customer_id"]])
 
@@ -152,7 +152,8 @@ def _missing(scope: Scope, events: Sequence[Filed]) -> list[Filed]:
     return [one for one in events if (one.seq, str(one.key)) not in present]
 
 
-def _row(one: Filed, event_type_id: int, hidden: set[str]) -> dict[str, Any]:
+def _row(one: Filed, event_type_id: int, hidden: set[str] | None) -> dict[str, Any]:
+    """The row of an event; hidden are the identifying attributes of a removed person."""
     return {
         "event_id": str(one.key),
         "event_type_id": event_type_id,
@@ -161,7 +162,7 @@ def _row(one: Filed, event_type_id: int, hidden: set[str]) -> dict[str, Any]:
         "properties": [
             (name, _shown(value))
             for name, value in one.parameters.items()
-            if not hidden or customers.attribute_named(name) not in hidden
+            if hidden is None or not customers.is_identifying(name, value, hidden)
         ],
         "visitor_id": one.visitor_id,
         "origin": one.origin,

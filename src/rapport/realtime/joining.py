@@ -21,17 +21,13 @@ CREATE = f"""
 """
 THEIRS = f"visitor_id IN (SELECT visitor_id FROM {JOINED})"  # noqa: S608 - ours
 SPAN = f"SELECT count(), min(seq), max(seq) FROM visitor_events WHERE {THEIRS}"  # noqa: S608 - ours
+KEPT = customers.kept_properties(customers.shaped("value"))
 # What a killed run has copied is not copied again.
 COPY = f"""
     INSERT INTO activity_events
         (event_id, event_type_id, customer_id, event_at, properties, visitor_id, origin, seq)
     SELECT event_id, event_type_id, joinGet('{JOINED}', 'customer_id', visitor_id), event_at,
-        mapFilter(
-            (name, value) -> NOT (
-                joinGet('{JOINED}', 'masked', visitor_id) AND has({{names:Array(String)}}, {customers.ATTRIBUTE_NAMED})
-            ),
-            properties
-        ),
+        if(joinGet('{JOINED}', 'masked', visitor_id), {KEPT}, properties),
         visitor_id, origin, seq
     FROM visitor_events
     WHERE {THEIRS} AND (seq, event_id) NOT IN (
@@ -40,6 +36,7 @@ COPY = f"""
     )
     SETTINGS max_partitions_per_insert_block = 0
 """  # noqa: S608 - ours
+NOTHING_HIDDEN: dict[str, Any] = {"hidden": [], "personal": []}
 DELETE = f"DELETE FROM visitor_events WHERE {THEIRS}"  # noqa: S608 - ours
 MARK = text("""
     UPDATE visitors SET joined = true
@@ -79,6 +76,7 @@ def _move(scope: Scope, names: Names, found: Sequence[tuple[str, str]]) -> None:
     warehouse.insert(JOINED, ["visitor_id", "customer_id", "masked"], rows)
     count, first, last = warehouse.rows(SPAN)[0]
     if count:
-        warehouse.execute(COPY, first=first, last=last, names=sorted(hidden))
+        masks = customers.property_names(scope, "visitor_events", THEIRS, hidden) if removed else NOTHING_HIDDEN
+        warehouse.execute(COPY, first=first, last=last, **masks)
         warehouse.execute(DELETE)
     warehouse.execute(f"DROP TABLE {JOINED} SYNC")

@@ -41,33 +41,35 @@ THEIR_VISITORS = text("""
     SELECT visitor_id FROM visitors
     WHERE tenant_id = :tenant_id AND lower(customer_id) = ANY(CAST(:persons AS text[]))
 """)
-# The parameters without those that are identifying attributes, named as customers.attribute_named does.
-KEPT = """
-    coalesce((
-        SELECT jsonb_object_agg(p.key, p.value) FROM jsonb_each({parameters}) AS p
-        WHERE regexp_replace(upper(p.key), 'OOTB_', '') <> ALL(CAST(:names AS text[]))
-    ), CAST('{{}}' AS jsonb))
-"""
+FORGET_LOG = text("""
+    DELETE FROM event_log WHERE tenant_id = :tenant_id AND (
+        person = ANY(CAST(:persons AS text[]))
+        OR person IN (SELECT lower(v) FROM unnest(CAST(:visitors AS text[])) AS v)
+    )
+""")
 THEIRS = """
     tenant_id = :tenant_id AND (
         person = ANY(CAST(:persons AS text[]))
         OR person IN (SELECT 'v:' || v FROM unnest(CAST(:visitors AS text[])) AS v)
     )
 """
-ANONYMISE = (
-    text("""
-        DELETE FROM event_log WHERE tenant_id = :tenant_id AND (
-            person = ANY(CAST(:persons AS text[]))
-            OR person IN (SELECT lower(v) FROM unnest(CAST(:visitors AS text[])) AS v)
-        )
-    """),
-    text(f"UPDATE trigger_firings SET parameters = {KEPT.format(parameters='parameters')} WHERE {THEIRS}"),  # noqa: S608 - ours
-    text(f"""
-        UPDATE trigger_states
-        SET opened = jsonb_set(opened, '{{parameters}}', {KEPT.format(parameters="opened -> 'parameters'")})
-        WHERE jsonb_typeof(opened -> 'parameters') = 'object' AND {THEIRS}
-    """),  # noqa: S608 - ours
+WAITING = """
+    tenant_id = :tenant_id AND (
+        lower(customer_id) = ANY(CAST(:persons AS text[]))
+        OR (customer_id = '' AND visitor_id = ANY(CAST(:visitors AS text[])))
+    )
+"""
+# Where parameters of events are kept: table, the column as JSON, whose rows those are.
+PARAMETERS = (
+    ("accepted_events", "parameters", WAITING),
+    ("trigger_firings", "parameters", THEIRS),
+    ("trigger_states", "opened -> 'parameters'", f"jsonb_typeof(opened -> 'parameters') = 'object' AND {THEIRS}"),
 )
+CHANGED = {
+    "accepted_events": "parameters = CAST(:kept AS jsonb)",
+    "trigger_firings": "parameters = CAST(:kept AS jsonb)",
+    "trigger_states": "opened = jsonb_set(opened, '{parameters}', CAST(:kept AS jsonb))",
+}
 # Firings hold messages, so these go first.
 ORDER = ("firing_messages", "trigger_firings", "trigger_states", "accepted_events", "event_log", "visitors")
 
@@ -115,14 +117,36 @@ def forget(scope: Scope, customer_id: str) -> None:
 
 
 def anonymise(scope: Scope, customer_ids: Iterable[str]) -> None:
-    """Drop what the log has of these persons, and identifying parameters of what fired or may fire for them."""
-    _, names = customers.identifying_names(scope, ())
+    """Drop what the log has of these persons, and identifying parameters of what waits, fired or may fire for them.
+
+    Call it when customers.remove_pii has noted who they are.
+    """
+    customer_ids = list(customer_ids)
+    _, hidden = customers.identifying_names(scope, ())
+    own = customers.own_texts(scope, customer_ids)
     persons = sorted({one.lower() for one in customer_ids})
-    bound = {"tenant_id": scope.tenant_id, "persons": persons, "names": sorted(names)}
+    bound = {"tenant_id": scope.tenant_id, "persons": persons}
     with scope.records() as session:
         bound["visitors"] = list(session.execute(THEIR_VISITORS, bound).scalars())
-        for statement in ANONYMISE:
-            session.execute(statement, bound)
+        session.execute(FORGET_LOG, bound)
+        for table, column, naming in PARAMETERS:
+            _anonymise_table(session, (table, column, naming), bound, hidden, own)
+
+
+def _anonymise_table(
+    session: Session, place: tuple[str, str, str], bound: dict[str, Any], hidden: set[str], own: customers.OwnTexts
+) -> None:
+    table, column, naming = place
+    sql = f"SELECT CAST(ctid AS text), {column} FROM {table} WHERE {naming} FOR UPDATE"  # noqa: S608 - ours
+    change = text(f"UPDATE {table} SET {CHANGED[table]} WHERE ctid = CAST(:row AS tid)")  # noqa: S608 - ours
+    for row, parameters in session.execute(text(sql), bound).all():
+        kept = {
+            name: value
+            for name, value in parameters.items()
+            if not customers.is_identifying(name, value, hidden) and not own.are_in(str(value))
+        }
+        if kept != parameters:
+            session.execute(change, {"row": row, "kept": orjson.dumps(kept).decode()})
 
 
 def _hide(scope: Scope, visitors: list[str]) -> None:
