@@ -137,7 +137,7 @@ def test_json_lines_and_parquet_give_the_same_rows(scope: Scope, tmp_path: Path)
 
 BAD_ORDERS = """Order_ID,Customer_ID,Order_Date,Total_Amount,Status
 B1,C1,2025-04-01 10:00:00,10,ok
-B2,C1,2025-04-01T10:00:00Z,10,ok
+B2,C1,2025/04/01 10:00:00,10,ok
 B3,C1,1900-01-01,10,ok
 B4,C1,2025-02-30,10,ok
 B5,C1,2025-04-01 25:00:00,"$10",ok
@@ -151,7 +151,7 @@ B12,C1,2025-04-03,,NULL
 B13,C1,2025-04-03 01:02:03.500,-5.55555,NULL
 """
 FAULTS = {
-    (3, "Order_Date"): "2025-04-01T10:00:00Z",
+    (3, "Order_Date"): "2025/04/01 10:00:00",
     (4, "Order_Date"): "1900-01-01",
     (5, "Order_Date"): "2025-02-30",
     (6, "Order_Date"): "2025-04-01 25:00:00",

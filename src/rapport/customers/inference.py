@@ -5,7 +5,6 @@ from dataclasses import replace
 from rapport.customers.attributes import AttributeInfo
 from rapport.customers.files import File, rows_sql
 from rapport.customers.plans import Bound, Plan
-from rapport.customers.values import RULES
 from rapport.stores.warehouse import Database
 
 # Narrowest first. A type is taken when nearly all values of the file fit it; the others are rejects.
@@ -19,7 +18,7 @@ def typed(warehouse: Database, file: File, plan: Plan) -> Plan:
     new = [one for one in plan.bound if not one.field.type]
     if not new:
         return plan
-    counts = warehouse.row(_count_sql(file, new))
+    counts = warehouse.row(_count_sql(file, plan, new))
     assert counts is not None
     types = {one.field.column: _type(counts[5 * place : 5 * place + 5]) for place, one in enumerate(new)}
     bound = tuple(
@@ -30,16 +29,16 @@ def typed(warehouse: Database, file: File, plan: Plan) -> Plan:
     return replace(plan, bound=bound, new_attributes=infos)
 
 
-def _count_sql(file: File, new: list[Bound]) -> str:
+def _count_sql(file: File, plan: Plan, new: list[Bound]) -> str:
     counts = []
     for one in new:
         counts.append(f"countIf({one.text} IS NOT NULL)")
         for candidate in CANDIDATES:
-            fits = f"{RULES[candidate].value(one.text)} IS NOT NULL"
+            fits = f"{plan.typed(one, candidate)} IS NOT NULL"
             if candidate in ("Bigint", "Decimal"):
                 fits += f" AND NOT match(ifNull({one.text}, ''), '{LEADING_ZERO}')"
             if candidate == "Date":
-                fits += f" AND length({one.text}) = 10"
+                fits += f" AND {plan.dates_of(one).is_day(one.text)}"
             counts.append(f"countIf({fits})")
     return f"SELECT {', '.join(counts)} FROM ({rows_sql(file)}) {file.settings}"  # noqa: S608 - made of the file's structure
 

@@ -8,7 +8,7 @@ import orjson
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from rapport.customers.values import engine_format
+from rapport.customers.dates import form_of
 from rapport.errors import Invalid
 
 
@@ -30,25 +30,31 @@ class FileMapping(BaseModel):
     names: list[str] | None = None
     columns: dict[str, str | None] = {}
     constants: dict[str, str | int | float | bool] = {}
-    date_format: str | None = None
+    date_format: str | list[str] | None = None
     generate_ids: bool = False
     create_customers: bool = False
 
     @field_validator("date_format")
     @classmethod
-    def _known(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                engine_format(value)
-            except ValueError as error:
-                raise ValueError(f"{error} is not a directive of a date format") from error
+    def _known(cls, value: str | list[str] | None) -> str | list[str] | None:
+        for one in _several(value):
+            form_of(one)
         return value
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The forms of its dates, the first that fits counts; empty for the ISO form."""
+        return _several(self.date_format)
 
     @property
     def digest(self) -> str:
         """Names the mapping: two mappings that read a file alike have the same one."""
         text = orjson.dumps(self.model_dump(), option=orjson.OPT_SORT_KEYS)
         return hashlib.sha256(text).hexdigest()
+
+
+def _several(value: str | list[str] | None) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value or ())
 
 
 def parse_mapping(given: "FileMapping | dict[str, Any] | None") -> FileMapping:

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 from rapport.access.scope import Scope
 from rapport.customers.attributes import AttributeInfo, attributes
+from rapport.customers.dates import SQL_TYPES, Dates
 from rapport.customers.files import File, literal
 from rapport.customers.kinds import Field, Kind
 from rapport.customers.mapping import FileMapping
-from rapport.customers.values import DATE_TYPES, RULES, formatted_value, reason
+from rapport.customers.values import RULES, reason
 from rapport.errors import Invalid
 
 WRITABLE = ("batch",)
@@ -34,28 +35,22 @@ class Plan:
     properties: tuple[tuple[str, str], ...]
     new_attributes: tuple[AttributeInfo, ...]
     ignored: tuple[str, ...]
-    date_format: str | None
-    zone: str
+    dates: Dates
     event_types: tuple[tuple[str, int], ...] = ()
 
     def value(self, one: Bound) -> str:
         """SQL of a column's typed value; NULL where the text is absent or does not fit."""
-        type_, text = one.field.type, one.text
-        if self.date_format and type_ in DATE_TYPES and text.startswith("r"):
-            parsed = formatted_value(text, self.date_format)
-            if type_ in ("Date", "Day"):
-                return f"toDate32({parsed})"
-            return self._instant(parsed, "''") if type_ == "Instant" else parsed
-        value = RULES[type_].value(text)
-        if type_ == "Instant":
-            return self._instant(value, text)
-        return value
+        return self.typed(one, one.field.type)
 
-    def _instant(self, wall: str, text: str) -> str:
-        """The instant of a wall-clock time of the tenant, with the thousandths that the text has."""
-        thousandths = f"toUInt32OrZero(rightPad(substring({text}, 21, 3), 3, '0'))"
-        local = f"toDateTime64(toString({wall}), 3, '{self.zone}')"
-        return f"toTimeZone(addMilliseconds({local}, {thousandths}), 'UTC')"
+    def typed(self, one: Bound, type_: str) -> str:
+        """SQL of a column's value as one of a type."""
+        if type_ in SQL_TYPES:
+            return self.dates_of(one).value(type_, one.text, birth="BIRTH" in one.field.column.upper())
+        return RULES[type_].value(one.text)
+
+    def dates_of(self, one: Bound) -> Dates:
+        """How the dates of a column are read: constants of the mapping are in the ISO form."""
+        return self.dates if one.text.startswith("r") else replace(self.dates, formats=())
 
     def fault(self, one: Bound) -> str:
         """SQL that is true when a column's text is refused; v_<column> is its value."""
@@ -64,7 +59,10 @@ class Plan:
 
     def reason(self, one: Bound) -> str:
         """SQL of why a text is refused."""
-        return reason(one.field.type, one.text, one.field.required)
+        if one.field.type not in SQL_TYPES:
+            return reason(one.field.type, one.text, one.field.required)
+        misfit = self.dates_of(one).reason(one.field.type, one.text)
+        return f"if({one.text} IS NULL, 'is required and empty', {misfit})" if one.field.required else misfit
 
     def has(self, column: str) -> bool:
         """Whether the file gives a column."""
@@ -88,7 +86,7 @@ def make_plan(scope: Scope, kind: Kind, file: File, mapping: FileMapping, mode: 
         _bind(kind, ours, literal(_text(constant)), ours, bound, extras)
     if mapping.generate_ids:
         _generate_id(kind, len(file.names), bound)
-    plan = Plan(kind, tuple(bound), (), (), (), mapping.date_format, str(scope.time_zone))
+    plan = Plan(kind, tuple(bound), (), (), (), Dates(str(scope.time_zone), scope.today(), mapping.formats))
     plan = _with_attributes(scope, plan, extras) if kind.extras == "attributes" else _with_properties(plan, extras)
     _check_complete(plan, mode, file)
     return plan

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rapport.customers.files import File, literal, rows_sql
 from rapport.customers.kinds import Field
 from rapport.customers.plans import Bound, Plan
-from rapport.customers.values import RULES
+from rapport.customers.values import sql_type
 from rapport.stores.warehouse import Database, identifier
 
 PREFIX = "import_"
@@ -47,7 +47,7 @@ def create(stage: Stage, plan: Plan, file: File) -> None:
     warehouse = stage.warehouse
     warehouse.execute(f"CREATE TABLE {stage.table('good')} AS {plan.kind.table}")
     for info in plan.new_attributes:
-        column = f"{identifier(info.real_field_name)} {RULES[info.field_type].sql_type}"
+        column = f"{identifier(info.real_field_name)} {sql_type(info.field_type)}"
         warehouse.execute(f"ALTER TABLE {stage.table('good')} ADD COLUMN {column}")
     warehouse.execute(
         f"CREATE TABLE {stage.table('rejects')} (line UInt64, column String, reason String, value Nullable(String)) "
@@ -90,7 +90,7 @@ def _properties(plan: Plan) -> str:
 
 def _pipe_columns(plan: Plan, file: File) -> str:
     texts = [f"r{index} Nullable(String)" for index in range(len(file.names))]
-    values = [f"v_{one.field.column} {RULES[one.field.type].sql_type}" for one in plan.bound]
+    values = [f"v_{one.field.column} {sql_type(one.field.type)}" for one in plan.bound]
     ends = ["properties Map(String, String)", "_malformed UInt8", "_bad UInt8"]
     return ", ".join(["_row UInt64", *texts, *values, *ends])
 

@@ -38,3 +38,25 @@ class Clock:
 def instant_of(wall: datetime, zone: ZoneInfo) -> datetime:
     """The UTC instant of a naive wall-clock time: the first of two in a DST fold, moved on by the gap in a gap."""
     return wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
+
+
+def instant_sql(wall: str, zone: str) -> str:
+    """instant_of as SQL: wall is a DateTime64 that reads as the wall clock and bears the zone UTC; so is the answer.
+
+    A day before and a day after lie on either side of a change of clocks. Only where the offset from before
+    does not give the wall-clock time and the one from after does, the latter is taken.
+    """
+    before, after = (_offset_sql(f"addDays(wall, {days})", zone) for days in (-1, 1))
+    fits = [f"{_offset_sql(f'subtractSeconds(wall, {offset})', zone)} = {offset}" for offset in ("before", "after")]
+    offset = f"if(before != after AND NOT ({fits[0]}) AND {fits[1]}, after, before)"
+    shifted = f"arrayMap((before, after) -> subtractSeconds(wall, {offset}), [{before}], [{after}])[1]"
+    return f"arrayMap(wall -> {shifted}, [{wall}])[1]"
+
+
+def wall_sql(instant: str, zone: str) -> str:
+    """SQL of the wall-clock time of a DateTime64 in UTC, as a DateTime64 that bears the zone UTC."""
+    return f"arrayMap(instant -> addSeconds(instant, {_offset_sql('instant', zone)}), [{instant}])[1]"
+
+
+def _offset_sql(instant: str, zone: str) -> str:
+    return f"timezoneOffset(toTimeZone({instant}, '{zone}'))"
