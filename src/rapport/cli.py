@@ -1,5 +1,6 @@
 """The command line: rapport serve, demo, tenant, key, import, cycle, backup, restore, migrate, doctor, openapi."""
 
+import os
 import sys
 from importlib.metadata import version
 from typing import Annotated, NoReturn
@@ -48,6 +49,7 @@ def main() -> None:
 
     Exit code 2 for a command line that cannot be read, 1 for everything else, 130 when it was interrupted.
     """
+    _stand_somewhere()
     try:
         # The library's own way to tell is a box of five lines.
         code = app(prog_name="rapport", standalone_mode=False)
@@ -66,6 +68,14 @@ def main() -> None:
         _end(unavailable.message, 1)
     else:
         sys.exit(code)
+
+
+def _stand_somewhere() -> None:
+    """Leave a working directory that was removed: the warehouse does not start in none."""
+    try:
+        os.getcwd()
+    except OSError:
+        os.chdir("/")
 
 
 def _end(sentence: str, code: int) -> NoReturn:

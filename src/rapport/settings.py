@@ -13,8 +13,16 @@ ROLES = ("api", "worker", "scheduler", "console")
 
 
 def default_data_dir() -> Path:
-    """/var/lib/rapport for root (whose home must stay closed to the database's user), else ~/.rapport."""
-    return Path("/var/lib/rapport") if os.geteuid() == 0 else Path.home() / ".rapport"
+    """/var/lib/rapport for root (whose home must stay closed to the database's user), else ~/.rapport.
+
+    Raises Invalid for a user without a home.
+    """
+    if os.geteuid() == 0:
+        return Path("/var/lib/rapport")
+    try:
+        return Path.home() / ".rapport"
+    except RuntimeError as error:
+        raise Invalid("This user has no home folder: give --data-dir a folder, or set RAPPORT_DATA_DIR.") from error
 
 
 class Settings(BaseSettings):

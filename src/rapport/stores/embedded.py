@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from rapport.errors import Held, Unavailable
@@ -20,8 +21,12 @@ def prepare_data_dir(data_dir: Path) -> Path:
     folder. No folder outside the data folder changes mode, so a closed parent is an error.
     """
     data_dir = data_dir.expanduser().resolve()
+    made = [path for path in (data_dir, *data_dir.parents) if not path.exists()]
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:  # a strict umask would close what is made here to the database's user
+            for path in made:
+                path.chmod(path.stat().st_mode | PASSABLE)
     except OSError as error:
         raise explained(error) or Unavailable(f"The data folder cannot be created: {error.strerror}.") from error
     if not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
@@ -91,6 +96,8 @@ def warehouse_url(data_dir: Path) -> str:
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         raise Unavailable(NOT_PERMITTED)
     _require_free(folder / "status")
+    if "TMPDIR" in os.environ:  # the engine takes it as it is, and does not start where it is no folder
+        os.environ["TMPDIR"] = tempfile.gettempdir()
     return f"chdb://{folder}"
 
 

@@ -12,6 +12,7 @@ import shlex
 import shutil
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -32,6 +33,12 @@ START_SECONDS = 600
 STOP_SECONDS = 120
 NEEDED_BYTES = 64 * 1024 * 1024  # an empty cluster; a start needs less
 READY_LINES = 8
+# What its processes share is the kernel's own, not files in /dev/shm, which containers keep small.
+SHARED_MEMORY = ["-c", "dynamic_shared_memory_type=sysv"] if sys.platform == "linux" else []
+NO_NAME = (
+    "This user has no name on this machine, which the embedded records database needs: "
+    "add the user to /etc/passwd, or set RAPPORT_RECORDS_URL."
+)
 
 
 def is_passable(path: Path) -> bool:
@@ -137,32 +144,46 @@ def start_postgres(data_dir: Path) -> Postgres:
 def _owner(folder: Path) -> str | None:
     """The account PostgreSQL runs as: none of its own for an ordinary user; it refuses root."""
     if os.geteuid() != 0:
+        if not _has_name(os.geteuid()):
+            raise Unavailable(NO_NAME)
         return None
+    uid, gid = _account()
+    if folder.stat().st_uid != uid:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, uid, gid, follow_symlinks=False)
+    return SYSTEM_USER
+
+
+def _has_name(uid: int) -> bool:
     import pwd
 
+    with suppress(KeyError):
+        return bool(pwd.getpwuid(uid).pw_name)
+    return False
+
+
+def _account() -> tuple[int, int]:
+    """User and group of the account, which is made where it is missing. Raises Unavailable."""
+    import pwd
+
+    def number() -> tuple[int, int]:
+        account = pwd.getpwnam(SYSTEM_USER)
+        return account.pw_uid, account.pw_gid
+
+    with suppress(KeyError):
+        return number()
+    # A root who came by su, or a service, may not have the folders of such programs in PATH.
+    places = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+    command = [shutil.which("useradd", path=places) or "useradd", "--system", "--user-group", "--no-create-home"]
     try:
-        account = pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        command = [
-            "useradd",
-            "--system",
-            "--user-group",
-            "--no-create-home",
-            "--shell",
-            "/usr/sbin/nologin",
-            SYSTEM_USER,
-        ]
-        try:
-            subprocess.run(command, check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise Unavailable(
-                f"As root the records database needs an account named {SYSTEM_USER}, which could not be made."
-            ) from error
-        account = pwd.getpwnam(SYSTEM_USER)
-    if folder.stat().st_uid != account.pw_uid:
-        for path in (folder, *folder.rglob("*")):
-            os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
-    return SYSTEM_USER
+        subprocess.run([*command, "--shell", "/usr/sbin/nologin", SYSTEM_USER], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        with suppress(KeyError):  # another start made it meanwhile
+            return number()
+        raise Unavailable(
+            f"As root the records database needs an account named {SYSTEM_USER}, which could not be made."
+        ) from error
+    return number()
 
 
 def _copy(binaries: Path, data_dir: Path) -> Path:
@@ -192,7 +213,7 @@ def _initialise(postgres: Postgres) -> None:
     for path in postgres.folder.iterdir():  # what an initdb that was killed left
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     arguments = ["--auth=trust", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-    arguments += ["--locale=C", "--username", DATABASE_USER, "--pgdata", str(postgres.folder)]
+    arguments += [*SHARED_MEMORY, "--locale=C", "--username", DATABASE_USER, "--pgdata", str(postgres.folder)]
     postgres.run("initdb", arguments)
 
 
@@ -201,7 +222,7 @@ def _run(postgres: Postgres) -> None:
     pid_file = folder / "postmaster.pid"
     if postmaster(folder) is None:
         pid_file.unlink(missing_ok=True)
-        options = shlex.join(["-h", "", "-k", "."])
+        options = shlex.join(["-h", "", "-k", ".", *SHARED_MEMORY])
         wait = ["-w", "-t", str(START_SECONDS)]
         postgres.run("pg_ctl", [*wait, "-o", options, "-l", str(folder / "log"), "-D", str(folder), "start"])
         return
