@@ -37,7 +37,7 @@ from rapport.campaigns.schedule import send_time
 from rapport.campaigns.schemas import Schedule
 from rapport.campaigns.settings import settings_of
 from rapport.campaigns.splits import PARTS, cuts, shares_of, thompson_shares
-from rapport.campaigns.staging import Place, fill_stage, stage_name
+from rapport.campaigns.staging import Place, drop_stage, fill_stage, stage_name
 from rapport.errors import RapportError
 from rapport.stores.warehouse import identifier
 
@@ -81,7 +81,7 @@ def process(scope: Scope, campaign_id: int, data_date: date) -> str:
             places, sizes = _write(scope, found, data_date)
             return _conclude(scope, found, places, sizes)
         finally:
-            _drop_stage(scope, campaign_id)
+            drop_stage(scope, campaign_id)
 
 
 def fail(scope: Scope, campaign_id: int, reason: str) -> None:
@@ -208,11 +208,6 @@ def _add_unreached(scope: Scope, place: Place, stage: str, common: dict[str, Any
         at=scope.clock.now(),
         **common,
     )
-
-
-def _drop_stage(scope: Scope, campaign_id: int) -> None:
-    for suffix in ("stage", "suppressed"):
-        scope.warehouse.execute(queries.NO_TABLE.format(table=identifier(stage_name(campaign_id, suffix))))
 
 
 def _conclude(scope: Scope, found: Occurrence, places: Sequence[Place], sizes: Sizes) -> str:

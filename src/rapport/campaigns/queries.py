@@ -4,6 +4,7 @@ verdict   excluded, capped, unreachable, control, or empty: addressed
 reason    which rule, for excluded
 grp       the recipient group that the customer is, or as control would have been, in
 faults    per channel of the run: 0 reachable, else an index of FAULTS
+addresses per channel of the run: a hash of the address, when customers of the run share some
 """
 
 # ruff: noqa: S608 - statements are put together of constants, checked identifiers and numbers
@@ -15,9 +16,12 @@ FAULTS = (
     ("no address", ""),
     ("suppressed", "suppression list"),
     ("suppressed", "channel preference"),
+    ("skipped", "same address"),
+    ("no address", "not an e-mail address"),
 )
 # Why somebody is kept off a channel whatever else is known, with the fault of each.
-KEPT_OFF = {reason: fault for fault, (_, reason) in enumerate(FAULTS) if fault >= 3}
+KEPT_OFF = {"suppression list": 3, "channel preference": 4}
+SAME_ADDRESS, NO_EMAIL_ADDRESS = 5, 6
 # A transaction counts when money came in for good.
 CAME_IN = """
     lower(type) NOT IN ('withdrawal', 'bonus', 'refund')
@@ -34,13 +38,14 @@ STAGE_TABLE = """
         verdict     LowCardinality(String),
         reason      LowCardinality(String),
         grp         UInt16,
-        faults      Array(UInt8)
+        faults      Array(UInt8),
+        addresses   Array(UInt64)
     )
     ENGINE = MergeTree ORDER BY customer_id
 """
 
 SUPPRESSED_TABLE = """
-    CREATE TABLE {suppressed} (list UInt16, fault UInt8, customer_id String)
+    CREATE TABLE {suppressed} (list UInt16, fault UInt8, customer_id String, mark String)
     ENGINE = MergeTree ORDER BY (list, fault, customer_id)
 """
 
@@ -57,7 +62,7 @@ FILL_STAGE = """
     WITH
         multiIf({exclusions}'') AS kept_out,
         toUInt16(arrayFirstIndex(
-            cut -> sipHash64({{campaign:UInt32}}, 'group', m.customer_id) % 1000000 < cut, {{cuts:Array(UInt32)}}
+            cut -> sipHash64({{campaign:UInt32}}, 'group', {unit}) % 1000000 < cut, {{cuts:Array(UInt32)}}
         )) AS grp,
         {faults} AS faults
     SELECT
@@ -66,12 +71,13 @@ FILL_STAGE = """
             kept_out != '', 'excluded',
             {capped}, 'capped',
             NOT ({reachable}), 'unreachable',
-            sipHash64({{campaign:UInt32}}, 'control', m.customer_id) % 1000000 < {{control:UInt32}}, 'control',
+            sipHash64({{campaign:UInt32}}, 'control', {unit}) % 1000000 < {{control:UInt32}}, 'control',
             ''
         ),
         kept_out,
         grp,
-        faults
+        faults,
+        {addresses}
     FROM ({members}) AS m
     LEFT JOIN (SELECT customer_id AS known_id, {columns} FROM profiles WHERE data_date = {{data_date:Date}}) AS p
         ON p.known_id = m.customer_id

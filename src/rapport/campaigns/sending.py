@@ -9,11 +9,12 @@ from sqlalchemy import func, select
 from rapport.access.scope import Scope
 from rapport.campaigns import ledger, queries
 from rapport.campaigns.closing import close_rest
+from rapport.campaigns.kept_off import KeptOff, load_suppressed
 from rapport.campaigns.leases import Held, lease
 from rapport.campaigns.models import EXECUTING, SCHEDULED, Occurrence, OccurrenceChannel, Send
 from rapport.campaigns.occurrences import locked, move
 from rapport.campaigns.settings import settings_of
-from rapport.campaigns.staging import OWN_ID, KeptOff, load_suppressed, stage_name
+from rapport.campaigns.staging import stage_name
 from rapport.campaigns.units import RETRIES, Unit, row_of
 from rapport.channels import service as channels
 from rapport.customers import service as customers
@@ -21,6 +22,7 @@ from rapport.messaging import service as messaging
 from rapport.stores.warehouse import identifier
 
 NO_ADDRESS = "no address"
+AMONG_UNIT = f" AND customer_id IN (SELECT customer_id {queries.UNIT})"
 
 
 def begin(scope: Scope, unit: Unit) -> bool:
@@ -68,11 +70,12 @@ def plan_batches(scope: Scope, unit: Unit) -> list[str]:
 
 
 def _suppress_late(scope: Scope, unit: Unit) -> None:
-    suffix = f"late_{unit.channel_id}_{unit.group}"
-    table = identifier(stage_name(unit.campaign.id, suffix))
+    name = stage_name(unit.campaign.id, f"late_{unit.channel_id}_{unit.group}")
+    table = identifier(name)
     scope.warehouse.execute(queries.NO_TABLE.format(table=table))
     scope.warehouse.execute(queries.SUPPRESSED_TABLE.format(suppressed=table))
-    load_suppressed(scope, unit.campaign.id, KeptOff(0, unit.channel_id, _app(scope, unit)), suffix)
+    wanted = KeptOff(0, unit.channel_id, _app(scope, unit))
+    load_suppressed(scope, name, wanted, scope.data_date() or unit.campaign.execution_date, AMONG_UNIT, **unit.bindings)
     if scope.warehouse.value(queries.COUNT_BATCH, batch=unit.start, **unit.bindings) == 0:
         statement = queries.SUPPRESS_LATE.replace("SUPPRESSED", table)
         scope.warehouse.execute(statement, at=scope.clock.now(), **unit.bindings)
@@ -176,14 +179,14 @@ def _messages(
             extra = {"promo_code": promo_code, "products": products[customer_id]}
             attributes = dict(zip(names, values, strict=True))
             message_id = ledger.message_id(scope, unit, customer_id)
-            yield letters.write(message_id, customer_id, address.strip(), attributes, extra)
+            yield letters.write(message_id, customer_id, channels.mended(address), attributes, extra)
 
 
 def _contents(
     scope: Scope, unit: Unit, channel: channels.Channel, names: Sequence[str], pending: Sequence[str]
 ) -> list[tuple[Any, ...]]:
     """customer_id, promo_code, address and the attributes of a template, by customer; values as on the wire."""
-    own = channel.address_attribute == OWN_ID
+    own = channel.address_attribute == channels.OWN_ID
     address = "r.customer_id" if own else _rendered(scope, [channel.address_attribute])[0]
     columns = ", ".join([address, *_rendered(scope, names)])
     return scope.warehouse.rows(

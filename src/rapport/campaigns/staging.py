@@ -8,18 +8,17 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-import pyarrow as pa
-
 from rapport.access.scope import Scope
 from rapport.campaigns import queries
+from rapport.campaigns.kept_off import KeptOff, load_suppressed
 from rapport.campaigns.models import Occurrence
+from rapport.campaigns.same_address import Sharing, decoded
 from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
 from rapport.stores.warehouse import identifier
 
 FLAGS = ("IS_TEST", "IS_BLOCKED", "IS_OPTIN")
-OWN_ID = "CUSTOMER_ID"
 
 
 @dataclass(frozen=True)
@@ -51,14 +50,21 @@ def fill_stage(
     used = [channels.channel(scope, channel_id) for channel_id in sorted({place.channel_id for place in places})]
     lists = _lists(scope, places)
     for one in lists:
-        load_suppressed(scope, found.id, one)
+        load_suppressed(scope, stage_name(found.id, "suppressed"), one, data_date)
     rules = found.plan["rules"]
     bindings |= {f"excluded_{n}": group for n, group in enumerate(rules.get("exclude_target_group_ids", []))}
+    members, columns = _members(found), _columns(scope, used)
+    sharing = _sharing(scope, found, used, data_date)
+    is_shared = any(channel.address_attribute != channels.OWN_ID for channel in used) and sharing.find(
+        members, columns, **bindings
+    )
     scope.warehouse.execute(
         queries.FILL_STAGE.format(
             stage=stage,
-            members=_members(found),
-            columns=_columns(scope, used),
+            members=members,
+            columns=columns,
+            unit=sharing.unit if is_shared else "m.customer_id",
+            addresses=sharing.hashes if is_shared else "[]",
             exclusions=_exclusions(rules),
             capped=queries.OVER_CAP if rules.get("frequency_cap") else "false",
             faults=f"[{', '.join(_fault(channel, lists, suppressed) for channel in used)}]",
@@ -66,16 +72,33 @@ def fill_stage(
         ),
         **bindings,
     )
+    if is_shared:
+        sharing.skip(stage, _reachable(places))
 
 
-@dataclass(frozen=True)
-class KeptOff:
-    """Whom the templates of an app, or of none, on a channel must not reach: list is a number within the run."""
+def _sharing(scope: Scope, found: Occurrence, used: Sequence[channels.Channel], data_date: date) -> Sharing:
+    """Who of a run shares an address with whom, to be found; its tables are those of the run."""
+    prefix = stage_name(found.id)
+    addresses = {one.address_attribute: f"p.{_alias(one.address_attribute)}" for one in used}
+    addresses.pop(channels.OWN_ID, None)
+    domains = decoded(scope, prefix, _stored(scope, list(addresses)), data_date)
+    keys = [
+        channels.key_sql(addresses[name], domains) if (name := one.address_attribute) in addresses else ""
+        for one in used
+    ]
+    return Sharing(scope, prefix, keys)
 
-    list: int
-    channel_id: int
-    app_id: str
-    groups: tuple[int, ...] = ()
+
+def _stored(scope: Scope, names: Sequence[str]) -> list[str]:
+    """SQL of the texts of attributes as a profile has them."""
+    return [customers.rendered(info) for info in customers.find(scope, names)]
+
+
+def drop_stage(scope: Scope, campaign_id: int) -> None:
+    """Drop every table aside of a run."""
+    for suffix in ("stage", "suppressed"):
+        scope.warehouse.execute(queries.NO_TABLE.format(table=identifier(stage_name(campaign_id, suffix))))
+    Sharing(scope, stage_name(campaign_id), ()).drop()
 
 
 def _lists(scope: Scope, places: Sequence[Place]) -> list[KeptOff]:
@@ -87,19 +110,6 @@ def _lists(scope: Scope, places: Sequence[Place]) -> list[KeptOff]:
     return [KeptOff(number, *key, tuple(sorted(found))) for number, (key, found) in enumerate(sorted(groups.items()))]
 
 
-def load_suppressed(scope: Scope, campaign_id: int, wanted: KeptOff, suffix: str = "suppressed") -> None:
-    """Bring those kept off a channel into a run's table aside, in lower case: ids compare ignoring case."""
-    table = messaging.suppressions(scope, wanted.channel_id, wanted.app_id)
-    if table.num_rows:
-        faults = [queries.KEPT_OFF[reason] for reason in table["reason"].to_pylist()]
-        columns = {
-            "list": pa.array([wanted.list] * table.num_rows, pa.uint16()),
-            "fault": pa.array(faults, pa.uint8()),
-            "customer_id": pa.array([str(one).lower() for one in table["customer_id"].to_pylist()], pa.string()),
-        }
-        scope.warehouse.insert_arrow(stage_name(campaign_id, suffix), pa.table(columns))
-
-
 def _members(found: Occurrence) -> str:
     if found.is_one_time:
         return queries.LIST_MEMBERS.format(number=int(found.plan["customer_list_id"])) + " ORDER BY customer_id"
@@ -109,7 +119,7 @@ def _members(found: Occurrence) -> str:
 def _columns(scope: Scope, used: Sequence[channels.Channel]) -> str:
     names = {*FLAGS}
     for channel in used:
-        names |= {channel.address_attribute, channel.permission_attribute or ""} - {OWN_ID, ""}
+        names |= {channel.address_attribute, channel.permission_attribute or ""} - {channels.OWN_ID, ""}
     found = customers.find(scope, sorted(names))
     return ", ".join(f"{customers.rendered(info)} AS {_alias(info.real_field_name)}" for info in found)
 
@@ -146,8 +156,11 @@ def _fault(channel: channels.Channel, lists: Sequence[KeptOff], suppressed: str)
     branches = []
     if channel.permission_attribute:
         branches.append(f"{_is(channel.permission_attribute, queries.FALSE_WORDS)}, 1")
-    if channel.address_attribute != OWN_ID:
-        branches.append(f"trimBoth(ifNull(p.{_alias(channel.address_attribute)}, '')) = '', 2")
+    if channel.address_attribute != channels.OWN_ID:
+        address = f"p.{_alias(channel.address_attribute)}"
+        branches.append(f"trimBoth(ifNull({address}, '')) = '', 2")
+        if channel.kind == "email":
+            branches.append(f"NOT {channels.email_sql(address)}, {queries.NO_EMAIL_ADDRESS}")
     for one in lists:
         if one.channel_id == channel.id:
             groups = ", ".join(map(str, one.groups))

@@ -21,6 +21,7 @@ from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.errors import Conflict, RapportError
 from rapport.insight import service as insight
+from rapport.messaging import service as messaging
 from rapport.notifications import service as notifications
 from rapport.stores import work
 
@@ -238,6 +239,7 @@ def _publish(tenant_id: int, data_date: str) -> None:
 @work.step("cycle.plan", ATTEMPTS)
 def _plan(tenant_id: int, data_date: str) -> list[int]:
     scope = current_scope(tenant_id)
+    messaging.keep_again(scope)
     ids = plan_day(scope, cycles.execution_date(date.fromisoformat(data_date)))
     for campaign_id in ids:
         processing.reopen(scope, campaign_id)

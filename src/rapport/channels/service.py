@@ -7,30 +7,37 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
+from rapport.channels.addresses import address_key, decode_domains, email_sql, is_email_address, key_sql, mended
 from rapport.channels.apps import add_apps, apps, delete_apps
 from rapport.channels.email import EmailTransport
 from rapport.channels.external import ExternalTransport
 from rapport.channels.messages import Message, Receipt, Transport
 from rapport.channels.models import App, Channel
-from rapport.channels.settings import ADDRESS, EmailSettings, checked, masked, merged
+from rapport.channels.settings import EmailSettings, checked, masked, merged
 from rapport.customers import service as customers
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores.records import next_id
 
 __all__ = [
+    "OWN_ID",
     "App",
     "Channel",
     "Message",
     "Receipt",
     "Transport",
     "add_apps",
+    "address_key",
     "apps",
     "channel",
     "channels",
     "create_channel",
+    "decode_domains",
     "delete_apps",
+    "email_sql",
     "is_email_address",
+    "key_sql",
     "masked",
+    "mended",
     "transport",
     "update_channel",
 ]
@@ -47,7 +54,9 @@ WELL_KNOWN_IDS = {
     "web push": 510,
     "in-platform": 511,
 }
-DEFAULTS = {"email": ("EMAIL", "ALLOW_EMAIL"), "external": ("CUSTOMER_ID", None)}
+# The address attribute of channels that reach customers by their own id.
+OWN_ID = "CUSTOMER_ID"
+DEFAULTS = {"email": ("EMAIL", "ALLOW_EMAIL"), "external": (OWN_ID, None)}
 MAX_ID = 2**31 - 1
 
 
@@ -137,7 +146,7 @@ def update_channel(scope: Scope, channel_id: int, **changes: Any) -> Channel:
 def _check(scope: Scope, name: str, address: str, permission: str | None) -> None:
     if not name.strip():
         raise Invalid("name must not be empty.")
-    if address.upper() != "CUSTOMER_ID":
+    if address.upper() != OWN_ID:
         customers.find(scope, [address], "address_attribute")
     if permission:
         customers.find(scope, [permission], "permission_attribute")
@@ -160,8 +169,3 @@ def transport(scope: Scope, channel: Channel) -> Transport:
     if channel.kind == "external":
         return ExternalTransport()
     return EmailTransport(EmailSettings.model_validate(channel.settings), scope.stores.settings, scope.clock)
-
-
-def is_email_address(text: str) -> bool:
-    """Whether a text can stand as the one recipient of a mail."""
-    return bool(ADDRESS.match(text))

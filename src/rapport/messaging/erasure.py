@@ -2,13 +2,21 @@
 
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope
 from rapport.messaging.models import ERASED, ChannelPreference, Suppression
+
+KEEP_ADDRESSES = text("""
+    INSERT INTO suppressed_addresses (tenant_id, mark, channel_id, app_key, customer_key, listed, added_at)
+    SELECT tenant_id, mark, channel_id, app_key, :pseudonym, listed, added_at FROM suppressed_addresses
+    WHERE tenant_id = :tenant_id AND customer_key = :key
+    ON CONFLICT DO NOTHING
+""")
+DROP_NAMED = text("DELETE FROM suppressed_addresses WHERE tenant_id = :tenant_id AND customer_key = :key")
 
 
 def forget(scope: Scope, customer_id: str) -> None:
@@ -17,6 +25,9 @@ def forget(scope: Scope, customer_id: str) -> None:
     with scope.records() as session:
         _rename(session, scope, Suppression, customer_id, mark, ["created_at", "reason"])
         _rename(session, scope, ChannelPreference, customer_id, mark, ["updated_at", "mode", "app_id"])
+        bound = {"tenant_id": scope.tenant_id, "key": customer_id.lower(), "pseudonym": mark}
+        session.execute(KEEP_ADDRESSES, bound)
+        session.execute(DROP_NAMED, bound)
 
 
 def _rename(

@@ -21,7 +21,7 @@ class Letters:
         self, message_id: str, customer_id: str, to: str, values: Mapping[str, str | None], extra: Mapping[str, Any]
     ) -> channels.Message:
         """One message. values and extra are those of render; what the origin says is put in."""
-        url = self._link(customer_id, self._origin)
+        url = self._link(customer_id, self._origin, to)
         own = {
             "unsubscribe_url": url,
             "campaign_id": str(self._origin.campaign_id),

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import DateTime, Integer, String, Text
+from sqlalchemy import DateTime, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rapport.stores.records import Base
@@ -40,6 +40,25 @@ class Suppression(Base):
     customer_id: Mapped[str] = mapped_column(String(300))
     reason: Mapped[str] = mapped_column(String(50))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class SuppressedAddress(Base):
+    """An address, as a mark, of a person who must not be written to on a channel (0: any), or of an app of it."""
+
+    __tablename__ = "suppressed_addresses"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    mark: Mapped[str] = mapped_column(String(32), primary_key=True)
+    channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    app_key: Mapped[str] = mapped_column(String(400), primary_key=True)
+    customer_key: Mapped[str] = mapped_column(String(300), primary_key=True)  # the id in lower case, or a pseudonym
+    listed: Mapped[str] = mapped_column(String(30), primary_key=True)  # suppression list, channel preference
+    added_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        Index("ix_suppressed_addresses_channel", "tenant_id", "channel_id"),
+        Index("ix_suppressed_addresses_person", "tenant_id", "customer_key"),
+    )
 
 
 class ChannelPreference(Base):

@@ -6,7 +6,7 @@ changes the other. Ids of apps and of customers compare ignoring case.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -16,14 +16,13 @@ from rapport.access.pseudonyms import pseudonym, pseudonyms
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.errors import Invalid
-from rapport.messaging import queries
+from rapport.messaging import queries, suppressed_addresses
 from rapport.messaging.models import ERASED, EVERY_CHANNEL, ChannelPreference
+from rapport.messaging.suppressed_addresses import OPTED_OUT_OF_CHANNEL, SUPPRESSED
 from rapport.messaging.suppressions import MAX_CUSTOMER_ID
 
 MAY_BE_CONTACTED, OPTED_OUT = 1, 2
 MODES = (MAY_BE_CONTACTED, OPTED_OUT)
-# Why somebody gets nothing on a channel, as outcomes tell it.
-SUPPRESSED, OPTED_OUT_OF_CHANNEL = "suppression list", "channel preference"
 
 # Keys are ids in lower case and, for erased persons, pseudonyms. Each is found by the primary keys, however
 # many rows a channel has.
@@ -86,10 +85,17 @@ def suppressions(scope: Scope, channel_id: int, app_id: str = "") -> pa.Table:
     return pa.table({"customer_id": pa.array(ids, pa.string()), "reason": pa.array(reasons, pa.string())})
 
 
-def unreachable(scope: Scope, channel_id: int, customer_ids: Sequence[str], app_id: str = "") -> dict[str, str]:
+def unreachable(
+    scope: Scope,
+    channel_id: int,
+    customer_ids: Sequence[str],
+    app_id: str = "",
+    addresses: Mapping[str, str] | None = None,
+) -> dict[str, str]:
     """Who of these must not be written to on a channel: the reason by id as given. app_id is that of the template.
 
-    One query of the records, fit for single customers and for thousands. Ids compare ignoring case.
+    addresses, by id as given, are where messages of the channel would go: an address of which somebody else said no
+    gets nothing either. Fit for single customers and for thousands. Ids compare ignoring case.
     """
     by_key: dict[str, list[str]] = defaultdict(list)
     for customer_id, mark in zip(customer_ids, pseudonyms(scope, customer_ids), strict=True):
@@ -98,7 +104,7 @@ def unreachable(scope: Scope, channel_id: int, customer_ids: Sequence[str], app_
     bound = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id.lower()], "keys": list(by_key)}
     with scope.stores.records.reading() as connection:
         rows = connection.execute(text(UNREACHABLE), bound).all()
-    found: dict[str, str] = {}
+    found = suppressed_addresses.among(scope, channel_id, app_id, addresses or {})
     for key, reason in rows:
         for customer_id in by_key[key]:
             found[customer_id] = max(reason, found.get(customer_id, ""))
@@ -126,6 +132,11 @@ def set_preference(
     with scope.records() as session:
         session.execute(text(REPLACE_ERASED), {**bound, "marks": marks})
         session.execute(text(SET), {**bound, **given})
+        place = (channel_id, app.lower())
+        if mode == OPTED_OUT:
+            suppressed_addresses.keep(scope, session, place, OPTED_OUT_OF_CHANNEL, list(by_key.values()))
+        else:
+            suppressed_addresses.forgo(scope, session, place, OPTED_OUT_OF_CHANNEL, [*by_key, *marks])
         scope.audit(session, "preference", f"channel {channel_id}", app=app_id, mode=mode, customers=len(by_key))
 
 

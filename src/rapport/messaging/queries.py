@@ -1,11 +1,12 @@
 """Warehouse SQL of messaging."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
 from rapport.access.pseudonyms import PSEUDONYM, pseudonym_secret
 from rapport.access.scope import Scope
+from rapport.customers import service as customers
 
 if TYPE_CHECKING:
     from rapport.messaging.suppressions import Origin
@@ -14,7 +15,8 @@ SPELLING = "SELECT customer_id FROM customers WHERE lowerUTF8(customer_id) = low
 
 KNOWN = f"SELECT customer_id FROM customers WHERE {PSEUDONYM} IN {{marks:Array(String)}}"  # noqa: S608 - a constant
 # A server takes bound values in an address of limited length.
-MARKS_AT_ONCE = 2000
+MARKS_AT_ONCE = IDS_AT_ONCE = 2000
+NO_DAY = date(1970, 1, 1)
 
 # One row a customer, campaign and channel, however often the wish is repeated.
 UNSUBSCRIBED = """
@@ -35,6 +37,27 @@ def spelling(scope: Scope, customer_id: str) -> str:
     """A customer id as the warehouse spells it; as given when there is no such customer yet."""
     found = scope.warehouse.rows(SPELLING, customer_id=customer_id)
     return str(found[0][0]) if found else customer_id
+
+
+def addresses(scope: Scope, attributes: Sequence[str], customer_ids: Sequence[str]) -> list[tuple[str, str]]:
+    """What customers have in attributes that hold addresses: id in lower case and text, from file, API and profile."""
+    infos, ids = customers.find(scope, attributes, "address_attribute"), list(customer_ids)
+    found: set[tuple[str, str]] = set()
+    for begin in range(0, len(ids), IDS_AT_ONCE):
+        part = ids[begin : begin + IDS_AT_ONCE]
+        spelled = sorted({*part, *customers.spellings(scope, part).values()})
+        for sql in _address_queries(scope, infos):
+            rows = scope.warehouse.rows(sql, ids=spelled, data_date=scope.data_date() or NO_DAY)
+            found.update((str(who).lower(), text) for who, *texts in rows for text in texts if text)
+    return sorted(found)
+
+
+def _address_queries(scope: Scope, infos: Sequence[customers.AttributeInfo]) -> Iterator[str]:
+    for table, where in (("customers", ""), ("profiles", " AND data_date = {data_date:Date}")):
+        present = [one for one in infos if table == "profiles" or one.source in ("batch", "api")]
+        if present:
+            columns = ", ".join(customers.rendered(one) for one in present)
+            yield f"SELECT customer_id, {columns} FROM {table} WHERE customer_id IN {{ids:Array(String)}}{where}"  # noqa: S608 - ours
 
 
 def known(scope: Scope, marks: Sequence[str]) -> list[str]:

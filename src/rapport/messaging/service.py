@@ -13,6 +13,8 @@ from rapport.messaging.registration import (
     remove_templates,
 )
 from rapport.messaging.rendering import Rendered, attributes_used, render
+from rapport.messaging.suppressed_addresses import MARK, address_secret, keep_again
+from rapport.messaging.suppressed_addresses import of_channel as suppressed_marks
 from rapport.messaging.suppressions import (
     REASONS,
     Origin,
@@ -29,6 +31,7 @@ from rapport.messaging.templates import create_template, delete_template, save_t
 
 __all__ = [
     "EVERY_CHANNEL",
+    "MARK",
     "REASONS",
     "ChannelPreference",
     "Letters",
@@ -37,12 +40,14 @@ __all__ = [
     "Rendered",
     "Suppression",
     "Template",
+    "address_secret",
     "allow",
     "apps_of_templates",
     "attributes_used",
     "create_template",
     "delete_template",
     "forget",
+    "keep_again",
     "list_suppressions",
     "preferences",
     "read_token",
@@ -55,6 +60,7 @@ __all__ = [
     "set_preference",
     "suppress",
     "suppress_many",
+    "suppressed_marks",
     "suppressions",
     "template",
     "templates",

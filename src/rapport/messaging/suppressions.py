@@ -1,20 +1,19 @@
 """Who must not be written to, and the links by which people say so themselves."""
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import astuple, dataclass, replace
 from datetime import date
 
 from itsdangerous import BadSignature, URLSafeSerializer
 from sqlalchemy import ColumnElement, delete, select, text
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope, scope_of
 from rapport.access.secrets import tenant_secret
 from rapport.errors import Invalid, NotFound
-from rapport.messaging import queries
+from rapport.messaging import queries, suppressed_addresses
 from rapport.messaging.models import EVERY_CHANNEL, Suppression
 from rapport.stores import Stores
 
@@ -55,59 +54,67 @@ def _of(scope: Scope, customer_id: str) -> ColumnElement[bool]:
 
 
 def suppress(
-    scope: Scope, customer_id: str, channel_id: int = EVERY_CHANNEL, reason: str = UNSUBSCRIBED
+    scope: Scope, customer_id: str, channel_id: int = EVERY_CHANNEL, reason: str = UNSUBSCRIBED, mark: str = ""
 ) -> tuple[Suppression, bool]:
     """Write to a customer no more on a channel (0: on any). True when that is new; the first reason is kept.
 
-    Raises Invalid for a reason that is not one of REASONS or a customer id that cannot be one.
+    Nor to its addresses, whoever has them: the present ones, and that of mark, if given. Raises Invalid for a reason
+    that is not one of REASONS or a customer id that cannot be one.
     """
     if reason not in REASONS:
         raise Invalid(f"reason must be one of {', '.join(REASONS)}.")
     if not customer_id.strip() or len(customer_id.lower()) > MAX_CUSTOMER_ID:
         raise Invalid(f"customer_id must have 1 to {MAX_CUSTOMER_ID} characters.")
     key = (scope.tenant_id, customer_id.lower(), channel_id)
-    made = insert(Suppression).values(
-        tenant_id=scope.tenant_id,
-        customer_key=customer_id.lower(),
-        channel_id=channel_id,
-        customer_id=queries.spelling(scope, customer_id),
-        reason=reason,
-        created_at=scope.clock.now(),
-    )
+    spelled = queries.spelling(scope, customer_id)
     with scope.records() as session:
-        new = session.scalar(made.on_conflict_do_nothing().returning(Suppression.channel_id)) is not None
+        new = _write(scope, session, channel_id, reason, {customer_id.lower(): spelled}, {spelled: mark}) > 0
         if new:
             scope.audit(session, "suppress", f"customer on channel {channel_id}", reason=reason)
         return session.get_one(Suppression, key), new
 
 
-def suppress_many(scope: Scope, session: Session, channel_id: int, reason: str, customer_ids: Iterable[str]) -> None:
-    """Write to these customers no more on a channel, in the caller's transaction. Earlier reasons are kept."""
-    by_key = {one.lower(): one for one in customer_ids}
+def _write(
+    scope: Scope, session: Session, channel_id: int, reason: str, by_key: Mapping[str, str], marks: Mapping[str, str]
+) -> int:
+    """Suppress customers, by id in lower case, with their addresses; how many are new. Only this makes suppressions."""
     common = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "reason": reason}
     bound = {"keys": list(by_key), "ids": list(by_key.values()), "at": scope.clock.now()}
     count = len(session.execute(text(SUPPRESS_MANY), {**common, **bound}).all())
+    listed = suppressed_addresses.SUPPRESSED
+    suppressed_addresses.keep(scope, session, (channel_id, ""), listed, list(by_key.values()), marks)
+    return count
+
+
+def suppress_many(scope: Scope, session: Session, channel_id: int, reason: str, customer_ids: Iterable[str]) -> None:
+    """Write to these customers no more on a channel, in the caller's transaction. Earlier reasons are kept."""
+    count = _write(scope, session, channel_id, reason, {one.lower(): one for one in customer_ids}, {})
     if count:
         scope.audit(session, "suppress", f"customers on channel {channel_id}", reason=reason, customers=count)
 
 
 def allow(scope: Scope, customer_id: str, channel_id: int = EVERY_CHANNEL) -> None:
-    """Take a suppression back. Raises NotFound."""
+    """Take a suppression back, with all others of the same addresses on the channel. Raises NotFound."""
+    own = [customer_id.lower(), pseudonym(scope, customer_id)]
     with scope.records() as session:
+        shared = suppressed_addresses.let_in(scope, session, channel_id, customer_id, own)
         gone = session.execute(
             delete(Suppression)
-            .where(Suppression.tenant_id == scope.tenant_id, _of(scope, customer_id))
+            .where(Suppression.tenant_id == scope.tenant_id, Suppression.customer_key.in_([*own, *shared]))
             .where(Suppression.channel_id == channel_id)
             .returning(Suppression.channel_id)
         ).all()
-        if not gone:
+        if not gone and not shared:
             raise NotFound(f"Customer {customer_id} is not suppressed on channel {channel_id}.")
-        scope.audit(session, "allow", f"customer on channel {channel_id}")
+        scope.audit(session, "allow", f"customer on channel {channel_id}", customers=len({*own[:1], *shared}))
 
 
 @dataclass(frozen=True)
 class Origin:
-    """The message that a link stands in; delivery_date is the campaign's execution date (YYYY-MM-DD)."""
+    """The message that a link stands in; delivery_date is the campaign's execution date (YYYY-MM-DD).
+
+    address is the mark of where the message went, which later may not be the customer's address any more.
+    """
 
     channel_id: int
     campaign_id: int = 0
@@ -115,18 +122,20 @@ class Origin:
     recipient_group_id: int = 0
     action_id: int = 0
     delivery_date: str = ""
+    address: str = ""
 
 
 def _signer(scope: Scope) -> URLSafeSerializer:
     return URLSafeSerializer(tenant_secret(scope, "unsubscribe"), salt="unsubscribe")
 
 
-def unsubscribe_links(scope: Scope) -> Callable[[str, Origin], str]:
-    """A function that gives the unsubscribe address of a customer in a message; get it once a batch."""
+def unsubscribe_links(scope: Scope) -> Callable[[str, Origin, str], str]:
+    """A function that gives the link by which a customer unsubscribes from a message, and the address it goes to."""
     signer, base = _signer(scope), f"{scope.stores.settings.links_url}/unsubscribe/{scope.tenant_id}."
 
-    def link(customer_id: str, origin: Origin) -> str:
-        return base + str(signer.dumps([customer_id, *asdict(origin).values()]))
+    def link(customer_id: str, origin: Origin, to: str = "") -> str:
+        mark = suppressed_addresses.marks_of(scope, [to])[0]
+        return base + str(signer.dumps([customer_id, *astuple(replace(origin, address=mark))]))
 
     return link
 
@@ -154,7 +163,7 @@ def unsubscribe(scope: Scope, customer_id: str, origin: Origin, everything: bool
 
     The campaign of the message gets one interaction 4 (unsubscribed) a customer.
     """
-    suppress(scope, customer_id, EVERY_CHANNEL if everything else origin.channel_id)
+    suppress(scope, customer_id, EVERY_CHANNEL if everything else origin.channel_id, mark=origin.address)
     if origin.campaign_id:
         day = date.fromisoformat(origin.delivery_date) if origin.delivery_date else scope.today()
         queries.record_unsubscribed(scope, customer_id, origin, day)

@@ -16,7 +16,6 @@ from rapport.realtime.models import FAILED, SUPPRESSED, Firing
 from rapport.stores.warehouse import identifier
 
 NO_ADDRESS = "no address"
-OWN_ID = "CUSTOMER_ID"
 STORED = ("batch", "api")
 
 PROFILES = """
@@ -85,14 +84,15 @@ def _letters(
 ) -> dict[Claimed, channels.Message | Ended]:
     """The messages of one template to members of one recipient group of a campaign."""
     ids = sorted({of.customer_id for of in some.values() if not of.is_visitor})
-    unreachable = messaging.unreachable(scope, channel.id, ids, template.app_id) if ids else {}
     address = channel.address_attribute
-    values = attribute_values(scope, ids, {*messaging.attributes_used(template), address} - {OWN_ID})
+    values = attribute_values(scope, ids, {*messaging.attributes_used(template), address} - {channels.OWN_ID})
+    going = {who: found.get(address) or "" for who, found in values.items() if address != channels.OWN_ID}
+    unreachable = messaging.unreachable(scope, channel.id, ids, template.app_id, going) if ids else {}
     writer = messaging.Letters(scope, template, origin)
     found: dict[Claimed, channels.Message | Ended] = {}
     for one, of in some.items():
-        known = {} if of.is_visitor else {OWN_ID: of.customer_id, **values.get(of.customer_id, {})}
-        to = (known.get(address) or "").strip()
+        known = {} if of.is_visitor else {channels.OWN_ID: of.customer_id, **values.get(of.customer_id, {})}
+        to = channels.mended(known.get(address) or "")
         if known and of.customer_id in unreachable:
             found[one] = Ended(SUPPRESSED, unreachable[of.customer_id])
         elif not to:

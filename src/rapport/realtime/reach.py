@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.channels.service import Channel
+from rapport.channels.service import OWN_ID, Channel
 from rapport.messaging import service as messaging
 from rapport.realtime.facts import Known
 
@@ -14,7 +14,6 @@ Fault = tuple[str, str]
 
 FALSE_WORDS = frozenset({"no", "false", "0", "n"})
 TRUE_WORDS = frozenset({"yes", "true", "1", "y"})
-OWN_ID = "CUSTOMER_ID"
 
 
 def is_word(value: Any, words: frozenset[str]) -> bool:
@@ -48,8 +47,15 @@ class Reach:
             self.apps = messaging.apps_of_templates(scope, wanted) if wanted else {}
         for channel_id in wanted:
             for app_id in {"", *(app for (channel, _), app in self.apps.items() if channel == channel_id)}:
-                found = messaging.unreachable(scope, channel_id, customer_ids, app_id)
+                addresses = self._addresses(self.channels[channel_id], customer_ids)
+                found = messaging.unreachable(scope, channel_id, customer_ids, app_id, addresses)
                 self.unreachable[channel_id, app_id] = {who.lower(): reason for who, reason in found.items()}
+
+    def _addresses(self, channel: Channel, customer_ids: Iterable[str]) -> dict[str, str]:
+        """Where messages of a channel would go, by customer."""
+        name = channel.address_attribute.upper()
+        found = {one: self.attribute(one.lower(), name) for one in customer_ids} if name != OWN_ID else {}
+        return {one: str(value) for one, value in found.items() if value}
 
     def attribute(self, person: str, name: str) -> Any:
         """The value of an attribute of a person by its upper-case name; None for whoever is not a known customer."""

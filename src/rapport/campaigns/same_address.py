@@ -1,0 +1,148 @@
+"""Customers of a run who share an address: they fall on the same side of every split, and one of them is written to.
+
+Who shares an address with whom, over all addresses that the run's channels go to, is found first: those customers are
+divided as if they were the one with the lowest id. On each channel the lowest id that can be reached gets the message.
+"""
+
+# ruff: noqa: S608 - statements are put together of constants, checked identifiers and numbers
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from rapport.access.scope import Scope
+from rapport.campaigns import queries
+from rapport.channels import service as channels
+from rapport.stores.warehouse import identifier
+
+ADDRESSES = """
+    CREATE TABLE {addresses} (address UInt64, customer_id String) ENGINE = MergeTree ORDER BY (address, customer_id)
+"""
+FILL_ADDRESSES = """
+    INSERT INTO {addresses}
+    SELECT arrayJoin(arrayDistinct(arrayFilter(one -> one != 0, {hashes}))) AS address, m.customer_id
+    FROM ({members}) AS m
+    INNER JOIN (SELECT customer_id AS known_id, {columns} FROM profiles WHERE data_date = {{data_date:Date}}) AS p
+        ON p.known_id = m.customer_id
+    SETTINGS join_algorithm = 'full_sorting_merge'
+"""
+KEEP_SHARED = """
+    INSERT INTO {shared} SELECT address, customer_id FROM {addresses} WHERE address IN (
+        SELECT address FROM {addresses} GROUP BY address HAVING count() > 1
+        SETTINGS optimize_aggregation_in_order = 1
+    )
+"""
+UNITS = "CREATE TABLE {units} (customer_id String, unit String) ENGINE = Join(ANY, LEFT, customer_id)"
+LOWEST_ID = """
+    INSERT INTO {units} SELECT customer_id, min(lowest) FROM (
+        SELECT customer_id, min(customer_id) OVER (PARTITION BY address) AS lowest FROM {shared}
+    ) GROUP BY customer_id
+"""
+# Who shares with somebody who shares with a third one belongs to the three.
+LOWEST_UNIT = """
+    INSERT INTO {next} SELECT customer_id, min(lowest) FROM (
+        SELECT customer_id, min(joinGet('{units}', 'unit', customer_id)) OVER (PARTITION BY address) AS lowest
+        FROM {shared}
+    ) GROUP BY customer_id
+"""
+DIFFER = "SELECT count() FROM {next} WHERE unit != joinGet('{units}', 'unit', customer_id)"
+
+TWICE = "CREATE TABLE {twice} (customer_id String, positions Array(UInt8)) ENGINE = Join(ANY, LEFT, customer_id)"
+FILL_TWICE = """
+    INSERT INTO {twice} SELECT customer_id, groupArray(position) FROM (
+        SELECT customer_id, position, row_number() OVER (PARTITION BY position, address ORDER BY customer_id) AS place
+        FROM (SELECT * FROM {stage} WHERE customer_id IN (SELECT customer_id FROM {units}))
+        ARRAY JOIN addresses AS address, faults AS fault, arrayEnumerate(faults) AS position
+        WHERE verdict IN ('', 'control') AND fault = 0 AND address != 0
+    )
+    WHERE place > 1 GROUP BY customer_id
+"""
+SKIP = f"""
+    ALTER TABLE {{stage}} UPDATE faults = arrayMap(
+        (fault, position) -> if(
+            fault = 0 AND has(joinGet('{{twice}}', 'positions', customer_id), position), {queries.SAME_ADDRESS}, fault
+        ),
+        faults, arrayEnumerate(faults)
+    )
+    WHERE customer_id IN (SELECT customer_id FROM {{twice}})
+"""
+NOT_REACHED = """
+    ALTER TABLE {stage} UPDATE verdict = 'unreachable'
+    WHERE verdict IN ('', 'control') AND NOT ({reachable}) AND customer_id IN (SELECT customer_id FROM {twice})
+"""
+ASIDE = ("addresses", "shared", "units", "units_next", "twice", "domains")
+
+
+class Sharing:
+    """The tables of a run about shared addresses. keys are SQL, over a profile p, of the addresses by channel."""
+
+    def __init__(self, scope: Scope, prefix: str, keys: Sequence[str]) -> None:
+        self._scope, self._prefix, self._keys = scope, prefix, keys
+
+    def _run(self, sql: str, settings: dict[str, Any] | None = None, **more: Any) -> None:
+        self._scope.warehouse.execute(sql, settings, **more)
+
+    def _named(self, sql: str, **more: str) -> str:
+        """A statement with the names of the tables, which changes of the stage find in no database by themselves."""
+        database = self._scope.warehouse.name
+        return sql.format(**{suffix: f"{database}.{self._prefix}_{suffix}" for suffix in ASIDE}, **more)
+
+    def find(self, members: str, columns: str, data_date: date, **bound: Any) -> bool:
+        """Find who shares an address; whether anybody does."""
+        self._run(self._named(ADDRESSES))
+        distinct = [_hash(key) for key in sorted({key for key in self._keys if key})]
+        filled = self._named(FILL_ADDRESSES, hashes=f"[{', '.join(distinct)}]", members=members, columns=columns)
+        self._run(filled, data_date=data_date, **bound)
+        self._run(self._named(ADDRESSES.replace("{addresses}", "{shared}")))
+        self._run(self._named(KEEP_SHARED))
+        if not self._scope.warehouse.value(self._named("SELECT count() FROM {shared}")):
+            return False
+        self._run(self._named(UNITS))
+        self._run(self._named(LOWEST_ID))
+        while len(distinct) > 1 and self._joined():
+            pass
+        return True
+
+    def _joined(self) -> bool:
+        """Join units that share a member; whether there were any."""
+        self._run(self._named(UNITS.replace("{units}", "{units_next}")))
+        self._run(self._named(LOWEST_UNIT.replace("{next}", "{units_next}")))
+        differ = self._scope.warehouse.value(self._named(DIFFER.replace("{next}", "{units_next}")))
+        self._run(self._named("DROP TABLE {units}"))
+        self._run(self._named("RENAME TABLE {units_next} TO {units}"))
+        return bool(differ)
+
+    @property
+    def hashes(self) -> str:
+        """SQL of the addresses of a member by channel of the run, 0 for none."""
+        return f"[{', '.join(_hash(key) if key else 'toUInt64(0)' for key in self._keys)}]"
+
+    @property
+    def unit(self) -> str:
+        """SQL of the id by which a member m is divided: its own, or the lowest of those it shares an address with."""
+        unit = self._named("joinGet('{units}', 'unit', m.customer_id)")
+        return f"if({unit} = '', m.customer_id, {unit})"
+
+    def skip(self, stage: str, reachable: str) -> None:
+        """Give whoever is not the lowest id of an address that fault on the channel, in the stage."""
+        self._run(self._named(TWICE))
+        self._run(self._named(FILL_TWICE, stage=stage))
+        if self._scope.warehouse.value(self._named("SELECT count() FROM {twice}")):
+            self._run(self._named(SKIP, stage=stage))
+            self._run(self._named(NOT_REACHED, stage=stage, reachable=reachable))
+
+    def drop(self) -> None:
+        """Drop the tables."""
+        for suffix in ASIDE:
+            self._run(queries.NO_TABLE.format(table=identifier(f"{self._prefix}_{suffix}")))
+
+
+def _hash(key: str) -> str:
+    return f"if({key} = '', toUInt64(0), sipHash64({key}))"
+
+
+def decoded(scope: Scope, prefix: str, addresses: Sequence[str], data_date: date) -> str:
+    """The table of the punycode domains among addresses (SQL over a profile), or nothing: see channels.key_sql."""
+    selects = (f"SELECT {one} AS text FROM profiles AS p WHERE p.data_date = {{data_date:Date}}" for one in addresses)
+    texts = " UNION ALL ".join(selects)
+    return channels.decode_domains(scope.warehouse, f"{prefix}_domains", texts, data_date=data_date) if texts else ""

@@ -1,0 +1,161 @@
+"""What is an address: how a cell's text is mended before it is written to, and by which key two texts are the same.
+
+`mended` is where a message goes. `address_key` folds what makes no difference (case, blanks, normal form, punycode,
+separators of phone numbers) and `key_sql` is the same rule in the warehouse.
+"""
+
+import re
+import unicodedata
+from typing import Any
+
+import idna
+
+from rapport.stores.warehouse import Database, identifier
+
+BLANK = "\t\n\x0b\x0c\r \x85\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
+# Patterns read the same by Python and by the engine; `$` is the end of the text.
+MENDING = (
+    (f"[{INVISIBLE}]+", ""),
+    (f"^[{BLANK}]+", ""),
+    (f"[{BLANK}.,;]+$", ""),
+    ("^[^<>]*<([^<>]*)>$", r"\1"),
+    (f"^[{BLANK}]+", ""),
+    ("^[Mm][Aa][Ii][Ll][Tt][Oo]:([^?]*)([?][^<>]*)?$", r"\1"),
+    ("^'([^']*)'$", r"\1"),
+    ('^"([^"]*)"$', r"\1"),
+    (f"^[{BLANK}]+", ""),
+    (f"[{BLANK}.,;]+$", ""),
+)
+PHONE = "^[+]?[(]?[0-9][0-9 ()/.-]{4,}$"
+PHONE_FOLDING = (
+    ("^([+]|00)([0-9 /.-]*)[(]0[)]", r"\1\2"),  # the national zero of +49 (0)30
+    ("[ ()/.-]+", ""),
+    ("^00", "+"),
+)
+# What needs no folding but of case: nearly every address, so that the rest of the rule is seldom worked out.
+PLAIN_MAIL = "^[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,63}@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)*[A-Za-z0-9]$"
+PLAIN_PHONE = "^[+]?[1-9][0-9]{5,}$"
+OTHER = f'[^@"(),:;<>\\[\\]\\\\{BLANK}\\x00-\\x1f\\x7f'
+EMAIL = f"^{OTHER}.]{OTHER}]{{0,63}}@{OTHER}.]+([.]{OTHER}.]+)*$"
+PUNYCODE = "xn--"
+
+
+def _replaced(pattern: str, by: str, text: str) -> str:
+    return re.sub(pattern.replace("$", r"\Z") if pattern.endswith("$") else pattern, by, text)
+
+
+def _matches(pattern: str, text: str) -> bool:
+    return re.match(pattern.removesuffix("$") + r"\Z", text) is not None
+
+
+def mended(text: str) -> str:
+    """An address as it is written to: without what is around it (blanks, a display name, mailto:, a last dot)."""
+    for pattern, by in MENDING:
+        text = _replaced(pattern, by, text)
+    return unicodedata.normalize("NFC", text)
+
+
+def address_key(text: str | None) -> str:
+    """By what two texts are the same address; empty for none. Mail compares ignoring case, phone numbers by digits.
+
+    Of other addresses (tokens, handles) only blanks, normal form and invisible characters make no difference.
+    """
+    found = unicodedata.normalize("NFKC", text or "")
+    for pattern, by in MENDING:
+        found = _replaced(pattern, by, found)
+    if "@" in found:
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", found).lower())
+        local, _, domain = folded.rpartition("@")
+        return f"{local}@{decoded(domain)}"
+    if _matches(PHONE, found):
+        for pattern, by in PHONE_FOLDING:
+            found = _replaced(pattern, by, found)
+    return found
+
+
+def decoded(domain: str) -> str:
+    """A domain with its punycode labels as letters; a label that is none stays as it is."""
+    return ".".join(_decoded_label(label) if label.startswith(PUNYCODE) else label for label in domain.split("."))
+
+
+def _decoded_label(label: str) -> str:
+    try:
+        letters = label.removeprefix(PUNYCODE).encode("ascii").decode("punycode")
+    except (UnicodeError, OverflowError):
+        return label
+    return unicodedata.normalize("NFKC", letters.lower()) or label
+
+
+def is_email_address(text: str) -> bool:
+    """Whether a text, mended, can stand as the one recipient of a mail, by the look of it."""
+    return _matches(EMAIL, mended(text))
+
+
+def domain_ascii(domain: str) -> str:
+    """A domain as it is resolved, in ASCII (IDNA 2008, mapped by UTS 46). Raises ValueError."""
+    if domain.isascii():
+        return domain
+    return idna.encode(domain, uts46=True).decode("ascii")
+
+
+def key_sql(text: str, domains: str = "") -> str:
+    """SQL of the key of a text column that may be null: address_key. domains is what decode_domains gave."""
+    clean = f"toValidUTF8(ifNull({text}, ''))"
+    plain = f"match({clean}, {_quoted(PLAIN_MAIL)}) AND {_no_code(clean)} OR match({clean}, {_quoted(PLAIN_PHONE)})"
+    return f"if({plain}, lower({clean}), {_folded_sql(clean, domains)})"
+
+
+def email_sql(text: str) -> str:
+    """SQL that tells of a text column whether it can stand as the one recipient of a mail: is_email_address."""
+    clean = f"toValidUTF8(ifNull({text}, ''))"
+    return f"(match({clean}, {_quoted(PLAIN_MAIL)}) OR match({_mended_sql(clean)}, {_quoted(EMAIL)}))"
+
+
+def decode_domains(warehouse: Database, table: str, texts: str, **bound: Any) -> str:
+    """Put the punycode domains of a SELECT of addresses (column `text`) into a table aside, for key_sql.
+
+    The name of the table, which the caller drops; empty when there are none and no table was made.
+    """
+    domain = f"splitByChar('@', {_mail_sql(_mended_sql('normalizeUTF8NFKC(text)'))})[-1]"
+    clean = f"SELECT toValidUTF8(ifNull(text, '')) AS text FROM ({texts})"  # noqa: S608 - SQL of the caller
+    sql = f"SELECT DISTINCT {domain} FROM ({clean}) WHERE NOT ({_no_code('text')})"  # noqa: S608 - ours
+    found = [str(domain) for (domain,) in warehouse.rows(sql, **bound)]
+    if not found:
+        return ""
+    name = identifier(table)
+    warehouse.execute(f"DROP TABLE IF EXISTS {name}")
+    warehouse.execute(f"CREATE TABLE {name} (domain String, plain String) ENGINE = Join(ANY, LEFT, domain)")
+    warehouse.insert(table, ["domain", "plain"], [(domain, decoded(domain)) for domain in found])
+    return table
+
+
+def _no_code(text: str) -> str:
+    return f"positionCaseInsensitive({text}, '{PUNYCODE}') = 0"
+
+
+def _quoted(pattern: str) -> str:
+    return "'" + pattern.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _mended_sql(text: str) -> str:
+    for pattern, by in MENDING:
+        text = f"replaceRegexpAll({text}, {_quoted(pattern)}, {_quoted(by)})"
+    return text
+
+
+def _mail_sql(text: str) -> str:
+    return f"normalizeUTF8NFKC(lowerUTF8(normalizeUTF8NFKC({text})))"
+
+
+def _folded_sql(text: str, domains: str) -> str:
+    found = _mended_sql(f"normalizeUTF8NFKC({text})")
+    mail, phone = _mail_sql(found), found
+    if domains:
+        domain = f"splitByChar('@', {mail})[-1]"
+        plain = f"joinGet('{domains}', 'plain', {domain})"
+        mail = f"if({plain} = '', {mail}, concat(left({mail}, length({mail}) - length({domain})), {plain}))"
+    for pattern, by in PHONE_FOLDING:
+        phone = f"replaceRegexpAll({phone}, {_quoted(pattern)}, {_quoted(by)})"
+    is_phone = f"match({found}, {_quoted(PHONE)})"
+    return f"multiIf(position({found}, '@') > 0, {mail}, {is_phone}, {phone}, {found})"

@@ -1,0 +1,163 @@
+"""The addresses of those who must not be written to: whatever record holds one, now or later, gets nothing there.
+
+An address is kept as a mark, a keyed hash of its key, beside the person who said no on a channel (0: any) or an app of
+it. Erased persons' marks stay, under their pseudonym: nobody can read an address from them.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.access.secrets import tenant_secret
+from rapport.channels import service as channels
+from rapport.messaging import queries
+from rapport.messaging.models import EVERY_CHANNEL
+
+# Why somebody gets nothing on a channel, as outcomes tell it; a suppression is told rather than a preference, which
+# max() does by the alphabet.
+SUPPRESSED, OPTED_OUT_OF_CHANNEL = "suppression list", "channel preference"
+SECRET = "addresses"
+# SQL of the mark of a key; binds address_secret.
+MARK = "lower(hex(substring(SHA256(concat({{address_secret:String}}, {key})), 1, 16)))"
+MARK_LENGTH = 32
+
+# In order of the key, so that two callers with the same persons wait for each other and never lock up.
+ADD = text("""
+    INSERT INTO suppressed_addresses (tenant_id, mark, channel_id, app_key, customer_key, listed, added_at)
+    SELECT :tenant_id, mark, :channel_id, :app_key, key, :listed, :at
+    FROM unnest(CAST(:marks AS text[]), CAST(:keys AS text[])) AS given (mark, key)
+    ORDER BY mark, key
+    ON CONFLICT DO NOTHING
+""")
+SUPPRESSED_PERSONS = text("""
+    SELECT channel_id, '', customer_id FROM suppressions WHERE tenant_id = :tenant_id AND customer_id <> ''
+    ORDER BY customer_key
+""")
+OPTED_OUT_PERSONS = text("""
+    SELECT channel_id, app_key, customer_id FROM channel_preferences
+    WHERE tenant_id = :tenant_id AND customer_id <> '' AND mode = 2
+    ORDER BY customer_key
+""")
+KEPT_AT_ONCE = 10_000
+DROP = text("""
+    DELETE FROM suppressed_addresses AS a USING unnest(CAST(:keys AS text[])) AS given (key)
+    WHERE a.tenant_id = :tenant_id AND a.channel_id = :channel_id AND a.app_key = :app_key AND a.listed = :listed
+        AND a.customer_key = given.key
+""")
+DROP_SHARED = text("""
+    DELETE FROM suppressed_addresses
+    WHERE tenant_id = :tenant_id AND channel_id = :channel_id AND app_key = :app_key AND listed = :listed
+        AND (mark = ANY(CAST(:marks AS text[])) OR customer_key = ANY(CAST(:keys AS text[])))
+    RETURNING customer_key
+""")
+OF_CHANNEL = f"""
+    SELECT mark, max(listed) FROM suppressed_addresses
+    WHERE tenant_id = :tenant_id AND channel_id IN ({EVERY_CHANNEL}, :channel_id)
+        AND app_key = ANY(CAST(:apps AS text[])){{more}}
+    GROUP BY mark
+"""  # noqa: S608 - constants only
+AMONG = text(OF_CHANNEL.format(more=" AND mark = ANY(CAST(:marks AS text[]))"))
+ALL = text(OF_CHANNEL.format(more=""))
+
+
+def address_secret(scope: Scope) -> str:
+    """What MARK binds."""
+    return tenant_secret(scope, SECRET)
+
+
+def marks_of(scope: Scope, addresses: Iterable[str]) -> list[str]:
+    """The marks of addresses, in the same order; empty where there is none."""
+    secret = address_secret(scope)
+    keys = (channels.address_key(one) for one in addresses)
+    return [
+        hashlib.sha256((secret + key).encode("utf-8", "replace")).hexdigest()[:MARK_LENGTH] if key else ""
+        for key in keys
+    ]
+
+
+def address_attributes(scope: Scope, channel_id: int) -> list[str]:
+    """The attributes that hold addresses of a channel, or of all of them (channel 0)."""
+    used = (one for one in channels.channels(scope) if channel_id in (EVERY_CHANNEL, one.id))
+    return sorted({one.address_attribute for one in used} - {channels.OWN_ID})
+
+
+def keep(
+    scope: Scope,
+    session: Session,
+    place: tuple[int, str],
+    listed: str,
+    customer_ids: Sequence[str],
+    marks: Mapping[str, str] | None = None,
+) -> None:
+    """Keep the present addresses of persons who must not be written to at a place (channel and app, in lower case).
+
+    listed is the reason as outcomes tell it. marks are of addresses, by person, that may not be their present ones any
+    more, such as that of the message in which a link was clicked. Runs in the caller's transaction.
+    """
+    attributes = address_attributes(scope, place[0])
+    found = queries.addresses(scope, attributes, customer_ids) if attributes else []
+    present = zip(marks_of(scope, [address for _, address in found]), (who for who, _ in found), strict=True)
+    said = ((mark, who.lower()) for who, mark in (marks or {}).items())
+    known = sorted({(mark, who) for mark, who in (*present, *said) if mark})
+    if known:
+        given = {"marks": [mark for mark, _ in known], "keys": [who for _, who in known], "at": scope.clock.now()}
+        session.execute(ADD, {**_bound(scope, place), "listed": listed, **given})
+
+
+def _bound(scope: Scope, place: tuple[int, str]) -> dict[str, Any]:
+    return {"tenant_id": scope.tenant_id, "channel_id": place[0], "app_key": place[1]}
+
+
+def forgo(scope: Scope, session: Session, place: tuple[int, str], listed: str, keys: Sequence[str]) -> None:
+    """Let the addresses of persons go that were kept of them at a place; what others said of the same ones stays."""
+    session.execute(DROP, {**_bound(scope, place), "listed": listed, "keys": list(keys)})
+
+
+def let_in(scope: Scope, session: Session, channel_id: int, customer_id: str, keys: Sequence[str]) -> list[str]:
+    """Take the addresses of a person off the suppression list of a channel; the keys of all whom that lets in."""
+    present = queries.addresses(scope, address_attributes(scope, channel_id), [customer_id])
+    marks = marks_of(scope, [address for _, address in present])
+    bound = {**_bound(scope, (channel_id, "")), "listed": SUPPRESSED, "marks": marks, "keys": list(keys)}
+    gone = sorted({str(key) for (key,) in session.execute(DROP_SHARED, bound)})
+    session.execute(DROP, {**bound, "keys": gone})
+    return gone
+
+
+def among(scope: Scope, channel_id: int, app_id: str, addresses: Mapping[str, str]) -> dict[str, str]:
+    """Why nothing goes to an address on a channel, by person; those who can be written to are absent."""
+    marks = dict(zip(addresses, marks_of(scope, addresses.values()), strict=True))
+    wanted = sorted({mark for mark in marks.values() if mark})
+    if not wanted:
+        return {}
+    bound = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id.lower()], "marks": wanted}
+    with scope.stores.records.reading() as connection:
+        found = {str(mark): str(reason) for mark, reason in connection.execute(AMONG, bound)}
+    return {who: found[mark] for who, mark in marks.items() if mark in found}
+
+
+def of_channel(scope: Scope, channel_id: int, app_id: str = "") -> dict[str, list[str]]:
+    """The marks of all addresses that get nothing on a channel, or of an app of it, by the reason."""
+    bound = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id.lower()]}
+    found: dict[str, list[str]] = defaultdict(list)
+    with scope.stores.records.reading() as connection:
+        for mark, reason in connection.execute(ALL, bound):
+            found[reason].append(mark)
+    return found
+
+
+def keep_again(scope: Scope) -> None:
+    """Keep the addresses that persons who must not be written to have by now: loaded since, or changed. Once a day."""
+    for sql, listed in ((SUPPRESSED_PERSONS, SUPPRESSED), (OPTED_OUT_PERSONS, OPTED_OUT_OF_CHANNEL)):
+        places: dict[tuple[int, str], list[str]] = defaultdict(list)
+        with scope.stores.records.reading() as connection:
+            for channel_id, app_key, customer_id in connection.execute(sql, {"tenant_id": scope.tenant_id}):
+                places[channel_id, app_key].append(customer_id)
+        for place, customer_ids in sorted(places.items()):
+            for begin in range(0, len(customer_ids), KEPT_AT_ONCE):
+                with scope.records() as session:
+                    keep(scope, session, place, listed, customer_ids[begin : begin + KEPT_AT_ONCE])

@@ -1,0 +1,259 @@
+"""Customers with one address: one message a campaign, one side of a split; who said no is kept off whatever record."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from campaign_mail import Mailbox, mailbox
+from campaign_tenant import (
+    DATA_DATE,
+    EMAIL,
+    EXTERNAL,
+    NOW,
+    TODAY,
+    add_action,
+    add_channels,
+    add_group,
+    add_profiles,
+    add_series,
+    customer,
+    group,
+    outcomes,
+    publish,
+    recipients,
+)
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import update
+
+from rapport.access.models import Tenant
+from rapport.access.scope import Scope, scope_of
+from rapport.campaigns import processing
+from rapport.campaigns import service as campaigns
+from rapport.campaigns.occurrences import plan_next_run
+from rapport.channels import service as channels
+from rapport.errors import NotFound
+from rapport.messaging import service as messaging
+
+DUE = NOW + timedelta(hours=1)
+ALL = {"include_all": True}
+TEXTS = 506
+NUMBERS = count(1)
+SAME, LISTED, OPTED_OUT = (
+    ("skipped", "same address"),
+    ("suppressed", "suppression list"),
+    ("suppressed", "channel preference"),
+)
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Mailbox]:
+    with mailbox() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def tenant(scope: Scope, box: Mailbox) -> Scope:
+    with scope.records() as session:
+        values = {"campaigns": {"retry_delays": [0], "messages_per_day": 99}}
+        session.execute(update(Tenant).where(Tenant.id == scope.tenant_id).values(settings=values))
+    scope = scope_of(scope.stores, scope.tenant_id)
+    scope.clock.set(NOW)
+    publish(scope)
+    add_channels(scope, box.port)
+    channels.create_channel(scope, "Phones", "external", id=TEXTS, address_attribute="MOBILE_NUMBER")
+    add_action(scope)
+    return scope
+
+
+@pytest.fixture(autouse=True)
+def fresh(tenant: Scope, box: Mailbox) -> None:
+    tenant.clock.set(NOW)
+    box.to.clear()
+
+
+class Company:
+    """Some customers of a country of their own, with campaigns to all of them."""
+
+    def __init__(self, scope: Scope, emails: list[str | None], phones: list[str | None] | None = None) -> None:
+        self.scope, number = scope, next(NUMBERS)
+        self.country = f"Y{number}"
+        self.ids = [f"C{number * 1000 + n:05d}" for n in range(len(emails))]
+        rows = [customer(number * 1000 + n, COUNTRY=self.country, EMAIL=one) for n, one in enumerate(emails)]
+        add_profiles(scope, rows)
+        if phones:
+            self.set("MOBILE_NUMBER", dict(zip(self.ids, phones, strict=True)))
+        self.group = add_group(scope, self.country, self.country)
+
+    def set(self, attribute: str, values: dict[str, str | None]) -> None:
+        for who, value in values.items():
+            sql = f"ALTER TABLE profiles UPDATE {attribute} = {{v:Nullable(String)}} WHERE customer_id = {{c:String}}"
+            self.scope.warehouse.execute(sql, v=value, c=who)
+
+    def process(self, groups: list[Any] | None = None, **more: Any) -> int:
+        made = add_series(
+            self.scope, self.group, groups or [group(2, (EMAIL, 1))], rules=ALL, **{"control_share": 0.0, **more}
+        )
+        number = plan_next_run(self.scope, made.id, TODAY)
+        processing.prepare_members(self.scope, number, DATA_DATE)
+        assert processing.process(self.scope, number, DATA_DATE) in ("scheduled", "successful")
+        return number
+
+    def send(self, number: int) -> dict[str, tuple[str, str]]:
+        """Outcome and reason on the e-mail channel by customer, after everything was sent and added up."""
+        self.scope.clock.set(DUE)
+        campaigns.execute_due(self.scope)
+        self.scope.clock.set(NOW)
+        return self.told(number)
+
+    def told(self, number: int, channel: int = EMAIL) -> dict[str, tuple[str, str]]:
+        found = campaigns.occurrence(self.scope, number)
+        assert (found.state, found.error) == ("successful", "")
+        assert sum(found.counts.values()) == found.targeted
+        return {who: (what, why) for who, at, what, why in outcomes(self.scope, number) if at == channel}
+
+
+def test_a_shared_address_gets_one_mail_of_a_campaign(tenant: Scope, box: Mailbox) -> None:
+    company = Company(
+        tenant, ["family@example.com", "Family@Example.com", "other@example.com", "<FAMILY@example.com>. "]
+    )
+    first, second, third, fourth = company.ids
+    told = company.send(company.process())
+    assert told == {first: ("sent", ""), second: SAME, third: ("sent", ""), fourth: SAME}
+    assert dict(box.to) == {"family@example.com": 1, "other@example.com": 1}
+
+
+def test_punycode_and_letters_are_one_address(tenant: Scope) -> None:
+    company = Company(tenant, ["a@xn--mller-kva.example", "A@MÜLLER.example", "a@muller.example"])
+    number = company.process()
+    told = {who: (what, why) for who, _, what, why in outcomes(tenant, number)}
+    assert told == {company.ids[1]: SAME}
+    campaigns.cancel(tenant, number)
+
+
+def test_whoever_cannot_be_reached_leaves_the_address_to_the_next(tenant: Scope) -> None:
+    company = Company(tenant, ["pair@example.com", "pair@example.com", "pair@example.com"])
+    company.set("ALLOW_EMAIL", {company.ids[0]: "No"})
+    told = company.send(company.process())
+    assert told == {company.ids[0]: ("suppressed", "no permission"), company.ids[1]: ("sent", ""), company.ids[2]: SAME}
+
+
+def test_who_unsubscribes_by_link_takes_the_address_along(tenant: Scope, box: Mailbox) -> None:
+    company = Company(tenant, ["gone@example.com", "stays@example.com"])
+    number = company.process()
+    company.send(number)
+    mail = next(one for one in box.messages if one["To"] == "gone@example.com")
+    token = mail["List-Unsubscribe"].strip("<>").rpartition("/")[2]
+    # The record has another address by the time that the link is clicked.
+    company.set("EMAIL", {company.ids[0]: "new@example.com"})
+    messaging.unsubscribe(*messaging.read_token(tenant.stores, token))
+    later = Company(tenant, ["Gone@EXAMPLE.com", "gone@example.com.", "free@example.com", "new@example.com"])
+    box.to.clear()
+    told = later.send(later.process())
+    assert told == {later.ids[0]: LISTED, later.ids[1]: LISTED, later.ids[2]: ("sent", ""), later.ids[3]: LISTED}
+    assert dict(box.to) == {"free@example.com": 1}
+    assert company.send(company.process())[company.ids[0]] == LISTED
+
+
+def test_who_says_no_between_processing_and_sending_keeps_the_address_off(tenant: Scope, box: Mailbox) -> None:
+    company = Company(tenant, ["late@example.com", "on@example.com"])
+    other = Company(tenant, ["LATE@example.com"])
+    number = company.process()
+    messaging.suppress(tenant, other.ids[0], EMAIL, "complaint")
+    assert company.send(number) == {company.ids[0]: LISTED, company.ids[1]: ("sent", "")}
+    assert set(box.to) == {"on@example.com"}
+
+
+def test_preferences_are_of_the_address_and_can_be_taken_back(tenant: Scope) -> None:
+    company = Company(tenant, ["wish@example.com", "wish@example.com"])
+    messaging.set_preference(tenant, EMAIL, [company.ids[1]], 2)
+    assert set(company.send(company.process()).values()) == {OPTED_OUT}
+    messaging.set_preference(tenant, EMAIL, [company.ids[1]], 1)
+    assert company.send(company.process()) == {company.ids[0]: ("sent", ""), company.ids[1]: SAME}
+
+
+def test_an_address_is_let_in_again_with_all_who_have_it(tenant: Scope) -> None:
+    company = Company(tenant, ["back@example.com", "back@example.com"])
+    messaging.suppress(tenant, company.ids[0], EMAIL)
+    messaging.suppress(tenant, company.ids[1], EMAIL)
+    messaging.allow(tenant, company.ids[1], EMAIL)
+    assert company.send(company.process()) == {company.ids[0]: ("sent", ""), company.ids[1]: SAME}
+    with pytest.raises(NotFound):
+        messaging.allow(tenant, company.ids[0], EMAIL)
+
+
+def test_an_address_that_somebody_suppressed_has_only_now_is_kept_with_the_day(tenant: Scope) -> None:
+    messaging.suppress(tenant, "not-loaded-yet", EMAIL)
+    tenant.warehouse.insert("customers", ["customer_id", "EMAIL"], [["Not-Loaded-Yet", "fresh@example.com"]])
+    messaging.keep_again(tenant)
+    company = Company(tenant, ["fresh@example.com"])
+    assert company.send(company.process()) == {company.ids[0]: LISTED}
+
+
+def test_an_erased_persons_address_stays_suppressed(tenant: Scope) -> None:
+    company = Company(tenant, ["erased@example.com", "erased@example.com"])
+    messaging.suppress(tenant, company.ids[0], EMAIL)
+    messaging.forget(tenant, company.ids[0])
+    assert company.send(company.process())[company.ids[1]] == LISTED
+
+
+def test_phone_numbers_of_an_outside_channel_are_addresses_too(tenant: Scope) -> None:
+    phones = ["+49 (0)30 1234567", "0049 30 1234567", "+49301234599", None, "+49301234500"]
+    company = Company(tenant, [None] * 5, phones)
+    other = Company(tenant, [None], ["+49 30 12345-99"])
+    messaging.suppress(tenant, other.ids[0], TEXTS, "complaint")
+    number = company.process([group(2, (TEXTS, 1))])
+    company.send(number)
+    assert company.told(number, TEXTS) == {
+        company.ids[0]: ("sent", "listed"),
+        company.ids[1]: SAME,
+        company.ids[2]: LISTED,
+        company.ids[3]: ("no address", ""),
+        company.ids[4]: ("sent", "listed"),
+    }
+
+
+EMAILS = st.sampled_from(
+    [None, "", "a@example.com", "A@example.com", "b@example.com", "b@example.com ", "c@example.com"]
+)
+PHONES = st.sampled_from([None, "+491111111", "0049 1111111", "+492222222", "+493333333"])
+
+
+@settings(max_examples=10, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@given(st.lists(st.tuples(EMAILS, PHONES), min_size=1, max_size=30), st.booleans())
+def test_who_shares_an_address_is_on_one_side_of_every_split(
+    tenant: Scope, rows: list[tuple[str | None, str | None]], both: bool
+) -> None:
+    company = Company(tenant, [email for email, _ in rows], [phone for _, phone in rows])
+    places = ((EMAIL, 1), (TEXTS, 2)) if both else ((EMAIL, 1),)
+    number = company.process([group(2, *places, share=0.5), group(2, *places, share=0.5)], control_share=0.4)
+    sides: dict[str, set[int]] = defaultdict(set)
+    sent: dict[tuple[str, int], int] = defaultdict(int)
+    for who, channel, side, *_ in recipients(tenant, number):
+        email, phone = rows[company.ids.index(who)]
+        for address in (email, phone if both else None):
+            if key := channels.address_key(address):
+                sides[key].add(side)
+        if channel:
+            sent[channels.address_key(email if channel == EMAIL else phone), channel] += 1
+    assert all(len(found) == 1 for found in sides.values())
+    assert set(sent.values()) <= {1}
+    # Somebody who has the address gets it, or would have as control.
+    for channel, texts in (
+        (EMAIL, [email for email, _ in rows]),
+        (TEXTS, [phone for _, phone in rows] if both else []),
+    ):
+        for key in {channels.address_key(text) for text in texts} - {""}:
+            assert (key, channel) in sent or sides[key] == {0}
+    if campaigns.occurrence(tenant, number).state == "scheduled":
+        campaigns.cancel(tenant, number)
+
+
+def test_a_country_of_external_lists_by_id_shares_nothing(tenant: Scope) -> None:
+    company = Company(tenant, ["same@example.com", "same@example.com"])
+    number = company.process([group(2, (EXTERNAL, 1))])
+    company.send(number)
+    assert set(company.told(number, EXTERNAL).values()) == {("sent", "listed")}
