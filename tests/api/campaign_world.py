@@ -47,6 +47,11 @@ class Sent:
     time: datetime
     end: date
 
+    @property
+    def start(self) -> date:
+        """The day on which its campaign is sent."""
+        return campaign(self.campaign).sent
+
 
 @dataclass
 class Campaign:
@@ -63,6 +68,16 @@ class Campaign:
     @property
     def executed(self) -> bool:
         return self.state in EXECUTED_STATES
+
+    @property
+    def sent(self) -> date:
+        """The day on which it is sent."""
+        return self.day + timedelta(days=int(self.more.get("lead_time", 0)))
+
+    @property
+    def told(self) -> bool:
+        """Whether event 1 has been told."""
+        return self.state in ("successful", "executing")
 
 
 CAMPAIGNS = (
@@ -111,7 +126,7 @@ def _recipients() -> list[Sent]:
     chance, rows = random.Random(7), []
     for campaign in CAMPAIGNS:
         chosen = chance.sample(CUSTOMERS, 34)
-        end = campaign.day + timedelta(days=campaign.duration + int(campaign.more.get("lead_time", 0)))
+        end = campaign.sent + timedelta(days=campaign.duration)
         common = (campaign.group, "", datetime(campaign.day.year, campaign.day.month, campaign.day.day), end)
         for customer in chosen[: campaign.control]:
             target, promo, time, last = common
@@ -203,6 +218,7 @@ def _occurrence(tenant: int, each: Campaign) -> Occurrence:
     values: dict[str, Any] = {"campaign_type": "Test/Control", **each.more}
     return Occurrence(
         tenant_id=tenant, id=each.id, series_id=each.id, execution_date=each.day, state=each.state,
+        executed_at=NOW if each.told else None,
         target_group_id=each.group, duration=each.duration, is_one_time=each.one_time,
         is_multi_channel=len({place.channel for place in each.places}) > 1,
         test_size=len({row.customer for row in rows if row.action != 1}),

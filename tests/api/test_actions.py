@@ -20,7 +20,7 @@ def ask(api: httpx.Client, function: str, **params: Any) -> Any:
 
 def of_group(group: int, day: Any = TODAY) -> list[Campaign]:
     return [
-        each for each in CAMPAIGNS if each.group == group and each.day == day and each.executed and not each.one_time
+        each for each in CAMPAIGNS if each.group == group and each.sent == day and each.executed and not each.one_time
     ]
 
 
@@ -94,7 +94,7 @@ def test_action_details_by_target_group(api: httpx.Client) -> None:
 
 
 def test_promo_codes(api: httpx.Client) -> None:
-    executed = [each for each in CAMPAIGNS if each.executed and each.day == TODAY]
+    executed = [each for each in CAMPAIGNS if each.executed and each.sent == TODAY and not each.one_time]
     assert ask(api, "GetPromoCodes", Date=TODAY) == promo_rows(executed)
     assert ask(api, "GetPromoCodesByCampaign", CampaignID=1) == [
         {"RecipientGroupID": 1, "ActionID": 12, "PromoCode": "QX-B,QX-A,QX-C"},
@@ -111,7 +111,7 @@ def test_promo_codes(api: httpx.Client) -> None:
 
 def details(each: Campaign) -> dict[str, Any]:
     statuses = {"successful": "Successful", "failed": "Failed", "not run": "Failed", "canceled": "Canceled"}
-    status = statuses.get(each.state, "Scheduled")
+    status = statuses.get(each.state, "Successful" if each.told else "Scheduled")
     return {
         "TargetGroupID": each.group,
         "CampaignType": each.more.get("campaign_type", "Test/Control"),
@@ -127,8 +127,10 @@ def details(each: Campaign) -> dict[str, Any]:
 
 
 def test_executed_campaign_details(api: httpx.Client) -> None:
-    for day in (TODAY, campaign(4).day):
-        expected = [{"CampaignID": each.id, **details(each)} for each in CAMPAIGNS if each.executed and each.day == day]
+    for day in (TODAY, campaign(4).sent, campaign(4).day):
+        listed = [each for each in CAMPAIGNS if (each.executed or each.state == "not run") and each.sent == day]
+        assert bool(listed) == (day != campaign(4).day)
+        expected = [{"CampaignID": each.id, **details(each)} for each in listed]
         assert ask(api, "GetExecutedCampaignDetails", Date=day) == expected
     assert ask(api, "GetExecutedCampaignDetails", Date="1999-01-01") == []
 
@@ -172,7 +174,7 @@ def test_executed_campaigns_by_channel(api: httpx.Client) -> None:
         expected = [
             {"CampaignID": each.id}
             for each in CAMPAIGNS
-            if each.executed and each.day == TODAY and channel in {place.channel for place in each.places}
+            if each.executed and each.sent == TODAY and channel in {place.channel for place in each.places}
         ]
         assert ask(api, "GetExecutedCampaignsByChannel", channelId=channel, date=TODAY) == expected
 

@@ -207,6 +207,8 @@ def test_external_vendor_metrics(company: Company) -> None:
             refused = reporter.report(tenant, token, [metric("push_clicked", who[6]), faulty])
             assert refused.status_code == 400 and refused.json()["status"] == "error"
 
+        company.settle(list_triggered=True)
+
         def clicked() -> list[str]:
             place = {"CampaignID": campaign, "ChannelID": PUSH, "TemplateID": 40, "EventID": 3, "RecipientGroupID": 1}
             found = reporter.get("customers/GetCampaignInteractionCustomers", Date=str(TODAY), **place)

@@ -96,9 +96,13 @@ def test_a_report_at_once_after_event_11_counts(now: Scope, integrations_api: ht
     assert {one.state for one in triggers.firings(now, series)} == {FILED}
     report(integrations_api, campaign, ["C1", "c2", "C3"])
     assert interactions(now, campaign) == [("C1", *row), ("C2", *row)] and passed_over(now, campaign) == 1
-    query = {"Date": "2026-03-10", "ChannelID": SMS, "EventID": CLICKED, "CampaignID": campaign}
-    read = integrations_api.get("/current/customers/GetCampaignInteractionCustomers", params=query).json()
-    assert [one["CustomerID"] for one in read if one["CampaignID"] == campaign] == ["C1", "C2"]
+    query = {"Date": "2026-03-10", "ChannelID": SMS, "EventID": CLICKED}
+    for wanted in (True, False):  # functions by date tell of triggered campaigns where the tenant wants it
+        settings = {"settings": {"campaigns": {"list_triggered": wanted}}}
+        assert api.patch("/manage/v1/tenants/current", json=settings).status_code == 200
+        read = integrations_api.get("/current/customers/GetCampaignInteractionCustomers", params=query).json()
+        clicked = [one["CustomerID"] for one in read if one["CampaignID"] == campaign]
+        assert clicked == (["C1", "C2"] if wanted else [])
     groups = api.get(f"/manage/v1/campaigns/{campaign}/results").json()["groups"]
     assert groups[1]["interactions"] == {"clicked": 2}
 

@@ -65,6 +65,12 @@ def addressed(scope: Scope, series: Series) -> list[Firing]:
     return [one for one in world.firings(scope, series) if one.outcome == "sent" and not one.is_visitor]
 
 
+def list_triggered(api: httpx.Client, wanted: bool) -> None:
+    """Whether functions by date list triggered campaigns."""
+    settings = {"settings": {"campaigns": {"list_triggered": wanted}}}
+    assert api.patch("/manage/v1/tenants/current", json=settings).status_code == 200
+
+
 def wall(one: Firing) -> str:
     return f"{one.fired_at + timedelta(hours=1):%Y-%m-%d %H:%M:%S}"
 
@@ -134,13 +140,15 @@ def test_the_reads_of_actions(scope: Scope, series: Series, api: httpx.Client) -
         "TestGroupSize": day.test_size,
         "ControlGroupSize": day.control_size,
     }
-    executed = api.get("/current/actions/GetExecutedCampaignDetails", params={"Date": "2026-03-10"}).json()
-    assert number in [one["CampaignID"] for one in executed]
+    for wanted in (False, True):
+        list_triggered(api, wanted)
+        executed = api.get("/current/actions/GetExecutedCampaignDetails", params={"Date": "2026-03-10"}).json()
+        assert (number in [one["CampaignID"] for one in executed]) == wanted
     places = {"CampaignID": number, "ChannelID": PUSH}
-    (place,) = api.get("/current/actions/GetExecutedCampaignChannelDetails", params=places).json()
-    assert (place["TemplateID"], place["SendID"]) == (world.TEMPLATE, f"{number}G2C2")
-    first = min(world.firings(scope, series), key=lambda one: one.fired_at)
-    assert place["ScheduledTime"] == wall(first)
+    found = api.get("/current/actions/GetExecutedCampaignChannelDetails", params=places).json()
+    assert {(place["TemplateID"], place["SendID"]) for place in found} == {(world.TEMPLATE, f"{number}G2C2")}
+    pushed = {wall(one) for one in addressed(scope, series) if one.recipient_group_id == 2}
+    assert [place["ScheduledTime"] for place in found] == sorted(pushed)
     codes = api.get("/current/actions/GetPromoCodesByCampaign", params={"CampaignID": number}).json()
     assert [(one["RecipientGroupID"], one["PromoCode"]) for one in codes] == [(1, "FREE5"), (2, "A1,B2")]
     groups = api.get("/current/groups/GetTargetGroupsByDate", params={"Date": "2026-03-10"})
@@ -163,6 +171,7 @@ def test_the_reads_of_customers(scope: Scope, series: Series, api: httpx.Client)
     second = sorted(one.customer_id for one in addressed(scope, series) if one.recipient_group_id == 2)
     assert [one["CustomerID"] for one in details] == second
     assert {one["PromoCode"] for one in details} == {"A1,B2"}
+    list_triggered(api, True)
     acted = read("GetCustomerActionDetailsByDate", Date="2026-03-10", **{"$top": 1000})
     mine = {(one["CustomerID"], one["ChannelID"]) for one in acted if one["ActionID"] == 2}
     assert {(one.customer_id, channel) for one in addressed(scope, series) for channel in channels_of(one)} <= mine

@@ -17,6 +17,7 @@ from rapport.campaigns.models import (
     SUCCESSFUL,
     Occurrence,
 )
+from rapport.campaigns.service import settings_of
 from rapport.errors import NotFound
 
 router = APIRouter(tags=["Actions"])
@@ -26,20 +27,35 @@ CHANNEL = required("ChannelID", "integer", "An execution channel, see GetExecuti
 DATE = required("Date", "date", "Execution date of the campaigns")
 TARGET_GROUP = required("TargetGroupID", "integer", "A target group, see GetTargetGroupsByDate")
 
-# A triggered campaign reaches customers from its first firing on; its day need not be over for that.
+# Successful begins with event 1, not with the last message: that may leave hours after a list was handed over.
 STATUSES = {SUCCESSFUL: "Successful", FAILED: "Failed", NOT_RUN: "Failed", CANCELED: "Canceled"}
-STATUS = "CASE {} WHEN c.is_triggered THEN 'Successful' ELSE 'Scheduled' END".format(
+STATUS = "CASE {} WHEN c.executed_at IS NOT NULL THEN 'Successful' ELSE 'Scheduled' END".format(
     " ".join(f"WHEN c.state = '{state}' THEN '{status}'" for state, status in STATUSES.items())
 )
 EXECUTED = ", ".join(f"'{state}'" for state in EXECUTED_STATES)
+# Of these the wire tells what went wrong, in a part or in the whole: a failed run is as worth knowing as another.
+TOLD = f"{EXECUTED}, '{NOT_RUN}'"
+# What functions by date or target group list of a day.
+ON_DATE = "c.send_date = :Date AND (:list_triggered OR NOT c.is_triggered)"
 
 # What the groups of executed campaigns got on each channel. Control members are in no group.
-GIVEN = f"""
+PLACES = """
     FROM campaigns AS c
     JOIN campaign_channels AS g ON g.tenant_id = c.tenant_id AND g.campaign_id = c.id
-    WHERE c.tenant_id = :tenant_id AND c.state IN ({EXECUTED})
 """
-OF_GROUP = "c.target_group_id = :TargetGroupID AND NOT (c.is_one_time OR c.is_triggered) AND c.execution_date = :Date"
+WAS_EXECUTED = f"WHERE c.tenant_id = :tenant_id AND c.state IN ({EXECUTED})"
+GIVEN = f"{PLACES} {WAS_EXECUTED}"
+# A triggered campaign is sent at the times of its firings, a scheduled one as it was planned.
+FIRED_AT = """
+    LEFT JOIN unnest(CAST(:groups AS int[]), CAST(:templates AS int[]), CAST(:times AS timestamp[]))
+        AS fired (recipient_group_id, template_id, at)
+        ON fired.recipient_group_id = g.recipient_group_id AND fired.template_id = g.template_id
+"""
+FIRED_TIMES = """
+    SELECT DISTINCT recipient_group_id, template_id, toString(scheduled_time) FROM campaign_recipients
+    WHERE execution_date = {day:Date} AND campaign_id = {campaign:UInt32} AND channel_id = {channel:UInt32}
+"""
+OF_GROUP = f"c.target_group_id = :TargetGroupID AND NOT (c.is_one_time OR c.is_triggered) AND {ON_DATE}"
 
 # The codes of a group's action over all its channels, each once in the order of channels, joined with ','.
 CODES = """
@@ -74,7 +90,7 @@ SET_UP = f"""
     c.is_multi_channel AS "IsMultiChannel",
     c.is_recurrence AS "IsRecurrence",
     {STATUS} AS "Status",
-    CASE WHEN c.state IN ('{FAILED}', '{NOT_RUN}') THEN c.error ELSE '' END AS "Error",
+    CASE WHEN c.state IN ({TOLD}) THEN c.error ELSE '' END AS "Error",
     c.tags AS "Tags"
 """
 SET_UP_ROW = {
@@ -102,16 +118,26 @@ CAMPAIGN_CHANNELS = """
 """
 
 
-def known_campaign(scope: Scope, values: Values) -> Values:
-    """A prepare: the values, if the tenant has the campaign. Raises NotFound."""
+def _with_times(scope: Scope, values: Values) -> Values:
+    """A prepare: the values, with when a triggered campaign was sent on the channel. Raises NotFound."""
     with scope.records() as session:
-        if session.get(Occurrence, (scope.tenant_id, values["CampaignID"])) is None:
-            raise NotFound(f"There is no campaign of the CampaignID {values['CampaignID']}.")
-    return values
+        found = session.get(Occurrence, (scope.tenant_id, values["CampaignID"]))
+    if found is None:
+        raise NotFound(f"There is no campaign of the CampaignID {values['CampaignID']}.")
+    bound = {"day": found.execution_date, "campaign": found.id, "channel": values["ChannelID"]}
+    rows = scope.warehouse.rows(FIRED_TIMES, **bound) if found.is_triggered else []
+    fired = {name: [row[n] for row in rows] for n, name in enumerate(("groups", "templates", "times"))}
+    return {**values, **fired}
+
+
+def _with_setting(scope: Scope, values: Values) -> Values:
+    """A prepare of functions by date: the values, with whether triggered campaigns are listed."""
+    return {**values, "list_triggered": settings_of(scope).list_triggered}
 
 
 def _read(function: str, summary: str, sql: str, row: dict[str, str], order: str, *params: Parameter) -> Read:
-    return Read("actions", function, summary, sql, row, order, params, engine="records")
+    prepare = _with_setting if DATE in params else None
+    return Read("actions", function, summary, sql, row, order, params, engine="records", prepare=prepare)
 
 
 register(
@@ -188,8 +214,8 @@ register(
     ),
     _read(
         "GetPromoCodes",
-        "Promo codes of the campaigns executed on one date",
-        f"{PROMO_CODES} {GIVEN} AND c.execution_date = :Date",
+        "Promo codes of the target groups' campaigns executed on one date",
+        f"{PROMO_CODES} {GIVEN} AND NOT c.is_one_time AND {ON_DATE}",
         {"TargetGroupID": "integer", **PROMO_ROW},
         PROMO_ORDER,
         DATE,
@@ -221,10 +247,10 @@ register(
     ),
     _read(
         "GetExecutedCampaignDetails",
-        "Set-up and outcome of every campaign executed on one date",
+        "Set-up and outcome of every campaign executed on one date, and of those that failed or were not run",
         f"""
         SELECT c.id AS "CampaignID", {SET_UP} FROM campaigns AS c
-        WHERE c.tenant_id = :tenant_id AND c.execution_date = :Date AND c.state IN ({EXECUTED})""",
+        WHERE c.tenant_id = :tenant_id AND {ON_DATE} AND c.state IN ({TOLD})""",
         {"CampaignID": "integer", **SET_UP_ROW},
         "c.id",
         DATE,
@@ -258,7 +284,7 @@ register(
         "Campaigns executed through one channel on one date",
         f"""
         SELECT DISTINCT c.id AS "CampaignID"
-        {GIVEN} AND c.execution_date = :Date AND g.channel_id = :ChannelID""",
+        {GIVEN} AND {ON_DATE} AND g.channel_id = :ChannelID""",
         {"CampaignID": "integer"},
         "c.id",
         CHANNEL,
@@ -267,19 +293,20 @@ register(
     Read(
         "actions",
         "GetExecutedCampaignChannelDetails",
-        "Templates, times and send IDs of one executed campaign on one channel",
+        "Templates, times and send IDs of one executed campaign on one channel, one row each",
         engine="records",
         sql=f"""
             SELECT DISTINCT
                 g.list_id AS "ListID",
                 g.send_id AS "SendID",
                 g.template_id AS "TemplateID",
-                to_char(g.scheduled_time, 'YYYY-MM-DD HH24:MI:SS') AS "ScheduledTime"
-            {GIVEN} AND c.id = :CampaignID AND g.channel_id = :ChannelID""",
+                to_char(coalesce(fired.at, g.scheduled_time), 'YYYY-MM-DD HH24:MI:SS') AS "ScheduledTime"
+            {PLACES} {FIRED_AT} {WAS_EXECUTED} AND c.id = :CampaignID AND g.channel_id = :ChannelID
+                AND (fired.at IS NOT NULL OR NOT c.is_triggered)""",
         row={"ListID": "integer?", "SendID": "string", "TemplateID": "integer", "ScheduledTime": "string"},
         order='"TemplateID", "ScheduledTime", "SendID", "ListID"',
         params=(CAMPAIGN, CHANNEL),
-        prepare=known_campaign,
+        prepare=_with_times,
         omit_nulls=True,
     ),
 )

@@ -8,12 +8,16 @@ from rapport.access.scope import Scope
 from rapport.api.parameters import optional, required
 from rapport.api.reads import Read, Values, register
 from rapport.api.recipients import (
+    DURATION,
     NOT_CONTROL,
+    SEND_DATE,
     bind,
     campaigns,
     executed,
+    executed_on,
     has_action,
     last_executed,
+    listed,
     of_campaigns,
     send_ids,
     template_names,
@@ -39,7 +43,6 @@ ACTED = {"CustomerID": "string", "ActionID": "integer", "ChannelID": "integer"}
 GROUPED = {"CustomerID": "string", "RecipientGroupID": "integer", "ActionID": "integer", "ChannelID": "integer"}
 CODED = {"CustomerID": "string", "ActionID": "integer", "PromoCode": "string"}
 
-DURATION = "transform(campaign_id, {campaigns:Array(UInt32)}, {durations:Array(UInt32)}, 0)"
 TIME = "formatDateTime(scheduled_time, '%Y-%m-%d %H:%i:%S')"
 CODES = """
     arrayStringConcat(
@@ -58,15 +61,15 @@ def _audience(values: Values) -> str:
 
 def _running(scope: Scope, values: Values) -> Values | None:
     today = scope.today()
-    last = Occurrence.execution_date + Occurrence.duration
-    return bind(values, executed(scope, Occurrence.execution_date <= today, last >= today))
+    last = Occurrence.send_date + Occurrence.duration
+    return bind(values, executed(scope, Occurrence.send_date <= today, last >= today, listed(scope)))
 
 
 def _ended(scope: Scope, values: Values) -> Values | None:
     """Campaigns whose execution date + duration is the day asked for, if that day has come."""
     if values["Date"] > scope.today():
         return None
-    return bind(values, executed(scope, Occurrence.execution_date + Occurrence.duration == values["Date"]))
+    return bind(values, executed(scope, Occurrence.send_date + Occurrence.duration == values["Date"], listed(scope)))
 
 
 def _executed_campaign(scope: Scope, values: Values) -> Values | None:
@@ -74,7 +77,7 @@ def _executed_campaign(scope: Scope, values: Values) -> Values | None:
 
 
 def _executed_on(scope: Scope, values: Values) -> Values | None:
-    return bind(values, executed(scope, Occurrence.execution_date == values["Date"]))
+    return bind(values, executed_on(scope, values["Date"]))
 
 
 def _canceled(scope: Scope, values: Values) -> Values | None:
@@ -93,7 +96,7 @@ def _of_target_group(scope: Scope, values: Values) -> Values | None:
         return None
     group = Occurrence.target_group_id == values["TargetGroupID"]
     scheduled = (Occurrence.is_one_time.is_(False), Occurrence.is_triggered.is_(False))
-    return bind(values, executed(scope, Occurrence.execution_date == values["Date"], group, *scheduled))
+    return bind(values, executed_on(scope, values["Date"], group, *scheduled))
 
 
 def _one_time_campaign(scope: Scope, values: Values) -> Values | None:
@@ -101,12 +104,12 @@ def _one_time_campaign(scope: Scope, values: Values) -> Values | None:
 
 
 def _one_time_on(scope: Scope, values: Values) -> Values | None:
-    return bind(values, executed(scope, Occurrence.execution_date == values["Date"], Occurrence.is_one_time.is_(True)))
+    return bind(values, executed_on(scope, values["Date"], Occurrence.is_one_time.is_(True)))
 
 
 def _with_action(scope: Scope, values: Values) -> Values | None:
     given = has_action(values["RecipientGroupID"], values["ActionID"])
-    return bind(values, executed(scope, Occurrence.execution_date == values["Date"], given))
+    return bind(values, executed_on(scope, values["Date"], given))
 
 
 def _last_action(scope: Scope, values: Values) -> Values | None:
@@ -150,20 +153,20 @@ def _acted_without_group(scope: Scope, values: Values) -> str:
 def _targeted(scope: Scope, values: Values) -> str:
     return f"""
         SELECT customer_id AS CustomerID, campaign_id AS CampaignID, action_id AS ActionID,
-            execution_date AS StartDate, execution_date + {DURATION} AS EndDate
+            {SEND_DATE} AS StartDate, {SEND_DATE} + {DURATION} AS EndDate
         {of_campaigns(values, NOT_CONTROL)}"""
 
 
 def _last(scope: Scope, values: Values) -> str:
     return f"""
-        SELECT action_id AS ActionID, execution_date AS Date, {DURATION} AS Duration, target_group_id AS TargetGroupID
+        SELECT action_id AS ActionID, {SEND_DATE} AS Date, {DURATION} AS Duration, target_group_id AS TargetGroupID
         {of_campaigns(values, "customer_id = {CustomerID:String}", NOT_CONTROL)}"""
 
 
 def _ended_actions(scope: Scope, values: Values) -> str:
     return f"""
         SELECT customer_id AS CustomerID, action_id AS ActionID, channel_id AS ChannelID,
-            execution_date AS Date, {DURATION} AS Duration, target_group_id AS TargetGroupID
+            {SEND_DATE} AS Date, {DURATION} AS Duration, target_group_id AS TargetGroupID
         {of_campaigns(values, NOT_CONTROL)}"""
 
 
@@ -241,7 +244,7 @@ register(
     Read(
         "customers",
         "GetCustomerLastActionExecuted",
-        "The latest action executed for one customer; {} for a customer without any",
+        "The latest action executed for one customer; 404 for a customer without any",
         sql=_last,
         row={"ActionID": "integer", "Date": "string", "Duration": "integer", "TargetGroupID": "integer"},
         order="channel_id",
@@ -249,6 +252,8 @@ register(
         prepare=_last_action,
         once_by="campaign_id",
         single=True,
+        missing="No action was executed for the customer {CustomerID!r}.",
+        description="Campaigns whose Status is Successful count, from the day on which they are sent.",
     ),
     Read(
         "customers",

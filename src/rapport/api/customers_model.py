@@ -7,6 +7,8 @@ from fastapi import APIRouter
 from rapport.access.scope import Scope
 from rapport.api.parameters import optional
 from rapport.api.reads import Read, Values, register
+from rapport.api.recipients import bind, executed, listed, of_campaigns
+from rapport.campaigns.models import Occurrence
 from rapport.customers import service as customers
 from rapport.errors import Invalid
 from rapport.insight import service as insight
@@ -23,12 +25,6 @@ NAMED_CUSTOMER = "AND customer_id = {CustomerID:String}"
 MODELLED = """
     SELECT customer_id, product_id, recommendation_type, priority
     FROM product_recommendations WHERE data_date = {data_date:Date}
-"""
-SUGGESTED = """
-    SELECT customer_id, product_id, recommendation_type, min(campaign_products.priority) AS priority
-    FROM campaign_products
-    WHERE execution_date BETWEEN {StartDate:Date} AND {EndDate:Date}
-    GROUP BY customer_id, product_id, recommendation_type
 """
 
 
@@ -65,12 +61,22 @@ def _recommended_when(scope: Scope, values: Values) -> Values | None:
     if first and last and first > last:
         raise Invalid("StartDate must not be after EndDate.")
     end = last or max(scope.today(), first or date.min)
-    return {**values, "StartDate": first or end - PAST_MONTH, "EndDate": end}
+    begun = Occurrence.send_date.between(first or end - PAST_MONTH, end)
+    return bind(values, executed(scope, begun, listed(scope)))
+
+
+def _suggested(values: Values) -> str:
+    """What campaigns put before customers, each product once."""
+    return f"""
+        SELECT customer_id, product_id, recommendation_type, min(campaign_products.priority) AS priority
+        {of_campaigns(values, table="campaign_products")}
+        GROUP BY customer_id, product_id, recommendation_type
+    """
 
 
 def _recommendations(scope: Scope, values: Values) -> str:
     named = NAMED_CUSTOMER if values["CustomerID"] else ""
-    found = SUGGESTED if values["SuggestedInCampaign"] else MODELLED
+    found = _suggested(values) if values["SuggestedInCampaign"] else MODELLED
     names = values["ProductAttributes"]
     shown = ", ".join(customers.product_attribute_expressions(scope, names)) if names else ""
     return f"""

@@ -1,24 +1,20 @@
 """Customers: the products campaigns put before them, and what they did with the messages."""
 
+from datetime import date, timedelta
+
 from fastapi import APIRouter
 
 from rapport.access.scope import Scope
 from rapport.api.parameters import optional, required
 from rapport.api.reads import Read, Values, register
-from rapport.api.recipients import bind, executed, of_campaigns
-from rapport.campaigns.models import Occurrence
+from rapport.api.recipients import bind, campaigns, executed, executed_on, listed, of_campaigns
+from rapport.campaigns.models import LONGEST_LEAD, Occurrence
 from rapport.customers import service as customers
 from rapport.errors import Invalid
 
 router = APIRouter(tags=["Customers"])
 
 PRODUCT_ATTRIBUTES = optional("ProductAttributes", "product names", description="Product attributes joined with ','")
-ONE_CHANNEL = "AND channel_id = {ChannelID:UInt32}"
-REACTED = """
-    SELECT customer_id AS CustomerID, campaign_id AS CampaignID, template_id AS TemplateID
-    FROM campaign_interactions
-    WHERE delivery_date = {Date:Date} AND event_id = {EventID:UInt32}
-"""
 INTERACTIONS = """
     SELECT
         min(toDate(interaction_at, {time_zone:String})) AS Date,
@@ -28,14 +24,16 @@ INTERACTIONS = """
         channel_id AS ChannelID,
         template_id AS TemplateID,
         event_id AS EventID
-    FROM campaign_interactions
-    WHERE delivery_date BETWEEN {StartDate:Date} AND {EndDate:Date} AND customer_id = {CustomerID:String}
+"""
+REACTED_TO = """
+    SELECT DISTINCT campaign_id FROM campaign_interactions
+    WHERE delivery_date BETWEEN {first:Date} AND {last:Date} AND customer_id = {customer:String}
 """
 KIND = "campaign_id, recipient_group_id, action_id, channel_id, template_id, event_id"
 
 
 def _of_date(scope: Scope, values: Values) -> Values | None:
-    return bind(values, executed(scope, Occurrence.execution_date == values["Date"]))
+    return bind(values, executed_on(scope, values["Date"]))
 
 
 def _of_campaign(scope: Scope, values: Values) -> Values | None:
@@ -59,19 +57,38 @@ def _products(scope: Scope, values: Values) -> str:
             ON product.described_id = recommended.product_id"""  # noqa: S608 - no caller's text
 
 
+def _delivered(scope: Scope, values: Values) -> Values | None:
+    """Campaigns of the delivery date asked for, also those that were canceled after it began."""
+    return bind(values, campaigns(scope, Occurrence.send_date == values["Date"], listed(scope)))
+
+
+def _of_interactions(values: Values, *conditions: str) -> str:
+    """FROM and WHERE: the interactions of bound campaigns, whose delivery_date is the day of processing."""
+    chosen = (*conditions, "channel_id = {ChannelID:UInt32}") if values["ChannelID"] else conditions
+    return of_campaigns(values, *chosen, table="campaign_interactions", day="delivery_date")
+
+
 def _reacted(scope: Scope, values: Values) -> str:
-    return f"{REACTED} {ONE_CHANNEL if values['ChannelID'] else ''}"
+    return f"""
+        SELECT customer_id AS CustomerID, campaign_id AS CampaignID, template_id AS TemplateID
+        {_of_interactions(values, "event_id = {EventID:UInt32}")}"""
 
 
-def _range(scope: Scope, values: Values) -> Values:
-    if values["StartDate"] > values["EndDate"]:
+def _reacted_to(scope: Scope, values: Values) -> Values | None:
+    """The campaigns of the range that a customer reacted to."""
+    first, last = values["StartDate"], values["EndDate"]
+    if first > last:
         raise Invalid("StartDate must not be after EndDate.")
     customer = customers.spelling(scope, values["CustomerID"]) or values["CustomerID"]
-    return {**values, "CustomerID": customer, "time_zone": scope.time_zone.key}
+    lead = min(timedelta(days=LONGEST_LEAD), first - date.min)
+    bound = {"first": first - lead, "last": last, "customer": customer}
+    ids = [int(number) for (number,) in scope.warehouse.rows(REACTED_TO, **bound)]
+    found = campaigns(scope, Occurrence.id.in_(ids), Occurrence.send_date.between(first, last), listed(scope))
+    return bind({**values, "CustomerID": customer, "time_zone": scope.time_zone.key}, found)
 
 
 def _interactions(scope: Scope, values: Values) -> str:
-    return f"{INTERACTIONS} {ONE_CHANNEL if values['ChannelID'] else ''} GROUP BY {KIND}"
+    return f"{INTERACTIONS} {_of_interactions(values, 'customer_id = {CustomerID:String}')} GROUP BY {KIND}"
 
 
 register(
@@ -113,6 +130,7 @@ register(
             required("ChannelID", "integer", "The execution channel; 0 means every channel"),
             required("EventID", "integer", "2 opened, 3 clicked, 4 unsubscribed, 5 dropped, 6 spam report, 7 bounced"),
         ),
+        prepare=_delivered,
         customers=True,
     ),
     Read(
@@ -133,7 +151,7 @@ register(
             required("EndDate", "date", "Last execution date, included"),
             optional("ChannelID", "integer", 0, "Only this channel; 0 means every channel"),
         ),
-        prepare=_range,
+        prepare=_reacted_to,
         paged=False,
         description="Date is the day of the first interaction of the kind in the tenant's time zone.",
     ),

@@ -26,7 +26,7 @@ register(
         engine="records",
         sql=f"""
             SELECT DISTINCT target_group_id AS "TargetGroupID" FROM campaigns
-            WHERE tenant_id = :tenant_id AND execution_date = :Date AND state IN ({EXECUTED})
+            WHERE tenant_id = :tenant_id AND send_date = :Date AND state IN ({EXECUTED})
               AND target_group_id > 0 AND NOT is_one_time
         """,  # noqa: S608 - the states are constants
         row={"TargetGroupID": "integer"},

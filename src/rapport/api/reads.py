@@ -48,14 +48,13 @@ class Read:
     row maps each output column to a key of TYPES; order is the ORDER BY list, over columns of the
     SELECT's tables or of its output; rows alike in the columns of once_by are answered once. engine
     is "warehouse" (SQL binds {Name:Type}) or "records" (SQL binds :Name; :tenant_id is always there).
-    single answers one object, or 404 with `missing`, in which {name} is a parameter's value ({} when that is
-    empty). customers adds CustomerAttributes to the parameters. prepare may check values and add or replace
-    bound ones; it may set "$settings" to engine settings and profile_date to the data date that attributes are
-    of; when it answers None the answer is empty without a query. drop names output columns left out unless the
-    parameter of the same entry is true or not empty; "$legacy" is true when a parameter came under another
-    spelling than its own. omit_nulls leaves null members out of a row (records
-    only). A list of the warehouse is answered in pages of at most the setting that max_page names; one of
-    the records is whole unless $top is given.
+    single answers one object, or 404 with `missing`, in which {name} is a parameter's value. customers adds
+    CustomerAttributes to the parameters. prepare may check values and add or replace bound ones; it may set
+    "$settings" to engine settings and profile_date to the data date that attributes are of; when it answers
+    None the answer is empty without a query. drop names output columns left out unless the parameter of the
+    same entry is true or not empty; "$legacy" is true when a parameter came under another spelling than its
+    own. omit_nulls leaves null members out of a row (records only). A list of the warehouse is answered in
+    pages of at most the setting that max_page names; one of the records is whole unless $top is given.
     """
 
     category: str
@@ -121,8 +120,6 @@ def _content(read: Read) -> dict[str, Any]:
     if read.customers:
         properties["CustomerAttributes"] = TYPES["strings"]
     item = {"type": "object", "properties": properties, "required": required}
-    if read.single and not read.missing:
-        del item["required"]
     schema = item if read.single else {"type": "array", "items": item}
     return {"content": {"application/json": {"schema": schema}}}
 
@@ -162,8 +159,6 @@ def _query(read: Read, scope: Scope, values: Values) -> bytes:
 def _only(read: Read, body: bytes, given: Values) -> bytes:
     found = body.strip()
     if found in (b"[]", b""):
-        if not read.missing:
-            return b"{}"
         raise NotFound(read.missing.format_map(given))
     return found.removeprefix(b"[").removesuffix(b"]").strip()
 

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Date, DateTime, Float, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import Boolean, Computed, Date, DateTime, Float, Index, Integer, String, Text, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -12,6 +12,9 @@ from rapport.stores.records import Base
 # ActionID 1 is the control action of every tenant; it is not stored.
 CONTROL_ACTION_ID = 1
 CONTROL_ACTION_NAME = "DN"
+
+# Most days between the processing of a campaign and its send.
+LONGEST_LEAD = 60
 
 # Occurrence states. EXECUTED_STATES are those that the "executed" functions of the wire tell of.
 PLANNED, PROCESSING, AWAITING_CLEARANCE, AWAITING_CONFIRMATION = (
@@ -94,6 +97,9 @@ class Occurrence(Base):
     campaign_type: Mapped[str] = mapped_column(String(20))
     duration: Mapped[int] = mapped_column(Integer)
     lead_time: Mapped[int] = mapped_column(Integer, default=0)
+    # The day on which it is sent: every date of the wire begins there (execution date, StartDate, delivery date).
+    # execution_date is the day on which it is processed, by which rows of the warehouse are found.
+    send_date: Mapped[date] = mapped_column(Date, Computed("execution_date + lead_time", persisted=True))
     notes: Mapped[str] = mapped_column(Text, default="")
     tags: Mapped[list[str]] = mapped_column(JSONB, default=list)
     is_multi_channel: Mapped[bool] = mapped_column(Boolean, default=False)
@@ -110,13 +116,19 @@ class Occurrence(Base):
     clearance_by: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # the deadline of approval
     cleared_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # from then on none is accepted
     processed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    # The lists of its outside channels were handed over, if it has any (campaigns.handing_over).
+    handed_over_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    # Event 1 was due: the first of its channels was handed over or sent; for triggered ones the first firing.
+    executed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     canceled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
     __table_args__ = (
         UniqueConstraint("tenant_id", "series_id", "execution_date", "run"),
         Index("ix_campaigns_tenant_id_execution_date", "tenant_id", "execution_date"),
+        Index("ix_campaigns_tenant_id_send_date", "tenant_id", "send_date"),
     )
+    __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012 - SQLAlchemy's; send_date is known after every write
 
 
 class OccurrenceChannel(Base):

@@ -23,6 +23,7 @@ from rapport.campaigns.models import (
     FAILED,
     FINAL_STATES,
     LIVE_STATES,
+    LONGEST_LEAD,
     NOT_RUN,
     PLANNED,
     PROCESSING,
@@ -42,7 +43,7 @@ from rapport.errors import RapportError
 from rapport.stores.warehouse import identifier
 
 # The longest measurement window that a series may have, with its lead time.
-LONGEST_RUN = timedelta(days=366 + 60)
+LONGEST_RUN = timedelta(days=366 + LONGEST_LEAD)
 UNPROCESSED = (PLANNED, PROCESSING)
 
 
@@ -138,14 +139,13 @@ def _places(scope: Scope, found: Occurrence) -> list[Place]:
     """Every group and channel of a run, with what is sent there and when (tenant wall clock)."""
     schedule = Schedule.model_validate(found.plan["schedule"])
     default = settings_of(scope).default_send_time
-    day = found.execution_date + timedelta(days=found.lead_time)
     channel_ids = sorted({one["channel_id"] for group in found.plan["groups"] for one in group["channels"]})
     places = []
     for number, group in enumerate(found.plan["groups"], start=1):
         codes = group["promo_codes"]
         codes = action(scope, group["action_id"]).promo_codes if codes is None else codes
         for one in group["channels"]:
-            at = datetime.combine(day, send_time(schedule, one["send_time"], default))
+            at = datetime.combine(found.send_date, send_time(schedule, one["send_time"], default))
             position = channel_ids.index(one["channel_id"]) + 1
             place = (number, one["channel_id"], position, one["template_id"], group["action_id"], ",".join(codes), at)
             places.append(Place(*place))
@@ -193,7 +193,7 @@ def _add_recipients(scope: Scope, found: Occurrence, place: Place, source: str) 
         target_group=found.target_group_id,
         promo_code=place.promo_code,
         scheduled_time=place.scheduled_time.replace(tzinfo=UTC),
-        end_date=found.execution_date + timedelta(days=found.lead_time + found.duration),
+        end_date=found.send_date + timedelta(days=found.duration),
     )
 
 

@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - statements are put together of constants
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
@@ -75,8 +75,7 @@ def window(scope: Scope, found: Occurrence) -> tuple[datetime, datetime]:
     )
     with scope.records() as session:
         begin = session.scalar(wanted)
-    day = found.execution_date + timedelta(days=found.lead_time)
-    begin = begin or datetime(day.year, day.month, day.day)
+    begin = begin or datetime.combine(found.send_date, time())
     if found.is_triggered:
         return trigger_window(found, begin)
     return begin, begin + timedelta(days=found.duration)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from croniter import croniter
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from rapport.campaigns.models import LONGEST_LEAD
 from rapport.campaigns.settings import HourMinute
 
 CampaignType = Literal["Test/Control", "A/B", "A/B/n"]
@@ -121,7 +122,7 @@ class SeriesBody(Strict):
     )
     rules: Rules = Field(default_factory=Rules)
     duration: int = Field(7, ge=1, le=366, description="Days in which results are measured")
-    lead_time: int = Field(0, ge=0, le=60, description="Days between processing and the send")
+    lead_time: int = Field(0, ge=0, le=LONGEST_LEAD, description="Days between processing and the send")
     conditional: bool = Field(False, description="Wait for an outside system to approve customers before the send")
     products: int = Field(0, ge=0, le=20, description="Recommended products put into the content")
     notes: str = Field("", max_length=4000, description="For people; told by GetCampaignDetails")

@@ -30,6 +30,9 @@ class CampaignSettings(BaseModel):
     batch_size: int = Field(500, ge=1, le=10_000, description="Messages in one durable step")
     retry_delays: list[float] = Field([10, 60, 300], description="Seconds before each retry of a temporary failure")
     engagement_days: int = Field(7, ge=1, le=90, description="How long files for senders (event 14) are kept")
+    list_triggered: bool = Field(
+        False, description="Whether functions that ask by date or target group list triggered campaigns too"
+    )
     late_minutes: int = Field(30, ge=1, description="A due run that has not begun after this long is an alarm")
 
 

@@ -102,6 +102,7 @@ def _occurrence(scope: Scope, series: Series, day: date, plan: dict[str, Any], r
         conditional=series.conditional,
         plan=plan,
         processed_at=scope.clock.now(),
+        executed_at=scope.clock.now(),
     )
 
 
