@@ -21,7 +21,7 @@ from rapport.stores import Stores
 from rapport.stores.warehouse import Database
 
 CUSTOMERS = """Customer_ID,Registration_Date,Email,Country,Points,Score,Member_Since,Zip
-C1,2025-01-02,c1@example.com,Norway,5,1.23456,2025-01-02,00123
+C1,2025-01-02,c1@example.com,Norway,5,1.2346,2025-01-02,00123
 c2,2025-02-03,,Sweden,7,2,,01234
 C3,2025-03-04,c3@example.com,,,,2025-03-04,99999
 """

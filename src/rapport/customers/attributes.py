@@ -42,6 +42,9 @@ class AttributeInfo:
     is_pii: bool = False
     api_updatable: bool = False
     max_length: int | None = None
+    # How files write its decimals (see numerals), and the name of a file's column that it was made of (see headers).
+    forms: tuple[str, ...] = ()
+    header: str = ""
 
 
 def _batch(name: str, field_type: str, description: str, pii: bool = False, updatable: bool = False) -> AttributeInfo:
@@ -88,6 +91,8 @@ def attributes(scope: Scope) -> dict[str, AttributeInfo]:
             row.is_pii,
             row.api_updatable,
             row.max_length,
+            tuple(row.forms),
+            row.header,
         )
         for row in rows
     )
@@ -170,6 +175,8 @@ def save(scope: Scope, info: AttributeInfo) -> None:
                 is_pii=info.is_pii,
                 api_updatable=info.api_updatable,
                 max_length=info.max_length,
+                forms=list(info.forms),
+                header=info.header,
                 created_at=scope.clock.now(),
             )
         )

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rapport.customers.headers import same_name, visible_name
 from rapport.customers.mapping import FileMapping
 from rapport.customers.suspicions import Suspicion
 from rapport.customers.values import trimmed
@@ -44,7 +45,7 @@ CHUNK = 1 << 20
 class File:
     """A file to import. lines_before is how many lines come before the first row; source is its rows as SQL.
 
-    suspicions are what opening it showed; see inspection.inspect.
+    keys are the names as JSON lines and Parquet have them; suspicions are what opening it showed: see inspection.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class File:
     lines_before: int
     names: tuple[str, ...]
     source: str = ""
+    keys: tuple[str, ...] = ()
     suspicions: tuple[Suspicion, ...] = ()
 
     @property
@@ -100,7 +102,10 @@ def opened(warehouse: Database, path: Path, mapping: FileMapping) -> Iterator[Fi
         link.symlink_to(path.resolve())
         file = _described(link, format_, zipped, mapping)
         file = replace(file, source=_file_source(file) if warehouse.embedded else _streamed(warehouse, file))
-        yield replace(file, names=_checked(_members(warehouse, file))) if format_ == "jsonl" else file
+        if format_ == "jsonl":
+            keys = _members(warehouse, file)
+            file = replace(file, names=_checked(keys), keys=tuple(keys))
+        yield file
 
 
 def _described(path: Path, format_: str, zipped: bool, mapping: FileMapping) -> File:
@@ -121,7 +126,7 @@ def _described(path: Path, format_: str, zipped: bool, mapping: FileMapping) -> 
             before += 1
         else:
             names = [f"column_{number}" for number in range(1, len(names) + 1)]
-    return File(path, format_, zipped, delimiter, before, _checked(names))
+    return File(path, format_, zipped, delimiter, before, _checked(names), keys=tuple(names))
 
 
 def _binary(path: Path, zipped: bool) -> BinaryIO:
@@ -138,18 +143,18 @@ def _parquet_columns(path: Path, zipped: bool) -> list[str]:
 
 
 def _checked(names: list[str]) -> tuple[str, ...]:
-    stripped = [name.strip() or f"column_{number}" for number, name in enumerate(names, 1)]
+    stripped = [visible_name(name) or f"column_{number}" for number, name in enumerate(names, 1)]
     if not stripped:
         raise Invalid("The file has no columns.")
     if len(stripped) > MAX_COLUMNS:
         raise Invalid(f"The file has {len(stripped)} columns, more than {MAX_COLUMNS}.")
     seen: set[str] = set()
     for name in stripped:
-        if name.lower() in seen:
+        if same_name(name) in seen:
             raise Invalid(f"The file has the column {name!r} twice.")
         if not name.isprintable() or len(name) > 200:
             raise Invalid(f"The file has a column whose name is not readable text: {name[:50]!r}.")
-        seen.add(name.lower())
+        seen.add(same_name(name))
     return tuple(stripped)
 
 
@@ -194,7 +199,7 @@ def _structure(file: File) -> dict[str, str]:
     if file.format == "csv":
         return {f"c{index}": "String" for index in range(len(file.names))} | {"overflow": "String"}
     if file.format == "parquet":
-        return {_quoted(name): "Nullable(String)" for name in file.names}
+        return {_quoted(name): "Nullable(String)" for name in file.keys}
     return {"line": "String"}
 
 
@@ -226,10 +231,10 @@ def _value(file: File, index: int) -> str:
     if file.format == "csv":
         return f"c{index}"
     if file.format == "jsonl":
-        return f"JSONExtract(line, {literal(file.names[index])}, 'Nullable(String)')"
+        return f"JSONExtract(line, {literal(file.keys[index])}, 'Nullable(String)')"
     if file.format == "whitespace":
         return f"splitByWhitespace(trimBoth(line))[{index + 1}]"
-    return f"toString({_quoted(file.names[index])})"
+    return f"toString({_quoted(file.keys[index])})"
 
 
 def _quoted(name: str) -> str:

@@ -18,7 +18,7 @@ from rapport.access.scope import Scope
 from rapport.customers import event_types, locks, merging, pii, rejects, removals, spelling, staging
 from rapport.customers.attributes import declare
 from rapport.customers.files import File, digest, opened
-from rapport.customers.inference import typed
+from rapport.customers.inference import keep_origins, typed
 from rapport.customers.inspection import inspect
 from rapport.customers.kinds import Kind, kind_of
 from rapport.customers.mapping import FileMapping, parse_mapping
@@ -155,6 +155,7 @@ def _swap_in(run: Run, plan: Plan) -> Counts:
     strangers = Counts()
     if run.kind.name == "customers":
         declare(run.scope, plan.new_attributes)
+        keep_origins(run.scope, plan)
         _stage_removed(run)
     with locks.writing(run.scope):
         if run.kind.customer_column and run.kind.name != "customers":

@@ -1,54 +1,83 @@
-"""Types of attributes that a customers file brings along for the first time."""
+"""Types of attributes that a customers file brings along for the first time.
 
+A type is taken only when every value of the file comes back from it as it was written; otherwise the column holds
+texts, so that codes stay what they are. A known column of decimals keeps the forms that all its values had.
+"""
+
+from collections.abc import Iterator
 from dataclasses import replace
 
-from rapport.customers.attributes import AttributeInfo
+from rapport.access.scope import Scope
+from rapport.customers.attributes import AttributeInfo, attributes, save
 from rapport.customers.files import File, rows_sql
+from rapport.customers.headers import alias_of, same_name
+from rapport.customers.numerals import COUNTED, counts_sql, forms_of
 from rapport.customers.plans import Bound, Plan
 from rapport.stores.warehouse import Database
 
-# Narrowest first. A type is taken when nearly all values of the file fit it; the others are rejects.
-CANDIDATES = ("Bigint", "Decimal", "Date", "Datetime")
-SHARE = 0.95
-LEADING_ZERO = "^[+-]?0[0-9]"
+# Narrowest first; a column of decimals is found by the forms of its texts.
+CANDIDATES = ("Bigint", "Date", "Datetime")
 
 
 def typed(warehouse: Database, file: File, plan: Plan) -> Plan:
-    """The plan with a type for each new attribute: the narrowest that 95% of the file's values fit, else Nvarchar."""
-    new = [one for one in plan.bound if not one.field.type]
-    if not new:
+    """The plan with a type for each new attribute, and with the forms that decimals of this file leave possible."""
+    asked = [one for one in plan.bound if not one.field.type or len(one.field.forms) > 1]
+    if not asked:
         return plan
-    counts = warehouse.row(_count_sql(file, plan, new))
-    assert counts is not None
-    types = {one.field.column: _type(counts[5 * place : 5 * place + 5]) for place, one in enumerate(new)}
-    bound = tuple(
-        replace(one, field=replace(one.field, type=types[one.field.column])) if not one.field.type else one
-        for one in plan.bound
-    )
-    infos = tuple(_info(one, types[one.field.column]) for one in new)
+    counts = iter(warehouse.row(_count_sql(file, plan, asked)) or ())
+    found = {one.field.column: _found(one, counts) for one in asked}
+    bound = tuple(found.get(one.field.column, one) for one in plan.bound)
+    infos = tuple(_info(found[one.field.column]) for one in asked if not one.field.type)
     return replace(plan, bound=bound, new_attributes=infos)
 
 
-def _count_sql(file: File, plan: Plan, new: list[Bound]) -> str:
+def _count_sql(file: File, plan: Plan, asked: list[Bound]) -> str:
     counts = []
-    for one in new:
-        counts.append(f"countIf({one.text} IS NOT NULL)")
-        for candidate in CANDIDATES:
-            fits = f"{plan.typed(one, candidate)} IS NOT NULL"
-            if candidate in ("Bigint", "Decimal"):
-                fits += f" AND NOT match(ifNull({one.text}, ''), '{LEADING_ZERO}')"
-            if candidate == "Date":
-                fits += f" AND {plan.dates_of(one).is_day(one.text)}"
-            counts.append(f"countIf({fits})")
+    for one in asked:
+        counts += counts_sql(one.text)
+        if not one.field.type:
+            counts += [f"countIf({_fits(plan, one, candidate)})" for candidate in CANDIDATES]
     return f"SELECT {', '.join(counts)} FROM ({rows_sql(file)}) {file.settings}"  # noqa: S608 - made of the file's structure
 
 
-def _type(counts: tuple[int, ...]) -> str:
-    present, *fits = counts
-    enough = [candidate for candidate, fit in zip(CANDIDATES, fits, strict=True) if present and fit >= SHARE * present]
-    return enough[0] if enough else "Nvarchar"
+def _fits(plan: Plan, one: Bound, candidate: str) -> str:
+    fits = f"{plan.typed(one, candidate)} IS NOT NULL"
+    if candidate == "Date":
+        return f"{fits} AND {plan.dates_of(one).is_day(one.text)}"
+    # A part of a second would be lost.
+    return (
+        f"{fits} AND NOT match(ifNull({one.text}, ''), ':[0-9]+[.,][0-9]*[1-9]')" if candidate == "Datetime" else fits
+    )
 
 
-def _info(one: Bound, field_type: str) -> AttributeInfo:
-    alias = one.field.column.replace("_", " ").strip().title()
-    return AttributeInfo(one.field.column, alias, "", field_type, "batch")
+def _found(one: Bound, counts: Iterator[int]) -> Bound:
+    """A column with its type and forms; takes its counts."""
+    written = tuple(next(counts) for _ in range(COUNTED))
+    forms = forms_of(written)
+    if one.field.type:
+        # Without a form that the whole file has, its rows are judged by those that there were.
+        kept = tuple(form for form in one.field.forms if form in forms)
+        return replace(one, field=replace(one.field, forms=kept or one.field.forms))
+    present, fits = written[0], [next(counts) for _ in CANDIDATES]
+    whole = [candidate for candidate, fit in zip(CANDIDATES, fits, strict=True) if present and fit == present]
+    type_ = whole[0] if whole else "Decimal" if forms else "Nvarchar"
+    return replace(one, field=replace(one.field, type=type_, forms=forms if type_ == "Decimal" else ()))
+
+
+def keep_origins(scope: Scope, plan: Plan) -> None:
+    """Note what a loaded file told of known attributes: the forms of their decimals, the name of their column."""
+    known = attributes(scope)
+    for one in plan.bound:
+        info = known.get(one.field.column.upper())
+        if info is None or not (info.forms or one.header):
+            continue
+        changed = replace(info, forms=one.field.forms, header=info.header or same_name(one.header))
+        if changed != info:
+            save(scope, changed)
+
+
+def _info(one: Bound) -> AttributeInfo:
+    column, header = one.field.column, one.header
+    return AttributeInfo(
+        column, alias_of(header), "", one.field.type, "batch", forms=one.field.forms, header=same_name(header)
+    )

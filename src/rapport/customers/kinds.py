@@ -19,6 +19,8 @@ class Field:
     required: bool = False
     default: str = "NULL"
     pii: bool = False
+    # The forms in which decimals of the column are written: see numerals.
+    forms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ class Attribute(Base):
     is_pii: Mapped[bool] = mapped_column(Boolean, default=False)
     api_updatable: Mapped[bool] = mapped_column(Boolean, default=False)
     max_length: Mapped[int | None] = mapped_column(Integer)
+    forms: Mapped[list[str]] = mapped_column(JSONB, default=list, server_default="[]")
+    header: Mapped[str] = mapped_column(String(200), default="", server_default="")
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 

@@ -1,29 +1,35 @@
 """A plan: which column of a file goes to which column of a table, as SQL."""
 
-import re
 from dataclasses import dataclass, replace
 
 from rapport.access.scope import Scope
 from rapport.customers.attributes import AttributeInfo, attributes
 from rapport.customers.dates import SQL_TYPES, Dates
 from rapport.customers.files import File, literal
+from rapport.customers.headers import attribute_of, column_name, field_name, same_name
 from rapport.customers.kinds import Field, Kind
 from rapport.customers.mapping import FileMapping
+from rapport.customers.numerals import in_form
 from rapport.customers.values import RULES, reason
 from rapport.errors import Invalid
 
 WRITABLE = ("batch",)
+RESERVED = ("CUSTOMER_ID", "DATA_DATE")
 # Of the names that a file may use, the one that the documentation and the wire use.
 DOCUMENTED = {"customer_id": "CustomerID"}
 
 
 @dataclass(frozen=True)
 class Bound:
-    """A column of the table with the text it is made of: SQL over r0, r1 ..., and the file's name for it."""
+    """A column of the table with the text it is made of: SQL over r0, r1 ..., and the file's name for it.
+
+    header is the name that a new attribute is made of: the file's, unless the mapping gives it another.
+    """
 
     field: Field
     text: str
     name: str
+    header: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,8 @@ class Plan:
 
     def value(self, one: Bound) -> str:
         """SQL of a column's typed value; NULL where the text is absent or does not fit."""
-        return self.typed(one, one.field.type)
+        value = self.typed(one, one.field.type)
+        return f"if({in_form(one.text, one.field.forms)}, {value}, NULL)" if one.field.forms else value
 
     def typed(self, one: Bound, type_: str) -> str:
         """SQL of a column's value as one of a type."""
@@ -59,6 +66,8 @@ class Plan:
 
     def reason(self, one: Bound) -> str:
         """SQL of why a text is refused."""
+        if one.field.forms:
+            return "'is not a decimal number in the form of the column''s other values, so it would not come back'"
         if one.field.type not in SQL_TYPES:
             return reason(one.field.type, one.text, one.field.required)
         misfit = self.dates_of(one).reason(one.field.type, one.text)
@@ -71,15 +80,15 @@ class Plan:
 
 def make_plan(scope: Scope, kind: Kind, file: File, mapping: FileMapping, mode: str) -> Plan:
     """Bind a file's columns. Raises Invalid for a missing mandatory column or one given twice."""
-    renamed = {theirs.lower(): ours for theirs, ours in mapping.columns.items()}
-    unknown = set(renamed) - {name.lower() for name in file.names}
+    renamed = {same_name(theirs): ours for theirs, ours in mapping.columns.items()}
+    unknown = set(renamed) - {same_name(name) for name in file.names}
     if unknown:
         has = ", ".join(file.names[:20])
         raise Invalid(f"The mapping names the column {min(unknown)!r}, which the file does not have; it has {has}.")
     bound: list[Bound] = []
     extras: list[tuple[str, str, str]] = []
     for index, name in enumerate(file.names):
-        ours = renamed.get(name.lower(), name)
+        ours = renamed.get(same_name(name), name)
         if ours is not None:
             _bind(kind, ours, f"r{index}", name, bound, extras)
     for ours, constant in mapping.constants.items():
@@ -97,11 +106,11 @@ def _text(constant: str | int | float | bool) -> str:
 
 
 def _bind(kind: Kind, ours: str, text: str, name: str, bound: list[Bound], extras: list[tuple[str, str, str]]) -> None:
-    field = kind.by_name.get(ours.strip().lower())
+    field = kind.by_name.get(field_name(ours))
     if field is None:
         extras.append((ours.strip(), text, name))
-    elif any(one.field.column == field.column for one in bound):
-        raise Invalid(f"The file gives {field.names[0]} twice: in {name!r} and another column.")
+    elif other := next((one.name for one in bound if one.field.column == field.column), None):
+        raise Invalid(f"The file gives {field.names[0]} twice: in {other!r} and in {name!r}.")
     else:
         bound.append(Bound(field, text, name))
 
@@ -118,26 +127,24 @@ def _with_properties(plan: Plan, extras: list[tuple[str, str, str]]) -> Plan:
     return replace(plan, properties=tuple((ours, text) for ours, text, _ in extras))
 
 
-def column_name(name: str) -> str:
-    """The attribute's name for a file's column: upper case, anything but letters and digits an underscore."""
-    made = re.sub(r"[^A-Za-z0-9_]", "_", name).upper()[:128]
-    return made if re.match(r"[A-Z_]", made) else f"_{made}"
-
-
 def _with_attributes(scope: Scope, plan: Plan, extras: list[tuple[str, str, str]]) -> Plan:
     known, bound, ignored = attributes(scope), list(plan.bound), []
-    pii = {name for name, info in known.items() if info.is_pii}
     for ours, text, name in extras:
-        column = column_name(ours)
-        info = known.get(column)
+        info = attribute_of(known, ours)
+        column = info.real_field_name if info else column_name(ours)
         if info is not None and info.source not in WRITABLE:
             ignored.append(name)
             continue
-        if any(one.field.column == column for one in bound) or column in ("CUSTOMER_ID", "DATA_DATE"):
-            raise Invalid(f"The file's column {name!r} would be the attribute {column}, which another column is.")
+        if column in RESERVED:
+            raise Invalid(f"The file's column {name!r} would be {column}, which Rapport keeps: map it to another name.")
+        if other := next((one.name for one in bound if one.field.column == column), None):
+            raise Invalid(
+                f"The file's columns {other!r} and {name!r} would both be the attribute {column}: map one of them "
+                "to another name."
+            )
         # A new attribute's type is found by reading the file: see inference.typed.
-        field = Field(info.real_field_name if info else column, info.field_type if info else "", ())
-        bound.append(Bound(replace(field, pii=column in pii), text, name))
+        field = Field(column, info.field_type, (), pii=info.is_pii, forms=info.forms) if info else Field(column, "", ())
+        bound.append(Bound(field, text, name, ours))
     return replace(plan, bound=tuple(bound), ignored=tuple(ignored))
 
 

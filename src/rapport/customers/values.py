@@ -9,9 +9,12 @@ from dataclasses import dataclass
 
 from rapport.customers import dates
 from rapport.customers.identity import NOBODY, identifies_nobody_sql
+from rapport.customers.numerals import in_form, whole
 
 MAX_TEXT = 32_000
 EMPTY = "''"
+WHOLE = "is not a whole number without leading zeros, plus sign or exponent"
+DECIMAL = "is not a decimal number without leading zeros, plus sign or exponent"
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ def _number(text: str) -> str:
 
 def _decimal(text: str) -> str:
     parsed = f"toDecimal128OrNull({text}, 8)"
-    return f"if(abs({parsed}) < 1e15, CAST(round({parsed}, 4), 'Nullable(Decimal(19, 4))'), NULL)"
+    fits = f"{in_form(text, ())} AND abs({parsed}) < 1e15"
+    return f"if({fits}, CAST(round({parsed}, 4), 'Nullable(Decimal(19, 4))'), NULL)"
 
 
 def _text(text: str) -> str:
@@ -73,9 +77,9 @@ RULES = {
         "Nullable(String)",
     ),
     "Number": Rule(_number, "is not a number", "Nullable(Float64)"),
-    "Decimal": Rule(_decimal, "is not a decimal number", "Nullable(Decimal(19, 4))"),
-    "Bigint": Rule(lambda text: f"toInt64OrNull({text})", "is not a whole number", "Nullable(Int64)"),
-    "Int": Rule(lambda text: f"toInt32OrNull({text})", "is not a whole number", "Nullable(Int32)"),
+    "Decimal": Rule(_decimal, DECIMAL, "Nullable(Decimal(19, 4))"),
+    "Bigint": Rule(lambda text: whole(text, "Int64"), WHOLE, "Nullable(Int64)"),
+    "Int": Rule(lambda text: whole(text, "Int32"), WHOLE, "Nullable(Int32)"),
     "Count": Rule(lambda text: f"toUInt32OrNull({text})", "is not a whole number", "Nullable(UInt32)"),
     "Flag": Rule(_flag, "is neither Yes nor No", "Nullable(UInt8)"),
 }
