@@ -2,6 +2,7 @@
 
 from rapport.campaigns.addressed import in_running, scheduled_messages, series_of
 from rapport.campaigns.asking import Answer, CustomerOutcome, outcome_rows, reason_counts, why
+from rapport.campaigns.attribute_uses import delete_attribute, retype_attribute
 from rapport.campaigns.clearance import Clearance, clearance, report
 from rapport.campaigns.closing import counts_of
 from rapport.campaigns.control import cancel, confirm, one_time, run_now
@@ -141,6 +142,7 @@ __all__ = [
     "cycle",
     "cycle_row",
     "cycles",
+    "delete_attribute",
     "delete_promotions",
     "delete_webhook",
     "end_date",
@@ -163,6 +165,7 @@ __all__ = [
     "reason_counts",
     "report",
     "results",
+    "retype_attribute",
     "run_cycle",
     "run_now",
     "scheduled_messages",

@@ -2,7 +2,7 @@
 
 from rapport.conditions.comparing import operators_of
 from rapport.conditions.facts import CampaignReceipt, Event, Facts, Interaction, Item, Transaction
-from rapport.conditions.nodes import Condition, groups_in
+from rapport.conditions.nodes import Condition, attributes_in, groups_in
 from rapport.conditions.parsing import parse
 from rapport.conditions.predicate import to_predicate
 from rapport.conditions.schema import FIELD_KINDS, Column, Kind, Schema
@@ -23,6 +23,7 @@ __all__ = [
     "Names",
     "Schema",
     "Transaction",
+    "attributes_in",
     "groups_in",
     "operators_of",
     "parse",

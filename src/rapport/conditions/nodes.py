@@ -115,6 +115,11 @@ def leaves(condition: Condition) -> Iterator[Condition]:
         yield condition
 
 
+def attributes_in(condition: Condition) -> set[str]:
+    """The attributes that a condition compares, in upper case."""
+    return {leaf.name.upper() for leaf in leaves(condition) if isinstance(leaf, AttributeIs)}
+
+
 def groups_in(condition: Condition) -> set[int]:
     """The target groups that a condition depends on."""
     return {leaf.group_id for leaf in leaves(condition) if isinstance(leaf, InGroup)}

@@ -8,7 +8,7 @@ the daily cycle), model (its results).
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from rapport.access.scope import Scope
 from rapport.customers.models import Attribute
@@ -159,6 +159,16 @@ def _add(scope: Scope, info: AttributeInfo) -> None:
     for table in tables:
         scope.warehouse.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column}")
     save(scope, info)
+
+
+def forget(scope: Scope, info: AttributeInfo) -> None:
+    """Take an attribute out of the records."""
+    with scope.records() as session:
+        session.execute(
+            delete(Attribute).where(
+                Attribute.tenant_id == scope.tenant_id, Attribute.real_field_name == info.real_field_name
+            )
+        )
 
 
 def save(scope: Scope, info: AttributeInfo) -> None:

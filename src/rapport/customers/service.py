@@ -40,6 +40,9 @@ from rapport.customers.persons import delete_staged, erase, export, is_removed, 
 from rapport.customers.pii import attribute_named, identifying_names, is_identifying, stage_known
 from rapport.customers.products import product_attribute_expressions
 from rapport.customers.queries import attribute_values, instants, last_two_dates
+from rapport.customers.retyping import changeable
+from rapport.customers.retyping import delete as delete_attribute
+from rapport.customers.retyping import retype as retype_attribute
 from rapport.customers.scrubbing import kept_properties, own_texts, property_names, shaped
 
 __all__ = [
@@ -64,10 +67,12 @@ __all__ = [
     "attributes",
     "change_attribute",
     "change_event_type",
+    "changeable",
     "check_loads",
     "create_attribute",
     "declare",
     "declare_event_type",
+    "delete_attribute",
     "delete_staged",
     "ensure_event_types",
     "equals",
@@ -100,6 +105,7 @@ __all__ = [
     "read_mapping",
     "remove_pii",
     "rendered",
+    "retype_attribute",
     "says_nothing",
     "set_load_checks",
     "shaped",

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
+from rapport.campaigns import service as campaigns
 from rapport.customers import service
 
 router = APIRouter(prefix="/manage/v1", tags=["Management: data in"])
@@ -33,6 +34,9 @@ class AttributePatch(BaseModel):
 
     alias: Text | None = Field(None, max_length=200, examples=["Loyalty tier"])
     description: Text | None = Field(None, max_length=1000)
+    field_type: FieldType | None = Field(
+        None, description="All stored values must convert to it", examples=["Nvarchar"]
+    )
     is_pii: bool | None = None
     api_updatable: bool | None = None
 
@@ -74,6 +78,18 @@ def create_attribute(body: AttributeIn, principal: Principal = Depends(admin)) -
 
 @router.patch("/attributes/{name}", summary="Change a customer attribute")
 def patch_attribute(name: str, body: AttributePatch, principal: Principal = Depends(admin)) -> AttributeOut:  # noqa: B008
-    """Marking one as identifying (is_pii) masks it at once for everybody whose identifying data was removed."""
+    """Marking one as identifying (is_pii) masks it at once for everybody whose identifying data was removed.
+
+    A field_type changes the stored values too: 409 when some of them do not convert, with how many and examples, or
+    when a target group or campaign compares the attribute in a way that the new type has not.
+    """
     changes = body.model_dump(exclude_none=True)
+    if field_type := changes.pop("field_type", None):
+        campaigns.retype_attribute(principal.scope, name, field_type)
     return AttributeOut.model_validate(service.change_attribute(principal.scope, name, changes))
+
+
+@router.delete("/attributes/{name}", status_code=204, summary="Delete a customer attribute")
+def delete_attribute(name: str, principal: Principal = Depends(admin)) -> None:  # noqa: B008
+    """Takes it away with all its values; the name is free then. 409 saying who uses it; built-in ones stay."""
+    campaigns.delete_attribute(principal.scope, name)

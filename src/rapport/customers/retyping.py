@@ -1,0 +1,129 @@
+"""Another type for an attribute, and the end of one: the tables are changed aside and take their places at once."""
+
+from dataclasses import replace
+
+from rapport.access.scope import Scope
+from rapport.customers import locks
+from rapport.customers.attributes import BUILT_IN, COLUMN_TYPES, AttributeInfo, attributes, save
+from rapport.customers.attributes import forget as forget_record
+from rapport.customers.dates import SQL_TYPES, Dates
+from rapport.customers.merging import PARTITIONS
+from rapport.customers.numerals import FLOAT, PLACES, SHORTEST
+from rapport.customers.values import RULES
+from rapport.errors import Conflict, Invalid, NotFound
+from rapport.stores.warehouse import identifier
+
+ASIDE = "import_changed_"
+TABLES = ("customers", "profiles")
+WRITABLE = ("batch", "api")
+CORE = frozenset(info.real_field_name for info in BUILT_IN)
+# Decimals that keep all their digits.
+WHOLLY_KEPT = f"^-?[0-9]+([.][0-9]{{1,{PLACES}}}0*)?$"
+EXAMPLES = 3
+
+
+def changeable(scope: Scope, name: str) -> AttributeInfo:
+    """The attribute of a name, if it is neither built in nor computed. Raises NotFound, Invalid."""
+    info = attributes(scope).get(name.upper())
+    if info is None:
+        raise NotFound(f"There is no attribute {name!r}.")
+    if info.real_field_name.upper() in CORE:
+        raise Invalid(f"{info.real_field_name} is built in: its type is fixed and it cannot be deleted.")
+    if info.source not in WRITABLE:
+        raise Invalid(f"{info.real_field_name} is computed: its type is fixed and it cannot be deleted.")
+    return info
+
+
+def retype(scope: Scope, name: str, field_type: str) -> AttributeInfo:
+    """Give an attribute another type, with all its values. Raises Conflict when some of them do not convert.
+
+    From then on it counts as declared: files may write its decimals in any plain form.
+    """
+    with locks.importing(scope), locks.writing(scope):
+        info = changeable(scope, name)
+        if info.field_type == field_type:
+            return info
+        _check_values(scope, info, field_type)
+        changed = replace(info, field_type=field_type, forms=(), max_length=None)
+        for table in TABLES:
+            _convert(scope, table, info, field_type)
+        for table in TABLES:
+            scope.warehouse.execute(f"EXCHANGE TABLES {ASIDE}{table} AND {table}")
+        save(scope, changed)
+        _drop_aside(scope)
+    with scope.records() as session:
+        scope.audit(session, "change", f"attribute {info.real_field_name}", field_type=field_type)
+    return changed
+
+
+def delete(scope: Scope, name: str) -> None:
+    """Take an attribute away with all its values; its name is free then. Who uses it is not asked here."""
+    with locks.importing(scope), locks.writing(scope):
+        info = changeable(scope, name)
+        for table in TABLES:
+            scope.warehouse.execute(f"ALTER TABLE {table} DROP COLUMN IF EXISTS {identifier(info.real_field_name)}")
+        forget_record(scope, info)
+    with scope.records() as session:
+        scope.audit(session, "delete", f"attribute {info.real_field_name}", field_type=info.field_type)
+
+
+def _text(info: AttributeInfo) -> str:
+    """SQL of a stored value as files write it."""
+    column = identifier(info.real_field_name)
+    text = f"CAST(toString({column}), 'Nullable(String)')"
+    places = [form.removeprefix("places") for form in info.forms if form.startswith("places")]
+    if SHORTEST in info.forms or not info.forms:
+        return text
+    if FLOAT in info.forms:
+        return f"if(position({text}, '.') = 0, concat({text}, '.0'), {text})"
+    return f"toDecimalString({column}, {places[0]})"
+
+
+def _value(scope: Scope, text: str, field_type: str) -> str:
+    """SQL of a text as a value of a type; NULL where a part of it would be lost."""
+    if field_type == "Date":
+        # A time of day is a part that would be lost, but for midnight.
+        text = f"replaceOne({text}, ' 00:00:00', '')"
+        return f"if(length({text}) = 10, {Dates(str(scope.time_zone), scope.today()).value('Date', text)}, NULL)"
+    if field_type in SQL_TYPES:
+        return Dates(str(scope.time_zone), scope.today()).value(field_type, text)
+    value = RULES[field_type].value(text)
+    return f"if(match({text}, '{WHOLLY_KEPT}'), {value}, NULL)" if field_type == "Decimal" else value
+
+
+def _check_values(scope: Scope, info: AttributeInfo, field_type: str) -> None:
+    text = _text(info)
+    misfits = " UNION ALL ".join(
+        f"SELECT customer_id, written FROM (SELECT customer_id, {text} AS written FROM {table}) "  # noqa: S608 - names of columns
+        f"WHERE written IS NOT NULL AND {_value(scope, 'written', field_type)} IS NULL"
+        for table in TABLES
+    )
+    found = scope.warehouse.row(f"SELECT uniqExact(customer_id), groupUniqArray({EXAMPLES})(written) FROM ({misfits})")  # noqa: S608 - ours
+    if found and found[0]:
+        several = "value does" if found[0] == 1 else "values do"
+        examples = ", ".join(repr("(not shown)" if info.is_pii else one) for one in sorted(found[1]))
+        raise Conflict(
+            f"field_type: {found[0]:,} {several} not convert from {info.field_type} to {field_type} without a loss, "
+            f"such as {examples}."
+        )
+
+
+def _convert(scope: Scope, table: str, info: AttributeInfo, field_type: str) -> None:
+    """Make the table aside, with the column as another type."""
+    warehouse, aside, column = scope.warehouse, f"{ASIDE}{table}", identifier(info.real_field_name)
+    warehouse.execute(f"DROP TABLE IF EXISTS {aside} SYNC")
+    # A copy links to the parts only, so updates that still lie beside them are made part of them first.
+    warehouse.execute(f"ALTER TABLE {table} APPLY PATCHES")
+    warehouse.execute(f"CREATE TABLE {aside} CLONE AS {table}")
+    converted = identifier("__converted__")
+    warehouse.execute(f"ALTER TABLE {aside} ADD COLUMN {converted} {COLUMN_TYPES[field_type]} AFTER {column}")
+    value = _value(scope, _text(info), field_type)
+    if warehouse.rows(PARTITIONS, database=warehouse.name, table=aside):
+        warehouse.execute(f"ALTER TABLE {aside} UPDATE {converted} = {value} WHERE 1")
+    warehouse.execute(f"ALTER TABLE {aside} DROP COLUMN {column}")
+    warehouse.execute(f"ALTER TABLE {aside} RENAME COLUMN {converted} TO {column}")
+
+
+def _drop_aside(scope: Scope) -> None:
+    for table in TABLES:
+        scope.warehouse.execute(f"DROP TABLE IF EXISTS {ASIDE}{table} SYNC")
