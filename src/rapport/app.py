@@ -28,6 +28,7 @@ from rapport.api.paths import WirePaths
 from rapport.api.responses import error_response
 from rapport.api.unmatched import unmatched
 from rapport.campaigns import service as campaigns
+from rapport.customers import service as customers
 from rapport.errors import Invalid, NotFound, RapportError, WrongMethod
 from rapport.notifications import service as notifications
 from rapport.realtime import service as realtime
@@ -40,6 +41,8 @@ SWITCH_SECONDS = 0.001
 @contextmanager
 def carrying_out(stores: Stores, roles: frozenset[str]) -> Iterator[None]:
     """Durable work, deliveries and the schedule, for as long as the block runs, as far as the roles say."""
+    if "worker" in roles:
+        customers.convert_all(stores)
     with ExitStack() as parts:
         stores.start_work(listening="worker" in roles)
         if "worker" in roles:

@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
+from rapport.customers.service import Consents
 from rapport.errors import Invalid
 from rapport.messaging import service as messaging
 from rapport.messaging.models import ChannelPreference
@@ -59,7 +60,7 @@ def test_triggers_mind_the_app_of_a_template(scope: Scope) -> None:
     given = [Registered(40, "For iOS", "ios"), Registered(41, "For all"), Registered(42, "For Android", "droid")]
     messaging.register_templates(scope, OTHER, given)
     messaging.set_preference(scope, OTHER, ["App-only"], 2, "ios")
-    reach = Reach({OTHER: channels.channel(scope, OTHER)})
+    reach = Reach({OTHER: channels.channel(scope, OTHER)}, Consents())
     reach.ask(scope, [OTHER], ["APP-ONLY", "Well"])
     faults = {
         (who, template): reach.faults(who, {"channels": [{"channel_id": OTHER, "template_id": template}]})
@@ -87,7 +88,7 @@ def test_ids_of_apps_compare_ignoring_case(scope: Scope) -> None:
 def test_triggers_mind_the_app_in_any_case(scope: Scope) -> None:
     messaging.register_templates(scope, OTHER, [Registered(50, "a", "Web"), Registered(51, "b", "wEB")])
     messaging.set_preference(scope, OTHER, ["Browser"], 2, "WEB")
-    reach = Reach({OTHER: channels.channel(scope, OTHER)})
+    reach = Reach({OTHER: channels.channel(scope, OTHER)}, Consents())
     reach.ask(scope, [OTHER], ["browser"])
     for template in (50, 51):
         plan = {"channels": [{"channel_id": OTHER, "template_id": template}]}

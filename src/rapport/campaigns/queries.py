@@ -27,8 +27,6 @@ CAME_IN = """
     lower(type) NOT IN ('withdrawal', 'bonus', 'refund')
     AND lower(status) NOT IN ('canceled', 'cancelled', 'failed', 'void') AND amount > 0
 """
-FALSE_WORDS = "('no', 'false', '0', 'n')"
-TRUE_WORDS = "('yes', 'true', '1', 'y')"
 NO_TABLE = "DROP TABLE IF EXISTS {table}"
 
 STAGE_TABLE = """

@@ -51,7 +51,7 @@ def fill_stage(
     lists = _lists(scope, places)
     for one in lists:
         load_suppressed(scope, stage_name(found.id, "suppressed"), one, data_date)
-    rules = found.plan["rules"]
+    rules, reading = found.plan["rules"], customers.consents(scope)
     bindings |= {f"excluded_{n}": group for n, group in enumerate(rules.get("exclude_target_group_ids", []))}
     members, columns = _members(found), _columns(scope, used)
     sharing = _sharing(scope, found, used, data_date)
@@ -65,9 +65,9 @@ def fill_stage(
             columns=columns,
             unit=sharing.unit if is_shared else "m.customer_id",
             addresses=sharing.hashes if is_shared else "[]",
-            exclusions=_exclusions(rules),
+            exclusions=_exclusions(rules, reading),
             capped=queries.OVER_CAP if rules.get("frequency_cap") else "false",
-            faults=f"[{', '.join(_fault(channel, lists, suppressed) for channel in used)}]",
+            faults=f"[{', '.join(_fault(channel, lists, suppressed, reading) for channel in used)}]",
             reachable=_reachable(places),
         ),
         **bindings,
@@ -128,17 +128,13 @@ def _alias(name: str) -> str:
     return identifier(f"of_{name.upper()}")
 
 
-def _is(name: str, words: str) -> str:
-    return f"lower(ifNull(p.{_alias(name)}, '')) IN {words}"
-
-
-def _exclusions(rules: dict[str, Any]) -> str:
+def _exclusions(rules: dict[str, Any], reading: customers.Consents) -> str:
     """The branches of a multiIf: condition and reason of every exclusion rule, first one counts."""
     found = [
         ("p.known_id = ''", "unknown customer"),
-        (_is("IS_TEST", queries.TRUE_WORDS), "test account"),
-        (_is("IS_BLOCKED", queries.TRUE_WORDS), "blocked"),
-        (_is("IS_OPTIN", queries.FALSE_WORDS), "opted out"),
+        (reading.blocked.forbids_writing_sql(f"p.{_alias('IS_TEST')}"), "test account"),
+        (reading.blocked.forbids_writing_sql(f"p.{_alias('IS_BLOCKED')}"), "blocked"),
+        (reading.permission.forbids_writing_sql(f"p.{_alias('IS_OPTIN')}"), "opted out"),
     ]
     for n, group_id in enumerate(rules.get("exclude_target_group_ids", [])):
         members = (
@@ -151,11 +147,12 @@ def _exclusions(rules: dict[str, Any]) -> str:
     return "".join(f"{condition}, '{reason}', " for condition, reason in found)
 
 
-def _fault(channel: channels.Channel, lists: Sequence[KeptOff], suppressed: str) -> str:
+def _fault(channel: channels.Channel, lists: Sequence[KeptOff], suppressed: str, reading: customers.Consents) -> str:
     """An expression for the fault of a channel: an index of queries.FAULTS."""
     branches = []
     if channel.permission_attribute:
-        branches.append(f"{_is(channel.permission_attribute, queries.FALSE_WORDS)}, 1")
+        permission = f"p.{_alias(channel.permission_attribute)}"
+        branches.append(f"{reading.permission.forbids_writing_sql(permission)}, 1")
     if channel.address_attribute != channels.OWN_ID:
         address = f"p.{_alias(channel.address_attribute)}"
         branches.append(f"trimBoth(ifNull({address}, '')) = '', 2")

@@ -10,7 +10,7 @@ from typing import Any
 
 import idna
 
-from rapport.stores.warehouse import Database, identifier
+from rapport.stores.warehouse import Database, identifier, literal
 
 BLANK = "\t\n\x0b\x0c\r \x85\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
@@ -102,14 +102,14 @@ def domain_ascii(domain: str) -> str:
 def key_sql(text: str, domains: str = "") -> str:
     """SQL of the key of a text column that may be null: address_key. domains is what decode_domains gave."""
     clean = f"toValidUTF8(ifNull({text}, ''))"
-    plain = f"match({clean}, {_quoted(PLAIN_MAIL)}) AND {_no_code(clean)} OR match({clean}, {_quoted(PLAIN_PHONE)})"
+    plain = f"match({clean}, {literal(PLAIN_MAIL)}) AND {_no_code(clean)} OR match({clean}, {literal(PLAIN_PHONE)})"
     return f"if({plain}, lower({clean}), {_folded_sql(clean, domains)})"
 
 
 def email_sql(text: str) -> str:
     """SQL that tells of a text column whether it can stand as the one recipient of a mail: is_email_address."""
     clean = f"toValidUTF8(ifNull({text}, ''))"
-    return f"(match({clean}, {_quoted(PLAIN_MAIL)}) OR match({_mended_sql(clean)}, {_quoted(EMAIL)}))"
+    return f"(match({clean}, {literal(PLAIN_MAIL)}) OR match({_mended_sql(clean)}, {literal(EMAIL)}))"
 
 
 def decode_domains(warehouse: Database, table: str, texts: str, **bound: Any) -> str:
@@ -134,13 +134,9 @@ def _no_code(text: str) -> str:
     return f"positionCaseInsensitive({text}, '{PUNYCODE}') = 0"
 
 
-def _quoted(pattern: str) -> str:
-    return "'" + pattern.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
 def _mended_sql(text: str) -> str:
     for pattern, by in MENDING:
-        text = f"replaceRegexpAll({text}, {_quoted(pattern)}, {_quoted(by)})"
+        text = f"replaceRegexpAll({text}, {literal(pattern)}, {literal(by)})"
     return text
 
 
@@ -156,6 +152,6 @@ def _folded_sql(text: str, domains: str) -> str:
         plain = f"joinGet('{domains}', 'plain', {domain})"
         mail = f"if({plain} = '', {mail}, concat(left({mail}, length({mail}) - length({domain})), {plain}))"
     for pattern, by in PHONE_FOLDING:
-        phone = f"replaceRegexpAll({phone}, {_quoted(pattern)}, {_quoted(by)})"
-    is_phone = f"match({found}, {_quoted(PHONE)})"
+        phone = f"replaceRegexpAll({phone}, {literal(pattern)}, {literal(by)})"
+    is_phone = f"match({found}, {literal(PHONE)})"
     return f"multiIf(position({found}, '@') > 0, {mail}, {is_phone}, {phone}, {found})"

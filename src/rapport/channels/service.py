@@ -120,6 +120,7 @@ def create_channel(
         named = any(one.name == name.strip() for one in channels(scope))
         taken = f"named {name.strip()!r}" if named else f"with id {number}"
         raise Conflict(f"There is a channel {taken} already.") from error
+    _mark(scope, made)
     return made
 
 
@@ -140,6 +141,7 @@ def update_channel(scope: Scope, channel_id: int, **changes: Any) -> Channel:
             scope.audit(session, "update", f"channel {channel_id}", members=sorted(changes))
     except IntegrityError as error:
         raise Conflict("There is a channel of this name already.") from error
+    _mark(scope, found)
     return found
 
 
@@ -148,8 +150,15 @@ def _check(scope: Scope, name: str, address: str, permission: str | None) -> Non
         raise Invalid("name must not be empty.")
     if address.upper() != OWN_ID:
         customers.find(scope, [address], "address_attribute")
-    if permission:
-        customers.find(scope, [permission], "permission_attribute")
+    consent = customers.find(scope, [permission], "permission_attribute")[0].consent if permission else None
+    if consent is not None and consent.forbids:
+        raise Invalid("permission_attribute must be one whose Yes permits to write, not one that blocks.")
+
+
+def _mark(scope: Scope, made: Channel) -> None:
+    """Have the words of a channel's permission attribute read as Yes and No from now on, what is stored too."""
+    if made.permission_attribute:
+        customers.mark_consent(scope, made.permission_attribute, customers.PERMISSION)
 
 
 def _free_id(session: Session, scope: Scope, name: str, kind: str) -> int:

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from rapport.customers.attributes import AttributeInfo
+from rapport.customers.attributes import WORDS, AttributeInfo
 from rapport.customers.dates import PLACEHOLDERS
 
 BITS = {"Bigint": 63, "Int": 31}
@@ -37,6 +37,8 @@ def typed_value(info: AttributeInfo, value: Any) -> Any:
     """A given value as the warehouse takes it; null and empty text clear it. Raises ValueError when it does not fit."""
     if value is None or value == "":
         return None
+    if info.consent is not None and info.field_type in WORDS:
+        return info.consent.read(_text(value, MAX_TEXT))
     if info.field_type in BITS:
         return _whole(value, BITS[info.field_type])
     if info.field_type == "Decimal":

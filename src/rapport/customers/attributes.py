@@ -6,11 +6,12 @@ the daily cycle), model (its results).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import delete, select
 
 from rapport.access.scope import Scope
+from rapport.customers.consent import BLOCKED, PERMISSION, Consent, consents, kind_of
 from rapport.customers.models import Attribute
 from rapport.errors import Conflict, Invalid
 from rapport.stores.warehouse import IDENTIFIER, identifier
@@ -45,6 +46,12 @@ class AttributeInfo:
     # How files write its decimals (see numerals), and the name of a file's column that it was made of (see headers).
     forms: tuple[str, ...] = ()
     header: str = ""
+    consent: Consent | None = None
+
+    @property
+    def consent_kind(self) -> str:
+        """permission when its Yes permits to write, blocked when it forbids it; empty when it is not about consent."""
+        return kind_of(self.consent)
 
 
 def _batch(name: str, field_type: str, description: str, pii: bool = False, updatable: bool = False) -> AttributeInfo:
@@ -77,10 +84,23 @@ BUILT_IN = (
 )
 
 
+# Built-in attributes of consent, by what their Yes says; tenants mark others: see consent_marks.
+CONSENT = {
+    "IS_OPTIN": PERMISSION,
+    "ALLOW_EMAIL": PERMISSION,
+    "ALLOW_SMS": PERMISSION,
+    "ALLOW_PUSH": PERMISSION,
+    "IS_BLOCKED": BLOCKED,
+    "IS_TEST": BLOCKED,
+}
+WORDS = ("Nvarchar", "Varchar")
+
+
 def attributes(scope: Scope) -> dict[str, AttributeInfo]:
     """Every attribute of the tenant by upper-case name, in order of name."""
     with scope.records() as session:
         rows = session.scalars(select(Attribute).where(Attribute.tenant_id == scope.tenant_id)).all()
+    reading, marks = consents(scope), {row.real_field_name.upper(): row.consent for row in rows} | CONSENT
     added = (
         AttributeInfo(
             row.real_field_name,
@@ -97,7 +117,8 @@ def attributes(scope: Scope) -> dict[str, AttributeInfo]:
         for row in rows
     )
     found = {info.real_field_name.upper(): info for info in (*BUILT_IN, *added)}
-    return dict(sorted(found.items()))
+    marked = {name: reading.of(kind) for name, kind in marks.items()}
+    return {name: replace(info, consent=marked.get(name)) for name, info in sorted(found.items())}
 
 
 def find(scope: Scope, names: Iterable[str], parameter: str = "CustomerAttributes") -> list[AttributeInfo]:
@@ -187,6 +208,7 @@ def save(scope: Scope, info: AttributeInfo) -> None:
                 max_length=info.max_length,
                 forms=list(info.forms),
                 header=info.header,
+                consent=kind_of(info.consent),
                 created_at=scope.clock.now(),
             )
         )

@@ -23,7 +23,7 @@ from rapport.customers.mapping import FileMapping
 from rapport.customers.suspicions import Suspicion
 from rapport.customers.values import trimmed
 from rapport.errors import Invalid
-from rapport.stores.warehouse import Database
+from rapport.stores.warehouse import Database, literal
 
 SUFFIXES = {
     ".csv": "csv",
@@ -74,11 +74,6 @@ class File:
         """The SETTINGS clause of a statement that reads it."""
         given = {**self.reading, "max_bytes_before_external_sort": 500_000_000}
         return "SETTINGS " + ", ".join(f"{name} = {literal(str(value))}" for name, value in given.items())
-
-
-def literal(text: str) -> str:
-    """A text as an SQL string literal, for names that come from a file (they cannot be bound in a view)."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def digest(path: Path) -> str:

@@ -4,12 +4,13 @@ All of it is set-based and reads columns of staged rows; only ids that could be 
 with what is stored.
 """
 
-from rapport.customers.files import File, literal
+from rapport.customers.consent import NO, YES
+from rapport.customers.files import File
 from rapport.customers.look_alikes import look_alikes
-from rapport.customers.plans import Plan
+from rapport.customers.plans import Bound, Plan
 from rapport.customers.staging import Stage
 from rapport.customers.suspicions import EXAMPLES, Suspicion, visible
-from rapport.stores.warehouse import identifier
+from rapport.stores.warehouse import identifier, literal
 
 # As spreadsheets and programs write a number that is too long: 1.23E+05. 12E3 may be a code.
 SCIENTIFIC = "^[+-]?[0-9]+([.,][0-9]+[eE][+-]?|[eE][+-])[0-9]+$"
@@ -20,6 +21,7 @@ LONG_NUMBERS = ("MOBILE_NUMBER",)
 def inspect(stage: Stage, plan: Plan, file: File) -> list[Suspicion]:
     """What is suspicious of a file and of its good rows, in the order in which it is told."""
     found = [*file.suspicions, *look_alikes(stage, plan), *_scientific(stage, plan), *_negative(stage, plan)]
+    found += _unread(stage, plan)
     return [one for one in found if one.count]
 
 
@@ -49,6 +51,21 @@ def _negative(stage: Stage, plan: Plan) -> list[Suspicion]:
     count, keys = stage.warehouse.row(sql) or (0, [])
     message = f"{count} rows have a negative quantity: a return is a row whose Is_Return says yes."
     return [Suspicion("negative_quantity", message, count, tuple(visible(one) for one in keys))]
+
+
+def _unread(stage: Stage, plan: Plan) -> list[Suspicion]:
+    """Words of consent that are neither yes nor no: what they were read as, so that nobody is written to by mistake."""
+    sql = f"SELECT column, count(), groupUniqArray({EXAMPLES})(value) FROM {stage.table('unread')} GROUP BY column"  # noqa: S608 - ours
+    found = {column: (int(count), sorted(values)) for column, count, values in stage.warehouse.rows(sql)}
+    return [_unread_column(one, *found[one.name]) for one in plan.consents if one.name in found]
+
+
+def _unread_column(one: Bound, count: int, values: list[str]) -> Suspicion:
+    read_as = YES if one.field.consent is not None and one.field.consent.forbids else NO
+    message = (
+        f"{count} values of {one.name} are neither yes nor no and were read as {read_as}: nothing is sent on them."
+    )
+    return Suspicion("consent_not_read", message, count, tuple(visible(value) for value in values))
 
 
 def _present(stage: Stage) -> dict[str, str]:

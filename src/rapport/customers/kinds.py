@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from rapport.customers.attributes import BUILT_IN
+from rapport.customers.consent import Consent
 from rapport.errors import Invalid
 
 
@@ -10,7 +11,8 @@ from rapport.errors import Invalid
 class Field:
     """A column of a table. type is a key of values.RULES; names are those of files, in any case.
 
-    A value that may be missing takes `default` (SQL); a required one makes the row a reject.
+    One of consent is read as Yes or No, whatever it says. A value that may be missing takes `default` (SQL); a
+    required one makes the row a reject.
     """
 
     column: str
@@ -21,6 +23,7 @@ class Field:
     pii: bool = False
     # The forms in which decimals of the column are written: see numerals.
     forms: tuple[str, ...] = ()
+    consent: Consent | None = None
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,25 @@ class Attribute(Base):
     max_length: Mapped[int | None] = mapped_column(Integer)
     forms: Mapped[list[str]] = mapped_column(JSONB, default=list, server_default="[]")
     header: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    # permission: its Yes permits to write; blocked: its Yes forbids it. Empty: it is not about consent.
+    consent: Mapped[str] = mapped_column(String(20), default="", server_default="")
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class ConsentConversion(Base):
+    """That the values of an attribute of consent were brought into their one form, and which could not be read.
+
+    unread: how many customers had each value that is neither yes nor no, the most frequent ones.
+    """
+
+    __tablename__ = "consent_conversions"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    real_field_name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    converted_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    customers: Mapped[int] = mapped_column(BigInteger)
+    unread_customers: Mapped[int] = mapped_column(BigInteger)
+    unread: Mapped[dict[str, int]] = mapped_column(JSONB)
 
 
 class Import(Base):

@@ -3,15 +3,16 @@
 from dataclasses import dataclass, replace
 
 from rapport.access.scope import Scope
-from rapport.customers.attributes import AttributeInfo, attributes
+from rapport.customers.attributes import WORDS, AttributeInfo, attributes
 from rapport.customers.dates import SQL_TYPES, Dates
-from rapport.customers.files import File, literal
+from rapport.customers.files import File
 from rapport.customers.headers import attribute_of, column_name, field_name, same_name
 from rapport.customers.kinds import Field, Kind
 from rapport.customers.mapping import FileMapping
 from rapport.customers.numerals import in_form
 from rapport.customers.values import RULES, reason
 from rapport.errors import Invalid
+from rapport.stores.warehouse import literal
 
 WRITABLE = ("batch",)
 RESERVED = ("CUSTOMER_ID", "DATA_DATE")
@@ -51,6 +52,8 @@ class Plan:
 
     def typed(self, one: Bound, type_: str) -> str:
         """SQL of a column's value as one of a type."""
+        if one.field.consent is not None:
+            return one.field.consent.sql(one.text)
         if type_ in SQL_TYPES:
             return self.dates_of(one).value(type_, one.text, birth="BIRTH" in one.field.column.upper())
         return RULES[type_].value(one.text)
@@ -61,6 +64,8 @@ class Plan:
 
     def fault(self, one: Bound) -> str:
         """SQL that is true when a column's text is refused; v_<column> is its value."""
+        if one.field.consent is not None:
+            return "false"
         absent = f"v_{one.field.column} IS NULL"
         return absent if one.field.required else f"({absent} AND {one.text} IS NOT NULL)"
 
@@ -72,6 +77,11 @@ class Plan:
             return reason(one.field.type, one.text, one.field.required)
         misfit = self.dates_of(one).reason(one.field.type, one.text)
         return f"if({one.text} IS NULL, 'is required and empty', {misfit})" if one.field.required else misfit
+
+    @property
+    def consents(self) -> list[Bound]:
+        """The columns that are read as Yes or No."""
+        return [one for one in self.bound if one.field.consent is not None]
 
     def has(self, column: str) -> bool:
         """Whether the file gives a column."""
@@ -128,7 +138,8 @@ def _with_properties(plan: Plan, extras: list[tuple[str, str, str]]) -> Plan:
 
 
 def _with_attributes(scope: Scope, plan: Plan, extras: list[tuple[str, str, str]]) -> Plan:
-    known, bound, ignored = attributes(scope), list(plan.bound), []
+    known, ignored = attributes(scope), []
+    bound = [replace(one, field=_with_consent(one.field, known)) for one in plan.bound]
     for ours, text, name in extras:
         info = attribute_of(known, ours)
         column = info.real_field_name if info else column_name(ours)
@@ -144,8 +155,14 @@ def _with_attributes(scope: Scope, plan: Plan, extras: list[tuple[str, str, str]
             )
         # A new attribute's type is found by reading the file: see inference.typed.
         field = Field(column, info.field_type, (), pii=info.is_pii, forms=info.forms) if info else Field(column, "", ())
-        bound.append(Bound(field, text, name, ours))
+        bound.append(Bound(_with_consent(field, known), text, name, ours))
     return replace(plan, bound=tuple(bound), ignored=tuple(ignored))
+
+
+def _with_consent(field: Field, known: dict[str, AttributeInfo]) -> Field:
+    """A field that is read as Yes or No when its attribute is one of consent."""
+    info = known.get(field.column.upper())
+    return replace(field, consent=info.consent) if info is not None and info.field_type in WORDS else field
 
 
 def _check_complete(plan: Plan, mode: str, file: File) -> None:

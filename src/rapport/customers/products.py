@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from rapport.access.scope import Scope
-from rapport.customers.files import literal
 from rapport.errors import Invalid
+from rapport.stores.warehouse import literal
 
 COLUMNS = {
     "product_id": "product_id",

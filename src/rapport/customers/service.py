@@ -20,6 +20,9 @@ from rapport.customers.checks import (
     load_checks,
     set_load_checks,
 )
+from rapport.customers.consent import PERMISSION, Consents, consents
+from rapport.customers.consent_marks import conversion_checks, convert_all
+from rapport.customers.consent_marks import mark as mark_consent
 from rapport.customers.core_events import AUTOMATIC, CORE_EVENTS, CoreEvent
 from rapport.customers.event_types import (
     change_event_type,
@@ -50,7 +53,9 @@ __all__ = [
     "COLUMN_TYPES",
     "CORE_EVENTS",
     "NOBODY",
+    "PERMISSION",
     "AttributeInfo",
+    "Consents",
     "CoreEvent",
     "Fault",
     "FileMapping",
@@ -69,6 +74,9 @@ __all__ = [
     "change_event_type",
     "changeable",
     "check_loads",
+    "consents",
+    "conversion_checks",
+    "convert_all",
     "create_attribute",
     "declare",
     "declare_event_type",
@@ -95,6 +103,7 @@ __all__ = [
     "last_two_dates",
     "leave_disk",
     "load_checks",
+    "mark_consent",
     "naming",
     "note_event_types",
     "overwrite",

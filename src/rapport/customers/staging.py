@@ -7,11 +7,11 @@ the file is read and parsed once, in constant memory, and nothing that is read b
 import re
 from dataclasses import dataclass
 
-from rapport.customers.files import File, literal, rows_sql
+from rapport.customers.files import File, rows_sql
 from rapport.customers.kinds import Field
 from rapport.customers.plans import Bound, Plan
 from rapport.customers.values import sql_type
-from rapport.stores.warehouse import Database, identifier
+from rapport.stores.warehouse import Database, identifier, literal
 
 PREFIX = "import_"
 TABLES = "SELECT name FROM system.tables WHERE database = {database:String} AND startsWith(name, {prefix:String})"
@@ -54,13 +54,18 @@ def create(stage: Stage, plan: Plan, file: File) -> None:
         "ENGINE = MergeTree ORDER BY line"
     )
     warehouse.execute(f"CREATE TABLE {stage.table('pipe')} ({_pipe_columns(plan, file)}) ENGINE = Null")
-    for part, sql in (("good", _good_sql(stage, plan)), ("rejects", _rejects_sql(stage, plan))):
+    warehouse.execute(
+        f"CREATE TABLE {stage.table('unread')} (column String, value String) ENGINE = MergeTree ORDER BY column"
+    )
+    views = [("good", _good_sql(stage, plan)), ("rejects", _rejects_sql(stage, plan))]
+    views += [("unread", _unread_sql(stage, plan))] if plan.consents else []
+    for part, sql in views:
         warehouse.execute(f"CREATE MATERIALIZED VIEW {stage.table(part)}_view TO {stage.table(part)} AS {sql}")
 
 
 def fill(stage: Stage, plan: Plan, file: File, without: str = "") -> None:
     """Read the file into the staging tables; `without` is SQL of the line numbers to leave out."""
-    for part in ("good", "rejects"):
+    for part in ("good", "rejects", "unread"):
         stage.warehouse.execute(f"TRUNCATE TABLE {stage.table(part)}")
     values = ", ".join(f"{plan.value(one)} AS v_{one.field.column}" for one in plan.bound)
     faults = " OR ".join(["_malformed", *(plan.fault(one) for one in plan.bound)])
@@ -132,6 +137,22 @@ def _rejects_sql(stage: Stage, plan: Plan) -> str:
         FROM (
             SELECT _row, arrayJoin(arrayFilter(one -> one.2 != '', [{", ".join([malformed, *faults])}])) AS fault
             FROM {stage.table("pipe")} WHERE _bad
+        )
+    """  # noqa: S608 - names of columns are quoted
+
+
+def _unread_sql(stage: Stage, plan: Plan) -> str:
+    """What stood in columns of consent and is neither yes nor no."""
+    words = [
+        f"({literal(one.name)}, if({one.field.consent.unread_sql(one.text)}, left({one.text}, {MAX_VALUE}), ''))"
+        for one in plan.bound
+        if one.field.consent is not None
+    ]
+    return f"""
+        SELECT word.1 AS column, assumeNotNull(word.2) AS value
+        FROM (
+            SELECT arrayJoin(arrayFilter(one -> one.2 != '', [{", ".join(words)}])) AS word
+            FROM {stage.table("pipe")} WHERE _bad = 0
         )
     """  # noqa: S608 - names of columns are quoted
 

@@ -14,6 +14,7 @@ from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.service import ReEntry
 from rapport.conditions import Facts
+from rapport.customers import service as customers
 from rapport.realtime.facts import Needs, load
 from rapport.realtime.reach import Fault, Reach, attributes_of
 from rapport.realtime.triggers import Catalogue, Trigger
@@ -63,14 +64,19 @@ class Background:
     @classmethod
     def of(cls, session: Session, catalogue: Catalogue, some: "Sequence[Candidate]", now: datetime) -> "Background":
         """What the conditions and rules of candidates ask about them."""
-        made = cls(catalogue.scope, catalogue, now, Reach(catalogue.channels, apps=catalogue.apps))
-        customers = {one.person: one.customer_id for one in some if not one.is_visitor}
+        made = cls(
+            catalogue.scope,
+            catalogue,
+            now,
+            Reach(catalogue.channels, customers.consents(catalogue.scope), apps=catalogue.apps),
+        )
+        persons = {one.person: one.customer_id for one in some if not one.is_visitor}
         needs = Needs()
         for trigger in {one.trigger.id: one.trigger for one in some}.values():
             _ask(needs, trigger, catalogue)
         today = catalogue.scope.today()
         scope = catalogue.scope
-        made.reach.known = load(scope, catalogue.schema, catalogue.data_date, customers.values(), needs, today)
+        made.reach.known = load(scope, catalogue.schema, catalogue.data_date, persons.values(), needs, today)
         return made
 
     def meets(self, one: "Candidate") -> bool:

@@ -18,7 +18,7 @@ from rapport.campaigns import service as campaigns
 from rapport.realtime.background import Background
 from rapport.realtime.models import ASKING, DELAYED, DONE
 from rapport.realtime.quiet import quiet_until
-from rapport.realtime.reach import FALSE_WORDS, TRUE_WORDS, Fault, Reach, is_word
+from rapport.realtime.reach import Fault, Reach
 from rapport.realtime.releasing import Outgoing, let_out, state_of, wake
 from rapport.realtime.triggers import Catalogue, Trigger
 
@@ -140,11 +140,12 @@ def kept_out(one: Candidate, background: Background, campaign: campaigns.Occurre
 
 def unwelcome(reach: Reach, person: str, rules: Mapping[str, Any]) -> Fault | None:
     """Why nothing may go to a person whatever it is: a flag of the customer, or an always-excluded group."""
-    flags = (("IS_TEST", TRUE_WORDS, "test account"), ("IS_BLOCKED", TRUE_WORDS, "blocked"))
-    for name, words, reason in (*flags, ("IS_OPTIN", FALSE_WORDS, "opted out")):
-        if is_word(reach.attribute(person, name), words):
-            return "excluded", reason
     known = reach.known.get(person)
+    blocked, permission = reach.consents.blocked, reach.consents.permission
+    flags = (("IS_TEST", blocked, "test account"), ("IS_BLOCKED", blocked, "blocked"))
+    for name, consent, reason in (*flags, ("IS_OPTIN", permission, "opted out")):
+        if known is not None and consent.forbids_writing(reach.attribute(person, name)):
+            return "excluded", reason
     groups = known.facts.groups if known else frozenset()
     found = [number for number in rules["exclude_target_group_ids"] if number in groups]
     return ("excluded", f"target group {found[0]}") if found else None

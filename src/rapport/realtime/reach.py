@@ -6,19 +6,12 @@ from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.channels.service import OWN_ID, Channel
+from rapport.customers.service import Consents
 from rapport.messaging import service as messaging
 from rapport.realtime.facts import Known
 
 # A fault of a channel: the outcome and the reason why a person cannot be reached on it.
 Fault = tuple[str, str]
-
-FALSE_WORDS = frozenset({"no", "false", "0", "n"})
-TRUE_WORDS = frozenset({"yes", "true", "1", "y"})
-
-
-def is_word(value: Any, words: frozenset[str]) -> bool:
-    """Whether a flag, kept as text, is one of the words."""
-    return value is not None and str(value).lower() in words
 
 
 def attributes_of(channels: Iterable[Channel]) -> set[str]:
@@ -31,11 +24,14 @@ def attributes_of(channels: Iterable[Channel]) -> set[str]:
 class Reach:
     """Of some persons, by the channels of the tenant; known are the customers among them, by person.
 
+    consents tells how the tenant's attributes of consent are read.
+
     apps are those of templates that are for one, by channel and template, None before they are read;
     unreachable is by channel and app.
     """
 
     channels: Mapping[int, Channel]
+    consents: Consents
     known: dict[str, Known] = field(default_factory=dict)
     apps: dict[tuple[int, int], str] | None = None
     unreachable: dict[tuple[int, str], dict[str, str]] = field(default_factory=dict)
@@ -71,7 +67,12 @@ class Reach:
     def _fault(self, person: str, channel_id: int, template_id: int) -> Fault | None:
         channel = self.channels[channel_id]
         permission, address = channel.permission_attribute, channel.address_attribute.upper()
-        if permission and is_word(self.attribute(person, permission.upper()), FALSE_WORDS):
+        known = person in self.known
+        if (
+            permission
+            and known
+            and self.consents.permission.forbids_writing(self.attribute(person, permission.upper()))
+        ):
             return "suppressed", "no permission"
         if address != OWN_ID and not str(self.attribute(person, address) or "").strip():
             return "no address", ""

@@ -15,6 +15,7 @@ from rapport.audiences import service as audiences
 from rapport.campaigns import service as campaigns
 from rapport.channels.service import Channel
 from rapport.channels.service import channels as channels_of
+from rapport.customers import service as customers
 from rapport.notifications import service as notifications
 from rapport.realtime.facts import Needs, load
 from rapport.realtime.models import ASKING, DONE, FILED, PENDING, SENDING, SENT, Firing, FiringMessage
@@ -114,7 +115,7 @@ def let_go(session: Session, scope: Scope, waiting: Sequence[Firing]) -> None:
 
 def _reach(scope: Scope, waiting: Sequence[Firing], channel_ids: set[int]) -> Reach:
     """Where the persons of firings can be reached now."""
-    found = Reach({one.id: one for one in channels_of(scope)})
+    found = Reach({one.id: one for one in channels_of(scope)}, customers.consents(scope))
     ids = [one.customer_id for one in waiting if not one.is_visitor]
     needs = Needs(attributes_of(found.channels[channel_id] for channel_id in channel_ids))
     found.known = load(scope, audiences.schema(scope), scope.data_date(), ids, needs, scope.today())

@@ -12,6 +12,7 @@ from rapport.audiences import service as audiences
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.service import QuietHours
 from rapport.channels.service import channels as channels_of
+from rapport.customers import service as customers
 from rapport.realtime import progress
 from rapport.realtime.deciding import Candidate, decide, unwelcome
 from rapport.realtime.evaluating import Key, States
@@ -152,7 +153,7 @@ def _hours(campaign: campaigns.Occurrence) -> QuietHours | None:
 
 def _reach(scope: Scope, waiting: Sequence[Firing], days: dict[int, campaigns.Occurrence]) -> Reach:
     """The flags and groups of the customers of firings."""
-    found = Reach({one.id: one for one in channels_of(scope)})
+    found = Reach({one.id: one for one in channels_of(scope)}, customers.consents(scope))
     needs = Needs(groups={n for day in days.values() for n in day.plan["rules"]["exclude_target_group_ids"]})
     ids = [one.customer_id for one in waiting if not one.is_visitor]
     found.known = load(scope, audiences.schema(scope), scope.data_date(), ids, needs, scope.today())

@@ -32,6 +32,11 @@ def identifier(name: str) -> str:
     return f"`{name}`"
 
 
+def literal(text: str) -> str:
+    """A text as an SQL string literal, for names and patterns that cannot be bound, as in a view."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 class Database:
     """One tenant's database: the only way to its tables. SQL binds {name:Type} parameters."""
 

@@ -39,6 +39,10 @@ class AttributePatch(BaseModel):
     )
     is_pii: bool | None = None
     api_updatable: bool | None = None
+    consent: Literal["", "permission", "blocked"] | None = Field(
+        None,
+        description="Whether its words are read as Yes and No: permission (Yes permits to write), blocked (forbids)",
+    )
 
 
 class AttributeOut(BaseModel):
@@ -53,6 +57,7 @@ class AttributeOut(BaseModel):
     source: str
     is_pii: bool
     api_updatable: bool
+    consent: str = Field(validation_alias="consent_kind", description="permission, blocked, or empty")
 
 
 @router.get("/attributes", summary="List customer attributes")
@@ -81,11 +86,14 @@ def patch_attribute(name: str, body: AttributePatch, principal: Principal = Depe
     """Marking one as identifying (is_pii) masks it at once for everybody whose identifying data was removed.
 
     A field_type changes the stored values too: 409 when some of them do not convert, with how many and examples, or
-    when a target group or campaign compares the attribute in a way that the new type has not.
+    when a target group or campaign compares the attribute in a way that the new type has not. Marking one as consent
+    brings what is stored into the one form, Yes and No; what is neither forbids to write.
     """
-    changes = body.model_dump(exclude_none=True)
+    changes = body.model_dump(exclude_none=True, exclude={"consent"})
     if field_type := changes.pop("field_type", None):
         campaigns.retype_attribute(principal.scope, name, field_type)
+    if body.consent is not None:
+        service.mark_consent(principal.scope, name, body.consent)
     return AttributeOut.model_validate(service.change_attribute(principal.scope, name, changes))
 
 

@@ -108,8 +108,9 @@ def migrate(stores: Stores = Depends(operator)) -> StreamingResponse:  # noqa: B
 
     def work(progress: Progress) -> dict[str, Any]:
         migrations.migrate(stores.records, stores.warehouse)
+        customers.convert_all(stores)
         progress(1, 1)
-        return {"checks": [asdict(check) for check in engine_checks(stores.records, stores.warehouse)]}
+        return {"checks": [asdict(check) for check in _checks(stores)]}
 
     return stream("migrate", work)
 
@@ -117,4 +118,8 @@ def migrate(stores: Stores = Depends(operator)) -> StreamingResponse:  # noqa: B
 @router.get("/checks", summary="Versions and schemas of both engines")
 def list_checks(stores: Stores = Depends(operator)) -> list[Check]:  # noqa: B008
     """What rapport doctor shows of the engines."""
-    return engine_checks(stores.records, stores.warehouse)
+    return _checks(stores)
+
+
+def _checks(stores: Stores) -> list[Check]:
+    return [*engine_checks(stores.records, stores.warehouse), *customers.conversion_checks(stores)]
