@@ -20,6 +20,7 @@ from rapport.insight.settings import settings_of
 HORIZON_DAYS = 365
 WEEK = 7.0
 MOST_CELLS = 50_000
+CELL_DAYS = (1, 7, 28, 91, 364)
 SPEND_SAMPLE = 50_000
 FEWEST_REPEATERS = 40
 
@@ -37,13 +38,19 @@ HISTOGRAM = """
     GROUP BY x, intDiv(last_day - first_day, {{cell:UInt32}}), intDiv(days_since_first, {{cell:UInt32}})
     ORDER BY x, t_x, T
 """
+# Neither counts further than it has to, so that memory does not grow with customers.
 CELLS = """
-    SELECT uniqExact(purchase_days, span, age) FROM (
-        SELECT
+    SELECT count() FROM (
+        SELECT DISTINCT
             purchase_days,
             intDiv(last_day - first_day, {{cell:UInt32}}) AS span,
             intDiv(days_since_first, {{cell:UInt32}}) AS age
-        FROM {table} WHERE purchase_days > 0
+        FROM {table} WHERE purchase_days > 0 LIMIT {{most:UInt32}} + 1
+    )
+"""
+AGES = """
+    SELECT count() FROM (
+        SELECT DISTINCT purchase_days, days_since_first FROM {table} WHERE purchase_days > 0 LIMIT {{most:UInt32}} + 1
     )
 """
 REPEAT_SPEND = """
@@ -97,11 +104,11 @@ def _assumed(scope: Scope, features: str, x: Floats, T: Floats, weight: Floats) 
 
 
 def cell_days(scope: Scope, features: str) -> int:
-    """Days a side of a histogram cell: exact days while they give few cells, then weeks, then four weeks."""
-    for cell in (1, 7):
-        if scope.warehouse.value(CELLS.format(table=features), cell=cell) <= MOST_CELLS:
+    """Days a side of a histogram cell: exact days while they give few cells, then weeks, then four weeks or more."""
+    for cell in CELL_DAYS:
+        if scope.warehouse.value(CELLS.format(table=features), cell=cell, most=MOST_CELLS) <= MOST_CELLS:
             return cell
-    return 28
+    return CELL_DAYS[-1]
 
 
 def models_for(scope: Scope, data_date: date) -> tuple[Purchases, Spend, dict[int, Any]]:
@@ -119,8 +126,7 @@ def fill_grid(scope: Scope, data_date: date, model: Purchases) -> int:
     Answers the days of a cell; only distinct (x, T) come to Python, never customers.
     """
     features = work.table("features", data_date)
-    distinct = f"SELECT uniqExact(purchase_days, days_since_first) FROM {features} WHERE purchase_days > 0"  # noqa: S608
-    cell = 1 if scope.warehouse.value(distinct) <= MOST_CELLS else 7
+    cell = 1 if scope.warehouse.value(AGES.format(table=features), most=MOST_CELLS) <= MOST_CELLS else 7
     found = scope.warehouse.arrow(GRID.format(table=features), cell=cell)
     x, t = floats(found, "x"), floats(found, "t")
     weeks_observed = (t * cell + (cell - 1) / 2) / WEEK

@@ -84,6 +84,15 @@ ITEMS = f"""
     GROUP BY customer_id
 """  # noqa: S608
 
+SOURCES = (
+    "customers",
+    "transactions",
+    "transaction_items",
+    "activity_events",
+    "campaign_recipients",
+    "campaign_interactions",
+)
+
 CATEGORIES = "SELECT product_id, toString(any(category)) AS category FROM products GROUP BY product_id"
 
 EVENTS = f"""
@@ -172,7 +181,8 @@ def fill_features(scope: Scope, name: str, day: date, data_date: date, sample_of
     categories = work.fill(scope, "categories", day, CATEGORIES, engine=engine)
     bound = {**date_parameters(scope, data_date, sample_of), **stage_rules(scope).parameters()}
     bound["category_table"] = f"{scope.warehouse.name}.{categories.strip('`')}"
-    return work.fill(scope, name, day, FEATURES_ON_DATE, **bound)
+    parts = scope.warehouse.customer_slices(*SOURCES)
+    return work.fill(scope, name, day, FEATURES_ON_DATE, parts=parts, **bound)
 
 
 def date_parameters(scope: Scope, data_date: date, sample_of: int = 1) -> dict[str, Any]:

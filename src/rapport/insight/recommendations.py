@@ -19,18 +19,22 @@ from rapport.access.scope import Scope
 from rapport.insight import work
 from rapport.insight.queries import DAY_END
 from rapport.insight.settings import settings_of
+from rapport.stores.warehouse import Database
 
 log = structlog.get_logger(__name__)
 
 REPLENISHMENT, CO_PURCHASE = 1, 2
-ROWS_A_SLICE = 4_000_000
+BYTES_A_ROW = 750  # of the histories of a slice of customers
 FEWEST_GAPS = 20
 COLUMNS = ["data_date", "customer_id", "recommendation_type", "priority", "product_id"]
 
 BOUGHT = f"transaction_items WHERE NOT is_return AND transaction_time < {DAY_END}"
 BOUGHT_LAST_YEAR = f"{BOUGHT} AND transaction_time >= toDateTime({{data_date:Date}} - 364, 'UTC')"
 
-SOLD = f"SELECT count(), uniqExact(product_id), uniqExact(transaction_id) FROM {BOUGHT_LAST_YEAR}"  # noqa: S608
+# Products are few; transactions are not, and about how many they are is enough.
+SOLD = f"SELECT uniqExact(product_id), uniq(transaction_id) FROM {BOUGHT_LAST_YEAR}"  # noqa: S608
+BOUGHT_ROWS = f"SELECT count() FROM {BOUGHT}"  # noqa: S608 - built from constants of this module, as all SQL here
+CUSTOMERS = "SELECT count() FROM customers"
 CATALOGUE = f"""
     SELECT product_id, cityHash64(product_id) AS product, count() AS sold
     FROM {BOUGHT_LAST_YEAR} AND product_id NOT IN (SELECT product_id FROM products WHERE NOT is_active)
@@ -38,13 +42,13 @@ CATALOGUE = f"""
     ORDER BY sold DESC, product LIMIT {{most:UInt32}}
 """  # noqa: S608 - built from constants of this module, as all SQL here
 
-# Every product that a customer of a slice ever bought, with its days.
+# Every product that a customer ever bought, with its days: of one customer in so many, or of a slice.
 HISTORIES = f"""
     SELECT
         customer_id,
         cityHash64(product_id) AS product,
         arraySort(groupUniqArray(toUInt16(toDate(transaction_time)))) AS days
-    FROM {BOUGHT} AND cityHash64(customer_id) % {{slices:UInt64}} = {{slice:UInt64}}
+    FROM {BOUGHT} AND cityHash64(customer_id) % {{sample_of:UInt64}} = 0
     GROUP BY customer_id, product
 """  # noqa: S608
 
@@ -129,7 +133,7 @@ def _recommended(tables: dict[str, str]) -> str:
 def recommend(scope: Scope, data_date: date) -> None:
     """Replace the recommendations of the date."""
     settings = settings_of(scope)
-    rows, products, baskets = scope.warehouse.rows(SOLD, data_date=data_date)[0]
+    products, baskets = scope.warehouse.rows(SOLD, data_date=data_date)[0]
     if products > settings.recommended_products:
         left_out = products - settings.recommended_products
         log.info("products left out of recommendations", tenant_id=scope.tenant_id, left_out=left_out)
@@ -139,17 +143,24 @@ def recommend(scope: Scope, data_date: date) -> None:
     pairs = _neighbours(tables["catalogue"])
     bound = {"data_date": data_date, "basket_of": basket_of}
     tables["neighbours"] = work.fill(scope, "neighbours", data_date, pairs, order="product", **bound)
-    inserts = _slices(scope, data_date, tables, max(1, ceil(rows / ROWS_A_SLICE)))
+    inserts = _inserts(scope, data_date, tables)
     work.replace_partition(scope, "product_recommendations", data_date, COLUMNS, inserts)
 
 
-def _slices(scope: Scope, data_date: date, tables: dict[str, str], slices: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The SELECT of every slice of customers, its histories made right before; the first teaches the gaps."""
-    for number in range(slices):
-        bound: dict[str, Any] = {"data_date": data_date, "slices": slices, "slice": number}
-        order = "(customer_id, product)"
-        tables["histories"] = work.fill(scope, "histories", data_date, HISTORIES, order=order, **bound)
-        if number == 0:
-            sql = _gaps(tables["histories"])
-            tables["gaps"] = work.fill(scope, "gaps", data_date, sql, order="product", fewest=FEWEST_GAPS)
-        yield _recommended(tables), {"data_date": data_date}
+def _inserts(scope: Scope, data_date: date, tables: dict[str, str]) -> Iterator[tuple[Database, str, dict[str, Any]]]:
+    """The SELECT of every slice of customers, its histories made right before; a sample as large teaches the gaps."""
+    rows, customers = (int(scope.warehouse.value(sql, data_date=data_date)) for sql in (BOUGHT_ROWS, CUSTOMERS))
+    slices = max(1, ceil(rows / scope.warehouse.at_once(BYTES_A_ROW)))
+    tables["histories"] = _fill_histories(scope, data_date, scope.warehouse, sample_of=slices)
+    gaps = _gaps(tables["histories"])
+    tables["gaps"] = work.fill(scope, "gaps", data_date, gaps, order="product", fewest=FEWEST_GAPS)
+    for part in scope.warehouse.customer_slices("transaction_items", at_most=ceil(customers / slices)):
+        if slices > 1:
+            _fill_histories(scope, data_date, part)
+        yield scope.warehouse, _recommended(tables), {"data_date": data_date}
+
+
+def _fill_histories(scope: Scope, data_date: date, part: Database, sample_of: int = 1) -> str:
+    """Make the table of the histories of a slice, or of one customer in so many; answers its quoted name."""
+    bound: dict[str, Any] = {"data_date": data_date, "sample_of": sample_of}
+    return work.fill(scope, "histories", data_date, HISTORIES, order="(customer_id, product)", parts=[part], **bound)

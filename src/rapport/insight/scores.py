@@ -41,28 +41,52 @@ SCORED = """
     LEFT JOIN {grid} AS grid ON grid.x = feature.grid_x AND grid.t = feature.grid_t{join}
 """
 TREES = "\n    LEFT JOIN {trees} AS tree ON tree.customer_id = feature.customer_id"
-BEFORE = "(rank() OVER ({window} ORDER BY {column} DESC) - 1) / count() OVER ({window})"
+# The share of customers, of all and of the stage, that are ranked before a customer, from 0. A frame of one row
+# lets the engine forget the rows that it has ranked, and few columns make the sort that may spill a small one.
+RANKS = """
+    SELECT
+        customer_id,
+        (rank() OVER (ORDER BY {column} DESC ROWS BETWEEN CURRENT ROW AND CURRENT ROW) - 1)
+            / {{ranked:UInt64}} AS before,
+        (rank() OVER (
+            PARTITION BY lifecycle_stage_id ORDER BY {column} DESC ROWS BETWEEN CURRENT ROW AND CURRENT ROW
+        ) - 1) / transform(lifecycle_stage_id, {{stages:Array(UInt8)}}, {{sizes:Array(UInt64)}}, 1) AS stage_before
+    FROM {scored} WHERE lifecycle_stage_id != 5
+"""
+SIZES = "SELECT lifecycle_stage_id, count() FROM {scored} WHERE lifecycle_stage_id != 5 GROUP BY lifecycle_stage_id"
 RANKED = """
     SELECT
-        * EXCEPT (repeats, weeks, shape, odds, alive, silent, spend),
+        scored.customer_id AS customer_id,
+        scored.* EXCEPT (customer_id),
         lifecycle_stage_id = 5 AS unranked,
-        {value_rank} AS value_before,
-        {stage_value_rank} AS stage_value_before,
-        {churn_rank} AS churn_before,
-        {stage_churn_rank} AS stage_churn_before,
+        by_value.before AS value_before,
+        by_value.stage_before AS stage_value_before,
+        by_churn.before AS churn_before,
+        by_churn.stage_before AS stage_churn_before,
         if(unranked, 0, toUInt8(arrayFirstIndex(cut -> value_before < cut, {{cuts:Array(Float64)}})))
             AS value_segment_id
-    FROM ({scored})
+    FROM {scored} AS scored
+    LEFT JOIN {by_value} AS by_value ON by_value.customer_id = scored.customer_id
+    LEFT JOIN {by_churn} AS by_churn ON by_churn.customer_id = scored.customer_id
 """
-
-
-def _rank(column: str, window: str) -> str:
-    """The share of customers of the window that are ranked before a customer, from 0."""
-    return BEFORE.format(column=column, window=f"PARTITION BY {window}")
 
 
 def score(scope: Scope, data_date: date) -> None:
     """Make the table of scores from the features and the fits that hold for the date."""
+    scored = _fill_scored(scope, data_date)
+    sizes = dict(scope.warehouse.rows(SIZES.format(scored=scored)))
+    bound: dict[str, Any] = {"ranked": sum(sizes.values()), "stages": list(sizes), "sizes": list(sizes.values())}
+    ranks = {
+        name: work.fill(scope, name, data_date, RANKS.format(column=column, scored=scored), **bound)
+        for name, column in (("by_value", "future_value"), ("by_churn", "churn_probability"))
+    }
+    read = (work.plain(name, data_date) for name in ("scored", *ranks))
+    parts = scope.warehouse.customer_slices(*read)
+    work.fill(scope, "scores", data_date, RANKED.format(scored=scored, **ranks), parts=parts, cuts=cuts(scope))
+
+
+def _fill_scored(scope: Scope, data_date: date) -> str:
+    """Make the table of scores but for the ranks; answers its quoted name."""
     purchases, spend, grown = future.models_for(scope, data_date)
     cell = future.fill_grid(scope, data_date, purchases)
     microsegment, bound = microsegment_sql(scope, data_date)
@@ -81,12 +105,7 @@ def score(scope: Scope, data_date: date) -> None:
         grid=work.table("grid", data_date),
         join=join,
     )
-    ranked = RANKED.format(
-        scored=scored,
-        value_rank=_rank("future_value", "unranked"),
-        stage_value_rank=_rank("future_value", "lifecycle_stage_id"),
-        churn_rank=_rank("churn_probability", "unranked"),
-        stage_churn_rank=_rank("churn_probability", "lifecycle_stage_id"),
-    )
+    select = f"SELECT * EXCEPT (repeats, weeks, shape, odds, alive, silent, spend) FROM ({scored})"  # noqa: S608
     parameters: dict[str, Any] = {**vars(purchases), **vars(spend), **bound, **stage_rules(scope).parameters()}
-    work.fill(scope, "scores", data_date, ranked, data_date=data_date, cell=cell, cuts=cuts(scope), **parameters)
+    parts = scope.warehouse.customer_slices(*(work.plain(name, data_date) for name in ("features", "trees")))
+    return work.fill(scope, "scored", data_date, select, parts=parts, data_date=data_date, cell=cell, **parameters)

@@ -153,16 +153,17 @@ def write_profiles(scope: Scope, data_date: date) -> None:
     bound = {"data_date": data_date, **_names(scope)}
     # What is written or erased between reading and replacing would come back, or be missing, in the profile.
     with customers.writing(scope):
-        work.replace_partition(scope, "profiles", data_date, columns, [(select, bound)])
+        read = ("customers", *(work.plain(name, data_date) for name in ("features", "scores")))
+        selects = ((part, select, bound) for part in scope.warehouse.customer_slices(*read))
+        work.replace_partition(scope, "profiles", data_date, columns, selects)
 
 
 def write_results(scope: Scope, data_date: date) -> None:
     """Replace the model results of the date and tell microsegments their figures."""
     columns = ["lifecycle_stage_id", "microsegment_id", "value_segment_id", "future_value", "churn_probability"]
     select = f"SELECT {{data_date:Date}}, customer_id, {', '.join(columns)} FROM {work.table('scores', data_date)}"  # noqa: S608
-    work.replace_partition(
-        scope, "model_results", data_date, ["data_date", "customer_id", *columns], [(select, {"data_date": data_date})]
-    )
+    selects = [(scope.warehouse, select, {"data_date": data_date})]
+    work.replace_partition(scope, "model_results", data_date, ["data_date", "customer_id", *columns], selects)
     microsegments.update_figures(scope, data_date)
 
 

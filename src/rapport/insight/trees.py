@@ -200,15 +200,13 @@ def fill_values(scope: Scope, data_date: date, trees: dict[int, Any]) -> str:
     empty = "SELECT '' AS customer_id, toFloat64(0) AS tree_value WHERE 0"
     target = work.fill(scope, "trees", data_date, empty)
     features = work.table("features", data_date)
-    slices = max(1, -(-int(scope.warehouse.value(f"SELECT count() FROM {features}")) // SLICE_CUSTOMERS))  # noqa: S608
     sql = f"""
         SELECT customer_id, toFloat64(lifecycle_stage_id) AS stage, {_SELECTED} FROM ({_staged(features)})
         WHERE lifecycle_stage_id IN {{stages:Array(UInt8)}}
-          AND cityHash64(customer_id) % {{slices:UInt64}} = {{slice:UInt64}}
     """  # noqa: S608
-    for number in range(slices):
-        bound = {"stages": list(trees), "slices": slices, "slice": number, **stage_rules(scope).parameters()}
-        found = scope.warehouse.arrow(sql, **bound)
+    plain = work.plain("features", data_date)
+    for part in scope.warehouse.customer_slices(plain, of=plain, at_most=SLICE_CUSTOMERS):
+        found = part.arrow(sql, stages=list(trees), **stage_rules(scope).parameters())
         if len(found):
             stages, columns = floats(found, "stage"), matrix(found)
             values = np.zeros(len(found))

@@ -5,23 +5,41 @@ from datetime import date
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.stores.warehouse import identifier
+from rapport.stores.warehouse import Database, identifier
 
 PREFIX = "work_"
 
 
 def table(name: str, data_date: date) -> str:
     """The quoted name of a working table of a date, for SQL."""
-    return identifier(f"{PREFIX}{name}_{data_date:%Y%m%d}")
+    return identifier(plain(name, data_date))
+
+
+def plain(name: str, data_date: date) -> str:
+    """The name of a working table of a date, for a slice."""
+    return f"{PREFIX}{name}_{data_date:%Y%m%d}"
 
 
 def fill(
-    scope: Scope, name: str, day: date, select: str, /, order: str = "customer_id", engine: str = "", **bound: Any
+    scope: Scope,
+    name: str,
+    day: date,
+    select: str,
+    /,
+    order: str = "customer_id",
+    engine: str = "",
+    parts: Iterable[Database] = (),
+    **bound: Any,
 ) -> str:
-    """Make a working table from a SELECT; a table left by an earlier run is replaced. Answers its quoted name."""
+    """Make a working table from a SELECT; a table left by an earlier run is replaced. Answers its quoted name.
+
+    parts: slices of the database that together give the rows, for a SELECT that cannot hold all of them.
+    """
     target = table(name, day)
     sql = f"CREATE OR REPLACE TABLE {target} ENGINE = {engine or f'MergeTree ORDER BY {order}'} AS {select}"
-    scope.warehouse.execute(sql, None, **bound)
+    for part in parts or (scope.warehouse,):
+        part.execute(sql, None, **bound)
+        sql = f"INSERT INTO {target} {select}"
     return target
 
 
@@ -38,14 +56,17 @@ def drop(scope: Scope, day: date) -> None:
 
 
 def replace_partition(
-    scope: Scope, name: str, day: date, columns: Sequence[str], selects: Iterable[tuple[str, dict[str, Any]]]
+    scope: Scope, name: str, day: date, columns: Sequence[str], selects: Iterable[tuple[Database, str, dict[str, Any]]]
 ) -> None:
-    """Fill a table of the same shape from SELECTs with what they bind, and put it in the date's place at once."""
+    """Fill a table of the same shape from SELECTs with what they bind, and put it in the date's place at once.
+
+    Each SELECT comes with the database, or the slice of it, that it reads.
+    """
     aside = table(name, day)
     scope.warehouse.execute(f"CREATE OR REPLACE TABLE {aside} AS {identifier(name)}")
     listed = ", ".join(identifier(column) for column in columns)
-    for select, bound in selects:
-        scope.warehouse.execute(f"INSERT INTO {aside} ({listed}) {select}", None, **bound)
+    for part, select, bound in selects:
+        part.execute(f"INSERT INTO {aside} ({listed}) {select}", None, **bound)
     change = f"REPLACE PARTITION '{day:%Y-%m-%d}' FROM {aside}"
     if not scope.warehouse.value(f"SELECT count() FROM {aside}"):  # noqa: S608
         change = f"DROP PARTITION '{day:%Y-%m-%d}'"  # the engine refuses to put nothing in a partition's place

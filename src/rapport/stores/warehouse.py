@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from rapport.errors import Held, Unavailable
+from rapport.stores import slices
 from rapport.stores.faults import explained
 
 IDENTIFIER = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
@@ -38,20 +39,64 @@ def literal(text: str) -> str:
 
 
 class Database:
-    """One tenant's database: the only way to its tables. SQL binds {name:Type} parameters."""
+    """One tenant's database: the only way to its tables. SQL binds {name:Type} parameters.
 
-    def __init__(self, warehouse: "Warehouse", name: str) -> None:
+    filters: conditions on rows by table, for a database of which only a slice is seen.
+    """
+
+    def __init__(self, warehouse: "Warehouse", name: str, filters: Mapping[str, str] | None = None) -> None:
         self.name = name
         self._warehouse = warehouse
+        self._filters = filters
+
+    @contextmanager
+    def _client(self) -> Iterator[Any]:
+        with self._warehouse.client(self.name, self._filters) as client:
+            yield client
+
+    def at_once(self, bytes_each: int) -> int:
+        """How many things of so many bytes a statement may hold in memory."""
+        return slices.at_once(self._warehouse.memory_bytes, bytes_each)
+
+    def customer_slices(self, *tables: str, of: str = "customers", at_most: int = 0) -> Iterator["Database"]:
+        """This database as often as it takes, with a slice of the customers in the tables named, all in all once.
+
+        For statements about each customer by itself: what they hold in memory is that of a slice. Slices are ranges
+        of customer_id, so a table in order of it is read once; `of` tells how many customers there are. Few
+        customers are one slice: the database as it is. at_most: customers of a slice, where memory is no measure.
+        """
+        at_once = self.at_once(slices.BYTES_A_CUSTOMER)
+        at_once = min(at_once, at_most) if at_most else at_once
+        total = int(self.value(f"SELECT count() FROM {of}"))  # noqa: S608 - our table
+        if total <= at_once:
+            yield self
+            return
+        sql = slices.SAMPLED.format(table=of)
+        sampled = [str(customer) for (customer,) in self.rows(sql, one_in=max(1, at_once // slices.SAMPLED_A_SLICE))]
+        for condition in slices.ranges(sampled):
+            yield Database(self._warehouse, self.name, dict.fromkeys(tables, condition))
+
+    def hash_slices(self, keys: Mapping[str, str], rows: int) -> Iterator["Database"]:
+        """This database as often as it takes, with the rows of each table whose key falls into a slice.
+
+        keys: for each table the SQL of what its rows are joined by; rows: how many there are of the most.
+        """
+        number_of_slices = -(-rows // self.at_once(slices.BYTES_A_KEY)) or 1
+        for number in range(number_of_slices):
+            if number_of_slices == 1:
+                yield self
+            else:
+                filters = {table: slices.hashed(key, number_of_slices, number) for table, key in keys.items()}
+                yield Database(self._warehouse, self.name, filters)
 
     def execute(self, sql: str, settings: dict[str, Any] | None = None, **parameters: Any) -> None:
         """Run a statement that answers nothing."""
-        with self._warehouse.client(self.name) as client:
+        with self._client() as client:
             client.command(sql, parameters=parameters, settings=settings)
 
     def rows(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """The rows of a SELECT, for small answers."""
-        with self._warehouse.client(self.name) as client:
+        with self._client() as client:
             return [tuple(row) for row in client.query(sql, parameters=parameters).result_rows]
 
     def row(self, sql: str, **parameters: Any) -> tuple[Any, ...] | None:
@@ -66,18 +111,18 @@ class Database:
 
     def json_rows(self, sql: str, parameters: dict[str, Any] | None = None) -> bytes:
         """A SELECT as a JSON array of objects, rendered by the engine: no Python touches a row."""
-        with self._warehouse.client(self.name) as client:
+        with self._client() as client:
             body: bytes = client.raw_query(sql, parameters=parameters, fmt="JSONEachRow")
         return body or b"[]"
 
     def arrow(self, sql: str, **parameters: Any) -> pa.Table:
         """A SELECT as an Arrow table, for aggregates that a model is fitted on."""
-        with self._warehouse.client(self.name) as client:
+        with self._client() as client:
             return client.query_arrow(sql, parameters=parameters)
 
     def arrow_batches(self, sql: str, **parameters: Any) -> Iterator[pa.RecordBatch]:
         """A SELECT streamed in record batches, for answers larger than memory should hold."""
-        with self._warehouse.client(self.name) as client:
+        with self._client() as client:
             body = client.raw_stream(sql, parameters=parameters, fmt="ArrowStream")
             with pa.ipc.open_stream(body) as reader:
                 yield from reader
@@ -85,7 +130,7 @@ class Database:
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Insert small numbers of rows at once (one block: all or nothing)."""
         if rows:
-            with self._warehouse.client(self.name) as client:
+            with self._client() as client:
                 client.insert(table, rows, column_names=list(columns))
 
     @property
@@ -97,29 +142,29 @@ class Database:
         self, table: str, columns: Sequence[str], body: BinaryIO, fmt: str, zipped: bool, settings: dict[str, Any]
     ) -> None:
         """Insert a file's bytes in one of the engine's formats, streamed; zipped bytes are .gz."""
-        with self._warehouse.client(self.name) as client:
+        with self._client() as client:
             client.raw_insert(table, list(columns), body, settings, fmt, "gzip" if zipped else None)
 
     def insert_arrow(self, table: str, data: pa.Table, settings: dict[str, Any] | None = None) -> None:
         """Insert an Arrow table."""
-        with self._warehouse.client(self.name) as client:
+        with self._client() as client:
             client.insert_arrow(table, data, settings=settings)
 
     def native(self, sql: str, **parameters: Any) -> bytes:
         """A SELECT in the engine's own format, which loses nothing; for chunks of bounded size."""
-        with self._warehouse.client(self.name) as client:
+        with self._client() as client:
             body: bytes = client.raw_query(sql, parameters=parameters, fmt="Native")
         return body
 
     def avro(self, sql: str, **parameters: Any) -> bytes:
         """A SELECT as an Avro file, its blocks deflated; for files of bounded size."""
-        with self._warehouse.client(self.name) as client:
+        with self._client() as client:
             body: bytes = client.raw_query(sql + AVRO_SETTINGS, parameters=parameters, fmt="Avro")
         return body
 
     def insert_native(self, table: str, body: bytes) -> None:
         """Insert what native() gave."""
-        with self._warehouse.client(self.name) as client:
+        with self._client() as client:
             client.raw_insert(table, insert_block=body, fmt="Native")
 
     def columns(self, table: str) -> dict[str, str]:
@@ -136,15 +181,15 @@ class Warehouse:
 
     def __init__(self, url: str, memory_bytes: int = 0, threads: int = 0) -> None:
         self.url = url
+        self.memory_bytes = memory_bytes
         self.embedded = url.startswith("chdb:")
         self._settings: dict[str, Any] = {
             "join_use_nulls": 0,
             "mutations_sync": 1,
             "lightweight_deletes_sync": 1,
             **JSON_SETTINGS,
+            **slices.memory_settings(memory_bytes),
         }
-        if memory_bytes:
-            self._settings["max_memory_usage"] = memory_bytes
         if threads:
             self._settings["max_threads"] = threads
         self._idle: dict[str, list[Any]] = {}
@@ -152,9 +197,10 @@ class Warehouse:
         self._closed = False
         self._keeper = self._open("default")
 
-    def _open(self, database: str) -> Any:
+    def _open(self, database: str, filters: Mapping[str, str] | None = None) -> Any:
+        settings = {**self._settings, **(slices.filter_settings(filters) if filters else {})}
         try:
-            return clickhouse_connect.get_client(dsn=self.url, database=database, settings=dict(self._settings))
+            return clickhouse_connect.get_client(dsn=self.url, database=database, settings=settings)
         except (ClickHouseError, OSError) as error:
             if unavailable := explained(error):
                 raise unavailable from error
@@ -165,12 +211,15 @@ class Warehouse:
             ) from error
 
     @contextmanager
-    def client(self, database: str) -> Iterator[Any]:
-        """A connection of a database for the length of the block; no two threads ever share one."""
+    def client(self, database: str, filters: Mapping[str, str] | None = None) -> Iterator[Any]:
+        """A connection of a database for the length of the block; no two threads ever share one.
+
+        One with filters on its tables is opened for the block and closed after it.
+        """
         with self._lock:
-            idle = self._idle.setdefault(database, [])
+            idle = [] if filters else self._idle.setdefault(database, [])
             client = idle.pop() if idle else None
-        client = client or self._open(database)
+        client = client or self._open(database, filters)
         try:
             yield client
         except BaseException as error:
@@ -179,7 +228,7 @@ class Warehouse:
                 raise unavailable from error
             raise
         with self._lock:
-            if not self._closed:
+            if not self._closed and not filters:
                 self._idle.setdefault(database, []).append(client)
                 return
         client.close()
