@@ -41,15 +41,15 @@ SCORED = """
     LEFT JOIN {grid} AS grid ON grid.x = feature.grid_x AND grid.t = feature.grid_t{join}
 """
 TREES = "\n    LEFT JOIN {trees} AS tree ON tree.customer_id = feature.customer_id"
-# The share of customers, of all and of the stage, that are ranked before a customer, from 0. A frame of one row
-# lets the engine forget the rows that it has ranked, and few columns make the sort that may spill a small one.
+# The share of customers, of all and of the stage, that are ranked before a customer, from 0. A frame of equals
+# only lets the engine forget the rows that it has ranked, and few columns make the sort that may spill a small one.
 RANKS = """
     SELECT
         customer_id,
-        (rank() OVER (ORDER BY {column} DESC ROWS BETWEEN CURRENT ROW AND CURRENT ROW) - 1)
+        (rank() OVER (ORDER BY {column} DESC RANGE BETWEEN CURRENT ROW AND CURRENT ROW) - 1)
             / {{ranked:UInt64}} AS before,
         (rank() OVER (
-            PARTITION BY lifecycle_stage_id ORDER BY {column} DESC ROWS BETWEEN CURRENT ROW AND CURRENT ROW
+            PARTITION BY lifecycle_stage_id ORDER BY {column} DESC RANGE BETWEEN CURRENT ROW AND CURRENT ROW
         ) - 1) / transform(lifecycle_stage_id, {{stages:Array(UInt8)}}, {{sizes:Array(UInt64)}}, 1) AS stage_before
     FROM {scored} WHERE lifecycle_stage_id != 5
 """
