@@ -34,6 +34,13 @@ class Mode(StrEnum):
     incremental = "incremental"
 
 
+class BlankCells(StrEnum):
+    """Whether a blank cell takes a value away, or leaves it."""
+
+    clear = "clear"
+    keep = "keep"
+
+
 def import_files(
     kind: Annotated[Kind, typer.Argument(help="What the files hold.")],
     files: Annotated[list[Path], typer.Argument(help="CSV, JSON lines or Parquet, also .gz.")],
@@ -41,6 +48,9 @@ def import_files(
     mapping: Annotated[Path | None, typer.Option(help="A file that maps columns.")] = None,
     mode: Annotated[Mode, typer.Option(help="full replaces what is there.")] = Mode.incremental,
     allow_rejects: Annotated[bool, typer.Option("--allow-rejects", help="Load the good rows of a bad file.")] = False,
+    blank_cells: Annotated[
+        BlankCells | None, typer.Option("--blank-cells", help="What a blank cell does to a stored value.")
+    ] = None,
     confirm_removal: Annotated[
         bool, typer.Option("--confirm-removal", help="Let a full load remove what it does not hold.")
     ] = False,
@@ -54,6 +64,8 @@ def import_files(
         "allow_rejects": allow_rejects,
         "confirm_removal": confirm_removal,
     }
+    if blank_cells:
+        options["blank_cells"] = blank_cells.value
     if mapping:
         options["mapping"] = str(mapping.absolute())
     results = []

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rapport.customers.headers import same_name, visible_name
+from rapport.customers.json_lines import as_written
 from rapport.customers.mapping import FileMapping
 from rapport.customers.suspicions import Suspicion
 from rapport.customers.values import trimmed
@@ -172,7 +173,10 @@ def _members(warehouse: Database, file: File) -> list[str]:
 
 
 def rows_sql(file: File) -> str:
-    """A SELECT of `_row` (the line in the file, counting rows), `_malformed` and r0, r1 ... as Nullable(String)."""
+    """A SELECT of `_row` (the line in the file, counting rows), `_malformed` and r0, r1 ... as Nullable(String).
+
+    JSON lines also give `_keys`, the members that a row has.
+    """
     columns = ", ".join(f"{_clean(_value(file, index))} AS r{index}" for index in range(len(file.names)))
     row = "rowNumberInAllBlocks() + 1 AS _row"
     if file.format == "parquet":
@@ -183,8 +187,10 @@ def rows_sql(file: File) -> str:
     malformed = "NOT (isValidJSON(line) AND startsWith(trimLeft(line), '{'))"
     if file.format == "whitespace":
         malformed = f"length(splitByWhitespace(trimBoth(line))) != {len(file.names)}"
+    keys, line = ("JSONExtractKeys(line) AS _keys,", as_written("line")) if file.format == "jsonl" else ("", "line")
     return f"""
-        SELECT _row, {malformed} AS _malformed, {columns} FROM (SELECT {row}, line FROM {file.source})
+        SELECT _row, {malformed} AS _malformed, {keys} {columns}
+        FROM (SELECT _row, {line} AS line FROM (SELECT {row}, line FROM {file.source}))
         WHERE trimBoth(line) != '' AND _row > {file.lines_before}
     """  # noqa: S608 - names are quoted
 

@@ -15,6 +15,7 @@ from rapport.errors import Invalid
 class FileMapping(BaseModel):
     """What a mapping file says.
 
+    blank_cells says what a blank cell of an incremental file does to a row that is there: clear the value, or keep it.
     columns maps a file's column to ours (null: not loaded); constants gives our columns a value that
     the file lacks; names are the columns of a file without a header. generate_ids makes the primary
     key from the row's number and content; create_customers makes unknown customers of a transactions
@@ -31,6 +32,7 @@ class FileMapping(BaseModel):
     columns: dict[str, str | None] = {}
     constants: dict[str, str | int | float | bool] = {}
     date_format: str | list[str] | None = None
+    blank_cells: Literal["clear", "keep"] = "clear"
     generate_ids: bool = False
     create_customers: bool = False
 
@@ -67,6 +69,11 @@ def parse_mapping(given: "FileMapping | dict[str, Any] | None") -> FileMapping:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise Invalid(f"The mapping's {where}: {first['msg'].removeprefix('Value error, ')}.") from error
+
+
+def with_blank_cells(mapping: FileMapping | None, rule: Literal["clear", "keep"] | None) -> FileMapping | None:
+    """The mapping with another rule for blank cells; None leaves the mapping's own."""
+    return mapping if rule is None else (mapping or FileMapping()).model_copy(update={"blank_cells": rule})
 
 
 def read_mapping(source: Path | str) -> FileMapping:

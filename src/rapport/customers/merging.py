@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 from rapport.access.scope import Scope
 from rapport.customers.attributes import attributes
+from rapport.customers.partial_rows import keep_unsaid
 from rapport.customers.plans import Plan
 from rapport.customers.scrubbing import TEXT_TYPES, shaped
-from rapport.customers.staging import Stage
-from rapport.stores.warehouse import Database, identifier
+from rapport.customers.staging import KEPT, Stage
+from rapport.stores.warehouse import Database, identifier, literal
 
 # Hashes of keys held in memory at once; a larger file is checked in as many passes as it takes.
 KEYS_AT_ONCE = 20_000_000
@@ -63,6 +64,8 @@ def merge(scope: Scope, stage: Stage, plan: Plan, mode: str) -> Counts:
         counts.removed = _count(stage.warehouse, plan.kind.table) - _keep_others(stage, plan)
         swap(stage, "good", plan.kind.table)
         return counts
+    if plan.partial:
+        keep_unsaid(stage, plan)
     counts.updated = _clone_without_staged(stage, plan)
     counts.new = stage.count("good") - counts.updated
     _attach(stage, "good", "next")
@@ -134,7 +137,8 @@ def _merge_customers(scope: Scope, stage: Stage, plan: Plan, mode: str) -> Count
         if column in pii or types[column] in TEXT_TYPES
     }
     values = [_customer_value(plan, column, column in kept, hidden.get(column)) for column in columns]
-    old = ", ".join(["customer_id AS old_id", *(f"{identifier(column)} AS old_{column}" for column in sorted(kept))])
+    asked = sorted(columns if plan.partial else kept)
+    old = ", ".join(["customer_id AS old_id", *(f"{identifier(column)} AS old_{column}" for column in asked)])
     names = ", ".join(["customer_id", *(identifier(column) for column in columns)])
     warehouse.execute(f"CREATE TABLE {next_} AS customers")
     warehouse.execute(f"""
@@ -175,4 +179,5 @@ def _customer_value(plan: Plan, column: str, kept: bool, hidden: str | None) -> 
     if not plan.has(column):
         return "NULL"
     value = f"staged.{identifier(column)}"
-    return f"if({hidden}, NULL, {value})" if hidden else value
+    value = f"if({hidden}, NULL, {value})" if hidden else value
+    return f"if(has(staged.{KEPT}, {literal(column)}), old.old_{column}, {value})" if plan.partial else value

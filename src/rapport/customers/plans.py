@@ -1,5 +1,6 @@
 """A plan: which column of a file goes to which column of a table, as SQL."""
 
+import re
 from dataclasses import dataclass, replace
 
 from rapport.access.scope import Scope
@@ -32,6 +33,11 @@ class Bound:
     name: str
     header: str = ""
 
+    @property
+    def place(self) -> int | None:
+        """Which of the file's columns it is, from 0; None for what the mapping gives."""
+        return int(self.text[1:]) if re.fullmatch("r[0-9]+", self.text) else None
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -43,6 +49,8 @@ class Plan:
     new_attributes: tuple[AttributeInfo, ...]
     ignored: tuple[str, ...]
     dates: Dates
+    # Rows may leave out what is to stay as it is: see staging.missing_sql.
+    partial: bool = False
     event_types: tuple[tuple[str, int], ...] = ()
 
     def value(self, one: Bound) -> str:
@@ -67,7 +75,10 @@ class Plan:
         if one.field.consent is not None:
             return "false"
         absent = f"v_{one.field.column} IS NULL"
-        return absent if one.field.required else f"({absent} AND {one.text} IS NOT NULL)"
+        if one.field.required:
+            lenient = self.partial and self.kind.name == "customers" and one.field.column != "customer_id"
+            return f"({absent} AND NOT has(_missing, {one.place}))" if lenient and one.place is not None else absent
+        return f"({absent} AND {one.text} IS NOT NULL)"
 
     def reason(self, one: Bound) -> str:
         """SQL of why a text is refused."""
@@ -108,7 +119,10 @@ def make_plan(scope: Scope, kind: Kind, file: File, mapping: FileMapping, mode: 
     plan = Plan(kind, tuple(bound), (), (), (), Dates(str(scope.time_zone), scope.today(), mapping.formats))
     plan = _with_attributes(scope, plan, extras) if kind.extras == "attributes" else _with_properties(plan, extras)
     _check_complete(plan, mode, file)
-    return plan
+    # Items without numbers are replaced all at once with their transaction's others.
+    keyed = kind.name != "items" or plan.has("line_number")
+    partial = mode == "incremental" and keyed and (file.format == "jsonl" or mapping.blank_cells == "keep")
+    return replace(plan, partial=partial)
 
 
 def _text(constant: str | int | float | bool) -> str:

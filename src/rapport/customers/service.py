@@ -37,7 +37,7 @@ from rapport.customers.identity import NOBODY, identifies_nobody, says_nothing
 from rapport.customers.imports import ImportResult, import_file, import_of, imports
 from rapport.customers.jobs import add_attribute, job, naming, remove_pii, update_attributes, upsert
 from rapport.customers.locks import writing, writing_if_free
-from rapport.customers.mapping import FileMapping, read_mapping
+from rapport.customers.mapping import FileMapping, read_mapping, with_blank_cells
 from rapport.customers.personal_values import OwnTexts
 from rapport.customers.persons import delete_staged, erase, export, is_removed, leave_disk, purge
 from rapport.customers.pii import attribute_named, identifying_names, is_identifying, stage_known
@@ -123,6 +123,7 @@ __all__ = [
     "stage_known",
     "update_attributes",
     "upsert",
+    "with_blank_cells",
     "writing",
     "writing_if_free",
 ]

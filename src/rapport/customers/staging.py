@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from rapport.customers.files import File, rows_sql
+from rapport.customers.json_lines import missing
 from rapport.customers.kinds import Field
 from rapport.customers.plans import Bound, Plan
 from rapport.customers.values import sql_type
@@ -16,6 +17,7 @@ from rapport.stores.warehouse import Database, identifier, literal
 PREFIX = "import_"
 TABLES = "SELECT name FROM system.tables WHERE database = {database:String} AND startsWith(name, {prefix:String})"
 HIDDEN = "(not shown)"
+KEPT = "_kept"
 MAX_VALUE = 200
 
 
@@ -49,6 +51,8 @@ def create(stage: Stage, plan: Plan, file: File) -> None:
     for info in plan.new_attributes:
         column = f"{identifier(info.real_field_name)} {sql_type(info.field_type)}"
         warehouse.execute(f"ALTER TABLE {stage.table('good')} ADD COLUMN {column}")
+    if plan.partial:
+        warehouse.execute(f"ALTER TABLE {stage.table('good')} ADD COLUMN {KEPT} Array(String)")
     warehouse.execute(
         f"CREATE TABLE {stage.table('rejects')} (line UInt64, column String, reason String, value Nullable(String)) "
         "ENGINE = MergeTree ORDER BY line"
@@ -72,10 +76,30 @@ def fill(stage: Stage, plan: Plan, file: File, without: str = "") -> None:
     where = f"WHERE _row NOT IN ({without})" if without else ""
     stage.warehouse.execute(f"""
         INSERT INTO {stage.table("pipe")}
-        SELECT _row, {_texts(file)}, {_values(plan)}, {_properties(plan)}, _malformed, {faults}
-        FROM (SELECT *, {values} FROM ({rows_sql(file)}) {where})
+        SELECT _row, {_texts(file)}, {_values(plan)}, {_properties(plan)}, _missing, _malformed, {faults}
+        FROM (SELECT *, {missing_sql(plan, file)} AS _missing, {values} FROM ({rows_sql(file)}) {where})
         {file.settings}
     """)  # noqa: S608 - made of the file's structure, names quoted
+
+
+def missing_sql(plan: Plan, file: File) -> str:
+    """SQL of the file's columns, from 0, that a row does not speak of, so that what is stored stays."""
+    if not plan.partial:
+        return "CAST([], 'Array(UInt16)')"
+    if file.format == "jsonl":
+        return missing(file.keys)
+    blank = ", ".join(f"r{index} IS NULL" for index in range(len(file.names)))
+    places = f"CAST(range({len(file.names)}), 'Array(UInt16)')"
+    return f"arrayFilter((place, blank) -> blank, {places}, [{blank}])"
+
+
+def _kept(plan: Plan) -> str:
+    """SQL of the names of what a row does not speak of: columns of the table, and properties behind a dot."""
+    names = {one.place: one.field.column for one in plan.bound}
+    names |= {int(text[1:]): f".{name}" for name, text in plan.properties if text.startswith("r")}
+    last = max((place for place in names if place is not None), default=-1)
+    told = ", ".join(literal(names.get(place, "")) for place in range(last + 1))
+    return f"arrayFilter(name -> name != '', arrayMap(place -> [{told}, ''][place + 1], _missing))"
 
 
 def _texts(file: File) -> str:
@@ -96,7 +120,7 @@ def _properties(plan: Plan) -> str:
 def _pipe_columns(plan: Plan, file: File) -> str:
     texts = [f"r{index} Nullable(String)" for index in range(len(file.names))]
     values = [f"v_{one.field.column} {sql_type(one.field.type)}" for one in plan.bound]
-    ends = ["properties Map(String, String)", "_malformed UInt8", "_bad UInt8"]
+    ends = ["properties Map(String, String)", "_missing Array(UInt16)", "_malformed UInt8", "_bad UInt8"]
     return ", ".join(["_row UInt64", *texts, *values, *ends])
 
 
@@ -105,6 +129,7 @@ def _good_sql(stage: Stage, plan: Plan) -> str:
     defaults = {one.column: one.default for one in plan.kind.fields if one.default != "NULL"}
     columns = {"properties": "properties", "event_type_id": _event_type(plan)}
     columns |= defaults | {name: _column(plan, field) for name, field in given.items()}
+    columns[KEPT] = _kept(plan)
     present = stage.warehouse.columns(stage.table("good"))
     selected = ", ".join(f"{columns[name]} AS {identifier(name)}" for name in present if name in columns)
     return f"SELECT {selected} FROM {stage.table('pipe')} WHERE _bad = 0"  # noqa: S608 - names of columns

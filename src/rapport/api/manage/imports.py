@@ -20,6 +20,7 @@ from rapport.errors import NotFound
 router = APIRouter(prefix="/manage/v1", tags=["Management: data in"])
 Kind = Literal["customers", "transactions", "items", "products", "activity"]
 Limit = Annotated[int, Query(ge=1, le=1000)]
+BlankCells = Literal["clear", "keep"]
 Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
 
 
@@ -68,6 +69,7 @@ def create_import(
     allow_rejects: Annotated[bool, Form()] = False,
     confirm_removal: Annotated[bool, Form(description="A full load may remove any number of rows")] = False,
     mapping: Annotated[str, Form(description="A mapping as YAML text")] = "",
+    blank_cells: Annotated[BlankCells | None, Form(description="What a blank cell does to a stored value")] = None,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> ImportOut:
     """All or nothing: with rows that are refused nothing is loaded, unless allow_rejects.
@@ -75,7 +77,8 @@ def create_import(
     A full load that would remove everybody, or more than the setting files.removal_share, changes nothing and answers
     with the state needs_confirmation; load it again with confirm_removal.
     """
-    parsed = service.read_mapping(mapping) if mapping.strip() else None
+    given = service.read_mapping(mapping) if mapping.strip() else None
+    parsed = service.with_blank_cells(given, blank_cells)
     with tempfile.TemporaryDirectory(prefix="rapport-upload-") as folder:
         path = Path(folder) / (re.sub(r"[^\w.-]", "_", file.filename or "")[-200:] or "upload.csv")
         with path.open("wb") as copy:

@@ -41,6 +41,7 @@ class ImportIn(BaseModel):
     mapping: Annotated[str | None, Field(description="Path of a mapping file")] = None
     mode: Literal["full", "incremental"] = "incremental"
     allow_rejects: Annotated[bool, Field(description="Load the good rows of a file that has bad ones")] = False
+    blank_cells: Annotated[Literal["clear", "keep"] | None, Field(description="None: as the mapping says")] = None
     confirm_removal: Annotated[bool, Field(description="A full load may remove any number of rows")] = False
 
 
@@ -70,7 +71,8 @@ def operated(principal: Principal = Depends(admin), _stores: Stores = Depends(op
 @router.post("/imports", summary="Load a file", response_class=StreamingResponse)
 def load_file(body: ImportIn, scope: Scope = Depends(operated)) -> StreamingResponse:  # noqa: B008
     """Load a file of the server's machine; progress counts bytes or rows."""
-    mapping = customers.read_mapping(Path(body.mapping)) if body.mapping else None
+    given = customers.read_mapping(Path(body.mapping)) if body.mapping else None
+    mapping = customers.with_blank_cells(given, body.blank_cells)
 
     def work(progress: Progress) -> dict[str, Any]:
         path = Path(body.path)
