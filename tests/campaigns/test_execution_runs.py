@@ -106,7 +106,10 @@ def ledger_rows(scope: Scope, campaign_id: int) -> int:
 def test_external_and_email_to_the_end(tenant: Scope, box: Mailbox) -> None:
     made = add_series(tenant, 1, [group(2, (EXTERNAL, 4), (EMAIL, 1))], rules=ALL, control_share=0.2)
     number = process(tenant, made.id)
-    assert campaigns.execute_due(tenant) == 0 and not told(tenant, number)
+    assert campaigns.execute_due(tenant) == 0
+    listed = [(1, None), (13, EXTERNAL)]  # told before anything is due
+    assert [(body["EventTypeID"], body.get("ChannelID")) for body in told(tenant, number)] == listed
+    assert campaigns.occurrence(tenant, number).state == "scheduled"
     tenant.clock.set(DUE)
     assert campaigns.execute_due(tenant) == 2
     found, rows = campaigns.occurrence(tenant, number), outcomes(tenant, number)

@@ -16,6 +16,7 @@ from rapport.campaigns.models import (
 )
 from rapport.campaigns.occurrences import locked, occurrence
 from rapport.campaigns.units import Unit, row_of
+from rapport.channels import service as channels
 from rapport.notifications import service as notifications
 
 OPEN = (SCHEDULED, EXECUTING)
@@ -46,9 +47,10 @@ def counts_of(scope: Scope, found: Occurrence) -> dict[str, int]:
 
 
 def finish_unit(scope: Scope, unit: Unit, error: str = "") -> None:
-    """End a unit: all of its recipients must have an outcome. Tells event 13 when its channel is done, and event 1."""
+    """End a unit: all of its recipients must have an outcome. Tells events 13 and 1, where that was not done before."""
     found = {outcome: int(n) for outcome, n in scope.warehouse.rows(queries.UNIT_OUTCOMES, **unit.bindings)}
     sent = found.get("sent", 0)
+    pulled = channels.is_pulled(scope, unit.channel_id)
     with scope.records() as session:
         campaign = locked(session, scope, unit.campaign.id)
         row = row_of(session, scope, unit)
@@ -64,35 +66,53 @@ def finish_unit(scope: Scope, unit: Unit, error: str = "") -> None:
             error = error or "No message could be sent."
         row.state, row.error = (FAILED, error) if error else (SUCCESSFUL, "")
         session.flush()
-        _tell(scope, session, unit, sent)
+        rows = rows_of(session, scope, unit.campaign.id)
+        campaign.error = _errors(rows)
+        if not (pulled and campaign.handed_over_at):
+            _tell(scope, session, unit, campaign, rows, sent)
 
 
-def _tell(scope: Scope, session: Session, unit: Unit, sent: int) -> None:
-    """Event 1 once a campaign when a channel worked; event 13 once a channel when all of its templates did."""
-    rows = _rows(session, scope, unit.campaign.id)
-    here = [row for row in rows if row.channel_id == unit.channel_id]
-    if all(row.state == SUCCESSFUL for row in here):
-        payload = {"CampaignID": unit.campaign.id, "ChannelID": unit.channel_id}
-        key = f"13:{unit.campaign.id}:{unit.channel_id}"
-        notifications.notify(scope, session, 13, payload, key, channel_id=unit.channel_id)
+def _tell(
+    scope: Scope, session: Session, unit: Unit, campaign: Occurrence, rows: list[OccurrenceChannel], sent: int
+) -> None:
+    if all(row.state == SUCCESSFUL for row in rows if row.channel_id == unit.channel_id):
+        tell_channel(scope, session, campaign.id, unit.channel_id, rows)
     if sent:
-        payload = {"CampaignID": unit.campaign.id}
+        tell_executed(scope, session, campaign, rows)
+
+
+def tell_channel(
+    scope: Scope, session: Session, campaign_id: int, channel_id: int, rows: list[OccurrenceChannel]
+) -> None:
+    """Event 13, once a channel of a campaign; not when a part of the channel has failed."""
+    if all(row.state != FAILED for row in rows if row.channel_id == channel_id):
+        payload = {"CampaignID": campaign_id, "ChannelID": channel_id}
+        notifications.notify(scope, session, 13, payload, f"13:{campaign_id}:{channel_id}", channel_id=channel_id)
+
+
+def tell_executed(scope: Scope, session: Session, campaign: Occurrence, rows: list[OccurrenceChannel]) -> None:
+    """Event 1, once a campaign: the first of its channels was handed over or sent, and the Status is Successful."""
+    if campaign.executed_at is None:
+        campaign.executed_at = scope.clock.now()
         used = sorted({row.channel_id for row in rows})
-        notifications.notify(scope, session, 1, payload, f"1:{unit.campaign.id}", channel_ids=used)
+        payload = {"CampaignID": campaign.id}
+        notifications.notify(scope, session, 1, payload, f"1:{campaign.id}", channel_ids=used)
 
 
-def _rows(session: Session, scope: Scope, campaign_id: int) -> list[OccurrenceChannel]:
+def rows_of(session: Session, scope: Scope, campaign_id: int) -> list[OccurrenceChannel]:
+    """What each group of a campaign gets on each channel, in the caller's transaction."""
     wanted = select(OccurrenceChannel).where(
         OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id
     )
-    return list(session.scalars(wanted))
+    order = (OccurrenceChannel.channel_id, OccurrenceChannel.recipient_group_id)
+    return list(session.scalars(wanted.order_by(*order)))
 
 
 def finish_campaign(scope: Scope, campaign_id: int) -> str:
     """End a campaign whose units have all ended; its state now. Canceled ones get the rest of their outcomes."""
     with scope.records() as session:
         found = locked(session, scope, campaign_id)
-        if any(row.state in OPEN for row in _rows(session, scope, campaign_id)):
+        if any(row.state in OPEN for row in rows_of(session, scope, campaign_id)):
             return found.state
         if found.state == CANCELED:
             close_rest_of_canceled(scope, found)
@@ -108,10 +128,12 @@ def close_rest_of_canceled(scope: Scope, found: Occurrence) -> None:
 
 
 def _conclude(scope: Scope, session: Session, found: Occurrence) -> None:
+    """The state follows from the sum; a channel that failed is told of, also when others did what they should."""
     found.counts = counts_of(scope, found)
     found.finished_at = scope.clock.now()
-    problem = _problem(scope, found) or _errors(_rows(session, scope, found.id), found)
-    found.state, found.error = (FAILED, problem) if problem else (SUCCESSFUL, "")
+    problem, failures = _problem(scope, found), _errors(rows_of(session, scope, found.id))
+    failed = problem or (failures and not found.counts.get("sent"))
+    found.state, found.error = (FAILED if failed else SUCCESSFUL), problem or failures
 
 
 def _problem(scope: Scope, found: Occurrence) -> str:
@@ -126,7 +148,6 @@ def _problem(scope: Scope, found: Occurrence) -> str:
     return ""
 
 
-def _errors(rows: list[OccurrenceChannel], found: Occurrence) -> str:
-    """The failures of a campaign's channels, if nothing of it was sent."""
-    failed = [f"Channel {row.channel_id}: {row.error}" for row in rows if row.state == FAILED]
-    return "" if found.counts.get("sent") else " ".join(failed)
+def _errors(rows: list[OccurrenceChannel]) -> str:
+    """What failed of a campaign's channels so far, each fault once."""
+    return " ".join(dict.fromkeys(f"Channel {row.channel_id}: {row.error}" for row in rows if row.state == FAILED))

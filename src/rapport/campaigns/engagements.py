@@ -23,8 +23,8 @@ from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns import queries, sealed
 from rapport.campaigns.definitions import action
-from rapport.campaigns.models import Engagement, OccurrenceChannel
-from rapport.campaigns.occurrences import occurrence
+from rapport.campaigns.models import CANCELED, Engagement, OccurrenceChannel
+from rapport.campaigns.occurrences import locked, occurrence
 from rapport.campaigns.settings import settings_of
 from rapport.campaigns.units import Unit, row_of, unit_of
 from rapport.campaigns.webhooks import FILES_READY, Hook, webhook
@@ -46,27 +46,15 @@ Place = tuple[int, int, int]  # campaign, channel, recipient group
 RANGE = "AND customer_id > {low:String} AND customer_id <= {high:String}"
 
 
-def _listed(within: str = "") -> str:
-    """The recipients of a unit that was executed, without those who were kept out at last."""
-    return f"""
-        {queries.UNIT} {within}
-            AND customer_id IN (
-                SELECT customer_id FROM campaign_outcomes
-                WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
-                    AND channel_id = {{channel:UInt32}} AND outcome = 'sent' {within}
-            )
-    """
-
-
 FILE_ENDS = f"""
     SELECT customer_id, whole FROM (
-        SELECT customer_id, row_number() OVER (ORDER BY customer_id) AS n, count() OVER () AS whole {_listed()}
+        SELECT customer_id, row_number() OVER (ORDER BY customer_id) AS n, count() OVER () AS whole {queries.UNIT}
     ) WHERE n % {{rows:UInt32}} = 0 OR n = whole ORDER BY n
 """
 CUSTOMERS = f"""
     SELECT r.customer_id AS CustomerID, r.promo_code AS PromoCode,
         formatDateTime(r.scheduled_time, '%Y-%m-%d %H:%i:%S') AS ScheduledTime COLUMNS
-    FROM (SELECT customer_id, toString(promo_code) AS promo_code, scheduled_time {_listed(RANGE)}) AS r
+    FROM (SELECT customer_id, toString(promo_code) AS promo_code, scheduled_time {queries.UNIT} {RANGE}) AS r
     LEFT JOIN (SELECT * FROM profiles WHERE data_date = {{data_date:Date}} {RANGE}) AS p
         ON p.customer_id = r.customer_id
     ORDER BY r.customer_id
@@ -74,7 +62,7 @@ CUSTOMERS = f"""
 
 
 def hand_over(scope: Scope, unit: Unit) -> None:
-    """Write the files of an executed unit whose channel has a webhook, and tell event 14. May be repeated."""
+    """Write the files of a unit whose channel has a webhook, and tell event 14 unless it is canceled. Repeatable."""
     hook = webhook(scope, unit.channel_id)
     if hook is None:
         return
@@ -94,7 +82,8 @@ def hand_over(scope: Scope, unit: Unit) -> None:
     with scope.records() as session:
         found = session.get_one(Engagement, (scope.tenant_id, made.id))
         found.files, found.customers = files, whole
-        notifications.notify(scope, session, FILES_READY, payload, f"14:{made.id}", channel_id=unit.channel_id)
+        if locked(session, scope, unit.campaign.id).state != CANCELED:
+            notifications.notify(scope, session, FILES_READY, payload, f"14:{made.id}", channel_id=unit.channel_id)
 
 
 def bucket(scope: Scope) -> str:
@@ -195,7 +184,9 @@ def _template_name(scope: Scope, row: OccurrenceChannel) -> str:
 
 
 def read_file(scope: Scope, asked_bucket: str, path: str, key: str) -> bytes:
-    """A file of one of the tenant's engagements, decrypted. Raises NotFound, and Forbidden for another key."""
+    """A file of one of the tenant's engagements, decrypted. Raises NotFound (also once its campaign was canceled),
+    and Forbidden for another key.
+    """
     match = PATH.fullmatch(path)
     missing = NotFound("There is no such file, or it is not kept any more.")
     if asked_bucket != bucket(scope) or match is None:
@@ -203,6 +194,8 @@ def read_file(scope: Scope, asked_bucket: str, path: str, key: str) -> bytes:
     with scope.records() as session:
         found = session.get(Engagement, (scope.tenant_id, int(match["id"])))
     if found is None or not found.key or found.folder != match["folder"]:
+        raise missing
+    if occurrence(scope, found.campaign_id).state == CANCELED:
         raise missing
     if not hmac.compare_digest(found.key.encode(), key.encode()):
         raise Forbidden("X-Decryption-Key is not the key of these files.")

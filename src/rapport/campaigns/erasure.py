@@ -14,6 +14,7 @@ from sqlalchemy import delete, func, select
 
 from rapport.access.pseudonyms import PSEUDONYM, pseudonym, pseudonym_secret
 from rapport.access.scope import Scope, current_scope
+from rapport.campaigns import handing_over
 from rapport.campaigns.clearing import none_decided
 from rapport.campaigns.cycles import RUNNING
 from rapport.campaigns.engagements import write_again
@@ -86,10 +87,11 @@ def purge_person(tenant_id: int, mark: str) -> None:
 
 @work.step("campaigns.is_busy", ATTEMPTS)
 def _busy(tenant_id: int) -> bool:
-    """Whether a day is processed or anything is sent."""
+    """Whether a day is processed or anything is handed over or sent."""
     running: tuple[Any, ...] = (
         select(Cycle.run).where(Cycle.tenant_id == tenant_id, Cycle.state == RUNNING),
         select(Occurrence.id).where(Occurrence.tenant_id == tenant_id, Occurrence.state == PROCESSING),
+        handing_over.to_hand_over(tenant_id),
         select(OccurrenceChannel.campaign_id).where(
             OccurrenceChannel.tenant_id == tenant_id,
             OccurrenceChannel.state == EXECUTING,

@@ -232,6 +232,7 @@ UNSENT = (
 """
 )
 
+# Whoever did something with a message has had it: an outside channel may send before the planned time.
 SUPPRESS_LATE = (
     """
     INSERT INTO campaign_outcomes (* EXCEPT (firing_id))
@@ -245,6 +246,11 @@ SUPPRESS_LATE = (
     + UNSENT
     + """
         AND lowerUTF8(customer_id) IN (SELECT customer_id FROM SUPPRESSED)
+        AND customer_id NOT IN (
+            SELECT customer_id FROM campaign_interactions
+            WHERE delivery_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+                AND channel_id = {channel:UInt32}
+        )
 """
 )
 

@@ -1,4 +1,4 @@
-"""Sending a unit: external ones are listed in one statement, others go out in batches through a transport."""
+"""Sending a unit: of outside channels all are entered in one statement, others go out in batches by a transport."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -45,10 +45,17 @@ def is_open(scope: Scope, unit: Unit) -> bool:
         return campaign.state == EXECUTING and row_of(session, scope, unit).state == EXECUTING
 
 
-def list_unit(scope: Scope, unit: Unit) -> None:
-    """Execute a unit of an external channel: its list is ready to be pulled, which counts as sent.
+def take_out(scope: Scope, unit: Unit) -> None:
+    """Who was suppressed since processing leaves the list of an outside channel. May be repeated."""
+    with lease(scope, unit.lease_name):
+        _suppress_late(scope, unit)
+        _withdraw(scope, unit)
 
-    Who was suppressed since processing leaves the list first.
+
+def list_unit(scope: Scope, unit: Unit) -> None:
+    """Execute a unit of an outside channel, whose list was handed over: at its time everybody on it counts as sent.
+
+    Who was suppressed meanwhile leaves the list first.
     """
     with lease(scope, unit.lease_name):
         if not is_open(scope, unit):
@@ -76,9 +83,8 @@ def _suppress_late(scope: Scope, unit: Unit) -> None:
     scope.warehouse.execute(queries.SUPPRESSED_TABLE.format(suppressed=table))
     wanted = KeptOff(0, unit.channel_id, _app(scope, unit))
     load_suppressed(scope, name, wanted, scope.data_date() or unit.campaign.execution_date, AMONG_UNIT, **unit.bindings)
-    if scope.warehouse.value(queries.COUNT_BATCH, batch=unit.start, **unit.bindings) == 0:
-        statement = queries.SUPPRESS_LATE.replace("SUPPRESSED", table)
-        scope.warehouse.execute(statement, at=scope.clock.now(), **unit.bindings)
+    statement = queries.SUPPRESS_LATE.replace("SUPPRESSED", table)
+    scope.warehouse.execute(statement, at=scope.clock.now(), **unit.bindings)
     scope.warehouse.execute(queries.NO_TABLE.format(table=table))
 
 

@@ -11,8 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from rapport.access.scope import Scope, current_scope
 from rapport.audiences import service as audiences
-from rapport.campaigns import clearing, closing, cycles, engagements, processing, sending
+from rapport.campaigns import clearing, closing, cycles, engagements, handing_over, processing, sending
 from rapport.campaigns.cycles import CycleResult
+from rapport.campaigns.models import SCHEDULED
 from rapport.campaigns.occurrences import occurrence, plan_day
 from rapport.campaigns.settings import settings_of
 from rapport.campaigns.triggered import groups_of_triggers
@@ -28,6 +29,8 @@ from rapport.stores import work
 log = structlog.get_logger("rapport.campaigns")
 
 FAULTS = (RapportError, work.StepFailed, SQLAlchemyError, ClickHouseError, OSError)
+# Beginning of the keys of the sending of units.
+SENDS = "send:"
 # Engine faults that pass: a step is tried this often before its work is given up.
 ATTEMPTS = 3
 
@@ -51,9 +54,10 @@ def _begin(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> str
 
 @work.step("campaigns.list_unit", ATTEMPTS)
 def _list(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> None:
+    """At its time; a campaign that was processed later than that is handed over here."""
     scope, unit = _unit(tenant_id, campaign_id, channel_id, group)
+    handing_over.hand_over(scope, campaign_id)
     sending.list_unit(scope, unit)
-    engagements.hand_over(scope, unit)
 
 
 @work.step("campaigns.plan_batches", ATTEMPTS)
@@ -101,10 +105,45 @@ def send_unit(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> 
         elif kind:
             _send_all(unit)
     except FAULTS as fault:
-        log.exception("unit abandoned", tenant_id=tenant_id, campaign_id=campaign_id, channel_id=channel_id)
-        error = sentence(fault)
-        _abandon(*unit, error)
+        error = _given_up(unit, fault)
     _finish(*unit, error)
+
+
+def _given_up(unit: tuple[int, int, int, int], fault: BaseException) -> str:
+    """Abandon a unit that cannot be sent; why, in a sentence."""
+    log.exception("unit abandoned", tenant_id=unit[0], campaign_id=unit[1], channel_id=unit[2])
+    error = sentence(fault)
+    _abandon(*unit, error)
+    return error
+
+
+@work.step("campaigns.pulled_units", ATTEMPTS)
+def _pulled(tenant_id: int, campaign_id: int) -> list[list[int]]:
+    units = handing_over.pulled_units(current_scope(tenant_id), campaign_id)
+    return [[tenant_id, campaign_id, unit.channel_id, unit.group] for unit in units]
+
+
+@work.step("campaigns.prepare_unit", ATTEMPTS)
+def _prepare(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> None:
+    handing_over.prepare(*_unit(tenant_id, campaign_id, channel_id, group))
+
+
+@work.step("campaigns.tell_handed_over", ATTEMPTS)
+def _tell(tenant_id: int, campaign_id: int) -> None:
+    handing_over.tell(current_scope(tenant_id), campaign_id)
+
+
+@work.workflow("campaigns.hand_over")
+def hand_over(tenant_id: int, campaign_id: int) -> None:
+    """Hand over what outside systems pull of a campaign that waited after its processing; a unit may fail alone."""
+    for place in _pulled(tenant_id, campaign_id):
+        unit = (place[0], place[1], place[2], place[3])
+        try:
+            _prepare(*unit)
+        except FAULTS as fault:
+            if _begin(*unit):
+                _finish(*unit, _given_up(unit, fault))
+    _tell(tenant_id, campaign_id)
 
 
 def _send_all(unit: tuple[int, int, int, int]) -> None:
@@ -136,14 +175,19 @@ def _due(scope: Scope) -> list[list[int]]:
     return [[scope.tenant_id, row.campaign_id, row.channel_id, row.recipient_group_id] for row in sending.due(scope)]
 
 
-def _hand_over(units: list[list[int]]) -> list[str]:
+def _queue(units: list[list[int]]) -> list[str]:
     """Queue the sending of units; the keys of the work. Whoever finds a unit due, it is carried out once."""
-    return [work.enqueue("sends", "send:" + ":".join(map(str, unit)), send_unit, *unit) for unit in units]
+    return [work.enqueue("sends", SENDS + ":".join(map(str, unit)), send_unit, *unit) for unit in units]
 
 
 def dispatch(scope: Scope) -> list[str]:
-    """Hand what is due by the clock to the channels; the keys of the work. Any number of callers is as good as one."""
-    return _hand_over(_due(scope))
+    """Hand what is due by the clock to the channels, and lists to their vendors; the keys of the work.
+
+    Any number of callers is as good as one.
+    """
+    units = _due(scope)
+    lists = [(scope.tenant_id, campaign_id) for campaign_id in handing_over.waiting(scope)]
+    return [*(work.enqueue("sends", f"hand over:{one[0]}:{one[1]}", hand_over, *one) for one in lists), *_queue(units)]
 
 
 def execute_due(scope: Scope) -> int:
@@ -151,7 +195,7 @@ def execute_due(scope: Scope) -> int:
     keys = dispatch(scope)
     for key in keys:
         work.wait(key)
-    return len(keys)
+    return sum(key.startswith(SENDS) for key in keys)
 
 
 @work.step("campaigns.groups", ATTEMPTS)
@@ -166,7 +210,12 @@ def _members(tenant_id: int, group_id: int, data_date: str) -> int:
 
 @work.step("campaigns.process", ATTEMPTS)
 def _process(tenant_id: int, campaign_id: int, data_date: str) -> str:
-    return processing.process(current_scope(tenant_id), campaign_id, date.fromisoformat(data_date))
+    """Process a run; what outside systems pull of it is handed over before the next one, and before event 2."""
+    scope = current_scope(tenant_id)
+    state = processing.process(scope, campaign_id, date.fromisoformat(data_date))
+    if state == SCHEDULED:
+        handing_over.hand_over(scope, campaign_id)
+    return state
 
 
 @work.step("campaigns.fail", ATTEMPTS)
@@ -181,7 +230,7 @@ def _due_now(tenant_id: int) -> list[list[int]]:
 
 def _dispatch(tenant_id: int) -> None:
     """Dispatch from within a workflow: only the workflow itself, never a step of it, may queue other work."""
-    _hand_over(_due_now(tenant_id))
+    _queue(_due_now(tenant_id))
 
 
 def _run(tenant_id: int, campaign_id: int, data_date: str, known: dict[int, str]) -> None:

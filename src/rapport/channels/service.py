@@ -35,6 +35,7 @@ __all__ = [
     "delete_apps",
     "email_sql",
     "is_email_address",
+    "is_pulled",
     "key_sql",
     "masked",
     "mended",
@@ -71,6 +72,11 @@ def channel(scope: Scope, channel_id: int) -> Channel:
     """A channel by id. Raises NotFound."""
     with scope.records() as session:
         return _get(session, scope, channel_id)
+
+
+def is_pulled(scope: Scope, channel_id: int) -> bool:
+    """Whether an outside system pulls the lists of a channel, instead of Rapport sending. Raises NotFound."""
+    return channel(scope, channel_id).kind == "external"
 
 
 def _get(session: Session, scope: Scope, channel_id: int) -> Channel:
