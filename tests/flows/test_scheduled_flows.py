@@ -52,6 +52,8 @@ def test_listener_notifications(company: Company) -> None:
             "action_id": company.action,
         }
         stopped = company.run(company.series("Stopped", {}, groups=[later]))
+        # Told long before 23:00, and still to be stopped.
+        everything.wait(of(13, stopped)), everything.wait(of(1, stopped)), sms_only.wait(of(13, stopped, SMS))
         company.manage(f"campaigns/{stopped}/cancel", None, 200)
         everything.wait(of(4, stopped))
         held = company.run(company.series("Held", {SMS: 11}, conditional=True))
@@ -65,6 +67,7 @@ def test_listener_notifications(company: Company) -> None:
         assert sorted(told, key=str) == sorted(
             [
                 {"EventTypeID": 1, "TimeStamp": minute, "CampaignID": both},
+                {"EventTypeID": 1, "TimeStamp": minute, "CampaignID": stopped},
                 {"EventTypeID": 2, "TimeStamp": minute},
                 {"EventTypeID": 3, "TimeStamp": minute},
                 {"EventTypeID": 4, "TimeStamp": minute, "CampaignID": stopped},
@@ -72,10 +75,11 @@ def test_listener_notifications(company: Company) -> None:
                 {"EventTypeID": 5, "TimeStamp": minute, "CampaignID": held, "ClearanceRequiredBy": f"{day} 10:30:00"},
                 {"EventTypeID": 13, "TimeStamp": minute, "CampaignID": both, "ChannelID": SMS},
                 {"EventTypeID": 13, "TimeStamp": minute, "CampaignID": both, "ChannelID": PUSH},
+                {"EventTypeID": 13, "TimeStamp": minute, "CampaignID": stopped, "ChannelID": SMS},
             ],
             key=str,
         )
-        assert [(event["CampaignID"], event["ChannelID"]) for event in sms_only.events] == [(both, SMS)]
+        assert [(event["CampaignID"], event["ChannelID"]) for event in sms_only.events] == [(both, SMS), (stopped, SMS)]
         assert not moved.events and everything.refused == sms_only.refused == 0
         assert everything.get("general/GetLastDataUpdate") == {"Date": str(DATA_DATE + DAYS)}
 

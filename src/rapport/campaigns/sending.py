@@ -55,17 +55,24 @@ def take_out(scope: Scope, unit: Unit) -> None:
 def list_unit(scope: Scope, unit: Unit) -> None:
     """Execute a unit of an outside channel, whose list was handed over: at its time everybody on it counts as sent.
 
-    Who was suppressed meanwhile leaves the list first.
+    Who was suppressed meanwhile leaves the list first; what was handed over at or after its time is as it was told.
     """
     with lease(scope, unit.lease_name):
         if not is_open(scope, unit):
             return
-        _suppress_late(scope, unit)
-        _withdraw(scope, unit)
+        if _was_told_before_its_time(scope, unit):
+            _suppress_late(scope, unit)
+            _withdraw(scope, unit)
         batch = unit.start + 1
         if scope.warehouse.value(queries.COUNT_BATCH, batch=batch, **unit.bindings):
             scope.warehouse.execute(queries.DELETE_BATCH, batch=batch, **unit.bindings)
         scope.warehouse.execute(queries.LIST_UNIT, batch=batch, at=scope.clock.now(), **unit.bindings)
+
+
+def _was_told_before_its_time(scope: Scope, unit: Unit) -> bool:
+    with scope.records() as session:
+        told_at = locked(session, scope, unit.campaign.id, lock=False).handed_over_at
+        return told_at is None or told_at < scope.instant(row_of(session, scope, unit).scheduled_time)
 
 
 def plan_batches(scope: Scope, unit: Unit) -> list[str]:
