@@ -142,6 +142,15 @@ def test_a_deleted_attribute_is_gone_and_its_name_is_free(
     assert again.status_code == 201 and stored(scope, "SHOE_SIZE") == []
 
 
+def test_a_file_that_was_loaded_before_brings_a_deleted_attribute_again(
+    api: httpx.Client, scope: Scope, filled: Callable[..., None]
+) -> None:
+    filled("HAT_SIZE", "7")
+    assert api.delete(f"{ATTRIBUTES}/HAT_SIZE").status_code == 204
+    filled("HAT_SIZE", "7")
+    assert stored(scope, "HAT_SIZE") == [7]
+
+
 def test_what_is_built_in_or_computed_stays(api: httpx.Client, scope: Scope) -> None:
     customers.declare(scope, [customers.AttributeInfo("ORDERS_TOTAL", "", "", "Bigint", "calculated")])
     for name in ("EMAIL", "registration_date", "orders_total"):

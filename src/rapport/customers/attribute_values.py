@@ -52,7 +52,8 @@ def _whole(value: Any, bits: int) -> int:
     if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
         raise ValueError(value)
     text = str(int(value) if isinstance(value, float) else value).strip()
-    if not re.fullmatch(r"[+-]?\d{1,19}", text, re.ASCII):
+    # As in files: a code such as 007 or +49 does not become a number without a word.
+    if not re.fullmatch(r"0|-?[1-9]\d{0,18}", text, re.ASCII):
         raise ValueError(value)
     number = int(text)
     if not -(2**bits) <= number < 2**bits:

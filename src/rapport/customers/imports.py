@@ -11,11 +11,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from rapport.access.pseudonyms import PSEUDONYM, pseudonym_secret
 from rapport.access.scope import Scope
-from rapport.customers import event_types, locks, merging, pii, rejects, removals, spelling, staging
+from rapport.customers import event_types, locks, merging, pii, rejects, removals, spelling, staging, suspicions
 from rapport.customers.attributes import declare
 from rapport.customers.files import File, digest, opened
 from rapport.customers.inference import keep_origins, typed
@@ -248,6 +248,21 @@ def _result(row: Import) -> ImportResult:
     return ImportResult(
         row.id, row.loaded, row.rejected, row.state == "unchanged", path, row.state, row.message, row.warnings
     )
+
+
+def forget(scope: Scope, customer_id: str) -> None:
+    """Take a person out of what imports told."""
+    with scope.records() as session:
+        told = select(Import).where(Import.tenant_id == scope.tenant_id, func.jsonb_array_length(Import.warnings) > 0)
+        for row in session.scalars(told):
+            row.warnings = suspicions.without(row.warnings, customer_id)
+
+
+def reopen(scope: Scope, kind: str) -> None:
+    """Let files that were loaded before be loaded again: what they would change is not what it was."""
+    with scope.records() as session:
+        of_kind = update(Import).where(Import.tenant_id == scope.tenant_id, Import.kind == kind)
+        session.execute(of_kind.values(mapping_sha256=""))
 
 
 def imports(scope: Scope, limit: int = 100, offset: int = 0) -> list[Import]:

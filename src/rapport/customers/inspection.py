@@ -21,26 +21,25 @@ LONG_NUMBERS = ("MOBILE_NUMBER",)
 def inspect(stage: Stage, plan: Plan, file: File) -> list[Suspicion]:
     """What is suspicious of a file and of its good rows, in the order in which it is told."""
     found = [*file.suspicions, *look_alikes(stage, plan), *_scientific(stage, plan), *_negative(stage, plan)]
-    found += _unread(stage, plan)
+    found += [*_unread(stage, plan), _ignored(plan)]
     return [one for one in found if one.count]
 
 
 def _scientific(stage: Stage, plan: Plan) -> list[Suspicion]:
-    columns = [
-        (one.field.column, one.name)
-        for one in plan.bound
-        if one.field.type in ("Id", "Person") or one.field.column in LONG_NUMBERS
-    ]
-    return [_scientific_column(stage, column, name) for column, name in columns if column in _present(stage)]
+    present = _present(stage)
+    asked = [one for one in plan.bound if one.field.type in ("Id", "Person") or one.field.column in LONG_NUMBERS]
+    return [_scientific_column(stage, one) for one in asked if one.field.column in present]
 
 
-def _scientific_column(stage: Stage, column: str, name: str) -> Suspicion:
+def _scientific_column(stage: Stage, one: Bound) -> Suspicion:
+    column = one.field.column
     count, examples = _matching(stage, column, f"match(toString({identifier(column)}), {literal(SCIENTIFIC)})")
     message = (
-        f"{count} values of {name} are in scientific notation: a spreadsheet may have cut digits off, "
+        f"{count} values of {one.name} are in scientific notation: a spreadsheet may have cut digits off, "
         "so that several are one now."
     )
-    return Suspicion("scientific_notation", message, count, examples)
+    # Examples are kept with the import, so none is of an identifying column.
+    return Suspicion("scientific_notation", message, count, () if one.field.pii else examples)
 
 
 def _negative(stage: Stage, plan: Plan) -> list[Suspicion]:
@@ -66,6 +65,12 @@ def _unread_column(one: Bound, count: int, values: list[str]) -> Suspicion:
         f"{count} values of {one.name} are neither yes nor no and were read as {read_as}: nothing is sent on them."
     )
     return Suspicion("consent_not_read", message, count, tuple(visible(value) for value in values))
+
+
+def _ignored(plan: Plan) -> Suspicion:
+    names = ", ".join(plan.ignored[:EXAMPLES])
+    message = f"Columns were not loaded, since only the API or the daily model writes these attributes: {names}."
+    return Suspicion("ignored_columns", message, len(plan.ignored))
 
 
 def _present(stage: Stage) -> dict[str, str]:

@@ -11,7 +11,7 @@ import orjson
 
 from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope
-from rapport.customers import jobs, locks, pii
+from rapport.customers import imports, jobs, locks, pii
 from rapport.customers.attribute_writes import spelling
 from rapport.stores.warehouse import identifier
 
@@ -70,6 +70,7 @@ def erase(scope: Scope, customer_id: str) -> None:
             delete_staged(scope, table)
         scope.warehouse.execute("DROP TABLE erase_ids SYNC")
     jobs.forget(scope, customer_id)
+    imports.forget(scope, customer_id)
 
 
 def purge(scope: Scope, marks: list[str]) -> None:

@@ -7,6 +7,7 @@ from rapport.customers import locks
 from rapport.customers.attributes import BUILT_IN, COLUMN_TYPES, AttributeInfo, attributes, save
 from rapport.customers.attributes import forget as forget_record
 from rapport.customers.dates import SQL_TYPES, Dates
+from rapport.customers.imports import reopen
 from rapport.customers.merging import PARTITIONS
 from rapport.customers.numerals import FLOAT, PLACES, SHORTEST
 from rapport.customers.values import RULES
@@ -50,6 +51,7 @@ def retype(scope: Scope, name: str, field_type: str) -> AttributeInfo:
         for table in TABLES:
             scope.warehouse.execute(f"EXCHANGE TABLES {ASIDE}{table} AND {table}")
         save(scope, changed)
+        reopen(scope, "customers")
         _drop_aside(scope)
     with scope.records() as session:
         scope.audit(session, "change", f"attribute {info.real_field_name}", field_type=field_type)
@@ -63,6 +65,7 @@ def delete(scope: Scope, name: str) -> None:
         for table in TABLES:
             scope.warehouse.execute(f"ALTER TABLE {table} DROP COLUMN IF EXISTS {identifier(info.real_field_name)}")
         forget_record(scope, info)
+        reopen(scope, "customers")
     with scope.records() as session:
         scope.audit(session, "delete", f"attribute {info.real_field_name}", field_type=info.field_type)
 

@@ -2,6 +2,7 @@
 
 import unicodedata
 from dataclasses import dataclass
+from typing import Any
 
 EXAMPLES = 5
 
@@ -23,6 +24,19 @@ class Suspicion:
 def visible(text: str) -> str:
     """A text with what cannot be seen in it written as its code, such as \\u200b."""
     return "".join(one if one == " " or (one.isprintable() and not one.isspace()) else _code(one) for one in text)
+
+
+def without(warnings: list[dict[str, Any]], customer_id: str) -> list[dict[str, Any]]:
+    """Warnings as they are kept, without the examples that name a customer in any spelling of case."""
+    told = {visible(customer_id).lower(), ascii(customer_id)[1:-1].lower()}
+    return [
+        one | {"examples": [text for text in one["examples"] if not told & {text.lower(), *_between_quotes(text)}]}
+        for one in warnings
+    ]
+
+
+def _between_quotes(example: str) -> list[str]:
+    return [part.strip("'") for part in example.lower().split("' and '")]
 
 
 def _code(character: str) -> str:
