@@ -46,6 +46,7 @@ def carrying_out(stores: Stores, roles: frozenset[str]) -> Iterator[None]:
     with ExitStack() as parts:
         stores.start_work(listening="worker" in roles)
         if "worker" in roles:
+            customers.look_at_attributes(stores)
             notifications.start(stores)
             parts.callback(notifications.stop)
             realtime.start(stores)

@@ -33,7 +33,11 @@ NUMERIC = ("Bigint", "Int", "Decimal")
 
 @dataclass(frozen=True)
 class AttributeInfo:
-    """One attribute as rules and readers see it."""
+    """One attribute as rules and readers see it.
+
+    pii_reason says how is_pii came about: by its name, its values, decided by a person, none (it was looked at and
+    is not personal); empty where nobody has looked.
+    """
 
     real_field_name: str
     alias: str
@@ -46,6 +50,7 @@ class AttributeInfo:
     # How files write its decimals (see numerals), and the name of a file's column that it was made of (see headers).
     forms: tuple[str, ...] = ()
     header: str = ""
+    pii_reason: str = ""
     consent: Consent | None = None
 
     @property
@@ -113,6 +118,7 @@ def attributes(scope: Scope) -> dict[str, AttributeInfo]:
             row.max_length,
             tuple(row.forms),
             row.header,
+            row.pii_reason,
         )
         for row in rows
     )
@@ -209,6 +215,7 @@ def save(scope: Scope, info: AttributeInfo) -> None:
                 forms=list(info.forms),
                 header=info.header,
                 consent=kind_of(info.consent),
+                pii_reason=info.pii_reason,
                 created_at=scope.clock.now(),
             )
         )

@@ -1,18 +1,20 @@
 """Management of attributes: create one, change what may change."""
 
-import uuid
 from dataclasses import replace
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.customers import attribute_writes, locks, pii, tasks
+from rapport.customers import attribute_writes, locks, personal_columns, tasks
 from rapport.customers.attributes import AttributeInfo, attributes, declare, save
 from rapport.errors import Conflict, Invalid, NotFound
-from rapport.stores import work
 
 
 def create_attribute(scope: Scope, info: AttributeInfo) -> AttributeInfo:
-    """Make one attribute exist. Raises Conflict for a name that is taken, Invalid for one that cannot be."""
+    """Make one attribute exist. Raises Conflict for a name that is taken, Invalid for one that cannot be.
+
+    Whether it identifies is judged by its name, unless pii_reason says that somebody has decided.
+    """
+    info = personal_columns.judged(info)
     # A table that changes place with a copy meanwhile would lose the new column.
     with locks.writing(scope):
         if info.real_field_name.upper() in attributes(scope):
@@ -35,9 +37,11 @@ def change_attribute(scope: Scope, name: str, changes: dict[str, Any]) -> Attrib
     if changes.get("api_updatable") and info.source not in attribute_writes.WRITABLE:
         raise Invalid(f"api_updatable cannot be set: {info.real_field_name} is computed.")
     changed = replace(info, **changes)
+    if "is_pii" in changes:
+        changed = replace(changed, pii_reason=personal_columns.DECIDED)
     save(scope, changed)
     with scope.records() as session:
         scope.audit(session, "change", f"attribute {info.real_field_name}", **changes)
-    if changed.is_pii and not info.is_pii and pii.removed_pseudonyms(scope):
-        work.enqueue("jobs", f"erase-{uuid.uuid4()}", tasks.erase, scope.tenant_id)
+    if changed.is_pii and not info.is_pii:
+        tasks.erase_again(scope)
     return changed

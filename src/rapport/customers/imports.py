@@ -13,9 +13,20 @@ from typing import Any
 
 from sqlalchemy import func, select, update
 
-from rapport.access.pseudonyms import PSEUDONYM, pseudonym_secret
 from rapport.access.scope import Scope
-from rapport.customers import event_types, locks, merging, pii, rejects, removals, spelling, staging, suspicions
+from rapport.customers import (
+    event_types,
+    locks,
+    masking,
+    merging,
+    personal_columns,
+    rejects,
+    removals,
+    spelling,
+    staging,
+    suspicions,
+    tasks,
+)
 from rapport.customers.attributes import declare
 from rapport.customers.files import File, digest, opened
 from rapport.customers.inference import keep_origins, typed
@@ -122,6 +133,7 @@ def _carry_out(run: Run, file: File) -> ImportResult:
 def _load(run: Run, file: File) -> None:
     run.progress(0, STEPS)
     plan = typed(run.scope.warehouse, file, make_plan(run.scope, run.kind, file, run.mapping, run.row.mode))
+    plan, marks = personal_columns.marked(run.scope, file, plan) if run.kind.name == "customers" else (plan, [])
     if run.kind.name == "activity":
         plan = replace(plan, event_types=event_types.of_file(run.scope, file, plan))
     staging.create(run.stage, plan, file)
@@ -133,7 +145,8 @@ def _load(run: Run, file: File) -> None:
     if run.kind.name == "items":
         rejects.refuse_orphans(run.stage, plan, file)
         spelling.complete_items(run.stage, plan)
-    run.row.warnings = [asdict(one) for one in inspect(run.stage, plan, file)]
+    found = [*inspect(run.stage, plan, file), *personal_columns.suspicions(plan, marks)]
+    run.row.warnings = [asdict(one) for one in found]
     run.row.rejected = rejects.count(run.stage)
     if run.row.rejected:
         run.row.rejects_path = str(rejects.write(run.scope, run.stage))
@@ -144,41 +157,31 @@ def _load(run: Run, file: File) -> None:
         if question:
             return _finish(run, "needs_confirmation", question)
     run.row.loaded = run.stage.count("good")
-    counts = _swap_in(run, plan)
+    counts = _swap_in(run, plan, marks)
     run.row.counts = asdict(counts)
     _finish(run, "loaded", "")
     run.progress(STEPS, STEPS)
     return None
 
 
-def _swap_in(run: Run, plan: Plan) -> Counts:
+def _swap_in(run: Run, plan: Plan, marks: list[personal_columns.Mark]) -> Counts:
     strangers = Counts()
     if run.kind.name == "customers":
         declare(run.scope, plan.new_attributes)
         keep_origins(run.scope, plan)
-        _stage_removed(run)
+        if personal_columns.mark_known(run.scope, marks):
+            tasks.erase_again(run.scope)
+        masking.stage_removed(run.scope, run.stage)
     with locks.writing(run.scope):
         if run.kind.customer_column and run.kind.name != "customers":
             strangers = spelling.respell(run.stage, plan)
             if run.mapping.create_customers and strangers.unknown_customers:
                 strangers.created_customers = spelling.create_strangers(run.stage)
+            masking.mask_properties(run.scope, run.stage)
         run.progress(3, STEPS)
         counts = merging.merge(run.scope, run.stage, plan, run.row.mode)
     created = strangers.created_customers
     return replace(counts, unknown_customers=strangers.unknown_customers - created, created_customers=created)
-
-
-def _stage_removed(run: Run) -> None:
-    """Make `removed`: the lower-case ids of removed persons whom the file brings again."""
-    marks, removed, good = (run.stage.table(part) for part in ("marks", "removed", "good"))
-    warehouse = run.scope.warehouse
-    for table in (marks, removed):
-        warehouse.execute(f"CREATE TABLE {table} (key String) ENGINE = MergeTree ORDER BY key")
-    keys = pii.removed_pseudonyms(run.scope)
-    if keys:
-        warehouse.insert(marks, ["key"], [(key,) for key in keys])
-        known = f"SELECT lowerUTF8(customer_id) FROM {good} WHERE {PSEUDONYM} IN (SELECT key FROM {marks})"  # noqa: S608 - ours
-        warehouse.execute(f"INSERT INTO {removed} {known}", pseudonym_secret=pseudonym_secret(run.scope))
 
 
 def _begin(scope: Scope, kind: Kind, path: Path, mapping: FileMapping, mode: str) -> Import:

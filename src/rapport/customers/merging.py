@@ -10,7 +10,7 @@ from rapport.access.scope import Scope
 from rapport.customers.attributes import attributes
 from rapport.customers.partial_rows import keep_unsaid
 from rapport.customers.plans import Plan
-from rapport.customers.scrubbing import TEXT_TYPES, shaped
+from rapport.customers.scrubbing import TEXT_TYPES, cleared, shaped
 from rapport.customers.staging import KEPT, Stage
 from rapport.stores.warehouse import Database, identifier, literal
 
@@ -136,7 +136,7 @@ def _merge_customers(scope: Scope, stage: Stage, plan: Plan, mode: str) -> Count
         for column in columns
         if column in pii or types[column] in TEXT_TYPES
     }
-    values = [_customer_value(plan, column, column in kept, hidden.get(column)) for column in columns]
+    values = [_customer_value(plan, column, column in kept, types[column], hidden.get(column)) for column in columns]
     asked = sorted(columns if plan.partial else kept)
     old = ", ".join(["customer_id AS old_id", *(f"{identifier(column)} AS old_{column}" for column in asked)])
     names = ", ".join(["customer_id", *(identifier(column) for column in columns)])
@@ -173,11 +173,11 @@ def _hidden(stage: Stage, column: str, pii: bool) -> str:
     return removed if pii else f"{removed} AND {shaped(value)}"
 
 
-def _customer_value(plan: Plan, column: str, kept: bool, hidden: str | None) -> str:
+def _customer_value(plan: Plan, column: str, kept: bool, type_: str, hidden: str | None) -> str:
     if kept:
         return f"old.old_{column}"
     if not plan.has(column):
         return "NULL"
     value = f"staged.{identifier(column)}"
-    value = f"if({hidden}, NULL, {value})" if hidden else value
+    value = cleared(hidden, value, type_) if hidden else value
     return f"if(has(staged.{KEPT}, {literal(column)}), old.old_{column}, {value})" if plan.partial else value

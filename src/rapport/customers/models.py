@@ -22,6 +22,8 @@ class Attribute(Base):
     field_type: Mapped[str] = mapped_column(String(20))
     source: Mapped[str] = mapped_column(String(20))
     is_pii: Mapped[bool] = mapped_column(Boolean, default=False)
+    # name, values, decided, none; empty where nobody has looked: see attributes.AttributeInfo.
+    pii_reason: Mapped[str] = mapped_column(String(10), default="", server_default="")
     api_updatable: Mapped[bool] = mapped_column(Boolean, default=False)
     max_length: Mapped[int | None] = mapped_column(Integer)
     forms: Mapped[list[str]] = mapped_column(JSONB, default=list, server_default="[]")

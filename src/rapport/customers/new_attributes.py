@@ -10,6 +10,7 @@ from rapport.customers import locks
 from rapport.customers.attribute_values import field_type, typed_value
 from rapport.customers.attributes import COLUMN_TYPES, AttributeInfo, attributes, declare
 from rapport.customers.models import AttributeJob
+from rapport.customers.personal_columns import judged
 from rapport.errors import Invalid, RapportError
 from rapport.stores.warehouse import identifier
 
@@ -75,7 +76,7 @@ def _checked(scope: Scope, name: str, payload: dict[str, Any]) -> tuple[Attribut
         raise Refused("3") from error
     info = AttributeInfo(name, name.replace("_", " ").title(), "", type_, "api", api_updatable=True, max_length=length)
     try:
-        return info, typed_value(info, payload.get("default"))
+        return judged(info), typed_value(info, payload.get("default"))
     except ValueError as error:
         raise Refused("4") from error
 

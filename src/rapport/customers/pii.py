@@ -72,7 +72,12 @@ def identifying_names(scope: Scope, customer_ids: Iterable[str]) -> tuple[set[st
     marks = set(removed_pseudonyms(scope))
     ids = list(customer_ids)
     removed = {one for one, mark in zip(ids, pseudonyms(scope, ids), strict=True) if mark in marks}
-    return removed, {info.real_field_name.upper() for info in attributes(scope).values() if info.is_pii}
+    return removed, hidden_names(scope)
+
+
+def hidden_names(scope: Scope) -> set[str]:
+    """The identifying attributes, in upper case."""
+    return {info.real_field_name.upper() for info in attributes(scope).values() if info.is_pii}
 
 
 def is_identifying(name: str, value: Any, hidden: Collection[str]) -> bool:
@@ -138,7 +143,10 @@ def _cleared(scope: Scope, table: str) -> str:
     """Identifying columns become NULL; of other texts those that identify."""
     marked = _identifying(scope, table)
     sets = [f"{identifier(name)} = NULL" for name in marked]
-    sets += [f"{name} = if({condition}, NULL, {name})" for name, condition in _identifying_texts(scope, table, marked)]
+    kinds = scope.warehouse.columns(table)
+    for name, condition in _identifying_texts(scope, table, marked):
+        column = identifier(name)
+        sets.append(f"{column} = {scrubbing.cleared(condition, column, kinds[name])}")
     return ", ".join(sets)
 
 
@@ -151,8 +159,8 @@ def _filled(scope: Scope, table: str) -> str:
 
 def _identifying_texts(scope: Scope, table: str, marked: list[str]) -> Iterator[tuple[str, str]]:
     """The other columns that hold texts, and SQL of whether such a text identifies the row's customer."""
-    for name in map(identifier, scrubbing.other_texts(scope, table, marked)):
-        yield name, scrubbing.identifies(scope, f"ifNull({name}, '')")
+    for name in scrubbing.other_texts(scope, table, marked):
+        yield name, scrubbing.identifies(scope, f"ifNull({identifier(name)}, '')")
 
 
 def rewrite(scope: Scope) -> None:
@@ -184,8 +192,7 @@ def _clean(scope: Scope, table: str) -> None:
 
 
 def _scrub(scope: Scope, table: str) -> None:
-    hidden = [name.upper() for name in _identifying(scope, "profiles")]
-    names = scrubbing.property_names(scope, table, ERASED, hidden)
+    names = scrubbing.property_names(scope, table, ERASED, hidden_names(scope))
     kept = scrubbing.kept_properties(scrubbing.identifies(scope, "value"))
     where = f"{ERASED} AND length({kept}) != length(properties)"
     if scope.warehouse.value(f"SELECT count() FROM {table} WHERE {where}", **names):  # noqa: S608 - ours

@@ -92,6 +92,13 @@ def identifies(scope: Scope, text: str) -> str:
     return f"({shaped(text)} OR {said} OR {number})"
 
 
+def cleared(condition: str, value: str, type_: str) -> str:
+    """SQL of a value that is NULL under a condition, its bytes with it: the engine keeps those behind a plain NULL."""
+    plain = type_.removeprefix("LowCardinality(").removesuffix(")") if type_.startswith("LowCardinality(") else type_
+    quoted = plain.replace("'", "\\'")
+    return f"if({condition}, materialize(CAST(NULL, '{quoted}')), {value})"
+
+
 def kept_properties(identifying: str) -> str:
     """SQL: properties without those that identify. Binds hidden and personal, as `property_names` gives them.
 

@@ -38,6 +38,7 @@ from rapport.customers.imports import ImportResult, import_file, import_of, impo
 from rapport.customers.jobs import add_attribute, job, naming, remove_pii, update_attributes, upsert
 from rapport.customers.locks import writing, writing_if_free
 from rapport.customers.mapping import FileMapping, read_mapping, with_blank_cells
+from rapport.customers.personal_columns import DECIDED
 from rapport.customers.personal_values import OwnTexts
 from rapport.customers.persons import delete_staged, erase, export, is_removed, leave_disk, purge
 from rapport.customers.pii import attribute_named, identifying_names, is_identifying, stage_known
@@ -47,11 +48,13 @@ from rapport.customers.retyping import changeable
 from rapport.customers.retyping import delete as delete_attribute
 from rapport.customers.retyping import retype as retype_attribute
 from rapport.customers.scrubbing import kept_properties, own_texts, property_names, shaped
+from rapport.customers.tasks import look_at_attributes
 
 __all__ = [
     "AUTOMATIC",
     "COLUMN_TYPES",
     "CORE_EVENTS",
+    "DECIDED",
     "NOBODY",
     "PERMISSION",
     "AttributeInfo",
@@ -103,6 +106,7 @@ __all__ = [
     "last_two_dates",
     "leave_disk",
     "load_checks",
+    "look_at_attributes",
     "mark_consent",
     "naming",
     "note_event_types",

@@ -1,14 +1,16 @@
 """Durable work of customers: writes of attributes with their callbacks, and erasure."""
 
+import uuid
 from typing import Any
 
 import httpx
 import structlog
+from sqlalchemy import text
 
 from rapport.access.scope import Scope, current_scope
-from rapport.customers import attribute_writes, new_attributes, pii
+from rapport.customers import attribute_writes, new_attributes, personal_columns, pii
 from rapport.customers.models import AttributeJob
-from rapport.stores import work
+from rapport.stores import Stores, work
 from rapport.stores.addresses import PublicTransport
 
 log = structlog.get_logger("rapport.customers")
@@ -78,6 +80,12 @@ def _set_state(scope: Scope, job_id: str, state: str) -> None:
         session.get_one(AttributeJob, (scope.tenant_id, job_id)).callback_state = state
 
 
+def erase_again(scope: Scope) -> None:
+    """Have what identifies persons who were removed looked for again, in attributes that are marked since."""
+    if pii.removed_pseudonyms(scope):
+        work.enqueue("jobs", f"erase-{uuid.uuid4()}", erase, scope.tenant_id)
+
+
 @work.workflow("customers.erase")
 def erase(tenant_id: int) -> None:
     """Rewrite what the warehouse keeps, so that bytes of removed persons leave the disk."""
@@ -88,3 +96,31 @@ def erase(tenant_id: int) -> None:
 def rewrite(tenant_id: int) -> None:
     """Anonymise every removed person in every table and drop what the tables were before."""
     pii.rewrite(current_scope(tenant_id))
+
+
+OPEN = """
+    SELECT DISTINCT tenant_id FROM attributes WHERE pii_reason = '' AND NOT is_pii AND source IN ('batch', 'api')
+"""
+
+
+def look_at_attributes(stores: Stores) -> None:
+    """Have attributes of before looked at, whether they identify people."""
+    with stores.records.reading() as connection:
+        for tenant_id in connection.execute(text(OPEN)).scalars().all():
+            work.enqueue("jobs", f"marks-{tenant_id}-{uuid.uuid4()}", mark_attributes, tenant_id)
+
+
+@work.workflow("customers.mark_attributes")
+def mark_attributes(tenant_id: int) -> None:
+    """Mark attributes of before that identify people, and clear them for persons who were removed."""
+    _mark_attributes(tenant_id)
+
+
+@work.step("customers.mark")
+def _mark_attributes(tenant_id: int) -> None:
+    scope = current_scope(tenant_id)
+    found = personal_columns.look_at(scope, personal_columns.open_attributes(scope))
+    if found:
+        told = {info.real_field_name: info.pii_reason for info in found}
+        log.warning("attributes are marked as identifying", tenant=tenant_id, attributes=told)
+        pii.rewrite(scope)

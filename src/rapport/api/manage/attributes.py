@@ -23,7 +23,7 @@ class AttributeIn(BaseModel):
     source: Literal["batch", "api"] = "batch"
     alias: Text = Field("", max_length=200, examples=["Loyalty tier"])
     description: Text = Field("", max_length=1000)
-    is_pii: bool = False
+    is_pii: bool | None = Field(None, description="Whether it identifies a person; left out, its name decides")
     api_updatable: bool = False
 
 
@@ -55,7 +55,11 @@ class AttributeOut(BaseModel):
     description: str
     field_type: FieldType
     source: str
-    is_pii: bool
+    is_pii: bool = Field(description="Whether it identifies a person, so that RemoveCustomerPII clears it")
+    pii_reason: str = Field(
+        description="How is_pii came about: name, values, decided, none (looked at and not personal), or empty",
+        examples=["values"],
+    )
     api_updatable: bool
     consent: str = Field(validation_alias="consent_kind", description="permission, blocked, or empty")
 
@@ -75,8 +79,9 @@ def create_attribute(body: AttributeIn, principal: Principal = Depends(admin)) -
         body.description,
         body.field_type,
         body.source,
-        body.is_pii,
+        bool(body.is_pii),
         body.api_updatable or body.source == "api",
+        pii_reason="" if body.is_pii is None else service.DECIDED,
     )
     return AttributeOut.model_validate(service.create_attribute(principal.scope, info))
 

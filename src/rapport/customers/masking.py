@@ -1,0 +1,38 @@
+"""Persons who were removed and come again in a file stay masked: what identifies them is not loaded."""
+
+# ruff: noqa: S608 - names of our tables
+
+from rapport.access.pseudonyms import PSEUDONYM, pseudonym_secret
+from rapport.access.scope import Scope
+from rapport.customers import pii, scrubbing
+from rapport.customers.persons import leave_disk
+from rapport.customers.staging import Stage
+
+
+def stage_removed(scope: Scope, stage: Stage) -> int:
+    """Make `removed`: the lower-case ids of removed persons whom the file brings again; how many."""
+    marks, removed, good = (stage.table(part) for part in ("marks", "removed", "good"))
+    for table in (marks, removed):
+        stage.warehouse.execute(f"CREATE TABLE {table} (key String) ENGINE = MergeTree ORDER BY key")
+    keys = pii.removed_pseudonyms(scope)
+    if not keys:
+        return 0
+    stage.warehouse.insert(marks, ["key"], [(key,) for key in keys])
+    ids = f"SELECT DISTINCT customer_id FROM {good}"
+    known = f"SELECT lowerUTF8(customer_id) FROM ({ids}) WHERE {PSEUDONYM} IN (SELECT key FROM {marks})"
+    stage.warehouse.execute(f"INSERT INTO {removed} {known}", pseudonym_secret=pseudonym_secret(scope))
+    return stage.count("removed")
+
+
+def mask_properties(scope: Scope, stage: Stage) -> None:
+    """Take out of staged rows of removed persons the properties that identify them."""
+    if not stage_removed(scope, stage):
+        return
+    good = stage.table("good")
+    where = f"lowerUTF8(customer_id) IN (SELECT key FROM {stage.table('removed')})"
+    names = scrubbing.property_names(scope, good, where, pii.hidden_names(scope))
+    kept = scrubbing.kept_properties(scrubbing.shaped("value"))
+    changed = f"{where} AND length({kept}) != length(properties)"
+    if stage.warehouse.value(f"SELECT count() FROM {good} WHERE {changed}", **names):
+        stage.warehouse.execute(f"ALTER TABLE {good} UPDATE properties = {kept} WHERE {changed}", **names)
+        leave_disk(scope, good)
