@@ -257,3 +257,47 @@ def test_a_country_of_external_lists_by_id_shares_nothing(tenant: Scope) -> None
     number = company.process([group(2, (EXTERNAL, 1))])
     company.send(number)
     assert set(company.told(number, EXTERNAL).values()) == {("sent", "listed")}
+
+
+ODD = {
+    "anna@m\u00fcller.example": ("sent", ""),
+    "a@example.com;b@example.com": ("no address", "not an e-mail address"),
+    "Anna <anna2@example.com>": ("sent", ""),
+    "anna3@example.com.": ("sent", ""),
+    "mailto:anna4@example.com": ("sent", ""),
+    "anna5@example,com": ("no address", "not an e-mail address"),
+    "o'hara@example.com": ("sent", ""),
+    "j\u00f6rg@example.com": ("sent", ""),
+    "ANNA6@EXAMPLE.COM": ("sent", ""),
+    "x@example.com\r\nBcc: y@example.com": ("no address", "not an e-mail address"),
+    "\u00a0 n8@example.com\t": ("sent", ""),
+    "a@" + "x" * 300 + ".example": ("failed", "not an e-mail address"),
+    "bad9@example.com": ("failed", "recipient rejected 550 5.1.1"),
+    '"quoted name"@example.com': ("no address", "not an e-mail address"),
+}
+
+
+def test_addresses_as_people_write_them_are_mended_or_refused_alone(tenant: Scope, box: Mailbox) -> None:
+    company = Company(tenant, list(ODD))
+    told = company.send(company.process())
+    assert told == dict(zip(company.ids, ODD.values(), strict=True))
+    assert set(box.to) == {
+        "anna@xn--mller-kva.example",
+        "anna2@example.com",
+        "anna3@example.com",
+        "anna4@example.com",
+        "o'hara@example.com",
+        "j\u00f6rg@example.com",
+        "ANNA6@EXAMPLE.COM",
+        "n8@example.com",
+    }
+
+
+def test_one_who_cannot_be_written_to_ends_nobody_else(tenant: Scope, box: Mailbox) -> None:
+    company = Company(tenant, [f"p{n}@example.com" for n in range(4)])
+    company.set("FIRST_NAME", {company.ids[1]: "\x00\u202e", company.ids[2]: "A" * 100_000})
+    tenant.warehouse.execute(
+        "ALTER TABLE profiles UPDATE FIRST_NAME = unhex('41FF42') WHERE customer_id = {c:String}", c=company.ids[3]
+    )
+    assert set(company.send(company.process()).values()) == {("sent", "")}
+    assert len(box.to) == 4

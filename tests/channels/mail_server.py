@@ -82,9 +82,10 @@ def _authenticate(server: SMTP, session: Session, envelope: Envelope, mechanism:
 
 
 @contextmanager
-def serving(auth: bool = False, tls: Any = None) -> Iterator[MailServer]:
+def serving(auth: bool = False, tls: Any = None, international: bool = True) -> Iterator[MailServer]:
     server = MailServer()
     options: dict[str, Any] = {"authenticator": _authenticate, "auth_require_tls": False} if auth else {}
+    options["enable_SMTPUTF8"] = international
     if tls is not None:
         options |= {"tls_context": tls}
     controller = Controller(server, hostname="127.0.0.1", port=_free_port(), **options)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from mail_server import MailServer, serving
 
+from rapport.channels.addresses import recipient
 from rapport.channels.email import EmailTransport
 from rapport.channels.messages import Message, Receipt
-from rapport.channels.service import is_email_address
 from rapport.channels.settings import EmailSettings
 from rapport.errors import Unavailable
 from rapport.settings import Settings
@@ -87,7 +87,7 @@ def test_a_reply_ends_its_own_recipient_only(server: MailServer, server_settings
         "ok@mail.example",
         "552-c@mail.example",
         "no address",
-        "x@y\n",
+        "x@y\nz",
     ]
     given = [message(number, to) for number, to in enumerate(targets)]
     receipts = sent(transport(server, server_settings, connections=1), given)
@@ -260,20 +260,81 @@ def test_any_content_arrives_as_it_was(server: MailServer, server_settings: Sett
 
 
 @pytest.mark.parametrize(
-    ("address", "good"),
+    ("address", "to"),
     [
-        ("a.b+c@mail.example", True),
-        ("o'neil@mail.example", True),
-        ("a@b@c.example", False),
-        ("a,b@mail.example", False),
-        ("<a@mail.example>", False),
-        ("a@mail.example, b@mail.example", False),
-        ("a@mail.example\nBcc: b@mail.example", False),
-        ("zoë@mail.example", False),
-        ("@mail.example", False),
-        ("a@", False),
-        ("a@-.", False),
+        ("a.b+c@mail.example", "a.b+c@mail.example"),
+        ("o'neil@mail.example", "o'neil@mail.example"),
+        ("<a@mail.example>", "a@mail.example"),
+        ("zoë@mail.example", "zoë@mail.example"),
+        ("anna@müller.example", "anna@xn--mller-kva.example"),
+        ("Anna@MÜLLER.example", "Anna@xn--mller-kva.example"),
+        ("a@straße.example", "a@xn--strae-oqa.example"),
+        ("\u7528\u6237@\u4f8b\u5b50.example", "\u7528\u6237@xn--fsqu00a.example"),
+        ("a@b@c.example", None),
+        ("a,b@mail.example", None),
+        ("a@mail.example, b@mail.example", None),
+        ("a@mail.example\nBcc: b@mail.example", None),
+        ("@mail.example", None),
+        ("a@", None),
+        ("a@-.", None),
+        ("a@mail!.example", None),
+        ("a@" + "x" * 64 + "\u00fc.example", None),
+        ("\u00fc" * 40 + "@mail.example", None),
+        ("a@" + "sub." * 70 + "example", None),
     ],
 )
-def test_what_is_an_address(address: str, good: bool) -> None:
-    assert is_email_address(address) == good
+def test_what_a_server_is_told_of_an_address(address: str, to: str | None) -> None:
+    if to is not None:
+        assert recipient(address) == to
+        return
+    with pytest.raises(ValueError):
+        recipient(address)
+
+
+def test_international_domains_and_local_parts_arrive(server: MailServer, server_settings: Settings) -> None:
+    addresses = ["anna@m\u00fcller.example", "j\u00f6rg@example.com", "Anna <anna2@example.com>", "plain@example.com"]
+    messages = [message(n, to, subject_extra=None) if False else message(n, to) for n, to in enumerate(addresses)]
+    receipts = sent(transport(server, server_settings, connections=1), messages)
+    assert {receipt.outcome for receipt in receipts.values()} == {"sent"}
+    assert sorted(server.recipients) == [
+        "anna2@example.com",
+        "anna@xn--mller-kva.example",
+        "j\u00f6rg@example.com",
+        "plain@example.com",
+    ]
+    assert sorted(str(one["To"]) for one in server.arrived) == sorted(server.recipients)
+
+
+def test_a_server_without_other_letters_refuses_one_recipient_only(server_settings: Settings) -> None:
+    with serving(international=False) as server:
+        messages = [message(1, "j\u00f6rg@example.com"), message(2), message(3, "anna@m\u00fcller.example")]
+        receipts = sent(transport(server, server_settings, connections=1), messages)
+    assert receipts["c1-1"] == Receipt("c1-1", "failed", "recipient rejected 553 5.6.7", True)
+    assert receipts["c1-2"].outcome == receipts["c1-3"].outcome == "sent"
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "a@example.com;b@example.com",
+        "anna5@example,com",
+        "a@example.com\r\nRCPT TO:<b@example.com>",
+        "a\x00@example.com",
+        "\ud83d@example.com",
+        "a@" + "x" * 300 + ".example",
+        "not an address",
+    ],
+)
+def test_what_is_no_address_fails_for_good_and_alone(server: MailServer, server_settings: Settings, to: str) -> None:
+    receipts = sent(transport(server, server_settings), [message(1, to), message(2)])
+    assert receipts["c1-1"] == Receipt("c1-1", "failed", "not an e-mail address", True)
+    assert receipts["c1-2"].outcome == "sent"
+
+
+def test_odd_content_is_mended_and_begins_no_header(server: MailServer, server_settings: Settings) -> None:
+    subject = "Hi \ud83d \x00 \u202e\r\nBcc: other@example.com"
+    odd = Message("c1-1", "Q1", "q1@mail.example", subject, "Hello \ud83d", html="<p>\udc00</p>")
+    assert sent(transport(server, server_settings), [odd])["c1-1"].outcome == "sent"
+    arrived = server.arrived[0]
+    assert arrived["Bcc"] is None and arrived["Subject"] == "Hi Bcc: other@example.com"
+    assert server.recipients == ["q1@mail.example"]

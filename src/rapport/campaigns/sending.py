@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import structlog
 from sqlalchemy import func, select
 
 from rapport.access.scope import Scope
@@ -20,6 +21,8 @@ from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
 from rapport.stores.warehouse import identifier
+
+log = structlog.get_logger("rapport.campaigns")
 
 NO_ADDRESS = "no address"
 AMONG_UNIT = f" AND customer_id IN (SELECT customer_id {queries.UNIT})"
@@ -155,12 +158,12 @@ def _deliver(scope: Scope, held: Held, unit: Unit, pending: Sequence[str], last:
     if not pending:
         return
     channel = channels.channel(scope, unit.channel_id)
-    messages = {one.message_id: one for one in _messages(scope, unit, channel, pending)}
-    reached = {one.customer_id for one in messages.values()}
+    written = dict(_messages(scope, unit, channel, pending))
+    messages = {one.message_id: one for one in written.values() if isinstance(one, channels.Message)}
     for customer_id in pending:
-        if customer_id not in reached:
-            gone = channels.Receipt("", "failed", NO_ADDRESS, permanent=True)
-            ledger.settle(held, unit, customer_id, gone, last)
+        given = written.get(customer_id, _not_sent(NO_ADDRESS))
+        if isinstance(given, channels.Receipt):
+            ledger.settle(held, unit, customer_id, given, last)
     transport = channels.transport(scope, channel)
     try:
         for receipt in transport.send(messages.values()):
@@ -171,8 +174,8 @@ def _deliver(scope: Scope, held: Held, unit: Unit, pending: Sequence[str], last:
 
 def _messages(
     scope: Scope, unit: Unit, channel: channels.Channel, pending: Sequence[str]
-) -> Iterator[channels.Message]:
-    """The messages to these customers, but for those who have no address any more."""
+) -> Iterator[tuple[str, channels.Message | channels.Receipt]]:
+    """The messages to these customers, or why one cannot be written; those who have no address any more are absent."""
     with scope.records() as session:
         row = row_of(session, scope, unit)
     template = messaging.template(scope, channel.id, row.template_id)
@@ -192,7 +195,15 @@ def _messages(
             extra = {"promo_code": promo_code, "products": products[customer_id]}
             attributes = dict(zip(names, values, strict=True))
             message_id = ledger.message_id(scope, unit, customer_id)
-            yield letters.write(message_id, customer_id, channels.mended(address), attributes, extra)
+            try:
+                yield customer_id, letters.write(message_id, customer_id, channels.mended(address), attributes, extra)
+            except Exception as error:  # one that cannot be written is no other customer's fault
+                log.exception("a message cannot be written", tenant_id=scope.tenant_id, campaign_id=unit.campaign.id)
+                yield customer_id, _not_sent(f"not sent: {type(error).__name__}")
+
+
+def _not_sent(reason: str) -> channels.Receipt:
+    return channels.Receipt("", "failed", reason, permanent=True)
 
 
 def _contents(

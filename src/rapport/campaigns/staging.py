@@ -131,6 +131,7 @@ def _alias(name: str) -> str:
 def _exclusions(rules: dict[str, Any], reading: customers.Consents) -> str:
     """The branches of a multiIf: condition and reason of every exclusion rule, first one counts."""
     found = [
+        ("NOT isValidUTF8(m.customer_id) OR position(m.customer_id, char(0)) > 0", "id that cannot be kept"),
         ("p.known_id = ''", "unknown customer"),
         (reading.blocked.forbids_writing_sql(f"p.{_alias('IS_TEST')}"), "test account"),
         (reading.blocked.forbids_writing_sql(f"p.{_alias('IS_BLOCKED')}"), "blocked"),

@@ -19,7 +19,7 @@ MENDING = (
     (f"[{INVISIBLE}]+", ""),
     (f"^[{BLANK}]+", ""),
     (f"[{BLANK}.,;]+$", ""),
-    ("^[^<>]*<([^<>]*)>$", r"\1"),
+    ("^[^<>@\r\n]*<([^<>]*)>$", r"\1"),
     (f"^[{BLANK}]+", ""),
     ("^[Mm][Aa][Ii][Ll][Tt][Oo]:([^?]*)([?][^<>]*)?$", r"\1"),
     ("^'([^']*)'$", r"\1"),
@@ -39,6 +39,9 @@ PLAIN_PHONE = "^[+]?[1-9][0-9]{5,}$"
 OTHER = f'[^@"(),:;<>\\[\\]\\\\{BLANK}\\x00-\\x1f\\x7f'
 EMAIL = f"^{OTHER}.]{OTHER}]{{0,63}}@{OTHER}.]+([.]{OTHER}.]+)*$"
 PUNYCODE = "xn--"
+DOMAIN = "[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"
+# Octets (RFC 5321, 4.5.3.1).
+LONGEST_LOCAL, LONGEST_ADDRESS = 64, 254
 
 
 def _replaced(pattern: str, by: str, text: str) -> str:
@@ -92,11 +95,20 @@ def is_email_address(text: str) -> bool:
     return _matches(EMAIL, mended(text))
 
 
-def domain_ascii(domain: str) -> str:
-    """A domain as it is resolved, in ASCII (IDNA 2008, mapped by UTS 46). Raises ValueError."""
-    if domain.isascii():
-        return domain
-    return idna.encode(domain, uts46=True).decode("ascii")
+def recipient(text: str) -> str:
+    """An address as a mail server takes it: mended, its domain in ASCII (IDNA 2008, mapped by UTS 46).
+
+    A local part in other letters stays, which only servers with SMTPUTF8 take. Raises ValueError for what is none.
+    """
+    address = mended(text)
+    local, _, domain = address.rpartition("@")
+    if not _matches(EMAIL, address) or len(local.encode()) > LONGEST_LOCAL:
+        raise ValueError("not an e-mail address")
+    if not domain.isascii():
+        domain = idna.encode(domain, uts46=True).decode("ascii")
+    if len(local.encode()) + len(domain) >= LONGEST_ADDRESS or not re.fullmatch(DOMAIN, domain):
+        raise ValueError("not an e-mail address")
+    return f"{local}@{domain}"
 
 
 def key_sql(text: str, domains: str = "") -> str:

@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from urllib.parse import unquote, urlsplit
 
 from rapport.channels import mime
+from rapport.channels.addresses import recipient
 from rapport.channels.messages import Message, Receipt
 from rapport.channels.replies import SERVICE_CLOSING, Refused, Stage, receipt_of
-from rapport.channels.settings import ADDRESS, EmailSettings
+from rapport.channels.settings import EmailSettings
 from rapport.errors import Invalid, Unavailable
 from rapport.settings import Settings
 from rapport.stores.addresses import Unresolved, resolve_public
@@ -22,6 +24,8 @@ from rapport.stores.clock import Clock
 # After a connection could not be opened, messages of the next seconds fail at once instead of waiting in line.
 DOWN_SECONDS = 2.0
 MESSAGES_PER_CONNECTION = 1000
+# As a server would answer that takes no addresses in other letters than ASCII (RFC 6531).
+NO_OTHER_LETTERS = (553, "5.6.7 non-ASCII address")
 
 
 def effective(channel: EmailSettings, server: Settings) -> EmailSettings:
@@ -88,7 +92,10 @@ class Connection:
         """Send one message. Raises Refused for an answer that is no success, Broken for none; both with the stage."""
         stage = Stage.SENDER
         try:
-            self._expect(stage, *self._smtp.mail(sender))
+            international = () if to.isascii() else ("SMTPUTF8",)
+            if international and not self._smtp.has_extn("smtputf8"):
+                raise Refused(Stage.RECIPIENT, *NO_OTHER_LETTERS)
+            self._expect(stage, *self._smtp.mail(sender, international))
             stage = Stage.RECIPIENT
             self._expect(stage, *self._smtp.rcpt(to))
             stage = Stage.CONTENT
@@ -169,9 +176,14 @@ class EmailTransport:
             decided.put(Receipt(message.message_id, "failed", f"not sent: {type(error).__name__}"))
 
     def _deliver(self, message: Message) -> Receipt:
-        if not ADDRESS.match(message.to):
+        try:
+            message = replace(message, to=recipient(message.to))
+        except ValueError:
             return Receipt(message.message_id, "failed", "not an e-mail address", True)
-        content = mime.compose(message, self._settings, self._clock.now())
+        try:
+            content = mime.compose(message, self._settings, self._clock.now())
+        except ValueError as error:  # what cannot be written down now cannot be later
+            return Receipt(message.message_id, "failed", f"not sent: {type(error).__name__}", True)
         try:
             return self._attempt(message, content, repeat=True)
         except Refused as refused:

@@ -24,7 +24,10 @@ BOUNDARY = "=_rapport_part"
 
 
 def compose(message: Message, settings: EmailSettings, now: datetime) -> bytes:
-    """The message with its headers; Message-ID follows from message_id, so that a repetition can be told."""
+    """The message with its headers; Message-ID follows from message_id, so that a repetition can be told.
+
+    All of it is ASCII but for a recipient in other letters, which only goes to servers with SMTPUTF8 (RFC 6532).
+    """
     domain = settings.from_address.rpartition("@")[2]
     headers = {
         "From": formataddr((_line(settings.from_name), settings.from_address)),
@@ -40,7 +43,7 @@ def compose(message: Message, settings: EmailSettings, now: datetime) -> bytes:
         if HEADER_NAME.fullmatch(name) and name.lower() not in OURS and not name.lower().startswith(OURS_BEGINNING):
             headers[name] = _encoded(name, _line(value))
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return (head + _body(message)).encode("ascii")
+    return (head + _body(message)).encode("utf-8")
 
 
 def _body(message: Message) -> str:
