@@ -33,7 +33,7 @@ PIECES = st.sampled_from(
         "o'hara",
     ]
 )
-TEXTS = st.lists(PIECES, max_size=8).map("".join)
+TEXTS = st.lists(PIECES, max_size=6).map("".join)
 
 
 def in_warehouse(scope: Scope, texts: list[str]) -> list[tuple[str, bool]]:
@@ -46,7 +46,7 @@ def in_warehouse(scope: Scope, texts: list[str]) -> list[tuple[str, bool]]:
 
 
 @quick
-@given(st.lists(TEXTS, min_size=1, max_size=30))
+@given(st.lists(TEXTS, min_size=1, max_size=10))
 def test_python_and_warehouse_agree(scope: Scope, texts: list[str]) -> None:
     expected = [(addresses.address_key(text), addresses.is_email_address(text)) for text in texts]
     assert in_warehouse(scope, texts) == expected

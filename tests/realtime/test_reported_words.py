@@ -13,6 +13,7 @@ import vendor_world as world
 from rapport.access.scope import Scope
 from rapport.realtime.filing import file_batch
 from rapport.realtime.names import Names
+from rapport.realtime.vendor_words import SOFT_BOUNCED, told
 
 SENT, DELIVERED, OPENED, CLICKED, UNSUBSCRIBED, DROPPED, COMPLAINED, BOUNCED = range(8)
 DONE = {
@@ -20,7 +21,7 @@ DONE = {
     DELIVERED: ["sms_delivered", "SmsDelivered", "SMSDelivered", "smsDeliveredOk", "sms.delivery.2"],
     OPENED: ["SMS_OPENED", "uniqueOpen"],
     CLICKED: ["SMS Click", "unique_click"],
-    UNSUBSCRIBED: ["unsubscribed", "UnSubscribed", "OptOut"],
+    UNSUBSCRIBED: ["unsubscribed", "UnSubscribed", "OptOut", "opted_out", "unsubscribe_form_submitted"],
     DROPPED: ["email_dropped_invalid_address"],
     COMPLAINED: ["spam_complaint"],
     BOUNCED: ["hard_bounce", "hardBounce", "delivery_failed_bounced", "bounce_error"],
@@ -31,6 +32,24 @@ UNCLEAR = [
     *("unDelivered", "undelivered_sms_sent", "unopened_opened", "unsubscribe_failed", "invalid click"),
     *("undelivered", "smsundelivered", "resent", "purchase"),
 ]
+# What stops nothing: bounces that may pass, and what is shown on pages.
+PASSING = [
+    *(
+        "email_soft_bounced",
+        "softBounce",
+        "SoftBounce",
+        "transient_bounce",
+        "bounce_temporary",
+        "email.bounce.deferred",
+    ),
+    *("bounced_mailbox_full", "temporary-bounce", "bounce_out_of_office_ooo", "bounce_blocked", "delayed_bounce"),
+]
+SHOWN = [
+    *("page_bounced", "PageBounce", "session_bounced", "visit bounced", "bounce_rate", "site_bounce"),
+    *("unsubscribe_page_viewed", "unsubscribe_page", "unsubscribe_screen_view", "spam_check", "complaint_rate"),
+    *("unsubscribe_started", "unsubscribe_button_shown"),
+]
+IN_PARAMETERS = [{"bounce_type": "soft"}, {"bounceType": "Transient"}, {"severity": "temporary"}, {"status": "4.2.2"}]
 DENIED = "The event's name does not say what the customer did."
 UNLUCKY = "Zoë-1"
 
@@ -62,3 +81,18 @@ def test_what_the_customer_did_is_told_by_the_words_of_the_name(vendor: Sender, 
     warned = [one["event"] for one in logged(scope, status="warning") if one["reason"] == DENIED]
     assert sorted(warned) == sorted(UNCLEAR)
     vendor.client.close()
+
+
+def test_bounces_that_may_pass_are_soft() -> None:
+    assert {told(name, {}) for name in PASSING} == {SOFT_BOUNCED}
+    assert {told("email_bounced", one) for one in IN_PARAMETERS} == {SOFT_BOUNCED}
+    hard = [{"bounce_type": "hard"}, {"bounceType": "Permanent"}, {"status": "5.1.1"}, {"type": "bounce"}, {}]
+    assert {told("email_bounced", one) for one in hard} == {BOUNCED}
+    assert told("hard_bounce", {"type": "soft"}) == BOUNCED
+
+
+def test_what_is_shown_on_pages_stops_nothing() -> None:
+    stopping = {UNSUBSCRIBED, COMPLAINED, BOUNCED, SOFT_BOUNCED}
+    assert {name for name in SHOWN if told(name, {}) in stopping} == set()
+    assert told("unsubscribe_link_clicked", {}) == CLICKED
+    assert {told(name, {}) for name in ("unsubscribed_by_link", "opt-out", "unsubscribed")} == {UNSUBSCRIBED}

@@ -35,6 +35,8 @@ INTERACTIONS = {
 }
 # Interactions after which a customer must not be written to on the channel any more.
 SUPPRESSING = {4: "unsubscribed", 6: "complaint", 7: "bounced"}
+# Interactions that only a message that arrived makes possible.
+ARRIVED = frozenset({1, 2, 3})
 REPORTED_STATES = (*EXECUTED_STATES, CANCELED)
 # A vendor's calendar may be a day before or after the tenant's.
 A_DAY = timedelta(days=1)
@@ -93,6 +95,7 @@ def add_interactions(scope: Scope, rows: Sequence[ReportedInteraction]) -> int:
     with _alone(scope) as session:
         new, strangers = _new(scope, session, rows, campaigns)
         _suppress(scope, session, [*new, *((row, None) for row in strangers)])
+        _note_arrivals(scope, session, [row for row, _ in new])
         # Committed first: were the process killed right after the insert, a repetition would find nothing new.
         session.commit()
         scope.warehouse.insert("campaign_interactions", COLUMNS, [_columns(campaigns, row, got) for row, got in new])
@@ -246,6 +249,13 @@ def _suppress(scope: Scope, session: Session, rows: Iterable[tuple[ReportedInter
             found[row.channel_id, row.event_id].append(got.customer_id if got else row.customer_id)
     for (channel, event), customer_ids in sorted(found.items()):
         messaging.suppress_many(scope, session, channel, SUPPRESSING[event], customer_ids)
+
+
+def _note_arrivals(scope: Scope, session: Session, rows: Iterable[ReportedInteraction]) -> None:
+    """Forget the soft bounces of who has got a message since."""
+    arrived = [messaging.Reported(row.channel_id, row.customer_id, row.at) for row in rows if row.event_id in ARRIVED]
+    if arrived and messaging.any_counted(scope, session):
+        messaging.arrived(scope, session, arrived)
 
 
 def _columns(campaigns: dict[int, Occurrence], row: ReportedInteraction, got: Received) -> tuple[object, ...]:

@@ -1,8 +1,8 @@
 """Records of messaging: templates, and who must not be written to."""
 
-from datetime import datetime
+from datetime import date, datetime
 
-from sqlalchemy import DateTime, Index, Integer, String, Text
+from sqlalchemy import Date, DateTime, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rapport.stores.records import Base
@@ -59,6 +59,18 @@ class SuppressedAddress(Base):
         Index("ix_suppressed_addresses_channel", "tenant_id", "channel_id"),
         Index("ix_suppressed_addresses_person", "tenant_id", "customer_key"),
     )
+
+
+class SoftBounce(Base):
+    """That messages to an address (or a customer without one), as a mark, came back for now on a day of the tenant."""
+
+    __tablename__ = "soft_bounces"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    mark: Mapped[str] = mapped_column(String(64), primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    bounced_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
 class ChannelPreference(Base):

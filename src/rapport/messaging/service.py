@@ -13,6 +13,7 @@ from rapport.messaging.registration import (
     remove_templates,
 )
 from rapport.messaging.rendering import Rendered, attributes_used, render
+from rapport.messaging.soft_bounces import Reported, any_counted, arrived, soft_bounced
 from rapport.messaging.suppressed_addresses import MARK, address_secret, keep_again
 from rapport.messaging.suppressed_addresses import of_channel as suppressed_marks
 from rapport.messaging.suppressions import (
@@ -38,11 +39,14 @@ __all__ = [
     "Origin",
     "Registered",
     "Rendered",
+    "Reported",
     "Suppression",
     "Template",
     "address_secret",
     "allow",
+    "any_counted",
     "apps_of_templates",
+    "arrived",
     "attributes_used",
     "create_template",
     "delete_template",
@@ -58,6 +62,7 @@ __all__ = [
     "render",
     "save_template",
     "set_preference",
+    "soft_bounced",
     "suppress",
     "suppress_many",
     "suppressed_marks",

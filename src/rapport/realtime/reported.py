@@ -7,40 +7,12 @@ from typing import Any
 from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
 from rapport.errors import Invalid
+from rapport.messaging import service as messaging
 from rapport.realtime.eventlog import warn
 from rapport.realtime.filed import Filed
 from rapport.realtime.models import METRIC
+from rapport.realtime.vendor_words import SOFT_BOUNCED, told
 
-# What a vendor's event is called, by a word in its name; the numbers are those of interactions.
-DROPPED, BOUNCED = 5, 7
-WORDS = {
-    "sent": 0,
-    "send": 0,
-    "delivered": 1,
-    "delivery": 1,
-    "opened": 2,
-    "open": 2,
-    "clicked": 3,
-    "click": 3,
-    "unsubscribed": 4,
-    "unsubscribe": 4,
-    "optout": 4,
-    "dropped": DROPPED,
-    "drop": DROPPED,
-    "spam": 6,
-    "complaint": 6,
-    "complained": 6,
-    "bounced": BOUNCED,
-    "bounce": BOUNCED,
-}
-# Words that deny what stands beside them; a failure denies everything but what is one.
-NEGATIONS = {"not", "no", "non", "un", "never", "without", "cannot"}
-FAILURE = re.compile(
-    "(fail|error|reject|refus|cancel|delay).*|denied|deferred|blocked|aborted|expired|invalid|unable|unsuccessful|"
-    f"undeliverable|un({'|'.join(WORDS)})"
-)
-# Runs of letters, cut before a capital: smsNotDelivered, SMSDelivered.
-CUT = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 CAMPAIGN, CHANNEL, TEMPLATE = ("campaignid", "campaign"), ("channelid", "channel"), ("templateid", "template")
 GROUP, APP = ("recipientgroupid", "recipientgroup"), ("appid", "app")
 LARGEST = 2**31 - 1
@@ -59,7 +31,10 @@ def interactions(scope: Scope, events: Iterable[Filed]) -> None:
             continue
         if row is not None:
             rows.append((one, row))
-    wrong += _added(scope, rows)
+    soft = [row for _, row in rows if row.event_id == SOFT_BOUNCED]
+    wrong += _added(scope, [(one, row) for one, row in rows if row.event_id != SOFT_BOUNCED])
+    if soft:
+        messaging.soft_bounced(scope, [messaging.Reported(row.channel_id, row.customer_id, row.at) for row in soft])
     if wrong:
         with scope.records() as session:
             for one, reason in wrong:
@@ -92,29 +67,13 @@ def _reported(one: Filed) -> campaigns.ReportedInteraction | None:
     channel, template = _number(given, CHANNEL), _number(given, TEMPLATE)
     if channel is None or template is None:
         raise Invalid("A metric of a campaign must name its channel and template.")
-    kind = _kind(one.event)
+    kind = told(one.event, one.parameters)
     if kind is None:
         raise Invalid("The event's name does not say what the customer did.")
     app = next((str(given[name]) for name in APP if given.get(name) is not None), "")
     return campaigns.ReportedInteraction(
         campaign, channel, template, kind, one.customer_id, one.event_at, _number(given, GROUP), app, METRIC
     )
-
-
-def _kind(event: str) -> int | None:
-    """What the customer did, by an event's name; None when the name does not say it, or says that it was not so."""
-    words = [word for letters in re.findall(r"[A-Za-z]+", event) for word in _words(letters)]
-    if not NEGATIONS.isdisjoint(words):
-        return None
-    failed = any(FAILURE.fullmatch(word) for word in words)
-    kinds = (WORDS[word] for word in words if word in WORDS)
-    return next((kind for kind in kinds if not failed or kind in (DROPPED, BOUNCED)), None)
-
-
-def _words(letters: str) -> list[str]:
-    """The words in a run of letters; one that is known is not cut (OptOut, UnSubscribed)."""
-    whole = letters.lower()
-    return [whole] if whole in WORDS else [word.lower() for word in CUT.findall(letters)]
 
 
 def _number(given: Mapping[str, Any], names: Iterable[str]) -> int | None:

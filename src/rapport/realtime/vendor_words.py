@@ -1,0 +1,102 @@
+"""What a vendor's event says that a customer did with a message: one reading of its name and of what it tells besides.
+
+Only what is said for good stops further messages. What may pass (soft, transient, deferred) is a soft bounce, and what
+somebody did on a page (viewed, bounced from it) says nothing about messages.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+# The numbers are those of interactions; a soft bounce is none of them.
+OPENED, CLICKED, UNSUBSCRIBED, DROPPED, COMPLAINED, BOUNCED, SOFT_BOUNCED = 2, 3, 4, 5, 6, 7, -1
+WORDS = {
+    "sent": 0,
+    "send": 0,
+    "delivered": 1,
+    "delivery": 1,
+    "opened": OPENED,
+    "open": OPENED,
+    "clicked": CLICKED,
+    "click": CLICKED,
+    "unsubscribed": UNSUBSCRIBED,
+    "unsubscribe": UNSUBSCRIBED,
+    "optout": UNSUBSCRIBED,
+    "dropped": DROPPED,
+    "drop": DROPPED,
+    "spam": COMPLAINED,
+    "complaint": COMPLAINED,
+    "complained": COMPLAINED,
+    "bounced": BOUNCED,
+    "bounce": BOUNCED,
+}
+# Words that deny what stands beside them; a failure denies everything but what is one.
+NEGATIONS = {"not", "no", "non", "un", "never", "without", "cannot"}
+FAILURE = re.compile(
+    "(fail|error|reject|refus|cancel|delay).*|denied|deferred|blocked|aborted|expired|invalid|unable|unsuccessful|"
+    f"undeliverable|un({'|'.join(WORDS)})"
+)
+# A bounce that may pass; anything else that bounced is for good.
+SOFT = re.compile(
+    "soft.*|transient|temp|temporar(y|ily)|defer.*|delay.*|retr(y|ied|ying)|throttled?|greylist(ed)?|full|quota|"
+    "overquota|mailboxfull|ooo|vacation|autoreply|autoresponder|outofoffice|undetermined|block(ed)?|timeout|"
+    "challenge|dns|policy|content|size|large"
+)
+HARD = re.compile("hard.*|perm|permanent.*|permfail|invalid.*|nonexistent")
+# Where something is shown, counted or only begun: who looks at a page of unsubscribing has not unsubscribed.
+SHOWN = re.compile(
+    "page.*|screen|view.*|visit.*|session|site|website|rate|ratio|count|landing|popup|banner|scroll|link|button|"
+    "check|test|start(ed)?|begin|began|attempt(ed)?|intent"
+)
+DONE = re.compile("submit(ted)?|complete(d)?|confirm(ed|ation)?|success(ful)?|done|processed")
+# Words that say by themselves that it was done.
+PLAIN = frozenset({"unsubscribed", "optout", "complained"})
+STOPPING = frozenset({UNSUBSCRIBED, COMPLAINED, BOUNCED})
+OPT_OUT = re.compile(r"opt(ed)?[\W_]*out", re.IGNORECASE)
+# Runs of letters, cut before a capital: smsNotDelivered, SMSDelivered.
+CUT = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+# Parameters in which vendors say of which kind a bounce is.
+BOUNCE_KINDS = frozenset(
+    {"bouncetype", "type", "subtype", "bouncesubtype", "severity", "bouncecategory", "bounceclass", "classification"}
+)
+STATUS = re.compile(r"\s*([245])[.]?\d")
+STATUSES = frozenset({"status", "statuscode", "code", "smtpcode", "enhancedstatus", "dsn", "errorcode"})
+
+
+def told(event: str, parameters: Mapping[str, Any]) -> int | None:
+    """What the customer did, by an event's name; None when the name does not say it, or says that it was not so."""
+    words = _all_words(OPT_OUT.sub(" optout ", event))
+    if not NEGATIONS.isdisjoint(words):
+        return None
+    failed = any(FAILURE.fullmatch(word) for word in words)
+    shown = any(SHOWN.fullmatch(word) for word in words) and not any(DONE.fullmatch(word) for word in words)
+    known = (word for word in words if word in WORDS and (word in PLAIN or not (shown and WORDS[word] in STOPPING)))
+    kinds = (WORDS[word] for word in known if not failed or WORDS[word] in (DROPPED, BOUNCED))
+    kind = next(kinds, None)
+    return SOFT_BOUNCED if kind == BOUNCED and _may_pass(words, parameters) else kind
+
+
+def _may_pass(words: Iterable[str], parameters: Mapping[str, Any]) -> bool:
+    """Whether a bounce is one that may pass, by the words of its name and then by what its parameters say."""
+    if any(HARD.fullmatch(word) for word in words):
+        return False
+    if any(SOFT.fullmatch(word) for word in words):
+        return True
+    given = {re.sub(r"[^a-z]", "", name.lower()): str(value) for name, value in parameters.items()}
+    said = [word for name in BOUNCE_KINDS & given.keys() for word in _all_words(given[name])]
+    if any(HARD.fullmatch(word) for word in said):
+        return False
+    if any(SOFT.fullmatch(word) for word in said):
+        return True
+    codes = [match[1] for name in STATUSES & given.keys() if (match := STATUS.match(given[name]))]
+    return "4" in codes and "5" not in codes
+
+
+def _all_words(text: str) -> list[str]:
+    return [word for letters in re.findall(r"[A-Za-z]+", text) for word in _words(letters)]
+
+
+def _words(letters: str) -> list[str]:
+    """The words in a run of letters; one that is known is not cut (OptOut, UnSubscribed)."""
+    whole = letters.lower()
+    return [whole] if whole in WORDS else [word.lower() for word in CUT.findall(letters)]
