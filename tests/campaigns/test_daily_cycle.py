@@ -85,6 +85,10 @@ def test_a_cycle_processes_the_day_in_order_and_a_rerun_keeps_it(tenant: Scope) 
     again_planned = [found for found in campaigns.occurrences(tenant, execution_date=TODAY) if found.series_id <= 3]
     assert sorted(found.id for found in again_planned) == sorted(found.id for found in day if found.series_id <= 3)
     assert [event[0] for event in told(tenant) if event[0] in (2, 3)] == [2, 3]
+    # In the order in which they were told: the campaigns, the end of the campaigns, the end of the day.
+    rows = [orjson.loads(row.body) for row in reversed(notifications.deliveries(tenant, limit=1000))]
+    mine = [one["EventTypeID"] for one in rows if one.get("CampaignID", high.id) == high.id]
+    assert mine == [13, 1, 2, 3]
 
 
 def test_a_failed_load_check_stops_the_day_loudly(tenant: Scope) -> None:

@@ -1,7 +1,9 @@
 """Events 14, 13 and 1 of outside channels come before the scheduled time; of own channels when they are done."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import httpx
@@ -27,6 +29,7 @@ from campaign_tenant import (
     tally,
 )
 from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
@@ -39,6 +42,8 @@ from rapport.messaging import service as messaging
 from rapport.notifications import service as notifications
 from rapport.notifications.models import Delivery
 from rapport.stores import work
+from rapport.stores.records import Records
+from rapport.stores.warehouse import Database
 
 PUSH, DEAD_MAIL = 506, 600
 ALL = {"include_all": True}
@@ -346,6 +351,62 @@ def test_handing_over_again_tells_nothing_again(tenant: Scope) -> None:
     tasks.dispatch(tenant)
     assert told(tenant, number) == [(13, EXTERNAL), (13, PUSH), (1, 0)]
     assert handing_over.waiting(tenant) == []
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def test_stopped_after_any_write_nothing_is_lost_or_told_twice(tenant: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+    campaigns.set_webhook(tenant, PUSH, "http://127.0.0.1:9/files", "pushes", 10_000, [])
+    groups = [group(2, (EXTERNAL, 4), (PUSH, 5), share=0.5, time=MORNING), group(2, (PUSH, 6), share=0.5, time=EVENING)]
+    number = processed(tenant, *groups)
+    messaging.set_preference(tenant, PUSH, ["C00007"], 2, None)
+    writes = count()
+    execute, session = Database.execute, Records.session
+    last = 0
+
+    def executed(self: Database, sql: str, *args: Any, **bound: Any) -> None:
+        execute(self, sql, *args, **bound)
+        if next(writes) == last:
+            raise Killed
+
+    @contextmanager
+    def committed(self: Records) -> Iterator[Session]:
+        with session(self) as held:
+            yield held
+        if next(writes) == last:
+            raise Killed
+
+    def once() -> bool:
+        nonlocal writes
+        writes = count()
+        with monkeypatch.context() as patched:
+            patched.setattr(Database, "execute", executed)
+            patched.setattr(Records, "session", committed)
+            try:
+                handing_over.hand_over(tenant, number)
+            except Killed:
+                return False
+        return True
+
+    everything = [(14, PUSH), (14, PUSH), (13, EXTERNAL), (13, PUSH), (1, 0)]
+    while not once():
+        assert told(tenant, number) in (everything[:0], everything[:1], everything[:2], everything)
+        assert (handing_over.waiting(tenant) == [number]) == (told(tenant, number) != everything)
+        last += 1
+    assert last > 10
+    assert told(tenant, number) == everything
+    on_push = {row[0] for row in recipients(tenant, number) if row[1] == PUSH}
+    assert on_push == {f"C{n:05d}" for n in range(20)} - {"C00007"}
+    assert [row for row in outcomes(tenant, number) if row[1] == PUSH] == [
+        ("C00007", PUSH, "suppressed", "channel preference")
+    ]
+    tenant.clock.set(AT_NIGHT)
+    campaigns.execute_due(tenant)
+    assert campaigns.occurrence(tenant, number).state == "successful"
+    messaging.set_preference(tenant, PUSH, ["C00007"], 1, None)
+    campaigns.delete_webhook(tenant, PUSH)
 
 
 def test_a_run_by_hand_is_told_by_the_work_that_processes_it(tenant: Scope) -> None:

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from rapport.access.scope import Scope
 from rapport.api.parameters import Parameter, required
 from rapport.api.reads import Read, Values, register
+from rapport.api.recipients import DATE
 from rapport.campaigns.models import (
     CANCELED,
     CONTROL_ACTION_ID,
@@ -24,7 +25,6 @@ router = APIRouter(tags=["Actions"])
 
 CAMPAIGN = required("CampaignID", "integer", "One campaign, as an event or another function named it")
 CHANNEL = required("ChannelID", "integer", "An execution channel, see GetExecutionChannels")
-DATE = required("Date", "date", "Execution date of the campaigns")
 TARGET_GROUP = required("TargetGroupID", "integer", "A target group, see GetTargetGroupsByDate")
 
 # Successful begins with event 1, not with the last message: that may leave hours after a list was handed over.

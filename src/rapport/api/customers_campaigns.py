@@ -8,6 +8,7 @@ from rapport.access.scope import Scope
 from rapport.api.parameters import optional, required
 from rapport.api.reads import Read, Values, register
 from rapport.api.recipients import (
+    DATE,
     DURATION,
     NOT_CONTROL,
     SEND_DATE,
@@ -32,7 +33,6 @@ router = APIRouter(tags=["Customers"])
 CANCELED_FOR = timedelta(hours=2)
 
 CAMPAIGN = required("CampaignID", "integer", "One campaign, as an event or another function named it")
-DATE = required("Date", "date", "Execution date of the campaigns")
 CONTROL = optional("IncludeControlGroup", "boolean", False, "Also customers held back, with ActionID 1 and ChannelID 0")
 ONE_CHANNEL = optional("ChannelID", "integer", 0, "Only this channel; 0 means every channel")
 
@@ -218,7 +218,8 @@ register(
         order="customer_id, campaign_id, action_id",
         once_by="customer_id, campaign_id, action_id",
         prepare=_running,
-        description="Execution date <= today <= execution date + duration; without control and canceled campaigns.",
+        description="Execution date (when it is sent) <= today <= execution date + duration. Without control, canceled "
+        "campaigns and, unless the tenant lists them, triggered ones.",
     ),
     Read(
         "customers",

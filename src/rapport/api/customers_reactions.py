@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from rapport.access.scope import Scope
 from rapport.api.parameters import optional, required
 from rapport.api.reads import Read, Values, register
-from rapport.api.recipients import bind, campaigns, executed, executed_on, listed, of_campaigns
+from rapport.api.recipients import DATE, bind, campaigns, executed, executed_on, listed, of_campaigns
 from rapport.campaigns.models import LONGEST_LEAD, Occurrence
 from rapport.customers import service as customers
 from rapport.errors import Invalid
@@ -101,7 +101,7 @@ register(
         row={"CustomerID": "string", "CampaignID": "integer", "ProductID": "string", "ProductAttributes": "strings"},
         drop={"ProductAttributes": "ProductAttributes"},
         order="customer_id, campaign_id, priority, product_id",
-        params=(required("Date", "date", "Execution date of the campaigns"), PRODUCT_ATTRIBUTES),
+        params=(DATE, PRODUCT_ATTRIBUTES),
         prepare=_of_date,
         customers=True,
     ),
@@ -153,6 +153,7 @@ register(
         ),
         prepare=_reacted_to,
         paged=False,
-        description="Date is the day of the first interaction of the kind in the tenant's time zone.",
+        description="Date is the day of the first interaction of the kind in the tenant's time zone. Scheduled "
+        "campaigns only, unless the tenant lists triggered ones.",
     ),
 )

@@ -10,6 +10,7 @@ from rapport.api.auth import caller
 from rapport.api.bodies import WireModel, parse, raw_body
 from rapport.api.parameters import required
 from rapport.api.reads import Read, register
+from rapport.api.recipients import DATE
 from rapport.audiences import service as audiences
 from rapport.campaigns.models import EXECUTED_STATES
 
@@ -31,7 +32,7 @@ register(
         """,  # noqa: S608 - the states are constants
         row={"TargetGroupID": "integer"},
         order='"TargetGroupID"',
-        params=(required("Date", "date", "Execution date of the campaigns"),),
+        params=(DATE,),
     ),
     Read(
         "groups",

@@ -13,6 +13,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
+from rapport.api.parameters import required
 from rapport.api.reads import Values
 from rapport.campaigns.models import (
     CONTROL_ACTION_ID,
@@ -25,6 +26,7 @@ from rapport.campaigns.models import (
 from rapport.campaigns.service import settings_of
 from rapport.messaging.models import Template
 
+DATE = required("Date", "date", "Execution date: the day on which campaigns are sent, processing day and lead time")
 # One thread reads in the order of the key at half the cost of two; rows of a customer are side by side.
 IN_ORDER = "max_threads = 1, optimize_aggregation_in_order = 1"
 ONE_CAMPAIGN = "{day} = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}"

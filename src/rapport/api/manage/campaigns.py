@@ -25,7 +25,8 @@ class CampaignOut(BaseModel):
 
     id: int = Field(examples=[17])
     series_id: int
-    execution_date: date
+    execution_date: date = Field(description="The day of processing")
+    send_date: date = Field(description="The day of the send, lead_time days later: the execution date of the wire")
     run: int = Field(description="0 the planned run of the day, 1.. further ones")
     state: str = Field(examples=["scheduled"])
     error: str
@@ -47,6 +48,8 @@ class CampaignOut(BaseModel):
     clearance_by: datetime | None = Field(description="Deadline of approval; conditional campaigns only")
     cleared_at: datetime | None = Field(description="When that was decided")
     processed_at: datetime | None
+    handed_over_at: datetime | None = Field(description="When the lists of outside channels were handed over")
+    executed_at: datetime | None = Field(description="When the first channel was handed over or sent (event 1)")
     canceled_at: datetime | None
     finished_at: datetime | None
 
