@@ -11,6 +11,7 @@ from rapport.customers.core_events import BOOLEAN, CORE_EVENTS, NUMBER, STRING
 from rapport.customers.files import File, rows_sql
 from rapport.customers.models import EventType
 from rapport.customers.plans import Plan
+from rapport.customers.values import RULES
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores.records import next_id
 
@@ -149,7 +150,7 @@ def of_file(scope: Scope, file: File, plan: Plan) -> tuple[tuple[str, int], ...]
     text = next(one.text for one in plan.bound if one.field.column == "event_name")
     sql = f"""
         SELECT DISTINCT ifNull({text}, '') FROM ({rows_sql(file)})
-        WHERE isValidUTF8(ifNull({text}, '')) AND length({text}) BETWEEN 1 AND 255 LIMIT {MAX_NAMES + 1} {file.settings}
+        WHERE _fault = '' AND {RULES["Id"].value(text)} IS NOT NULL LIMIT {MAX_NAMES + 1} {file.settings}
     """  # noqa: S608 - made of the file's structure
     names = sorted(name for (name,) in scope.warehouse.rows(sql))
     if len(names) > MAX_NAMES:

@@ -1,26 +1,28 @@
 """Files as the engine reads them: format, columns, and a SELECT of their rows as text.
 
 The engine reads an embedded folder's file itself; a server gets it as a stream. Either way a row is
-numbered as it stands in the file and every column is a text that is NULL when empty.
+numbered as it stands in the file and every column is a text that is NULL when empty. What the engine
+would misread is written anew before, see mending.
 """
 
-import csv
-import gzip
 import hashlib
-import io
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rapport.customers.headers import same_name, visible_name
+from rapport.customers import cells
+from rapport.customers.dialects import JSON_LINES, MARK, check_content, checked_names, dialect_of
+from rapport.customers.encodings import UTF8, as_text, encoding_of, read_bytes
 from rapport.customers.json_lines import as_written
 from rapport.customers.mapping import FileMapping
+from rapport.customers.mending import mend, must_mend
 from rapport.customers.suspicions import Suspicion
 from rapport.customers.values import trimmed
 from rapport.errors import Invalid
@@ -36,17 +38,18 @@ SUFFIXES = {
     ".parquet": "parquet",
 }
 ENGINE_FORMATS = {"csv": "CSV", "whitespace": "LineAsString", "jsonl": "LineAsString", "parquet": "Parquet"}
-DELIMITERS = (",", ";", "\t", "|")
 RAW = "import_raw"
 MAX_COLUMNS = 1000
-CHUNK = 1 << 20
+HEAD = 1 << 16
 
 
 @dataclass(frozen=True)
 class File:
-    """A file to import. lines_before is how many lines come before the first row; source is its rows as SQL.
+    """A file to import, as the engine reads it.
 
-    keys are the names as JSON lines and Parquet have them; suspicions are what opening it showed: see inspection.
+    lines_before is how many lines come before the first row, skip how many of them are in what the engine reads;
+    keys are its columns' names as they stand in it, width is how many cells its header has; source is its rows as
+    SQL; suspicions are what opening it showed, see inspection.inspect.
     """
 
     path: Path
@@ -55,8 +58,10 @@ class File:
     delimiter: str
     lines_before: int
     names: tuple[str, ...]
-    source: str = ""
     keys: tuple[str, ...] = ()
+    width: int = 0
+    skip: int = 0
+    source: str = ""
     suspicions: tuple[Suspicion, ...] = ()
 
     @property
@@ -64,11 +69,20 @@ class File:
         """The engine's settings for reading it."""
         return {
             "format_csv_delimiter": self.delimiter,
-            "input_format_csv_skip_first_lines": self.lines_before,
+            "format_csv_null_representation": cells.ABSENT,
+            "input_format_csv_skip_first_lines": self.skip,
             "input_format_csv_allow_variable_number_of_columns": 1,
+            "input_format_csv_allow_cr_end_of_line": 1,
+            "input_format_csv_allow_whitespace_or_tab_as_delimiter": int(self.delimiter == "\t"),
+            "input_format_csv_empty_as_default": 0,
             "input_format_null_as_default": 1,
             "input_format_parquet_preserve_order": 1,
         }
+
+    @property
+    def behind(self) -> int:
+        """How many cells of a line are looked at behind those of its columns."""
+        return max(self.width - len(self.names), 0) + cells.BEHIND
 
     @property
     def settings(self) -> str:
@@ -88,117 +102,109 @@ def opened(warehouse: Database, path: Path, mapping: FileMapping) -> Iterator[Fi
     """A file ready to be read, under a name without special characters. Raises Invalid."""
     if not path.is_file():
         raise Invalid(f"The file {path.name!r} does not exist.")
-    zipped = path.suffix.lower() == ".gz"
-    suffix = path.with_suffix("").suffix if zipped else path.suffix
+    suffix = path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix
     format_ = mapping.format or SUFFIXES.get(suffix.lower())
     if format_ is None:
         raise Invalid(f"The file {path.name!r} must be CSV, JSON lines or Parquet, or one of these as .gz.")
     with tempfile.TemporaryDirectory(prefix="rapport-import-") as folder:
-        link = Path(folder) / ("data.gz" if zipped else "data")
-        link.symlink_to(path.resolve())
-        file = _described(link, format_, zipped, mapping)
+        try:
+            file = _described(path, Path(folder), format_, mapping)
+        except (OSError, EOFError, zlib.error) as error:
+            raise Invalid("The file cannot be read: it is cut off, or its .gz is broken.") from error
         file = replace(file, source=_file_source(file) if warehouse.embedded else _streamed(warehouse, file))
-        if format_ == "jsonl":
-            keys = _members(warehouse, file)
-            file = replace(file, names=_checked(keys), keys=tuple(keys))
-        yield file
+        yield _with_members(warehouse, file) if format_ == "jsonl" else file
 
 
-def _described(path: Path, format_: str, zipped: bool, mapping: FileMapping) -> File:
+def _described(path: Path, folder: Path, format_: str, mapping: FileMapping) -> File:
     """The file with its columns; those of JSON lines are found when it can be queried."""
-    delimiter, before = mapping.delimiter or ",", mapping.skip_lines
-    if format_ == "jsonl":
-        return File(path, format_, zipped, delimiter, before, ())
+    with read_bytes(path) as (body, zipped):
+        head = body.read(HEAD)
+    encoding = encoding_of(head, mapping.encoding)
+    check_content(path.name, head if encoding == UTF8 or format_ == "parquet" else _decoded(head, encoding), format_)
+    link = folder / ("data.gz" if zipped else "data")
+    link.symlink_to(path.resolve())
     if format_ == "parquet":
-        names = _parquet_columns(path, zipped)
-    elif mapping.names is not None and not mapping.header:
-        names = mapping.names
-    else:
-        line = _line(path, zipped, before)
-        if format_ == "csv" and mapping.delimiter is None:
-            delimiter = max(DELIMITERS, key=line.count)
-        names = line.split() if format_ == "whitespace" else next(csv.reader([line], delimiter=delimiter), [])
-        if mapping.header:
-            before += 1
-        else:
-            names = [f"column_{number}" for number in range(1, len(names) + 1)]
-    return File(path, format_, zipped, delimiter, before, _checked(names), keys=tuple(names))
+        names = tuple(_parquet_columns(path))
+        return File(link, format_, zipped, ",", 0, checked_names(names, MAX_COLUMNS), names)
+    with read_bytes(path) as (body, _), as_text(body, encoding) as text:
+        dialect = JSON_LINES if format_ == "jsonl" else dialect_of(text, format_, mapping)
+    names = checked_names(dialect.names, MAX_COLUMNS) if dialect.names else ()
+    file = File(link, format_, zipped, dialect.delimiter, dialect.lines_before, names, names, dialect.width)
+    with read_bytes(path) as (body, _):
+        if encoding == UTF8 and dialect.plain and not must_mend(body, format_, dialect.delimiter):
+            return replace(file, skip=dialect.lines_before)
+    with read_bytes(path) as (body, _), as_text(body, encoding) as text:
+        mend(text, folder / "mended", format_, dialect)
+    return replace(file, path=folder / "mended", zipped=False)
 
 
-def _binary(path: Path, zipped: bool) -> BinaryIO:
-    # Whoever gets it closes it.
-    return cast(BinaryIO, gzip.open(path, "rb")) if zipped else path.open("rb")
+def _decoded(head: bytes, encoding: str) -> bytes:
+    return head.decode(encoding, "replace").encode()
 
 
-def _parquet_columns(path: Path, zipped: bool) -> list[str]:
+def _parquet_columns(path: Path) -> list[str]:
     try:
-        with _binary(path, zipped) as file:
-            return list(pq.read_schema(file).names)
+        with read_bytes(path) as (body, _):
+            return list(pq.read_schema(body).names)
     except (OSError, EOFError, pa.ArrowException) as error:
         raise Invalid("The file is not a readable Parquet file.") from error
 
 
-def _checked(names: list[str]) -> tuple[str, ...]:
-    stripped = [visible_name(name) or f"column_{number}" for number, name in enumerate(names, 1)]
-    if not stripped:
-        raise Invalid("The file has no columns.")
-    if len(stripped) > MAX_COLUMNS:
-        raise Invalid(f"The file has {len(stripped)} columns, more than {MAX_COLUMNS}.")
-    seen: set[str] = set()
-    for name in stripped:
-        if same_name(name) in seen:
-            raise Invalid(f"The file has the column {name!r} twice.")
-        if not name.isprintable() or len(name) > 200:
-            raise Invalid(f"The file has a column whose name is not readable text: {name[:50]!r}.")
-        seen.add(same_name(name))
-    return tuple(stripped)
+def must_have_rows(file: File) -> None:
+    """Raise Invalid for a file that gave no rows, though there is more in it than a header."""
+    if file.format == "parquet":
+        return
+    with read_bytes(file.path) as (body, _), as_text(body, UTF8) as text:
+        lines = iter(lambda: text.readline(HEAD), "")
+        for _ in range(file.skip):
+            next(lines, "")
+        if any(line.strip() for line in lines):
+            raise Invalid("The file has more than a header, but not a single row: is it cut off, or of another form?")
 
 
-def _line(path: Path, zipped: bool, skip: int) -> str:
-    try:
-        with _binary(path, zipped) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
-            lines = [text.readline(CHUNK) for _ in range(skip + 1)]
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise Invalid("The file is not readable text: it must be UTF-8, and .gz when its name says so.") from error
-    if not lines[-1].strip():
-        raise Invalid("The file is empty: it has no header.")
-    return lines[-1].rstrip("\r\n")
-
-
-def _members(warehouse: Database, file: File) -> list[str]:
-    found = warehouse.value(f"SELECT arraySort(groupUniqArrayArray(JSONExtractKeys(line))) FROM {file.source}")  # noqa: S608 - ours
+def _with_members(warehouse: Database, file: File) -> File:
+    """JSON lines with their members as columns."""
+    lines = f"(SELECT {_LINE} AS line FROM {file.source})"  # noqa: S608 - ours
+    found = warehouse.value(f"SELECT arraySort(groupUniqArrayArray(JSONExtractKeys(line))) FROM {lines}")  # noqa: S608 - ours
     if not found:
         raise Invalid("The file holds no JSON objects, one a line.")
-    return list(found)
+    return replace(file, names=checked_names(tuple(found), MAX_COLUMNS), keys=tuple(found))
+
+
+_LINE = f"if(startsWith(line, '{MARK}'), substring(line, 4), line)"
 
 
 def rows_sql(file: File) -> str:
-    """A SELECT of `_row` (the line in the file, counting rows), `_malformed` and r0, r1 ... as Nullable(String).
+    """A SELECT of `_row` (the line in the file, counting rows), `_fault` and r0, r1 ... as Nullable(String).
+
+    `_fault` says what is wrong with the line as a whole, empty for nothing. Lines without any value are left out.
 
     JSON lines also give `_keys`, the members that a row has.
     """
     columns = ", ".join(f"{_clean(_value(file, index))} AS r{index}" for index in range(len(file.names)))
-    row = "rowNumberInAllBlocks() + 1 AS _row"
+    blank = " AND ".join(f"r{index} IS NULL" for index in range(len(file.names)))
+    row = f"rowNumberInAllBlocks() + {file.lines_before + 1} AS _row"
     if file.format == "parquet":
-        return f"SELECT {row}, toUInt8(0) AS _malformed, {columns} FROM {file.source}"  # noqa: S608 - names are quoted
+        return f"SELECT * FROM (SELECT {row}, '' AS _fault, {columns} FROM {file.source}) WHERE NOT ({blank})"  # noqa: S608 - names are quoted
     if file.format == "csv":
-        row = f"rowNumberInAllBlocks() + {file.lines_before + 1} AS _row"
-        return f"SELECT {row}, overflow != '' AS _malformed, {columns} FROM {file.source}"  # noqa: S608 - ours
-    malformed = "NOT (isValidJSON(line) AND startsWith(trimLeft(line), '{'))"
-    if file.format == "whitespace":
-        malformed = f"length(splitByWhitespace(trimBoth(line))) != {len(file.names)}"
+        fault = cells.csv_fault(len(file.names), file.behind)
+        empty = cells.csv_blank(file.behind)
+        rows = f"SELECT {row}, {fault} AS _fault, {empty} AS _empty, {columns} FROM {file.source}"  # noqa: S608 - ours
+        return f"SELECT * EXCEPT _empty FROM ({rows}) WHERE NOT (_empty AND {blank})"  # noqa: S608 - ours
+    fault = cells.json_fault("line") if file.format == "jsonl" else cells.words_fault("line", len(file.names))
     keys, line = ("JSONExtractKeys(line) AS _keys,", as_written("line")) if file.format == "jsonl" else ("", "line")
+    read = f"SELECT rowNumberInAllBlocks() + 1 AS _row, {_LINE} AS line FROM {file.source}"  # noqa: S608 - ours
     return f"""
-        SELECT _row, {malformed} AS _malformed, {keys} {columns}
-        FROM (SELECT _row, {line} AS line FROM (SELECT {row}, line FROM {file.source}))
-        WHERE trimBoth(line) != '' AND _row > {file.lines_before}
+        SELECT _row, {fault} AS _fault, {keys} {columns} FROM (SELECT _row, {line} AS line FROM ({read}))
+        WHERE {trimmed("line")} != '' AND _row > {file.skip}
     """  # noqa: S608 - names are quoted
 
 
 def _structure(file: File) -> dict[str, str]:
     """The columns of the file for the engine, by quoted name."""
     if file.format == "csv":
-        return {f"c{index}": "String" for index in range(len(file.names))} | {"overflow": "String"}
+        cells_ = [f"c{index}" for index in range(len(file.names))] + [f"x{index}" for index in range(file.behind)]
+        return dict.fromkeys(cells_, f"String DEFAULT '{cells.ABSENT}'")
     if file.format == "parquet":
         return {_quoted(name): "Nullable(String)" for name in file.keys}
     return {"line": "String"}
@@ -243,4 +249,4 @@ def _quoted(name: str) -> str:
 
 
 def _clean(value: str) -> str:
-    return f"nullIf(nullIf({trimmed(value)}, ''), 'NULL')"
+    return f"nullIf(nullIf(nullIf({trimmed(value)}, ''), 'NULL'), '\\\\N')"

@@ -28,7 +28,7 @@ from rapport.customers import (
     tasks,
 )
 from rapport.customers.attributes import declare
-from rapport.customers.files import File, digest, opened
+from rapport.customers.files import File, digest, must_have_rows, opened
 from rapport.customers.inference import keep_origins, typed
 from rapport.customers.inspection import inspect
 from rapport.customers.kinds import Kind, kind_of
@@ -138,6 +138,8 @@ def _load(run: Run, file: File) -> None:
         plan = replace(plan, event_types=event_types.of_file(run.scope, file, plan))
     staging.create(run.stage, plan, file)
     staging.fill(run.stage, plan, file)
+    if not run.stage.count("good") and not run.stage.count("rejects"):
+        must_have_rows(file)
     run.progress(1, STEPS)
     if merging.has_duplicates(run.stage, plan):
         rejects.refuse_duplicates(run.stage, plan, file, run.allow_rejects)

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from rapport.access.scope import Scope
 from rapport.customers.attributes import AttributeInfo, attributes, save
+from rapport.customers.dates import YEARS
 from rapport.customers.files import File, rows_sql
 from rapport.customers.headers import alias_of, same_name
 from rapport.customers.numerals import COUNTED, counts_sql, forms_of
@@ -41,9 +42,10 @@ def _count_sql(file: File, plan: Plan, asked: list[Bound]) -> str:
 
 
 def _fits(plan: Plan, one: Bound, candidate: str) -> str:
-    fits = f"{plan.typed(one, candidate)} IS NOT NULL"
+    dates = plan.dates_of(one)
+    fits = dates.fits(candidate, one.text) if candidate in YEARS else f"{plan.typed(one, candidate)} IS NOT NULL"
     if candidate == "Date":
-        return f"{fits} AND {plan.dates_of(one).is_day(one.text)}"
+        return f"{fits} AND {dates.is_day(one.text)}"
     # A part of a second would be lost.
     return (
         f"{fits} AND NOT match(ifNull({one.text}, ''), ':[0-9]+[.,][0-9]*[1-9]')" if candidate == "Datetime" else fits

@@ -9,7 +9,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from rapport.customers.dates import form_of
+from rapport.customers.encodings import encoding_named
 from rapport.errors import Invalid
+
+# The engine reads texts and numbers with these.
+NO_DELIMITERS = " .UL'\"\r\n\\"
 
 
 class FileMapping(BaseModel):
@@ -25,6 +29,7 @@ class FileMapping(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     format: Literal["csv", "jsonl", "parquet", "whitespace"] | None = None
+    encoding: str | None = None
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     header: bool = True
     skip_lines: int = Field(default=0, ge=0)
@@ -41,6 +46,18 @@ class FileMapping(BaseModel):
     def _known(cls, value: str | list[str] | None) -> str | list[str] | None:
         for one in _several(value):
             form_of(one)
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _text_encoding(cls, value: str | None) -> str | None:
+        return None if value is None else encoding_named(value)
+
+    @field_validator("delimiter")
+    @classmethod
+    def _between_cells(cls, value: str | None) -> str | None:
+        if value is not None and (value in NO_DELIMITERS or not value.isascii()):
+            raise ValueError(f"{value!r} cannot be the delimiter (format: whitespace reads columns between blanks)")
         return value
 
     @property

@@ -8,6 +8,7 @@ from pyarrow.csv import CSVWriter
 
 from rapport.access.scope import Scope
 from rapport.customers import merging, staging
+from rapport.customers.cells import shown
 from rapport.customers.files import File, rows_sql
 from rapport.customers.plans import Bound, Plan
 from rapport.customers.staging import Stage
@@ -79,7 +80,7 @@ def write(scope: Scope, stage: Stage) -> Path:
     folder = scope.stores.settings.data_dir / "rejects" / str(scope.tenant_id)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"import-{stage.import_id}.csv"
-    sql = f"SELECT line, column, reason, value FROM {stage.table('rejects')} ORDER BY line, column"  # noqa: S608 - ours
+    sql = f"SELECT line, column, reason, {shown('value')} AS value FROM {stage.table('rejects')} ORDER BY line, column"  # noqa: S608 - ours
     with CSVWriter(path, SCHEMA) as writer:
         for batch in stage.warehouse.arrow_batches(sql):
             writer.write_batch(batch.cast(SCHEMA))

@@ -7,6 +7,7 @@ the file is read and parsed once, in constant memory, and nothing that is read b
 import re
 from dataclasses import dataclass
 
+from rapport.customers.cells import MAX_SHOWN, unclean, unclean_reason
 from rapport.customers.files import File, rows_sql
 from rapport.customers.json_lines import missing
 from rapport.customers.kinds import Field
@@ -18,7 +19,7 @@ PREFIX = "import_"
 TABLES = "SELECT name FROM system.tables WHERE database = {database:String} AND startsWith(name, {prefix:String})"
 HIDDEN = "(not shown)"
 KEPT = "_kept"
-MAX_VALUE = 200
+EMPTY, BLANK = "''", "' '"
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,11 @@ def fill(stage: Stage, plan: Plan, file: File, without: str = "") -> None:
     for part in ("good", "rejects", "unread"):
         stage.warehouse.execute(f"TRUNCATE TABLE {stage.table(part)}")
     values = ", ".join(f"{plan.value(one)} AS v_{one.field.column}" for one in plan.bound)
-    faults = " OR ".join(["_malformed", *(plan.fault(one) for one in plan.bound)])
+    faults = " OR ".join(["_fault != ''", unclean(_all(plan)), *(plan.fault(one) for one in plan.bound)])
     where = f"WHERE _row NOT IN ({without})" if without else ""
     stage.warehouse.execute(f"""
         INSERT INTO {stage.table("pipe")}
-        SELECT _row, {_texts(file)}, {_values(plan)}, {_properties(plan)}, _missing, _malformed, {faults}
+        SELECT _row, {_texts(file)}, {_values(plan)}, {_properties(plan)}, _missing, _fault, {faults}
         FROM (SELECT *, {missing_sql(plan, file)} AS _missing, {values} FROM ({rows_sql(file)}) {where})
         {file.settings}
     """)  # noqa: S608 - made of the file's structure, names quoted
@@ -102,6 +103,13 @@ def _kept(plan: Plan) -> str:
     return f"arrayFilter(name -> name != '', arrayMap(place -> [{told}, ''][place + 1], _missing))"
 
 
+def _all(plan: Plan) -> str:
+    """SQL of everything of a row that is loaded, in one text."""
+    texts = [one.text for one in plan.bound] + [text for _, text in plan.properties]
+    # A blank between them keeps halves of characters in two columns from making a whole one.
+    return f"concat({', '.join(f'ifNull({text}, {EMPTY}), {BLANK}' for text in texts)})" if texts else EMPTY
+
+
 def _texts(file: File) -> str:
     return ", ".join(f"r{index}" for index in range(len(file.names)))
 
@@ -120,7 +128,7 @@ def _properties(plan: Plan) -> str:
 def _pipe_columns(plan: Plan, file: File) -> str:
     texts = [f"r{index} Nullable(String)" for index in range(len(file.names))]
     values = [f"v_{one.field.column} {sql_type(one.field.type)}" for one in plan.bound]
-    ends = ["properties Map(String, String)", "_missing Array(UInt16)", "_malformed UInt8", "_bad UInt8"]
+    ends = ["properties Map(String, String)", "_missing Array(UInt16)", "_fault String", "_bad UInt8"]
     return ", ".join(["_row UInt64", *texts, *values, *ends])
 
 
@@ -152,15 +160,17 @@ def _event_type(plan: Plan) -> str:
 
 def _rejects_sql(stage: Stage, plan: Plan) -> str:
     faults = [
-        f"({literal(one.name)}, if({plan.fault(one)}, {plan.reason(one)}, ''), {_shown(one)})" for one in plan.bound
+        f"({literal(one.name)}, {_clean_or(one.text, plan.fault(one), plan.reason(one))}, {_shown(one)})"
+        for one in plan.bound
     ]
-    malformed = (
-        "('', if(_malformed, 'the line does not have the columns of the file', ''), CAST(NULL, 'Nullable(String)'))"
-    )
+    faults += [f"({literal(name)}, {_clean_or(text)}, {text})" for name, text in plan.properties]
+    line = "('', _fault, CAST(NULL, 'Nullable(String)'))"
     return f"""
         SELECT _row AS line, fault.1 AS column, fault.2 AS reason, fault.3 AS value
         FROM (
-            SELECT _row, arrayJoin(arrayFilter(one -> one.2 != '', [{", ".join([malformed, *faults])}])) AS fault
+            SELECT
+                _row,
+                arrayJoin(if(_fault != '', [{line}], arrayFilter(one -> one.2 != '', [{", ".join(faults)}]))) AS fault
             FROM {stage.table("pipe")} WHERE _bad
         )
     """  # noqa: S608 - names of columns are quoted
@@ -169,7 +179,7 @@ def _rejects_sql(stage: Stage, plan: Plan) -> str:
 def _unread_sql(stage: Stage, plan: Plan) -> str:
     """What stood in columns of consent and is neither yes nor no."""
     words = [
-        f"({literal(one.name)}, if({one.field.consent.unread_sql(one.text)}, left({one.text}, {MAX_VALUE}), ''))"
+        f"({literal(one.name)}, if({one.field.consent.unread_sql(one.text)}, left({one.text}, {MAX_SHOWN}), ''))"
         for one in plan.bound
         if one.field.consent is not None
     ]
@@ -182,7 +192,13 @@ def _unread_sql(stage: Stage, plan: Plan) -> str:
     """  # noqa: S608 - names of columns are quoted
 
 
+def _clean_or(text: str, fault: str = "", reason: str = "") -> str:
+    """SQL of why a text is refused: for what it is made of, else for its type; empty for nothing."""
+    typed = f"if({fault}, {reason}, '')" if fault else "''"
+    return f"if({unclean(f'ifNull({text}, {EMPTY})')}, {unclean_reason(f'ifNull({text}, {EMPTY})')}, {typed})"
+
+
 def _shown(one: Bound) -> str:
     if one.field.pii or not re.fullmatch(r"r\d+", one.text):
         return f"CAST(if({one.text} IS NULL, NULL, '{HIDDEN}'), 'Nullable(String)')"
-    return f"left({one.text}, {MAX_VALUE})"
+    return one.text

@@ -55,7 +55,8 @@ def _text(text: str) -> str:
 
 
 def _identifier(text: str) -> str:
-    return f"if(isValidUTF8({text}) AND length({text}) <= 255, {text}, NULL)"
+    line = f"isValidUTF8({text}) AND NOT match({text}, '[\\\\x00-\\\\x1F\\\\x7F]')"
+    return f"if({line} AND length({text}) <= 255, {text}, NULL)"
 
 
 def _person(text: str) -> str:
@@ -68,8 +69,8 @@ def _flag(text: str) -> str:
 
 
 RULES = {
-    "Id": Rule(_identifier, "is not UTF-8 text of at most 255 bytes", "Nullable(String)"),
-    "Person": Rule(_person, "is not UTF-8 text of at most 255 bytes", "Nullable(String)"),
+    "Id": Rule(_identifier, "is not one line of UTF-8 text of at most 255 bytes", "Nullable(String)"),
+    "Person": Rule(_person, "is not one line of UTF-8 text of at most 255 bytes", "Nullable(String)"),
     "Text": Rule(_text, "is not UTF-8 text of at most 32000 bytes", "Nullable(String)"),
     "Email": Rule(
         lambda text: f"if(isValidUTF8({text}) AND lengthUTF8({text}) <= 250, {text}, NULL)",

@@ -23,6 +23,12 @@ JSON_SETTINGS = {
     "date_time_output_format": "simple",
 }
 
+# A statement has an expression for each column of a file, and files have up to a thousand.
+LONG_STATEMENTS = {
+    "max_query_size": 100_000_000,
+    "max_ast_elements": 5_000_000,
+    "max_expanded_ast_elements": 50_000_000,
+}
 AVRO_SETTINGS = " SETTINGS output_format_avro_codec = 'deflate', output_format_avro_string_column_pattern = '.*'"
 
 
@@ -187,6 +193,7 @@ class Warehouse:
             "join_use_nulls": 0,
             "mutations_sync": 1,
             "lightweight_deletes_sync": 1,
+            **LONG_STATEMENTS,
             **JSON_SETTINGS,
             **slices.memory_settings(memory_bytes),
         }

@@ -1,0 +1,90 @@
+"""The encodings of text files: found by byte order marks and patterns of zero bytes, or named by the mapping."""
+
+import codecs
+import gzip
+import io
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import BinaryIO, TextIO, cast
+
+GZIP = b"\x1f\x8b"
+UTF8 = "utf-8"
+# UTF-32 first: its mark begins with the one of UTF-16.
+MARKS = (
+    (codecs.BOM_UTF8, UTF8),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+# Where a character's zero bytes are, by encoding: most characters of a header are ASCII.
+ZEROS = (
+    ("utf-32-le", (False, True, True, True)),
+    ("utf-32-be", (True, True, True, False)),
+    ("utf-16-le", (False, True, False, True)),
+    ("utf-16-be", (True, False, True, False)),
+)
+MOSTLY, HARDLY = 0.6, 0.2
+SAMPLE = 2000
+UNREADABLE = "save the file as UTF-8, or name its encoding in the mapping (such as encoding: cp1252)"
+NOT_TEXT = ("utf-7", "idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined")
+
+
+def _refused(error: UnicodeError) -> tuple[str, int]:
+    """What stands for bytes that an encoding does not have: a character that becomes a byte that is no UTF-8."""
+    return "\udcff", cast(UnicodeDecodeError, error).end
+
+
+codecs.register_error("rapport.refused", _refused)
+
+
+def encoding_named(name: str) -> str:
+    """An encoding's name as Python spells it. Raises ValueError for one that is not known or of no text."""
+    try:
+        found = codecs.lookup(name)
+        found.decode(b"", "strict")
+    except (LookupError, ValueError, TypeError) as error:
+        raise ValueError(f"{name!r} is not a known encoding") from error
+    if not getattr(found, "_is_text_encoding", True) or found.name in NOT_TEXT:
+        raise ValueError(f"{name!r} is not an encoding of text files")
+    return found.name
+
+
+def encoding_of(head: bytes, named: str | None) -> str:
+    """The encoding of a file that begins with these bytes; a byte order mark counts more than the mapping's word."""
+    for mark, encoding in MARKS:
+        if head.startswith(mark):
+            return encoding
+    if named is not None:
+        return named
+    sample = head[: min(len(head), SAMPLE) // 4 * 4] or head
+    for encoding, pattern in ZEROS:
+        width = 4 if encoding.startswith("utf-32") else 2
+        shares = [_share(sample[place::width]) for place in range(width)]
+        if all(share > MOSTLY if zero else share < HARDLY for share, zero in zip(shares, pattern, strict=False)):
+            return encoding
+    return UTF8
+
+
+def _share(sample: bytes) -> float:
+    return sample.count(0) / len(sample) if sample else 0.0
+
+
+@contextmanager
+def read_bytes(path: Path) -> Iterator[tuple[BinaryIO, bool]]:
+    """The bytes of a file, unpacked when they are gzip whatever its name says; and whether they were."""
+    with path.open("rb") as raw:
+        zipped = raw.read(2) == GZIP
+        raw.seek(0)
+        if not zipped:
+            yield raw, False
+            return
+        with closing(gzip.open(raw, "rb")) as unpacked:
+            yield cast(BinaryIO, unpacked), True
+
+
+def as_text(body: BinaryIO, encoding: str) -> TextIO:
+    """A file's text with one kind of line end; bytes that are not of the encoding stay to be found and refused."""
+    errors = "surrogateescape" if encoding == UTF8 else "rapport.refused"
+    return io.TextIOWrapper(body, encoding=encoding, errors=errors, newline=None)
