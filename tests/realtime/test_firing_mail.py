@@ -4,6 +4,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from typing import Any
@@ -117,7 +118,7 @@ def test_a_mail_says_what_is_known_and_leaves_at_once(
     found, who, origin = messaging.read_token(world.stores, url[1].rpartition("/")[2])
     assert (found.tenant_id, who) == (world.tenant_id, "C00007")
     day = of.execution_date.isoformat()
-    assert origin == messaging.Origin(EMAIL, of.id, LETTER, 1, kept.action_id, day)
+    assert replace(origin, address="") == messaging.Origin(EMAIL, of.id, LETTER, 1, kept.action_id, day)
 
 
 def test_what_is_known_is_read_when_it_leaves(world: Scope, of: Occurrence, box: Mailbox, stores: Stores) -> None:

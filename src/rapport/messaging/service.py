@@ -15,6 +15,7 @@ from rapport.messaging.registration import (
 from rapport.messaging.rendering import Rendered, attributes_used, render
 from rapport.messaging.soft_bounces import Reported, any_counted, arrived, soft_bounced
 from rapport.messaging.suppressed_addresses import MARK, address_secret, keep_again
+from rapport.messaging.suppressed_addresses import marks_of as address_marks
 from rapport.messaging.suppressed_addresses import of_channel as suppressed_marks
 from rapport.messaging.suppressions import (
     REASONS,
@@ -42,6 +43,7 @@ __all__ = [
     "Reported",
     "Suppression",
     "Template",
+    "address_marks",
     "address_secret",
     "allow",
     "any_counted",

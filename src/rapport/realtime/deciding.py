@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from rapport.campaigns import service as campaigns
+from rapport.realtime import once
 from rapport.realtime.background import Background
 from rapport.realtime.models import ASKING, DELAYED, DONE
 from rapport.realtime.quiet import quiet_until
@@ -92,7 +93,34 @@ def decide(session: Session, catalogue: Catalogue, candidates: Sequence[Candidat
         decision = decided(one, campaign, background)
         background.note(one, decision.state, decision.outcome)
         made.append((one, campaign, decision))
+    made = _once_an_address(session, background, made)
     return _add(session, catalogue, background, made, now)
+
+
+Made = tuple[Candidate, campaigns.Occurrence, Decision]
+
+
+def _once_an_address(session: Session, background: Background, made: Sequence[Made]) -> list[Made]:
+    """The same, but that nothing goes to an address that somebody else has had of the campaign."""
+    going, reach = [], background.reach
+    for one, campaign, decision in made:
+        faults = decision.faults
+        plan = campaign.plan["groups"][decision.group - 1]
+        addresses = {} if faults is None else reach.addresses(one.person, plan, faults)
+        going.append(once.Going(campaign.id, one.person, addresses))
+    found: list[Made] = []
+    for (one, campaign, decision), late in zip(made, once.refused(background.scope, session, going), strict=True):
+        plan = campaign.plan["groups"][decision.group - 1]
+        found.append((one, campaign, _skipped(plan, decision, late, reach) if late else decision))
+    return found
+
+
+def _skipped(plan: Mapping[str, Any], decision: Decision, late: Mapping[int, Fault], reach: Reach) -> Decision:
+    faults = {**(decision.faults or {}), **late}
+    if len(faults) == len(plan["channels"]):
+        return Decision(DONE, *min(faults.values()), group=decision.group, faults=faults)
+    state, outcome, reason = state_of(plan, faults, reach.channels)
+    return Decision(state, outcome, reason, group=decision.group, faults=faults)
 
 
 def decided(one: Candidate, campaign: campaigns.Occurrence, background: Background) -> Decision:
@@ -100,7 +128,7 @@ def decided(one: Candidate, campaign: campaigns.Occurrence, background: Backgrou
     kept = kept_out(one, background, campaign)
     if kept is not None:
         return kept
-    groups, person = campaign.plan["groups"], one.person
+    groups, person = campaign.plan["groups"], background.reach.divided_by(one.person, campaign.plan)
     group = group_of(one.trigger.id, groups, person)
     faults = background.faults(one, groups[group - 1])
     if len(faults) == len(groups[group - 1]["channels"]):
@@ -155,7 +183,7 @@ def _add(
     session: Session,
     catalogue: Catalogue,
     background: Background,
-    made: Sequence[tuple[Candidate, campaigns.Occurrence, Decision]],
+    made: Sequence[Made],
     now: datetime,
 ) -> int:
     """Write firings and let out those that go; who was kept out for a reason has one firing of that a day."""

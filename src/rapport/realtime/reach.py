@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.channels.service import OWN_ID, Channel
+from rapport.channels.service import OWN_ID, Channel, address_key, is_email_address
 from rapport.customers.service import Consents
 from rapport.messaging import service as messaging
 from rapport.realtime.facts import Known
@@ -64,6 +64,22 @@ class Reach:
         found = ((channel_id, self._fault(person, channel_id, template_id)) for channel_id, template_id in places)
         return {channel_id: fault for channel_id, fault in found if fault is not None}
 
+    def addresses(self, person: str, plan: Mapping[str, Any], faults: Mapping[int, Fault]) -> dict[int, str]:
+        """The addresses at which a person is reached, by those channels of a group that have any."""
+        reached = {place["channel_id"] for place in plan["channels"]} - faults.keys()
+        found = ((channel_id, self._address(person, channel_id)) for channel_id in sorted(reached))
+        return {channel_id: address for channel_id, address in found if address}
+
+    def divided_by(self, person: str, plan: Mapping[str, Any]) -> str:
+        """By what a person is divided: an address of the campaign's channels, which others may share, or itself."""
+        used = {place["channel_id"] for group in plan["groups"] for place in group["channels"]}
+        keys = (address_key(self._address(person, channel_id)) for channel_id in sorted(used))
+        return next((f"address {key}" for key in keys if key), person)
+
+    def _address(self, person: str, channel_id: int) -> str:
+        name = self.channels[channel_id].address_attribute.upper()
+        return "" if name == OWN_ID else str(self.attribute(person, name) or "")
+
     def _fault(self, person: str, channel_id: int, template_id: int) -> Fault | None:
         channel = self.channels[channel_id]
         permission, address = channel.permission_attribute, channel.address_attribute.upper()
@@ -74,8 +90,10 @@ class Reach:
             and self.consents.permission.forbids_writing(self.attribute(person, permission.upper()))
         ):
             return "suppressed", "no permission"
-        if address != OWN_ID and not str(self.attribute(person, address) or "").strip():
+        if address != OWN_ID and not self._address(person, channel_id).strip():
             return "no address", ""
+        if channel.kind == "email" and address != OWN_ID and not is_email_address(self._address(person, channel_id)):
+            return "no address", "not an e-mail address"
         app_id = (self.apps or {}).get((channel_id, template_id), "")
         reason = self.unreachable.get((channel_id, app_id), {}).get(person)
         return ("suppressed", reason) if reason else None

@@ -17,6 +17,7 @@ from rapport.channels.service import Channel
 from rapport.channels.service import channels as channels_of
 from rapport.customers import service as customers
 from rapport.notifications import service as notifications
+from rapport.realtime import once
 from rapport.realtime.facts import Needs, load
 from rapport.realtime.models import ASKING, DONE, FILED, PENDING, SENDING, SENT, Firing, FiringMessage
 from rapport.realtime.reach import Fault, Reach, attributes_of
@@ -102,15 +103,29 @@ def let_go(session: Session, scope: Scope, waiting: Sequence[Firing]) -> None:
     days = {one.id: one for one in campaigns.of_ids(scope, sorted({one.campaign_id for one in waiting}))}
     plans = {one.id: days[one.campaign_id].plan["groups"][one.recipient_group_id - 1] for one in waiting}
     reach = _reach(scope, waiting, {place["channel_id"] for plan in plans.values() for place in plan["channels"]})
+    faults_of = _faults(scope, session, waiting, plans, reach)
     outgoing = []
     for one in waiting:
-        faults = reach.faults(one.person, plans[one.id])
+        faults = faults_of[one.id]
         one.state, one.outcome, one.reason = state_of(plans[one.id], faults, reach.channels)
         one.finished_at = scope.clock.now() if one.state == DONE else None
         group, who = one.recipient_group_id, one.customer_id
         outgoing.append(Outgoing(one.id, days[one.campaign_id], group, who, one.is_visitor, one.parameters, faults))
     session.flush()
     let_out(session, scope, outgoing, reach.channels)
+
+
+def _faults(
+    scope: Scope, session: Session, waiting: Sequence[Firing], plans: Mapping[int, dict[str, Any]], reach: Reach
+) -> dict[int, dict[int, Fault]]:
+    """On which channels firings cannot go out: the person cannot be reached, or somebody else has had its address."""
+    found = {one.id: reach.faults(one.person, plans[one.id]) for one in waiting}
+    going = [
+        once.Going(one.campaign_id, one.person, reach.addresses(one.person, plans[one.id], found[one.id]))
+        for one in waiting
+    ]
+    late = once.refused(scope, session, going)
+    return {one.id: {**found[one.id], **same} for one, same in zip(waiting, late, strict=True)}
 
 
 def _reach(scope: Scope, waiting: Sequence[Firing], channel_ids: set[int]) -> Reach:
