@@ -47,6 +47,7 @@ def carrying_out(stores: Stores, roles: frozenset[str]) -> Iterator[None]:
         stores.start_work(listening="worker" in roles)
         if "worker" in roles:
             customers.look_at_attributes(stores)
+            customers.writer_of(stores).start()
             notifications.start(stores)
             parts.callback(notifications.stop)
             realtime.start(stores)

@@ -18,6 +18,7 @@ from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.customers import service
 from rapport.customers.attributes import AttributeInfo
+from rapport.notifications import service as notifications
 from rapport.stores import Stores
 
 D = date(2025, 6, 1)
@@ -52,6 +53,13 @@ class Receiver:
         assert len(self.got) >= count
         got, self.got = self.got, []
         return got
+
+
+@pytest.fixture(scope="module", autouse=True)
+def deliverer(stores: Stores) -> Iterator[None]:
+    notifications.start(stores)
+    yield
+    notifications.stop()
 
 
 @pytest.fixture

@@ -103,6 +103,13 @@ def rows(scope: Scope, table: str, order: str, where: Mapping[str, Any]) -> list
         return [dict(row) for row in connection.execute(text(sql), {"t": scope.tenant_id, **where}).mappings()]
 
 
+def empty(scope: Scope) -> None:
+    """Forget events, visitors and what the log says of them."""
+    with scope.records() as session:
+        for table in ("accepted_events", "event_log", "visitors"):
+            session.execute(text(f"DELETE FROM {table} WHERE tenant_id = :t"), {"t": scope.tenant_id})
+
+
 def handle(scope: Scope) -> None:
     """Stand in for the processor."""
     with scope.records() as session:

@@ -1,5 +1,6 @@
 """Writes of customers: new attributes, attribute values, one customer at a time, right to be forgotten."""
 
+from functools import partial
 from typing import Any
 
 import orjson
@@ -147,7 +148,8 @@ def upsert_customer(
 ) -> Response:
     """What is valid is written at once; errors lists the rest."""
     upsert = parse(Upsert, body)
-    outcome = customers.upsert(principal.scope, upsert.customer_id, _pairs(upsert), upsert.callback_url)
+    scope, kept = principal.scope, partial(realtime.warn_of_nothing, principal.scope, "UpsertCustomer")
+    outcome = customers.upsert(scope, upsert.customer_id, _pairs(upsert), upsert.callback_url, kept)
     return json_response(orjson.dumps(outcome))
 
 

@@ -1,17 +1,19 @@
 """Who sends an event: a server that holds a tenant's secret token, or an app that has the public one."""
 
+import asyncio
 import hashlib
 import hmac
 import re
 import zlib
 from typing import Any
 
-import orjson
 from fastapi import Request
 
 from rapport.api.parameters import INT32_MAX
 from rapport.errors import Invalid, RapportError, TooLarge, Unauthorized
+from rapport.realtime import reading
 from rapport.realtime.directory import Directory, Known
+from rapport.realtime.reading import Given
 from rapport.realtime.tokens import SDK_TOKEN, SERVER_TOKEN
 from rapport.realtime.validation import TENANT_FAULT
 
@@ -23,7 +25,6 @@ ZLIB_OF_GZIP = 16 + zlib.MAX_WBITS
 NO_TENANT = 0  # a number that is read and is never a tenant's
 TOO_LARGE = f"The body is larger than {MOST_BYTES} bytes."
 UNKNOWN = "The token or the signature is not one of this tenant."
-NO_JSON = object()
 
 
 class UnknownEncoding(RapportError):
@@ -59,12 +60,10 @@ def _unpacked(body: bytes) -> bytes:
     return found if unpacking.eof and not unpacking.unused_data else body
 
 
-def json_of(body: bytes) -> Any:
-    """A body as JSON; NO_JSON when it is none."""
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return NO_JSON
+async def events_of(body: bytes) -> Given | list[Given] | None:
+    """The event of a body, or the events of an array; None when no event of it can be read."""
+    given = reading.read(body)
+    return await asyncio.to_thread(reading.read_roughly, body) if given is None else given
 
 
 async def app_of(request: Request, token: str) -> Known:
@@ -76,7 +75,7 @@ async def app_of(request: Request, token: str) -> Known:
     return known
 
 
-async def server_of(request: Request, body: bytes, given: Any) -> Known:
+async def server_of(request: Request, body: bytes, given: Given | list[Given] | None) -> Known:
     """The tenant of a server: by its token, or by the tenant that a signed body names. Raises Unauthorized, Invalid."""
     directory: Directory = request.app.state.directory
     headers = request.headers
@@ -95,7 +94,7 @@ async def server_of(request: Request, body: bytes, given: Any) -> Known:
     return known
 
 
-async def _named(request: Request, directory: Directory, given: Any) -> Known:
+async def _named(request: Request, directory: Directory, given: Given | list[Given] | None) -> Known:
     if "x-optimove-signature-content" not in request.headers:
         raise Unauthorized("The token, or a signature, is missing.")
     number = tenant_number(given)
@@ -123,15 +122,18 @@ async def vendor_of(request: Request, body: bytes, tenant_id: int | None) -> Kno
     return known
 
 
-def tenant_number(given: Any) -> int | None:
-    """The tenant that a body names, None when it names none; any number is one, also where no tenant can have it."""
-    first = given[0] if isinstance(given, list) and given else given
-    named = first.get("tenant", first.get("tenantId")) if isinstance(first, dict) else None
+def tenant_number(given: Given | list[Given] | None) -> int | None:
+    """The tenant that a body's first event names, None when it names none; any number is one, also no tenant's."""
+    named = next((_tenant(one) for one in reading.values(given) if isinstance(one, dict)), None)
     if isinstance(named, str):
         return number_of(named) if named.isascii() and named.isdigit() else None
     if isinstance(named, float):  # a whole number beyond 64 bits is read as one
         return int(named) if named.is_integer() else None
     return named if isinstance(named, int) and not isinstance(named, bool) else None
+
+
+def _tenant(event: dict[str, Any]) -> Any:
+    return event.get("tenant", event.get("tenantId"))
 
 
 def number_of(digits: str) -> int:

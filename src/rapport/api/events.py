@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import orjson
@@ -10,11 +11,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from rapport.api.event_senders import (
-    NO_JSON,
     app_of,
     body_of,
+    events_of,
     host_number,
-    json_of,
     number_of,
     server_of,
     tenant_number,
@@ -25,6 +25,7 @@ from rapport.errors import Invalid, RapportError, TooManyRequests
 from rapport.realtime.directory import Known
 from rapport.realtime.metrics import REJECTED
 from rapport.realtime.models import ERROR, METRIC, SDK, SERVER
+from rapport.realtime.reading import Given
 from rapport.realtime.service import Accepted, Incoming, LogEntry, person_of
 from rapport.realtime.validation import TENANT_FAULT, Faulty, event_of
 
@@ -153,17 +154,28 @@ def _words(value: Any) -> str:
     return str(value) if isinstance(value, str | int) else ""
 
 
-async def _whole(sent: _Sent, given: list[Any], ids: list[str | None]) -> Response:
-    """Store all of these events or, when one is faulty, none."""
-    scope, events = sent.known.scope, []
-    now = scope.clock.now()
-    for one, own in zip(given, ids, strict=True):
+def _usable(
+    sent: _Sent, given: Sequence[Given], ids: Sequence[str | None] = ()
+) -> tuple[list[Incoming], list[LogEntry]]:
+    """The events that can be used, and what the log is to have of the others. ids are the senders' own."""
+    now, events, entries = sent.known.scope.clock.now(), list[Incoming](), list[LogEntry]()
+    for one, own in zip_longest(given, ids):
         try:
-            events.append(event_of(one, sent.origin, sent.known, now, own))
+            if one.fault:
+                raise Faulty(one.fault)
+            events.append(event_of(one.value, sent.origin, sent.known, now, own, one.mended))
         except Faulty as fault:
-            await sent.request.app.state.intake.accept(scope, [], [_entry(one, sent.origin, fault.reason)])
-            raise Invalid(fault.reason) from fault
-    accepted = await sent.keep(events)
+            entries.append(_entry(one.value, sent.origin, fault.reason))
+    return events, entries
+
+
+async def _stored(sent: _Sent, given: Sequence[Given], ids: Sequence[str | None]) -> Response:
+    """Store what can be used of these events; refuse them when nothing can be. Raises Invalid."""
+    events, entries = _usable(sent, given, ids)
+    if not events:
+        await sent.request.app.state.intake.accept(sent.known.scope, [], entries)
+        raise Invalid(entries[0].reason)
+    accepted = await sent.keep(events, entries)
     return _reply(200, "success", ",".join(str(one.number) for one in accepted))
 
 
@@ -183,12 +195,13 @@ async def post_event(request: Request) -> Response:
     """
     try:
         body = await body_of(request)
-        given = json_of(body)
+        given = await events_of(body)
         sent = _Sent(request, await server_of(request, body, given), SERVER, body)
-        if given is NO_JSON:
+        if given is None:
             raise await sent.refused(sent.not_json())
+        one = Given([each.value for each in given]) if isinstance(given, list) else given
         own = request.headers.get("idempotency-key", "")[:255] or None
-        return await _whole(sent, [given], [own])
+        return await _stored(sent, [one], [own])
     except RapportError as error:
         return _refused(error)
 
@@ -198,18 +211,13 @@ async def _from_app(request: Request, token: str) -> Response:
     try:
         known = await app_of(request, token)
         body = await body_of(request)
-        sent, given = _Sent(request, known, SDK, body), json_of(body)
-        if given is NO_JSON:
+        sent, given = _Sent(request, known, SDK, body), await events_of(body)
+        if given is None:
             raise await sent.refused(sent.not_json())
-        batch = [given] if isinstance(given, dict) else given
-        if not isinstance(batch, list) or len(batch) > MOST_OF_APPS:
+        batch = given if isinstance(given, list) else [given]
+        if len(batch) > MOST_OF_APPS or not (isinstance(given, list) or isinstance(given.value, dict)):
             raise await sent.refused(f"the body is not a JSON array of at most {MOST_OF_APPS} events")
-        now, events, entries = known.scope.clock.now(), [], []
-        for one in batch:
-            try:
-                events.append(event_of(one, SDK, known, now))
-            except Faulty as fault:
-                entries.append(_entry(one, SDK, fault.reason))
+        events, entries = _usable(sent, batch)
         if batch:
             await sent.keep(events, entries)
     except RapportError as error:
@@ -251,20 +259,20 @@ async def preflight(tenantToken: str) -> Response:
 
 
 async def _metrics(request: Request, place: int | None) -> Response:
-    """Store what a vendor reports, all of it or nothing. place is the tenant that the address names, if it does."""
+    """Store what a vendor reports and can be used. place is the tenant that the address names, if it does."""
     try:
         body = await body_of(request)
-        given = json_of(body)
+        given = await events_of(body)
         number = tenant_number(given) if place is None else place
         sent = _Sent(request, await vendor_of(request, body, number), METRIC, body)
-        if given is NO_JSON:
+        if given is None:
             raise await sent.refused(sent.not_json())
         batch = given if isinstance(given, list) else [given]
         if not 0 < len(batch) <= MOST_METRICS:
             raise await sent.refused(f"the body is not a JSON object, or an array of at most {MOST_METRICS}")
         key = request.headers.get("idempotency-key", "")[:200]
         ids = [f"{key}:{n}" if key else None for n in range(len(batch))]
-        return await _whole(sent, batch, ids)
+        return await _stored(sent, batch, ids)
     except RapportError as error:
         return _refused(error)
 

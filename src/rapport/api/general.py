@@ -38,7 +38,7 @@ register(
         engine="records",
         sql="""
             SELECT event_type_id AS "EventTypeID", url AS "ListenerURL", nullif(channel_id, 0) AS "ChannelID"
-            FROM listeners WHERE tenant_id = :tenant_id
+            FROM listeners WHERE tenant_id = :tenant_id AND event_type_id <> 0
         """,
         row={"EventTypeID": "integer", "ListenerURL": "string", "ChannelID": "integer?"},
         order='"EventTypeID", "ChannelID" NULLS FIRST',

@@ -10,9 +10,9 @@ from sqlalchemy import select
 
 from rapport.access.pseudonyms import pseudonyms
 from rapport.access.scope import Scope
-from rapport.customers import locks
 from rapport.customers.attribute_values import typed_value
 from rapport.customers.attributes import COLUMN_TYPES, AttributeInfo, attributes
+from rapport.customers.identity import identifies_nobody, says_nothing
 from rapport.customers.models import Removed
 from rapport.customers.personal_values import identifies
 from rapport.stores.warehouse import identifier
@@ -21,8 +21,13 @@ INVALID_CUSTOMER = "INVALID_CUSTOMER"
 INVALID_FIELD = "INVALID_FIELD"
 INVALID_VALUE = "INVALID_VALUE"
 UNAVAILABLE = "UPDATE_FIELD_TEMPORARY_UNAVAILABLE"
+# Of an address or a name nothing is told: by a word for nothing, which does not fit, or by an empty text.
+NOTHING, EMPTY = "NOTHING", "EMPTY"
+# Names of people that are also such words.
+NAMES = ("Nan", "Nil", "Null")
 PREFIX = "write_"
 WRITABLE = ("batch", "api")
+TEXTS = ("Nvarchar", "Varchar")
 # A server takes bound values in an address of limited length.
 IDS_AT_ONCE = 2000
 KNOWN_AS_GIVEN = "SELECT customer_id FROM customers WHERE customer_id IN {ids:Array(String)}"
@@ -34,11 +39,15 @@ EPOCH = date(1970, 1, 1)
 
 @dataclass(frozen=True)
 class Fault:
-    """Why one value was not written."""
+    """Why one value was not written. nothing: it tells nothing of the customer, so that what is known stays.
+
+    error is empty for an empty text, which is no error.
+    """
 
     error: str
     customer_id: str
     real_field_name: str
+    nothing: bool = False
 
     def shown(self) -> dict[str, str]:
         """The fault as callbacks and answers show it."""
@@ -73,43 +82,58 @@ def spelling(scope: Scope, customer_id: str) -> str | None:
     return exact or spellings(scope, [customer_id]).get(customer_id.lower())
 
 
-def update_values(scope: Scope, items: list[dict[str, Any]]) -> list[Fault]:
-    """Write what is valid of [{"customer": id, "values": [[name, value], ...]}, ...]; the rest is told."""
-    infos, faults = attributes(scope), []
-    with locks.writing(scope):
-        known = spellings(scope, (item["customer"] for item in items))
-        wanted: dict[str, dict[str, Any]] = {}
-        for item in items:
-            customer = known.get(item["customer"].lower())
-            for name, value in item["values"]:
-                fault, info, typed = _checked(infos, name, value, updating=True)
-                if customer is None:
-                    fault = INVALID_CUSTOMER
-                if fault:
-                    faults.append(Fault(fault, item["customer"], name))
-                elif customer is not None and info is not None:
-                    wanted.setdefault(customer, {})[info.real_field_name] = typed
-        _apply(scope, _masked(scope, infos, wanted), infos)
+def update_values(scope: Scope, calls: Sequence[list[dict[str, Any]]]) -> list[list[Fault]]:
+    """Write what is valid of calls in their order; the faults of each. Call it under locks.writing.
+
+    A call is [{"customer": id, "values": [[name, value], ...]}, ...]. Of a value that comes twice the last stays.
+    """
+    infos, wanted = attributes(scope), dict[str, dict[str, Any]]()
+    known = spellings(scope, {item["customer"] for items in calls for item in items})
+    faults = [_gather(infos, known, items, wanted) for items in calls]
+    _apply(scope, _masked(scope, infos, wanted), infos)
+    return faults
+
+
+def _gather(
+    infos: dict[str, AttributeInfo],
+    known: dict[str, str],
+    items: list[dict[str, Any]],
+    wanted: dict[str, dict[str, Any]],
+) -> list[Fault]:
+    """Lay the valid values of a call over those that are wanted already; the faults of the rest."""
+    faults = []
+    for item in items:
+        customer = None if identifies_nobody(item["customer"]) else known.get(item["customer"].lower())
+        for name, value in item["values"]:
+            fault, info, typed = _checked(infos, name, value, updating=True)
+            if customer is None:
+                fault = INVALID_CUSTOMER
+            if fault:
+                faults.append(_fault(fault, item["customer"], name))
+            elif customer is not None and info is not None:
+                wanted.setdefault(customer, {})[info.real_field_name] = typed
     return faults
 
 
 def upsert_customer(scope: Scope, customer_id: str, values: list[list[Any]]) -> list[Fault]:
-    """Write one customer's valid values, creating the customer when unknown; the faults of the rest."""
+    """Write one customer's valid values, creating the customer when unknown; the faults of the rest.
+
+    Call it under ordering.writing.
+    """
     infos, faults, wanted = attributes(scope), [], {}
     for name, value in values:
         fault, info, typed = _checked(infos, name, value, updating=False)
         if fault:
-            faults.append(Fault(fault, customer_id, name))
+            faults.append(_fault(fault, customer_id, name))
         elif info is not None:
             wanted[info.real_field_name] = typed
-    with locks.writing(scope):
-        known = spelling(scope, customer_id)
-        kept = _masked(scope, infos, {known or customer_id: wanted})
-        if known is None:
-            _create(scope, customer_id, kept[customer_id])
-        else:
-            _apply(scope, kept, infos)
-    return faults
+    known = spelling(scope, customer_id)
+    kept = _masked(scope, infos, {known or customer_id: wanted})
+    if known is None:
+        _create(scope, customer_id, kept[customer_id])
+    else:
+        _apply(scope, kept, infos)
+    return _worth_telling(scope, infos, {customer_id.lower(): known} if known else {}, faults)
 
 
 def overwrite(scope: Scope, items: Sequence[Overwriting]) -> list[Fault]:
@@ -127,30 +151,47 @@ def overwrite(scope: Scope, items: Sequence[Overwriting]) -> list[Fault]:
             _create(scope, customer, {})
         for name, value in item.values.items() if customer is not None else ():
             fault, info, typed = _checked(infos, name, value, updating=False)
-            if fault == INVALID_VALUE:
-                faults.append(Fault(fault, item.customer_id, name))
+            if fault in (INVALID_VALUE, NOTHING, EMPTY):
+                faults.append(_fault(fault, item.customer_id, name))
             elif info is not None and not fault and customer is not None:
                 wanted.setdefault(customer, {})[info.real_field_name] = typed
     _apply(scope, _changed(scope, _masked(scope, infos, wanted)), infos)
-    return faults
+    return _worth_telling(scope, infos, known, faults)
 
 
 def _changed(scope: Scope, wanted: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Those of the values that differ from what the customers have."""
-    names = sorted({name for values in wanted.values() for name in values})
-    if not names:
-        return {}
-    columns = ", ".join(["customer_id", *map(identifier, names)])
-    sql = f"SELECT {columns} FROM customers WHERE customer_id IN {{ids:Array(String)}}"  # noqa: S608 - names of columns
-    ids, present = list(wanted), dict[str, dict[str, Any]]()
-    for begin in range(0, len(ids), IDS_AT_ONCE):
-        for customer, *values in scope.warehouse.rows(sql, ids=ids[begin : begin + IDS_AT_ONCE]):
-            present[customer] = dict(zip(names, values, strict=True))
+    present = _present(scope, list(wanted), sorted({name for values in wanted.values() for name in values}))
     found = {
         customer: {n: v for n, v in values.items() if _plainly(present.get(customer, {}).get(n)) != _plainly(v)}
         for customer, values in wanted.items()
     }
     return {customer: values for customer, values in found.items() if values}
+
+
+def _present(scope: Scope, ids: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What customers have in some attributes, by their known spelling and the attribute's name."""
+    present: dict[str, dict[str, Any]] = {}
+    columns = ", ".join(["customer_id", *map(identifier, names)])
+    sql = f"SELECT {columns} FROM customers WHERE customer_id IN {{ids:Array(String)}}"  # noqa: S608 - names of columns
+    for begin in range(0, len(ids) if names else 0, IDS_AT_ONCE):
+        for customer, *values in scope.warehouse.rows(sql, ids=ids[begin : begin + IDS_AT_ONCE]):
+            present[customer] = dict(zip(names, values, strict=True))
+    return present
+
+
+def _worth_telling(
+    scope: Scope, infos: dict[str, AttributeInfo], known: dict[str, str], faults: list[Fault]
+) -> list[Fault]:
+    """Faults without empty texts for what is not known either."""
+
+    def place(fault: Fault) -> tuple[str, str]:
+        return known.get(fault.customer_id.lower(), ""), infos[fault.real_field_name.strip().upper()].real_field_name
+
+    empty = [place(fault) for fault in faults if not fault.error]
+    present = _present(scope, [customer for customer, _ in empty], sorted({name for _, name in empty}))
+    held = {(customer, name) for customer, name in empty if present.get(customer, {}).get(name)}
+    return [fault for fault in faults if fault.error or place(fault) in held]
 
 
 def _plainly(value: Any) -> Any:
@@ -166,10 +207,26 @@ def _checked(
         return INVALID_FIELD, None, None
     if info.source not in WRITABLE or (updating and info.source == "batch" and not info.api_updatable):
         return UNAVAILABLE, info, None
+    if info.is_pii and info.field_type in TEXTS and (fault := _nothing(info, value, updating)):
+        return fault, info, None
     try:
         return "", info, typed_value(info, value)
     except ValueError:
         return INVALID_VALUE, info, None
+
+
+def _nothing(info: AttributeInfo, value: Any, updating: bool) -> str:
+    """The fault of an address or a name that is told to be nothing; an update clears one by an empty text."""
+    if value is None or not says_nothing(value) or (value in NAMES and "NAME" in info.real_field_name.upper()):
+        return ""
+    if not str(value).strip():
+        return "" if updating else EMPTY
+    return NOTHING
+
+
+def _fault(fault: str, customer_id: str, name: str) -> Fault:
+    error = {NOTHING: INVALID_VALUE, EMPTY: ""}.get(fault, fault)
+    return Fault(error, customer_id, name, nothing=fault in (NOTHING, EMPTY))
 
 
 def _masked(

@@ -19,6 +19,7 @@ from rapport.customers import (
     locks,
     masking,
     merging,
+    ordering,
     personal_columns,
     rejects,
     removals,
@@ -174,7 +175,8 @@ def _swap_in(run: Run, plan: Plan, marks: list[personal_columns.Mark]) -> Counts
         if personal_columns.mark_known(run.scope, marks):
             tasks.erase_again(run.scope)
         masking.stage_removed(run.scope, run.stage)
-    with locks.writing(run.scope):
+    # A file is newer than what was acknowledged before it takes its place, and older than what is after.
+    with ordering.writing(run.scope):
         if run.kind.customer_column and run.kind.name != "customers":
             strangers = spelling.respell(run.stage, plan)
             if run.mapping.create_customers and strangers.unknown_customers:

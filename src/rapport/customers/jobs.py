@@ -1,7 +1,8 @@
-"""Accepted writes of attributes: kept in the records first, carried out by durable work right after."""
+"""Accepted writes of attributes: kept in the records first, carried out in their order right after."""
 
 import re
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -9,15 +10,17 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.customers import attribute_writes, pii, tasks
+from rapport.customers import attribute_writes, ordering, pii, tasks
+from rapport.customers.attribute_writes import Fault
+from rapport.customers.identity import NOBODY, identifies_nobody
 from rapport.customers.models import AttributeJob
+from rapport.customers.writer import writer_of
 from rapport.errors import Invalid, NotFound
 from rapport.stores import work
-from rapport.stores.addresses import Unresolved, resolve_public
+from rapport.stores.addresses import checked_url
 
 MAX_CUSTOMERS = 1000
 MAX_ATTRIBUTES = 10
-MAX_URL = 2000
 # Requests with a person among the items still to be written or the faults that were told.
 NAMING = text("""
     tenant_id = :tenant_id AND EXISTS (
@@ -32,7 +35,7 @@ def add_attribute(scope: Scope, name: str, type_: str, default: str | None, call
     """Accept a new attribute; the outcome goes to the callback. Answers the job's id. Raises Invalid."""
     if not name.strip() or not type_.strip():
         raise Invalid("Name and Type must not be empty.")
-    return _accept(scope, "add", {"name": name.strip(), "type": type_, "default": default}, callback_url)
+    return _accept(scope, ordering.ADD, {"name": name.strip(), "type": type_, "default": default}, callback_url)
 
 
 def update_attributes(scope: Scope, items: list[dict[str, Any]], callback_url: str | None) -> str:
@@ -47,7 +50,7 @@ def update_attributes(scope: Scope, items: list[dict[str, Any]], callback_url: s
     for item in items:
         if len(item["values"]) > MAX_ATTRIBUTES:
             raise Invalid(f"Attributes of {item['customer']!r} must be at most {MAX_ATTRIBUTES}.")
-    return _accept(scope, "update", {"items": items}, callback_url)
+    return _accept(scope, ordering.UPDATE, {"items": items}, callback_url)
 
 
 def remove_pii(scope: Scope, customer_ids: list[str]) -> list[str]:
@@ -57,20 +60,35 @@ def remove_pii(scope: Scope, customer_ids: list[str]) -> list[str]:
     return failed
 
 
-def upsert(scope: Scope, customer_id: str, values: list[list[Any]], callback_url: str | None) -> dict[str, Any]:
+def upsert(
+    scope: Scope,
+    customer_id: str,
+    values: list[list[Any]],
+    callback_url: str | None,
+    kept: Callable[[list[Fault]], None] | None = None,
+) -> dict[str, Any]:
     """Write one customer, new or not, at once; the outcome is the answer, and is posted to a callback if given.
 
-    values are pairs of an attribute's name and value. Raises Invalid for an id or a callback that cannot be.
+    It is newer than whatever was accepted before. values are pairs of an attribute's name and value; kept is told of
+    those that say nothing, so that what is known stays. Raises Invalid for an id or a callback that cannot be.
     """
-    if not customer_id.strip():
+    customer_id = customer_id.strip()
+    if not customer_id:
         raise Invalid("CustomerId must not be empty.")
     if "\0" in customer_id:
         raise Invalid("CustomerId holds a character U+0000, which no text may have.")
-    check_callback(scope, callback_url or None)
-    faults = [fault.shown() for fault in attribute_writes.upsert_customer(scope, customer_id.strip(), values)]
-    outcome = {"isSuccess": not faults, "errors": faults}
+    if identifies_nobody(customer_id):
+        raise Invalid(f"CustomerId {customer_id!r} {NOBODY}.")
+    callback_url = _checked(scope, callback_url)
+    with ordering.writing(scope):
+        faults = attribute_writes.upsert_customer(scope, customer_id, values)
+    nothing = [fault for fault in faults if fault.nothing]
+    if nothing and kept is not None:
+        kept(nothing)
+    errors = [fault.shown() for fault in faults if fault.error]
+    outcome = {"isSuccess": not errors, "errors": errors}
     if callback_url:
-        _accept(scope, "tell", outcome, callback_url)
+        _to_be_told(scope, outcome, callback_url)
     return outcome
 
 
@@ -83,41 +101,33 @@ def job(scope: Scope, job_id: str) -> AttributeJob:
     return found
 
 
-def check_callback(scope: Scope, url: str | None) -> None:
-    """Raise Invalid for a callback URL that would never be posted to; a name that does not resolve now may later."""
-    if url is None:
-        return
-    if len(url) > MAX_URL:
-        raise Invalid(f"CallbackURL must be at most {MAX_URL} characters.")
-    try:
-        resolve_public(url, scope.stores.settings.allow_private_addresses)
-    except Unresolved:
-        return
-    except Invalid as error:
-        raise Invalid(f"CallbackURL: {error.message}") from error
+def _checked(scope: Scope, callback_url: str | None) -> str | None:
+    """A callback URL that may be posted to, None when there is none. Raises Invalid for one that never would be."""
+    return (
+        checked_url(callback_url, "CallbackURL", scope.stores.settings.allow_private_addresses)
+        if callback_url
+        else None
+    )
 
 
 def _accept(scope: Scope, kind: str, payload: dict[str, Any], callback_url: str | None) -> str:
-    callback_url = callback_url or None
-    check_callback(scope, callback_url)
+    callback_url = _checked(scope, callback_url)
     if NUL.search(orjson.dumps(payload)):
         raise Invalid("The body holds a character U+0000, which no text may have.")
-    job_id = str(uuid.uuid4())
     with scope.records() as session:
-        session.add(
-            AttributeJob(
-                tenant_id=scope.tenant_id,
-                id=job_id,
-                kind=kind,
-                payload=payload,
-                callback_url=callback_url,
-                callback_state="waiting" if callback_url else "none",
-                created_at=scope.clock.now(),
-            )
-        )
+        job_id = ordering.accept(session, scope.tenant_id, scope.clock.now(), kind, payload, callback_url)
         scope.audit(session, f"{kind} attributes", f"request {job_id}")
-    work.enqueue("jobs", f"attributes-{job_id}", tasks.attribute_job, scope.tenant_id, job_id)
+    writer_of(scope.stores).wake(scope.tenant_id)
     return job_id
+
+
+def _to_be_told(scope: Scope, outcome: dict[str, Any], callback_url: str) -> None:
+    job_id, now = str(uuid.uuid4()), scope.clock.now()
+    told = AttributeJob(tenant_id=scope.tenant_id, id=job_id, kind="tell", outcome=outcome, callback_url=callback_url)
+    told.callback_state, told.created_at, told.finished_at = "waiting", now, now
+    with scope.records() as session:
+        session.add(told)
+        scope.audit(session, "tell attributes", f"request {job_id}")
 
 
 def naming(scope: Scope, customer_id: str) -> list[dict[str, Any]]:
@@ -133,7 +143,10 @@ def forget(scope: Scope, customer_id: str) -> None:
     """Take a person out of requests: values still to be written, and faults that were told."""
     with scope.records() as session:
         for one in _naming(session, scope, customer_id):
-            one.payload, one.outcome = _without(one.payload, customer_id), _without(one.outcome, customer_id)
+            if one.payload is not None:
+                one.payload = _without(one.payload, customer_id)
+            if one.outcome is not None:
+                one.outcome = _without(one.outcome, customer_id)
 
 
 def _naming(session: Session, scope: Scope, customer_id: str) -> list[AttributeJob]:
@@ -150,8 +163,6 @@ def _of(one: AttributeJob, customer_id: str) -> list[Any]:
     return [entry for entries in lists for entry in entries if _names(entry, customer_id)]
 
 
-def _without(held: dict[str, Any] | None, customer_id: str) -> dict[str, Any] | None:
-    if held is None:
-        return None
+def _without(held: dict[str, Any], customer_id: str) -> dict[str, Any]:
     lists = [name for name in ("items", "errors") if name in held]
     return held | {name: [one for one in held[name] if not _names(one, customer_id)] for name in lists}

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Date, DateTime, Integer, String, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Date, DateTime, Index, Integer, String, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -101,8 +101,15 @@ class Removed(Base):
     removed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
+# Outcomes that somebody is to be told.
+UNTOLD = "callback_state = 'waiting' AND finished_at IS NOT NULL"
+
+
 class AttributeJob(Base):
-    """An accepted write of attributes: what to do (until it is done), its outcome and whom to tell."""
+    """An accepted write of attributes: what to do (until it is done), its outcome and whom to tell.
+
+    seq is the order in which a tenant's were acknowledged, in which they are carried out.
+    """
 
     __tablename__ = "attribute_jobs"
 
@@ -113,5 +120,11 @@ class AttributeJob(Base):
     callback_url: Mapped[str | None] = mapped_column(String(2000))
     outcome: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     callback_state: Mapped[str] = mapped_column(String(20), default="none")
+    seq: Mapped[int] = mapped_column(BigInteger, server_default=text("nextval('attribute_jobs_seq')"))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        Index("ix_attribute_jobs_waiting", "tenant_id", "seq", postgresql_where=text("finished_at IS NULL")),
+        Index("ix_attribute_jobs_untold", "seq", postgresql_where=text(UNTOLD)),
+    )

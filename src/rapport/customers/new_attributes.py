@@ -6,12 +6,11 @@ from typing import Any
 import structlog
 
 from rapport.access.scope import Scope
-from rapport.customers import locks
 from rapport.customers.attribute_values import field_type, typed_value
 from rapport.customers.attributes import COLUMN_TYPES, AttributeInfo, attributes, declare
 from rapport.customers.models import AttributeJob
 from rapport.customers.personal_columns import judged
-from rapport.errors import Invalid, RapportError
+from rapport.errors import Invalid, RapportError, Unavailable
 from rapport.stores.warehouse import identifier
 
 log = structlog.get_logger("rapport.customers")
@@ -30,13 +29,18 @@ class Refused(Exception):
 
 
 def add(scope: Scope, job: AttributeJob) -> dict[str, Any]:
-    """Add the attribute of a job; the outcome as its callback shows it. Safe to run again after a kill."""
+    """Add the attribute of a job; the outcome as its callback shows it. Call it under locks.writing.
+
+    Safe to run again after a kill.
+    """
     payload = dict(job.payload or {})
     name = str(payload["name"])
     try:
         _add(scope, job, name, payload)
     except Refused as refusal:
         return _failure(name, str(refusal), MESSAGES[str(refusal)])
+    except Unavailable:
+        raise
     except RapportError as error:
         return _failure(name, "5", error.message)
     except Exception:
@@ -52,15 +56,14 @@ def _failure(name: str, error_id: str, message: str) -> dict[str, Any]:
 def _add(scope: Scope, job: AttributeJob, name: str, payload: dict[str, Any]) -> None:
     if not NAME.match(name):
         raise Invalid("Name must be letters, digits and underscores, and not begin with a digit.")
-    with locks.writing(scope):
-        info, default = _checked(scope, name, payload)
-        if not payload.get("began"):
-            # A second run after a kill must not take the attribute it made itself for another one.
-            with scope.records() as session:
-                session.get_one(AttributeJob, (scope.tenant_id, job.id)).payload = {**payload, "began": True}
-        declare(scope, [info])
-        if default is not None:
-            _fill(scope, info, default)
+    info, default = _checked(scope, name, payload)
+    if not payload.get("began"):
+        # A second run after a kill must not take the attribute it made itself for another one.
+        with scope.records() as session:
+            session.get_one(AttributeJob, (scope.tenant_id, job.id)).payload = {**payload, "began": True}
+    declare(scope, [info])
+    if default is not None:
+        _fill(scope, info, default)
 
 
 def _checked(scope: Scope, name: str, payload: dict[str, Any]) -> tuple[AttributeInfo, Any]:

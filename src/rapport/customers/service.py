@@ -38,6 +38,8 @@ from rapport.customers.imports import ImportResult, import_file, import_of, impo
 from rapport.customers.jobs import add_attribute, job, naming, remove_pii, update_attributes, upsert
 from rapport.customers.locks import writing, writing_if_free
 from rapport.customers.mapping import FileMapping, read_mapping, with_blank_cells
+from rapport.customers.models import AttributeJob
+from rapport.customers.ordering import Outcome, accept, carried_out_by, carry_out, take_outcomes
 from rapport.customers.personal_columns import DECIDED
 from rapport.customers.personal_values import OwnTexts
 from rapport.customers.persons import delete_staged, erase, export, is_removed, leave_disk, purge
@@ -49,6 +51,7 @@ from rapport.customers.retyping import delete as delete_attribute
 from rapport.customers.retyping import retype as retype_attribute
 from rapport.customers.scrubbing import kept_properties, own_texts, property_names, shaped
 from rapport.customers.tasks import look_at_attributes
+from rapport.customers.writer import writer_of
 
 __all__ = [
     "AUTOMATIC",
@@ -58,6 +61,7 @@ __all__ = [
     "NOBODY",
     "PERMISSION",
     "AttributeInfo",
+    "AttributeJob",
     "Consents",
     "CoreEvent",
     "Fault",
@@ -66,13 +70,17 @@ __all__ = [
     "KindChecks",
     "LoadCheck",
     "LoadCheckFailed",
+    "Outcome",
     "Overwriting",
     "OwnTexts",
     "VolumeCheck",
+    "accept",
     "add_attribute",
     "attribute_named",
     "attribute_values",
     "attributes",
+    "carried_out_by",
+    "carry_out",
     "change_attribute",
     "change_event_type",
     "changeable",
@@ -125,9 +133,11 @@ __all__ = [
     "spelling",
     "spellings",
     "stage_known",
+    "take_outcomes",
     "update_attributes",
     "upsert",
     "with_blank_cells",
+    "writer_of",
     "writing",
     "writing_if_free",
 ]

@@ -1,83 +1,22 @@
-"""Durable work of customers: writes of attributes with their callbacks, and erasure."""
+"""Durable work of customers: erasure."""
 
 import uuid
-from typing import Any
 
-import httpx
 import structlog
 from sqlalchemy import text
 
 from rapport.access.scope import Scope, current_scope
-from rapport.customers import attribute_writes, new_attributes, personal_columns, pii
-from rapport.customers.models import AttributeJob
-from rapport.stores import Stores, work
-from rapport.stores.addresses import PublicTransport
+from rapport.customers import personal_columns, pii
+from rapport.customers.writer import writer_of
+from rapport.stores import Stores, current, work
 
 log = structlog.get_logger("rapport.customers")
-ATTEMPTS = 5
-TIMEOUT = 10.0
 
 
 @work.workflow("customers.attribute_job")
 def attribute_job(tenant_id: int, job_id: str) -> None:
-    """Carry out a job, then tell its outcome."""
-    carry_out(tenant_id, job_id)
-    try:
-        call_back(tenant_id, job_id)
-    except Exception as error:
-        log.warning("callback failed", tenant=tenant_id, job=job_id, reason=str(error)[:200])
-        give_up(tenant_id, job_id)
-
-
-@work.step("customers.carry_out")
-def carry_out(tenant_id: int, job_id: str) -> None:
-    """Do what a job says, once; a job that has an outcome is left alone."""
-    scope = current_scope(tenant_id)
-    with scope.records() as session:
-        job = session.get_one(AttributeJob, (tenant_id, job_id))
-    if job.outcome is not None or job.payload is None:
-        return
-    outcome = _outcome(scope, job)
-    with scope.records() as session:
-        job = session.get_one(AttributeJob, (tenant_id, job_id))
-        # The values may identify somebody, so they are not kept any longer than they are needed.
-        job.outcome, job.payload, job.finished_at = outcome, None, scope.clock.now()
-
-
-def _outcome(scope: Scope, job: AttributeJob) -> dict[str, Any]:
-    assert job.payload is not None
-    if job.kind == "add":
-        return new_attributes.add(scope, job)
-    if job.kind == "tell":
-        return job.payload
-    faults = attribute_writes.update_values(scope, job.payload["items"])
-    outcome: dict[str, Any] = {"isSuccess": not faults, "requestId": job.id}
-    return {**outcome, "errors": [fault.shown() for fault in faults]} if faults else outcome
-
-
-@work.step("customers.call_back", attempts=ATTEMPTS)
-def call_back(tenant_id: int, job_id: str) -> None:
-    """Post a job's outcome to its callback; anything but a 2xx is tried again."""
-    scope = current_scope(tenant_id)
-    with scope.records() as session:
-        job = session.get_one(AttributeJob, (tenant_id, job_id))
-    if job.callback_url is None or job.callback_state == "delivered":
-        return
-    transport = PublicTransport(scope.stores.settings.allow_private_addresses)
-    with httpx.Client(transport=transport, trust_env=False, timeout=TIMEOUT) as client:
-        client.post(job.callback_url, json=job.outcome).raise_for_status()
-    _set_state(scope, job_id, "delivered")
-
-
-@work.step("customers.give_up")
-def give_up(tenant_id: int, job_id: str) -> None:
-    """Note that the callback could not be reached."""
-    _set_state(current_scope(tenant_id), job_id, "failed")
-
-
-def _set_state(scope: Scope, job_id: str, state: str) -> None:
-    with scope.records() as session:
-        session.get_one(AttributeJob, (scope.tenant_id, job_id)).callback_state = state
+    """Begun by an earlier release, in which each write was a workflow: have the tenant's carried out in order."""
+    writer_of(current()).wake(tenant_id)
 
 
 def erase_again(scope: Scope) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from rapport.notifications import queries
+from rapport.notifications.callbacks import take_up
 from rapport.notifications.models import PARKED, PENDING
 from rapport.stores import Stores
 from rapport.stores.clock import Clock
@@ -33,6 +34,9 @@ OUTSIDE_CLOCK = Clock()
 
 MAX_IN_FLIGHT = 256
 PER_LISTENER = 32
+# A tenant's slow far ends never take all the room.
+PER_TENANT = 64
+CALLBACKS_SECONDS = 0.2
 GATHER_SECONDS = 0.01
 LEASE = timedelta(seconds=TIMEOUT_SECONDS + 20)
 FIRST_RETRY = timedelta(seconds=5)
@@ -80,7 +84,8 @@ class DeliveryQueue:
     def claim(self, free: int) -> list[Task]:
         """Lease up to `free` due deliveries."""
         now = self._clock.now()
-        bound = {"now": now, "lease": now + LEASE, "free": free, "trouble": TROUBLE_AFTER, "per_listener": PER_LISTENER}
+        most = {"free": free, "trouble": TROUBLE_AFTER, "per_listener": PER_LISTENER, "per_tenant": PER_TENANT}
+        bound = {"now": now, "lease": now + LEASE, **most}
         with self._records.session() as session:
             return [Task(*row) for row in session.execute(text(queries.CLAIM), bound)]
 
@@ -154,14 +159,14 @@ class Deliverer(Taker):
         super().__init__(stores, threads=4)
         self._clock, self._timeout = clock, timeout
         self._queue = DeliveryQueue(stores, clock)
-        # Names may take long to resolve and must not hold up the records, so each has threads of its own.
-        self._resolvers = ThreadPoolExecutor(16, "resolve")
+        # Names may take long to resolve and must hold up neither the records nor each other.
+        self._resolvers = ThreadPoolExecutor(MAX_IN_FLIGHT, "resolve")
 
     async def opened(self) -> None:
         """Get ready to post."""
         self._poster = Poster(self.stores.settings.allow_private_addresses, self._resolvers, self._timeout)
         self._answered: list[Answered] = []
-        self._claimed = float("-inf")
+        self._claimed = self._called_back = float("-inf")
         self._settling = asyncio.Lock()
 
     async def closed(self) -> None:
@@ -177,12 +182,20 @@ class Deliverer(Taker):
         """
         await asyncio.sleep(max(0.0, self._claimed + GATHER_SECONDS - time.monotonic()))
         self._claimed = time.monotonic()
+        await self._take_up()
         free = MAX_IN_FLIGHT - self.in_flight
         tasks = await self.in_thread(self._queue.claim, free)
         taken = Counter((task.tenant_id, task.listener_id) for task in tasks)
         for task in tasks:
             full = len(tasks) == free or taken[task.tenant_id, task.listener_id] == task.room
             self.begin(self._deliver(task), makes_room=full)
+
+    async def _take_up(self) -> None:
+        """Queue callbacks, now and then: nobody waits for them as for events."""
+        if time.monotonic() - self._called_back >= CALLBACKS_SECONDS:
+            while await self.in_thread(take_up, self.stores.records, self._clock):
+                pass
+            self._called_back = time.monotonic()
 
     async def _deliver(self, task: Task) -> None:
         keys = [task.secret, *([task.previous_secret] if task.previous_secret else [])]

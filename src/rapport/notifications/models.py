@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from rapport.stores.records import Base
 
+CALLBACK = 0
 ACTIVE, DISABLED = "active", "disabled"
 PENDING, DELIVERED, PARKED, CANCELED = "pending", "delivered", "parked", "canceled"
 
@@ -14,7 +15,8 @@ PENDING, DELIVERED, PARKED, CANCELED = "pending", "delivered", "parked", "cancel
 class Listener(Base):
     """A URL that is told of one event type; channel_id 0 is the general listener of the type.
 
-    failures counts failed attempts since the last success; until paused_until nothing is tried.
+    event_type_id CALLBACK is a host that callbacks are posted to, whose url is the beginning of theirs and whose
+    channel_id its own id. failures counts failed attempts since the last success; until paused_until nothing is tried.
     """
 
     __tablename__ = "listeners"
@@ -33,12 +35,16 @@ class Listener(Base):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
-    __table_args__ = (UniqueConstraint("tenant_id", "event_type_id", "channel_id"),)
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "event_type_id", "channel_id"),
+        Index("uq_listeners_callback", "tenant_id", "url", unique=True, postgresql_where=text("event_type_id = 0")),
+    )
 
 
 class Delivery(Base):
     """One event for one listener: body is posted byte for byte at every attempt, under one message_id.
 
+    url is where to, when that is not the listener's own.
     due_at empty means at once; leased_until is set while an attempt runs, and attempts tells whose it is.
     """
 
@@ -51,6 +57,7 @@ class Delivery(Base):
     event_key: Mapped[str] = mapped_column(String(200))
     message_id: Mapped[str] = mapped_column(String(64))
     body: Mapped[str] = mapped_column(Text)
+    url: Mapped[str | None] = mapped_column(String(2000))
     state: Mapped[str] = mapped_column(String(20), default=PENDING)
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     due_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

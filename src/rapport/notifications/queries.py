@@ -1,8 +1,8 @@
 """SQL of the delivery queue. Times are given in, never taken from the database."""
 
 # Deliveries that are due, at most :per_listener at a time for each listener (one at a time for a
-# listener in trouble), leased until :lease. Rows that another process looks at are passed over; an
-# expired lease is somebody's who died, so it is due again.
+# listener in trouble) and :per_tenant for all of a tenant's, tenants in turn, leased until :lease. Rows
+# that another process looks at are passed over; an expired lease is somebody's who died, so it is due again.
 CLAIM = """
 WITH ready AS MATERIALIZED (
     SELECT l.tenant_id, l.id, l.url, l.secret,
@@ -15,24 +15,36 @@ WITH ready AS MATERIALIZED (
           SELECT 1 FROM deliveries AS d
           WHERE d.tenant_id = l.tenant_id AND d.listener_id = l.id AND d.state = 'pending'
       )
-    ORDER BY random()
+),
+shared AS MATERIALIZED (
+    SELECT *, CASE WHEN turn > left_over THEN 0 ELSE greatest(left_over / of_tenant, 1) END AS share
+    FROM (
+        SELECT ready.*, busy.running,
+               row_number() OVER (PARTITION BY ready.tenant_id ORDER BY random()) AS turn,
+               count(*) OVER (PARTITION BY ready.tenant_id) AS of_tenant,
+               :per_tenant - sum(busy.running) OVER (PARTITION BY ready.tenant_id) AS left_over
+        FROM ready
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS running FROM deliveries AS d
+            WHERE d.tenant_id = ready.tenant_id AND d.listener_id = ready.id AND d.state = 'pending'
+              AND d.leased_until > :now
+        ) AS busy
+    ) AS counted
+    ORDER BY turn, random()
 ),
 chosen AS MATERIALIZED (
-    SELECT due.id, ready.url, ready.secret, ready.previous_secret,
-           greatest(ready.allowed - busy.running, 0) AS room
-    FROM ready
+    SELECT due.id, shared.url, shared.secret, shared.previous_secret, taken.room
+    FROM shared
     CROSS JOIN LATERAL (
-        SELECT count(*) AS running FROM deliveries AS d
-        WHERE d.tenant_id = ready.tenant_id AND d.listener_id = ready.id AND d.state = 'pending'
-          AND d.leased_until > :now
-    ) AS busy
+        SELECT CAST(greatest(least(shared.allowed - shared.running, shared.share), 0) AS integer) AS room
+    ) AS taken
     CROSS JOIN LATERAL (
         SELECT d.id FROM deliveries AS d
-        WHERE d.tenant_id = ready.tenant_id AND d.listener_id = ready.id AND d.state = 'pending'
+        WHERE d.tenant_id = shared.tenant_id AND d.listener_id = shared.id AND d.state = 'pending'
           AND (d.due_at IS NULL OR d.due_at <= :now)
           AND (d.leased_until IS NULL OR d.leased_until <= :now)
         ORDER BY d.id
-        LIMIT greatest(ready.allowed - busy.running, 0)
+        LIMIT taken.room
         FOR UPDATE SKIP LOCKED
     ) AS due
     LIMIT :free
@@ -42,7 +54,7 @@ SET leased_until = :lease, attempts = d.attempts + 1, first_attempt_at = coalesc
 FROM chosen
 WHERE d.id = chosen.id
 RETURNING d.id, d.tenant_id, d.listener_id, d.event_type_id, d.message_id, d.body, d.attempts, d.first_attempt_at,
-          chosen.url, chosen.secret, chosen.previous_secret, chosen.room
+          coalesce(d.url, chosen.url) AS url, chosen.secret, chosen.previous_secret, chosen.room
 """
 
 # The end of one attempt. `attempts` fences out an attempt whose lease ran out and was taken over.

@@ -20,6 +20,7 @@ from rapport.notifications.deliverer import OUTSIDE_CLOCK, start, stop
 from rapport.notifications.erasure import forget, naming
 from rapport.notifications.models import (
     ACTIVE,
+    CALLBACK,
     CANCELED,
     DISABLED,
     PARKED,
@@ -32,6 +33,7 @@ from rapport.stores.posting import ROTATION_GRACE, new_secret
 from rapport.stores.records import next_id
 
 __all__ = [
+    "CALLBACK",
     "OUTSIDE_CLOCK",
     "Delivery",
     "Listener",
@@ -59,9 +61,11 @@ MAX_ID = 2**31 - 1
 ENDED_KEPT, PARKED_KEPT = timedelta(days=7), timedelta(days=30)
 
 
-def listeners(scope: Scope) -> list[Listener]:
-    """The tenant's listeners, by event type and channel, the general one first."""
+def listeners(scope: Scope, with_callbacks: bool = False) -> list[Listener]:
+    """The tenant's listeners, by event type and channel, the general one first; and the hosts of callbacks if asked."""
     wanted = select(Listener).where(Listener.tenant_id == scope.tenant_id)
+    if not with_callbacks:
+        wanted = wanted.where(Listener.event_type_id != CALLBACK)
     with scope.records() as session:
         return list(session.scalars(wanted.order_by(Listener.event_type_id, Listener.channel_id)))
 

@@ -19,6 +19,7 @@ from rapport.realtime.leading import FAULTS
 from rapport.realtime.metrics import FILED
 from rapport.realtime.models import ERROR, EventLogEntry
 from rapport.realtime.names import Names
+from rapport.realtime.telling import KIND
 from rapport.realtime.visitors import customer_of
 
 log = structlog.get_logger("rapport.realtime")
@@ -47,6 +48,9 @@ ACTIVITY = pa.schema(
 VISITORS = pa.schema([field for field in ACTIVITY if field.name != "customer_id"])
 
 
+customers.carried_out_by(KIND, details.overwrite)
+
+
 def file_batch(scope: Scope, names: Names, apart: bool = False) -> int:
     """File a tenant's oldest handled events; how many there were, 0 while its tables are held by another.
 
@@ -58,6 +62,8 @@ def file_batch(scope: Scope, names: Names, apart: bool = False) -> int:
         events = _taken(scope, AT_ONCE) if free else []
         if not events:
             return 0
+        while customers.carry_out(scope):
+            pass
         if apart:
             _write_apart(scope, names, events)
         else:
@@ -118,7 +124,6 @@ def _write(scope: Scope, names: Names, events: Sequence[Filed]) -> None:
     if not missing:
         return
     _name_customers(scope, names, missing)
-    details.overwrite(scope, missing)
     reported.interactions(scope, missing)
     types = names.event_types(scope, missing)
     removed, hidden = customers.identifying_names(scope, {one.customer_id for one in missing if one.customer_id})

@@ -13,11 +13,13 @@ import structlog
 from sqlalchemy.exc import DataError, DBAPIError
 
 from rapport.access.scope import Scope
+from rapport.customers import service as customers
 from rapport.errors import Invalid, RapportError, Unavailable
 from rapport.realtime.eventlog import Thrift
 from rapport.realtime.metrics import ACCEPTED, DUPLICATES, REJECTED
 from rapport.realtime.models import ERROR, WARNING
 from rapport.realtime.storing import MAX_EVENT, Accepted, Incoming, LogEntry, Store, Submission
+from rapport.realtime.telling import TELLING
 from rapport.stores import Stores
 
 __all__ = ["Accepted", "Incoming", "Intake", "LogEntry"]
@@ -31,6 +33,7 @@ class Intake:
     """The intake of one process."""
 
     def __init__(self, stores: Stores) -> None:
+        self._stores = stores
         self._store = Store(stores.records)
         self._thrift = Thrift()
         self._waiting: deque[Submission] = deque()
@@ -102,6 +105,8 @@ class Intake:
         except Exception as error:
             self._failed(taken, error)
             return
+        for tenant_id in {one.tenant_id for one in taken if any(each.event in TELLING for each in one.events)}:
+            customers.writer_of(self._stores).wake(tenant_id)
         for one, answer in zip(taken, answers, strict=True):
             one.answer.set_result(answer)
         _count(taken, answers)

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from rapport.realtime.asking import Decider
+from rapport.realtime.details import warn_of_nothing
 from rapport.realtime.directory import Directory, Known
 from rapport.realtime.filer import Filer
 from rapport.realtime.firings import firings
@@ -33,6 +34,7 @@ __all__ = [
     "start",
     "stop",
     "try_event",
+    "warn_of_nothing",
 ]
 
 

@@ -4,16 +4,18 @@ import codecs
 import hashlib
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from operator import itemgetter
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, text
 
 from rapport.realtime.models import SDK, SUCCESS, WARNING
+from rapport.realtime.telling import TELLING, put_in_line
 from rapport.realtime.visitors import Link, Links, links
 from rapport.stores.records import Records
 
@@ -168,10 +170,13 @@ class Store:
         events, entries = _rows(submissions, keys)
         bound = {"events": orjson.dumps(events).decode(), "entries": orjson.dumps(entries).decode()}
         found = [link for each in submissions for link in _links(each)]
-        if self._links.are_new(found):
+        told = _details(submissions)
+        if told or self._links.are_new(found):
             with self._records.engine.begin() as connection:
                 repeated = connection.execute(STORE, bound).scalar()
                 self._links.keep(connection, found)
+                for tenant_id, now, some in _new_details(told, set(repeated or ())):
+                    put_in_line(connection, tenant_id, now, some)
             self._links.kept(found)
         else:
             repeated = self._alone(bound)
@@ -237,6 +242,29 @@ def _links(each: Submission) -> list[Link]:
             each.tenant_id, one.event, one.customer_id, one.visitor_id, one.parameters, min(one.event_at, each.now)
         )
     ]
+
+
+def _details(submissions: Sequence[Submission]) -> dict[int, tuple[Submission, Incoming]]:
+    """The events that tell details of their customers, by their places among all."""
+    every = ((each, one) for each in submissions for one in each.events)
+    return {place: told for place, told in enumerate(every) if told[1].event in TELLING}
+
+
+def _new_details(
+    told: dict[int, tuple[Submission, Incoming]], repeated: set[int]
+) -> Iterator[tuple[int, datetime, list[dict[str, Any]]]]:
+    """By tenant, in order, those that were not stored before."""
+    by_tenant: dict[int, list[tuple[Submission, Incoming]]] = {}
+    for place, (each, one) in told.items():
+        if place not in repeated:
+            by_tenant.setdefault(each.tenant_id, []).append((each, one))
+    for tenant_id, some in sorted(by_tenant.items(), key=itemgetter(0)):
+        yield tenant_id, some[-1][0].now, [_detail(one) for _, one in some]
+
+
+def _detail(one: Incoming) -> dict[str, Any]:
+    named = {"event": one.event, "origin": one.origin, "customer": one.customer_id, "visitor": one.visitor_id}
+    return named | {"parameters": one.parameters}
 
 
 def _answers(keys: Sequence[Sequence[uuid.UUID]], repeated: set[int]) -> list[list[Accepted]]:

@@ -6,7 +6,7 @@ What makes an event unusable raises Faulty; what can be left out or put right is
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,6 +15,7 @@ from rapport.customers import service as customers
 from rapport.realtime.directory import Known
 from rapport.realtime.models import METRIC, SDK, SERVER
 from rapport.realtime.storing import Incoming
+from rapport.realtime.visitors import IDS, is_nobody
 
 LONGEST_NAME = LONGEST_ID = LONGEST_TEXT = 255
 MOST_PARAMETERS = 50
@@ -29,6 +30,7 @@ METRIC_AGE = timedelta(days=7)
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 WHOLE = 2**63  # whole numbers below it, and as many negative ones, fit into 64 bits
 SECONDS_OF_HOUR = 3600
+UNREADABLE = "\ufffd"  # what stands for bytes that were no character
 TENANT_FAULT = "tenantId is missing or invalid"
 
 
@@ -40,23 +42,29 @@ class Faulty(Exception):
         self.reason = reason
 
 
-def event_of(given: Any, origin: str, known: Known, now: datetime, event_id: str | None = None) -> Incoming:
-    """An event of a tenant as it is to be kept. Raises Faulty."""
+def event_of(
+    given: Any,
+    origin: str,
+    known: Known,
+    now: datetime,
+    event_id: str | None = None,
+    mended: Sequence[str] = (),
+) -> Incoming:
+    """An event of a tenant as it is to be kept. mended tells what of it was put right already. Raises Faulty."""
     if not isinstance(given, dict):
         raise Faulty("the event is not a JSON object")
     tenant = given.get("tenant", given.get("tenantId"))
     if (tenant is not None or origin == SERVER) and not _names(tenant, known.scope.tenant_id):
         raise Faulty(TENANT_FAULT)
-    warnings: list[str] = []
+    warnings = list(mended)
     name = _name(given.get("event"))
-    customer, visitor = _identity(given.get("customer"), "customer"), _identity(given.get("visitor"), "visitor")
-    if not customer and not visitor:
-        raise Faulty("customer or visitor is missing")
+    customer, visitor = _whom(given, warnings)
     sent = _timestamp(given.get("timestamp"))
     at = _past(sent, now, warnings)
     if origin == METRIC:
         _check_metric(given, at, now)
     parameters = _parameters(given.get("context"), _declared(name, known, warnings), warnings)
+    _leave_out_nobody(name, parameters, warnings)
     own = _own_id(given.get("metadata"), event_id, warnings)
     hour = int(sent.timestamp()) // SECONDS_OF_HOUR
     _check_room(name, origin, known)
@@ -81,9 +89,37 @@ def _name(given: Any) -> str:
     if not isinstance(given, str) or not given.strip():
         raise Faulty("event is missing or invalid")
     name = given.strip()
-    if len(name) > LONGEST_NAME or not name.isprintable():
+    if len(name) > LONGEST_NAME or not name.isprintable() or UNREADABLE in name:
         raise Faulty(f"event must be a printable text of at most {LONGEST_NAME} characters")
     return name
+
+
+def _whom(given: Mapping[str, Any], warnings: list[str]) -> tuple[str, str]:
+    """The customer and the visitor that an event names, of whom one may be missing. Raises Faulty."""
+    found, nobody = list[str](), list[str]()
+    for member in ("customer", "visitor"):
+        named = _identity(given.get(member), member)
+        if named and is_nobody(named):
+            nobody.append(f"{member} {_quoted(named)} {customers.NOBODY}")
+            named = ""
+        found.append(named)
+    if not any(found):
+        raise Faulty("; ".join(nobody) or "customer or visitor is missing")
+    warnings += [f"{reason}: it was left out" for reason in nobody]
+    return found[0], found[1]
+
+
+def _leave_out_nobody(event: str, parameters: dict[str, Any], warnings: list[str]) -> None:
+    """Take ids of nobody out of an event that says whose a visitor is: they would make one person of strangers."""
+    for name in IDS.get(event, ()):
+        value = parameters.get(name)
+        if isinstance(value, str) and value and is_nobody(value):
+            warnings.append(f"{name} {_quoted(value)} {customers.NOBODY}: it was left out")
+            del parameters[name]
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'"
 
 
 def _identity(given: Any, member: str) -> str:
@@ -94,7 +130,7 @@ def _identity(given: Any, member: str) -> str:
     if not isinstance(given, str):
         raise Faulty(f"{member} is not a string")
     text = given.strip()
-    if len(text) > LONGEST_ID or (text and not text.isprintable()):
+    if len(text) > LONGEST_ID or (text and not text.isprintable()) or UNREADABLE in text:
         raise Faulty(f"{member} must be a printable text of at most {LONGEST_ID} characters")
     return text
 
@@ -179,7 +215,9 @@ def _parameters(given: Any, declared: Mapping[str, str] | None, warnings: list[s
 def _keep(kept: dict[str, Any], name: str, value: Any, declared: Mapping[str, str] | None, warnings: list[str]) -> None:
     if isinstance(value, str):
         value = _text(name, value, warnings)
-    elif not isinstance(value, bool | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+    elif isinstance(value, float) and not _kept(name, value, warnings):
+        return
+    elif not isinstance(value, bool | int | float):
         warnings.append(f"{name} is not a string, number or boolean: it was left out")
         return
     if declared is not None:
@@ -189,6 +227,16 @@ def _keep(kept: dict[str, Any], name: str, value: Any, declared: Mapping[str, st
         else:
             value = _typed(name, value, kind, warnings)
     kept[name] = value
+
+
+def _kept(name: str, value: float, warnings: list[str]) -> bool:
+    """Whether a number can be kept. A whole one beyond 64 bits was read as the nearest that can be."""
+    if not math.isfinite(value):
+        warnings.append(f"{name} is no number that can be kept: it was left out")
+        return False
+    if abs(value) >= WHOLE:
+        warnings.append(f"{name} is beyond 64 bits: its last digits may be lost")
+    return True
 
 
 def _text(name: str, value: str, warnings: list[str]) -> str:

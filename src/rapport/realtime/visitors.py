@@ -4,6 +4,7 @@ Whoever was identified last by the sender's time counts. A visitor may be merged
 anybody knows who it is; whoever is then identified brings all of the merged ones along.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,9 +15,20 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
+from rapport.customers import service as customers
 from rapport.realtime.models import Visitor
 
 SET_USER_ID, STITCH = "set_user_id_event", "stitch_event"
+# Parameters that name a person, by event.
+IDS = {
+    SET_USER_ID: ("userId", "originalVisitorId", "updatedVisitorId"),
+    STITCH: ("sourcePublicCustomerId", "sourceVisitorId", "targetVsitorId", "targetVisitorId"),
+}
+# Once an app has set a user id its SDK takes the beginning of the id's SHA-1 for the visitor.
+DERIVED = frozenset(
+    hashlib.sha1(word.encode(), usedforsecurity=False).hexdigest()[:16]
+    for word in ("", "undefined", "null", "NULL", "Null", "None", "none", "nil", "NaN", "nan", "0", "[object Object]")
+)
 VISITOR = "v:"
 LONGEST_ID = 255
 # Whom a process has seen identified, so that each further event of a person costs no statement; that it still is
@@ -88,6 +100,11 @@ def person_of(customer_id: str, visitor_id: str) -> str:
     return customer_id.lower() if customer_id else VISITOR + visitor_id
 
 
+def is_nobody(person_id: str) -> bool:
+    """Whether an id of a customer or a visitor identifies nobody, or is the visitor that an SDK makes of such an id."""
+    return customers.identifies_nobody(person_id) or person_id.lower() in DERIVED
+
+
 def customer_of(session: Session, scope: Scope, visitor_ids: Iterable[str]) -> dict[str, str]:
     """The customer behind each visitor that was identified; the others are absent."""
     wanted = [one for one in set(visitor_ids) if one]
@@ -128,7 +145,8 @@ def _stitched(tenant_id: int, parameters: dict[str, Any], customer_id: str, at: 
 
 def _id(parameters: dict[str, Any], name: str) -> str:
     given = parameters.get(name)
-    return given.strip() if isinstance(given, str) and len(given) <= LONGEST_ID else ""
+    text = given.strip() if isinstance(given, str) and len(given) <= LONGEST_ID else ""
+    return "" if is_nobody(text) else text
 
 
 class Links:

@@ -1,6 +1,7 @@
 """The two engines and durable work, opened once a process."""
 
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +17,10 @@ from rapport.stores.warehouse import Warehouse
 
 @dataclass
 class Stores:
-    """What a process holds open. close() leaves nothing running. held: the open file that holds the data folder."""
+    """What a process holds open. close() leaves nothing running. held: the open file that holds the data folder.
+
+    closing ends what works on the engines, before they are closed.
+    """
 
     settings: Settings
     records: Records
@@ -25,6 +29,7 @@ class Stores:
     postgres: Postgres | None = None
     working: bool = False
     held: int | None = None
+    closing: ExitStack = field(default_factory=ExitStack)
 
     def start_work(self, listening: bool = True) -> None:
         """Begin durable work in this process: to carry it out, or (not listening) only to ask others for it."""
@@ -38,6 +43,7 @@ class Stores:
 
     def close(self) -> None:
         """Stop work, close both engines and stop the embedded PostgreSQL."""
+        self.closing.close()
         if self.working:
             work.stop()
         self.records.close()

@@ -6,9 +6,8 @@ name which answers differently the second time (DNS rebinding) gains nothing.
 
 import ipaddress
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import unquote, urlsplit, urlunsplit
-
-import httpx
 
 from rapport.errors import Invalid
 
@@ -16,6 +15,9 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 PORTS = {"http": 80, "https": 443}
 MAX_URL = 2000
+# Who registers a URL waits for its name so long and no longer; every post looks it up and checks it again.
+PATIENCE_SECONDS = 2.0
+_LOOKING_UP = ThreadPoolExecutor(64, "lookup")
 
 
 class Unresolved(Invalid):
@@ -47,8 +49,8 @@ def resolve_public(url: str, allow_private: bool) -> str:
 def checked_url(url: str, parameter: str, allow_private: bool) -> str:
     """A URL that a tenant wants things posted to, decoded once when it came percent-encoded as a whole.
 
-    A name that does not resolve yet is accepted; every post resolves and checks it again. A user name and a
-    password in it are sent as Basic authentication. Raises Invalid naming the parameter.
+    A name that does not resolve yet, or takes long to, is accepted; every post resolves and checks it again. A user
+    name and a password in it are sent as Basic authentication. Raises Invalid naming the parameter.
     """
     if "://" not in url and "%3a%2f%2f" in url.lower():
         url = unquote(url)
@@ -56,8 +58,9 @@ def checked_url(url: str, parameter: str, allow_private: bool) -> str:
         raise Invalid(f"{parameter} must be an absolute http or https URL of at most {MAX_URL} characters.")
     try:
         parts = urlsplit(url)
-        resolve_public(urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])), allow_private)
-    except Unresolved:
+        bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        _LOOKING_UP.submit(resolve_public, bare, allow_private).result(PATIENCE_SECONDS)
+    except (Unresolved, TimeoutError):
         return url
     except (Invalid, ValueError) as error:
         sentence = error.message if isinstance(error, Invalid) else "The URL is malformed."
@@ -88,22 +91,3 @@ def _resolved(host: str, port: int) -> list[Address]:
     except (OSError, UnicodeError) as error:
         raise Unresolved(f"The host {host!r} of the URL cannot be resolved.") from error
     return [ipaddress.ip_address(str(answer[4][0]).split("%")[0]) for answer in answers]
-
-
-class PublicTransport(httpx.HTTPTransport):
-    """An httpx transport that checks every request's address and connects to the one it checked.
-
-    Use it with trust_env=False, so that no proxy resolves the name again. Raises Invalid from the request.
-    """
-
-    def __init__(self, allow_private: bool) -> None:
-        super().__init__()
-        self._allow_private = allow_private
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request to the checked address under the name's Host header and certificate."""
-        host = request.url.host
-        address = resolve_public(str(request.url), self._allow_private)
-        request.extensions = {**request.extensions, "sni_hostname": host}
-        request.url = request.url.copy_with(host=address)
-        return super().handle_request(request)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
 from rapport.notifications import service
-from rapport.notifications.service import Delivery, Listener
+from rapport.notifications.service import CALLBACK, Delivery, Listener
 
 router = APIRouter(prefix="/manage/v1/listeners", tags=["Management: listeners"])
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -30,7 +30,7 @@ class ListenerOut(BaseModel):
     """A listener with the secret that its posts are signed with."""
 
     id: int
-    event_type_id: int = Field(examples=[13])
+    event_type_id: int = Field(examples=[13], description="0: the CallbackURLs of one host")
     channel_id: int | None = Field(examples=[505])
     url: str = Field(examples=["https://hooks.example.com/events"])
     secret: str = Field(examples=["whsec_bm90LWEtcmVhbC1zZWNyZXQ="])
@@ -66,7 +66,8 @@ class Replayed(BaseModel):
 
 def _shown(found: Listener) -> ListenerOut:
     shown = ListenerOut.model_validate(found, from_attributes=True)
-    return shown.model_copy(update={"channel_id": found.channel_id or None})
+    of_channel = None if found.event_type_id == CALLBACK else found.channel_id or None
+    return shown.model_copy(update={"channel_id": of_channel})
 
 
 def _delivery(found: Delivery) -> DeliveryOut:
@@ -75,8 +76,8 @@ def _delivery(found: Delivery) -> DeliveryOut:
 
 @router.get("", summary="List listeners")
 def list_listeners(principal: Principal = Depends(admin)) -> list[ListenerOut]:  # noqa: B008
-    """The tenant's listeners, by event type and channel."""
-    return [_shown(found) for found in service.listeners(principal.scope)]
+    """The tenant's listeners, by event type and channel. Of event type 0 are hosts that callbacks are posted to."""
+    return [_shown(found) for found in service.listeners(principal.scope, with_callbacks=True)]
 
 
 @router.post("", status_code=201, summary="Register a listener")

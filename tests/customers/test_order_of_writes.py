@@ -1,0 +1,232 @@
+"""Writes of customers through the API are carried out in the order in which they were acknowledged."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select, text
+
+from rapport.access.scope import Scope
+from rapport.access.service import create_tenant
+from rapport.customers import locks, ordering, service
+from rapport.customers.attributes import AttributeInfo
+from rapport.customers.models import AttributeJob
+
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
+quick = settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
+PEOPLE = ["Ann", "bob", "Cyd"]
+NAMES = ["POINTS", "TIER", "ALLOW_EMAIL"]
+OWN = ["POINTS", "TIER"]
+Write = tuple[str, str, str]  # customer, attribute, value
+
+
+@pytest.fixture(scope="module", autouse=True)
+def people(scope: Scope) -> None:
+    infos = [AttributeInfo(name, "", "", "Nvarchar", "batch", api_updatable=True) for name in (*OWN, "SHARED")]
+    service.declare(scope, infos)
+    rows = [(name, date(2024, 2, 17), "Norway") for name in PEOPLE]
+    scope.warehouse.insert("customers", ["customer_id", "REGISTRATION_DATE", "COUNTRY"], rows)
+
+
+def update(api: httpx.Client, *writes: Write) -> None:
+    items = [
+        {"CustomerID": customer, "Attributes": [{"RealFieldName": name, "Value": value}]}
+        for customer, name, value in writes
+    ]
+    body = {"CustomerNewAttributesValuesList": items}
+    answer = api.post("/current/customers/UpdateCustomerAttributes", json=body)
+    assert answer.status_code == 200, answer.text
+
+
+def upsert(api: httpx.Client, *writes: Write) -> None:
+    customer = writes[0][0]
+    given = [{"RealFieldName": name, "Value": value} for _, name, value in writes]
+    answer = api.put("/Customers/UpsertCustomer", json={"CustomerId": customer, "Attributes": given})
+    assert answer.json() == {"isSuccess": True, "errors": []}, answer.text
+
+
+CALLS: dict[str, Callable[..., None]] = {"update": update, "upsert": upsert}
+
+
+def settled(scope: Scope) -> None:
+    """Wait until nothing is in line."""
+    mine = select(AttributeJob.id).where(AttributeJob.tenant_id == scope.tenant_id, AttributeJob.finished_at.is_(None))
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with scope.records() as session:
+            if session.scalar(mine.limit(1)) is None:
+                return
+        time.sleep(0.02)
+    raise AssertionError("writes are still in line")
+
+
+def value(scope: Scope, customer: str, name: str) -> Any:
+    sql = f"SELECT {name} FROM customers WHERE lowerUTF8(customer_id) = lowerUTF8({{id:String}})"
+    return scope.warehouse.value(sql, id=customer)
+
+
+def expected(writes: Sequence[Write]) -> dict[tuple[str, str], str]:
+    return {(customer, name): value for customer, name, value in writes}
+
+
+calls = st.lists(
+    st.tuples(st.sampled_from(list(CALLS)), st.sampled_from(PEOPLE), st.sampled_from(NAMES)), min_size=2, max_size=12
+)
+
+
+@quick
+@given(some=calls, pauses=st.lists(st.sampled_from([0.0, 0.0, 0.05]), min_size=12, max_size=12))
+def test_of_calls_one_after_the_other_the_last_stays(
+    api: httpx.Client, scope: Scope, some: list[tuple[str, str, str]], pauses: list[float]
+) -> None:
+    writes = []
+    for number, ((kind, customer, name), pause) in enumerate(zip(some, pauses, strict=False)):
+        given = "Yes" if name == "ALLOW_EMAIL" and number % 2 else "No" if name == "ALLOW_EMAIL" else f"v{number}"
+        writes.append((customer, name, given))
+        CALLS[kind](api, writes[-1])
+        time.sleep(pause)
+    settled(scope)
+    assert {key: value(scope, *key) for key in expected(writes)} == expected(writes)
+
+
+@quick
+@given(threads=st.integers(2, 4), rounds=st.integers(2, 6), kinds=st.lists(st.sampled_from(list(CALLS)), min_size=24))
+def test_of_calls_side_by_side_each_sender_keeps_its_order(
+    api: httpx.Client, scope: Scope, threads: int, rounds: int, kinds: list[str]
+) -> None:
+    """Every sender writes an attribute of its own, one call after the other; and all of Ann's one that they share."""
+
+    def send(number: int) -> None:
+        for turn in range(rounds):
+            customer, given = PEOPLE[number % 3], f"{number}.{turn}"
+            shared = [(customer, "SHARED", given)] if customer == "Ann" else []
+            CALLS[kinds[number * rounds + turn]](api, (customer, OWN[number // 3], given), *shared)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(send, range(threads)))
+    settled(scope)
+    last = f".{rounds - 1}"
+    for number in range(threads):
+        assert value(scope, PEOPLE[number % 3], OWN[number // 3]) == f"{number}{last}"
+    assert value(scope, "Ann", "SHARED").endswith(last)
+
+
+def test_numbers_are_in_order_of_commits(scope: Scope) -> None:
+    """Who begins to be accepted while another is waits for the other's commit, and is numbered after it."""
+    other = create_tenant(scope.stores, f"numbers-{time.time_ns()}")
+    done: list[str] = []
+
+    def second() -> None:
+        with other.records() as session:
+            done.append(ordering.accept(session, other.tenant_id, other.clock.now(), "update", {"items": []}))
+
+    with locks.writing(other):  # nobody carries out meanwhile
+        with other.records() as session:
+            first = ordering.accept(session, other.tenant_id, other.clock.now(), "update", {"items": []})
+            thread = threading.Thread(target=second)
+            thread.start()
+            blocked = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND objid = :tenant AND classid = :lock")
+            deadline = time.monotonic() + 30
+            while time.monotonic() < deadline:
+                with scope.stores.records.reading() as connection:
+                    if connection.scalar(blocked, {"tenant": other.tenant_id, "lock": ordering.ACCEPTING}):
+                        break
+                time.sleep(0.01)
+            assert not done
+        thread.join()
+        mine = select(AttributeJob).where(AttributeJob.tenant_id == other.tenant_id).order_by(AttributeJob.seq)
+        with other.records() as session:
+            assert [job.id for job in session.scalars(mine)] == [first, *done]
+
+
+def test_an_upsert_is_newer_than_what_was_accepted_before(api: httpx.Client, scope: Scope) -> None:
+    for turn in range(5):
+        update(api, ("Ann", "ALLOW_EMAIL", "Yes"), ("bob", "POINTS", f"{turn}"))
+        upsert(api, ("Ann", "ALLOW_EMAIL", "No"))
+        assert (value(scope, "Ann", "ALLOW_EMAIL"), value(scope, "bob", "POINTS")) == ("No", f"{turn}")
+    settled(scope)
+    assert value(scope, "Ann", "ALLOW_EMAIL") == "No"
+
+
+def test_an_update_after_an_upsert_is_newer(api: httpx.Client, scope: Scope) -> None:
+    upsert(api, ("New1", "POINTS", "1"))
+    update(api, ("NEW1", "POINTS", "2"))
+    settled(scope)
+    assert value(scope, "New1", "POINTS") == "2"
+
+
+def test_a_new_attribute_can_be_written_at_once(api: httpx.Client, scope: Scope) -> None:
+    for number in range(3):
+        new = {"Name": f"SHADE_{number}", "Type": "NVARCHAR(20)", "DefaultValue": "grey"}
+        assert api.post("/current/customers/AddCustomerAttribute", json=new).status_code == 200
+        update(api, ("Cyd", f"SHADE_{number}", "red"))
+    settled(scope)
+    for number in range(3):
+        assert [value(scope, who, f"SHADE_{number}") for who in ("Cyd", "Ann")] == ["red", "grey"]
+
+
+def test_of_one_call_the_last_value_of_an_attribute_stays(api: httpx.Client, scope: Scope) -> None:
+    update(api, *(("Ann", "POINTS", str(number)) for number in range(20)))
+    settled(scope)
+    assert value(scope, "Ann", "POINTS") == "19"
+
+
+def test_an_import_is_newer_than_what_was_accepted_before(api: httpx.Client, scope: Scope, tmp_path: Path) -> None:
+    """Values in line when the file takes its place are older than it; those that are acknowledged after are newer."""
+    path = tmp_path / "customers.csv"
+    path.write_text("Customer_ID,POINTS\nAnn,file\nbob,file\n")
+    with locks.writing(scope):  # as a long write of another: what is accepted waits
+        update(api, ("Ann", "POINTS", "old"), ("Cyd", "POINTS", "old"))
+    service.import_file(scope, "customers", path, None, "incremental", False)
+    assert [value(scope, who, "POINTS") for who in PEOPLE] == ["file", "file", "old"]
+    update(api, ("bob", "POINTS", "new"))
+    settled(scope)
+    assert [value(scope, who, "POINTS") for who in PEOPLE] == ["file", "new", "old"]
+
+
+def test_who_is_anonymised_meanwhile_stays_so(api: httpx.Client, scope: Scope) -> None:
+    service.change_attribute(scope, "EMAIL", {"api_updatable": True})
+    upsert(api, ("Gone", "EMAIL", "gone@example.com"))
+    with locks.writing(scope):
+        update(api, ("Gone", "EMAIL", "back@example.com"), ("Gone", "POINTS", "7"))
+    assert api.post("/current/customers/RemoveCustomerPII", json={"CustomerIDs": ["gone"]}).status_code == 200
+    settled(scope)
+    assert (value(scope, "Gone", "EMAIL"), value(scope, "Gone", "POINTS")) == (None, "7")
+
+
+@pytest.fixture
+def other(scope: Scope) -> Iterator[Scope]:
+    yield create_tenant(scope.stores, f"other-{time.time_ns()}")
+
+
+def test_a_tenant_whose_tables_are_held_holds_up_no_other(scope: Scope, other: Scope) -> None:
+    """However many of its writes wait."""
+    with locks.writing(scope):
+        for number in range(12):
+            items = [{"customer": "Ann", "values": [["POINTS", str(number)]]}]
+            service.update_attributes(scope, items, None)
+        service.upsert(other, "Z", [["COUNTRY", "Norway"]], None)
+        service.change_attribute(other, "COUNTRY", {"api_updatable": True})
+        service.update_attributes(other, [{"customer": "Z", "values": [["COUNTRY", "Peru"]]}], None)
+        settled(other)
+        assert value(other, "Z", "COUNTRY") == "Peru"
+    settled(scope)
+    assert value(scope, "Ann", "POINTS") == "11"
+
+
+def test_one_write_that_cannot_be_carried_out_does_not_end_the_line(scope: Scope, other: Scope) -> None:
+    service.upsert(other, "Z", [], None)
+    service.change_attribute(other, "COUNTRY", {"api_updatable": True})
+    with locks.writing(other), other.records() as session:
+        ordering.accept(session, other.tenant_id, other.clock.now(), "of a later release", {"items": []})
+    service.update_attributes(other, [{"customer": "Z", "values": [["COUNTRY", "Peru"]]}], None)
+    settled(other)
+    assert value(other, "Z", "COUNTRY") == "Peru"
