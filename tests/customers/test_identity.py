@@ -61,21 +61,26 @@ def test_other_ids_identify_somebody(text: str) -> None:
 def test_what_a_value_tells() -> None:
     assert all(says_nothing(one) for one in (*NOBODY, 0, 0.0, float("nan"), True, False))
     assert not any(says_nothing(one) for one in (*SOMEBODY, None, "Guest", "Nat", 7))
+    assert not any(says_nothing(one, name=True) for one in ("Nan", "Nil", "Null")) and says_nothing("null", name=True)
 
 
-def in_sql(scope: Scope, some: list[str]) -> list[tuple[bool, bool]]:
-    tests = f"{identifies_nobody_sql('text')}, {says_nothing_sql('text')}"
+def in_sql(scope: Scope, some: list[str]) -> list[tuple[bool, ...]]:
+    tests = f"{identifies_nobody_sql('text')}, {says_nothing_sql('text')}, {says_nothing_sql('text', name=True)}"
     given = "arrayElement({texts:Array(String)}, n) AS text"
     sql = f"SELECT {tests} FROM (SELECT arrayJoin(range(1, {len(some) + 1})) AS n, {given}) ORDER BY n"
-    return [(bool(nobody), bool(nothing)) for nobody, nothing in scope.warehouse.rows(sql, texts=some)]
+    return [tuple(map(bool, row)) for row in scope.warehouse.rows(sql, texts=some)]
+
+
+def in_python(some: list[str]) -> list[tuple[bool, ...]]:
+    return [(identifies_nobody(one), says_nothing(one), says_nothing(one, name=True)) for one in some]
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(some=st.lists(texts, min_size=1, max_size=20))
 def test_python_and_sql_agree(scope: Scope, some: list[str]) -> None:
-    assert in_sql(scope, some) == [(identifies_nobody(one), says_nothing(one)) for one in some]
+    assert in_sql(scope, some) == in_python(some)
 
 
 def test_they_agree_on_every_word(scope: Scope) -> None:
-    every = [*NOBODY, *STRANGERS, *SOMEBODY]
-    assert in_sql(scope, every) == [(identifies_nobody(one), says_nothing(one)) for one in every]
+    every = [*NOBODY, *STRANGERS, *SOMEBODY, "Nan", "Nil", "Null", "NAN"]
+    assert in_sql(scope, every) == in_python(every)

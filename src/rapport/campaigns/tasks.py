@@ -177,7 +177,11 @@ def _due(scope: Scope) -> list[list[int]]:
 
 def _queue(units: list[list[int]]) -> list[str]:
     """Queue the sending of units; the keys of the work. Whoever finds a unit due, it is carried out once."""
-    return [work.enqueue("sends", SENDS + ":".join(map(str, unit)), send_unit, *unit) for unit in units]
+    keys = [SENDS + ":".join(map(str, unit)) for unit in units]
+    return [
+        work.enqueue_of_tenant(work.SENDS, unit[0], key, send_unit, *unit)
+        for unit, key in zip(units, keys, strict=True)
+    ]
 
 
 def dispatch(scope: Scope) -> list[str]:

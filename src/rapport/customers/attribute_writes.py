@@ -12,7 +12,7 @@ from rapport.access.pseudonyms import pseudonyms
 from rapport.access.scope import Scope
 from rapport.customers.attribute_values import typed_value
 from rapport.customers.attributes import COLUMN_TYPES, AttributeInfo, attributes
-from rapport.customers.identity import identifies_nobody, says_nothing
+from rapport.customers.identity import identifies_nobody, is_name, says_nothing
 from rapport.customers.models import Removed
 from rapport.customers.personal_values import identifies
 from rapport.stores.warehouse import identifier
@@ -23,8 +23,6 @@ INVALID_VALUE = "INVALID_VALUE"
 UNAVAILABLE = "UPDATE_FIELD_TEMPORARY_UNAVAILABLE"
 # Of an address or a name nothing is told: by a word for nothing, which does not fit, or by an empty text.
 NOTHING, EMPTY = "NOTHING", "EMPTY"
-# Names of people that are also such words.
-NAMES = ("Nan", "Nil", "Null")
 PREFIX = "write_"
 WRITABLE = ("batch", "api")
 TEXTS = ("Nvarchar", "Varchar")
@@ -217,7 +215,7 @@ def _checked(
 
 def _nothing(info: AttributeInfo, value: Any, updating: bool) -> str:
     """The fault of an address or a name that is told to be nothing; an update clears one by an empty text."""
-    if value is None or not says_nothing(value) or (value in NAMES and "NAME" in info.real_field_name.upper()):
+    if not says_nothing(value, is_name(info.real_field_name)):
         return ""
     if not str(value).strip():
         return "" if updating else EMPTY

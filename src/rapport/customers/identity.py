@@ -36,6 +36,8 @@ SAYS_NOTHING, IDENTIFIES_NOBODY = _wrapped(NOTHING), _wrapped((*NOTHING, *STRANG
 # Case of ASCII letters only, which both engines take alike.
 _NOTHING, _NOBODY = (re.compile(one, re.IGNORECASE | re.ASCII) for one in (SAYS_NOTHING, IDENTIFIES_NOBODY))
 NOBODY = "identifies nobody"
+# Names of people that are written as words for nothing are.
+NAMES = ("Nan", "Nil", "Null")
 
 
 def identifies_nobody(text: str) -> bool:
@@ -43,8 +45,10 @@ def identifies_nobody(text: str) -> bool:
     return _NOBODY.fullmatch(text) is not None
 
 
-def says_nothing(value: Any) -> bool:
-    """Whether an address or a name is empty or a word for nothing. None, by which a caller clears it, is no word."""
+def says_nothing(value: Any, name: bool = False) -> bool:
+    """Whether an address, or (name) a name, is empty or a word for nothing. None is none: it clears what is known."""
+    if name and value in NAMES:
+        return False
     return isinstance(value, bool) or (value is not None and _NOTHING.fullmatch(str(value)) is not None)
 
 
@@ -53,9 +57,15 @@ def identifies_nobody_sql(text: str) -> str:
     return f"match(lower({text}), {_literal(IDENTIFIES_NOBODY)})"
 
 
-def says_nothing_sql(text: str) -> str:
+def says_nothing_sql(text: str, name: bool = False) -> str:
     """SQL of the same as says_nothing; text is SQL of a text that is not NULL."""
-    return f"match(lower({text}), {_literal(SAYS_NOTHING)})"
+    nothing = f"match(lower({text}), {_literal(SAYS_NOTHING)})"
+    return f"({text} NOT IN {NAMES} AND {nothing})" if name else nothing
+
+
+def is_name(real_field_name: str) -> bool:
+    """Whether an identifying attribute is a name of the person."""
+    return "NAME" in real_field_name.upper()
 
 
 def _literal(pattern: str) -> str:

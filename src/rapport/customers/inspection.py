@@ -6,8 +6,10 @@ with what is stored.
 
 from rapport.customers.consent import NO, YES
 from rapport.customers.files import File
+from rapport.customers.identity import is_name, says_nothing_sql
 from rapport.customers.look_alikes import look_alikes
 from rapport.customers.plans import Bound, Plan
+from rapport.customers.scrubbing import TEXT_TYPES
 from rapport.customers.staging import Stage
 from rapport.customers.suspicions import EXAMPLES, Suspicion, visible
 from rapport.stores.warehouse import identifier, literal
@@ -21,7 +23,7 @@ LONG_NUMBERS = ("MOBILE_NUMBER",)
 def inspect(stage: Stage, plan: Plan, file: File) -> list[Suspicion]:
     """What is suspicious of a file and of its good rows, in the order in which it is told."""
     found = [*file.suspicions, *look_alikes(stage, plan), *_scientific(stage, plan), *_negative(stage, plan)]
-    found += [*_unread(stage, plan), _ignored(plan)]
+    found += [*_nothing(stage, plan), *_unread(stage, plan), _ignored(plan)]
     return [one for one in found if one.count]
 
 
@@ -50,6 +52,19 @@ def _negative(stage: Stage, plan: Plan) -> list[Suspicion]:
     count, keys = stage.warehouse.row(sql) or (0, [])
     message = f"{count} rows have a negative quantity: a return is a row whose Is_Return says yes."
     return [Suspicion("negative_quantity", message, count, tuple(visible(one) for one in keys))]
+
+
+def _nothing(stage: Stage, plan: Plan) -> list[Suspicion]:
+    """Words for nothing where an address or a name should be."""
+    told = [one for one in plan.bound if one.field.pii and _present(stage).get(one.field.column) in TEXT_TYPES]
+    return [_nothing_column(stage, one) for one in told if plan.kind.extras == "attributes"]
+
+
+def _nothing_column(stage: Stage, one: Bound) -> Suspicion:
+    text = f"ifNull({identifier(one.field.column)}, 'known')"
+    count, examples = _matching(stage, one.field.column, says_nothing_sql(text, is_name(one.field.column)))
+    message = f"{count} values of {one.name} are words for nothing: what is known of these customers stays."
+    return Suspicion("says_nothing", message, count, examples)
 
 
 def _unread(stage: Stage, plan: Plan) -> list[Suspicion]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from rapport.access.scope import Scope
 from rapport.customers.attributes import attributes
+from rapport.customers.identity import is_name, says_nothing_sql
 from rapport.customers.partial_rows import keep_unsaid
 from rapport.customers.plans import Plan
 from rapport.customers.scrubbing import TEXT_TYPES, cleared, shaped
@@ -136,8 +137,12 @@ def _merge_customers(scope: Scope, stage: Stage, plan: Plan, mode: str) -> Count
         for column in columns
         if column in pii or types[column] in TEXT_TYPES
     }
-    values = [_customer_value(plan, column, column in kept, types[column], hidden.get(column)) for column in columns]
-    asked = sorted(columns if plan.partial else kept)
+    told = {column for column in pii - kept if plan.has(column) and types[column] in TEXT_TYPES}
+    values = [
+        _customer_value(plan, column, column in kept, types[column], hidden.get(column), column in told)
+        for column in columns
+    ]
+    asked = sorted(columns if plan.partial else kept | told)
     old = ", ".join(["customer_id AS old_id", *(f"{identifier(column)} AS old_{column}" for column in asked)])
     names = ", ".join(["customer_id", *(identifier(column) for column in columns)])
     warehouse.execute(f"CREATE TABLE {next_} AS customers")
@@ -173,11 +178,15 @@ def _hidden(stage: Stage, column: str, pii: bool) -> str:
     return removed if pii else f"{removed} AND {shaped(value)}"
 
 
-def _customer_value(plan: Plan, column: str, kept: bool, type_: str, hidden: str | None) -> str:
+def _customer_value(plan: Plan, column: str, kept: bool, type_: str, hidden: str | None, told: bool) -> str:
+    """SQL of a customer's value. told: an address or a name; a word for nothing replaces none that is known."""
     if kept:
         return f"old.old_{column}"
     if not plan.has(column):
         return "NULL"
     value = f"staged.{identifier(column)}"
+    if told:
+        nothing = says_nothing_sql(f"ifNull({value}, 'known')", is_name(column))
+        value = f"if({nothing}, nullIf(old.old_{column}, ''), {value})"
     value = cleared(hidden, value, type_) if hidden else value
     return f"if(has(staged.{KEPT}, {literal(column)}), old.old_{column}, {value})" if plan.partial else value

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from dbos import DBOS, DBOSConfig, SetWorkflowID
+from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 from dbos._error import DBOSMaxStepRetriesExceeded as StepFailed
 from sqlalchemy import text
 
@@ -16,8 +16,10 @@ from rapport.errors import RapportError, Unavailable
 from rapport.stores.records import Records
 
 __all__ = [
+    "SENDS",
     "StepFailed",
     "enqueue",
+    "enqueue_of_tenant",
     "exists",
     "forget_results",
     "run",
@@ -43,6 +45,10 @@ R = TypeVar("R")
 # workflows can no longer be carried on by the new code.
 WORK_VERSION = "rapport-1"
 QUEUES: dict[str, int] = {"cycles": 2, "campaigns": 4, "sends": 8, "jobs": 4, "erasures": 4}
+# What waits for far ends of a tenant: how much of it runs in a process, and of one tenant. A far end that does not
+# answer holds up its tenant only. (Sends that an earlier release queued are in a queue of all tenants.)
+SENDS = "sends of tenants"
+SHARED_QUEUES: dict[str, tuple[int, int]] = {SENDS: (64, 8)}
 
 
 def workflow(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -84,6 +90,10 @@ def start(records_url: str, process: str = "rapport", listening: bool = True) ->
     DBOS.launch()
     for name, concurrency in QUEUES.items():
         DBOS.register_queue(name, worker_concurrency=concurrency, polling_interval_sec=0.5)
+    for name, (concurrency, share) in SHARED_QUEUES.items():
+        DBOS.register_queue(
+            name, worker_concurrency=concurrency, partition_worker_concurrency=share, polling_interval_sec=0.5
+        )
 
 
 def stop() -> None:
@@ -95,6 +105,12 @@ def enqueue(queue: str, key: str, function: Callable[..., Any], *arguments: Any)
     """Put a workflow on a queue under a key. A key that was used before names the same work: nothing is repeated."""
     with SetWorkflowID(key):
         return DBOS.enqueue_workflow(queue, function, *arguments).workflow_id
+
+
+def enqueue_of_tenant(queue: str, tenant_id: int, key: str, function: Callable[..., Any], *arguments: Any) -> str:
+    """The same on one of SHARED_QUEUES, in the tenant's share of it."""
+    with SetEnqueueOptions(queue_partition_key=str(tenant_id)):
+        return enqueue(queue, key, function, *arguments)
 
 
 def run(key: str, function: Callable[..., R], *arguments: Any) -> R:
