@@ -74,7 +74,7 @@ def test_a_file_and_the_api_store_one_form(scope: Scope, tmp_path: Path) -> None
     given = {"C1": True, "C2": "off", "C3": "Oui", "C4": 0, "C5": "n/a", "C6": "", "C7": 1.0}
     for who, value in given.items():
         assert upsert_customer(scope, who, [["ALLOW_EMAIL", value]]) == []
-    faults = update_values(scope, [{"customer": "C1", "values": [["allow_email", "false"], ["IS_OPTIN", [1]]]}])
+    (faults,) = update_values(scope, [[{"customer": "C1", "values": [["allow_email", "false"], ["IS_OPTIN", [1]]]}]])
     assert [fault.error for fault in faults] == ["INVALID_VALUE"]
     with service.writing(scope):
         service.overwrite(scope, [service.Overwriting("C3", {"ALLOW_EMAIL": "opt-out", "IS_OPTIN": False})])
