@@ -60,17 +60,18 @@ def morning(tenant: Scope) -> Iterator[None]:
     yield
 
 
-def executed(scope: Scope, rows: int) -> int:
+def executed(scope: Scope, rows: int, time: str | None = None) -> int:
     """A campaign whose channel has a webhook, with so few customers a file as a person could not set."""
     campaigns.set_webhook(scope, EXTERNAL, URL, "texts", 10_000, ["first_name"])
     with scope.records() as session:
         session.execute(update(Webhook).where(Webhook.tenant_id == scope.tenant_id).values(rows_per_file=rows))
-    series = add_series(scope, 1, [group(2, (EXTERNAL, 4))], rules={"include_all": True}, control_share=0.2)
+    where = group(2, (EXTERNAL, 4), time=time)
+    series = add_series(scope, 1, [where], rules={"include_all": True}, control_share=0.2)
     number = plan_next_run(scope, series.id, TODAY)
     processing.prepare_members(scope, number, DATA_DATE)
     processing.process(scope, number, DATA_DATE)
     scope.clock.set(NOW + timedelta(hours=1))
-    assert campaigns.execute_due(scope) == 1
+    assert campaigns.execute_due(scope) == (0 if time else 1)
     return number
 
 
@@ -120,6 +121,21 @@ def test_a_person_who_is_erased_leaves_the_files(tenant: Scope) -> None:
     engagements.write_again(tenant, {(number, EXTERNAL, 1)})
     with pytest.raises(NotFound):
         files(tenant, event)
+
+
+def test_who_is_erased_between_the_event_and_the_send_is_not_in_the_files(tenant: Scope) -> None:
+    number = executed(tenant, 100, time="22:00")
+    (event,) = told(tenant, number)
+    (before,) = files(tenant, event)
+    gone = before[2]["CustomerID"]
+    customers.erase(tenant, gone)
+    erasure._purge_accounts(tenant.tenant_id, pseudonym(tenant, gone))
+    assert files(tenant, event) == [[row for row in before if row["CustomerID"] != gone]]
+    tenant.clock.set(NOW + timedelta(hours=15))
+    assert campaigns.execute_due(tenant) == 1
+    found = campaigns.occurrence(tenant, number)
+    assert found.state == "successful" and found.counts["skipped"] == 1
+    assert found.counts["sent"] == len(before) - 1
 
 
 def test_a_channel_without_a_webhook_has_no_files(tenant: Scope) -> None:

@@ -46,15 +46,27 @@ Place = tuple[int, int, int]  # campaign, channel, recipient group
 RANGE = "AND customer_id > {low:String} AND customer_id <= {high:String}"
 
 
+def _listed(within: str = "") -> str:
+    """The recipients of a unit, without those to whom nothing is sent: persons who were erased before it."""
+    return f"""
+        {queries.UNIT} {within}
+            AND customer_id NOT IN (
+                SELECT customer_id FROM campaign_outcomes
+                WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
+                    AND channel_id = {{channel:UInt32}} AND outcome != 'sent' {within}
+            )
+    """
+
+
 FILE_ENDS = f"""
     SELECT customer_id, whole FROM (
-        SELECT customer_id, row_number() OVER (ORDER BY customer_id) AS n, count() OVER () AS whole {queries.UNIT}
+        SELECT customer_id, row_number() OVER (ORDER BY customer_id) AS n, count() OVER () AS whole {_listed()}
     ) WHERE n % {{rows:UInt32}} = 0 OR n = whole ORDER BY n
 """
 CUSTOMERS = f"""
     SELECT r.customer_id AS CustomerID, r.promo_code AS PromoCode,
         formatDateTime(r.scheduled_time, '%Y-%m-%d %H:%i:%S') AS ScheduledTime COLUMNS
-    FROM (SELECT customer_id, toString(promo_code) AS promo_code, scheduled_time {queries.UNIT} {RANGE}) AS r
+    FROM (SELECT customer_id, toString(promo_code) AS promo_code, scheduled_time {_listed(RANGE)}) AS r
     LEFT JOIN (SELECT * FROM profiles WHERE data_date = {{data_date:Date}} {RANGE}) AS p
         ON p.customer_id = r.customer_id
     ORDER BY r.customer_id
