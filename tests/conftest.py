@@ -54,7 +54,8 @@ def stores() -> Iterator[Stores]:
     opened.start_work()
     yield opened
     opened.close()
-    shutil.rmtree(folder, ignore_errors=True)
+    for made in (folder, settings.kept_folder):
+        shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     legacy_login: bool = False
     allow_private_addresses: bool = False
     files_dir: Path | None = None
+    kept_dir: Path | None = None
+    kept_days: int = Field(400, ge=1)
     smtp_url: str = "smtp://127.0.0.1:25"
     mail_from: str = "rapport@localhost"
     public_url: str = ""
@@ -56,6 +58,14 @@ class Settings(BaseSettings):
     def by_url(self) -> bool:
         """Whether both engines run elsewhere, so that no data folder is opened here."""
         return bool(self.records_url and self.warehouse_url)
+
+    @property
+    def kept_folder(self) -> Path:
+        """Where erasures and opt-outs are kept beside the data: kept_dir, or the data folder's name and `.kept`."""
+        if self.kept_dir is not None:
+            return self.kept_dir.expanduser()
+        folder = self.data_dir.expanduser().resolve()
+        return folder.with_name(folder.name + ".kept")
 
     @property
     def process(self) -> str:

@@ -16,13 +16,14 @@ FLOORS = [
     {"insight", "audiences"},
     {"campaigns"},
     {"realtime"},
+    {"persons"},
     {"api", "console"},
     {"app"},
     {"demo"},
     {"cli", "commands", "__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
-DOMAIN = set().union(*FLOORS[4:8])
+DOMAIN = set().union(*FLOORS[4:9])
 # The metadata of all tables is put together in one place, for migrations.
 EXCEPTIONS = {("stores/models.py", "*"): "imports every package's models, by name, to fill the metadata"}
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from rapport.access.models import AuditEntry, Brand, Tenant
 from rapport.access.scope import Scope, database_name, scope_of
+from rapport.access.secrets import tenant_secret
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores import Stores
 from rapport.stores.migrations import migrate_warehouse
@@ -16,6 +17,7 @@ from rapport.stores.records import next_id
 
 FIRST_TENANT_ID = 3001
 CURRENCY_LENGTH = 3
+KEPT_SECRETS = ("pseudonyms", "addresses")
 
 
 def _check(name: str, time_zone: str, currency: str) -> None:
@@ -57,7 +59,11 @@ def create_tenant(
             _audit_creation(session, stores, tenant_id, actor)
     except IntegrityError as error:
         raise Conflict(f"There is a tenant named {name!r} already.") from error
-    return scope_of(stores, tenant_id)
+    scope = scope_of(stores, tenant_id)
+    # Made now, so that a backup of any time has what later pseudonyms are made with.
+    for purpose in KEPT_SECRETS:
+        tenant_secret(scope, purpose)
+    return scope
 
 
 def _audit_creation(session: Session, stores: Stores, tenant_id: int, actor: str) -> None:

@@ -13,7 +13,7 @@ from rapport.api.auth import caller
 from rapport.api.bodies import CustomerID, WireModel, inlined, parse, raw_body
 from rapport.api.responses import json_response
 from rapport.customers import service as customers
-from rapport.notifications import service as notifications
+from rapport.persons import service as persons
 from rapport.realtime import service as realtime
 
 router = APIRouter(tags=["Customers"])
@@ -165,7 +165,5 @@ def remove_pii(
 ) -> Response:
     """Irreversible. At most 50,000 ids; FailedCustomerIDs are those that were never received."""
     customer_ids = parse(Removal, body).customer_ids
-    failed = customers.remove_pii(principal.scope, customer_ids)
-    notifications.forget(principal.scope, customer_ids)
-    realtime.anonymise(principal.scope, customer_ids)
+    failed = persons.anonymise(principal.scope, customer_ids)
     return json_response(orjson.dumps({"FailedCustomerIDs": failed}))

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,9 @@ from rapport.commands.connection import connected
 from rapport.commands.output import DataDir, Json, print_json, progress, settings_of, show, show_rows
 from rapport.errors import RapportError, Unavailable
 from rapport.settings import Settings
+
+if TYPE_CHECKING:
+    from rapport.persons.service import Applied
 
 # Engines are imported by the commands that open them: the others answer at once.
 
@@ -30,12 +33,27 @@ def backup(file: File, data_dir: DataDir = None, json: Json = False) -> None:
 def restore(file: File, data_dir: DataDir = None, json: Json = False) -> None:
     """Load a backup into an empty data folder."""
     from rapport import stores
+    from rapport.persons import service as persons
 
     settings = settings_of(data_dir)
     with progress("Restoring", json) as tell:
-        stores.restore(settings, file, tell)
+        applied = stores.restore(settings, file, persons.apply, tell)
     folder = str(settings.data_dir.expanduser())
-    show({"data_dir": folder}, json, f"Restored into {folder}.")
+    show({"data_dir": folder, "applied": asdict(applied)}, json, f"Restored into {folder}. {_told(applied, settings)}")
+
+
+def _told(applied: "Applied", settings: Settings) -> str:
+    """What was applied of the time since the backup."""
+    if not applied.journals:
+        return (
+            f"No journal of erasures and opt-outs was found in {settings.kept_folder}: whoever was erased or said no "
+            "since the backup is back."
+        )
+    unknown = f" {applied.unknown} entries are of tenants that the backup does not have." if applied.unknown else ""
+    return (
+        f"Applied of the time since the backup: {applied.erased} persons erased, {applied.anonymised} anonymised, "
+        f"{applied.wishes} opt-outs and other wishes.{unknown}"
+    )
 
 
 def migrate(data_dir: DataDir = None, json: Json = False) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from rapport.access import kept
 from rapport.access.pseudonyms import pseudonyms
 from rapport.access.scope import Scope
 from rapport.customers.attribute_values import typed_value
@@ -246,6 +247,16 @@ def _is_shaped(value: Any) -> bool:
     return isinstance(value, str) and identifies(value)
 
 
+def _keep_consent(scope: Scope, wanted: dict[str, dict[str, Any]], infos: dict[str, AttributeInfo]) -> None:
+    """Note beside the data what is written of consent."""
+    said = {
+        customer: {name: value for name, value in values.items() if infos[name.upper()].consent is not None}
+        for customer, values in wanted.items()
+    }
+    said = {customer: values for customer, values in said.items() if values}
+    kept.keep_wish(scope, kept.CONSENT, {}, list(zip(pseudonyms(scope, said), said.values(), strict=True)))
+
+
 def _create(scope: Scope, customer_id: str, values: dict[str, Any]) -> None:
     row = {"customer_id": customer_id, "REGISTRATION_DATE": scope.today(), **values}
     scope.warehouse.insert("customers", list(row), [tuple(row.values())])
@@ -258,6 +269,7 @@ def _apply(scope: Scope, wanted: dict[str, dict[str, Any]], infos: dict[str, Att
     names = sorted({name for values in wanted.values() for name in values})
     if not names:
         return
+    _keep_consent(scope, wanted, infos)
     warehouse, table = scope.warehouse, f"{PREFIX}{uuid.uuid4().hex}"
     drop_leftovers(scope)
     columns = [f"{identifier(name)} {_plain(infos[name.upper()])}, {identifier('has_' + name)} UInt8" for name in names]

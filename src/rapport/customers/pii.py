@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
+from rapport.access.kept import ANONYMISE, keep_removal
 from rapport.access.pseudonyms import PSEUDONYM, pseudonym_secret, pseudonyms
 from rapport.access.scope import Scope
 from rapport.customers import locks, scrubbing
@@ -44,9 +45,18 @@ def remember(scope: Scope, customer_ids: Iterable[str]) -> list[str]:
         failed = [one for one in wanted if one.lower() not in known and marks[one] not in before]
         new = {known[one.lower()]: mark for one, mark in marks.items() if one.lower() in known and mark not in before}
         if new:
+            keep_removal(scope, ANONYMISE, new.values())
             note(scope, new.values(), "remove identifying data")
-            _hide(scope, list(new))
+            hide(scope, list(new))
     return failed
+
+
+def ids_of(scope: Scope, marks: list[str], tables: Iterable[str]) -> list[str]:
+    """The CustomerIDs in these tables whose pseudonym is among marks. Call it under locks.writing."""
+    stage_known(scope, marks, tables)
+    found = [str(one) for (one,) in scope.warehouse.rows(f"SELECT DISTINCT customer_id FROM {IDS}")]  # noqa: S608 - ours
+    scope.warehouse.execute(f"DROP TABLE {IDS} SYNC")
+    return found
 
 
 def removed_pseudonyms(scope: Scope) -> list[str]:
@@ -129,7 +139,8 @@ def stage_known(scope: Scope, marks: list[str], tables: Iterable[str]) -> None:
     scope.warehouse.execute(f"DROP TABLE {MARKS} SYNC")
 
 
-def _hide(scope: Scope, customer_ids: list[str]) -> None:
+def hide(scope: Scope, customer_ids: list[str]) -> None:
+    """Take what identifies persons out of what is read. Call it under locks.writing."""
     stage_ids(scope, customer_ids)
     scrubbing.keep_texts(scope, _identifying(scope, "profiles"))
     scrubbing.make_known(scope)

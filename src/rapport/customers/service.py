@@ -46,6 +46,7 @@ from rapport.customers.persons import delete_staged, erase, export, is_removed, 
 from rapport.customers.pii import attribute_named, identifying_names, is_identifying, stage_known
 from rapport.customers.products import product_attribute_expressions
 from rapport.customers.queries import attribute_values, instants, last_two_dates
+from rapport.customers.restored import consent_again, ids_of, remember_erased, remove_pii_again
 from rapport.customers.retyping import changeable
 from rapport.customers.retyping import delete as delete_attribute
 from rapport.customers.retyping import retype as retype_attribute
@@ -85,6 +86,7 @@ __all__ = [
     "change_event_type",
     "changeable",
     "check_loads",
+    "consent_again",
     "consents",
     "conversion_checks",
     "convert_all",
@@ -103,6 +105,7 @@ __all__ = [
     "find",
     "identifies_nobody",
     "identifying_names",
+    "ids_of",
     "import_file",
     "import_of",
     "imports",
@@ -124,7 +127,9 @@ __all__ = [
     "property_names",
     "purge",
     "read_mapping",
+    "remember_erased",
     "remove_pii",
+    "remove_pii_again",
     "rendered",
     "retype_attribute",
     "says_nothing",

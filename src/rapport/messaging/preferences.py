@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import select, text
 
+from rapport.access import kept
 from rapport.access.pseudonyms import pseudonym, pseudonyms
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
@@ -129,6 +130,7 @@ def set_preference(
     bound: dict[str, Any] = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "app_key": app.lower()}
     given = {"keys": list(by_key), "ids": list(by_key.values()), "app_id": app, "mode": mode, "at": scope.clock.now()}
     marks = pseudonyms(scope, by_key)
+    kept.keep_wish(scope, kept.PREFERENCE, {"channel": channel_id, "app": app, "mode": mode}, marks)
     with scope.records() as session:
         session.execute(text(REPLACE_ERASED), {**bound, "marks": marks})
         session.execute(text(SET), {**bound, **given})

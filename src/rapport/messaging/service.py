@@ -1,6 +1,7 @@
 """What other packages may ask of messaging."""
 
 from rapport.messaging.erasure import forget
+from rapport.messaging.kept import allow_again, keep_addresses_again, prefer_again, suppress_again
 from rapport.messaging.letters import Letters
 from rapport.messaging.models import EVERY_CHANNEL, ChannelPreference, Suppression, Template
 from rapport.messaging.preferences import preferences, set_preference, suppressions, unreachable
@@ -46,6 +47,7 @@ __all__ = [
     "address_marks",
     "address_secret",
     "allow",
+    "allow_again",
     "any_counted",
     "apps_of_templates",
     "arrived",
@@ -53,8 +55,10 @@ __all__ = [
     "create_template",
     "delete_template",
     "forget",
+    "keep_addresses_again",
     "keep_again",
     "list_suppressions",
+    "prefer_again",
     "preferences",
     "read_token",
     "register_apps",
@@ -66,6 +70,7 @@ __all__ = [
     "set_preference",
     "soft_bounced",
     "suppress",
+    "suppress_again",
     "suppress_many",
     "suppressed_marks",
     "suppressions",

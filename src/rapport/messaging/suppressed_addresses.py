@@ -12,6 +12,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from rapport.access import kept
+from rapport.access.pseudonyms import pseudonyms
 from rapport.access.scope import Scope
 from rapport.access.secrets import tenant_secret
 from rapport.channels import service as channels
@@ -33,6 +35,7 @@ ADD = text("""
     FROM unnest(CAST(:marks AS text[]), CAST(:keys AS text[])) AS given (mark, key)
     ORDER BY mark, key
     ON CONFLICT DO NOTHING
+    RETURNING mark, customer_key
 """)
 SUPPRESSED_PERSONS = text("""
     SELECT channel_id, '', customer_id FROM suppressions WHERE tenant_id = :tenant_id AND customer_id <> ''
@@ -106,7 +109,10 @@ def keep(
     known = sorted({(mark, who) for mark, who in (*present, *said) if mark})
     if known:
         given = {"marks": [mark for mark, _ in known], "keys": [who for _, who in known], "at": scope.clock.now()}
-        session.execute(ADD, {**_bound(scope, place), "listed": listed, **given})
+        new = session.execute(ADD, {**_bound(scope, place), "listed": listed, **given}).all()
+        persons = pseudonyms(scope, [who for _, who in new])
+        where = {"channel": place[0], "app": place[1], "listed": listed}
+        kept.keep_wish(scope, kept.ADDRESSES, where, [[one, who] for (one, _), who in zip(new, persons, strict=True)])
 
 
 def _bound(scope: Scope, place: tuple[int, str]) -> dict[str, Any]:

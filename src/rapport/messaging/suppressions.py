@@ -9,7 +9,8 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from sqlalchemy import ColumnElement, delete, select, text
 from sqlalchemy.orm import Session
 
-from rapport.access.pseudonyms import pseudonym
+from rapport.access import kept
+from rapport.access.pseudonyms import pseudonym, pseudonyms
 from rapport.access.scope import Scope, scope_of
 from rapport.access.secrets import tenant_secret
 from rapport.errors import Invalid, NotFound
@@ -21,6 +22,7 @@ UNSUBSCRIBED = "unsubscribed"
 REASONS = (UNSUBSCRIBED, "bounced", "complaint", "manual")
 MAX_CUSTOMER_ID = 255
 TENANT_ID = re.compile(r"[0-9]{1,9}")
+PSEUDONYM = re.compile(r"[0-9a-f]{64}")
 
 
 # In order of the key, so that two callers with the same customers wait for each other and never lock up.
@@ -80,6 +82,7 @@ def _write(
     """Suppress customers, by id in lower case, with their addresses; how many are new. Only this makes suppressions."""
     common = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "reason": reason}
     bound = {"keys": list(by_key), "ids": list(by_key.values()), "at": scope.clock.now()}
+    kept.keep_wish(scope, kept.SUPPRESS, {"channel": channel_id, "reason": reason}, pseudonyms(scope, by_key))
     count = len(session.execute(text(SUPPRESS_MANY), {**common, **bound}).all())
     listed = suppressed_addresses.SUPPRESSED
     suppressed_addresses.keep(scope, session, (channel_id, ""), listed, list(by_key.values()), marks)
@@ -106,7 +109,17 @@ def allow(scope: Scope, customer_id: str, channel_id: int = EVERY_CHANNEL) -> No
         ).all()
         if not gone and not shared:
             raise NotFound(f"Customer {customer_id} is not suppressed on channel {channel_id}.")
+        kept.keep_wish(scope, kept.ALLOW, {"channel": channel_id}, sorted({own[1], *_pseudonymous(scope, shared)}))
         scope.audit(session, "allow", f"customer on channel {channel_id}", customers=len({*own[:1], *shared}))
+
+
+def _pseudonymous(scope: Scope, keys: Iterable[str]) -> list[str]:
+    """Keys of suppressions, of which those of erased persons are pseudonyms already."""
+    given = list(keys)
+    return [
+        *(key for key in given if PSEUDONYM.fullmatch(key)),
+        *pseudonyms(scope, [key for key in given if not PSEUDONYM.fullmatch(key)]),
+    ]
 
 
 @dataclass(frozen=True)

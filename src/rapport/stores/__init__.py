@@ -1,18 +1,23 @@
 """The two engines and durable work, opened once a process."""
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from rapport.errors import Conflict
 from rapport.settings import Settings
 from rapport.stores import backup, embedded, migrations, work
 from rapport.stores import restore as restoring
 from rapport.stores.clock import Clock
+from rapport.stores.journal import Journal
 from rapport.stores.postgres import Postgres, start_postgres
 from rapport.stores.records import Records
 from rapport.stores.warehouse import Warehouse
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -31,6 +36,11 @@ class Stores:
     held: int | None = None
     closing: ExitStack = field(default_factory=ExitStack)
 
+    @property
+    def journal(self) -> Journal:
+        """What outlives the data folder."""
+        return Journal(self.settings.kept_folder, self.settings.process, self.settings.kept_days)
+
     def start_work(self, listening: bool = True) -> None:
         """Begin durable work in this process: to carry it out, or (not listening) only to ask others for it."""
         if not self.working:
@@ -39,7 +49,8 @@ class Stores:
 
     def backup(self, path: Path, progress: backup.Progress | None = None) -> backup.Written:
         """Write a backup of both engines. Raises Invalid, Unavailable."""
-        return backup.write(self.records, self.warehouse, path, progress)
+        said = {"taken_at": self.clock.now().isoformat(), "kept": str(self.journal.folder)}
+        return backup.write(self.records, self.warehouse, path, said, progress)
 
     def close(self) -> None:
         """Stop work, close both engines and stop the embedded PostgreSQL."""
@@ -75,9 +86,12 @@ def open_stores(settings: Settings, serving: bool = False) -> Stores:
     return stores
 
 
-def restore(settings: Settings, path: Path, progress: backup.Progress | None = None) -> None:
+def restore(
+    settings: Settings, path: Path, then: Callable[[Stores, dict[str, Any]], T], progress: backup.Progress | None = None
+) -> T:
     """Load a backup into an empty data folder (or empty engines by URL) and bring it to the newest schema.
 
+    then is called with the stores and the backup's manifest before they are closed; its answer is the answer.
     Raises Conflict for a folder that is not empty, Invalid for a bad file, Unavailable as open_stores does.
     A folder is left empty again when the restore fails.
     """
@@ -89,12 +103,14 @@ def restore(settings: Settings, path: Path, progress: backup.Progress | None = N
     try:
         restoring.restore(checked, stores.records, stores.warehouse, progress)
         migrations.migrate(stores.records, stores.warehouse)
+        answer = then(stores, checked.manifest)
     except BaseException:
         stores.close()
         if not settings.by_url:
             embedded.empty(data_dir)
         raise
     stores.close()
+    return answer
 
 
 def _open_engines(settings: Settings, serving: bool = False) -> Stores:

@@ -82,8 +82,10 @@ class _Archive:
         self.add(f"{name}.{len(content)}.zst", packed)
 
 
-def write(records: Records, warehouse: Warehouse, path: Path, progress: Progress | None = None) -> Written:
-    """Write a backup while everything runs. progress gets warehouse rows done and in all.
+def write(
+    records: Records, warehouse: Warehouse, path: Path, said: dict[str, str], progress: Progress | None = None
+) -> Written:
+    """Write a backup while everything runs. said goes into the manifest; progress gets warehouse rows done and in all.
 
     Raises Invalid when the file is there already, Unavailable for a full disk or a missing folder.
     """
@@ -92,7 +94,7 @@ def write(records: Records, warehouse: Warehouse, path: Path, progress: Progress
     part = path.with_name(path.name + ".part")
     try:
         with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            rows = _write(records, warehouse, file, progress or (lambda done, total: None))
+            rows = _write(records, warehouse, file, said, progress or (lambda done, total: None))
             file.flush()
             os.fsync(file.fileno())
         part.rename(path)
@@ -104,7 +106,7 @@ def write(records: Records, warehouse: Warehouse, path: Path, progress: Progress
     return Written(str(path), rows, path.stat().st_size)
 
 
-def _write(records: Records, warehouse: Warehouse, file: Any, progress: Progress) -> Rows:
+def _write(records: Records, warehouse: Warehouse, file: Any, said: dict[str, str], progress: Progress) -> Rows:
     rows: Rows = {}
     with tarfile.open(fileobj=file, mode="w") as tar, records.engine.connect() as connection:
         archive = _Archive(tar)
@@ -117,6 +119,7 @@ def _write(records: Records, warehouse: Warehouse, file: Any, progress: Progress
                 rows[name] = _write_database(archive, name, copy, counted)
             versions = {name: warehouse_version(copy) for name, copy in copies}
         manifest = {
+            **said,
             "format": FORMAT,
             "rapport": version("rapport"),
             "records_revision": records_revision(records),

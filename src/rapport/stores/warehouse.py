@@ -18,6 +18,7 @@ IDENTIFIER = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
 # Settings of a session, not of a call: the embedded engine takes a statement for each that a call brings.
 JSON_SETTINGS = {
     "output_format_json_array_of_rows": 1,
+    "output_format_json_validate_utf8": 1,
     "output_format_json_quote_64bit_integers": 0,
     "output_format_json_quote_decimals": 0,
     "date_time_output_format": "simple",

@@ -13,6 +13,7 @@ from rapport.customers import service as customers
 from rapport.errors import NotFound
 from rapport.messaging import service as messaging
 from rapport.notifications import service as notifications
+from rapport.persons import service as persons
 from rapport.realtime import service as realtime
 
 router = APIRouter(prefix="/manage/v1/persons", tags=["Management: persons"])
@@ -125,8 +126,4 @@ def erase_person(customer_id: str, principal: Principal = Depends(admin)) -> Non
     scope = principal.scope
     if not customers.is_removed(scope, customer_id) and _held(scope, customer_id).is_empty():
         raise NotFound(f"Nothing is held of a customer {customer_id!r}.")
-    realtime.forget(scope, customer_id)
-    customers.erase(scope, customer_id)
-    messaging.forget(scope, customer_id)
-    notifications.forget(scope, [customer_id])
-    campaigns.purge(scope, customer_id)
+    persons.erase(scope, customer_id)

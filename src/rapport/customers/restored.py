@@ -1,0 +1,40 @@
+"""Customers whom a restore brought back as they were: removed again, with what they said of consent since."""
+
+import uuid
+from typing import Any
+
+from rapport.access.pseudonyms import pseudonyms
+from rapport.access.scope import Scope
+from rapport.customers import locks, persons, pii, scrubbing, tasks
+from rapport.customers.attribute_writes import Overwriting, overwrite
+from rapport.stores import work
+
+
+def ids_of(scope: Scope, marks: list[str]) -> list[str]:
+    """The CustomerIDs that the warehouse has of persons by pseudonyms."""
+    with locks.writing(scope):
+        return pii.ids_of(scope, marks, persons.holding(scope))
+
+
+def remember_erased(scope: Scope, marks: list[str]) -> None:
+    """Keep persons, by pseudonyms, anonymous should they come back."""
+    pii.note(scope, marks, "erase again")
+
+
+def remove_pii_again(scope: Scope, marks: list[str]) -> list[str]:
+    """Take away what identifies persons, by pseudonyms; their CustomerIDs. The disk is rewritten by durable work."""
+    with locks.writing(scope):
+        ids = pii.ids_of(scope, marks, [*pii.WIDE, *scrubbing.PROPERTIED])
+        pii.note(scope, marks, "remove identifying data again")
+        if ids:
+            pii.hide(scope, ids)
+    work.enqueue("jobs", f"erase-{uuid.uuid4()}", tasks.erase, scope.tenant_id)
+    return ids
+
+
+def consent_again(scope: Scope, entry: dict[str, Any]) -> None:
+    """Write values of consent as they were noted when they were written first."""
+    with locks.writing(scope):
+        known = pii.ids_of(scope, [mark for mark, _ in entry["of"]], ["customers"])
+        ids = dict(zip(pseudonyms(scope, known), known, strict=True))
+        overwrite(scope, [Overwriting(ids[mark], values) for mark, values in entry["of"] if mark in ids])

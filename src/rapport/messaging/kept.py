@@ -1,0 +1,68 @@
+"""What persons said since a backup, put into the records again after a restore: see access.kept."""
+
+from typing import Any
+
+from sqlalchemy import text
+
+from rapport.access.pseudonyms import pseudonyms
+from rapport.access.scope import Scope
+from rapport.messaging import queries, suppressions
+from rapport.messaging.models import ERASED
+from rapport.messaging.preferences import REPLACE_ERASED, SET
+from rapport.messaging.suppressed_addresses import ADD
+
+ALLOW = """
+    DELETE FROM suppressions WHERE tenant_id = :tenant_id AND channel_id = :channel_id
+        AND customer_key = ANY(CAST(:keys AS text[]))
+"""
+ALLOW_ADDRESSES = """
+    DELETE FROM suppressed_addresses WHERE tenant_id = :tenant_id AND channel_id = :channel_id AND app_key = ''
+        AND listed = 'suppression list' AND customer_key = ANY(CAST(:keys AS text[]))
+"""
+
+
+def _named(scope: Scope, marks: list[str]) -> dict[str, str]:
+    """The CustomerID to each pseudonym, where one is known."""
+    known = queries.known(scope, marks)
+    return dict(zip(pseudonyms(scope, known), known, strict=True))
+
+
+def suppress_again(scope: Scope, entry: dict[str, Any]) -> None:
+    """A suppression of persons; unknown ones are kept by pseudonym."""
+    named = _named(scope, entry["of"])
+    keys = [named[mark].lower() if mark in named else mark for mark in entry["of"]]
+    ids = [named.get(mark, ERASED) for mark in entry["of"]]
+    bound = {"tenant_id": scope.tenant_id, "channel_id": entry["channel"], "reason": entry["reason"]}
+    with scope.records() as session:
+        session.execute(text(suppressions.SUPPRESS_MANY), {**bound, "keys": keys, "ids": ids, "at": scope.clock.now()})
+
+
+def allow_again(scope: Scope, entry: dict[str, Any]) -> None:
+    """A suppression that was taken back."""
+    keys = [*entry["of"], *(one.lower() for one in _named(scope, entry["of"]).values())]
+    bound = {"tenant_id": scope.tenant_id, "channel_id": entry["channel"], "keys": keys}
+    with scope.records() as session:
+        for sql in (ALLOW, ALLOW_ADDRESSES):
+            session.execute(text(sql), bound)
+
+
+def keep_addresses_again(scope: Scope, entry: dict[str, Any]) -> None:
+    """Addresses, as marks, of persons who said no."""
+    named = _named(scope, [mark for _, mark in entry["of"]])
+    keys = [named[mark].lower() if mark in named else mark for _, mark in entry["of"]]
+    bound = {"tenant_id": scope.tenant_id, "channel_id": entry["channel"], "app_key": entry["app"]}
+    given = {"marks": [one for one, _ in entry["of"]], "keys": keys, "listed": entry["listed"]}
+    with scope.records() as session:
+        session.execute(ADD, {**bound, **given, "at": scope.clock.now()})
+
+
+def prefer_again(scope: Scope, entry: dict[str, Any]) -> None:
+    """How persons may be contacted on a channel or an app of it; addresses have entries of their own."""
+    named, app = _named(scope, entry["of"]), entry["app"]
+    keys = [named[mark].lower() if mark in named else mark for mark in entry["of"]]
+    ids = [named.get(mark, ERASED) for mark in entry["of"]]
+    bound = {"tenant_id": scope.tenant_id, "channel_id": entry["channel"], "app_key": app.lower()}
+    given = {"keys": keys, "ids": ids, "app_id": app, "mode": entry["mode"], "at": scope.clock.now()}
+    with scope.records() as session:
+        session.execute(text(REPLACE_ERASED), {**bound, "marks": [mark for mark in entry["of"] if mark in named]})
+        session.execute(text(SET), {**bound, **given})

@@ -1,0 +1,122 @@
+"""After a restore: what was erased or said since the backup is applied again, from the journal beside the data."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+from rapport.access import kept
+from rapport.access.pseudonyms import pseudonym_secret
+from rapport.access.scope import Scope, scope_of
+from rapport.access.service import tenants
+from rapport.customers import service as customers
+from rapport.messaging import service as messaging
+from rapport.persons.erasing import take_away, take_out
+from rapport.stores import Stores, journal
+
+# An erasure is noted a moment before it is done: a backup in between holds the person still.
+MARGIN = timedelta(minutes=10)
+# Where the records have CustomerIDs that no table of customers may have.
+NAMED = """
+    SELECT DISTINCT id FROM (
+        SELECT customer_id AS id FROM visitors WHERE tenant_id = :tenant_id
+        UNION ALL SELECT customer_id FROM accepted_events WHERE tenant_id = :tenant_id
+        UNION ALL SELECT customer_id FROM suppressions WHERE tenant_id = :tenant_id
+        UNION ALL SELECT customer_id FROM channel_preferences WHERE tenant_id = :tenant_id
+        UNION ALL SELECT customer_id FROM campaign_sends WHERE tenant_id = :tenant_id
+        UNION ALL SELECT customer_id FROM trigger_firings WHERE tenant_id = :tenant_id
+    ) AS named
+    WHERE id <> '' AND encode(sha256(convert_to(:secret || lower(id), 'UTF8')), 'hex') = ANY(CAST(:marks AS text[]))
+"""
+WISHES: dict[str, Callable[[Scope, dict[str, Any]], None]] = {
+    kept.SUPPRESS: messaging.suppress_again,
+    kept.ALLOW: messaging.allow_again,
+    kept.ADDRESSES: messaging.keep_addresses_again,
+    kept.PREFERENCE: messaging.prefer_again,
+    kept.CONSENT: customers.consent_again,
+}
+
+
+@dataclass
+class Applied:
+    """What was applied, in persons. unknown are entries of tenants that the backup does not have as they are now."""
+
+    erased: int = 0
+    anonymised: int = 0
+    wishes: int = 0
+    unknown: int = 0
+    journals: list[str] = field(default_factory=list)
+
+
+def apply(stores: Stores, manifest: dict[str, Any]) -> Applied:
+    """Apply what was kept since a backup was begun. May be repeated.
+
+    The disk is cleared by durable work when a server runs. What another place kept is kept here from now on, too.
+    """
+    places = _places(stores, manifest)
+    entries = [entry for place in places for entry in journal.read(place)]
+    since = _since(manifest)
+    recent = sorted((one for one in entries if since is None or _at(one) >= since), key=lambda one: str(one["at"]))
+    stores.journal.take_over(stores.clock.now(), [one for one in entries if "at" in one])
+    applied = Applied(journals=[str(place) for place in places])
+    stores.start_work(listening=False)
+    scopes = {(tenant.id, kept.tenant_key(scope)): scope for tenant, scope in _tenants(stores)}
+    for (tenant_id, key), scope in scopes.items():
+        _apply(scope, [one for one in recent if (one.get("tenant"), one.get("key")) == (tenant_id, key)], applied)
+    applied.unknown = sum((one.get("tenant"), one.get("key")) not in scopes for one in recent)
+    return applied
+
+
+def _places(stores: Stores, manifest: dict[str, Any]) -> list[Path]:
+    """Where journals are: beside this data, and where the data was that was backed up."""
+    named = [stores.journal.folder, *([Path(manifest["kept"])] if manifest.get("kept") else [])]
+    return [place for place in dict.fromkeys(named) if any(journal.read(place))]
+
+
+def _tenants(stores: Stores) -> Iterator[tuple[Any, Scope]]:
+    for tenant in tenants(stores):
+        yield tenant, scope_of(stores, tenant.id, actor="restore")
+
+
+def _since(manifest: dict[str, Any]) -> datetime | None:
+    """From when on entries count; None (all) for backups that do not say when they were taken."""
+    taken = manifest.get("taken_at")
+    return datetime.fromisoformat(taken) - MARGIN if taken else None
+
+
+def _at(entry: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(entry["at"])
+
+
+def _apply(scope: Scope, entries: list[dict[str, Any]], applied: Applied) -> None:
+    for entry in entries:
+        if entry["what"] in WISHES:
+            WISHES[entry["what"]](scope, entry)
+            applied.wishes += len(entry["of"])
+    anonymised = _marks(entries, kept.ANONYMISE)
+    if anonymised:
+        take_away(scope, customers.remove_pii_again(scope, anonymised))
+    erased = _marks(entries, kept.ERASE)
+    for customer_id in _named(scope, erased):
+        take_out(scope, customer_id)
+    if erased:
+        customers.remember_erased(scope, erased)
+    applied.anonymised += len(anonymised)
+    applied.erased += len(erased)
+
+
+def _marks(entries: list[dict[str, Any]], what: str) -> list[str]:
+    return sorted({mark for entry in entries if entry["what"] == what for mark in entry["of"]})
+
+
+def _named(scope: Scope, marks: list[str]) -> list[str]:
+    """The CustomerIDs, in every spelling, to pseudonyms."""
+    if not marks:
+        return []
+    bound = {"tenant_id": scope.tenant_id, "secret": pseudonym_secret(scope), "marks": marks}
+    with scope.records() as session:
+        found = set(session.scalars(text(NAMED), bound))
+    return sorted({*found, *customers.ids_of(scope, marks)})

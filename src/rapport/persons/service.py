@@ -1,0 +1,29 @@
+"""One person in every package that holds something of it: erased or anonymised."""
+
+from collections.abc import Iterable
+
+from rapport.access import kept
+from rapport.access.pseudonyms import pseudonym
+from rapport.access.scope import Scope
+from rapport.customers import service as customers
+from rapport.persons.erasing import take_away, take_out
+from rapport.persons.restored import Applied, apply
+
+__all__ = ["Applied", "anonymise", "apply", "erase"]
+
+
+def erase(scope: Scope, customer_id: str) -> None:
+    """Take a person out of everything but the accounts of campaigns, which follow with the disk. May be repeated.
+
+    It is noted beside the data first, so that a restore does it again. Raises Unavailable when it cannot be.
+    """
+    kept.keep_removal(scope, kept.ERASE, [pseudonym(scope, customer_id)])
+    take_out(scope, customer_id)
+
+
+def anonymise(scope: Scope, customer_ids: Iterable[str]) -> list[str]:
+    """Take away what identifies persons, who stay; the ids that nobody ever had. Raises Invalid, Unavailable."""
+    ids = list(customer_ids)
+    failed = customers.remove_pii(scope, ids)
+    take_away(scope, ids)
+    return failed

@@ -1,0 +1,95 @@
+"""What must outlive the data folder: erasures and opt-outs, noted beside it before they are carried out.
+
+A restore brings the past back; what was erased or forbidden since is applied to it again from here. Entries name
+persons by pseudonyms and addresses by keyed hashes only. They are JSON lines in a file a month and process, on the
+disk before the caller goes on.
+"""
+
+import contextlib
+import os
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from rapport.errors import Unavailable
+
+Entry = dict[str, Any]
+SUFFIX = ".jsonl"
+MONTH = re.compile(r"(\d{4})-(\d{2})-")
+_LOCK = threading.Lock()
+
+
+class Journal:
+    """The journal in a folder. process names the file that this process adds to."""
+
+    def __init__(self, folder: Path, process: str, days: int) -> None:
+        self.folder, self._days = folder, days
+        self._process = re.sub(r"\W", "_", process)
+
+    def add(self, at: datetime, entries: Iterable[Entry]) -> None:
+        """Add entries and wait until the disk has them. Raises Unavailable when they cannot be kept."""
+        lines = b"".join(orjson.dumps({"at": at.isoformat(), **entry}) + b"\n" for entry in entries)
+        if not lines:
+            return
+        path = self.folder / f"{at:%Y-%m}-{self._process}{SUFFIX}"
+        try:
+            with _LOCK:
+                new = not path.exists()
+                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                # A line that was cut off by a kill ends here.
+                _append(path, b"\n" + lines)
+                if new:
+                    _sync(self.folder)
+                    self._prune(at)
+        except OSError as error:
+            raise Unavailable(
+                f"What must outlive the data cannot be kept in {self.folder} ({error.strerror}): "
+                "set RAPPORT_KEPT_DIR to a folder that can be written."
+            ) from error
+
+    def _prune(self, now: datetime) -> None:
+        """Drop files of months that ended before the oldest time that is kept."""
+        oldest = now - timedelta(days=self._days)
+        for path in self.folder.glob(f"*{SUFFIX}"):
+            month = MONTH.match(path.name)
+            if month and (int(month[1]), int(month[2])) < (oldest.year, oldest.month):
+                path.unlink(missing_ok=True)
+
+    def take_over(self, now: datetime, entries: Iterable[Entry]) -> None:
+        """Keep entries of another journal, too."""
+        known = {orjson.dumps(entry, option=orjson.OPT_SORT_KEYS) for entry in read(self.folder)}
+        new = [one for one in entries if orjson.dumps(one, option=orjson.OPT_SORT_KEYS) not in known]
+        self.add(now, new)
+
+
+def _append(path: Path, lines: bytes) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(file, lines)
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read(folder: Path) -> Iterator[Entry]:
+    """Every entry in a folder, by file; lines that were cut off are passed over, and a folder that is not there."""
+    for path in sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else ():
+        with path.open("rb") as file:
+            for line in file:
+                with contextlib.suppress(ValueError):
+                    entry = orjson.loads(line)
+                    if isinstance(entry, dict):
+                        yield entry

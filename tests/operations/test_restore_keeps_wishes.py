@@ -1,0 +1,78 @@
+"""A restore keeps erased persons erased and opt-outs said, from what is kept beside the data folder."""
+
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rapport_command import Server, run
+
+NAMES = ("Gone", "Masked", "Silent", "Quiet", "Back", "Stays")
+PEOPLE = "CustomerID,Registration_Date,Email,Allow_Email\n" + "".join(
+    f"{who},2025-01-01,{who}@example.com,Yes\n" for who in NAMES
+)
+KEY = ("key", "create", "--tenant", "A", "--nickname", "tests", "--contact", "tests@example.com")
+KEPT = ("erased", "anonymised")
+
+
+def said_since(client: httpx.Client) -> None:
+    """One person is erased, one anonymised, three say no, one of them takes it back."""
+    assert client.delete("/manage/v1/persons/Gone").status_code == 204
+    answer = client.post("/current/customers/RemoveCustomerPII", json={"CustomerIDs": ["Masked"]})
+    assert answer.json() == {"FailedCustomerIDs": []}
+    for who in ("Silent", "Back"):
+        assert client.post("/manage/v1/suppressions", json={"customer_id": who}).status_code in (200, 201)
+    assert client.delete("/manage/v1/suppressions", params={"customer_id": "Back"}).status_code == 204
+    body = {"CustomerId": "Quiet", "Attributes": [{"RealFieldName": "ALLOW_EMAIL", "Value": "No"}]}
+    assert client.put("/current/customers/UpsertCustomer", json=body).json()["isSuccess"]
+
+
+def state(server: Server, key: str) -> dict[str, Any]:
+    """What a restored server says of the persons."""
+    with httpx.Client(base_url=server.base_url, headers={"X-API-KEY": key}, timeout=60) as client:
+        held = {who: client.get(f"/manage/v1/persons/{who}") for who in NAMES}
+        listed = client.get("/manage/v1/suppressions").json()
+    rows = {who: one.json()["warehouse"]["customers"][0] for who, one in held.items() if one.status_code == 200}
+    return {
+        "mail": {who: row["EMAIL"] for who, row in rows.items()},
+        "allowed": {who: row["ALLOW_EMAIL"] for who, row in rows.items()},
+        "suppressed": [one["customer_id"] for one in listed],
+    }
+
+
+def test_restores_from_one_and_the_same_backup(folder: Path, start: Callable[..., Server]) -> None:
+    data, file, people = folder / "data", folder / "monday.rapport", folder / "people.csv"
+    people.write_text(PEOPLE)
+    assert run("tenant", "create", "A", "--data-dir", data).code == 0
+    key = run(*KEY, "--data-dir", data, "--json").json["key"]
+    assert run("import", "customers", people, "--tenant", "A", "--data-dir", data).code == 0
+    server = start(data)
+    assert run("backup", file, "--data-dir", data).code == 0
+    with httpx.Client(base_url=server.base_url, headers={"X-API-KEY": key}, timeout=60) as client:
+        said_since(client)
+    server.end(signal.SIGTERM)
+    shutil.rmtree(data)
+    applied = run("restore", file, "--data-dir", folder / "second", "--json").json["applied"]
+    assert {name: applied[name] for name in KEPT} == {"erased": 1, "anonymised": 1}
+    assert applied["journals"] == [str(folder.resolve() / "data.kept")] and applied["unknown"] == 0
+    expected = {
+        "mail": {who: f"{who}@example.com" for who in NAMES if who not in ("Gone", "Masked")} | {"Masked": None},
+        "allowed": {who: "No" if who == "Quiet" else "Yes" for who in NAMES if who != "Gone"},
+        "suppressed": ["Silent"],
+    }
+    server = start(folder / "second")
+    assert state(server, key) == expected
+    server.end(signal.SIGTERM)
+    # What was kept of the first folder is kept of the second from now on, too; applying it again changes nothing.
+    shutil.rmtree(folder / "data.kept")
+    shutil.rmtree(folder / "second")
+    ended = run("restore", file, "--data-dir", folder / "second")
+    assert "1 persons erased, 1 anonymised" in ended.out
+    server = start(folder / "second")
+    assert state(server, key) == expected
+    server.end(signal.SIGTERM)
+    for name in ("second", "second.kept"):
+        shutil.rmtree(folder / name)
+    assert "No journal of erasures and opt-outs was found" in run("restore", file, "--data-dir", folder / "third").out
