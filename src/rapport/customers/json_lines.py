@@ -2,22 +2,22 @@
 
 from rapport.stores.warehouse import literal
 
-# Strings, numbers, and what is between them.
-TOKENS = r'(?s)"(?:[^"\\]|\\.)*"|-?[0-9][0-9A-Za-z.+-]*|[^"0-9-]+|.'
-NUMBER = r"^-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?$"
-# Lines that hold a number which the engine would write in another way: 1.10, 1e5, -0.
-MAY_CHANGE = "[0-9][.eE]|-0"
+TEXT = r'"(?:[^"\\]|\\.)*"'
+# What the engine would write in another way: 1.10, 1e5, -0.
+NUMBER = r"-?(?:0|[1-9][0-9]*)(?:[.][0-9]+(?:[eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+)|-0"
+# A member with such a number, or any other text: so that nothing within a text is taken for a member.
+MEMBER = rf"(?s)({TEXT}\s*:\s*)({NUMBER})|({TEXT})"
+# A line that may hold one of them: most floats come back as they are.
+MAY_CHANGE = "[0-9][.]([0-9]*0([^0-9]|$)|0000|[0-9]{12})|[0-9]{10}[.]|[0-9][eE][-+0-9]|-0([^0-9]|$)"
+# Marks that no JSON text holds.
+OPENS, CLOSES = r"\x01", r"\x02"
 
 
 def as_written(line: str) -> str:
-    """SQL of a line whose members' numbers are texts, so that 1.10 is not 1.1; those within arrays stay numbers."""
-    deeper = "countSubstrings(token, '{') + countSubstrings(token, '[')"
-    higher = "countSubstrings(token, '}') + countSubstrings(token, ']')"
-    depths = f"arrayCumSum(arrayMap(token -> if(left(token, 1) = '\"', 0, {deeper} - ({higher})), tokens))"
-    quoted = f"if(depth = 1 AND match(token, {literal(NUMBER)}), concat('\"', token, '\"'), token)"
-    joined = f"arrayStringConcat(arrayMap((token, depth) -> {quoted}, tokens, {depths}))"
-    made = f"arrayMap(tokens -> {joined}, [extractAll({line}, {literal(TOKENS)})])[1]"
-    return f"if(match({line}, '{MAY_CHANGE}'), {made}, {line})"
+    """SQL of a line in which members' numbers are texts, so that 1.10 is not 1.1; those within arrays stay numbers."""
+    marked = f"replaceRegexpAll({line}, {literal(MEMBER)}, '\\\\1\\\\3{OPENS}\\\\2{CLOSES}')"
+    quoted = f"translate(replaceAll({marked}, '{OPENS}{CLOSES}', ''), '{OPENS}{CLOSES}', '\"\"')"
+    return f"if(match({line}, '{MAY_CHANGE}') AND NOT match({line}, '[{OPENS}{CLOSES}]'), {quoted}, {line})"
 
 
 def missing(keys: tuple[str, ...]) -> str:
