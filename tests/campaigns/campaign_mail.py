@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ class Mailbox:
         self.to: Counter[str] = Counter()
         self.refusals = 1
         self.pause = 0.0
+        self.gate = threading.Event()  # nothing is taken while a test has shut it with clear()
+        self.gate.set()
+        self.shut_after = 0  # messages after which it is shut, once
         self.port = 0
         self._refused: Counter[str] = Counter()
 
@@ -33,10 +37,15 @@ class Mailbox:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         await asyncio.sleep(self.pause)
+        while not self.gate.is_set():
+            await asyncio.sleep(0.01)
         content = envelope.content
         assert isinstance(content, bytes)
         self.messages.append(message_from_bytes(content, policy=policy.default))  # type: ignore[arg-type]
         self.to.update(envelope.rcpt_tos)
+        if len(self.messages) == self.shut_after:
+            self.shut_after = 0
+            self.gate.clear()
         return "250 taken"
 
 

@@ -161,16 +161,16 @@ def test_cancel_before_and_after_processing(tenant: Scope, box: Mailbox) -> None
 
 
 def test_cancel_in_the_middle_loses_nobody(tenant: Scope, box: Mailbox) -> None:
-    box.pause = 0.02
+    box.shut_after = 3
     number = process(tenant, add_series(tenant, 1, [group(2, (EMAIL, 1))], rules=ALL, control_share=0).id)
     tenant.clock.set(DUE)
     sender = threading.Thread(target=campaigns.execute_due, args=(tenant,))
     sender.start()
-    while not box.to:
+    while box.gate.is_set():
         threading.Event().wait(0.01)
     campaigns.cancel(tenant, number)
+    box.gate.set()
     sender.join()
-    box.pause = 0
     rows = outcomes(tenant, number)
     sent = {row[0] for row in rows if row[2] == "sent"}
     assert len({row[0] for row in rows}) == len(rows) == 51 and 0 < len(sent) < 40
@@ -210,7 +210,7 @@ def test_a_batch_begun_again_sends_only_what_is_in_doubt(tenant: Scope, box: Mai
     assert sending.begin(tenant, unit)
     with lease(tenant, unit.lease_name) as held:
         ledger.claim(tenant, held, unit, unit.start + 1, ["C00300", "C00301"])
-        ledger.settle(held, unit, "C00300", Receipt("", "sent"), last=False)
+        ledger.settle(held, unit, {"C00300": Receipt("", "sent")}, last=False)
     assert sending.send_batch(tenant, unit, 1, "", "C99999")
     assert sending.send_batch(tenant, unit, 1, "", "C99999")
     assert list(box.to.items()) == [("c00301@example.com", 1)]
@@ -225,9 +225,9 @@ def test_a_late_worker_cannot_write(tenant: Scope) -> None:
         ledger.claim(tenant, held, unit, unit.start + 1, ["C00300"])
         late = Held(held.connection, held.tenant_id, held.name, held.token - 1)
         with pytest.raises(LeaseLost):
-            ledger.settle(late, unit, "C00300", Receipt("", "sent"), last=False)
+            ledger.settle(late, unit, {"C00300": Receipt("", "sent")}, last=False)
         assert ledger.claim(tenant, late, unit, unit.start + 2, ["C00301"]) == []
-        ledger.settle(held, unit, "C00300", Receipt("", "sent"), last=False)
+        ledger.settle(held, unit, {"C00300": Receipt("", "sent")}, last=False)
         ledger.drop(held, unit)
     campaigns.cancel(tenant, number)
 

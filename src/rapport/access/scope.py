@@ -49,6 +49,12 @@ class Scope:
         with self.stores.records.session() as session:
             yield session
 
+    @contextmanager
+    def reads(self) -> Iterator[Session]:
+        """A session for single SELECTs of the records, each on its own; every one filters by self.tenant_id."""
+        with self.stores.records.reads() as session:
+            yield session
+
     def records_json(self, sql: str, parameters: dict[str, Any], omit_nulls: bool = False) -> bytes:
         """A records SELECT as JSON rows; :tenant_id is bound to this tenant whatever the parameters say."""
         return self.stores.records.json_rows(sql, {**parameters, "tenant_id": self.tenant_id}, omit_nulls)
@@ -86,7 +92,7 @@ class Scope:
 
 def scope_of(stores: Stores, tenant_id: int, actor: str = "system") -> Scope:
     """The scope of a tenant by id. Raises NotFound."""
-    with stores.records.session() as session:
+    with stores.records.reads() as session:
         tenant = session.get(Tenant, tenant_id)
     if tenant is None:
         raise NotFound(f"There is no tenant {tenant_id}.")

@@ -58,9 +58,11 @@ def _start(scope: Scope, campaign_id: int, data_date: date, wait: bool) -> Occur
     with scope.records() as session:
         scope.audit(session, "run", f"campaign {campaign_id}")
     key = f"run:{scope.tenant_id}:{campaign_id}"
-    work.enqueue("campaigns", key, tasks.run_campaign, scope.tenant_id, campaign_id, data_date.isoformat())
+    arguments = (scope.tenant_id, campaign_id, data_date.isoformat())
     if wait:
-        work.wait(key)
+        work.run(key, tasks.run_campaign, *arguments)
+    else:
+        work.enqueue("campaigns", key, tasks.run_campaign, *arguments)
     return occurrence(scope, campaign_id)
 
 

@@ -7,7 +7,7 @@ again under the same message id. Every write names the lease's token and has no 
 # ruff: noqa: S608 - statements are put together of constants, checked identifiers and numbers
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import text
@@ -50,8 +50,10 @@ SETTLED = f"""
 """
 
 SETTLE = f"""
-    UPDATE campaign_sends SET state = :state, reason = :reason, attempts = attempts + 1
-    WHERE {OF_UNIT} AND customer_id = :customer_id AND {HOLDS}
+    UPDATE campaign_sends SET state = given.state, reason = given.reason, attempts = attempts + 1
+    FROM unnest(CAST(:customers AS text[]), CAST(:states AS text[]), CAST(:reasons AS text[]))
+        AS given (who, state, reason)
+    WHERE {OF_UNIT} AND customer_id = given.who AND {HOLDS}
 """
 
 DROP = f"DELETE FROM campaign_sends WHERE {OF_UNIT} AND recipient_group_id = :group"
@@ -98,12 +100,15 @@ def _claimed(held: Held, unit: Unit, batch: int) -> list[str]:
     return list(held.connection.execute(text(CLAIMED), _bindings(held, unit, batch=batch)).scalars())
 
 
-def settle(held: Held, unit: Unit, customer_id: str, receipt: Receipt, last: bool) -> None:
-    """Enter what became of a message; a temporary failure is to be retried unless this was the last try."""
-    temporary = receipt.outcome == "failed" and not receipt.permanent and not last
-    state = "retry" if temporary else receipt.outcome
-    bindings = _bindings(held, unit, customer_id=customer_id, state=state, reason=receipt.reason)
-    if held.connection.execute(text(SETTLE), bindings).rowcount == 0:
+def settle(held: Held, unit: Unit, receipts: Mapping[str, Receipt], last: bool) -> None:
+    """Enter what became of messages by customer; a temporary failure is to be retried unless this was the last try."""
+    states = [
+        "retry" if one.outcome == "failed" and not one.permanent and not last else one.outcome
+        for one in receipts.values()
+    ]
+    reasons = [one.reason for one in receipts.values()]
+    bindings = _bindings(held, unit, customers=list(receipts), states=states, reasons=reasons)
+    if held.connection.execute(text(SETTLE), bindings).rowcount < len(receipts):
         raise LeaseLost(f"Another worker sends campaign {unit.campaign.id} on channel {unit.channel_id} now.")
 
 

@@ -22,7 +22,7 @@ LOWEST_PRIORITY = 2**31
 
 def occurrence(scope: Scope, campaign_id: int) -> Occurrence:
     """A campaign by id. Raises NotFound."""
-    with scope.records() as session:
+    with scope.reads() as session:
         return locked(session, scope, campaign_id, lock=False)
 
 
@@ -60,7 +60,7 @@ def channel_rows(scope: Scope, campaign_id: int) -> list[OccurrenceChannel]:
         OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id
     )
     order = (OccurrenceChannel.channel_id, OccurrenceChannel.recipient_group_id)
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted.order_by(*order)))
 
 

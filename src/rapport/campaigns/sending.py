@@ -43,7 +43,7 @@ def begin(scope: Scope, unit: Unit) -> bool:
 
 def is_open(scope: Scope, unit: Unit) -> bool:
     """Whether a unit is still to be sent: it is not once its campaign is canceled."""
-    with scope.records() as session:
+    with scope.reads() as session:
         campaign = locked(session, scope, unit.campaign.id, lock=False)
         return campaign.state == EXECUTING and row_of(session, scope, unit).state == EXECUTING
 
@@ -160,14 +160,15 @@ def _deliver(scope: Scope, held: Held, unit: Unit, pending: Sequence[str], last:
     channel = channels.channel(scope, unit.channel_id)
     written = dict(_messages(scope, unit, channel, pending))
     messages = {one.message_id: one for one in written.values() if isinstance(one, channels.Message)}
-    for customer_id in pending:
-        given = written.get(customer_id, _not_sent(NO_ADDRESS))
-        if isinstance(given, channels.Receipt):
-            ledger.settle(held, unit, customer_id, given, last)
+    given = {customer_id: written.get(customer_id, _not_sent(NO_ADDRESS)) for customer_id in pending}
+    unwritten = {customer_id: one for customer_id, one in given.items() if isinstance(one, channels.Receipt)}
+    if unwritten:
+        ledger.settle(held, unit, unwritten, last)
     transport = channels.transport(scope, channel)
     try:
-        for receipt in transport.send(messages.values()):
-            ledger.settle(held, unit, messages[receipt.message_id].customer_id, receipt, last)
+        for receipts in transport.send_many(messages.values()):
+            by_customer = {messages[receipt.message_id].customer_id: receipt for receipt in receipts}
+            ledger.settle(held, unit, by_customer, last)
     finally:
         transport.close()
 

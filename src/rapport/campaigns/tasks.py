@@ -76,8 +76,10 @@ def _retry(tenant_id: int, campaign_id: int, channel_id: int, group: int, number
 
 
 @work.step("campaigns.retry_delays")
-def _delays(tenant_id: int) -> list[float]:
-    return settings_of(current_scope(tenant_id)).retry_delays
+def _delays(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> list[float]:
+    """Seconds before each round of retries; no round when nothing is to be tried again."""
+    scope, unit = _unit(tenant_id, campaign_id, channel_id, group)
+    return settings_of(scope).retry_delays if sending.waiting(scope, unit) else []
 
 
 @work.step("campaigns.abandon_unit", ATTEMPTS)
@@ -153,7 +155,7 @@ def _send_all(unit: tuple[int, int, int, int]) -> None:
             return
         low = high
     number = 0
-    for attempt, delay in enumerate(_delays(unit[0]), start=1):
+    for attempt, delay in enumerate(_delays(*unit), start=1):
         if _waiting(*unit):
             work.sleep(delay)
         while _retry(*unit, number + 1, attempt):
@@ -175,13 +177,20 @@ def _due(scope: Scope) -> list[list[int]]:
     return [[scope.tenant_id, row.campaign_id, row.channel_id, row.recipient_group_id] for row in sending.due(scope)]
 
 
-def _queue(units: list[list[int]]) -> list[str]:
-    """Queue the sending of units; the keys of the work. Whoever finds a unit due, it is carried out once."""
-    keys = [SENDS + ":".join(map(str, unit)) for unit in units]
-    return [
-        work.enqueue_of_tenant(work.SENDS, unit[0], key, send_unit, *unit)
-        for unit, key in zip(units, keys, strict=True)
-    ]
+def _sends(units: list[list[int]]) -> dict[str, work.Work]:
+    """The sending of units, by the keys of the work: whoever finds a unit due, it is carried out once."""
+    return {SENDS + ":".join(map(str, unit)): (send_unit, *unit) for unit in units}
+
+
+def _works_due(scope: Scope) -> dict[str, work.Work]:
+    """What is due by the clock, lists for vendors first, by the keys of the work."""
+    lists = [(scope.tenant_id, campaign_id) for campaign_id in handing_over.waiting(scope)]
+    return {f"hand over:{one[0]}:{one[1]}": (hand_over, *one) for one in lists} | _sends(_due(scope))
+
+
+def _queue(works: dict[str, work.Work]) -> list[str]:
+    """Queue works, whose first argument is their tenant."""
+    return [work.enqueue_of_tenant(work.SENDS, args[0], key, act, *args) for key, (act, *args) in works.items()]
 
 
 def dispatch(scope: Scope) -> list[str]:
@@ -189,17 +198,14 @@ def dispatch(scope: Scope) -> list[str]:
 
     Any number of callers is as good as one.
     """
-    units = _due(scope)
-    lists = [(scope.tenant_id, campaign_id) for campaign_id in handing_over.waiting(scope)]
-    return [*(work.enqueue("sends", f"hand over:{one[0]}:{one[1]}", hand_over, *one) for one in lists), *_queue(units)]
+    return _queue(_works_due(scope))
 
 
 def execute_due(scope: Scope) -> int:
-    """Dispatch what is due and wait until it is sent; how many units that were. For backfills, demos and tests."""
-    keys = dispatch(scope)
-    for key in keys:
-        work.wait(key)
-    return sum(key.startswith(SENDS) for key in keys)
+    """Send what is due and wait until it is sent; how many units that were. For backfills, demos and tests."""
+    works = _works_due(scope)
+    work.run_all(works)
+    return sum(key.startswith(SENDS) for key in works)
 
 
 @work.step("campaigns.groups", ATTEMPTS)
@@ -234,7 +240,7 @@ def _due_now(tenant_id: int) -> list[list[int]]:
 
 def _dispatch(tenant_id: int) -> None:
     """Dispatch from within a workflow: only the workflow itself, never a step of it, may queue other work."""
-    _queue(_due_now(tenant_id))
+    _queue(_sends(_due_now(tenant_id)))
 
 
 def _run(tenant_id: int, campaign_id: int, data_date: str, known: dict[int, str]) -> None:

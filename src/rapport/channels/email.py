@@ -145,16 +145,27 @@ class EmailTransport:
 
     def send(self, messages: Iterable[Message]) -> Iterator[Receipt]:
         """One receipt a message, as each is decided. Messages are drawn only as fast as they leave."""
+        for receipts in self.send_many(messages):
+            yield from receipts
+
+    def send_many(self, messages: Iterable[Message]) -> Iterator[list[Receipt]]:
+        """Receipts together that were decided meanwhile, at most one a connection.
+
+        No more messages are under way or decided without having been given out than there are connections.
+        """
         decided: queue.SimpleQueue[Receipt] = queue.SimpleQueue()
         waiting = 0
         for message in messages:
-            if waiting == 2 * self._settings.connections:
-                yield decided.get()
-                waiting -= 1
+            if waiting == self._settings.connections:
+                receipts = _all_of(decided)
+                yield receipts
+                waiting -= len(receipts)
             self._workers.submit(self._decide, message, decided)
             waiting += 1
-        for _ in range(waiting):
-            yield decided.get()
+        while waiting:
+            receipts = _all_of(decided)
+            yield receipts
+            waiting -= len(receipts)
 
     def check(self) -> None:
         """Connect, log in and leave. Raises Unavailable."""
@@ -225,6 +236,15 @@ class EmailTransport:
             self._idle.put(connection)
         else:
             connection.quit()
+
+
+def _all_of(decided: "queue.SimpleQueue[Receipt]") -> list[Receipt]:
+    """At least one receipt, for which it waits, and those that are there too."""
+    receipts = [decided.get()]
+    with contextlib.suppress(queue.Empty):
+        while True:
+            receipts.append(decided.get_nowait())
+    return receipts
 
 
 def _ended_early(error: Refused | Broken) -> bool:

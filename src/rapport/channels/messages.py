@@ -37,6 +37,9 @@ class Transport(Protocol):
     def send(self, messages: Iterable[Message]) -> Iterator[Receipt]:
         """Send a stream of messages: one receipt each, as each is decided, in any order."""
 
+    def send_many(self, messages: Iterable[Message]) -> Iterator[list[Receipt]]:
+        """send(), but those together that were decided meanwhile: to be entered together."""
+
     def check(self) -> None:
         """Connect and leave again without sending. Raises Unavailable with one plain sentence."""
 

@@ -70,7 +70,7 @@ def channels(scope: Scope) -> list[Channel]:
 
 def channel(scope: Scope, channel_id: int) -> Channel:
     """A channel by id. Raises NotFound."""
-    with scope.records() as session:
+    with scope.reads() as session:
         return _get(session, scope, channel_id)
 
 

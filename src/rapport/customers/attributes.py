@@ -103,7 +103,7 @@ WORDS = ("Nvarchar", "Varchar")
 
 def attributes(scope: Scope) -> dict[str, AttributeInfo]:
     """Every attribute of the tenant by upper-case name, in order of name."""
-    with scope.records() as session:
+    with scope.reads() as session:
         rows = session.scalars(select(Attribute).where(Attribute.tenant_id == scope.tenant_id)).all()
     reading, marks = consents(scope), {row.real_field_name.upper(): row.consent for row in rows} | CONSENT
     added = (

@@ -71,7 +71,7 @@ def remove_templates(scope: Scope, pairs: Sequence[tuple[int, int]]) -> None:
 
 def apps_of_templates(scope: Scope, channel_ids: Iterable[int]) -> dict[tuple[int, int], str]:
     """The app of every template of channels that is for one, in lower case as apps compare, by channel and template."""
-    with scope.records() as session:
+    with scope.reads() as session:
         known = session.execute(_with_app(scope, channel_ids))
         return {(channel_id, number): app_id.lower() for channel_id, number, app_id in known}
 

@@ -31,7 +31,7 @@ def template(scope: Scope, channel_id: int, template_id: int) -> Template:
     """A template. Raises NotFound."""
     found = None
     if 0 <= channel_id <= MAX_ID and 0 <= template_id <= MAX_ID:
-        with scope.records() as session:
+        with scope.reads() as session:
             found = session.get(Template, (scope.tenant_id, channel_id, template_id))
     if found is None:
         raise NotFound(f"There is no template {template_id} on channel {channel_id}.")

@@ -1,14 +1,17 @@
 """Records: everything small, transactional or addressed by key, in PostgreSQL."""
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import orjson
+import psycopg
 from sqlalchemy import Connection, Engine, Integer, MetaData, String, create_engine, event, make_url, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from rapport.errors import Unavailable
@@ -16,6 +19,7 @@ from rapport.stores.faults import explained
 
 # Queues are empty at one time and long at another: a plan that was kept from before would scan them row by row.
 OPTIONS = "-c timezone=utc -c plan_cache_mode=force_custom_plan"
+IDLE_SECONDS = 5.0
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -66,6 +70,22 @@ def _explain(context: ExceptionContext) -> None:
         raise unavailable from context.original_exception
 
 
+def _put_back(connection: Any, record: Any) -> None:
+    record.info["idle_since"] = time.monotonic()
+
+
+def _look_at(connection: Any, record: Any, proxy: Any) -> None:
+    """Ask a connection that was idle for long, which may have ended meanwhile; to ask at every use doubles the work."""
+    if connection is None or time.monotonic() - record.info.get("idle_since", math.inf) < IDLE_SECONDS:
+        return
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.Error as error:
+        raise DisconnectionError from error
+
+
 class Records:
     """A pool of connections to the records database."""
 
@@ -76,13 +96,15 @@ class Records:
             connect_args={"options": OPTIONS},
             pool_size=20,
             max_overflow=20,
-            pool_pre_ping=True,
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
         )
         event.listen(self.engine, "handle_error", _explain)
+        event.listen(self.engine, "checkin", _put_back)
+        event.listen(self.engine, "checkout", _look_at)
         self._session = sessionmaker(self.engine, expire_on_commit=False)
         self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._reading = sessionmaker(self._reader, expire_on_commit=False)
 
     def check(self) -> None:
         """Connect once. Raises Unavailable with a plain sentence when that is impossible."""
@@ -105,6 +127,12 @@ class Records:
         """A connection for single SELECTs, each on its own: spares the two statements of a transaction."""
         with self._reader.connect() as connection:
             yield connection
+
+    @contextmanager
+    def reads(self) -> Iterator[Session]:
+        """reading(), of objects: they belong to no session afterwards."""
+        with self._reading() as session:
+            yield session
 
     def json_rows(self, sql: str, parameters: dict[str, Any], omit_nulls: bool = False) -> bytes:
         """A SELECT as a JSON array of objects, rendered by the database. The SQL binds :name parameters."""

@@ -5,7 +5,8 @@ must come to the same result when it does. Paths under a second do not go throug
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
@@ -23,6 +24,7 @@ __all__ = [
     "exists",
     "forget_results",
     "run",
+    "run_all",
     "sleep",
     "start",
     "step",
@@ -40,6 +42,8 @@ FORGET_RESULTS = text("""
 
 P = ParamSpec("P")
 R = TypeVar("R")
+# A workflow and its arguments.
+Work = tuple[Callable[..., Any], *tuple[Any, ...]]
 
 # Work begun under another version is not resumed, so this changes only when running
 # workflows can no longer be carried on by the new code.
@@ -49,6 +53,10 @@ QUEUES: dict[str, int] = {"cycles": 2, "campaigns": 4, "sends": 8, "jobs": 4, "e
 # answer holds up its tenant only. (Sends that an earlier release queued are in a queue of all tenants.)
 SENDS = "sends of tenants"
 SHARED_QUEUES: dict[str, tuple[int, int]] = {SENDS: (64, 8)}
+# Seconds until work is found on a queue, and until its end is seen by whoever waits for it.
+POLL_SECONDS, WAIT_SECONDS = 0.5, 0.1
+# Workflows that run_all() carries out at once.
+AT_ONCE = 4
 
 
 def workflow(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -89,10 +97,13 @@ def start(records_url: str, process: str = "rapport", listening: bool = True) ->
         DBOS.listen_queues([])
     DBOS.launch()
     for name, concurrency in QUEUES.items():
-        DBOS.register_queue(name, worker_concurrency=concurrency, polling_interval_sec=0.5)
+        DBOS.register_queue(name, worker_concurrency=concurrency, polling_interval_sec=POLL_SECONDS)
     for name, (concurrency, share) in SHARED_QUEUES.items():
         DBOS.register_queue(
-            name, worker_concurrency=concurrency, partition_worker_concurrency=share, polling_interval_sec=0.5
+            name,
+            worker_concurrency=concurrency,
+            partition_worker_concurrency=share,
+            polling_interval_sec=POLL_SECONDS,
         )
 
 
@@ -116,12 +127,22 @@ def enqueue_of_tenant(queue: str, tenant_id: int, key: str, function: Callable[.
 def run(key: str, function: Callable[..., R], *arguments: Any) -> R:
     """Run a workflow under a key and wait for its result; a key used before gives the first run's result."""
     with SetWorkflowID(key):
-        return DBOS.start_workflow(function, *arguments).get_result()
+        return DBOS.start_workflow(function, *arguments).get_result(polling_interval_sec=WAIT_SECONDS)
+
+
+def run_all(works: Mapping[str, Work]) -> None:
+    """Run workflows by key in this process, some at once, and wait for all of them; raises what the first raised.
+
+    Nobody has to find them on a queue first. Work under a key that is queued or under way elsewhere is waited for.
+    """
+    with ThreadPoolExecutor(AT_ONCE, "runs") as threads:
+        for ended in [threads.submit(run, key, function, *arguments) for key, (function, *arguments) in works.items()]:
+            ended.result()
 
 
 def wait(key: str) -> Any:
     """The result of a workflow by key, waiting until it ends; raises what it raised."""
-    return DBOS.retrieve_workflow(key).get_result()
+    return DBOS.retrieve_workflow(key).get_result(polling_interval_sec=WAIT_SECONDS)
 
 
 def sleep(seconds: float) -> None:
