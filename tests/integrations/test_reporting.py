@@ -1,6 +1,5 @@
 """What vendors report over the wire is what the reads and results tell; limits and roles; nothing half-written."""
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -226,9 +225,7 @@ def test_blanks_at_the_edges_of_an_id_are_no_part_of_it(world: Scope, api: httpx
 
 def test_ten_thousand_customers_in_one_call(world: Scope, api: httpx.Client) -> None:
     body = {**INTERACTIONS, "CustomerIDs": [*MEMBERS, *(f"unknown-{n}" for n in range(10_000 - len(MEMBERS)))]}
-    began = time.perf_counter()
     done(post(api, "UpdateCampaignInteractions", body))
-    print(f"10,000 interactions in {time.perf_counter() - began:.2f} s")
     assert [row[0] for row in stored(world, AB)] == sorted(MEMBERS)
 
 
@@ -245,11 +242,7 @@ def test_two_reporters_at_once(world: Scope, api: httpx.Client) -> None:
 
 def test_preferences_of_fifty_thousand(world: Scope, integrations_api: httpx.Client) -> None:
     many = [f"Person-{n}" for n in range(50_000)]
-    began = time.perf_counter()
     done(post(integrations_api, "SetCustomerChannelPreference", {**PREFERENCE, "CustomerIDs": many}))
-    seconds = time.perf_counter() - began
-    print(f"50,000 preferences over the wire in {seconds:.2f} s")
-    assert seconds < 6  # about one on an idle machine
     refused(
         post(integrations_api, "SetCustomerChannelPreference", {**PREFERENCE, "CustomerIDs": [*many, "x"]}), "50000"
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+from webhook_receiver import PATIENCE_SECONDS
 
 from rapport.notifications import service
 from rapport.notifications.deliverer import Deliverer
@@ -17,6 +18,16 @@ def clock() -> Clock:
     made = Clock()
     made.set(datetime.now(UTC))
     return made
+
+
+@pytest.fixture
+def patient(stores: Stores, clock: Clock) -> Iterator[Deliverer]:
+    """A deliverer that waits for an answer for as long as a test waits."""
+    service.stop()
+    made = Deliverer(stores, clock, timeout=PATIENCE_SECONDS)
+    made.start()
+    yield made
+    made.stop()
 
 
 @pytest.fixture

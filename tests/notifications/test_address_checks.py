@@ -7,14 +7,13 @@ address lead nowhere either. The receiver of these tests is on loopback, which c
 import asyncio
 import socket
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpcore
 import pytest
-from webhook_receiver import receiving
+from webhook_receiver import PATIENCE_SECONDS, receiving
 
 from rapport.stores.posting import Answer, Poster
 
@@ -152,28 +151,27 @@ def test_a_name_that_takes_long_holds_one_resolver(monkeypatch: pytest.MonkeyPat
     def resolve(host: str, *args: Any, **options: Any) -> list[Any]:
         if host == "silent.example":
             asked.append(host)
-            release.wait(5)
+            release.wait(PATIENCE_SECONDS)
             raise OSError
         return real(host, *args, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
-    async def run(url: str) -> tuple[list[Answer], Answer, float]:
-        poster = Poster(True, resolvers, timeout=0.4)
+    async def run(url: str) -> tuple[list[Answer], Answer]:
+        poster = Poster(True, resolvers, timeout=1)
         stuck = [asyncio.create_task(poster.post("http://silent.example/", {}, b"{}")) for _ in range(20)]
-        await asyncio.sleep(0.05)
-        began = time.monotonic()
-        prompt = await poster.post(url, {}, b"{}")
-        taken = time.monotonic() - began
+        while not asked:
+            await asyncio.sleep(0.01)
+        prompt = await poster.post(url, {}, b"{}", timeout=PATIENCE_SECONDS)
         found = [await one for one in stuck]
         release.set()
         await poster.close()
-        return found, prompt, taken
+        return found, prompt
 
     with receiving() as receiver, ThreadPoolExecutor(2) as resolvers:
-        stuck, prompt, taken = asyncio.run(run(f"http://localhost:{receiver.port}/"))
+        stuck, prompt = asyncio.run(run(f"http://localhost:{receiver.port}/"))
     assert {answer.error for answer in stuck} == {"no answer in time"}
-    assert prompt.status == 200 and taken < 0.3
+    assert prompt.status == 200, "it had a resolver although the silent name still holds one"
     assert asked == ["silent.example"]
 
 

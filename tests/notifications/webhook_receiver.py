@@ -7,6 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+# How long something that must come about is waited for; no measure of how soon it should.
+PATIENCE_SECONDS = 60.0
+
+
+def open_gate() -> threading.Event:
+    """A gate that is open until a test shuts it with clear()."""
+    gate = threading.Event()
+    gate.set()
+    return gate
+
 
 @dataclass
 class Post:
@@ -18,10 +28,15 @@ class Post:
 
 @dataclass
 class Receiver:
-    """answers are given in turn, the last one for ever: (status, headers, seconds to wait)."""
+    """answers are given in turn, the last one for ever: (status, headers, seconds to wait).
+
+    None is given while its gate is shut.
+    """
 
     answers: list[tuple[int, dict[str, str], float]] = field(default_factory=lambda: [(200, {}, 0.0)])
     posts: list[Post] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=open_gate)
+    answered: int = 0
     port: int = 0
 
     @property
@@ -45,6 +60,9 @@ class Handler(BaseHTTPRequestHandler):
             receiver.posts.append(Post(time.monotonic(), self.path, headers, body))
             status, extra, wait = receiver.answers.pop(0) if len(receiver.answers) > 1 else receiver.answers[0]
         time.sleep(wait)
+        receiver.gate.wait(PATIENCE_SECONDS)
+        with self.lock:
+            receiver.answered += 1
         self.send_response(status)
         for name, value in {"Content-Length": "0", **extra}.items():
             self.send_header(name, value)
@@ -73,12 +91,13 @@ def receiving(*answers: tuple[int, dict[str, str], float]) -> Iterator[Receiver]
     try:
         yield receiver
     finally:
+        receiver.gate.set()
         server.shutdown()
         server.server_close()
         thread.join()
 
 
-def eventually(condition: Callable[[], object], seconds: float = 8) -> None:
+def eventually(condition: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
     """Wait for a condition, or fail."""
     end = time.monotonic() + seconds
     while not condition():

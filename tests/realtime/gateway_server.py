@@ -10,6 +10,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Question = dict[str, Any]
+# How long something that must come about is waited for; no measure of how soon it should.
+PATIENCE_SECONDS = 60.0
+
+
+def open_gate() -> threading.Event:
+    """A gate that is open until a test shuts it with clear()."""
+    gate = threading.Event()
+    gate.set()
+    return gate
 
 
 @dataclass
@@ -36,11 +45,16 @@ def verdict(allowed: bool = True) -> Callable[[Question], Any]:
 
 @dataclass
 class GatewayServer:
-    """answer gives a JSON value, or (status, headers, body); wait is in seconds, before the answer."""
+    """answer gives a JSON value, or (status, headers, body); wait is in seconds, before the answer.
+
+    Nothing is answered while its gate is shut.
+    """
 
     answer: Callable[[Question], Any] = field(default_factory=verdict)
     wait: float = 0.0
     asked: list[Asked] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=open_gate)
+    answered: int = 0
     most_at_once: int = 0
     port: int = 0
     _now: int = 0
@@ -56,8 +70,10 @@ class GatewayServer:
             self._now += 1
             self.most_at_once = max(self.most_at_once, self._now)
         time.sleep(self.wait)
+        self.gate.wait(PATIENCE_SECONDS)
         with self._lock:
             self._now -= 1
+            self.answered += 1
         found = self.answer(asked.body)
         return found if isinstance(found, tuple) else (200, {}, json.dumps(found).encode())
 
@@ -98,12 +114,13 @@ def gateway_server(answer: Callable[[Question], Any] | None = None, wait: float 
     try:
         yield made
     finally:
+        made.gate.set()
         server.shutdown()
         server.server_close()
         thread.join()
 
 
-def eventually(condition: Callable[[], object], seconds: float = 10) -> None:
+def eventually(condition: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
     """Wait for a condition, or fail."""
     end = time.monotonic() + seconds
     while not condition():

@@ -118,7 +118,7 @@ def minutes_to(instant: datetime) -> float:
     return (instant - NOW) / timedelta(minutes=1)
 
 
-def until(true: Callable[[], bool], seconds: float = 20) -> None:
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until something is true."""
     end = time.monotonic() + seconds
     while not true():
