@@ -73,6 +73,51 @@ def test_ids_that_differed_only_in_case_become_one(stores: Stores) -> None:
     older.close()
 
 
+CAMPAIGN_OF_BEFORE = """
+    INSERT INTO campaigns (tenant_id, id, series_id, execution_date, run, state, error, target_group_id, campaign_type,
+        duration, lead_time, notes, tags, is_multi_channel, is_recurrence, is_one_time, is_triggered, conditional, plan,
+        targeted, test_size, control_size, counts, processed_at)
+    VALUES (1, :id, :id, '2026-02-26', 0, :state, '', 1, 'A/B', 3, 5, '', '[]', false, false, false, :triggered, false,
+        '{}', 1, 1, 0, '{}', '2026-02-26T05:00:00Z')
+"""
+CHANNEL_OF_BEFORE = """
+    INSERT INTO campaign_channels (tenant_id, campaign_id, recipient_group_id, channel_id, template_id, action_id,
+        promo_code, scheduled_time, send_id, recipients, state, error)
+    VALUES (1, :id, 1, 505, 1, 2, '', '2026-03-03 10:00', '', 1, :state, '')
+"""
+
+
+def test_campaigns_of_before_get_their_days_and_those_that_wait_are_told_later(stores: Stores) -> None:
+    with stores.records.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("CREATE DATABASE campaigns_of_before"))
+    url = make_url(stores.records.url).set(database="campaigns_of_before")
+    older = Records(url.render_as_string(hide_password=False))
+    command.upgrade(migrations._alembic(older), "0005")
+    # State of the campaign and of its channel, triggered; was event 1 told, is nothing left to be handed over?
+    before = [
+        ("successful", "successful", False, True, True),
+        ("failed", "failed", False, False, True),
+        ("not run", "not run", False, False, True),
+        ("canceled", "canceled", False, False, True),
+        ("scheduled", "scheduled", False, False, False),
+        ("awaiting clearance", "scheduled", False, False, False),
+        ("awaiting confirmation", "scheduled", False, False, False),
+        ("executing", "successful", False, True, False),
+        ("executing", "executing", True, True, False),
+    ]
+    with older.session() as session:
+        for number, (state, channel, triggered, *_) in enumerate(before):
+            session.execute(text(CAMPAIGN_OF_BEFORE), {"id": number, "state": state, "triggered": triggered})
+            session.execute(text(CHANNEL_OF_BEFORE), {"id": number, "state": channel})
+    migrations.migrate_records(older)
+    with older.reading() as connection:
+        sql = """SELECT state, executed_at IS NOT NULL, handed_over_at IS NOT NULL, to_char(send_date, 'YYYY-MM-DD')
+                 FROM campaigns ORDER BY id"""
+        rows = [tuple(row) for row in connection.execute(text(sql))]
+    assert rows == [(state, told, done, "2026-03-03") for state, _, _, told, done in before]
+    older.close()
+
+
 def test_an_older_warehouse_is_behind_and_a_newer_one_refused(stores: Stores, scope: Scope) -> None:
     assert not migrations.is_behind(stores.records, stores.warehouse)
     newest = migrations.warehouse_migrations()[-1][0]

@@ -17,8 +17,10 @@ EXECUTED = """
           AND g.state = 'successful' AND g.recipients > 0
     ))
 """
-# Those that are under way are handed over by the next round of the scheduler.
-HANDED_OVER = "UPDATE campaigns SET handed_over_at = processed_at WHERE state NOT IN ('scheduled', 'executing')"
+# Those that may be sent are handed over by the next round of the scheduler, those that wait when they may go on.
+HANDED_OVER = """
+    UPDATE campaigns SET handed_over_at = processed_at WHERE state IN ('successful', 'failed', 'canceled', 'not run')
+"""
 
 
 def upgrade() -> None:
