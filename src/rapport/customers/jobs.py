@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.customers import attribute_writes, ordering, pii, tasks
+from rapport.customers import attribute_writes, ordering, pii, rejects, scrubbing, tasks
 from rapport.customers.attribute_writes import Fault
 from rapport.customers.identity import NOBODY, identifies_nobody
 from rapport.customers.models import AttributeJob
@@ -56,6 +56,7 @@ def update_attributes(scope: Scope, items: list[dict[str, Any]], callback_url: s
 def remove_pii(scope: Scope, customer_ids: list[str]) -> list[str]:
     """Mask these persons at once and have the disk rewritten after; the ids that nobody ever had."""
     failed = pii.remember(scope, customer_ids)
+    rejects.forget(scope, customer_ids, scrubbing.own_texts(scope, customer_ids))
     work.enqueue("jobs", f"erase-{uuid.uuid4()}", tasks.erase, scope.tenant_id)
     return failed
 

@@ -11,7 +11,7 @@ import orjson
 
 from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope
-from rapport.customers import imports, jobs, locks, pii
+from rapport.customers import imports, jobs, locks, pii, rejects
 from rapport.customers.attribute_writes import spelling
 from rapport.stores.warehouse import identifier
 
@@ -66,9 +66,11 @@ def erase(scope: Scope, customer_id: str) -> None:
     with locks.writing(scope):
         pii.note(scope, [pseudonym(scope, customer_id)], "erase")
         pii.stage_ids(scope, sorted({known, customer_id}))
+        own = pii.texts_of_staged(scope)
         for table in _own(scope):
             delete_staged(scope, table)
         scope.warehouse.execute("DROP TABLE erase_ids SYNC")
+    rejects.forget(scope, [known, customer_id], own)
     jobs.forget(scope, customer_id)
     imports.forget(scope, customer_id)
 

@@ -18,7 +18,7 @@ from rapport.customers.attribute_writes import spellings
 from rapport.customers.attributes import attributes
 from rapport.customers.models import Removed
 from rapport.customers.personal_names import named_personal
-from rapport.customers.personal_values import identifies, member_names
+from rapport.customers.personal_values import OwnTexts, identifies, member_names
 from rapport.customers.scrubbing import ERASED, IDS, PROPERTIED
 from rapport.errors import Invalid
 from rapport.stores.warehouse import identifier
@@ -137,6 +137,11 @@ def stage_known(scope: Scope, marks: list[str], tables: Iterable[str]) -> None:
         known = f"SELECT customer_id FROM ({distinct}) WHERE {PSEUDONYM} IN (SELECT mark FROM {MARKS})"  # noqa: S608 - ours
         scope.warehouse.execute(f"INSERT INTO {IDS} {known}", pseudonym_secret=pseudonym_secret(scope))
     scope.warehouse.execute(f"DROP TABLE {MARKS} SYNC")
+
+
+def texts_of_staged(scope: Scope) -> OwnTexts:
+    """What identifying attributes say of the persons in erase_ids. Call it under locks.writing."""
+    return scrubbing.staged_texts(scope, _identifying(scope, "profiles"))
 
 
 def hide(scope: Scope, customer_ids: list[str]) -> None:

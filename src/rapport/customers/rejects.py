@@ -1,5 +1,7 @@
 """Rows that are not loaded: why, and the file that lists them."""
 
+import csv
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +12,7 @@ from rapport.access.scope import Scope
 from rapport.customers import merging, staging
 from rapport.customers.cells import shown
 from rapport.customers.files import File, rows_sql
+from rapport.customers.personal_values import OwnTexts, identifies
 from rapport.customers.plans import Bound, Plan
 from rapport.customers.staging import Stage
 from rapport.errors import Invalid
@@ -75,9 +78,13 @@ def refuse_orphans(stage: Stage, plan: Plan, file: File) -> None:
     )
 
 
+def _folder(scope: Scope) -> Path:
+    return scope.stores.settings.data_dir / "rejects" / str(scope.tenant_id)
+
+
 def write(scope: Scope, stage: Stage) -> Path:
     """Write the rejects of an import as CSV into the data folder, in order of line."""
-    folder = scope.stores.settings.data_dir / "rejects" / str(scope.tenant_id)
+    folder = _folder(scope)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"import-{stage.import_id}.csv"
     sql = f"SELECT line, column, reason, {shown('value')} AS value FROM {stage.table('rejects')} ORDER BY line, column"  # noqa: S608 - ours
@@ -85,6 +92,22 @@ def write(scope: Scope, stage: Stage) -> Path:
         for batch in stage.warehouse.arrow_batches(sql):
             writer.write_batch(batch.cast(SCHEMA))
     return path
+
+
+def forget(scope: Scope, customer_ids: Iterable[str], own: OwnTexts) -> None:
+    """Take out of the files of refused rows the values that name these persons, or look as if they named anybody."""
+    ids = OwnTexts(customer_ids)
+    for path in sorted(_folder(scope).glob("import-*.csv")):
+        aside = path.with_suffix(".part")
+        with (
+            path.open(newline="", encoding="utf-8", errors="replace") as before,
+            aside.open("w", newline="", encoding="utf-8") as after,
+        ):
+            changed = csv.writer(after, quoting=csv.QUOTE_ALL)
+            for row in csv.reader(before):
+                told = bool(row) and (ids.are_in(row[-1]) or own.are_in(row[-1]) or identifies(row[-1]))
+                changed.writerow([*row[:-1], staging.HIDDEN] if told else row)
+        aside.replace(path)
 
 
 def unreadable(error: BaseException) -> Invalid | None:

@@ -6,7 +6,7 @@ it is JSON with a member of such a name, or when it repeats what the person's id
 
 # ruff: noqa: S608 - statements are put together of constants and names of tables and columns
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rapport.access.scope import Scope
@@ -42,18 +42,28 @@ NAMES = f"""
 """
 
 
-def keep_texts(scope: Scope, columns: Iterable[str]) -> None:
-    """Note what the identifying columns say of the persons in erase_ids, to find it elsewhere, until `rewrite` has."""
-    scope.warehouse.execute(MAKE_VALUES)
+def _staged_texts(scope: Scope, columns: Iterable[str]) -> Iterator[str]:
+    """SQL, by table, of what the identifying columns say of the persons in erase_ids."""
     for table in ("customers", "profiles"):
         present = scope.warehouse.columns(table)
         texts = ", ".join(f"ifNull(toString({identifier(one)}), '')" for one in columns if one in present)
-        sql = f"""
-            INSERT INTO {VALUES} SELECT DISTINCT customer_id, arrayJoin(arrayFilter(text -> text != '', [{texts}]))
-            FROM {table} WHERE {ERASED}
-        """
         if texts:
-            scope.warehouse.execute(sql)
+            yield f"""
+                SELECT DISTINCT customer_id, arrayJoin(arrayFilter(text -> text != '', [{texts}])) AS text
+                FROM {table} WHERE {ERASED}
+            """
+
+
+def keep_texts(scope: Scope, columns: Sequence[str]) -> None:
+    """Note what the identifying columns say of the persons in erase_ids, to find it elsewhere, until `rewrite` has."""
+    scope.warehouse.execute(MAKE_VALUES)
+    for sql in _staged_texts(scope, columns):
+        scope.warehouse.execute(f"INSERT INTO {VALUES} {sql}")
+
+
+def staged_texts(scope: Scope, columns: Sequence[str]) -> OwnTexts:
+    """What the identifying columns say of the persons in erase_ids."""
+    return OwnTexts(str(said) for sql in _staged_texts(scope, columns) for _, said in scope.warehouse.rows(sql))
 
 
 def own_texts(scope: Scope, customer_ids: Iterable[str]) -> OwnTexts:
