@@ -30,7 +30,10 @@ class Template(Base):
 
 
 class Suppression(Base):
-    """A customer who gets nothing on a channel, or on any channel (channel_id 0). Ids compare ignoring case."""
+    """A customer who gets nothing on a channel, or on any channel (channel_id 0), and its reason.
+
+    Ids compare ignoring case. The addresses that this keeps off, too, are in SuppressedAddress.
+    """
 
     __tablename__ = "suppressions"
 

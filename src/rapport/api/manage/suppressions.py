@@ -27,7 +27,7 @@ class SuppressionIn(BaseModel):
 
 
 class SuppressionOut(BaseModel):
-    """A customer who gets nothing on a channel, or on any."""
+    """A customer who gets nothing on a channel, or on any; nor does anybody else at its addresses."""
 
     customer_id: str = Field(examples=["Q1001"])
     channel_id: int | None = Field(examples=[504], description="null: any channel")
@@ -79,5 +79,8 @@ def remove_suppression(
     channel_id: OptionalChannel = None,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> None:
-    """Of the channel, or without one the suppression on any channel; 404 when there is none."""
+    """Of the channel, or without one the suppression on any channel; 404 when there is none.
+
+    Suppressions of other customers with the same address are taken back with it: the address is let in again.
+    """
     service.allow(principal.scope, customer_id, channel_id or EVERY_CHANNEL)

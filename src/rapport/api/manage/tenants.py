@@ -14,9 +14,11 @@ from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.api.auth import admin, operator
 from rapport.campaigns import settings as campaign_settings
+from rapport.customers import service as customers
 from rapport.customers import settings as file_settings
 from rapport.errors import Invalid
 from rapport.insight import settings as insight_settings
+from rapport.messaging import settings as messaging_settings
 from rapport.realtime import settings as event_settings
 from rapport.stores import Stores
 
@@ -27,6 +29,8 @@ SECTIONS: dict[str, Callable[[Scope], object]] = {
     "insight": insight_settings.settings_of,
     "events": event_settings.settings_of,
     "files": file_settings.settings_of,
+    "consent": customers.consents,
+    "messaging": messaging_settings.settings_of,
 }
 
 
