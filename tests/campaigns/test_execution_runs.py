@@ -26,7 +26,7 @@ from campaign_tenant import (
     recipients,
     tally,
 )
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
@@ -38,6 +38,7 @@ from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.units import Unit
 from rapport.channels.service import Receipt
 from rapport.messaging import service as messaging
+from rapport.messaging.models import SoftBounce, SuppressedAddress, Suppression
 from rapport.notifications import service as notifications
 
 DUE = NOW + timedelta(hours=1)
@@ -77,6 +78,10 @@ def fresh(tenant: Scope, box: Mailbox) -> Iterator[None]:
     box.to.clear()
     box.messages.clear()
     yield
+    # Whoever bounced in one test may be written to in the next.
+    with tenant.records() as session:
+        for table in (Suppression, SuppressedAddress, SoftBounce):
+            session.execute(delete(table).where(table.tenant_id == tenant.tenant_id))
 
 
 def process(scope: Scope, series_id: int) -> int:

@@ -301,3 +301,14 @@ def test_one_who_cannot_be_written_to_ends_nobody_else(tenant: Scope, box: Mailb
     )
     assert set(company.send(company.process()).values()) == {("sent", "")}
     assert len(box.to) == 4
+
+
+def test_an_address_that_a_mail_server_does_not_have_has_bounced(tenant: Scope, box: Mailbox) -> None:
+    company = Company(tenant, ["bad-mailbox@example.com", "later-mailbox@example.com", "well@example.com"])
+    box.refusals = 99
+    told = company.send(company.process())
+    box.refusals = 1
+    assert [what for what, _ in told.values()] == ["failed", "failed", "sent"]
+    other = Company(tenant, ["Bad-Mailbox@EXAMPLE.com", "later-mailbox@example.com"])
+    told = other.send(other.process())
+    assert told == {other.ids[0]: LISTED, other.ids[1]: ("sent", "")}

@@ -4,7 +4,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.campaigns import queries
+from rapport.campaigns import bounces, queries
 from rapport.campaigns.models import (
     CANCELED,
     EXECUTING,
@@ -51,6 +51,8 @@ def finish_unit(scope: Scope, unit: Unit, error: str = "") -> None:
     found = {outcome: int(n) for outcome, n in scope.warehouse.rows(queries.UNIT_OUTCOMES, **unit.bindings)}
     sent = found.get("sent", 0)
     pulled = channels.is_pulled(scope, unit.channel_id)
+    if found.get("failed"):
+        bounces.note_unit(scope, unit)
     with scope.records() as session:
         campaign = locked(session, scope, unit.campaign.id)
         row = row_of(session, scope, unit)

@@ -339,6 +339,17 @@ UNIT_OUTCOMES = (
 """
 )
 
+FAILED_RECIPIENTS = (
+    """
+    SELECT customer_id, reason FROM campaign_outcomes
+    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+        AND channel_id = {channel:UInt32} AND outcome = 'failed' AND startsWith(reason, 'recipient ')
+        AND customer_id IN (SELECT customer_id
+"""
+    + UNIT
+    + ")"
+)
+
 DUPLICATES = """
     SELECT count() FROM (
         SELECT customer_id, channel_id FROM campaign_outcomes

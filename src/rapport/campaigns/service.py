@@ -3,6 +3,7 @@
 from rapport.campaigns.addressed import in_running, scheduled_messages, series_of
 from rapport.campaigns.asking import Answer, CustomerOutcome, outcome_rows, reason_counts, why
 from rapport.campaigns.attribute_uses import delete_attribute, retype_attribute
+from rapport.campaigns.bounces import note as note_failed
 from rapport.campaigns.clearance import Clearance, clearance, report
 from rapport.campaigns.closing import counts_of
 from rapport.campaigns.control import cancel, confirm, one_time, run_now
@@ -152,6 +153,7 @@ __all__ = [
     "held",
     "in_running",
     "next_runs",
+    "note_failed",
     "occurrence",
     "occurrence_of_day",
     "occurrences",

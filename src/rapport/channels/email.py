@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from rapport.channels import mime
 from rapport.channels.addresses import recipient
 from rapport.channels.messages import Message, Receipt
-from rapport.channels.replies import SERVICE_CLOSING, Refused, Stage, receipt_of
+from rapport.channels.replies import SERVICE_CLOSING, UNSUPPORTED, Refused, Stage, receipt_of
 from rapport.channels.settings import EmailSettings
 from rapport.errors import Invalid, Unavailable
 from rapport.settings import Settings
@@ -25,7 +25,7 @@ from rapport.stores.clock import Clock
 DOWN_SECONDS = 2.0
 MESSAGES_PER_CONNECTION = 1000
 # As a server would answer that takes no addresses in other letters than ASCII (RFC 6531).
-NO_OTHER_LETTERS = (553, "5.6.7 non-ASCII address")
+NO_OTHER_LETTERS = (553, f"{UNSUPPORTED} non-ASCII address")
 
 
 def effective(channel: EmailSettings, server: Settings) -> EmailSettings:

@@ -7,6 +7,8 @@ from rapport.channels.messages import Receipt
 
 ENHANCED = re.compile(rb"^\s*([245]\.\d{1,3}\.\d{1,3})\b")
 PERMANENT, SERVICE_CLOSING = 500, 421
+# The status of a recipient that the server cannot take for its letters (RFC 6531).
+UNSUPPORTED = "5.6.7"
 
 
 class Stage(Enum):
@@ -41,3 +43,20 @@ def receipt_of(message_id: str, refused: Refused) -> Receipt:
     word = "rejected" if permanent else "deferred"
     reason = f"{refused.stage.value} {word} {refused.code} {refused.enhanced}".strip()
     return Receipt(message_id, "failed", reason, permanent)
+
+
+# A reason of receipt_of that says that there is no such address, or no longer; only with an enhanced status, since a
+# bare 550 may as well be about the sender. Read the same by Python and by the warehouse.
+NO_SUCH_ADDRESS = "^recipient rejected [0-9]{3} 5[.](1[.](1|2|3|6|10)|2[.]1)$"
+# Any other answer about the recipient, which may pass.
+NOT_TAKEN = "^recipient (rejected|deferred) "
+
+
+def is_hard_bounce(reason: str) -> bool:
+    """Whether a failed message's reason says that its address does not exist."""
+    return re.match(NO_SUCH_ADDRESS, reason) is not None
+
+
+def is_soft_bounce(reason: str) -> bool:
+    """Whether a failed message's reason is about its address, for now."""
+    return re.match(NOT_TAKEN, reason) is not None and not is_hard_bounce(reason) and UNSUPPORTED not in reason

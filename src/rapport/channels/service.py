@@ -13,6 +13,7 @@ from rapport.channels.email import EmailTransport
 from rapport.channels.external import ExternalTransport
 from rapport.channels.messages import Message, Receipt, Transport
 from rapport.channels.models import App, Channel
+from rapport.channels.replies import is_hard_bounce, is_soft_bounce
 from rapport.channels.settings import EmailSettings, checked, masked, merged
 from rapport.customers import service as customers
 from rapport.errors import Conflict, Invalid, NotFound
@@ -35,7 +36,9 @@ __all__ = [
     "delete_apps",
     "email_sql",
     "is_email_address",
+    "is_hard_bounce",
     "is_pulled",
+    "is_soft_bounce",
     "key_sql",
     "masked",
     "mended",

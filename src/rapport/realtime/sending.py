@@ -251,8 +251,9 @@ class Sender(Taker):
             with self._transports.of(scope, channel) as transport:
                 drawn = takewhile(lambda _: not self.stopping, (letter for _, letter in letters))
                 waiting = {one.message_id: one for one, _ in letters}
+                customers_of = {letter.message_id: letter.customer_id for _, letter in letters}
                 for receipt in transport.send(drawn):
-                    self._settle(scope, waiting.pop(receipt.message_id), receipt)
+                    self._settle(scope, waiting.pop(receipt.message_id), receipt, customers_of[receipt.message_id])
                 for one in waiting.values():  # nothing more leaves: the process is being stopped
                     self._outbox.settle(scope, one, PENDING, "")
         except FAULTS:
@@ -280,13 +281,14 @@ class Sender(Taker):
                 self._outbox.settle(scope, one, letter.state, letter.reason)
         return [(one, letter) for one, letter in written.items() if not isinstance(letter, Ended)]
 
-    def _settle(self, scope: Scope, one: Claimed, receipt: channels.Receipt) -> None:
+    def _settle(self, scope: Scope, one: Claimed, receipt: channels.Receipt, customer_id: str) -> None:
         """Enter a reply; a failure that may pass is due again after the pause that the tenant's settings say."""
         delays = campaigns.settings_of(scope).retry_delays
         if receipt.outcome == SENT:
             self._outbox.settle(scope, one, SENT, receipt.reason)
         elif receipt.permanent or one.attempts > len(delays):
             self._outbox.settle(scope, one, FAILED, receipt.reason)
+            campaigns.note_failed(scope, one.channel_id, [(customer_id, receipt.reason)])
         else:
             self._outbox.settle(scope, one, PENDING, receipt.reason, delays[one.attempts - 1])
 
