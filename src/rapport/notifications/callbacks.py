@@ -6,7 +6,7 @@ Callbacks of one host make one queue, with a secret, retries and pauses of its o
 from urllib.parse import urlsplit
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -16,7 +16,7 @@ from rapport.stores.clock import Clock
 from rapport.stores.posting import new_secret
 from rapport.stores.records import Records, next_id
 
-AT_ONCE = 100
+AT_ONCE = 50
 
 
 def take_up(records: Records, clock: Clock) -> bool:
@@ -26,6 +26,7 @@ def take_up(records: Records, clock: Clock) -> bool:
         rows = [_delivery(session, clock, outcome) for outcome in outcomes]
         if rows:
             session.execute(insert(Delivery), rows)
+            session.execute(select(func.pg_notify("rapport_deliveries", "")))
     return len(outcomes) == AT_ONCE
 
 

@@ -167,6 +167,7 @@ class Deliverer(Taker):
         self._poster = Poster(self.stores.settings.allow_private_addresses, self._resolvers, self._timeout)
         self._answered: list[Answered] = []
         self._claimed = self._called_back = float("-inf")
+        self._calling_back = False
         self._settling = asyncio.Lock()
 
     async def closed(self) -> None:
@@ -182,7 +183,7 @@ class Deliverer(Taker):
         """
         await asyncio.sleep(max(0.0, self._claimed + GATHER_SECONDS - time.monotonic()))
         self._claimed = time.monotonic()
-        await self._take_up()
+        self._call_back()
         free = MAX_IN_FLIGHT - self.in_flight
         tasks = await self.in_thread(self._queue.claim, free)
         taken = Counter((task.tenant_id, task.listener_id) for task in tasks)
@@ -190,12 +191,18 @@ class Deliverer(Taker):
             full = len(tasks) == free or taken[task.tenant_id, task.listener_id] == task.room
             self.begin(self._deliver(task), makes_room=full)
 
+    def _call_back(self) -> None:
+        """Queue callbacks beside the rest, now and then: nobody waits for them as for events."""
+        if not self._calling_back and time.monotonic() - self._called_back >= CALLBACKS_SECONDS:
+            self._calling_back = True
+            self.begin(self._take_up(), makes_room=False)
+
     async def _take_up(self) -> None:
-        """Queue callbacks, now and then: nobody waits for them as for events."""
-        if time.monotonic() - self._called_back >= CALLBACKS_SECONDS:
+        try:
             while await self.in_thread(take_up, self.stores.records, self._clock):
                 pass
-            self._called_back = time.monotonic()
+        finally:
+            self._called_back, self._calling_back = time.monotonic(), False
 
     async def _deliver(self, task: Task) -> None:
         keys = [task.secret, *([task.previous_secret] if task.previous_secret else [])]
