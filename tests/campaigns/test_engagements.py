@@ -123,6 +123,21 @@ def test_a_person_who_is_erased_leaves_the_files(tenant: Scope) -> None:
         files(tenant, event)
 
 
+def test_a_person_whose_data_was_removed_is_without_it_in_the_files(tenant: Scope) -> None:
+    number = executed(tenant, 100)
+    (event,) = told(tenant, number)
+    (before,) = files(tenant, event)
+    masked = before[5]["CustomerID"]
+    assert before[5]["FIRST_NAME"] is not None
+    assert customers.remove_pii(tenant, [masked]) == []
+    erasure._renew(tenant.tenant_id)
+    (after,) = files(tenant, event)
+    assert [row for row in after if row["CustomerID"] == masked] == [before[5] | {"FIRST_NAME": None}]
+    assert [row for row in before if row["CustomerID"] != masked] == [
+        row for row in after if row["CustomerID"] != masked
+    ]
+
+
 def test_who_is_erased_between_the_event_and_the_send_is_not_in_the_files(tenant: Scope) -> None:
     number = executed(tenant, 100, time="22:00")
     (event,) = told(tenant, number)

@@ -73,6 +73,27 @@ def purge(scope: Scope, customer_id: str) -> None:
     work.enqueue("erasures", f"purge-{uuid.uuid4()}", purge_person, scope.tenant_id, pseudonym(scope, customer_id))
 
 
+def renew_files(scope: Scope) -> None:
+    """Have kept files for senders written anew that hold persons whose identifying data was removed."""
+    work.enqueue("erasures", f"files-{uuid.uuid4()}", renew, scope.tenant_id)
+
+
+@work.workflow("campaigns.renew_files")
+def renew(tenant_id: int) -> None:
+    """Write the files anew, in which what identifies those persons is empty then."""
+    _renew(tenant_id)
+
+
+@work.step("campaigns.renew", ATTEMPTS)
+def _renew(tenant_id: int) -> None:
+    scope = current_scope(tenant_id)
+    with customers.writing(scope):
+        customers.stage_known(scope, customers.removed_pseudonyms(scope), ["campaign_recipients"])
+        places = {(int(one), int(channel), int(group)) for one, channel, group in scope.warehouse.rows(PLACES)}
+        scope.warehouse.execute("DROP TABLE erase_ids SYNC")
+    write_again(scope, places)
+
+
 @work.workflow("campaigns.purge_person")
 def purge_person(tenant_id: int, mark: str) -> None:
     """Clear what is there, and again what the day's process and sends that ran meanwhile wrote."""

@@ -25,7 +25,7 @@ from rapport.campaigns.definitions import (
     update_series,
 )
 from rapport.campaigns.engagements import read_file as engagement_file
-from rapport.campaigns.erasure import held, purge
+from rapport.campaigns.erasure import held, purge, renew_files
 from rapport.campaigns.interactions import (
     INTERACTIONS,
     ReportedInteraction,
@@ -165,6 +165,7 @@ __all__ = [
     "promotions",
     "purge",
     "reason_counts",
+    "renew_files",
     "report",
     "results",
     "retype_attribute",

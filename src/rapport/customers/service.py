@@ -43,7 +43,7 @@ from rapport.customers.ordering import Outcome, accept, carried_out_by, carry_ou
 from rapport.customers.personal_columns import DECIDED
 from rapport.customers.personal_values import OwnTexts
 from rapport.customers.persons import delete_staged, erase, export, is_removed, leave_disk, purge
-from rapport.customers.pii import attribute_named, identifying_names, is_identifying, stage_known
+from rapport.customers.pii import attribute_named, identifying_names, is_identifying, removed_pseudonyms, stage_known
 from rapport.customers.products import product_attribute_expressions
 from rapport.customers.queries import attribute_values, instants, last_two_dates
 from rapport.customers.restored import consent_again, ids_of, remember_erased, remove_pii_again
@@ -130,6 +130,7 @@ __all__ = [
     "remember_erased",
     "remove_pii",
     "remove_pii_again",
+    "removed_pseudonyms",
     "rendered",
     "retype_attribute",
     "says_nothing",

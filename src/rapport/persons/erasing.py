@@ -21,3 +21,4 @@ def take_away(scope: Scope, customer_ids: list[str]) -> None:
     """Take what identifies persons out of what is held besides customers, who have noted them."""
     notifications.forget(scope, customer_ids)
     realtime.anonymise(scope, customer_ids)
+    campaigns.renew_files(scope)
