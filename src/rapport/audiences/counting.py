@@ -5,6 +5,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from heapq import nsmallest
 from typing import Any
 
 import orjson
@@ -41,7 +42,7 @@ def _count(warehouse: Database, compiled: Compiled, count_id: str = "") -> int:
     sql = queries.COUNT.format(members=compiled.sql)
     if count_id:
         sql = f"{_tag(count_id)}{sql} SETTINGS max_execution_time = {LONGEST_COUNT.seconds}"
-    return int(warehouse.value(sql, **compiled.parameters))
+    return sum(int(part.value(sql, **compiled.parameters)) for part in warehouse.customer_slices(*queries.READ))
 
 
 def size_now(scope: Scope, definition: Any) -> int:
@@ -53,7 +54,9 @@ def sample_now(scope: Scope, definition: Any, n: int) -> list[str]:
     """Up to n customer ids that a definition selects, spread evenly and the same every time. Raises Invalid."""
     compiled = _compiled(scope, conditions.parse(definition), schema(scope))
     sql = queries.SAMPLE.format(members=compiled.sql)
-    return [customer_id for (customer_id,) in scope.warehouse.rows(sql, **compiled.parameters, sample=n)]
+    parts = scope.warehouse.customer_slices(*queries.READ)
+    rows = (row for part in parts for row in part.rows(sql, **compiled.parameters, sample=n))
+    return [customer_id for _, customer_id in nsmallest(n, rows)]
 
 
 def size_target_group(scope: Scope, target_group_id: int) -> TargetGroup:

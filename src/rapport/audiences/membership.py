@@ -46,7 +46,8 @@ def _store(scope: Scope, group: TargetGroup, data_date: date) -> int:
     place = {"data_date": data_date.isoformat(), "target_group": group.id, "aside": aside}
     warehouse = scope.warehouse
     warehouse.execute(queries.MAKE_ASIDE.format(aside=aside))
-    warehouse.execute(queries.FILL_ASIDE.format(aside=aside, members=compiled.sql), None, **bound)
+    for part in warehouse.customer_slices(*queries.READ):
+        part.execute(queries.FILL_ASIDE.format(aside=aside, members=compiled.sql), None, **bound)
     size = int(warehouse.value(queries.COUNT_ASIDE.format(aside=aside)))
     # The engine refuses to put nothing in a partition's place.
     warehouse.execute((queries.REPLACE if size else queries.CLEAR).format(**place))

@@ -6,9 +6,24 @@ LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"
 # Records: the campaigns of a series, for conditions on the campaign history.
 CAMPAIGNS_OF_SERIES = "SELECT id FROM campaigns WHERE tenant_id = :tenant_id AND series_id = :series_id ORDER BY id"
 
+# What a definition may read of each customer, for slices of customers. Items belong to transactions, not customers.
+READ = (
+    "profiles",
+    "transactions",
+    "activity_events",
+    "campaign_recipients",
+    "campaign_outcomes",
+    "campaign_interactions",
+    "target_group_members",
+    "customer_lists",
+)
+
 HAS_PROFILE = "SELECT 1 FROM profiles WHERE data_date = {data_date:Date} LIMIT 1"
 COUNT = "SELECT count() FROM ({members})"
-SAMPLE = "SELECT customer_id FROM ({members}) ORDER BY sipHash64(customer_id), customer_id LIMIT {{sample:UInt32}}"
+SAMPLE = """
+    SELECT sipHash64(customer_id) AS place, customer_id FROM ({members})
+    ORDER BY place, customer_id LIMIT {{sample:UInt32}}
+"""
 
 MEMBERS = """
     SELECT customer_id FROM target_group_members

@@ -117,7 +117,8 @@ def _bindings(found: Occurrence) -> dict[str, Any]:
 
 def _leave_out(scope: Scope, found: Occurrence) -> None:
     """Give everybody who was not approved that outcome on every channel, then take them out of the recipients."""
-    scope.warehouse.execute(LEAVE_OUT, at=scope.clock.now(), **_bindings(found))
+    for part in scope.warehouse.customer_slices(*queries.ACCOUNT):
+        part.execute(LEAVE_OUT, at=scope.clock.now(), **_bindings(found))
     for table in ("campaign_recipients", "campaign_products"):
         if scope.warehouse.value(f"SELECT count() FROM {table} WHERE {OF_LEFT_OUT}", **_bindings(found)):
             scope.warehouse.execute(f"DELETE FROM {table} WHERE {OF_LEFT_OUT}", **_bindings(found))

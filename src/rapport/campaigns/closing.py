@@ -1,5 +1,7 @@
 """Ending units and campaigns: the sum is checked, the state follows from it, and listeners are told."""
 
+from collections import Counter
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -27,17 +29,18 @@ def close_rest(
 ) -> None:
     """Give every recipient without an outcome this one (of one unit, or of the campaign). May be repeated."""
     found = occurrence(scope, campaign_id)
-    scope.warehouse.execute(
-        queries.CLOSE_REST,
-        outcome=outcome,
-        reason=reason,
-        execution_date=found.execution_date,
-        campaign=campaign_id,
-        channel=channel_id,
-        group=group,
-        batch=batch,
-        at=scope.clock.now(),
-    )
+    for part in scope.warehouse.customer_slices(*queries.ACCOUNT):
+        part.execute(
+            queries.CLOSE_REST,
+            outcome=outcome,
+            reason=reason,
+            execution_date=found.execution_date,
+            campaign=campaign_id,
+            channel=channel_id,
+            group=group,
+            batch=batch,
+            at=scope.clock.now(),
+        )
 
 
 def counts_of(scope: Scope, found: Occurrence) -> dict[str, int]:
@@ -48,7 +51,9 @@ def counts_of(scope: Scope, found: Occurrence) -> dict[str, int]:
 
 def finish_unit(scope: Scope, unit: Unit, error: str = "") -> None:
     """End a unit: all of its recipients must have an outcome. Tells events 13 and 1, where that was not done before."""
-    found = {outcome: int(n) for outcome, n in scope.warehouse.rows(queries.UNIT_OUTCOMES, **unit.bindings)}
+    found = Counter[str]()
+    for part in scope.warehouse.customer_slices(*queries.ACCOUNT):
+        found.update({outcome: int(n) for outcome, n in part.rows(queries.UNIT_OUTCOMES, **unit.bindings)})
     sent = found.get("sent", 0)
     pulled = channels.is_pulled(scope, unit.channel_id)
     if found.get("failed"):

@@ -138,13 +138,15 @@ def _write(scope: Scope, unit: Unit, hook: Hook, made: Engagement) -> tuple[int,
         for info in infos
     )
     written = CUSTOMERS.replace("COLUMNS", columns)
-    ends = scope.warehouse.rows(FILE_ENDS, rows=hook.rows_per_file, **unit.bindings)
+    parts = scope.warehouse.customer_slices(*queries.ACCOUNT)
+    found = [part.rows(FILE_ENDS, rows=hook.rows_per_file, **unit.bindings) for part in parts]
+    ends = [str(high) for rows in found for high, _ in rows]
     low = ""
-    for number, (high, _) in enumerate(ends, start=1):
+    for number, high in enumerate(ends, start=1):
         body = scope.warehouse.avro(written, data_date=scope.data_date(), low=low, high=high, **unit.bindings)
         sealed.write(home / "customers" / f"customers_file{number:03}.deflate.avro", body, key)
         low = high
-    whole = int(ends[0][1]) if ends else 0
+    whole = sum(int(rows[0][1]) for rows in found if rows)
     metadata = orjson.dumps(_metadata(scope, unit, hook, made.id, len(ends), whole))
     sealed.write(home / f"metadata_{made.id}", metadata, key)
     return len(ends), whole

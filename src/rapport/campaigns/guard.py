@@ -59,7 +59,9 @@ def _too_many(scope: Scope, found: Occurrence) -> str:
     limit = settings_of(scope).messages_per_day
     day = found.execution_date
     ids = [*live_ids(scope, (*LIVE_STATES, PROCESSING), day, day, but=found.id, triggered=False), found.id]
-    most = scope.warehouse.value(queries.MOST_MESSAGES, execution_date=day, campaign=found.id, campaigns=ids) or 0
+    bound = {"execution_date": day, "campaign": found.id, "campaigns": ids}
+    parts = scope.warehouse.customer_slices("campaign_recipients")
+    most = max(int(part.value(queries.MOST_MESSAGES, **bound) or 0) for part in parts)
     if most <= limit:
         return ""
     return f"The run would bring a customer to {most} messages on {day}, more than the {limit} that are allowed a day."

@@ -114,7 +114,8 @@ def _write(scope: Scope, found: Occurrence, data_date: date) -> tuple[list[Place
     _add_recipients(scope, found, control, queries.HELD_BACK.format(stage=stage))
     scope.warehouse.execute(queries.KEPT_OUT.format(stage=stage), at=scope.clock.now(), **common)
     if found.plan["products"]:
-        scope.warehouse.execute(queries.ADD_PRODUCTS, data_date=data_date, products=found.plan["products"], **common)
+        for part in scope.warehouse.customer_slices("product_recommendations", "campaign_recipients"):
+            part.execute(queries.ADD_PRODUCTS, data_date=data_date, products=found.plan["products"], **common)
     with scope.records() as session:
         plan = {**found.plan, "shares": shares, "data_date": data_date.isoformat()}
         move(session, scope, found.id, (PROCESSING,), plan=plan)

@@ -82,6 +82,9 @@ FILL_STAGE = """
     SETTINGS join_algorithm = 'full_sorting_merge'
 """
 
+# What the stage reads of each customer, for slices of customers.
+STAGE_READS = ("target_group_members", "customer_lists", "profiles", "campaign_recipients")
+
 IN_RUNNING = """
     m.customer_id IN (
         SELECT customer_id FROM campaign_recipients
@@ -98,6 +101,9 @@ OVER_CAP = """
         GROUP BY customer_id HAVING count() >= {cap:UInt32}
     )
 """
+
+# The tables of who was to get what and what became of it, for slices of customers.
+ACCOUNT = ("campaign_recipients", "campaign_outcomes")
 
 COUNT_RECIPIENTS = """
     SELECT count() FROM campaign_recipients

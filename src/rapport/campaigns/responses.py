@@ -2,14 +2,16 @@
 
 # ruff: noqa: S608 - statements are put together of constants
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from operator import add
 from typing import Any
 
 from sqlalchemy import func, select
 
 from rapport.access.scope import Scope
-from rapport.campaigns import trigger_results
+from rapport.campaigns import queries, trigger_results
 from rapport.campaigns.clearance import LEFT_OUT
 from rapport.campaigns.models import EXECUTED_STATES, Occurrence, OccurrenceChannel
 from rapport.campaigns.queries import CAME_IN
@@ -85,17 +87,24 @@ def responses(scope: Scope, found: Occurrence) -> list[Response]:
     """What each group of a run did in its window so far, control first."""
     begin, end = window(scope, found)
     if found.is_triggered:
-        rows = scope.warehouse.rows(trigger_results.RESPONSES, **trigger_results.bindings(scope, found, begin, end))
+        sql, bound = trigger_results.RESPONSES, trigger_results.bindings(scope, found, begin, end)
     else:
         bound = {"execution_date": found.execution_date, "campaign": found.id, "begin": begin, "end": end}
-        rows = scope.warehouse.rows(RESPONSES, cuts=cuts(found.plan.get("shares", [1])), **bound)
-    return [Response(int(g), int(n), int(hits), float(value), float(sq)) for g, n, hits, value, sq in rows]
+        sql, bound = RESPONSES, {**bound, "cuts": cuts(found.plan.get("shares", [1]))}
+    sums: dict[int, list[float]] = {}
+    for part in scope.warehouse.customer_slices(*queries.ACCOUNT, "transactions"):
+        for group, *numbers in part.rows(sql, **bound):
+            sums[group] = [*map(add, sums.get(group, [0] * len(numbers)), numbers)]
+    return [Response(g, int(n), int(hits), float(value), float(sq)) for g, (n, hits, value, sq) in sorted(sums.items())]
 
 
 def interactions(scope: Scope, found: Occurrence) -> dict[tuple[int, int], int]:
     """Customers by recipient group and interaction (2 opened, 3 clicked, ...)."""
-    rows = scope.warehouse.rows(INTERACTIONS, execution_date=found.execution_date, campaign=found.id)
-    return {(int(group), int(event)): int(n) for group, event, n in rows}
+    counts = Counter[tuple[int, int]]()
+    for part in scope.warehouse.customer_slices("campaign_interactions"):
+        rows = part.rows(INTERACTIONS, execution_date=found.execution_date, campaign=found.id)
+        counts.update({(int(group), int(event)): int(n) for group, event, n in rows})
+    return counts
 
 
 def past_responses(scope: Scope, found: Occurrence) -> list[tuple[int, int]]:

@@ -69,7 +69,8 @@ def list_unit(scope: Scope, unit: Unit) -> None:
         batch = unit.start + 1
         if scope.warehouse.value(queries.COUNT_BATCH, batch=batch, **unit.bindings):
             scope.warehouse.execute(queries.DELETE_BATCH, batch=batch, **unit.bindings)
-        scope.warehouse.execute(queries.LIST_UNIT, batch=batch, at=scope.clock.now(), **unit.bindings)
+        for part in scope.warehouse.customer_slices(*queries.ACCOUNT):
+            part.execute(queries.LIST_UNIT, batch=batch, at=scope.clock.now(), **unit.bindings)
 
 
 def _was_told_before_its_time(scope: Scope, unit: Unit) -> bool:
@@ -83,7 +84,8 @@ def plan_batches(scope: Scope, unit: Unit) -> list[str]:
     with lease(scope, unit.lease_name):
         _suppress_late(scope, unit)
         size = settings_of(scope).batch_size
-        return [str(last) for (last,) in scope.warehouse.rows(queries.BATCH_ENDS, size=size, **unit.bindings)]
+        parts = scope.warehouse.customer_slices(*queries.ACCOUNT)
+        return [str(last) for part in parts for (last,) in part.rows(queries.BATCH_ENDS, size=size, **unit.bindings)]
 
 
 def _suppress_late(scope: Scope, unit: Unit) -> None:
@@ -94,7 +96,8 @@ def _suppress_late(scope: Scope, unit: Unit) -> None:
     wanted = KeptOff(0, unit.channel_id, _app(scope, unit))
     load_suppressed(scope, name, wanted, scope.data_date() or unit.campaign.execution_date, AMONG_UNIT, **unit.bindings)
     statement = queries.SUPPRESS_LATE.replace("SUPPRESSED", table)
-    scope.warehouse.execute(statement, at=scope.clock.now(), **unit.bindings)
+    for part in scope.warehouse.customer_slices(*queries.ACCOUNT):
+        part.execute(statement, at=scope.clock.now(), **unit.bindings)
     scope.warehouse.execute(queries.NO_TABLE.format(table=table))
 
 

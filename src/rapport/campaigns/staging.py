@@ -58,20 +58,19 @@ def fill_stage(
     is_shared = any(channel.address_attribute != channels.OWN_ID for channel in used) and sharing.find(
         members, columns, **bindings
     )
-    scope.warehouse.execute(
-        queries.FILL_STAGE.format(
-            stage=stage,
-            members=members,
-            columns=columns,
-            unit=sharing.unit if is_shared else "m.customer_id",
-            addresses=sharing.hashes if is_shared else "[]",
-            exclusions=_exclusions(rules, reading),
-            capped=queries.OVER_CAP if rules.get("frequency_cap") else "false",
-            faults=f"[{', '.join(_fault(channel, lists, suppressed, reading) for channel in used)}]",
-            reachable=_reachable(places),
-        ),
-        **bindings,
+    statement = queries.FILL_STAGE.format(
+        stage=stage,
+        members=members,
+        columns=columns,
+        unit=sharing.unit if is_shared else "m.customer_id",
+        addresses=sharing.hashes if is_shared else "[]",
+        exclusions=_exclusions(rules, reading),
+        capped=queries.OVER_CAP if rules.get("frequency_cap") else "false",
+        faults=f"[{', '.join(_fault(channel, lists, suppressed, reading) for channel in used)}]",
+        reachable=_reachable(places),
     )
+    for part in scope.warehouse.customer_slices(*queries.STAGE_READS):
+        part.execute(statement, **bindings)
     if is_shared:
         sharing.skip(stage, _reachable(places))
 
