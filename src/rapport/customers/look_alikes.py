@@ -33,7 +33,6 @@ GROUPS = """
         FROM ({ids}) WHERE look IN (SELECT {look} FROM ({ids}) WHERE {odd})
         GROUP BY look HAVING uniqExact(lowerUTF8(id)) > 1 AND max(staged) = 1 ORDER BY look
     )
-    SETTINGS max_bytes_before_external_group_by = 500000000
 """
 
 

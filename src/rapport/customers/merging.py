@@ -13,15 +13,15 @@ from rapport.customers.partial_rows import keep_unsaid
 from rapport.customers.plans import Plan
 from rapport.customers.scrubbing import TEXT_TYPES, cleared, shaped
 from rapport.customers.staging import KEPT, Stage
+from rapport.stores.slices import BYTES_A_KEY
 from rapport.stores.warehouse import Database, identifier, literal
 
-# Hashes of keys held in memory at once; a larger file is checked in as many passes as it takes.
-KEYS_AT_ONCE = 20_000_000
+ROOM_FOR_ROWS = 4  # keys that a row of customers takes the room of, when two tables of them are joined
 PARTITIONS = """
     SELECT DISTINCT partition_id FROM system.parts
     WHERE database = {database:String} AND table = {table:String} AND active
 """
-SPILL = "SETTINGS join_algorithm = 'grace_hash', max_bytes_before_external_group_by = 500000000"
+SPILL = "SETTINGS join_algorithm = 'grace_hash'"
 
 
 @dataclass
@@ -45,14 +45,14 @@ def key_sql(plan: Plan) -> str:
 
 def has_duplicates(stage: Stage, plan: Plan) -> bool:
     """Whether a primary key comes twice in the file."""
-    good, total = stage.table("good"), stage.count("good")
-    passes = total // KEYS_AT_ONCE + 1
-    hashed = f"sipHash64({key_sql(plan)})"
-    for number in range(passes):
-        sql = f"SELECT count() - uniqExact({hashed}) FROM {good} WHERE {hashed} % {passes} = {number}"  # noqa: S608 - ours
-        if stage.warehouse.value(sql):
-            return True
-    return False
+    good, key = stage.table("good"), key_sql(plan)
+    sql = f"SELECT count() - uniqExact(sipHash64({key})) FROM {good}"  # noqa: S608 - ours
+    return any(part.value(sql) for part in stage.warehouse.hash_slices({good: key}, stage.count("good")))
+
+
+def passes_over_keys(stage: Stage) -> int:
+    """In how many parts the keys of the file are compared, so that each fits into memory as a set of hashes."""
+    return stage.count("good") // stage.warehouse.at_once(BYTES_A_KEY) + 1
 
 
 def merge(scope: Scope, stage: Stage, plan: Plan, mode: str) -> Counts:
@@ -80,11 +80,12 @@ def _keep_others(stage: Stage, plan: Plan) -> int:
         return 0
     good, table = stage.table("good"), plan.kind.table
     before = stage.count("good")
-    stage.warehouse.execute(f"""
-        INSERT INTO {good} SELECT * FROM {table}
-        WHERE origin != 'file' AND event_id NOT IN (SELECT event_id FROM {good})
-        SETTINGS max_partitions_per_insert_block = 0
-    """)  # noqa: S608 - our tables
+    for part in stage.warehouse.hash_slices({good: "event_id", table: "event_id"}, before):
+        part.execute(f"""
+            INSERT INTO {good} SELECT * FROM {table}
+            WHERE origin != 'file' AND event_id NOT IN (SELECT event_id FROM {good})
+            SETTINGS max_partitions_per_insert_block = 0
+        """)  # noqa: S608 - our tables
     return stage.count("good") - before
 
 
@@ -97,6 +98,11 @@ def _count(warehouse: Database, table: str) -> int:
     return int(warehouse.value(f"SELECT count() FROM {table}"))  # noqa: S608 - our table
 
 
+def stored_or_staged(stage: Stage, table: str) -> int:
+    """How many rows the larger of the file and a table has."""
+    return max(stage.count("good"), _count(stage.warehouse, table))
+
+
 def _clone_without_staged(stage: Stage, plan: Plan) -> int:
     """Make `next`, the table without the rows that the file replaces; how many those are."""
     table, next_, good = plan.kind.table, stage.table("next"), stage.table("good")
@@ -105,7 +111,7 @@ def _clone_without_staged(stage: Stage, plan: Plan) -> int:
         return 0
     key = "transaction_id" if plan.kind.name == "items" and not plan.has("line_number") else key_sql(plan)
     before = _count(stage.warehouse, next_)
-    passes = stage.count("good") // KEYS_AT_ONCE + 1
+    passes = passes_over_keys(stage)
     for number in range(passes):
         # The hash finds that there is nothing to replace at a fraction of the memory that the keys take.
         part = f"sipHash64({key}) % {passes} = {number}"
@@ -146,27 +152,29 @@ def _merge_customers(scope: Scope, stage: Stage, plan: Plan, mode: str) -> Count
     old = ", ".join(["customer_id AS old_id", *(f"{identifier(column)} AS old_{column}" for column in asked)])
     names = ", ".join(["customer_id", *(identifier(column) for column in columns)])
     warehouse.execute(f"CREATE TABLE {next_} AS customers")
-    warehouse.execute(f"""
-        INSERT INTO {next_} ({names})
-        SELECT if(old.old_id = '', staged.customer_id, old.old_id), {", ".join(values)}
-        FROM {good} AS staged
-        LEFT JOIN (
-            SELECT {old} FROM customers WHERE lowerUTF8(customer_id) IN (SELECT lowerUTF8(customer_id) FROM {good})
-        ) AS old ON lowerUTF8(staged.customer_id) = lowerUTF8(old.old_id)
-        {SPILL}
-    """)  # noqa: S608 - names of columns
+    keys = dict.fromkeys((good, "customers"), "lowerUTF8(customer_id)")
+    for part in warehouse.hash_slices(keys, ROOM_FOR_ROWS * stored_or_staged(stage, "customers")):
+        part.execute(f"""
+            INSERT INTO {next_} ({names})
+            SELECT if(old.old_id = '', staged.customer_id, old.old_id), {", ".join(values)}
+            FROM {good} AS staged
+            LEFT JOIN (
+                SELECT {old} FROM customers WHERE lowerUTF8(customer_id) IN (SELECT lowerUTF8(customer_id) FROM {good})
+            ) AS old ON lowerUTF8(staged.customer_id) = lowerUTF8(old.old_id)
+            {SPILL}
+        """)  # noqa: S608 - names of columns
     counts = Counts(ignored_columns=list(plan.ignored))
-    counts.updated = int(
-        warehouse.value(f"SELECT count() FROM {next_} WHERE customer_id IN (SELECT customer_id FROM customers)")  # noqa: S608 - ours
-    )
+    both = f"SELECT count() FROM {next_} WHERE customer_id IN (SELECT customer_id FROM customers)"  # noqa: S608 - ours
+    counts.updated = sum(int(part.value(both)) for part in warehouse.customer_slices(next_, "customers"))
     counts.new = _count(warehouse, next_) - counts.updated
     if mode == "full":
         counts.removed = _count(warehouse, "customers") - counts.updated
     else:
-        warehouse.execute(f"""
-            INSERT INTO {next_} ({names}) SELECT {names} FROM customers
-            WHERE customer_id NOT IN (SELECT customer_id FROM {next_})
-        """)  # noqa: S608 - names of columns
+        for part in warehouse.customer_slices(next_, "customers"):
+            part.execute(f"""
+                INSERT INTO {next_} ({names}) SELECT {names} FROM customers
+                WHERE customer_id NOT IN (SELECT customer_id FROM {next_})
+            """)  # noqa: S608 - names of columns
     swap(stage, "next", "customers")
     return counts
 

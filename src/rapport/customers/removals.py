@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from rapport.access.scope import Scope
 from rapport.customers import settings
-from rapport.customers.merging import KEYS_AT_ONCE, key_sql
+from rapport.customers.merging import key_sql, passes_over_keys
 from rapport.customers.plans import Plan
 from rapport.customers.staging import Stage
 
@@ -28,7 +28,7 @@ def removal(stage: Stage, plan: Plan) -> Removal:
     """What a full load would remove. The keys of the file are compared by hash, in passes of bounded size."""
     key = "transaction_id" if plan.kind.name == "items" and not plan.has("line_number") else key_sql(plan)
     hashed, brought = f"sipHash64({key})", FROM_FILES.get(plan.kind.name, "1")
-    passes = stage.count("good") // KEYS_AT_ONCE + 1
+    passes = passes_over_keys(stage)
     stored = stage.warehouse.value(f"SELECT count() FROM {plan.kind.table} WHERE {brought}")  # noqa: S608 - our table
     kept = 0
     for number in range(passes if stored else 0):

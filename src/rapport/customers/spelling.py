@@ -1,12 +1,15 @@
 """Staged rows meet what is there: CustomerIDs take the spelling first seen, items learn of their transaction."""
 
-from rapport.customers.merging import SPILL, Counts, swap
+from collections.abc import Iterator
+
+from rapport.customers.merging import ROOM_FOR_ROWS, SPILL, Counts, stored_or_staged, swap
 from rapport.customers.plans import Plan
 from rapport.customers.staging import Stage
+from rapport.stores.warehouse import Database
 
 # Staged rows are in order of CustomerID, so the aggregation keeps nothing in memory.
 STRANGERS = """
-    CREATE TABLE {strangers} ENGINE = MergeTree ORDER BY customer_id AS
+    INSERT INTO {strangers}
     SELECT customer_id, lowerUTF8(customer_id) AS key, first_day FROM (
         SELECT customer_id, {first_day} AS first_day FROM {good} GROUP BY customer_id
     ) WHERE customer_id NOT IN (SELECT customer_id FROM customers)
@@ -31,18 +34,29 @@ def respell(stage: Stage, plan: Plan) -> Counts:
     """Give the staged rows the known spelling of their CustomerID; counts CustomerIDs that nobody has."""
     names = {part: stage.table(part) for part in ("good", "strangers", "spellings")}
     warehouse, time = stage.warehouse, plan.kind.time_column
-    warehouse.execute(STRANGERS.format(**names, first_day=f"toDate(min({time}))"))
+    columns = "(customer_id String, key String, first_day Date)"
+    warehouse.execute(f"CREATE TABLE {names['strangers']} {columns} ENGINE = MergeTree ORDER BY customer_id")
+    for part in warehouse.customer_slices(names["good"], "customers"):
+        part.execute(STRANGERS.format(**names, first_day=f"toDate(min({time}))"))
     if stage.count("strangers"):
         columns = "(customer_id String, spelling String)"
         warehouse.execute(f"CREATE TABLE {names['spellings']} {columns} ENGINE = MergeTree ORDER BY customer_id")
-        warehouse.execute(RESPELL.format(**names))
+        for part in _by_key(stage):
+            part.execute(RESPELL.format(**names))
         if stage.count("spellings"):
             _rewrite(stage)
     unknown = f"""
         SELECT uniqExact(key) FROM {names["strangers"]}
         WHERE key NOT IN (SELECT lowerUTF8(customer_id) FROM customers)
     """  # noqa: S608 - our tables
-    return Counts(unknown_customers=int(warehouse.value(unknown)))
+    return Counts(unknown_customers=sum(int(part.value(unknown)) for part in _by_key(stage)))
+
+
+def _by_key(stage: Stage) -> Iterator[Database]:
+    """Slices of strangers and customers by the CustomerID ignoring case."""
+    keys = {stage.table("strangers"): "key", "customers": "lowerUTF8(customer_id)"}
+    customers = int(stage.warehouse.value("SELECT count() FROM customers"))
+    return stage.warehouse.hash_slices(keys, ROOM_FOR_ROWS * max(stage.count("strangers"), customers))
 
 
 def _rewrite(stage: Stage) -> None:
@@ -62,11 +76,12 @@ def create_strangers(stage: Stage) -> int:
     # A copy links to the parts only, so updates that still lie beside them are made part of them first.
     warehouse.execute("ALTER TABLE customers APPLY PATCHES")
     warehouse.execute(f"CREATE TABLE {born} CLONE AS customers")
-    warehouse.execute(f"""
-        INSERT INTO {born} (customer_id, REGISTRATION_DATE)
-        SELECT min(customer_id), min(first_day) FROM {strangers}
-        WHERE key NOT IN (SELECT lowerUTF8(customer_id) FROM customers) GROUP BY key
-    """)  # noqa: S608 - our tables
+    for part in _by_key(stage):
+        part.execute(f"""
+            INSERT INTO {born} (customer_id, REGISTRATION_DATE)
+            SELECT min(customer_id), min(first_day) FROM {strangers}
+            WHERE key NOT IN (SELECT lowerUTF8(customer_id) FROM customers) GROUP BY key
+        """)  # noqa: S608 - our tables
     made = stage.count("born") - int(warehouse.value("SELECT count() FROM customers"))
     swap(stage, "born", "customers")
     return made
@@ -80,13 +95,15 @@ def complete_items(stage: Stage, plan: Plan) -> None:
     warehouse = stage.warehouse
     warehouse.execute(f"CREATE TABLE {whole} AS {good}")
     others = ", ".join(c for c in warehouse.columns(good) if c not in ("customer_id", "transaction_time"))
-    warehouse.execute(f"""
-        INSERT INTO {whole} (customer_id, transaction_time, {others})
-        SELECT parent.customer_id, parent.transaction_time, {others} FROM {good} AS item
-        INNER JOIN (
-            SELECT transaction_id AS id, any(customer_id) AS customer_id, any(transaction_time) AS transaction_time
-            FROM transactions WHERE transaction_id IN (SELECT transaction_id FROM {good}) GROUP BY transaction_id
-        ) AS parent ON parent.id = item.transaction_id
-        {SPILL}
-    """)  # noqa: S608 - our tables
+    keys = dict.fromkeys((good, "transactions"), "transaction_id")
+    for part in warehouse.hash_slices(keys, stored_or_staged(stage, "transactions")):
+        part.execute(f"""
+            INSERT INTO {whole} (customer_id, transaction_time, {others})
+            SELECT parent.customer_id, parent.transaction_time, {others} FROM {good} AS item
+            INNER JOIN (
+                SELECT transaction_id AS id, any(customer_id) AS customer_id, any(transaction_time) AS transaction_time
+                FROM transactions WHERE transaction_id IN (SELECT transaction_id FROM {good}) GROUP BY transaction_id
+            ) AS parent ON parent.id = item.transaction_id
+            {SPILL}
+        """)  # noqa: S608 - our tables
     warehouse.execute(f"EXCHANGE TABLES {whole} AND {good}")

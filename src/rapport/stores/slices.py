@@ -14,6 +14,8 @@ WITHOUT_LIMIT = 3_000_000_000  # slices are cut as for this limit where a query 
 # An insert takes several times the bytes of its block.
 INSERT_BLOCK_BYTES = 64 * 1024 * 1024
 AGGREGATED_BLOCK_BYTES = 50_000_000
+# Each column of each part that is read, and each that is written, has a buffer.
+COLUMN_BUFFER_BYTES = 1024 * 1024
 
 # Customers out of the order of a table, of whom every SAMPLED_A_SLICE-th ends a slice.
 SAMPLED_A_SLICE = 100
@@ -33,6 +35,8 @@ def memory_settings(memory_bytes: int) -> dict[str, int]:
         "max_bytes_before_external_distinct": memory_bytes // 6,
         "max_bytes_before_external_join": memory_bytes // 6,
         "min_insert_block_size_bytes": min(INSERT_BLOCK_BYTES, memory_bytes // 48),
+        "max_read_buffer_size": min(COLUMN_BUFFER_BYTES, memory_bytes // 3_000),
+        "max_compress_block_size": min(COLUMN_BUFFER_BYTES, memory_bytes // 3_000),
         "aggregation_in_order_max_block_bytes": min(AGGREGATED_BLOCK_BYTES, memory_bytes // 60),
     }
 
