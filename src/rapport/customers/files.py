@@ -14,10 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from rapport.customers import cells
+from rapport.customers import cells, parquet
 from rapport.customers.dialects import JSON_LINES, MARK, check_content, checked_names, dialect_of
 from rapport.customers.encodings import UTF8, as_text, encoding_of, read_bytes
 from rapport.customers.json_lines import as_written
@@ -48,8 +45,8 @@ class File:
     """A file to import, as the engine reads it.
 
     lines_before is how many lines come before the first row, skip how many of them are in what the engine reads;
-    keys are its columns' names as they stand in it, width is how many cells its header has; source is its rows as
-    SQL; suspicions are what opening it showed, see inspection.inspect.
+    keys are its columns' names as they stand in it, width is how many cells its header has; kinds are those of the
+    columns of Parquet; source is its rows as SQL; suspicions are what opening it showed, see inspection.inspect.
     """
 
     path: Path
@@ -61,6 +58,7 @@ class File:
     keys: tuple[str, ...] = ()
     width: int = 0
     skip: int = 0
+    kinds: tuple[str, ...] = ()
     source: str = ""
     suspicions: tuple[Suspicion, ...] = ()
 
@@ -124,8 +122,8 @@ def _described(path: Path, folder: Path, format_: str, mapping: FileMapping) -> 
     link = folder / ("data.gz" if zipped else "data")
     link.symlink_to(path.resolve())
     if format_ == "parquet":
-        names = tuple(_parquet_columns(path))
-        return File(link, format_, zipped, ",", 0, checked_names(names, MAX_COLUMNS), names)
+        keys, kinds = parquet.columns_of(path)
+        return File(link, format_, zipped, ",", 0, checked_names(keys, MAX_COLUMNS), keys, kinds=kinds)
     with read_bytes(path) as (body, _), as_text(body, encoding) as text:
         dialect = JSON_LINES if format_ == "jsonl" else dialect_of(text, format_, mapping)
     names = checked_names(dialect.names, MAX_COLUMNS) if dialect.names else ()
@@ -140,14 +138,6 @@ def _described(path: Path, folder: Path, format_: str, mapping: FileMapping) -> 
 
 def _decoded(head: bytes, encoding: str) -> bytes:
     return head.decode(encoding, "replace").encode()
-
-
-def _parquet_columns(path: Path) -> list[str]:
-    try:
-        with read_bytes(path) as (body, _):
-            return list(pq.read_schema(body).names)
-    except (OSError, EOFError, pa.ArrowException) as error:
-        raise Invalid("The file is not a readable Parquet file.") from error
 
 
 def must_have_rows(file: File) -> None:
@@ -223,6 +213,9 @@ def _file_source(file: File) -> str:
 
 def _streamed(warehouse: Database, file: File) -> str:
     """The file as a table of a server, which it is streamed into as it is; its rows keep their order."""
+    if parquet.NESTED in file.kinds:
+        column = file.names[file.kinds.index(parquet.NESTED)]
+        raise Invalid(f"The column {column!r} holds lists or structures: write it as text, in JSON for example.")
     warehouse.execute(f"""
         CREATE TABLE {RAW} ({_columns(file)}) ENGINE = MergeTree ORDER BY tuple()
         SETTINGS enable_block_number_column = 1, enable_block_offset_column = 1
@@ -241,7 +234,7 @@ def _value(file: File, index: int) -> str:
         return f"JSONExtract(line, {literal(file.keys[index])}, 'Nullable(String)')"
     if file.format == "whitespace":
         return f"splitByWhitespace(trimBoth(line))[{index + 1}]"
-    return f"toString({_quoted(file.keys[index])})"
+    return parquet.text_sql(_quoted(file.keys[index]), file.kinds[index])
 
 
 def _quoted(name: str) -> str:

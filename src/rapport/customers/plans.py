@@ -11,6 +11,7 @@ from rapport.customers.headers import attribute_of, column_name, field_name, sam
 from rapport.customers.kinds import Field, Kind
 from rapport.customers.mapping import FileMapping
 from rapport.customers.numerals import in_form
+from rapport.customers.parquet import ISO_KINDS
 from rapport.customers.values import RULES, reason
 from rapport.errors import Invalid
 from rapport.stores.warehouse import literal
@@ -52,6 +53,8 @@ class Plan:
     # Rows may leave out what is to stay as it is: see staging.missing_sql.
     partial: bool = False
     event_types: tuple[tuple[str, int], ...] = ()
+    # The places of columns whose dates the file holds as dates.
+    iso: frozenset[int] = frozenset()
 
     def value(self, one: Bound) -> str:
         """SQL of a column's typed value; NULL where the text is absent or does not fit."""
@@ -67,8 +70,8 @@ class Plan:
         return RULES[type_].value(one.text)
 
     def dates_of(self, one: Bound) -> Dates:
-        """How the dates of a column are read: constants of the mapping are in the ISO form."""
-        return self.dates if one.text.startswith("r") else replace(self.dates, formats=())
+        """How the dates of a column are read: constants of the mapping and dates of Parquet are in the ISO form."""
+        return self.dates if one.place is not None and one.place not in self.iso else replace(self.dates, formats=())
 
     def fault(self, one: Bound) -> str:
         """SQL that is true when a column's text is refused; v_<column> is its value."""
@@ -122,7 +125,8 @@ def make_plan(scope: Scope, kind: Kind, file: File, mapping: FileMapping, mode: 
     # Items without numbers are replaced all at once with their transaction's others.
     keyed = kind.name != "items" or plan.has("line_number")
     partial = mode == "incremental" and keyed and (file.format == "jsonl" or mapping.blank_cells == "keep")
-    return replace(plan, partial=partial)
+    iso = frozenset(place for place, kind in enumerate(file.kinds) if kind in ISO_KINDS)
+    return replace(plan, partial=partial, iso=iso)
 
 
 def _text(constant: str | int | float | bool) -> str:
