@@ -74,7 +74,7 @@ R8,2025-01-02,Par"""
         (3, "", "it has 3 cells where the file has 4 columns", ""),
         (4, "", "it has 2 cells where the file has 4 columns", ""),
         (7, "", "it has 6 cells where the file has 4 columns", ""),
-        (8, "", "it has more than 11 cells where the file has 4 columns", ""),
+        (8, "", "it has 8 cells or more where the file has 4 columns", ""),
         (10, "", "it has 3 cells where the file has 4 columns", ""),
     ]
 
@@ -93,7 +93,7 @@ def test_a_header_with_delimiters_at_its_end(scope: Scope, load: Load) -> None:
     text = "CustomerID,Registration_Date,City,,\nE1,2025-01-02,Bonn,,\nE2,2025-01-02,Kiel\nE3,2025-01-02,Ulm,x,\n"
     result = load(text)
     assert cities(scope) == {"E1": "Bonn", "E2": "Kiel"}
-    assert rejects(result) == [(4, "", "it has 5 cells where the file has 3 columns", "")]
+    assert rejects(result) == [(4, "", "it has 4 cells where the file has 3 columns", "")]
     assert load("CustomerID,,City\nE4,9,Hof\n").loaded == 1
     assert scope.warehouse.value("SELECT toString(COLUMN_2) FROM customers WHERE customer_id = 'E4'") == "9"
 

@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
+from rapport.customers.cells import unclean
 from rapport.customers.core_events import BOOLEAN, CORE_EVENTS, NUMBER, STRING
 from rapport.customers.files import File, rows_sql
 from rapport.customers.models import EventType
@@ -150,7 +151,8 @@ def of_file(scope: Scope, file: File, plan: Plan) -> tuple[tuple[str, int], ...]
     text = next(one.text for one in plan.bound if one.field.column == "event_name")
     sql = f"""
         SELECT DISTINCT ifNull({text}, '') FROM ({rows_sql(file)})
-        WHERE _fault = '' AND {RULES["Id"].value(text)} IS NOT NULL LIMIT {MAX_NAMES + 1} {file.settings}
+        WHERE _fault = '' AND {RULES["Id"].value(text)} IS NOT NULL AND NOT {unclean(f"ifNull({text}, '')")}
+        LIMIT {MAX_NAMES + 1} {file.settings}
     """  # noqa: S608 - made of the file's structure
     names = sorted(name for (name,) in scope.warehouse.rows(sql))
     if len(names) > MAX_NAMES:

@@ -193,8 +193,7 @@ def rows_sql(file: File) -> str:
 def _structure(file: File) -> dict[str, str]:
     """The columns of the file for the engine, by quoted name."""
     if file.format == "csv":
-        cells_ = [f"c{index}" for index in range(len(file.names))] + [f"x{index}" for index in range(file.behind)]
-        return dict.fromkeys(cells_, f"String DEFAULT '{cells.ABSENT}'")
+        return cells.csv_columns(len(file.names), file.behind)
     if file.format == "parquet":
         return {_quoted(name): "Nullable(String)" for name in file.keys}
     return {"line": "String"}

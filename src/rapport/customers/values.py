@@ -1,7 +1,8 @@
 """The value rules of batch files, as SQL over a column of text; those of dates are in dates.
 
 A rule turns a text column (empty already NULL) into a typed value that is NULL when the text does not
-fit. Rules are the contract's: decimal point and no currency sign, numbers rounded to four decimals.
+fit. What is no text whatever its column, such as bytes that are not UTF-8, is in cells. Rules are the contract's:
+decimal point and no currency sign, numbers rounded to four decimals.
 """
 
 from collections.abc import Callable
@@ -51,12 +52,12 @@ def _decimal(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    return f"if(isValidUTF8({text}) AND length({text}) <= {MAX_TEXT}, {text}, NULL)"
+    return f"if(length({text}) <= {MAX_TEXT}, {text}, NULL)"
 
 
 def _identifier(text: str) -> str:
-    line = f"isValidUTF8({text}) AND NOT match({text}, '[\\\\x00-\\\\x1F\\\\x7F]')"
-    return f"if({line} AND length({text}) <= 255, {text}, NULL)"
+    breaks = " OR ".join(f"position({text}, '{one}') > 0" for one in ("\\t", "\\n", "\\r"))
+    return f"if(length({text}) > 255 OR {breaks}, NULL, {text})"
 
 
 def _person(text: str) -> str:
