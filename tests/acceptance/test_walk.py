@@ -627,7 +627,7 @@ def writes(demo: Demo) -> None:
         return next((row["Value"] for row in found if row["RealFieldName"] == name), "absent")
 
     def until(customer: str, name: str, wanted: Any) -> None:
-        end = monotonic() + 30
+        end = monotonic() + 60
         while value(customer, name) != wanted:
             assert monotonic() < end, (name, value(customer, name))
             sleep(0.1)
@@ -640,7 +640,7 @@ def writes(demo: Demo) -> None:
     assert value("C0000006", "LOYALTY_TIER") == "Basic"
     answer = demo.client.post("/current/customers/RemoveCustomerPII", json={"CustomerIDs": ["C0000009", "nobody"]})
     assert answer.json() == {"FailedCustomerIDs": ["nobody"]}
-    end = monotonic() + 30
+    end = monotonic() + 60
     while value("C0000009", "EMAIL") == "c0000009@example.com":
         assert monotonic() < end
         sleep(0.1)

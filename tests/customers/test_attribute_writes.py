@@ -47,7 +47,7 @@ class Receiver:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def wait(self, count: int = 1) -> list[Any]:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while len(self.got) < count and time.monotonic() < deadline:
             time.sleep(0.02)
         assert len(self.got) >= count

@@ -134,7 +134,7 @@ def test_numbers_are_in_order_of_commits(scope: Scope) -> None:
             thread = threading.Thread(target=second)
             thread.start()
             blocked = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND objid = :tenant AND classid = :lock")
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 60
             while time.monotonic() < deadline:
                 with scope.stores.records.reading() as connection:
                     if connection.scalar(blocked, {"tenant": other.tenant_id, "lock": ordering.ACCEPTING}):

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-PATIENCE_SECONDS = 40
+PATIENCE_SECONDS = 60
 Event = dict[str, Any]
 
 
@@ -172,7 +172,7 @@ def of(event_type_id: int, campaign_id: int | None = None, channel_id: int | Non
     return told
 
 
-def eventually(condition: Callable[[], object], seconds: float = 30) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 60) -> None:
     """Wait for a condition, or fail."""
     end = time.monotonic() + seconds
     while not condition():

@@ -341,7 +341,7 @@ def test_optipromo_publisher(company: Company) -> None:
         rewards = publisher.rewards[campaign]
         assert sorted(who for who, *_ in provider.sent[campaign]) == sorted(rewards)
         of_sends = {"CampaignID": campaign, "ChannelID": SMS, "CustomerAttributes": "REWARD"}
-        deadline, read = time.monotonic() + 20, None
+        deadline, read = time.monotonic() + 60, None
         while read != rewards and time.monotonic() < deadline:  # attributes are written after the answer
             rows = provider.pages("customers/GetCustomerExecutionDetailsByCampaign", 50, **of_sends)
             read = {row["CustomerID"]: row["CustomerAttributes"][0] for row in rows}

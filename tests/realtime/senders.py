@@ -123,7 +123,7 @@ def reasons(entries: Sequence[Mapping[str, Any]]) -> list[str]:
 def idle(scope: Scope) -> None:
     """Wait for durable work under way, so that the engines do not stop amid it."""
     sql = text("SELECT count(*) FROM dbos.workflow_status WHERE status IN ('ENQUEUED', 'PENDING')")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with scope.records() as session:
             if not session.scalar(sql):

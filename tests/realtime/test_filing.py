@@ -43,7 +43,7 @@ def filed(scope: Scope, intake: Intake, *events: Incoming, names: Names | None =
 
 def settled(scope: Scope, names: Names) -> int:
     """File what waits, also while the tables are held for a moment by an erasure; how many events those were."""
-    number, deadline = 0, time.monotonic() + 20
+    number, deadline = 0, time.monotonic() + 60
     while stored(scope) and time.monotonic() < deadline:
         number += file_batch(scope, names)
     return number
@@ -288,7 +288,7 @@ def test_the_filer_files_for_every_tenant_and_only_one_of_two_does(scope: Scope,
     filers = [Filer(scope.stores), Filer(scope.stores)]
     for filer in filers:
         filer.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (stored(scope) or stored(other)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert sum(filer._lead.taken() for filer in filers) == 1

@@ -38,7 +38,7 @@ def sender(own: Sender) -> Sender:
 
 def file_all(scope: Scope) -> None:
     handle(scope)
-    names, deadline = Names(), time.monotonic() + 30
+    names, deadline = Names(), time.monotonic() + 60
     while stored(scope) and time.monotonic() < deadline:
         file_batch(scope, names)
     while join(scope, names) and time.monotonic() < deadline:

@@ -49,7 +49,7 @@ def take_in(scope: Scope, intake: Intake, *events: Incoming) -> None:
 
 def file_all(scope: Scope) -> None:
     handle(scope)
-    names, deadline = Names(), time.monotonic() + 20
+    names, deadline = Names(), time.monotonic() + 60
     while (stored(scope) or unjoined(scope)) and time.monotonic() < deadline:
         file_batch(scope, names)
         join(scope, names)
