@@ -20,7 +20,7 @@ from rapport.errors import Conflict
 from rapport.notifications import service
 from rapport.notifications.deliverer import PER_LISTENER, Deliverer, DeliveryQueue
 from rapport.notifications.models import Delivery, Listener
-from rapport.stores import Stores, taking
+from rapport.stores import Stores
 from rapport.stores.clock import Clock
 from rapport.stores.posting import Answer
 
@@ -77,12 +77,12 @@ def test_a_post_is_as_the_contract_says_and_signed(scope: Scope, deliverer: Deli
     assert (post.headers["x-optimove-signature-content"], post.headers["x-optimove-signature-version"]) == (own, "1")
 
 
-def test_a_delivery_leaves_when_its_event_commits(
-    scope: Scope, stores: Stores, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(taking, "POLL_SECONDS", 1000.0)  # nothing but the commit makes it look
+def test_a_delivery_leaves_when_its_event_commits(scope: Scope, stores: Stores, clock: Clock) -> None:
+    class Woken(Deliverer):
+        poll = 1000.0  # nothing but the commit makes it look
+
     service.stop()
-    woken = Deliverer(stores, clock)
+    woken = Woken(stores, clock)
     woken.start()
     try:
         with receiving() as receiver:

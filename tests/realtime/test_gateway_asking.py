@@ -23,7 +23,7 @@ from rapport.access.service import create_tenant
 from rapport.realtime import asking, gateways
 from rapport.realtime.asking import Decider, Questions
 from rapport.realtime.models import Gateway
-from rapport.stores import Stores, taking
+from rapport.stores import Stores
 
 
 @pytest.fixture(scope="module")
@@ -307,19 +307,6 @@ def test_slow_questions_of_one_tenant_are_so_many_at_once_and_delay_nobody(
         until(lambda: open_firings(tenant) == 0)
         assert slow.most_at_once == asking.PER_TENANT
         assert len(slow.asked) == 60
-
-
-def test_a_firing_is_taken_when_it_commits(tenant: Scope, stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(taking, "POLL_SECONDS", 1000.0)  # nothing but the commit makes it look
-    of, woken = campaign(tenant), Decider(stores)
-    woken.start()
-    try:
-        with gateway_server() as server:
-            gateways.set_gateway(tenant, server.url)
-            for number in range(9):
-                assert decided(tenant, fire(tenant, of, f"Q{number}")) == [("sent", "")]
-    finally:
-        woken.stop()
 
 
 def test_two_deciders_ask_about_each_firing_once(tenant: Scope, stores: Stores, decider: Decider) -> None:

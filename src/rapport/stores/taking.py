@@ -29,12 +29,14 @@ FAULTS = (SQLAlchemyError, Unavailable)  # what the records raise when they are 
 class Taker(ABC):
     """Takes work from start() to stop(). name is that of its threads, told the NOTIFY channel of new work.
 
-    patience is how long work in flight may still take when it is told to stop; None waits for its end.
+    poll is after how many seconds it looks by itself; patience is how long work in flight may still take when it is
+    told to stop, None waits for its end.
     """
 
     name: str
     told: str
     patience: float | None = None
+    poll: float = POLL_SECONDS
 
     def __init__(self, stores: Stores, threads: int) -> None:
         self.stores = stores
@@ -103,7 +105,7 @@ class Taker(ABC):
             except FAULTS:
                 log.exception("work cannot be taken", taker=self.name)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                await asyncio.wait_for(self._wake.wait(), self.poll)
         ear.cancel()
         await asyncio.gather(ear, self._ended(), return_exceptions=True)
         await self.closed()
