@@ -184,8 +184,9 @@ def _sends(units: list[list[int]]) -> dict[str, work.Work]:
 
 def _works_due(scope: Scope) -> dict[str, work.Work]:
     """What is due by the clock, lists for vendors first, by the keys of the work."""
+    units = _due(scope)  # ends clearances, after which there is more to hand over
     lists = [(scope.tenant_id, campaign_id) for campaign_id in handing_over.waiting(scope)]
-    return {f"hand over:{one[0]}:{one[1]}": (hand_over, *one) for one in lists} | _sends(_due(scope))
+    return {f"hand over:{one[0]}:{one[1]}": (hand_over, *one) for one in lists} | _sends(units)
 
 
 def _queue(works: dict[str, work.Work]) -> list[str]:
@@ -194,10 +195,7 @@ def _queue(works: dict[str, work.Work]) -> list[str]:
 
 
 def dispatch(scope: Scope) -> list[str]:
-    """Hand what is due by the clock to the channels, and lists to their vendors; the keys of the work.
-
-    Any number of callers is as good as one.
-    """
+    """Queue what is due, lists for vendors too; the keys of the work. Any number of callers is as good as one."""
     return _queue(_works_due(scope))
 
 
