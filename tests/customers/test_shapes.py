@@ -352,3 +352,10 @@ def test_what_the_csv_module_writes_is_read_again(
     }
     if quoting == csv.QUOTE_ALL:
         assert not must_mend(io.BytesIO(path.read_bytes()), "csv", delimiter)
+
+
+def test_a_decimal_comma_is_refused_with_what_to_do(load: Load) -> None:
+    text = "Transaction_ID;CustomerID;Transaction_Date;Amount\nT1;R1;2025-02-01;12,50\nT2;R1;2025-02-01;12.50\n"
+    result = load(text, "transactions")
+    assert (result.loaded, result.rejected) == (1, 1)
+    assert "write it with a decimal point" in rejects(result)[0][2]

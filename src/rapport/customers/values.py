@@ -78,7 +78,11 @@ RULES = {
         "is longer than 250 characters",
         "Nullable(String)",
     ),
-    "Number": Rule(_number, "is not a number", "Nullable(Float64)"),
+    "Number": Rule(
+        _number,
+        "is not a number such as 1234.5: write it with a decimal point and without signs of a currency",
+        "Nullable(Float64)",
+    ),
     "Decimal": Rule(_decimal, DECIMAL, "Nullable(Decimal(19, 4))"),
     "Bigint": Rule(lambda text: whole(text, "Int64"), WHOLE, "Nullable(Int64)"),
     "Int": Rule(lambda text: whole(text, "Int32"), WHOLE, "Nullable(Int32)"),
