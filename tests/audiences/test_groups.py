@@ -298,3 +298,24 @@ def test_another_tenant_sees_nothing(scope: Scope, stores) -> None:  # type: ign
     assert audiences.size_now(other, GERMAN) == 0
     with scope.records() as session:
         assert session.get(TargetGroup, (other.tenant_id, group.id)) is None
+
+
+@pytest.mark.parametrize("word", ["No", "no", "false", False, 0, "opted out", "NEIN"])
+def test_consent_is_asked_for_in_any_word(scope: Scope, word: object) -> None:
+    """Customers said no in the form that is kept of it, whatever word a definition was made with."""
+    scope.warehouse.execute(
+        "ALTER TABLE profiles UPDATE ALLOW_EMAIL = if(customer_id < 'C0100', 'No', 'Yes') WHERE customer_id < 'C0300'"
+    )
+    said = [f"C{i:04}" for i in range(100)]
+    asked = {
+        "equals": said,
+        "in": said,
+        "not_equals": [f"C{i:04}" for i in range(100, CUSTOMERS)],
+    }
+    for operator, expected in asked.items():
+        value = [word, "Unknown"] if operator == "in" else word
+        definition = {"attribute": "ALLOW_EMAIL", "operator": operator, "value": value}
+        name = f"{operator} {type(word).__name__} {str(word).encode().hex()}"
+        group = audiences.create_target_group(scope, name, definition)
+        audiences.compute_members(scope, group.id, DATA_DATE)
+        assert stored(scope, group.id) == expected, operator

@@ -17,7 +17,12 @@ def schema(scope: Scope, data_date: date | None = None) -> Schema:
     """The schema of a data date: the newest when None, yesterday before the first."""
     return Schema(
         attributes={
-            name: Column(info.real_field_name, FIELD_KINDS[info.field_type], PERCENTILE in name)
+            name: Column(
+                info.real_field_name,
+                FIELD_KINDS[info.field_type],
+                PERCENTILE in name,
+                info.consent.word if info.consent else None,
+            )
             for name, info in customers.attributes(scope).items()
         },
         data_date=data_date or current_date(scope),

@@ -12,14 +12,14 @@ is the instant that stores.clock.instant_of gives).
 
 import calendar
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
 from rapport.conditions.nodes import Comparison, Scalar, Window
 from rapport.conditions.operators import NEGATIONS, Operator
-from rapport.conditions.schema import DATED, LISTS, NUMERIC, Anchor, Kind
+from rapport.conditions.schema import DATED, LISTS, NUMERIC, Anchor, Column, Kind
 from rapport.conditions.text import fold
 from rapport.errors import Invalid
 from rapport.stores.clock import instant_of
@@ -101,6 +101,15 @@ def resolve(comparison: Comparison, kind: Kind, anchor: Anchor, percentile: bool
     else:
         test = _text(comparison, positive) if kind is Kind.TEXT else _boolean(comparison, positive)
     return Resolved(kind, test, negated)
+
+
+def resolve_column(comparison: Comparison, column: Column, anchor: Anchor) -> Resolved:
+    """The test that a comparison is for an attribute. Raises Invalid when they do not fit."""
+    positive = NEGATIONS.get(comparison.operator, comparison.operator)
+    if column.stored and positive in (Operator.EQUALS, Operator.IN):
+        values = tuple(column.stored(value) or value for value in _values(comparison))
+        comparison = replace(comparison, value=values if positive is Operator.IN else values[0])
+    return resolve(comparison, column.kind, anchor, column.percentile)
 
 
 _ORDERED = (

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
 
-from rapport.conditions.comparing import resolve
+from rapport.conditions.comparing import resolve_column
 from rapport.conditions.facts import Facts
 from rapport.conditions.history_facts import measured
 from rapport.conditions.measuring import resolve_measure
@@ -57,7 +57,7 @@ def _compile(node: Condition, schema: Schema, anchor: Anchor) -> Predicate:
 
 def _attribute(node: AttributeIs, schema: Schema, anchor: Anchor) -> Predicate:
     column = column_of(node, schema)
-    resolved = resolve(node.comparison, column.kind, anchor, column.percentile)
+    resolved = resolve_column(node.comparison, column, anchor)
     return lambda facts: passes(resolved, facts.attributes.get(node.name), anchor)
 
 

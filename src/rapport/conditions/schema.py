@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from typing import Any
 from zoneinfo import ZoneInfo
 
 
@@ -44,11 +45,16 @@ FIELD_KINDS = {
 
 @dataclass(frozen=True)
 class Column:
-    """An attribute: its column of profiles, its kind, and whether it is a percentile rank (1 lowest, 100 highest)."""
+    """An attribute: its column of profiles, its kind, and whether it is a percentile rank (1 lowest, 100 highest).
+
+    stored gives the text that the column holds for a value of which it has one form only, as those of consent are;
+    None for a value that it never holds.
+    """
 
     name: str
     kind: Kind
     percentile: bool = False
+    stored: Callable[[Any], str | None] | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rapport.conditions.binding import Binder
-from rapport.conditions.comparing import resolve
+from rapport.conditions.comparing import resolve_column
 from rapport.conditions.history_sql import customers_by_history
 from rapport.conditions.nodes import (
     AttributeIs,
@@ -81,7 +81,7 @@ class _Compiler:
 
     def _attribute(self, node: AttributeIs, guarded: bool) -> str:
         column = column_of(node, self.schema)
-        resolved = resolve(node.comparison, column.kind, self.anchor, column.percentile)
+        resolved = resolve_column(node.comparison, column, self.anchor)
         return render(resolved, identifier(column.name), self.anchor, self.binder, guarded)
 
     def _customers(self, node: HistoryIs | InGroup | InList | CustomerIs) -> str:

@@ -148,7 +148,12 @@ def rendered(info: AttributeInfo, column: str | None = None) -> str:
 
 
 def equals(info: AttributeInfo, text: str) -> str:
-    """SQL of whether an attribute has the value that the SQL of a text tells: numbers as such, texts in any case."""
+    """SQL of whether an attribute has the value that the SQL of a text tells.
+
+    Numbers are compared as such, consent by what its words mean, texts in any case.
+    """
+    if info.consent:
+        return f"{rendered(info)} = {info.consent.sql(text)} AND NOT {info.consent.unread_sql(text)}"
     if info.field_type in NUMERIC:
         # Many places, so that what differs beyond the four that are kept does not count as equal.
         return f"{identifier(info.real_field_name)} = toDecimal128OrNull({text}, 18)"

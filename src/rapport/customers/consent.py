@@ -230,6 +230,10 @@ class Consent:
         """Whether a value is a word of the lists, or blank."""
         return value is None or not re.sub(GAPS, "", str(value)) or folded(str(value)) in self.yes | self.no
 
+    def word(self, value: Any) -> str | None:
+        """Yes or No of a word of the lists; None for any other value."""
+        return self.read(value) if self.is_read(value) else None
+
     def forbids_writing(self, value: Any) -> bool:
         """Whether nobody is written to with this value."""
         found = self.read(value)
