@@ -297,8 +297,6 @@ IDS_IN_ANY_CASE = st.sampled_from([*IDS, *(one.upper() for one in IDS), *(one.lo
 CALLS = st.lists(st.lists(st.tuples(IDS_IN_ANY_CASE, st.booleans()), max_size=6), max_size=5)
 
 
-# Threads of durable work use the random module meanwhile, which is taken for the strategies' doing.
-@pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning")
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=CALLS, channels=st.sampled_from([(505,), (505, 504)]), again=st.booleans())
 def test_any_reports_come_to_the_last_status_of_each(

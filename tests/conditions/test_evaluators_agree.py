@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from rapport.access.scope import Scope
 from rapport.conditions import operators_of, parse, sentence, to_predicate, to_sql
 
-# Threads of the engines draw random numbers while an example is made, which it takes for the strategy's doing.
-pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 quick = settings(deadline=None, suppress_health_check=list(HealthCheck), derandomize=False)
 
 

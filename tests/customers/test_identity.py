@@ -13,8 +13,6 @@ from rapport.customers.identity import (
     says_nothing_sql,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
-
 NOBODY = [
     *("undefined", "null", "None", "NaN", "0", "[object Object]", "", "00000000-0000-0000-0000-000000000000"),
     *(" ", "UNDEFINED", "Null ", "\tnone\n", "nan", "-nan", "0.0", "-0", "[object Null]", "[OBJECT OBJECT]", "(null)"),

@@ -38,12 +38,14 @@ def test_words_for_nothing_replace_no_known_address_or_name(scope: Scope, tmp_pa
         ("B1", None, "Nan", "Null", "null"),
     ]
     told = {
-        one["message"].split(" are ")[0]: one["examples"] for one in result.warnings if one["code"] == "says_nothing"
+        one["message"].split(" no more ")[0]: one["examples"]
+        for one in result.warnings
+        if one["code"] == "says_nothing"
     }
     assert {name: sorted(values) for name, values in told.items()} == {
-        "2 values of Email": ["None", "undefined"],
-        "1 values of First_Name": ["null"],
-        "1 values of Last_Name": ["[object Object]"],
+        "2 values of Email are": ["None", "undefined"],
+        "1 value of First_Name is": ["null"],
+        "1 value of Last_Name is": ["[object Object]"],
     }
 
 

@@ -20,7 +20,6 @@ from rapport.customers import locks, ordering, service
 from rapport.customers.attributes import AttributeInfo
 from rapport.customers.models import AttributeJob
 
-pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 quick = settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
 PEOPLE = ["Ann", "bob", "Cyd"]
 NAMES = ["POINTS", "TIER", "ALLOW_EMAIL"]

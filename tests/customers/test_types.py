@@ -160,8 +160,6 @@ def comes_back(texts: list[str]) -> str:
     return "Decimal" if any(all(_plain(text, form) for text in texts) for form in forms) else "Nvarchar"
 
 
-# Threads of durable work draw random numbers meanwhile.
-@pytest.mark.filterwarnings("ignore:Do not use the .random. module")
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(texts=TEXTS, later=st.one_of(WHOLE, MONEY, SHORT, FLOATS, ODD))
 def test_engine_and_python_know_the_same_forms(scope: Scope, texts: list[str], later: str) -> None:

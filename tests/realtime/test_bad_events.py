@@ -16,7 +16,6 @@ from rapport.access.scope import Scope
 from rapport.realtime import reading
 from rapport.realtime.reading import Given
 
-pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 Send = Callable[[Sender, bytes], httpx.Response]
 
 

@@ -117,8 +117,6 @@ def numbers(base_url: str, scope: Scope, api: httpx.Client) -> Iterator[Sender]:
     made.client.close()
 
 
-# Threads of other tests' servers use the random module meanwhile, which is taken for the strategies' doing.
-@pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 @given(st.from_regex(r"-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,30})?", fullmatch=True) | st.text())
 def test_a_number_is_what_its_text_says_or_the_text(given: str) -> None:
     found = validation._number(given)

@@ -101,8 +101,6 @@ BATCHES = st.lists(
 )
 
 
-# Threads of other tests' servers use the random module meanwhile, which is taken for the strategies' doing.
-@pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 @settings(max_examples=300, deadline=None)
 @given(start=st.floats(0, 1e6), limit=st.integers(1, 12), batches=BATCHES)
 def test_after_the_wait_it_is_taken_and_never_more_than_the_limit(start: float, limit: int, batches: Any) -> None:

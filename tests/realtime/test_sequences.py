@@ -4,14 +4,12 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rapport.realtime import progress
 from rapport.realtime.progress import Progress
 
-pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 quick = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=300)
 
 BEGIN = datetime(2026, 3, 29, 0, 0, tzinfo=UTC)

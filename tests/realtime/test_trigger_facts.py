@@ -16,7 +16,6 @@ from rapport.campaigns.models import Occurrence
 from rapport.conditions import parse, to_predicate, to_sql
 from rapport.realtime.facts import Needs, load
 
-pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 quick = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=100)
 
 

@@ -90,7 +90,7 @@ def _told(result: dict[str, Any]) -> str:
         return str(result["message"])
     if result["unchanged"]:
         return "unchanged, it was loaded before"
-    told = f"{result['loaded']:,} rows loaded, {result['rejected']:,} rejected"
+    told = f"{result['loaded']:,} {'row' if result['loaded'] == 1 else 'rows'} loaded, {result['rejected']:,} rejected"
     reasons = f"; the reasons are in {result['rejects_path']}" if result["rejects_path"] else ""
     return f"{told}{reasons}{'; ' + result['message'] if result['message'] else ''}"
 

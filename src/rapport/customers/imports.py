@@ -38,6 +38,7 @@ from rapport.customers.merging import Counts
 from rapport.customers.models import Import
 from rapport.customers.plans import Plan, make_plan
 from rapport.customers.staging import Stage
+from rapport.customers.suspicions import counted
 from rapport.errors import Invalid, NotFound
 from rapport.stores.records import next_id
 
@@ -154,7 +155,8 @@ def _load(run: Run, file: File) -> None:
     if run.row.rejected:
         run.row.rejects_path = str(rejects.write(run.scope, run.stage))
         if not run.allow_rejects:
-            return _finish(run, "refused", f"{run.row.rejected} rows were refused and nothing was loaded.")
+            refused = counted(run.row.rejected, "row was", "rows were")
+            return _finish(run, "refused", f"{refused} refused, so nothing was loaded.")
     if run.row.mode == "full" and not run.confirm_removal:
         question = removals.question(run.scope, run.stage, plan)
         if question:

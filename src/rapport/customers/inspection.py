@@ -11,7 +11,7 @@ from rapport.customers.look_alikes import look_alikes
 from rapport.customers.plans import Bound, Plan
 from rapport.customers.scrubbing import TEXT_TYPES
 from rapport.customers.staging import Stage
-from rapport.customers.suspicions import EXAMPLES, Suspicion, visible
+from rapport.customers.suspicions import EXAMPLES, Suspicion, counted, visible
 from rapport.stores.warehouse import identifier, literal
 
 # As spreadsheets and programs write a number that is too long: 1.23E+05. 12E3 may be a code.
@@ -37,8 +37,8 @@ def _scientific_column(stage: Stage, one: Bound) -> Suspicion:
     column = one.field.column
     count, examples = _matching(stage, column, f"match(toString({identifier(column)}), {literal(SCIENTIFIC)})")
     message = (
-        f"{count} values of {one.name} are in scientific notation: a spreadsheet may have cut digits off, "
-        "so that several are one now."
+        f"{_values(count, one)} in scientific notation: a spreadsheet may have cut digits off, "
+        "so that several ids became one."
     )
     # Examples are kept with the import, so none is of an identifying column.
     return Suspicion("scientific_notation", message, count, () if one.field.pii else examples)
@@ -50,7 +50,9 @@ def _negative(stage: Stage, plan: Plan) -> list[Suspicion]:
     good, key = stage.table("good"), identifier(plan.kind.key[0])
     sql = f"SELECT count(), groupArray({EXAMPLES})({key}) FROM {good} WHERE quantity < 0"  # noqa: S608 - our table
     count, keys = stage.warehouse.row(sql) or (0, [])
-    message = f"{count} rows have a negative quantity: a return is a row whose Is_Return says yes."
+    message = (
+        f"{counted(count, 'row has', 'rows have')} a negative quantity: a return is a row whose Is_Return says yes."
+    )
     return [Suspicion("negative_quantity", message, count, tuple(visible(one) for one in keys))]
 
 
@@ -63,7 +65,7 @@ def _nothing(stage: Stage, plan: Plan) -> list[Suspicion]:
 def _nothing_column(stage: Stage, one: Bound) -> Suspicion:
     text = f"ifNull({identifier(one.field.column)}, 'known')"
     count, examples = _matching(stage, one.field.column, says_nothing_sql(text, is_name(one.field.column)))
-    message = f"{count} values of {one.name} are words for nothing: what is known of these customers stays."
+    message = f"{_values(count, one)} no more than a word for nothing: what is known of these customers stays."
     return Suspicion("says_nothing", message, count, examples)
 
 
@@ -76,9 +78,7 @@ def _unread(stage: Stage, plan: Plan) -> list[Suspicion]:
 
 def _unread_column(one: Bound, count: int, values: list[str]) -> Suspicion:
     read_as = YES if one.field.consent is not None and one.field.consent.forbids else NO
-    message = (
-        f"{count} values of {one.name} are neither yes nor no and were read as {read_as}: nothing is sent on them."
-    )
+    message = f"{_values(count, one)} neither yes nor no; each counts as {read_as}, and nothing is sent on it."
     return Suspicion("consent_not_read", message, count, tuple(visible(value) for value in values))
 
 
@@ -86,6 +86,10 @@ def _ignored(plan: Plan) -> Suspicion:
     names = ", ".join(plan.ignored[:EXAMPLES])
     message = f"Columns were not loaded, since only the API or the daily model writes these attributes: {names}."
     return Suspicion("ignored_columns", message, len(plan.ignored))
+
+
+def _values(count: int, one: Bound) -> str:
+    return f"{counted(count, 'value', 'values')} of {one.name} {'is' if count == 1 else 'are'}"
 
 
 def _present(stage: Stage) -> dict[str, str]:

@@ -8,24 +8,24 @@ like an odd one are compared.
 
 from rapport.customers.plans import Plan
 from rapport.customers.staging import Stage
-from rapport.customers.suspicions import EXAMPLES, Suspicion, told_apart
+from rapport.customers.suspicions import EXAMPLES, Suspicion, counted, told_apart
 
 ODD = "match(id, '[^!-~]|[.]0+$')"
 PLAINLY = "replaceRegexpAll(lowerUTF8(upperUTF8(normalizeUTF8NFKC(id))), '[\\\\s\\\\pZ\\\\pC]+', '')"
 LOOK = f"if({ODD}, replaceRegexpOne({PLAINLY}, '^([0-9]+)[.]0+$', '\\\\1'), lowerUTF8(id))"
 # Per kind the columns of ids, what they are called, and the stored columns that hold such ids.
 COMPARED = {
-    "customers": (("customer_id", "CustomerIDs", ("customers",)),),
+    "customers": (("customer_id", "CustomerID", ("customers",)),),
     "transactions": (
-        ("customer_id", "CustomerIDs", ("customers", "transactions")),
-        ("transaction_id", "Transaction_IDs", ("transactions",)),
+        ("customer_id", "CustomerID", ("customers", "transactions")),
+        ("transaction_id", "Transaction_ID", ("transactions",)),
     ),
     "items": (
-        ("customer_id", "CustomerIDs", ("customers",)),
-        ("product_id", "Item_IDs", ("products",)),
+        ("customer_id", "CustomerID", ("customers",)),
+        ("product_id", "Item_ID", ("products",)),
     ),
-    "products": (("product_id", "Item_IDs", ("products",)),),
-    "activity": (("customer_id", "CustomerIDs", ("customers",)),),
+    "products": (("product_id", "Item_ID", ("products",)),),
+    "activity": (("customer_id", "CustomerID", ("customers",)),),
 }
 GROUPS = """
     SELECT count(), groupArray({examples})(ids) FROM (
@@ -53,7 +53,7 @@ def _groups(stage: Stage, column: str, called: str, tables: tuple[str, ...]) -> 
     sql = GROUPS.format(examples=EXAMPLES, look=LOOK, ids=ids, odd=ODD)
     count, groups = stage.warehouse.row(sql) or (0, [])
     message = (
-        f"{count} {called} look like another one: they differ only by blanks, invisible characters, forms of a letter "
-        "or .0 behind a number, and count as different."
+        f"{counted(count, f'{called} looks', f'{called}s look')} like another one but for blanks, invisible "
+        "characters, forms of a letter or .0 behind a number; ids that differ so count as different."
     )
     return Suspicion("similar_ids", message, count, tuple(told_apart(sorted(one)) for one in groups))

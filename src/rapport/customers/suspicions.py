@@ -21,6 +21,11 @@ class Suspicion:
     examples: tuple[str, ...] = ()
 
 
+def counted(count: int, single: str, several: str) -> str:
+    """A number with what is counted and, where they differ, the verb that follows: 1 row has, 2 rows have."""
+    return f"{count:,} {single if count == 1 else several}"
+
+
 def visible(text: str) -> str:
     """A text with what cannot be seen in it written as its code, such as \\u200b."""
     return "".join(one if one == " " or (one.isprintable() and not one.isspace()) else _code(one) for one in text)
