@@ -27,6 +27,11 @@ CLOSED = "a quote in it is not closed, or has text behind it: write quotes insid
 UTF8 = "is not UTF-8 text: save the file as UTF-8, or name its encoding in the mapping (such as encoding: cp1252)"
 
 
+def zipped(data: bytes) -> bytes:
+    """The same bytes whenever it is asked: they are part of the names of tests."""
+    return gzip.compress(data, mtime=0)
+
+
 @pytest.fixture
 def scope(stores: Stores) -> Scope:
     return create_tenant(stores, f"shapes-{time.time_ns()}", "Europe/Berlin", "EUR")
@@ -292,8 +297,8 @@ def test_a_person_of_a_refused_line_reads_as_others_do(scope: Scope, load: Load,
         ("f.csv", b"PAR1 abc PAR1", "Parquet"),
         ("f.parquet", HEAD.encode(), "Parquet"),
         ("f.parquet", b"PAR1 cut off", "Parquet"),
-        ("f.csv.gz", gzip.compress(HEAD.encode() * 1000)[:40], "cut off"),
-        ("f.csv.gz", gzip.compress(gzip.compress(HEAD.encode())), "twice"),
+        ("f.csv.gz", zipped(HEAD.encode() * 1000)[:40], "cut off"),
+        ("f.csv.gz", zipped(zipped(HEAD.encode())), "twice"),
         ("f.csv", b"%PDF-1.7", "PDF"),
         ("f.csv", b"CustomerID,City,city\n", "twice"),
         ("f.csv", ",".join(f"c{place}" for place in range(1001)).encode(), "more than 1000"),
