@@ -61,11 +61,15 @@ class Settings(BaseSettings):
 
     @property
     def kept_folder(self) -> Path:
-        """Where erasures and opt-outs are kept beside the data: kept_dir, or the data folder's name and `.kept`."""
+        """Where erasures and opt-outs are kept beside the data: kept_dir, or the data folder's name and `.kept`.
+
+        Where this user can make no such folder it is inside the data folder, so that nobody has to wait for an erasure.
+        """
         if self.kept_dir is not None:
             return self.kept_dir.expanduser()
         folder = self.data_dir.expanduser().resolve()
-        return folder.with_name(folder.name + ".kept")
+        beside = folder.with_name(folder.name + ".kept")
+        return beside if beside.exists() or os.access(folder.parent, os.W_OK) else folder / "kept"
 
     @property
     def process(self) -> str:

@@ -34,7 +34,7 @@ def _kill_and_adoption(data_dir: Path, server: Server, start: Callable[[Path], S
     postmaster = int((data_dir / "records" / "postmaster.pid").read_text().splitlines()[0])
     server.end(signal.SIGKILL)
     assert postmaster in postgres_processes(data_dir), "a kill leaves the database running"
-    checks = {check.name: check for check in folder_checks(data_dir, None)}
+    checks = {check.name: check for check in folder_checks(data_dir, data_dir.with_name("x.kept"), None)}
     assert (checks["leftovers"].outcome, str(postmaster) in checks["leftovers"].detail) == ("warning", True)
     second = start(data_dir)
     assert int((data_dir / "records" / "postmaster.pid").read_text().splitlines()[0]) == postmaster

@@ -70,7 +70,7 @@ def doctor(data_dir: DataDir = None, json: Json = False) -> None:
     settings = settings_of(data_dir)
     folder = settings.data_dir.expanduser()
     running = None if settings.by_url else server_file.read(folder)
-    checks = [] if settings.by_url else folder_checks(folder, running.pid if running else None)
+    checks = [] if settings.by_url else folder_checks(folder, settings.kept_folder, running.pid if running else None)
     found = [asdict(check) for check in checks] + [_server(settings, running)] + _engines(settings)
     show_rows(found, COLUMNS, json)
     if any(check["outcome"] == "failed" for check in found):

@@ -41,11 +41,14 @@ def engine_checks(records: Records, warehouse: Warehouse) -> list[Check]:
     ]
 
 
-def folder_checks(data_dir: Path, served_by: int | None) -> list[Check]:
-    """The data folder: there, writable, with room; what a killed process left. served_by is the server's process."""
+def folder_checks(data_dir: Path, kept: Path, served_by: int | None) -> list[Check]:
+    """The data folder: there, writable, with room; what a killed process left. served_by is the server's process.
+
+    kept is where erasures and opt-outs outlive the data.
+    """
     if not data_dir.exists():
         return [Check("folder", "warning", f"{data_dir} is not there yet; the first start makes it")]
-    checks = [_permission(data_dir), _room(data_dir), _left(data_dir, served_by)]
+    checks = [_permission(data_dir), _room(data_dir), _kept(data_dir, kept), _left(data_dir, served_by)]
     parts = list(data_dir.glob("**/*.part"))
     if parts:
         checks.append(Check("unfinished files", "warning", f"{len(parts)} left by a stopped backup or copy"))
@@ -62,6 +65,15 @@ def _room(data_dir: Path) -> Check:
     usage = shutil.disk_usage(data_dir)
     detail = f"{usage.free / GIGABYTE:.1f} of {usage.total / GIGABYTE:.1f} GB free"
     return Check("disk", "ok" if usage.free >= LOW_DISK else "warning", detail)
+
+
+def _kept(data_dir: Path, kept: Path) -> Check:
+    if kept.is_relative_to(data_dir.resolve()):
+        told = f"{kept} is lost with the data folder, and a restore then knows none: set RAPPORT_KEPT_DIR"
+        return Check("erasures and opt-outs", "warning", told)
+    if os.access(kept if kept.exists() else kept.parent, os.R_OK | os.W_OK | os.X_OK):
+        return Check("erasures and opt-outs", "ok", str(kept))
+    return Check("erasures and opt-outs", "failed", f"{kept} may not be written by this user: set RAPPORT_KEPT_DIR")
 
 
 def _left(data_dir: Path, served_by: int | None) -> Check:
