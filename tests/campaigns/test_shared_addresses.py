@@ -33,8 +33,10 @@ from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
 from rapport.campaigns import processing
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.kept_off import KeptOff, stand
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.channels import service as channels
+from rapport.customers.attribute_writes import update_values
 from rapport.errors import NotFound
 from rapport.messaging import service as messaging
 
@@ -165,6 +167,21 @@ def test_who_says_no_between_processing_and_sending_keeps_the_address_off(tenant
     messaging.suppress(tenant, other.ids[0], EMAIL, "complaint")
     assert company.send(number) == {company.ids[0]: LISTED, company.ids[1]: ("sent", "")}
     assert set(box.to) == {"on@example.com"}
+
+
+def test_who_takes_an_address_that_is_kept_off_between_processing_and_sending_gets_nothing(
+    tenant: Scope, box: Mailbox
+) -> None:
+    other = Company(tenant, ["taken@example.com"])
+    messaging.suppress(tenant, other.ids[0], EMAIL, "complaint")
+    company = Company(tenant, ["before@example.com", "calm@example.com"])
+    number = company.process()
+    stood = campaigns.occurrence(tenant, number).plan["kept_off"][f"{EMAIL}/1"]
+    assert stand(tenant, KeptOff(0, EMAIL, ""), DATA_DATE) == stood
+    update_values(tenant, [[{"customer": company.ids[0], "values": [["EMAIL", "Taken@example.com"]]}]])
+    assert stand(tenant, KeptOff(0, EMAIL, ""), DATA_DATE) != stood
+    assert company.send(number) == {company.ids[0]: LISTED, company.ids[1]: ("sent", "")}
+    assert set(box.to) == {"calm@example.com"}
 
 
 def test_preferences_are_of_the_address_and_can_be_taken_back(tenant: Scope) -> None:

@@ -14,6 +14,10 @@ from rapport.messaging import service as messaging
 from rapport.stores.warehouse import identifier
 
 PROFILES = "FROM profiles WHERE data_date = {data_date:Date}"
+PROFILES_STAND = """
+    SELECT count(), toString(sum(cityHash64(name, hash_of_all_files))) FROM system.parts
+    WHERE database = {database:String} AND table = 'profiles' AND active
+"""
 # The customers, in lower case, whose address is one that gets nothing.
 BY_ADDRESS = """
     INSERT INTO {table} (list, fault, customer_id)
@@ -31,6 +35,19 @@ class KeptOff:
     channel_id: int
     app_id: str
     groups: tuple[int, ...] = ()
+
+
+def stand(scope: Scope, wanted: KeptOff, data_date: date) -> str:
+    """A text that changes with whatever load_suppressed goes by; empty when it would find nobody.
+
+    That is what was said, and the profiles: parts of the table are never changed, only replaced.
+    """
+    said = messaging.kept_off_digest(scope, wanted.channel_id, wanted.app_id)
+    if not said:
+        return ""
+    attribute = channels.channel(scope, wanted.channel_id).address_attribute
+    parts = scope.warehouse.row(PROFILES_STAND, database=scope.warehouse.name)
+    return f"{wanted.app_id} {said} {attribute} {data_date} {parts}"
 
 
 def load_suppressed(scope: Scope, table: str, wanted: KeptOff, data_date: date, among: str = "", **bound: Any) -> None:

@@ -104,7 +104,7 @@ def _write(scope: Scope, found: Occurrence, data_date: date) -> tuple[list[Place
     shares = _shares(scope, found)
     places = _places(scope, found)
     _forget_run(scope, found)
-    fill_stage(scope, found, data_date, places, _bindings(scope, found, data_date, shares))
+    stood = fill_stage(scope, found, data_date, places, _bindings(scope, found, data_date, shares))
     stage = identifier(stage_name(found.id))
     common: dict[str, Any] = {"execution_date": found.execution_date, "campaign": found.id}
     for place in places:
@@ -117,7 +117,7 @@ def _write(scope: Scope, found: Occurrence, data_date: date) -> tuple[list[Place
         for part in scope.warehouse.customer_slices("product_recommendations", "campaign_recipients"):
             part.execute(queries.ADD_PRODUCTS, data_date=data_date, products=found.plan["products"], **common)
     with scope.records() as session:
-        plan = {**found.plan, "shares": shares, "data_date": data_date.isoformat()}
+        plan = {**found.plan, "shares": shares, "data_date": data_date.isoformat(), "kept_off": stood}
         move(session, scope, found.id, (PROCESSING,), plan=plan)
     return places, _sizes(scope, stage, places)
 

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from rapport.access.scope import Scope
 from rapport.campaigns import ledger, queries
 from rapport.campaigns.closing import close_rest
-from rapport.campaigns.kept_off import KeptOff, load_suppressed
+from rapport.campaigns.kept_off import KeptOff, load_suppressed, stand
 from rapport.campaigns.leases import Held, lease
 from rapport.campaigns.models import EXECUTING, SCHEDULED, Occurrence, OccurrenceChannel, Send
 from rapport.campaigns.occurrences import locked, move
@@ -51,8 +51,8 @@ def is_open(scope: Scope, unit: Unit) -> bool:
 def take_out(scope: Scope, unit: Unit) -> None:
     """Who was suppressed since processing leaves the list of an outside channel. May be repeated."""
     with lease(scope, unit.lease_name):
-        _suppress_late(scope, unit)
-        _withdraw(scope, unit)
+        if _suppress_late(scope, unit):
+            _withdraw(scope, unit)
 
 
 def list_unit(scope: Scope, unit: Unit) -> None:
@@ -63,8 +63,7 @@ def list_unit(scope: Scope, unit: Unit) -> None:
     with lease(scope, unit.lease_name):
         if not is_open(scope, unit):
             return
-        if _was_told_before_its_time(scope, unit):
-            _suppress_late(scope, unit)
+        if _was_told_before_its_time(scope, unit) and _suppress_late(scope, unit):
             _withdraw(scope, unit)
         batch = unit.start + 1
         if scope.warehouse.value(queries.COUNT_BATCH, batch=batch, **unit.bindings):
@@ -88,17 +87,23 @@ def plan_batches(scope: Scope, unit: Unit) -> list[str]:
         return [str(last) for part in parts for (last,) in part.rows(queries.BATCH_ENDS, size=size, **unit.bindings)]
 
 
-def _suppress_late(scope: Scope, unit: Unit) -> None:
+def _suppress_late(scope: Scope, unit: Unit) -> bool:
+    """Give that outcome to who was suppressed since processing; False when nothing changed that they go by."""
+    wanted, data_date = KeptOff(0, unit.channel_id, _app(scope, unit)), scope.data_date()
+    data_date = data_date or unit.campaign.execution_date
+    stands = stand(scope, wanted, data_date)
+    if stands in ("", unit.campaign.plan.get("kept_off", {}).get(f"{unit.channel_id}/{unit.group}")):
+        return False
     name = stage_name(unit.campaign.id, f"late_{unit.channel_id}_{unit.group}")
     table = identifier(name)
     scope.warehouse.execute(queries.NO_TABLE.format(table=table))
     scope.warehouse.execute(queries.SUPPRESSED_TABLE.format(suppressed=table))
-    wanted = KeptOff(0, unit.channel_id, _app(scope, unit))
-    load_suppressed(scope, name, wanted, scope.data_date() or unit.campaign.execution_date, AMONG_UNIT, **unit.bindings)
+    load_suppressed(scope, name, wanted, data_date, AMONG_UNIT, **unit.bindings)
     statement = queries.SUPPRESS_LATE.replace("SUPPRESSED", table)
     for part in scope.warehouse.customer_slices(*queries.ACCOUNT):
         part.execute(statement, at=scope.clock.now(), **unit.bindings)
     scope.warehouse.execute(queries.NO_TABLE.format(table=table))
+    return True
 
 
 def _app(scope: Scope, unit: Unit) -> str:

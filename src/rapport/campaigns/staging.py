@@ -10,7 +10,7 @@ from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.campaigns import queries
-from rapport.campaigns.kept_off import KeptOff, load_suppressed
+from rapport.campaigns.kept_off import KeptOff, load_suppressed, stand
 from rapport.campaigns.models import Occurrence
 from rapport.campaigns.same_address import Sharing, decoded
 from rapport.channels import service as channels
@@ -41,14 +41,15 @@ def stage_name(campaign_id: int, suffix: str = "stage") -> str:
 
 def fill_stage(
     scope: Scope, found: Occurrence, data_date: date, places: Sequence[Place], bindings: dict[str, Any]
-) -> None:
-    """Build the stage of a run from the members on a data date."""
+) -> dict[str, str]:
+    """Build the stage of a run on a data date; answers by which those kept off are told apart, by channel and group."""
     stage, suppressed = (identifier(stage_name(found.id, suffix)) for suffix in ("stage", "suppressed"))
     for table, definition in ((stage, queries.STAGE_TABLE), (suppressed, queries.SUPPRESSED_TABLE)):
         scope.warehouse.execute(queries.NO_TABLE.format(table=table))
         scope.warehouse.execute(definition.format(stage=stage, suppressed=suppressed))
     used = [channels.channel(scope, channel_id) for channel_id in sorted({place.channel_id for place in places})]
     lists = _lists(scope, places)
+    stood = [(one, stand(scope, one, data_date)) for one in lists]
     for one in lists:
         load_suppressed(scope, stage_name(found.id, "suppressed"), one, data_date)
     rules, reading = found.plan["rules"], customers.consents(scope)
@@ -73,6 +74,7 @@ def fill_stage(
         part.execute(statement, **bindings)
     if is_shared:
         sharing.skip(stage, _reachable(places))
+    return {f"{one.channel_id}/{group}": text for one, text in stood for group in one.groups}
 
 
 def _sharing(scope: Scope, found: Occurrence, used: Sequence[channels.Channel], data_date: date) -> Sharing:

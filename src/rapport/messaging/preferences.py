@@ -69,6 +69,33 @@ KEPT_OFF = f"""
     GROUP BY customer_key
 """  # noqa: S608 - constants only
 
+# Sums of hashes: what stands is told apart without bringing it here, in whatever order.
+DIGEST = f"""
+    SELECT count(*), sum(hashtextextended(text, 0)) FROM (
+        SELECT 'p ' || app_key || ' ' || customer_key || ' ' || customer_id AS text FROM channel_preferences
+        WHERE tenant_id = :tenant_id AND channel_id = :channel_id AND app_key = ANY(CAST(:apps AS text[]))
+            AND mode = {OPTED_OUT}
+        UNION ALL
+        SELECT 's ' || channel_id || ' ' || customer_key || ' ' || customer_id FROM suppressions
+        WHERE tenant_id = :tenant_id AND channel_id IN ({EVERY_CHANNEL}, :channel_id)
+        UNION ALL
+        SELECT 'a ' || channel_id || ' ' || app_key || ' ' || mark || ' ' || listed FROM suppressed_addresses
+        WHERE tenant_id = :tenant_id AND channel_id IN ({EVERY_CHANNEL}, :channel_id)
+            AND app_key = ANY(CAST(:apps AS text[]))
+    ) AS said
+"""  # noqa: S608 - constants only
+
+
+def digest(scope: Scope, channel_id: int, app_id: str = "") -> str:
+    """A text that changes with what was said against a channel, or an app of it, by whom and of which addresses.
+
+    Empty when nobody said anything.
+    """
+    bound = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id.lower()]}
+    with scope.stores.records.reading() as connection:
+        number, hashes = connection.execute(text(DIGEST), bound).one()
+    return f"{number} {hashes}" if number else ""
+
 
 def suppressions(scope: Scope, channel_id: int, app_id: str = "") -> pa.Table:
     """Who gets nothing on a channel, or of an app of it: columns customer_id and reason, each customer once."""

@@ -4,6 +4,7 @@ from rapport.messaging.erasure import forget
 from rapport.messaging.kept import allow_again, keep_addresses_again, prefer_again, suppress_again
 from rapport.messaging.letters import Letters
 from rapport.messaging.models import EVERY_CHANNEL, ChannelPreference, Suppression, Template
+from rapport.messaging.preferences import digest as kept_off_digest
 from rapport.messaging.preferences import preferences, set_preference, suppressions, unreachable
 from rapport.messaging.registration import (
     Registered,
@@ -57,6 +58,7 @@ __all__ = [
     "forget",
     "keep_addresses_again",
     "keep_again",
+    "kept_off_digest",
     "list_suppressions",
     "prefer_again",
     "preferences",

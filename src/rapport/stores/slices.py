@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 BYTES_A_CUSTOMER = 8_000
 BYTES_A_KEY = 150
 WITHOUT_LIMIT = 3_000_000_000  # slices are cut as for this limit where a query has none
+# For how long a number of rows holds: an import that makes slices larger by far takes longer.
+COUNTED_SECONDS = 5.0
 # An insert takes several times the bytes of its block.
 INSERT_BLOCK_BYTES = 64 * 1024 * 1024
 AGGREGATED_BLOCK_BYTES = 50_000_000
