@@ -36,7 +36,6 @@ from rapport.campaigns import service as campaigns
 from rapport.campaigns.kept_off import KeptOff, stand
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.channels import service as channels
-from rapport.customers.attribute_writes import update_values
 from rapport.errors import NotFound
 from rapport.messaging import service as messaging
 
@@ -178,7 +177,9 @@ def test_who_takes_an_address_that_is_kept_off_between_processing_and_sending_ge
     number = company.process()
     stood = campaigns.occurrence(tenant, number).plan["kept_off"][f"{EMAIL}/1"]
     assert stand(tenant, KeptOff(0, EMAIL, ""), DATA_DATE) == stood
-    update_values(tenant, [[{"customer": company.ids[0], "values": [["EMAIL", "Taken@example.com"]]}]])
+    # As single values are written: without new parts of the whole table.
+    taking = "UPDATE profiles SET EMAIL = 'Taken@example.com' WHERE customer_id = {c:String}"
+    tenant.warehouse.execute(taking, c=company.ids[0])
     assert stand(tenant, KeptOff(0, EMAIL, ""), DATA_DATE) != stood
     assert company.send(number) == {company.ids[0]: LISTED, company.ids[1]: ("sent", "")}
     assert set(box.to) == {"calm@example.com"}
