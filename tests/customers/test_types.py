@@ -14,7 +14,7 @@ from import_world import load, tenant, values
 
 from rapport.access.scope import Scope
 from rapport.customers import service
-from rapport.customers.numerals import COUNTED, counts_sql, forms_of, in_form, whole
+from rapport.customers.numerals import AGGREGATES, counts_sql, forms_of, in_form, whole
 from rapport.stores import Stores
 
 COLUMNS = 25
@@ -165,8 +165,8 @@ def comes_back(texts: list[str]) -> str:
 def test_engine_and_python_know_the_same_forms(scope: Scope, texts: list[str], later: str) -> None:
     counts = scope.warehouse.row(_counted(f", countIf({whole('t', 'Int64')} IS NOT NULL)"), texts=texts)
     assert counts is not None
-    forms = forms_of(counts[:COUNTED])
-    found = "Bigint" if counts[COUNTED] == len(texts) else "Decimal" if forms else "Nvarchar"
+    forms = forms_of(counts[: len(AGGREGATES)])
+    found = "Bigint" if counts[len(AGGREGATES)] == len(texts) else "Decimal" if forms else "Nvarchar"
     assert found == comes_back(texts)
     if found == "Decimal":
         fits = scope.warehouse.value(f"SELECT {in_form('{later:String}', forms)}", later=later)
@@ -175,7 +175,8 @@ def test_engine_and_python_know_the_same_forms(scope: Scope, texts: list[str], l
 
 
 def _counted(more: str = "") -> str:
-    return f"SELECT {', '.join(counts_sql('t'))}{more} FROM (SELECT arrayJoin({{texts:Array(String)}}) AS t)"
+    counts = ", ".join(f"{total}({sql})" for total, sql in zip(AGGREGATES, counts_sql("t"), strict=True))
+    return f"SELECT {counts}{more} FROM (SELECT arrayJoin({{texts:Array(String)}}) AS t)"
 
 
 def drawn(random: Random) -> list[str]:

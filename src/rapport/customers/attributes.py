@@ -167,18 +167,19 @@ def declare(scope: Scope, new: Iterable[AttributeInfo]) -> None:
     profiles only. Raises Invalid for a name that cannot be a column or a type that is not one of
     COLUMN_TYPES, Conflict when a name exists with another type.
     """
-    known = attributes(scope)
+    known, added = attributes(scope), dict[str, AttributeInfo]()
     for info in new:
-        present = known.get(info.real_field_name.upper())
-        if present is not None:
-            if present.field_type != info.field_type:
-                raise Conflict(f"Attribute {info.real_field_name} exists with type {present.field_type}.")
-            continue
-        _add(scope, info)
-        known[info.real_field_name.upper()] = info
+        name = info.real_field_name.upper()
+        present = known.get(name) or added.get(name)
+        if present is None:
+            _check(info)
+            added[name] = info
+        elif present.field_type != info.field_type:
+            raise Conflict(f"Attribute {info.real_field_name} exists with type {present.field_type}.")
+    _add(scope, list(added.values()))
 
 
-def _add(scope: Scope, info: AttributeInfo) -> None:
+def _check(info: AttributeInfo) -> None:
     if not IDENTIFIER.match(info.real_field_name) or info.real_field_name.lower() in (
         "customer_id",
         "data_date",
@@ -186,11 +187,16 @@ def _add(scope: Scope, info: AttributeInfo) -> None:
         raise Invalid(f"{info.real_field_name!r} cannot be the name of an attribute.")
     if info.field_type not in COLUMN_TYPES:
         raise Invalid(f"The type of {info.real_field_name} must be one of {', '.join(COLUMN_TYPES)}.")
-    tables = ("customers", "profiles") if info.source in ("batch", "api") else ("profiles",)
-    column = f"{identifier(info.real_field_name)} {COLUMN_TYPES[info.field_type]}"
-    for table in tables:
-        scope.warehouse.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column}")
-    save(scope, info)
+
+
+def _add(scope: Scope, infos: list[AttributeInfo]) -> None:
+    stored = [info for info in infos if info.source in ("batch", "api")]
+    for table, theirs in (("customers", stored), ("profiles", infos)):
+        columns = [f"{identifier(info.real_field_name)} {COLUMN_TYPES[info.field_type]}" for info in theirs]
+        if columns:
+            added = ", ".join(f"ADD COLUMN IF NOT EXISTS {column}" for column in columns)
+            scope.warehouse.execute(f"ALTER TABLE {table} {added}")
+    save(scope, *infos)
 
 
 def forget(scope: Scope, info: AttributeInfo) -> None:
@@ -203,24 +209,27 @@ def forget(scope: Scope, info: AttributeInfo) -> None:
         )
 
 
-def save(scope: Scope, info: AttributeInfo) -> None:
-    """Keep what an attribute is in the records; for a built-in one this takes the place of the default."""
+def save(scope: Scope, *infos: AttributeInfo) -> None:
+    """Keep what attributes are in the records; for a built-in one this takes the place of the default."""
     with scope.records() as session:
-        session.merge(
-            Attribute(
-                tenant_id=scope.tenant_id,
-                real_field_name=info.real_field_name,
-                alias=info.alias,
-                description=info.description,
-                field_type=info.field_type,
-                source=info.source,
-                is_pii=info.is_pii,
-                api_updatable=info.api_updatable,
-                max_length=info.max_length,
-                forms=list(info.forms),
-                header=info.header,
-                consent=kind_of(info.consent),
-                pii_reason=info.pii_reason,
-                created_at=scope.clock.now(),
-            )
-        )
+        for info in infos:
+            session.merge(_record(scope, info))
+
+
+def _record(scope: Scope, info: AttributeInfo) -> Attribute:
+    return Attribute(
+        tenant_id=scope.tenant_id,
+        real_field_name=info.real_field_name,
+        alias=info.alias,
+        description=info.description,
+        field_type=info.field_type,
+        source=info.source,
+        is_pii=info.is_pii,
+        api_updatable=info.api_updatable,
+        max_length=info.max_length,
+        forms=list(info.forms),
+        header=info.header,
+        consent=kind_of(info.consent),
+        pii_reason=info.pii_reason,
+        created_at=scope.clock.now(),
+    )

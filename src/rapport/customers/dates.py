@@ -74,7 +74,8 @@ class Form:
         today: a two-digit year whose day would come after it goes back a century; None: as strptime.
         """
         day = "makeDate32(y, m, d)"
-        fits = f"notEmpty(g) AND y BETWEEN 1900 AND 2299 AND toDayOfMonth({day}) = d AND {day} != {FIRST}"
+        fits = f"notEmpty(g) AND y BETWEEN 1900 AND 2299 AND toMonth({day}) = m AND toDayOfMonth({day}) = d"
+        fits += f" AND {day} != {FIRST}"
         time = ", ".join((self._hour(), self._part("M"), self._part("S"), self._micros()))
         clock = f"makeDateTime64(y, m, d, {time}, 6, 'UTC')"
         made = f"if({fits}, {moment(clock, self._text('z') or self._text('Z'))}, NULL)"

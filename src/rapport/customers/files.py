@@ -20,6 +20,7 @@ from rapport.customers.encodings import UTF8, as_text, encoding_of, read_bytes
 from rapport.customers.json_lines import as_written
 from rapport.customers.mapping import FileMapping
 from rapport.customers.mending import mend, must_mend
+from rapport.customers.repeated import written_once
 from rapport.customers.suspicions import Suspicion
 from rapport.customers.values import trimmed
 from rapport.errors import Invalid
@@ -171,23 +172,32 @@ def rows_sql(file: File) -> str:
 
     JSON lines also give `_keys`, the members that a row has.
     """
-    columns = ", ".join(f"{_clean(_value(file, index))} AS r{index}" for index in range(len(file.names)))
+    wanted = [(_clean, _value(file, index)) for index in range(len(file.names))]
+    arrays, values = written_once(wanted, "_texts")
+    columns = ", ".join(f"{value} AS r{index}" for index, value in enumerate(values))
     blank = " AND ".join(f"r{index} IS NULL" for index in range(len(file.names)))
     row = f"rowNumberInAllBlocks() + {file.lines_before + 1} AS _row"
     if file.format == "parquet":
-        return f"SELECT * FROM (SELECT {row}, '' AS _fault, {columns} FROM {file.source}) WHERE NOT ({blank})"  # noqa: S608 - names are quoted
+        return _read(f"{row}, '' AS _fault", arrays, columns, file.source, f"NOT ({blank})")
     if file.format == "csv":
         fault = cells.csv_fault(len(file.names), file.behind)
         empty = cells.csv_blank(file.behind)
-        rows = f"SELECT {row}, {fault} AS _fault, {empty} AS _empty, {columns} FROM {file.source}"  # noqa: S608 - ours
-        return f"SELECT * EXCEPT _empty FROM ({rows}) WHERE NOT (_empty AND {blank})"  # noqa: S608 - ours
+        return _read(
+            f"{row}, {fault} AS _fault, {empty} AS _empty", arrays, columns, file.source, f"NOT (_empty AND {blank})"
+        )
     fault = cells.json_fault("line") if file.format == "jsonl" else cells.words_fault("line", len(file.names))
-    keys, line = ("JSONExtractKeys(line) AS _keys,", as_written("line")) if file.format == "jsonl" else ("", "line")
+    keys, line = (", JSONExtractKeys(line) AS _keys", as_written("line")) if file.format == "jsonl" else ("", "line")
     read = f"SELECT rowNumberInAllBlocks() + 1 AS _row, {_LINE} AS line FROM {file.source}"  # noqa: S608 - ours
-    return f"""
-        SELECT _row, {fault} AS _fault, {keys} {columns} FROM (SELECT _row, {line} AS line FROM ({read}))
-        WHERE {trimmed("line")} != '' AND _row > {file.skip}
-    """  # noqa: S608 - names are quoted
+    lines = f"(SELECT _row, {line} AS line FROM ({read}) WHERE {trimmed('line')} != '' AND _row > {file.skip})"  # noqa: S608 - ours
+    return _read(f"_row, {fault} AS _fault{keys}", arrays, columns, lines, "true")
+
+
+def _read(told: str, arrays: list[str], columns: str, source: str, where: str) -> str:
+    """A SELECT of what is told of rows and of their columns; those come from arrays when there are many."""
+    if not arrays:
+        return f"SELECT * FROM (SELECT {told}, {columns} FROM {source}) WHERE {where}"  # noqa: S608 - names are quoted
+    rows = f"SELECT {', '.join((told, *arrays))} FROM {source}"  # noqa: S608 - names are quoted
+    return f"SELECT * FROM (SELECT * EXCEPT _texts0, {columns} FROM ({rows})) WHERE {where}"  # noqa: S608 - names are quoted
 
 
 def _structure(file: File) -> dict[str, str]:

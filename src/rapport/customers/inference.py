@@ -4,16 +4,17 @@ A type is taken only when every value of the file comes back from it as it was w
 texts, so that codes stay what they are. A known column of decimals keeps the forms that all its values had.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from rapport.access.scope import Scope
 from rapport.customers.attributes import AttributeInfo, attributes, save
 from rapport.customers.dates import YEARS
 from rapport.customers.files import File, rows_sql
 from rapport.customers.headers import alias_of, same_name
-from rapport.customers.numerals import COUNTED, counts_sql, forms_of
+from rapport.customers.numerals import AGGREGATES, counts_sql, forms_of
 from rapport.customers.plans import Bound, Plan
+from rapport.customers.repeated import totals
 from rapport.stores.warehouse import Database
 
 # Narrowest first; a column of decimals is found by the forms of its texts.
@@ -25,42 +26,38 @@ def typed(warehouse: Database, file: File, plan: Plan) -> Plan:
     asked = [one for one in plan.bound if not one.field.type or len(one.field.forms) > 1]
     if not asked:
         return plan
-    counts = iter(warehouse.row(_count_sql(file, plan, asked)) or ())
-    found = {one.field.column: _found(one, counts) for one in asked}
+    wanted = [(partial(_counted, plan, one), one.text) for one in asked]
+    counts = totals(warehouse, (*AGGREGATES, *("sum" for _ in CANDIDATES)), wanted, rows_sql(file), file.settings)
+    found = {one.field.column: _found(one, counted) for one, counted in zip(asked, counts, strict=True)}
     bound = tuple(found.get(one.field.column, one) for one in plan.bound)
     infos = tuple(_info(found[one.field.column]) for one in asked if not one.field.type)
     return replace(plan, bound=bound, new_attributes=infos)
 
 
-def _count_sql(file: File, plan: Plan, asked: list[Bound]) -> str:
-    counts = []
-    for one in asked:
-        counts += counts_sql(one.text)
-        if not one.field.type:
-            counts += [f"countIf({_fits(plan, one, candidate)})" for candidate in CANDIDATES]
-    return f"SELECT {', '.join(counts)} FROM ({rows_sql(file)}) {file.settings}"  # noqa: S608 - made of the file's structure
+def _counted(plan: Plan, one: Bound, text: str) -> str:
+    """SQL of what is counted of a text of a column: of how numbers are written, and whether it fits each candidate."""
+    fits = [f"toUInt8(ifNull({_fits(plan, one, candidate, text)}, 0))" for candidate in CANDIDATES]
+    return f"({', '.join((*counts_sql(text), *(fits if not one.field.type else ['0'] * len(CANDIDATES))))})"
 
 
-def _fits(plan: Plan, one: Bound, candidate: str) -> str:
+def _fits(plan: Plan, one: Bound, candidate: str, text: str) -> str:
     dates = plan.dates_of(one)
-    fits = dates.fits(candidate, one.text) if candidate in YEARS else f"{plan.typed(one, candidate)} IS NOT NULL"
+    fits = dates.fits(candidate, text) if candidate in YEARS else f"{plan.typed(one, candidate, text)} IS NOT NULL"
     if candidate == "Date":
-        return f"{fits} AND {dates.is_day(one.text)}"
+        return f"{fits} AND {dates.is_day(text)}"
     # A part of a second would be lost.
-    return (
-        f"{fits} AND NOT match(ifNull({one.text}, ''), ':[0-9]+[.,][0-9]*[1-9]')" if candidate == "Datetime" else fits
-    )
+    return f"{fits} AND NOT match(ifNull({text}, ''), ':[0-9]+[.,][0-9]*[1-9]')" if candidate == "Datetime" else fits
 
 
-def _found(one: Bound, counts: Iterator[int]) -> Bound:
-    """A column with its type and forms; takes its counts."""
-    written = tuple(next(counts) for _ in range(COUNTED))
+def _found(one: Bound, counts: tuple[int, ...]) -> Bound:
+    """A column with its type and forms, by its counts."""
+    written, fits = counts[: len(AGGREGATES)], counts[len(AGGREGATES) :]
     forms = forms_of(written)
     if one.field.type:
         # Without a form that the whole file has, its rows are judged by those that there were.
         kept = tuple(form for form in one.field.forms if form in forms)
         return replace(one, field=replace(one.field, forms=kept or one.field.forms))
-    present, fits = written[0], [next(counts) for _ in CANDIDATES]
+    present = written[0]
     whole = [candidate for candidate, fit in zip(CANDIDATES, fits, strict=True) if present and fit == present]
     type_ = whole[0] if whole else "Decimal" if forms else "Nvarchar"
     return replace(one, field=replace(one.field, type=type_, forms=forms if type_ == "Decimal" else ()))

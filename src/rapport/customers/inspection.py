@@ -71,6 +71,8 @@ def _nothing_column(stage: Stage, one: Bound) -> Suspicion:
 
 def _unread(stage: Stage, plan: Plan) -> list[Suspicion]:
     """Words of consent that are neither yes nor no: what they were read as, so that nobody is written to by mistake."""
+    if not plan.consents:
+        return []
     sql = f"SELECT column, count(), groupUniqArray({EXAMPLES})(value) FROM {stage.table('unread')} GROUP BY column"  # noqa: S608 - ours
     found = {column: (int(count), sorted(values)) for column, count, values in stage.warehouse.rows(sql)}
     return [_unread_column(one, *found[one.name]) for one in plan.consents if one.name in found]

@@ -19,8 +19,8 @@ PATTERNS = {
     **{f"places{places}": f"[.][0-9]{{{places}}}" for places in range(1, PLACES + 1)},
 }
 FORMS = tuple(PATTERNS)
-# What is counted of the texts of a column: see forms_of.
-COUNTED = 6
+# How what counts_sql gives of each text becomes that of a column: see forms_of.
+AGGREGATES = ("sum", "sum", "min", "max", "sum", "sum")
 
 
 def whole(text: str, type_: str) -> str:
@@ -38,17 +38,17 @@ def in_form(text: str, forms: Iterable[str]) -> str:
 
 
 def counts_sql(text: str) -> list[str]:
-    """SQL of aggregates over the texts of a column that forms_of reads."""
+    """SQL of numbers of a text, which forms_of reads when they are aggregated over the texts of a column."""
     text = f"ifNull({text}, '')"
     plain = f"(match({text}, '^{PLAIN}$') AND {text} NOT IN {MINUS_ZERO})"
     places = f"if(position({text}, '.') = 0, 0, length({text}) - position({text}, '.'))"
     return [
-        f"countIf({text} != '')",
-        f"countIf({plain})",
-        f"minIf({places}, {plain})",
-        f"maxIf({places}, {plain})",
-        f"countIf({plain} AND {places} > 0 AND endsWith({text}, '0'))",
-        f"countIf({plain} AND {places} > 1 AND endsWith({text}, '0'))",
+        f"{text} != ''",
+        plain,
+        f"if({plain}, {places}, 255)",
+        f"if({plain}, {places}, 0)",
+        f"{plain} AND {places} > 0 AND endsWith({text}, '0')",
+        f"{plain} AND {places} > 1 AND endsWith({text}, '0')",
     ]
 
 

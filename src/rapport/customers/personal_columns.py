@@ -12,12 +12,14 @@ from rapport.customers.files import File, rows_sql
 from rapport.customers.personal_names import BIRTHDAY, EMAIL_ADDRESS, NUMBER, PHONE, named_personal
 from rapport.customers.personal_values import holds_email, is_phone
 from rapport.customers.plans import Bound, Plan
+from rapport.customers.repeated import totals
 from rapport.customers.suspicions import Suspicion, visible
 from rapport.stores.warehouse import identifier
 
 BY_NAME, BY_VALUES, DECIDED, NOT_PERSONAL = "name", "values", "decided", "none"
 # Of so many first rows this share of values makes a column one of addresses or numbers.
 ROWS, SHARE = 200_000, 0.3
+COUNTED = ("sum", "sum", "sum")
 OURS = {info.real_field_name for info in BUILT_IN}
 NUMERIC, TIMES = ("Int", "Bigint", "Decimal"), ("Date", "Datetime", "Day")
 
@@ -48,9 +50,9 @@ def by_values(counts: Sequence[int]) -> str:
 
 
 def value_counts(text: str) -> str:
-    """SQL of what by_values takes, of a Nullable text."""
+    """SQL of what by_values takes the sums of, of a Nullable text."""
     value = f"ifNull({text}, '')"
-    return f"countIf({text} IS NOT NULL), countIf({holds_email(value)}), countIf({is_phone(value)})"
+    return f"({text} IS NOT NULL, {holds_email(value)}, {is_phone(value)})"
 
 
 def judged(info: AttributeInfo) -> AttributeInfo:
@@ -101,12 +103,9 @@ def _marks(scope: Scope, file: File, asked: Sequence[Bound]) -> list[Mark]:
 
 
 def _values(scope: Scope, file: File, asked: Sequence[Bound]) -> dict[str, str]:
-    if not asked:
-        return {}
-    counts = ", ".join(value_counts(one.text) for one in asked)
-    row = scope.warehouse.row(f"SELECT {counts} FROM (SELECT * FROM ({rows_sql(file)}) LIMIT {ROWS}) {file.settings}")  # noqa: S608 - made of the file's structure
-    assert row is not None
-    return {one.field.column: by_values(row[3 * place : 3 * place + 3]) for place, one in enumerate(asked)}
+    wanted = [(value_counts, one.text) for one in asked]
+    counts = totals(scope.warehouse, COUNTED, wanted, f"SELECT * FROM ({rows_sql(file)}) LIMIT {ROWS}", file.settings)  # noqa: S608 - made of the file's structure
+    return {one.field.column: by_values(counted) for one, counted in zip(asked, counts, strict=True)}
 
 
 def mark_known(scope: Scope, marks: Sequence[Mark]) -> list[AttributeInfo]:
@@ -155,13 +154,10 @@ def look_at(scope: Scope, infos: Sequence[AttributeInfo]) -> list[AttributeInfo]
 
 
 def _stored(scope: Scope, infos: Sequence[AttributeInfo]) -> dict[str, str]:
-    if not infos:
-        return {}
-    columns = [identifier(info.real_field_name) for info in infos]
-    counts = ", ".join(map(value_counts, columns))
-    row = scope.warehouse.row(f"SELECT {counts} FROM (SELECT {', '.join(columns)} FROM customers LIMIT {ROWS})")  # noqa: S608 - names of columns
-    assert row is not None
-    return {info.real_field_name: by_values(row[3 * place : 3 * place + 3]) for place, info in enumerate(infos)}
+    columns = [f"CAST({identifier(info.real_field_name)}, 'Nullable(String)')" for info in infos]
+    rows = f"SELECT * FROM customers LIMIT {ROWS}"  # noqa: S608 - ours
+    counts = totals(scope.warehouse, COUNTED, [(value_counts, column) for column in columns], rows)
+    return {info.real_field_name: by_values(counted) for info, counted in zip(infos, counts, strict=True)}
 
 
 def suspicions(plan: Plan, marks: Sequence[Mark]) -> list[Suspicion]:

@@ -56,18 +56,18 @@ class Plan:
     # The places of columns whose dates the file holds as dates.
     iso: frozenset[int] = frozenset()
 
-    def value(self, one: Bound) -> str:
-        """SQL of a column's typed value; NULL where the text is absent or does not fit."""
-        value = self.typed(one, one.field.type)
-        return f"if({in_form(one.text, one.field.forms)}, {value}, NULL)" if one.field.forms else value
+    def value(self, one: Bound, text: str) -> str:
+        """SQL of a column's typed value of a text; NULL where it is absent or does not fit."""
+        value = self.typed(one, one.field.type, text)
+        return f"if({in_form(text, one.field.forms)}, {value}, NULL)" if one.field.forms else value
 
-    def typed(self, one: Bound, type_: str) -> str:
-        """SQL of a column's value as one of a type."""
+    def typed(self, one: Bound, type_: str, text: str) -> str:
+        """SQL of a column's value of a text as one of a type."""
         if one.field.consent is not None:
-            return one.field.consent.sql(one.text)
+            return one.field.consent.sql(text)
         if type_ in SQL_TYPES:
-            return self.dates_of(one).value(type_, one.text, birth="BIRTH" in one.field.column.upper())
-        return RULES[type_].value(one.text)
+            return self.dates_of(one).value(type_, text, birth="BIRTH" in one.field.column.upper())
+        return RULES[type_].value(text)
 
     def dates_of(self, one: Bound) -> Dates:
         """How the dates of a column are read: constants of the mapping and dates of Parquet are in the ISO form."""
@@ -83,14 +83,14 @@ class Plan:
             return f"({absent} AND NOT has(_missing, {one.place}))" if lenient and one.place is not None else absent
         return f"({absent} AND {one.text} IS NOT NULL)"
 
-    def reason(self, one: Bound) -> str:
-        """SQL of why a text is refused."""
+    def reason(self, one: Bound, text: str) -> str:
+        """SQL of why a text of a column is refused."""
         if one.field.forms:
             return "'is not a decimal number in the form of the column''s other values, so it would not come back'"
         if one.field.type not in SQL_TYPES:
-            return reason(one.field.type, one.text, one.field.required)
-        misfit = self.dates_of(one).reason(one.field.type, one.text)
-        return f"if({one.text} IS NULL, 'is required and empty', {misfit})" if one.field.required else misfit
+            return reason(one.field.type, text, one.field.required)
+        misfit = self.dates_of(one).reason(one.field.type, text)
+        return f"if({text} IS NULL, 'is required and empty', {misfit})" if one.field.required else misfit
 
     @property
     def consents(self) -> list[Bound]:

@@ -51,6 +51,7 @@ def refuse_duplicates(stage: Stage, plan: Plan, file: File, allowed: bool) -> No
         {file.settings}
     """)  # noqa: S608 - made of the file's structure, names quoted
     if allowed:
+        staging.empty(stage, plan)
         staging.fill(stage, plan, file, without=f"SELECT line FROM {doubles}")  # noqa: S608 - our table
     reason = "concat('has the same primary key as line ', toString(first_line))"
     sql = f"INSERT INTO {refused} SELECT line, {{column:String}}, {reason}, key FROM {doubles}"  # noqa: S608 - our tables

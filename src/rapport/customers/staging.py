@@ -1,17 +1,20 @@
 """Staging: a file is read once into tables aside, good rows in one, refused ones with their reasons in another.
 
-The file's rows run through a table that keeps nothing (engine Null); two views of it split them. So
-the file is read and parsed once, in constant memory, and nothing that is read by others changes.
+The file's rows run through a table that keeps nothing (engine Null); views of it split them. So the file is
+read and parsed once, in constant memory, and nothing that is read by others changes. What is wrong with a row
+is found out afterwards, from the bad rows alone.
 """
 
 import re
 from dataclasses import dataclass
+from functools import partial
 
 from rapport.customers.cells import MAX_SHOWN, unclean, unclean_reason
 from rapport.customers.files import File, rows_sql
 from rapport.customers.json_lines import missing
 from rapport.customers.kinds import Field
 from rapport.customers.plans import Bound, Plan
+from rapport.customers.repeated import Expression, grouped, written_once
 from rapport.customers.values import sql_type
 from rapport.stores.warehouse import Database, identifier, literal
 
@@ -48,39 +51,51 @@ def drop_leftovers(warehouse: Database) -> None:
 def create(stage: Stage, plan: Plan, file: File) -> None:
     """Make the staging tables of a plan."""
     warehouse = stage.warehouse
+    added = [f"{identifier(info.real_field_name)} {sql_type(info.field_type)}" for info in plan.new_attributes]
+    added += [f"{KEPT} Array(String)"] if plan.partial else []
     warehouse.execute(f"CREATE TABLE {stage.table('good')} AS {plan.kind.table}")
-    for info in plan.new_attributes:
-        column = f"{identifier(info.real_field_name)} {sql_type(info.field_type)}"
-        warehouse.execute(f"ALTER TABLE {stage.table('good')} ADD COLUMN {column}")
-    if plan.partial:
-        warehouse.execute(f"ALTER TABLE {stage.table('good')} ADD COLUMN {KEPT} Array(String)")
+    if added:
+        columns = ", ".join(f"ADD COLUMN {column}" for column in added)
+        warehouse.execute(f"ALTER TABLE {stage.table('good')} {columns}")
     warehouse.execute(
         f"CREATE TABLE {stage.table('rejects')} (line UInt64, column String, reason String, value Nullable(String)) "
         "ENGINE = MergeTree ORDER BY line"
     )
-    warehouse.execute(f"CREATE TABLE {stage.table('pipe')} ({_pipe_columns(plan, file)}) ENGINE = Null")
-    warehouse.execute(
-        f"CREATE TABLE {stage.table('unread')} (column String, value String) ENGINE = MergeTree ORDER BY column"
-    )
-    views = [("good", _good_sql(stage, plan)), ("rejects", _rejects_sql(stage, plan))]
-    views += [("unread", _unread_sql(stage, plan))] if plan.consents else []
+    columns = _pipe_columns(plan, file)
+    warehouse.execute(f"CREATE TABLE {stage.table('pipe')} ({columns}) ENGINE = Null")
+    warehouse.execute(f"CREATE TABLE {stage.table('bad')} ({columns}) ENGINE = MergeTree ORDER BY _row")
+    views = [("good", _good_sql(stage, plan)), ("bad", f"SELECT * FROM {stage.table('pipe')} WHERE _bad")]  # noqa: S608 - ours
+    if plan.consents:
+        warehouse.execute(
+            f"CREATE TABLE {stage.table('unread')} (column String, value String) ENGINE = MergeTree ORDER BY column"
+        )
+        views.append(("unread", _unread_sql(stage, plan)))
     for part, sql in views:
         warehouse.execute(f"CREATE MATERIALIZED VIEW {stage.table(part)}_view TO {stage.table(part)} AS {sql}")
 
 
 def fill(stage: Stage, plan: Plan, file: File, without: str = "") -> None:
     """Read the file into the staging tables; `without` is SQL of the line numbers to leave out."""
-    for part in ("good", "rejects", "unread"):
-        stage.warehouse.execute(f"TRUNCATE TABLE {stage.table(part)}")
-    values = ", ".join(f"{plan.value(one)} AS v_{one.field.column}" for one in plan.bound)
+    arrays, values = written_once([(partial(plan.value, one), one.text) for one in plan.bound], "_values")
+    named = ", ".join(f"{value} AS v_{one.field.column}" for one, value in zip(plan.bound, values, strict=True))
     faults = " OR ".join(["_fault != ''", unclean(_all(plan)), *(plan.fault(one) for one in plan.bound)])
     where = f"WHERE _row NOT IN ({without})" if without else ""
+    told = ", ".join(["*", f"{missing_sql(plan, file)} AS _missing", *arrays])
     stage.warehouse.execute(f"""
         INSERT INTO {stage.table("pipe")}
         SELECT _row, {_texts(file)}, {_values(plan)}, {_properties(plan)}, _missing, _fault, {faults}
-        FROM (SELECT *, {missing_sql(plan, file)} AS _missing, {values} FROM ({rows_sql(file)}) {where})
+        FROM (SELECT *, {named} FROM (SELECT {told} FROM ({rows_sql(file)}) {where}))
         {file.settings}
     """)  # noqa: S608 - made of the file's structure, names quoted
+    # Reasons are many words, and most files have nothing to tell.
+    if stage.count("bad"):
+        stage.warehouse.execute(f"INSERT INTO {stage.table('rejects')} {_rejects_sql(stage, plan)}")
+
+
+def empty(stage: Stage, plan: Plan) -> None:
+    """Take everything out of the staging tables, to fill them anew."""
+    for part in ("good", "bad", "rejects", *(["unread"] if plan.consents else [])):
+        stage.warehouse.execute(f"TRUNCATE TABLE {stage.table(part)}")
 
 
 def missing_sql(plan: Plan, file: File) -> str:
@@ -159,43 +174,67 @@ def _event_type(plan: Plan) -> str:
 
 
 def _rejects_sql(stage: Stage, plan: Plan) -> str:
-    faults = [
-        f"({literal(one.name)}, {_clean_or(one.text, plan.fault(one), plan.reason(one))}, {_shown(one)})"
-        for one in plan.bound
-    ]
-    faults += [f"({literal(name)}, {_clean_or(text)}, {text})" for name, text in plan.properties]
+    reasons: list[tuple[Expression, str]] = [(partial(_reason, plan, one), one.text) for one in plan.bound]
+    reasons += [(_reason_of_property, text) for _, text in plan.properties]
+    told = [(one.name, plan.fault(one), _shown(one)) for one in plan.bound]
+    told += [(name, "false", text) for name, text in plan.properties]
+    faults = ", ".join(
+        _faults(sql, [(*told[at], reasons[at][1]) for at in places]) for sql, places in grouped(reasons).items()
+    )
     line = "('', _fault, CAST(NULL, 'Nullable(String)'))"
     return f"""
         SELECT _row AS line, fault.1 AS column, fault.2 AS reason, fault.3 AS value
         FROM (
             SELECT
                 _row,
-                arrayJoin(if(_fault != '', [{line}], arrayFilter(one -> one.2 != '', [{", ".join(faults)}]))) AS fault
-            FROM {stage.table("pipe")} WHERE _bad
+                arrayJoin(if(_fault != '', [{line}], arrayFilter(one -> one.2 != '', arrayConcat({faults})))) AS fault
+            FROM {stage.table("bad")}
         )
     """  # noqa: S608 - names of columns are quoted
 
 
+def _faults(reason: str, told: list[tuple[str, str, str, str]]) -> str:
+    """SQL of the faults of columns with the same reasons, by name, whether it does not fit, what is shown, text."""
+    names, wrong, shown, texts = (
+        ", ".join(one) for one in zip(*((literal(name), *rest) for name, *rest in told), strict=True)
+    )
+    return (
+        f"arrayMap((name, wrong, shown, text) -> (name, {reason}, shown), "
+        f"[{names}], [{wrong}], CAST([{shown}], 'Array(Nullable(String))'), [{texts}])"
+    )
+
+
+def _reason(plan: Plan, one: Bound, text: str) -> str:
+    return _clean_or(text, plan.reason(one, text))
+
+
+def _reason_of_property(text: str) -> str:
+    return _clean_or(text, EMPTY)
+
+
 def _unread_sql(stage: Stage, plan: Plan) -> str:
     """What stood in columns of consent and is neither yes nor no."""
-    words = [
-        f"({literal(one.name)}, if({one.field.consent.unread_sql(one.text)}, left({one.text}, {MAX_SHOWN}), ''))"
-        for one in plan.bound
-        if one.field.consent is not None
-    ]
+    consents = [(one.field.consent.unread_sql, one) for one in plan.bound if one.field.consent is not None]
+    words = []
+    for unread, places in grouped([(unread, one.text) for unread, one in consents]).items():
+        names = ", ".join(literal(consents[at][1].name) for at in places)
+        texts = ", ".join(consents[at][1].text for at in places)
+        words.append(
+            f"arrayMap((name, text) -> (name, if({unread}, left(text, {MAX_SHOWN}), '')), [{names}], [{texts}])"
+        )
     return f"""
         SELECT word.1 AS column, assumeNotNull(word.2) AS value
         FROM (
-            SELECT arrayJoin(arrayFilter(one -> one.2 != '', [{", ".join(words)}])) AS word
+            SELECT arrayJoin(arrayFilter(one -> one.2 != '', arrayConcat({", ".join(words)}))) AS word
             FROM {stage.table("pipe")} WHERE _bad = 0
         )
     """  # noqa: S608 - names of columns are quoted
 
 
-def _clean_or(text: str, fault: str = "", reason: str = "") -> str:
-    """SQL of why a text is refused: for what it is made of, else for its type; empty for nothing."""
-    typed = f"if({fault}, {reason}, '')" if fault else "''"
-    return f"if({unclean(f'ifNull({text}, {EMPTY})')}, {unclean_reason(f'ifNull({text}, {EMPTY})')}, {typed})"
+def _clean_or(text: str, reason: str) -> str:
+    """SQL of why a text is refused: for what it is made of, or, when it is `wrong`, for its type; or empty."""
+    bytes_ = f"ifNull({text}, {EMPTY})"
+    return f"multiIf({unclean(bytes_)}, {unclean_reason(bytes_)}, wrong, {reason}, '')"
 
 
 def _shown(one: Bound) -> str:
