@@ -21,9 +21,10 @@ PROFILES_STAND = """
 # The customers, in lower case, whose address is one that gets nothing.
 BY_ADDRESS = """
     INSERT INTO {table} (list, fault, customer_id)
-    SELECT {{list:UInt16}}, if({mark} IN (SELECT mark FROM {table} WHERE list = {{list:UInt16}} AND fault = {first}),
+    SELECT {{list:UInt16}}, if(its_mark IN (SELECT mark FROM {table} WHERE list = {{list:UInt16}} AND fault = {first}),
         {first}, {second}), lowerUTF8(customer_id)
-    {profiles} AND {mark} IN (SELECT mark FROM {table} WHERE list = {{list:UInt16}} AND mark != '')
+    FROM (SELECT customer_id, {mark} AS its_mark {profiles})
+    WHERE its_mark IN (SELECT mark FROM {table} WHERE list = {{list:UInt16}} AND mark != '')
 """
 
 

@@ -107,12 +107,9 @@ def _write(scope: Scope, found: Occurrence, data_date: date) -> tuple[list[Place
     stood = fill_stage(scope, found, data_date, places, _bindings(scope, found, data_date, shares))
     stage = identifier(stage_name(found.id))
     common: dict[str, Any] = {"execution_date": found.execution_date, "campaign": found.id}
-    for place in places:
-        _add_recipients(scope, found, place, queries.ADDRESSED.format(stage=stage))
-        _add_unreached(scope, place, stage, common)
     control = Place(0, 0, 0, 0, CONTROL_ACTION_ID, "", min(place.scheduled_time for place in places))
-    _add_recipients(scope, found, control, queries.HELD_BACK.format(stage=stage))
-    scope.warehouse.execute(queries.KEPT_OUT.format(stage=stage), at=scope.clock.now(), **common)
+    _add_recipients(scope, found, [control, *places], stage)
+    _add_outcomes(scope, [control, *places], stage, common)
     if found.plan["products"]:
         for part in scope.warehouse.customer_slices("product_recommendations", "campaign_recipients"):
             part.execute(queries.ADD_PRODUCTS, data_date=data_date, products=found.plan["products"], **common)
@@ -176,39 +173,45 @@ def _bindings(scope: Scope, found: Occurrence, data_date: date, shares: Sequence
 def _forget_run(scope: Scope, found: Occurrence) -> None:
     """Delete what an interrupted attempt wrote."""
     common: dict[str, Any] = {"execution_date": found.execution_date, "campaign": found.id}
-    for table in ("campaign_recipients", "campaign_outcomes", "campaign_products"):
-        if scope.warehouse.value(queries.COUNT_RUN.format(table=table), **common):
+    tables = ("campaign_recipients", "campaign_outcomes", "campaign_products")
+    counts = " UNION ALL ".join(queries.COUNT_RUN.format(table=table) for table in tables)
+    for table, count in scope.warehouse.rows(counts, **common):
+        if count:
             scope.warehouse.execute(queries.DELETE_RUN.format(table=table), **common)
 
 
-def _add_recipients(scope: Scope, found: Occurrence, place: Place, source: str) -> None:
+def _add_recipients(scope: Scope, found: Occurrence, places: Sequence[Place], stage: str) -> None:
     scope.warehouse.execute(
-        queries.ADD_RECIPIENTS + source,
+        queries.ADD_RECIPIENTS.format(stage=stage),
         execution_date=found.execution_date,
         campaign=found.id,
-        channel=place.channel_id,
-        group=place.group,
-        position=place.position,
-        action=place.action_id,
-        template=place.template_id,
+        actions=[place.action_id for place in places],
+        templates=[place.template_id for place in places],
         target_group=found.target_group_id,
-        promo_code=place.promo_code,
-        scheduled_time=place.scheduled_time.replace(tzinfo=UTC),
+        promo_codes=[place.promo_code for place in places],
+        scheduled_times=[int(place.scheduled_time.replace(tzinfo=UTC).timestamp()) for place in places],
         end_date=found.send_date + timedelta(days=found.duration),
+        **_where(places),
     )
 
 
-def _add_unreached(scope: Scope, place: Place, stage: str, common: dict[str, Any]) -> None:
+def _add_outcomes(scope: Scope, places: Sequence[Place], stage: str, common: dict[str, Any]) -> None:
     scope.warehouse.execute(
-        queries.NOT_REACHED.format(stage=stage),
-        channel=place.channel_id,
-        group=place.group,
-        position=place.position,
+        queries.NOT_ADDRESSED.format(stage=stage),
         outcomes=[outcome for outcome, _ in queries.FAULTS],
         reasons=[reason for _, reason in queries.FAULTS],
         at=scope.clock.now(),
+        **_where(places),
         **common,
     )
+
+
+def _where(places: Sequence[Place]) -> dict[str, Any]:
+    return {
+        "channels": [place.channel_id for place in places],
+        "groups": [place.group for place in places],
+        "positions": [place.position for place in places],
+    }
 
 
 def _conclude(scope: Scope, found: Occurrence, places: Sequence[Place], sizes: Sizes) -> str:

@@ -105,50 +105,45 @@ OVER_CAP = """
 # The tables of who was to get what and what became of it, for slices of customers.
 ACCOUNT = ("campaign_recipients", "campaign_outcomes")
 
-COUNT_RECIPIENTS = """
-    SELECT count() FROM campaign_recipients
-    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
-"""
-
 DELETE_RUN = """
     DELETE FROM {table} WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
 """
 
 COUNT_RUN = """
-    SELECT count() FROM {table} WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
+    SELECT '{table}', count() FROM {table}
+    WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
 """
 
+# The places of a run stand in arrays, place 0 for the control group: one statement for all of them.
 ADD_RECIPIENTS = """
     INSERT INTO campaign_recipients (* EXCEPT (firing_id))
-    SELECT {execution_date:Date}, {campaign:UInt32}, customer_id, {channel:UInt32}, {group:UInt16}, {action:UInt32},
-        {template:UInt32}, {target_group:UInt32}, {promo_code:String}, {scheduled_time:DateTime('UTC')},
-        {end_date:Date}
-"""
-
-ADDRESSED = "FROM {stage} WHERE verdict = '' AND grp = {{group:UInt16}} AND faults[{{position:UInt8}}] = 0"
-HELD_BACK = "FROM {stage} WHERE verdict = 'control'"
-
-ADD_OUTCOMES = """
-    INSERT INTO campaign_outcomes (* EXCEPT (firing_id))
-    SELECT {execution_date:Date}, {campaign:UInt32}, customer_id, {channel:UInt32}, {outcome}, {reason}, '', 0,
-        {at:DateTime64(3, 'UTC')}
-"""
-
-KEPT_OUT = """
-    INSERT INTO campaign_outcomes (* EXCEPT (firing_id))
-    SELECT {{execution_date:Date}}, {{campaign:UInt32}}, customer_id, 0, verdict, reason, '', 0,
-        {{at:DateTime64(3, 'UTC')}}
-    FROM {stage} WHERE verdict IN ('excluded', 'capped', 'control')
-"""
-
-NOT_REACHED = """
-    INSERT INTO campaign_outcomes (* EXCEPT (firing_id))
-    SELECT {{execution_date:Date}}, {{campaign:UInt32}}, customer_id, {{channel:UInt32}},
-        arrayElement({{outcomes:Array(String)}}, faults[{{position:UInt8}}] + 1),
-        arrayElement({{reasons:Array(String)}}, faults[{{position:UInt8}}] + 1),
-        '', 0, {{at:DateTime64(3, 'UTC')}}
+    SELECT {{execution_date:Date}}, {{campaign:UInt32}}, customer_id, channel, place_group, action, template,
+        {{target_group:UInt32}}, promo_code, toDateTime(scheduled_time, 'UTC'), {{end_date:Date}}
     FROM {stage}
-    WHERE verdict IN ('', 'unreachable') AND grp = {{group:UInt16}} AND faults[{{position:UInt8}}] > 0
+    ARRAY JOIN {{channels:Array(UInt32)}} AS channel, {{groups:Array(UInt16)}} AS place_group,
+        {{positions:Array(UInt8)}} AS position, {{actions:Array(UInt32)}} AS action,
+        {{templates:Array(UInt32)}} AS template, {{promo_codes:Array(String)}} AS promo_code,
+        {{scheduled_times:Array(UInt32)}} AS scheduled_time
+    WHERE if(position = 0, verdict = 'control',
+        verdict = '' AND grp = place_group AND faults[greatest(position, 1)] = 0)
+"""
+
+# Who was kept out or held back has one outcome, of no channel; who cannot be reached has one a place of the group.
+NOT_ADDRESSED = """
+    INSERT INTO campaign_outcomes (* EXCEPT (firing_id))
+    SELECT {{execution_date:Date}}, {{campaign:UInt32}}, customer_id, channel,
+        if(position = 0, verdict, arrayElement({{outcomes:Array(String)}}, fault + 1)),
+        if(position = 0, reason, arrayElement({{reasons:Array(String)}}, fault + 1)),
+        '', 0, {{at:DateTime64(3, 'UTC')}}
+    FROM (
+        SELECT customer_id, verdict, reason, grp, channel, place_group, position,
+            if(position = 0, 0, faults[greatest(position, 1)]) AS fault
+        FROM {stage}
+        ARRAY JOIN {{channels:Array(UInt32)}} AS channel, {{groups:Array(UInt16)}} AS place_group,
+            {{positions:Array(UInt8)}} AS position
+    )
+    WHERE if(position = 0, verdict IN ('excluded', 'capped', 'control'),
+        verdict IN ('', 'unreachable') AND grp = place_group AND fault > 0)
 """
 
 # Units: a customer kept out or held back is one, any other is one per channel of its group.

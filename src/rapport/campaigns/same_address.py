@@ -138,7 +138,7 @@ class Sharing:
 
 
 def _hash(key: str) -> str:
-    return f"if({key} = '', toUInt64(0), sipHash64({key}))"
+    return f"arrayMap(text -> if(text = '', toUInt64(0), sipHash64(text)), [{key}])[1]"
 
 
 def decoded(scope: Scope, prefix: str, addresses: Sequence[str], data_date: date) -> str:

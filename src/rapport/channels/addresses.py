@@ -157,13 +157,14 @@ def _mail_sql(text: str) -> str:
 
 
 def _folded_sql(text: str, domains: str) -> str:
-    found = _mended_sql(f"normalizeUTF8NFKC({text})")
-    mail, phone = _mail_sql(found), found
+    # A function of what is mended, so that the statement has those patterns once: the engine works through each copy.
+    mail, phone = _mail_sql("mended"), "mended"
     if domains:
         domain = f"splitByChar('@', {mail})[-1]"
         plain = f"joinGet('{domains}', 'plain', {domain})"
         mail = f"if({plain} = '', {mail}, concat(left({mail}, length({mail}) - length({domain})), {plain}))"
     for pattern, by in PHONE_FOLDING:
         phone = f"replaceRegexpAll({phone}, {literal(pattern)}, {literal(by)})"
-    is_phone = f"match({found}, {literal(PHONE)})"
-    return f"multiIf(position({found}, '@') > 0, {mail}, {is_phone}, {phone}, {found})"
+    is_phone = f"match(mended, {literal(PHONE)})"
+    folded = f"multiIf(position(mended, '@') > 0, {mail}, {is_phone}, {phone}, mended)"
+    return f"arrayMap(mended -> {folded}, [{_mended_sql(f'normalizeUTF8NFKC({text})')}])[1]"
