@@ -15,12 +15,9 @@ from clearance_killed import CALLS, CHANNELS, CONTROL, CUSTOMERS
 from clearance_run import expected
 
 SCRIPT = Path(__file__).parent / "clearance_killed.py"
-# What was just written when the process dies: the reasons, the recipients, the new state.
-POINTS = {
-    4: "INSERT INTO campaign_outcomes",
-    5: "DELETE FROM campaign_recipients",
-    8: "a transaction",
-}
+# What was just written when the process dies, among other things: the reasons, the recipients, the new state.
+POINTS = {"INSERT INTO campaign_outcomes", "DELETE FROM campaign_recipients", "a transaction"}
+FIRST, MOST = 3, 12  # before that the run is made
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +35,14 @@ def run(folder: Path, point: int) -> "subprocess.CompletedProcess[str]":
 
 @pytest.mark.timeout(180)
 def test_a_decision_killed_anywhere_ends_like_a_calm_one(folder: Path) -> None:
-    for point, written in POINTS.items():
+    killed = set()
+    for point in range(FIRST, MOST):
         done = run(folder, point)
-        assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
-        assert done.stdout.splitlines()[-1] == f"killed after {written}"
-    done = run(folder, 0)
+        if done.returncode != -signal.SIGKILL:
+            break
+        killed.add(done.stdout.splitlines()[-1].removeprefix("killed after "))
     assert done.returncode == 0, done.stderr[-3000:]
+    assert killed >= POINTS
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     for name in ("left", "out", "channels"):
         result[name] = [tuple(row) for row in result[name]]

@@ -226,7 +226,8 @@ def written(draw: Random) -> tuple[str, str]:
 
 def by_python(form: str, text: str) -> str | None:
     try:
-        found = datetime.strptime(text, form)
+        # An offset of hours only, as PostgreSQL writes it, is read, too.
+        found = datetime.strptime(re.sub(r"([+-]\d\d)$", r"\g<1>00", text) if form.endswith("%z") else text, form)
     except ValueError:
         return None
     if not 1900 <= found.year <= 2299 or found.date() == date(1900, 1, 1):

@@ -49,7 +49,8 @@ def test_attributes(api: httpx.Client) -> None:
     assert (changed["alias"], changed["description"], changed["api_updatable"]) == ("Size", "European size", True)
     assert changed in api.get("/manage/v1/attributes").json()
     assert api.patch("/manage/v1/attributes/none", json={}).status_code == 404
-    assert api.patch("/manage/v1/attributes/shoe_size", json={"field_type": "Date"}).status_code == 400
+    assert api.patch("/manage/v1/attributes/shoe_size", json={"field_type": "Shoe"}).status_code == 400
+    assert api.patch("/manage/v1/attributes/shoe_size", json={"field_type": "Date"}).json()["field_type"] == "Date"
     assert api.get("/manage/v1/event-types").json() == []
 
 

@@ -373,24 +373,6 @@ def test_recommendations_are_new_or_due(api: httpx.Client, scope: Scope) -> None
     assert api.get(path, params={"ProductAttributes": "no such"}).status_code == 400
 
 
-def test_recommendations_suggested_in_campaigns(api: httpx.Client, scope: Scope) -> None:
-    columns = ["execution_date", "campaign_id", "customer_id", "priority", "product_id", "recommendation_type"]
-    scope.warehouse.insert(
-        "campaign_products",
-        columns,
-        [
-            (date(2026, 5, 1), 7, "C1", 2, "P3", 2),
-            (date(2026, 5, 1), 7, "C1", 1, "P4", 1),
-            (date(2026, 6, 1), 8, "C2", 1, "P5", 2),
-        ],
-    )
-    query = {"SuggestedInCampaign": "true", "StartDate": "2026-05-01", "EndDate": "2026-05-31"}
-    assert api.get("/Customers/GetCustomerProductRecommendations", params=query).json() == [
-        {"CustomerID": "C1", "ProductID": "P4", "RecommendationType": 1},
-        {"CustomerID": "C1", "ProductID": "P3", "RecommendationType": 2},
-    ]
-
-
 def test_integrations_keys_are_refused(integrations_api: httpx.Client) -> None:
     for path in ("/current/model/GetMicrosegmentList", "/current/segments/GetValueSegments"):
         assert integrations_api.get(path).status_code == 403

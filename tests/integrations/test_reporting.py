@@ -146,8 +146,8 @@ def test_metrics_are_totals_of_which_the_last_counts(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"MetricID": 7}, "MetricID must be one of"),
-        ({"MetricID": 8}, "MetricID must be one of"),
+        ({"MetricID": 10}, "MetricID must be one of"),
+        ({"MetricID": 99}, "MetricID must be one of"),
         ({"MetricID": "sent"}, "[1].MetricID"),
         ({"MetricValue": -1}, "[1].MetricValue"),
         ({"MetricValue": None}, "[1].MetricValue"),
