@@ -170,13 +170,13 @@ def _load(run: Run, file: File) -> None:
 
 
 def _swap_in(run: Run, plan: Plan, marks: list[personal_columns.Mark]) -> Counts:
-    strangers = Counts()
+    strangers, removed = Counts(), 0
     if run.kind.name == "customers":
         declare(run.scope, plan.new_attributes)
         keep_origins(run.scope, plan)
         if personal_columns.mark_known(run.scope, marks):
             tasks.erase_again(run.scope)
-        masking.stage_removed(run.scope, run.stage)
+        removed = masking.stage_removed(run.scope, run.stage)
     # A file is newer than what was acknowledged before it takes its place, and older than what is after.
     with ordering.writing(run.scope):
         if run.kind.customer_column and run.kind.name != "customers":
@@ -185,7 +185,7 @@ def _swap_in(run: Run, plan: Plan, marks: list[personal_columns.Mark]) -> Counts
                 strangers.created_customers = spelling.create_strangers(run.stage)
             masking.mask_properties(run.scope, run.stage)
         run.progress(3, STEPS)
-        counts = merging.merge(run.scope, run.stage, plan, run.row.mode)
+        counts = merging.merge(run.scope, run.stage, plan, run.row.mode, bool(removed))
     created = strangers.created_customers
     return replace(counts, unknown_customers=strangers.unknown_customers - created, created_customers=created)
 

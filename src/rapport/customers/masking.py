@@ -10,13 +10,13 @@ from rapport.customers.staging import Stage
 
 
 def stage_removed(scope: Scope, stage: Stage) -> int:
-    """Make `removed`: the lower-case ids of removed persons whom the file brings again; how many."""
+    """How many removed persons the file brings again; when anybody was removed, `removed` has their lower-case ids."""
     marks, removed, good = (stage.table(part) for part in ("marks", "removed", "good"))
-    for table in (marks, removed):
-        stage.warehouse.execute(f"CREATE TABLE {table} (key String) ENGINE = MergeTree ORDER BY key")
     keys = pii.removed_pseudonyms(scope)
     if not keys:
         return 0
+    for table in (marks, removed):
+        stage.warehouse.execute(f"CREATE TABLE {table} (key String) ENGINE = MergeTree ORDER BY key")
     stage.warehouse.insert(marks, ["key"], [(key,) for key in keys])
     ids = f"SELECT DISTINCT customer_id FROM {good}"
     known = f"SELECT lowerUTF8(customer_id) FROM ({ids}) WHERE {PSEUDONYM} IN (SELECT key FROM {marks})"

@@ -55,10 +55,13 @@ def passes_over_keys(stage: Stage) -> int:
     return stage.count("good") // stage.warehouse.at_once(BYTES_A_KEY) + 1
 
 
-def merge(scope: Scope, stage: Stage, plan: Plan, mode: str) -> Counts:
-    """Put the staged rows in their table's place. Call it under locks.writing."""
+def merge(scope: Scope, stage: Stage, plan: Plan, mode: str, removed: bool) -> Counts:
+    """Put the staged rows in their table's place. Call it under locks.writing.
+
+    removed: whether there are customers among them who were removed, see masking.stage_removed.
+    """
     if plan.kind.name == "customers":
-        return _merge_customers(scope, stage, plan, mode)
+        return _merge_customers(scope, stage, plan, mode, removed)
     counts = Counts(ignored_columns=list(plan.ignored))
     if mode == "full":
         counts.new = stage.count("good")
@@ -130,7 +133,7 @@ def _attach(stage: Stage, source: str, target: str) -> None:
         )
 
 
-def _merge_customers(scope: Scope, stage: Stage, plan: Plan, mode: str) -> Counts:
+def _merge_customers(scope: Scope, stage: Stage, plan: Plan, mode: str, removed: bool) -> Counts:
     warehouse, next_, good = stage.warehouse, stage.table("next"), stage.table("good")
     known = attributes(scope)
     types = warehouse.columns("customers")
@@ -141,7 +144,7 @@ def _merge_customers(scope: Scope, stage: Stage, plan: Plan, mode: str) -> Count
     hidden = {
         column: _hidden(stage, column, column in pii)
         for column in columns
-        if column in pii or types[column] in TEXT_TYPES
+        if removed and (column in pii or types[column] in TEXT_TYPES)
     }
     told = {column for column in pii - kept if plan.has(column) and types[column] in TEXT_TYPES}
     values = [

@@ -92,7 +92,9 @@ def _is_open(one: Bound, known: dict[str, AttributeInfo]) -> bool:
 
 def _marks(scope: Scope, file: File, asked: Sequence[Bound]) -> list[Mark]:
     found = []
-    by_value = _values(scope, file, [one for one in asked if one.field.type not in TIMES])
+    # Times and words of consent have no shape of an address or a number.
+    shaped = [one for one in asked if one.field.type not in TIMES and one.field.consent is None]
+    by_value = _values(scope, file, shaped)
     for one in asked:
         holds = named_personal(one.name, of_person=True) or named_personal(one.field.column, of_person=True)
         if holds and fits(holds, one.field.type):

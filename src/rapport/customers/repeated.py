@@ -10,8 +10,8 @@ from typing import Any
 from rapport.stores.warehouse import Database
 
 Expression = Callable[[str], str]
-# Fewer columns than these are written one by one: arrays of them take time for each row.
-FEW = 3
+# Columns are written one by one where an array would save fewer characters: it takes time for each row.
+WORTH = 1000
 
 
 def grouped(wanted: Sequence[tuple[Expression, str]]) -> dict[str, list[int]]:
@@ -32,7 +32,7 @@ def written_once(wanted: Sequence[tuple[Expression, str]], name: str) -> tuple[l
     arrays: list[str] = []
     values = [""] * len(wanted)
     for sql, places in grouped(wanted).items():
-        if len(places) < FEW:
+        if (len(places) - 1) * len(sql) < WORTH:
             values = [wanted[at][0](wanted[at][1]) if at in places else value for at, value in enumerate(values)]
             continue
         column = f"{name}{len(arrays)}"

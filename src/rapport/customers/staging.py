@@ -44,8 +44,10 @@ class Stage:
 def drop_leftovers(warehouse: Database) -> None:
     """Drop every staging table. Call it only under the lock of imports: then all of them belong to dead imports."""
     names = [name for (name,) in warehouse.rows(TABLES, database=warehouse.name, prefix=PREFIX)]
-    for name in sorted(names, key=lambda name: not name.endswith("_view")):
-        warehouse.execute(f"DROP TABLE IF EXISTS {identifier(name)} SYNC")
+    views = [name for name in names if name.endswith("_view")]
+    for together in (views, [name for name in names if name not in views]):
+        if together:
+            warehouse.execute(f"DROP TABLE IF EXISTS {', '.join(map(identifier, together))} SYNC")
 
 
 def create(stage: Stage, plan: Plan, file: File) -> None:
