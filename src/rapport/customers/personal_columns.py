@@ -13,7 +13,7 @@ from rapport.customers.personal_names import BIRTHDAY, EMAIL_ADDRESS, NUMBER, PH
 from rapport.customers.personal_values import holds_email, is_phone
 from rapport.customers.plans import Bound, Plan
 from rapport.customers.repeated import totals
-from rapport.customers.suspicions import Suspicion, visible
+from rapport.customers.suspicions import Suspicion, counted, visible
 from rapport.stores.warehouse import identifier
 
 BY_NAME, BY_VALUES, DECIDED, NOT_PERSONAL = "name", "values", "decided", "none"
@@ -167,10 +167,11 @@ def suspicions(plan: Plan, marks: Sequence[Mark]) -> list[Suspicion]:
     if marks:
         told = tuple(f"'{visible(mark.name)}' ({mark.column}): {mark.holds}" for mark in marks)
         message = (
-            f"{len(marks)} columns hold what identifies people, and are marked so (is_pii): RemoveCustomerPII clears "
-            "them. PATCH /manage/v1/attributes/{name} changes a mark."
+            f"{counted(len(marks), 'column identifies', 'columns identify')} people; RemoveCustomerPII clears what "
+            "such a column (is_pii) holds. PATCH /manage/v1/attributes/{name} changes a mark."
         )
         return [Suspicion("personal_data", message, len(marks), told)]
     names = tuple(f"'{visible(name)}'" for name, _ in plan.properties if named_personal(name))
-    message = f"{len(names)} columns seem to identify people: RemoveCustomerPII takes them out of a person's rows."
+    columns = counted(len(names), "column seems", "columns seem")
+    message = f"{columns} to identify people: RemoveCustomerPII takes such values out of a person's rows."
     return [Suspicion("personal_data", message, len(names), names)] if names else []
