@@ -56,7 +56,8 @@ def _begin(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> str
 def _list(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> None:
     """At its time; a campaign that was processed later than that is handed over here."""
     scope, unit = _unit(tenant_id, campaign_id, channel_id, group)
-    handing_over.hand_over(scope, campaign_id)
+    if unit.campaign.handed_over_at is None:
+        handing_over.hand_over(scope, campaign_id)
     sending.list_unit(scope, unit)
 
 
