@@ -136,8 +136,16 @@ def run_all(works: Mapping[str, Work]) -> None:
     Nobody has to find them on a queue first. Work under a key that is queued or under way elsewhere is waited for.
     """
     with ThreadPoolExecutor(AT_ONCE, "runs") as threads:
-        for ended in [threads.submit(run, key, function, *arguments) for key, (function, *arguments) in works.items()]:
+        for ended in [threads.submit(_run_once, key, work) for key, work in works.items()]:
             ended.result()
+
+
+def _run_once(key: str, work: Work) -> None:
+    function, *arguments = work
+    if exists(key):  # begun again, queued work would be told of in a warning
+        wait(key)
+    else:
+        run(key, function, *arguments)
 
 
 def wait(key: str) -> Any:
