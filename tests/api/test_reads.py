@@ -254,6 +254,21 @@ def test_values_of_every_type_of_attribute(api: httpx.Client, world: Scope) -> N
     assert set(map(tuple, found.values())) == {(None,) * len(kinds)}
 
 
+def test_an_attribute_of_another_type_or_none_is_read_as_it_is(api: httpx.Client, world: Scope) -> None:
+    declare(world, [AttributeInfo("T_CHANGED", "Changed", "", "Decimal", "batch")])
+    params = {"TargetGroupID": 31, "Date": TODAY, "CustomerAttributes": "T_CHANGED"}
+    assert api.get(BY_GROUP, params=params).status_code == 200
+    assert api.patch("/manage/v1/attributes/T_CHANGED", json={"field_type": "Nvarchar"}).status_code == 200
+    rows = api.get(BY_GROUP, params=params)
+    assert (rows.status_code, {tuple(row["CustomerAttributes"]) for row in rows.json()}) == (200, {(None,)})
+    assert api.delete("/manage/v1/attributes/T_CHANGED").status_code in (200, 204)
+    answer = api.get(BY_GROUP, params=params)
+    assert (answer.status_code, answer.json()) == (
+        400,
+        "CustomerAttributes names 'T_CHANGED', which is not a customer attribute.",
+    )
+
+
 def test_before_the_first_data_date_every_attribute_is_null(api: httpx.Client, world: Scope) -> None:
     with world.records() as session:
         session.connection().exec_driver_sql(f"UPDATE tenants SET last_data_date = NULL WHERE id = {world.tenant_id}")

@@ -8,7 +8,6 @@ goes from the engine to the socket as the JSON the engine wrote.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -19,10 +18,9 @@ from rapport.api.parameters import CUSTOMER_ATTRIBUTES, PAGING, Parameter
 from rapport.api.responses import json_response
 from rapport.customers import service as customers
 from rapport.errors import NotFound
-from rapport.stores.warehouse import Warehouse, identifier
+from rapport.stores.warehouse import identifier
 
 Values = dict[str, Any]
-_RENDERED: WeakKeyDictionary[Warehouse, dict[tuple[int, str], str]] = WeakKeyDictionary()
 UNBOUNDED = 2**31 - 1
 PAGE_LIMIT = "X-Page-Limit"
 EPOCH = "1970-01-01"
@@ -218,12 +216,8 @@ def _warehouse_page(read: Read, scope: Scope, sql: str, values: Values) -> tuple
 
 
 def _rendered(scope: Scope, names: list[str]) -> list[str]:
-    """SQL of attributes by name. Raises Invalid. What was found once stays: attributes neither go nor change type."""
-    known = _RENDERED.setdefault(scope.stores.warehouse, {})
-    keys = [(scope.tenant_id, name.upper()) for name in names]
-    if any(key not in known for key in keys):
-        known.update(zip(keys, map(customers.rendered, customers.find(scope, names)), strict=True))
-    return [known[key] for key in keys]
+    """SQL of attributes by name, as they are now: their types can change. Raises Invalid."""
+    return [customers.rendered(info) for info in customers.find(scope, names)]
 
 
 def with_attributes(scope: Scope, sql: str, names: list[str], columns: str = "") -> str:
