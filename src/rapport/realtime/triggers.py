@@ -39,7 +39,7 @@ STAMP = text("""
             WHERE tenant_id = t.id AND declared
         ),
         (
-            SELECT json_agg(json_build_array(real_field_name, field_type, source) ORDER BY real_field_name)
+            SELECT json_agg(json_build_array(real_field_name, field_type, source, consent) ORDER BY real_field_name)
             FROM attributes WHERE tenant_id = t.id
         ),
         (
