@@ -11,7 +11,7 @@ READY := .venv/ready
 # The build tools of the lock, not those of the day.
 OWN := --quiet --no-deps --no-build-isolation
 
-.PHONY: install serve demo test check bench lock
+.PHONY: install serve demo test check audit sbom bench lock
 
 install: $(READY)
 
@@ -30,13 +30,23 @@ demo: install
 	$(BIN)/rapport demo $(if $(PORT),--port $(PORT))
 
 test: install
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 
+# Without the cache: it keeps a verdict on imports from before a module moved.
 check: install
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
+	$(BIN)/ruff check --no-cache
+	$(BIN)/ruff format --check --no-cache
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/house
+	.ci/audit $(BIN)/python
+
+# Known vulnerabilities of the pinned dependencies; says so where no database of advisories can be reached.
+audit: install
+	.ci/audit $(BIN)/python
+
+# What an installation is made of, as CycloneDX JSON.
+sbom: install
+	$(BIN)/python .ci/sbom.py > sbom.json
 
 bench: install
 	set -e; for file in benchmarks/bench_*.py; do $(BIN)/python $$file $(if $(SIZE),--size $(SIZE)); done

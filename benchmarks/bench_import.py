@@ -63,6 +63,7 @@ def measured(scope: Scope, path: Path, size: int, customers: int) -> tuple[float
     warehouse = scope.warehouse
     warehouse.execute(KNOWN.format(rows=size, customers=customers))
     warehouse.execute("CREATE TABLE bare AS transactions")
+    warehouse.expect_many_rows()
     bare = timed(lambda: warehouse.execute(BARE.format(path=path)))
     ours = timed(lambda: service.import_file(scope, "transactions", path, None, "full", False))
     same = "SELECT count(), round(sum(amount)), uniqExact(customer_id) FROM "

@@ -36,6 +36,7 @@ from rapport.access import keys
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
+from rapport.access.tenant_limits import change_limits
 from rapport.app import create_app
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.settings import Settings
@@ -173,6 +174,7 @@ def serve(folder: Path, sends: int) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     stores = open_stores(Settings(data_dir=folder))
     scope = create_tenant(stores, "bench")
+    change_limits(scope, {"calls": 0})
     build(scope, sends)
     _, key = keys.create_key(scope, "bench", "bench@example.com", "Admin", rate_limit=0)
     server = uvicorn.Server(uvicorn.Config(create_app(stores), port=0, log_level="warning", lifespan="off"))

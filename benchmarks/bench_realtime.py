@@ -36,6 +36,7 @@ from sqlalchemy import text, update
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
+from rapport.access.tenant_limits import change_limits
 from rapport.app import carrying_out, create_app
 from rapport.campaigns import service as campaigns
 from rapport.channels import service as channels
@@ -180,6 +181,7 @@ def serve(folder: Path, listener: str) -> None:
     settings = Settings(data_dir=folder, allow_private_addresses=True, rate_limit_calls=0)
     stores = open_stores(settings)
     scope = create_tenant(stores, "bench", "Europe/Berlin", "EUR")
+    change_limits(scope, {"app_events": 0})
     build(scope)
     notifications.register_listener(scope, 11, listener, SMS)
     with carrying_out(stores, roles_of(settings)):

@@ -3,12 +3,13 @@
 import os
 import random
 import shutil
+import socket
 import tempfile
-import threading
 import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # A random time zone for the process, before an engine reads it: nothing may depend on the machine's.
 ZONES = ["UTC", "America/New_York", "Asia/Kolkata", "Pacific/Auckland", "Europe/Berlin", "America/St_Johns"]
@@ -17,31 +18,46 @@ time.tzset()
 
 # Folders whose tests share something that is made once a run, and those that take longest.
 TOGETHER = {"acceptance"}
-LONGEST = {"acceptance", "operations"}
+LONGEST = {"acceptance", "operations", "outages"}
 
 warnings.simplefilter("ignore")
 
 import httpx  # noqa: E402
 import pytest  # noqa: E402
-import uvicorn  # noqa: E402
+from xdist.remote import Producer  # noqa: E402
+from xdist.scheduler import LoadScopeScheduling  # noqa: E402
 
 from rapport.access import keys  # noqa: E402
 from rapport.access.scope import Scope  # noqa: E402
 from rapport.access.service import create_tenant  # noqa: E402
 from rapport.app import create_app  # noqa: E402
+from rapport.commands.connections import configured  # noqa: E402
 from rapport.settings import Settings  # noqa: E402
 from rapport.stores import Stores, open_stores  # noqa: E402
+from served_app import running  # noqa: E402
 
 
 def pytest_report_header() -> str:
     return f"time zone: {os.environ['TZ']}"
 
 
+class ByFolderOrModule(LoadScopeScheduling):
+    """Workers side by side take whole folders or modules, so that what their tests share is made once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        folder = module.rpartition("/")[0]
+        return folder if folder.rpartition("/")[2] in TOGETHER else module
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFolderOrModule:
+    return ByFolderOrModule(config, log)
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Workers side by side take whole folders or modules; the longest first, so that none is left to one at the end."""
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder in TOGETHER else item.path.stem))
+    """The longest first, so that none is left to one worker at the end."""
     items.sort(key=lambda item: item.path.parent.name not in LONGEST)
 
 
@@ -69,15 +85,8 @@ def scope(stores: Stores, request: pytest.FixtureRequest) -> Iterator[Scope]:
 @pytest.fixture(scope="session")
 def base_url(stores: Stores) -> Iterator[str]:
     """A real uvicorn server on loopback."""
-    server = uvicorn.Server(uvicorn.Config(create_app(stores), port=0, log_level="warning", lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join()
+    with running(configured(create_app(stores), stores.settings, port=0)) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +103,24 @@ def integrations_api(base_url: str, scope: Scope) -> Iterator[httpx.Client]:
     _, secret = keys.create_key(scope, "vendor", "vendor@example.com", "Integrations")
     with httpx.Client(base_url=base_url, headers={"X-API-KEY": secret}, timeout=60) as client:
         yield client
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[list[str]]]:
+    """What names resolve to, in turn, the last answer for ever, an empty one for none; others are the network's."""
+    known: dict[str, list[list[str]]] = {}
+    real: Any = socket.getaddrinfo
+
+    def resolve(host: str, *args: Any, **options: Any) -> list[Any]:
+        if host not in known:
+            return list(real(host, *args, **options))
+        turns = known[host]
+        addresses = turns.pop(0) if len(turns) > 1 else turns[0]
+        if not addresses:
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        families = [socket.AF_INET6 if ":" in address else socket.AF_INET for address in addresses]
+        pairs = zip(families, addresses, strict=True)
+        return [(family, socket.SOCK_STREAM, 6, "", (address, 80)) for family, address in pairs]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return known

@@ -1,6 +1,8 @@
 """The foundation: engines, tenancy, keys, paths and errors of the wire."""
 
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import httpx
@@ -47,6 +49,26 @@ def test_warehouse_has_every_table(scope: Scope) -> None:
     assert {"customers", "profiles", "transactions", "campaign_recipients"} <= {
         name for (name,) in scope.warehouse.rows("SHOW TABLES")
     }
+
+
+def test_no_machine_code_is_made_of_an_expression_that_is_used_again(scope: Scope) -> None:
+    arithmetic = (
+        "SELECT sum((number * 3 + 7) % 11 + number / 5) FROM numbers(1000) WHERE number * 2 + 1 < 1500 AND number > 3"
+    )
+    made = "SELECT sum(value) FROM system.events WHERE event IN ('CompileFunction', 'CompileExpressionsMicroseconds')"
+    before = scope.warehouse.value(made)  # the engine's own work in the background, with settings of its own
+    assert {scope.warehouse.value(arithmetic) for _ in range(6)} == {
+        sum((n * 3 + 7) % 11 + n / 5 for n in range(4, 750))
+    }
+    assert scope.warehouse.value(made) == before
+
+
+def test_a_small_database_is_read_by_one_thread_until_much_is_expected(scope: Scope) -> None:
+    threads = "SELECT toUInt32(getSetting('max_threads'))"
+    assert scope.warehouse.value(threads) == 1
+    scope.warehouse.expect_many_rows()
+    with ThreadPoolExecutor(3) as callers:  # connections that were open, and new ones
+        assert set(callers.map(lambda _: scope.warehouse.value(threads), range(6))) == {len(os.sched_getaffinity(0))}
 
 
 def test_unknown_paths_are_errors_of_their_kind(api: httpx.Client) -> None:

@@ -8,11 +8,12 @@ from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from typing import Any
 
+import structlog
 from fastapi import APIRouter, FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.security import APIKeyHeader
 from fastapi_offline import FastAPIOffline
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -20,22 +21,28 @@ from starlette.responses import RedirectResponse, Response
 
 from rapport.access.keys import KeyRing
 from rapport.access.limits import RateLimiter
-from rapport.api import MANAGEMENT, WIRE, document
-from rapport.api.bodies import sentence
+from rapport.api import MANAGEMENT, WIRE, document, unsubscribe, watching
+from rapport.api.front_door import FrontDoor
 from rapport.api.idempotency import Idempotency
 from rapport.api.observing import Observing
 from rapport.api.paths import WirePaths
+from rapport.api.protection import policy_of
 from rapport.api.responses import error_response
+from rapport.api.shares import Shares
 from rapport.api.unmatched import unmatched
 from rapport.campaigns import service as campaigns
 from rapport.customers import service as customers
-from rapport.errors import Invalid, NotFound, RapportError, WrongMethod
+from rapport.errors import Away, Invalid, NotFound, RapportError, Withheld, WrongMethod
 from rapport.notifications import service as notifications
 from rapport.realtime import service as realtime
+from rapport.settings import networks_of
 from rapport.stores import Stores
+from rapport.wording import sentence
 
 KEY = APIKeyHeader(name="X-API-KEY", auto_error=False, description="A key made with `rapport key create`")
+log = structlog.get_logger("rapport.api")
 SWITCH_SECONDS = 0.001
+ASSETS = "/docs/assets"
 
 
 @contextmanager
@@ -55,6 +62,8 @@ def carrying_out(stores: Stores, roles: frozenset[str]) -> Iterator[None]:
         if "scheduler" in roles:
             campaigns.start_scheduler(stores)
             parts.callback(campaigns.stop_scheduler)
+        stores.play(roles)
+        parts.callback(stores.play, frozenset())
         _be_prompt()
         yield
 
@@ -75,20 +84,39 @@ def create_app(stores: Stores, operator_token: str = "") -> FastAPI:
 
     operator_token opens the management API to the operator on the same machine; empty means no one.
     """
+    networks = networks_of(stores.settings)
     app = _routed()
     app.state.stores = stores
+    app.state.watch = watching.Watch(stores)
     app.state.operator_token = operator_token
     app.state.keys = KeyRing(stores)
     app.state.intake = realtime.Intake(stores)
     app.state.directory = realtime.Directory(stores)
     app.state.pace = realtime.Pace()
     app.state.limiter = RateLimiter(stores.settings.rate_limit_calls, stores.settings.rate_limit_seconds)
+    app.state.unsubscribed = RateLimiter(unsubscribe.MOST_TIMES, unsubscribe.WITHIN_SECONDS)
     _errors(app)
     app.user_middleware = [
         Middleware(WirePaths, routes=[route for router in WIRE for route in router.routes]),
-        Middleware(Observing, max_body=stores.settings.max_body_bytes),
+        Middleware(Observing),
+        Middleware(FrontDoor, routers=(*WIRE, *MANAGEMENT), max_body=stores.settings.max_body_bytes, networks=networks),
+        Middleware(Shares),
         Middleware(Idempotency),
     ]
+    return app
+
+
+def create_watched(stores: Stores) -> FastAPI:
+    """The application of a process that serves no API: health, readiness and metrics only."""
+    app = FastAPI(title="Rapport", version=version("rapport"), docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(watching.router)
+    app.state.watch = watching.Watch(stores)
+    app.user_middleware = [Middleware(Observing)]
+
+    @app.exception_handler(RapportError)
+    async def domain(request: Request, error: RapportError) -> Response:
+        return _render(request, error)
+
     return app
 
 
@@ -103,13 +131,15 @@ def _routed() -> FastAPI:
         title="Rapport",
         version=version("rapport"),
         description=document.INTRODUCTION,
+        docs_url=None,
         redoc_url=None,
-        static_url="/docs/assets",
+        static_url=ASSETS,
         redirect_slashes=False,
     )
     for router in (*WIRE, *MANAGEMENT):
-        app.include_router(router, dependencies=[Security(KEY)])
+        app.include_router(router, dependencies=[Security(KEY)], generate_unique_id_function=document.operation_id)
     app.include_router(operations)
+    app.include_router(watching.router)
     generate = app.openapi
     app.openapi = functools.cache(lambda: document.completed(generate()))  # type: ignore[method-assign]
     return app
@@ -124,33 +154,31 @@ def begin() -> Response:
     return RedirectResponse("/docs")
 
 
-@operations.get("/health", summary="Whether the process lives")
-def health() -> dict[str, str]:
-    """Answers as long as the process does."""
-    return {"status": "ok"}
-
-
-@operations.get("/ready", summary="Whether both engines answer", responses={503: {"description": "One does not"}})
-def ready(request: Request) -> dict[str, str]:
-    """503 with a sentence when one does not."""
-    stores: Stores = request.app.state.stores
-    stores.records.check()
-    stores.warehouse.database("default").value("SELECT 1")
-    return {"status": "ready"}
-
-
-@operations.get("/metrics", summary="Prometheus metrics", response_class=Response)
-def metrics() -> Response:
-    """Counts and times of requests, and what the parts of Rapport count themselves."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+@operations.get("/docs", include_in_schema=False)
+async def docs(request: Request) -> Response:
+    """All calls as a page, to read and to try."""
+    root = request.scope.get("root_path", "")
+    page = get_swagger_ui_html(
+        openapi_url=f"{root}/openapi.json",
+        title="Rapport",
+        swagger_js_url=f"{root}{ASSETS}/swagger-ui-bundle.js",
+        swagger_css_url=f"{root}{ASSETS}/swagger-ui.css",
+        swagger_favicon_url=f"{root}{ASSETS}/favicon.png",
+    )
+    page.headers["Content-Security-Policy"] = policy_of(bytes(page.body).decode())
+    return page
 
 
 def _render(request: Request, error: RapportError) -> Response:
+    if isinstance(error, Away):
+        told = "what goes out is held" if isinstance(error, Withheld) else "an engine is away"
+        log.warning(told, reason=error.message)
     return error_response(request.url.path, error)
 
 
 def _errors(app: FastAPI) -> None:
-    routes = [*app.routes, *(route for router in (*WIRE, *MANAGEMENT, operations) for route in router.routes)]
+    routers = (*WIRE, *MANAGEMENT, operations, watching.router)
+    routes = [*app.routes, *(route for router in routers for route in router.routes)]
 
     @app.exception_handler(RapportError)
     async def domain(request: Request, error: RapportError) -> Response:
@@ -158,10 +186,7 @@ def _errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def validation(request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        if first["type"] == "json_invalid":
-            return _render(request, Invalid("The body is not valid JSON."))
-        source = first["loc"][0]
+        source = error.errors()[0]["loc"][0]
         faults = [{**fault, "loc": fault["loc"][1:]} for fault in error.errors() if fault["loc"][0] == source]
         return _render(request, Invalid(sentence(faults, error.body if source == "body" else None)))
 

@@ -81,6 +81,21 @@ class Unavailable(RapportError):
     status = 503
 
 
+class Away(Unavailable):
+    """An engine, or a server of somebody else, that does not answer now and will again (503).
+
+    retry_after is in whole seconds. Durable work that meets one waits and goes on; nothing has failed by it.
+    """
+
+    def __init__(self, message: str, retry_after: int = 5) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Withheld(Away):
+    """What goes out is held in this installation, until it is told to be the real one (503)."""
+
+
 class Held(Unavailable):
     """A data folder that another process has open: a server (serving), a command, or who knows what (None)."""
 

@@ -1,14 +1,21 @@
 """Configuration: RAPPORT_* environment variables, each with a default that works on one machine."""
 
+import ipaddress
 import os
 import socket
+import uuid
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rapport.errors import Invalid
 
+MACHINE_ID = Path("/etc/machine-id")
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+# So many keys of a tenant can be at their limit at the same time.
+USUAL_BUSY_KEYS = 10
 ROLES = ("api", "worker", "scheduler", "console")
 
 
@@ -39,25 +46,61 @@ class Settings(BaseSettings):
     process_name: str = ""
     rate_limit_calls: int = 50
     rate_limit_seconds: int = 10
+    tenant_rate_limit_calls: int | None = Field(None, ge=0)
     max_page: int = 10_000
     max_execution_page: int = 200_000
     max_body_bytes: int = 32 * 1024 * 1024
+    head_seconds: float = Field(20.0, gt=0)
+    body_seconds: float = Field(30.0, gt=0)
+    max_connections: int = Field(1000, ge=1)
+    operator_networks: str = ""
+    trusted_proxies: str = "127.0.0.1,::1"
     legacy_login: bool = False
     allow_private_addresses: bool = False
     files_dir: Path | None = None
     kept_dir: Path | None = None
+    backup_dir: Path | None = None
+    backup_key: SecretStr = SecretStr("")
+    backup_key_file: Path | None = None
     kept_days: int = Field(400, ge=1)
+    records_connections: int = Field(0, ge=0)
+    work_connections: int = Field(10, ge=4)
+    outage_hours: float = Field(24.0, ge=0)
+    outbound: Literal["on", "off"] = "on"
     smtp_url: str = "smtp://127.0.0.1:25"
     mail_from: str = "rapport@localhost"
     public_url: str = ""
     query_memory_bytes: int = 3_000_000_000
     query_threads: int = 0
+    secret_key: SecretStr = SecretStr("")
+    secret_key_file: Path | None = None
     log_level: str = "INFO"
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        for one in filter(None, map(str.strip, value.split(","))):
+            try:
+                ipaddress.ip_network(one)
+            except ValueError as error:
+                raise ValueError(f"{one!r} is not an address or an address range") from error
+        return value
 
     @property
     def by_url(self) -> bool:
         """Whether both engines run elsewhere, so that no data folder is opened here."""
         return bool(self.records_url and self.warehouse_url)
+
+    @property
+    def tenant_calls(self) -> int:
+        """How many calls all keys of a tenant have together in the window of rate limits; 0 means no limit."""
+        usual = USUAL_BUSY_KEYS * self.rate_limit_calls
+        return usual if self.tenant_rate_limit_calls is None else self.tenant_rate_limit_calls
+
+    @property
+    def most_connections(self) -> int:
+        """How many connections to the records this process may open beside those of durable work."""
+        return self.records_connections or (20 if self.records_url else 40)
 
     @property
     def kept_folder(self) -> Path:
@@ -72,11 +115,23 @@ class Settings(BaseSettings):
         return beside if beside.exists() or os.access(folder.parent, os.W_OK) else folder / "kept"
 
     @property
+    def upgrade_backups(self) -> Path:
+        """Where a backup is written before the schema changes: backup_dir, or a folder in the data folder."""
+        return self.backup_dir.expanduser() if self.backup_dir else self.data_dir.expanduser() / "backups"
+
+    @property
     def process(self) -> str:
-        """The name under which this process takes durable work up again: the same after a restart, no two alike."""
+        """The name under which this process takes durable work up again: the same after a restart, no two alike.
+
+        Without a name of its own it is that of the host, with what else tells the processes of a host apart: the port,
+        and the roles of one that carries out no work.
+        """
         if self.process_name:
             return self.process_name
-        return f"{socket.gethostname()}-{self.port}" if self.by_url else "rapport"
+        if not self.by_url:
+            return "rapport"
+        roles = roles_of(self)
+        return "-".join([_host(), str(self.port), *([] if "worker" in roles else sorted(roles))])
 
     @property
     def links_url(self) -> str:
@@ -84,15 +139,31 @@ class Settings(BaseSettings):
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
 
+def networks_of(settings: Settings) -> tuple[Network, ...]:
+    """From where /docs, /ready and /metrics are answered; empty means from anywhere. Raises Invalid."""
+    try:
+        given = [part.strip() for part in settings.operator_networks.split(",") if part.strip()]
+        return tuple(ipaddress.ip_network(part) for part in given)
+    except ValueError as error:
+        raise Invalid(f"RAPPORT_OPERATOR_NETWORKS must be address ranges with commas between: {error}.") from error
+
+
+def _host() -> str:
+    """The name of this machine, with a number of its own where it is one that every machine has."""
+    name = socket.gethostname() or "localhost"
+    if name.partition(".")[0] != "localhost":
+        return name
+    try:
+        number = MACHINE_ID.read_text().strip()[:12]
+    except OSError:
+        number = ""
+    return f"{name}-{number or format(uuid.getnode(), '012x')}"
+
+
 def roles_of(settings: Settings) -> frozenset[str]:
-    """What a process is to do. Raises Invalid for an unknown role, or a part of them on embedded engines."""
+    """What a process is to do. Raises Invalid for an unknown role."""
     roles = frozenset(role.strip() for role in settings.roles.split(",") if role.strip())
     unknown = roles - set(ROLES)
     if unknown or not roles:
         raise Invalid(f"roles must be some of {', '.join(ROLES)}, not {', '.join(sorted(unknown)) or 'none'}.")
-    if roles != set(ROLES) and not settings.by_url:
-        raise Invalid(
-            "A process with some roles only needs RAPPORT_RECORDS_URL and RAPPORT_WAREHOUSE_URL: "
-            "embedded engines serve one process."
-        )
     return roles

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rapport.access.scope import Scope
-from rapport.access.service import create_tenant
+from rapport.access.service import allow_sender_domain, create_tenant
 from rapport.audiences import service as audiences
 from rapport.campaigns import service as campaigns
 from rapport.channels import service as channels
@@ -49,7 +49,7 @@ def campaign(scope: Scope, name: str, group: int, *places: tuple[int, int]) -> N
             target_group_id=group,
             schedule=campaigns.Schedule(kind="daily", start_date=start),
             groups=[campaigns.Group(action_id=2, share=1.0, channels=reached)],
-            rules=campaigns.Rules(include_all=group == 2),
+            rules=campaigns.SeriesRules(include_all=group == 2),
             duration=3,
         ),
     )
@@ -62,6 +62,7 @@ def main(data_dir: Path, listener: str) -> None:
     world = World(CUSTOMERS, scope.today() - timedelta(days=1), 1, 3)
     with tempfile.TemporaryDirectory() as folder:
         load(scope, world, Path(folder))
+    allow_sender_domain(scope, "example.com")
     mail = channels.create_channel(scope, "Email", "email", settings={"from_address": "shop@example.com"}).id
     text = channels.create_channel(scope, "SMS", "external", address_attribute="MOBILE_NUMBER").id
     letter = messaging.create_template(scope, mail, "Letter", "Hello [%FIRST_NAME:you%]", "<p>[%PROMO_CODE%]</p>").id

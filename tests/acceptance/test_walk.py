@@ -95,9 +95,9 @@ def login(demo: Demo) -> None:
     from rapport.access.users import create_user
 
     settings = demo.scope.stores.settings
-    create_user(demo.scope, f"walker{demo.scope.tenant_id}", "a long pass phrase")
     settings.legacy_login = True
     try:
+        create_user(demo.scope, f"walker{demo.scope.tenant_id}", "a long pass phrase")
         body = {"UserName": f"walker{demo.scope.tenant_id}", "Password": "a long pass phrase"}
         token = demo.client.post("/current/general/login", json=body).json()
         headers = {"Authorization-Token": token, "X-API-KEY": ""}

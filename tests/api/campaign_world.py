@@ -193,7 +193,9 @@ def _fill_records(scope: Scope) -> None:
             14: "Straße & co",
             15: "free Delivery",
         }.items():
-            session.add(Action(tenant_id=tenant, id=number, name=name, created_at=NOW))
+            # A name may come again when the first one of it is archived.
+            archived = number == 13
+            session.add(Action(tenant_id=tenant, id=number, name=name, archived=archived, created_at=NOW))
         for number, name in {EMAIL: "Email", SMS: "SMS"}.items():
             session.add(
                 Channel(tenant_id=tenant, id=number, name=name, kind="external", address_attribute="EMAIL",

@@ -10,8 +10,8 @@ import httpx
 import jsonschema_rs
 import pytest
 
-from rapport.api.bodies import WORDS
 from rapport.app import openapi_document
+from rapport.wording import WORDS
 
 Operation = dict[str, Any]
 OWN_FORM = {"Events", "Unsubscribe", "operations"}
@@ -58,9 +58,22 @@ def test_every_error_has_the_form_of_its_family(document: dict[str, Any]) -> Non
             form = "application/problem+json" if path.startswith("/manage/") else "application/json"
             form = "text/html" if path.startswith("/unsubscribe/") else form
             assert form in found["content"], f"{where} {status}"
-            assert ("Retry-After" in found.get("headers", {})) == (status == "429"), f"{where} {status}"
+            assert ("Retry-After" in found.get("headers", {})) == (status in ("429", "503")), f"{where} {status}"
             seen += 1
     assert seen > 1000
+
+
+def test_pages_tell_how_many_rows_they_have(document: dict[str, Any]) -> None:
+    tops = {
+        operation["operationId"]: parameter
+        for _, _, operation in operations(document)
+        for parameter in operation.get("parameters", [])
+        if parameter["name"] == "$top"
+    }
+    executed = tops["GetCustomerExecutionDetailsByCampaign"]
+    assert executed["schema"]["default"] == 10_000
+    assert "at most 200000" in executed["description"] and "RAPPORT_MAX_EXECUTION_PAGE" in executed["description"]
+    assert all("default" in one["schema"] or one["description"].endswith("all") for one in tops.values())
 
 
 def test_only_calls_with_a_key_ask_for_one(document: dict[str, Any]) -> None:
@@ -90,9 +103,12 @@ def test_what_is_answered_is_what_is_described(document: dict[str, Any], api: ht
 
 
 @pytest.mark.parametrize("path", ["/manage/v1/brands", "/current/customers/UpsertCustomer"])
-def test_too_large_a_body_is_answered_as_described(document: dict[str, Any], base_url: str, path: str) -> None:
+def test_too_large_a_body_is_answered_as_described(
+    document: dict[str, Any], base_url: str, api: httpx.Client, path: str
+) -> None:
     connection = HTTPConnection(base_url.removeprefix("http://"))
     connection.putrequest("POST", path)
+    connection.putheader("X-API-KEY", api.headers["x-api-key"])
     connection.putheader("Content-Length", str(1 << 40))
     connection.endheaders()
     answer = connection.getresponse()
@@ -102,7 +118,7 @@ def test_too_large_a_body_is_answered_as_described(document: dict[str, Any], bas
     connection.close()
     assert answer.status == 413
     jsonschema_rs.validate(whole(document, shown), body)
-    assert "larger than 33554432 bytes" in str(body)
+    assert "larger than 1048576 bytes" in str(body)
 
 
 def test_the_introduction_says_how_to_begin(document: dict[str, Any]) -> None:
@@ -123,7 +139,7 @@ def test_every_parameter_says_what_it_means(document: dict[str, Any]) -> None:
     assert bare == []
 
 
-@pytest.mark.parametrize("name", ["SeriesBody", "OneTimeBody", "TriggeredBody", "Group", "GroupChannel", "QuietHours"])
+@pytest.mark.parametrize("name", ["SeriesNew", "OneTimeBody", "TriggeredNew", "Group", "GroupChannel", "QuietHours"])
 def test_what_a_campaign_is_built_of_says_what_it_means(document: dict[str, Any], name: str) -> None:
     obvious = {"name", "tags", "schedule", "rules"}
     members = document["components"]["schemas"][name]["properties"]

@@ -1,13 +1,12 @@
 """What clients of other languages and habits send: it means the same as what the contract shows, and breaks nothing."""
 
 import http.client
-import threading
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
-import uvicorn
 from campaign_world import TODAY
 from test_reads import CALLS
 
@@ -18,6 +17,7 @@ from rapport.api.reads import PAGE_LIMIT
 from rapport.app import create_app, openapi_document
 from rapport.customers import service as customers
 from rapport.stores import Stores
+from served_app import serving
 
 pytestmark = pytest.mark.usefixtures("world")
 
@@ -222,26 +222,21 @@ def failing(stores: Stores) -> Iterator[tuple[str, int]]:
 
     for path in ("/current/general/Fail", "/manage/v1/fail"):
         app.add_api_route(path, fail, methods=["GET", "POST"])
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        thread.join(0.01)
-    yield server.servers[0].sockets[0].getsockname()[:2]
-    server.should_exit = True
-    thread.join()
+    with serving(app) as url:
+        address = urlsplit(url)
+        yield str(address.hostname), int(address.port or 0)
 
 
 @pytest.mark.parametrize("path", ["/current/general/Fail", "/manage/v1/fail"])
 @pytest.mark.parametrize("body", [None, b"{}"])
 def test_an_error_inside_leaves_the_connection_as_it_was(
-    failing: tuple[str, int], path: str, body: bytes | None
+    failing: tuple[str, int], api: httpx.Client, path: str, body: bytes | None
 ) -> None:
     connection = http.client.HTTPConnection(*failing)
     connection.connect()
-    socket = connection.sock
+    socket, own = connection.sock, {"X-API-KEY": api.headers["x-api-key"]}
     for number in range(3):
-        connection.request("POST" if body else "GET", path, body, {"X-Request-ID": f"mine-{number}"})
+        connection.request("POST" if body else "GET", path, body, {**own, "X-Request-ID": f"mine-{number}"})
         answer = connection.getresponse()
         text = answer.read()
         assert (answer.status, answer.headers["X-Request-ID"]) == (500, f"mine-{number}")

@@ -95,6 +95,8 @@ def with_channel(**more: Any) -> dict[str, Any]:
             SERIES | {"schedule": {"kind": "once", "start_date": "x"}},
             "schedule.start_date: must be a date as",
         ),
+        ("series", SERIES | {"campaign_type": "A/B"}, "A/B needs two groups."),
+        ("series", SERIES | {"campaign_type": "A/B/n"}, "A/B/n needs 3 to 26 groups."),
         ("series", [], "The body: must be an object."),
         (
             "triggers",
@@ -110,6 +112,27 @@ def test_a_body_of_the_management_api(api: httpx.Client, path: str, body: Any, s
     answer = api.post(f"/manage/v1/{path}", json=body)
     assert answer.status_code == 400
     assert answer.json()["detail"].startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"sender": "x"}, "There is no sender in settings; there are host, port, security, username, password,"),
+        ({"port": "smtp"}, "settings.port: must be a whole number."),
+        ({"timeout_seconds": "long"}, "settings.timeout_seconds: must be a number."),
+        ({"security": "ssl"}, "settings.security: must be 'none', 'starttls' or 'tls'."),
+        ({"reply_to": "x"}, "settings.reply_to: must be an e-mail address."),
+    ],
+)
+def test_settings_of_a_channel(api: httpx.Client, settings: dict[str, Any], sentence: str) -> None:
+    answer = api.post("/manage/v1/channels", json={"name": "Mail", "kind": "email", "settings": settings})
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith(sentence)
+
+
+def test_a_kind_of_channel_without_settings(api: httpx.Client) -> None:
+    answer = api.post("/manage/v1/channels", json={"name": "Out", "kind": "external", "settings": {"host": "x"}})
+    assert answer.json()["detail"] == "There is no host in settings; nothing can be set there."
 
 
 def test_items_of_a_list_are_numbered_in_the_same_way(api: httpx.Client) -> None:

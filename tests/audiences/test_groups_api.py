@@ -92,6 +92,7 @@ def test_a_list_of_customers_becomes_a_group(api: httpx.Client) -> None:
     assert (told["list-name"], told["existed-customers"], told["non-existed-customers"]) == ("VIPs", 2, ["ghost"])
     members = api.get(f"{MANAGE}/{told['target-group-id']}/members", params={"data_date": DATA_DATE.isoformat()})
     assert members.json() == {"customer_ids": ["C001", "C002"]}
+    assert api.get(f"{MANAGE}/{told['target-group-id']}/members").json() == members.json()
     for body in ({"list-name": "VIPs", "customers": ["C001"]}, {"list-name": "X", "customers": []}, {"customers": []}):
         assert api.post(path, json=body).status_code == 400
     assert (
@@ -116,7 +117,7 @@ def test_a_group_is_changed_counted_and_read(api: httpx.Client) -> None:
 
 
 def test_definitions_are_counted_sampled_and_told(api: httpx.Client) -> None:
-    assert api.post(f"{MANAGE}/size", json={"definition": GERMAN}).json() == {"size": 25}
+    assert api.post(f"{MANAGE}/size", json={"definition": GERMAN}).json()["size"] == 25
     sample = api.post(f"{MANAGE}/sample", json={"definition": GERMAN, "customers": 5}).json()["customer_ids"]
     assert len(sample) == 5 and all(int(one[1:]) % 4 == 0 for one in sample)
     assert api.post(f"{MANAGE}/sentence", json={"definition": {"all": []}}).json() == {"sentence": "Every customer"}

@@ -50,10 +50,11 @@ class Mailbox:
 
 
 @contextmanager
-def mailbox() -> Iterator[Mailbox]:
+def mailbox(port: int = 0) -> Iterator[Mailbox]:
     box = Mailbox()
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server that was there before may have left some
+        probe.bind(("127.0.0.1", port))
         box.port = probe.getsockname()[1]
     controller = Controller(box, hostname="127.0.0.1", port=box.port)
     controller.start()

@@ -1,5 +1,6 @@
 """A tenant of known customers to campaign to: what each test needs is added by hand and worked out in plain Python."""
 
+import itertools
 from collections import Counter
 from datetime import UTC, date, datetime
 from typing import Any
@@ -20,6 +21,7 @@ NOW = datetime(2026, 3, 10, 7, 30, tzinfo=UTC)  # 08:30 in Berlin, before the de
 EXTERNAL, EMAIL = 505, 504
 
 CUSTOMERS = 120
+NUMBERS = itertools.count(1)
 
 # Customers of two countries, and what they bought up to the data date.
 FILL = (
@@ -95,7 +97,7 @@ def add_series(scope: Scope, target_group: int, groups: list[Any], **more: Any) 
     """A series that runs daily from 2026-03-10 unless told otherwise."""
     kinds = {1: "Test/Control", 2: "A/B"}
     body = {
-        "name": "Series",
+        "name": f"Series {next(NUMBERS)}",
         "target_group_id": target_group,
         "campaign_type": kinds.get(len(groups), "A/B/n"),
         "schedule": {"kind": "daily", "start_date": TODAY.isoformat()},

@@ -22,12 +22,14 @@ from campaign_tenant import (
 )
 
 from rapport.access.scope import Scope
-from rapport.campaigns import cycles, tasks
+from rapport.audiences import service as audiences
+from rapport.campaigns import cycles, daily, tasks
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.models import Series
 from rapport.customers import service as customers
 from rapport.errors import RapportError
 from rapport.notifications import service as notifications
+from rapport.stores import work
 
 MORNING = datetime(2026, 3, 10, 5, tzinfo=UTC)
 
@@ -72,8 +74,10 @@ def test_a_cycle_processes_the_day_in_order_and_a_rerun_keeps_it(tenant: Scope) 
     assert tenant.data_date() == DATA_DATE
     day = campaigns.occurrences(tenant, execution_date=TODAY)
     low, high = (next(found for found in day if (found.series_id, found.run) == (number, 0)) for number in (1, 2))
-    after_model = ["publish", f"campaign {high.id}", f"campaign {low.id}", "target groups of triggers"]
-    assert names[-4:] == after_model
+    groups = ["target groups of triggers", "sizes of target groups"]
+    assert names[-6:] == ["publish", "target groups", f"campaign {high.id}", f"campaign {low.id}", *groups]
+    sizes = {one.id: (one.size, one.size_date) for one in audiences.target_groups(tenant)}
+    assert len(sizes) >= 3 and all(when == DATA_DATE and size is not None for size, when in sizes.values())
     assert {found.series_id for found in day if found.run == 0 and found.series_id <= 3} == {1, 2}
     assert (high.state, low.state) == ("scheduled", "successful")
     # Everybody is in the campaign of the group that goes first.
@@ -89,6 +93,23 @@ def test_a_cycle_processes_the_day_in_order_and_a_rerun_keeps_it(tenant: Scope) 
     rows = [orjson.loads(row.body) for row in reversed(notifications.deliveries(tenant, limit=1000))]
     mine = [one["EventTypeID"] for one in rows if one.get("CampaignID", high.id) == high.id]
     assert mine == [13, 1, 2, 3]
+
+
+def test_a_cycle_that_an_earlier_release_began_is_carried_on(tenant: Scope) -> None:
+    run = cycles.begin(tenant, DATA_DATE)
+    work.run(cycles.key(tenant, DATA_DATE, run), daily.daily_cycle, tenant.tenant_id, DATA_DATE.isoformat(), run)
+    carried_on, usual = cycles.result(tenant, DATA_DATE, run), campaigns.run_cycle(tenant, DATA_DATE)
+    assert carried_on.state == "finished"
+    of_both = {step["name"] for step in carried_on.steps}
+    assert of_both == {step["name"] for step in usual.steps} - {"target groups"} and "recommendations" in of_both
+
+
+def test_a_resumed_cycle_keeps_the_times_of_steps_that_it_does_not_repeat(tenant: Scope) -> None:
+    run = campaigns.run_cycle(tenant, DATA_DATE).run
+    before = cycles.result(tenant, DATA_DATE, run).steps
+    cycles.note_once(tenant, DATA_DATE, run, before[0]["name"], 1000.0)
+    cycles.note_once(tenant, DATA_DATE, run, "one more", 2.5)
+    assert cycles.result(tenant, DATA_DATE, run).steps == [*before, {"name": "one more", "seconds": 2.5}]
 
 
 def test_a_failed_load_check_stops_the_day_loudly(tenant: Scope) -> None:
@@ -225,6 +246,31 @@ def test_management_from_action_to_results(api: httpx.Client, tenant: Scope) -> 
     assert api.post("/manage/v1/cycles", json={"data_date": "2039-01-01"}).status_code == 409
 
 
+def test_a_draft_is_counted_and_runs_only_when_it_is_active(api: httpx.Client, tenant: Scope) -> None:
+    body = {
+        "name": "Draft",
+        "target_group_id": 3,
+        "status": "paused",
+        "schedule": {"kind": "daily", "start_date": TODAY.isoformat()},
+        "groups": [{"action_id": 2, "channels": [{"channel_id": EXTERNAL, "template_id": 9}]}],
+        "rules": {"include_all": True},
+        "control_share": 0,
+    }
+    made = api.post("/manage/v1/series", json=body).json()
+    assert (made["status"], made["warnings"]) == ("paused", [])
+    told = api.post(f"/manage/v1/series/{made['id']}/dry-run").json()
+    assert told["reached"] == [{"recipient_group_id": 1, "channel_id": EXTERNAL, "customers": 40}]
+    assert (told["targeted"], told["not_reached"], told["objection"]) == (40, [], "")
+    refused = api.post(f"/manage/v1/series/{made['id']}/runs")
+    assert refused.status_code == 409 and "is paused: make it active first" in refused.json()["detail"]
+    assert made["id"] not in {tenant_series.series_id for tenant_series in campaigns.occurrences(tenant)}
+    assert made["id"] not in {one.id for one in campaigns.all_series(tenant, "active")}
+    strict = {**body, "name": "Strict", "rules": {}, "status": "active", "duration": 3}
+    (warning,) = api.post("/manage/v1/series", json={**strict, "status": "paused"}).json()["warnings"]
+    assert "a customer is not reached by every run" in warning
+    assert api.post("/manage/v1/series/9999/dry-run").status_code == 404
+
+
 def test_one_time_campaign_on_a_list(api: httpx.Client, tenant: Scope) -> None:
     body = {
         "name": "Apology",
@@ -244,4 +290,8 @@ def test_one_time_campaign_on_a_list(api: httpx.Client, tenant: Scope) -> None:
         ("nobody", 0, "excluded", "unknown customer"),
     ]
     assert (1, number, 0) in told(tenant) and (13, number, EXTERNAL) in told(tenant)
+    series_id = campaigns.occurrence(tenant, number).series_id
+    refused = api.post(f"/manage/v1/series/{series_id}/runs")
+    assert refused.status_code == 409 and "is of a one-time campaign, which runs once" in refused.json()["detail"]
+    assert [one.id for one in campaigns.occurrences(tenant, series_id=series_id)] == [number]
     assert api.post("/manage/v1/campaigns/one-time", json={**body, "execution_date": "2026-03-01"}).status_code == 409

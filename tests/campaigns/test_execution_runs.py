@@ -36,6 +36,7 @@ from rapport.campaigns.leases import Held, LeaseLost, lease
 from rapport.campaigns.models import Send
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.units import Unit
+from rapport.channels import service as channels
 from rapport.channels.service import Receipt
 from rapport.messaging import service as messaging
 from rapport.messaging.models import SoftBounce, SuppressedAddress, Suppression
@@ -196,10 +197,9 @@ def test_who_unsubscribes_between_processing_and_sending_gets_nothing(tenant: Sc
     assert list(box.to) == ["c00300@example.com"]
 
 
-def test_a_server_that_cannot_be_used_fails_the_run_with_its_reason(tenant: Scope) -> None:
-    from rapport.channels import service as channels
-
-    channels.create_channel(tenant, "Dead mail", "email", id=600, settings={"host": "127.0.0.1", "port": 1})
+def test_a_server_that_cannot_be_used_fails_the_run_with_its_reason(tenant: Scope, box: Mailbox) -> None:
+    wrong = {"host": "127.0.0.1", "port": box.port, "security": "starttls"}  # which this server does not offer
+    channels.create_channel(tenant, "Dead mail", "email", id=600, settings=wrong)
     messaging.save_template(tenant, 600, "Hello", "Hi", "<p>Hi</p>", id=1)
     number = process(tenant, add_series(tenant, 2, [group(2, (600, 1))], rules=ALL, control_share=0).id)
     tenant.clock.set(DUE)

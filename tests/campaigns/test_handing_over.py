@@ -72,7 +72,8 @@ def tenant(scope: Scope, box: Mailbox) -> Scope:
     publish(scope)
     add_channels(scope, box.port)
     channels.create_channel(scope, "Push", "external", id=PUSH)
-    channels.create_channel(scope, "Dead mail", "email", id=DEAD_MAIL, settings={"host": "127.0.0.1", "port": 1})
+    wrong = {"host": "127.0.0.1", "port": box.port, "security": "starttls"}  # which this server does not offer
+    channels.create_channel(scope, "Dead mail", "email", id=DEAD_MAIL, settings=wrong)
     messaging.save_template(scope, DEAD_MAIL, "Hello", "Hi", "<p>Hi</p>", id=1)
     add_group(scope, "Dutch", "NL")
     add_group(scope, "Belgian", "BE")

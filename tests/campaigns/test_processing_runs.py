@@ -25,7 +25,7 @@ from campaign_tenant import (
 )
 
 from rapport.access.scope import Scope
-from rapport.campaigns import processing
+from rapport.campaigns import processing, responses
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.models import CONTROL_ACTION_ID
 from rapport.campaigns.occurrences import locked, plan_next_run
@@ -150,10 +150,14 @@ def test_running_campaigns_excluded_groups_and_caps(tenant: Scope) -> None:
     busy = {row[0] for row in recipients(tenant, first)}
     assert len(busy) == 40
     # In the window everybody, control too, is kept out of other campaigns; after it nobody is.
-    inside = process(tenant, add_series(tenant, 2, one).id, TODAY + timedelta(days=3))
+    inside = process(tenant, add_series(tenant, 2, one).id, TODAY + timedelta(days=2))
     assert {row[2:] for row in outcomes(tenant, inside)} == {("excluded", "in a running campaign")}
-    assert campaigns.occurrence(tenant, inside).state == "successful"
-    outside = process(tenant, add_series(tenant, 2, one).id, TODAY + timedelta(days=4))
+    found = campaigns.occurrence(tenant, inside)
+    assert (found.state, found.error) == (
+        "successful",
+        "Nobody was left to write to: in a running campaign (40).",
+    )
+    outside = process(tenant, add_series(tenant, 2, one).id, TODAY + timedelta(days=3))
     assert tally(outcomes(tenant, outside)).keys() <= {"control"}
     kept = process(
         tenant, add_series(tenant, 2, one, rules={"include_all": True, "exclude_target_group_ids": [1, 2]}).id
@@ -164,6 +168,88 @@ def test_running_campaigns_excluded_groups_and_caps(tenant: Scope) -> None:
     reached = {row[0] for row in recipients(tenant, first) if row[1]}
     assert {row[0] for row in outcomes(tenant, capped) if row[2] == "capped"} == reached
     assert {row[0] for row in recipients(tenant, capped)} == busy - reached
+
+
+def test_the_window_in_which_a_run_keeps_its_customers_is_that_of_its_results(tenant: Scope) -> None:
+    """Whatever lead times two campaigns have: they share customers only when no day belongs to both windows."""
+    one = [group(2, (EXTERNAL, 4))]
+    number = process(tenant, add_series(tenant, 2, one, duration=3, lead_time=10).id)
+    begin, end = responses.window(tenant, campaigns.occurrence(tenant, number))
+    window = {(begin + timedelta(days=day)).date() for day in range((end - begin).days)}
+    for lead_time in (0, 4):
+        for sent in (5, 6, 7, 8, 9, 12, 13):
+            made = add_series(tenant, 2, one, duration=4, lead_time=lead_time)
+            other = process(tenant, made.id, TODAY + timedelta(days=sent - lead_time))
+            mine = {TODAY + timedelta(days=sent + day) for day in range(4)}
+            kept_out = ("excluded", "in a running campaign") in {row[2:] for row in outcomes(tenant, other)}
+            assert kept_out == bool(window & mine), (lead_time, sent)
+            with tenant.records() as session:
+                locked(session, tenant, other).state = "canceled"
+    with tenant.records() as session:
+        locked(session, tenant, number).state = "canceled"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "duration", "rule", "kept_out", "warned"),
+    [
+        ({"kind": "weekly"}, 7, None, [0, 0, 0, 0], ""),
+        ({"kind": "weekly"}, 30, None, [0, 0, 0, 0], "it buys then counts in each of them"),
+        ({"kind": "weekly"}, 8, "duration", [0, 40, 0, 40], "is not reached by every run"),
+        ({"kind": "daily"}, 3, None, [0, 40, 40, 0], "is not reached by every run"),
+        ({"kind": "daily"}, 3, "period", [0, 0, 0, 0], "it buys then counts in each of them"),
+    ],
+)
+def test_runs_of_a_series_reach_its_customers_as_its_rule_says(
+    tenant: Scope, schedule: dict[str, str], duration: int, rule: str | None, kept_out: list[int], warned: str
+) -> None:
+    plan = {**schedule, "start_date": TODAY.isoformat()}
+    more = {"schedule": plan, "duration": duration, "rules": {"own_runs": rule}, "lead_time": 1}
+    made = add_series(tenant, 2, [group(2, (EXTERNAL, 4))], **more)
+    told = campaigns.series_warnings(made)
+    assert len(told) == bool(warned) and all(warned in one for one in told)
+    days = campaigns.next_runs(tenant, made.id, 4)
+    runs = [process(tenant, made.id, day) for day in days]
+    assert [tally(outcomes(tenant, run)).get("excluded", 0) for run in runs] == kept_out
+    again = process(tenant, made.id, days[-1])
+    assert tally(outcomes(tenant, again)) == {"excluded": 40}, "one more run of the day reaches nobody a second time"
+    with tenant.records() as session:
+        for run in [*runs, again]:
+            locked(session, tenant, run).state = "canceled"
+
+
+def test_a_dry_run_says_what_a_run_comes_to_and_leaves_nothing(tenant: Scope) -> None:
+    """A draft is counted as the run of the same day then is, to the unit where nothing is drawn."""
+    places = [group(2, (EXTERNAL, 4), (EMAIL, 1))]
+    body = {
+        "name": "Draft",
+        "target_group_id": 1,
+        "schedule": {"kind": "daily", "start_date": TODAY.isoformat()},
+        "groups": places,
+        "control_share": 0,
+        "rules": {"include_all": True, "exclude_target_group_ids": [2]},
+    }
+    made = campaigns.create_series(tenant, campaigns.SeriesBody.model_validate(body), "paused")
+    before = tenant.warehouse.rows("SELECT count() FROM campaign_recipients"), campaigns.occurrences(tenant)[:1]
+    told = campaigns.dry_run(tenant, made.id)
+    after = tenant.warehouse.rows("SELECT count() FROM campaign_recipients"), campaigns.occurrences(tenant)[:1]
+    assert [one.id for one in before[1]] == [one.id for one in after[1]] and before[0] == after[0]
+    assert not [name for (name,) in tenant.warehouse.rows("SHOW TABLES") if "run_0" in name]
+    number = process(tenant, made.id)
+    found = campaigns.occurrence(tenant, number)
+    reasons = Counter(row[1:] for row in outcomes(tenant, number))
+    assert {(one.channel_id, one.outcome, one.reason): one.units for one in told.not_reached} == reasons
+    assert reasons[0, "excluded", "test account"] == 1 and reasons[EMAIL, "suppressed", "suppression list"] == 1
+    sent = Counter((row[2], row[1]) for row in recipients(tenant, number))
+    assert {(one.recipient_group_id, one.channel_id): one.customers for one in told.reached} == sent
+    assert (told.targeted, told.addressed, told.control) == (found.targeted, found.test_size, found.control_size)
+    assert (told.data_date, told.execution_date, told.objection) == (DATA_DATE, TODAY, "")
+    with tenant.records() as session:
+        locked(session, tenant, number).state = "canceled"
+    body |= {"name": "Halves", "campaign_type": "A/B"}
+    halves = {**body, "groups": [group(2, (EXTERNAL, 4), share=0.5)] * 2, "control_share": 0.2}
+    told = campaigns.dry_run(tenant, campaigns.create_series(tenant, campaigns.SeriesBody.model_validate(halves)).id)
+    assert 140 < told.control < 260 and told.control + told.addressed == 1004
+    assert all(340 < one.customers < 460 for one in told.reached) and len(told.reached) == 2
 
 
 def test_blast_guard_asks_before_an_unusual_run(tenant: Scope) -> None:

@@ -16,13 +16,16 @@ from campaign_tenant import (
     add_series,
     customer,
     group,
+    outcomes,
     publish,
+    tally,
 )
 
 from rapport.access.scope import Scope
 from rapport.campaigns import cycles, processing, scheduler, tasks
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.occurrences import plan_next_run
+from rapport.channels.messages import MESSAGES
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +52,7 @@ def test_schedulers_at_once_start_one_cycle(tenant: Scope) -> None:
         [("late", "C00001", datetime(2026, 3, 30, 9, tzinfo=UTC), 10.0)],
     )
     assert scheduler.due_cycle(tenant) == day
-    threads = [threading.Thread(target=scheduler.tick, args=(tenant,)) for _ in range(4)]
+    threads = [threading.Thread(target=scheduler.begin_cycle, args=(tenant,)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -96,6 +99,11 @@ def test_a_run_by_hand_is_not_late_before_it_was_there(tenant: Scope) -> None:
     assert said not in scheduler.overdue(tenant)
 
 
+def sent(tenant: Scope) -> int:
+    """How many were written to until now, by all runs."""
+    return sum(tally(outcomes(tenant, run.id)).get("sent", 0) for run in campaigns.occurrences(tenant))
+
+
 def test_due_sends_are_begun_by_the_thread(tenant: Scope) -> None:
     today = date(2026, 4, 2)
     tenant.clock.set(datetime(2026, 4, 2, 5, tzinfo=UTC))
@@ -104,6 +112,8 @@ def test_due_sends_are_begun_by_the_thread(tenant: Scope) -> None:
     assert found.state == "scheduled"
     tenant.clock.set(datetime(2026, 4, 2, 8, 31, tzinfo=UTC))
     assert f"Campaign {found.id} on channel {EXTERNAL} has not begun to be sent." in scheduler.overdue(tenant)
+    listed = MESSAGES.labels("external", "sent")
+    counted, before = listed._value.get(), sent(tenant)
     campaigns.start_scheduler(tenant.stores)
     try:
         ended = threading.Event()
@@ -111,3 +121,6 @@ def test_due_sends_are_begun_by_the_thread(tenant: Scope) -> None:
             ended.wait(0.05)
     finally:
         campaigns.stop_scheduler()
+    assert sent(tenant) > before
+    while listed._value.get() - counted < sent(tenant) - before:  # other tenants of this process are counted, too
+        ended.wait(0.05)

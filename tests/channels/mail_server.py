@@ -82,12 +82,15 @@ def _authenticate(server: SMTP, session: Session, envelope: Envelope, mechanism:
 
 
 @contextmanager
-def serving(auth: bool = False, tls: Any = None, international: bool = True) -> Iterator[MailServer]:
+def serving(
+    auth: bool = False, tls: Any = None, international: bool = True, implicit: bool = False
+) -> Iterator[MailServer]:
+    """A server on loopback; tls: its certificate, spoken from the first byte on when implicit."""
     server = MailServer()
     options: dict[str, Any] = {"authenticator": _authenticate, "auth_require_tls": False} if auth else {}
     options["enable_SMTPUTF8"] = international
     if tls is not None:
-        options |= {"tls_context": tls}
+        options |= {"ssl_context" if implicit else "tls_context": tls}
     controller = Controller(server, hostname="127.0.0.1", port=_free_port(), **options)
     controller.start()
     server.port = controller.port

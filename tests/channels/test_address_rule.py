@@ -26,6 +26,12 @@ PIECES = st.sampled_from(
         "example.com",
         "anna",
         "+49",
+        "tel:",
+        "sms:",
+        "0301234567.0",
+        "\u2011",
+        "\u2212",
+        "_",
         "0049",
         "(0)",
         "030 123456",
@@ -41,8 +47,12 @@ def in_warehouse(scope: Scope, texts: list[str]) -> list[tuple[str, bool]]:
     scope.warehouse.execute("TRUNCATE TABLE asked")
     scope.warehouse.insert("asked", ["n", "text"], list(enumerate(texts)))
     domains = addresses.decode_domains(scope.warehouse, "asked_domains", "SELECT text FROM asked")
-    sql = f"SELECT {addresses.key_sql('text', domains)}, {addresses.email_sql('text')} FROM asked ORDER BY n"
-    return [(key, bool(mail)) for key, mail in scope.warehouse.rows(sql)]
+    whole = f"{addresses.key_sql('text', domains)} AS key, {addresses.email_sql('text')} AS mail"
+    short = f"{addresses.key_sql('text', plain=True)} AS key, {addresses.email_sql('text', plain=True)} AS mail"
+    plain = f"SELECT n, {short} FROM asked WHERE {addresses.plain_sql('text')} ORDER BY n"
+    found = scope.warehouse.rows(f"SELECT n, {whole} FROM asked ORDER BY n")
+    assert set(scope.warehouse.rows(plain)) <= set(found)
+    return [(key, bool(mail)) for _, key, mail in found]
 
 
 @quick
@@ -59,6 +69,10 @@ SAME = [
     ("+4930123456", "0049 30 123456", "+49 (0)30 / 12 34-56", "\uff0b49 30 123456"),
     ("a.b@example.com", "\ufeffa.b@example.com", "'a.b@example.com'", '"a.b@example.com"', "mailto:a.b@example.com?x"),
     ("o'hara@example.com", "O'Hara@example.com;"),
+    ("a@b.example", "a@b\u3002example", "A@b\uff61example\u3002", "a@b\uff0eexample"),
+    ("+49301234567", "tel:+49 30 1234567", "SMS:0049301234567", "+49\u201130\u20111234567", "+49\u201330\u20141234567"),
+    ("+49301234567", "'+49301234567", "+ 49 30 1234567", "+49_30_1234567", "+49301234567.0", "whatsapp:+49301234567"),
+    ("49301234567", "49301234567.0", "49 30 1234567", "'49301234567"),
     ("Token-AbC123", " Token-AbC123 "),
 ]  # fmt: skip
 
@@ -67,6 +81,13 @@ SAME = [
 def test_spellings_of_one_address_have_one_key(scope: Scope, spellings: tuple[str, ...]) -> None:
     assert len({key for key, _ in in_warehouse(scope, list(spellings))}) == 1
     assert len({addresses.address_key(text) for text in spellings}) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["a@b\u3002example", "a@stra\u1e9ee.example", "a@\u2461.example", "a@MU\u0308LLER\uff61example"]
+)
+def test_where_a_message_goes_has_the_key_of_what_was_written(text: str) -> None:
+    assert addresses.address_key(addresses.recipient(text)) == addresses.address_key(text)
 
 
 def test_different_addresses_keep_different_keys() -> None:

@@ -1,6 +1,8 @@
 """Channels: ids, defaults, secrets, and trying one out."""
 
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -9,7 +11,7 @@ from mail_server import MailServer, serving
 from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.channels import service
+from rapport.channels import opening, service
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores import Stores
 
@@ -65,7 +67,7 @@ def test_what_is_refused(fresh: Scope, scope: Scope) -> None:
         service.create_channel(fresh, "Third", "external", address_attribute="nope")
     with pytest.raises(Invalid, match=r"settings\.port"):
         service.create_channel(fresh, "Third", "email", settings={"port": 0})
-    with pytest.raises(Invalid, match=r"settings\.pasword"):
+    with pytest.raises(Invalid, match=r"no pasword in settings; there are host"):
         service.create_channel(fresh, "Third", "email", settings={"pasword": "x"})
     with pytest.raises(NotFound):
         service.channel(scope, 504)
@@ -98,14 +100,56 @@ def test_a_password_is_never_shown_and_kept_when_given_masked(client: httpx.Clie
     path = f"/manage/v1/channels/{made.json()['id']}"
     shown = client.get(path).json()["settings"]
     assert shown == {**settings, "password": "********"}
-    changed = client.patch(path, json={"settings": {**shown, "host": "mail.example.com"}, "name": "Letters"})
+    changed = client.patch(path, json={"settings": {**shown, "connections": 2, "port": 25}, "name": "Letters"})
     assert "s3cret" not in made.text + changed.text + client.get("/manage/v1/channels").text
-    assert changed.json()["settings"]["host"] == "mail.example.com"
+    assert (changed.json()["settings"]["connections"], changed.json()["settings"]["password"]) == (2, "********")
     stored = service.channel(fresh, 504)
     assert (stored.settings["password"], stored.name) == ("s3cret", "Letters")
     assert "s3cret" not in client.get("/manage/v1/audit-entries").text
     assert client.patch(path, json={"kind": "external"}).status_code == 400
     assert client.get("/manage/v1/channels/505").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        {"host": "mail.example.com"},
+        {"host": "127.0.0.1"},
+        {"port": 2525},
+        {"username": "other"},
+        {"security": "none"},
+        {"security": "tls"},
+        {"host": ""},
+    ],
+)
+def test_a_masked_password_is_sent_nowhere_else(
+    client: httpx.Client, fresh: Scope, elsewhere: dict[str, object]
+) -> None:
+    settings = {"host": "smtp.example.com", "username": "mailer", "password": "s3cret", "security": "starttls"}
+    service.create_channel(fresh, "Email", "email", settings=settings)
+    path, changed = "/manage/v1/channels/504", {**settings, **elsewhere}
+    refused = client.patch(path, json={"settings": {**changed, "password": "********"}, "name": "Letters"})
+    assert (refused.status_code, refused.json()["detail"]) == (
+        400,
+        "settings.password must be given again when host, port, username or security changes.",
+    )
+    assert (service.channel(fresh, 504).settings, service.channel(fresh, 504).name) == (settings, "Email")
+    for given in ({**changed, "password": "again"}, {name: changed[name] for name in changed if name != "password"}):
+        assert client.patch(path, json={"settings": given}).status_code == 200
+        assert service.channel(fresh, 504).settings == given
+
+
+def test_a_mask_is_no_password(client: httpx.Client) -> None:
+    body = {"name": "Email", "kind": "email", "settings": {"host": "smtp.example.com", "password": "********"}}
+    made = client.post("/manage/v1/channels", json=body)
+    assert (made.status_code, made.json()["detail"]) == (
+        400,
+        "settings.password must not be ********, which is how one that is kept is shown.",
+    )
+    body["settings"] = {"host": "smtp.example.com"}
+    assert client.post("/manage/v1/channels", json=body).status_code == 201
+    changed = client.patch("/manage/v1/channels/504", json={"settings": {"password": "********"}})
+    assert changed.status_code == 400
 
 
 def test_the_connection_and_a_message_are_tried(client: httpx.Client, server: MailServer) -> None:
@@ -141,13 +185,19 @@ def test_an_external_channel_lists_and_sends_nothing(fresh: Scope, client: httpx
     assert client.post("/manage/v1/channels/505/test-messages", json={"to": "Q1 "}).status_code == 400
 
 
-def test_a_tenant_cannot_reach_inward_by_mail(fresh: Scope, stores: Stores) -> None:
-    import dataclasses
-
-    settings = stores.settings.model_copy(update={"allow_private_addresses": False})
-    strict = dataclasses.replace(fresh, stores=dataclasses.replace(stores, settings=settings))
-    made = service.create_channel(strict, "Email", "email", settings={"host": "localhost"})
-    with pytest.raises(Invalid, match="private address"):
-        service.transport(strict, made)
-    own = service.create_channel(strict, "Server's own", "email")
-    service.transport(strict, own).close()
+def test_a_silent_mail_server_is_tried_briefly_and_by_few_at_once(
+    fresh: Scope, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the channel would wait when it sends; others of the tenant are told to come again."""
+    monkeypatch.setattr(opening, "LONGEST_SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        settings = {"host": "127.0.0.1", "port": silent.getsockname()[1], "timeout_seconds": 300}
+        service.create_channel(fresh, "Email", "email", settings=settings)
+        with ThreadPoolExecutor(12) as callers:
+            answers = list(callers.map(lambda _: client.post("/manage/v1/channels/504/check"), range(12)))
+    tried = [answer.json() for answer in answers if answer.status_code == 200]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert len(tried) >= opening.AT_ONCE and len(tried) + len(refused) == 12 and refused
+    assert {one["reason"] for one in tried} == {"The mail server cannot be used: mail server did not answer in time."}
+    assert all("Retry-After" in answer.headers for answer in refused)
+    assert not opening._tries[fresh.tenant_id]

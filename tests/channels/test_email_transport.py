@@ -13,7 +13,7 @@ from mail_server import MailServer, serving
 from rapport.channels import email
 from rapport.channels.addresses import recipient
 from rapport.channels.email import EmailTransport
-from rapport.channels.messages import Message, Receipt
+from rapport.channels.messages import MESSAGES, Message, Receipt
 from rapport.channels.settings import EmailSettings
 from rapport.errors import Unavailable
 from rapport.settings import Settings
@@ -56,6 +56,12 @@ def sent(transport: EmailTransport, messages: list[Message]) -> dict[str, Receip
     return {receipt.message_id: receipt for receipt in receipts}
 
 
+def counted() -> dict[str, float]:
+    """Attempts by mail until now, by what became of them."""
+    names = ("sent", "refused", "deferred", "away")
+    return {name: MESSAGES.labels("email", name)._value.get() for name in names}
+
+
 def test_headers_and_both_bodies(server: MailServer, server_settings: Settings) -> None:
     headers = {
         "List-Unsubscribe": "<https://rapport.example/unsubscribe/3001.abc>",
@@ -91,7 +97,10 @@ def test_a_reply_ends_its_own_recipient_only(server: MailServer, server_settings
         "x@y\nz",
     ]
     given = [message(number, to) for number, to in enumerate(targets)]
+    before = counted()
     receipts = sent(transport(server, server_settings, connections=1), given)
+    became = {"sent": 1.0, "refused": 4.0, "deferred": 1.0, "away": 0.0}
+    assert {name: number - before[name] for name, number in counted().items()} == became
     assert [(r.outcome, r.reason, r.permanent) for r in (receipts[f"c1-{n}"] for n in range(6))] == [
         ("failed", "recipient rejected 550 5.1.1", True),
         ("failed", "recipient deferred 451 4.1.1", False),
@@ -170,9 +179,9 @@ def test_no_server_fails_every_message_after_a_few_tries(
     tries: list[EmailSettings] = []
 
     class Counted(email.Connection):
-        def __init__(self, settings: EmailSettings) -> None:
+        def __init__(self, settings: EmailSettings, allow_private: bool) -> None:
             tries.append(settings)
-            super().__init__(settings)
+            super().__init__(settings, allow_private)
 
     with serving() as server:
         pass
@@ -192,11 +201,12 @@ def test_login(server_settings: Settings) -> None:
         good = transport(server, server_settings, username="mailer", password="s3cret")
         good.check()
         assert sent(good, [message(1)])["c1-1"].outcome == "sent"
-        bad = transport(server, server_settings, username="mailer", password="wrong-secret")
+        bad = transport(server, server_settings, username="mailer", password="wrong-secret", connections=1)
         with pytest.raises(Unavailable) as raised:
             bad.check()
         assert raised.value.message == "The mail server cannot be used: mail server refused the login."
-        assert sent(bad, [message(1)])["c1-1"] == Receipt("c1-1", "failed", "mail server refused the login")
+        refused = sent(bad, [message(1), message(2)])
+        assert refused == {name: Receipt(name, "failed", "mail server refused the login") for name in ("c1-1", "c1-2")}
 
 
 def test_tls_that_the_server_does_not_offer_is_not_done_without(server: MailServer, server_settings: Settings) -> None:
@@ -261,7 +271,7 @@ def test_any_content_arrives_as_it_was(server: MailServer, server_settings: Sett
     one = Message("m", "Q", "q@mail.example", content, content, f"<p>{content}</p>")
     sent(transport(server, server_settings), [one])
     (mail,) = server.arrived
-    assert mail["Subject"] == " ".join(content.split())
+    assert mail["Subject"] == " ".join(content.split())[:1000]
     expected = content.replace("\r\n", "\n").replace("\r", "\n")
     for subtype, wanted in (("plain", expected), ("html", f"<p>{expected}</p>")):
         part = mail.get_body((subtype,))

@@ -26,8 +26,3 @@ def test_the_servers_own_settings(url: str, expected: tuple[str, int, str, str, 
 def test_a_wrong_url_is_told(url: str) -> None:
     with pytest.raises(Invalid, match="RAPPORT_SMTP_URL"):
         effective(EmailSettings(), Settings(smtp_url=url))
-
-
-def test_a_name_that_does_not_resolve_is_left_to_the_connection() -> None:
-    given = EmailSettings(host="mail.invalid", from_address="a@b.example")
-    assert effective(given, Settings()).host == "mail.invalid"

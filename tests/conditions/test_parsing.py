@@ -29,7 +29,13 @@ def compared(operator: str, value: Any, name: str = "T_TEXT") -> dict[str, Any]:
 
 FAULTS: list[tuple[Any, str]] = [
     ([], "definition must be an object."),
-    ({}, "definition must have exactly one of the members all, any, not, attribute, history, group, list, customers."),
+    ({}, "must have exactly one of the members all, any, not, attribute, history, group, list, customers, reachable."),
+    ({"reachable": 504}, "definition.reachable must be an object."),
+    ({"reachable": {}}, "definition.reachable.channel must be a whole number from 1 to"),
+    (
+        {"reachable": {"channel": 5, "app": "x"}},
+        "definition.reachable has the unknown member 'app'; it may have",
+    ),
     ({"all": [], "any": []}, "definition must have exactly one of the members"),
     ({"all": {}}, "definition.all must be a list of conditions."),
     ({"any": []}, "definition.any must not be empty."),
@@ -40,6 +46,10 @@ FAULTS: list[tuple[Any, str]] = [
     ({"attribute": " ", "operator": "is_empty"}, "definition.attribute must be a text of 1 to 1000 characters."),
     (nested(20), "is nested deeper than 20 levels."),
     ({"all": [COUNTRY] * 500}, "definition.all[499]: the definition has more than 500 conditions."),
+    (
+        {"any": [history()] * 101},
+        "definition.any[100]: the definition has more than 100 conditions on a history.",
+    ),
     ({"attribute": "T_TEXT"}, "definition.operator must be one of equals, not_equals, in, "),
     (compared("like", "x"), "definition.operator must be one of"),
     (compared("is_empty", 1), "definition.value must be left out, since is_empty takes no value."),
@@ -48,6 +58,16 @@ FAULTS: list[tuple[Any, str]] = [
     (compared("in", ["x"] * 100_001), "lists more than 100000 values; store a customer list and refer to it."),
     (compared("in", ["x", None]), "definition.value[1] must be a text of at most 1000 characters, a number, true"),
     (compared("equals", "x" * 1001), "definition.value must be a text of at most 1000 characters"),
+    (compared("equals", "\ud83d"), "definition.value must not hold half of a surrogate pair."),
+    (compared("in", ["x", "a\0"]), "definition.value[1] must not hold a null character."),
+    ({"customers": ["\ud83d"]}, "definition.customers[0] must not hold half of a surrogate pair."),
+    (
+        {
+            "all": [COUNTRY]
+            + [{"history": "activity", "where": {"properties": dict.fromkeys(map(str, range(250)), "x")}}] * 2
+        },
+        "definition.all[2].where.properties: the definition has more than 500 conditions.",
+    ),
     (compared("equals", float("nan")), "definition.value must be a number of at most 1000000000000000000."),
     (compared("equals", 10**19), "definition.value must be a number of at most 1000000000000000000."),
     (compared("equals", 1e-12), "definition.value must be a number with at most 10 decimals."),

@@ -1,10 +1,12 @@
 """Attributes of consent have one form, Yes and No, whatever way a word came in; stored ones are converted."""
 
 import time
+from datetime import date
 from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, select, update
+from structlog.testing import capture_logs
 
 from rapport.access.models import AuditEntry, Tenant
 from rapport.access.scope import Scope, scope_of
@@ -15,7 +17,7 @@ from rapport.customers.attribute_writes import update_values, upsert_customer
 from rapport.customers.attributes import AttributeInfo
 from rapport.customers.models import ConsentConversion
 from rapport.errors import Invalid
-from rapport.stores import Stores
+from rapport.stores import Stores, progress
 
 WORDS = """CustomerID,Registration_Date,Email,Allow_Email,Is_Optin
 OW1,2025-01-02,ow1@example.com,Nein,
@@ -101,13 +103,23 @@ def test_a_tenants_own_words_count_everywhere(scope: Scope, tmp_path: Path) -> N
     assert not result.warnings
 
 
-def test_what_was_stored_before_is_converted_and_told(scope: Scope, stores: Stores) -> None:
+def test_what_was_stored_before_is_converted_and_told(
+    scope: Scope, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
     values = {"D1": "true", "D2": "nein", "D3": "perhaps", "D4": "Yes", "D5": None, "D6": "perhaps", "D7": "\u00a0"}
     scope.warehouse.insert("customers", ["customer_id", "ALLOW_EMAIL"], list(values.items()))
     with scope.records() as session:
         session.execute(delete(ConsentConversion).where(ConsentConversion.tenant_id == scope.tenant_id))
+    day = date(2025, 3, 1)
+    scope.warehouse.insert("profiles", ["data_date", "customer_id", "ALLOW_EMAIL"], [(day, "D2", "nein")])
+    monkeypatch.setattr(progress, "SECONDS", 0.0)
     for _ in range(2):
-        service.convert_all(stores)
+        with capture_logs() as logs:
+            service.convert_all(stores)
+    of_tenants = [one for one in logs if one["event"] == "attributes of consent are brought into one form"]
+    assert [one["done"] for one in of_tenants] == list(range(of_tenants[0]["of"]))
+    sql = "SELECT ALLOW_EMAIL FROM profiles WHERE data_date = {day:Date}"
+    assert scope.warehouse.rows(sql, day=day) == [("No",)]
     assert stored(scope, "ALLOW_EMAIL") == {
         "D1": "Yes",
         "D2": "No",

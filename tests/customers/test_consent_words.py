@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rapport.access.scope import Scope
-from rapport.customers.consent import AFFIRMATIVE, NEGATIVE, WITHDRAWN, Consent, Consents, consents
+from rapport.customers.consent import AFFIRMATIVE, NEGATIVE, WITHDRAWN, Consent, Consents, consents, word_sql
 from rapport.errors import Invalid
+from rapport.stores.warehouse import literal
 
 USUAL = Consents()
 PIECES = st.sampled_from(
@@ -22,6 +23,8 @@ PIECES = st.sampled_from(
         "\t",
         "e\u0301",
         "✓",
+        "\u2260",
+        "\u0336",
         "n/a",
         "\x00",
     ]
@@ -34,8 +37,17 @@ def in_warehouse(scope: Scope, consent: Consent, texts: list[str | None]) -> lis
     scope.warehouse.execute("TRUNCATE TABLE words")
     scope.warehouse.insert("words", ["n", "text"], list(enumerate(texts)))
     columns = f"{consent.sql('text')}, NOT {consent.unread_sql('text')}, {consent.forbids_writing_sql('text')}"
+    among = {word for (word,) in scope.warehouse.rows(f"SELECT DISTINCT {word_sql('text')} FROM words")}
+    columns += f", {consent.forbids_among_sql('text', among)}"
     rows = scope.warehouse.rows(f"SELECT {columns} FROM words ORDER BY n")
-    return [(word, bool(read), bool(forbidden)) for word, read, forbidden in rows]
+    assert [among for *_, among in rows] == [forbidden for _, _, forbidden, _ in rows]
+    return [(word, bool(read), bool(forbidden)) for word, read, forbidden, _ in rows]
+
+
+def test_a_word_that_is_not_among_those_told_forbids(scope: Scope) -> None:
+    for consent in (USUAL.permission, USUAL.blocked):
+        for word in ("Yes", "No", "perhaps"):
+            assert scope.warehouse.value(f"SELECT {consent.forbids_among_sql(literal(word), [''])}") == 1
 
 
 @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=40)
@@ -67,6 +79,9 @@ REFUSALS = [
     ),
     *("\u043d\u0435\u0442", "abgemeldet", "never", "cleaned", "1.5", "11", "yes no", "not subscribed", "\uff2e\uff4f"),
     *("n\u200bo", "\u2717"),
+    # Signs that say the contrary, numbers below zero as accounts write them, and more languages.
+    *("\u2260 yes", "\u00acyes", "\u274c yes", "yes \u274c", "y\u0336e\u0336s\u0336", "\u2610", "(1)", "1-"),
+    *("nee", "HAYIR", "\u039f\u03a7\u0399", "\uc544\ub2c8\uc694", "\u0e44\u0e21\u0e48", "disabled", "inactive"),
 ]
 APPROVALS: list[object] = [
     *(
@@ -115,14 +130,15 @@ def test_the_usual_words_of_yes(text: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["yes", "blocked", "unsubscribed", "opted out", "fraud", "n/a", "2", "?", "Ja", "true"]
+    "text",
+    ["yes", "blocked", "unsubscribed", "opted out", "fraud", "n/a", "2", "?", "Ja", "true", "inactive", "\u274c No"],
 )
 def test_an_unknown_word_blocks_where_yes_forbids(text: str) -> None:
     assert USUAL.blocked.read(text) == "Yes"
     assert USUAL.blocked.forbids_writing(text)
 
 
-@pytest.mark.parametrize("text", ["no", "No", "false", "0", "0.0", "nein", "", "  ", None, "\u00a0"])
+@pytest.mark.parametrize("text", ["no", "No", "false", "0", "0.0", "nein", "nee", "", "  ", None, "\u00a0"])
 def test_whoever_is_not_blocked_may_be_written_to(text: str | None) -> None:
     assert not USUAL.blocked.forbids_writing(text)
 
@@ -145,7 +161,7 @@ def test_a_tenant_has_words_of_its_own(scope: Scope) -> None:
         "Yes",
         "No",
     ]
-    with pytest.raises(Invalid, match=r"consent\.maybe"):
-        consents(replace(scope, settings={"consent": {"maybe": []}}))
+    with pytest.raises(Invalid, match=r"consent\.yes"):
+        consents(replace(scope, settings={"consent": {"yes": "Jepp"}}))
     with pytest.raises(Invalid, match="among yes and among no"):
         consents(replace(scope, settings={"consent": {"yes": ["Doch"], "no": ["doch!"]}}))

@@ -187,6 +187,51 @@ def test_reasons_name_the_form_that_was_asked_for(load: Callable[..., service.Im
     ]
 
 
+DAYS_THEN = ["2025-03-04 10:00:00", "2025-03-04T23:30:00Z", "2025-03-04 00:00:01", "2025-03-04T00:00:00-05:00"]
+SECONDS_THEN = ["2025-03-04 10:00:00.250", "2025-03-04T10:00:00.999999Z", "2025-03-04 10:00:00,001"]
+
+
+@pytest.mark.parametrize(
+    ("first", "good", "bad", "word"),
+    [
+        ("2025-01-02", ["2025-03-04", "2025-03-04 00:00:00", "2025-03-04T00:00", "2025-03-04T00:00:00.000"], DAYS_THEN,
+         "has a time of day"),
+        ("2025-01-02 08:00:00", ["2025-03-04 10:00:00", "2025-03-04", "2025-03-04T10:00:00.000Z", "2025-03-04 10:00"],
+         SECONDS_THEN, "has parts of a second"),
+    ],
+)  # fmt: skip
+def test_what_comes_later_into_a_new_attribute_loses_no_part_of_a_time(
+    load: Callable[..., service.ImportResult], first: str, good: list[str], bad: list[str], word: str
+) -> None:
+    head = "CustomerID,Registration_Date,Seen\n"
+    load("customers", f"{head}C0,2025-01-02,{first}\n")
+    rows = "".join(f'C{n},2025-01-02,"{text}"\n' for n, text in enumerate([*good, *bad]))
+    result = load("customers", head + rows, True)
+    assert (result.loaded, result.rejected) == (len(good), len(bad))
+    assert all(word in reason for reason in reasons(result))
+
+
+def test_a_type_that_holds_the_time_takes_it(scope: Scope, load: Callable[..., service.ImportResult]) -> None:
+    head = "CustomerID,Registration_Date,Seen\n"
+    load("customers", f"{head}C0,2025-01-02,2025-01-02\n")
+    service.retype_attribute(scope, "SEEN", "Datetime")
+    load("customers", f"{head}C1,2025-01-02,2025-03-04 10:00:00\n")
+    assert texts(scope, "SELECT toString(SEEN) FROM customers ORDER BY customer_id") == [
+        ("2025-01-02 00:00:00",),
+        ("2025-03-04 10:00:00",),
+    ]
+
+
+def test_so_it_is_with_forms_of_the_mapping_and_not_with_birthdays(
+    load: Callable[..., service.ImportResult],
+) -> None:
+    head, forms = "CustomerID,Registration_Date,Date_Of_Birth,Seen\n", ["%d.%m.%Y", "%d.%m.%Y %H:%M"]
+    load("customers", f"{head}C0,02.01.2025,15.06.1958,03.01.2025\n", date_format=forms)
+    rows = "C1,02.01.2025 9:30,15.06.1958 12:00,03.01.2025 0:00\nC2,02.01.2025,,03.01.2025 8:05\n"
+    result = load("customers", head + rows, True, date_format=forms)
+    assert (result.loaded, reasons(result)[0][:17]) == (1, "has a time of day")
+
+
 @pytest.mark.parametrize(
     ("date_format", "message"),
     [

@@ -31,14 +31,48 @@ NOBODY = [
     ),
     *("0" * 32, "{00000000-0000-0000-0000-000000000000}", "urn:uuid:00000000-0000-0000-0000-000000000000", "-", "--"),
 ]
+NOBODY += [
+    *("{{customer_id}}", "{{ user.id }}", "${user.id}", "#{id}", "%%ID%%", "[%CUSTOMER_ID%]", "*|EMAIL|*", "<%= id %>"),
+    *("'{{id}}'", " ${x} ", "(not set)", "NOT SET", "not_set", "N.A.", "n.a", "{{}}"),
+]
 STRANGERS = ["anonymous", "Guest", "UNKNOWN", "true", "False", "not_authenticated", "NaT"]
 SOMEBODY = [
     *("00", "007", "1", "10", "0.5", "-1", "N", "A", "nullable", "Nullmann", "nonesuch", "nano", "undefined1", "C0"),
     *("null@example.com", "none none", "00000000-0000-0000-0000-000000000001", "object", "ÜNDEFINED", "ſome", "nul l"),
+    *("{{a}}b", "a${b}", "%%", "50%", "$5", "[a]", "{a}", "*a*", "{{a}", "notset", "na", "<a>b", "a|b", "${a}${b}x"),
     *("0" * 31, "0" * 33, "-1-", "İ", "\x00", "null\x00", "🙂", "a-b", "guest1", "u\u0308ndefined"),
 ]
 PIECES = st.sampled_from(
-    [*NOBODY, *STRANGERS, *BLANK, "'", "[", "]", "{", "}", "<", ">", "\\", "0", ".", "-", "K", "ſ", "ı", "x"]
+    [
+        "{{",
+        "}}",
+        "${",
+        "%%",
+        "[%",
+        "%]",
+        "*|",
+        "|*",
+        "<%",
+        "%>",
+        *NOBODY,
+        *STRANGERS,
+        *BLANK,
+        "'",
+        "[",
+        "]",
+        "{",
+        "}",
+        "<",
+        ">",
+        "\\",
+        "0",
+        ".",
+        "-",
+        "K",
+        "ſ",
+        "ı",
+        "x",
+    ]
 )
 texts = st.one_of(
     st.lists(PIECES, max_size=4).map("".join),

@@ -209,6 +209,21 @@ def test_a_repeated_file_changes_nothing(scope: Scope, tmp_path: Path) -> None:
     assert ids == [("O1",), ("O2",), ("O3",)]
 
 
+def test_a_file_of_which_rows_were_refused_is_read_again(scope: Scope, tmp_path: Path) -> None:
+    items = write(tmp_path, "items.csv", "order_id,line_no,sku,unit_price\nO1,1,S1,5\nO2,1,S1,5\n")
+    first = "order_id,customer_id,order_date,amount\nO1,1,2025-01-02,10\n"
+    early = load(scope, "items", items, allow_rejects=True)
+    assert (early.state, early.loaded, early.rejected) == ("loaded", 0, 2)
+    load(scope, "transactions", write(tmp_path, "first.csv", first))
+    partly = load(scope, "items", items, allow_rejects=True)
+    assert (partly.unchanged, partly.loaded, partly.rejected) == (False, 1, 1)
+    load(scope, "transactions", write(tmp_path, "second.csv", first.replace("O1", "O2")))
+    whole = load(scope, "items", items)
+    assert (whole.unchanged, whole.loaded, whole.rejected) == (False, 2, 0)
+    assert scope.warehouse.value("SELECT count() FROM transaction_items") == 2
+    assert load(scope, "items", items).unchanged, "every row of it was loaded"
+
+
 def test_incremental_rows_replace_those_of_the_same_key(scope: Scope, tmp_path: Path) -> None:
     load(scope, "transactions", write(tmp_path, "orders.csv", ORDERS), mode="full")
     more = "Order_ID,Customer_ID,Order_Date,Total_Amount\nO3,C1,2024-05-05,31\nO4,C1,2025-05-05,40\n"

@@ -15,6 +15,7 @@ def test_an_upload_is_imported_and_told(api: httpx.Client) -> None:
     assert answer.status_code == 201, answer.text
     made = answer.json()
     assert (made["state"], made["loaded"], made["file_name"], made["mode"]) == ("loaded", 1, "people.csv", "full")
+    assert made.pop("preview") is None
     assert api.get(f"/manage/v1/imports/{made['id']}").json() == made
     assert upload(api, "people.csv", GOOD, mode="full").json()["state"] == "unchanged"
     assert api.get(f"/manage/v1/imports/{made['id']}/rejects").status_code == 404

@@ -16,9 +16,10 @@ from sqlalchemy import select, text
 
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.customers import locks, ordering, service
+from rapport.customers import attribute_writes, locks, ordering, pii, service
 from rapport.customers.attributes import AttributeInfo
 from rapport.customers.models import AttributeJob
+from rapport.errors import Away
 
 quick = settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
 PEOPLE = ["Ann", "bob", "Cyd"]
@@ -229,3 +230,65 @@ def test_one_write_that_cannot_be_carried_out_does_not_end_the_line(scope: Scope
     service.update_attributes(other, [{"customer": "Z", "values": [["COUNTRY", "Peru"]]}], None)
     settled(other)
     assert value(other, "Z", "COUNTRY") == "Peru"
+
+
+def lose_lock(scope: Scope) -> None:
+    """End the session that holds the tenant's tables of customers, as an outage of the records does."""
+    holder = text("""
+        SELECT pg_terminate_backend(pid, 5000) FROM pg_locks
+        WHERE locktype = 'advisory' AND classid = :lock AND objid = :tenant_id AND granted
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    """)
+    with scope.stores.records.reading() as connection:
+        assert connection.execute(holder, {"lock": locks.CUSTOMER_WRITES, "tenant_id": scope.tenant_id}).scalars().all()
+
+
+def test_a_write_whose_lock_was_lost_is_carried_out_again(other: Scope) -> None:
+    """Another process may have built the table that it puts in place before the write."""
+    carried = []
+
+    def carry_out(scope: Scope, jobs: Sequence[AttributeJob]) -> list[dict[str, Any] | None]:
+        carried.append([job.payload for job in jobs])
+        if len(carried) == 1:
+            lose_lock(scope)
+        return [{"isSuccess": True, "requestId": job.id} for job in jobs]
+
+    ordering.carried_out_by("whose lock is lost", carry_out)
+    with pytest.raises(Away), locks.writing(other):
+        with other.records() as session:
+            ordering.accept(session, other.tenant_id, other.clock.now(), "whose lock is lost", {"items": []})
+        ordering.carry_out(other)
+    with ordering.writing(other):
+        assert carried == [[{"items": []}], [{"items": []}]]
+
+
+def test_a_single_write_whose_lock_was_lost_is_not_answered(other: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = attribute_writes.upsert_customer
+
+    def lost(*arguments: Any) -> Any:
+        faults = write(*arguments)
+        lose_lock(other)
+        return faults
+
+    monkeypatch.setattr(attribute_writes, "upsert_customer", lost)
+    with pytest.raises(Away):
+        service.upsert(other, "Z", [["COUNTRY", "Norway"]], None)
+
+
+def test_an_erasure_whose_lock_was_lost_puts_no_table_in_place(other: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+    service.upsert(other, "Z", [["COUNTRY", "Norway"]], None)
+    pii.remember(other, ["Z"])
+    clean = pii._clean
+
+    def lost(scope: Scope, table: str) -> None:
+        lose_lock(scope)
+        clean(scope, table)
+
+    place = "SELECT uuid FROM system.tables WHERE database = currentDatabase() AND name = 'customers'"
+    before = other.warehouse.value(place)
+    with monkeypatch.context() as patch, pytest.raises(Away):
+        patch.setattr(pii, "_clean", lost)
+        pii.rewrite(other)
+    assert other.warehouse.value(place) == before
+    pii.rewrite(other)
+    assert other.warehouse.value(place) != before

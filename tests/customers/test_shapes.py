@@ -137,6 +137,10 @@ def test_line_ends_of_every_kind(scope: Scope, load: Load, ends: list[str], mode
         'sep=;\nCustomerID;Registration_Date;"City, state\t|, country, planet"',
         '"sep=;"\r\nCustomerID;Registration_Date;City; ;',
         "\ufeffsep=;\n\ufeffCustomerID;Registration_Date;City",
+        "sep=;;;\nCustomerID;Registration_Date;City",
+        '"sep=;";;\r\nCustomerID;Registration_Date;City',
+        "SEP = ;\nCustomerID;Registration_Date;City",
+        "sep=;,,,\nCustomerID;Registration_Date;City",
     ],
 )
 def test_the_delimiter_is_the_one_outside_the_quotes(scope: Scope, load: Load, header: str) -> None:
@@ -308,6 +312,27 @@ def test_a_person_of_a_refused_line_reads_as_others_do(scope: Scope, load: Load,
 def test_files_that_are_something_else(load: Load, name: str, body: bytes, message: str) -> None:
     with pytest.raises(Invalid, match=message):
         load(body, name=name, mode="full")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"CustomerID,Registration_Date"\n"N1,2025-01-02"\n',
+        "Customers of May\nCustomerID,Registration_Date\nN1,2025-01-02\n",
+        "sep=;\nCustomerID,Registration_Date\nN1,2025-01-02\n",
+        "CustomerID:Registration_Date\nN1:2025-01-02\n",
+    ],
+)
+def test_a_file_that_is_read_as_one_column_says_what_to_do(load: Load, text: str) -> None:
+    with pytest.raises(Invalid, match="That is one column: name the delimiter"):
+        load(text)
+
+
+def test_a_tab_is_told_by_two_signs_and_a_long_name_by_its_length(scope: Scope, load: Load) -> None:
+    assert load("sep=\\t\nCustomerID\tRegistration_Date\tCity\nT1\t2025-01-02\ta,b\n").loaded == 1
+    assert cities(scope) == {"T1": "a,b"}
+    with pytest.raises(Invalid, match="longer than 200 characters"):
+        load(f"CustomerID,Registration_Date,{'n' * 201}\nT2,2025-01-02,x\n")
 
 
 def test_gzip_is_known_by_its_bytes(scope: Scope, load: Load) -> None:

@@ -1,5 +1,6 @@
 """Suspicions: what an import tells of ids, numbers and quantities that may not be meant."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,44 @@ def test_an_erased_person_leaves_the_examples(company: Scope, tmp_path: Path) ->
     service.erase(company, "1.23e+05")
     kept = {one["code"]: one["examples"] for one in service.import_of(company, result.import_id).warnings}
     assert kept == {"similar_ids": ["'9' and '9.0'"], "scientific_notation": []}
+
+
+def test_rows_dated_after_today_are_told(company: Scope, tmp_path: Path) -> None:
+    today, tomorrow = company.today(), company.today() + timedelta(days=1)
+    orders = "Order_ID,Customer_ID,Order_Date,Amount\n"
+    text = orders + f"O1,A,{today} 23:59:59,1\nO2,A,{tomorrow},1\n"
+    found = load(company, tmp_path, "transactions", text)
+    assert (found.state, codes(found)) == ("loaded", {"future_dates": 1})
+    assert found.warnings[0]["examples"] == ("O2",)
+    events = "Event_ID,Event,Customer_ID,Event_Date\n"
+    found = load(company, tmp_path, "activity", events + f"E1,seen,A,{today} 23:59:59\nE2,seen,A,{tomorrow} 00:00:00\n")
+    assert codes(found) == {"future_dates": 1}, "days are the tenant's"
+
+
+@pytest.mark.parametrize("name", ["Date_Of_Birth", "Child birthday", "Birth_Day"])
+def test_birthdays_after_today_are_told(company: Scope, tmp_path: Path, name: str) -> None:
+    today, tomorrow = company.today(), company.today() + timedelta(days=1)
+    text = (
+        f"CustomerID,Registration_Date,{name}\nA,2025-01-02,{today}\nB,2025-01-02,{tomorrow}\nC,2025-01-02,2290-01-01\n"
+    )
+    found = load(company, tmp_path, "customers", text + "D,2025-01-02,\n")
+    assert (found.loaded, codes(found)["future_dates"]) == (4, 2)
+    assert "nobody is born then" in next(one["message"] for one in found.warnings if one["code"] == "future_dates")
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "cp1251", "mac_roman"])
+def test_utf8_that_is_read_as_something_else_is_told(company: Scope, tmp_path: Path, encoding: str) -> None:
+    text, mapping = "CustomerID,Registration_Date,City\nA,2025-01-02,K\u00f6ln\n", {"encoding": encoding}
+    assert codes(load(company, tmp_path, "customers", text, mapping=mapping)) == {"encoding_doubtful": 1}
+    for harmless in (text.replace("\u00f6", "oe"), text.replace("\u00f6", "\u00b0" * 3).encode(encoding, "ignore")):
+        assert codes(load(company, tmp_path, "customers", harmless, mapping=mapping)) == {}
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_items_before_their_transactions_have_one_cause(company: Scope, tmp_path: Path, allowed: bool) -> None:
+    load(company, tmp_path, "transactions", "Order_ID,Customer_ID,Order_Date,Amount\nO1,A,2025-01-02,1\n")
+    text = "Order_ID,SKU,Unit_Price\nO1,S,1\nO2,S,1\nO2,T,1\n"
+    found = load(company, tmp_path, "items", text, allow_rejects=allowed)
+    assert (found.state, found.rejected) == ("loaded" if allowed else "refused", 2)
+    assert codes(found) == {"unknown_transactions": 2}
+    assert found.warnings[0]["message"] == ("2 items are of transactions that are not known: load transactions first.")

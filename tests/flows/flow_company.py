@@ -147,10 +147,12 @@ class Company:
         self.at(now)
         campaigns.execute_due(self.scope)
 
-    def recipients(self, campaign_id: int) -> list[str]:
-        """Who was to get a campaign, by the company's own books."""
+    def recipients(self, campaign_id: int, channel_id: int | None = None) -> list[str]:
+        """Who was to get a campaign, on one of its channels when told, by the company's own books."""
         sql = "SELECT DISTINCT customer_id FROM campaign_recipients WHERE campaign_id = {c:UInt32} AND action_id > 1"
-        return sorted(str(who) for (who,) in self.scope.warehouse.rows(sql, c=campaign_id))
+        if channel_id is not None:
+            sql += " AND channel_id = {channel:UInt16}"
+        return sorted(str(who) for (who,) in self.scope.warehouse.rows(sql, c=campaign_id, channel=channel_id))
 
     @contextmanager
     def hires(self, kind: type[V], access_type: str = "Integrations") -> Iterator[V]:

@@ -125,7 +125,8 @@ def test_another_tenant_sees_and_changes_nothing(api: httpx.Client, base_url: st
         for path in (f"/{listener_id}", f"/{listener_id}/deliveries"):
             assert stranger.get("/manage/v1/listeners" + path).status_code == 404
         assert stranger.post(f"/manage/v1/listeners/{listener_id}/rotate-secret").status_code == 404
-        assert stranger.post(f"/manage/v1/listeners/{listener_id}/replay").status_code == 404
+        for act in ("replay", "cancel"):
+            assert stranger.post(f"/manage/v1/listeners/{listener_id}/{act}").status_code == 404
         assert stranger.delete(f"/manage/v1/listeners/{listener_id}").status_code == 404
     assert len(api.get(LIST).json()) == 1
 
@@ -148,3 +149,30 @@ def test_deliveries_are_shown_and_replayed(api: httpx.Client, scope: Scope) -> N
     assert after.startswith("whsec_") and after != before
     assert api.delete(path).status_code == 204
     assert api.get(path).status_code == 404
+
+
+def test_deliveries_that_wait_are_canceled(api: httpx.Client, scope: Scope) -> None:
+    paths = []
+    for event_type_id in (4, 5):
+        made = api.post("/manage/v1/listeners", json={"event_type_id": event_type_id, "url": "https://hooks.invalid/"})
+        paths.append(f"/manage/v1/listeners/{made.json()['id']}")
+        with scope.records() as session:
+            for number in range(3):
+                service.notify(scope, session, event_type_id, {"CampaignID": number}, f"told {number}")
+    path, other = paths
+    first, second, third = (one["id"] for one in api.get(f"{path}/deliveries").json())
+    assert api.post(f"{path}/deliveries/{second}/cancel").json() == {"deliveries": 1}
+    states = {one["id"]: one["state"] for one in api.get(f"{path}/deliveries").json()}
+    assert states == {first: "pending", second: "canceled", third: "pending"}
+    again = api.post(f"{path}/deliveries/{second}/cancel")
+    assert (again.status_code, again.json()["detail"]) == (
+        409,
+        f"Delivery {second} is canceled: only one that is pending or parked can be canceled.",
+    )
+    assert api.post(f"{other}/deliveries/{first}/cancel").status_code == 404
+    assert api.post(f"{path}/cancel").json() == {"deliveries": 2}
+    assert {one["state"] for one in api.get(f"{path}/deliveries").json()} == {"canceled"}
+    assert {one["state"] for one in api.get(f"{other}/deliveries").json()} == {"pending"}
+    assert api.post(f"{path}/deliveries/{first}/replay").json() == {"deliveries": 1}
+    for one in paths:
+        api.delete(one)

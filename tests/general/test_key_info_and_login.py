@@ -45,8 +45,11 @@ def legacy(stores: Stores) -> Iterator[None]:
 
 @pytest.fixture
 def user(scope: Scope, request: pytest.FixtureRequest) -> str:
-    name = f"User-{request.node.name}-{time.time_ns()}"
+    """A user who was made while login was on."""
+    name, settings = f"User-{request.node.name}-{time.time_ns()}", scope.stores.settings
+    was, settings.legacy_login = settings.legacy_login, True
     users.create_user(scope, name, PASSWORD)
+    settings.legacy_login = was
     return name
 
 
@@ -119,6 +122,12 @@ def test_users_are_managed_and_their_passwords_kept_hashed(legacy: None, api: ht
     assert refused.status_code == 403
     assert api.delete(f"/manage/v1/users/{made.json()['id']}").status_code == 204
     assert called(base_url, token).status_code == 401
+
+
+def test_no_user_is_made_while_login_is_off(api: httpx.Client) -> None:
+    refused = api.post("/manage/v1/users", json={"username": "useless", "password": PASSWORD})
+    assert (refused.status_code, refused.json()["detail"]) == (409, users.LOGIN_OFF)
+    assert "useless" not in {one["username"] for one in api.get("/manage/v1/users").json()}
 
 
 def test_equal_passwords_are_stored_differently() -> None:

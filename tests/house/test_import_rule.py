@@ -1,6 +1,8 @@
 """Who may import whom: floors only downward, domain packages only through each other's service."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "rapport"
 FLOORS = [
-    {"errors", "settings"},
+    {"errors", "private", "settings", "wording"},
     {"stores"},
     {"access"},
     {"conditions"},
@@ -73,3 +75,9 @@ def test_packages_do_not_import_each_other_in_a_circle() -> None:
         for name in free:
             del remaining[name]
     assert not remaining, f"these import each other: {remaining}"
+
+
+def test_what_only_a_fit_needs_is_not_imported_at_the_start() -> None:
+    asked = "import sys, rapport.app, rapport.demo.run; print({'sklearn', 'pandas'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"

@@ -1,5 +1,6 @@
 """Opted out at the vendor: kept out of runs on that channel and app, told apart, before and after processing."""
 
+import itertools
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
@@ -23,6 +24,7 @@ HOME = "/current/integrations"
 DATA_DATE, TODAY = date(2026, 3, 9), date(2026, 3, 10)
 NOW, DUE = datetime(2026, 3, 10, 6, 30, tzinfo=UTC), datetime(2026, 3, 10, 9, 0, tzinfo=UTC)
 SMS, PUSH = 505, 506
+NUMBERS = itertools.count(1)
 MEMBERS = [f"Q{n:02}" for n in range(12)]
 
 
@@ -48,7 +50,7 @@ def tenant(scope: Scope) -> Iterator[Scope]:
 def series(scope: Scope, *groups: tuple[tuple[int, int], ...]) -> int:
     """A series whose groups each get these (channel, template); everybody is let in and nobody held back."""
     body: dict[str, Any] = {
-        "name": "S",
+        "name": f"Series {next(NUMBERS)}",
         "target_group_id": 1,
         "campaign_type": "Test/Control" if len(groups) == 1 else "A/B",
         "control_share": 0,

@@ -337,7 +337,7 @@ def test_an_empty_list_adds_nothing_and_deletes_no_template(world: Scope, api: h
             "[1].PromoCode: must be a text, or a whole number of at most 64 bits.",
         ),
         ("AddPromotions", {"code": "A", "name": "x"}, "[1].PromoCode is required."),
-        ("DeletePromotions", {"PromoCode": "A\0"}, "[1].PromoCode: must not hold a control character."),
+        ("DeletePromotions", {"PromoCode": "A\0"}, "[1].PromoCode: must not hold a null character."),
         ("DeletePromotions", {}, "[1].PromoCode is required."),
     ],
 )

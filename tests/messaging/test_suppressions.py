@@ -1,10 +1,14 @@
 """Opting out: links that cannot be forged, a GET that changes nothing, a POST that needs nothing."""
 
+from dataclasses import astuple
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import pyarrow as pa
 import pytest
+from itsdangerous import URLSafeSerializer
+from sqlalchemy import event
 
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
@@ -75,6 +79,30 @@ def test_one_click_needs_no_cookie_and_no_key(scope: Scope, base_url: str) -> No
     assert interactions(scope, 2) == [("2025-03-14", "Zoë", 504, 11, 2, 7, 4, "2025-03-15 09:30:01.250")]
 
 
+def test_a_repeated_link_makes_no_work_and_holds_up_nobody(scope: Scope, base_url: str) -> None:
+    worked: list[str] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, bound: Any, *_rest: Any) -> None:
+        if "INSERT INTO suppressions" in statement and scope.tenant_id in dict(bound).values():
+            worked.append(statement)
+
+    flooded, other = (token(address(scope, who, 7)) for who in ("Flooded", "plain"))
+    event.listen(scope.stores.records.engine, "before_cursor_execute", note)
+    try:
+        assert {httpx.post(base_url + flooded).status_code for _ in range(25)} == {200}
+    finally:
+        event.remove(scope.stores.records.engine, "before_cursor_execute", note)
+    assert 1 <= len(worked) <= 10, "the limit, and as often again should the window have ended meanwhile"
+    assert "Flooded" in suppressed(scope, 504) and "Flooded" not in suppressed(scope, 505)
+    assert httpx.post(base_url + flooded, data={"scope": "all"}).status_code == 200
+    assert httpx.post(base_url + other).status_code == 200
+    assert "Flooded" in suppressed(scope, 505) and "plain" in suppressed(scope, 504)
+    service.allow(scope, "plain", 504)
+    assert httpx.post(base_url + other).status_code == 200
+    assert "plain" in suppressed(scope, 504), "who was let in again may change their mind again"
+    service.allow(scope, "plain", 504)
+
+
 def test_everything_can_be_stopped_at_once(scope: Scope, base_url: str) -> None:
     path = token(address(scope, "Q1001", 3))
     assert httpx.post(base_url + path, data={"scope": "all"}).status_code == 200
@@ -98,6 +126,41 @@ def test_a_forged_link_is_refused(scope: Scope, base_url: str, stores: Stores) -
         assert httpx.get(base_url + path).status_code == 404
         assert httpx.post(base_url + path).status_code == 404
     assert "plain" not in suppressed(scope, 504) | suppressed(other, 504)
+
+
+def test_links_outlive_the_secret_they_were_signed_with_for_the_grace(
+    api: httpx.Client, scope: Scope, base_url: str
+) -> None:
+    first = token(address(scope, "plain", 7))
+    assert f"/unsubscribe/{scope.tenant_id}.v1." in first
+    # As links were before versions were told apart: SHA-1, and no version.
+    signer = URLSafeSerializer(service.link_keys(scope)[-1].value, salt="unsubscribe")
+    old = f"/unsubscribe/{scope.tenant_id}.{signer.dumps(['plain', *astuple(origin(7))])}"
+    assert [httpx.get(base_url + path).status_code for path in (first, old)] == [200, 200]
+
+    made = api.post("/manage/v1/unsubscribe-links/rotate-secret", json={"grace_days": 30}).json()
+    assert [(one["version"], one["ends_at"] is None) for one in made] == [(2, True), (1, False)]
+    second = token(address(scope, "plain", 7))
+    assert [httpx.get(base_url + path).status_code for path in (first, old, second)] == [200, 200, 200]
+    moved = second.replace(".v2.", ".v1.")
+    assert httpx.get(base_url + moved).status_code == 404
+
+    api.post("/manage/v1/unsubscribe-links/rotate-secret", json={"grace_days": 0})
+    assert [one["version"] for one in api.get("/manage/v1/unsubscribe-links/secrets").json()] == [3]
+    assert [httpx.get(base_url + path).status_code for path in (first, old, second)] == [404, 404, 404]
+    entry = api.get("/manage/v1/audit-entries").json()[0]
+    assert (entry["action"], entry["object"]) == ("rotate", "secret of unsubscribe")
+    assert entry["details"] == {"version": 3, "grace_days": 0}
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_nobody_without_a_key_is_read_out(scope: Scope, base_url: str, chunked: bool) -> None:
+    """The address is public: of a body no more is taken than a form has, whether its length is told or not."""
+    path = token(address(scope, "plain", 6))
+    body = b"scope=all&" + b"a=b&" * 300
+    answer = httpx.post(base_url + path, content=iter([body]) if chunked else body)
+    assert answer.status_code == 413
+    assert "plain" not in suppressed(scope, 504)
 
 
 def test_headers_of_rfc_8058() -> None:

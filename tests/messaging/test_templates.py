@@ -1,12 +1,20 @@
 """Templates: placeholders, escaping by place, sanitising, plain text, ids and validation."""
 
+import re
+import time
+from contextlib import suppress
+from datetime import date
+from typing import Literal
+
 import httpx
 import pytest
+from sqlalchemy import update
 
+from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.errors import Conflict, Invalid, NotFound
-from rapport.messaging import service
+from rapport.messaging import placeholders, service
 from rapport.messaging.content import sanitised, text_of
 
 
@@ -62,9 +70,72 @@ def test_a_value_is_written_as_its_place_asks(html: str, value: str, expected: s
     assert service.render(made(html=html), "Q1", {"X": value}, {}).html == expected
 
 
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "[%A:",
+        "[%A%]",
+        '<a href="',
+        "[% ",
+        "[%A:x",
+        '"[%A%]',
+        "[%A:%]",
+        "[%A",
+        "{{",
+        '<a href="[%A%]">',
+        "<a href='",
+        "<a b=",
+        "<!--",
+        "<style>",
+        "<p [%A%] ",
+        "<a href=x[%A%]",
+        "</",
+    ],
+)
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_ten_times_the_text_takes_about_ten_times_as_long(piece: str, kind: Literal["plain", "html"]) -> None:
+    def seconds(times: int) -> float:
+        text, best = piece * times, float("inf")
+        for _ in range(3):
+            began = time.thread_time()
+            placeholders.Compiled(text, kind)
+            placeholders.malformed(text, kind)
+            placeholders.names(text)
+            placeholders.defused(text)
+            placeholders.misplaced(text)
+            best = min(best, time.thread_time() - began)
+        return best
+
+    assert seconds(20_000) < 30 * seconds(2_000) + 0.005
+
+
+@pytest.mark.parametrize("beginning", ['<a href="', '<a href="https://', '<p style="', "<style>", "<p>"])
+@pytest.mark.parametrize("filling", ["[%A%]", " ", " [%A%]", "x[%A%]:"])
+def test_many_placeholders_of_one_place_take_no_longer(beginning: str, filling: str) -> None:
+    def seconds(times: int) -> float:
+        page, best = beginning + filling * times, float("inf")
+        for _ in range(3):
+            began = time.thread_time()
+            placeholders.Compiled(placeholders.defused(page), "html")
+            placeholders.misplaced(page)
+            placeholders.malformed(page, "html")
+            best = min(best, time.thread_time() - began)
+        return best
+
+    assert seconds(20_000) < 30 * seconds(2_000) + 0.005
+
+
 def test_a_value_holding_a_placeholder_is_not_filled_again() -> None:
     rendered = service.render(made("[%X%]", "<p>[%X%]</p>"), "Q1", {"X": "[%CUSTOMER_ID%]"}, {})
     assert (rendered.subject, rendered.html) == ("[%CUSTOMER_ID%]", "<p>[%CUSTOMER_ID%]</p>")
+
+
+@pytest.mark.parametrize("part", ["html", "text", "subject"])
+def test_values_do_not_make_a_message_without_end(part: str) -> None:
+    template = made(**{"html": "<p>a</p>", part: "[%X%]" * 10_000})
+    assert len(service.render(template, "Q1", {"X": "x" * 100}, {}).html) >= len("<p>a</p>")
+    with pytest.raises(Invalid, match=r"^The message must not be longer than 4000000 characters once its values"):
+        service.render(template, "Q1", {"X": "x" * 10_000}, {})
 
 
 def test_a_subject_stays_one_line() -> None:
@@ -85,6 +156,56 @@ def test_sanitising_keeps_what_mails_need_and_nothing_that_acts() -> None:
         assert kept in clean
     for gone in ("script", "onclick", "iframe", "form", "input", "javascript", "alert"):
         assert gone not in clean
+
+
+SAID = {"tags": "html has more than 10000 tags.", "formatting": "html has too much formatting, such as <b> or <font>"}
+
+
+@pytest.mark.parametrize(
+    ("html", "told"),
+    [
+        ("<div>" * 20_000, "tags"),
+        ("<div></div>" * 9_000, "tags"),
+        ("<p>" + "".join(f"<b a{number}>" for number in range(1_000)) + "</p>" + "<p>x</p>" * 1_000, "formatting"),
+        ("".join(f'<i a{number} b="</i>">' for number in range(800)) + "<p>x" * 800, "formatting"),
+        ("".join(f"<u a{number}><!--</u>-->" for number in range(800)) + "<p>x" * 800, "formatting"),
+    ],
+)
+def test_what_would_take_long_to_sanitise_is_refused(api: httpx.Client, html: str, told: str) -> None:
+    answer = api.put("/manage/v1/channels/504/templates/7", json={"name": "n", "subject": "s", "html": html})
+    assert (answer.status_code, answer.json()["detail"].startswith(SAID[told])) == (400, True), answer.text
+
+
+def test_a_template_has_a_hundred_thousand_characters(api: httpx.Client) -> None:
+    for part in ("html", "text"):
+        body = {"name": "long", "subject": "s", part: "x" * 100_000}
+        assert api.put("/manage/v1/channels/504/templates/8", json=body).status_code == 200
+        assert api.put("/manage/v1/channels/504/templates/8", json=body | {part: "x" * 100_001}).status_code == 400
+    assert api.delete("/manage/v1/channels/504/templates/8").status_code == 204
+
+
+def test_what_mails_are_made_of_is_sanitised() -> None:
+    cell = '<td style="a"><p><b>Hat</b> <font color="red">10 <br> <i>Euro</i></font> <a href="https://x.example">x</a></p></td>'
+    page = "<table>" + f"<tr>{cell * 5}</tr>" * 100 + "</table>"
+    assert sanitised(page).count("<b>Hat</b>") == 500
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["<div>", "<b>", "<b a='x'>x</b>", "<b <", "<b a ", "<b a=b ", "<b><br>", "<br ", "<!--", "<a><p>", "&amp;"],
+)
+def test_to_sanitise_ten_times_as_much_takes_about_ten_times_as_long(piece: str) -> None:
+    def seconds(times: int) -> float:
+        best = float("inf")
+        for _ in range(3):
+            began = time.thread_time()
+            with suppress(Invalid):
+                placeholders.misplaced(piece * times)
+                text_of(sanitised(piece * times))
+            best = min(best, time.thread_time() - began)
+        return best
+
+    assert seconds(20_000) < 15 * seconds(2_000) + 0.02
 
 
 def test_plain_text_of_html() -> None:
@@ -138,6 +259,50 @@ def test_ids_are_per_channel_and_skip_given_ones(scope: Scope) -> None:
     with pytest.raises(Conflict):
         service.create_template(scope, 505, "e", id=2)
     assert [template.name for template in service.templates(scope, 505)] == ["a", "renamed", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hi [%FIRST NAME%]",
+        "Hi [%FIRST_NAME|upper%]",
+        "Hi [%FIRST_NAME",
+        "[%FIRST_NAME%] and [%%]",
+        "Hi {{ first_name }}",
+        "{% if x %}Hi{% endif %}",
+    ],
+)
+@pytest.mark.parametrize("part", ["subject", "html", "text"])
+def test_what_looks_like_a_placeholder_and_is_none_is_refused(scope: Scope, part: str, text: str) -> None:
+    content = {"subject": "S", "html": "", "text": "T", part: text}
+    with pytest.raises(Invalid, match=f"^{part} holds .*, which is no placeholder; write "):
+        service.save_template(scope, 504, "Malformed", **content)
+
+
+def test_a_message_is_shown_as_a_customer_would_get_it(scope: Scope, api: httpx.Client) -> None:
+    path, day = "/manage/v1/channels/504/templates", date(2026, 3, 9)
+    scope.warehouse.insert("customers", ["customer_id"], [("Kim-1",)])
+    scope.warehouse.insert(
+        "profiles", ["data_date", "customer_id", "FIRST_NAME", "CITY"], [(day, "Kim-1", "Kim <3", "Oslo")]
+    )
+    names = ["data_date", "customer_id", "recommendation_type", "priority", "product_id"]
+    scope.warehouse.insert("product_recommendations", names, [(day, "Kim-1", 1, 2, "P2"), (day, "Kim-1", 1, 1, "P1")])
+    scope.warehouse.insert("products", ["product_id", "name"], [("P1", "Hat")])
+    with scope.records() as session:
+        session.execute(update(Tenant).where(Tenant.id == scope.tenant_id).values(last_data_date=day))
+    html = "<p>[%FIRST_NAME%] of [%CITY%], [%PROMO_CODE%] [%EVENT.price%]</p>[%PRODUCTS%]<a href='[%UNSUB%]'>no</a>"
+    made = api.post(path, json={"name": "Real", "subject": "For [%FIRST_NAME%]", "html": html}).json()["id"]
+    asked = {"customer_id": "kim-1", "promo_code": "A1", "recommended_products": 2, "values": {"city": "Bergen"}}
+    asked["values"]["event.price"] = "12.50"
+    shown = api.post(f"{path}/{made}/preview", json=asked).json()
+    assert shown["subject"] == "For Kim <3"
+    assert "<p>Kim &lt;3 of Bergen, A1 12.50</p><ul><li>Hat</li><li>P2</li></ul>" in shown["html"]
+    link = re.search(r'href="([^"]+)"', shown["html"])
+    assert link is not None
+    assert api.post(httpx.URL(link[1]).path).status_code == 404, "it unsubscribes nobody"
+    unknown = api.post(f"{path}/{made}/preview", json={"customer_id": "nobody"})
+    assert (unknown.status_code, unknown.json()["detail"]) == (404, "There is no customer nobody.")
+    assert api.post(f"{path}/{made}/preview", json={}).json()["subject"] == "For"
 
 
 def test_templates_are_managed(api: httpx.Client) -> None:

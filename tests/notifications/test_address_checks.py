@@ -5,9 +5,9 @@ address lead nowhere either. The receiver of these tests is on loopback, which c
 """
 
 import asyncio
+import ipaddress
 import socket
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,32 +15,11 @@ import httpcore
 import pytest
 from webhook_receiver import PATIENCE_SECONDS, receiving
 
+from rapport.stores.addresses import is_public
 from rapport.stores.posting import Answer, Poster
 
 PRIVATE = "The URL leads to a private address, which this server does not post to."
 PUBLIC = "93.184.216.34"
-Resolver = Callable[..., list[Any]]
-
-
-def answers(*addresses: str) -> list[Any]:
-    families = [socket.AF_INET6 if ":" in address else socket.AF_INET for address in addresses]
-    return [(f, socket.SOCK_STREAM, 6, "", (a, 80)) for f, a in zip(families, addresses, strict=True)]
-
-
-@pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[list[str]]]:
-    """What names resolve to, in turn, the last answer for ever; a stand-in for the network's name servers only."""
-    known: dict[str, list[list[str]]] = {}
-    real: Resolver = socket.getaddrinfo
-
-    def resolve(host: str, *args: Any, **options: Any) -> list[Any]:
-        if host not in known:
-            return real(host, *args, **options)
-        turns = known[host]
-        return answers(*(turns.pop(0) if len(turns) > 1 else turns[0]))
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    return known
 
 
 def post(*urls: str, timeout: float = 3, allow_private: bool = False) -> list[Answer]:
@@ -76,11 +55,26 @@ def post(*urls: str, timeout: float = 3, allow_private: bool = False) -> list[An
         "::ffff:10.0.0.8",
         "64:ff9b::a00:8",
         "2002:7f00:1::",
+        "::127.0.0.1",
+        "::93.184.216.34",
+        "::ffff:0:127.0.0.1",
+        "64:ff9b:1::7f00:1",
+        "fec0::1",
+        "5f00::1",
+        "3fff::1",
+        "192.0.0.8",
     ],
 )
 def test_a_name_that_leads_inward_is_refused(names: dict[str, list[list[str]]], address: str) -> None:
     names["hooks.acme.example"] = [[address]]
     assert post("http://hooks.acme.example/") == [Answer(None, PRIVATE)]
+
+
+@pytest.mark.parametrize(
+    "address", [PUBLIC, "2606:2800:220:1::1", f"::ffff:{PUBLIC}", "64:ff9b::5db8:d822", "2002:5db8:d822::"]
+)
+def test_public_addresses_are_taken_also_wrapped_in_others(address: str) -> None:
+    assert is_public(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize(

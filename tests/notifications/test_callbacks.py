@@ -4,8 +4,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import timedelta
 
 import httpx
@@ -23,6 +22,7 @@ from rapport.notifications.deliverer import MAX_IN_FLIGHT, PER_TENANT, Deliverer
 from rapport.notifications.models import Delivery, Listener
 from rapport.stores import Stores, addresses
 from rapport.stores.clock import Clock
+from silent_host import silent
 
 
 @pytest.fixture
@@ -52,32 +52,6 @@ def deliveries(scope: Scope) -> list[Delivery]:
         return list(
             session.scalars(select(Delivery).where(Delivery.tenant_id == scope.tenant_id).order_by(Delivery.id))
         )
-
-
-@contextmanager
-def silent(address: str = "127.0.0.1") -> Iterator[tuple[int, Callable[[], int]]]:
-    """A far end that takes connections and never answers: its port, and how many it has taken."""
-    with socket.socket() as listening:
-        listening.bind((address, 0))
-        listening.listen(1000)
-        taken: list[socket.socket] = []
-
-        def take() -> None:
-            while True:
-                try:
-                    taken.append(listening.accept()[0])
-                except OSError:
-                    return
-
-        thread = threading.Thread(target=take, daemon=True)
-        thread.start()
-        try:
-            yield listening.getsockname()[1], lambda: len(taken)
-        finally:
-            listening.shutdown(socket.SHUT_RDWR)
-            for one in taken:
-                one.close()
-            thread.join()
 
 
 @pytest.fixture

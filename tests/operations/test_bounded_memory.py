@@ -80,7 +80,7 @@ def add_series(scope: Scope, group_id: int, **rules: Any) -> None:
             target_group_id=group_id,
             schedule=campaigns.Schedule(kind="once", start_date=TODAY),
             groups=[campaigns.Group(action_id=2, channels=[channel])],
-            rules=campaigns.Rules(**rules),
+            rules=campaigns.SeriesRules(**rules),
             products=2,
         ),
     )
@@ -110,7 +110,9 @@ def snapshot(scope: Scope) -> list[tuple[Any, ...]]:
     """What the model says of every customer, as numbers to compare."""
     tables = ("model_results", "profiles", "product_recommendations", "target_group_members")
     return [
-        scope.warehouse.rows(f"SELECT count(), sum(cityHash64(*)) FROM {table} WHERE data_date = '{DATA_DATE}'")[0]
+        scope.warehouse.rows(
+            f"SELECT count(), sum(cityHash64(toString(tuple(*)))) FROM {table} WHERE data_date = '{DATA_DATE}'"
+        )[0]
         for table in tables
     ]
 

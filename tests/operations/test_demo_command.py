@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from private_paths import open_to_others
 
 from rapport.commands.demo import _tell
 from rapport.demo.run import DemoResult
@@ -29,6 +30,7 @@ def test_demo_as_json_without_serving() -> None:
         )
         assert done.returncode == 0, done.stderr[-2000:]
         told = json.loads(done.stdout)
+        assert list(open_to_others(folder / "data")) == []
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     keys = {"tenant_id", "data_dir", "admin_key", "integrations_key", "transactional_key", "last_data_date"}

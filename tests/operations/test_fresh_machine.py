@@ -5,7 +5,9 @@ import pwd
 import secrets
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,21 @@ def test_the_account_is_made_where_it_is_missing(
     finally:
         server.stop()
     assert postgres_processes(data_dir) == []
+
+
+@as_root
+def test_starts_side_by_side_make_one_account(unknown_account: str) -> None:
+    """The list of accounts is locked for all but one of them, and the account is not there yet."""
+    starts = 8
+    begun = threading.Barrier(starts)
+
+    def account(_: int) -> tuple[int, int]:
+        begun.wait()
+        return postgres._account()
+
+    with ThreadPoolExecutor(starts) as threads:
+        made = set(threads.map(account, range(starts)))
+    assert made == {(pwd.getpwnam(unknown_account).pw_uid, pwd.getpwnam(unknown_account).pw_gid)}
 
 
 @as_root

@@ -2,13 +2,20 @@
 
 import concurrent.futures
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
 import pytest
-from sqlalchemy import text
+from alembic import command
+from sqlalchemy import make_url, text
 
 from rapport.access.scope import Scope
+from rapport.access.service import create_tenant, find_tenant
+from rapport.api.manage.tenants import SECTIONS
+from rapport.errors import Conflict, NotFound
+from rapport.stores import Stores, migrations
+from rapport.stores.records import Records
 
 KEY = {"nickname": "export", "contact_email": "data@example.com", "access_type": "Integrations"}
 
@@ -29,6 +36,29 @@ def test_the_own_tenant_is_shown_and_changed(api: httpx.Client, scope: Scope) ->
         assert api.patch("/manage/v1/tenants/current", json=body).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("section", "name", "told"),
+    [
+        ("campaigns", "blast_facto", "blast_factor"),
+        ("insight", "value_types", "profile_days"),
+        ("files", "removal", "removal_share"),
+        ("consent", "yess", "yes, no, blank"),
+        ("messaging", "soft_bounce", "soft_bounces, soft_bounce_days"),
+        ("events", "signature", "require_signature"),
+    ],
+)
+def test_a_mistyped_setting_is_refused_and_a_stored_one_is_no_hindrance(
+    api: httpx.Client, scope: Scope, section: str, name: str, told: str
+) -> None:
+    refused = api.patch("/manage/v1/tenants/current", json={"settings": {section: {name: 5}}})
+    assert refused.status_code == 400
+    detail = refused.json()["detail"]
+    assert detail.startswith(f"settings.{section} has no member '{name}': it has ") and told in detail
+    assert api.get("/manage/v1/tenants/current").json()["settings"].get(section) is None
+    stored = replace(scope, settings={section: {name: 5}})
+    assert SECTIONS[section].read(stored) == SECTIONS[section].read(replace(scope, settings={}))
+
+
 def test_the_time_zone_is_fixed_once_data_are_there(api: httpx.Client, scope: Scope) -> None:
     patched = api.patch("/manage/v1/tenants/current", json={"time_zone": "Asia/Tokyo"})
     assert patched.json()["time_zone"] == "Asia/Tokyo"
@@ -37,6 +67,40 @@ def test_the_time_zone_is_fixed_once_data_are_there(api: httpx.Client, scope: Sc
     refused = api.patch("/manage/v1/tenants/current", json={"time_zone": "Asia/Tokyo"})
     assert (refused.status_code, "time_zone" in refused.json()["detail"]) == (409, True)
     assert api.patch("/manage/v1/tenants/current", json={"time_zone": "Europe/Berlin"}).status_code == 200
+
+
+def test_no_tenant_takes_anothers_name_or_id(api: httpx.Client, scope: Scope) -> None:
+    stores, mine = scope.stores, api.get("/manage/v1/tenants/current").json()
+    other = create_tenant(stores, f"Gamma {scope.tenant_id}")
+    for name in (other_name := f"gamma {scope.tenant_id}", other_name.upper(), f" {other_name} "):
+        assert api.patch("/manage/v1/tenants/current", json={"name": name}).status_code == 409
+        with pytest.raises(Conflict):
+            create_tenant(stores, name)
+    for number in (str(other.tenant_id), "0", " 42 ", "٣"):
+        refused = api.patch("/manage/v1/tenants/current", json={"name": number})
+        assert (refused.status_code, "must not be a number" in refused.json()["detail"]) == (400, True)
+    assert api.get("/manage/v1/tenants/current").json() == mine
+    references = (str(other.tenant_id), f" {other.tenant_id}", other_name, f"GAMMA {scope.tenant_id}")
+    assert {find_tenant(stores, reference).id for reference in references} == {other.tenant_id}
+    for nobody in ("", "999999999999999999999", f"gamma  {scope.tenant_id}"):
+        with pytest.raises(NotFound):
+            find_tenant(stores, nobody)
+
+
+def test_names_of_an_older_version_that_were_taken_for_others_change(stores: Stores) -> None:
+    with stores.records.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("CREATE DATABASE of_tenants"))
+    older = Records(make_url(stores.records.url).set(database="of_tenants").render_as_string(hide_password=False))
+    command.upgrade(migrations._alembic(older), "0021")
+    with older.session() as session:
+        for number, name in enumerate(("Shop", "3004", "SHOP", "shop ", "Other"), 3001):
+            told = "INSERT INTO tenants VALUES (:id, :name, 'UTC', 'EUR', '{}', NULL, now())"
+            session.execute(text(told), {"id": number, "name": name})
+    migrations.migrate_records(older)
+    with older.reading() as connection:
+        names = list(connection.execute(text("SELECT name FROM tenants ORDER BY id")).scalars())
+    assert names == ["Shop", "3004 (3002)", "SHOP (3003)", "shop (3004)", "Other"]
+    older.close()
 
 
 def test_tenants_are_the_operators(api: httpx.Client) -> None:

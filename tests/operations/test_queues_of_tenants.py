@@ -1,40 +1,57 @@
-"""Work that waits for far ends: one tenant's that never answer leave room for the others."""
+"""Durable work in turn: a tenant whose work does not end takes its share of a queue and leaves the rest to others."""
 
 import threading
 import time
 import uuid
+from collections import defaultdict
+from collections.abc import Callable
+
+from dbos import DBOS, SetWorkflowID
 
 from rapport.stores import Stores, work
 
-BEGUN: list[int] = []
+SILENT, NEIGHBOUR = 999_001, 999_002
+BEGUN: dict[str, list[int]] = defaultdict(list)
 GOING_ON = threading.Event()
 
 
 @work.workflow("tests.wait_for_far_end")
-def wait_for_far_end(tenant_id: int) -> None:
-    BEGUN.append(tenant_id)
-    if tenant_id != 2:
+def wait_for_far_end(tenant_id: int, run: str) -> None:
+    BEGUN[run].append(tenant_id)
+    if tenant_id == SILENT:
         GOING_ON.wait(60)
 
 
-def test_a_tenant_whose_far_ends_do_not_answer_holds_up_no_other(stores: Stores) -> None:
-    share = work.SHARED_QUEUES[work.SENDS][1]
+def until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not reached() and time.monotonic() < deadline:
+        time.sleep(0.05)
 
-    def enqueue(tenant_id: int) -> str:
-        key = f"test-{uuid.uuid4()}"
-        return work.enqueue_of_tenant(work.SENDS, tenant_id, key, wait_for_far_end, tenant_id)
 
-    keys = [enqueue(tenant_id) for tenant_id in (1, 3) for _ in range(3 * share)]
+def test_a_tenant_whose_work_does_not_end_holds_up_no_other(stores: Stores) -> None:
+    def enqueue(queue: work.Queue, tenant_id: int) -> str:
+        return work.enqueue(queue, f"test-{uuid.uuid4()}", wait_for_far_end, tenant_id, queue)
+
+    keys = [enqueue(queue, SILENT) for queue in work.Queue for _ in range(work.PLACES[queue][0] + 1)]
+    shares = {queue: share for queue, (_, share, _) in work.PLACES.items()}
     try:
-        deadline = time.monotonic() + 60
-        while len(BEGUN) < 2 * share and time.monotonic() < deadline:
-            time.sleep(0.05)
-        other = enqueue(2)
-        work.wait(other)
+        until(lambda: all(len(BEGUN[queue]) >= share for queue, share in shares.items()))
+        for key in [enqueue(queue, NEIGHBOUR) for queue in work.Queue]:
+            work.wait(key)
         assert not GOING_ON.is_set()
-        assert (BEGUN.count(1), BEGUN.count(3), BEGUN.count(2)) == (share, share, 1)
+        assert {queue: BEGUN[queue].count(SILENT) for queue in work.Queue} == shares
     finally:
         GOING_ON.set()
     for key in keys:
         work.wait(key)
-    assert len(BEGUN) == 6 * share + 1
+    assert sum(len(BEGUN[queue]) for queue in work.Queue) == len(keys) + len(work.Queue)
+
+
+def test_what_an_earlier_release_queued_is_carried_out(stores: Stores) -> None:
+    """It is on queues of other names, and of no tenant."""
+    run = str(uuid.uuid4())
+    for queue in ("cycles", "campaigns", "sends", "jobs", "erasures"):
+        with SetWorkflowID(f"test-{uuid.uuid4()}"):
+            DBOS.enqueue_workflow(queue, wait_for_far_end, NEIGHBOUR, run)
+    until(lambda: len(BEGUN[run]) == 5)
+    assert BEGUN[run] == [NEIGHBOUR] * 5

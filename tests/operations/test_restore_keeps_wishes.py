@@ -18,13 +18,17 @@ KEPT = ("erased", "anonymised")
 
 
 def said_since(client: httpx.Client) -> None:
-    """One person is erased, one anonymised, three say no, one of them takes it back."""
+    """One person is erased, one anonymised, three say no, two addresses are suppressed; one of each is let in."""
     assert client.delete("/manage/v1/persons/Gone").status_code == 204
     answer = client.post("/current/customers/RemoveCustomerPII", json={"CustomerIDs": ["Masked"]})
     assert answer.json() == {"FailedCustomerIDs": []}
     for who in ("Silent", "Back"):
         assert client.post("/manage/v1/suppressions", json={"customer_id": who}).status_code in (200, 201)
     assert client.delete("/manage/v1/suppressions", params={"customer_id": "Back"}).status_code == 204
+    for who in ("stranger", "returned"):
+        given = {"address": f"{who}@elsewhere.example"}
+        assert client.post("/manage/v1/suppressions", json=given).status_code == 201
+    assert client.delete("/manage/v1/suppressions", params={"address": "Returned@elsewhere.example"}).status_code == 204
     body = {"CustomerId": "Quiet", "Attributes": [{"RealFieldName": "ALLOW_EMAIL", "Value": "No"}]}
     assert client.put("/current/customers/UpsertCustomer", json=body).json()["isSuccess"]
 
@@ -34,11 +38,17 @@ def state(server: Server, key: str) -> dict[str, Any]:
     with httpx.Client(base_url=server.base_url, headers={"X-API-KEY": key}, timeout=60) as client:
         held = {who: client.get(f"/manage/v1/persons/{who}") for who in NAMES}
         listed = client.get("/manage/v1/suppressions").json()
+        of_address = "/manage/v1/suppressions/of-address"
+        strangers = {
+            who: len(client.get(of_address, params={"address": f"{who}@elsewhere.example"}).json())
+            for who in ("stranger", "returned")
+        }
     rows = {who: one.json()["warehouse"]["customers"][0] for who, one in held.items() if one.status_code == 200}
     return {
         "mail": {who: row["EMAIL"] for who, row in rows.items()},
         "allowed": {who: row["ALLOW_EMAIL"] for who, row in rows.items()},
         "suppressed": [one["customer_id"] for one in listed],
+        "strangers": strangers,
     }
 
 
@@ -61,6 +71,7 @@ def test_restores_from_one_and_the_same_backup(folder: Path, start: Callable[...
         "mail": {who: f"{who}@example.com" for who in NAMES if who not in ("Gone", "Masked")} | {"Masked": None},
         "allowed": {who: "No" if who == "Quiet" else "Yes" for who in NAMES if who != "Gone"},
         "suppressed": ["Silent"],
+        "strangers": {"stranger": 1, "returned": 0},
     }
     server = start(folder / "second")
     assert state(server, key) == expected

@@ -1,12 +1,18 @@
 """Newer and older schemas, and backups that are not what they were."""
 
 import io
+import json
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -16,13 +22,14 @@ from sqlalchemy import make_url, text
 
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.errors import Invalid
+from rapport.errors import Invalid, RapportError
 from rapport.settings import Settings
 from rapport.stores import Stores, migrations
+from rapport.stores.archive import open_backup
 from rapport.stores.backup import _copies
 from rapport.stores.postgres import start_postgres
 from rapport.stores.records import Records
-from rapport.stores.restore import open_backup
+from rapport.stores.restore import verify
 
 OLDER = """
 from pathlib import Path
@@ -37,9 +44,12 @@ def test_an_older_folder_is_backed_up_before_it_is_migrated_and_a_newer_one_refu
     data_dir = folder / "aged"
     assert run("tenant", "create", "A", "--data-dir", data_dir).code == 0
     subprocess.run([sys.executable, "-c", OLDER.format(data_dir / "warehouse")], timeout=60, check=True)
-    assert run("migrate", "--data-dir", data_dir).code == 0
-    (file,) = (data_dir / "backups").iterdir()
-    assert open_backup(file).manifest["warehouse_versions"] == {"rapport_3001": 0}
+    assert Settings(data_dir=data_dir).upgrade_backups == data_dir / "backups"
+    elsewhere = folder / "disk" / "of" / "backups"
+    assert run("migrate", "--data-dir", data_dir, RAPPORT_BACKUP_DIR=str(elsewhere)).code == 0
+    assert not (data_dir / "backups").exists()
+    (file,) = elsewhere.iterdir()
+    assert open_backup(file, None).manifest["warehouse_versions"] == {"rapport_3001": 0}
     postgres = start_postgres(data_dir)
     try:
         with psycopg.connect(postgres.address.replace("+psycopg", ""), autocommit=True) as connection:
@@ -48,7 +58,7 @@ def test_an_older_folder_is_backed_up_before_it_is_migrated_and_a_newer_one_refu
         postgres.stop()
     line = run("tenant", "list", "--data-dir", data_dir).line
     assert line == "The records were written by a newer Rapport: upgrade this one."
-    assert list((data_dir / "backups").iterdir()) == [file]
+    assert list(elsewhere.iterdir()) == [file]
 
 
 def test_ids_that_differed_only_in_case_become_one(stores: Stores) -> None:
@@ -136,12 +146,30 @@ def test_an_older_warehouse_is_behind_and_a_newer_one_refused(stores: Stores, sc
     assert not migrations.is_behind(stores.records, stores.warehouse)
 
 
+def test_of_many_processes_one_takes_the_backup_and_the_others_wait(stores: Stores, scope: Scope) -> None:
+    scope.warehouse.execute("TRUNCATE TABLE schema_history")
+    said: list[str] = []
+
+    def slow_backup() -> Callable[[], None]:
+        said.append("begun")
+        time.sleep(0.5)
+        assert migrations.warehouse_version(scope.warehouse) == 0, "nothing is changed before it has ended"
+        return lambda: said.append(f"entered at {migrations.warehouse_version(scope.warehouse)}")
+
+    with ThreadPoolExecutor(3) as threads:
+        starts = [threads.submit(migrations.migrate, stores.records, stores.warehouse, slow_backup) for _ in range(3)]
+        for start in starts:
+            start.result()
+    assert said == ["begun", f"entered at {migrations.warehouse_migrations()[-1][0]}"]
+    assert not migrations.is_behind(stores.records, stores.warehouse)
+
+
 def test_every_change_of_a_backup_is_noticed(stores: Stores, scope: Scope, tmp_path: Path) -> None:
     scope.warehouse.execute("INSERT INTO customers (customer_id) SELECT toString(number) FROM numbers(1000)")
     file = tmp_path / "good.rapport"
     written = stores.backup(file)
     assert written.rows[scope.warehouse.name]["customers"] == 1000
-    assert open_backup(file).manifest["rows"] == written.rows
+    assert open_backup(file, None).manifest["rows"] == written.rows
     good = file.read_bytes()
     for name, content in {
         "cut": good[: len(good) // 2],
@@ -150,7 +178,49 @@ def test_every_change_of_a_backup_is_noticed(stores: Stores, scope: Scope, tmp_p
     }.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(Invalid):
-            open_backup(tmp_path / name)
+            open_backup(tmp_path / name, None)
+
+
+def test_a_backup_is_verified_without_an_engine(stores: Stores, scope: Scope, tmp_path: Path) -> None:
+    file = tmp_path / "good.rapport"
+    written = stores.backup(file)
+    found = verify(file)
+    rows = sum(sum(tables.values()) for tables in written.rows.values())
+    assert (found.rows, found.bytes) == (rows, file.stat().st_size)
+    assert found.tenants == len(migrations.tenant_databases(stores.warehouse))
+    assert found.rapport == version("rapport")
+    damaged = "The file is not a Rapport backup, or is damaged."
+    for changes, sentence in (
+        (lambda manifest: [1], damaged),
+        (lambda manifest: {"format": 1}, damaged),
+        (lambda manifest: {**manifest, "format": "2"}, damaged),
+        (lambda manifest: {**manifest, "records": [1]}, damaged),
+        (lambda manifest: {**manifest, "members": {"a": 1}}, damaged),
+        (lambda manifest: {}, "The file is not a Rapport backup, or is cut off."),
+        (_one_tenant_more, "The backup is damaged: it does not hold the rows and tables that it says."),
+        (_one_table_more, "The backup is damaged: it does not hold the rows and tables that it says."),
+        (
+            lambda manifest: {**manifest, "records_revision": "9999"},
+            "The records were written by a newer Rapport: upgrade this one.",
+        ),
+        (lambda manifest: {**manifest, "format": 3}, "The backup was written by a newer Rapport: upgrade this one."),
+    ):
+        changed = tmp_path / "changed.rapport"
+        changed.write_bytes(_with_manifest(file.read_bytes(), changes))
+        with pytest.raises(RapportError) as raised:
+            verify(changed)
+        assert raised.value.message == sentence
+
+
+def _one_tenant_more(manifest: dict[str, Any]) -> dict[str, Any]:
+    records = manifest["rows"]["records"]
+    more = {**records, "public.tenants": records["public.tenants"] + 1}
+    return {**manifest, "rows": {**manifest["rows"], "records": more}}
+
+
+def _one_table_more(manifest: dict[str, Any]) -> dict[str, Any]:
+    name = next(name for name in manifest["rows"] if name != "records")
+    return {**manifest, "rows": {**manifest["rows"], name: {**manifest["rows"][name], "shelves": 0}}}
 
 
 def test_a_backup_is_a_snapshot_and_leaves_nothing_behind(stores: Stores, scope: Scope, tmp_path: Path) -> None:
@@ -214,6 +284,21 @@ def _flip(content: bytes) -> bytes:
         member = max(tar.getmembers()[:-1], key=lambda info: info.size)
     place = member.offset_data + member.size // 2
     return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+def _with_manifest(content: bytes, change: Callable[[dict[str, Any]], Any]) -> bytes:
+    """The same backup with another manifest."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar, tarfile.open(fileobj=made, mode="w") as other:
+        for info in tar.getmembers():
+            member = tar.extractfile(info)
+            assert member is not None
+            body = member.read()
+            if info.name == "manifest.json":
+                body = json.dumps(change(json.loads(body))).encode()
+            info.size = len(body)
+            other.addfile(info, io.BytesIO(body))
+    return made.getvalue()
 
 
 def _without_one(content: bytes) -> bytes:

@@ -84,8 +84,13 @@ def _operator_only_with_the_token(server: Server, tenant: str, key: str) -> None
 def _commands_talk_to_the_server(folder: Path, data_dir: Path, key: str, server: Server) -> None:
     file = folder / "customers.csv"
     file.write_text(CUSTOMERS)
-    result = run("import", "customers", file, "--tenant", "Acme", "--data-dir", data_dir, "--json").json[0]
-    assert (result["loaded"], result["rejected"]) == (50, 0)
+    loaded = run("import", "customers", file, "--tenant", "Acme", "--data-dir", data_dir, "--json")
+    assert (loaded.json[0]["loaded"], loaded.json[0]["rejected"]) == (50, 0)
+    assert loaded.err.splitlines()[0] == "Tenant 3001: 'Acme'", "said before it acts, beside the answer"
+    orders = folder / "orders.csv"
+    orders.write_text("Order_ID,Customer_ID,Order_Date,Amount\n1,nobody-yet,2026-01-02,5\n2,nobody-yet,2026-01-02,5\n")
+    told = run("import", "transactions", orders, "--tenant", "Acme", "--data-dir", data_dir)
+    assert "2 rows loaded, 0 rejected (new 2, unknown customers 1)" in told.out
     assert run("migrate", "--data-dir", data_dir, "--json").code == 0
     file.write_text("Name,Town\nAnn,Oslo\n")
     rejected = run("import", "customers", file, "--tenant", "Acme", "--data-dir", data_dir)
@@ -103,11 +108,24 @@ def _commands_talk_to_the_server(folder: Path, data_dir: Path, key: str, server:
     )
     made = run("key", "create", "--tenant", "acme", *named, "--data-dir", data_dir, "--json").json
     assert (made["access_type"], made["expires_on"]) == ("Integrations", "2099-12-31")
+    told = run("key", "create", "--tenant", "acme", *named, "--data-dir", data_dir).out
+    assert told.startswith(f"Key {made['id'] + 1}, Integrations, works until 2099-12-31; keep it now")
     checks = {check["name"]: check for check in run("doctor", "--data-dir", data_dir, "--json").json}
     assert str(server.process.pid) in checks["server"]["detail"]
     assert {check["outcome"] for check in checks.values()} <= {"ok", "warning"}
     assert run("key", "list", "--tenant", "none", "--data-dir", data_dir).line == "There is no tenant 'none'."
-    listed = run("key", "list", "--tenant", "acme", "--data-dir", data_dir, "--json").json
+    keys_of_tenant = run("key", "list", "--tenant", "3001", "--data-dir", data_dir, "--json")
+    assert keys_of_tenant.err.strip() == "Tenant 3001: 'Acme'"
+    for command, left in (("allow-sender", ["shop.example"]), ("disallow-sender", [])):
+        changed = run("tenant", command, "Shop.example", "--tenant", "acme", "--data-dir", data_dir, "--json")
+        assert changed.json == {"sender_domains": left}
+    disabled = run("key", "disable", str(made["id"]), "--tenant", "ACME", "--data-dir", data_dir)
+    assert (disabled.code, disabled.err.strip()) == (0, "Tenant 3001: 'Acme'")
+    cycle = run(
+        "cycle", "run", "--tenant", "acme", "--from", "2026-01-02", "--to", "2026-01-01", "--data-dir", data_dir
+    )
+    assert (cycle.code, cycle.err.splitlines()[0]) == (1, "Tenant 3001: 'Acme'")
+    listed = keys_of_tenant.json
     assert (key.startswith(listed[0]["prefix"]), "key" in listed[0]) == (True, False)
     entries = httpx.get(f"{server.base_url}/manage/v1/audit-entries", headers={"X-API-KEY": key}).json()
     assert {"operator"} == {entry["actor"] for entry in entries}
@@ -119,6 +137,23 @@ def _second_server_is_refused(data_dir: Path, server: Server) -> None:
     assert refused == f"{expected}folder."
 
 
+def _resumes_when_told_to(data_dir: Path, restored: Path, server: Server) -> None:
+    assert "what goes out is held" in server.log()
+    assert httpx.get(f"{server.base_url}/ready").json() == {"status": "ready", "outbound": "held"}
+    assert "rapport_outbound_held 1.0" in httpx.get(f"{server.base_url}/metrics").text
+    checks = {check["name"]: check for check in run("doctor", "--data-dir", restored, "--json").json}
+    assert checks["outbound"]["outcome"] == "warning"
+    refused = run("resume", "--data-dir", restored, "--json")
+    assert refused.code == 1
+    for told in ("since a restore of the backup of", "0 deliveries to listeners", "leaves again", "--yes"):
+        assert told in refused.out + refused.err
+    assert httpx.get(f"{server.base_url}/ready").json()["outbound"] == "held"
+    assert run("resume", "--yes", "--data-dir", restored, "--json").json == {"held": False}
+    assert run("resume", "--data-dir", data_dir, "--json").json == {"held": False}
+    checks = {check["name"]: check for check in run("doctor", "--data-dir", restored, "--json").json}
+    assert checks["outbound"]["outcome"] == "ok"
+
+
 def _backup_and_restore(folder: Path, data_dir: Path, start: Callable[[Path], Server]) -> None:
     file = folder / "all.rapport"
     written = run("backup", file, "--data-dir", data_dir, "--json").json
@@ -126,12 +161,15 @@ def _backup_and_restore(folder: Path, data_dir: Path, start: Callable[[Path], Se
     assert written["rows"][tenant]["customers"] == 50
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert run("backup", file, "--data-dir", data_dir).line == "all.rapport exists already: name another file."
+    verified = run("backup", file, "--verify", "--json").json
+    assert (verified["bytes"], verified["tenants"]) == (file.stat().st_size, 1)
     restored = folder / "restored"
     assert run("restore", file, "--data-dir", restored).code == 0
     assert run("restore", file, "--data-dir", restored).line == "The data folder is not empty: restore into a new one."
     server = start(restored)
     listed = ("key", "list", "--tenant", "acme", "--json", "--data-dir")
     assert run(*listed, restored).json == run(*listed, data_dir).json
+    _resumes_when_told_to(data_dir, restored, server)
     again = run("backup", folder / "again.rapport", "--data-dir", restored, "--json").json
     assert again["rows"] == written["rows"]
     assert server.end(signal.SIGINT) == 0

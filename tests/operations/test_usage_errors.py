@@ -56,7 +56,7 @@ def test_a_command_without_its_arguments_shows_its_help() -> None:
 
 def test_a_port_of_the_environment_is_named_so() -> None:
     line = run("doctor", RAPPORT_PORT="99999999").line
-    assert line == "RAPPORT_PORT cannot be used: Input should be less than or equal to 65535."
+    assert line == "RAPPORT_PORT cannot be used: it must be at most 65535."
 
 
 def test_every_access_type_can_be_given() -> None:

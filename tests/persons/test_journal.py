@@ -1,6 +1,9 @@
 """What is kept beside the data folder: on the disk, private, and not for ever."""
 
+import signal
 import stat
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,3 +29,63 @@ def test_months_that_are_too_old_are_dropped(tmp_path: Path) -> None:
     for month in (1, 2, 3, 6):
         kept.add(datetime(2026, month, 15, tzinfo=UTC), [{"month": month}])
     assert [one["month"] for one in journal.read(tmp_path)] == [6]
+
+
+ADD_FOR_EVER = """
+import itertools, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from rapport.stores.journal import Journal
+
+kept = Journal(Path(sys.argv[1]), sys.argv[2], 400)
+for number in itertools.count():
+    kept.add(datetime(2026, 11, 1, tzinfo=UTC), [{"number": number, "of": ["x" * 5000]}])
+    print(number, flush=True)
+"""
+
+
+def test_what_was_noted_before_a_kill_is_there(tmp_path: Path) -> None:
+    """Two processes add to the folder, are killed, and begin again: each entry that was told as kept is kept whole."""
+    told = dict[str, list[int]]()
+    for round_ in range(2):
+        command = [sys.executable, "-c", ADD_FOR_EVER, str(tmp_path)]
+        running = {name: subprocess.Popen([*command, name], stdout=subprocess.PIPE, text=True) for name in ("a", "b")}
+        for name, process in running.items():
+            assert process.stdout is not None
+            told[f"{name}{round_}"] = [int(process.stdout.readline()) for _ in range(30)]
+            process.send_signal(signal.SIGKILL)
+            told[f"{name}{round_}"] += [int(line) for line in process.stdout.read().splitlines()]
+            process.wait()
+            process.stdout.close()
+    entries = list(journal.read(tmp_path))
+    assert all(one["of"] == ["x" * 5000] for one in entries)
+    for number in {number for numbers in told.values() for number in numbers}:
+        assert sum(one["number"] == number for one in entries) >= sum(number in numbers for numbers in told.values())
+
+
+ADD_ON_A_FULL_DISK = """
+import resource, signal, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from rapport.errors import Unavailable
+from rapport.stores.journal import Journal
+
+kept, at = Journal(Path(sys.argv[1]), "p", 400), datetime(2026, 11, 1, tzinfo=UTC)
+kept.add(at, [{"of": ["a"]}])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+try:
+    kept.add(at, [{"of": ["b" * 2000]}])
+except Unavailable as error:
+    print(error.message)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+kept.add(at, [{"of": ["c"]}])
+"""
+
+
+def test_an_entry_that_does_not_fit_on_the_disk_is_not_taken_for_kept(tmp_path: Path) -> None:
+    """A limit on the size of files takes a part of what is written, as a disk does that fills up."""
+    command = [sys.executable, "-c", ADD_ON_A_FULL_DISK, str(tmp_path)]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "cannot be kept" in told
+    assert [one["of"] for one in journal.read(tmp_path)] == [["a"], ["c"]]

@@ -1,5 +1,6 @@
 """Firings of triggered campaigns, made by hand: what becomes of them is under test, not why they fired."""
 
+import itertools
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,21 +17,26 @@ from rapport.messaging import service as messaging
 from rapport.realtime.models import ASKING, Firing
 
 SMS, TEMPLATE = 505, 11
+NUMBERS = itertools.count(1)
 
 
-def campaign(scope: Scope, codes: Sequence[str] = ("FREE5",), places: Any = None, **more: Any) -> Occurrence:
+def campaign(
+    scope: Scope, codes: Sequence[str] = ("FREE5",), places: Any = None, action: str = "", **more: Any
+) -> Occurrence:
     """A triggered campaign's day: one group, on an external channel unless told otherwise, conditional."""
     if not channels.channels(scope):
         channels.create_channel(scope, "SMS", "external")
         messaging.save_template(scope, SMS, "Spring offer EN", id=TEMPLATE)
     if customers.event_type_named(scope, "level_up") is None:
         customers.declare_event_type(scope, "level_up", {"level": "Number"})
-    action = campaigns.create_action(scope, campaigns.ActionBody(name="Five free rounds", promo_codes=list(codes)))
+    number = next(NUMBERS)
+    offer = campaigns.ActionBody(name=action or f"Free rounds {number}", promo_codes=list(codes))
+    action_id = campaigns.create_action(scope, offer).id
     reached = places or [{"channel_id": SMS, "template_id": TEMPLATE}]
     body = {
-        "name": "Level up",
+        "name": f"Level up {number}",
         "trigger": {"kind": "simple", "event": "level_up"},
-        "groups": [{"action_id": action.id, "channels": reached}],
+        "groups": [{"action_id": action_id, "channels": reached}],
         "control_share": 0,
         "visitors": True,
         "conditional": True,

@@ -63,6 +63,7 @@ class Sender:
         self.scope = scope
         found = tokens.tokens(scope)
         self.secret, self.public = found["server"].value, found["sdk"].value
+        self.vendors = found["vendor"].value
         self.client = httpx.Client(base_url=base_url, timeout=30)
 
     def server(self, given: Any, headers: Mapping[str, str] | None = None, **options: Any) -> httpx.Response:
@@ -78,7 +79,7 @@ class Sender:
     def vendor(self, given: Any, path: str = "", secret: str = "", **headers: str) -> httpx.Response:
         body = given if isinstance(given, bytes) else json.dumps(given).encode()
         where = path or f"/v1/metrics/{self.scope.tenant_id}/saveEvent"
-        return self.client.post(where, content=body, headers=signed(secret or self.secret, body) | headers)
+        return self.client.post(where, content=body, headers=signed(secret or self.vendors, body) | headers)
 
 
 def signed(secret: str, body: bytes) -> dict[str, str]:
@@ -106,7 +107,7 @@ def rows(scope: Scope, table: str, order: str, where: Mapping[str, Any]) -> list
 def empty(scope: Scope) -> None:
     """Forget events, visitors and what the log says of them."""
     with scope.records() as session:
-        for table in ("accepted_events", "event_log", "visitors"):
+        for table in ("accepted_events", "event_log", "visitors", "visitor_owners", "attribute_times"):
             session.execute(text(f"DELETE FROM {table} WHERE tenant_id = :t"), {"t": scope.tenant_id})
 
 

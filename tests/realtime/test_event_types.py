@@ -61,7 +61,7 @@ def test_an_event_type_is_declared_read_and_changed(api: httpx.Client) -> None:
         ({"name": "two words"}, "snake_case"),
         ({"name": "a__b"}, "snake_case"),
         ({"name": "1st"}, "snake_case"),
-        ({"name": "nul\0"}, "snake_case"),
+        ({"name": "nul\0"}, "null character"),
         ({"name": "good", "parameters": {"Amount": "Number"}}, "snake_case"),
         ({"name": "good", "parameters": {"amount": "Date"}}, "amount"),
         ({"name": "good", "parameters": {f"p{n}": "String" for n in range(51)}}, "at most 50"),

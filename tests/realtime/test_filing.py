@@ -221,6 +221,16 @@ def test_a_server_makes_a_customer_and_an_app_does_not(scope: Scope, intake: Int
     assert attribute(scope, "By-App", "EMAIL") is None
 
 
+def test_an_app_changes_no_details_of_a_customer(scope: Scope, intake: Intake) -> None:
+    columns = ["customer_id", "EMAIL", "ALLOW_EMAIL", "CITY"]
+    scope.warehouse.insert("customers", columns, [("Known", "known@example.org", "Yes", "Oslo")])
+    details = {"ootb_email": "other@example.org", "ootb_allow_email": "No", "ootb_is_blocked": True, "ootb_city": "X"}
+    filed(scope, intake, incoming("Known", "ootb_user_details_update", origin="sdk", parameters=details))
+    names = ("EMAIL", "ALLOW_EMAIL", "IS_BLOCKED", "CITY")
+    assert attribute(scope, "Known", *names) == ("known@example.org", "Yes", None, "Oslo")
+    assert len(activity(scope, "Known")) == 1, "what happened is kept"
+
+
 def test_an_app_may_be_kept_from_changing_customers(scope: Scope, intake: Intake) -> None:
     scope.warehouse.insert("customers", ["customer_id", "EMAIL"], [("Guarded", "old@example.org")])
     changed = update_tenant(scope, {"settings": {"events": {"apps_change_customers": False}}})

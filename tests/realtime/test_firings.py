@@ -231,12 +231,15 @@ def test_in_quiet_hours_firings_wait_or_are_skipped(scope: Scope) -> None:
     people = [f"Night{n}" for n in range(40)]
     fire(scope, *people, minutes=night)
     assert {outcome for _, outcome, _ in world.fired(scope, skip)} == {"skipped"}
-    kinds = Counter(outcome for _, outcome, _ in world.fired(scope, wait))
-    assert set(kinds) == {"delayed", "control"} and world.told(scope, wait) == []
+    kinds = Counter(one.recipient_group_id for one in world.firings(scope, wait))
+    assert set(kinds) == {0, 1} and world.told(scope, wait) == []
     assert {one.due_at for one in world.firings(scope, wait)} == {datetime(2026, 3, 11, 7, tzinfo=UTC)}
-    delayed = [one.customer_id for one in world.firings(scope, wait) if one.state == "delayed"]
+    delayed = [one.customer_id for one in world.firings(scope, wait) if one.recipient_group_id]
+    control = [one.customer_id for one in world.firings(scope, wait) if not one.recipient_group_id]
+    assert {one.state for one in world.firings(scope, wait)} == {"delayed"}
     messaging.suppress(scope, delayed[0], world.SMS)
     scope.warehouse.execute(f"UPDATE profiles SET IS_BLOCKED = 'yes' WHERE customer_id = '{delayed[1]}'")
+    scope.warehouse.execute(f"UPDATE profiles SET IS_BLOCKED = 'yes' WHERE customer_id = '{control[0]}'")
     world.process(scope, 22 * 60 - 1)
     assert world.told(scope, wait) == []
     world.process(scope, 22 * 60)
@@ -244,6 +247,8 @@ def test_in_quiet_hours_firings_wait_or_are_skipped(scope: Scope) -> None:
     assert outcomes[delayed[0]] == ("suppressed", "suppression list")
     assert outcomes[delayed[1]] == ("excluded", "blocked")
     assert {outcomes[who] for who in delayed[2:]} == {("sent", "")}
+    assert outcomes[control[0]] == ("excluded", "blocked"), "whom nothing may go to is missing on both sides"
+    assert {outcomes[who] for who in control[1:]} == {("control", "")}
     assert [one["customerID"] for one in world.told(scope, wait)] == delayed[2:]
 
 
@@ -264,8 +269,12 @@ def test_what_waits_for_a_trigger_that_is_paused_meanwhile_is_skipped(scope: Sco
         ("2026-03-11T08:00:00", "22:00", "08:00", None),
         ("2026-03-10T13:00:00", "12:00", "14:00", "2026-03-10T13:00:00Z"),
         ("2026-03-10T11:00:00", "12:00", "14:00", None),
-        # 02:30 does not exist on 29 March: the end is moved on with the clocks.
-        ("2026-03-29T01:30:00", "01:00", "02:30", "2026-03-29T01:30:00Z"),
+        # 02:30 does not exist on 29 March: the first minute that is not quiet is 03:00.
+        ("2026-03-29T01:30:00", "01:00", "02:30", "2026-03-29T01:00:00Z"),
+        ("2026-03-28T23:30:00", "23:00", "02:00", "2026-03-29T01:00:00Z"),
+        ("2026-03-28T23:30:00", "23:00", "03:00", "2026-03-29T01:00:00Z"),
+        ("2026-03-29T01:30:00", "01:00", "02:01", "2026-03-29T01:00:00Z"),
+        ("2026-03-29T03:00:00", "01:00", "02:30", None),
         ("2026-03-28T23:00:00", "22:00", "08:00", "2026-03-29T06:00:00Z"),
         # 02:00 to 03:00 comes twice on 25 October.
         ("2026-10-25T02:15:00", "01:00", "02:30", "2026-10-25T00:30:00Z"),
@@ -290,9 +299,11 @@ def test_conditional_firings_wait_for_the_gateway_and_are_let_out_or_refused(sco
     controls = [one for one in world.firings(scope, series) if one.outcome == "control"]
     assert waiting and controls and len(waiting) + len(controls) == 20 and world.told(scope, series) == []
     messaging.suppress(scope, waiting[2].customer_id, world.SMS)
+    blocked = waiting[3]
+    scope.warehouse.execute(f"UPDATE profiles SET IS_BLOCKED = 'yes' WHERE customer_id = '{blocked.customer_id}'")
     with scope.records() as session:
         firings.refuse(scope, session, waiting[0].id, "excluded", "gateway: not allowed")
-        firings.release(scope, session, [waiting[0].id, waiting[1].id, waiting[2].id, controls[0].id])
+        firings.release(scope, session, [waiting[0].id, waiting[1].id, waiting[2].id, blocked.id, controls[0].id])
     with scope.records() as session:
         firings.release(scope, session, [waiting[1].id])
         firings.refuse(scope, session, waiting[1].id, "excluded", "too late")
@@ -300,6 +311,7 @@ def test_conditional_firings_wait_for_the_gateway_and_are_let_out_or_refused(sco
     assert outcomes[waiting[0].customer_id] == ("excluded", "gateway: not allowed")
     assert outcomes[waiting[1].customer_id] == ("sent", "")
     assert outcomes[waiting[2].customer_id] == ("suppressed", "suppression list")
+    assert outcomes[blocked.customer_id] == ("excluded", "blocked")
     assert outcomes[controls[0].customer_id] == ("control", "")
     assert [one["customerID"] for one in world.told(scope, series)] == [waiting[1].customer_id]
 

@@ -20,9 +20,10 @@ from sqlalchemy import update
 
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
+from rapport.campaigns import service as campaigns
 from rapport.realtime import asking, gateways
 from rapport.realtime.asking import Decider, Questions
-from rapport.realtime.models import Gateway
+from rapport.realtime.models import Firing, Gateway
 from rapport.stores import Stores
 
 
@@ -52,7 +53,7 @@ def signature(asked: Asked, secret: str) -> str:
 
 
 def test_a_question_is_as_the_contract_says_and_signed(tenant: Scope, decider: Decider) -> None:
-    of = campaign(tenant)
+    of = campaign(tenant, action="Five free rounds")
     with gateway_server() as server:
         gateways.set_gateway(tenant, server.url)
         old = gateways.gateway(tenant)
@@ -329,12 +330,45 @@ def test_the_verdict_of_an_expired_lease_changes_nothing(tenant: Scope, stores: 
     mine, theirs = soon, soon + timedelta(seconds=1)
     (one,) = fire(tenant, of, "Q1", leased_until=theirs)
     question = asking.Question(
-        one, tenant.tenant_id, of.id, 1, "Q1", False, mine, "http://x/", "", None, 3, 0, "allow", 0, None
+        one, tenant.tenant_id, of.series_id, of.id, 1, "Q1", False, mine, "http://x/", "", None, 3, 0, "allow", 0, None
     )
     Questions(stores).settle(tenant.tenant_id, [(question, asking.unasked("allow"))])
     assert (firing(tenant, one).state, firing(tenant, one).verdict) == ("asking", None)
     Questions(stores).settle(tenant.tenant_id, [(replace(question, lease=theirs), asking.unasked("allow"))])
     assert (firing(tenant, one).state, firing(tenant, one).outcome) == ("done", "sent")
+
+
+@pytest.mark.parametrize("status", ["paused", "archived"])
+def test_nobody_is_asked_for_a_trigger_that_is_not_active(tenant: Scope, stores: Stores, status: str) -> None:
+    of = campaign(tenant)
+    lease = datetime.now(UTC) + timedelta(hours=1)
+    asked, waiting = fire(tenant, of, "Q1", "Q2", leased_until=lease)
+    question = asking.Question(
+        asked,
+        tenant.tenant_id,
+        of.series_id,
+        of.id,
+        1,
+        "Q1",
+        False,
+        lease,
+        "http://x/",
+        "",
+        None,
+        3,
+        0,
+        "allow",
+        0,
+        None,
+    )
+    campaigns.set_triggered_status(tenant, of.series_id, status)
+    Questions(stores).settle(tenant.tenant_id, [(question, asking.unasked("allow"))])
+    with tenant.records() as session:
+        session.execute(update(Firing).where(Firing.id == waiting).values(leased_until=None))
+    Questions(stores).claim(100, {})
+    until(lambda: open_firings(tenant) == 0)
+    skipped = ("skipped", "its trigger is not active any more")
+    assert outcomes(tenant, [asked, waiting]) == [skipped, skipped]
 
 
 def test_what_a_dead_process_leased_is_asked_again(tenant: Scope, decider: Decider) -> None:

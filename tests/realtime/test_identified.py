@@ -9,7 +9,7 @@ from sqlalchemy import delete
 from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.models import Series
-from rapport.realtime.models import Visitor
+from rapport.realtime.models import Visitor, VisitorOwner
 
 REPEATED = {"kind": "repeated", "event": "page_view", "times": 3, "window_minutes": 30}
 SEQUENCE = {
@@ -33,16 +33,8 @@ def alone(scope: Scope) -> Iterator[None]:
     for one in campaigns.triggered(scope, "active"):
         campaigns.set_triggered_status(scope, one.id, "paused")
     with scope.records() as session:
-        session.execute(delete(Visitor).where(Visitor.tenant_id == scope.tenant_id))
-
-
-def identify(scope: Scope, visitor: str, customer: str) -> None:
-    with scope.records() as session:
-        session.add(
-            Visitor(
-                tenant_id=scope.tenant_id, visitor_id=visitor, customer_id=customer, identified_at=scope.clock.now()
-            )
-        )
+        for table in (Visitor, VisitorOwner):
+            session.execute(delete(table).where(table.tenant_id == scope.tenant_id))
 
 
 def fired(scope: Scope, series: Series) -> list[tuple[str, bool, str]]:
@@ -60,7 +52,7 @@ def test_a_visitors_sequence_that_goes_on_as_a_customers_fires_for_the_customer(
     series = world.trigger(scope, SEQUENCE, visitors=visitors)
     world.event(scope, "add_to_cart", visitor="V1", brand="first")
     world.process(scope, 0)
-    identify(scope, "V1", "C5")
+    world.identify(scope, "V1", "C5")
     name, visitor = then
     world.event(scope, name, "C5", 10, visitor=visitor, brand="second")
     world.process(scope, 10)
@@ -76,7 +68,7 @@ def test_what_closes_a_customers_sequence_may_have_been_done_as_a_visitor(scope:
     world.event(scope, "add_to_cart", "C7")
     world.event(scope, "purchase", visitor="V6", minutes=5)
     world.process(scope, 5)
-    identify(scope, "V6", "C6")
+    world.identify(scope, "V6", "C6")
     world.process(scope, 60)
     assert fired(scope, series) == [("C7", False, "sent")]
 
@@ -85,7 +77,7 @@ def test_what_closes_a_visitors_sequence_may_be_done_as_a_customer_on_a_server(s
     series = world.trigger(scope, SEQUENCE, visitors=True)
     world.event(scope, "add_to_cart", visitor="V7")
     world.process(scope, 0)
-    identify(scope, "V7", "C7")
+    world.identify(scope, "V7", "C7")
     world.event(scope, "purchase", "C7", 5)
     world.process(scope, 60)
     assert fired(scope, series) == [] and world.states(scope, series)[0].person == "c7"
@@ -100,7 +92,7 @@ def test_what_a_visitor_did_counts_for_the_customer(scope: Scope, visitor: str) 
     for minutes in (0, 1):
         world.event(scope, "page_view", visitor="V8", minutes=minutes)
     world.process(scope, 1)
-    identify(scope, "V8", "C8")
+    world.identify(scope, "V8", "C8")
     world.event(scope, "page_view", "C8", 2, visitor=visitor)
     world.process(scope, 2)
     assert fired(scope, series) == [("C8", False, "sent")]
@@ -112,7 +104,7 @@ def test_what_a_visitor_did_is_not_given_to_whom_an_event_merely_names_with_it(s
     for minutes in (0, 1):
         world.event(scope, "page_view", visitor="V9", minutes=minutes)
     world.process(scope, 1)
-    identify(scope, "V9", "C9")
+    world.identify(scope, "V9", "C9")
     world.event(scope, "page_view", "C10", 2, visitor="V9")
     world.process(scope, 2)
     assert fired(scope, series) == []
@@ -171,7 +163,7 @@ def test_messages_to_a_visitor_count_for_the_caps_of_the_customer(scope: Scope) 
     series = world.trigger(scope, visitors=True, rules=cap)
     world.event(scope, "add_to_cart", visitor="V16")
     world.process(scope)
-    identify(scope, "V16", "C16")
+    world.identify(scope, "V16", "C16")
     world.event(scope, "add_to_cart", "C16")
     world.event(scope, "add_to_cart", "C17")
     world.process(scope)

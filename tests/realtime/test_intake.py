@@ -18,14 +18,8 @@ from rapport.access.service import create_tenant, update_tenant
 from rapport.errors import Unavailable
 from rapport.realtime.intake import Incoming, Intake
 
+VENDOR_AND_SERVER = ("vendor", "server")
 FAILED = "Failed to validate the event with the following error - "
-
-
-@pytest.fixture(scope="module")
-def sender(base_url: str, scope: Scope) -> Iterator[Sender]:
-    made = Sender(base_url, scope)
-    yield made
-    made.client.close()
 
 
 @pytest.fixture
@@ -226,7 +220,24 @@ def test_a_signature_is_enough_and_a_wrong_one_is_never(sender: Sender, scope: S
     none = json.dumps(event(scope, tenant="none")).encode()
     answer = sender.server(none, signed(sender.secret, none))
     assert (answer.status_code, answer.json()["message"]) == (400, FAILED + "tenantId is missing or invalid")
-    assert len(stored(scope, customer_id="Signed")) == 2
+    assert len(stored(scope, customer_id="Signed")) == 1
+
+
+def test_a_signed_body_that_is_sent_again_is_stored_once(sender: Sender, scope: Scope) -> None:
+    body = json.dumps(event(scope, customer="Replayed")).encode()
+    headers = signed(sender.secret, body)
+    answers = [sender.server(body, headers | more) for more in ({}, {"Idempotency-Key": "another"}, {})]
+    answers += [sender.server(body, {name: value.upper() for name, value in headers.items()})]
+    assert len({answer.json()["message"] for answer in answers}) == 1
+    assert len(stored(scope, customer_id="Replayed")) == 1
+    own = json.dumps(event(scope, customer="Replayed", metadata={"eventId": "signed-1"})).encode()
+    for _ in range(2):
+        assert sender.server(own, signed(sender.secret, own)).status_code == 200
+    assert len(stored(scope, customer_id="Replayed")) == 2
+    metrics = json.dumps([metric(customer="Replayed"), metric(customer="Replayed", event="sms_clicked")]).encode()
+    answers = [sender.vendor(metrics, **more) for more in ({}, {"Idempotency-Key": "another"})]
+    assert answers[0].json() == answers[1].json()
+    assert len(stored(scope, customer_id="Replayed")) == 4
 
 
 def test_a_token_is_enough_in_a_header_and_not_in_the_query(sender: Sender, scope: Scope, changed: Any) -> None:
@@ -289,6 +300,7 @@ def present_tokens(request: pytest.FixtureRequest, scope: Scope) -> Iterator[Non
 
         found, sender = tokens.tokens(scope), request.getfixturevalue("sender")
         sender.secret, sender.public = found["server"].value, found["sdk"].value
+        sender.vendors = found["vendor"].value
     yield
 
 
@@ -375,6 +387,24 @@ def test_a_bad_metric_is_refused_alone(sender: Sender, scope: Scope) -> None:
     assert len(stored(scope, customer_id="Metric")) == 6
 
 
+def test_a_vendor_s_token_signs_metrics_and_nothing_else(sender: Sender, scope: Scope, api: httpx.Client) -> None:
+    own, server = (api.get("/manage/v1/event-intake?reveal=true").json()[f"{kind}_token"] for kind in VENDOR_AND_SERVER)
+    assert own["value"].startswith("rv_") and own["value"] not in api.get("/manage/v1/event-intake").text
+    assert sender.vendor(metric(customer="Own"), secret=own["value"]).status_code == 200
+    assert sender.vendor(metric(customer="Own"), secret=server["value"]).status_code == 200
+    assert sender.vendor(metric(customer="Own"), secret=sender.public).status_code == 401
+    body = json.dumps(event(scope, customer="Made")).encode()
+    for headers in (signed(own["value"], body), {"Authorization-Token": own["value"]}, {"X-API-KEY": own["value"]}):
+        assert sender.server(body, headers).status_code == 401
+    answer = httpx.post(f"{sender.client.base_url}/v1/optistream/{own['value']}", json=[app_event(scope)])
+    assert answer.status_code == 401
+    assert (len(stored(scope, customer_id="Own")), stored(scope, customer_id="Made")) == (2, [])
+    rotated = api.post("/manage/v1/event-intake/rotate", json={"kind": "vendor", "grace_hours": 0}).json()
+    assert rotated["server_token"] == server
+    assert sender.vendor(metric(customer="Own"), secret=own["value"]).status_code == 401
+    assert sender.vendor(metric(customer="Own"), secret=rotated["vendor_token"]["value"]).status_code == 200
+
+
 def test_vendors_must_sign_and_the_tenant_is_told_by_host_body_or_path(sender: Sender, scope: Scope) -> None:
     one = metric(customer="Vendor")
     assert sender.vendor(one, secret="other").status_code == 401
@@ -387,7 +417,7 @@ def test_vendors_must_sign_and_the_tenant_is_told_by_host_body_or_path(sender: S
     assert sender.vendor(one | {"tenant": scope.tenant_id}, "/api/saveEvent").status_code == 200
     assert sender.vendor(one).status_code == 200
     assert sender.vendor(one, "/v1/metrics/999999999/saveEvent").status_code == 401
-    assert len(stored(scope, customer_id="Vendor")) == 3
+    assert len(stored(scope, customer_id="Vendor")) == 2, "of the same bytes once"
 
 
 # How much.

@@ -123,7 +123,8 @@ def test_whichever_event_of_a_window_was_first_opens(openings: list[int]) -> Non
     state = Progress()
     for minute in openings:
         step(state, OPEN, minute)
-    assert (progress.opened_at(state), state.deadline) == (at(min(openings)), at(min(openings) + WINDOW))
+    (one,) = state.sequences
+    assert (one.opened_at, one.deadline) == (at(min(openings)), at(min(openings) + WINDOW))
 
 
 @quick
@@ -158,6 +159,23 @@ def test_a_closing_event_may_come_before_restart_events_of_before_it(
     assert state.deadline == (at(deadline) if closing is None or closing > deadline else None)
 
 
+@quick
+@given(
+    events=st.lists(
+        st.tuples(st.sampled_from([OPEN, OPEN, CLOSE, RESTART]), minutes), max_size=25, unique_by=lambda one: one[1]
+    )
+)
+def test_sequences_that_are_ended_late_are_the_same(events: list[tuple[str, int]]) -> None:
+    """The next one is opened although the one before it has not been taken off."""
+    state, fired = Progress(), []
+    for minute in range(100):
+        for what, _ in (one for one in events if one[1] == minute):
+            step(state, what, minute)
+    while state.sequences:
+        fired.append(progress.end(state)["minute"])
+    assert fired == in_time(events)
+
+
 def test_what_opens_in_a_window_that_has_ended_opens_nothing() -> None:
     state = Progress()
     step(state, OPEN, 0)
@@ -182,12 +200,15 @@ def test_a_visitor_and_a_customer_are_joined_to_one(ones: list[tuple[str, int]],
     assert (joined.deadline, joined.closed_at) == (swapped.deadline, swapped.closed_at)
     closings = [minute for what, minute in [*ones, *others] if what == CLOSE]
     assert joined.closed_at == (at(max(closings)) if closings else None)
-    standing = [
-        progress.opened_at(p)
-        for p in (one, other)
-        if p.deadline is not None and (joined.closed_at is None or progress.opened_at(p) > joined.closed_at)
-    ]
-    assert (progress.opened_at(joined) if joined.deadline else None) == min(standing, default=None)
+    every = [found for p in (one, other) for found in p.sequences]
+    standing = [(found.opened_at, found.deadline) for found in every]
+    if joined.closed_at is not None:
+        standing = [(begin, deadline) for begin, deadline in standing if begin > joined.closed_at]
+    assert (joined.sequences[0].opened_at if joined.sequences else None) == min((b for b, _ in standing), default=None)
+    for begin, deadline in standing:
+        assert any(kept.opened_at <= begin and deadline <= kept.deadline for kept in joined.sequences) or any(
+            kept.covers(begin) for kept in joined.sequences
+        )
 
 
 @quick

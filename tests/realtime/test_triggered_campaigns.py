@@ -11,8 +11,8 @@ import trigger_world as world
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.daily import _trigger_groups
 from rapport.campaigns.models import Series
-from rapport.campaigns.tasks import _trigger_groups
 from rapport.realtime import firings
 from rapport.realtime.models import DONE, FILED, Firing
 from rapport.realtime.tidying import close_days

@@ -13,7 +13,7 @@ from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.models import Series
 from rapport.customers import service as customers
-from rapport.realtime.models import ERROR, AcceptedEvent, EventLogEntry, Visitor
+from rapport.realtime.models import ERROR, AcceptedEvent, EventLogEntry
 from rapport.realtime.processor import BATCH, Processor
 from rapport.realtime.tidying import drop_states
 from rapport.realtime.triggers import FRESH_SECONDS
@@ -175,9 +175,7 @@ def test_visitors_fire_where_they_may_and_take_their_states_along(scope: Scope) 
     world.process(scope, 2)
     assert world.fired(scope, everybody) == [("V2", "sent", "")]
     assert world.firings(scope, everybody)[0].is_visitor and world.told(scope, everybody)[0]["isVisitor"]
-    with scope.records() as session:
-        named = {"visitor_id": "V1", "customer_id": "C7", "identified_at": scope.clock.now()}
-        session.add(Visitor(tenant_id=scope.tenant_id, **named))
+    world.identify(scope, "V1", "C7")
     world.event(scope, "page_view", minutes=3, visitor="V1")
     world.process(scope, 3)
     assert world.fired(scope, only_customers) == [("C7", "sent", "")]
@@ -188,9 +186,7 @@ def test_what_a_visitor_has_had_the_customer_has_had(scope: Scope) -> None:
     series = world.trigger(scope, re_entry="once", visitors=True)
     world.event(scope, "add_to_cart", visitor="V9")
     world.process(scope)
-    with scope.records() as session:
-        named = {"visitor_id": "V9", "customer_id": "C11", "identified_at": scope.clock.now()}
-        session.add(Visitor(tenant_id=scope.tenant_id, **named))
+    world.identify(scope, "V9", "C11")
     world.event(scope, "add_to_cart", "C11")
     world.event(scope, "add_to_cart", "C12")
     world.process(scope)
@@ -202,10 +198,8 @@ def test_a_visitors_sequence_ends_for_the_customer_that_it_turned_out_to_be(scop
     for visitor in ("V3", "V4"):
         world.event(scope, "add_to_cart", visitor=visitor)
     world.process(scope)
-    with scope.records() as session:
-        for visitor, customer in (("V3", "C8"), ("V4", "C9")):
-            named = {"visitor_id": visitor, "customer_id": customer, "identified_at": scope.clock.now()}
-            session.add(Visitor(tenant_id=scope.tenant_id, **named))
+    for visitor, customer in (("V3", "C8"), ("V4", "C9")):
+        world.identify(scope, visitor, customer)
     world.event(scope, "purchase", "C9", 10)
     world.process(scope, 40)
     assert world.fired(scope, series) == [("C8", "sent", "")]
@@ -228,7 +222,7 @@ def test_a_paused_trigger_fires_nothing_and_its_open_sequences_end(scope: Scope)
     world.process(scope, 60)
     campaigns.set_triggered_status(scope, series.id, "active")
     world.process(scope, 60)
-    assert world.firings(scope, series) == [] and world.states(scope, series)[0].deadline is None
+    assert world.firings(scope, series) == [] and world.states(scope, series) == []
 
 
 def test_a_trigger_fires_on_its_days_only(scope: Scope) -> None:
@@ -246,9 +240,9 @@ def test_a_poison_event_is_logged_and_holds_up_nothing(scope: Scope) -> None:
         session.execute(spoilt.values(parameters=[1]))
     world.process(scope)
     assert [who for who, _, _ in world.fired(scope, series)] == [f"C{n}" for n in (0, 1, 2, 4, 5, 6)]
-    wanted = select(EventLogEntry).where(EventLogEntry.tenant_id == scope.tenant_id, EventLogEntry.status == ERROR)
+    of_events = (EventLogEntry.tenant_id == scope.tenant_id, EventLogEntry.event != "")
     with scope.records() as session:
-        (entry,) = session.scalars(wanted)
+        (entry,) = session.scalars(select(EventLogEntry).where(*of_events, EventLogEntry.status == ERROR))
     assert entry.person == "c3" and "Triggers could not be evaluated" in entry.reason
     assert world.waiting(scope) == 0
 
@@ -308,7 +302,7 @@ def test_states_that_nobody_needs_are_dropped(scope: Scope) -> None:
 
 def body(**more: Any) -> dict[str, Any]:
     return {
-        "name": "Level",
+        "name": f"Level {next(world.NUMBERS)}",
         "trigger": {"kind": "simple", "event": "level_up"},
         "groups": [{"action_id": 2, "channels": [{"channel_id": world.SMS, "template_id": world.TEMPLATE}]}],
         **more,
@@ -409,7 +403,7 @@ def test_sentences(scope: Scope) -> None:
         ({"rules": {"exclude_target_group_ids": [77]}}, "There is no target group 77"),
         ({"trigger": {**SEQUENCE, "window_minutes": 4321}}, "window_minutes"),
         ({"trigger": {**REPEATED, "times": 1}}, "times"),
-        ({"campaign_type": "A/B"}, "groups must be 2 to 2"),
+        ({"campaign_type": "A/B"}, "A/B needs two groups."),
         ({"quiet_hours": {"start": "08:00", "end": "08:00"}}, "end must differ from start"),
         ({"starts": "2026-02-02", "ends": "2026-02-01"}, "ends must not be before starts"),
         ({"groups": [{"action_id": 9, "channels": [{"channel_id": 505, "template_id": 1}]}]}, "no action 9"),
@@ -448,3 +442,13 @@ def test_trying_a_trigger_tells_what_an_event_would_do(scope: Scope, api: httpx.
     assert tried(customer="C4", amount=60)["meets_conditions"] is False
     assert api.post(f"/manage/v1/triggers/{number}/test", json={"event": "level_up"}).status_code == 400
     assert number not in {one.series_id for one in world.firings(scope)}
+
+
+def test_a_draft_is_kept_and_not_active(api: httpx.Client) -> None:
+    made = api.post("/manage/v1/triggers", json={**body(), "status": "paused"})
+    assert (made.status_code, made.json()["status"]) == (201, "paused")
+    number = made.json()["id"]
+    assert number in [one["id"] for one in api.get("/manage/v1/triggers", params={"status": "paused"}).json()]
+    active = api.put(f"/manage/v1/triggers/{number}/status", json={"status": "active"})
+    assert active.json()["status"] == "active"
+    api.put(f"/manage/v1/triggers/{number}/status", json={"status": "archived"})

@@ -43,7 +43,8 @@ group = {"action_id": 2, "channels": [{"channel_id": 505, "template_id": 1}]}
 counted = {"kind": "repeated", "event": "page_view", "times": 3, "window_minutes": 10}
 for kind in ({"kind": "simple", "event": "level_up"}, counted):
     campaigns.create_triggered(scope, campaigns.TriggeredBody.model_validate({
-        "name": "T", "trigger": kind, "groups": [group], "control_share": 0, "re_entry": "unlimited", "visitors": True,
+        "name": kind["kind"], "trigger": kind,
+        "groups": [group], "control_share": 0, "re_entry": "unlimited", "visitors": True,
     }))
 notifications.register_listener(scope, 11, sys.argv[2])
 found = tokens.tokens(scope)

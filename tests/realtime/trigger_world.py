@@ -1,5 +1,6 @@
 """A tenant with customers, an outside channel and declared events, to fire triggers in; and what comes of it."""
 
+import itertools
 import json
 import time
 import uuid
@@ -21,10 +22,13 @@ from rapport.notifications.models import Delivery
 from rapport.realtime.firings import file_batch
 from rapport.realtime.models import DONE, AcceptedEvent, Firing, TriggerState
 from rapport.realtime.processor import Processor
+from rapport.realtime.telling import TELLING, put_in_line
+from rapport.realtime.visitors import Links, links
 
 DATA_DATE = date(2026, 3, 9)
 NOW = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)  # 10:00 in Berlin
 SMS, PUSH, TEMPLATE = 505, 506, 11
+NUMBERS = itertools.count(1)
 
 
 def fill(scope: Scope, customers_of: Sequence[dict[str, Any]] = ()) -> None:
@@ -60,7 +64,7 @@ def trigger(scope: Scope, kind: dict[str, Any] | None = None, **more: Any) -> Se
     """A triggered campaign to one group on SMS without control, unless told otherwise."""
     group = {"action_id": 2, "channels": [{"channel_id": SMS, "template_id": TEMPLATE}]}
     body = {
-        "name": "Trigger",
+        "name": f"Trigger {next(NUMBERS)}",
         "trigger": kind or {"kind": "simple", "event": "add_to_cart"},
         "groups": [group],
         "control_share": 0,
@@ -84,6 +88,16 @@ def event(
     key = uuid.uuid4()
     at = NOW + timedelta(minutes=minutes)
     with scope.records() as session:
+        if name in TELLING:
+            said = {
+                "event": name,
+                "origin": "server",
+                "customer": customer,
+                "visitor": visitor,
+                "at": at.isoformat(),
+                "parameters": parameters,
+            }
+            put_in_line(session.connection(), scope.tenant_id, scope.clock.now(), [said])
         session.add(
             AcceptedEvent(
                 tenant_id=scope.tenant_id,
@@ -101,6 +115,14 @@ def event(
         if notify:
             session.execute(select(func.pg_notify("rapport_events", str(scope.tenant_id))))
     return key
+
+
+def identify(scope: Scope, visitor: str, customer: str, minutes: float | None = None) -> None:
+    """Say which customer a visitor is, now or so many minutes after NOW."""
+    at = scope.clock.now() if minutes is None else NOW + timedelta(minutes=minutes)
+    said = {"originalVisitorId": visitor, "userId": customer}
+    with scope.stores.records.engine.begin() as connection:
+        Links().keep(connection, links(scope.tenant_id, "set_user_id_event", customer, visitor, said, at))
 
 
 def events(scope: Scope, some: Sequence[tuple[str, str]]) -> None:

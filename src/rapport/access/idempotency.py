@@ -5,7 +5,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert
 
@@ -46,7 +46,8 @@ def _seal(secret: str) -> Fernet:
 def begin(scope: Scope, key: str, print_: str, secret: str) -> Answer | None:
     """Claim a key, or the answer that was given under it.
 
-    Raises AnotherRequest when the key was used for something else, Conflict while the first is under way.
+    Raises AnotherRequest when the key was used for something else or by another caller, Conflict while the first is
+    under way.
     """
     now = scope.clock.now()
     mine = IdempotentAnswer.tenant_id == scope.tenant_id
@@ -62,7 +63,11 @@ def begin(scope: Scope, key: str, print_: str, secret: str) -> Answer | None:
         raise AnotherRequest("The Idempotency-Key was used for another request within 24 hours.")
     if found.status is None:
         raise Conflict("A request with this Idempotency-Key is still under way: try again when it has ended.")
-    return Answer(found.status, found.content_type, _seal(secret).decrypt(found.body))
+    try:
+        body = _seal(secret).decrypt(found.body)
+    except InvalidToken as error:
+        raise AnotherRequest("The Idempotency-Key was used with another API key within 24 hours.") from error
+    return Answer(found.status, found.content_type, body)
 
 
 def finish(scope: Scope, key: str, answer: Answer | None, secret: str) -> None:

@@ -17,6 +17,10 @@ class RateLimiter:
         self._calls, self._seconds = calls, seconds
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
+    def has_room(self, caller: str) -> bool:
+        """Whether one more call would be within the limit; none is counted."""
+        return self._limiter.test(RateLimitItemPerSecond(self._calls, self._seconds), caller)
+
     def hit(self, caller: str, calls: int | None = None) -> None:
         """Count one call. Raises TooManyRequests when the window is full; 0 calls means no limit."""
         allowed = self._calls if calls is None else calls

@@ -3,25 +3,38 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Date, DateTime, Integer, LargeBinary, String, UniqueConstraint
+from sqlalchemy import Date, DateTime, Index, Integer, LargeBinary, String, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rapport.stores.records import Base
+from rapport.stores.sealing import Sealed
+
+UNIQUE_TENANT = "uq_tenants_name"
 
 
 class Tenant(Base):
-    """A company. settings holds what it may change: see access.service.TenantSettings."""
+    """A company. settings holds what it may change, see api.manage.tenants; the rest is the operator's to give.
+
+    sender_domains, in lower case: mail of the server's own mail server may come from them. A limit that is null is the
+    usual one: see access.tenant_limits.
+    """
 
     __tablename__ = "tenants"
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    name: Mapped[str] = mapped_column(String(200), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
     time_zone: Mapped[str] = mapped_column(String(64))
     currency: Mapped[str] = mapped_column(String(3))
     settings: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    sender_domains: Mapped[list[str]] = mapped_column(JSONB, default=list)
     last_data_date: Mapped[date | None] = mapped_column(Date)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    calls_limit: Mapped[int | None] = mapped_column(Integer)
+    app_events_limit: Mapped[int | None] = mapped_column(Integer)
+    keys_limit: Mapped[int | None] = mapped_column(Integer)
+
+    __table_args__ = (Index(UNIQUE_TENANT, text("lower(name)"), unique=True),)
 
 
 class Brand(Base):
@@ -51,6 +64,8 @@ class ApiKey(Base):
     status: Mapped[str] = mapped_column(String(20), default="Active")
     cidrs: Mapped[list[str]] = mapped_column(JSONB, default=list)
     rate_limit: Mapped[int | None] = mapped_column(Integer)
+    rights: Mapped[str] = mapped_column(String(20), default="full", server_default="full")  # see roles.Rights
+    sections: Mapped[list[str]] = mapped_column(JSONB, default=list, server_default="[]")
     expires_on: Mapped[date | None] = mapped_column(Date)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     last_used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
@@ -64,10 +79,12 @@ class User(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     tenant_id: Mapped[int] = mapped_column(Integer, index=True)
     username: Mapped[str] = mapped_column(String(200))
-    username_key: Mapped[str] = mapped_column(String(200), unique=True)  # in lower case
+    username_key: Mapped[str] = mapped_column(String(200))  # in lower case
     password_hash: Mapped[str] = mapped_column(String(200))
     access_type: Mapped[str] = mapped_column(String(20))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (UniqueConstraint("username_key", "tenant_id"),)
 
 
 class LoginToken(Base):
@@ -96,13 +113,16 @@ class AuditEntry(Base):
 
 
 class TenantSecret(Base):
-    """A secret that Rapport made for itself, by purpose; never shown."""
+    """A secret that Rapport made for itself, by purpose and version; never shown. A version is good until ends_at."""
 
     __tablename__ = "tenant_secrets"
 
     tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     purpose: Mapped[str] = mapped_column(String(50), primary_key=True)
-    value: Mapped[str] = mapped_column(String(100))
+    version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False, server_default="1")
+    value: Mapped[str] = mapped_column(Sealed("tenant_secrets.value"))
+    created_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    ends_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class IdempotentAnswer(Base):

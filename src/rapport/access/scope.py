@@ -4,17 +4,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from pydantic import BaseModel, ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rapport.access.models import AuditEntry, Tenant
-from rapport.errors import NotFound
+from rapport.errors import Invalid, NotFound
 from rapport.stores import Stores, current
 from rapport.stores.clock import Clock, instant_of
 from rapport.stores.warehouse import Database
+from rapport.wording import unusable
+
+Section = TypeVar("Section", bound=BaseModel)
 
 
 def database_name(tenant_id: int) -> str:
@@ -54,6 +58,13 @@ class Scope:
         """A session for single SELECTs of the records, each on its own; every one filters by self.tenant_id."""
         with self.stores.records.reads() as session:
             yield session
+
+    def section(self, name: str, model: type[Section]) -> Section:
+        """A section of the tenant's settings. Raises Invalid naming the member that cannot be used."""
+        try:
+            return model.model_validate(self.settings.get(name, {}))
+        except ValidationError as error:
+            raise Invalid(unusable(error, model, f"The tenant setting {name}")) from error
 
     def records_json(self, sql: str, parameters: dict[str, Any], omit_nulls: bool = False) -> bytes:
         """A records SELECT as JSON rows; :tenant_id is bound to this tenant whatever the parameters say."""
@@ -96,6 +107,11 @@ def scope_of(stores: Stores, tenant_id: int, actor: str = "system") -> Scope:
         tenant = session.get(Tenant, tenant_id)
     if tenant is None:
         raise NotFound(f"There is no tenant {tenant_id}.")
+    return scope_from(stores, tenant, actor)
+
+
+def scope_from(stores: Stores, tenant: Any, actor: str = "system") -> Scope:
+    """The scope of a tenant whose row was read: id, time_zone, currency, settings. Raises ZoneInfoNotFoundError."""
     return Scope(stores, tenant.id, ZoneInfo(tenant.time_zone), tenant.currency, tenant.settings, actor)
 
 

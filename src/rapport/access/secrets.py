@@ -1,37 +1,94 @@
-"""Secrets that Rapport itself makes, one a tenant and purpose (signing links, for instance)."""
+"""Secrets that Rapport itself makes, one a tenant and purpose (to sign links, for instance), and the sealing of all."""
 
 import secrets
+from datetime import timedelta
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from rapport.access.models import TenantSecret
+from rapport.access.models import AuditEntry, TenantSecret
 from rapport.access.scope import Scope
-from rapport.stores.records import Records
+from rapport.stores import Stores, sealing
+from rapport.stores.records import Records, hold
 
-# A secret never changes once it is made, so that it is read once in the life of a process.
+FIRST_VERSION = 1
+# Such a secret never changes once it is made, so that it is read once in the life of a process.
 _KNOWN: WeakKeyDictionary[Records, dict[tuple[int, str], str]] = WeakKeyDictionary()
 
 
 def tenant_secret(scope: Scope, purpose: str) -> str:
-    """The tenant's secret for a purpose, made at its first use and constant afterwards."""
+    """The tenant's secret for a purpose that has one version: made at its first use and constant afterwards."""
     known = _KNOWN.setdefault(scope.stores.records, {})
     if (scope.tenant_id, purpose) not in known:
         known[scope.tenant_id, purpose] = _stored(scope, purpose)
     return known[scope.tenant_id, purpose]
 
 
+def versions(scope: Scope, purpose: str) -> list[TenantSecret]:
+    """Every version of a secret that is good now, the newest first, which is made when there is none."""
+    mine = (TenantSecret.tenant_id == scope.tenant_id, TenantSecret.purpose == purpose)
+    good = TenantSecret.ends_at.is_(None) | (TenantSecret.ends_at > scope.clock.now())
+    newest_first = select(TenantSecret).where(*mine, good).order_by(TenantSecret.version.desc())
+    with scope.reads() as session:
+        found = list(session.scalars(newest_first))
+    if not found:
+        _stored(scope, purpose)
+        with scope.reads() as session:
+            found = list(session.scalars(newest_first))
+    return found
+
+
+def rotate(scope: Scope, purpose: str, grace: timedelta) -> list[TenantSecret]:
+    """Make a new version of a secret; those before stay good for the grace, or shorter where they end sooner.
+
+    The versions that are good then, the newest first.
+    """
+    _stored(scope, purpose)
+    now = scope.clock.now()
+    mine = (TenantSecret.tenant_id == scope.tenant_id, TenantSecret.purpose == purpose)
+    later = TenantSecret.ends_at.is_(None) | (TenantSecret.ends_at > now + grace)
+    with scope.records() as session:
+        hold(session, scope.tenant_id, f"secret {purpose}")
+        newest = session.scalars(select(func.max(TenantSecret.version)).where(*mine)).one()
+        session.execute(update(TenantSecret).where(*mine, later).values(ends_at=now + grace))
+        made = {"version": newest + 1, "value": secrets.token_urlsafe(32), "created_at": now}
+        session.add(TenantSecret(tenant_id=scope.tenant_id, purpose=purpose, **made))
+        details = {"version": newest + 1, "grace_days": grace.total_seconds() / 86_400}
+        scope.audit(session, "rotate", f"secret of {purpose}", **details)
+    return versions(scope, purpose)
+
+
 def _stored(scope: Scope, purpose: str) -> str:
-    wanted = select(TenantSecret.value).where(
-        TenantSecret.tenant_id == scope.tenant_id, TenantSecret.purpose == purpose
-    )
+    """The first version of a secret, made when there is none."""
+    mine = {"tenant_id": scope.tenant_id, "purpose": purpose, "version": FIRST_VERSION}
+    wanted = select(TenantSecret.value).filter_by(**mine)
     with scope.records() as session:
         found = session.scalar(wanted)
         if found is None:
-            made = insert(TenantSecret).values(
-                tenant_id=scope.tenant_id, purpose=purpose, value=secrets.token_urlsafe(32)
-            )
+            value, now = secrets.token_urlsafe(32), scope.clock.now()
+            made = insert(TenantSecret).values(**mine, value=value, created_at=now)
             session.execute(made.on_conflict_do_nothing())
             found = session.scalars(wanted).one()
     return found
+
+
+def seal_secrets(stores: Stores) -> int:
+    """Seal every stored secret with the first key, those of other keys too; how many were. Raises Invalid without one.
+
+    Each tenant has a row of it in its audit log.
+    """
+    with stores.records.session() as session:
+        sealed = sealing.seal_all(session.connection(), stores.records.keys)
+        for tenant_id, secrets_of_tenant in sealed.items():
+            session.add(
+                AuditEntry(
+                    tenant_id=tenant_id,
+                    at=stores.clock.now(),
+                    actor="operator",
+                    action="seal",
+                    object="secrets",
+                    details={"secrets": secrets_of_tenant, "key": stores.records.keys.first},
+                )
+            )
+    return sealed.total()

@@ -1,22 +1,26 @@
 """Rules of access: creating tenants and brands."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import select
+from sqlalchemy import Text, cast, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from rapport.access.models import AuditEntry, Brand, Tenant
+from rapport.access.models import UNIQUE_TENANT, AuditEntry, Brand, Tenant
 from rapport.access.scope import Scope, database_name, scope_of
 from rapport.access.secrets import tenant_secret
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores import Stores
 from rapport.stores.migrations import migrate_warehouse
-from rapport.stores.records import next_id
+from rapport.stores.records import next_id, unique_name
 
 FIRST_TENANT_ID = 3001
 CURRENCY_LENGTH = 3
+DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 KEPT_SECRETS = ("pseudonyms", "addresses")
 
 
@@ -29,6 +33,8 @@ def _check(name: str, time_zone: str, currency: str) -> None:
         raise Invalid("currency must be a three-letter code such as EUR.")
     if not name.strip():
         raise Invalid("name must not be empty.")
+    if name.strip().isdecimal():
+        raise Invalid("name must not be a number: commands would take it for a tenant's id.")
 
 
 def create_tenant(
@@ -41,24 +47,21 @@ def create_tenant(
 ) -> Scope:
     """Create a company with its warehouse database. Raises Invalid for an unknown zone, Conflict for a used name."""
     _check(name, time_zone, currency)
-    try:
-        with stores.records.session() as session:
-            tenant_id = next_id(session, 0, "tenant", FIRST_TENANT_ID)
-            stores_database = stores.warehouse.create_database(database_name(tenant_id))
-            migrate_warehouse(stores_database)
-            session.add(
-                Tenant(
-                    id=tenant_id,
-                    name=name.strip(),
-                    time_zone=time_zone,
-                    currency=currency.upper(),
-                    settings=settings or {},
-                    created_at=stores.clock.now(),
-                )
+    with unique_name(UNIQUE_TENANT, "a tenant", name), stores.records.session() as session:
+        tenant_id = next_id(session, 0, "tenant", FIRST_TENANT_ID)
+        stores_database = stores.warehouse.create_database(database_name(tenant_id))
+        migrate_warehouse(stores_database)
+        session.add(
+            Tenant(
+                id=tenant_id,
+                name=name.strip(),
+                time_zone=time_zone,
+                currency=currency.upper(),
+                settings=settings or {},
+                created_at=stores.clock.now(),
             )
-            _audit_creation(session, stores, tenant_id, actor)
-    except IntegrityError as error:
-        raise Conflict(f"There is a tenant named {name!r} already.") from error
+        )
+        _audit_creation(session, stores, tenant_id, actor)
     scope = scope_of(stores, tenant_id)
     # Made now, so that a backup of any time has what later pseudonyms are made with.
     for purpose in KEPT_SECRETS:
@@ -84,12 +87,24 @@ def tenants(stores: Stores) -> list[Tenant]:
         return list(session.scalars(select(Tenant).order_by(Tenant.id)))
 
 
+def tenant(scope: Scope) -> Tenant:
+    """The company of a scope."""
+    with scope.records() as session:
+        return session.get_one(Tenant, scope.tenant_id)
+
+
 def find_tenant(stores: Stores, reference: str) -> Tenant:
-    """A company by id or by name, ignoring case. Raises NotFound."""
-    for tenant in tenants(stores):
-        if reference == str(tenant.id) or reference.lower() == tenant.name.lower():
-            return tenant
-    raise NotFound(f"There is no tenant {reference!r}.")
+    """A company by id or by name, ignoring case; a number is always an id. Raises NotFound."""
+    reference = reference.strip()
+    if reference.isdecimal():
+        chosen = cast(Tenant.id, Text) == reference
+    else:
+        chosen = func.lower(Tenant.name) == func.lower(reference)
+    with stores.records.session() as session:
+        found = session.scalar(select(Tenant).where(chosen))
+    if found is None:
+        raise NotFound(f"There is no tenant {reference!r}.")
+    return found
 
 
 def has_data(scope: Scope) -> bool:
@@ -110,18 +125,48 @@ def update_tenant(scope: Scope, changes: dict[str, Any]) -> Scope:
     _check(changes.get("name", "-"), zone, changes.get("currency", scope.currency))
     if zone != str(scope.time_zone) and has_data(scope):
         raise Conflict("time_zone cannot be changed once data are loaded: the days were cut by it.")
-    try:
-        with scope.records() as session:
-            tenant = session.get_one(Tenant, scope.tenant_id, with_for_update=True)
-            merged = tenant.settings | changes.get("settings", {})
-            tenant.settings = {section: given for section, given in merged.items() if given is not None}
-            tenant.name = changes.get("name", tenant.name).strip()
-            tenant.time_zone = zone
-            tenant.currency = changes.get("currency", tenant.currency).upper()
-            scope.audit(session, "change", f"tenant {scope.tenant_id}", **changes)
-    except IntegrityError as error:
-        raise Conflict(f"There is a tenant named {changes['name']!r} already.") from error
+    with _unsaid(changes.get("name", "")), scope.records() as session:
+        own = session.get_one(Tenant, scope.tenant_id, with_for_update=True)
+        merged = own.settings | changes.get("settings", {})
+        own.settings = {section: given for section, given in merged.items() if given is not None}
+        own.name = changes.get("name", own.name).strip()
+        own.time_zone = zone
+        own.currency = changes.get("currency", own.currency).upper()
+        scope.audit(session, "change", f"tenant {scope.tenant_id}", **changes)
     return scope_of(scope.stores, scope.tenant_id, scope.actor)
+
+
+@contextmanager
+def _unsaid(name: str) -> Iterator[None]:
+    """Refuse a name of another tenant without saying that there is one, which is the operator's business only."""
+    try:
+        with unique_name(UNIQUE_TENANT, "a tenant", name):
+            yield
+    except Conflict as error:
+        raise Conflict("name is not available: choose another.") from error
+
+
+def allow_sender_domain(scope: Scope, domain: str) -> list[str]:
+    """Let mail of the server's own mail server come from a domain; all that are allowed. Raises Invalid."""
+    return _change_sender_domains(scope, domain, allowed=True)
+
+
+def disallow_sender_domain(scope: Scope, domain: str) -> list[str]:
+    """Let no mail come from a domain any more, channels that send from it included; those that are left."""
+    return _change_sender_domains(scope, domain, allowed=False)
+
+
+def _change_sender_domains(scope: Scope, domain: str, allowed: bool) -> list[str]:
+    domain = domain.strip().lower()
+    if not DOMAIN.fullmatch(domain):
+        raise Invalid("domain must be a domain such as shop.example.")
+    with scope.records() as session:
+        own = session.get_one(Tenant, scope.tenant_id, with_for_update=True)
+        others = set(own.sender_domains) - {domain}
+        own.sender_domains = sorted(others | {domain} if allowed else others)
+        action = "allow" if allowed else "disallow"
+        scope.audit(session, action, f"sender domain {domain}")
+    return own.sender_domains
 
 
 def create_brand(scope: Scope, name: str) -> Brand:

@@ -10,7 +10,9 @@ from sqlalchemy.exc import IntegrityError
 from rapport.access.keys import ACCESS_TYPES, Principal, digest
 from rapport.access.limits import RateLimiter
 from rapport.access.models import LoginToken, User
+from rapport.access.refusals import note_refusal, note_unknown
 from rapport.access.scope import Scope, scope_of
+from rapport.access.tenant_limits import limits_of
 from rapport.errors import Conflict, Invalid, NotFound, TokenExpired, TooManyRequests, Unauthorized
 from rapport.stores import Stores
 
@@ -19,6 +21,10 @@ TOKEN_LIFETIME = timedelta(minutes=20)
 NOTED_EVERY = timedelta(seconds=5)
 MIN_PASSWORD = 12
 SCRYPT_COST, SCRYPT_BLOCK = 2**14, 8
+LOGIN_OFF = (
+    "Login with user and password is switched off (RAPPORT_LEGACY_LOGIN), so a user could not do anything: "
+    "make an API key instead."
+)
 PER_ADDRESS = 5  # logins a second, whatever the user names
 
 _logins = RateLimiter(1, 1)
@@ -45,7 +51,12 @@ NOBODY = hashed_password(secrets.token_hex())
 
 
 def create_user(scope: Scope, username: str, password: str, access_type: str = "Admin") -> User:
-    """Add a user. Raises Invalid, and Conflict for a name that is taken, whichever tenant has it."""
+    """Add a user. Raises Invalid, and Conflict for a name that another user of the tenant has.
+
+    Conflict, too, while login is switched off: nobody could log in as it.
+    """
+    if not scope.stores.settings.legacy_login:
+        raise Conflict(LOGIN_OFF)
     if not username.strip():
         raise Invalid("username must not be empty.")
     if len(password) < MIN_PASSWORD:
@@ -92,17 +103,16 @@ def delete_user(scope: Scope, user_id: int) -> None:
 def login(stores: Stores, username: str, password: str, address: str) -> str:
     """A new token.
 
-    Raises Unauthorized for wrong credentials, TooManyRequests for a second login within a second or
-    while the last token still lives.
+    Raises Unauthorized for wrong credentials, TooManyRequests for a second login from an address within a
+    second or while the last token still lives.
     """
     name = username.strip().lower()
     _logins.hit(f"address:{address}", PER_ADDRESS)
-    _logins.hit(f"user:{name}")
-    now = stores.clock.now()
+    # Of one address only: whoever tries passwords of somebody's from elsewhere must not keep that one from logging in.
+    _logins.hit(f"user:{name} of {address}")
+    user, now = _user(stores, name, password, address), stores.clock.now()
     with stores.records.session() as session:
-        user = session.scalar(select(User).where(User.username_key == name).with_for_update())
-        if not password_fits(password, user.password_hash if user else NOBODY) or user is None:
-            raise Unauthorized("The user name or the password is wrong.")
+        session.execute(select(User.id).where(User.id == user.id).with_for_update())
         of_user = LoginToken.user_id == user.id
         used_at = session.scalar(select(func.max(LoginToken.last_used_at)).where(of_user))
         if used_at is not None and used_at + TOKEN_LIFETIME > now:
@@ -112,6 +122,21 @@ def login(stores: Stores, username: str, password: str, address: str) -> str:
         token = secrets.token_urlsafe(32)
         session.add(LoginToken(hash=digest(token), tenant_id=user.tenant_id, user_id=user.id, last_used_at=now))
     return token
+
+
+def _user(stores: Stores, name: str, password: str, address: str) -> User:
+    """The user of a name whose password it is; tenants may have users of one name. Raises Unauthorized."""
+    with stores.records.reads() as session:
+        named = list(session.scalars(select(User).where(User.username_key == name).order_by(User.id)))
+    fitting = [one for one in named if password_fits(password, one.password_hash)]
+    if not named:
+        password_fits(password, NOBODY)
+        note_unknown("unknown user", address)
+    if not fitting:
+        for one in named:
+            note_refusal(stores, one.tenant_id, f"user {one.username}", "wrong password", address)
+        raise Unauthorized("The user name or the password is wrong.")
+    return fitting[0]
 
 
 def token_principal(stores: Stores, token: str) -> Principal:
@@ -129,4 +154,4 @@ def token_principal(stores: Stores, token: str) -> Principal:
         if known.last_used_at + NOTED_EVERY < now:
             session.execute(update(LoginToken).where(LoginToken.hash == known.hash).values(last_used_at=now))
     scope = scope_of(stores, user.tenant_id, actor=f"user {user.username}")
-    return Principal(-user.id, user.access_type, None, (), scope)
+    return Principal(-user.id, user.access_type, None, (), scope, limits_of(scope).calls)

@@ -1,44 +1,20 @@
 """JSON bodies of the wire: members bind ignoring case, extra members are ignored, a bad one is one sentence."""
 
-import codecs
 import re
-from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
-import orjson
 from fastapi import Request
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from rapport.api.json_bodies import loaded
 from rapport.api.parameters import INT32_MAX
-from rapport.api.wording import place, worded
 from rapport.errors import Invalid
+from rapport.wording import HOLDS_NULL, sentence
 
 M = TypeVar("M", bound="WireModel")
 LONGEST_CUSTOMER_ID = 255
 DIGITS = re.compile(r"[0-9]{1,20}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-# What patterns ask for, in words: nobody who calls should have to read one.
-HOLDS_NULL = "must not hold a null character"
-WORDS = {
-    r"^[^\x00]*$": HOLDS_NULL,
-    r"^[^\x00]+$": HOLDS_NULL,
-    r"^[^,\x00]+$": "must not hold a comma",
-    r"^[^\x00]*[^\s\x00][^\x00]*$": "must not be blank",
-    r"^[^\r\n]*$": "must be one line",
-    r"^([01]\d|2[0-3]):[0-5]\d$": "must be a time such as 09:30",
-    r"^[A-Za-z0-9_]{1,50}$": "must be 1 to 50 letters, digits or underscores",
-    r"^[A-Za-z_][A-Za-z0-9_]{0,127}$": "must be 1 to 128 letters, digits or underscores, and begin with no digit",
-    r"^(new|active|reactivated|churn|dormant)$": "must be 'new', 'active', 'reactivated', 'churn' or 'dormant'",
-    r"^[a-z ]*$": "must be a state, in lower case",
-    r"^[0-9a-f]{32}$": "must be the id that the count was answered with",
-}
-# What texts must have of characters: pydantic calls them items where a type was read first by a rule of ours.
-LENGTHS = {
-    "too_short": ("at least", "min_length"),
-    "string_too_short": ("at least", "min_length"),
-    "too_long": ("at most", "max_length"),
-    "string_too_long": ("at most", "max_length"),
-}
 
 
 def whole(value: object) -> object:
@@ -96,30 +72,9 @@ class WireModel(BaseModel):
         return {names.get(str(key).lower(), key): value for key, value in data.items()}
 
 
-def reason(fault: Mapping[str, Any]) -> str:
-    """What is wrong with a value, as the end of a sentence: a fault as pydantic and FastAPI tell it."""
-    if fault["type"] == "string_pattern_mismatch" and fault["ctx"]["pattern"] in WORDS:
-        return HOLDS_NULL if "\0" in fault["input"] else WORDS[fault["ctx"]["pattern"]]
-    if fault["type"] in LENGTHS and isinstance(fault["input"], str):
-        bound, name = LENGTHS[fault["type"]]
-        number = fault["ctx"][name]
-        return f"must have {bound} {number} character{'s' * (number != 1)}"
-    return worded(fault)
-
-
-def sentence(faults: Sequence[Mapping[str, Any]], given: Any, within: str = "") -> str:
-    """The first fault of what was given as one sentence that names the member; within leads to the part it is in."""
-    where = place(faults[0], given)
-    # What fits no kind of a union has a fault for each kind.
-    reasons = dict.fromkeys(reason(fault) for fault in faults if place(fault, given) == where)
-    words = " or ".join(reasons).replace(" or must be ", " or ")
-    where = ".".join(filter(None, [within, where])) or "The body"
-    return f"{where} {words}." if words.startswith("is ") else f"{where}: {words}."
-
-
 def parse(model: type[M], body: bytes) -> M:
     """A body as a model. Raises Invalid."""
-    data = _loaded(body)
+    data = loaded(body)
     if not isinstance(data, dict):
         raise Invalid("The body must be a JSON object.")
     try:
@@ -130,7 +85,7 @@ def parse(model: type[M], body: bytes) -> M:
 
 def parse_array(model: type[M], body: bytes, most: int, least: int = 0) -> list[M]:
     """A body that is an array as models; of a bad item the number, from 0, is told. Raises Invalid."""
-    data = _loaded(body)
+    data = loaded(body)
     if not isinstance(data, list):
         raise Invalid("The body must be a JSON array.")
     if not least <= len(data) <= most:
@@ -144,13 +99,6 @@ def parse_array(model: type[M], body: bytes, most: int, least: int = 0) -> list[
         except ValidationError as error:
             raise Invalid(sentence(error.errors(), item, f"[{number}]")) from error
     return found
-
-
-def _loaded(body: bytes) -> Any:
-    try:
-        return orjson.loads(body.removeprefix(codecs.BOM_UTF8))
-    except orjson.JSONDecodeError as error:
-        raise Invalid("The body is not valid JSON.") from error
 
 
 def documented(model: type[WireModel], example: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from fastapi.routing import APIRoute
+
 from rapport.api.responses import ERRORS, MANAGED, PROBLEM, PROBLEMS
 from rapport.errors import Conflict, TooLarge
 
@@ -22,7 +24,7 @@ header `X-API-KEY` with every call; there is no session. A first call: `GET /cur
 **Two families of paths.** *The wire* is `/current/{category}/{Function}`, and a few paths of their own: what clients of
 the reference call. Paths, parameters and JSON members are matched ignoring case, `/current` may be left out, members
 that are not known are ignored. *The management API* is `/manage/v1/...`. It needs an Admin key, and refuses members
-that are not known where they would change what a campaign does. With POST it takes an `Idempotency-Key` header: the
+and parameters that are not known. With POST it takes an `Idempotency-Key` header: the
 same request sent again under its key gets the first answer again, another request under that key is refused.
 
 **Errors** are one sentence that says what to mend. On the wire it is the whole body, a JSON string, but for 429, which
@@ -31,7 +33,10 @@ is an object, and for events, which are answered `{"status": "error", "message":
 the server's log has it too.
 
 **Limits.** A key has 50 calls in 10 seconds unless the server or the key has another limit. What is over it is answered
-with 429 and `Retry-After`, in seconds.
+with 429 and `Retry-After`, in seconds. Calls of a tenant are carried out some at a time, 20 at most; of the others 100
+wait for their turn, and more are answered with 503 and `Retry-After`. A body has at most 1 MiB; calls that take tens of
+thousands of customers, long lists or texts of messages take 32 MiB unless the server has another limit, imports 1 GiB.
+What is larger is answered with 413.
 
 **Pages.** Functions of the wire that declare `$top` and `$skip` answer `$top` rows after the first `$skip`. Lists of
 customers have at most 10,000 rows a page unless the function says otherwise: read on until a page is empty. When
@@ -79,6 +84,11 @@ PARAMETERS = {
 }
 
 
+def operation_id(route: APIRoute) -> str:
+    """The name of a call in generated clients, where its route has none of its own: that of its function."""
+    return "".join(part.capitalize() for part in route.name.split("_"))
+
+
 def completed(document: Described) -> Described:
     """The document with all that this module knows, in place. 422 is what FastAPI assumes, and never answered."""
     components = document["components"]
@@ -88,11 +98,26 @@ def completed(document: Described) -> Described:
     }
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
+    for schema in components["schemas"].values():
+        for part in schema.values():
+            _drop_titles(part)
     for path, operation in _operations(document):
         _set_errors(operation, "Management" if path.startswith(MANAGED) else "Wire")
         for parameter in operation.get("parameters", []):
             parameter["description"] = parameter.get("description") or PARAMETERS.get(parameter["name"], "")
     return document
+
+
+def _drop_titles(part: Any) -> None:
+    """Take the titles off what is inside a schema: generators of clients make classes of them that hide others."""
+    if isinstance(part, dict):
+        if isinstance(part.get("title"), str):
+            del part["title"]
+        for inner in part.values():
+            _drop_titles(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            _drop_titles(inner)
 
 
 def _operations(document: Described) -> Iterator[tuple[str, Described]]:

@@ -1,24 +1,28 @@
-"""Who sends an event: a server that holds a tenant's secret token, or an app that has the public one."""
+"""Who sends an event: a server or a vendor that holds a secret token of a tenant, or an app that has the public one."""
 
 import asyncio
 import hashlib
 import hmac
 import re
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import Request
 
 from rapport.api.parameters import INT32_MAX
 from rapport.errors import Invalid, RapportError, TooLarge, Unauthorized
-from rapport.realtime import reading
+from rapport.realtime import reading, user_jwts
+from rapport.realtime import service as realtime
 from rapport.realtime.directory import Directory, Known
 from rapport.realtime.reading import Given
-from rapport.realtime.tokens import SDK_TOKEN, SERVER_TOKEN
+from rapport.realtime.service import Incoming
+from rapport.realtime.tokens import SDK_TOKEN, SERVER_TOKEN, VENDOR_TOKEN
 from rapport.realtime.validation import TENANT_FAULT
 
 MOST_BYTES = 2 * 1024 * 1024
-VERSION = "1"
+VERSION, SIGNATURE = "1", "x-optimove-signature-content"
+USER_JWT, CAN_PROVE = "x-user-jwt", "x-optimove-auth-capable"
 HOST = re.compile(r"metric-([0-9]+)\.", re.IGNORECASE)
 GZIP = {"gzip", "x-gzip"}
 ZLIB_OF_GZIP = 16 + zlib.MAX_WBITS
@@ -38,6 +42,9 @@ async def body_of(request: Request) -> bytes:
     encoding = ", ".join(request.headers.getlist("content-encoding")).strip().lower()
     if encoding not in {"", "identity"} | GZIP:
         raise UnknownEncoding("Content-Encoding must be gzip or left out.")
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > MOST_BYTES:
+        raise TooLarge(TOO_LARGE)
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
@@ -75,32 +82,66 @@ async def app_of(request: Request, token: str) -> Known:
     return known
 
 
-async def server_of(request: Request, body: bytes, given: Given | list[Given] | None) -> Known:
-    """The tenant of a server: by its token, or by the tenant that a signed body names. Raises Unauthorized, Invalid."""
-    directory: Directory = request.app.state.directory
-    headers = request.headers
-    token = headers.get("authorization-token") or headers.get("x-api-key") or ""
+def user_of(request: Request, known: Known) -> str | None:
+    """The customer whom an app's X-User-JWT proves its user to be, as a person id; None when it brings none.
+
+    It is looked at only where the tenant has keys for it. Raises Unauthorized.
+    """
+    token = request.headers.get(USER_JWT, "").strip()
+    return user_jwts.subject(token, known.user_keys).lower() if known.user_keys and token else None
+
+
+def verify(request: Request, known: Known, user: str | None, events: Iterable[Incoming]) -> None:
+    """Mark the events of the user, when it is proved who that is. Raises Unauthorized for events of another customer.
+
+    Events of nobody known need no proof. Those of customers do where the SDK says that it can bring one, and where the
+    tenant does not let others be.
+    """
+    for event in events:
+        named = realtime.customers_named(event.event, event.customer_id, event.parameters)
+        if user is None:
+            able = request.headers.get(CAN_PROVE) == "1" or not known.settings.apps_without_jwt
+            if known.user_keys and named and able:
+                raise Unauthorized("X-User-JWT is missing: the events name a customer.")
+        elif named - {user}:
+            raise Unauthorized("X-User-JWT is of another customer than the events name.")
+        else:
+            event.verified = event.customer_id.lower() == user
+
+
+async def holder_of_token(request: Request) -> Known | None:
+    """The tenant of a server that shows a token, None for one that signs instead; no body is read for it.
+
+    Raises Unauthorized for a token that is not good, and for neither of the two.
+    """
+    token = request.headers.get("authorization-token") or request.headers.get("x-api-key") or ""
     queried = "" if token else request.query_params.get("token", "")
-    if token or queried:
-        known = await directory.by_token(SERVER_TOKEN, token or queried)
-        if known is None or (queried and not known.settings.allow_query_token):
-            raise Unauthorized(UNKNOWN)
-    else:
-        known = await _named(request, directory, given)
-    if "x-optimove-signature-content" in headers:
-        _check_signature(request, body, known)
+    if not (token or queried):
+        if SIGNATURE not in request.headers:
+            raise Unauthorized("The token, or a signature, is missing.")
+        return None
+    directory: Directory = request.app.state.directory
+    known = await directory.by_token(SERVER_TOKEN, token or queried)
+    if known is None or (queried and not known.settings.allow_query_token):
+        raise Unauthorized(UNKNOWN)
+    return known
+
+
+async def server_of(request: Request, holder: Known | None, body: bytes, given: Given | list[Given] | None) -> Known:
+    """The tenant of a server: by its token, or by the tenant that a signed body names. Raises Unauthorized, Invalid."""
+    known = holder or await _named(request, given)
+    if SIGNATURE in request.headers:
+        _check_signature(request, body, known, SERVER_TOKEN)
     elif known.settings.require_signature:
         raise Unauthorized("Events of this tenant must be signed.")
     return known
 
 
-async def _named(request: Request, directory: Directory, given: Given | list[Given] | None) -> Known:
-    if "x-optimove-signature-content" not in request.headers:
-        raise Unauthorized("The token, or a signature, is missing.")
+async def _named(request: Request, given: Given | list[Given] | None) -> Known:
     number = tenant_number(given)
     if number is None:
         raise Invalid(TENANT_FAULT)
-    return await _numbered(directory, number)
+    return await _numbered(request.app.state.directory, number)
 
 
 async def _numbered(directory: Directory, number: int) -> Known:
@@ -110,15 +151,19 @@ async def _numbered(directory: Directory, number: int) -> Known:
     return known
 
 
-async def vendor_of(request: Request, body: bytes, tenant_id: int | None) -> Known:
-    """The tenant of an outside vendor, who must sign. Raises Unauthorized, Invalid."""
-    directory: Directory = request.app.state.directory
-    if "x-optimove-signature-content" not in request.headers:
+def expect_signature(request: Request) -> None:
+    """Refuse a vendor who does not sign; no body is read for it. Raises Unauthorized."""
+    if SIGNATURE not in request.headers:
         raise Unauthorized("The signature is missing.")
+
+
+async def vendor_of(request: Request, body: bytes, tenant_id: int | None) -> Known:
+    """The tenant of an outside vendor, who must sign with its token or a server's. Raises Unauthorized, Invalid."""
+    expect_signature(request)
     if tenant_id is None:
         raise Invalid(TENANT_FAULT)
-    known = await _numbered(directory, tenant_id)
-    _check_signature(request, body, known)
+    known = await _numbered(request.app.state.directory, tenant_id)
+    _check_signature(request, body, known, VENDOR_TOKEN, SERVER_TOKEN)
     return known
 
 
@@ -147,12 +192,22 @@ def host_number(request: Request) -> int | None:
     return number_of(match[1]) if match else None
 
 
-def _check_signature(request: Request, body: bytes, known: Known) -> None:
-    """Raises Unauthorized unless the body is signed with one of the tenant's server tokens."""
-    given = request.headers["x-optimove-signature-content"].strip().lower().encode("utf-8", "replace")
+def body_id(request: Request) -> str:
+    """What tells a repetition of a body whose events have no ids: its signature or, unsigned, the Idempotency-Key.
+
+    A header is no part of what is signed: by the key, whoever repeats a signed body could make a new one of it.
+    """
+    signature = request.headers.get(SIGNATURE, "").strip().lower()
+    return f"signature {signature}" if signature else request.headers.get("idempotency-key", "")
+
+
+def _check_signature(request: Request, body: bytes, known: Known, *kinds: str) -> None:
+    """Raises Unauthorized unless the body is signed with one of the tenant's tokens of these kinds."""
+    given = request.headers[SIGNATURE].strip().lower().encode("utf-8", "replace")
     good = [
         hmac.compare_digest(hmac.new(token.encode(), body, hashlib.sha256).hexdigest().encode(), given)
-        for token in known.server_tokens
+        for kind in kinds
+        for token in known.tokens[kind]
     ]
     if request.headers.get("x-optimove-signature-version", VERSION) != VERSION or not any(good):
         raise Unauthorized(UNKNOWN)

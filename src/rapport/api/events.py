@@ -12,21 +12,27 @@ from starlette.responses import Response
 
 from rapport.api.event_senders import (
     app_of,
+    body_id,
     body_of,
     events_of,
+    expect_signature,
+    holder_of_token,
     host_number,
     number_of,
     server_of,
     tenant_number,
+    user_of,
     vendor_of,
+    verify,
 )
-from rapport.api.responses import wire_error
+from rapport.api.responses import headers_of, wire_error
 from rapport.errors import Invalid, RapportError, TooManyRequests
 from rapport.realtime.directory import Known
 from rapport.realtime.metrics import REJECTED
 from rapport.realtime.models import ERROR, METRIC, SDK, SERVER
 from rapport.realtime.reading import Given
 from rapport.realtime.service import Accepted, Incoming, LogEntry, person_of
+from rapport.realtime.tokens import SDK_TOKEN
 from rapport.realtime.validation import TENANT_FAULT, Faulty, event_of
 
 router = APIRouter(tags=["Events"])
@@ -38,7 +44,10 @@ FAILED = "Failed to validate the event with the following error - "
 CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "POST, GET, OPTIONS",
-    "Access-Control-Allow-Headers": "Content-Type, Content-Encoding, X-User-JWT",
+    "Access-Control-Allow-Headers": (
+        "Content-Type, Content-Encoding, Accept, Authorization, X-Request-ID, X-Tenant-Id, X-User-JWT, "
+        "X-Optimove-Auth-Capable, X-Optimove-Platform"
+    ),
     "Access-Control-Max-Age": "86400",
 }
 EVENT = {
@@ -84,8 +93,8 @@ def _answers(ok: str) -> dict[int | str, dict[str, Any]]:
         401: shown("No good token or signature", "error", "The token, or a signature, is missing."),
         413: {"description": "The body is larger than 2 MiB, or is when it is unpacked"},
         415: {"description": "Content-Encoding is not gzip"},
-        429: {"description": "Too many events of one person; Retry-After tells when to try again"},
-        503: {"description": "Nothing can be stored now: send it again"},
+        429: {"description": "Too many events of one person, or of apps; Retry-After tells when to try again"},
+        503: {"description": "Nothing can be stored now: send it again; Retry-After tells when"},
     }
 
 
@@ -104,7 +113,7 @@ def _refused(error: RapportError, headers: dict[str, str] | None = None) -> Resp
         answer.headers.update(headers or {})
         return answer
     message = error.message if error.status != Invalid.status else FAILED + error.message
-    return _reply(error.status, "error", message, headers)
+    return _reply(error.status, "error", message, {**headers_of(error), **(headers or {})})
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +139,17 @@ class _Sent:
             raise await self.refused(error.message, who.customer_id or who.visitor_id) from error
         accepted: list[Accepted] = await state.intake.accept(scope, events, entries, self.known.recording)
         return accepted
+
+    def pace_app(self, token: str, number: int) -> None:
+        """Count what an app sends, whether or not it can be used. Raises TooManyRequests."""
+        is_present = token == self.known.tokens[SDK_TOKEN][0]
+        try:
+            self.request.app.state.pace.take_of_apps(
+                self.known.scope.tenant_id, token, is_present, min(number, MOST_OF_APPS), self.known.app_events
+            )
+        except TooManyRequests:
+            REJECTED.labels(self.origin, "pace").inc(number)
+            raise
 
     async def refused(self, reason: str, person: str = "") -> Invalid:
         """The error to raise when nothing of the body is used, once the log has it."""
@@ -188,20 +208,20 @@ async def _stored(sent: _Sent, given: Sequence[Given], ids: Sequence[str | None]
     openapi_extra=_taking({"type": "object"}, EVENT),
 )
 async def post_event(request: Request) -> Response:
-    """Answered once it is stored. With metadata.eventId or an Idempotency-Key it may be sent again safely.
+    """Answered once it is stored. Signed, or with metadata.eventId or an Idempotency-Key, it may be sent again safely.
 
     The tenant's server token goes in Authorization-Token or X-API-KEY; or the body is signed with it:
     X-Optimove-Signature-Version 1 and X-Optimove-Signature-Content, the body's HMAC-SHA256 in hex.
     """
     try:
+        holder = await holder_of_token(request)
         body = await body_of(request)
         given = await events_of(body)
-        sent = _Sent(request, await server_of(request, body, given), SERVER, body)
+        sent = _Sent(request, await server_of(request, holder, body, given), SERVER, body)
         if given is None:
             raise await sent.refused(sent.not_json())
         one = Given([each.value for each in given]) if isinstance(given, list) else given
-        own = request.headers.get("idempotency-key", "")[:255] or None
-        return await _stored(sent, [one], [own])
+        return await _stored(sent, [one], [body_id(request)[:255] or None])
     except RapportError as error:
         return _refused(error)
 
@@ -210,14 +230,17 @@ async def _from_app(request: Request, token: str) -> Response:
     """Store the usable events of an app's batch and log the others."""
     try:
         known = await app_of(request, token)
+        user = user_of(request, known)
         body = await body_of(request)
         sent, given = _Sent(request, known, SDK, body), await events_of(body)
+        sent.pace_app(token, len(given) if isinstance(given, list) else 1)
         if given is None:
             raise await sent.refused(sent.not_json())
         batch = given if isinstance(given, list) else [given]
         if len(batch) > MOST_OF_APPS or not (isinstance(given, list) or isinstance(given.value, dict)):
             raise await sent.refused(f"the body is not a JSON array of at most {MOST_OF_APPS} events")
         events, entries = _usable(sent, batch)
+        verify(request, known, user, events)
         if batch:
             await sent.keep(events, entries)
     except RapportError as error:
@@ -225,10 +248,30 @@ async def _from_app(request: Request, token: str) -> Response:
     return _reply(200, "success", f"{len(events)} of {len(batch)} events", CORS)
 
 
+_HEADERS_OF_APPS = [
+    {
+        "name": "X-User-JWT",
+        "in": "header",
+        "schema": {"type": "string"},
+        "description": (
+            "Proves that the app's user is the customer whom the events name (claim sub). It is looked at where the "
+            "tenant has keys for it, see /manage/v1/event-intake/user-jwt-keys, and must then be good"
+        ),
+    },
+    {
+        "name": "X-Optimove-Auth-Capable",
+        "in": "header",
+        "schema": {"type": "string", "enum": ["1"]},
+        "description": "Says that the SDK can send X-User-JWT, so that events of customers need one",
+    },
+]
 _FROM_APPS: dict[str, Any] = {
     "response_class": Response,
     "responses": _answers("1 of 1 events"),
-    "openapi_extra": _taking({"type": "array", "items": {"type": "object"}, "maxItems": MOST_OF_APPS}, [APP_EVENT]),
+    "openapi_extra": {
+        "parameters": _HEADERS_OF_APPS,
+        **_taking({"type": "array", "items": {"type": "object"}, "maxItems": MOST_OF_APPS}, [APP_EVENT]),
+    },
 }
 
 
@@ -261,6 +304,7 @@ async def preflight(tenantToken: str) -> Response:
 async def _metrics(request: Request, place: int | None) -> Response:
     """Store what a vendor reports and can be used. place is the tenant that the address names, if it does."""
     try:
+        expect_signature(request)
         body = await body_of(request)
         given = await events_of(body)
         number = tenant_number(given) if place is None else place
@@ -270,9 +314,7 @@ async def _metrics(request: Request, place: int | None) -> Response:
         batch = given if isinstance(given, list) else [given]
         if not 0 < len(batch) <= MOST_METRICS:
             raise await sent.refused(f"the body is not a JSON object, or an array of at most {MOST_METRICS}")
-        key = request.headers.get("idempotency-key", "")[:200]
-        ids = [f"{key}:{n}" if key else None for n in range(len(batch))]
-        return await _stored(sent, batch, ids)
+        return await _stored(sent, batch, [f"{body_id(request)}:{n}" for n in range(len(batch))])
     except RapportError as error:
         return _refused(error)
 
@@ -280,7 +322,9 @@ async def _metrics(request: Request, place: int | None) -> Response:
 _FROM_VENDORS: dict[str, Any] = {
     "response_class": Response,
     "responses": _answers("1234567890123456,6543210987654321"),
-    "openapi_extra": _taking({"type": ["object", "array"]}, [METRIC_EVENT]),
+    "openapi_extra": _taking(
+        {"oneOf": [{"type": "object"}, {"type": "array", "items": {"type": "object"}}]}, [METRIC_EVENT]
+    ),
 }
 
 
@@ -291,7 +335,10 @@ _FROM_VENDORS: dict[str, Any] = {
     **_FROM_VENDORS,
 )
 async def save_event(request: Request) -> Response:
-    """One event or an array, signed as /v1/events. The tenant is that of the host metric-<tenant>, or of the body."""
+    """One event or an array, signed as /v1/events with the vendor token, which opens nothing else, or a server token.
+
+    The tenant is that of the host metric-<tenant>, or of the body. A repetition of the same bytes is stored once.
+    """
     return await _metrics(request, host_number(request))
 
 

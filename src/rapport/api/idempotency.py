@@ -12,12 +12,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from rapport.access import idempotency
 from rapport.access.idempotency import Answer
 from rapport.access.operator import OPERATOR_HEADER, TENANT_HEADER
-from rapport.api.auth import for_tenant, operator
+from rapport.api.auth import authenticate, for_tenant, operator
 from rapport.api.responses import problem
 from rapport.errors import Invalid, RapportError
 
 HEADER = "Idempotency-Key"
 PREFIX = "/manage/v1/"
+# What another caller, or the same one later, is not answered: nothing was done.
+PASSING = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}
 
 
 class Idempotency:
@@ -78,7 +80,7 @@ class Idempotency:
         status = begun["status"]
         content_type = dict(begun["headers"]).get(b"content-type", b"").decode("latin-1")
         content = b"".join(message.get("body", b"") for message in messages[1:])
-        passing = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
+        passing = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in PASSING
         return None if passing else Answer(status, content_type, content), messages
 
 
@@ -88,9 +90,8 @@ def _names_tenant(request: Request) -> bool:
 
 
 def _caller(request: Request) -> tuple[Any, str]:
-    """The scope and the secret behind a request, without counting it against the rate limit."""
+    """The scope and the secret behind a request that the front door let in."""
     if OPERATOR_HEADER in request.headers:
         return for_tenant(request, operator(request)).scope, request.headers[OPERATOR_HEADER]
-    secret = request.headers.get("x-api-key", "")
-    address = request.client.host if request.client else ""
-    return request.app.state.keys.principal(secret, address).scope, secret
+    secret = request.headers.get("x-api-key") or request.headers["authorization-token"]
+    return authenticate(request).scope, secret

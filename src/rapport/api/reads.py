@@ -18,6 +18,7 @@ from rapport.api.parameters import CUSTOMER_ATTRIBUTES, PAGING, Parameter
 from rapport.api.responses import json_response
 from rapport.customers import service as customers
 from rapport.errors import NotFound
+from rapport.settings import Settings
 from rapport.stores.warehouse import identifier
 
 Values = dict[str, Any]
@@ -99,8 +100,20 @@ def register(router: APIRouter, *reads: Read) -> None:
             name=read.function,
             operation_id=read.function,
             responses={200: {"description": "Success", **_content(read), **_headers(read)}},
-            openapi_extra={"parameters": [parameter.openapi() for parameter in read.parameters]},
+            openapi_extra={"parameters": [_parameter(read, parameter) for parameter in read.parameters]},
         )
+
+
+def _parameter(read: Read, parameter: Parameter) -> dict[str, Any]:
+    """A parameter in the document; $top of the warehouse has the limits of a server with the usual settings."""
+    told = parameter.openapi()
+    if parameter.name == "$top" and read.engine == "records":
+        told["description"] += "; without it, all"
+    elif parameter.name == "$top":
+        told["schema"]["default"] = Settings.model_fields["max_page"].default
+        most = Settings.model_fields[read.max_page].default
+        told["description"] += f", at most {most}: of more, so many are answered (RAPPORT_{read.max_page.upper()})"
+    return told
 
 
 def _headers(read: Read) -> dict[str, Any]:

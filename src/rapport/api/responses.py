@@ -6,6 +6,7 @@ import orjson
 from starlette.responses import Response
 
 from rapport.errors import (
+    Away,
     Conflict,
     Forbidden,
     Invalid,
@@ -19,6 +20,8 @@ from rapport.errors import (
     WrongMethod,
 )
 
+# Seconds after which to try again what an engine cannot do now.
+RETRY_AFTER = 5
 REASONS = {429: "Too Many Requests"}
 PROBLEM_TYPE = "application/problem+json"
 MANAGED = "/manage/"
@@ -33,7 +36,9 @@ MEANINGS: dict[RapportError, str] = {
     TooManyRequests(
         "API group limit of 50 calls per 10 seconds is passed, try again in 4 s.", 4
     ): "Over the rate limit",
-    Unavailable("The records database cannot be reached."): "A database cannot be used now: try again",
+    Unavailable(
+        "The records database cannot be reached."
+    ): "A database cannot be used now, or too many calls of the tenant are under way: try again",
 }
 _TEXT = {"type": "string", "description": "One sentence that says what to mend"}
 _LIMIT = {
@@ -62,31 +67,33 @@ def json_response(body: bytes, status: int = 200) -> Response:
 
 def error_response(path: str, error: RapportError) -> Response:
     """An error in the form of the family that a path is of."""
-    answer = problem(error) if path.startswith(MANAGED) else wire_error(error)
+    return problem(error) if path.startswith(MANAGED) else wire_error(error)
+
+
+def headers_of(error: RapportError) -> dict[str, str]:
+    """The headers of an error, whatever the form of its body: when to come again, which methods a path takes."""
     if isinstance(error, WrongMethod):
-        answer.headers["Allow"] = ", ".join(error.allowed)
-    return answer
+        return {"Allow": ", ".join(error.allowed)}
+    if isinstance(error, TooManyRequests | Away):
+        return {"Retry-After": str(error.retry_after)}
+    return {"Retry-After": str(RETRY_AFTER)} if isinstance(error, Unavailable) else {}
 
 
 def wire_error(error: RapportError) -> Response:
     """An error as the reference shows it: a bare JSON string, except 429, which is an object."""
+    headers = headers_of(error)
     if isinstance(error, TooManyRequests):
         body = {"status": 429, "error": REASONS[429], "message": error.message}
-        return Response(
-            orjson.dumps(body),
-            429,
-            media_type="application/json",
-            headers={"Retry-After": str(error.retry_after)},
-        )
+        return Response(orjson.dumps(body), 429, media_type="application/json", headers=headers)
     if isinstance(error, TokenExpired):  # clients compare the text, so it goes without quotes
         return Response(error.message, error.status, media_type="text/plain")
-    return json_response(orjson.dumps(error.message), error.status)
+    return Response(orjson.dumps(error.message), error.status, media_type="application/json", headers=headers)
 
 
 def problem(error: RapportError) -> Response:
     """An error of the management API: problem+json (RFC 9457)."""
-    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, TooManyRequests) else None
-    return Response(orjson.dumps(_problem(error)), error.status, media_type=PROBLEM_TYPE, headers=headers)
+    body = orjson.dumps(_problem(error))
+    return Response(body, error.status, media_type=PROBLEM_TYPE, headers=headers_of(error))
 
 
 def _problem(error: RapportError) -> dict[str, Any]:
@@ -94,7 +101,7 @@ def _problem(error: RapportError) -> dict[str, Any]:
 
 
 def _described(error: RapportError, content: dict[str, Any]) -> dict[str, Any]:
-    more = {"headers": _WAIT} if isinstance(error, TooManyRequests) else {}
+    more = {"headers": _WAIT} if isinstance(error, TooManyRequests | Unavailable) else {}
     return {"description": MEANINGS[error], "content": content, **more}
 
 

@@ -15,6 +15,7 @@ import structlog
 from fastapi.responses import StreamingResponse
 
 from rapport.errors import RapportError
+from rapport.stores.outages import outage
 
 log = structlog.get_logger("rapport.api")
 TELL_EVERY = 0.1  # seconds between two lines of progress
@@ -49,8 +50,9 @@ def _carry_out(name: str, work: Callable[[Progress], Any], lines: "queue.SimpleQ
         last: dict[str, Any] = {"result": work(progress)}
     except RapportError as error:
         last = {"error": {"status": error.status, "detail": error.message}}
-    except Exception:
+    except Exception as error:
+        failed = outage(error) or RapportError("Internal Server Error")
         log.exception("unexpected", work=name)
-        last = {"error": {"status": 500, "detail": "Internal Server Error"}}
+        last = {"error": {"status": failed.status, "detail": failed.message}}
     lines.put(orjson.dumps(last))
     lines.put(None)

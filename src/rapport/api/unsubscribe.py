@@ -1,9 +1,11 @@
 """The unsubscribe address in messages: a GET shows a page, only a POST changes anything.
 
 Mail programs post to it for one-click unsubscription (RFC 8058): no cookie, no key, no redirect.
-Link scanners that fetch it change nothing.
+Link scanners that fetch it change nothing. Whoever repeats a link over and over makes no work: a wish that was just
+carried out several times is in force.
 """
 
+from contextlib import suppress
 from html import escape
 from typing import Any
 from urllib.parse import parse_qs
@@ -11,12 +13,15 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse
 
+from rapport.access.limits import RateLimiter
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
-from rapport.errors import NotFound
+from rapport.errors import NotFound, TooManyRequests
 from rapport.messaging import service as messaging
 
 router = APIRouter(tags=["Unsubscribe"])
+# A wish that was carried out so often within so many seconds is not carried out again within them.
+MOST_TIMES, WITHIN_SECONDS = 5, 10
 HEADERS = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
@@ -78,5 +83,11 @@ def unsubscribe(
         scope, customer_id, origin = messaging.read_token(request.app.state.stores, token)
     except NotFound:
         return _invalid()
-    messaging.unsubscribe(scope, customer_id, origin, everything=form.get("scope") == ["all"])
+    everything = form.get("scope") == ["all"]
+    carried_out: RateLimiter = request.app.state.unsubscribed
+    wish = repr((scope.tenant_id, customer_id, origin, everything))
+    if carried_out.has_room(wish):
+        messaging.unsubscribe(scope, customer_id, origin, everything)
+        with suppress(TooManyRequests):  # several at once
+            carried_out.hit(wish)
     return _page("You are unsubscribed", "<p>You will get no more of these messages.</p>")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from rapport.access.scope import Scope
 from rapport.audiences import queries
-from rapport.audiences.schema import PERCENTILE, current_date
+from rapport.audiences.schema import NAMED, PERCENTILE, called, current_date
 from rapport.conditions import FIELD_KINDS, operators_of
 from rapport.customers import service as customers
 
@@ -13,7 +13,10 @@ EXAMPLES = 5
 
 @dataclass(frozen=True)
 class AttributeChoice:
-    """An attribute; examples are a few frequent values as the wire shows them, none for personal data."""
+    """An attribute; examples are a few frequent values as the wire shows them, none for personal data.
+
+    Those of stages and segments are the present names, which a definition is checked against when it is saved.
+    """
 
     name: str
     alias: str
@@ -40,4 +43,9 @@ def _examples(scope: Scope, infos: list[customers.AttributeInfo]) -> dict[str, l
     columns = ", ".join(f"topK({EXAMPLES})({customers.rendered(info)})" for info in infos)
     row = scope.warehouse.row(queries.EXAMPLES.format(columns=columns), data_date=current_date(scope).isoformat())
     found = row or ((),) * len(infos)
-    return {info.real_field_name: [str(value) for value in values] for info, values in zip(infos, found, strict=True)}
+    shown = {info.real_field_name: [str(value) for value in values] for info, values in zip(infos, found, strict=True)}
+    for name, by_id in NAMED.items():
+        if name in shown and by_id in shown:
+            present = {str(number): called_now for number, called_now in called(scope, by_id).items()}
+            shown[name] = [present[number] for number in shown[by_id] if number in present]
+    return shown

@@ -18,7 +18,9 @@ from rapport.audiences import queries
 from rapport.audiences.groups import check, target_group, target_groups
 from rapport.audiences.membership import ensure_members
 from rapport.audiences.models import Count, TargetGroup
+from rapport.audiences.names import bound
 from rapport.audiences.schema import schema
+from rapport.channels import service as channels
 from rapport.conditions import Compiled, Condition, Schema
 from rapport.errors import NotFound, RapportError
 from rapport.stores.warehouse import Database
@@ -42,19 +44,37 @@ def _count(warehouse: Database, compiled: Compiled, count_id: str = "") -> int:
     sql = queries.COUNT.format(members=compiled.sql)
     if count_id:
         sql = f"{_tag(count_id)}{sql} SETTINGS max_execution_time = {LONGEST_COUNT.seconds}"
-    return sum(int(part.value(sql, **compiled.parameters)) for part in warehouse.customer_slices(*queries.READ))
+    return sum(
+        int(part.value(sql, **compiled.parameters))
+        for part in warehouse.customer_slices(*queries.READ, *compiled.tables)
+    )
 
 
 def size_now(scope: Scope, definition: Any) -> int:
     """How many customers of the newest data date a definition selects, counted now. Raises Invalid."""
-    return _count(scope.warehouse, _compiled(scope, conditions.parse(definition), schema(scope)))
+    return _count(scope.warehouse, _compiled(scope, check(scope, bound(scope, definition)), schema(scope)))
+
+
+def reach_now(scope: Scope, definition: Any) -> dict[int, int]:
+    """How many of the customers that a definition selects now each channel reaches, by channel. Raises Invalid."""
+    condition, on = check(scope, bound(scope, definition)), schema(scope)
+    used = [one.id for one in channels.channels(scope)]
+    if not used:
+        return {}
+    ensure_members(scope, conditions.groups_in(condition), on.data_date)
+    asked = [conditions.Every((condition, conditions.Reachable(number))) for number in used]
+    compiled, found = conditions.to_counts(asked, on), dict.fromkeys(used, 0)
+    for part in scope.warehouse.customer_slices(*queries.READ, *compiled.tables):
+        for number, count in zip(used, part.row(compiled.sql, **compiled.parameters) or (), strict=True):
+            found[number] += int(count)
+    return found
 
 
 def sample_now(scope: Scope, definition: Any, n: int) -> list[str]:
     """Up to n customer ids that a definition selects, spread evenly and the same every time. Raises Invalid."""
-    compiled = _compiled(scope, conditions.parse(definition), schema(scope))
+    compiled = _compiled(scope, check(scope, bound(scope, definition)), schema(scope))
     sql = queries.SAMPLE.format(members=compiled.sql)
-    parts = scope.warehouse.customer_slices(*queries.READ)
+    parts = scope.warehouse.customer_slices(*queries.READ, *compiled.tables)
     rows = (row for part in parts for row in part.rows(sql, **compiled.parameters, sample=n))
     return [customer_id for _, customer_id in nsmallest(n, rows)]
 

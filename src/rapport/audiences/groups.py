@@ -1,33 +1,30 @@
 """Target groups: creating, changing and archiving them, and the order in which they depend on each other."""
 
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from sqlalchemy import func, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.audiences.models import TargetGroup
-from rapport.audiences.queries import LOCK
+from rapport.audiences.names import bound
 from rapport.audiences.schema import names, schema
 from rapport.errors import Conflict, Invalid, NotFound
-from rapport.stores.records import next_id
+from rapport.stores.records import hold, next_id, unique_name
 
 MAX_NAME = 200
 MAX_PRIORITY = 1_000_000
-
-
-def lock(scope: Scope, session: Session, what: str) -> None:
-    """Wait until no other transaction of the tenant holds this name, and hold it to the end of this one."""
-    session.execute(text(LOCK), {"name": f"rapport {scope.tenant_id} {what}"})
+UNIQUE, A_GROUP = "uq_target_groups_name", "a target group"
 
 
 def check(scope: Scope, definition: Any) -> conditions.Condition:
     """A definition, parsed and found to fit the tenant's attributes and groups. Raises Invalid."""
     condition = conditions.parse(definition)
-    conditions.to_sql(condition, schema(scope))
+    # Whether it fits is asked of nobody: the customers of a channel are not looked up for it.
+    conditions.to_sql(condition, replace(schema(scope), unreached=lambda channel_id: "customers"))
     known = {group.id for group in target_groups(scope)}
     for number in sorted(conditions.groups_in(condition) - known):
         raise Invalid(f"definition names target group {number}, which does not exist.")
@@ -44,28 +41,27 @@ def create_target_group(
 ) -> TargetGroup:
     """Save a target group; without a priority it comes after all others.
 
-    definition is the JSON of a condition. Raises Invalid, or Conflict for a name that is in use.
+    definition is the JSON of a condition; names of stages and segments are kept as their ids.
+    Raises Invalid, or Conflict for a name that is in use.
     """
+    definition = bound(scope, definition)
     condition = check(scope, definition)
-    try:
-        with scope.records() as session:
-            lock(scope, session, "target groups")
-            group = TargetGroup(
-                tenant_id=scope.tenant_id,
-                id=next_id(session, scope.tenant_id, "target group"),
-                name=_name(name),
-                priority=_priority(scope, session, priority),
-                definition=definition,
-                depends_on=sorted(conditions.groups_in(condition)),
-                archived=False,
-                version=1,
-                created_at=scope.clock.now(),
-            )
-            session.add(group)
-            session.flush()
-            scope.audit(session, "create", f"target group {group.id}", name=group.name)
-    except IntegrityError as error:
-        raise _taken(name) from error
+    with unique_name(UNIQUE, A_GROUP, name), scope.records() as session:
+        hold(session, scope.tenant_id, "target groups")
+        group = TargetGroup(
+            tenant_id=scope.tenant_id,
+            id=next_id(session, scope.tenant_id, "target group"),
+            name=_name(name),
+            priority=_priority(scope, session, priority),
+            definition=definition,
+            depends_on=sorted(conditions.groups_in(condition)),
+            archived=False,
+            version=1,
+            created_at=scope.clock.now(),
+        )
+        session.add(group)
+        session.flush()
+        scope.audit(session, "create", f"target group {group.id}", name=group.name)
     return group
 
 
@@ -73,10 +69,6 @@ def _name(name: str) -> str:
     if not name.strip() or len(name.strip()) > MAX_NAME:
         raise Invalid(f"name must have 1 to {MAX_NAME} characters.")
     return name.strip()
-
-
-def _taken(name: str) -> Conflict:
-    return Conflict(f"There is a target group named {name.strip()!r} already.")
 
 
 def _priority(scope: Scope, session: Session, priority: int | None) -> int:
@@ -120,21 +112,19 @@ def update_target_group(
     Raises NotFound, Invalid, and Conflict for a name in use, an archived group, or groups that would
     depend on each other in a circle.
     """
+    definition = None if definition is None else bound(scope, definition)
     condition = None if definition is None else check(scope, definition)
-    try:
-        with scope.records() as session:
-            lock(scope, session, "target groups")
-            group = _get(scope, session, target_group_id)
-            if group.archived:
-                raise Conflict(f"Target group {target_group_id} is archived.")
-            group.name = group.name if name is None else _name(name)
-            group.priority = group.priority if priority is None else _priority(scope, session, priority)
-            if condition is not None and definition != group.definition:
-                _redefine(scope, session, group, definition, condition)
-            session.flush()
-            scope.audit(session, "update", f"target group {target_group_id}", version=group.version)
-    except IntegrityError as error:
-        raise _taken(name or "") from error
+    with unique_name(UNIQUE, A_GROUP, name or ""), scope.records() as session:
+        hold(session, scope.tenant_id, "target groups")
+        group = _get(scope, session, target_group_id)
+        if group.archived:
+            raise Conflict(f"Target group {target_group_id} is archived.")
+        group.name = group.name if name is None else _name(name)
+        group.priority = group.priority if priority is None else _priority(scope, session, priority)
+        if condition is not None and definition != group.definition:
+            _redefine(scope, session, group, definition, condition)
+        session.flush()
+        scope.audit(session, "update", f"target group {target_group_id}", version=group.version)
     return group
 
 
@@ -149,10 +139,25 @@ def _redefine(
     group.size = group.size_date = group.sized_at = None
 
 
+def bind_target_groups(scope: Scope) -> None:
+    """Give groups that were saved with names of stages and segments the ids that they mean now.
+
+    Nobody is selected otherwise by it, so that the version stays. One that names nothing that exists stays as it is.
+    """
+    for group in target_groups(scope):
+        try:
+            definition = bound(scope, group.definition)
+        except Invalid:
+            continue
+        if definition != group.definition:
+            with scope.records() as session:
+                _get(scope, session, group.id).definition = definition
+
+
 def archive_target_group(scope: Scope, target_group_id: int) -> TargetGroup:
     """Take a group out of use; its past members stay. Raises NotFound, Conflict when another group names it."""
     with scope.records() as session:
-        lock(scope, session, "target groups")
+        hold(session, scope.tenant_id, "target groups")
         group = _get(scope, session, target_group_id)
         users = [user.id for user in target_groups(scope) if target_group_id in user.depends_on]
         if users:

@@ -11,10 +11,13 @@ from sqlalchemy.orm import Session
 from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.audiences import queries
-from rapport.audiences.groups import computing_order, lock, target_group, versions_of
+from rapport.audiences.groups import computing_order, target_group, versions_of
 from rapport.audiences.models import Snapshot, TargetGroup
-from rapport.audiences.schema import schema
+from rapport.audiences.schema import current_date, schema
 from rapport.errors import NotFound
+from rapport.stores.records import hold
+
+MEMBERS = "target_group_members"
 
 
 def compute_members(scope: Scope, target_group_id: int, data_date: date) -> int:
@@ -25,13 +28,14 @@ def compute_members(scope: Scope, target_group_id: int, data_date: date) -> int:
     """
     size = 0
     for number in computing_order(scope, {target_group(scope, target_group_id).id}):
-        size = _compute(scope, number, data_date)
+        size = compute_own(scope, number, data_date)
     return size
 
 
-def _compute(scope: Scope, target_group_id: int, data_date: date) -> int:
+def compute_own(scope: Scope, target_group_id: int, data_date: date) -> int:
+    """Store the members of a group for a data date, by the stored ones of the groups it depends on; gives its size."""
     with scope.records() as session:
-        lock(scope, session, f"members {target_group_id}")
+        hold(session, scope.tenant_id, f"members {target_group_id}")
         versions = versions_of(scope, target_group_id)
         group = session.get_one(TargetGroup, (scope.tenant_id, target_group_id))
         size = _store(scope, group, data_date)
@@ -41,16 +45,26 @@ def _compute(scope: Scope, target_group_id: int, data_date: date) -> int:
 
 def _store(scope: Scope, group: TargetGroup, data_date: date) -> int:
     compiled = conditions.to_sql(conditions.parse(group.definition), schema(scope, data_date))
-    aside = f"target_group_members_aside_{group.id}"
-    bound = {**compiled.parameters, "data_date": data_date.isoformat(), "target_group": group.id}
-    place = {"data_date": data_date.isoformat(), "target_group": group.id, "aside": aside}
+    place: dict[str, Any] = {"data_date": data_date.isoformat(), "target_group": group.id}
     warehouse = scope.warehouse
+    parts = list(warehouse.customer_slices(*queries.READ, *compiled.tables))
+
+    def stored(table: str) -> int:
+        return int(warehouse.value(queries.STORED.format(table=table), **place))
+
+    def fill(table: str) -> int:
+        for part in parts:
+            part.execute(queries.FILL.format(table=table, members=compiled.sql), None, **compiled.parameters, **place)
+        return stored(table)
+
+    # One statement of so few is seen as a whole or not at all, and what a kill leaves unnoted is replaced as any other.
+    if len(parts) == 1 and not stored(MEMBERS):
+        return fill(MEMBERS)
+    aside = f"{MEMBERS}_aside_{group.id}"
     warehouse.execute(queries.MAKE_ASIDE.format(aside=aside))
-    for part in warehouse.customer_slices(*queries.READ):
-        part.execute(queries.FILL_ASIDE.format(aside=aside, members=compiled.sql), None, **bound)
-    size = int(warehouse.value(queries.COUNT_ASIDE.format(aside=aside)))
+    size = fill(aside)
     # The engine refuses to put nothing in a partition's place.
-    warehouse.execute((queries.REPLACE if size else queries.CLEAR).format(**place))
+    warehouse.execute((queries.REPLACE if size else queries.CLEAR).format(**place, aside=aside))
     warehouse.execute(queries.DROP_ASIDE.format(aside=aside))
     return size
 
@@ -78,19 +92,20 @@ def ensure_members(scope: Scope, wanted: set[int], data_date: date) -> None:
             continue
         if not scope.warehouse.value(queries.HAS_PROFILE, data_date=data_date.isoformat()):
             raise NotFound(f"There is no profile of {data_date.isoformat()} to compute target group {number} on.")
-        _compute(scope, number, data_date)
+        compute_own(scope, number, data_date)
 
 
-def members(scope: Scope, target_group_id: int, data_date: date, limit: int, offset: int = 0) -> list[str]:
-    """A page of the customer ids of a group on a data date, in order of id.
+def members(scope: Scope, target_group_id: int, data_date: date | None, limit: int, offset: int = 0) -> list[str]:
+    """A page of the customer ids of a group on a data date, the newest when None, in order of id.
 
     They are the stored ones; where none are stored and the profile of the date is kept, they are
     computed as the definition now reads, and stored. Raises NotFound.
     """
     target_group(scope, target_group_id)
-    if snapshot(scope, target_group_id, data_date) is None:
-        ensure_members(scope, {target_group_id}, data_date)
-    bound = {"data_date": data_date.isoformat(), "target_group": target_group_id}
+    day = data_date or current_date(scope)
+    if snapshot(scope, target_group_id, day) is None:
+        ensure_members(scope, {target_group_id}, day)
+    bound = {"data_date": day.isoformat(), "target_group": target_group_id}
     rows = scope.warehouse.rows(queries.MEMBERS, **bound, page_top=limit, page_skip=offset)
     return [customer_id for (customer_id,) in rows]
 

@@ -49,6 +49,18 @@ class Snapshot(Base):
     computed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
+class DailySize(Base):
+    """How many customers a group had on a data date, by the definition of this version."""
+
+    __tablename__ = "target_group_sizes"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    target_group_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    data_date: Mapped[date] = mapped_column(Date, primary_key=True)
+    version: Mapped[int] = mapped_column(Integer)
+    size: Mapped[int] = mapped_column(Integer)
+
+
 class CustomerList(Base):
     """A named list of customers that stands as a target group."""
 

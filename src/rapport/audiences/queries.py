@@ -1,10 +1,39 @@
 """SQL of audiences."""
 
-# Records: one at a time of what has this name.
-LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"
-
 # Records: the campaigns of a series, for conditions on the campaign history.
 CAMPAIGNS_OF_SERIES = "SELECT id FROM campaigns WHERE tenant_id = :tenant_id AND series_id = :series_id ORDER BY id"
+
+# Records: the ids that filters of the campaign histories may name, those of what has gone since included. A template
+# of an outside channel may be any number that a series names.
+KNOWN_IDS = {
+    "campaign": "SELECT id FROM campaigns WHERE tenant_id = :tenant_id",
+    "series": """
+        SELECT id FROM campaign_series WHERE tenant_id = :tenant_id
+        UNION SELECT series_id FROM campaigns WHERE tenant_id = :tenant_id
+    """,
+    "action": "SELECT 1 UNION SELECT id FROM actions WHERE tenant_id = :tenant_id",
+    "channel": """
+        SELECT id FROM channels WHERE tenant_id = :tenant_id
+        UNION SELECT channel_id FROM campaign_channels WHERE tenant_id = :tenant_id
+    """,
+    "template": """
+        SELECT id FROM templates WHERE tenant_id = :tenant_id
+        UNION SELECT template_id FROM campaign_channels WHERE tenant_id = :tenant_id
+        UNION SELECT CAST(place ->> 'template_id' AS integer)
+        FROM campaign_series, jsonb_array_elements(groups) AS one, jsonb_array_elements(one -> 'channels') AS place
+        WHERE tenant_id = :tenant_id
+    """,
+}
+
+# Records: groups are told the sizes of a data date, unless they were counted for a later one or changed meanwhile.
+TELL_SIZES = """
+    UPDATE target_groups AS g SET size = s.size, size_date = s.data_date, sized_at = :now
+    FROM target_group_sizes AS s
+    WHERE g.tenant_id = :tenant_id AND s.tenant_id = :tenant_id AND s.target_group_id = g.id
+        AND s.data_date = :data_date AND s.version = g.version
+        AND (g.size_date IS NULL OR g.size_date <= :data_date)
+"""
+HAS_LIST = "SELECT count() > 0 FROM (SELECT 1 FROM customer_lists WHERE list_id = {list:UInt32} LIMIT 1)"
 
 # What a definition may read of each customer, for slices of customers. Items belong to transactions, not customers.
 READ = (
@@ -31,13 +60,34 @@ MEMBERS = """
     ORDER BY customer_id LIMIT {page_top:UInt64} OFFSET {page_skip:UInt64}
 """
 
-# Members are computed aside and put in the place of the partition at once.
+# A piece of the members, in order of id, with what is asked of their profiles.
+MEMBERS_WITH = """
+    SELECT m.customer_id{asked} FROM (
+        SELECT customer_id FROM target_group_members
+        WHERE data_date = {{data_date:Date}} AND target_group_id = {{target_group:UInt32}}
+            AND customer_id > {{after:String}}
+        ORDER BY customer_id LIMIT {{at_once:UInt32}}
+    ) AS m LEFT JOIN (
+        SELECT {columns} FROM profiles
+        WHERE data_date = {{data_date:Date}} AND customer_id IN (
+            SELECT customer_id FROM target_group_members
+            WHERE data_date = {{data_date:Date}} AND target_group_id = {{target_group:UInt32}}
+                AND customer_id > {{after:String}}
+            ORDER BY customer_id LIMIT {{at_once:UInt32}}
+        )
+    ) AS p ON p.known_id = m.customer_id
+    ORDER BY m.customer_id
+"""
+
+# Members are computed aside and put in the place of the partition at once; where there is none, they become it.
+STORED = (
+    "SELECT count() FROM {table} WHERE data_date = {{data_date:Date}} AND target_group_id = {{target_group:UInt32}}"
+)
 MAKE_ASIDE = "CREATE OR REPLACE TABLE {aside} AS target_group_members"
-FILL_ASIDE = """
-    INSERT INTO {aside} (data_date, target_group_id, customer_id)
+FILL = """
+    INSERT INTO {table} (data_date, target_group_id, customer_id) SETTINGS max_insert_threads = 1
     SELECT {{data_date:Date}}, {{target_group:UInt32}}, customer_id FROM ({members})
 """
-COUNT_ASIDE = "SELECT count() FROM {aside}"
 REPLACE = "ALTER TABLE target_group_members REPLACE PARTITION ('{data_date}', {target_group}) FROM {aside}"
 CLEAR = "ALTER TABLE target_group_members DROP PARTITION ('{data_date}', {target_group})"
 DROP_ASIDE = "DROP TABLE IF EXISTS {aside}"

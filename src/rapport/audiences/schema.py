@@ -7,14 +7,34 @@ from sqlalchemy import select, text
 from rapport.access.scope import Scope
 from rapport.audiences.models import TargetGroup
 from rapport.audiences.queries import CAMPAIGNS_OF_SERIES
+from rapport.channels import service as channels
 from rapport.conditions import FIELD_KINDS, Column, Names, Schema
 from rapport.customers import service as customers
+from rapport.insight import service as insight
+from rapport.messaging import service as messaging
 
 PERCENTILE = "_PERCENTILE"
+# Attributes that are the name of something, and the attribute of its id.
+NAMED = {
+    "LIFECYCLE_STAGE": "LIFECYCLE_STAGE_ID",
+    "PREVIOUS_LIFECYCLE_STAGE": "PREVIOUS_LIFECYCLE_STAGE_ID",
+    "MICROSEGMENT": "MICROSEGMENT_ID",
+    "VALUE_SEGMENT": "VALUE_SEGMENT_ID",
+}
+
+
+def called(scope: Scope, by_id: str) -> dict[int, str]:
+    """The names of what an attribute of NAMED gives the id of."""
+    if by_id == "MICROSEGMENT_ID":
+        return insight.microsegment_names(scope)
+    if by_id == "VALUE_SEGMENT_ID":
+        return {segment.id: segment.name for segment in insight.value_segments(scope)}
+    return insight.stage_rules(scope).names()
 
 
 def schema(scope: Scope, data_date: date | None = None) -> Schema:
     """The schema of a data date: the newest when None, yesterday before the first."""
+    data_date = data_date or current_date(scope)
     return Schema(
         attributes={
             name: Column(
@@ -25,9 +45,10 @@ def schema(scope: Scope, data_date: date | None = None) -> Schema:
             )
             for name, info in customers.attributes(scope).items()
         },
-        data_date=data_date or current_date(scope),
+        data_date=data_date,
         time_zone=scope.time_zone,
         campaigns_of=lambda series_id: _campaigns_of(scope, series_id),
+        unreached=lambda channel_id: messaging.unreached(scope, channel_id, data_date),
     )
 
 
@@ -43,9 +64,17 @@ def _campaigns_of(scope: Scope, series_id: int) -> list[int]:
 
 
 def names(scope: Scope) -> Names:
-    """Aliases of attributes and names of target groups, for sentences."""
+    """Aliases of attributes, names of target groups and channels, for sentences."""
     chosen = select(TargetGroup.id, TargetGroup.name).where(TargetGroup.tenant_id == scope.tenant_id)
     with scope.records() as session:
         groups = {row.id: row.name for row in session.execute(chosen)}
     aliases = {name: info.alias for name, info in customers.attributes(scope).items()}
-    return Names(attributes=aliases, groups=groups)
+    for name, by_id in NAMED.items():
+        if name in aliases and by_id in aliases:
+            aliases[by_id] = aliases[name]
+    return Names(
+        attributes=aliases,
+        groups=groups,
+        values={by_id: called(scope, by_id) for by_id in NAMED.values()},
+        channels={one.id: f"'{one.name}'" for one in channels.channels(scope)},
+    )

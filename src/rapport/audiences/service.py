@@ -4,13 +4,16 @@ from rapport.audiences.building import AttributeChoice, attribute_choices
 from rapport.audiences.counting import (
     cancel_count,
     count,
+    reach_now,
     sample_now,
     size_now,
     size_target_group,
     start_count,
 )
+from rapport.audiences.exports import export_members
 from rapport.audiences.groups import (
     archive_target_group,
+    bind_target_groups,
     check,
     create_target_group,
     readable,
@@ -20,17 +23,22 @@ from rapport.audiences.groups import (
 )
 from rapport.audiences.lists import ListMade, create_customer_list
 from rapport.audiences.membership import compute_members, ensure_members, members, newest_snapshots, snapshot
-from rapport.audiences.models import Count, Snapshot, TargetGroup
+from rapport.audiences.models import Count, DailySize, Snapshot, TargetGroup
+from rapport.audiences.names import bound
 from rapport.audiences.schema import names, schema
+from rapport.audiences.sizes import note_sizes, sizes_of
 
 __all__ = [
     "AttributeChoice",
     "Count",
+    "DailySize",
     "ListMade",
     "Snapshot",
     "TargetGroup",
     "archive_target_group",
     "attribute_choices",
+    "bind_target_groups",
+    "bound",
     "cancel_count",
     "check",
     "compute_members",
@@ -38,14 +46,18 @@ __all__ = [
     "create_customer_list",
     "create_target_group",
     "ensure_members",
+    "export_members",
     "members",
     "names",
     "newest_snapshots",
+    "note_sizes",
+    "reach_now",
     "readable",
     "sample_now",
     "schema",
     "size_now",
     "size_target_group",
+    "sizes_of",
     "snapshot",
     "start_count",
     "target_group",

@@ -7,13 +7,13 @@ from sqlalchemy import select
 
 from rapport.access.scope import Scope
 from rapport.campaigns.models import LIVE_STATES, Occurrence
-from rapport.campaigns.occurrences import live_ids
+from rapport.campaigns.occurrences import live_ids, running_ids
 from rapport.campaigns.processing import LONGEST_RUN
 
 RUNNING = """
     SELECT DISTINCT customer_id FROM campaign_recipients
     WHERE execution_date >= {since:Date} AND campaign_id IN {running:Array(UInt32)}
-        AND end_date >= {today:Date} AND customer_id IN {ids:Array(String)}
+        AND customer_id IN {ids:Array(String)}
 """
 MESSAGES = """
     SELECT customer_id, count() FROM campaign_recipients
@@ -24,12 +24,12 @@ MESSAGES = """
 
 
 def in_running(scope: Scope, customer_ids: Sequence[str]) -> set[str]:
-    """Those customers who are in a scheduled campaign whose results are still measured."""
+    """Those customers who are in a scheduled campaign whose results are measured today."""
     today = scope.today()
-    running = live_ids(scope, LIVE_STATES, today - LONGEST_RUN, today, but=0, triggered=False)
+    running = running_ids(scope, today, 1)
     if not running or not customer_ids:
         return set()
-    bound = {"since": today - LONGEST_RUN, "running": running, "today": today, "ids": list(customer_ids)}
+    bound = {"since": today - LONGEST_RUN, "running": running, "ids": list(customer_ids)}
     return {str(one) for (one,) in scope.warehouse.rows(RUNNING, **bound)}
 
 

@@ -1,5 +1,7 @@
 """Answers about a campaign's customers: who got what, and why one did not get it."""
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,6 +101,15 @@ def reason_counts(scope: Scope, campaign_id: int) -> list[dict[str, Any]]:
     rows = scope.warehouse.rows(REASONS, execution_date=found.execution_date, campaign=campaign_id)
     names = ("channel_id", "outcome", "reason", "units")
     return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def nobody_left(reasons: Sequence[Mapping[str, Any]]) -> str:
+    """Why a run had nobody to send to, by what reason_counts gives of it, most frequent first."""
+    units: Counter[str] = Counter()
+    for one in reasons:
+        units[one["reason"] or one["outcome"]] += one["units"]
+    told = ", ".join(f"{words} ({count})" for words, count in sorted(units.items(), key=lambda one: (-one[1], one[0])))
+    return f"Nobody was left to write to: {told}."
 
 
 def why(scope: Scope, campaign_id: int, customer_id: str) -> Answer:

@@ -8,7 +8,7 @@ from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns import webhooks
-from rapport.campaigns.definitions import all_series
+from rapport.campaigns.triggered import triggered
 from rapport.channels import service as channels
 from rapport.conditions import FIELD_KINDS, Column
 from rapport.customers import service as customers
@@ -29,7 +29,7 @@ def delete_attribute(scope: Scope, name: str) -> None:
 def retype_attribute(scope: Scope, name: str, field_type: str) -> None:
     """Change an attribute's type. Raises Conflict when values do not convert, or when somebody asks it as it is."""
     info = customers.changeable(scope, name)
-    misfits = [told for told, definition in _conditions(scope) if not _fits(scope, definition, info, field_type)]
+    misfits = [told for told, definition in definitions(scope) if not _fits(scope, definition, info, field_type)]
     if field_type not in TEXTS:
         misfits += _channels(scope, info.real_field_name.upper())
     _refuse(f"{info.real_field_name} cannot become {field_type}", misfits)
@@ -45,7 +45,7 @@ def _refuse(what: str, found: list[str]) -> None:
 def uses(scope: Scope, name: str) -> Iterator[str]:
     """Each use of an attribute, in words for people."""
     wanted = name.upper()
-    for told, definition in _conditions(scope):
+    for told, definition in definitions(scope):
         if wanted in conditions.attributes_in(conditions.parse(definition)):
             yield told
     yield from _channels(scope, wanted)
@@ -61,11 +61,11 @@ def uses(scope: Scope, name: str) -> Iterator[str]:
             yield f"event {event.name!r}"
 
 
-def _conditions(scope: Scope) -> Iterator[tuple[str, Any]]:
+def definitions(scope: Scope) -> Iterator[tuple[str, Any]]:
     """What asks customers' attributes: words for people and the definition."""
     for group in audiences.target_groups(scope):
         yield f"target group {group.id} {group.name!r}", group.definition
-    for series in all_series(scope):
+    for series in triggered(scope):
         definition = (series.trigger or {}).get("customer_conditions")
         if definition and series.status != "archived":
             yield f"campaign {series.id} {series.name!r}", definition

@@ -19,6 +19,7 @@ from rapport.campaigns.occurrences import locked, occurrence
 from rapport.campaigns.settings import settings_of
 from rapport.errors import Conflict, Invalid
 from rapport.notifications import service as notifications
+from rapport.stores import schedulers
 from rapport.stores.records import next_id
 
 NOT_CLEARED, REFUSED = "not cleared", "refused"
@@ -104,6 +105,7 @@ def ask_clearance(scope: Scope, session: Session, campaign_id: int) -> None:
     locked(session, scope, campaign_id).clearance_by = by
     payload = {"CampaignID": campaign_id, "ClearanceRequiredBy": f"{_wall(scope, by):%Y-%m-%d %H:%M:%S}"}
     notifications.notify(scope, session, 5, payload, f"5:{campaign_id}")
+    schedulers.wake(session, scope.tenant_id)
 
 
 def _full_minute(at: datetime) -> datetime:

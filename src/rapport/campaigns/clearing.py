@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from rapport.access.scope import Scope
 from rapport.campaigns import queries
@@ -64,13 +64,14 @@ MOVE_SENDS = f"""
 ADDRESSED = f"SELECT uniqExact(customer_id) FROM campaign_recipients WHERE {OF_CAMPAIGN} AND channel_id > 0"
 
 
+def undecided(tenant_id: Any) -> Select[Any]:
+    """A SELECT of the ids of campaigns of a tenant (or of a column's) that wait for approval."""
+    return select(Occurrence.id).where(Occurrence.tenant_id == tenant_id, Occurrence.state == AWAITING_CLEARANCE)
+
+
 def due_clearances(scope: Scope, since: datetime | None = None) -> list[int]:
     """Campaigns whose deadline of approval has come, or had come by an earlier instant."""
-    wanted = select(Occurrence.id).where(
-        Occurrence.tenant_id == scope.tenant_id,
-        Occurrence.state == AWAITING_CLEARANCE,
-        Occurrence.clearance_by <= (since or scope.clock.now()),
-    )
+    wanted = undecided(scope.tenant_id).where(Occurrence.clearance_by <= (since or scope.clock.now()))
     with scope.records() as session:
         return list(session.scalars(wanted.order_by(Occurrence.id)))
 
@@ -89,11 +90,8 @@ def clear(scope: Scope, campaign_id: int) -> None:
 @contextmanager
 def none_decided(scope: Scope) -> Iterator[None]:
     """Hold off decisions on the clearance of campaigns for the length of the block."""
-    waiting = select(Occurrence.id).where(
-        Occurrence.tenant_id == scope.tenant_id, Occurrence.state == AWAITING_CLEARANCE
-    )
     with scope.records() as session:
-        numbers = list(session.scalars(waiting.order_by(Occurrence.id)))
+        numbers = list(session.scalars(undecided(scope.tenant_id).order_by(Occurrence.id)))
     with ExitStack() as held:
         for number in numbers:
             held.enter_context(lease(scope, f"clear/{number}"))

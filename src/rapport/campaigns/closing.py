@@ -77,6 +77,8 @@ def finish_unit(scope: Scope, unit: Unit, error: str = "") -> None:
         campaign.error = _errors(rows)
         if not (pulled and campaign.handed_over_at):
             _tell(scope, session, unit, campaign, rows, sent)
+    if pulled:
+        channels.count("external", "sent", sent)
 
 
 def _tell(

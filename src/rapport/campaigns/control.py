@@ -38,13 +38,23 @@ PROCESSED_OPEN = (AWAITING_CLEARANCE, AWAITING_CONFIRMATION, SCHEDULED, EXECUTIN
 def run_now(scope: Scope, series_id: int, wait: bool = False) -> Occurrence:
     """Run a series today on the newest data, besides its planned run.
 
-    Raises NotFound, and Conflict for an archived series or before the first daily cycle.
+    Raises NotFound, and Conflict for a series that is not active or of a one-time campaign, and before the first
+    daily cycle.
     """
     data_date = _data_date(scope)
-    if get_series(scope, series_id).status == "archived":
-        raise Conflict(f"Series {series_id} is archived and cannot run.")
+    if objection := _objection(get_series(scope, series_id)):
+        raise Conflict(objection)
     campaign_id = plan_next_run(scope, series_id, scope.today())
     return _start(scope, campaign_id, data_date, wait)
+
+
+def _objection(found: Series) -> str:
+    """Why a series must not be run by hand; empty when it may."""
+    if found.customer_list_id is not None:
+        return f"Series {found.id} is of a one-time campaign, which runs once: create another one-time campaign."
+    if found.status == "paused":
+        return f"Series {found.id} is paused: make it active first, or count with its dry run whom it would reach."
+    return "" if found.status == "active" else f"Series {found.id} is {found.status} and cannot run."
 
 
 def _data_date(scope: Scope) -> date:
@@ -62,7 +72,7 @@ def _start(scope: Scope, campaign_id: int, data_date: date, wait: bool) -> Occur
     if wait:
         work.run(key, tasks.run_campaign, *arguments)
     else:
-        work.enqueue("campaigns", key, tasks.run_campaign, *arguments)
+        work.enqueue(work.Queue.CAMPAIGNS, key, tasks.run_campaign, *arguments)
     return occurrence(scope, campaign_id)
 
 
@@ -79,7 +89,7 @@ def one_time(scope: Scope, body: OneTimeBody, wait: bool = False) -> Occurrence:
     check_groups(scope, [group])
     made = _list_series(scope, body, group, day)
     campaign_id = plan_run(scope, made, day)
-    assert campaign_id is not None  # the series is new
+    assert campaign_id is not None  # noqa: S101 - the series is new
     if day > scope.today():
         return occurrence(scope, campaign_id)
     return _start(scope, campaign_id, data_date, wait)

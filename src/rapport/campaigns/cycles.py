@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import cast, func, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from rapport.access.scope import Scope
 from rapport.campaigns.models import Cycle
@@ -69,6 +69,13 @@ def state_of(scope: Scope, data_date: date) -> str:
     return last.state if last else ""
 
 
+def under_way(scope: Scope) -> list[date]:
+    """The data dates whose cycles are running."""
+    wanted = select(Cycle.data_date).where(Cycle.tenant_id == scope.tenant_id, Cycle.state == RUNNING)
+    with scope.records() as session:
+        return list(session.scalars(wanted.distinct().order_by(Cycle.data_date)))
+
+
 def _get(session: Any, scope: Scope, data_date: date, run: int) -> Cycle:
     found: Cycle | None = session.get(Cycle, (scope.tenant_id, data_date, run))
     if found is None:
@@ -82,6 +89,18 @@ def note(scope: Scope, data_date: date, run: int, name: str, seconds: float) -> 
         found = _get(session, scope, data_date, run)
         others = [step for step in found.steps if step["name"] != name]
         found.steps = [*others, {"name": name, "seconds": seconds}]
+
+
+def note_once(scope: Scope, data_date: date, run: int, name: str, seconds: float) -> None:
+    """The same outside a durable step: when a cycle is resumed, the times of steps that it does not repeat stay."""
+    entry = [{"name": name, "seconds": seconds}]
+    with scope.records() as session:
+        session.execute(
+            update(Cycle)
+            .where(Cycle.tenant_id == scope.tenant_id, Cycle.data_date == data_date, Cycle.run == run)
+            .where(~Cycle.steps.contains([{"name": name}]))
+            .values(steps=Cycle.steps + cast(entry, JSONB))
+        )
 
 
 def end(scope: Scope, data_date: date, run: int, error: str) -> None:

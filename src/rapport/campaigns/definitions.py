@@ -1,6 +1,7 @@
 """Actions and series: what a marketer defines. Every change leaves an audit row; series are versioned."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from itertools import islice
 from typing import Any
@@ -10,17 +11,26 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
-from rapport.campaigns.models import CONTROL_ACTION_ID, Action, Series
+from rapport.campaigns.models import (
+    ARCHIVED,
+    CONTROL_ACTION_ID,
+    CONTROL_ACTION_NAME,
+    UNIQUE_ACTION,
+    UNIQUE_SERIES,
+    Action,
+    Series,
+)
+from rapport.campaigns.own_runs import warnings
 from rapport.campaigns.schedule import upcoming
 from rapport.campaigns.schemas import ActionBody, Group, Schedule, SeriesBody
 from rapport.campaigns.triggers import ImmediateGroup
 from rapport.channels import service as channels
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging import service as messaging
-from rapport.stores.records import next_id
+from rapport.stores.records import next_id, taken, unique_name
 
-ARCHIVED = "archived"
 STATUSES = ("active", "paused", ARCHIVED)
+AN_ACTION, A_SERIES = "an action", "a series"
 
 
 def actions(scope: Scope, archived: bool = True) -> list[Action]:
@@ -46,8 +56,8 @@ def _action(session: Session, scope: Scope, action_id: int) -> Action:
 
 
 def create_action(scope: Scope, body: ActionBody) -> Action:
-    """Define an action; ids start at 2, since 1 is the control action."""
-    with scope.records() as session:
+    """Define an action; ids start at 2, since 1 is the control action. Raises Conflict for a name in use."""
+    with _action_name(body.name), scope.records() as session:
         made = Action(
             tenant_id=scope.tenant_id,
             id=next_id(session, scope.tenant_id, "action", CONTROL_ACTION_ID + 1),
@@ -61,13 +71,24 @@ def create_action(scope: Scope, body: ActionBody) -> Action:
 
 
 def update_action(scope: Scope, action_id: int, body: ActionBody) -> Action:
-    """Replace name, description and codes; campaigns already processed keep what they had. Raises NotFound."""
-    with scope.records() as session:
+    """Replace name, description and codes; campaigns already processed keep what they had.
+
+    Raises NotFound, and Conflict for a name in use.
+    """
+    with _action_name(body.name), scope.records() as session:
         found = _action(session, scope, action_id)
         for name, value in body.model_dump().items():
             setattr(found, name, value)
         scope.audit(session, "update", f"action {action_id}", name=found.name)
     return found
+
+
+@contextmanager
+def _action_name(name: str) -> Iterator[None]:
+    if name.strip().lower() == CONTROL_ACTION_NAME.lower():
+        raise taken(AN_ACTION, name)
+    with unique_name(UNIQUE_ACTION, AN_ACTION, name):
+        yield
 
 
 def archive_action(scope: Scope, action_id: int) -> None:
@@ -118,14 +139,23 @@ def body_of(found: Series) -> dict[str, Any]:
     return {**data, "min_share": rules.pop("min_share", SeriesBody.model_fields["min_share"].default), "rules": rules}
 
 
-def create_series(scope: Scope, body: SeriesBody) -> Series:
-    """Define a series. Raises NotFound or Invalid for an action, channel, template or target group it cannot use."""
+def series_warnings(found: Series) -> list[str]:
+    """What may not be meant about the runs of a series, in sentences."""
+    return warnings(Schedule.model_validate(found.schedule), found.rules, found.duration)
+
+
+def create_series(scope: Scope, body: SeriesBody, status: str = "active") -> Series:
+    """Define a series, active or paused.
+
+    Raises NotFound or Invalid for an action, channel, template or target group it cannot use, Conflict for a name in
+    use.
+    """
     check_references(scope, body)
-    with scope.records() as session:
+    with unique_name(UNIQUE_SERIES, A_SERIES, body.name), scope.records() as session:
         made = Series(
             tenant_id=scope.tenant_id,
             id=next_id(session, scope.tenant_id, "series"),
-            status="active",
+            status=status,
             version=1,
             created_at=scope.clock.now(),
             **columns(body),
@@ -138,10 +168,11 @@ def create_series(scope: Scope, body: SeriesBody) -> Series:
 def update_series(scope: Scope, series_id: int, body: SeriesBody, version: int) -> Series:
     """Replace a series if it still stands at this version; campaigns already processed keep their plan.
 
-    Raises NotFound, Invalid, and Conflict when somebody else changed it meanwhile or it is archived.
+    Raises NotFound, Invalid, and Conflict for a name in use, or when somebody else changed it meanwhile or it is
+    archived.
     """
     check_references(scope, body)
-    with scope.records() as session:
+    with unique_name(UNIQUE_SERIES, A_SERIES, body.name), scope.records() as session:
         found = _series(session, scope, series_id)
         replace_series(session, scope, found, f"series {series_id}", version, columns(body))
     return found

@@ -70,12 +70,14 @@ def held(scope: Scope, customer_id: str) -> list[Send]:
 
 def purge(scope: Scope, customer_id: str) -> None:
     """Have the accounts and the disk cleared of an erased person: at once, or when what runs now has ended."""
-    work.enqueue("erasures", f"purge-{uuid.uuid4()}", purge_person, scope.tenant_id, pseudonym(scope, customer_id))
+    work.enqueue(
+        work.Queue.ERASURES, f"purge-{uuid.uuid4()}", purge_person, scope.tenant_id, pseudonym(scope, customer_id)
+    )
 
 
 def renew_files(scope: Scope) -> None:
     """Have kept files for senders written anew that hold persons whose identifying data was removed."""
-    work.enqueue("erasures", f"files-{uuid.uuid4()}", renew, scope.tenant_id)
+    work.enqueue(work.Queue.ERASURES, f"files-{uuid.uuid4()}", renew, scope.tenant_id)
 
 
 @work.workflow("campaigns.renew_files")

@@ -1,6 +1,5 @@
 """The blast guard: a run that is out of proportion stops and asks before anybody gets a message."""
 
-from datetime import timedelta
 from statistics import median
 
 from sqlalchemy import func, select
@@ -12,7 +11,6 @@ from rapport.campaigns.occurrences import live_ids
 from rapport.campaigns.settings import settings_of
 
 REMEMBERED_RUNS = 5
-NO_TIME = timedelta()
 
 
 def objection(scope: Scope, found: Occurrence, addressed: int) -> str:

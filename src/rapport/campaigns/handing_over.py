@@ -17,10 +17,11 @@ from rapport.campaigns.models import Occurrence
 from rapport.campaigns.occurrences import locked, occurrence
 from rapport.campaigns.units import Unit, unit_of
 from rapport.channels import service as channels
+from rapport.stores import schedulers
 
 
-def to_hand_over(tenant_id: int) -> Select[Any]:
-    """A SELECT of the ids of campaigns that may be sent and were not handed over."""
+def to_hand_over(tenant_id: Any) -> Select[Any]:
+    """A SELECT of the ids of campaigns of a tenant (or of a column's) that may be sent and were not handed over."""
     return select(Occurrence.id).where(
         Occurrence.tenant_id == tenant_id,
         Occurrence.state.in_(OPEN),
@@ -71,6 +72,7 @@ def tell(scope: Scope, campaign_id: int) -> None:
             tell_channel(scope, session, campaign_id, channel_id, rows)
         if any(row.recipients for row in rows if row.channel_id in pulled and row.state in OPEN):
             tell_executed(scope, session, campaign, rows)
+        schedulers.wake(session, scope.tenant_id)  # its other channels are sent at their times
 
 
 def hand_over(scope: Scope, campaign_id: int) -> None:

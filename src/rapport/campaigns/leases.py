@@ -10,13 +10,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
 
 from rapport.access.scope import Scope
+from rapport.stores import work
+from rapport.stores.connecting import let_go
 
 POLL_SECONDS = 0.1
+TRY = text("SELECT pg_try_advisory_lock(:number)")
+UNLOCK = text("SELECT pg_advisory_unlock(:number)")
 
 TAKE = """
     INSERT INTO campaign_leases (tenant_id, name, token, acquired_at) VALUES (:tenant_id, :name, 1, :at)
@@ -38,6 +42,26 @@ class Held:
     name: str
     token: int
 
+    def note(self, statement: str, bound: dict[str, Any]) -> int:
+        """Enter what has happened outside, waiting while the records are away; how many rows that changed.
+
+        The statement must be safe to repeat and name the token. Raises LeaseLost when somebody else took the work
+        over meanwhile.
+        """
+
+        def enter() -> int:
+            if self.connection.invalidated:  # an outage has let go of the lock
+                self.connection.rollback()
+                if not self.connection.execute(TRY, self._number).scalar_one():
+                    raise LeaseLost(f"Another worker has taken over {self.name}.")
+            return self.connection.execute(text(statement), bound).rowcount
+
+        return work.waiting(enter, "campaigns.note", bounded=False)()
+
+    @property
+    def _number(self) -> dict[str, int]:
+        return {"number": lock_number(self.tenant_id, self.name)}
+
 
 def lock_number(tenant_id: int, name: str) -> int:
     """The number of the session lock of a piece of work: 64 bits, signed."""
@@ -51,14 +75,11 @@ def lease(scope: Scope, name: str) -> Iterator[Held]:
     number = {"number": lock_number(scope.tenant_id, name)}
     engine = scope.stores.records.engine.execution_options(isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        while not connection.execute(text("SELECT pg_try_advisory_lock(:number)"), number).scalar_one():
+        while not connection.execute(TRY, number).scalar_one():
             time.sleep(POLL_SECONDS)
         try:
             at = scope.clock.now()
             taken = connection.execute(text(TAKE), {"tenant_id": scope.tenant_id, "name": name, "at": at})
             yield Held(connection, scope.tenant_id, name, taken.scalar_one())
         finally:
-            try:
-                connection.execute(text("SELECT pg_advisory_unlock(:number)"), number)
-            except DBAPIError:
-                connection.invalidate()
+            let_go(connection, UNLOCK, number)

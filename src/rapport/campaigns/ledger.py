@@ -50,12 +50,14 @@ SETTLED = f"""
 """
 
 SETTLE = f"""
-    UPDATE campaign_sends SET state = given.state, reason = given.reason, attempts = attempts + 1
+    UPDATE campaign_sends SET state = given.state, reason = given.reason,
+        attempts = attempts + CASE WHEN campaign_sends.state = 'claimed' THEN 1 ELSE 0 END
     FROM unnest(CAST(:customers AS text[]), CAST(:states AS text[]), CAST(:reasons AS text[]))
         AS given (who, state, reason)
     WHERE {OF_UNIT} AND customer_id = given.who AND {HOLDS}
 """
 
+BATCHES = f"SELECT DISTINCT batch FROM campaign_sends WHERE {OF_UNIT} AND recipient_group_id = :group ORDER BY 1"
 DROP = f"DELETE FROM campaign_sends WHERE {OF_UNIT} AND recipient_group_id = :group"
 
 
@@ -101,14 +103,17 @@ def _claimed(held: Held, unit: Unit, batch: int) -> list[str]:
 
 
 def settle(held: Held, unit: Unit, receipts: Mapping[str, Receipt], last: bool) -> None:
-    """Enter what became of messages by customer; a temporary failure is to be retried unless this was the last try."""
+    """Enter what became of messages by customer; a temporary failure is to be retried unless this was the last try.
+
+    What has left is entered even if the records are away meanwhile.
+    """
     states = [
         "retry" if one.outcome == "failed" and not one.permanent and not last else one.outcome
         for one in receipts.values()
     ]
     reasons = [one.reason for one in receipts.values()]
     bindings = _bindings(held, unit, customers=list(receipts), states=states, reasons=reasons)
-    if held.connection.execute(text(SETTLE), bindings).rowcount < len(receipts):
+    if held.note(SETTLE, bindings) < len(receipts):
         raise LeaseLost(f"Another worker sends campaign {unit.campaign.id} on channel {unit.channel_id} now.")
 
 
@@ -124,6 +129,12 @@ def flush(scope: Scope, held: Held, unit: Unit, batch: int) -> None:
             [*names, "batch", "recorded_at"],
             [(day, campaign, who, unit.channel_id, state, why, mid, batch, at) for who, state, why, mid in rows],
         )
+
+
+def flush_all(scope: Scope, held: Held, unit: Unit) -> None:
+    """flush() of every batch of a unit that has something settled."""
+    for batch in held.connection.execute(text(BATCHES), _bindings(held, unit)).scalars().all():
+        flush(scope, held, unit, batch)
 
 
 def drop(held: Held, unit: Unit) -> None:

@@ -3,11 +3,12 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Computed, Date, DateTime, Float, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import Boolean, Computed, Date, DateTime, Float, Index, Integer, String, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rapport.stores.records import Base
+from rapport.stores.sealing import Sealed
 
 # ActionID 1 is the control action of every tenant; it is not stored.
 CONTROL_ACTION_ID = 1
@@ -37,8 +38,14 @@ LIVE_STATES = (AWAITING_CLEARANCE, AWAITING_CONFIRMATION, SCHEDULED, EXECUTING, 
 FINAL_STATES = (SUCCESSFUL, FAILED, CANCELED, NOT_RUN)
 
 
+ARCHIVED = "archived"
+UNIQUE_ACTION, UNIQUE_SERIES = "uq_actions_name", "uq_campaign_series_name"
+# Names compare ignoring case and blanks at their ends.
+NAME_KEY = text("lower(btrim(name))")
+
+
 class Action(Base):
-    """A named offer or incentive. Ids start at 2."""
+    """A named offer or incentive. Ids start at 2. The name is unique among those that are not archived."""
 
     __tablename__ = "actions"
 
@@ -50,9 +57,15 @@ class Action(Base):
     archived: Mapped[bool] = mapped_column(Boolean, default=False)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
+    __table_args__ = (Index(UNIQUE_ACTION, "tenant_id", NAME_KEY, unique=True, postgresql_where=text("NOT archived")),)
+
 
 class Series(Base):
-    """A campaign as built: whom, what, when. schedule, groups and rules are campaigns.schemas shapes."""
+    """A campaign as built: whom, what, when. schedule, groups and rules are campaigns.schemas shapes.
+
+    The name is unique among scheduled ones and among triggered ones that are not archived; one-time campaigns, each of
+    which is a series of its own, may share names.
+    """
 
     __tablename__ = "campaign_series"
 
@@ -78,7 +91,20 @@ class Series(Base):
     trigger: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     status: Mapped[str] = mapped_column(String(20), default="active")  # active, paused, archived
     version: Mapped[int] = mapped_column(Integer, default=1)
+    # The version since which what persons do counts for the trigger as it is: of its last definition or status.
+    trigger_version: Mapped[int] = mapped_column(Integer, default=1)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        Index(
+            UNIQUE_SERIES,
+            "tenant_id",
+            text("(trigger IS NULL)"),
+            NAME_KEY,
+            unique=True,
+            postgresql_where=text("status <> 'archived' AND customer_list_id IS NULL"),
+        ),
+    )
 
 
 class Occurrence(Base):
@@ -127,6 +153,11 @@ class Occurrence(Base):
         UniqueConstraint("tenant_id", "series_id", "execution_date", "run"),
         Index("ix_campaigns_tenant_id_execution_date", "tenant_id", "execution_date"),
         Index("ix_campaigns_tenant_id_send_date", "tenant_id", "send_date"),
+        Index(
+            "ix_campaigns_open",
+            "tenant_id",
+            postgresql_where=text("state IN ('awaiting clearance', 'scheduled', 'executing')"),
+        ),
     )
     __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012 - SQLAlchemy's; send_date is known after every write
 
@@ -149,6 +180,15 @@ class OccurrenceChannel(Base):
     recipients: Mapped[int] = mapped_column(Integer, default=0)
     state: Mapped[str] = mapped_column(String(30), default=SCHEDULED)
     error: Mapped[str] = mapped_column(Text, default="")
+
+    __table_args__ = (
+        Index(
+            "ix_campaign_channels_scheduled",
+            "tenant_id",
+            "scheduled_time",
+            postgresql_where=text("state = 'scheduled'"),
+        ),
+    )
 
 
 class Send(Base):
@@ -202,7 +242,7 @@ class Engagement(Base):
     channel_id: Mapped[int] = mapped_column(Integer)
     recipient_group_id: Mapped[int] = mapped_column(Integer)
     folder: Mapped[str] = mapped_column(String(200))
-    key: Mapped[str] = mapped_column(String(100))
+    key: Mapped[str] = mapped_column(Sealed("engagements.key"))
     files: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     customers: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -1,17 +1,17 @@
 """Occurrences: the runs of a series, their states and how one becomes the next."""
 
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns.definitions import series as get_series
-from rapport.campaigns.models import PLANNED, Occurrence, OccurrenceChannel, Series
+from rapport.campaigns.models import LIVE_STATES, PLANNED, Occurrence, OccurrenceChannel, Series
 from rapport.campaigns.schedule import runs_on
 from rapport.campaigns.schemas import Schedule
 from rapport.errors import NotFound
@@ -102,11 +102,22 @@ def plan_run(scope: Scope, found: Series, execution_date: date, run: int = 0) ->
         return None
 
 
+def imagined_run(scope: Scope, found: Series, execution_date: date) -> Occurrence:
+    """A run of a series as it would be planned for a day, with the id 0 and in no transaction."""
+    made = _run_of(scope, found, execution_date, 0, 0)
+    made.send_date = execution_date + timedelta(days=found.lead_time)
+    return made
+
+
 def _new(session: Session, scope: Scope, found: Series, execution_date: date, run: int) -> Occurrence:
+    return _run_of(scope, found, execution_date, run, next_id(session, scope.tenant_id, "campaign"))
+
+
+def _run_of(scope: Scope, found: Series, execution_date: date, run: int, number: int) -> Occurrence:
     channel_ids = {channel["channel_id"] for group in found.groups for channel in group["channels"]}
     return Occurrence(
         tenant_id=scope.tenant_id,
-        id=next_id(session, scope.tenant_id, "campaign"),
+        id=number,
         series_id=found.id,
         execution_date=execution_date,
         run=run,
@@ -179,6 +190,27 @@ def in_order(scope: Scope, execution_date: date) -> list[int]:
 
 def _number(priority: int | None) -> int:
     return LOWEST_PRIORITY if priority is None else priority
+
+
+def running_ids(scope: Scope, first: date, days: int, own: Occurrence | None = None, own_days: int = 0) -> list[int]:
+    """Ids of scheduled campaigns in whose window (duration days from the day of the send) one of some days lies.
+
+    first is the first of these days. A run (own) is not among them, and runs of its series only when they were sent
+    less than own_days before it or after it.
+    """
+    sent, length = Occurrence.send_date, Occurrence.duration
+    wanted = select(Occurrence.id).where(
+        Occurrence.tenant_id == scope.tenant_id,
+        Occurrence.state.in_(LIVE_STATES),
+        Occurrence.is_triggered.is_(False),
+        sent < first + timedelta(days=days),
+        sent + length > first,
+    )
+    if own is not None:
+        apart = and_(sent < first + timedelta(days=own_days), sent + own_days > first)
+        wanted = wanted.where(Occurrence.id != own.id, or_(Occurrence.series_id != own.series_id, apart))
+    with scope.records() as session:
+        return list(session.scalars(wanted.order_by(Occurrence.id)))
 
 
 def live_ids(

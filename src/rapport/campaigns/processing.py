@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import select
+
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns import queries
+from rapport.campaigns.asking import nobody_left, reason_counts
 from rapport.campaigns.clearance import ask_clearance
 from rapport.campaigns.definitions import action
 from rapport.campaigns.guard import objection
@@ -32,7 +35,8 @@ from rapport.campaigns.models import (
     Occurrence,
     OccurrenceChannel,
 )
-from rapport.campaigns.occurrences import live_ids, locked, move, occurrence
+from rapport.campaigns.occurrences import live_ids, locked, move, occurrence, running_ids
+from rapport.campaigns.own_runs import own_days
 from rapport.campaigns.responses import past_responses
 from rapport.campaigns.schedule import send_time
 from rapport.campaigns.schemas import Schedule
@@ -40,6 +44,7 @@ from rapport.campaigns.settings import settings_of
 from rapport.campaigns.splits import PARTS, cuts, shares_of, thompson_shares
 from rapport.campaigns.staging import Place, drop_stage, fill_stage, stage_name
 from rapport.errors import RapportError
+from rapport.messaging import service as messaging
 from rapport.stores.warehouse import identifier
 
 # The longest measurement window that a series may have, with its lead time.
@@ -75,9 +80,13 @@ def process(scope: Scope, campaign_id: int, data_date: date) -> str:
     """Process a run on the customers of a data date and give its new state; a processed run is left as it is."""
     with lease(scope, f"process/{campaign_id}"):
         with scope.records() as session:
-            if not move(session, scope, campaign_id, UNPROCESSED, state=PROCESSING):
-                return locked(session, scope, campaign_id).state
-        found = occurrence(scope, campaign_id)
+            found = locked(session, scope, campaign_id)
+            was_begun = found.state == PROCESSING
+            if found.state not in UNPROCESSED:
+                return found.state
+            found.state = PROCESSING
+        if was_begun:
+            _forget_run(scope, found)
         try:
             places, sizes = _write(scope, found, data_date)
             return _conclude(scope, found, places, sizes)
@@ -92,22 +101,29 @@ def fail(scope: Scope, campaign_id: int, reason: str) -> None:
         move(session, scope, campaign_id, UNPROCESSED, state=FAILED, error=reason, finished_at=now)
 
 
-def reopen(scope: Scope, campaign_id: int) -> None:
-    """Let a run that failed before it was processed be processed again."""
+def reopen(scope: Scope, campaign_ids: Sequence[int]) -> None:
+    """Let those of some runs that failed before they were processed be processed again."""
+    wanted = select(Occurrence).where(
+        Occurrence.tenant_id == scope.tenant_id,
+        Occurrence.id.in_(campaign_ids),
+        Occurrence.state == FAILED,
+        Occurrence.processed_at.is_(None),
+    )
     with scope.records() as session:
-        found = locked(session, scope, campaign_id)
-        if found.state == FAILED and found.processed_at is None:
-            found.state, found.error, found.finished_at = PLANNED, "", None
+        failed = list(session.scalars(wanted.order_by(Occurrence.id)))
+    for found in failed:
+        _forget_run(scope, found)
+        with scope.records() as session:
+            move(session, scope, found.id, (FAILED,), state=PLANNED, error="", finished_at=None)
 
 
 def _write(scope: Scope, found: Occurrence, data_date: date) -> tuple[list[Place], Sizes]:
     shares = _shares(scope, found)
     places = _places(scope, found)
-    _forget_run(scope, found)
     stood = fill_stage(scope, found, data_date, places, _bindings(scope, found, data_date, shares))
     stage = identifier(stage_name(found.id))
     common: dict[str, Any] = {"execution_date": found.execution_date, "campaign": found.id}
-    control = Place(0, 0, 0, 0, CONTROL_ACTION_ID, "", min(place.scheduled_time for place in places))
+    control = _control_place(places)
     _add_recipients(scope, found, [control, *places], stage)
     _add_outcomes(scope, [control, *places], stage, common)
     if found.plan["products"]:
@@ -117,6 +133,35 @@ def _write(scope: Scope, found: Occurrence, data_date: date) -> tuple[list[Place
         plan = {**found.plan, "shares": shares, "data_date": data_date.isoformat(), "kept_off": stood}
         move(session, scope, found.id, (PROCESSING,), plan=plan)
     return places, _sizes(scope, stage, places)
+
+
+def rehearse(
+    scope: Scope, found: Occurrence, data_date: date
+) -> tuple[Sizes, list[tuple[int, int, int]], list[tuple[int, str, str, int]]]:
+    """What a run that is not kept (its id is 0) comes to; the members of its groups are computed before.
+
+    Its sizes, customers by channel and group, and units that get nothing by channel, outcome and reason.
+    """
+    places = _places(scope, found)
+    stage = identifier(stage_name(found.id))
+    whole = _where([_control_place(places), *places])
+    with lease(scope, "rehearse"):
+        try:
+            fill_stage(scope, found, data_date, places, _bindings(scope, found, data_date, _shares(scope, found)))
+            addressed = scope.warehouse.rows(queries.WOULD_BE_ADDRESSED.format(stage=stage), **whole)
+            kept_out = scope.warehouse.rows(queries.WOULD_NOT_BE_ADDRESSED.format(stage=stage), **_faults(), **whole)
+            return _sizes(scope, stage, places), [(*row,) for row in addressed], [(*row,) for row in kept_out]
+        finally:
+            drop_stage(scope, found.id)
+
+
+def _control_place(places: Sequence[Place]) -> Place:
+    """Where the control group stands among the places of a run."""
+    return Place(0, 0, 0, 0, CONTROL_ACTION_ID, "", min(place.scheduled_time for place in places))
+
+
+def _faults() -> dict[str, Any]:
+    return {"outcomes": [one for one, _ in messaging.FAULTS], "reasons": [reason for _, reason in messaging.FAULTS]}
 
 
 def _sizes(scope: Scope, stage: str, places: Sequence[Place]) -> Sizes:
@@ -155,7 +200,9 @@ def _bindings(scope: Scope, found: Occurrence, data_date: date, shares: Sequence
     cap = found.plan["rules"].get("frequency_cap") or {"messages": 1, "days": 1}
     day = found.execution_date
     since, cap_since = day - LONGEST_RUN, day - timedelta(days=cap["days"] - 1)
-    running = live_ids(scope, LIVE_STATES, since, day, but=found.id, triggered=False)
+    schedule = Schedule.model_validate(found.plan["schedule"])
+    own = own_days(schedule, found.plan["rules"], found.duration)
+    running = running_ids(scope, found.send_date, found.duration, found, own)
     return {
         "campaign": found.id,
         "data_date": data_date,
@@ -171,7 +218,7 @@ def _bindings(scope: Scope, found: Occurrence, data_date: date, shares: Sequence
 
 
 def _forget_run(scope: Scope, found: Occurrence) -> None:
-    """Delete what an interrupted attempt wrote."""
+    """Delete what an attempt wrote that was interrupted or failed."""
     common: dict[str, Any] = {"execution_date": found.execution_date, "campaign": found.id}
     tables = ("campaign_recipients", "campaign_outcomes", "campaign_products")
     counts = " UNION ALL ".join(queries.COUNT_RUN.format(table=table) for table in tables)
@@ -198,8 +245,7 @@ def _add_recipients(scope: Scope, found: Occurrence, places: Sequence[Place], st
 def _add_outcomes(scope: Scope, places: Sequence[Place], stage: str, common: dict[str, Any]) -> None:
     scope.warehouse.execute(
         queries.NOT_ADDRESSED.format(stage=stage),
-        outcomes=[outcome for outcome, _ in queries.FAULTS],
-        reasons=[reason for _, reason in queries.FAULTS],
+        **_faults(),
         at=scope.clock.now(),
         **_where(places),
         **common,
@@ -248,7 +294,7 @@ def _next_state(scope: Scope, found: Occurrence, sizes: Sizes) -> tuple[str, str
     if sizes.units == 0:
         return NOT_RUN, "The target group has no members."
     if sizes.addressed == 0:
-        return SUCCESSFUL, ""
+        return SUCCESSFUL, nobody_left(reason_counts(scope, found.id))
     if reason := objection(scope, found, sizes.addressed):
         return AWAITING_CONFIRMATION, reason
     return (AWAITING_CLEARANCE if found.conditional else SCHEDULED), ""

@@ -3,25 +3,12 @@
 verdict   excluded, capped, unreachable, control, or empty: addressed
 reason    which rule, for excluded
 grp       the recipient group that the customer is, or as control would have been, in
-faults    per channel of the run: 0 reachable, else an index of FAULTS
+faults    per channel of the run: 0 reachable, else an index of messaging's FAULTS
 addresses per channel of the run: a hash of the address, when customers of the run share some
 """
 
 # ruff: noqa: S608 - statements are put together of constants, checked identifiers and numbers
 
-# Outcome and reason of a channel on which a customer cannot be reached, by fault.
-FAULTS = (
-    ("", ""),
-    ("suppressed", "no permission"),
-    ("no address", ""),
-    ("suppressed", "suppression list"),
-    ("suppressed", "channel preference"),
-    ("skipped", "same address"),
-    ("no address", "not an e-mail address"),
-)
-# Why somebody is kept off a channel whatever else is known, with the fault of each.
-KEPT_OFF = {"suppression list": 3, "channel preference": 4}
-SAME_ADDRESS, NO_EMAIL_ADDRESS = 5, 6
 # A transaction counts when money came in for good.
 CAME_IN = """
     lower(type) NOT IN ('withdrawal', 'bonus', 'refund')
@@ -39,13 +26,9 @@ STAGE_TABLE = """
         faults      Array(UInt8),
         addresses   Array(UInt64)
     )
-    ENGINE = MergeTree ORDER BY customer_id
+    ENGINE = {engine}
 """
-
-SUPPRESSED_TABLE = """
-    CREATE TABLE {suppressed} (list UInt16, fault UInt8, customer_id String, mark String)
-    ENGINE = MergeTree ORDER BY (list, fault, customer_id)
-"""
+STAGE_ORDER = "customer_id"
 
 GROUP_MEMBERS = """
     SELECT customer_id FROM target_group_members
@@ -89,7 +72,6 @@ IN_RUNNING = """
     m.customer_id IN (
         SELECT customer_id FROM campaign_recipients
         WHERE execution_date >= {since:Date} AND campaign_id IN {running:Array(UInt32)}
-            AND end_date >= {execution_date:Date}
     )
 """
 
@@ -144,6 +126,32 @@ NOT_ADDRESSED = """
     )
     WHERE if(position = 0, verdict IN ('excluded', 'capped', 'control'),
         verdict IN ('', 'unreachable') AND grp = place_group AND fault > 0)
+"""
+
+# The same, counted, without writing anything.
+WOULD_NOT_BE_ADDRESSED = """
+    SELECT channel, told_outcome, told_reason, count() FROM (
+        SELECT channel,
+            if(position = 0, verdict, arrayElement({{outcomes:Array(String)}}, fault + 1)) AS told_outcome,
+            if(position = 0, reason, arrayElement({{reasons:Array(String)}}, fault + 1)) AS told_reason
+        FROM (
+            SELECT verdict, reason, grp, channel, place_group, position,
+                if(position = 0, 0, faults[greatest(position, 1)]) AS fault
+            FROM {stage}
+            ARRAY JOIN {{channels:Array(UInt32)}} AS channel, {{groups:Array(UInt16)}} AS place_group,
+                {{positions:Array(UInt8)}} AS position
+        )
+        WHERE if(position = 0, verdict IN ('excluded', 'capped', 'control'),
+            verdict IN ('', 'unreachable') AND grp = place_group AND fault > 0)
+    )
+    GROUP BY channel, told_outcome, told_reason ORDER BY channel, told_outcome, told_reason
+"""
+WOULD_BE_ADDRESSED = """
+    SELECT channel, place_group, count() FROM {stage}
+    ARRAY JOIN {{channels:Array(UInt32)}} AS channel, {{groups:Array(UInt16)}} AS place_group,
+        {{positions:Array(UInt8)}} AS position
+    WHERE position > 0 AND verdict = '' AND grp = place_group AND faults[greatest(position, 1)] = 0
+    GROUP BY channel, place_group ORDER BY channel, place_group
 """
 
 # Units: a customer kept out or held back is one, any other is one per channel of its group.

@@ -2,9 +2,11 @@
 
 # ruff: noqa: S608 - statements are put together of constants
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from itertools import zip_longest
 from operator import add
 from typing import Any
 
@@ -21,35 +23,45 @@ from rapport.campaigns.trigger_results import trigger_window
 # Past runs that a self-optimising split learns from, newest first.
 REMEMBERED_RUNS = 20
 
+# Customers of the runs that a statement takes at once.
+CUSTOMERS_AT_ONCE = 200_000
+
 # Who was assigned to which group; 0 is control. Customers whom an outside system did not clear count in the
 # group that they were in by hash: control was never asked about, so the cleared alone do not compare with it.
 # So do those who were taken off the list of an outside channel between processing and sending.
-ASSIGNED = f"""
-    SELECT customer_id, max(place) AS grp FROM (
-        SELECT customer_id, recipient_group_id AS place FROM campaign_recipients
-        WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
-        UNION ALL
-        SELECT customer_id, toUInt16(arrayFirstIndex(
-            cut -> sipHash64({{campaign:UInt32}}, 'group', customer_id) % {PARTS} < cut, {{cuts:Array(UInt32)}}
-        )) AS place
-        FROM campaign_outcomes
-        WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
-            AND ({LEFT_OUT} OR outcome = 'suppressed' AND batch > 0 AND firing_id = 0)
-    )
-    GROUP BY customer_id
+# The runs stand in arrays: their dates, ids, cuts of the groups, begins and ends.
+OF_RUNS = "execution_date IN {execution_dates:Array(Date)} AND campaign_id IN {campaigns:Array(UInt32)}"
+PLACES = f"""
+    SELECT campaign_id, customer_id, recipient_group_id AS place FROM campaign_recipients WHERE {OF_RUNS}
+    UNION ALL
+    SELECT campaign_id, customer_id, toUInt16(arrayFirstIndex(
+        cut -> sipHash64(campaign_id, 'group', customer_id) % {PARTS} < cut,
+        {{cuts:Array(Array(UInt32))}}[indexOf({{campaigns:Array(UInt32)}}, campaign_id)]
+    )) AS place
+    FROM campaign_outcomes
+    WHERE {OF_RUNS} AND ({LEFT_OUT} OR outcome = 'suppressed' AND batch > 0 AND firing_id = 0)
 """
 
 RESPONSES = f"""
-    SELECT grp, count(), countIf(orders > 0), sum(value), sum(value * value)
-    FROM ({ASSIGNED}) AS r
-    LEFT JOIN (
-        SELECT customer_id, count() AS orders, sum(amount) AS value FROM transactions
-        WHERE transaction_time >= {{begin:DateTime('UTC')}} AND transaction_time < {{end:DateTime('UTC')}}
-            AND {CAME_IN}
-            AND customer_id IN (SELECT customer_id FROM ({ASSIGNED}))
-        GROUP BY customer_id
-    ) AS t ON t.customer_id = r.customer_id
-    GROUP BY grp ORDER BY grp
+    WITH
+        indexOf({{campaigns:Array(UInt32)}}, r.campaign_id) AS run,
+        t.transaction_time >= {{begins:Array(DateTime('UTC'))}}[run]
+            AND t.transaction_time < {{ends:Array(DateTime('UTC'))}}[run] AS within
+    SELECT campaign, grp, count(), countIf(orders > 0), sum(value), sum(value * value)
+    FROM (
+        SELECT r.campaign_id AS campaign, r.customer_id, any(r.grp) AS grp, countIf(within) AS orders,
+            sumIf(t.amount, within) AS value
+        FROM (
+            SELECT campaign_id, customer_id, max(place) AS grp FROM ({PLACES}) GROUP BY campaign_id, customer_id
+        ) AS r
+        LEFT JOIN (
+            SELECT customer_id, transaction_time, amount FROM transactions
+            WHERE transaction_time >= {{begin:DateTime('UTC')}} AND transaction_time < {{end:DateTime('UTC')}}
+                AND {CAME_IN} AND customer_id IN (SELECT customer_id FROM ({PLACES}))
+        ) AS t ON t.customer_id = r.customer_id
+        GROUP BY campaign, r.customer_id
+    )
+    GROUP BY campaign, grp ORDER BY campaign, grp
 """
 
 INTERACTIONS = """
@@ -72,30 +84,67 @@ class Response:
 
 def window(scope: Scope, found: Occurrence) -> tuple[datetime, datetime]:
     """The measurement window in tenant wall-clock time: from the first send for the duration in days."""
-    wanted = select(func.min(OccurrenceChannel.scheduled_time)).where(
-        OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == found.id
+    return _windows(scope, [found])[0]
+
+
+def _windows(scope: Scope, runs: Sequence[Occurrence]) -> list[tuple[datetime, datetime]]:
+    wanted = select(OccurrenceChannel.campaign_id, func.min(OccurrenceChannel.scheduled_time)).where(
+        OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id.in_([run.id for run in runs])
     )
     with scope.records() as session:
-        begin = session.scalar(wanted)
-    begin = begin or datetime.combine(found.send_date, time())
-    if found.is_triggered:
-        return trigger_window(found, begin)
-    return begin, begin + timedelta(days=found.duration)
+        first: dict[int, datetime] = dict(list(session.execute(wanted.group_by("campaign_id"))))
+    found = []
+    for run in runs:
+        begin = first.get(run.id) or datetime.combine(run.send_date, time())
+        end = begin + timedelta(days=run.duration)
+        found.append(trigger_window(run, begin) if run.is_triggered else (begin, end))
+    return found
 
 
 def responses(scope: Scope, found: Occurrence) -> list[Response]:
     """What each group of a run did in its window so far, control first."""
-    begin, end = window(scope, found)
     if found.is_triggered:
-        sql, bound = trigger_results.RESPONSES, trigger_results.bindings(scope, found, begin, end)
-    else:
-        bound = {"execution_date": found.execution_date, "campaign": found.id, "begin": begin, "end": end}
-        sql, bound = RESPONSES, {**bound, "cuts": cuts(found.plan.get("shares", [1]))}
-    sums: dict[int, list[float]] = {}
+        bound = trigger_results.bindings(scope, found, *window(scope, found))
+        return _summed(scope, trigger_results.RESPONSES, bound).get(found.id, [])
+    return responses_of_runs(scope, [found])[0]
+
+
+def responses_of_runs(scope: Scope, runs: Sequence[Occurrence]) -> list[list[Response]]:
+    """The same of several scheduled runs, in their order; a statement for each lot of customers."""
+    found: dict[int, list[Response]] = {}
+    lot: list[Occurrence] = []
+    for run, following in zip_longest(runs, runs[1:]):
+        lot.append(run)
+        if following is None or sum(one.targeted for one in (*lot, following)) > CUSTOMERS_AT_ONCE:
+            found |= _summed(scope, RESPONSES, _bindings(scope, lot))
+            lot = []
+    return [found.get(run.id, []) for run in runs]
+
+
+def _bindings(scope: Scope, runs: Sequence[Occurrence]) -> dict[str, Any]:
+    begins, ends = zip(*_windows(scope, runs), strict=True)
+    return {
+        "execution_dates": [run.execution_date for run in runs],
+        "campaigns": [run.id for run in runs],
+        "cuts": [cuts(run.plan.get("shares", [1])) for run in runs],
+        "begins": list(begins),
+        "ends": list(ends),
+        "begin": min(begins),
+        "end": max(ends),
+    }
+
+
+def _summed(scope: Scope, sql: str, bound: dict[str, Any]) -> dict[int, list[Response]]:
+    """What a statement tells of campaigns and groups, added up over slices of customers."""
+    sums: dict[tuple[int, int], list[float]] = {}
     for part in scope.warehouse.customer_slices(*queries.ACCOUNT, "transactions"):
-        for group, *numbers in part.rows(sql, **bound):
-            sums[group] = [*map(add, sums.get(group, [0] * len(numbers)), numbers)]
-    return [Response(g, int(n), int(hits), float(value), float(sq)) for g, (n, hits, value, sq) in sorted(sums.items())]
+        for campaign, group, *numbers in part.rows(sql, **bound):
+            key = int(campaign), int(group)
+            sums[key] = [*map(add, sums.get(key, [0] * len(numbers)), numbers)]
+    found = defaultdict[int, list[Response]](list)
+    for (campaign, group), (customers, hits, value, squares) in sorted(sums.items()):
+        found[campaign].append(Response(group, int(customers), int(hits), float(value), float(squares)))
+    return found
 
 
 def interactions(scope: Scope, found: Occurrence) -> dict[tuple[int, int], int]:
@@ -111,10 +160,9 @@ def past_responses(scope: Scope, found: Occurrence) -> list[tuple[int, int]]:
     """Responders and customers of each group over the past runs of a series that had the same offers."""
     offers = _offers(found.plan)
     totals = [(0, 0)] * len(offers)
-    for past in _past_runs(scope, found):
-        if _offers(past.plan) != offers:
-            continue
-        for one in responses(scope, past):
+    past = [run for run in _past_runs(scope, found) if _offers(run.plan) == offers]
+    for run in responses_of_runs(scope, past):
+        for one in run:
             if one.group:
                 hits, size = totals[one.group - 1]
                 totals[one.group - 1] = (hits + one.responders, size + one.customers)

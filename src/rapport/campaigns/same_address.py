@@ -11,13 +11,14 @@ from datetime import date
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.campaigns import queries
 from rapport.channels import service as channels
+from rapport.messaging import service as messaging
 from rapport.stores.warehouse import identifier
 
 ADDRESSES = """
-    CREATE TABLE {addresses} (address UInt64, customer_id String) ENGINE = MergeTree ORDER BY (address, customer_id)
+    CREATE TABLE {addresses} (address UInt64, customer_id String) ENGINE = {engine}
 """
+ADDRESSES_ORDER = "address, customer_id"
 FILL_ADDRESSES = """
     INSERT INTO {addresses}
     SELECT arrayJoin(arrayDistinct(arrayFilter(one -> one != 0, {hashes}))) AS address, m.customer_id
@@ -26,10 +27,10 @@ FILL_ADDRESSES = """
         ON p.known_id = m.customer_id
     SETTINGS join_algorithm = 'full_sorting_merge'
 """
-KEEP_SHARED = """
-    INSERT INTO {shared} SELECT address, customer_id FROM {addresses} WHERE address IN (
-        SELECT address FROM {addresses} GROUP BY address HAVING count() > 1
-        SETTINGS optimize_aggregation_in_order = 1
+SHARED = "SELECT address FROM {addresses} GROUP BY address HAVING count() > 1"
+KEEP_SHARED = f"""
+    INSERT INTO {{shared}} SELECT address, customer_id FROM {{addresses}} WHERE address IN (
+        {SHARED} SETTINGS optimize_aggregation_in_order = 1
     )
 """
 UNITS = "CREATE TABLE {units} (customer_id String, unit String) ENGINE = Join(ANY, LEFT, customer_id)"
@@ -60,7 +61,7 @@ FILL_TWICE = """
 SKIP = f"""
     ALTER TABLE {{stage}} UPDATE faults = arrayMap(
         (fault, position) -> if(
-            fault = 0 AND has(joinGet('{{twice}}', 'positions', customer_id), position), {queries.SAME_ADDRESS}, fault
+            fault = 0 AND has(joinGet('{{twice}}', 'positions', customer_id), position), {messaging.SAME_ADDRESS}, fault
         ),
         faults, arrayEnumerate(faults)
     )
@@ -89,14 +90,15 @@ class Sharing:
 
     def find(self, members: str, columns: str, data_date: date, **bound: Any) -> bool:
         """Find who shares an address; whether anybody does."""
-        self._run(self._named(ADDRESSES))
+        engine = self._scope.warehouse.engine_aside(ADDRESSES_ORDER)
+        self._run(self._named(ADDRESSES, engine=engine))
         distinct = [_hash(key) for key in sorted({key for key in self._keys if key})]
         filled = self._named(FILL_ADDRESSES, hashes=f"[{', '.join(distinct)}]", members=members, columns=columns)
         self._run(filled, data_date=data_date, **bound)
-        self._run(self._named(ADDRESSES.replace("{addresses}", "{shared}")))
-        self._run(self._named(KEEP_SHARED))
-        if not self._scope.warehouse.value(self._named("SELECT count() FROM {shared}")):
+        if not self._scope.warehouse.rows(self._named(f"{SHARED} LIMIT 1 SETTINGS optimize_aggregation_in_order = 1")):
             return False
+        self._run(self._named(ADDRESSES.replace("{addresses}", "{shared}"), engine=engine))
+        self._run(self._named(KEEP_SHARED))
         self._run(self._named(UNITS))
         self._run(self._named(LOWEST_ID))
         while len(distinct) > 1 and self._joined():
@@ -131,10 +133,10 @@ class Sharing:
             self._run(self._named(SKIP, stage=stage))
             self._run(self._named(NOT_REACHED, stage=stage, reachable=reachable))
 
-    def drop(self) -> None:
-        """Drop the tables."""
-        for suffix in ASIDE:
-            self._run(queries.NO_TABLE.format(table=identifier(f"{self._prefix}_{suffix}")))
+    @property
+    def tables(self) -> list[str]:
+        """The names of the tables, made or not."""
+        return [identifier(f"{self._prefix}_{suffix}") for suffix in ASIDE]
 
 
 def _hash(key: str) -> str:

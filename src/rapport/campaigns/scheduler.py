@@ -1,28 +1,45 @@
-"""The scheduler: one thread that starts what is due, whatever number of processes run one.
+"""The scheduler: starts what is due, whatever number of processes run one.
 
-It starts the cycle of every tenant at its data readiness time, hands due sends to the channels,
-and raises an alarm when something due has not begun.
+It starts the cycle of every tenant at its data readiness time, hands due sends to the channels, and raises an alarm
+when something due has not begun. One thread looks at the agenda of all tenants and sleeps until something of it is
+due, or a change wakes it; what is due is carried out by others, so that a slow tenant holds up none.
 """
 
 import threading
-from datetime import UTC, date, datetime, time, timedelta
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime, timedelta
+from typing import Any
 
+import psycopg
 import structlog
-from sqlalchemy import select
 
-from rapport.access.models import Tenant
-from rapport.access.scope import Scope, scope_of
-from rapport.campaigns import cycles, tasks
+from rapport.access.scope import Scope
+from rapport.campaigns import cycles, daily, tasks
+from rapport.campaigns.agenda import ALARM, CYCLE, DAY, SENDS, Agenda, agendas, ready_at
 from rapport.campaigns.clearing import due_clearances
-from rapport.campaigns.models import EXECUTING, SCHEDULED, Occurrence, OccurrenceChannel
+from rapport.campaigns.models import OccurrenceChannel
+from rapport.campaigns.sending import not_begun
 from rapport.campaigns.settings import settings_of
-from rapport.stores import Stores
+from rapport.stores import Stores, schedulers
+from rapport.stores.holds import is_held
+from rapport.stores.services import Service
 
 log = structlog.get_logger("rapport.scheduler")
 
-TICK_SECONDS = 1.0
-DAY = timedelta(days=1)
-ALARM_AGAIN = timedelta(minutes=15)
+# The longest sleep: what changed without a word (settings, the machine's clock) is seen after it.
+LONGEST_SLEEP = 30.0
+# Between two looks while something is being begun, after which more may be due; and while what goes out is held.
+BUSY_SECONDS, HELD_SECONDS = 1.0, 3.0
+WORDS_GATHER_SECONDS, STOP_SECONDS, RETRY_SECONDS = 0.2, 0.5, 1.0
+THREADS = 8
+# What was begun and is still due is looked at again after so long: a worker may have it, or none is there.
+AGAIN_SECONDS, CYCLE_AGAIN_SECONDS, ALARM_SECONDS = 5.0, 60.0, 60.0
+# A day without data is looked at again when a file was loaded; and after so long, should data come otherwise.
+NO_DATA_SECONDS = 600.0
+ALARM_AGAIN_SECONDS = 15 * 60.0
 
 HAS_DATA = """
     SELECT (SELECT count() FROM customers LIMIT 1) > 0
@@ -31,6 +48,8 @@ HAS_DATA = """
             WHERE transaction_time >= {begin:DateTime('UTC')} AND transaction_time < {end:DateTime('UTC')}
         ) > 0
 """
+# What is carried out of which tenant.
+Key = tuple[int, str]
 
 
 def due_cycle(scope: Scope) -> date | None:
@@ -44,24 +63,17 @@ def due_cycle(scope: Scope) -> date | None:
         return data_date
     if state or scope.clock.now() < ready_at(scope, data_date):
         return None
-    begin = datetime.combine(data_date, time())
+    begin = datetime(data_date.year, data_date.month, data_date.day)
     return data_date if scope.warehouse.value(HAS_DATA, begin=begin, end=begin + DAY) else None
 
 
-def ready_at(scope: Scope, data_date: date) -> datetime:
-    """The instant at which a date's data are to be complete: the readiness time (UTC) after the date's end."""
-    clock_time = time.fromisoformat(settings_of(scope).data_ready_time)
-    end = scope.instant(datetime.combine(data_date + DAY, time()))
-    found = datetime.combine(end.date(), clock_time, UTC)
-    return found if found >= end else found + DAY
-
-
-def tick(scope: Scope) -> None:
-    """Start what is due for a tenant. Any number of schedulers at once start each thing once."""
+def begin_cycle(scope: Scope) -> float:
+    """Begin a tenant's cycle if it has data; in how many seconds to look again. Any number of callers begin one."""
     data_date = due_cycle(scope)
-    if data_date is not None:
-        tasks.start_cycle(scope, data_date, again=False)
-    tasks.dispatch(scope)
+    if data_date is None:
+        return NO_DATA_SECONDS
+    daily.start_cycle(scope, data_date, again=False)
+    return CYCLE_AGAIN_SECONDS
 
 
 def overdue(scope: Scope) -> list[str]:
@@ -80,13 +92,8 @@ def overdue(scope: Scope) -> list[str]:
 
 def _unsent(scope: Scope, due: datetime) -> list[OccurrenceChannel]:
     """What could be sent since an instant or longer and was not begun: not before its run was processed and cleared."""
-    wanted = select(OccurrenceChannel, Occurrence).join(
-        Occurrence,
-        (Occurrence.tenant_id == OccurrenceChannel.tenant_id) & (Occurrence.id == OccurrenceChannel.campaign_id),
-    )
-    wanted = wanted.where(OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.state == SCHEDULED)
     with scope.records() as session:
-        rows = session.execute(wanted.where(Occurrence.state.in_([SCHEDULED, EXECUTING]))).all()
+        rows = session.execute(not_begun(scope.tenant_id)).all()
     found = []
     for row, campaign in rows:
         times = (scope.instant(row.scheduled_time), campaign.processed_at, campaign.cleared_at)
@@ -95,54 +102,131 @@ def _unsent(scope: Scope, due: datetime) -> list[OccurrenceChannel]:
     return found
 
 
+class Alarms:
+    """What a process has told of what is overdue, and when."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._told: dict[int, dict[str, float]] = defaultdict(dict)
+
+    def tell(self, scope: Scope) -> float:
+        """Log what is overdue, each at most every quarter of an hour; in how many seconds to look again."""
+        now, before = self._clock(), self._told[scope.tenant_id]
+        told = {sentence: before.get(sentence, float("-inf")) for sentence in overdue(scope)}
+        for sentence, last in told.items():
+            if now - last >= ALARM_AGAIN_SECONDS:
+                told[sentence] = now
+                log.error("overdue", tenant_id=scope.tenant_id, what=sentence)
+        self._told[scope.tenant_id] = told
+        return ALARM_SECONDS
+
+
 class Scheduler:
-    """The thread of one process."""
+    """The threads of one process."""
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
         self._stopping = threading.Event()
-        self._alarms: dict[str, datetime] = {}
-        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
+        self._acts: dict[str, Callable[[Scope], float]] = {CYCLE: begin_cycle, SENDS: send, ALARM: Alarms().tell}
+        self._threads = ThreadPoolExecutor(THREADS, "scheduling")
+        self._lock = threading.Lock()
+        self._busy: set[Key] = set()
+        self._woken: set[Key] = set()  # of those that are busy
+        # What was begun and is due by the same instant as then is left alone until a time of the monotonic clock.
+        self._rests: dict[Key, tuple[datetime, float]] = {}
+        self._thread = Service("scheduler", self._run, self._stopping)
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End, after the round under way."""
+        """End, after what is being begun."""
         self._stopping.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._threads.shutdown()
 
     def _run(self) -> None:
-        while not self._stopping.wait(TICK_SECONDS):
-            for tenant_id in self._tenants():
-                self._round(tenant_id)
+        while not self._stopping.is_set():
+            try:
+                with self._stores.records.listening() as ear:
+                    ear.execute(f"LISTEN {schedulers.TOLD}")
+                    with self._lock:
+                        self._rests.clear()  # nobody knows what was told meanwhile
+                    while not self._stopping.is_set():
+                        self._sleep(ear, self.look())
+            except Exception:
+                log.exception("the scheduler begins again")
+                self._stopping.wait(RETRY_SECONDS)
 
-    def _tenants(self) -> list[int]:
+    def look(self) -> float:
+        """Begin what is due of every tenant; for how many seconds nothing more will be, unless a change tells."""
+        if is_held(self._stores):
+            return HELD_SECONDS
+        now = self._stores.clock.now()
+        pause = LONGEST_SLEEP
+        for agenda in agendas(self._stores):
+            for act, at in agenda.due.items():
+                wait = max((at - now).total_seconds(), self._rest((agenda.scope.tenant_id, act), at))
+                if wait <= 0:
+                    self._begin(agenda, act)
+                else:
+                    pause = min(pause, wait)
+        with self._lock:
+            return min(pause, BUSY_SECONDS) if self._busy else pause
+
+    def _rest(self, key: Key, at: datetime) -> float:
+        """For how many seconds an act that is due by an instant is to be left alone."""
+        with self._lock:
+            due, until = self._rests.get(key, (None, 0.0))
+            return until - time.monotonic() if due == at else 0.0
+
+    def _begin(self, agenda: Agenda, act: str) -> None:
+        key = (agenda.scope.tenant_id, act)
+        with self._lock:
+            if key in self._busy or self._stopping.is_set():
+                return
+            self._busy.add(key)
+        self._threads.submit(self._carry_out, agenda.scope, key, agenda.due[act])
+
+    def _carry_out(self, scope: Scope, key: Key, at: datetime) -> None:
+        """One act of a tenant; its fault is logged and holds up no other."""
+        pause = AGAIN_SECONDS
         try:
-            with self._stores.records.session() as session:
-                return list(session.scalars(select(Tenant.id).order_by(Tenant.id)))
-        except tasks.FAULTS:
-            log.exception("tenants cannot be read")
-            return []
+            pause = self._acts[key[1]](scope)
+        except Exception:
+            log.exception("scheduler round failed", tenant_id=scope.tenant_id, act=key[1])
+        with self._lock:
+            self._busy.discard(key)
+            if key in self._woken:
+                self._woken.discard(key)
+            else:
+                self._rests[key] = at, time.monotonic() + pause
 
-    def _round(self, tenant_id: int) -> None:
-        """One tenant; its fault is logged and holds up no other."""
-        try:
-            scope = scope_of(self._stores, tenant_id)
-            tick(scope)
-            self.alarm(scope)
-        except tasks.FAULTS:
-            log.exception("scheduler round failed", tenant_id=tenant_id)
+    def _sleep(self, ear: psycopg.Connection[Any], seconds: float) -> None:
+        """Wait for a time or until a change tells; whoever is told of is looked at again, whatever was found before."""
+        until = time.monotonic() + seconds
+        while not self._stopping.is_set():
+            left = max(0.0, until - time.monotonic())
+            told = [note.payload for note in ear.notifies(timeout=min(left, STOP_SECONDS), stop_after=1)]
+            if told:
+                self._stopping.wait(WORDS_GATHER_SECONDS)
+                told.extend(note.payload for note in ear.notifies(timeout=0))
+                self._wake({int(payload) for payload in told})
+            if told or not left:
+                return
 
-    def alarm(self, scope: Scope) -> None:
-        """Log what is overdue, each at most every quarter of an hour."""
-        now = scope.clock.now()
-        for sentence in overdue(scope):
-            last = self._alarms.get(f"{scope.tenant_id} {sentence}")
-            if last is None or now - last >= ALARM_AGAIN:
-                self._alarms[f"{scope.tenant_id} {sentence}"] = now
-                log.error("overdue", tenant_id=scope.tenant_id, what=sentence)
+    def _wake(self, tenants: set[int]) -> None:
+        with self._lock:
+            self._woken |= {key for key in self._busy if key[0] in tenants}
+            self._rests = {key: rest for key, rest in self._rests.items() if key[0] not in tenants}
+
+
+def send(scope: Scope) -> float:
+    """Hand what is due of a tenant to the workers; in how many seconds to look again."""
+    tasks.dispatch(scope)
+    return AGAIN_SECONDS
 
 
 _running: Scheduler | None = None

@@ -18,7 +18,17 @@ Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 TYPES = "Groups beside control: one for Test/Control, two for A/B, three or more for A/B/n"
 SPLIT = "fixed: by the shares of the groups; thompson: from run to run more go to the group that does better"
 CONTROL = "Share of the customers who are held back and get nothing, to measure the uplift against"
+# How many groups, at least and at most.
+GROUPS = {"Test/Control": (1, 1), "A/B": (2, 2), "A/B/n": (3, 26)}
 PromoCode = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^,\x00]+$")]
+
+
+def must_have_groups(campaign_type: CampaignType, count: int) -> None:
+    """Refuse a number of groups that a type of campaign cannot have. Raises ValueError."""
+    least, most = GROUPS[campaign_type]
+    if not least <= count <= most:
+        needed = {1: "one group", 2: "two groups"}.get(most, f"{least} to {most} groups")
+        raise ValueError(f"{campaign_type} needs {needed}")
 
 
 class Strict(BaseModel):
@@ -106,6 +116,16 @@ class Rules(Strict):
     frequency_cap: FrequencyCap | None = Field(None, description="Who got so many messages is kept out; none: nobody")
 
 
+class SeriesRules(Rules):
+    """Who is kept out of the runs of a series."""
+
+    own_runs: Literal["duration", "period"] | None = Field(
+        None,
+        description="How long a run keeps its customers out of later runs of its own series: for its duration, or only "
+        "until the next planned run (period). None: period where runs are at least a week apart, else duration",
+    )
+
+
 class SeriesBody(Strict):
     """A campaign as a marketer builds it."""
 
@@ -120,8 +140,13 @@ class SeriesBody(Strict):
     groups: list[Group] = Field(
         min_length=1, max_length=26, description="In the order of their ids; shares add up to 1"
     )
-    rules: Rules = Field(default_factory=Rules)
-    duration: int = Field(7, ge=1, le=366, description="Days in which results are measured")
+    rules: SeriesRules = Field(default_factory=SeriesRules)
+    duration: int = Field(
+        7,
+        ge=1,
+        le=366,
+        description="Days in which results are measured, and in which its customers are in no other campaign",
+    )
     lead_time: int = Field(0, ge=0, le=LONGEST_LEAD, description="Days between processing and the send")
     conditional: bool = Field(False, description="Wait for an outside system to approve customers before the send")
     products: int = Field(0, ge=0, le=20, description="Recommended products put into the content")
@@ -130,9 +155,7 @@ class SeriesBody(Strict):
 
     @model_validator(mode="after")
     def _groups_fit(self) -> Self:
-        expected = {"Test/Control": (1, 1), "A/B": (2, 2), "A/B/n": (3, 26)}[self.campaign_type]
-        if not expected[0] <= len(self.groups) <= expected[1]:
-            raise ValueError(f"groups must be {expected[0]} to {expected[1]} for the type {self.campaign_type}")
+        must_have_groups(self.campaign_type, len(self.groups))
         if abs(sum(group.share for group in self.groups) - 1) > 1e-6:
             raise ValueError("groups must have shares that add up to 1")
         if self.split == "thompson" and self.min_share * len(self.groups) > 1:
@@ -169,6 +192,7 @@ class SeriesOut(SeriesBody):
     status: Literal["active", "paused", "archived"]
     version: int
     created_at: datetime
+    warnings: list[str] = Field([], description="What may not be meant about its runs; nothing stops because of it")
 
 
 class ActionBody(Strict):

@@ -8,6 +8,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from rapport import private
 from rapport.access.scope import Scope
 
 KEY_BYTES, NONCE_BYTES = 32, 12
@@ -22,10 +23,10 @@ def home(scope: Scope, folder: str) -> Path:
 
 def write(path: Path, body: bytes, key: bytes) -> None:
     """Encrypt a file into its place, whole or not at all."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private.make_folder(path.parent)
     nonce = secrets.token_bytes(NONCE_BYTES)
     aside = path.with_name(f".{path.name}.part")
-    with aside.open("wb") as file:
+    with open(aside, "wb", opener=private.opener) as file:
         file.write(nonce + AESGCM(key).encrypt(nonce, body, path.name.encode()))
         file.flush()
         os.fsync(file.fileno())

@@ -2,15 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from datetime import date
+from itertools import takewhile
 from typing import Any
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from rapport.access.scope import Scope
-from rapport.campaigns import ledger, queries
+from rapport.campaigns import lateness, ledger, queries
 from rapport.campaigns.closing import close_rest
-from rapport.campaigns.kept_off import KeptOff, load_suppressed, stand
 from rapport.campaigns.leases import Held, lease
 from rapport.campaigns.models import EXECUTING, SCHEDULED, Occurrence, OccurrenceChannel, Send
 from rapport.campaigns.occurrences import locked, move
@@ -19,6 +20,7 @@ from rapport.campaigns.staging import stage_name
 from rapport.campaigns.units import RETRIES, Unit, row_of
 from rapport.channels import service as channels
 from rapport.customers import service as customers
+from rapport.errors import Away
 from rapport.messaging import service as messaging
 from rapport.stores.warehouse import identifier
 
@@ -45,13 +47,18 @@ def is_open(scope: Scope, unit: Unit) -> bool:
     """Whether a unit is still to be sent: it is not once its campaign is canceled."""
     with scope.reads() as session:
         campaign = locked(session, scope, unit.campaign.id, lock=False)
-        return campaign.state == EXECUTING and row_of(session, scope, unit).state == EXECUTING
+        return _is_open(campaign, row_of(session, scope, unit))
+
+
+def _is_open(campaign: Occurrence, row: OccurrenceChannel) -> bool:
+    return campaign.state == EXECUTING and row.state == EXECUTING
 
 
 def take_out(scope: Scope, unit: Unit) -> None:
     """Who was suppressed since processing leaves the list of an outside channel. May be repeated."""
-    with lease(scope, unit.lease_name):
-        if _suppress_late(scope, unit):
+    if wanted := _suppressed_since(scope, unit):
+        with lease(scope, unit.lease_name):
+            _suppress_late(scope, unit, wanted)
             _withdraw(scope, unit)
 
 
@@ -61,9 +68,13 @@ def list_unit(scope: Scope, unit: Unit) -> None:
     Who was suppressed meanwhile leaves the list first; what was handed over at or after its time is as it was told.
     """
     with lease(scope, unit.lease_name):
-        if not is_open(scope, unit):
+        with scope.reads() as session:
+            campaign, row = locked(session, scope, unit.campaign.id, lock=False), row_of(session, scope, unit)
+        if not _is_open(campaign, row):
             return
-        if _was_told_before_its_time(scope, unit) and _suppress_late(scope, unit):
+        told_in_time = campaign.handed_over_at is None or campaign.handed_over_at < scope.instant(row.scheduled_time)
+        if told_in_time and (wanted := _suppressed_since(scope, unit)):
+            _suppress_late(scope, unit, wanted)
             _withdraw(scope, unit)
         batch = unit.start + 1
         if scope.warehouse.value(queries.COUNT_BATCH, batch=batch, **unit.bindings):
@@ -72,38 +83,39 @@ def list_unit(scope: Scope, unit: Unit) -> None:
             part.execute(queries.LIST_UNIT, batch=batch, at=scope.clock.now(), **unit.bindings)
 
 
-def _was_told_before_its_time(scope: Scope, unit: Unit) -> bool:
-    with scope.records() as session:
-        told_at = locked(session, scope, unit.campaign.id, lock=False).handed_over_at
-        return told_at is None or told_at < scope.instant(row_of(session, scope, unit).scheduled_time)
-
-
 def plan_batches(scope: Scope, unit: Unit) -> list[str]:
     """The last customer of every batch. Who was suppressed since processing is taken out first."""
     with lease(scope, unit.lease_name):
-        _suppress_late(scope, unit)
+        if wanted := _suppressed_since(scope, unit):
+            _suppress_late(scope, unit, wanted)
         size = settings_of(scope).batch_size
         parts = scope.warehouse.customer_slices(*queries.ACCOUNT)
         return [str(last) for part in parts for (last,) in part.rows(queries.BATCH_ENDS, size=size, **unit.bindings)]
 
 
-def _suppress_late(scope: Scope, unit: Unit) -> bool:
-    """Give that outcome to who was suppressed since processing; False when nothing changed that they go by."""
-    wanted, data_date = KeptOff(0, unit.channel_id, _app(scope, unit)), scope.data_date()
-    data_date = data_date or unit.campaign.execution_date
-    stands = stand(scope, wanted, data_date)
-    if stands in ("", unit.campaign.plan.get("kept_off", {}).get(f"{unit.channel_id}/{unit.group}")):
-        return False
+def _suppressed_since(scope: Scope, unit: Unit) -> messaging.KeptOff | None:
+    """Whom a unit must not reach, when that may be others than at its processing; None when nothing has changed."""
+    wanted, data_date = messaging.KeptOff(0, unit.channel_id, _app(scope, unit)), _data_date(scope, unit)
+    stands = messaging.kept_off_stand(scope, wanted, data_date)
+    known = unit.campaign.plan.get("kept_off", {}).get(f"{unit.channel_id}/{unit.group}")
+    return None if stands in ("", known) else wanted
+
+
+def _data_date(scope: Scope, unit: Unit) -> date:
+    return scope.data_date() or unit.campaign.execution_date
+
+
+def _suppress_late(scope: Scope, unit: Unit, wanted: messaging.KeptOff) -> None:
+    """Give that outcome to who was suppressed since processing."""
     name = stage_name(unit.campaign.id, f"late_{unit.channel_id}_{unit.group}")
     table = identifier(name)
     scope.warehouse.execute(queries.NO_TABLE.format(table=table))
-    scope.warehouse.execute(queries.SUPPRESSED_TABLE.format(suppressed=table))
-    load_suppressed(scope, name, wanted, data_date, AMONG_UNIT, **unit.bindings)
+    messaging.create_suppressed(scope, name)
+    messaging.load_suppressed(scope, name, wanted, _data_date(scope, unit), AMONG_UNIT, **unit.bindings)
     statement = queries.SUPPRESS_LATE.replace("SUPPRESSED", table)
     for part in scope.warehouse.customer_slices(*queries.ACCOUNT):
         part.execute(statement, at=scope.clock.now(), **unit.bindings)
     scope.warehouse.execute(queries.NO_TABLE.format(table=table))
-    return True
 
 
 def _app(scope: Scope, unit: Unit) -> str:
@@ -150,13 +162,16 @@ def _delays(scope: Scope) -> list[float]:
 
 
 def abandon(scope: Scope, unit: Unit, reason: str) -> None:
-    """Give up a unit that cannot be sent at all: what was not sent fails with the reason."""
-    with lease(scope, unit.lease_name):
+    """Give up a unit that cannot be sent: what was sent counts as that, what was not fails with the reason."""
+    with lease(scope, unit.lease_name) as held:
+        ledger.flush_all(scope, held, unit)
         close_rest(scope, unit.campaign.id, "failed", reason, unit.channel_id, unit.group, unit.start)
 
 
 def forget(scope: Scope, unit: Unit) -> None:
-    """Drop a finished unit's ledger."""
+    """Drop a finished unit's ledger, which a list that is pulled has none of."""
+    if channels.is_pulled(scope, unit.channel_id):
+        return
     with lease(scope, unit.lease_name) as held:
         ledger.drop(held, unit)
 
@@ -173,12 +188,18 @@ def _deliver(scope: Scope, held: Held, unit: Unit, pending: Sequence[str], last:
     if unwritten:
         ledger.settle(held, unit, unwritten, last)
     transport = channels.transport(scope, channel)
+    away: list[channels.Receipt] = []
+    there = takewhile(lambda _: not away, messages.values())
     try:
-        for receipts in transport.send_many(messages.values()):
-            by_customer = {messages[receipt.message_id].customer_id: receipt for receipt in receipts}
-            ledger.settle(held, unit, by_customer, last)
+        for receipts in transport.send_many(there):
+            away.extend(receipt for receipt in receipts if receipt.away)
+            tried = {messages[one.message_id].customer_id: one for one in receipts if not one.away}
+            if tried:
+                ledger.settle(held, unit, tried, last)
     finally:
         transport.close()
+    if away:  # what was not tried stays claimed, and goes out when the step is repeated
+        raise lateness.too_late(scope) if lateness.is_late(scope, unit) else Away(f"The {away[0].reason}.")
 
 
 def _messages(
@@ -244,22 +265,26 @@ def _products(scope: Scope, unit: Unit, pending: Sequence[str]) -> dict[str, lis
     return found
 
 
-def due(scope: Scope) -> list[OccurrenceChannel]:
-    """Units whose time has come by the clock and that were not begun, in order of time."""
-    wanted = (
-        select(OccurrenceChannel)
-        .join(
-            Occurrence,
-            (Occurrence.tenant_id == OccurrenceChannel.tenant_id) & (Occurrence.id == OccurrenceChannel.campaign_id),
-        )
+def not_begun(tenant_id: Any) -> Select[OccurrenceChannel, Occurrence]:
+    """A SELECT of the units of a tenant (or of a column's) that may be sent and were not begun, and their campaigns."""
+    of_campaign = (Occurrence.tenant_id == OccurrenceChannel.tenant_id) & (
+        Occurrence.id == OccurrenceChannel.campaign_id
+    )
+    return (
+        select(OccurrenceChannel, Occurrence)
+        .join(Occurrence, of_campaign)
         .where(
-            OccurrenceChannel.tenant_id == scope.tenant_id,
+            OccurrenceChannel.tenant_id == tenant_id,
             OccurrenceChannel.state == SCHEDULED,
             Occurrence.state.in_([SCHEDULED, EXECUTING]),
         )
     )
+
+
+def due(scope: Scope) -> list[OccurrenceChannel]:
+    """Units whose time has come by the clock and that were not begun, in order of time."""
     with scope.records() as session:
-        rows = list(session.scalars(wanted))
+        rows = list(session.scalars(not_begun(scope.tenant_id)))
     now = scope.clock.now()
     found = [row for row in rows if scope.instant(row.scheduled_time) <= now]
     return sorted(found, key=lambda row: (row.scheduled_time, row.campaign_id, row.channel_id, row.recipient_group_id))

@@ -10,6 +10,7 @@ from rapport.campaigns.control import cancel, confirm, one_time, run_now
 from rapport.campaigns.cycles import CycleResult, cycles
 from rapport.campaigns.cycles import result as cycle
 from rapport.campaigns.cycles import row as cycle_row
+from rapport.campaigns.daily import run_cycle, start_cycle
 from rapport.campaigns.definitions import (
     action,
     actions,
@@ -20,10 +21,12 @@ from rapport.campaigns.definitions import (
     create_series,
     next_runs,
     series,
+    series_warnings,
     set_status,
     update_action,
     update_series,
 )
+from rapport.campaigns.dry_runs import DryRun, WouldNotReach, WouldReach, dry_run
 from rapport.campaigns.engagements import read_file as engagement_file
 from rapport.campaigns.erasure import held, purge, renew_files
 from rapport.campaigns.interactions import (
@@ -32,8 +35,9 @@ from rapport.campaigns.interactions import (
     add_interactions,
     check_interaction_date,
 )
+from rapport.campaigns.measuring import leaving, measure
 from rapport.campaigns.metrics import METRICS, PlaceMetrics, ReportedMetric, set_metrics
-from rapport.campaigns.models import CONTROL_ACTION_ID, Occurrence, Series
+from rapport.campaigns.models import ARCHIVED, CONTROL_ACTION_ID, Occurrence, Series
 from rapport.campaigns.occurrences import channel_rows, occurrence, occurrences
 from rapport.campaigns.promotions import add_promotions, delete_promotions, promotions
 from rapport.campaigns.received import Received, tells_unfiled
@@ -52,10 +56,12 @@ from rapport.campaigns.schemas import (
     Schedule,
     SeriesBody,
     SeriesOut,
+    SeriesRules,
 )
+from rapport.campaigns.segment_names import change_stages, define_value_segments
 from rapport.campaigns.settings import settings_of
 from rapport.campaigns.splits import cuts
-from rapport.campaigns.tasks import execute_due, run_cycle, start_cycle
+from rapport.campaigns.tasks import execute_due
 from rapport.campaigns.trigger_days import (
     Filed,
     add_to_day,
@@ -68,6 +74,9 @@ from rapport.campaigns.trigger_days import (
 )
 from rapport.campaigns.trigger_sentences import triggered_sentence
 from rapport.campaigns.triggered import (
+    active_triggers,
+    check_event_change,
+    check_events,
     create_triggered,
     event_schema,
     set_triggered_status,
@@ -88,6 +97,7 @@ from rapport.campaigns.triggers import (
 from rapport.campaigns.webhooks import delete_webhook, set_webhook, webhook
 
 __all__ = [
+    "ARCHIVED",
     "CONTROL_ACTION_ID",
     "INTERACTIONS",
     "METRICS",
@@ -97,6 +107,7 @@ __all__ = [
     "Clearance",
     "CustomerOutcome",
     "CycleResult",
+    "DryRun",
     "EventMatch",
     "Filed",
     "FrequencyCap",
@@ -119,10 +130,14 @@ __all__ = [
     "Series",
     "SeriesBody",
     "SeriesOut",
+    "SeriesRules",
     "TriggeredBody",
     "TriggeredOut",
+    "WouldNotReach",
+    "WouldReach",
     "action",
     "actions",
+    "active_triggers",
     "add_interactions",
     "add_promotions",
     "add_to_day",
@@ -130,7 +145,10 @@ __all__ = [
     "archive_action",
     "body_of",
     "cancel",
+    "change_stages",
     "channel_rows",
+    "check_event_change",
+    "check_events",
     "check_interaction_date",
     "clearance",
     "close_day",
@@ -143,15 +161,19 @@ __all__ = [
     "cycle",
     "cycle_row",
     "cycles",
+    "define_value_segments",
     "delete_attribute",
     "delete_promotions",
     "delete_webhook",
+    "dry_run",
     "end_date",
     "engagement_file",
     "event_schema",
     "execute_due",
     "held",
     "in_running",
+    "leaving",
+    "measure",
     "next_runs",
     "note_failed",
     "occurrence",
@@ -174,6 +196,7 @@ __all__ = [
     "scheduled_messages",
     "series",
     "series_of",
+    "series_warnings",
     "set_metrics",
     "set_status",
     "set_triggered_status",

@@ -1,12 +1,11 @@
 """What a tenant can set about campaigns: the "campaigns" member of its settings."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from rapport.access.scope import Scope
-from rapport.errors import Invalid
 
 HourMinute = Annotated[str, StringConstraints(pattern=re.compile(r"^([01]\d|2[0-3]):[0-5]\d$"))]
 
@@ -29,6 +28,9 @@ class CampaignSettings(BaseModel):
     )
     batch_size: int = Field(500, ge=1, le=10_000, description="Messages in one durable step")
     retry_delays: list[float] = Field([10, 60, 300], description="Seconds before each retry of a temporary failure")
+    wait_hours: float = Field(
+        12, ge=0, le=720, description="How many hours late a message may still leave when its server was away"
+    )
     engagement_days: int = Field(7, ge=1, le=90, description="How long files for senders (event 14) are kept")
     list_triggered: bool = Field(
         False, description="Whether functions that ask by date or target group list triggered campaigns too"
@@ -38,10 +40,4 @@ class CampaignSettings(BaseModel):
 
 def settings_of(scope: Scope) -> CampaignSettings:
     """The tenant's campaign settings. Raises Invalid naming the member that cannot be used."""
-    given: Any = scope.settings.get("campaigns", {})
-    try:
-        return CampaignSettings.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise Invalid(f"The tenant setting campaigns.{name} cannot be used: {first['msg']}.") from error
+    return scope.section("campaigns", CampaignSettings)

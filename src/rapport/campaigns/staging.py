@@ -10,15 +10,13 @@ from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.campaigns import queries
-from rapport.campaigns.kept_off import KeptOff, load_suppressed, stand
 from rapport.campaigns.models import Occurrence
 from rapport.campaigns.same_address import Sharing, decoded
 from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
+from rapport.messaging.service import KeptOff, Reading, profile_alias
 from rapport.stores.warehouse import identifier
-
-FLAGS = ("IS_TEST", "IS_BLOCKED", "IS_OPTIN")
 
 
 @dataclass(frozen=True)
@@ -44,21 +42,24 @@ def fill_stage(
 ) -> dict[str, str]:
     """Build the stage of a run on a data date; answers by which those kept off are told apart, by channel and group."""
     stage, suppressed = (identifier(stage_name(found.id, suffix)) for suffix in ("stage", "suppressed"))
-    for table, definition in ((stage, queries.STAGE_TABLE), (suppressed, queries.SUPPRESSED_TABLE)):
-        scope.warehouse.execute(queries.NO_TABLE.format(table=table))
-        scope.warehouse.execute(definition.format(stage=stage, suppressed=suppressed))
+    drop_stage(scope, found.id)
+    engine = scope.warehouse.engine_aside(queries.STAGE_ORDER)
+    scope.warehouse.execute(queries.STAGE_TABLE.format(stage=stage, engine=engine))
+    messaging.create_suppressed(scope, stage_name(found.id, "suppressed"))
     used = [channels.channel(scope, channel_id) for channel_id in sorted({place.channel_id for place in places})]
     lists = _lists(scope, places)
-    stood = [(one, stand(scope, one, data_date)) for one in lists]
+    profiles = messaging.profiles_stand(scope)
+    stood = [(one, messaging.kept_off_stand(scope, one, data_date, profiles)) for one in lists]
     for one in lists:
-        load_suppressed(scope, stage_name(found.id, "suppressed"), one, data_date)
-    rules, reading = found.plan["rules"], customers.consents(scope)
+        messaging.load_suppressed(scope, stage_name(found.id, "suppressed"), one, data_date)
+    rules, reading = found.plan["rules"], Reading(scope, used, data_date, profiles)
     bindings |= {f"excluded_{n}": group for n, group in enumerate(rules.get("exclude_target_group_ids", []))}
-    members, columns = _members(found), _columns(scope, used)
-    sharing = _sharing(scope, found, used, data_date)
+    members, columns = _members(found), messaging.profile_columns(scope, used)
+    sharing = _sharing(scope, found, used, data_date, reading)
     is_shared = any(channel.address_attribute != channels.OWN_ID for channel in used) and sharing.find(
         members, columns, **bindings
     )
+    faults = (messaging.fault_sql(channel, lists, suppressed, reading, "m.customer_id") for channel in used)
     statement = queries.FILL_STAGE.format(
         stage=stage,
         members=members,
@@ -67,7 +68,7 @@ def fill_stage(
         addresses=sharing.hashes if is_shared else "[]",
         exclusions=_exclusions(rules, reading),
         capped=queries.OVER_CAP if rules.get("frequency_cap") else "false",
-        faults=f"[{', '.join(_fault(channel, lists, suppressed, reading) for channel in used)}]",
+        faults=f"[{', '.join(faults)}]",
         reachable=_reachable(places),
     )
     for part in scope.warehouse.customer_slices(*queries.STAGE_READS):
@@ -77,17 +78,17 @@ def fill_stage(
     return {f"{one.channel_id}/{group}": text for one, text in stood for group in one.groups}
 
 
-def _sharing(scope: Scope, found: Occurrence, used: Sequence[channels.Channel], data_date: date) -> Sharing:
+def _sharing(
+    scope: Scope, found: Occurrence, used: Sequence[channels.Channel], data_date: date, reading: Reading
+) -> Sharing:
     """Who of a run shares an address with whom, to be found; its tables are those of the run."""
     prefix = stage_name(found.id)
-    addresses = {one.address_attribute: f"p.{_alias(one.address_attribute)}" for one in used}
+    addresses = {one.address_attribute: f"p.{profile_alias(one.address_attribute)}" for one in used}
     addresses.pop(channels.OWN_ID, None)
-    domains = decoded(scope, prefix, _stored(scope, list(addresses)), data_date)
-    keys = [
-        channels.key_sql(addresses[name], domains) if (name := one.address_attribute) in addresses else ""
-        for one in used
-    ]
-    return Sharing(scope, prefix, keys)
+    odd = [name for name in addresses if not reading.is_plain(name)]
+    domains = decoded(scope, prefix, _stored(scope, odd), data_date)
+    keys = {name: channels.key_sql(column, domains, reading.is_plain(name)) for name, column in addresses.items()}
+    return Sharing(scope, prefix, [keys.get(one.address_attribute, "") for one in used])
 
 
 def _stored(scope: Scope, names: Sequence[str]) -> list[str]:
@@ -97,9 +98,9 @@ def _stored(scope: Scope, names: Sequence[str]) -> list[str]:
 
 def drop_stage(scope: Scope, campaign_id: int) -> None:
     """Drop every table aside of a run."""
-    for suffix in ("stage", "suppressed"):
-        scope.warehouse.execute(queries.NO_TABLE.format(table=identifier(stage_name(campaign_id, suffix))))
-    Sharing(scope, stage_name(campaign_id), ()).drop()
+    own = [identifier(stage_name(campaign_id, suffix)) for suffix in ("stage", "suppressed")]
+    tables = [*own, *Sharing(scope, stage_name(campaign_id), ()).tables]
+    scope.warehouse.execute(queries.NO_TABLE.format(table=", ".join(tables)))
 
 
 def _lists(scope: Scope, places: Sequence[Place]) -> list[KeptOff]:
@@ -117,26 +118,12 @@ def _members(found: Occurrence) -> str:
     return queries.GROUP_MEMBERS.format(number=int(found.target_group_id))
 
 
-def _columns(scope: Scope, used: Sequence[channels.Channel]) -> str:
-    names = {*FLAGS}
-    for channel in used:
-        names |= {channel.address_attribute, channel.permission_attribute or ""} - {channels.OWN_ID, ""}
-    found = customers.find(scope, sorted(names))
-    return ", ".join(f"{customers.rendered(info)} AS {_alias(info.real_field_name)}" for info in found)
-
-
-def _alias(name: str) -> str:
-    return identifier(f"of_{name.upper()}")
-
-
-def _exclusions(rules: dict[str, Any], reading: customers.Consents) -> str:
+def _exclusions(rules: dict[str, Any], reading: Reading) -> str:
     """The branches of a multiIf: condition and reason of every exclusion rule, first one counts."""
     found = [
-        ("NOT isValidUTF8(m.customer_id) OR position(m.customer_id, char(0)) > 0", "id that cannot be kept"),
+        (messaging.unkept("m.customer_id"), "id that cannot be kept"),
         ("p.known_id = ''", "unknown customer"),
-        (reading.blocked.forbids_writing_sql(f"p.{_alias('IS_TEST')}"), "test account"),
-        (reading.blocked.forbids_writing_sql(f"p.{_alias('IS_BLOCKED')}"), "blocked"),
-        (reading.permission.forbids_writing_sql(f"p.{_alias('IS_OPTIN')}"), "opted out"),
+        *messaging.flagged(reading),
     ]
     for n, group_id in enumerate(rules.get("exclude_target_group_ids", [])):
         members = (
@@ -147,26 +134,6 @@ def _exclusions(rules: dict[str, Any], reading: customers.Consents) -> str:
     if not rules.get("include_all"):
         found.append((queries.IN_RUNNING, "in a running campaign"))
     return "".join(f"{condition}, '{reason}', " for condition, reason in found)
-
-
-def _fault(channel: channels.Channel, lists: Sequence[KeptOff], suppressed: str, reading: customers.Consents) -> str:
-    """An expression for the fault of a channel: an index of queries.FAULTS."""
-    branches = []
-    if channel.permission_attribute:
-        permission = f"p.{_alias(channel.permission_attribute)}"
-        branches.append(f"{reading.permission.forbids_writing_sql(permission)}, 1")
-    if channel.address_attribute != channels.OWN_ID:
-        address = f"p.{_alias(channel.address_attribute)}"
-        branches.append(f"trimBoth(ifNull({address}, '')) = '', 2")
-        if channel.kind == "email":
-            branches.append(f"NOT {channels.email_sql(address)}, {queries.NO_EMAIL_ADDRESS}")
-    for one in lists:
-        if one.channel_id == channel.id:
-            groups = ", ".join(map(str, one.groups))
-            for fault in queries.KEPT_OFF.values():
-                listed = f"SELECT customer_id FROM {suppressed} WHERE list = {one.list} AND fault = {fault}"
-                branches.append(f"grp IN ({groups}) AND lowerUTF8(m.customer_id) IN ({listed}), {fault}")
-    return f"toUInt8(multiIf({', '.join(branches)}, 0))"
 
 
 def _reachable(places: Sequence[Place]) -> str:

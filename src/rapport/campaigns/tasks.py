@@ -1,9 +1,8 @@
-"""Durable workflows of campaigns: the daily cycle, a run by hand, the sending of a unit."""
+"""Durable workflows of campaigns: handing over, a run by hand, the sending of a unit."""
 
-import time
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from functools import partial
+from itertools import chain
 
 import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -11,19 +10,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from rapport.access.scope import Scope, current_scope
 from rapport.audiences import service as audiences
-from rapport.campaigns import clearing, closing, cycles, engagements, handing_over, processing, sending
-from rapport.campaigns.cycles import CycleResult
+from rapport.campaigns import clearing, closing, handing_over, lateness, processing, sending
 from rapport.campaigns.models import SCHEDULED
-from rapport.campaigns.occurrences import occurrence, plan_day
+from rapport.campaigns.occurrences import occurrence
 from rapport.campaigns.settings import settings_of
-from rapport.campaigns.triggered import groups_of_triggers
 from rapport.campaigns.units import Unit, unit_of
 from rapport.channels import service as channels
-from rapport.customers import service as customers
-from rapport.errors import Conflict, RapportError
-from rapport.insight import service as insight
-from rapport.messaging import service as messaging
-from rapport.notifications import service as notifications
+from rapport.errors import Away, RapportError
 from rapport.stores import work
 
 log = structlog.get_logger("rapport.campaigns")
@@ -31,7 +24,7 @@ log = structlog.get_logger("rapport.campaigns")
 FAULTS = (RapportError, work.StepFailed, SQLAlchemyError, ClickHouseError, OSError)
 # Beginning of the keys of the sending of units.
 SENDS = "send:"
-# Engine faults that pass: a step is tried this often before its work is given up.
+# Faults that may pass are tried this often before the work is given up; engines that are away are waited for.
 ATTEMPTS = 3
 
 
@@ -49,7 +42,12 @@ def _unit(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> tupl
 def _begin(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> str:
     """The kind of channel of a unit that begins; empty when there is nothing to send."""
     scope, unit = _unit(tenant_id, campaign_id, channel_id, group)
-    return channels.channel(scope, channel_id).kind if sending.begin(scope, unit) else ""
+    if not sending.begin(scope, unit):
+        return ""
+    kind = channels.channel(scope, channel_id).kind
+    if kind != "external":
+        lateness.require_begun_in_time(scope, unit)
+    return kind
 
 
 @work.step("campaigns.list_unit", ATTEMPTS)
@@ -68,7 +66,9 @@ def _plan_batches(tenant_id: int, campaign_id: int, channel_id: int, group: int)
 
 @work.step("campaigns.send_batch", ATTEMPTS)
 def _send(tenant_id: int, campaign_id: int, channel_id: int, group: int, number: int, low: str, high: str) -> bool:
-    return sending.send_batch(*_unit(tenant_id, campaign_id, channel_id, group), number, low, high)
+    scope, unit = _unit(tenant_id, campaign_id, channel_id, group)
+    lateness.require_in_time(scope, unit)
+    return sending.send_batch(scope, unit, number, low, high)
 
 
 @work.step("campaigns.send_retries", ATTEMPTS)
@@ -83,12 +83,12 @@ def _delays(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> li
     return settings_of(scope).retry_delays if sending.waiting(scope, unit) else []
 
 
-@work.step("campaigns.abandon_unit", ATTEMPTS)
+@work.step("campaigns.abandon_unit", ATTEMPTS, bounded=False)
 def _abandon(tenant_id: int, campaign_id: int, channel_id: int, group: int, reason: str) -> None:
     sending.abandon(*_unit(tenant_id, campaign_id, channel_id, group), reason)
 
 
-@work.step("campaigns.finish_unit", ATTEMPTS)
+@work.step("campaigns.finish_unit", ATTEMPTS, bounded=False)
 def _finish(tenant_id: int, campaign_id: int, channel_id: int, group: int, error: str) -> None:
     scope, unit = _unit(tenant_id, campaign_id, channel_id, group)
     closing.finish_unit(scope, unit, error)
@@ -173,6 +173,8 @@ def _due(scope: Scope) -> list[list[int]]:
     for campaign_id in clearing.due_clearances(scope):
         try:
             clearing.clear(scope, campaign_id)
+        except Away:
+            raise
         except FAULTS:  # tried again at the next round; nothing else waits for it
             log.exception("clearance failed", tenant_id=scope.tenant_id, campaign_id=campaign_id)
     return [[scope.tenant_id, row.campaign_id, row.channel_id, row.recipient_group_id] for row in sending.due(scope)]
@@ -191,8 +193,7 @@ def _works_due(scope: Scope) -> dict[str, work.Work]:
 
 
 def _queue(works: dict[str, work.Work]) -> list[str]:
-    """Queue works, whose first argument is their tenant."""
-    return [work.enqueue_of_tenant(work.SENDS, args[0], key, act, *args) for key, (act, *args) in works.items()]
+    return [work.enqueue(work.Queue.SENDS, key, *one) for key, one in works.items()]
 
 
 def dispatch(scope: Scope) -> list[str]:
@@ -227,7 +228,7 @@ def _process(tenant_id: int, campaign_id: int, data_date: str) -> str:
     return state
 
 
-@work.step("campaigns.fail", ATTEMPTS)
+@work.step("campaigns.fail", ATTEMPTS, bounded=False)
 def _fail(tenant_id: int, campaign_id: int, reason: str) -> None:
     processing.fail(current_scope(tenant_id), campaign_id, reason)
 
@@ -237,12 +238,12 @@ def _due_now(tenant_id: int) -> list[list[int]]:
     return _due(current_scope(tenant_id))
 
 
-def _dispatch(tenant_id: int) -> None:
+def dispatch_due(tenant_id: int) -> None:
     """Dispatch from within a workflow: only the workflow itself, never a step of it, may queue other work."""
     _queue(_sends(_due_now(tenant_id)))
 
 
-def _run(tenant_id: int, campaign_id: int, data_date: str, known: dict[int, str]) -> None:
+def process_run(tenant_id: int, campaign_id: int, data_date: str, known: dict[int, str]) -> None:
     """Process one run; a fault fails it and no other. known: groups already computed, with what went wrong."""
     try:
         for group_id in _groups(tenant_id, campaign_id):
@@ -251,10 +252,26 @@ def _run(tenant_id: int, campaign_id: int, data_date: str, known: dict[int, str]
             if known[group_id]:
                 _fail(tenant_id, campaign_id, known[group_id])
                 return
-        _process(tenant_id, campaign_id, data_date)
     except FAULTS as fault:
-        log.exception("run failed", tenant_id=tenant_id, campaign_id=campaign_id)
-        _fail(tenant_id, campaign_id, sentence(fault))
+        _failed(tenant_id, campaign_id, fault)
+        return
+    process_prepared(tenant_id, campaign_id, data_date, "")
+
+
+def process_prepared(tenant_id: int, campaign_id: int, data_date: str, problem: str) -> None:
+    """Process a run whose target groups are computed, or fail it for the problem that there was with one."""
+    try:
+        if problem:
+            _fail(tenant_id, campaign_id, problem)
+        else:
+            _process(tenant_id, campaign_id, data_date)
+    except FAULTS as fault:
+        _failed(tenant_id, campaign_id, fault)
+
+
+def _failed(tenant_id: int, campaign_id: int, fault: BaseException) -> None:
+    log.exception("run failed", tenant_id=tenant_id, campaign_id=campaign_id)
+    _fail(tenant_id, campaign_id, sentence(fault))
 
 
 def _compute(tenant_id: int, group_id: int, data_date: str) -> str:
@@ -262,137 +279,42 @@ def _compute(tenant_id: int, group_id: int, data_date: str) -> str:
     try:
         _members(tenant_id, group_id, data_date)
     except FAULTS as fault:
-        log.exception("target group failed", tenant_id=tenant_id, target_group_id=group_id)
-        return f"Target group {group_id}: {sentence(fault)}"
+        return _uncounted(tenant_id, group_id, fault)
     return ""
+
+
+def _uncounted(tenant_id: int, group_id: int, fault: BaseException) -> str:
+    log.exception("target group failed", tenant_id=tenant_id, target_group_id=group_id)
+    return f"Target group {group_id}: {sentence(fault)}"
+
+
+@work.step("campaigns.members_of_day", ATTEMPTS)
+def members_of_day(tenant_id: int, campaign_ids: list[int], data_date: str) -> tuple[list[int], dict[str, str]]:
+    """Compute the target groups of the runs of a day: the groups, and what went wrong by campaign (a number in text).
+
+    Two are computed at once where there are few customers. Raises Away.
+    """
+    scope, day = current_scope(tenant_id), date.fromisoformat(data_date)
+
+    def compute(group_id: int) -> str:
+        try:
+            audiences.compute_members(scope, group_id, day)
+        except Away:
+            raise
+        except FAULTS as fault:
+            return _uncounted(tenant_id, group_id, fault)
+        return ""
+
+    needed = {campaign_id: processing.groups_needed(scope, campaign_id) for campaign_id in campaign_ids}
+    groups = list(dict.fromkeys(chain.from_iterable(needed.values())))
+    with ThreadPoolExecutor(2 if scope.warehouse.has_few_customers else 1, "members") as threads:
+        faults = dict(zip(groups, threads.map(compute, groups), strict=True))
+    problems = {str(one): next(filter(None, map(faults.get, ids)), "") for one, ids in needed.items()}
+    return [group for group in groups if not faults[group]], {one: text for one, text in problems.items() if text}
 
 
 @work.workflow("campaigns.run_campaign")
 def run_campaign(tenant_id: int, campaign_id: int, data_date: str) -> None:
     """Process a run by hand and send what of it is due."""
-    _run(tenant_id, campaign_id, data_date, {})
-    _dispatch(tenant_id)
-
-
-@work.step("cycle.load_checks")
-def _check_loads(tenant_id: int, data_date: str) -> str:
-    """Why the day must not be computed; empty when its loads are good."""
-    try:
-        customers.check_loads(current_scope(tenant_id), date.fromisoformat(data_date))
-    except customers.LoadCheckFailed as fault:
-        return fault.message
-    return ""
-
-
-@work.step("cycle.model", ATTEMPTS)
-def _model(tenant_id: int, data_date: str, name: str) -> None:
-    dict(insight.MODEL_STEPS)[name](current_scope(tenant_id), date.fromisoformat(data_date))
-
-
-@work.step("cycle.publish", ATTEMPTS)
-def _publish(tenant_id: int, data_date: str) -> None:
-    insight.publish(current_scope(tenant_id), date.fromisoformat(data_date))
-
-
-@work.step("cycle.plan", ATTEMPTS)
-def _plan(tenant_id: int, data_date: str) -> list[int]:
-    scope = current_scope(tenant_id)
-    messaging.keep_again(scope)
-    ids = plan_day(scope, cycles.execution_date(date.fromisoformat(data_date)))
-    for campaign_id in ids:
-        processing.reopen(scope, campaign_id)
-    return ids
-
-
-@work.step("cycle.trigger_groups", ATTEMPTS)
-def _trigger_groups(tenant_id: int, data_date: str) -> None:
-    """Compute the target groups that triggers ask about; the fault of one is logged, its members stay as they were."""
-    scope = current_scope(tenant_id)
-    for group_id in groups_of_triggers(scope):
-        try:
-            audiences.compute_members(scope, group_id, date.fromisoformat(data_date))
-        except FAULTS:
-            log.exception("target group of a trigger failed", tenant_id=tenant_id, target_group_id=group_id)
-
-
-@work.step("cycle.announce", ATTEMPTS)
-def _announce(tenant_id: int, data_date: str, event_type_id: int) -> None:
-    """Events 2 and 3, once a day whatever is run again."""
-    scope = current_scope(tenant_id)
-    with scope.records() as session:
-        notifications.notify(scope, session, event_type_id, {}, f"{event_type_id}:{data_date}")
-
-
-@work.step("cycle.note", ATTEMPTS)
-def _note(tenant_id: int, data_date: str, run: int, name: str, seconds: float) -> None:
-    cycles.note(current_scope(tenant_id), date.fromisoformat(data_date), run, name, seconds)
-
-
-@work.step("cycle.end", ATTEMPTS)
-def _end(tenant_id: int, data_date: str, run: int, error: str) -> None:
-    scope = current_scope(tenant_id)
-    engagements.drop_old(scope)
-    cycles.end(scope, date.fromisoformat(data_date), run, error)
-
-
-@work.workflow("campaigns.daily_cycle")
-def daily_cycle(tenant_id: int, data_date: str, run: int = 0) -> None:
-    """The whole day of a tenant for a data date: model, target groups, campaigns, events, sends.
-
-    A failed load check or model stops the day: its campaigns are not processed, the cycle's state
-    and the log say why.
-    """
-
-    def timed(name: str, step: Callable[[], object]) -> object:
-        began = time.monotonic()
-        result = step()
-        _note(tenant_id, data_date, run, name, round(time.monotonic() - began, 3))
-        return result
-
-    try:
-        _day(tenant_id, data_date, timed)
-    except FAULTS as fault:
-        log.exception("cycle failed", tenant_id=tenant_id, data_date=data_date)
-        _end(tenant_id, data_date, run, sentence(fault))
-        return
-    _end(tenant_id, data_date, run, "")
-
-
-def _day(tenant_id: int, data_date: str, timed: Callable[[str, Callable[[], object]], object]) -> None:
-    if problem := timed("load checks", partial(_check_loads, tenant_id, data_date)):
-        raise Conflict(str(problem))
-    for name, _ in insight.MODEL_STEPS:
-        timed(name, partial(_model, tenant_id, data_date, name))
-    timed("publish", partial(_publish, tenant_id, data_date))
-    known: dict[int, str] = {}
-    for campaign_id in _plan(tenant_id, data_date):
-        timed(f"campaign {campaign_id}", partial(_run, tenant_id, campaign_id, data_date, known))
-    timed("target groups of triggers", partial(_trigger_groups, tenant_id, data_date))
-    for event_type_id in (2, 3):
-        _announce(tenant_id, data_date, event_type_id)
-    _dispatch(tenant_id)
-
-
-def start_cycle(scope: Scope, data_date: date, again: bool = True) -> str:
-    """Begin the cycle of a data date, or find the one that is under way; its key.
-
-    A finished date is computed again, unless again is false: then its last run is found.
-    """
-    run = cycles.begin(scope, data_date, again)
-    key = cycles.key(scope, data_date, run)
-    if not work.exists(key):
-        work.enqueue("cycles", key, daily_cycle, scope.tenant_id, data_date.isoformat(), run)
-    return key
-
-
-def run_cycle(scope: Scope, data_date: date) -> CycleResult:
-    """Run the cycle of a data date and wait for it. Raises RapportError when it failed.
-
-    A date that was finished before is computed again; campaigns already processed are kept.
-    """
-    run = cycles.begin(scope, data_date)
-    work.run(cycles.key(scope, data_date, run), daily_cycle, scope.tenant_id, data_date.isoformat(), run)
-    result = cycles.result(scope, data_date, run)
-    if result.error:
-        raise RapportError(result.error)
-    return result
+    process_run(tenant_id, campaign_id, data_date, {})
+    dispatch_due(tenant_id)

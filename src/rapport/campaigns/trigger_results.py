@@ -33,7 +33,7 @@ ASSIGNED = f"""
 """
 WITHIN = "t.transaction_time >= r.begin AND t.transaction_time < r.begin + toIntervalDay({days:UInt32})"
 RESPONSES = f"""
-    SELECT grp, count(), countIf(orders > 0), sum(value), sum(value * value)
+    SELECT {{campaign:UInt32}}, grp, count(), countIf(orders > 0), sum(value), sum(value * value)
     FROM (
         SELECT r.customer_id, any(r.grp) AS grp, countIf(t.amount > 0 AND {WITHIN}) AS orders,
             sumIf(t.amount, {WITHIN}) AS value

@@ -1,8 +1,9 @@
 """Triggered campaigns as built: kept as series with a trigger, versioned; every change leaves an audit row."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -10,19 +11,20 @@ from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns.definitions import change_status, check_groups, replace_series
-from rapport.campaigns.models import Series
-from rapport.campaigns.triggers import EventMatch, SequenceTrigger, TriggeredBody
+from rapport.campaigns.models import ARCHIVED, UNIQUE_SERIES, Series
+from rapport.campaigns.triggers import EventMatch, SequenceTrigger, Trigger, TriggeredBody
 from rapport.conditions import Column, Kind, Schema
 from rapport.conditions.nodes import AttributeIs, leaves
 from rapport.customers import service as customers
-from rapport.errors import Invalid, NotFound
-from rapport.stores.records import next_id
+from rapport.errors import Conflict, Invalid, NotFound
+from rapport.stores.records import next_id, unique_name
 
 # Members of the body that are columns of the series; the rest is in its trigger.
 COLUMNS = ("name", "campaign_type", "control_share", "groups", "rules", "duration", "conditional", "notes", "tags")
 PARAMETER_KINDS = {"String": Kind.TEXT, "Number": Kind.DECIMAL, "Boolean": Kind.BOOLEAN}
 SCHEDULE = {"kind": "triggered"}
 CHANGED = "rapport_triggers"
+A_TRIGGERED = "a triggered campaign"
 
 
 def triggered(scope: Scope, status: str | None = None) -> list[Series]:
@@ -32,6 +34,15 @@ def triggered(scope: Scope, status: str | None = None) -> list[Series]:
         wanted = wanted.where(Series.status == status)
     with scope.records() as session:
         return list(session.scalars(wanted.order_by(Series.id)))
+
+
+def active_triggers(scope: Scope) -> set[int]:
+    """The ids of the tenant's triggered campaigns that are active."""
+    wanted = select(Series.id).where(
+        Series.tenant_id == scope.tenant_id, Series.trigger.is_not(None), Series.status == "active"
+    )
+    with scope.records() as session:
+        return set(session.scalars(wanted))
 
 
 def triggered_series(scope: Scope, series_id: int) -> Series:
@@ -67,16 +78,19 @@ def triggered_body(found: Series) -> TriggeredBody:
     return TriggeredBody.model_validate({**data, "groups": groups, **(found.trigger or {})})
 
 
-def create_triggered(scope: Scope, body: TriggeredBody) -> Series:
-    """Define a triggered campaign, active at once. Raises NotFound or Invalid for anything it names and cannot use."""
-    check_triggered(scope, body)
-    with scope.records() as session:
+def create_triggered(scope: Scope, body: TriggeredBody, status: str = "active") -> Series:
+    """Define a triggered campaign, active at once or paused.
+
+    Raises NotFound or Invalid for anything it names and cannot use, Conflict for a name in use.
+    """
+    body = check_triggered(scope, body)
+    with unique_name(UNIQUE_SERIES, A_TRIGGERED, body.name), scope.records() as session:
         made = Series(
             tenant_id=scope.tenant_id,
             id=next_id(session, scope.tenant_id, "series"),
             target_group_id=0,
             schedule=SCHEDULE,
-            status="active",
+            status=status,
             version=1,
             created_at=scope.clock.now(),
             **_columns(body),
@@ -91,26 +105,41 @@ def create_triggered(scope: Scope, body: TriggeredBody) -> Series:
 def update_triggered(scope: Scope, series_id: int, body: TriggeredBody, version: int) -> Series:
     """Replace a triggered campaign if it still stands at this version; what has fired keeps what it had.
 
-    Raises NotFound, Invalid, and Conflict when somebody else changed it meanwhile or it is archived.
+    With another trigger everybody begins anew: what was done for the one before makes nothing go out.
+
+    Raises NotFound, Invalid, and Conflict for a name in use, or when somebody else changed it meanwhile or it is
+    archived.
     """
-    check_triggered(scope, body)
-    with scope.records() as session:
+    body = check_triggered(scope, body)
+    with unique_name(UNIQUE_SERIES, A_TRIGGERED, body.name), scope.records() as session:
         found = _get(session, scope, series_id)
-        replace_series(session, scope, found, _called(series_id), version, _columns(body))
+        values = _columns(body)
+        if _makes_it_go_out(values["trigger"]) != _makes_it_go_out(found.trigger or {}):
+            values["trigger_version"] = version + 1
+        replace_series(session, scope, found, _called(series_id), version, values)
         _tell(session, scope)
     _prepare(scope, body)
     return found
 
 
 def set_triggered_status(scope: Scope, series_id: int, status: str) -> Series:
-    """Activate, pause or archive; sequences that are open when it is paused end without firing.
+    """Activate, pause or archive; what persons were in the middle of when it was paused counts no more.
 
     Raises NotFound, Invalid for another status, Conflict for an archived one.
     """
     with scope.records() as session:
         found = _get(session, scope, series_id)
+        before = found.status
         change_status(session, scope, found, _called(series_id), status)
+        if status != before:
+            found.trigger_version = found.version
         _tell(session, scope)
+    return found
+
+
+def _makes_it_go_out(kept: dict[str, Any]) -> dict[str, Any]:
+    """What events have to do for a triggered campaign, of what is kept of it, with every default in it."""
+    found: dict[str, Any] = TypeAdapter(Trigger).validate_python(kept["trigger"]).model_dump(mode="json")
     return found
 
 
@@ -153,19 +182,44 @@ def matches(body: TriggeredBody) -> Iterator[tuple[str, EventMatch]]:
             yield from ((f"trigger.{name}[{n}]", one) for n, one in enumerate(some))
 
 
-def check_triggered(scope: Scope, body: TriggeredBody) -> None:
-    """Everything a triggered campaign names must exist and fit. Raises NotFound, Invalid."""
+def check_triggered(scope: Scope, body: TriggeredBody) -> TriggeredBody:
+    """The body as it is kept: everything that it names exists and fits, names are ids. Raises NotFound, Invalid."""
     declared = {one.name: one.types for one in customers.event_types(scope) if one.declared}
+    check_events(scope, body, declared)
+    if body.customer_conditions is not None:
+        body = body.model_copy(update={"customer_conditions": _customer_conditions(scope, body.customer_conditions)})
+    for group_id in body.rules.exclude_target_group_ids:
+        audiences.target_group(scope, group_id)
+    check_groups(scope, body.groups)
+    return body
+
+
+def check_events(scope: Scope, body: TriggeredBody, declared: Mapping[str, dict[str, str]]) -> None:
+    """The events that a trigger names, and the parameters that its conditions compare, must be declared as they are
+    used. Raises Invalid.
+    """
     for where, one in matches(body):
         if one.event not in declared:
             raise Invalid(f"{where}.event names {one.event!r}, which is not a declared event type.")
         if one.conditions is not None:
             _check_event(scope, one, declared[one.event], where)
-    if body.customer_conditions is not None:
-        _check_customer(scope, body.customer_conditions)
-    for group_id in body.rules.exclude_target_group_ids:
-        audiences.target_group(scope, group_id)
-    check_groups(scope, body.groups)
+
+
+def check_event_change(scope: Scope, name: str, types: dict[str, str]) -> None:
+    """An event must not be declared so that a trigger which is not archived cannot be evaluated. Raises Conflict."""
+    declared = {one.name: one.types for one in customers.event_types(scope) if one.declared}
+    for series in triggered(scope):
+        body = triggered_body(series)
+        if series.status == ARCHIVED or all(one.event != name for _, one in matches(body)):
+            continue
+        try:
+            check_events(scope, body, declared)
+        except Invalid:
+            continue  # it cannot be evaluated as it is
+        try:
+            check_events(scope, body, {**declared, name: types})
+        except Invalid as error:
+            raise Conflict(f"{_called(series.id).capitalize()} uses the event {name!r}: {error.message}") from error
 
 
 def _check_event(scope: Scope, one: EventMatch, types: dict[str, str], where: str) -> None:
@@ -181,17 +235,19 @@ def _check_event(scope: Scope, one: EventMatch, types: dict[str, str], where: st
         raise Invalid(error.message.replace("definition", f"{where}.conditions", 1)) from error
 
 
-def _check_customer(scope: Scope, definition: Any) -> None:
+def _customer_conditions(scope: Scope, definition: Any) -> Any:
     try:
-        audiences.check(scope, definition)
+        kept = audiences.bound(scope, definition)
+        audiences.check(scope, kept)
     except Invalid as error:
         raise Invalid(error.message.replace("definition", "customer_conditions", 1)) from error
+    return kept
 
 
 def groups_of_triggers(scope: Scope) -> list[int]:
     """The target groups whose members active triggers ask for."""
     found: set[int] = set()
     for one in triggered(scope, "active"):
-        assert one.trigger is not None
+        assert one.trigger is not None  # noqa: S101 - tells the type checker
         found |= set(one.rules["exclude_target_group_ids"]) | _asked(one.trigger["customer_conditions"])
     return sorted(found)

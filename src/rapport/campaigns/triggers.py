@@ -5,7 +5,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from rapport.campaigns.schemas import CONTROL, TYPES, CampaignType, Day, FrequencyCap, Id, PromoCode, Strict
+from rapport.campaigns.schemas import (
+    CONTROL,
+    TYPES,
+    CampaignType,
+    Day,
+    FrequencyCap,
+    Id,
+    PromoCode,
+    Strict,
+    must_have_groups,
+)
 from rapport.campaigns.settings import HourMinute
 
 MINUTES_OF_DAY = 24 * 60
@@ -153,9 +163,7 @@ class TriggeredBody(Strict):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        low, high = {"Test/Control": (1, 1), "A/B": (2, 2), "A/B/n": (3, 26)}[self.campaign_type]
-        if not low <= len(self.groups) <= high:
-            raise ValueError(f"groups must be {low} to {high} for the type {self.campaign_type}")
+        must_have_groups(self.campaign_type, len(self.groups))
         if abs(sum(group.share for group in self.groups) - 1) > 1e-6:
             raise ValueError("groups must have shares that add up to 1")
         if self.starts and self.ends and self.ends < self.starts:
@@ -173,3 +181,4 @@ class TriggeredOut(TriggeredBody):
     version: int
     created_at: datetime
     sentence: str = Field(description="What makes it go out, in words")
+    fault: str = Field("", description="Why it cannot be evaluated and fires nothing as it is; empty when it can be")

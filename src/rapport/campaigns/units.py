@@ -45,7 +45,8 @@ class Unit:
 
 def unit_of(scope: Scope, campaign: Occurrence, channel_id: int, group: int) -> Unit:
     """A unit of one of the scope's campaigns."""
-    assert campaign.tenant_id == scope.tenant_id
+    if campaign.tenant_id != scope.tenant_id:
+        raise ValueError("The campaign belongs to another tenant.")
     return Unit(campaign, channel_id, group)
 
 

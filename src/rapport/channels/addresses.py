@@ -17,6 +17,7 @@ INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe
 # Patterns read the same by Python and by the engine; `$` is the end of the text.
 MENDING = (
     (f"[{INVISIBLE}]+", ""),
+    ("[\u3002\uff61]", "."),  # dots between labels of domains, as mail servers take them, too (UTS 46)
     (f"^[{BLANK}]+", ""),
     (f"[{BLANK}.,;]+$", ""),
     ("^[^<>@\r\n]*<([^<>]*)>$", r"\1"),
@@ -27,10 +28,14 @@ MENDING = (
     (f"^[{BLANK}]+", ""),
     (f"[{BLANK}.,;]+$", ""),
 )
-PHONE = "^[+]?[(]?[0-9][0-9 ()/.-]{4,}$"
+DASHES = "\u2010-\u2015\u2212_-"
+PHONE = f"^(?i:(?:tel|sms|callto|whatsapp):)?'?[+]? ?[(]?[0-9][0-9 ()/.{DASHES}]{{4,}}$"
 PHONE_FOLDING = (
+    ("^(?i:[a-z]+:)?'?", ""),  # a link's scheme; what spreadsheets put before a text of digits
+    ("^([+]?[0-9]{7,})[.]0+$", r"\1"),  # a number that was taken for a float
+    ("^[+] ", "+"),
     ("^([+]|00)([0-9 /.-]*)[(]0[)]", r"\1\2"),  # the national zero of +49 (0)30
-    ("[ ()/.-]+", ""),
+    (f"[ ()/.{DASHES}]+", ""),
     ("^00", "+"),
 )
 # What needs no folding but of case: nearly every address, so that the rest of the rule is seldom worked out.
@@ -111,17 +116,34 @@ def recipient(text: str) -> str:
     return f"{local}@{domain}"
 
 
-def key_sql(text: str, domains: str = "") -> str:
-    """SQL of the key of a text column that may be null: address_key. domains is what decode_domains gave."""
-    clean = f"toValidUTF8(ifNull({text}, ''))"
-    plain = f"match({clean}, {literal(PLAIN_MAIL)}) AND {_no_code(clean)} OR match({clean}, {literal(PLAIN_PHONE)})"
-    return f"if({plain}, lower({clean}), {_folded_sql(clean, domains)})"
+def plain_sql(text: str) -> str:
+    """SQL that tells of a text column that may be null whether its key differs by case alone; also true for none."""
+    clean = _clean_sql(text)
+    mail = f"match({clean}, {literal(PLAIN_MAIL)}) AND {_no_code(clean)}"
+    return f"({mail} OR match({clean}, {literal(PLAIN_PHONE)}) OR {clean} = '')"
 
 
-def email_sql(text: str) -> str:
-    """SQL that tells of a text column whether it can stand as the one recipient of a mail: is_email_address."""
-    clean = f"toValidUTF8(ifNull({text}, ''))"
-    return f"(match({clean}, {literal(PLAIN_MAIL)}) OR match({_mended_sql(clean)}, {literal(EMAIL)}))"
+def key_sql(text: str, domains: str = "", plain: bool = False) -> str:
+    """SQL of the key of a text column that may be null: address_key.
+
+    domains is what decode_domains gave; plain: every text of the column is, by plain_sql.
+    """
+    clean = _clean_sql(text)
+    return f"lower({clean})" if plain else f"if({plain_sql(text)}, lower({clean}), {_folded_sql(clean, domains)})"
+
+
+def email_sql(text: str, plain: bool = False) -> str:
+    """SQL that tells of a text column whether it can stand as the one recipient of a mail: is_email_address.
+
+    plain: every text of the column is, by plain_sql.
+    """
+    clean = _clean_sql(text)
+    found = f"match({clean}, {literal(PLAIN_MAIL)})"
+    return found if plain else f"({found} OR match({_mended_sql(clean)}, {literal(EMAIL)}))"
+
+
+def _clean_sql(text: str) -> str:
+    return f"toValidUTF8(ifNull({text}, ''))"
 
 
 def decode_domains(warehouse: Database, table: str, texts: str, **bound: Any) -> str:

@@ -13,36 +13,31 @@ from urllib.parse import unquote, urlsplit
 
 from rapport.channels import mime
 from rapport.channels.addresses import recipient
-from rapport.channels.messages import Message, Receipt
-from rapport.channels.replies import SERVICE_CLOSING, UNSUPPORTED, Refused, Stage, receipt_of
+from rapport.channels.messages import Message, Receipt, count
+from rapport.channels.replies import PERMANENT, SERVICE_CLOSING, UNSUPPORTED, Refused, Stage, receipt_of
 from rapport.channels.settings import EmailSettings
+from rapport.channels.smtp import CheckedSMTP
 from rapport.errors import Invalid, Unavailable
 from rapport.settings import Settings
-from rapport.stores.addresses import Unresolved, resolve_public
+from rapport.stores.addresses import PrivateAddress, Unresolved
 from rapport.stores.clock import Clock
 
 # After a connection could not be opened, messages of the next seconds fail at once instead of waiting in line.
 DOWN_SECONDS = 2.0
-MESSAGES_PER_CONNECTION = 1000
+# For so long receipts are gathered before they are given out.
+GATHERED_SECONDS = 0.05
+MESSAGES_PER_CONNECTION, SECONDS_PER_CONNECTION = 1000, 600.0
 # As a server would answer that takes no addresses in other letters than ASCII (RFC 6531).
 NO_OTHER_LETTERS = (553, f"{UNSUPPORTED} non-ASCII address")
+# Why no connection could be opened.
+NO_CONNECTION = (smtplib.SMTPException, OSError, Unresolved, PrivateAddress)
 
 
 def effective(channel: EmailSettings, server: Settings) -> EmailSettings:
-    """A channel's settings with the server's own mail settings where the channel has none. Raises Invalid.
-
-    A host that a tenant chose must be public; the operator's own may be anywhere.
-    """
+    """A channel's settings with the server's own mail settings where the channel has none. Raises Invalid."""
     filled = channel.model_copy(update={"from_address": channel.from_address or server.mail_from})
     if channel.host:
-        host = f"[{channel.host}]" if ":" in channel.host else channel.host
-        try:
-            address = resolve_public(f"http://{host}:{channel.port}", server.allow_private_addresses)
-        except Unresolved:
-            return filled
-        except Invalid as error:
-            raise Invalid("settings.host leads to a private address, which this server does not use.") from error
-        return filled if channel.security != "none" else filled.model_copy(update={"host": address})
+        return filled
     parts = urlsplit(server.smtp_url)
     if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
         raise Invalid("RAPPORT_SMTP_URL must be smtp://host:port or smtps://host:port.")
@@ -66,18 +61,26 @@ class Broken(Exception):
         self.silent = silent
 
 
-class Connection:
-    """One SMTP connection. usable turns False after anything that leaves its state in doubt."""
+class Down(Exception):
+    """A mail server to which no connection could be opened a moment ago; away as in Receipt."""
 
-    def __init__(self, settings: EmailSettings) -> None:
-        self.sent = 0
+    def __init__(self, reason: str, away: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.away = away
+
+
+class Connection:
+    """One SMTP connection. usable turns False after anything that leaves its state in doubt.
+
+    A host that a tenant chose must be public unless allow_private; the operator's own may be anywhere.
+    """
+
+    def __init__(self, settings: EmailSettings, allow_private: bool) -> None:
         self.usable = True
-        where = (settings.host, settings.port)
+        self._sent, self._opened = 0, time.monotonic()
         tls = ssl.create_default_context() if settings.security != "none" else None
-        if settings.security == "tls":
-            self._smtp: smtplib.SMTP = smtplib.SMTP_SSL(*where, timeout=settings.timeout_seconds, context=tls)
-        else:
-            self._smtp = smtplib.SMTP(*where, timeout=settings.timeout_seconds)
+        self._smtp = CheckedSMTP(settings, tls, allow_private)
         try:
             if settings.security == "starttls":
                 self._smtp.starttls(context=tls)
@@ -91,6 +94,7 @@ class Connection:
     def hand_over(self, sender: str, to: str, content: bytes) -> None:
         """Send one message. Raises Refused for an answer that is no success, Broken for none; both with the stage."""
         stage = Stage.SENDER
+        self._smtp.begin()
         try:
             international = () if to.isascii() else ("SMTPUTF8",)
             if international and not self._smtp.has_extn("smtputf8"):
@@ -108,15 +112,19 @@ class Connection:
             raise Refused(stage, error.smtp_code, error.smtp_error) from error
         except (smtplib.SMTPException, OSError) as error:
             self.usable = False
-            # smtplib hides the network's error behind one of its own.
-            silent = isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError)
-            raise Broken(stage, silent) from error
-        self.sent += 1
+            raise Broken(stage, _timed_out(error)) from error
+        self._sent += 1
 
     @staticmethod
     def _expect(stage: Stage, code: int, text: bytes) -> None:
         if code not in (250, 251, 252):
             raise Refused(stage, code, text)
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether it has served long enough: servers limit what they take on one connection."""
+        old = time.monotonic() - self._opened > SECONDS_PER_CONNECTION
+        return old or self._sent >= MESSAGES_PER_CONNECTION
 
     def _reset(self) -> None:
         try:
@@ -128,6 +136,7 @@ class Connection:
         """Leave politely, or at least leave."""
         with contextlib.suppress(smtplib.SMTPException, OSError):
             if self.usable:
+                self._smtp.begin(waits=1)
                 self._smtp.quit()
         self._smtp.close()
 
@@ -137,11 +146,13 @@ class EmailTransport:
 
     def __init__(self, channel: EmailSettings, server: Settings, clock: Clock) -> None:
         self._settings = effective(channel, server)
+        self._allow_private = server.allow_private_addresses or not channel.host
         self._clock = clock
         self._idle: queue.LifoQueue[Connection] = queue.LifoQueue()
         self._workers = ThreadPoolExecutor(self._settings.connections, "smtp")
         self._lock = threading.Lock()
         self._down_until = 0.0
+        self._down = ("", False)
 
     def send(self, messages: Iterable[Message]) -> Iterator[Receipt]:
         """One receipt a message, as each is decided. Messages are drawn only as fast as they leave."""
@@ -149,29 +160,30 @@ class EmailTransport:
             yield from receipts
 
     def send_many(self, messages: Iterable[Message]) -> Iterator[list[Receipt]]:
-        """Receipts together that were decided meanwhile, at most one a connection.
+        """Receipts together that were decided meanwhile, so that whoever keeps them writes seldom.
 
-        No more messages are under way or decided without having been given out than there are connections.
+        At most as many messages are under way as there are connections, and at most as many wait for one or are
+        decided without having been given out.
         """
         decided: queue.SimpleQueue[Receipt] = queue.SimpleQueue()
-        waiting = 0
+        waiting, connections = 0, self._settings.connections
         for message in messages:
-            if waiting == self._settings.connections:
-                receipts = _all_of(decided)
+            if waiting == 2 * connections:
+                receipts = _some_of(decided, connections)
                 yield receipts
                 waiting -= len(receipts)
             self._workers.submit(self._decide, message, decided)
             waiting += 1
         while waiting:
-            receipts = _all_of(decided)
+            receipts = _some_of(decided, min(waiting, connections))
             yield receipts
             waiting -= len(receipts)
 
     def check(self) -> None:
         """Connect, log in and leave. Raises Unavailable."""
         try:
-            Connection(self._settings).quit()
-        except (smtplib.SMTPException, OSError) as error:
+            Connection(self._settings, self._allow_private).quit()
+        except NO_CONNECTION as error:
             raise Unavailable(f"The mail server cannot be used: {_failure(error)}.") from error
 
     def close(self) -> None:
@@ -182,9 +194,11 @@ class EmailTransport:
 
     def _decide(self, message: Message, decided: "queue.SimpleQueue[Receipt]") -> None:
         try:
-            decided.put(self._deliver(message))
+            receipt = self._deliver(message)
         except Exception as error:  # a receipt is owed for every message, whatever happens
-            decided.put(Receipt(message.message_id, "failed", f"not sent: {type(error).__name__}"))
+            receipt = Receipt(message.message_id, "failed", f"not sent: {type(error).__name__}")
+        count("email", receipt.became)
+        decided.put(receipt)
 
     def _deliver(self, message: Message) -> Receipt:
         try:
@@ -199,8 +213,10 @@ class EmailTransport:
             return self._attempt(message, content, repeat=True)
         except Refused as refused:
             return receipt_of(message.message_id, refused)
-        except (Broken, smtplib.SMTPException, OSError) as error:
-            return Receipt(message.message_id, "failed", _failure(error))
+        except Down as down:
+            return Receipt(message.message_id, "failed", down.reason, away=down.away)
+        except (Broken, *NO_CONNECTION) as error:
+            return Receipt(message.message_id, "failed", _failure(error), away=_is_away(error))
 
     def _attempt(self, message: Message, content: bytes, repeat: bool) -> Receipt:
         """Hand a message over; once more on a new connection if a reused one had ended before the content left."""
@@ -223,25 +239,29 @@ class EmailTransport:
                 return self._idle.get_nowait(), True
         with self._lock:
             if time.monotonic() < self._down_until:
-                raise ConnectionError("mail server down")
+                raise Down(*self._down)
         try:
-            return Connection(self._settings), False
-        except (smtplib.SMTPException, OSError):
+            return Connection(self._settings, self._allow_private), False
+        except NO_CONNECTION as error:
             with self._lock:
                 self._down_until = time.monotonic() + DOWN_SECONDS
+                self._down = _failure(error), _is_away(error)
             raise
 
     def _release(self, connection: Connection) -> None:
-        if connection.usable and connection.sent < MESSAGES_PER_CONNECTION:
+        if connection.usable and not connection.is_worn:
             self._idle.put(connection)
         else:
             connection.quit()
 
 
-def _all_of(decided: "queue.SimpleQueue[Receipt]") -> list[Receipt]:
-    """At least one receipt, for which it waits, and those that are there too."""
+def _some_of(decided: "queue.SimpleQueue[Receipt]", least: int) -> list[Receipt]:
+    """So many receipts, or more if there are; fewer when they take longer than a moment, but always one."""
     receipts = [decided.get()]
+    end = time.monotonic() + GATHERED_SECONDS
     with contextlib.suppress(queue.Empty):
+        while len(receipts) < least:
+            receipts.append(decided.get(timeout=max(0.0, end - time.monotonic())))
         while True:
             receipts.append(decided.get_nowait())
     return receipts
@@ -254,8 +274,28 @@ def _ended_early(error: Refused | Broken) -> bool:
     return error.stage is not Stage.CONTENT
 
 
+def _is_away(error: BaseException) -> bool:
+    """Whether no connection could be opened, for no reason that lies in the channel's settings."""
+    if isinstance(error, Unresolved):
+        return True
+    if isinstance(error, smtplib.SMTPConnectError | smtplib.SMTPHeloError):
+        return error.smtp_code < PERMANENT
+    return isinstance(error, smtplib.SMTPServerDisconnected | OSError) and not isinstance(
+        error, ssl.SSLError | smtplib.SMTPResponseException | smtplib.SMTPNotSupportedError
+    )
+
+
+def _timed_out(error: BaseException) -> bool:
+    """smtplib hides the network's error behind one of its own."""
+    return isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError)
+
+
 def _failure(error: BaseException) -> str:
     """What went wrong with a connection, in few words that hold no address and no secret."""
+    if isinstance(error, Unresolved):
+        return "mail server's name cannot be resolved"
+    if isinstance(error, PrivateAddress):
+        return "mail server has a private address, which is not allowed"
     if isinstance(error, smtplib.SMTPAuthenticationError):
         return "mail server refused the login"
     if isinstance(error, smtplib.SMTPConnectError | smtplib.SMTPHeloError):
@@ -264,7 +304,7 @@ def _failure(error: BaseException) -> str:
         return "mail server has no valid certificate"
     if isinstance(error, smtplib.SMTPNotSupportedError):
         return "mail server does not support what the channel asks for"
-    if isinstance(error, TimeoutError) or (isinstance(error, Broken) and error.silent):
+    if _timed_out(error) or (isinstance(error, Broken) and error.silent):
         return "mail server did not answer in time"
     if isinstance(error, Broken):
         return "mail server ended the connection"

@@ -4,6 +4,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from prometheus_client import Counter
+
+MESSAGES = Counter(
+    "rapport_messages_total", "Attempts to send, by kind of channel and what became of them", ["kind", "outcome"]
+)
+
 
 @dataclass(frozen=True)
 class Message:
@@ -22,6 +28,7 @@ class Message:
 class Receipt:
     """What became of a message. A failure that is not permanent may be tried again under the same message_id.
 
+    away: the server could not be asked at all, so that nothing was tried.
     reason is one of few short phrases, without addresses or server texts: it is stored per customer.
     """
 
@@ -29,6 +36,18 @@ class Receipt:
     outcome: Literal["sent", "failed"]
     reason: str = ""
     permanent: bool = False
+    away: bool = False
+
+    @property
+    def became(self) -> str:
+        """In a word, for metrics: sent, refused for good, deferred, or away."""
+        failed = "away" if self.away else "refused" if self.permanent else "deferred"
+        return "sent" if self.outcome == "sent" else failed
+
+
+def count(kind: str, became: str, messages: int = 1) -> None:
+    """Tell the metrics what became of messages on a kind of channel."""
+    MESSAGES.labels(kind, became).inc(messages)
 
 
 class Transport(Protocol):

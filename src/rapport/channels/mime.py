@@ -16,7 +16,10 @@ from rapport.channels.settings import EmailSettings
 
 SAFE_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,200}")
 HEADER_NAME = re.compile(r"[!-9;-~]{1,76}")
+LINE_ENDS = "\r\n"
 LONGEST_LINE = 900
+LONGEST_WORD = 75
+LONGEST_SUBJECT = 1000  # characters, the rest is cut off: servers refuse a message for the size of its headers
 OURS = frozenset({"from", "to", "subject", "date", "message-id", "reply-to", "mime-version", "bcc", "cc"})
 OURS_BEGINNING = "content-"
 # Quoted-printable never holds "=_" (RFC 2045, 6.7), so no content can hold the boundary.
@@ -30,9 +33,9 @@ def compose(message: Message, settings: EmailSettings, now: datetime) -> bytes:
     """
     domain = settings.from_address.rpartition("@")[2]
     headers = {
-        "From": formataddr((_line(settings.from_name), settings.from_address)),
+        "From": _sender(_line(settings.from_name), settings.from_address),
         "To": message.to,
-        "Subject": _encoded("Subject", _line(message.subject)),
+        "Subject": _encoded("Subject", _line(message.subject)[:LONGEST_SUBJECT]),
         "Date": format_datetime(now),
         "Message-ID": f"<{_id(message.message_id)}@{domain}>",
         "MIME-Version": "1.0",
@@ -44,6 +47,13 @@ def compose(message: Message, settings: EmailSettings, now: datetime) -> bytes:
             headers[name] = _encoded(name, _line(value))
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return (head + _body(message)).encode("utf-8")
+
+
+def _sender(name: str, address: str) -> str:
+    """A sender with its name, whose words are folded when they are not plain ASCII (RFC 2047, 2)."""
+    if name.isascii() and "=?" not in name:
+        return formataddr((name, address))
+    return f"{_words('From', name)}{LINE_ENDS} <{address}>"
 
 
 def _body(message: Message) -> str:
@@ -76,4 +86,9 @@ def _encoded(name: str, value: str) -> str:
     """A header's value in ASCII (RFC 2047), folded when it is long."""
     if value.isascii() and "=?" not in value and len(value) <= LONGEST_LINE:
         return value
-    return Header(value, "utf-8", header_name=name).encode(linesep="\r\n")
+    return _words(name, value)
+
+
+def _words(name: str, value: str) -> str:
+    """A text as encoded words, folded."""
+    return Header(value, "utf-8", LONGEST_WORD, name).encode(linesep=LINE_ENDS)

@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import DateTime, Integer, String, UniqueConstraint
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rapport.stores.records import Base
+from rapport.stores.sealing import SealedMember
 
 
 class Channel(Base):
@@ -21,7 +21,7 @@ class Channel(Base):
     kind: Mapped[str] = mapped_column(String(20))  # email, external
     address_attribute: Mapped[str] = mapped_column(String(128))
     permission_attribute: Mapped[str | None] = mapped_column(String(128))
-    settings: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    settings: Mapped[dict[str, Any]] = mapped_column(SealedMember("channels.settings", "password"), default=dict)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
     __table_args__ = (UniqueConstraint("tenant_id", "name"),)

@@ -7,14 +7,22 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.channels.addresses import address_key, decode_domains, email_sql, is_email_address, key_sql, mended
+from rapport.channels.addresses import (
+    address_key,
+    decode_domains,
+    email_sql,
+    is_email_address,
+    key_sql,
+    mended,
+    plain_sql,
+)
 from rapport.channels.apps import add_apps, apps, delete_apps
-from rapport.channels.email import EmailTransport
-from rapport.channels.external import ExternalTransport
-from rapport.channels.messages import Message, Receipt, Transport
+from rapport.channels.messages import Message, Receipt, Transport, count
 from rapport.channels.models import App, Channel
+from rapport.channels.opening import transport, trying
 from rapport.channels.replies import is_hard_bounce, is_soft_bounce
-from rapport.channels.settings import EmailSettings, checked, masked, merged
+from rapport.channels.senders import require_allowed_sender
+from rapport.channels.settings import EmailSettings, masked, merged
 from rapport.customers import service as customers
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores.records import next_id
@@ -31,6 +39,7 @@ __all__ = [
     "apps",
     "channel",
     "channels",
+    "count",
     "create_channel",
     "decode_domains",
     "delete_apps",
@@ -42,7 +51,9 @@ __all__ = [
     "key_sql",
     "masked",
     "mended",
+    "plain_sql",
     "transport",
+    "trying",
     "update_channel",
 ]
 
@@ -104,11 +115,13 @@ def create_channel(
     permission_attribute must not say No for a customer to be written to (None: no such attribute).
     Raises Invalid, and Conflict for a name or id that is taken.
     """
-    stored = checked(kind, settings or {})
+    stored = merged(kind, {}, settings or {})
     address, permission = DEFAULTS[kind]
     address = address_attribute or address
     permission = permission if permission_attribute == "default" else permission_attribute
     _check(scope, name, address, permission)
+    if kind == "email":
+        require_allowed_sender(scope, EmailSettings.model_validate(stored))
     try:
         with scope.records() as session:
             number = _free_id(session, scope, name, kind) if id is None else id
@@ -134,7 +147,7 @@ def create_channel(
 
 
 def update_channel(scope: Scope, channel_id: int, **changes: Any) -> Channel:
-    """Change name, address_attribute, permission_attribute or settings (whole; a masked secret is kept).
+    """Change name, address_attribute, permission_attribute or settings (whole; a masked secret is kept for its server).
 
     Raises NotFound, Invalid, and Conflict for a name that is taken.
     """
@@ -142,7 +155,9 @@ def update_channel(scope: Scope, channel_id: int, **changes: Any) -> Channel:
         with scope.records() as session:
             found = _get(session, scope, channel_id)
             if "settings" in changes:
-                changes["settings"] = checked(found.kind, merged(found.settings, changes["settings"]))
+                changes["settings"] = merged(found.kind, found.settings, changes["settings"])
+                if found.kind == "email":
+                    require_allowed_sender(scope, EmailSettings.model_validate(changes["settings"]))
             for member, value in changes.items():
                 setattr(found, member, value.upper() if member.endswith("_attribute") and value else value)
             _check(scope, found.name, found.address_attribute, found.permission_attribute)
@@ -180,10 +195,3 @@ def _free_id(session: Session, scope: Scope, name: str, kind: str) -> int:
         number = next_id(session, scope.tenant_id, "channel", FIRST_FREE_ID)
         if number not in taken:
             return number
-
-
-def transport(scope: Scope, channel: Channel) -> Transport:
-    """Open a channel for sending; the caller closes it. Raises Invalid for a mail server that may not be used."""
-    if channel.kind == "external":
-        return ExternalTransport()
-    return EmailTransport(EmailSettings.model_validate(channel.settings), scope.stores.settings, scope.clock)

@@ -6,9 +6,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from rapport.errors import Invalid
+from rapport.wording import refused
 
 SECRETS = ("password",)
 MASK = "********"
+# What a secret is entered for: it is sent nowhere else.
+PLACE = ("host", "port", "username", "security")
 # One address of printable ASCII, without anything that could begin another recipient or header.
 ADDRESS = re.compile(r"(?![.])[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
 
@@ -53,9 +56,7 @@ def checked(kind: str, settings: dict[str, Any]) -> dict[str, Any]:
     try:
         return KINDS[kind].model_validate(settings).model_dump(exclude_unset=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Invalid(f"settings.{where}: {first['msg'].removeprefix('Value error, ').lower()}.") from error
+        raise Invalid(refused(error, KINDS[kind], settings, "settings")) from error
 
 
 def masked(settings: dict[str, Any]) -> dict[str, Any]:
@@ -63,7 +64,24 @@ def masked(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: MASK if name in SECRETS and value else value for name, value in settings.items()}
 
 
-def merged(present: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """New settings in place of the present ones; a secret given masked keeps its present value."""
-    kept = {name: present[name] for name in SECRETS if new.get(name) == MASK and name in present}
-    return {**new, **kept}
+def merged(kind: str, present: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """New settings in place of the present ones, as they are stored; a secret given masked keeps its present value.
+
+    It does so only for the server and the login that it was entered for. Raises Invalid naming the setting.
+    """
+    stored = checked(kind, new)
+    for name in SECRETS:
+        if stored.get(name) != MASK:
+            continue
+        if name not in present:
+            raise Invalid(f"settings.{name} must not be {MASK}, which is how one that is kept is shown.")
+        if _place(kind, stored) != _place(kind, present):
+            raise Invalid(f"settings.{name} must be given again when {', '.join(PLACE[:-1])} or {PLACE[-1]} changes.")
+        stored[name] = present[name]
+    return stored
+
+
+def _place(kind: str, settings: dict[str, Any]) -> tuple[Any, ...]:
+    """Where secrets of settings go, and how."""
+    whole = KINDS[kind].model_validate(settings)
+    return tuple(getattr(whole, name) for name in PLACE)

@@ -1,8 +1,10 @@
-"""rapport tenant, rapport key."""
+"""rapport tenant, rapport key, rapport secrets."""
 
 from datetime import date
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -11,7 +13,12 @@ from rapport.commands.options import day, email
 from rapport.commands.output import DataDir, Json, Tenant, settings_of, show, show_rows
 
 tenants = typer.Typer(help="Companies.", no_args_is_help=True)
+SenderDomain = Annotated[str, typer.Argument(help="A domain such as shop.example.")]
 keys = typer.Typer(help="API keys of a tenant.", no_args_is_help=True)
+secrets = typer.Typer(help="Secrets that Rapport keeps.", no_args_is_help=True)
+
+
+KEY_COLUMNS = ("id", "nickname", "access_type", "rights", "prefix", "status", "expires_on", "last_used_at", "unused")
 
 
 class AccessType(StrEnum):
@@ -20,6 +27,14 @@ class AccessType(StrEnum):
     Admin = "Admin"
     Integrations = "Integrations"
     Transactional = "Transactional"
+
+
+class Rights(StrEnum):
+    """What a key may do of what its type covers."""
+
+    full = "full"
+    read = "read"
+    data_in = "data-in"
 
 
 @tenants.command("create")
@@ -45,6 +60,43 @@ def list_tenants(data_dir: DataDir = None, json: Json = False) -> None:
     show_rows(found, ("id", "name", "time_zone", "currency", "last_data_date"), json)
 
 
+@tenants.command("allow-sender")
+def allow_sender(tenant: Tenant, domain: SenderDomain, data_dir: DataDir = None, json: Json = False) -> None:
+    """Let a tenant send mail from a domain over the server's own mail server."""
+    _change_senders("PUT", tenant, domain, data_dir, json)
+
+
+@tenants.command("disallow-sender")
+def disallow_sender(tenant: Tenant, domain: SenderDomain, data_dir: DataDir = None, json: Json = False) -> None:
+    """Let a tenant send no mail from a domain any more."""
+    _change_senders("DELETE", tenant, domain, data_dir, json)
+
+
+def _change_senders(method: str, tenant: str, domain: str, data_dir: Path | None, json: bool) -> None:
+    with connected(settings_of(data_dir)) as connection:
+        path = f"/manage/v1/operator/sender-domains/{quote(domain, safe='')}"
+        left = connection.call(method, path, connection.tenant(tenant))
+    show(left, json, f"The tenant may send from {', '.join(left['sender_domains']) or 'no domain'}.")
+
+
+@tenants.command("limits")
+def limits(
+    tenant: Tenant,
+    calls: Annotated[int | None, typer.Option(min=0, help="Calls of all keys together in a window.")] = None,
+    app_events: Annotated[int | None, typer.Option(min=0, help="Events of apps in 10 seconds.")] = None,
+    key_number: Annotated[int | None, typer.Option("--keys", min=0, help="API keys.")] = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Show what a tenant may use, after changing what is given; 0 means no limit."""
+    given = {"calls": calls, "app_events": app_events, "keys": key_number}
+    body = {name: limit for name, limit in given.items() if limit is not None}
+    with connected(settings_of(data_dir)) as connection:
+        found = connection.call("PATCH", "/manage/v1/tenants/current/limits", connection.tenant(tenant), body)
+    told = {name: number or "any number of" for name, number in found.items()}
+    show(found, json, f"{told['calls']} calls, {told['app_events']} events of apps, {told['keys']} keys")
+
+
 @keys.command("create")
 def create_key(
     tenant: Tenant,
@@ -56,27 +108,33 @@ def create_key(
         AccessType, typer.Option("--type", case_sensitive=False, help="What the key may do.")
     ] = AccessType.Admin,
     expires_on: Annotated[
-        date | None, typer.Option(parser=day, metavar="YYYY-MM-DD", help="The last day it works.")
+        date | None, typer.Option(parser=day, metavar="YYYY-MM-DD", help="The last day it works; else a year from now.")
     ] = None,
+    never_expires: Annotated[bool, typer.Option("--never-expires", help="It has no last day.")] = False,
+    rights: Annotated[Rights, typer.Option(help="All, reading only, or imports and attributes only.")] = Rights.full,
+    section: Annotated[list[str] | None, typer.Option(help="A part of /manage/v1 it is for; repeatable.")] = None,
     cidr: Annotated[list[str] | None, typer.Option(help="An address range it may be used from; repeatable.")] = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
     """Create an API key; this is the only time it is shown."""
     body = {"nickname": nickname, "contact_email": contact_email, "access_type": access_type.value, "cidrs": cidr or []}
-    if expires_on:
-        body["expires_on"] = expires_on.isoformat()
+    body |= {"rights": rights.value, "sections": section or []}
+    if expires_on or never_expires:
+        body["expires_on"] = "never" if never_expires else str(expires_on)
     with connected(settings_of(data_dir)) as connection:
-        made = connection.call("POST", "/manage/v1/keys", tenant, body)
-    show(made, json, f"Key {made['id']}, {made['access_type']}; keep it now, it is not shown again:\n{made['key']}")
+        made = connection.call("POST", "/manage/v1/keys", connection.tenant(tenant), body)
+    ends = f"works until {made['expires_on']}" if made["expires_on"] else "works without end"
+    said = f"Key {made['id']}, {made['access_type']}, {ends}; keep it now, it is not shown again:\n{made['key']}"
+    show(made, json, said)
 
 
 @keys.command("list")
 def list_keys(tenant: Tenant, data_dir: DataDir = None, json: Json = False) -> None:
     """List a tenant's keys."""
     with connected(settings_of(data_dir)) as connection:
-        found = connection.call("GET", "/manage/v1/keys", tenant)
-    show_rows(found, ("id", "nickname", "access_type", "prefix", "status", "expires_on", "last_used_at"), json)
+        found = connection.call("GET", "/manage/v1/keys", connection.tenant(tenant))
+    show_rows(found, KEY_COLUMNS, json)
 
 
 @keys.command("disable")
@@ -88,5 +146,18 @@ def disable_key(
 ) -> None:
     """Refuse a key from now on."""
     with connected(settings_of(data_dir)) as connection:
-        disabled = connection.call("POST", f"/manage/v1/keys/{key_id}/disable", tenant)
+        disabled = connection.call("POST", f"/manage/v1/keys/{key_id}/disable", connection.tenant(tenant))
     show(disabled, json, f"Key {key_id} ({disabled['nickname']}) is disabled.")
+
+
+@secrets.callback()
+def _of_secrets() -> None:
+    """Secrets that Rapport keeps."""
+
+
+@secrets.command("seal")
+def seal_secrets(data_dir: DataDir = None, json: Json = False) -> None:
+    """Seal every stored secret with the first key of RAPPORT_SECRET_KEY."""
+    with connected(settings_of(data_dir)) as connection:
+        done = connection.call("POST", "/manage/v1/operator/secrets/seal")
+    show(done, json, f"{done['sealed']:,} secrets were sealed.")

@@ -10,7 +10,7 @@ import orjson
 
 from rapport.access.operator import TENANT_HEADER
 from rapport.commands import server_file
-from rapport.commands.output import Tell
+from rapport.commands.output import Tell, errors
 from rapport.commands.patience import once_free
 from rapport.errors import Held, RapportError, Unavailable
 from rapport.settings import Settings
@@ -44,6 +44,15 @@ class Connection:
                 tell(told["done"], told["total"])
         raise Unavailable("The server ended before the work did: start it again; the work can be repeated.")
 
+    def tenant(self, reference: str) -> str:
+        """The id of the tenant that a command is about to act on, which is told on standard error. Raises RapportError.
+
+        The command acts by this id: a name may be another's a moment later.
+        """
+        chosen = self.call("GET", "/manage/v1/tenants/current", reference)
+        errors.print(f"Tenant {chosen['id']}: {chosen['name']!r}", markup=False, emoji=False)
+        return str(chosen["id"])
+
     def _headers(self, tenant: str | None) -> dict[str, str]:
         return {TENANT_HEADER: tenant} if tenant else {}
 
@@ -57,14 +66,17 @@ def _error(answer: httpx.Response) -> RapportError:
 
 
 @contextmanager
-def connected(settings: Settings, working: bool = False) -> Iterator[Connection]:
-    """A connection for a command. working also carries out durable work when no server does.
+def connected(settings: Settings, working: bool = False, upgrading: bool = False) -> Iterator[Connection]:
+    """A connection for a command. working also carries out durable work when no server does; upgrading also brings
+    engines by URL to the newest schema, as every command does with those of a folder.
 
     Waits for a server that is starting or ending, and for another command. Raises Unavailable as open_stores does.
     """
     with ExitStack() as stack:
         try:
-            running = once_free(lambda: _running(settings) or stack.enter_context(_private(settings, working)))
+            running = once_free(
+                lambda: _running(settings) or stack.enter_context(_private(settings, working, upgrading))
+            )
         except Held as held:
             if not held.serving:
                 raise
@@ -76,11 +88,11 @@ def _running(settings: Settings) -> server_file.Running | None:
     return None if settings.by_url else server_file.read(settings.data_dir.expanduser())
 
 
-def _private(settings: Settings, working: bool) -> AbstractContextManager[server_file.Running]:
+def _private(settings: Settings, working: bool, upgrading: bool) -> AbstractContextManager[server_file.Running]:
     # Commands that talk to a server need nothing of all that a server is made of.
     from rapport.commands.private import private_server
 
-    return private_server(settings, working)
+    return private_server(settings, working, upgrading)
 
 
 @contextmanager

@@ -54,6 +54,9 @@ def import_files(
     confirm_removal: Annotated[
         bool, typer.Option("--confirm-removal", help="Let a full load remove what it does not hold.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the files and show their first rows; change nothing.")
+    ] = False,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
@@ -63,6 +66,7 @@ def import_files(
     options = {"kind": kind.value, "mode": mode.value} | {
         "allow_rejects": allow_rejects,
         "confirm_removal": confirm_removal,
+        "dry_run": dry_run,
     }
     if blank_cells:
         options["blank_cells"] = blank_cells.value
@@ -70,29 +74,49 @@ def import_files(
         options["mapping"] = str(mapping.absolute())
     results = []
     with connected(settings_of(data_dir)) as connection:
+        tenant_id = connection.tenant(tenant)
         for file in files:
             with progress(file.name, json) as tell:
                 body = options | {"path": str(file.absolute())}
-                result = connection.follow("/manage/v1/operator/imports", tell, tenant, body)
+                result = connection.follow("/manage/v1/operator/imports", tell, tenant_id, body)
             results.append({"file": str(file), **result})
             if not json:
                 show(None, False, f"{file.name}: {_told(result)}")
+                _show_preview(result["preview"])
                 for warning in result["warnings"]:
                     show(None, False, f"  warning: {_warned(warning)}")
     if json:
         print_json(results)
-    if any(result["state"] not in ("loaded", "unchanged") for result in results):
+    if any(result["state"] not in ("loaded", "unchanged", "checked") for result in results):
         raise typer.Exit(1)
 
 
+def _show_preview(preview: dict[str, Any] | None) -> None:
+    """The first rows of a dry run, a line for each column."""
+    if not preview or not preview["rows"]:
+        return
+    rows, made = preview["rows"], preview["new_attributes"]
+    names = [f"row {number}" for number in range(1, len(rows) + 1)]
+    lines = [{"column": name} | {n: row[name] for n, row in zip(names, rows, strict=True)} for name in rows[0]]
+    show_rows(lines, ["column", *names], False)
+    if made:
+        show(None, False, f"  new attributes: {', '.join(f'{name} ({kind})' for name, kind in made.items())}")
+
+
 def _told(result: dict[str, Any]) -> str:
-    if result["state"] == "needs_confirmation":
-        return str(result["message"])
+    if result["state"] in ("needs_confirmation", "checked"):
+        return str(result["message"]) + _counted(result["counts"])
     if result["unchanged"]:
         return "unchanged, it was loaded before"
     told = f"{result['loaded']:,} {'row' if result['loaded'] == 1 else 'rows'} loaded, {result['rejected']:,} rejected"
     reasons = f"; the reasons are in {result['rejects_path']}" if result["rejects_path"] else ""
-    return f"{told}{reasons}{'; ' + result['message'] if result['message'] else ''}"
+    return f"{told}{_counted(result['counts'])}{reasons}{'; ' + result['message'] if result['message'] else ''}"
+
+
+def _counted(counts: dict[str, Any]) -> str:
+    """What an import did to its table, without what is none; columns that were ignored have a warning."""
+    told = [f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items() if count and isinstance(count, int)]
+    return f" ({', '.join(told)})" if told else ""
 
 
 def _warned(warning: dict[str, Any]) -> str:
@@ -109,11 +133,16 @@ def run_cycles(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Model a day of data and process its campaigns, or many days in order; a day can be run again."""
+    """Model a day of data and process its campaigns, or many days in order; a day can be run again.
+
+    What campaigns of a past day have to send goes out now: pause series that should not.
+    """
     if (data_date and (first or last)) or bool(first) != bool(last):
         raise Invalid("Give --date, or --from and --to.")
     begin, end = first or data_date, last or data_date
     body = {"first": begin.isoformat(), "last": end.isoformat()} if begin and end else {}
-    with connected(settings_of(data_dir), working=True) as connection, progress("Processing days", json) as tell:
-        results = connection.follow("/manage/v1/operator/cycles", tell, tenant, body)
+    with connected(settings_of(data_dir), working=True) as connection:
+        tenant_id = connection.tenant(tenant)
+        with progress("Processing days", json) as tell:
+            results = connection.follow("/manage/v1/operator/cycles", tell, tenant_id, body)
     show_rows(results, ("data_date", "state", "seconds"), json)

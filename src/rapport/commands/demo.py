@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # what the demo needs takes seconds to import, which other co
 
 def demo(
     customers: Annotated[int, typer.Option(min=100, max=1_000_000, help="Customers of the retailer.")] = 6000,
-    days: Annotated[int, typer.Option(min=3, max=365, help="Days that are lived.")] = 10,
+    days: Annotated[int, typer.Option(min=3, max=365, help="Days that are lived.")] = 7,
     seed: Annotated[int, typer.Option(help="The same seed makes the same retailer.")] = 7,
     no_serve: Annotated[bool, typer.Option("--no-serve", help="Build it and exit.")] = False,
     port: Port = None,
@@ -47,7 +47,7 @@ def _build(
     from rapport.demo.run import run_demo
     from rapport.stores import open_stores
 
-    stores = open_stores(settings)
+    stores = open_stores(settings, upgrading=False)
     try:
         stores.start_work()
         with progress(f"Simulating {customers} customers over {days} days", as_json) as tell:

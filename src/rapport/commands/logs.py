@@ -4,14 +4,27 @@ import logging
 import os
 import re
 import sys
+import threading
+import time
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
-SECRETS = re.compile(r"rap_[A-Za-z0-9_-]{8,}|whsec_[A-Za-z0-9+/=_-]+|(?<=://)[^/@\s]+(?=@)")
+SECRETS = re.compile(
+    r"\b(?:rap|rt|rv)_[A-Za-z0-9_-]{8,}|\bsdk-[A-Za-z0-9_-]{43}"  # API keys, tokens of events
+    r"|\bwhsec_[A-Za-z0-9+/=_-]+"  # signing secrets
+    r"|(?<=://)[^/@\s]+(?=@)"  # users and passwords in addresses
+    r"|(?<=/unsubscribe/)[^\s\"'?]+"
+    r"|(?<=DETAIL:)[^\n]*|(?<=CONTEXT:)[^\n]*"  # what PostgreSQL tells of the row that it refused
+)
 HIDDEN = re.compile(r"secret|token|password|authorization|api_key", re.IGNORECASE)
-QUIET = ("httpx", "httpcore", "clickhouse_connect", "alembic", "dbos", "mail.log")
+# The same line of the same place, from however many threads and requests: one of them a second is enough.
+AGAIN_SECONDS = 1.0
+MOST_TOLD = 10_000
+QUIET = ("httpx", "httpcore", "alembic", "dbos", "mail.log")
+# What they warn of is told by whoever meets it; their own words hold addresses with all that was bound in them.
+SILENT = ("clickhouse_connect", "urllib3.connectionpool")
 
 
 def mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -22,6 +35,52 @@ def mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutable
         elif isinstance(value, str):
             event[name] = SECRETS.sub("***", value)
     return event
+
+
+def plainly(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A processor: that an engine is away takes a sentence and no traceback."""
+    from rapport.stores.outages import outage  # with it come the drivers of the engines, which few commands need
+
+    given = event.get("exc_info")
+    error = given[1] if isinstance(given, tuple) else sys.exc_info()[1] if given is True else given
+    if isinstance(error, BaseException) and (away := outage(error)) is not None:
+        del event["exc_info"]
+        event["reason"] = away.message
+    return event
+
+
+class Sparing(logging.Filter):
+    """Lets a warning or error through once a second, and says how many like it were left out before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[tuple[Any, ...], tuple[float, int]] = {}
+        self._lock = threading.Lock()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to write a record."""
+        if record.levelno < logging.WARNING:
+            return True
+        key, now = _sameness(record), time.monotonic()
+        with self._lock:
+            at, spared = self._told.get(key, (float("-inf"), 0))
+            if now - at < AGAIN_SECONDS:
+                self._told[key] = (at, spared + 1)
+                return False
+            if len(self._told) >= MOST_TOLD:
+                self._told.clear()
+            self._told[key] = (now, 0)
+        if spared and isinstance(record.msg, dict):
+            record.msg = {**record.msg, "left_out": spared}
+        return True
+
+
+def _sameness(record: logging.LogRecord) -> tuple[Any, ...]:
+    """What makes two records one fault: where they come from, what they say, and whom it is about."""
+    if isinstance(record.msg, dict):
+        told = record.msg
+        return record.name, *(told.get(name) for name in ("event", "tenant_id", "tenant", "what", "step"))
+    return record.name, record.pathname, record.lineno
 
 
 def configure(level: str) -> None:
@@ -40,15 +99,22 @@ def configure(level: str) -> None:
     )
     render: list[Any] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        plainly,
         structlog.processors.format_exc_info,
         mask,
         structlog.processors.JSONRenderer(),
     ]
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(Sparing())
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=render, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    # It would write lines of a form of its own beside ours, unless it has a handler already.
+    dbos = logging.getLogger("dbos")
+    dbos.handlers[:], dbos.propagate = [logging.NullHandler()], True
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in SILENT:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def for_command() -> None:

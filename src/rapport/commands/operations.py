@@ -1,5 +1,6 @@
 """rapport backup, restore, migrate, doctor, openapi."""
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,8 +9,8 @@ import typer
 
 from rapport.commands import server_file
 from rapport.commands.connection import connected
-from rapport.commands.output import DataDir, Json, print_json, progress, settings_of, show, show_rows
-from rapport.errors import RapportError, Unavailable
+from rapport.commands.output import DataDir, Json, people, print_json, progress, settings_of, show, show_rows
+from rapport.errors import Invalid, RapportError, Unavailable
 from rapport.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,27 +20,76 @@ if TYPE_CHECKING:
 
 File = Annotated[Path, typer.Argument(help="The backup's file.")]
 COLUMNS = ("name", "outcome", "detail")
+SIGNATURES = {
+    "VALID": "It is signed with the key.",
+    "MISSING": "It is not signed: nothing says who wrote it.",
+    "OTHER_KEY": "It is signed with another key.",
+    "NOT_CHECKED": "Its signature was not checked: RAPPORT_BACKUP_KEY_FILE is not set.",
+}
 
 
-def backup(file: File, data_dir: DataDir = None, json: Json = False) -> None:
-    """Write both engines into one file, while everything runs."""
-    body = {"path": str(file.absolute())}
+def backup(
+    file: File,
+    verify: Annotated[bool, typer.Option("--verify", help="Read a backup and say whether it can be restored.")] = False,
+    encrypt: Annotated[bool, typer.Option("--encrypt", help="Encrypt it with the key of the server.")] = False,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Write both engines into one file, while everything runs; or verify one that was written."""
+    if verify:
+        _verify(file, settings_of(data_dir), json)
+        return
+    body = {"path": str(file.absolute()), "encrypt": encrypt}
     with connected(settings_of(data_dir)) as connection, progress("Backing up", json) as tell:
         written = connection.follow("/manage/v1/operator/backups", tell, body=body)
     rows = sum(count for tables in written["rows"].values() for count in tables.values())
     show(written, json, f"{written['path']}: {rows:,} rows, {written['bytes'] / 1e6:,.1f} MB")
 
 
-def restore(file: File, data_dir: DataDir = None, json: Json = False) -> None:
+def _verify(file: Path, settings: Settings, as_json: bool) -> None:
+    from rapport.stores.backup_key import backup_key
+    from rapport.stores.restore import verify
+
+    found = verify(file, backup_key(settings))
+    of = f"{found.tenants} tenants, {found.rows:,} rows, {found.bytes / 1e6:,.1f} MB"
+    told = (
+        f"{found.path} can be restored: taken at {found.taken_at} by Rapport {found.rapport}, {of}. "
+        f"{SIGNATURES[found.signature.name]}"
+    )
+    show(asdict(found), as_json, told)
+
+
+def restore(
+    file: File,
+    unsigned: Annotated[
+        bool, typer.Option("--unsigned", help="Restore it though it is not signed with the key that is set.")
+    ] = False,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
     """Load a backup into an empty data folder."""
     from rapport import stores
     from rapport.persons import service as persons
 
     settings = settings_of(data_dir)
     with progress("Restoring", json) as tell:
-        applied = stores.restore(settings, file, persons.apply, tell)
+        applied, signature = stores.restore(
+            settings, file, lambda opened, of: (persons.apply(opened, of.manifest), of.signature), tell, unsigned
+        )
     folder = str(settings.data_dir.expanduser())
-    show({"data_dir": folder, "applied": asdict(applied)}, json, f"Restored into {folder}. {_told(applied, settings)}")
+    told = (
+        f"Restored into {_where(settings, folder)}. {SIGNATURES[signature.name]} {_told(applied, settings)} "
+        "Nothing goes out until `rapport resume`."
+    )
+    show({"data_dir": folder, "signature": signature, "applied": asdict(applied)}, json, told)
+
+
+def _where(settings: Settings, folder: str) -> str:
+    """Which engines a restore went to."""
+    by_url = [name for name in ("records", "warehouse") if getattr(settings, f"{name}_url")]
+    if settings.by_url:
+        return "the engines by URL"
+    return f"{folder} and the {by_url[0]} by URL" if by_url else folder
 
 
 def _told(applied: "Applied", settings: Settings) -> str:
@@ -56,9 +106,55 @@ def _told(applied: "Applied", settings: Settings) -> str:
     )
 
 
+def resume(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Let go out what is held since a restore, mail, posts, triggers and the schedule; says what, and asks, before."""
+    with connected(settings_of(data_dir)) as connection:
+        waiting = connection.call("GET", "/manage/v1/operator/held")
+        if waiting["since"] and not yes:
+            _ask(_about_to_leave(waiting), json)
+        done = connection.call("POST", "/manage/v1/operator/resume")
+    told = "What goes out is still held here by RAPPORT_OUTBOUND=off." if done["held"] else "What was held goes out."
+    show(done, json, told)
+
+
+def _about_to_leave(waiting: dict[str, Any]) -> str:
+    """What a resume lets go out, in sentences."""
+    named = ", ".join(waiting["campaigns"])
+    more = ", ..." if waiting["open_campaigns"] > len(waiting["campaigns"]) else ""
+    of = f" (tenant/campaign: {named}{more})" if named else ""
+    told = [
+        f"{waiting['reason']}.",
+        f"Waiting to leave: {waiting['messages']:,} messages of {waiting['open_campaigns']:,} campaigns{of}, "
+        f"{waiting['firings']:,} firings and {waiting['firing_messages']:,} messages of triggers, "
+        f"{waiting['deliveries']:,} deliveries to listeners.",
+        f"Active, and due by themselves: {waiting['active_series']:,} series and {waiting['active_triggers']:,} "
+        f"triggered campaigns, for which {waiting['events']:,} events wait.",
+    ]
+    taken_at = waiting["backup_taken_at"]
+    since = f"on {taken_at[:19].replace('T', ' ')} UTC" if taken_at else "that was restored"
+    told.append(
+        f"What left after the backup was taken {since} is not known here and leaves again: cancel those campaigns, "
+        "and pause their series, first."
+    )
+    return "\n".join(told)
+
+
+def _ask(told: str, as_json: bool) -> None:
+    """Go on when a person says so. Raises Invalid where there is none to ask."""
+    if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise Invalid(f"{told}\nNothing was changed: give --yes to let it go out.")
+    people.print(told, highlight=False, soft_wrap=True, markup=False, emoji=False)
+    typer.confirm("Let it go out?", abort=True)
+
+
 def migrate(data_dir: DataDir = None, json: Json = False) -> None:
     """Bring both engines to the newest schema, after a backup when there is something to do."""
-    with connected(settings_of(data_dir)) as connection, progress("Migrating", json) as tell:
+    settings = settings_of(data_dir)
+    with connected(settings, upgrading=True) as connection, progress("Migrating", json) as tell:
         done = connection.follow("/manage/v1/operator/migrations", tell)
     show_rows(done["checks"], COLUMNS, json)
 
@@ -87,7 +183,12 @@ def openapi() -> None:
 def _engines(settings: Settings) -> list[dict[str, Any]]:
     if not settings.by_url and not settings.data_dir.expanduser().exists():
         return []
+    from rapport import stores
+
     try:
+        # Whoever looks at engines by URL must not upgrade what others run on.
+        if settings.records_url and (found := stores.look(settings)) is not None:
+            return [asdict(check) for check in found]
         with connected(settings) as connection:
             checks: list[dict[str, Any]] = connection.call("GET", "/manage/v1/operator/checks")
     except RapportError as error:

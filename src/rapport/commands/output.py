@@ -12,9 +12,11 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from rapport.errors import Invalid
 from rapport.settings import Settings
+from rapport.wording import because
 
 Json = Annotated[bool, typer.Option("--json", help="Answer one JSON value, for machines.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="The folder of both engines.", readable=False)]
@@ -35,8 +37,7 @@ def settings_of(data_dir: Path | None, **changes: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
-        told = first["msg"].removeprefix("Value error, ").removesuffix(".")
-        raise Invalid(f"RAPPORT_{name} cannot be used: {told}.") from error
+        raise Invalid(f"RAPPORT_{name} cannot be used: {because(first)}.") from error
 
 
 def show(value: Any, as_json: bool, sentence: str) -> None:
@@ -44,7 +45,7 @@ def show(value: Any, as_json: bool, sentence: str) -> None:
     if as_json:
         print_json(value)
     else:
-        people.print(sentence, highlight=False, soft_wrap=True)
+        people.print(sentence, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], as_json: bool) -> None:
@@ -54,7 +55,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], as_json
         return
     table = Table(*columns)
     for row in rows:
-        table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
+        table.add_row(*(Text("" if row[column] is None else str(row[column])) for column in columns))
     people.print(table)
 
 

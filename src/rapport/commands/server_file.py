@@ -10,11 +10,12 @@ from pathlib import Path
 import httpx
 import psutil
 
+from rapport import private
 from rapport.access.operator import OPERATOR_HEADER
 from rapport.errors import Unavailable
 
 NAME = "server.json"
-ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - what such an address means
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def this_process(base_url: str) -> Running:
 def write(data_dir: Path, running: Running) -> None:
     """Tell commands of a server; only this user can read the file."""
     aside = data_dir / f"{NAME}.part"
-    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    with open(aside, "w", opener=private.opener) as file:
         json.dump(asdict(running), file)
     aside.replace(data_dir / NAME)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import sys
@@ -14,15 +15,20 @@ from typing import NoReturn
 import structlog
 import uvicorn
 
-from rapport.app import carrying_out, create_app
+from rapport.access.keys import keys_check
+from rapport.app import carrying_out, create_app, create_watched
 from rapport.commands import logs, server_file
+from rapport.commands.connections import configured
 from rapport.commands.output import show
 from rapport.commands.patience import once_free
+from rapport.errors import Unavailable
 from rapport.settings import Settings
-from rapport.stores import Stores, open_stores
+from rapport.stores import Stores, holds, open_stores
+from rapport.stores.checks import secrets_check
 
 log = structlog.get_logger("rapport.serve")
-GRACE_SECONDS = 10
+MOST_FILES = 65_536
+SERVING = frozenset({"api", "console"})
 # Requests, events and deliveries share the interpreter with longer work, which gives way after this long.
 SWITCH_SECONDS = 0.001
 
@@ -43,6 +49,8 @@ class _Stopping:
         self.started = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask)
+        # A closed terminal, or a service manager that wants settings read again: there is nothing to read again.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def _ask(self, number: int, _frame: FrameType | None) -> None:
         if not self.started and not self.asked.is_set():
@@ -54,10 +62,18 @@ class _Stopping:
         self.asked.set()
 
 
+def _open_many_files() -> None:
+    """Let the engines' files and many connections be open at once: the usual limit, 1,024, is for other programs."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def run(settings: Settings, roles: frozenset[str], as_json: bool) -> NoReturn:
     """Serve until SIGTERM or SIGINT, then end the process with nothing left running. Raises Unavailable."""
     logs.configure(settings.log_level)
     sys.setswitchinterval(SWITCH_SECONDS)
+    _open_many_files()
     stopping = _Stopping()
     with _listener(settings, roles) as listener, _opened(settings) as stores:
         _run(stores, roles, listener, stopping, as_json)
@@ -84,36 +100,39 @@ def _opened(settings: Settings) -> Iterator[Stores]:
 
 
 @contextmanager
-def _listener(settings: Settings, roles: frozenset[str]) -> Iterator[socket.socket | None]:
-    """The bound socket, before any engine is opened; none for a process without the API."""
-    if not roles & {"api", "console"}:
-        yield None
-        return
-    with server_file.listen(settings.host, settings.port) as listener:
+def _listener(settings: Settings, roles: frozenset[str]) -> Iterator[socket.socket]:
+    """The bound socket, before any engine is opened: of a process without the API for health and metrics only."""
+    try:
+        listener = server_file.listen(settings.host, settings.port)
+    except Unavailable as error:
+        if roles & SERVING:
+            raise
+        log.warning("health and metrics are on another port", reason=error.message)
+        listener = server_file.listen(settings.host, 0)
+    with listener:
         yield listener
 
 
-def _run(
-    stores: Stores, roles: frozenset[str], listener: socket.socket | None, stopping: _Stopping, as_json: bool
-) -> None:
-    base_url = server_file.address(*listener.getsockname()[:2]) if listener else ""
+def _run(stores: Stores, roles: frozenset[str], listener: socket.socket, stopping: _Stopping, as_json: bool) -> None:
+    base_url = server_file.address(*listener.getsockname()[:2])
     running = server_file.this_process(base_url)
     told = {"pid": running.pid, "base_url": base_url, "roles": sorted(roles)}
-    where = base_url or "no address"
+    what = "Rapport serves" if roles & SERVING else "Rapport works, with health and metrics at"
     with carrying_out(stores, roles), _told(stores.settings, running):
-        if listener is not None:
-            app = create_app(stores, running.token)
-            config = uvicorn.Config(
-                app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_SECONDS
-            )
-            stopping.server = _Server(config)
+        app = create_app(stores, running.token) if roles & SERVING else create_watched(stores)
+        config = configured(app, stores.settings)
+        stopping.server = _Server(config)
         stopping.started = True
-        show(told, as_json, f"Rapport serves {where} ({', '.join(sorted(roles))}); Ctrl-C stops it.")
+        show(told, as_json, f"{what} {base_url} ({', '.join(sorted(roles))}); Ctrl-C stops it.")
         sys.stdout.flush()
-        if stopping.server is not None and listener is not None:
-            asyncio.run(stopping.server.serve(sockets=[listener]))
-        else:
-            stopping.asked.wait()
+        log.info("started", roles=sorted(roles), address=base_url)
+        if (reason := holds.why_held(stores)) is not None:
+            log.warning("what goes out is held", reason=f"{reason}.")
+        if (secrets := secrets_check(stores.settings, stores.records)).outcome != "ok":
+            log.warning("secrets are not sealed", reason=f"{secrets.detail}.")
+        if (keys := keys_check(stores)).outcome != "ok":
+            log.warning("keys are unused or end soon", reason=f"{keys.detail}.")
+        asyncio.run(stopping.server.serve(sockets=[listener]))
         log.info("stopping")
 
 

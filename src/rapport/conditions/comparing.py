@@ -142,7 +142,7 @@ def _misfit(comparison: Comparison, kind: str) -> Invalid:
 
 def _values(comparison: Comparison) -> tuple[Scalar, ...]:
     value = comparison.value
-    assert value is not None, "parsing gives every operator the value that it takes"
+    assert value is not None, "parsing gives every operator the value that it takes"  # noqa: S101
     return value if isinstance(value, tuple) else (value,)
 
 

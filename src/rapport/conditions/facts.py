@@ -72,7 +72,7 @@ class Facts:
     attributes is keyed by upper-case name and holds str, int, Decimal, float, bool, date, naive
     datetime (local time), aware datetime (instant), list or None, as the schema's kind says; an
     absent one counts as None. Happenings after known_through (today when None) are not counted;
-    for the facts of a segment it is the data date, the day before today.
+    for the facts of a segment it is the data date, the day before today. reachable are channels that reach it.
     """
 
     customer_id: str
@@ -84,4 +84,5 @@ class Facts:
     interactions: Sequence[Interaction] = ()
     groups: frozenset[int] = frozenset()
     lists: frozenset[int] = frozenset()
+    reachable: frozenset[int] = frozenset()
     known_through: date | None = None

@@ -101,7 +101,14 @@ class CustomerIs:
     ids: tuple[str, ...]
 
 
-Condition = Every | Some | Not | AttributeIs | HistoryIs | InGroup | InList | CustomerIs
+@dataclass(frozen=True, slots=True)
+class Reachable:
+    """Being one whom a channel reaches, by the rules of campaigns."""
+
+    channel_id: int
+
+
+Condition = Every | Some | Not | AttributeIs | HistoryIs | InGroup | InList | CustomerIs | Reachable
 
 
 def leaves(condition: Condition) -> Iterator[Condition]:
@@ -118,6 +125,11 @@ def leaves(condition: Condition) -> Iterator[Condition]:
 def attributes_in(condition: Condition) -> set[str]:
     """The attributes that a condition compares, in upper case."""
     return {leaf.name.upper() for leaf in leaves(condition) if isinstance(leaf, AttributeIs)}
+
+
+def channels_in(condition: Condition) -> set[int]:
+    """The channels of which a condition asks whom they reach."""
+    return {leaf.channel_id for leaf in leaves(condition) if isinstance(leaf, Reachable)}
 
 
 def groups_in(condition: Condition) -> set[int]:

@@ -16,6 +16,7 @@ from rapport.conditions.nodes import (
     InGroup,
     InList,
     Not,
+    Reachable,
     Scalar,
     Some,
     Window,
@@ -23,9 +24,11 @@ from rapport.conditions.nodes import (
 from rapport.conditions.operators import Operator, Takes, operator_of, takes
 from rapport.conditions.text import fold
 from rapport.errors import Invalid
+from rapport.wording import unstorable
 
 MAX_DEPTH = 20
 MAX_NODES = 500
+MAX_HISTORIES = 100  # each is a statement within the statement
 MAX_VALUES = 100_000
 MAX_TEXT = 1_000
 MAX_DAYS = 36_500
@@ -61,6 +64,12 @@ def _whole(value: Any, path: str, largest: int, smallest: int = 0) -> int:
 def _text(value: Any, path: str) -> str:
     if not isinstance(value, str) or not value.strip() or len(value) > MAX_TEXT:
         raise Invalid(f"{path} must be a text of 1 to {MAX_TEXT} characters.")
+    return _storable(value, path)
+
+
+def _storable(value: str, path: str) -> str:
+    if fault := unstorable(value):
+        raise Invalid(f"{path} {fault}.")
     return value
 
 
@@ -80,7 +89,7 @@ def _scalar(value: Any, path: str) -> Scalar:
     if isinstance(value, int | float | Decimal):
         return _number(value, path)
     if isinstance(value, str) and len(value) <= MAX_TEXT:
-        return value
+        return _storable(value, path)
     raise Invalid(f"{path} must be a text of at most {MAX_TEXT} characters, a number, true or false.")
 
 
@@ -99,6 +108,7 @@ class _Parser:
 
     def __init__(self) -> None:
         self._nodes = 0
+        self._histories = 0
         self._values = 0
         self._kinds: dict[str, Callable[[dict[str, Any], str, int], Condition]] = {
             "all": self._all,
@@ -109,18 +119,22 @@ class _Parser:
             "group": self._group,
             "list": self._list,
             "customers": self._customers,
+            "reachable": self._reachable,
         }
 
     def condition(self, data: Any, path: str, depth: int) -> Condition:
         found = [kind for kind in self._kinds if kind in _object(data, path)]
         if len(found) != 1:
             raise Invalid(f"{path} must have exactly one of the members {', '.join(self._kinds)}.")
-        self._nodes += 1
         if depth > MAX_DEPTH:
             raise Invalid(f"{path} is nested deeper than {MAX_DEPTH} levels.")
+        self._count(1, path)
+        return self._kinds[found[0]](data, path, depth)
+
+    def _count(self, conditions: int, path: str) -> None:
+        self._nodes += conditions
         if self._nodes > MAX_NODES:
             raise Invalid(f"{path}: the definition has more than {MAX_NODES} conditions.")
-        return self._kinds[found[0]](data, path, depth)
 
     def _parts(self, data: dict[str, Any], path: str, depth: int, name: str) -> tuple[Condition, ...]:
         _members(data, path, name)
@@ -159,6 +173,12 @@ class _Parser:
         _members(data, path, "customers")
         ids = self._some(data["customers"], f"{path}.customers")
         return CustomerIs(tuple(fold(_text(one, f"{path}.customers[{i}]")) for i, one in enumerate(ids)))
+
+    def _reachable(self, data: dict[str, Any], path: str, depth: int) -> Condition:
+        _members(data, path, "reachable")
+        asked = _object(data["reachable"], f"{path}.reachable")
+        _members(asked, f"{path}.reachable", "channel")
+        return Reachable(_whole(asked.get("channel"), f"{path}.reachable.channel", MAX_ID, 1))
 
     # Comparisons
 
@@ -208,6 +228,9 @@ class _Parser:
 
     def _history(self, data: dict[str, Any], path: str, depth: int) -> Condition:
         _members(data, path, "history", "measure", "where", "window", "operator", "value")
+        self._histories += 1
+        if self._histories > MAX_HISTORIES:
+            raise Invalid(f"{path}: the definition has more than {MAX_HISTORIES} conditions on a history.")
         source = SOURCES.get(data["history"]) if isinstance(data["history"], str) else None
         if source is None:
             raise Invalid(f"{path}.history must be one of {', '.join(SOURCES)}.")
@@ -238,6 +261,7 @@ class _Parser:
             if name != "properties"
         )
         properties = _object(data.get("properties", {}), f"{path}.properties")
+        self._count(len(properties), f"{path}.properties")
         return filters, tuple(
             (_text(name, f"{path}.properties"), self._filter_values(Filter.TEXT, value, f"{path}.properties.{name}"))
             for name, value in sorted(properties.items())

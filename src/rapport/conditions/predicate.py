@@ -17,6 +17,7 @@ from rapport.conditions.nodes import (
     InGroup,
     InList,
     Not,
+    Reachable,
     Some,
 )
 from rapport.conditions.passing import passes
@@ -66,9 +67,11 @@ def _history(node: HistoryIs, anchor: Anchor) -> Predicate:
     return lambda facts: passes(resolved, measured(node, facts, anchor), anchor)
 
 
-def _customer(node: InGroup | InList | CustomerIs) -> Predicate:
+def _customer(node: InGroup | InList | CustomerIs | Reachable) -> Predicate:
     if isinstance(node, InGroup):
         return lambda facts: node.group_id in facts.groups
+    if isinstance(node, Reachable):
+        return lambda facts: node.channel_id in facts.reachable
     if isinstance(node, InList):
         return lambda facts: node.list_id in facts.lists
     ids = frozenset(node.ids)

@@ -1,7 +1,7 @@
 """Conditions as readable English."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +15,7 @@ from rapport.conditions.nodes import (
     InGroup,
     InList,
     Not,
+    Reachable,
     Some,
     Window,
 )
@@ -25,14 +26,17 @@ SHOWN_VALUES = 5
 
 @dataclass(frozen=True)
 class Names:
-    """How things are called: attributes by upper-case name, groups and the ids of history filters by number.
+    """How things are called: attributes by upper-case name, groups, channels and ids of history filters by number.
 
-    ids is keyed by the filter's name (event_type, campaign, series, action, channel).
+    ids is keyed by the filter's name (event_type, campaign, series, action, channel), values by the upper-case name
+    of an attribute that holds ids.
     """
 
     attributes: Mapping[str, str] = field(default_factory=dict)
     groups: Mapping[int, str] = field(default_factory=dict)
     ids: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    values: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    channels: Mapping[int, str] = field(default_factory=dict)
 
 
 PHRASES = {
@@ -85,13 +89,15 @@ def _words(node: Condition, names: Names) -> str:
     if isinstance(node, Not):
         return f"not ({_words(node.part, names)})"
     if isinstance(node, AttributeIs):
-        return f"{names.attributes.get(node.name, node.name)} {_comparison(node.comparison)}"
+        return f"{names.attributes.get(node.name, node.name)} {_comparison(_told(node, names))}"
     if isinstance(node, HistoryIs):
         return _history(node, names)
     if isinstance(node, InGroup):
         return f"in target group {_quoted(names.groups.get(node.group_id, str(node.group_id)))}"
     if isinstance(node, InList):
         return f"on customer list {node.list_id}"
+    if isinstance(node, Reachable):
+        return f"reachable on channel {names.channels.get(node.channel_id, str(node.channel_id))}"
     return f"the customer is {_some(node.ids, 'or')}"
 
 
@@ -122,6 +128,15 @@ def _some(values: Sequence[Any], word: str) -> str:
     if len(values) > SHOWN_VALUES:
         return f"{', '.join(shown)} {word} {len(values) - SHOWN_VALUES} more"
     return f" {word} ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def _told(node: AttributeIs, names: Names) -> Comparison:
+    """The comparison of an attribute, with names in the place of ids that have some."""
+    known: Mapping[Any, str] = names.values.get(node.name, {})
+    value = node.comparison.value
+    if isinstance(value, tuple):
+        return replace(node.comparison, value=tuple(known.get(one, one) for one in value))
+    return replace(node.comparison, value=known.get(value, value))
 
 
 def _comparison(comparison: Comparison) -> str:

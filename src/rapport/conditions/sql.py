@@ -5,6 +5,7 @@ every value is bound, a list as one array, so that the text never grows with the
 In a WHERE a NULL counts as false, so only what stands under a negation is guarded against it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from rapport.conditions.nodes import (
     InGroup,
     InList,
     Not,
+    Reachable,
     Some,
 )
 from rapport.conditions.rendering import render
@@ -30,10 +32,14 @@ from rapport.stores.warehouse import identifier
 
 @dataclass(frozen=True)
 class Compiled:
-    """A SELECT that gives customer_id, once a customer, and the values it binds."""
+    """A SELECT that gives customer_id, once a customer, and the values it binds.
+
+    tables are those of customers that it reads beside the usual ones.
+    """
 
     sql: str
     parameters: dict[str, Any]
+    tables: tuple[str, ...] = ()
 
 
 def column_of(condition: AttributeIs, schema: Schema) -> Column:
@@ -53,7 +59,19 @@ def to_sql(condition: Condition, schema: Schema) -> Compiled:
     where = compiler.sql(condition, guarded=False)
     data_date = compiler.binder.bind(schema.data_date.isoformat(), "Date")
     sql = f"SELECT customer_id FROM profiles WHERE data_date = {data_date} AND {where}"  # noqa: S608 - values are bound
-    return Compiled(sql, compiler.binder.parameters)
+    return Compiled(sql, compiler.binder.parameters, tuple(sorted(compiler.tables)))
+
+
+def to_counts(some: Sequence[Condition], schema: Schema) -> Compiled:
+    """One row, in one scan: of how many customers of the schema's data date each of some conditions is true.
+
+    Raises Invalid as to_sql does.
+    """
+    compiler = _Compiler(schema)
+    counts = ", ".join(f"countIf({compiler.sql(condition, guarded=False)})" for condition in some)
+    data_date = compiler.binder.bind(schema.data_date.isoformat(), "Date")
+    sql = f"SELECT {counts} FROM profiles WHERE data_date = {data_date}"  # noqa: S608 - values are bound
+    return Compiled(sql, compiler.binder.parameters, tuple(sorted(compiler.tables)))
 
 
 class _Compiler:
@@ -63,6 +81,7 @@ class _Compiler:
         self.schema = schema
         self.anchor = Anchor(schema.today, schema.data_date, schema.time_zone)
         self.binder = Binder()
+        self.tables = set[str]()
 
     def sql(self, node: Condition, guarded: bool) -> str:
         """A boolean expression over a row of profiles; guarded ones are never NULL."""
@@ -84,9 +103,13 @@ class _Compiler:
         resolved = resolve_column(node.comparison, column, self.anchor)
         return render(resolved, identifier(column.name), self.anchor, self.binder, guarded)
 
-    def _customers(self, node: HistoryIs | InGroup | InList | CustomerIs) -> str:
+    def _customers(self, node: HistoryIs | InGroup | InList | CustomerIs | Reachable) -> str:
         if isinstance(node, HistoryIs):
             return customers_by_history(node, self.schema, self.anchor, self.binder)
+        if isinstance(node, Reachable):
+            table = self.schema.unreached(node.channel_id)
+            self.tables.add(table)
+            return f"customer_id NOT IN (SELECT customer_id FROM {identifier(table)})"  # noqa: S608 - a table of ours
         if isinstance(node, CustomerIs):
             return f"lowerUTF8(customer_id) IN {self.binder.bind(list(node.ids), 'Array(String)')}"
         if isinstance(node, InList):

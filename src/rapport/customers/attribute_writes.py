@@ -1,7 +1,7 @@
 """Writes of attribute values through the API: both the customers and the current profiles, at once."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -11,6 +11,7 @@ from sqlalchemy import select
 from rapport.access import kept
 from rapport.access.pseudonyms import pseudonyms
 from rapport.access.scope import Scope
+from rapport.customers import attribute_times
 from rapport.customers.attribute_values import typed_value
 from rapport.customers.attributes import COLUMN_TYPES, AttributeInfo, attributes
 from rapport.customers.identity import identifies_nobody, is_name, says_nothing
@@ -22,7 +23,7 @@ INVALID_CUSTOMER = "INVALID_CUSTOMER"
 INVALID_FIELD = "INVALID_FIELD"
 INVALID_VALUE = "INVALID_VALUE"
 UNAVAILABLE = "UPDATE_FIELD_TEMPORARY_UNAVAILABLE"
-# Of an address or a name nothing is told: by a word for nothing, which does not fit, or by an empty text.
+# Of an address, a name or a consent nothing is told: by a word for nothing, which does not fit, or by an empty text.
 NOTHING, EMPTY = "NOTHING", "EMPTY"
 PREFIX = "write_"
 WRITABLE = ("batch", "api")
@@ -40,13 +41,14 @@ EPOCH = date(1970, 1, 1)
 class Fault:
     """Why one value was not written. nothing: it tells nothing of the customer, so that what is known stays.
 
-    error is empty for an empty text, which is no error.
+    error is empty for an empty text, which is no error. held: it could only fill what is empty, and another is known.
     """
 
     error: str
     customer_id: str
     real_field_name: str
     nothing: bool = False
+    held: bool = False
 
     def shown(self) -> dict[str, str]:
         """The fault as callbacks and answers show it."""
@@ -55,11 +57,17 @@ class Fault:
 
 @dataclass(frozen=True)
 class Overwriting:
-    """Values of one customer by names of attributes; create makes a customer who is not known yet."""
+    """Values of one customer by names of attributes; create makes a customer who is not known yet.
+
+    at is when it was so, by which what comes late is told; without it the values are the newest. fills: the values
+    come from somebody who may be anyone, so they fill what nobody has told yet and replace nothing.
+    """
 
     customer_id: str
     values: dict[str, Any]
     create: bool = False
+    at: datetime | None = None
+    fills: bool = False
 
 
 def spellings(scope: Scope, customer_ids: Iterable[str]) -> dict[str, str]:
@@ -81,15 +89,21 @@ def spelling(scope: Scope, customer_id: str) -> str | None:
     return exact or spellings(scope, [customer_id]).get(customer_id.lower())
 
 
-def update_values(scope: Scope, calls: Sequence[list[dict[str, Any]]]) -> list[list[Fault]]:
+def update_values(
+    scope: Scope, calls: Sequence[list[dict[str, Any]]], accepted: Sequence[datetime] = ()
+) -> list[list[Fault]]:
     """Write what is valid of calls in their order; the faults of each. Call it under locks.writing.
 
     A call is [{"customer": id, "values": [[name, value], ...]}, ...]. Of a value that comes twice the last stays.
+    accepted are the times of the calls, where they are not of now.
     """
     infos, wanted = attributes(scope), dict[str, dict[str, Any]]()
     known = spellings(scope, {item["customer"] for items in calls for item in items})
-    faults = [_gather(infos, known, items, wanted) for items in calls]
+    times: dict[str, attribute_times.Times] = {}
+    told = zip(calls, accepted or [scope.clock.now()] * len(calls), strict=True)
+    faults = [_gather(infos, known, items, wanted, times, at) for items, at in told]
     _apply(scope, _masked(scope, infos, wanted), infos)
+    attribute_times.note(scope, times)
     return faults
 
 
@@ -98,8 +112,10 @@ def _gather(
     known: dict[str, str],
     items: list[dict[str, Any]],
     wanted: dict[str, dict[str, Any]],
+    times: dict[str, attribute_times.Times],
+    at: datetime,
 ) -> list[Fault]:
-    """Lay the valid values of a call over those that are wanted already; the faults of the rest."""
+    """Lay the valid values of a call over those that are wanted already, with its time; the faults of the rest."""
     faults = []
     for item in items:
         customer = None if identifies_nobody(item["customer"]) else known.get(item["customer"].lower())
@@ -111,6 +127,7 @@ def _gather(
                 faults.append(_fault(fault, item["customer"], name))
             elif customer is not None and info is not None:
                 wanted.setdefault(customer, {})[info.real_field_name] = typed
+                times.setdefault(customer, {})[info.real_field_name] = at
     return faults
 
 
@@ -132,17 +149,22 @@ def upsert_customer(scope: Scope, customer_id: str, values: list[list[Any]]) -> 
         _create(scope, customer_id, kept[customer_id])
     else:
         _apply(scope, kept, infos)
+    attribute_times.note(scope, {known or customer_id: dict.fromkeys(wanted, scope.clock.now())})
     return _worth_telling(scope, infos, {customer_id.lower(): known} if known else {}, faults)
 
 
 def overwrite(scope: Scope, items: Sequence[Overwriting]) -> list[Fault]:
     """Write what customers' own events say of them. Call it under locks.writing.
 
-    Names that are no writable attribute are passed over. What is there already is not written again.
+    Names that are no writable attribute are passed over, and values of before the attribute was last told. What is
+    there already is not written again.
     """
     infos, faults = attributes(scope), list[Fault]()
     known = spellings(scope, (item.customer_id for item in items))
     wanted: dict[str, dict[str, Any]] = {}
+    told = attribute_times.told(scope, known.values())
+    times: dict[str, attribute_times.Times] = {}
+    filled = _before_filling(scope, infos, known, [item for item in items if item.fills])
     for item in items:
         customer = known.get(item.customer_id.lower())
         if customer is None and item.create:
@@ -153,16 +175,51 @@ def overwrite(scope: Scope, items: Sequence[Overwriting]) -> list[Fault]:
             if fault in (INVALID_VALUE, NOTHING, EMPTY):
                 faults.append(_fault(fault, item.customer_id, name))
             elif info is not None and not fault and customer is not None:
-                wanted.setdefault(customer, {})[info.real_field_name] = typed
-    _apply(scope, _changed(scope, _masked(scope, infos, wanted)), infos)
+                place = info.real_field_name
+                said = told.setdefault(customer, {})
+                if item.fills:  # no time of it is noted, so that whoever may replace it does, however late
+                    held = wanted.get(customer, {}).get(place, filled.get(customer, {}).get(place))
+                    if place in said or held not in (None, ""):
+                        if _plainly(held) != _plainly(typed):
+                            faults.append(Fault(INVALID_VALUE, item.customer_id, name, held=True))
+                        continue
+                elif item.at is not None:
+                    if item.at < said.get(place, item.at):
+                        continue
+                    said[place] = times.setdefault(customer, {})[place] = item.at
+                wanted.setdefault(customer, {})[place] = typed
+    _apply(scope, _changed(scope, _masked(scope, infos, wanted), _long_ago(scope, times)), infos)
+    attribute_times.note(scope, times)
     return _worth_telling(scope, infos, known, faults)
 
 
-def _changed(scope: Scope, wanted: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Those of the values that differ from what the customers have."""
+def _before_filling(
+    scope: Scope, infos: dict[str, AttributeInfo], known: dict[str, str], items: Sequence[Overwriting]
+) -> dict[str, dict[str, Any]]:
+    """What is held in the places that items fill, by customer and name of the attribute."""
+    told = {name.strip().upper() for item in items for name in item.values} & infos.keys()
+    customers = {known[item.customer_id.lower()] for item in items if item.customer_id.lower() in known}
+    return _present(scope, sorted(customers), sorted(infos[name].real_field_name for name in told))
+
+
+def _long_ago(scope: Scope, times: dict[str, attribute_times.Times]) -> set[tuple[str, str]]:
+    """Customers and attributes that are told so late that nobody knows any more what was told meanwhile."""
+    before = scope.clock.now() - attribute_times.KEPT
+    return {(customer, name) for customer, of in times.items() for name, at in of.items() if at < before}
+
+
+def _changed(
+    scope: Scope, wanted: dict[str, dict[str, Any]], long_ago: Container[tuple[str, str]]
+) -> dict[str, dict[str, Any]]:
+    """Those of the values that differ from what the customers have; of what is told long ago those that they lack."""
     present = _present(scope, list(wanted), sorted({name for values in wanted.values() for name in values}))
+
+    def differs(customer: str, name: str, value: Any) -> bool:
+        held = present.get(customer, {}).get(name)
+        return _plainly(held) != _plainly(value) and ((customer, name) not in long_ago or held in (None, ""))
+
     found = {
-        customer: {n: v for n, v in values.items() if _plainly(present.get(customer, {}).get(n)) != _plainly(v)}
+        customer: {name: value for name, value in values.items() if differs(customer, name, value)}
         for customer, values in wanted.items()
     }
     return {customer: values for customer, values in found.items() if values}
@@ -208,6 +265,8 @@ def _checked(
         return UNAVAILABLE, info, None
     if info.is_pii and info.field_type in TEXTS and (fault := _nothing(info, value, updating)):
         return fault, info, None
+    if info.consent is not None and not updating and value is not None and info.consent.read(value) is None:
+        return EMPTY, info, None
     try:
         return "", info, typed_value(info, value)
     except ValueError:

@@ -99,12 +99,27 @@ CONSENT = {
     "IS_TEST": BLOCKED,
 }
 WORDS = ("Nvarchar", "Varchar")
+# Not as objects: most steps read all attributes, of which there may be hundreds.
+STORED = (
+    Attribute.real_field_name,
+    Attribute.alias,
+    Attribute.description,
+    Attribute.field_type,
+    Attribute.source,
+    Attribute.is_pii,
+    Attribute.api_updatable,
+    Attribute.max_length,
+    Attribute.forms,
+    Attribute.header,
+    Attribute.pii_reason,
+    Attribute.consent,
+)
 
 
 def attributes(scope: Scope) -> dict[str, AttributeInfo]:
     """Every attribute of the tenant by upper-case name, in order of name."""
     with scope.reads() as session:
-        rows = session.scalars(select(Attribute).where(Attribute.tenant_id == scope.tenant_id)).all()
+        rows = session.execute(select(*STORED).where(Attribute.tenant_id == scope.tenant_id)).all()
     reading, marks = consents(scope), {row.real_field_name.upper(): row.consent for row in rows} | CONSENT
     added = (
         AttributeInfo(
@@ -124,7 +139,16 @@ def attributes(scope: Scope) -> dict[str, AttributeInfo]:
     )
     found = {info.real_field_name.upper(): info for info in (*BUILT_IN, *added)}
     marked = {name: reading.of(kind) for name, kind in marks.items()}
-    return {name: replace(info, consent=marked.get(name)) for name, info in sorted(found.items())}
+    return {
+        name: replace(info, consent=consent) if (consent := marked.get(name)) else info
+        for name, info in sorted(found.items())
+    }
+
+
+def forbidding(scope: Scope) -> list[str]:
+    """The upper-case names of the attributes beside the built-in ones whose Yes says not to write, on any channel."""
+    marked = attributes(scope).items()
+    return [name for name, info in marked if name not in CONSENT and kind_of(info.consent) == BLOCKED]
 
 
 def find(scope: Scope, names: Iterable[str], parameter: str = "CustomerAttributes") -> list[AttributeInfo]:

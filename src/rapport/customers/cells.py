@@ -47,8 +47,8 @@ def csv_fault(columns: int, behind: int) -> str:
     cells = ", ".join(f"c{place}" for place in range(columns))
     last = f"arrayLastIndex(cell -> cell != '', [{', '.join(values)}])"
     count = f"if({last} > 0, {columns} + {last}, arrayCount(cell -> cell != '{ABSENT}', [{cells}]))"
-    wrong = f"concat('it has ', toString({count}), ' cells where the file has {columns} columns')"
-    many = f"'it has {columns + behind} cells or more where the file has {columns} columns'"
+    wrong = _wrong_count(count, columns)
+    many = f"'it has {columns + behind} cells or more where the file has {_counted(columns)}'"
     filled = " OR ".join(f"{value} != ''" for value in values)
     return f"""multiIf(
         c0 = '{BROKEN}' OR c{columns - 1} = '{ABSENT}', if(c0 = '{BROKEN}', '{BROKEN_REASON}', {wrong}),
@@ -60,13 +60,31 @@ def csv_blank(behind: int) -> str:
     return " AND ".join(f"{value} = ''" for value in _values(behind)) + f" AND c0 != '{BROKEN}'"
 
 
+def csv_odd(columns: int) -> str:
+    """SQL of whether a line of csv_columns has other characters than the visible ones of ASCII and blanks."""
+    line = f"concat({', '.join(f'c{place}' for place in range(columns))}, '')"
+    return f"NOT isASCII({line}) OR match({line}, '[^ -~]')"
+
+
+def _wrong_count(count: str, columns: int) -> str:
+    """SQL of the sentence that a line has another number of cells than the file has columns."""
+    cells = f"if({count} = 1, ' cell', ' cells')"
+    return f"concat('it has ', toString({count}), {cells}, ' where the file has {_counted(columns)}')"
+
+
+def _counted(columns: int) -> str:
+    return "1 column" if columns == 1 else f"{columns} columns"
+
+
 def _values(behind: int) -> list[str]:
     return [f"x{place}" for place in range(behind - 1)]
 
 
 def json_fault(line: str) -> str:
-    """SQL of what is wrong with a line that must be a JSON object; empty for nothing."""
+    """SQL of what is wrong with a line that must be a JSON object of members _keys; empty for nothing."""
+    twice = "arrayFirst((key, place) -> indexOf(_keys, key) < place, _keys, arrayEnumerate(_keys))"
     return f"""multiIf(
+        length(arrayDistinct(_keys)) < length(_keys), concat('has the member ', {twice}, ' twice'),
         NOT isValidUTF8({line}), 'is not UTF-8 text: {UNREADABLE}',
         NOT startsWith(trimLeft({line}), '{{') OR NOT isValidJSON({line}),
         'is not a JSON object of one line: it is cut off, or half of a character in it is missing', '')"""
@@ -75,5 +93,5 @@ def json_fault(line: str) -> str:
 def words_fault(line: str, columns: int) -> str:
     """SQL of what is wrong with a line of words between blanks; empty for nothing."""
     count = f"length(splitByWhitespace(trimBoth({line})))"
-    wrong = f"concat('it has ', toString({count}), ' cells where the file has {columns} columns')"
+    wrong = _wrong_count(count, columns)
     return f"if({count} = {columns}, '', {wrong})"

@@ -17,6 +17,7 @@ from rapport.access.scope import Scope
 from rapport.customers.kinds import KINDS, Kind, kind_of
 from rapport.customers.models import Import
 from rapport.errors import Invalid, RapportError
+from rapport.wording import refused
 
 log = structlog.get_logger("rapport.customers")
 SETTING = "load_checks"
@@ -80,12 +81,12 @@ def load_checks(scope: Scope) -> dict[str, KindChecks]:
 
 def set_load_checks(scope: Scope, given: dict[str, Any]) -> dict[str, KindChecks]:
     """Replace the settings. Raises Invalid for an unknown kind or value."""
-    try:
-        checked = {kind_of(kind).name: KindChecks.model_validate(one) for kind, one in given.items()}
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Invalid(f"load_checks.{where}: {first['msg']}.") from error
+    checked = {}
+    for kind, one in given.items():
+        try:
+            checked[kind_of(kind).name] = KindChecks.model_validate(one)
+        except ValidationError as error:
+            raise Invalid(refused(error, KindChecks, one, f"load_checks.{kind}")) from error
     with scope.records() as session:
         tenant = session.scalars(select(Tenant).where(Tenant.id == scope.tenant_id).with_for_update()).one()
         tenant.settings = {**tenant.settings, SETTING: {kind: one.model_dump() for kind, one in checked.items()}}

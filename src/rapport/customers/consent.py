@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.scope import Scope
 from rapport.errors import Invalid
@@ -26,7 +26,8 @@ GAPS = (
     "\ufe00-\ufe0f\ufeff]+"
 )
 NUMBERS = (("^[+-]?0+([.,]0+)?$", "0"), ("^[+]?0*1([.,]0+)?$", "1"))
-NUMBER = "^[+-]?[0-9]+([.,][0-9]+)?$"
+# Also those below zero as accounts write them: (1) and 1-.
+NUMBER = "^[(]?[+-]?[0-9]+([.,][0-9]+)?[)-]?$"
 AFFIRMATIVE = [
     "yes",
     "y",
@@ -87,6 +88,11 @@ AFFIRMATIVE = [
     "evet",
     "igen",
     "kyllä",
+    "네",
+    "예",
+    "có",
+    "ใช่",
+    "ya",
     "da",
     "aktivní",
     "zgoda",
@@ -128,9 +134,14 @@ NEGATIVE = [
     "nei",
     "nej",
     "nu",
-    "inaktiv",
-    "inactive",
-    "disabled",
+    "nee",
+    "hayir",
+    "οχι",
+    "아니요",
+    "아니오",
+    "không",
+    "tidak",
+    "ไม่",
 ]
 # Whoever said this is not to be written to; in an attribute that forbids it says nothing.
 WITHDRAWN = [
@@ -158,6 +169,9 @@ WITHDRAWN = [
     "suppressed",
     "stop",
     "stopped",
+    "inaktiv",
+    "inactive",
+    "disabled",
     "abgemeldet",
     "widerrufen",
     "abgelehnt",
@@ -171,14 +185,17 @@ WITHDRAWN = [
 
 
 def folded(text: str) -> str:
-    """A word as it is compared; empty only for a blank, or for signs that are no word."""
+    """A word as it is compared; empty only for a blank, or for punctuation that is no word.
+
+    Other signs stay, and with them it is another word: "\u2260 yes" and "\u274c yes" say no yes.
+    """
     bare = re.sub(GAPS, "", unicodedata.normalize("NFKC", text).lower())
     for pattern, number in NUMBERS:
         if _whole(pattern, bare):
             return number
     if _whole(NUMBER, bare):
         return bare
-    return "".join(letter for letter in bare if unicodedata.category(letter)[0] in "LN")
+    return "".join(sign for sign in bare if unicodedata.category(sign)[0] in "LNSM")
 
 
 def _whole(pattern: str, text: str) -> bool:
@@ -189,13 +206,17 @@ def folded_sql(text: str) -> str:
     """SQL of folded, of a text column that may be null."""
     bare = _bare_sql(text)
     numbers = "".join(f"match({bare}, {literal(pattern)}), '{number}', " for pattern, number in NUMBERS)
-    letters = f"replaceRegexpAll({bare}, '[^\\\\p{{L}}\\\\p{{N}}]+', '')"
+    letters = f"replaceRegexpAll({bare}, '[^\\\\p{{L}}\\\\p{{N}}\\\\p{{S}}\\\\p{{M}}]+', '')"
     return f"multiIf({numbers}match({bare}, {literal(NUMBER)}), {bare}, {letters})"
 
 
+def word_sql(text: str) -> str:
+    """SQL of a text column as Consent.forbids_among_sql takes its words; empty for null."""
+    return f"toValidUTF8(ifNull(toString({text}), ''))"
+
+
 def _bare_sql(text: str) -> str:
-    valid = f"toValidUTF8(ifNull(toString({text}), ''))"
-    return f"replaceRegexpAll(lowerUTF8(normalizeUTF8NFKC({valid})), {literal(GAPS)}, '')"
+    return f"replaceRegexpAll(lowerUTF8(normalizeUTF8NFKC({word_sql(text)})), {literal(GAPS)}, '')"
 
 
 def _words(*lists: Iterable[str]) -> frozenset[str]:
@@ -239,6 +260,10 @@ class Consent:
         found = self.read(value)
         return found == YES if self.forbids else (found or self.blank) == NO
 
+    def usual_sql(self, text: str) -> str:
+        """SQL of read for Yes and No as such; NULL for any other text."""
+        return f"if({text} IN ('{YES}', '{NO}'), {text}, NULL)"
+
     def sql(self, column: str) -> str:
         """SQL of read."""
         word = folded_sql(column)
@@ -252,11 +277,20 @@ class Consent:
         """SQL that is true for what is neither yes nor no nor blank."""
         return f"({_bare_sql(column)} != '' AND {folded_sql(column)} NOT IN ({_listed(self.yes | self.no)}))"
 
+    def refusal_sql(self, column: str) -> str:
+        """SQL of a column's value where it forbids to write, whatever a blank means; NULL for any other."""
+        return f"if(ifNull({self.sql(column)}, '') = '{YES if self.forbids else NO}', {column}, NULL)"
+
     def forbids_writing_sql(self, column: str) -> str:
         """SQL of forbids_writing."""
         if self.forbids:
             return f"ifNull({self.sql(column)}, '{NO}') = '{YES}'"
         return f"ifNull({self.sql(column)}, '{self.blank}') = '{NO}'"
+
+    def forbids_among_sql(self, column: str, words: Iterable[str]) -> str:
+        """SQL of forbids_writing for a column in which only these words occur (see word_sql); any other forbids."""
+        permitted = frozenset(word for word in words if not self.forbids_writing(word))
+        return f"{word_sql(column)} NOT IN ({_listed(permitted)})" if permitted else "true"
 
 
 def _listed(words: frozenset[str]) -> str:
@@ -283,7 +317,7 @@ def kind_of(consent: Consent | None) -> str:
 class ConsentSettings(BaseModel):
     """Words beside the usual ones, and what a blank permission means: yes (nobody said no) or no."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="ignore")
 
     yes: list[str] = Field([], max_length=500)
     no: list[str] = Field([], max_length=500)
@@ -292,13 +326,7 @@ class ConsentSettings(BaseModel):
 
 def consents(scope: Scope) -> Consents:
     """How a tenant's attributes of consent are read: its setting "consent". Raises Invalid for one that cannot be."""
-    given: Any = scope.settings.get("consent", {})
-    try:
-        settings = ConsentSettings.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise Invalid(f"The tenant setting consent.{name} cannot be used: {first['msg']}.") from error
+    settings = scope.section("consent", ConsentSettings)
     return _made(tuple(settings.yes), tuple(settings.no), settings.blank)
 
 

@@ -21,6 +21,7 @@ from rapport.customers.models import Attribute, ConsentConversion
 from rapport.errors import Invalid, NotFound
 from rapport.stores import Stores
 from rapport.stores.checks import Check
+from rapport.stores.progress import told
 from rapport.stores.warehouse import identifier
 
 log = structlog.get_logger("rapport.customers")
@@ -52,7 +53,7 @@ def convert_all(stores: Stores) -> None:
     """Bring every tenant's attributes of consent into their one form that are not yet. May be repeated freely."""
     with stores.records.session() as session:
         tenants = list(session.scalars(select(Tenant.id).order_by(Tenant.id)))
-    for tenant_id in tenants:
+    for tenant_id in told("attributes of consent are brought into one form", tenants):
         scope = scope_of(stores, tenant_id, actor="migration")
         for info in _unconverted(scope):
             convert(scope, info)
@@ -76,28 +77,28 @@ def convert(scope: Scope, info: AttributeInfo) -> None:
     if info.field_type in WORDS:
         with locks.writing(scope):
             changed, unread = _converted(scope, info)
-    told = {
+    found = {
         "customers": changed,
         "unread_customers": sum(count for _, count in unread),
         "unread": dict(unread[:MOST_FREQUENT]),
     }
     with scope.records() as session:
         place = {"tenant_id": scope.tenant_id, "real_field_name": info.real_field_name.upper()}
-        session.merge(ConsentConversion(**place, converted_at=scope.clock.now(), **told))
+        session.merge(ConsentConversion(**place, converted_at=scope.clock.now(), **found))
         if changed:
-            scope.audit(session, "convert", f"consent {info.real_field_name}", **told)
+            scope.audit(session, "convert", f"consent {info.real_field_name}", **found)
     if changed:
-        log.warning("consent converted", tenant_id=scope.tenant_id, attribute=info.real_field_name, **told)
+        log.warning("consent converted", tenant_id=scope.tenant_id, attribute=info.real_field_name, **found)
 
 
 def _converted(scope: Scope, info: AttributeInfo) -> tuple[int, list[tuple[str, int]]]:
     """How many customers had another form, and the values that are neither yes nor no, the most frequent first."""
-    assert info.consent is not None
+    assert info.consent is not None  # noqa: S101 - tells the type checker
     column, warehouse = identifier(info.real_field_name), scope.warehouse
     other = f"{column} IS NOT NULL AND {column} NOT IN ('Yes', 'No')"
-    tables = [("customers", "")]
+    tables = [("customers", "", other)]
     days = warehouse.rows(PROFILE_DAYS, data_date=scope.data_date() or EPOCH)
-    tables += [("profiles", f"IN PARTITION '{day}' ") for (day,) in days]
+    tables += [("profiles", f"IN PARTITION '{day}' ", f"data_date = '{day}' AND {other}") for (day,) in days]
     changed = int(warehouse.value(f"SELECT count() FROM customers WHERE {other}"))
     unread = warehouse.rows(f"""
         SELECT assumeNotNull({column}) AS word, count() FROM customers
@@ -105,8 +106,9 @@ def _converted(scope: Scope, info: AttributeInfo) -> tuple[int, list[tuple[str, 
     """)
     # One that holds only consent has few different values, but a column of other texts may be marked by mistake.
     value = f"CAST({info.consent.sql(column)}, '{COLUMN_TYPES[info.field_type]}')"
-    for table, partition in tables:
-        warehouse.execute(f"ALTER TABLE {table} UPDATE {column} = {value} {partition}WHERE {other}")
+    for table, partition, there in tables:
+        if warehouse.value(f"SELECT count() FROM {table} WHERE {there}"):  # a mutation of nothing is not free
+            warehouse.execute(f"ALTER TABLE {table} UPDATE {column} = {value} {partition}WHERE {other}")
     return changed, [(str(word), int(count)) for word, count in unread]
 
 

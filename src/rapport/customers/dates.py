@@ -53,6 +53,14 @@ ISO = (
     r"(\d\d\d\d)-(\d\d)-(\d\d)"
     r"(?:[T ]([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:[.,](\d{1,6})\d*)?)? ?(z|utc|[+-]\d\d(?::?[0-5]\d)?)?)?"
 )
+# Of texts in the ISO form that have no more than the type holds.
+LENGTHS = {"Date": 10, "Datetime": 19}
+# How an attribute is marked whose values all came back whole: so do those that come later.
+WHOLE_DATES = "whole"
+LOSSES = {
+    "Date": "has a time of day, which the attribute would lose: change its field_type to Datetime first",
+    "Datetime": "has parts of a second, which the attribute would lose: change its field_type to Nvarchar first",
+}
 SERIAL, UNIX = r"^[0-9]{5}([.][0-9]+)?$", r"^[0-9]{10}([0-9]{3})?$"
 
 
@@ -177,7 +185,7 @@ class Dates:
         slow = f"arrayMap(moment -> {held}, [{moment}])[1]"
         if self.formats:
             return slow
-        quick = self._quick(type_, text)
+        quick = self.usual(type_, text)
         return f"if({quick} IS NOT NULL, {quick}, {slow})"
 
     def fits(self, type_: str, text: str) -> str:
@@ -193,6 +201,18 @@ class Dates:
             return f"length({text}) = 10"
         cases = [f"match({text}, {_quoted(form.pattern)}), {int(not form.timed)}" for form in self.forms]
         return f"multiIf({', '.join(cases)}, 0)"
+
+    def keeps(self, type_: str, text: str, usual: bool = False) -> str:
+        """SQL of whether a text that fits loses nothing: no time of day as a Date, no part of a second as a Datetime.
+
+        usual: texts in another form than the shortest may be taken for such that do.
+        """
+        if usual and not self.formats:
+            return f"length({text}) <= {LENGTHS[type_]}"
+        if type_ != "Date":
+            return f"NOT match(ifNull({text}, ''), ':[0-9]+[.,][0-9]*[1-9]')"
+        midnight = "arrayMap(moment -> moment = toDateTime64(toDate32(moment), 6, 'UTC')"
+        return f"({self.is_day(text)} OR ifNull({midnight}, [{self.wall(text)}])[1], 0))"
 
     def reason(self, type_: str, text: str) -> str:
         """SQL of why a text that is there was refused."""
@@ -229,8 +249,8 @@ class Dates:
         local = instant_sql(clock, self.zone)
         return f"if({offset} = '', {local}, subtractSeconds({clock}, {_seconds(offset)}))" if offset else local
 
-    def _quick(self, type_: str, text: str) -> str:
-        """SQL of the usual ISO form, read without a regular expression."""
+    def usual(self, type_: str, text: str) -> str:
+        """SQL of a column's value of the usual ISO form, read without a regular expression; NULL for any other."""
         if type_ in ("Date", "Day"):
             return _quick_day(text, YEARS[type_])
         parsed = _quick_time(text)

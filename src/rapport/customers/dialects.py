@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TextIO
 
 from rapport.customers.encodings import UNREADABLE
@@ -13,12 +14,15 @@ from rapport.customers.mapping import FileMapping
 from rapport.errors import Invalid
 
 DELIMITERS = (",", ";", "\t", "|")
-SEPARATOR = re.compile(r'^"?sep=(.)"?$', re.IGNORECASE)
+# Programs that save such a file again put delimiters behind; some write the two signs for a tab.
+SEPARATOR = re.compile(r'^"?sep *= *(\\t|.)"?[,;|\t]*$', re.IGNORECASE)
 QUOTED = re.compile(r'"(?:[^"]|"")*"')
 MARK = "\ufeff"
 # Anything but blanks, delimiters and quotes.
 VISIBLE = re.compile(rf'[^\s,;|"{MARK}]')
 LONGEST = 1 << 20
+# As many columns as a sheet has; most of them may lack a name and be empty.
+WIDEST = 16_384
 # By how the bytes of a file begin: what it is, and what would be read instead.
 STRANGERS = (
     (b"PK\x03\x04", "is a workbook or a zip archive: save the sheet as CSV (UTF-8), or unpack it"),
@@ -77,11 +81,11 @@ def check_content(name: str, head: bytes, format_: str) -> None:
 def dialect_of(text: TextIO, format_: str, mapping: FileMapping) -> Dialect:
     """How a CSV file or one with blanks between its columns is read. Raises Invalid for one without a header."""
     lines = iter(lambda: text.readline(LONGEST), "")
-    passed = [next(lines, "") for _ in range(mapping.skip_lines)]
+    passed = list(islice(lines, mapping.skip_lines))
     line, separator = "", None
     for line in lines:
         if (match := SEPARATOR.match(line.strip(f"\n{MARK}"))) is not None:
-            separator = match[1]
+            separator = "\t" if match[1] == "\\t" else match[1]
         elif VISIBLE.search(line):
             break
         passed.append(line)
@@ -122,6 +126,8 @@ def _cells(record: str, format_: str, delimiter: str) -> list[str]:
         found = next(csv.reader(io.StringIO(record, newline=""), delimiter=delimiter, skipinitialspace=True), [])
     except csv.Error as error:
         raise Invalid("The file's header is not readable: a cell in it is too long.") from error
+    if len(found) > WIDEST:
+        raise Invalid(f"The file's header has {len(found)} cells, more than {WIDEST}.")
     return [" ".join(cell.strip(MARK).split()) for cell in found]
 
 
@@ -131,12 +137,14 @@ def checked_names(names: tuple[str, ...], most: int) -> tuple[str, ...]:
     if not visible:
         raise Invalid("The file has no columns.")
     if len(visible) > most:
-        raise Invalid(f"The file has {len(visible)} columns, more than {most}.")
+        raise Invalid(f"The file has more than {most} columns.")
     seen: set[str] = set()
     for name in visible:
         if any("\ud800" <= character <= "\udfff" for character in name):
             raise Invalid(f"The file's header is not UTF-8 text: {UNREADABLE}.")
-        if not name.isprintable() or len(name) > 200:
+        if len(name) > 200:
+            raise Invalid(f"The file has a column whose name is longer than 200 characters: {name[:50]!r} ...")
+        if not name.isprintable():
             raise Invalid(f"The file has a column whose name is not readable text: {name[:50]!r}.")
         if same_name(name) in seen:
             raise Invalid(f"The file has the column {name!r} twice.")

@@ -3,12 +3,18 @@
 import codecs
 import gzip
 import io
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
+from rapport.errors import Invalid
+
 GZIP = b"\x1f\x8b"
+# What a .gz may unpack to: up to so many bytes in any case, and beyond them so many times its own.
+UNPACKED_FREELY, TIMES = 64 << 20, 200
+MOST_UNPACKED = 64 << 30
 UTF8 = "utf-8"
 # UTF-32 first: its mark begins with the one of UTF-16.
 MARKS = (
@@ -71,16 +77,56 @@ def _share(sample: bytes) -> float:
     return sample.count(0) / len(sample) if sample else 0.0
 
 
+def is_rather_utf8(body: BinaryIO) -> bool:
+    """Whether a file has more than ASCII and all of it is UTF-8: in another encoding that hardly comes by chance."""
+    decoder, more = codecs.getincrementaldecoder(UTF8)(), False
+    try:
+        while chunk := body.read(1 << 20):
+            more = more or not chunk.isascii()
+            decoder.decode(chunk)
+        decoder.decode(b"", True)
+    except UnicodeDecodeError:
+        return False
+    return more
+
+
+class _Unpacked(gzip.GzipFile):
+    """The bytes of a .gz, up to what it may unpack to. Reading on raises Invalid."""
+
+    def __init__(self, packed: BinaryIO) -> None:
+        super().__init__(fileobj=packed, mode="rb")
+        size = os.fstat(packed.fileno()).st_size
+        self._most = min(max(UNPACKED_FREELY, TIMES * size), MOST_UNPACKED)
+
+    def read(self, size: int | None = -1) -> bytes:
+        """The next bytes."""
+        return self._bounded(super().read(size))
+
+    def read1(self, size: int = -1) -> bytes:
+        """The next bytes, as many as are there."""
+        return self._bounded(super().read1(size))
+
+    def _bounded(self, found: bytes) -> bytes:
+        if self.tell() > self._most:
+            raise Invalid(
+                f"The file unpacks to more than {TIMES} times its size: cut it into several, or do not pack it."
+            )
+        return found
+
+
 @contextmanager
 def read_bytes(path: Path) -> Iterator[tuple[BinaryIO, bool]]:
-    """The bytes of a file, unpacked when they are gzip whatever its name says; and whether they were."""
+    """The bytes of a file, unpacked when they are gzip whatever its name says; and whether they were.
+
+    Raises Invalid when they are read beyond what a .gz may unpack to.
+    """
     with path.open("rb") as raw:
         zipped = raw.read(2) == GZIP
         raw.seek(0)
         if not zipped:
             yield raw, False
             return
-        with closing(gzip.open(raw, "rb")) as unpacked:
+        with closing(_Unpacked(raw)) as unpacked:
             yield cast(BinaryIO, unpacked), True
 
 

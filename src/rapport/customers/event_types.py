@@ -12,6 +12,7 @@ from rapport.customers.core_events import BOOLEAN, CORE_EVENTS, NUMBER, STRING
 from rapport.customers.files import File, rows_sql
 from rapport.customers.models import EventType
 from rapport.customers.plans import Plan
+from rapport.customers.staging import Stage
 from rapport.customers.values import RULES
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores.records import next_id
@@ -146,8 +147,22 @@ def _made(session: Session, scope: Scope, name: str, taken: set[int]) -> EventTy
     return made
 
 
-def of_file(scope: Scope, file: File, plan: Plan) -> tuple[tuple[str, int], ...]:
-    """The event types that a file names. Raises Invalid for more names than types there may be."""
+def note_staged(scope: Scope, stage: Stage, plan: Plan, known: Iterable[EventType]) -> None:
+    """Add the file's properties to the parameters of the types that staged events have; all of them are known."""
+    columns = [name for name, _ in plan.properties]
+    lacking = {
+        one.id: one.name for one in known if len(one.parameters) < MAX_SEEN and not {*columns} <= {*one.parameters}
+    }
+    if lacking:
+        found = stage.warehouse.rows(f"SELECT DISTINCT event_type_id FROM {stage.table('good')}")  # noqa: S608 - our table
+        ensure(scope, sorted(lacking[number] for (number,) in found if number in lacking), columns)
+
+
+def of_file(scope: Scope, file: File, plan: Plan, keep: bool = True) -> tuple[tuple[str, int], ...]:
+    """The event types that a file names, with their ids; unless they are to be kept, with numbers of no meaning.
+
+    Raises Invalid for more names than types there may be.
+    """
     text = next(one.text for one in plan.bound if one.field.column == "event_name")
     sql = f"""
         SELECT DISTINCT ifNull({text}, '') FROM ({rows_sql(file)})
@@ -157,4 +172,6 @@ def of_file(scope: Scope, file: File, plan: Plan) -> tuple[tuple[str, int], ...]
     names = sorted(name for (name,) in scope.warehouse.rows(sql))
     if len(names) > MAX_NAMES:
         raise Invalid(f"The file names more than {MAX_NAMES} types of event: is it the right column?")
+    if not keep:
+        return tuple((name, number) for number, name in enumerate(names, 1))
     return tuple(ensure(scope, names, [name for name, _ in plan.properties]).items())

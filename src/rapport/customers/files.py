@@ -8,19 +8,21 @@ would misread is written anew before, see mending.
 import hashlib
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rapport.customers import cells, parquet
 from rapport.customers.dialects import JSON_LINES, MARK, check_content, checked_names, dialect_of
-from rapport.customers.encodings import UTF8, as_text, encoding_of, read_bytes
+from rapport.customers.encodings import UTF8, as_text, encoding_of, is_rather_utf8, read_bytes
+from rapport.customers.headers import same_name
 from rapport.customers.json_lines import as_written
+from rapport.customers.json_lines import value as json_value
 from rapport.customers.mapping import FileMapping
-from rapport.customers.mending import mend, must_mend
-from rapport.customers.repeated import written_once
+from rapport.customers.mending import CHUNK, mend, must_mend
+from rapport.customers.repeated import WORTH, array, is_worth
 from rapport.customers.suspicions import Suspicion
 from rapport.customers.values import trimmed
 from rapport.errors import Invalid
@@ -39,6 +41,7 @@ ENGINE_FORMATS = {"csv": "CSV", "whitespace": "LineAsString", "jsonl": "LineAsSt
 RAW = "import_raw"
 MAX_COLUMNS = 1000
 HEAD = 1 << 16
+SMALL = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class File:
 
     lines_before is how many lines come before the first row, skip how many of them are in what the engine reads;
     keys are its columns' names as they stand in it, width is how many cells its header has; kinds are those of the
-    columns of Parquet; source is its rows as SQL; suspicions are what opening it showed, see inspection.inspect.
+    columns of Parquet; source is its rows as SQL; suspicions are what opening it showed, see inspection.inspect;
+    read_as are the texts that a mapping reads as others, by the place of their column.
     """
 
     path: Path
@@ -62,6 +66,7 @@ class File:
     kinds: tuple[str, ...] = ()
     source: str = ""
     suspicions: tuple[Suspicion, ...] = ()
+    read_as: Mapping[int, Mapping[str, str | None]] = field(default_factory=dict)
 
     @property
     def reading(self) -> dict[str, Any]:
@@ -79,6 +84,16 @@ class File:
         }
 
     @property
+    def is_small(self) -> bool:
+        """Whether the engine takes longer to understand the whole rules of values than to read the rows."""
+        return not self.zipped and self.format != "parquet" and self.path.stat().st_size <= SMALL
+
+    @property
+    def worth(self) -> int:
+        """How many characters of a statement over its columns take the engine as long as arrays of its cells would."""
+        return max(WORTH, self.path.stat().st_size // 1500)
+
+    @property
     def behind(self) -> int:
         """How many cells of a line are looked at behind those of its columns."""
         return max(self.width - len(self.names), 0) + cells.BEHIND
@@ -86,8 +101,7 @@ class File:
     @property
     def settings(self) -> str:
         """The SETTINGS clause of a statement that reads it."""
-        # Machine code for a condition on hundreds of columns takes longer to make than the file to read.
-        given = {**self.reading, "max_bytes_before_external_sort": 500_000_000, "compile_expressions": 0}
+        given = {**self.reading, "max_bytes_before_external_sort": 500_000_000}
         return "SETTINGS " + ", ".join(f"{name} = {literal(str(value))}" for name, value in given.items())
 
 
@@ -111,8 +125,15 @@ def opened(warehouse: Database, path: Path, mapping: FileMapping) -> Iterator[Fi
             file = _described(path, Path(folder), format_, mapping)
         except (OSError, EOFError, zlib.error) as error:
             raise Invalid("The file cannot be read: it is cut off, or its .gz is broken.") from error
-        file = replace(file, source=_file_source(file) if warehouse.embedded else _streamed(warehouse, file))
-        yield _with_members(warehouse, file) if format_ == "jsonl" else file
+        try:
+            file = replace(file, source=_file_source(file) if warehouse.embedded else _streamed(warehouse, file))
+            file = _with_members(warehouse, file) if format_ == "jsonl" else file
+            read_as = {same_name(name): texts for name, texts in mapping.values.items()}
+            places = {place: same_name(name) for place, name in enumerate(file.names)}
+            yield replace(file, read_as={at: read_as[name] for at, name in places.items() if name in read_as})
+        finally:
+            if not warehouse.embedded:
+                warehouse.execute(f"DROP TABLE IF EXISTS {RAW} SYNC")
 
 
 def _described(path: Path, folder: Path, format_: str, mapping: FileMapping) -> File:
@@ -124,6 +145,8 @@ def _described(path: Path, folder: Path, format_: str, mapping: FileMapping) -> 
     link = folder / ("data.gz" if zipped else "data")
     link.symlink_to(path.resolve())
     if format_ == "parquet":
+        if zipped:
+            _unpack(path)
         keys, kinds = parquet.columns_of(path)
         return File(link, format_, zipped, ",", 0, checked_names(keys, MAX_COLUMNS), keys, kinds=kinds)
     with read_bytes(path) as (body, _), as_text(body, encoding) as text:
@@ -135,7 +158,26 @@ def _described(path: Path, folder: Path, format_: str, mapping: FileMapping) -> 
             return replace(file, skip=dialect.lines_before)
     with read_bytes(path) as (body, _), as_text(body, encoding) as text:
         mend(text, folder / "mended", format_, dialect)
-    return replace(file, path=folder / "mended", zipped=False)
+    return replace(file, path=folder / "mended", zipped=False, suspicions=_of_encoding(path, encoding, mapping))
+
+
+def _unpack(path: Path) -> None:
+    """Raise Invalid for a .gz that unpacks to too much; what is no text is not read as a whole otherwise."""
+    with read_bytes(path) as (body, _):
+        while body.read(CHUNK):
+            pass
+
+
+def _of_encoding(path: Path, encoding: str, mapping: FileMapping) -> tuple[Suspicion, ...]:
+    """What is suspicious of an encoding that the mapping names."""
+    with read_bytes(path) as (body, _):
+        if mapping.encoding in (None, UTF8) or encoding != mapping.encoding or not is_rather_utf8(body):
+            return ()
+    message = (
+        f"The file is UTF-8 by its bytes and was read as {encoding}, as the mapping says: look whether letters such as "
+        "\u00e9 came out as two others, and leave the encoding out of the mapping then."
+    )
+    return (Suspicion("encoding_doubtful", message, 1),)
 
 
 def _decoded(head: bytes, encoding: str) -> bytes:
@@ -156,8 +198,9 @@ def must_have_rows(file: File) -> None:
 
 def _with_members(warehouse: Database, file: File) -> File:
     """JSON lines with their members as columns."""
-    lines = f"(SELECT {_LINE} AS line FROM {file.source})"  # noqa: S608 - ours
-    found = warehouse.value(f"SELECT arraySort(groupUniqArrayArray(JSONExtractKeys(line))) FROM {lines}")  # noqa: S608 - ours
+    lines = f"(SELECT {as_written('line')} AS line FROM (SELECT {_LINE} AS line FROM {file.source}))"  # noqa: S608 - ours
+    keys = f"arraySort(groupUniqArrayArray({MAX_COLUMNS + 1})(JSONExtractKeys(line)))"
+    found = warehouse.value(f"SELECT {keys} FROM {lines}")  # noqa: S608 - ours
     if not found:
         raise Invalid("The file holds no JSON objects, one a line.")
     return replace(file, names=checked_names(tuple(found), MAX_COLUMNS), keys=tuple(found))
@@ -169,36 +212,49 @@ _LINE = f"if(startsWith(line, '{MARK}'), substring(line, 4), line)"
 def rows_sql(file: File) -> str:
     """A SELECT of `_row` (the line in the file, counting rows), `_fault` and r0, r1 ... as Nullable(String).
 
-    `_fault` says what is wrong with the line as a whole, empty for nothing. Lines without any value are left out.
+    `_fault` says what is wrong with the line as a whole, empty for nothing; without `_odd` it has nothing but visible
+    characters of ASCII and blanks. Lines without any value are left out.
 
     JSON lines also give `_keys`, the members that a row has.
     """
-    wanted = [(_clean, _value(file, index)) for index in range(len(file.names))]
-    arrays, values = written_once(wanted, "_texts")
-    columns = ", ".join(f"{value} AS r{index}" for index, value in enumerate(values))
     blank = " AND ".join(f"r{index} IS NULL" for index in range(len(file.names)))
-    row = f"rowNumberInAllBlocks() + {file.lines_before + 1} AS _row"
+    row = f"rowNumberInAllBlocks() + {file.lines_before + 1}"
     if file.format == "parquet":
-        return _read(f"{row}, '' AS _fault", arrays, columns, file.source, f"NOT ({blank})")
+        return _read(file, {"_row": row, "_fault": "''", "_odd": "1"}, file.source, f"NOT ({blank})")
     if file.format == "csv":
         fault = cells.csv_fault(len(file.names), file.behind)
-        empty = cells.csv_blank(file.behind)
-        return _read(
-            f"{row}, {fault} AS _fault, {empty} AS _empty", arrays, columns, file.source, f"NOT (_empty AND {blank})"
-        )
+        told = {"_row": row, "_fault": fault, "_empty": cells.csv_blank(file.behind)}
+        told["_odd"] = cells.csv_odd(len(file.names))
+        return _read(file, told, file.source, f"NOT (_empty AND {blank})")
     fault = cells.json_fault("line") if file.format == "jsonl" else cells.words_fault("line", len(file.names))
-    keys, line = (", JSONExtractKeys(line) AS _keys", as_written("line")) if file.format == "jsonl" else ("", "line")
+    keys, line = ({"_keys": "JSONExtractKeys(line)"}, as_written("line")) if file.format == "jsonl" else ({}, "line")
     read = f"SELECT rowNumberInAllBlocks() + 1 AS _row, {_LINE} AS line FROM {file.source}"  # noqa: S608 - ours
     lines = f"(SELECT _row, {line} AS line FROM ({read}) WHERE {trimmed('line')} != '' AND _row > {file.skip})"  # noqa: S608 - ours
-    return _read(f"_row, {fault} AS _fault{keys}", arrays, columns, lines, "true")
+    return _read(file, {"_row": "_row", "_fault": fault, "_odd": "1", **keys}, lines, "true")
 
 
-def _read(told: str, arrays: list[str], columns: str, source: str, where: str) -> str:
-    """A SELECT of what is told of rows and of their columns; those come from arrays when there are many."""
-    if not arrays:
-        return f"SELECT * FROM (SELECT {told}, {columns} FROM {source}) WHERE {where}"  # noqa: S608 - names are quoted
-    rows = f"SELECT {', '.join((told, *arrays))} FROM {source}"  # noqa: S608 - names are quoted
-    return f"SELECT * FROM (SELECT * EXCEPT _texts0, {columns} FROM ({rows})) WHERE {where}"  # noqa: S608 - names are quoted
+def _read(file: File, told: dict[str, str], source: str, where: str) -> str:
+    """A SELECT of what is told of rows and of their columns; those come from an array when there are many."""
+    values = [_value(file, place) for place in range(len(file.names))]
+    if is_worth(trimmed, len(values), file.worth):
+        texts = [f"arrayMap(text -> {_known('text')}, {array(trimmed('text'), values)}) AS _texts"]
+        found = [f"_texts[{place + 1}]" for place in range(len(values))]
+    else:
+        texts = [f"{trimmed(value)} AS t{place}" for place, value in enumerate(values)]
+        found = [_known(f"t{place}") for place in range(len(values))]
+    columns = [f"{_read_as(file, place, text)} AS r{place}" for place, text in enumerate(found)]
+    rows = f"SELECT {', '.join([*(f'{sql} AS {name}' for name, sql in told.items()), *texts])} FROM {source}"  # noqa: S608 - names are quoted
+    return f"SELECT * FROM (SELECT {', '.join([*told, *columns])} FROM ({rows})) WHERE {where}"  # noqa: S608 - names are quoted
+
+
+def _read_as(file: File, place: int, text: str) -> str:
+    """SQL of what a text of a column is read as."""
+    texts = file.read_as.get(place)
+    if not texts:
+        return text
+    theirs, ours = (", ".join(literal(one or "") for one in several) for several in zip(*texts.items(), strict=True))
+    replaced = f"transform(ifNull({text}, ''), [{theirs}], [{ours}], ifNull({text}, ''))"
+    return f"nullIf({replaced}, '')"
 
 
 def _structure(file: File) -> dict[str, str]:
@@ -241,7 +297,7 @@ def _value(file: File, index: int) -> str:
     if file.format == "csv":
         return f"c{index}"
     if file.format == "jsonl":
-        return f"JSONExtract(line, {literal(file.keys[index])}, 'Nullable(String)')"
+        return json_value("line", file.keys[index])
     if file.format == "whitespace":
         return f"splitByWhitespace(trimBoth(line))[{index + 1}]"
     return parquet.text_sql(_quoted(file.keys[index]), file.kinds[index])
@@ -251,5 +307,6 @@ def _quoted(name: str) -> str:
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
-def _clean(value: str) -> str:
-    return f"nullIf(nullIf(nullIf({trimmed(value)}, ''), 'NULL'), '\\\\N')"
+def _known(text: str) -> str:
+    """SQL of a text without blanks around it; NULL for what programs write where there is nothing."""
+    return f"if({text} IN ('', 'NULL', '\\\\N'), NULL, {text})"

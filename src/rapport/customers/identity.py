@@ -8,6 +8,15 @@ from typing import Any
 
 # White space of any alphabet, and characters that take no room.
 BLANK = "\t\n\v\f\r\x1c-\x1f \x85\u00a0\u00ad\u1680\u180e\u2000-\u200d\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
+# What stands where a template was not filled in: {{id}}, ${id}, %%id%%, [%ID%], *|ID|*, <%= id %>.
+UNFILLED = (
+    r"[{][{][^{}]*[}][}]",
+    r"[$#][{][^{}]*[}]",
+    "%%[^%]*%%",
+    r"\[%[^%]*%\]",
+    r"[*][|][^|]*[|][*]",
+    "<%[^%]*%>",
+)
 # What languages, databases and spreadsheets write for "nothing", in lower case.
 NOTHING = (
     "undefined",
@@ -16,6 +25,9 @@ NOTHING = (
     "nil",
     "-?nan",
     "n/a",
+    "n[.]a[.]?",
+    "[(]?not[ _]set[)]?",
+    *UNFILLED,
     r"\\n",
     "object [a-z]+",
     r"#n/a|#(?:null|num|ref|value|div/0)!|#name[?]",

@@ -4,16 +4,17 @@ A type is taken only when every value of the file comes back from it as it was w
 texts, so that codes stay what they are. A known column of decimals keeps the forms that all its values had.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
 from rapport.access.scope import Scope
 from rapport.customers.attributes import AttributeInfo, attributes, save
-from rapport.customers.dates import YEARS
+from rapport.customers.dates import LENGTHS, WHOLE_DATES, YEARS
 from rapport.customers.files import File, rows_sql
-from rapport.customers.headers import alias_of, same_name
+from rapport.customers.headers import same_name
 from rapport.customers.numerals import AGGREGATES, counts_sql, forms_of
-from rapport.customers.plans import Bound, Plan
+from rapport.customers.plans import Bound, Plan, new_attribute
 from rapport.customers.repeated import totals
 from rapport.stores.warehouse import Database
 
@@ -30,12 +31,13 @@ def typed(warehouse: Database, file: File, plan: Plan) -> Plan:
     counts = totals(warehouse, (*AGGREGATES, *("sum" for _ in CANDIDATES)), wanted, rows_sql(file), file.settings)
     found = {one.field.column: _found(one, counted) for one, counted in zip(asked, counts, strict=True)}
     bound = tuple(found.get(one.field.column, one) for one in plan.bound)
-    infos = tuple(_info(found[one.field.column]) for one in asked if not one.field.type)
-    return replace(plan, bound=bound, new_attributes=infos)
+    infos = tuple(new_attribute(found[one.field.column]) for one in asked if not one.field.type)
+    return replace(plan, bound=bound, new_attributes=(*plan.new_attributes, *infos))
 
 
 def _counted(plan: Plan, one: Bound, text: str) -> str:
     """SQL of what is counted of a text of a column: of how numbers are written, and whether it fits each candidate."""
+    text = one.plain(text)
     fits = [f"toUInt8(ifNull({_fits(plan, one, candidate, text)}, 0))" for candidate in CANDIDATES]
     return f"({', '.join((*counts_sql(text), *(fits if not one.field.type else ['0'] * len(CANDIDATES))))})"
 
@@ -45,8 +47,7 @@ def _fits(plan: Plan, one: Bound, candidate: str, text: str) -> str:
     fits = dates.fits(candidate, text) if candidate in YEARS else f"{plan.typed(one, candidate, text)} IS NOT NULL"
     if candidate == "Date":
         return f"{fits} AND {dates.is_day(text)}"
-    # A part of a second would be lost.
-    return f"{fits} AND NOT match(ifNull({text}, ''), ':[0-9]+[.,][0-9]*[1-9]')" if candidate == "Datetime" else fits
+    return f"{fits} AND {dates.keeps(candidate, text)}" if candidate == "Datetime" else fits
 
 
 def _found(one: Bound, counts: tuple[int, ...]) -> Bound:
@@ -60,23 +61,25 @@ def _found(one: Bound, counts: tuple[int, ...]) -> Bound:
     present = written[0]
     whole = [candidate for candidate, fit in zip(CANDIDATES, fits, strict=True) if present and fit == present]
     type_ = whole[0] if whole else "Decimal" if forms else "Nvarchar"
-    return replace(one, field=replace(one.field, type=type_, forms=forms if type_ == "Decimal" else ()))
+    kept = forms if type_ == "Decimal" else (WHOLE_DATES,) if type_ in LENGTHS else ()
+    return replace(one, field=replace(one.field, type=type_, forms=kept))
 
 
 def keep_origins(scope: Scope, plan: Plan) -> None:
     """Note what a loaded file told of known attributes: the forms of their decimals, the name of their column."""
-    known = attributes(scope)
+    if not _origins(plan, plan.known):
+        return
+    for info in _origins(plan, attributes(scope)):
+        save(scope, info)
+
+
+def _origins(plan: Plan, known: Mapping[str, AttributeInfo]) -> list[AttributeInfo]:
+    """Known attributes of which a file tells more."""
+    changed = []
     for one in plan.bound:
         info = known.get(one.field.column.upper())
         if info is None or not (info.forms or one.header):
             continue
-        changed = replace(info, forms=one.field.forms, header=info.header or same_name(one.header))
-        if changed != info:
-            save(scope, changed)
-
-
-def _info(one: Bound) -> AttributeInfo:
-    column, header = one.field.column, one.header
-    return AttributeInfo(
-        column, alias_of(header), "", one.field.type, "batch", forms=one.field.forms, header=same_name(header)
-    )
+        told = replace(info, forms=one.field.forms, header=info.header or same_name(one.header))
+        changed += [told] if told != info else []
+    return changed

@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.customers import attribute_writes, ordering, pii, rejects, scrubbing, tasks
+from rapport.customers import attribute_writes, locks, ordering, pii, rejects, scrubbing, tasks
 from rapport.customers.attribute_writes import Fault
 from rapport.customers.identity import NOBODY, identifies_nobody
 from rapport.customers.models import AttributeJob
@@ -18,16 +18,19 @@ from rapport.customers.writer import writer_of
 from rapport.errors import Invalid, NotFound
 from rapport.stores import work
 from rapport.stores.addresses import checked_url
+from rapport.stores.spellings import NOT_ASCII
 
 MAX_CUSTOMERS = 1000
 MAX_ATTRIBUTES = 10
 # Requests with a person among the items still to be written or the faults that were told.
-NAMING = text("""
+NAMING = text(
+    """
     tenant_id = :tenant_id AND EXISTS (
         SELECT 1 FROM jsonb_path_query(jsonb_build_array(payload, outcome), '$[*].*[*].*') AS value
-        WHERE lower(value #>> '{}') = lower(:customer_id)
+        WHERE lower((value #>> '{}') COLLATE "C") = :person OR (value #>> '{}') NOT_ASCII
     )
-""")
+""".replace("NOT_ASCII", NOT_ASCII)
+)
 NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -57,7 +60,7 @@ def remove_pii(scope: Scope, customer_ids: list[str]) -> list[str]:
     """Mask these persons at once and have the disk rewritten after; the ids that nobody ever had."""
     failed = pii.remember(scope, customer_ids)
     rejects.forget(scope, customer_ids, scrubbing.own_texts(scope, customer_ids))
-    work.enqueue("jobs", f"erase-{uuid.uuid4()}", tasks.erase, scope.tenant_id)
+    work.enqueue(work.Queue.JOBS, f"erase-{uuid.uuid4()}", tasks.erase, scope.tenant_id)
     return failed
 
 
@@ -83,6 +86,7 @@ def upsert(
     callback_url = _checked(scope, callback_url)
     with ordering.writing(scope):
         faults = attribute_writes.upsert_customer(scope, customer_id, values)
+        locks.require_writing(scope)
     nothing = [fault for fault in faults if fault.nothing]
     if nothing and kept is not None:
         kept(nothing)
@@ -151,8 +155,9 @@ def forget(scope: Scope, customer_id: str) -> None:
 
 
 def _naming(session: Session, scope: Scope, customer_id: str) -> list[AttributeJob]:
-    bound = {"tenant_id": scope.tenant_id, "customer_id": customer_id}
-    return list(session.scalars(select(AttributeJob).where(NAMING), bound))
+    bound = {"tenant_id": scope.tenant_id, "person": customer_id.lower()}
+    found = session.scalars(select(AttributeJob).where(NAMING), bound)
+    return [one for one in found if _of(one, customer_id)]
 
 
 def _names(entry: Any, customer_id: str) -> bool:

@@ -4,20 +4,42 @@ from rapport.stores.warehouse import literal
 
 TEXT = r'"(?:[^"\\]|\\.)*"'
 # What the engine would write in another way: 1.10, 1e5, -0.
-NUMBER = r"-?(?:0|[1-9][0-9]*)(?:[.][0-9]+(?:[eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+)|-0"
-# A member with such a number, or any other text: so that nothing within a text is taken for a member.
-MEMBER = rf"(?s)({TEXT}\s*:\s*)({NUMBER})|({TEXT})"
+NUMBER = r"-?(?:0|[1-9][0-9]*)(?:[.][0-9]+(?:[eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+)|-0|-?[1-9][0-9]{18,}"
+# Texts are passed over, so that nothing within one is taken for a number. The last two are what programs write that
+# know more numbers than JSON does.
+TOKEN = rf"(?s)({TEXT})|({NUMBER})|(NaN)|(-?Infinity)"
 # A line that may hold one of them: most floats come back as they are.
-MAY_CHANGE = "[0-9][.]([0-9]*0([^0-9]|$)|0000|[0-9]{12})|[0-9]{10}[.]|[0-9][eE][-+0-9]|-0([^0-9]|$)"
-# Marks that no JSON text holds.
-OPENS, CLOSES = r"\x01", r"\x02"
+MAY_CHANGE = (
+    "[0-9][.]([0-9]*0([^0-9]|$)|0000|[0-9]{12})|[0-9]{10}[.]|[0-9][eE][-+0-9]|-0([^0-9]|$)|[0-9]{19}|NaN|Infinity"
+)
+# Characters that no JSON text holds, around a number, a NaN and an Infinity.
+MARKS = (r"\x01", r"\x02", r"\x03", r"\x04", r"\x05", r"\x06")
+# How a text begins that is a number as it was written. A line that has such a sign of its own is left alone.
+SIGN = r"\\u0001"
+WRITTEN = rf"{SIGN}#"
 
 
 def as_written(line: str) -> str:
-    """SQL of a line in which members' numbers are texts, so that 1.10 is not 1.1; those within arrays stay numbers."""
-    marked = f"replaceRegexpAll({line}, {literal(MEMBER)}, '\\\\1\\\\3{OPENS}\\\\2{CLOSES}')"
-    quoted = f"translate(replaceAll({marked}, '{OPENS}{CLOSES}', ''), '{OPENS}{CLOSES}', '\"\"')"
-    return f"if(match({line}, '{MAY_CHANGE}') AND NOT match({line}, '[{OPENS}{CLOSES}]'), {quoted}, {line})"
+    """SQL of a line whose numbers are marked texts, so that 1.10 is not 1.1; see value. NaN is null."""
+    opens, closes, *others = MARKS
+    nan, of_nan, infinity, of_infinity = others
+    kept = rf"\\1{opens}\\2{closes}{nan}\\3{of_nan}{infinity}\\4{of_infinity}"
+    text = f"replaceRegexpAll({line}, {literal(TOKEN)}, '{kept}')"
+    for pair in (f"{opens}{closes}", f"{nan}{of_nan}", f"{infinity}{of_infinity}"):
+        text = f"replaceAll({text}, '{pair}', '')"
+    text = f"replaceAll({text}, '{nan}NaN{of_nan}', 'null')"
+    text = f"replaceAll({text}, '{opens}', '\"{WRITTEN}')"
+    quoted = f"translate({text}, '{closes}{infinity}{of_infinity}', '\"\"\"')"
+    odd = f"match({line}, '[{''.join(MARKS)}]') OR position({line}, '{SIGN}') > 0"
+    return f"if(match({line}, '{MAY_CHANGE}') AND NOT ({odd}), {quoted}, {line})"
+
+
+def value(line: str, key: str) -> str:
+    """SQL of a member of a line that as_written gave: a text; lists and objects are JSON, numbers as written."""
+    found = f"JSONExtract({line}, {literal(key)}, 'Nullable(String)')"
+    bare = f"replaceRegexpOne({found}, '^\\x01#', '')"
+    numbers = rf"replaceRegexpAll({bare}, '\"\\\\u0001#([^\"]*)\"', '\\1')"
+    return f"if(position({line}, '{WRITTEN}') > 0, {numbers}, {found})"
 
 
 def missing(keys: tuple[str, ...]) -> str:

@@ -143,6 +143,11 @@ ACTIVITY = Kind(
 KINDS = {kind.name: kind for kind in (CUSTOMERS, TRANSACTIONS, ITEMS, PRODUCTS, ACTIVITY)}
 
 
+def names_customers(kind: Kind) -> bool:
+    """Whether rows of a kind are of customers who are in another file."""
+    return bool(kind.customer_column) and kind.name != "customers"
+
+
 def kind_of(name: str) -> Kind:
     """The kind of this name. Raises Invalid."""
     if name not in KINDS:

@@ -1,28 +1,67 @@
-"""Locks of a tenant in the records database: held by a connection, so a killed process lets go of them."""
+"""Locks of a tenant in the records database: held by a connection, so a killed process lets go of them.
 
+An outage of the records lets go of them too, while their holder works on. Nobody else of the process comes in then;
+whoever puts a table in another's place asks before whether the lock is still in hand.
+"""
+
+import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from rapport.access.scope import Scope
+from rapport.errors import Away
+from rapport.stores.connecting import LOCK_SECONDS, let_go, statements_within, unhurried
 
 IMPORTS = 7001
 CUSTOMER_WRITES = 7002
 LOCK = "SELECT pg_advisory_lock(:lock, :tenant_id)"
 LOCK_IF_FREE = "SELECT pg_try_advisory_lock(:lock, :tenant_id)"
 UNLOCK = "SELECT pg_advisory_unlock(:lock, :tenant_id)"
+STILL = "SELECT 1"
+BUSY = "Another write of this tenant takes very long: try again later."
+
+# Who of this process has a lock, and the connections of those that are held, by tenant and lock.
+_turns: defaultdict[tuple[int, int], threading.Lock] = defaultdict(threading.Lock)
+_in_hand: dict[tuple[int, int], Connection] = {}
+
+
+@contextmanager
+def _connected(scope: Scope) -> Iterator[Connection]:
+    with scope.stores.records.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        yield connection
+
+
+@contextmanager
+def _kept(scope: Scope, lock: int, connection: Connection) -> Iterator[None]:
+    """A lock that the connection has, for the length of the block; an outage may have let go of it before the end."""
+    place = (scope.tenant_id, lock)
+    _in_hand[place] = connection
+    try:
+        yield
+    finally:
+        del _in_hand[place]
+        let_go(connection, text(UNLOCK), {"lock": lock, "tenant_id": scope.tenant_id})
 
 
 @contextmanager
 def _held(scope: Scope, lock: int) -> Iterator[None]:
-    bound = {"lock": lock, "tenant_id": scope.tenant_id}
-    with scope.stores.records.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(LOCK), bound)
-        try:
-            yield
-        finally:
-            connection.execute(text(UNLOCK), bound)
+    turn = _turns[scope.tenant_id, lock]
+    if not turn.acquire(timeout=LOCK_SECONDS):
+        raise Away(BUSY)
+    try:
+        with _connected(scope) as connection:
+            bound = {"lock": lock, "tenant_id": scope.tenant_id}
+            if not connection.execute(text(LOCK_IF_FREE), bound).scalar():
+                unhurried(connection)
+                with statements_within(LOCK_SECONDS):
+                    connection.execute(text(LOCK), bound)
+            with _kept(scope, lock, connection):
+                yield
+    finally:
+        turn.release()
 
 
 @contextmanager
@@ -46,11 +85,22 @@ def writing(scope: Scope) -> Iterator[None]:
 @contextmanager
 def writing_if_free(scope: Scope) -> Iterator[bool]:
     """The same for a caller who comes again when it is held by another: whether it was free, and is held now."""
-    bound = {"lock": CUSTOMER_WRITES, "tenant_id": scope.tenant_id}
-    with scope.stores.records.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        free = bool(connection.execute(text(LOCK_IF_FREE), bound).scalar())
-        try:
-            yield free
-        finally:
-            if free:
-                connection.execute(text(UNLOCK), bound)
+    turn = _turns[scope.tenant_id, CUSTOMER_WRITES]
+    if not turn.acquire(blocking=False):
+        yield False
+        return
+    try:
+        with _connected(scope) as connection:
+            bound = {"lock": CUSTOMER_WRITES, "tenant_id": scope.tenant_id}
+            if not connection.execute(text(LOCK_IF_FREE), bound).scalar():
+                yield False
+                return
+            with _kept(scope, CUSTOMER_WRITES, connection):
+                yield True
+    finally:
+        turn.release()
+
+
+def require_writing(scope: Scope) -> None:
+    """Call it under writing(). Raises Away when an outage has let go of the lock, so that others may have written."""
+    _in_hand[scope.tenant_id, CUSTOMER_WRITES].execute(text(STILL))

@@ -11,6 +11,8 @@ from rapport.customers.staging import Stage
 from rapport.customers.suspicions import EXAMPLES, Suspicion, counted, told_apart
 
 ODD = "match(id, '[^!-~]|[.]0+$')"
+# The same of ids that only files bring, which have no control characters: most are known without a pattern.
+ODD_OF_FILES = "NOT isASCII(id) OR position(id, ' ') > 0 OR (endsWith(id, '0') AND match(id, '[.]0+$'))"
 PLAINLY = "replaceRegexpAll(lowerUTF8(upperUTF8(normalizeUTF8NFKC(id))), '[\\\\s\\\\pZ\\\\pC]+', '')"
 LOOK = f"if({ODD}, replaceRegexpOne({PLAINLY}, '^([0-9]+)[.]0+$', '\\\\1'), lowerUTF8(id))"
 # Per kind the columns of ids, what they are called, and the stored columns that hold such ids.
@@ -36,10 +38,30 @@ GROUPS = """
 """
 
 
-def look_alikes(stage: Stage, plan: Plan) -> list[Suspicion]:
-    """Groups of staged ids that look like one another, or like stored ones."""
-    compared = COMPARED[plan.kind.name]
-    return [_groups(stage, column, called, tables) for column, called, tables in compared if plan.has(column)]
+def signs(plan: Plan) -> dict[str, str]:
+    """SQL of figures about staged rows, by name: without any odd id, staged or stored, nothing can look alike."""
+    return {
+        f"similar {column}": " + ".join([f"countIf({_odd(column)})", *(_some_odd(column, one) for one in tables)])
+        for column, _, tables in _compared(plan)
+    }
+
+
+def look_alikes(stage: Stage, plan: Plan, odd: frozenset[str]) -> list[Suspicion]:
+    """Groups of staged ids that look like one another, or like stored ones; odd are the names of signs seen."""
+    asked = [one for one in _compared(plan) if f"similar {one[0]}" in odd]
+    return [_groups(stage, column, called, tables) for column, called, tables in asked]
+
+
+def _compared(plan: Plan) -> list[tuple[str, str, tuple[str, ...]]]:
+    return [one for one in COMPARED[plan.kind.name] if plan.has(one[0])]
+
+
+def _some_odd(column: str, table: str) -> str:
+    return f"(SELECT count() FROM (SELECT 1 FROM {table} WHERE {_odd(column, table)} LIMIT 1))"  # noqa: S608 - ours
+
+
+def _odd(column: str, table: str = "") -> str:
+    return (ODD if table == "customers" else ODD_OF_FILES).replace("id", column)
 
 
 def _groups(stage: Stage, column: str, called: str, tables: tuple[str, ...]) -> Suspicion:
@@ -48,8 +70,6 @@ def _groups(stage: Stage, column: str, called: str, tables: tuple[str, ...]) -> 
         f"SELECT {column} AS id, {staged} AS staged FROM {table}"  # noqa: S608 - our tables
         for table, staged in parts
     )
-    if not stage.warehouse.value(f"SELECT count() FROM (SELECT id FROM ({ids}) WHERE {ODD} LIMIT 1)"):  # noqa: S608 - ours
-        return Suspicion("similar_ids", "", 0)
     sql = GROUPS.format(examples=EXAMPLES, look=LOOK, ids=ids, odd=ODD)
     count, groups = stage.warehouse.row(sql) or (0, [])
     message = (

@@ -11,12 +11,13 @@ from rapport.customers.staging import Stage
 
 def stage_removed(scope: Scope, stage: Stage) -> int:
     """How many removed persons the file brings again; when anybody was removed, `removed` has their lower-case ids."""
-    marks, removed, good = (stage.table(part) for part in ("marks", "removed", "good"))
+    good = stage.table("good")
     keys = pii.removed_pseudonyms(scope)
     if not keys:
         return 0
-    for table in (marks, removed):
-        stage.warehouse.execute(f"CREATE TABLE {table} (key String) ENGINE = MergeTree ORDER BY key")
+    marks, removed = (
+        stage.create(part, "(key String) ENGINE = MergeTree ORDER BY key") for part in ("marks", "removed")
+    )
     stage.warehouse.insert(marks, ["key"], [(key,) for key in keys])
     ids = f"SELECT DISTINCT customer_id FROM {good}"
     known = f"SELECT lowerUTF8(customer_id) FROM ({ids}) WHERE {PSEUDONYM} IN (SELECT key FROM {marks})"

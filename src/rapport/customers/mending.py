@@ -9,56 +9,98 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 import numpy as np
+import numpy.typing as npt
 
 from rapport.customers.dialects import MARK, Dialect
+from rapport.errors import Invalid
 
 CHUNK = 1 << 20
+LONGEST_ROW = 4 << 20  # bytes
 # A record of more characters than this has a quote that was never closed.
-LONGEST_RECORD = 4 << 20
+LONGEST_RECORD = LONGEST_ROW
+Bytes = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int64]
+NONE: Places = np.zeros(0, dtype=np.int64)
 QUOTE, LINE_ENDS = ord('"'), (ord("\n"), ord("\r"))
 # What stands for a record that cannot be cut into cells.
 BROKEN = "\u2063broken\u2063"
 
 
 def must_mend(body: BinaryIO, format_: str, delimiter: str) -> bool:
-    """Whether a UTF-8 file is not as the engine reads it: stray or open quotes, or line ends without a line feed."""
+    """Whether a UTF-8 file is not as the engine reads it: stray or open quotes, or line ends without a line feed.
+
+    Raises Invalid for a row of more bytes than LONGEST_ROW, which the engine would hold in memory as a whole.
+    """
     if format_ != "csv":
         return _has_bare_returns(body)
     edges = np.zeros(256, dtype=bool)
     edges[[*LINE_ENDS, ord(delimiter), QUOTE]] = True
-    inside, tail = 0, b"\n"
+    inside, tail, rows = 0, b"\n", _Rows()
     while True:
         chunk = body.read(CHUNK)
         data = tail + (chunk or b"\n")
-        if QUOTE in data:
-            seen = np.frombuffer(data, dtype=np.uint8)
-            quotes = np.flatnonzero(seen[1:-1] == QUOTE) + 1
+        seen = np.frombuffer(data, dtype=np.uint8)
+        quotes = np.flatnonzero(seen[1:-1] == QUOTE) + 1 if QUOTE in data else NONE
+        if len(quotes):
             opening = (np.arange(len(quotes)) + inside) % 2 == 0
             if not edges[np.where(opening, seen[quotes - 1], seen[quotes + 1])].all():
                 return True
-            inside = (inside + len(quotes)) % 2
+        rows.look_at(seen[len(tail) :], quotes - len(tail), inside)
+        inside = (inside + len(quotes)) % 2
         if not chunk:
             return inside == 1
         tail = data[-2:]
 
 
+def _too_long() -> Invalid:
+    return Invalid(f"The file has a row of more than {LONGEST_ROW >> 20} MiB: is a quote in it never closed?")
+
+
+class _Rows:
+    """Watches how long the rows of a file are, chunk by chunk."""
+
+    def __init__(self) -> None:
+        self._length = 0
+
+    def look_at(self, chunk: Bytes, quotes: Places, inside: int) -> None:
+        """Take the next chunk, with the places of its quotes and whether it begins in quotes. Raises Invalid."""
+        ends = np.flatnonzero((chunk == LINE_ENDS[0]) | (chunk == LINE_ENDS[1]))
+        if inside or len(quotes):
+            ends = ends[(np.searchsorted(quotes, ends) + inside) % 2 == 0]
+        lengths = np.diff(ends, prepend=-1 - self._length)
+        self._length = len(chunk) - 1 - int(ends[-1]) if len(ends) else self._length + len(chunk)
+        if self._length > LONGEST_ROW or (len(lengths) and lengths.max() > LONGEST_ROW):
+            raise _too_long()
+
+
 def _has_bare_returns(body: BinaryIO) -> bool:
-    tail = b""
+    tail, rows = b"", _Rows()
     while chunk := body.read(CHUNK):
         if re.search(rb"\r[^\n]", tail + chunk):
             return True
+        rows.look_at(np.frombuffer(chunk, dtype=np.uint8), NONE, 0)
         tail = chunk[-1:]
     return tail == b"\r"
 
 
 def mend(text: TextIO, target: Path, format_: str, dialect: Dialect) -> None:
-    """Write the rows of a file as the engine reads them; a record that cannot be read becomes a broken one."""
-    lines = (line.rstrip("\n") for line in iter(lambda: text.readline(LONGEST_RECORD), ""))
+    """Write the rows of a file as the engine reads them; a record that cannot be read becomes a broken one.
+
+    Raises Invalid for a line of more characters than LONGEST_ROW.
+    """
+    lines = _lines(text)
     for _ in range(dialect.lines_before):
         next(lines, "")
     with target.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as out:
         for record in _records(lines, dialect.delimiter) if format_ == "csv" else lines:
             out.write(record.lstrip(MARK) + "\n")
+
+
+def _lines(text: TextIO) -> Iterator[str]:
+    while line := text.readline(LONGEST_ROW + 1):
+        if len(line) > LONGEST_ROW:
+            raise _too_long()
+        yield line.rstrip("\n")
 
 
 def _records(lines: Iterator[str], delimiter: str) -> Iterator[str]:

@@ -33,6 +33,19 @@ class Attribute(Base):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
+class AttributeTime(Base):
+    """When attributes of a customer (a pseudonym) were last told by events or the API, by name of the attribute."""
+
+    __tablename__ = "attribute_times"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    mark: Mapped[str] = mapped_column(String(64), primary_key=True)
+    times: Mapped[dict[str, str]] = mapped_column(JSONB)
+    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (Index("ix_attribute_times_updated_at", "tenant_id", "updated_at"),)
+
+
 class ConsentConversion(Base):
     """That the values of an attribute of consent were brought into their one form, and which could not be read.
 

@@ -8,6 +8,8 @@ keeps the forms that all of its values had so far, and what is in none of them i
 
 from collections.abc import Iterable
 
+from rapport.stores.warehouse import literal
+
 PLACES = 4
 PLAIN = f"-?(0|[1-9][0-9]{{0,14}})([.][0-9]{{1,{PLACES}}})?"
 SHORTEST, FLOAT = "shortest", "float"
@@ -18,7 +20,6 @@ PATTERNS = {
     FLOAT: r"[.]([0-9]|[0-9]{1,3}[1-9])",
     **{f"places{places}": f"[.][0-9]{{{places}}}" for places in range(1, PLACES + 1)},
 }
-FORMS = tuple(PATTERNS)
 # How what counts_sql gives of each text becomes that of a column: see forms_of.
 AGGREGATES = ("sum", "sum", "min", "max", "sum", "sum")
 
@@ -27,6 +28,22 @@ def whole(text: str, type_: str) -> str:
     """SQL of a whole number of an engine's type (Int64, Int32); NULL for a text that would not come back."""
     number = f"to{type_}OrNull({text})"
     return f"if(toString({number}) = {text}, {number}, NULL)"
+
+
+# What a mapping's example has between thousands, and what files have there.
+BETWEEN = {"": "", ".": "[.]", ",": ",", " ": "[ \\x{A0}\\x{2009}\\x{202F}]", "'": "['\\x{2019}]"}
+
+
+def plain(text: str, example: str) -> str:
+    """SQL of a number's text as files have it without a mapping, from one that is written as 1234.56 is in an example.
+
+    Thousands may be without their marks. NULL for what is written otherwise.
+    """
+    point, between = example[-3], BETWEEN["" if example[1] == "2" else example[1]]
+    whole_part = f"[0-9]{{1,3}}({between}[0-9]{{3}})+|[0-9]+" if between else "[0-9]+"
+    fits = f"match({text}, {literal(f'^[+-]?({whole_part})([{point}][0-9]+)?$')})"
+    bare = f"replaceRegexpAll({text}, {literal(between)}, '')" if between else text
+    return f"if({fits}, replaceOne({bare}, '{point}', '.'), NULL)"
 
 
 def in_form(text: str, forms: Iterable[str]) -> str:

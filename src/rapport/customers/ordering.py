@@ -92,7 +92,8 @@ def accept(
 
 
 def _update(scope: Scope, jobs: Sequence[AttributeJob]) -> list[dict[str, Any] | None]:
-    faults = attribute_writes.update_values(scope, [(job.payload or {})["items"] for job in jobs])
+    calls, accepted = [(job.payload or {})["items"] for job in jobs], [job.created_at for job in jobs]
+    faults = attribute_writes.update_values(scope, calls, accepted)
     return [_updated(job, of_job) for job, of_job in zip(jobs, faults, strict=True)]
 
 
@@ -128,6 +129,27 @@ def writing(scope: Scope) -> Iterator[None]:
         yield
 
 
+def carry_out_if_free(scope: Scope) -> bool:
+    """Carry out what was accepted until now, for who is to read it; whether nothing of it is in line any more.
+
+    False while another holds the tables of customers, or has to find a write that cannot be carried out.
+    """
+    waiting = WAITING.where(AttributeJob.tenant_id == scope.tenant_id).limit(1)
+    with scope.stores.records.reading() as connection:
+        if connection.execute(waiting).first() is None:
+            return True
+    with locks.writing_if_free(scope) as free:
+        try:
+            while free and carry_out(scope):
+                pass
+        except FAULTS:
+            raise
+        except Exception:
+            log.exception("writes cannot be carried out together", tenant=scope.tenant_id)
+            return False
+    return free
+
+
 def carry_out(scope: Scope, apart: bool = False) -> bool:
     """Carry out the oldest writes in line; whether there may be more. Call it under locks.writing.
 
@@ -140,7 +162,10 @@ def carry_out(scope: Scope, apart: bool = False) -> bool:
     for kind, alike in groupby(jobs, key=lambda job: job.kind):
         together = list(alike)
         for some in [[job] for job in together] if apart else [together]:
-            _finish(scope, some, _outcomes(scope, kind, some, apart))
+            outcomes = _outcomes(scope, kind, some, apart)
+            # Another may have put a table of before in place if the lock was lost meanwhile: it is written again then.
+            locks.require_writing(scope)
+            _finish(scope, some, outcomes)
     return len(jobs) == AT_ONCE
 
 

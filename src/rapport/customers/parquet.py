@@ -20,6 +20,8 @@ def columns_of(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
             schema = pq.read_schema(body)
     except (OSError, EOFError, pa.ArrowException) as error:
         raise Invalid("The file is not a readable Parquet file: it may be cut off.") from error
+    if "" in schema.names:
+        raise Invalid("The file has a column without a name.")
     return tuple(schema.names), tuple(_kind(field.type) for field in schema)
 
 

@@ -19,7 +19,7 @@ def keep_unsaid(stage: Stage, plan: Plan) -> None:
     old = ", ".join(f"{identifier(column)} AS old_{column}" for column in columns)
     key = ", ".join(plan.kind.key)
     same = " AND ".join(f"staged.{column} = old.old_{column}" for column in plan.kind.key)
-    stage.warehouse.execute(f"CREATE TABLE {filled} AS {table}")
+    stage.create("filled", f"AS {table}")
     stage.warehouse.execute(f"""
         INSERT INTO {filled} ({names})
         SELECT {values} FROM {good} AS staged

@@ -3,7 +3,7 @@
 A mark of a person (`decided`) is never changed by a file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rapport.access.scope import Scope
@@ -21,6 +21,8 @@ BY_NAME, BY_VALUES, DECIDED, NOT_PERSONAL = "name", "values", "decided", "none"
 ROWS, SHARE = 200_000, 0.3
 COUNTED = ("sum", "sum", "sum")
 OURS = {info.real_field_name for info in BUILT_IN}
+# Where the channels look for whom they write to, unless they are told another attribute.
+WRITTEN_TO = {EMAIL_ADDRESS: "EMAIL", PHONE: "MOBILE_NUMBER"}
 NUMERIC, TIMES = ("Int", "Bigint", "Decimal"), ("Date", "Datetime", "Day")
 
 
@@ -64,11 +66,13 @@ def judged(info: AttributeInfo) -> AttributeInfo:
     return replace(info, is_pii=personal, pii_reason=BY_NAME if personal else NOT_PERSONAL)
 
 
-def marked(scope: Scope, file: File, plan: Plan) -> tuple[Plan, list[Mark]]:
-    """The plan of a customers file with the columns marked that identify people, and those that were not before."""
-    known = attributes(scope)
-    asked = [one for one in plan.bound if _is_open(one, known)]
-    marks = {mark.column: mark for mark in _marks(scope, file, asked)}
+def marked(scope: Scope, file: File, plan: Plan, staged: str = "") -> tuple[Plan, list[Mark]]:
+    """The plan of a customers file with the columns marked that identify people, and those that were not before.
+
+    staged is the table of the file's rows, when all of them are staged: values are looked at there.
+    """
+    asked = [one for one in plan.bound if _is_open(one, plan.known)]
+    marks = {mark.column: mark for mark in _marks(scope, file, asked, staged)}
     bound = tuple(
         replace(one, field=replace(one.field, pii=True)) if one.field.column in marks else one for one in plan.bound
     )
@@ -83,18 +87,19 @@ def marked(scope: Scope, file: File, plan: Plan) -> tuple[Plan, list[Mark]]:
     return replace(plan, bound=bound, new_attributes=new), list(marks.values())
 
 
-def _is_open(one: Bound, known: dict[str, AttributeInfo]) -> bool:
-    """Whether nobody has decided on a column, and it is read from the file."""
+def _is_open(one: Bound, known: Mapping[str, AttributeInfo]) -> bool:
+    """Whether nobody has decided on a column, and it is read from the file; a Yes or No identifies nobody."""
     info = known.get(one.field.column.upper())
     decided = info is not None and (info.is_pii or info.pii_reason == DECIDED)
+    decided = decided or one.field.consent is not None
     return one.field.column != "customer_id" and one.text.startswith("r") and not decided
 
 
-def _marks(scope: Scope, file: File, asked: Sequence[Bound]) -> list[Mark]:
+def _marks(scope: Scope, file: File, asked: Sequence[Bound], staged: str) -> list[Mark]:
     found = []
-    # Times and words of consent have no shape of an address or a number.
-    shaped = [one for one in asked if one.field.type not in TIMES and one.field.consent is None]
-    by_value = _values(scope, file, shaped)
+    # Times have no shape of an address or a number.
+    shaped = [one for one in asked if one.field.type not in TIMES]
+    by_value = _values(scope, file, shaped, staged)
     for one in asked:
         holds = named_personal(one.name, of_person=True) or named_personal(one.field.column, of_person=True)
         if holds and fits(holds, one.field.type):
@@ -104,15 +109,24 @@ def _marks(scope: Scope, file: File, asked: Sequence[Bound]) -> list[Mark]:
     return found
 
 
-def _values(scope: Scope, file: File, asked: Sequence[Bound]) -> dict[str, str]:
-    wanted = [(value_counts, one.text) for one in asked]
-    counts = totals(scope.warehouse, COUNTED, wanted, f"SELECT * FROM ({rows_sql(file)}) LIMIT {ROWS}", file.settings)  # noqa: S608 - made of the file's structure
+def _values(scope: Scope, file: File, asked: Sequence[Bound], staged: str) -> dict[str, str]:
+    texts, rows, settings = [one.text for one in asked], f"SELECT * FROM ({rows_sql(file)})", file.settings  # noqa: S608 - made of the file's structure
+    # Decimals are not staged as they were written.
+    if staged and not any(one.field.type == "Decimal" for one in asked):
+        texts, rows, settings = [_text(one.field.column) for one in asked], f"SELECT * FROM {staged}", ""  # noqa: S608 - ours
+    wanted = [(value_counts, text) for text in texts]
+    counts = totals(scope.warehouse, COUNTED, wanted, f"{rows} LIMIT {ROWS}", settings)
     return {one.field.column: by_values(counted) for one, counted in zip(asked, counts, strict=True)}
+
+
+def _text(column: str) -> str:
+    """SQL of a stored value as text."""
+    return f"CAST({identifier(column)}, 'Nullable(String)')"
 
 
 def mark_known(scope: Scope, marks: Sequence[Mark]) -> list[AttributeInfo]:
     """Mark those that are attributes already; these. What persons who were removed have in them is not cleared yet."""
-    known = attributes(scope)
+    known = attributes(scope) if marks else {}
     changed = [
         replace(known[mark.column.upper()], is_pii=True, pii_reason=mark.reason)
         for mark in marks
@@ -156,10 +170,25 @@ def look_at(scope: Scope, infos: Sequence[AttributeInfo]) -> list[AttributeInfo]
 
 
 def _stored(scope: Scope, infos: Sequence[AttributeInfo]) -> dict[str, str]:
-    columns = [f"CAST({identifier(info.real_field_name)}, 'Nullable(String)')" for info in infos]
+    columns = [_text(info.real_field_name) for info in infos]
     rows = f"SELECT * FROM customers LIMIT {ROWS}"  # noqa: S608 - ours
     counts = totals(scope.warehouse, COUNTED, [(value_counts, column) for column in columns], rows)
     return {info.real_field_name: by_values(counted) for info, counted in zip(infos, counts, strict=True)}
+
+
+def not_mapped(plan: Plan, marks: Sequence[Mark]) -> list[Suspicion]:
+    """What an import tells of new columns with addresses, when the file gives nothing that messages are sent to."""
+    given = {bound.field.column for bound in plan.bound}
+    found = []
+    for holds, attribute in WRITTEN_TO.items():
+        columns = tuple(f"'{visible(mark.name)}' ({mark.column})" for mark in marks if mark.holds == holds)
+        if columns and attribute not in given:
+            message = (
+                f"{counted(len(columns), 'column holds', 'columns hold')} {holds}, and none is mapped to {attribute}, "
+                f"to which messages are sent: map it, as in columns: {{name in the file: {attribute}}}."
+            )
+            found.append(Suspicion("address_not_mapped", message, len(columns), columns))
+    return found
 
 
 def suspicions(plan: Plan, marks: Sequence[Mark]) -> list[Suspicion]:

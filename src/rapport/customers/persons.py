@@ -11,7 +11,7 @@ import orjson
 
 from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope
-from rapport.customers import imports, jobs, locks, pii, rejects
+from rapport.customers import attribute_times, imports, jobs, locks, pii, rejects
 from rapport.customers.attribute_writes import spelling
 from rapport.stores.warehouse import identifier
 
@@ -72,19 +72,21 @@ def erase(scope: Scope, customer_id: str) -> None:
         scope.warehouse.execute("DROP TABLE erase_ids SYNC")
     rejects.forget(scope, [known, customer_id], own)
     jobs.forget(scope, customer_id)
+    attribute_times.forget(scope, customer_id)
     imports.forget(scope, customer_id)
 
 
 def purge(scope: Scope, marks: list[str]) -> None:
     """Take erased persons out of what was written meanwhile, and their bytes off the disk. May be repeated.
 
-    marks are pseudonyms.
+    marks are pseudonyms. Raises Away when the records went away meanwhile, so that others may have written.
     """
     with locks.importing(scope), locks.writing(scope):
         tables = _own(scope)
         pii.stage_known(scope, marks, tables)
         for table in tables:
             delete_staged(scope, table)
+        locks.require_writing(scope)
         scope.warehouse.execute("DROP TABLE erase_ids SYNC")
     pii.rewrite(scope)
     for table in tables:

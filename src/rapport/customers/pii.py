@@ -184,7 +184,7 @@ def rewrite(scope: Scope) -> None:
 
     Runs again safely. Patches and masks of deleted rows are made real, columns and properties are rewritten,
     and the table changes place with a copy that links only to what is current; dropping the former drops
-    the rest.
+    the rest. Raises Away when the records went away meanwhile, so that others may have written.
     """
     with locks.importing(scope), locks.writing(scope):
         stage_known(scope, removed_pseudonyms(scope), ["customers", *PROPERTIED])
@@ -194,6 +194,7 @@ def rewrite(scope: Scope) -> None:
         for table in PROPERTIED:
             _scrub(scope, table)
         scope.warehouse.execute(f"DROP TABLE {IDS} SYNC")
+        locks.require_writing(scope)
         scrubbing.drop_known(scope)
 
 
@@ -220,5 +221,6 @@ def _leave_behind(scope: Scope, table: str) -> None:
     """Have a table go on in what is current of it, and drop the rest."""
     scope.warehouse.execute(f"DROP TABLE IF EXISTS {BEFORE} SYNC")
     scope.warehouse.execute(f"CREATE TABLE {BEFORE} CLONE AS {table}")
+    locks.require_writing(scope)
     scope.warehouse.execute(f"EXCHANGE TABLES {BEFORE} AND {table}")
     scope.warehouse.execute(f"DROP TABLE {BEFORE} SYNC")

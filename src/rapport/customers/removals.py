@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from rapport.access.scope import Scope
 from rapport.customers import settings
-from rapport.customers.merging import key_sql, passes_over_keys
+from rapport.customers.merging import matching, passes_over_keys
 from rapport.customers.plans import Plan
 from rapport.customers.staging import Stage
 
@@ -24,25 +24,20 @@ class Removal:
         return self.removed > 0 and (self.removed == self.stored or self.removed > share * self.stored)
 
 
-def removal(stage: Stage, plan: Plan) -> Removal:
-    """What a full load would remove. The keys of the file are compared by hash, in passes of bounded size."""
-    key = "transaction_id" if plan.kind.name == "items" and not plan.has("line_number") else key_sql(plan)
-    hashed, brought = f"sipHash64({key})", FROM_FILES.get(plan.kind.name, "1")
-    passes = passes_over_keys(stage)
+def removal(stage: Stage, plan: Plan, rows: int) -> Removal:
+    """What a full load of so many rows would remove, found by hashes of keys in passes of bounded size."""
+    brought = FROM_FILES.get(plan.kind.name, "1")
+    passes = passes_over_keys(stage, rows)
     stored = stage.warehouse.value(f"SELECT count() FROM {plan.kind.table} WHERE {brought}")  # noqa: S608 - our table
-    kept = 0
-    for number in range(passes if stored else 0):
-        part = f"{hashed} % {passes} = {number}"
-        staged = f"SELECT {hashed} FROM {stage.table('good')} WHERE {part}"  # noqa: S608 - ours
-        sql = f"SELECT count() FROM {plan.kind.table} WHERE {brought} AND {part} AND {hashed} IN ({staged})"  # noqa: S608 - ours
-        kept += int(stage.warehouse.value(sql))
+    asked = [matching(stage, plan, passes, number, brought) for number in range(passes if stored else 0)]
+    kept = sum(int(stage.warehouse.value(sql)) for sql in asked)
     return Removal(int(stored), int(stored) - kept)
 
 
-def question(scope: Scope, stage: Stage, plan: Plan) -> str:
+def question(scope: Scope, stage: Stage, plan: Plan, rows: int) -> str:
     """The sentence that asks for confirmation of a full load; empty when it may go on."""
     share = settings.settings_of(scope).removal_share
-    found = removal(stage, plan)
+    found = removal(stage, plan, rows)
     if not found.asks(share):
         return ""
     return (

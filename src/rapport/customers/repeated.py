@@ -27,12 +27,19 @@ def array(sql: str, texts: Sequence[str]) -> str:
     return f"arrayMap(text -> {sql}, [{', '.join(texts)}])"
 
 
-def written_once(wanted: Sequence[tuple[Expression, str]], name: str) -> tuple[list[str], list[str]]:
+def is_worth(expression: Expression, columns: int, worth: int = WORTH) -> bool:
+    """Whether an array saves so many characters as it is worth."""
+    return (columns - 1) * len(expression("text")) >= worth
+
+
+def written_once(
+    wanted: Sequence[tuple[Expression, str]], name: str, worth: int = WORTH
+) -> tuple[list[str], list[str]]:
     """The columns of a subquery, called by name and a number, and the SQL of each value over them."""
     arrays: list[str] = []
     values = [""] * len(wanted)
     for sql, places in grouped(wanted).items():
-        if (len(places) - 1) * len(sql) < WORTH:
+        if (len(places) - 1) * len(sql) < worth:
             values = [wanted[at][0](wanted[at][1]) if at in places else value for at, value in enumerate(values)]
             continue
         column = f"{name}{len(arrays)}"

@@ -28,7 +28,7 @@ def remove_pii_again(scope: Scope, marks: list[str]) -> list[str]:
         pii.note(scope, marks, "remove identifying data again")
         if ids:
             pii.hide(scope, ids)
-    work.enqueue("jobs", f"erase-{uuid.uuid4()}", tasks.erase, scope.tenant_id)
+    work.enqueue(work.Queue.JOBS, f"erase-{uuid.uuid4()}", tasks.erase, scope.tenant_id)
     return ids
 
 

@@ -12,6 +12,7 @@ from rapport.customers.merging import PARTITIONS
 from rapport.customers.numerals import FLOAT, PLACES, SHORTEST
 from rapport.customers.values import RULES
 from rapport.errors import Conflict, Invalid, NotFound
+from rapport.stores import work
 from rapport.stores.warehouse import identifier
 
 ASIDE = "import_changed_"
@@ -38,6 +39,7 @@ def changeable(scope: Scope, name: str) -> AttributeInfo:
 def retype(scope: Scope, name: str, field_type: str) -> AttributeInfo:
     """Give an attribute another type, with all its values. Raises Conflict when some of them do not convert.
 
+    Raises Away, and changes nothing, when the records went away meanwhile.
     From then on it counts as declared: files may write its decimals in any plain form.
     """
     with locks.importing(scope), locks.writing(scope):
@@ -48,14 +50,20 @@ def retype(scope: Scope, name: str, field_type: str) -> AttributeInfo:
         changed = replace(info, field_type=field_type, forms=(), max_length=None)
         for table in TABLES:
             _convert(scope, table, info, field_type)
+        locks.require_writing(scope)
         for table in TABLES:
             scope.warehouse.execute(f"EXCHANGE TABLES {ASIDE}{table} AND {table}")
-        save(scope, changed)
-        reopen(scope, "customers")
+        work.waiting(_enter, "attributes.retype", bounded=False)(scope, changed)
         _drop_aside(scope)
     with scope.records() as session:
         scope.audit(session, "change", f"attribute {info.real_field_name}", field_type=field_type)
     return changed
+
+
+def _enter(scope: Scope, changed: AttributeInfo) -> None:
+    """Tell the records of the type that the tables have; files that were loaded before may be loaded again."""
+    save(scope, changed)
+    reopen(scope, "customers")
 
 
 def delete(scope: Scope, name: str) -> None:
@@ -75,7 +83,7 @@ def _text(info: AttributeInfo) -> str:
     column = identifier(info.real_field_name)
     text = f"CAST(toString({column}), 'Nullable(String)')"
     places = [form.removeprefix("places") for form in info.forms if form.startswith("places")]
-    if SHORTEST in info.forms or not info.forms:
+    if SHORTEST in info.forms or not info.forms or info.field_type != "Decimal":
         return text
     if FLOAT in info.forms:
         return f"if(position({text}, '.') = 0, concat({text}, '.0'), {text})"

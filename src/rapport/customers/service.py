@@ -1,5 +1,6 @@
 """What other packages may ask of customers."""
 
+from rapport.customers.attribute_times import drop_old as drop_old_times
 from rapport.customers.attribute_writes import Fault, Overwriting, overwrite, spelling, spellings
 from rapport.customers.attributes import (
     COLUMN_TYPES,
@@ -8,6 +9,7 @@ from rapport.customers.attributes import (
     declare,
     equals,
     find,
+    forbidding,
     rendered,
 )
 from rapport.customers.changes import change_attribute, create_attribute
@@ -20,7 +22,7 @@ from rapport.customers.checks import (
     load_checks,
     set_load_checks,
 )
-from rapport.customers.consent import PERMISSION, Consents, consents
+from rapport.customers.consent import PERMISSION, Consent, Consents, ConsentSettings, consents, word_sql
 from rapport.customers.consent_marks import conversion_checks, convert_all
 from rapport.customers.consent_marks import mark as mark_consent
 from rapport.customers.core_events import AUTOMATIC, CORE_EVENTS, CoreEvent
@@ -39,7 +41,7 @@ from rapport.customers.jobs import add_attribute, job, naming, remove_pii, updat
 from rapport.customers.locks import writing, writing_if_free
 from rapport.customers.mapping import FileMapping, read_mapping, with_blank_cells
 from rapport.customers.models import AttributeJob
-from rapport.customers.ordering import Outcome, accept, carried_out_by, carry_out, take_outcomes
+from rapport.customers.ordering import Outcome, accept, carried_out_by, carry_out, carry_out_if_free, take_outcomes
 from rapport.customers.personal_columns import DECIDED
 from rapport.customers.personal_values import OwnTexts
 from rapport.customers.persons import delete_staged, erase, export, is_removed, leave_disk, purge
@@ -63,6 +65,8 @@ __all__ = [
     "PERMISSION",
     "AttributeInfo",
     "AttributeJob",
+    "Consent",
+    "ConsentSettings",
     "Consents",
     "CoreEvent",
     "Fault",
@@ -82,6 +86,7 @@ __all__ = [
     "attributes",
     "carried_out_by",
     "carry_out",
+    "carry_out_if_free",
     "change_attribute",
     "change_event_type",
     "changeable",
@@ -95,6 +100,7 @@ __all__ = [
     "declare_event_type",
     "delete_attribute",
     "delete_staged",
+    "drop_old_times",
     "ensure_event_types",
     "equals",
     "erase",
@@ -103,6 +109,7 @@ __all__ = [
     "event_types",
     "export",
     "find",
+    "forbidding",
     "identifies_nobody",
     "identifying_names",
     "ids_of",
@@ -143,6 +150,7 @@ __all__ = [
     "update_attributes",
     "upsert",
     "with_blank_cells",
+    "word_sql",
     "writer_of",
     "writing",
     "writing_if_free",

@@ -1,11 +1,8 @@
 """What a tenant can set about files: the "files" member of its settings."""
 
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.scope import Scope
-from rapport.errors import Invalid
 
 
 class FileSettings(BaseModel):
@@ -20,10 +17,4 @@ class FileSettings(BaseModel):
 
 def settings_of(scope: Scope) -> FileSettings:
     """The tenant's settings of files. Raises Invalid naming the member that cannot be used."""
-    given: Any = scope.settings.get("files", {})
-    try:
-        return FileSettings.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise Invalid(f"The tenant setting files.{name} cannot be used: {first['msg']}.") from error
+    return scope.section("files", FileSettings)

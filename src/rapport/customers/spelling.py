@@ -4,9 +4,15 @@ from collections.abc import Iterator
 
 from rapport.customers.merging import ROOM_FOR_ROWS, SPILL, Counts, stored_or_staged, swap
 from rapport.customers.plans import Plan
-from rapport.customers.staging import Stage
+from rapport.customers.staging import Stage, columns
 from rapport.stores.warehouse import Database
 
+STRANGERS_TABLE = "(customer_id String, key String, first_day Date) ENGINE = MergeTree ORDER BY customer_id"
+UNKNOWN = """
+    SELECT count() FROM (
+        SELECT 1 FROM {good} WHERE customer_id NOT IN (SELECT customer_id FROM customers) LIMIT 1
+    )
+"""
 # Staged rows are in order of CustomerID, so the aggregation keeps nothing in memory.
 STRANGERS = """
     INSERT INTO {strangers}
@@ -34,17 +40,17 @@ def respell(stage: Stage, plan: Plan) -> Counts:
     """Give the staged rows the known spelling of their CustomerID; counts CustomerIDs that nobody has."""
     names = {part: stage.table(part) for part in ("good", "strangers", "spellings")}
     warehouse, time = stage.warehouse, plan.kind.time_column
-    columns = "(customer_id String, key String, first_day Date)"
-    warehouse.execute(f"CREATE TABLE {names['strangers']} {columns} ENGINE = MergeTree ORDER BY customer_id")
+    asked = UNKNOWN.format(**names)
+    if not any(part.value(asked) for part in warehouse.customer_slices(names["good"], "customers")):
+        return Counts()
+    stage.create("strangers", STRANGERS_TABLE)
     for part in warehouse.customer_slices(names["good"], "customers"):
         part.execute(STRANGERS.format(**names, first_day=f"toDate(min({time}))"))
-    if stage.count("strangers"):
-        columns = "(customer_id String, spelling String)"
-        warehouse.execute(f"CREATE TABLE {names['spellings']} {columns} ENGINE = MergeTree ORDER BY customer_id")
-        for part in _by_key(stage):
-            part.execute(RESPELL.format(**names))
-        if stage.count("spellings"):
-            _rewrite(stage)
+    stage.create("spellings", "(customer_id String, spelling String) ENGINE = MergeTree ORDER BY customer_id")
+    for part in _by_key(stage):
+        part.execute(RESPELL.format(**names))
+    if stage.count("spellings"):
+        _rewrite(stage)
     unknown = f"""
         SELECT uniqExact(key) FROM {names["strangers"]}
         WHERE key NOT IN (SELECT lowerUTF8(customer_id) FROM customers)
@@ -75,7 +81,7 @@ def create_strangers(stage: Stage) -> int:
     warehouse, strangers, born = stage.warehouse, stage.table("strangers"), stage.table("born")
     # A copy links to the parts only, so updates that still lie beside them are made part of them first.
     warehouse.execute("ALTER TABLE customers APPLY PATCHES")
-    warehouse.execute(f"CREATE TABLE {born} CLONE AS customers")
+    stage.create("born", "CLONE AS customers")
     for part in _by_key(stage):
         part.execute(f"""
             INSERT INTO {born} (customer_id, REGISTRATION_DATE)
@@ -93,8 +99,8 @@ def complete_items(stage: Stage, plan: Plan) -> None:
         return
     good, whole = stage.table("good"), stage.table("whole")
     warehouse = stage.warehouse
-    warehouse.execute(f"CREATE TABLE {whole} AS {good}")
-    others = ", ".join(c for c in warehouse.columns(good) if c not in ("customer_id", "transaction_time"))
+    stage.create("whole", f"AS {good}")
+    others = ", ".join(one for one in columns(plan) if one not in ("customer_id", "transaction_time"))
     keys = dict.fromkeys((good, "transactions"), "transaction_id")
     for part in warehouse.hash_slices(keys, stored_or_staged(stage, "transactions")):
         part.execute(f"""

@@ -1,12 +1,12 @@
-"""Staging: a file is read once into tables aside, good rows in one, refused ones with their reasons in another.
+"""Staging: a file is read once, by one statement and in constant memory, into a table aside.
 
-The file's rows run through a table that keeps nothing (engine Null); views of it split them. So the file is
-read and parsed once, in constant memory, and nothing that is read by others changes. What is wrong with a row
-is found out afterwards, from the bad rows alone.
+Rows that are refused, or not judged yet, lie in it with their texts. They have no primary key, which every good row
+has. What is wrong with them is found out afterwards, from these texts alone, and then they are taken out.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from rapport.customers.cells import MAX_SHOWN, unclean, unclean_reason
@@ -14,90 +14,199 @@ from rapport.customers.files import File, rows_sql
 from rapport.customers.json_lines import missing
 from rapport.customers.kinds import Field
 from rapport.customers.plans import Bound, Plan
-from rapport.customers.repeated import Expression, grouped, written_once
+from rapport.customers.repeated import WORTH, Expression, grouped, written_once
 from rapport.customers.values import sql_type
 from rapport.stores.warehouse import Database, identifier, literal
 
 PREFIX = "import_"
 TABLES = "SELECT name FROM system.tables WHERE database = {database:String} AND startsWith(name, {prefix:String})"
 HIDDEN = "(not shown)"
-KEPT = "_kept"
+# Columns that staged rows of some plans have beside those of their table.
+KEPT, UNREAD, TOLD = "_kept", "_unread", "_told"
+UNREAD_TYPE, TOLD_TYPE = "Array(Tuple(String, String))", "Map(String, String)"
+REJECTS = "(line UInt64, column String, reason String, value Nullable(String)) ENGINE = MergeTree ORDER BY line"
 EMPTY, BLANK = "''", "' '"
+NO_PAIRS = f"CAST(map(), '{TOLD_TYPE}')"
+# Columns of a kind that are stored as another: event_type_id.
+UNSTORED = ("event_name",)
+# So many rows tell in which forms a large file has its values.
+FIRST_ROWS = 1000
 
 
-@dataclass(frozen=True)
+@dataclass
 class Stage:
-    """The staging tables of an import."""
+    """The staging tables of an import; made are the parts that there are.
+
+    require: raises what forbids to put one in the place of a table that is read.
+    usual: values in another than the usual form were put aside.
+    """
 
     warehouse: Database
     import_id: int
+    require: Callable[[], None]
+    made: list[str] = field(default_factory=list)
+    usual: bool = False
 
     def table(self, part: str) -> str:
         """The name of one of the tables: good, rejects, next, ..."""
         return f"{PREFIX}{self.import_id}_{part}"
 
+    def create(self, part: str, definition: str) -> str:
+        """Make one of the tables, as SQL behind its name says; its name."""
+        self.made.append(part)
+        self.warehouse.execute(f"CREATE TABLE {self.table(part)} {definition}")
+        return self.table(part)
+
+    def rejects(self) -> str:
+        """The table of refused rows, which most files have none of: it is made when it is first asked for."""
+        return self.table("rejects") if "rejects" in self.made else self.create("rejects", REJECTS)
+
     def count(self, part: str) -> int:
         """Rows of one of the tables."""
         return int(self.warehouse.value(f"SELECT count() FROM {self.table(part)}"))  # noqa: S608 - our table
 
+    def drop(self) -> None:
+        """Drop what was made."""
+        _drop(self.warehouse, [self.table(part) for part in self.made])
+        self.made.clear()
+
 
 def drop_leftovers(warehouse: Database) -> None:
     """Drop every staging table. Call it only under the lock of imports: then all of them belong to dead imports."""
-    names = [name for (name,) in warehouse.rows(TABLES, database=warehouse.name, prefix=PREFIX)]
-    views = [name for name in names if name.endswith("_view")]
-    for together in (views, [name for name in names if name not in views]):
-        if together:
-            warehouse.execute(f"DROP TABLE IF EXISTS {', '.join(map(identifier, together))} SYNC")
+    _drop(warehouse, [name for (name,) in warehouse.rows(TABLES, database=warehouse.name, prefix=PREFIX)])
 
 
-def create(stage: Stage, plan: Plan, file: File) -> None:
-    """Make the staging tables of a plan."""
-    warehouse = stage.warehouse
-    added = [f"{identifier(info.real_field_name)} {sql_type(info.field_type)}" for info in plan.new_attributes]
-    added += [f"{KEPT} Array(String)"] if plan.partial else []
-    warehouse.execute(f"CREATE TABLE {stage.table('good')} AS {plan.kind.table}")
-    if added:
-        columns = ", ".join(f"ADD COLUMN {column}" for column in added)
-        warehouse.execute(f"ALTER TABLE {stage.table('good')} {columns}")
-    warehouse.execute(
-        f"CREATE TABLE {stage.table('rejects')} (line UInt64, column String, reason String, value Nullable(String)) "
-        "ENGINE = MergeTree ORDER BY line"
-    )
-    columns = _pipe_columns(plan, file)
-    warehouse.execute(f"CREATE TABLE {stage.table('pipe')} ({columns}) ENGINE = Null")
-    warehouse.execute(f"CREATE TABLE {stage.table('bad')} ({columns}) ENGINE = MergeTree ORDER BY _row")
-    views = [("good", _good_sql(stage, plan)), ("bad", f"SELECT * FROM {stage.table('pipe')} WHERE _bad")]  # noqa: S608 - ours
-    if plan.consents:
-        warehouse.execute(
-            f"CREATE TABLE {stage.table('unread')} (column String, value String) ENGINE = MergeTree ORDER BY column"
-        )
-        views.append(("unread", _unread_sql(stage, plan)))
-    for part, sql in views:
-        warehouse.execute(f"CREATE MATERIALIZED VIEW {stage.table(part)}_view TO {stage.table(part)} AS {sql}")
+def _drop(warehouse: Database, names: list[str]) -> None:
+    if names:
+        warehouse.execute(f"DROP TABLE IF EXISTS {', '.join(map(identifier, names))} SYNC")
+
+
+def create(stage: Stage, plan: Plan) -> None:
+    """Make the staging table of a plan."""
+    if plan.kind.extras == "attributes":
+        new = {info.real_field_name: sql_type(info.field_type) for info in plan.new_attributes}
+        made = (new | _beside(plan)).items()
+        columns = ["*", *(f"defaultValueOfTypeName({literal(type_)}) AS {identifier(name)}" for name, type_ in made)]
+        rows = f"SELECT {', '.join(columns)} FROM {plan.kind.table}"  # noqa: S608 - names are quoted
+        stage.create("good", f"ENGINE = MergeTree ORDER BY customer_id EMPTY AS {rows}")
+        return
+    stage.create("good", f"AS {plan.kind.table}")
+    for column, type_ in _beside(plan).items():
+        stage.warehouse.execute(f"ALTER TABLE {stage.table('good')} ADD COLUMN {column} {type_}")
 
 
 def fill(stage: Stage, plan: Plan, file: File, without: str = "") -> None:
-    """Read the file into the staging tables; `without` is SQL of the line numbers to leave out."""
-    arrays, values = written_once([(partial(plan.value, one), one.text) for one in plan.bound], "_values")
-    named = ", ".join(f"{value} AS v_{one.field.column}" for one, value in zip(plan.bound, values, strict=True))
-    faults = " OR ".join(["_fault != ''", unclean(_all(plan)), *(plan.fault(one) for one in plan.bound)])
+    """Read the file into the staging table; `without` is SQL of the line numbers to leave out.
+
+    Rows that are refused are in it too, and, when only the usual forms of values are read, those with another: see
+    judge.
+    """
     where = f"WHERE _row NOT IN ({without})" if without else ""
-    told = ", ".join(["*", f"{missing_sql(plan, file)} AS _missing", *arrays])
-    stage.warehouse.execute(f"""
-        INSERT INTO {stage.table("pipe")}
-        SELECT _row, {_texts(file)}, {_values(plan)}, {_properties(plan)}, _missing, _fault, {faults}
-        FROM (SELECT *, {named} FROM (SELECT {told} FROM ({rows_sql(file)}) {where}))
-        {file.settings}
-    """)  # noqa: S608 - made of the file's structure, names quoted
-    # Reasons are many words, and most files have nothing to tell.
-    if stage.count("bad"):
-        stage.warehouse.execute(f"INSERT INTO {stage.table('rejects')} {_rejects_sql(stage, plan)}")
+    rows = f"SELECT *, {missing_sql(plan, file)} AS _missing FROM ({rows_sql(file)}) {where}"  # noqa: S608 - made of the file's structure, names quoted
+    stage.usual = _is_usual(stage, plan, file, rows)
+    first = replace(plan, usual=stage.usual)
+    stage.warehouse.execute(f"{_insert(stage, first, file, rows, file.worth)} {file.settings}")
 
 
-def empty(stage: Stage, plan: Plan) -> None:
+def judge(stage: Stage, plan: Plan, file: File) -> None:
+    """Load the rows that were put aside for the form of a value, list why the others are refused, take both out."""
+    rows = _put_aside(stage, plan, len(file.names))
+    if stage.usual:
+        stage.warehouse.execute(f"{_insert(stage, plan, file, rows)} WHERE NOT _bad {file.settings}")
+    stage.warehouse.execute(f"INSERT INTO {stage.rejects()} {_rejects_sql(plan, rows)} {file.settings}")
+    stage.warehouse.execute(f"ALTER TABLE {stage.table('good')} DELETE WHERE {put_aside(plan)}")
+
+
+def _is_usual(stage: Stage, plan: Plan, file: File, rows: str) -> bool:
+    """Whether the usual forms of values are tried first, in SQL that is faster understood and faster carried out.
+
+    So it is for a small file, and for one whose first rows have no other.
+    """
+    if file.is_small:
+        return True
+    first = _judged(replace(plan, usual=True), f"SELECT * FROM ({rows}) LIMIT {FIRST_ROWS}")  # noqa: S608 - made of the file's structure
+    sql = f"SELECT count() FROM ({first}) WHERE _bad {file.settings}, max_block_size = {FIRST_ROWS}"  # noqa: S608 - made of the file's structure
+    return not stage.warehouse.value(sql)
+
+
+def put_aside(plan: Plan) -> str:
+    """SQL of whether a staged row is one that is refused, or waits to be judged."""
+    return f"{plan.kind.key[0]} = ''"
+
+
+def empty(stage: Stage) -> None:
     """Take everything out of the staging tables, to fill them anew."""
-    for part in ("good", "bad", "rejects", *(["unread"] if plan.consents else [])):
-        stage.warehouse.execute(f"TRUNCATE TABLE {stage.table(part)}")
+    for part in stage.made:
+        if part in ("good", "rejects"):
+            stage.warehouse.execute(f"TRUNCATE TABLE {stage.table(part)}")
+
+
+def _insert(stage: Stage, plan: Plan, file: File, rows: str, worth: int = WORTH) -> str:
+    """SQL that stages rows of columns r0, r1 ... of a file; `_bad` are those whose values do not fit."""
+    values = _staged(plan, len(file.names))
+    columns = ", ".join(map(identifier, values))
+    selected = ", ".join(f"{sql} AS {identifier(f's_{name}')}" for name, sql in values.items())
+    return f"INSERT INTO {stage.table('good')} ({columns}) SELECT {selected} FROM ({_judged(plan, rows, worth)})"  # noqa: S608 - names are quoted
+
+
+def _judged(plan: Plan, rows: str, worth: int = WORTH) -> str:
+    """A SELECT of rows with the value v_<column> of each of the plan's, and whether one of them does not fit."""
+    arrays, values = written_once([(partial(plan.value, one), one.text) for one in plan.bound], "_values", worth)
+    named = ", ".join(f"{value} AS v_{one.field.column}" for one, value in zip(plan.bound, values, strict=True))
+    faults = " OR ".join(
+        ["_fault != ''", f"(_odd AND {unclean(_all(plan))})", *(plan.fault(one) for one in plan.bound)]
+    )
+    if arrays:
+        rows = f"SELECT {', '.join(['*', *arrays])} FROM ({rows})"  # noqa: S608 - made of the file's structure
+    return f"SELECT *, {faults} AS _bad FROM (SELECT *, {named} FROM ({rows}))"  # noqa: S608 - made of the file's structure
+
+
+def _put_aside(stage: Stage, plan: Plan, width: int) -> str:
+    """A SELECT of the rows that were put aside, with the texts of their columns as they were read."""
+    told = TOLD if plan.kind.extras == "attributes" else "properties"
+    texts = ", ".join(f"_cells[{index + 1}] AS r{index}" for index in range(width))
+    # The engine may read arrays of rows that were not put aside, too, before it leaves them out.
+    cells, lacking = (f"if({put_aside(plan)}, {told}['{name}'], '[]')" for name in ("cells", "missing"))
+    return f"""
+        SELECT toUInt64OrZero({told}['row']) AS _row, {told}['fault'] AS _fault, 1 AS _odd,
+            CAST({lacking}, 'Array(UInt16)') AS _missing, {texts}
+        FROM (
+            SELECT *, CAST({cells}, 'Array(Nullable(String))') AS _cells
+            FROM {stage.table("good")} WHERE {put_aside(plan)}
+        )
+    """  # noqa: S608 - names of columns
+
+
+def columns(plan: Plan) -> list[str]:
+    """The columns of staged rows that a file of properties may fill."""
+    stored = [one.column for one in plan.kind.fields if one.column not in UNSTORED]
+    return [*stored, "properties", *_beside(plan)]
+
+
+def _beside(plan: Plan) -> dict[str, str]:
+    """The types of the columns that staged rows of a plan have beside those of the table."""
+    columns = {KEPT: "Array(String)"} if plan.partial else {}
+    columns |= {UNREAD: UNREAD_TYPE} if plan.consents else {}
+    return columns | ({TOLD: TOLD_TYPE} if plan.kind.extras == "attributes" else {})
+
+
+def _staged(plan: Plan, width: int) -> dict[str, str]:
+    """SQL of each staged column, by name."""
+    cells = ", ".join(f"r{index}" for index in range(width))
+    told = f"map('row', toString(_row), 'fault', _fault, 'missing', toString(_missing), 'cells', toString([{cells}]))"
+    values = {one.field.column: _column(plan, one.field) for one in plan.bound if one.field.column not in UNSTORED}
+    if plan.kind.extras == "attributes":
+        values[TOLD] = f"if(_bad, {told}, {NO_PAIRS})"
+    else:
+        defaults = {one.column: one.default for one in plan.kind.fields if one.default != "NULL"}
+        values = defaults | values | {"properties": f"if(_bad, {told}, {_properties(plan)})"}
+    if plan.event_types:
+        values["event_type_id"] = _event_type(plan)
+    if plan.partial:
+        values[KEPT] = _kept(plan)
+    if plan.consents and not plan.usual:
+        values[UNREAD] = f"if(_bad, [], {_unread_sql(plan)})"
+    return values
 
 
 def missing_sql(plan: Plan, file: File) -> str:
@@ -127,43 +236,23 @@ def _all(plan: Plan) -> str:
     return f"concat({', '.join(f'ifNull({text}, {EMPTY}), {BLANK}' for text in texts)})" if texts else EMPTY
 
 
-def _texts(file: File) -> str:
-    return ", ".join(f"r{index}" for index in range(len(file.names)))
-
-
-def _values(plan: Plan) -> str:
-    return ", ".join(f"v_{one.field.column}" for one in plan.bound)
-
-
 def _properties(plan: Plan) -> str:
     if not plan.properties:
-        return "map()"
+        return NO_PAIRS
     pairs = ", ".join(f"{literal(name)}, ifNull({text}, '')" for name, text in plan.properties)
     return f"mapFilter((name, value) -> value != '', map({pairs}))"
 
 
-def _pipe_columns(plan: Plan, file: File) -> str:
-    texts = [f"r{index} Nullable(String)" for index in range(len(file.names))]
-    values = [f"v_{one.field.column} {sql_type(one.field.type)}" for one in plan.bound]
-    ends = ["properties Map(String, String)", "_missing Array(UInt16)", "_fault String", "_bad UInt8"]
-    return ", ".join(["_row UInt64", *texts, *values, *ends])
-
-
-def _good_sql(stage: Stage, plan: Plan) -> str:
-    given = {one.field.column: one.field for one in plan.bound}
-    defaults = {one.column: one.default for one in plan.kind.fields if one.default != "NULL"}
-    columns = {"properties": "properties", "event_type_id": _event_type(plan)}
-    columns |= defaults | {name: _column(plan, field) for name, field in given.items()}
-    columns[KEPT] = _kept(plan)
-    present = stage.warehouse.columns(stage.table("good"))
-    selected = ", ".join(f"{columns[name]} AS {identifier(name)}" for name in present if name in columns)
-    return f"SELECT {selected} FROM {stage.table('pipe')} WHERE _bad = 0"  # noqa: S608 - names of columns
-
-
 def _column(plan: Plan, field: Field) -> str:
-    value = identifier(f"v_{field.column}")
-    if plan.kind.name == "customers" and field.column != "customer_id":
+    value = f"v_{field.column}"
+    if field.column == plan.kind.key[0]:
+        return f"if(_bad, '', assumeNotNull({value}))"
+    if plan.kind.extras == "attributes":
         return value
+    if field.column == plan.kind.time_column:
+        # One partition is enough for all rows that are put aside.
+        type_ = sql_type(field.type).removeprefix("Nullable(").removesuffix(")")
+        value = f"if(_bad, CAST(0, {literal(type_)}), {value})"
     if field.required:
         return f"assumeNotNull({value})"
     return value if field.default == "NULL" else f"ifNull({value}, {field.default})"
@@ -175,7 +264,8 @@ def _event_type(plan: Plan) -> str:
     return f"toUInt32(transform(assumeNotNull(v_event_name), [{names}], [{numbers}], 0))"
 
 
-def _rejects_sql(stage: Stage, plan: Plan) -> str:
+def _rejects_sql(plan: Plan, rows: str) -> str:
+    """A SELECT of what is wrong with rows that are refused."""
     reasons: list[tuple[Expression, str]] = [(partial(_reason, plan, one), one.text) for one in plan.bound]
     reasons += [(_reason_of_property, text) for _, text in plan.properties]
     told = [(one.name, plan.fault(one), _shown(one)) for one in plan.bound]
@@ -190,7 +280,7 @@ def _rejects_sql(stage: Stage, plan: Plan) -> str:
             SELECT
                 _row,
                 arrayJoin(if(_fault != '', [{line}], arrayFilter(one -> one.2 != '', arrayConcat({faults})))) AS fault
-            FROM {stage.table("bad")}
+            FROM ({_judged(plan, rows)}) WHERE _bad
         )
     """  # noqa: S608 - names of columns are quoted
 
@@ -214,23 +304,16 @@ def _reason_of_property(text: str) -> str:
     return _clean_or(text, EMPTY)
 
 
-def _unread_sql(stage: Stage, plan: Plan) -> str:
-    """What stood in columns of consent and is neither yes nor no."""
+def _unread_sql(plan: Plan) -> str:
+    """SQL of what stands in columns of consent and is neither yes nor no, each with the column's name in the file."""
     consents = [(one.field.consent.unread_sql, one) for one in plan.bound if one.field.consent is not None]
     words = []
     for unread, places in grouped([(unread, one.text) for unread, one in consents]).items():
         names = ", ".join(literal(consents[at][1].name) for at in places)
         texts = ", ".join(consents[at][1].text for at in places)
-        words.append(
-            f"arrayMap((name, text) -> (name, if({unread}, left(text, {MAX_SHOWN}), '')), [{names}], [{texts}])"
-        )
-    return f"""
-        SELECT word.1 AS column, assumeNotNull(word.2) AS value
-        FROM (
-            SELECT arrayJoin(arrayFilter(one -> one.2 != '', arrayConcat({", ".join(words)}))) AS word
-            FROM {stage.table("pipe")} WHERE _bad = 0
-        )
-    """  # noqa: S608 - names of columns are quoted
+        word = f"if({unread}, left(ifNull(text, {EMPTY}), {MAX_SHOWN}), {EMPTY})"
+        words.append(f"arrayMap((name, text) -> (name, {word}), [{names}], [{texts}])")
+    return f"arrayFilter(one -> one.2 != '', arrayConcat({', '.join(words)}))"
 
 
 def _clean_or(text: str, reason: str) -> str:

@@ -22,7 +22,7 @@ def attribute_job(tenant_id: int, job_id: str) -> None:
 def erase_again(scope: Scope) -> None:
     """Have what identifies persons who were removed looked for again, in attributes that are marked since."""
     if pii.removed_pseudonyms(scope):
-        work.enqueue("jobs", f"erase-{uuid.uuid4()}", erase, scope.tenant_id)
+        work.enqueue(work.Queue.JOBS, f"erase-{uuid.uuid4()}", erase, scope.tenant_id)
 
 
 @work.workflow("customers.erase")
@@ -46,7 +46,7 @@ def look_at_attributes(stores: Stores) -> None:
     """Have attributes of before looked at, whether they identify people."""
     with stores.records.reading() as connection:
         for tenant_id in connection.execute(text(OPEN)).scalars().all():
-            work.enqueue("jobs", f"marks-{tenant_id}-{uuid.uuid4()}", mark_attributes, tenant_id)
+            work.enqueue(work.Queue.JOBS, f"marks-{tenant_id}-{uuid.uuid4()}", mark_attributes, tenant_id)
 
 
 @work.workflow("customers.mark_attributes")

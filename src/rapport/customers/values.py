@@ -15,6 +15,7 @@ from rapport.customers.numerals import in_form, whole
 MAX_TEXT = 32_000
 EMPTY = "''"
 WHOLE = "is not a whole number without leading zeros, plus sign or exponent"
+SEVERAL = "is a list or an object, where one value belongs"
 DECIMAL = "is not a decimal number without leading zeros, plus sign or exponent"
 
 
@@ -37,7 +38,8 @@ EDGE = (
 def trimmed(text: str) -> str:
     """SQL of a text without blanks and invisible characters at its ends."""
     ends = f"replaceRegexpOne(replaceRegexpOne({text}, '^{EDGE}', ''), '{EDGE}$', '')"
-    return f"if(left({text}, 1) > '~' OR right({text}, 1) > '~', {ends}, trimBoth({text}, ' \\t\\r\\n\\f\\v'))"
+    plain = f"isASCII({text}) OR (left({text}, 1) <= '~' AND right({text}, 1) <= '~')"
+    return f"if({plain}, trimBoth({text}, ' \\t\\r\\n\\f\\v'), {ends})"
 
 
 def _number(text: str) -> str:
@@ -60,8 +62,14 @@ def _identifier(text: str) -> str:
     return f"if(length({text}) > 255 OR {breaks}, NULL, {text})"
 
 
+def _several(text: str) -> str:
+    """SQL of whether a text is a list or an object of JSON, which names no one person and is no one address."""
+    return f"(match({text}, '^([\\\\[].*\\\\]|[{{{{].*[}}}}])$') AND isValidJSON({text}))"
+
+
 def _person(text: str) -> str:
-    return f"if({identifies_nobody_sql(f'ifNull({text}, {EMPTY})')}, NULL, {_identifier(text)})"
+    known = f"{identifies_nobody_sql(f'ifNull({text}, {EMPTY})')} OR {_several(f'ifNull({text}, {EMPTY})')}"
+    return f"if({known}, NULL, {_identifier(text)})"
 
 
 def _flag(text: str) -> str:
@@ -74,7 +82,7 @@ RULES = {
     "Person": Rule(_person, "is not one line of UTF-8 text of at most 255 bytes", "Nullable(String)"),
     "Text": Rule(_text, "is not UTF-8 text of at most 32000 bytes", "Nullable(String)"),
     "Email": Rule(
-        lambda text: f"if(isValidUTF8({text}) AND lengthUTF8({text}) <= 250, {text}, NULL)",
+        lambda text: f"if(isValidUTF8({text}) AND lengthUTF8({text}) <= 250 AND NOT {_several(text)}, {text}, NULL)",
         "is longer than 250 characters",
         "Nullable(String)",
     ),
@@ -104,5 +112,7 @@ def reason(type_: str, text: str, required: bool) -> str:
         cases.append(f"{text} IS NULL, 'is required and empty'")
     if type_ == "Person":
         cases.append(f"{identifies_nobody_sql(f'ifNull({text}, {EMPTY})')}, '{NOBODY}'")
+    if type_ in ("Person", "Email"):
+        cases.append(f"{_several(f'ifNull({text}, {EMPTY})')}, '{SEVERAL}'")
     otherwise = f"'{RULES[type_].reason}'"
     return f"multiIf({', '.join(cases)}, {otherwise})" if cases else otherwise

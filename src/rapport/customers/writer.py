@@ -12,6 +12,7 @@ import structlog
 from rapport.access.scope import scope_of
 from rapport.customers import locks, ordering
 from rapport.stores import Stores
+from rapport.stores.services import Service
 
 log = structlog.get_logger("rapport.customers")
 THREADS = 4
@@ -31,7 +32,8 @@ class Writer:
         self._due: dict[int, float] = {}  # tenants and when they are to be looked at, by the monotonic clock
         self._busy: set[int] = set()
         self._failed: dict[int, int] = {}  # times in a row, by tenant
-        self._sweeping = self._stopping = False
+        self._sweeping = False
+        self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -43,7 +45,7 @@ class Writer:
     def stop(self) -> None:
         """End, after what is under way."""
         with self._changed:
-            self._stopping = True
+            self._stopping.set()
             self._changed.notify()
         if self._thread is not None:
             self._thread.join()
@@ -58,12 +60,12 @@ class Writer:
 
     def _run_once(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+            self._thread = Service("writer", self._run, self._stopping)
             self._thread.start()
 
     def _run(self) -> None:
         swept = float("-inf")
-        while not self._stopping:
+        while not self._stopping.is_set():
             if self._sweeping and time.monotonic() - swept >= SWEEP_SECONDS:
                 self._sweep()
                 swept = time.monotonic()
@@ -75,7 +77,7 @@ class Writer:
     def _sweep(self) -> None:
         try:
             waiting = ordering.tenants_waiting(self._stores)
-        except ordering.FAULTS:
+        except Exception:
             log.exception("waiting writes cannot be looked for")
             return
         with self._changed:
@@ -88,7 +90,7 @@ class Writer:
         for tenant in taken:
             del self._due[tenant]
             self._busy.add(tenant)
-        return [] if self._stopping else taken
+        return [] if self._stopping.is_set() else taken
 
     def _pause(self, swept: float) -> float | None:
         """Seconds until somebody is due; None when only a call can bring something."""

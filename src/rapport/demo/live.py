@@ -15,6 +15,7 @@ from sqlalchemy import Select, func, select
 
 from rapport.access import keys
 from rapport.access.scope import Scope
+from rapport.access.tenant_limits import change_limits
 from rapport.campaigns import service as campaigns
 from rapport.customers import service as customers
 from rapport.demo import story
@@ -78,6 +79,7 @@ class Live:
         codes = [{"PromoCode": code, "PromotionName": name} for name, given, _ in story.ACTIONS for code in given]
         admin = self._client(self._admin_key)
         admin.post("/current/integrations/AddPromotions", json=codes).raise_for_status()
+        change_limits(self._scope, {"calls": CALLS})
         _, key = keys.create_key(self._scope, "Text vendor", "texts@example.com", "Integrations", rate_limit=CALLS)
         self._vendor = Vendor(self._client(key), self._outside, places.sms, self._seed)
         self._vendor.sign_up(story.VENDOR_TEMPLATES)
@@ -108,7 +110,7 @@ class Live:
         self._until(lambda: not notifications.deliveries(self._scope, state="pending", limit=1))
         self._file()
         at = self._scope.clock.now().astimezone(self._scope.time_zone)
-        self._vendor.report(at, self._scope.tenant_id, self.shop.server_token)
+        self._vendor.report(at, self._scope.tenant_id, self.shop.vendor_token)
         self.catch_up()
         self._file()
 

@@ -3,6 +3,7 @@
 import tempfile
 import time as stopwatch
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -27,7 +28,7 @@ from rapport.stores import Stores
 Tell = Callable[[int, int], None]
 ZONE = "Europe/Amsterdam"
 # The last days of a demo are lived in real time too: visits to the shop, triggers, what the vendor reports.
-REAL_TIME_DAYS = 5
+REAL_TIME_DAYS = 3
 
 RECIPIENTS = """
     SELECT r.campaign_id, r.customer_id, r.channel_id, r.template_id, r.recipient_group_id, r.action_id
@@ -79,7 +80,7 @@ class DemoResult:
 def run_demo(
     stores: Stores,
     customers: int = 6000,
-    days: int = 10,
+    days: int = 7,
     seed: int = 7,
     tell: Tell | None = None,
     outside: Outside | None = None,
@@ -189,12 +190,16 @@ class Retailer:
 
     def _deliver(self, day: int) -> None:
         world, tag = self.world, str(self.world.date_of(day))
-        registered = np.flatnonzero(world.people.registered == day)
-        if len(registered):
-            self._import("customers", files.write_customers(world, registered, self.folder / f"customers-{tag}.csv"))
         orders = world.orders_of_day(day, self.caused)
-        self._import_orders(orders, tag)
-        self._import("activity", files.write_activity(world, orders, day, self.folder / f"activity-{tag}.csv"))
+        registered = np.flatnonzero(world.people.registered == day)
+        people = files.write_customers(world, registered, self.folder / f"customers-{tag}.csv")
+        visits = files.write_activity(world, orders, day, self.folder / f"activity-{tag}.csv")
+        with ThreadPoolExecutor(2, "files") as systems:  # the shop sends orders, its web site everything else
+            sent = systems.submit(self._import_orders, orders, tag)
+            if len(registered):
+                self._import("customers", people)
+            self._import("activity", visits)
+            sent.result()
 
     def _import_orders(self, orders: Orders, tag: str) -> None:
         if not len(orders.customer):

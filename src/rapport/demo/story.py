@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from rapport.access import service as access
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns import service as campaigns
@@ -68,6 +69,7 @@ class Places:
 
 def set_up(scope: Scope, first_day: date) -> Places:
     """Create everything the demo runs on; series begin on first_day."""
+    access.allow_sender_domain(scope, "example.com")
     settings = {"from_address": "hello@example.com", "from_name": "Calluna"}
     email = channels.create_channel(scope, "Email", "email", settings=settings)
     sms = channels.create_channel(scope, "SMS", "external", address_attribute="MOBILE_NUMBER")
@@ -112,7 +114,8 @@ def series(places: Places, first_day: date) -> list[campaigns.SeriesBody]:
     weekly = campaigns.Schedule(kind="weekly", start_date=first_day, weekdays=[2, 5])
     monthly = campaigns.Schedule(kind="monthly", start_date=first_day, days=[1, 15])
     cron = campaigns.Schedule(kind="cron", start_date=first_day, cron="0 10 * * 1,3,5")
-    capped = campaigns.Rules(exclude_target_group_ids=[1], frequency_cap=campaigns.FrequencyCap(messages=3, days=7))
+    cap = campaigns.FrequencyCap(messages=3, days=7)
+    capped = campaigns.SeriesRules(exclude_target_group_ids=[1], frequency_cap=cap)
 
     def build(name: str, target: int, schedule: campaigns.Schedule, *groups: campaigns.Group, **more: Any) -> Any:
         kinds = {1: "Test/Control", 2: "A/B"}

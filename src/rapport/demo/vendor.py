@@ -4,7 +4,8 @@ It knows Rapport by its API only, with a key of the access type Integrations.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,8 +21,11 @@ SENT, DELIVERED = 0, 1
 REPORTED = {"opened": (2, 2, 0.34), "clicked": (3, 3, 0.08), "unsubscribed": (4, 4, 0.003), "bounced": (9, 7, 0.006)}
 OPTED_OUT = 2
 PAGE = 10_000
-MOST_EVENTS = 1000
+MOST_EVENTS, MOST_METRICS = 1000, 100
+CALLS_AT_ONCE = 2
 SCHEDULED, TRIGGERED = 13, 11
+# Of a template: where it was sent, whom what happened to, and the metrics of it.
+Told = tuple[dict[str, int], dict[str, list[str]], list[dict[str, int]]]
 
 
 class Vendor:
@@ -48,17 +52,30 @@ class Vendor:
     def _call(self, path: str, body: Any, **query: Any) -> None:
         self._client.post(f"/current/{path}", json=body, params=query).raise_for_status()
 
-    def report(self, at: datetime, tenant_id: int, server_token: str) -> None:
+    def report(self, at: datetime, tenant_id: int, vendor_token: str) -> None:
         """Report on everything that was told since the last time; at is an instant in the tenant's zone."""
         new = {number: event for number, event in self._outside.told.items() if number not in self._done}
         self._done |= new.keys()
+        totals: list[dict[str, int]] = []
+        unsubscribed: list[str] = []
+        interactions: list[dict[str, Any]] = []
         for campaign_id in sorted({one["CampaignID"] for one in new.values() if one.get("EventTypeID") == SCHEDULED}):
-            self._report_campaign(campaign_id, at)
+            for place, happened, told in self._of_campaign(campaign_id):
+                interactions += _interactions(place, happened, at)
+                totals += told
+                unsubscribed += happened["unsubscribed"]
+        with ThreadPoolExecutor(CALLS_AT_ONCE, "vendor") as callers:
+            list(callers.map(lambda body: self._call("integrations/UpdateCampaignInteractions", body), interactions))
+        for begin in range(0, len(totals), MOST_METRICS):
+            self._call("integrations/UpdateCampaignMetrics", totals[begin : begin + MOST_METRICS])
+        if unsubscribed:
+            no = {"ChannelID": self._channel, "CommunicationMode": OPTED_OUT, "CustomerIDs": unsubscribed}
+            self._call("integrations/SetCustomerChannelPreference", no)
         texts = [one for one in new.values() if one.get("eventTypeID") == TRIGGERED]
-        self._report_texts(texts, at, tenant_id, server_token)
+        self._report_texts(texts, at, tenant_id, vendor_token)
 
-    def _report_campaign(self, campaign_id: int, at: datetime) -> None:
-        """Totals and customers of a scheduled campaign, a template at a time."""
+    def _of_campaign(self, campaign_id: int) -> Iterator[Told]:
+        """Of each template of a scheduled campaign: its place, whom what happened to, and the totals."""
         by_template: dict[int, list[str]] = defaultdict(list)
         for row in self._recipients(campaign_id):
             by_template[row["TemplateID"]].append(row["CustomerID"])
@@ -69,8 +86,7 @@ class Vendor:
             totals = {SENT: len(texted), DELIVERED: len(texted) - bounced}
             totals |= {REPORTED[name][0]: len(customers) for name, customers in happened.items()}
             metrics = [{**place, "MetricID": metric, "MetricValue": value} for metric, value in totals.items()]
-            self._call("integrations/UpdateCampaignMetrics", metrics)
-            self._report_customers(place, happened, at)
+            yield place, happened, metrics
 
     def _recipients(self, campaign_id: int) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -93,16 +109,7 @@ class Vendor:
             for name, (_, _, chance) in REPORTED.items()
         }
 
-    def _report_customers(self, place: dict[str, int], happened: dict[str, list[str]], at: datetime) -> None:
-        for name, customers in happened.items():
-            if customers:
-                day = {"InteractionDate": f"{at:%Y-%m-%d}", "EventID": REPORTED[name][1], "CustomerIDs": customers}
-                self._call("integrations/UpdateCampaignInteractions", {**place, **day})
-        if happened["unsubscribed"]:
-            no = {"ChannelID": self._channel, "CommunicationMode": OPTED_OUT, "CustomerIDs": happened["unsubscribed"]}
-            self._call("integrations/SetCustomerChannelPreference", no)
-
-    def _report_texts(self, texts: Sequence[dict[str, Any]], at: datetime, tenant_id: int, server_token: str) -> None:
+    def _report_texts(self, texts: Sequence[dict[str, Any]], at: datetime, tenant_id: int, vendor_token: str) -> None:
         """What came of triggered texts, as signed metric events."""
         stamp = f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
         events = [_metric(text, "delivered", stamp) for text in texts]
@@ -110,8 +117,18 @@ class Vendor:
         events += [_metric(text, "clicked", stamp) for text, clicked in zip(texts, lucky, strict=True) if clicked]
         for begin in range(0, len(events), MOST_EVENTS):
             body = orjson.dumps(events[begin : begin + MOST_EVENTS])
-            headers = signed(body, server_token)
+            headers = signed(body, vendor_token)
             self._client.post(f"/v1/metrics/{tenant_id}/saveEvent", content=body, headers=headers).raise_for_status()
+
+
+def _interactions(place: dict[str, int], happened: dict[str, list[str]], at: datetime) -> list[dict[str, Any]]:
+    """The bodies that tell whom what happened to."""
+    day = {**place, "InteractionDate": f"{at:%Y-%m-%d}"}
+    return [
+        {**day, "EventID": REPORTED[name][1], "CustomerIDs": customers}
+        for name, customers in happened.items()
+        if customers
+    ]
 
 
 def _metric(text: dict[str, Any], word: str, stamp: str) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
 from rapport.insight.stages import ACTIVE, CHURN, DORMANT, NEW, REACTIVATED
@@ -94,6 +93,8 @@ def fit_layer(layer: Layer, sample: Floats) -> FittedLayer:
     if len(points) < SMALLEST_STAGE or wanted < 2:
         centres = points.mean(axis=0, keepdims=True)
     else:
+        from sklearn.cluster import KMeans  # a fifth of what a process imports at its start, for one fit in months
+
         with threadpool_limits(limits=1):  # for so few points more threads only wait for each other
             centres = KMeans(wanted, n_init=4, random_state=SEED).fit(points).cluster_centers_
     centres = centres[np.lexsort(centres.T[::-1])]
@@ -121,26 +122,26 @@ def number(new: FittedLayer, old: FittedLayer | None, next_id: Callable[[], int]
         cluster.id = matched[i].id if i in matched else next_id()
 
 
-def nearest(layer: FittedLayer, prefix: str) -> tuple[str, dict[str, float]]:
-    """SQL for the position (from 0) of the nearest cluster of a layer, and the numbers that it binds."""
-    bound: dict[str, float] = {}
+def nearest(layer: FittedLayer, prefix: str) -> tuple[str, dict[str, Any]]:
+    """SQL for the position (from 0) of the nearest cluster of a layer, and the numbers that it binds.
 
-    def value(name: str, numbers: float) -> str:
-        bound[f"{prefix}_{name}"] = numbers
-        return f"{{{prefix}_{name}:Float64}}"
-
-    axes = [
-        f"(log1p(greatest(toFloat64(ifNull({identifier(column)}, 0)), 0)) - {value(f'm{i}', mean)})"
-        f" / {value(f's{i}', scale)}"
-        for i, (column, mean, scale) in enumerate(zip(layer.columns, layer.mean, layer.scale, strict=True))
-    ]
-    distances = [
-        " + ".join(f"pow({axis} - {value(f'c{k}_{i}', cluster.centre[i])}, 2)" for i, axis in enumerate(axes))
-        for k, cluster in enumerate(layer.clusters)
-    ]
-    if len(distances) == 1:
+    Each axis is written once and the centres are bound as one array: a statement has this for every layer, and
+    what it takes to read a statement grows with its length.
+    """
+    if len(layer.clusters) == 1:
         return "0", {}
-    return f"arrayReduce('argMin', range({len(distances)}), [{', '.join(distances)}])", bound
+    bound = {
+        f"{prefix}_mean": layer.mean,
+        f"{prefix}_scale": layer.scale,
+        f"{prefix}_centres": [cluster.centre for cluster in layer.clusters],
+    }
+    squares = " + ".join(
+        f"pow((log1p(greatest(toFloat64(ifNull({identifier(column)}, 0)), 0)) - {{{prefix}_mean:Array(Float64)}}[{i}])"
+        f" / {{{prefix}_scale:Array(Float64)}}[{i}] - centre[{i}], 2)"
+        for i, column in enumerate(layer.columns, 1)
+    )
+    distances = f"arrayMap(centre -> {squares}, {{{prefix}_centres:Array(Array(Float64))}})"
+    return f"arrayReduce('argMin', range({len(layer.clusters)}), {distances})", bound
 
 
 def microsegment_sql(stages: Iterable[tuple[int, list[FittedLayer], list[int]]]) -> tuple[str, dict[str, Any]]:

@@ -20,6 +20,7 @@ from rapport.insight.settings import settings_of
 HORIZON_DAYS = 365
 WEEK = 7.0
 MOST_CELLS = 50_000
+ALL = 2**63
 CELL_DAYS = (1, 7, 28, 91, 364)
 SPEND_SAMPLE = 50_000
 FEWEST_REPEATERS = 40
@@ -48,18 +49,14 @@ CELLS = """
         FROM {table} WHERE purchase_days > 0 LIMIT {{most:UInt32}} + 1
     )
 """
-AGES = """
-    SELECT count() FROM (
-        SELECT DISTINCT purchase_days, days_since_first FROM {table} WHERE purchase_days > 0 LIMIT {{most:UInt32}} + 1
-    )
-"""
 REPEAT_SPEND = """
     SELECT toFloat64(purchase_days - 1) AS x, repeat_value AS m FROM {table}
     WHERE purchase_days > 1 AND repeat_value > 0 ORDER BY sipHash64(customer_id), customer_id LIMIT {{size:UInt32}}
 """
+# In order, so that a number is worked out at the same place of its vector whenever a date is computed.
 GRID = """
     SELECT DISTINCT toUInt32(purchase_days - 1) AS x, toUInt32(intDiv(days_since_first, {{cell:UInt32}})) AS t
-    FROM {table} WHERE purchase_days > 0
+    FROM {table} WHERE purchase_days > 0 ORDER BY x, t LIMIT {{most:UInt64}}
 """
 
 
@@ -125,14 +122,16 @@ def fill_grid(scope: Scope, data_date: date, model: Purchases) -> int:
 
     Answers the days of a cell; only distinct (x, T) come to Python, never customers.
     """
-    features = work.table("features", data_date)
-    cell = 1 if scope.warehouse.value(AGES.format(table=features), most=MOST_CELLS) <= MOST_CELLS else 7
-    found = scope.warehouse.arrow(GRID.format(table=features), cell=cell)
+    grid, cell = GRID.format(table=work.table("features", data_date)), 1
+    found = scope.warehouse.arrow(grid, cell=cell, most=MOST_CELLS + 1)
+    if len(found) > MOST_CELLS:
+        cell = 7
+        found = scope.warehouse.arrow(grid, cell=cell, most=ALL)
     x, t = floats(found, "x"), floats(found, "t")
     weeks_observed = (t * cell + (cell - 1) / 2) / WEEK
     expected = bgnbd.expected_if_alive(model, x, weeks_observed, HORIZON_DAYS / WEEK)
     empty = "SELECT toUInt32(0) AS x, toUInt32(0) AS t, toFloat64(0) AS expected WHERE 0"
-    work.fill(scope, "grid", data_date, empty, order="(x, t)")
+    work.fill(scope, "grid", data_date, empty, engine="Memory")
     columns = {"x": pa.array(x.astype(np.uint32)), "t": pa.array(t.astype(np.uint32)), "expected": pa.array(expected)}
     if len(x):
         scope.warehouse.insert_arrow(work.table("grid", data_date), pa.table(columns))

@@ -27,7 +27,7 @@ def stage_kind(stage_id: int) -> str:
 
 def fit_microsegments(scope: Scope, data_date: date) -> None:
     """Cluster the customers of every stage whose clusters are missing, were made of too few, or are old."""
-    sizes = _stage_sizes(scope, data_date)
+    sizes = stage_sizes(scope, data_date)
     for stage_id in clusters.LAYERS:
         fit = fits.fit_for(scope, stage_kind(stage_id), data_date)
         small = fit is not None and fit.report["customers"] < clusters.SMALLEST_STAGE <= sizes.get(stage_id, 0)
@@ -40,7 +40,8 @@ def _staged(data_date: date) -> str:
     return f"SELECT *, {STAGE_ID} AS lifecycle_stage_id FROM {work.table('features', data_date)}"  # noqa: S608
 
 
-def _stage_sizes(scope: Scope, data_date: date) -> dict[int, int]:
+def stage_sizes(scope: Scope, data_date: date) -> dict[int, int]:
+    """How many customers each stage has that has any."""
     sql = f"SELECT lifecycle_stage_id, count() FROM ({_staged(data_date)}) GROUP BY lifecycle_stage_id"  # noqa: S608
     return dict(scope.warehouse.rows(sql, **stage_rules(scope).parameters()))
 

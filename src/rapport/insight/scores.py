@@ -5,8 +5,8 @@ from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.insight import future, trees, work
-from rapport.insight.microsegments import microsegment_sql
-from rapport.insight.stages import DORMANT_TYPE, PREVIOUS_STAGE_ID, STAGE_ID, STAGE_START, stage_rules
+from rapport.insight.microsegments import microsegment_sql, stage_sizes
+from rapport.insight.stages import DORMANT, DORMANT_TYPE, PREVIOUS_STAGE_ID, STAGE_ID, STAGE_START, stage_rules
 from rapport.insight.values import cuts
 
 # P(alive) is equation (11) of the BG/NBD paper; no purchase in h more weeks, if alive, has the chance
@@ -41,52 +41,76 @@ SCORED = """
     LEFT JOIN {grid} AS grid ON grid.x = feature.grid_x AND grid.t = feature.grid_t{join}
 """
 TREES = "\n    LEFT JOIN {trees} AS tree ON tree.customer_id = feature.customer_id"
-# The share of customers, of all and of the stage, that are ranked before a customer, from 0. A frame of equals
-# only lets the engine forget the rows that it has ranked, and few columns make the sort that may spill a small one.
-RANKS = """
+
+
+def _before(group: str, column: str, size: str) -> str:
+    """The share of the customers of a group that are ranked before a customer, from 0.
+
+    A frame of equals only lets the engine forget the rows that it has ranked.
+    """
+    equals = "RANGE BETWEEN CURRENT ROW AND CURRENT ROW"
+    return f"(rank() OVER (PARTITION BY {group} ORDER BY {column} DESC {equals}) - 1) / {size}"
+
+
+_ALL = "lifecycle_stage_id = 5", "{ranked:UInt64}"
+_STAGE = "lifecycle_stage_id", "transform(lifecycle_stage_id, {stages:Array(UInt8)}, {sizes:Array(UInt64)}, 1)"
+# Without meaning for customers in Dormant, who are not ranked.
+_RANKS = ",\n        ".join(
+    f"{_before(group, column, size)} AS {name}"
+    for name, (group, size), column in (
+        ("value_before", _ALL, "future_value"),
+        ("stage_value_before", _STAGE, "future_value"),
+        ("churn_before", _ALL, "churn_probability"),
+        ("stage_churn_before", _STAGE, "churn_probability"),
+    )
+)
+
+
+def _ranked(columns: str, scored: str) -> str:
+    """Columns of the scores, a table or a SELECT in brackets, with the ranks and what follows from them."""
+    return f"""
     SELECT
-        customer_id,
-        (rank() OVER (ORDER BY {column} DESC RANGE BETWEEN CURRENT ROW AND CURRENT ROW) - 1)
-            / {{ranked:UInt64}} AS before,
-        (rank() OVER (
-            PARTITION BY lifecycle_stage_id ORDER BY {column} DESC RANGE BETWEEN CURRENT ROW AND CURRENT ROW
-        ) - 1) / transform(lifecycle_stage_id, {{stages:Array(UInt8)}}, {{sizes:Array(UInt64)}}, 1) AS stage_before
-    FROM {scored} WHERE lifecycle_stage_id != 5
-"""
-SIZES = "SELECT lifecycle_stage_id, count() FROM {scored} WHERE lifecycle_stage_id != 5 GROUP BY lifecycle_stage_id"
-RANKED = """
-    SELECT
-        scored.customer_id AS customer_id,
-        scored.* EXCEPT (customer_id),
+        {columns},
+        {_RANKS},
         lifecycle_stage_id = 5 AS unranked,
-        by_value.before AS value_before,
-        by_value.stage_before AS stage_value_before,
-        by_churn.before AS churn_before,
-        by_churn.stage_before AS stage_churn_before,
         if(unranked, 0, toUInt8(arrayFirstIndex(cut -> value_before < cut, {{cuts:Array(Float64)}})))
             AS value_segment_id
-    FROM {scored} AS scored
-    LEFT JOIN {by_value} AS by_value ON by_value.customer_id = scored.customer_id
-    LEFT JOIN {by_churn} AS by_churn ON by_churn.customer_id = scored.customer_id
+    FROM {scored}
+    """  # noqa: S608
+
+
+JOINED = """
+    SELECT scored.customer_id AS customer_id, scored.* EXCEPT (customer_id), ranks.* EXCEPT (customer_id)
+    FROM {scored} AS scored INNER JOIN {ranks} AS ranks ON ranks.customer_id = scored.customer_id
 """
 
 
 def score(scope: Scope, data_date: date) -> None:
     """Make the table of scores from the features and the fits that hold for the date."""
-    scored = _fill_scored(scope, data_date)
-    sizes = dict(scope.warehouse.rows(SIZES.format(scored=scored)))
-    bound: dict[str, Any] = {"ranked": sum(sizes.values()), "stages": list(sizes), "sizes": list(sizes.values())}
-    ranks = {
-        name: work.fill(scope, name, data_date, RANKS.format(column=column, scored=scored), **bound)
-        for name, column in (("by_value", "future_value"), ("by_churn", "churn_probability"))
-    }
-    read = (work.plain(name, data_date) for name in ("scored", *ranks))
-    parts = scope.warehouse.customer_slices(*read)
-    work.fill(scope, "scores", data_date, RANKED.format(scored=scored, **ranks), parts=parts, cuts=cuts(scope))
+    select, bound = _scored(scope, data_date)
+    bound |= _of_ranks(scope, data_date)
+    parts = list(scope.warehouse.customer_slices(*(work.plain(name, data_date) for name in ("features", "trees"))))
+    if len(parts) == 1:
+        ranked = _ranked("*", f"({select})")
+        work.fill(scope, "scores", data_date, ranked, **bound)
+        return
+    # Ranks are of everybody: few columns make the sort that may spill a small one.
+    scored = work.fill(scope, "scored", data_date, select, parts=parts, **bound)
+    ranked = _ranked("customer_id", scored)
+    ranks = work.fill(scope, "ranks", data_date, ranked, **bound)
+    parts = list(scope.warehouse.customer_slices(*(work.plain(name, data_date) for name in ("scored", "ranks"))))
+    work.fill(scope, "scores", data_date, JOINED.format(scored=scored, ranks=ranks), parts=parts)
 
 
-def _fill_scored(scope: Scope, data_date: date) -> str:
-    """Make the table of scores but for the ranks; answers its quoted name."""
+def _of_ranks(scope: Scope, data_date: date) -> dict[str, Any]:
+    """What the SQL of the ranks binds."""
+    sizes = {stage_id: size for stage_id, size in stage_sizes(scope, data_date).items() if stage_id != DORMANT}
+    counted = {"ranked": sum(sizes.values()), "stages": list(sizes), "sizes": list(sizes.values())}
+    return {**counted, "cuts": cuts(scope)}
+
+
+def _scored(scope: Scope, data_date: date) -> tuple[str, dict[str, Any]]:
+    """The SELECT of the scores but for the ranks, and what it binds."""
     purchases, spend, grown = future.models_for(scope, data_date)
     cell = future.fill_grid(scope, data_date, purchases)
     microsegment, bound = microsegment_sql(scope, data_date)
@@ -106,6 +130,11 @@ def _fill_scored(scope: Scope, data_date: date) -> str:
         join=join,
     )
     select = f"SELECT * EXCEPT (repeats, weeks, shape, odds, alive, silent, spend) FROM ({scored})"  # noqa: S608
-    parameters: dict[str, Any] = {**vars(purchases), **vars(spend), **bound, **stage_rules(scope).parameters()}
-    parts = scope.warehouse.customer_slices(*(work.plain(name, data_date) for name in ("features", "trees")))
-    return work.fill(scope, "scored", data_date, select, parts=parts, data_date=data_date, cell=cell, **parameters)
+    return select, {
+        **vars(purchases),
+        **vars(spend),
+        **bound,
+        **stage_rules(scope).parameters(),
+        "data_date": data_date,
+        "cell": cell,
+    }

@@ -7,8 +7,9 @@ from rapport.access.scope import Scope
 from rapport.insight import queries
 from rapport.insight.fits import ask_for_refit, newest_fits
 from rapport.insight.future import fit_future_value, models_for
-from rapport.insight.microsegments import fit_microsegments
+from rapport.insight.microsegments import fit_microsegments, microsegment_names
 from rapport.insight.recommendations import recommend
+from rapport.insight.recommended import recommended
 from rapport.insight.scores import score
 from rapport.insight.snapshot import clean_up, publish, write_profiles, write_results
 from rapport.insight.stages import DORMANT, change_stage_rules, stage_rules
@@ -37,15 +38,15 @@ MODEL_STEPS: tuple[tuple[str, Callable[[Scope, date], None]], ...] = (
     ("recommendations", recommend),
     ("profiles", write_profiles),
     ("model results", write_results),
-    ("clean up", clean_up),
 )
 
 
 def run_model(scope: Scope, data_date: date) -> None:
-    """Every step of the daily model of a date, in order, and its publication."""
+    """Every step of the daily model of a date, in order, its publication, and what is left over dropped."""
     for _, step in MODEL_STEPS:
         step(scope, data_date)
     publish(scope, data_date)
+    clean_up(scope, data_date)
 
 
 __all__ = [
@@ -54,10 +55,13 @@ __all__ = [
     "ask_for_refit",
     "build_features",
     "change_stage_rules",
+    "clean_up",
     "define_value_segments",
+    "microsegment_names",
     "models_for",
     "newest_fits",
     "publish",
+    "recommended",
     "result_dates",
     "run_model",
     "stage_rules",

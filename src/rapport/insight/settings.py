@@ -1,11 +1,8 @@
 """What a tenant can set about the daily model: the "insight" member of its settings."""
 
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.scope import Scope
-from rapport.errors import Invalid
 
 
 class InsightSettings(BaseModel):
@@ -24,10 +21,4 @@ class InsightSettings(BaseModel):
 
 def settings_of(scope: Scope) -> InsightSettings:
     """The tenant's settings of the model. Raises Invalid naming the member that cannot be used."""
-    given: Any = scope.settings.get("insight", {})
-    try:
-        return InsightSettings.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise Invalid(f"The tenant setting insight.{name} cannot be used: {first['msg']}.") from error
+    return scope.section("insight", InsightSettings)

@@ -1,5 +1,6 @@
 """The snapshot of a date: every customer's wide profile and narrow model results, each put in place at once."""
 
+from collections.abc import Collection
 from datetime import date, timedelta
 
 from sqlalchemy import update
@@ -12,7 +13,12 @@ from rapport.insight.features import FEATURES, Feature
 from rapport.insight.settings import settings_of
 from rapport.stores.warehouse import identifier
 
-LARGEST = 1e14  # what a Decimal(19, 4) holds
+LARGEST, DECIMAL = 1e14, "Decimal(19, 4)"  # what one holds
+# Parts of updates that are not merged yet are called patches.
+PARTITIONS = """
+    SELECT DISTINCT table, partition FROM system.parts
+    WHERE database = {database:String} AND table IN {tables:Array(String)} AND active AND partition NOT LIKE 'patch-%'
+"""
 
 
 def _rank(column: str, parts: int) -> str:
@@ -51,6 +57,12 @@ MODEL_ATTRIBUTES = (
         "Varchar",
         "Lifecycle stage before the present one",
         _named("previous_stage_id", "stage_ids", "stage_names"),
+    ),
+    Feature(
+        "PREVIOUS_LIFECYCLE_STAGE_ID",
+        "Int",
+        "Id of the lifecycle stage before the present one",
+        "nullIf(previous_stage_id, 0)",
     ),
     Feature(
         "DAYS_SINCE_STAGE_CHANGE",
@@ -102,16 +114,16 @@ def declare_attributes(scope: Scope) -> None:
 
 
 def typed(sql: str, field_type: str) -> str:
-    """An expression as the type of its attribute's column; floats are rounded, not cut, to four places."""
-    column_type = customers.COLUMN_TYPES[field_type]
-    if field_type == "Decimal":
-        # The tiny step away from zero makes the cut to a decimal land on the rounded fourth place.
-        rounded = f"round(toFloat64({sql}), 4)"
-        fits = f"ifNull(abs({rounded}) < {LARGEST}, 0)"
-        # Under a NULL there may be a NaN, which no decimal takes, so the value is chosen before the cast.
-        value = f"if({fits}, assumeNotNull({rounded} + sign({rounded}) * 1e-5), 0)"
-        return f"if({fits}, CAST({value} AS {column_type}), NULL)"
-    return f"CAST({sql} AS {column_type})"
+    """An expression as what the column of its attribute takes; floats are rounded, not cut, to four places.
+
+    All but decimals are brought to their types by the insert itself, which spares a long statement as many casts.
+    """
+    if field_type != "Decimal":
+        return sql
+    # The tiny step away from zero makes the cut to a decimal land on the rounded fourth place. No NaN is a decimal.
+    rounded = f"round(toFloat64({sql}), 4)"
+    value = f"accurateCastOrNull({rounded} + sign({rounded}) * 1e-5, '{DECIMAL}')"
+    return f"if(ifNull(abs({rounded}) < {LARGEST}, 0), {value}, NULL)"
 
 
 def _profile_select(scope: Scope, data_date: date) -> tuple[list[str], str]:
@@ -167,21 +179,26 @@ def write_results(scope: Scope, data_date: date) -> None:
     microsegments.update_figures(scope, data_date)
 
 
-def clean_up(scope: Scope, data_date: date) -> None:
-    """Drop the working tables of the date and the snapshots that are older than the tenant keeps them."""
+def clean_up(scope: Scope, data_date: date, under_way: Collection[date] = ()) -> None:
+    """Drop the working tables of a date whose day is done, and the snapshots older than the tenant keeps them.
+
+    The newest date keeps its snapshots, and so does every date under way, whatever its age: its campaigns read them.
+    """
     work.drop(scope, data_date)
+    newest = scope.data_date()
+    if newest is None:
+        return
     settings = settings_of(scope)
-    newest = max(data_date, scope.data_date() or data_date)
     kept = {
         "profiles": settings.profile_days,
         "model_results": settings.model_result_days,
         "product_recommendations": settings.profile_days,
     }
-    for table, days in kept.items():
-        found = scope.warehouse.rows(f"SELECT DISTINCT data_date FROM {identifier(table)}")  # noqa: S608
-        for (day,) in found:
-            if day <= newest - timedelta(days=days) and day != scope.data_date():
-                scope.warehouse.execute(f"ALTER TABLE {identifier(table)} DROP PARTITION '{day:%Y-%m-%d}'")
+    found = scope.warehouse.rows(PARTITIONS, database=scope.warehouse.name, tables=list(kept))
+    for table, partition in found:
+        day = date.fromisoformat(partition)
+        if day <= newest - timedelta(days=kept[table]) and day not in (newest, *under_way):
+            scope.warehouse.execute(f"ALTER TABLE {identifier(table)} DROP PARTITION '{partition}'")
 
 
 def publish(scope: Scope, data_date: date) -> None:

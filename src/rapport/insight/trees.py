@@ -8,13 +8,13 @@ mean squared error scores the stage. Everybody is scored in slices of bounded si
 
 import pickle
 from datetime import date, timedelta
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import sklearn
+import structlog
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from rapport.access.scope import Scope
@@ -22,7 +22,10 @@ from rapport.insight import bgnbd, queries, work
 from rapport.insight.arrow import floats
 from rapport.insight.bgnbd import Floats, Purchases, Spend
 from rapport.insight.stages import BUYERS, STAGE_ID, stage_rules
+from rapport.stores import pickled
 from rapport.stores.warehouse import identifier
+
+log = structlog.get_logger("rapport.insight")
 
 YEAR_DAYS = 365
 FEWEST_PAST_DAYS = 90  # of history before the year that is learned from
@@ -30,6 +33,26 @@ FEWEST_CUSTOMERS = 500  # of a stage
 MOST_CUSTOMERS = 40_000
 SLICE_CUSTOMERS = 200_000
 HELD_OUT = 0.3
+LIBRARY = "scikit-learn"
+# What stored trees name: with any other, of another version of the libraries, they are fitted again.
+PARTS = {
+    "numpy._core.multiarray._reconstruct",
+    "numpy._core.multiarray.scalar",
+    "numpy.dtype",
+    "numpy.ndarray",
+    "numpy.random._pcg64.PCG64",
+    "numpy.random._pickle.__bit_generator_ctor",
+    "numpy.random._pickle.__generator_ctor",
+    "numpy.random.bit_generator.SeedSequence",
+    "numpy.random.bit_generator.__pyx_unpickle_SeedSequence",
+    "sklearn._loss._loss.CyHalfSquaredError",
+    "sklearn._loss.link.IdentityLink",
+    "sklearn._loss.link.Interval",
+    "sklearn._loss.loss.HalfSquaredError",
+    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+    "sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingRegressor",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+}
 ONE_THREAD = 1  # threads of this library spin while they wait for each other, and starve beside other work
 
 COLUMNS = (
@@ -146,6 +169,8 @@ def expected_value(purchases: Purchases, spend: Spend, x: Floats, t_x: Floats, T
 
 
 def _fitted(features: Floats, value: Floats) -> Any:
+    from sklearn.ensemble import HistGradientBoostingRegressor  # see clusters.fit_layer
+
     trees = HistGradientBoostingRegressor(
         max_iter=80, learning_rate=0.08, max_leaf_nodes=16, min_samples_leaf=40, early_stopping=False, random_state=7
     )
@@ -183,16 +208,27 @@ def predict(trees: Any, features: Floats) -> Floats:
 
 def packed(trees: dict[int, Any]) -> bytes | None:
     """Trees for the records, with the version of the library that can read them."""
-    return pickle.dumps((sklearn.__version__, COLUMNS, trees)) if trees else None
+    return pickle.dumps((version(LIBRARY), COLUMNS, trees)) if trees else None
 
 
 def unpacked(blob: bytes | None) -> dict[int, Any]:
     """Trees from the records; none when another version of the library or of the columns wrote them.
 
-    Only this program writes that column, so what is unpickled is its own.
+    None either when they are anything but trees, as a backup of others may have them.
     """
-    version, columns, trees = pickle.loads(blob) if blob else ("", (), {})
-    return trees if (version, columns) == (sklearn.__version__, COLUMNS) else {}
+    if not blob:
+        return {}
+    try:
+        written_by, columns, trees = pickled.loads(blob, _is_of_trees)
+    except pickled.Refused as error:
+        log.error("stored trees are not used", reason=f"they name {error}")
+        return {}
+    return trees if (written_by, columns) == (version(LIBRARY), COLUMNS) else {}
+
+
+def _is_of_trees(module: str, name: str) -> bool:
+    """Whether trees are made of something."""
+    return f"{module}.{name}" in PARTS
 
 
 def fill_values(scope: Scope, data_date: date, trees: dict[int, Any]) -> str:

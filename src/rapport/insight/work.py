@@ -50,9 +50,9 @@ def drop(scope: Scope, day: date) -> None:
         database=scope.warehouse.name,
         prefix=PREFIX,
     )
-    for (name,) in rows:
-        if name.endswith(f"_{day:%Y%m%d}"):
-            scope.warehouse.execute(f"DROP TABLE IF EXISTS {identifier(name)}")
+    tables = ", ".join(identifier(name) for (name,) in rows if name.endswith(f"_{day:%Y%m%d}"))
+    if tables:
+        scope.warehouse.execute(f"DROP TABLE IF EXISTS {tables}")
 
 
 def replace_partition(
@@ -60,14 +60,28 @@ def replace_partition(
 ) -> None:
     """Fill a table of the same shape from SELECTs with what they bind, and put it in the date's place at once.
 
-    Each SELECT comes with the database, or the slice of it, that it reads.
+    Each SELECT comes with the database, or the slice of it, that it reads. A date that is not published and of which
+    there is nothing is filled where it is: nobody reads it yet, and what a kill leaves of it is replaced as any other.
     """
+    listed = ", ".join(identifier(column) for column in columns)
+    if _is_new(scope, name, day):
+        for part, select, bound in selects:
+            part.execute(f"INSERT INTO {identifier(name)} ({listed}) {select}", None, **bound)
+        return
     aside = table(name, day)
     scope.warehouse.execute(f"CREATE OR REPLACE TABLE {aside} AS {identifier(name)}")
-    listed = ", ".join(identifier(column) for column in columns)
     for part, select, bound in selects:
         part.execute(f"INSERT INTO {aside} ({listed}) {select}", None, **bound)
     change = f"REPLACE PARTITION '{day:%Y-%m-%d}' FROM {aside}"
     if not scope.warehouse.value(f"SELECT count() FROM {aside}"):  # noqa: S608
         change = f"DROP PARTITION '{day:%Y-%m-%d}'"  # the engine refuses to put nothing in a partition's place
     scope.warehouse.execute(f"ALTER TABLE {identifier(name)} {change}")
+
+
+def _is_new(scope: Scope, name: str, day: date) -> bool:
+    """Whether a date is later than what is published, and a table has nothing of it."""
+    published = scope.data_date()
+    if published is not None and day <= published:
+        return False
+    rows = f"SELECT count() FROM {identifier(name)} WHERE data_date = {{day:Date}}"  # noqa: S608
+    return not scope.warehouse.value(rows, day=day)

@@ -8,7 +8,7 @@ from typing import Any
 
 from rapport.messaging.content import text_of
 from rapport.messaging.models import Template
-from rapport.messaging.placeholders import EXTRAS, OF_EVENT, Compiled, names
+from rapport.messaging.placeholders import EXTRAS, OF_EVENT, Compiled, defused, names
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,9 @@ def attributes_used(template: Template) -> list[str]:
 
 @lru_cache(maxsize=512)
 def _compiled(subject: str, html_text: str, text: str) -> tuple[Compiled, Compiled, Compiled]:
-    plain = text or text_of(html_text)
-    return Compiled(subject, "plain"), Compiled(plain, "plain"), Compiled(html_text, "html")
+    page = defused(html_text)
+    plain = text or text_of(page)
+    return Compiled(subject, "plain"), Compiled(plain, "plain"), Compiled(page, "html")
 
 
 def render(

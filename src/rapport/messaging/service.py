@@ -2,10 +2,12 @@
 
 from rapport.messaging.erasure import forget
 from rapport.messaging.kept import allow_again, keep_addresses_again, prefer_again, suppress_again
+from rapport.messaging.kept_off import FAULTS, SAME_ADDRESS, KeptOff, create_suppressed, load_suppressed
+from rapport.messaging.kept_off import stand as kept_off_stand
 from rapport.messaging.letters import Letters
 from rapport.messaging.models import EVERY_CHANNEL, ChannelPreference, Suppression, Template
-from rapport.messaging.preferences import digest as kept_off_digest
 from rapport.messaging.preferences import preferences, set_preference, suppressions, unreachable
+from rapport.messaging.reaching import Reading, fault_sql, flagged, profile_alias, profile_columns, unkept
 from rapport.messaging.registration import (
     Registered,
     apps_of_templates,
@@ -16,69 +18,100 @@ from rapport.messaging.registration import (
 )
 from rapport.messaging.rendering import Rendered, attributes_used, render
 from rapport.messaging.soft_bounces import Reported, any_counted, arrived, soft_bounced
-from rapport.messaging.suppressed_addresses import MARK, address_secret, keep_again
+from rapport.messaging.suppressed_addresses import keep_again
 from rapport.messaging.suppressed_addresses import marks_of as address_marks
-from rapport.messaging.suppressed_addresses import of_channel as suppressed_marks
+from rapport.messaging.suppressed_addresses import of_address as suppressions_of_address
 from rapport.messaging.suppressions import (
     REASONS,
     Origin,
     allow,
+    allow_address,
+    link_keys,
     list_suppressions,
     read_token,
+    require_no_address,
+    rotate_link_keys,
     suppress,
+    suppress_addresses,
     suppress_many,
     unsubscribe,
     unsubscribe_headers,
     unsubscribe_links,
 )
-from rapport.messaging.templates import create_template, delete_template, save_template, template, templates
+from rapport.messaging.survey import profiles_stand
+from rapport.messaging.templates import (
+    MAX_CONTENT,
+    create_template,
+    delete_template,
+    save_template,
+    template,
+    templates,
+)
+from rapport.messaging.unreached import unreached
 
 __all__ = [
     "EVERY_CHANNEL",
-    "MARK",
+    "FAULTS",
+    "MAX_CONTENT",
     "REASONS",
+    "SAME_ADDRESS",
     "ChannelPreference",
+    "KeptOff",
     "Letters",
     "Origin",
+    "Reading",
     "Registered",
     "Rendered",
     "Reported",
     "Suppression",
     "Template",
     "address_marks",
-    "address_secret",
     "allow",
+    "allow_address",
     "allow_again",
     "any_counted",
     "apps_of_templates",
     "arrived",
     "attributes_used",
+    "create_suppressed",
     "create_template",
     "delete_template",
+    "fault_sql",
+    "flagged",
     "forget",
     "keep_addresses_again",
     "keep_again",
-    "kept_off_digest",
+    "kept_off_stand",
+    "link_keys",
     "list_suppressions",
+    "load_suppressed",
     "prefer_again",
     "preferences",
+    "profile_alias",
+    "profile_columns",
+    "profiles_stand",
     "read_token",
     "register_apps",
     "register_templates",
     "remove_apps",
     "remove_templates",
     "render",
+    "require_no_address",
+    "rotate_link_keys",
     "save_template",
     "set_preference",
     "soft_bounced",
     "suppress",
+    "suppress_addresses",
     "suppress_again",
     "suppress_many",
-    "suppressed_marks",
     "suppressions",
+    "suppressions_of_address",
     "template",
     "templates",
+    "unkept",
     "unreachable",
+    "unreached",
     "unsubscribe",
     "unsubscribe_headers",
     "unsubscribe_links",

@@ -1,11 +1,8 @@
 """What a tenant can set about messages: the "messaging" member of its settings."""
 
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.scope import Scope
-from rapport.errors import Invalid
 
 
 class MessagingSettings(BaseModel):
@@ -19,10 +16,4 @@ class MessagingSettings(BaseModel):
 
 def settings_of(scope: Scope) -> MessagingSettings:
     """The tenant's settings of messages. Raises Invalid naming the member that cannot be used."""
-    given: Any = scope.settings.get("messaging", {})
-    try:
-        return MessagingSettings.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise Invalid(f"The tenant setting messaging.{name} cannot be used: {first['msg']}.") from error
+    return scope.section("messaging", MessagingSettings)

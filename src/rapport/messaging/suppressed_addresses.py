@@ -1,12 +1,14 @@
 """The addresses of those who must not be written to: whatever record holds one, now or later, gets nothing there.
 
 An address is kept as a mark, a keyed hash of its key, beside the person who said no on a channel (0: any) or an app of
-it. Erased persons' marks stay, under their pseudonym: nobody can read an address from them.
+it; one that was given by itself stands beside itself. Erased persons' marks stay, under their pseudonym: nobody can
+read an address from them.
 """
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -23,10 +25,12 @@ from rapport.messaging.models import EVERY_CHANNEL
 # Why somebody gets nothing on a channel, as outcomes tell it; a suppression is told rather than a preference, which
 # max() does by the alphabet.
 SUPPRESSED, OPTED_OUT_OF_CHANNEL = "suppression list", "channel preference"
-SECRET = "addresses"
+SECRET = "addresses"  # noqa: S105 - the purpose of a secret
 # SQL of the mark of a key; binds address_secret.
 MARK = "lower(hex(substring(SHA256(concat({{address_secret:String}}, {key})), 1, 16)))"
 MARK_LENGTH = 32
+# Beside which an address stands that nobody in particular said no for, followed by its mark.
+BY_ITSELF = "address:"
 
 # In order of the key, so that two callers with the same persons wait for each other and never lock up.
 ADD = text("""
@@ -57,6 +61,11 @@ DROP_SHARED = text("""
     WHERE tenant_id = :tenant_id AND channel_id = :channel_id AND app_key = :app_key AND listed = :listed
         AND (mark = ANY(CAST(:marks AS text[])) OR customer_key = ANY(CAST(:keys AS text[])))
     RETURNING customer_key
+""")
+OF_MARK = text("""
+    SELECT channel_id, listed, min(added_at) AS added_at FROM suppressed_addresses
+    WHERE tenant_id = :tenant_id AND mark = :mark AND app_key = ''
+    GROUP BY channel_id, listed ORDER BY channel_id, listed
 """)
 OF_CHANNEL = f"""
     SELECT mark, max(listed) FROM suppressed_addresses
@@ -115,6 +124,23 @@ def keep(
         kept.keep_wish(scope, kept.ADDRESSES, where, [[one, who] for (one, _), who in zip(new, persons, strict=True)])
 
 
+def keep_given(scope: Scope, session: Session, channel_id: int, marks: Iterable[str]) -> int:
+    """Keep addresses on the suppression list of a channel, whoever has them or none; how many are new."""
+    known = sorted(set(marks))
+    given = {"marks": known, "keys": [BY_ITSELF + mark for mark in known], "at": scope.clock.now()}
+    new = session.execute(ADD, {**_bound(scope, (channel_id, "")), "listed": SUPPRESSED, **given}).all()
+    where = {"channel": channel_id, "app": "", "listed": SUPPRESSED}
+    kept.keep_wish(scope, kept.ADDRESSES, where, [[mark, key] for mark, key in new])
+    return len(new)
+
+
+def of_address(scope: Scope, address: str) -> list[tuple[int, str, datetime]]:
+    """Where an address gets nothing: channel (0: any), the reason as outcomes tell it, and since when."""
+    bound = {"tenant_id": scope.tenant_id, "mark": marks_of(scope, [address])[0]}
+    with scope.stores.records.reading() as connection:
+        return [(int(channel_id), str(listed), at) for channel_id, listed, at in connection.execute(OF_MARK, bound)]
+
+
 def _bound(scope: Scope, place: tuple[int, str]) -> dict[str, Any]:
     return {"tenant_id": scope.tenant_id, "channel_id": place[0], "app_key": place[1]}
 
@@ -127,8 +153,14 @@ def forgo(scope: Scope, session: Session, place: tuple[int, str], listed: str, k
 def let_in(scope: Scope, session: Session, channel_id: int, customer_id: str, keys: Sequence[str]) -> list[str]:
     """Take the addresses of a person off the suppression list of a channel; the keys of all whom that lets in."""
     present = queries.addresses(scope, address_attributes(scope, channel_id), [customer_id])
-    marks = marks_of(scope, [address for _, address in present])
-    bound = {**_bound(scope, (channel_id, "")), "listed": SUPPRESSED, "marks": marks, "keys": list(keys)}
+    return let_in_marks(scope, session, channel_id, marks_of(scope, [address for _, address in present]), keys)
+
+
+def let_in_marks(
+    scope: Scope, session: Session, channel_id: int, marks: Sequence[str], keys: Sequence[str] = ()
+) -> list[str]:
+    """Take addresses, and all of persons by key, off the suppression list of a channel; the keys of all let in."""
+    bound = {**_bound(scope, (channel_id, "")), "listed": SUPPRESSED, "marks": list(marks), "keys": list(keys)}
     gone = sorted({str(key) for (key,) in session.execute(DROP_SHARED, bound)})
     session.execute(DROP, {**bound, "keys": gone})
     return gone

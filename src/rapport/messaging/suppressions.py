@@ -1,18 +1,23 @@
 """Who must not be written to, and the links by which people say so themselves."""
 
+import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
-from datetime import date
+from datetime import date, timedelta
+from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
 from sqlalchemy import ColumnElement, delete, select, text
 from sqlalchemy.orm import Session
 
 from rapport.access import kept
+from rapport.access.models import TenantSecret
 from rapport.access.pseudonyms import pseudonym, pseudonyms
 from rapport.access.scope import Scope, scope_of
-from rapport.access.secrets import tenant_secret
+from rapport.access.secrets import FIRST_VERSION, rotate, versions
+from rapport.channels import service as channels
+from rapport.customers import service as customers
 from rapport.errors import Invalid, NotFound
 from rapport.messaging import queries, suppressed_addresses
 from rapport.messaging.models import EVERY_CHANNEL, Suppression
@@ -21,8 +26,10 @@ from rapport.stores import Stores
 UNSUBSCRIBED = "unsubscribed"
 REASONS = (UNSUBSCRIBED, "bounced", "complaint", "manual")
 MAX_CUSTOMER_ID = 255
-TENANT_ID = re.compile(r"[0-9]{1,9}")
-PSEUDONYM = re.compile(r"[0-9a-f]{64}")
+TOKEN = re.compile(r"(?P<tenant>[0-9]{1,9})[.](?:v(?P<version>[1-9][0-9]{0,5})[.])?(?P<signed>.+)")
+UNSUBSCRIBE = "unsubscribe"  # the purpose of the secret that links are signed with
+# Keys that name nobody: of erased persons, and of addresses by themselves.
+NAMELESS = re.compile(rf"[0-9a-f]{{64}}|{suppressed_addresses.BY_ITSELF}[0-9a-f]+")
 
 
 # In order of the key, so that two callers with the same customers wait for each other and never lock up.
@@ -101,24 +108,74 @@ def allow(scope: Scope, customer_id: str, channel_id: int = EVERY_CHANNEL) -> No
     own = [customer_id.lower(), pseudonym(scope, customer_id)]
     with scope.records() as session:
         shared = suppressed_addresses.let_in(scope, session, channel_id, customer_id, own)
-        gone = session.execute(
-            delete(Suppression)
-            .where(Suppression.tenant_id == scope.tenant_id, Suppression.customer_key.in_([*own, *shared]))
-            .where(Suppression.channel_id == channel_id)
-            .returning(Suppression.channel_id)
-        ).all()
-        if not gone and not shared:
+        if not _take_off(scope, session, channel_id, [*own, *shared]) and not shared:
             raise NotFound(f"Customer {customer_id} is not suppressed on channel {channel_id}.")
         kept.keep_wish(scope, kept.ALLOW, {"channel": channel_id}, sorted({own[1], *_pseudonymous(scope, shared)}))
         scope.audit(session, "allow", f"customer on channel {channel_id}", customers=len({*own[:1], *shared}))
 
 
+def _take_off(scope: Scope, session: Session, channel_id: int, keys: Sequence[str]) -> int:
+    """Take the suppressions of these keys on a channel back; how many there were."""
+    gone = (
+        delete(Suppression)
+        .where(Suppression.tenant_id == scope.tenant_id, Suppression.customer_key.in_(keys))
+        .where(Suppression.channel_id == channel_id)
+        .returning(Suppression.channel_id)
+    )
+    return len(session.execute(gone).all())
+
+
+def suppress_addresses(
+    scope: Scope, addresses: Sequence[str], channel_id: int = EVERY_CHANNEL, reason: str = "manual"
+) -> int:
+    """Write to addresses no more on a channel (0: on any), whoever has or gets them; how many are new.
+
+    The reason is noted in the audit log. Raises Invalid for a reason that is not one of REASONS, or a text that is no
+    address of the channel.
+    """
+    if reason not in REASONS:
+        raise Invalid(f"reason must be one of {', '.join(REASONS)}.")
+    marks = _marks(scope, addresses, channel_id)
+    with scope.records() as session:
+        new = suppressed_addresses.keep_given(scope, session, channel_id, marks)
+        if new:
+            scope.audit(session, "suppress", f"addresses on channel {channel_id}", reason=reason, addresses=new)
+    return new
+
+
+def _marks(scope: Scope, addresses: Sequence[str], channel_id: int) -> list[str]:
+    """The marks of addresses given by hand. Raises Invalid, which tells the place and never the address."""
+    is_mail = channel_id != EVERY_CHANNEL and channels.channel(scope, channel_id).kind == "email"
+    for number, key in enumerate(map(channels.address_key, addresses), 1):
+        if not key or (is_mail and not channels.is_email_address(key)):
+            raise Invalid(f"address {number} is not {'an e-mail address' if is_mail else 'an address'}.")
+    return suppressed_addresses.marks_of(scope, addresses)
+
+
+def allow_address(scope: Scope, address: str, channel_id: int = EVERY_CHANNEL) -> None:
+    """Let an address in again, with all suppressions of it on the channel (0: those on any). Raises NotFound."""
+    marks = [mark for mark in suppressed_addresses.marks_of(scope, [address]) if mark]
+    with scope.records() as session:
+        keys = suppressed_addresses.let_in_marks(scope, session, channel_id, marks)
+        if not keys:
+            raise NotFound(f"The address is not suppressed on channel {channel_id}.")
+        _take_off(scope, session, channel_id, keys)
+        kept.keep_wish(scope, kept.ALLOW, {"channel": channel_id}, sorted(_pseudonymous(scope, keys)))
+        scope.audit(session, "allow", f"address on channel {channel_id}", customers=len(keys))
+
+
+def require_no_address(scope: Scope, customer_id: str) -> None:
+    """Raises Invalid for an e-mail address that is given as the id of a customer and is none's."""
+    if channels.is_email_address(customer_id.strip()) and not customers.spellings(scope, [customer_id]):
+        raise Invalid("customer_id is an e-mail address and no customer's id: give it as address to suppress it.")
+
+
 def _pseudonymous(scope: Scope, keys: Iterable[str]) -> list[str]:
-    """Keys of suppressions, of which those of erased persons are pseudonyms already."""
+    """Keys of suppressions, of which those of erased persons and of addresses name nobody already."""
     given = list(keys)
     return [
-        *(key for key in given if PSEUDONYM.fullmatch(key)),
-        *pseudonyms(scope, [key for key in given if not PSEUDONYM.fullmatch(key)]),
+        *(key for key in given if NAMELESS.fullmatch(key)),
+        *pseudonyms(scope, [key for key in given if not NAMELESS.fullmatch(key)]),
     ]
 
 
@@ -138,19 +195,31 @@ class Origin:
     address: str = ""
 
 
-def _signer(scope: Scope) -> URLSafeSerializer:
-    return URLSafeSerializer(tenant_secret(scope, "unsubscribe"), salt="unsubscribe")
+def _signer(secret: str, digest: Callable[[], Any]) -> URLSafeSerializer:
+    return URLSafeSerializer(secret, salt="unsubscribe", signer_kwargs={"digest_method": digest})
 
 
 def unsubscribe_links(scope: Scope) -> Callable[[str, Origin, str], str]:
     """A function that gives the link by which a customer unsubscribes from a message, and the address it goes to."""
-    signer, base = _signer(scope), f"{scope.stores.settings.links_url}/unsubscribe/{scope.tenant_id}."
+    newest = versions(scope, UNSUBSCRIBE)[0]
+    signer = _signer(newest.value, hashlib.sha256)
+    base = f"{scope.stores.settings.links_url}/unsubscribe/{scope.tenant_id}.v{newest.version}."
 
     def link(customer_id: str, origin: Origin, to: str = "") -> str:
         mark = suppressed_addresses.marks_of(scope, [to])[0]
         return base + str(signer.dumps([customer_id, *astuple(replace(origin, address=mark))]))
 
     return link
+
+
+def link_keys(scope: Scope) -> list[TenantSecret]:
+    """The versions of the secret with which links to unsubscribe are signed, those that are good; the newest first."""
+    return versions(scope, UNSUBSCRIBE)
+
+
+def rotate_link_keys(scope: Scope, grace: timedelta) -> list[TenantSecret]:
+    """Sign links with a new secret; links in messages of before work for the grace. The versions that are good then."""
+    return rotate(scope, UNSUBSCRIBE, grace)
 
 
 def unsubscribe_headers(url: str) -> dict[str, str]:
@@ -160,12 +229,16 @@ def unsubscribe_headers(url: str) -> dict[str, str]:
 
 def read_token(stores: Stores, token: str) -> tuple[Scope, str, Origin]:
     """The tenant, customer and message of an unsubscribe address. Raises NotFound for one that Rapport did not make."""
-    tenant, _, signed = token.partition(".")
     try:
-        if not TENANT_ID.fullmatch(tenant):
+        if (parts := TOKEN.fullmatch(token)) is None:
             raise ValueError
-        scope = scope_of(stores, int(tenant), actor="unsubscribe link")
-        customer_id, *origin = _signer(scope).loads(signed)
+        scope = scope_of(stores, int(parts["tenant"]), actor="unsubscribe link")
+        good = {one.version: one.value for one in versions(scope, UNSUBSCRIBE)}
+        # Links of before versions were signed with the first one and SHA-1; they end with it.
+        version, digest = (int(parts["version"]), hashlib.sha256) if parts["version"] else (FIRST_VERSION, hashlib.sha1)
+        if version not in good:
+            raise ValueError
+        customer_id, *origin = _signer(good[version], digest).loads(parts["signed"])
         return scope, customer_id, Origin(*origin)
     except (ValueError, BadSignature, TypeError, NotFound) as error:
         raise NotFound("This unsubscribe address is not valid.") from error

@@ -10,12 +10,12 @@ from rapport.customers import service as customers
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging.content import sanitised
 from rapport.messaging.models import Template
-from rapport.messaging.placeholders import RESERVED, names
+from rapport.messaging.placeholders import RESERVED, malformed, misplaced, names
 from rapport.messaging.rendering import attributes_used
-from rapport.stores.records import next_id
+from rapport.stores.records import hold, next_id, taken
 
 MAX_ID = 2**31 - 1
-MAX_CONTENT = 1_000_000  # characters
+MAX_CONTENT = 100_000  # characters
 
 
 def templates(scope: Scope, channel_id: int | None = None) -> list[Template]:
@@ -65,9 +65,14 @@ def save_template(
     """Create a template, or replace the one of this id. Without an id it gets the channel's next.
 
     HTML is stored sanitised. Raises NotFound for the channel; Invalid for an empty name, a placeholder
-    that names no customer attribute, and e-mail without a subject or content.
+    that is malformed, misplaced or names no customer attribute, and e-mail without a subject or content; Conflict
+    for a name that another template of the channel has.
     """
     kind = channels.channel(scope, channel_id).kind
+    _check_size(html, text)
+    clean = sanitised(html)
+    if wrong := misplaced(html) or misplaced(clean):  # also what sanitising takes away, which somebody would miss
+        raise Invalid(f"html holds {wrong}.")
     now = scope.clock.now()
     made = Template(
         tenant_id=scope.tenant_id,
@@ -75,11 +80,12 @@ def save_template(
         id=id,
         name=name.strip(),
         subject=subject.strip(),
-        html=sanitised(html),
+        html=clean,
         text=text,
     )
     check(scope, made, kind)
     with scope.records() as session:
+        _check_name(scope, session, made)
         if made.id is None:
             made.id = _free_id(scope, session, channel_id)
         content = {"name": made.name, "subject": made.subject, "html": made.html, "text": made.text, "updated_at": now}
@@ -90,6 +96,16 @@ def save_template(
         found: Template = session.scalars(saved.returning(Template), execution_options=options).one()
         scope.audit(session, "save", f"template {channel_id}/{made.id}", name=made.name)
     return found
+
+
+def _check_name(scope: Scope, session: Session, made: Template) -> None:
+    """People choose templates by their names. Vendors may give names twice, and what has such a name may keep it."""
+    hold(session, scope.tenant_id, f"templates {made.channel_id}")
+    of_channel = (Template.tenant_id == scope.tenant_id, Template.channel_id == made.channel_id)
+    same = func.lower(func.btrim(Template.name)) == func.lower(made.name)
+    numbers = set(session.scalars(select(Template.id).where(*of_channel, same)))
+    if numbers and made.id not in numbers:
+        raise taken(f"a template of channel {made.channel_id}", made.name)
 
 
 def _free_id(scope: Scope, session: Session, channel_id: int) -> int:
@@ -105,15 +121,21 @@ def check(scope: Scope, made: Template, kind: str) -> None:
     """Whether a template can be sent on a channel of this kind. Raises Invalid."""
     if not made.name:
         raise Invalid("name must not be empty.")
-    if max(len(made.html), len(made.text)) > MAX_CONTENT:
-        raise Invalid(f"html and text may have at most {MAX_CONTENT} characters.")
+    _check_size(made.html, made.text)
     for part in ("subject", "html", "text"):
+        if wrong := malformed(getattr(made, part), "html" if part == "html" else "plain"):
+            raise Invalid(f"{part} holds {wrong!r}, which is no placeholder; write [%NAME%] or [%NAME:default%].")
         reserved = RESERVED.intersection(names(getattr(made, part)))
         if reserved:
             raise Invalid(f"{part} holds [%{min(reserved)}%], which campaign templates cannot use.")
     customers.find(scope, attributes_used(made), "A placeholder of the template")
     if kind == "email" and not (made.subject and (made.html or made.text)):
         raise Invalid("An e-mail template needs a subject, and html or text.")
+
+
+def _check_size(html: str, text: str) -> None:
+    if max(len(html), len(text)) > MAX_CONTENT:
+        raise Invalid(f"html and text may have at most {MAX_CONTENT} characters.")
 
 
 def delete_template(scope: Scope, channel_id: int, template_id: int) -> None:

@@ -20,17 +20,16 @@ from sqlalchemy.orm import Session
 
 from rapport.notifications import queries
 from rapport.notifications.callbacks import take_up
-from rapport.notifications.models import PARKED, PENDING
+from rapport.notifications.models import PARKED, PENDING, Listener
 from rapport.stores import Stores
-from rapport.stores.clock import Clock
+from rapport.stores.clock import OUTSIDE, Clock
 from rapport.stores.posting import TIMEOUT_SECONDS, Answer, Poster, signed_headers
 from rapport.stores.taking import FAULTS, Taker
 
 log = structlog.get_logger("rapport.notifications")
 POSTS = Metric("rapport_notification_posts_total", "Posts to listeners by outcome", ["outcome"])
 
-# Receivers and retries live in real time, whatever day a demo or backfill has moved the tenants' clock to.
-OUTSIDE_CLOCK = Clock()
+OUTSIDE_CLOCK = OUTSIDE
 
 MAX_IN_FLIGHT = 256
 PER_LISTENER = 32
@@ -71,7 +70,7 @@ Answered = tuple[Task, Answer]
 def backoff(failures: int, longest: timedelta) -> timedelta:
     """The wait after the n-th failure: 5 s doubled each time up to a longest, give or take half of it."""
     doubled: timedelta = FIRST_RETRY * 2.0 ** min(failures - 1, 20)
-    return min(doubled, longest) * random.uniform(0.5, 1.5)
+    return min(doubled, longest) * random.uniform(0.5, 1.5)  # noqa: S311 - spreads retries, hides nothing
 
 
 class DeliveryQueue:
@@ -86,8 +85,11 @@ class DeliveryQueue:
         now = self._clock.now()
         most = {"free": free, "trouble": TROUBLE_AFTER, "per_listener": PER_LISTENER, "per_tenant": PER_TENANT}
         bound = {"now": now, "lease": now + LEASE, **most}
+        claimed = text(queries.CLAIM).columns(
+            secret=Listener.secret.type, previous_secret=Listener.previous_secret.type
+        )
         with self._records.session() as session:
-            return [Task(*row) for row in session.execute(text(queries.CLAIM), bound)]
+            return [Task(*row) for row in session.execute(claimed, bound)]
 
     def settle(self, answered: Sequence[Answered]) -> None:
         """Record how posts went: delivered, due again later, or parked; and how the listeners fare."""
@@ -220,8 +222,10 @@ class Deliverer(Taker):
             answered, self._answered = self._answered, []
             if not answered:
                 return  # somebody before has settled it along
+            well = [one for one in answered if one[1].ok]
             try:
-                await self.in_thread(self._queue.settle, answered)
+                for some in [*([well] if well else []), *([one] for one in answered if not one[1].ok)]:
+                    await self.in_thread(self.note, self._queue.settle, some)
             except FAULTS:
                 log.exception("deliveries cannot be settled; their leases will run out", deliveries=len(answered))
 

@@ -6,6 +6,7 @@ from sqlalchemy import BigInteger, DateTime, Index, Integer, String, Text, Uniqu
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rapport.stores.records import Base
+from rapport.stores.sealing import Sealed
 
 CALLBACK = 0
 ACTIVE, DISABLED = "active", "disabled"
@@ -26,8 +27,8 @@ class Listener(Base):
     event_type_id: Mapped[int] = mapped_column(Integer)
     channel_id: Mapped[int] = mapped_column(Integer, default=0)
     url: Mapped[str] = mapped_column(String(2000))
-    secret: Mapped[str] = mapped_column(String(100))
-    previous_secret: Mapped[str | None] = mapped_column(String(100))
+    secret: Mapped[str] = mapped_column(Sealed("listeners.secret"))
+    previous_secret: Mapped[str | None] = mapped_column(Sealed("listeners.previous_secret"))
     previous_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     status: Mapped[str] = mapped_column(String(20), default=ACTIVE)
     failures: Mapped[int] = mapped_column(Integer, default=0)
@@ -71,4 +72,5 @@ class Delivery(Base):
     __table_args__ = (
         UniqueConstraint("tenant_id", "listener_id", "event_key"),
         Index("ix_deliveries_pending", "tenant_id", "listener_id", "id", postgresql_where=text("state = 'pending'")),
+        Index("ix_deliveries_parked", "tenant_id", "listener_id", postgresql_where=text("state = 'parked'")),
     )

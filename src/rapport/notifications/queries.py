@@ -134,3 +134,9 @@ WHERE ctid >= CAST(:first AS tid) AND ctid < CAST(:last AS tid)
       OR state = 'parked' AND coalesce(finished_at, created_at) < :parked_before
   )
 """
+
+WAITS = """
+SELECT (SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state = 'pending' LIMIT :most) AS pending),
+       (SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state = 'parked' LIMIT :most) AS parked),
+       (SELECT count(*) FROM listeners WHERE status = 'disabled')
+"""

@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
+import structlog
+from prometheus_client import Gauge
 from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -28,6 +31,7 @@ from rapport.notifications.models import (
     Delivery,
     Listener,
 )
+from rapport.stores import Stores
 from rapport.stores.addresses import checked_url
 from rapport.stores.posting import ROTATION_GRACE, new_secret
 from rapport.stores.records import next_id
@@ -56,6 +60,11 @@ __all__ = [
 
 EVENT_TYPES = (1, 2, 3, 4, 5, 11, 13, 14)
 CLEARANCE, REAL_TIME, FILES = 5, 11, 14
+DELIVERIES_WAITING = Gauge("rapport_deliveries_waiting", "Deliveries to listeners that are not taken yet")
+DELIVERIES_PARKED = Gauge("rapport_deliveries_parked", "Deliveries that were given up and can be replayed")
+LISTENERS_DISABLED = Gauge("rapport_listeners_disabled", "Listeners that are told nothing, as they did not take it")
+MOST_COUNTED = 1_000_000
+log = structlog.get_logger("rapport.notifications")
 GENERAL = 0  # the channel of a listener that is told whatever the channel
 MAX_ID = 2**31 - 1
 ENDED_KEPT, PARKED_KEPT = timedelta(days=7), timedelta(days=30)
@@ -89,7 +98,10 @@ def _known_type(event_type_id: int) -> None:
 
 
 def register_listener(scope: Scope, event_type_id: int, url: str, channel_id: int | None = None) -> Listener:
-    """Have events of a type (on a channel) posted to a URL, in place of any URL before. Raises Invalid."""
+    """Have events of a type (on a channel) posted to a URL, in place of any URL before. Raises Invalid.
+
+    There is one listener of a type and channel; the audit log and the log tell whose place another one took.
+    """
     _known_type(event_type_id)
     if channel_id is not None and event_type_id == CLEARANCE:
         raise Invalid("ChannelID must not be given with EventTypeID 5.")
@@ -103,6 +115,7 @@ def register_listener(scope: Scope, event_type_id: int, url: str, channel_id: in
     url = checked_url(url, "ListenerURL", scope.stores.settings.allow_private_addresses)
     now = scope.clock.now()
     with scope.records() as session:
+        before = _url_before(session, scope, event_type_id, channel_id or 0)
         made = insert(Listener).values(
             tenant_id=scope.tenant_id,
             id=next_id(session, scope.tenant_id, "listener"),
@@ -116,8 +129,22 @@ def register_listener(scope: Scope, event_type_id: int, url: str, channel_id: in
         replaced = {"url": url, "status": ACTIVE, "failures": 0, "paused_until": None, "updated_at": now}
         made = made.on_conflict_do_update(index_elements=["tenant_id", "event_type_id", "channel_id"], set_=replaced)
         found = session.scalars(made.returning(Listener), execution_options={"populate_existing": True}).one()
-        scope.audit(session, "register", f"listener {found.id}", event_type_id=event_type_id, channel_id=channel_id)
+        told = {"event_type_id": event_type_id, "channel_id": channel_id, "host": _host(url)}
+        if before is not None and before != url:
+            told["replaces"] = _host(before)
+            log.warning("a listener is replaced", tenant=scope.tenant_id, listener=found.id, actor=scope.actor, **told)
+        scope.audit(session, "register", f"listener {found.id}", **told)
     return found
+
+
+def _url_before(session: Session, scope: Scope, event_type_id: int, channel_id: int) -> str | None:
+    mine = (Listener.event_type_id == event_type_id, Listener.channel_id == channel_id)
+    return session.scalar(select(Listener.url).where(Listener.tenant_id == scope.tenant_id, *mine).with_for_update())
+
+
+def _host(url: str) -> str:
+    """Of an address, what may be told: its query may hold a secret of the receiver's."""
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def unregister_listener(scope: Scope, event_type_id: int, channel_id: int | None = None) -> bool:
@@ -140,13 +167,17 @@ def unregister_listener(scope: Scope, event_type_id: int, channel_id: int | None
     return True
 
 
-def _cancel(session: Session, scope: Scope, listener_id: int) -> None:
-    session.execute(
+def _cancel(session: Session, scope: Scope, listener_id: int, delivery_id: int | None = None) -> int:
+    """Cancel what a listener has not been told, or one such delivery; how many."""
+    canceled = (
         update(Delivery)
         .where(Delivery.tenant_id == scope.tenant_id, Delivery.listener_id == listener_id)
         .where(Delivery.state.in_([PENDING, PARKED]))
-        .values(state=CANCELED, finished_at=scope.clock.now())
     )
+    if delivery_id is not None:
+        canceled = canceled.where(Delivery.id == delivery_id)
+    values = {"state": CANCELED, "due_at": None, "leased_until": None, "finished_at": scope.clock.now()}
+    return len(session.scalars(canceled.values(values).returning(Delivery.id)).all())
 
 
 def rotate_secret(scope: Scope, listener_id: int) -> Listener:
@@ -272,6 +303,39 @@ def replay(scope: Scope, listener_id: int, delivery_id: int | None = None) -> in
         session.execute(select(func.pg_notify("rapport_deliveries", "")))
         scope.audit(session, "replay", f"listener {listener_id}", deliveries=len(done))
     return len(done)
+
+
+def cancel(scope: Scope, listener_id: int, delivery_id: int | None = None) -> int:
+    """Cancel one delivery that waits or is parked, or all of them; how many. They can be replayed one by one.
+
+    A post that is under way may still arrive. Raises NotFound, and Conflict for a delivery that has ended.
+    """
+    with scope.records() as session:
+        _get(session, scope, listener_id)
+        canceled = _cancel(session, scope, listener_id, delivery_id)
+        if delivery_id is not None and not canceled:
+            wanted = (Delivery.tenant_id == scope.tenant_id, Delivery.listener_id == listener_id)
+            state = session.scalar(select(Delivery.state).where(*wanted, Delivery.id == delivery_id))
+            if state is None:
+                raise NotFound(f"There is no delivery {delivery_id} of listener {listener_id}.")
+            raise Conflict(f"Delivery {delivery_id} is {state}: only one that is pending or parked can be canceled.")
+        scope.audit(session, "cancel", f"listener {listener_id}", deliveries=canceled)
+    return canceled
+
+
+def measure(stores: Stores) -> None:
+    """Tell the metrics how much waits to be delivered or is parked, up to a million, and how many are disabled."""
+    with stores.records.reading() as connection:
+        waiting, parked, disabled = connection.execute(text(queries.WAITS), {"most": MOST_COUNTED}).one()
+    DELIVERIES_WAITING.set(waiting)
+    DELIVERIES_PARKED.set(parked)
+    LISTENERS_DISABLED.set(disabled)
+
+
+def leaving(stores: Stores) -> int:
+    """How many deliveries of all tenants wait to be posted, up to a million."""
+    with stores.records.reading() as connection:
+        return int(connection.execute(text(queries.WAITS), {"most": MOST_COUNTED}).one()[0])
 
 
 def drop_ended(session: Session, first: str, last: str) -> None:

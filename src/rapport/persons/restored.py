@@ -9,28 +9,32 @@ from typing import Any
 from sqlalchemy import text
 
 from rapport.access import kept
-from rapport.access.pseudonyms import pseudonym_secret
+from rapport.access.pseudonyms import pseudonym_secret, pseudonyms
 from rapport.access.scope import Scope, scope_of
 from rapport.access.service import tenants
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
 from rapport.persons.erasing import take_away, take_out
 from rapport.stores import Stores, journal
+from rapport.stores.spellings import NOT_ASCII, lower_ascii
 
 # An erasure is noted a moment before it is done: a backup in between holds the person still.
 MARGIN = timedelta(minutes=10)
 # Where the records have CustomerIDs that no table of customers may have.
-NAMED = """
+NAMED = f"""
     SELECT DISTINCT id FROM (
-        SELECT customer_id AS id FROM visitors WHERE tenant_id = :tenant_id
+        SELECT customer_id AS id FROM visitor_owners WHERE tenant_id = :tenant_id
         UNION ALL SELECT customer_id FROM accepted_events WHERE tenant_id = :tenant_id
         UNION ALL SELECT customer_id FROM suppressions WHERE tenant_id = :tenant_id
         UNION ALL SELECT customer_id FROM channel_preferences WHERE tenant_id = :tenant_id
         UNION ALL SELECT customer_id FROM campaign_sends WHERE tenant_id = :tenant_id
         UNION ALL SELECT customer_id FROM trigger_firings WHERE tenant_id = :tenant_id
     ) AS named
-    WHERE id <> '' AND encode(sha256(convert_to(:secret || lower(id), 'UTF8')), 'hex') = ANY(CAST(:marks AS text[]))
-"""
+    WHERE id <> '' AND (
+        encode(sha256(convert_to(:secret || {lower_ascii("id")}, 'UTF8')), 'hex') = ANY(CAST(:marks AS text[]))
+        OR id {NOT_ASCII}
+    )
+"""  # noqa: S608 - conditions of ours
 WISHES: dict[str, Callable[[Scope, dict[str, Any]], None]] = {
     kept.SUPPRESS: messaging.suppress_again,
     kept.ALLOW: messaging.allow_again,
@@ -118,5 +122,6 @@ def _named(scope: Scope, marks: list[str]) -> list[str]:
         return []
     bound = {"tenant_id": scope.tenant_id, "secret": pseudonym_secret(scope), "marks": marks}
     with scope.records() as session:
-        found = set(session.scalars(text(NAMED), bound))
+        named = list(session.scalars(text(NAMED), bound))
+    found = {one for one, mark in zip(named, pseudonyms(scope, named), strict=True) if mark in set(marks)}
     return sorted({*found, *customers.ids_of(scope, marks)})

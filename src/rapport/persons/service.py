@@ -9,7 +9,7 @@ from rapport.customers import service as customers
 from rapport.persons.erasing import take_away, take_out
 from rapport.persons.restored import Applied, apply
 
-__all__ = ["Applied", "anonymise", "apply", "erase"]
+__all__ = ["Applied", "anonymise", "apply", "erase", "note_export"]
 
 
 def erase(scope: Scope, customer_id: str) -> None:
@@ -19,6 +19,12 @@ def erase(scope: Scope, customer_id: str) -> None:
     """
     kept.keep_removal(scope, kept.ERASE, [pseudonym(scope, customer_id)])
     take_out(scope, customer_id)
+
+
+def note_export(scope: Scope, customer_id: str) -> None:
+    """Leave a row in the audit log that everything held of a person was shown; it does not name the person."""
+    with scope.records() as session:
+        scope.audit(session, "export", "1 customer", pseudonym=pseudonym(scope, customer_id))
 
 
 def anonymise(scope: Scope, customer_ids: Iterable[str]) -> list[str]:

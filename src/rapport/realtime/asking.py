@@ -23,9 +23,11 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope, scope_of
+from rapport.campaigns import service as campaigns
 from rapport.notifications import service as notifications
 from rapport.realtime import firings
 from rapport.realtime.gateways import PAUSE, TROUBLE_AFTER, circuit
+from rapport.realtime.models import Gateway
 from rapport.realtime.questions import (
     BY_GATEWAY,
     NO_GATEWAY,
@@ -36,6 +38,7 @@ from rapport.realtime.questions import (
     unasked,
     verdict_of,
 )
+from rapport.realtime.releasing import NOT_ACTIVE
 from rapport.stores import Stores
 from rapport.stores.posting import Poster, signed_headers
 from rapport.stores.taking import FAULTS, Taker
@@ -82,8 +85,8 @@ UPDATE trigger_firings AS f
 SET leased_until = :now + make_interval(secs => coalesce(g.timeout_seconds, 0)) + :spare
 FROM due LEFT JOIN gateways AS g ON g.tenant_id = due.tenant_id
 WHERE f.id = due.id
-RETURNING f.id, f.tenant_id, f.campaign_id, f.recipient_group_id, f.customer_id, f.is_visitor, f.leased_until,
-    g.url, g.secret, CASE WHEN g.previous_until > :now THEN g.previous_secret END AS previous_secret,
+RETURNING f.id, f.tenant_id, f.series_id, f.campaign_id, f.recipient_group_id, f.customer_id, f.is_visitor,
+    f.leased_until, g.url, g.secret, CASE WHEN g.previous_until > :now THEN g.previous_secret END AS previous_secret,
     g.timeout_seconds, g.retries, g.fallback, g.failures, g.open_until
 """
 
@@ -126,6 +129,7 @@ class Question:
 
     firing_id: int
     tenant_id: int
+    series_id: int
     campaign_id: int
     group: int
     customer_id: str
@@ -161,8 +165,20 @@ class Questions:
         """Lease up to free firings that are to be asked about; busy counts the questions a tenant has open here."""
         bound = {"tenants": list(busy), "questions": list(busy.values()), "per_tenant": per_tenant, "free": free}
         with self._stores.records.session() as session:
-            rows = session.execute(text(CLAIM), {**bound, "now": CLOCK.now(), "spare": SPARE})
-            return [Question(*row) for row in rows]
+            claimed = text(CLAIM).columns(secret=Gateway.secret.type, previous_secret=Gateway.previous_secret.type)
+            rows = session.execute(claimed, {**bound, "now": CLOCK.now(), "spare": SPARE})
+            found = [Question(*row) for row in rows]
+        active = {one: campaigns.active_triggers(self._scope(one)) for one in {one.tenant_id for one in found}}
+        for one in found:
+            if one.series_id not in active[one.tenant_id]:
+                self._skip(one)
+        return [one for one in found if one.series_id in active[one.tenant_id]]
+
+    def _skip(self, question: Question) -> None:
+        """End a firing whose trigger is not active any more; nobody is asked about it."""
+        scope = self._scope(question.tenant_id)
+        with scope.records() as session:
+            firings.refuse(scope, session, question.firing_id, *NOT_ACTIVE)
 
     def give_back(self, questions: Sequence[Question]) -> None:
         """Let others ask what was leased and will not be asked here."""
@@ -307,7 +323,7 @@ class Decider(Taker):
 
     async def _exchange(self, question: Question) -> tuple[Reply, int]:
         """Put a question, again after a passing fault as far as time and retries allow; the last reply."""
-        assert question.url is not None
+        assert question.url is not None  # noqa: S101 - tells the type checker
         body = await self.in_thread(self._questions.body, question)
         keys = [question.secret, *([question.previous_secret] if question.previous_secret else [])]
         deadline, attempts = time.monotonic() + question.timeout, 0
@@ -316,7 +332,7 @@ class Decider(Taker):
             headers = signed_headers(question.message_id, body, CLOCK.now(), keys)
             left = max(deadline - time.monotonic(), 0.001)
             reply = read(await self._poster.post(question.url, headers, body.encode(), left), question.customer_id)
-            pause = RETRY_PAUSE * 2 ** (attempts - 1) * random.uniform(0.5, 1.5)
+            pause = RETRY_PAUSE * 2 ** (attempts - 1) * random.uniform(0.5, 1.5)  # noqa: S311
             if not reply.passing or attempts > question.retries or time.monotonic() + pause >= deadline:
                 return reply, attempts
             await asyncio.sleep(pause)
@@ -325,7 +341,7 @@ class Decider(Taker):
         """Settle verdicts of a tenant, all that have come meanwhile at once, until there are no more."""
         while decided := list(self._decided[tenant_id]):
             try:
-                await self.in_thread(self._questions.settle, tenant_id, decided)
+                await self.in_thread(self.note, self._questions.settle, tenant_id, decided)
             except Exception:
                 log.exception("verdicts cannot be settled; their leases will run out", tenant=tenant_id)
             finally:

@@ -39,7 +39,7 @@ DROP_FIRINGS = text("""
         DELETE FROM trigger_firings AS f USING looking AS s
         WHERE f.ctid >= CAST(:first AS tid) AND f.ctid < CAST(:last AS tid) AND f.state = 'filed'
             AND s.tenant_id = f.tenant_id AND s.id = f.series_id
-            AND f.fired_at < least(:before, :now - make_interval(days => s.days))
+            AND coalesce(f.due_at, f.fired_at) < least(:before, :now - make_interval(days => s.days))
             AND NOT (s.once AND f.outcome IN ('sent', 'failed', 'control'))
         RETURNING f.tenant_id, f.id
     )
@@ -54,6 +54,28 @@ WAITS = text("""
     SELECT (SELECT count(*) FROM (SELECT 1 FROM accepted_events WHERE state = 0 LIMIT :most) AS w),
            (SELECT count(*) FROM (SELECT 1 FROM accepted_events WHERE state > 0 LIMIT :most) AS h)
 """)
+LEAVING = text("""
+    SELECT (SELECT count(*) FROM trigger_firings WHERE state IN ('delayed', 'asking')),
+           (SELECT count(*) FROM firing_messages WHERE state IN ('pending', 'claimed')),
+           (SELECT count(*) FROM (SELECT 1 FROM accepted_events WHERE state = 0 LIMIT :most) AS w)
+""")
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """What real time would send of all tenants: firings that wait for an hour or a gateway, messages that wait to be
+    sent, and events that may fire triggers (up to a million).
+    """
+
+    firings: int
+    firing_messages: int
+    events: int
+
+
+def leaving(stores: Stores) -> Leaving:
+    """What waits."""
+    with stores.records.reading() as connection:
+        return Leaving(*connection.execute(LEAVING, {"most": MOST_COUNTED}).one())
 
 
 @dataclass
@@ -115,7 +137,7 @@ class Purge:
 
 
 def measure(stores: Stores) -> None:
-    """Tell the metrics how much waits, up to a million."""
+    """Tell the metrics how much waits in the records, up to a million."""
     with stores.records.reading() as connection:
         waiting, unfiled = connection.execute(WAITS, {"most": MOST_COUNTED}).one()
     WAITING.set(waiting)

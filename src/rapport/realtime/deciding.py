@@ -24,6 +24,8 @@ from rapport.realtime.releasing import Outgoing, let_out, state_of, wake
 from rapport.realtime.triggers import Catalogue, Trigger
 
 PARTS = 1_000_000
+# Outcomes of whoever is kept out, of which there is one firing a day and reason.
+KEPT_OUT = ("excluded", "capped", "skipped", "suppressed", "no address")
 
 ADD_FIRINGS = text("""
     INSERT INTO trigger_firings
@@ -91,10 +93,19 @@ def decide(session: Session, catalogue: Catalogue, candidates: Sequence[Candidat
     for one in met:
         campaign = catalogue.occurrence(one.trigger.series, today)
         decision = decided(one, campaign, background)
-        background.note(one, decision.state, decision.outcome)
+        background.note(one, decision.outcome, _messages(campaign, decision))
         made.append((one, campaign, decision))
     made = _once_an_address(session, background, made)
     return _add(session, catalogue, background, made, now)
+
+
+def _messages(campaign: campaigns.Occurrence, decision: Decision) -> int:
+    """How many messages a decision counts for: one as long as it waits, then one on each channel."""
+    if not decision.group or decision.outcome not in ("", "sent"):
+        return 0
+    if decision.faults is None:
+        return 1
+    return len(campaign.plan["groups"][decision.group - 1]["channels"]) - len(decision.faults)
 
 
 Made = tuple[Candidate, campaigns.Occurrence, Decision]
@@ -129,7 +140,9 @@ def decided(one: Candidate, campaign: campaigns.Occurrence, background: Backgrou
     if kept is not None:
         return kept
     groups, person = campaign.plan["groups"], background.reach.divided_by(one.person, campaign.plan)
-    group = group_of(one.trigger.id, groups, person)
+    # Who had it as a visitor stays where it was.
+    drawn = background.drawn.get((one.person, one.trigger.id))
+    group = drawn if drawn and drawn <= len(groups) else group_of(one.trigger.id, groups, person)
     faults = background.faults(one, groups[group - 1])
     if len(faults) == len(groups[group - 1]["channels"]):
         return Decision(DONE, *min(faults.values()), group=group, faults=faults)
@@ -137,8 +150,10 @@ def decided(one: Candidate, campaign: campaigns.Occurrence, background: Backgrou
     hours = one.trigger.body.quiet_hours
     if until is not None and hours is not None and hours.then == "skip":
         return Decision(DONE, "skipped", "quiet hours")
-    if part(one.trigger.id, "control", person) < round(campaign.plan["control_share"] * PARTS):
-        return Decision(DONE, "control", due_at=until)
+    share = round(campaign.plan["control_share"] * PARTS)
+    if (drawn == 0 and share) or (drawn is None and part(one.trigger.id, "control", person) < share):
+        # Control waits too, so that whoever opts out meanwhile is missing on both sides.
+        return Decision(DONE, "control") if until is None else Decision(DELAYED, due_at=until)
     if until is not None:
         return Decision(DELAYED, group=group, due_at=until)
     if campaign.conditional:
@@ -168,12 +183,9 @@ def kept_out(one: Candidate, background: Background, campaign: campaigns.Occurre
 
 def unwelcome(reach: Reach, person: str, rules: Mapping[str, Any]) -> Fault | None:
     """Why nothing may go to a person whatever it is: a flag of the customer, or an always-excluded group."""
+    if reason := reach.flag(person):
+        return "excluded", reason
     known = reach.known.get(person)
-    blocked, permission = reach.consents.blocked, reach.consents.permission
-    flags = (("IS_TEST", blocked, "test account"), ("IS_BLOCKED", blocked, "blocked"))
-    for name, consent, reason in (*flags, ("IS_OPTIN", permission, "opted out")):
-        if known is not None and consent.forbids_writing(reach.attribute(person, name)):
-            return "excluded", reason
     groups = known.facts.groups if known else frozenset()
     found = [number for number in rules["exclude_target_group_ids"] if number in groups]
     return ("excluded", f"target group {found[0]}") if found else None
@@ -210,7 +222,7 @@ def _add(
 
 
 def _key(one: Candidate, campaign: campaigns.Occurrence, decision: Decision) -> str:
-    if decision.outcome not in ("excluded", "capped", "skipped"):
+    if decision.outcome not in KEPT_OUT:
         return one.event_key
     told = f"{campaign.id}/{decision.outcome}/{decision.reason}/{one.person}"
     return "kept:" + hashlib.blake2b(told.encode(), digest_size=16).hexdigest()

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 
 from rapport.access.scope import Scope, scope_of
+from rapport.access.tenant_limits import limits_of
 from rapport.customers import service as customers
 from rapport.errors import NotFound
 from rapport.realtime.models import EventRecording
 from rapport.realtime.settings import EventSettings, settings_of
-from rapport.realtime.tokens import SDK_TOKEN, SERVER_TOKEN, good_tokens, tenant_of
+from rapport.realtime.tokens import KINDS, good_tokens, tenant_of
+from rapport.realtime.user_jwts import VerifyingKey, verifying_keys
 from rapport.stores import Stores
 
 FRESH_SECONDS = 1.0
@@ -27,25 +29,27 @@ MOST_TOKENS = 10_000
 class Known:
     """A tenant as intake knows it.
 
-    types: the type of each declared parameter, of each event type; declared: the names of those that are declared;
-    admitted: names that this process let in and that are no types yet, with when (time.monotonic).
+    tokens: the good ones of each kind, the present one first; user_keys: those of X-User-JWT; types: the type of each
+    declared parameter, of each event type; declared: the names of those that are declared; admitted: names that this
+    process let in and that are no types yet, with when (time.monotonic); app_events: how many events apps may send in
+    10 seconds, 0 without limit.
     """
 
     scope: Scope
     settings: EventSettings
-    server_tokens: tuple[str, ...]
-    sdk_tokens: tuple[str, ...]
+    tokens: dict[str, tuple[str, ...]]
+    user_keys: tuple[VerifyingKey, ...]
     types: dict[str, dict[str, str]]
     declared: frozenset[str]
     recording: bool
     admitted: dict[str, float]
+    app_events: int
     read_at: float = field(default_factory=time.monotonic)
 
     def has_token(self, kind: str, token: str) -> bool:
         """Whether a token of the kind is good; takes as long for any that is not."""
-        values = self.server_tokens if kind == SERVER_TOKEN else self.sdk_tokens
         given = token.encode("utf-8", "replace")
-        good = [hmac.compare_digest(one.encode(), given) for one in values]
+        good = [hmac.compare_digest(one.encode(), given) for one in self.tokens[kind]]
         return any(good)
 
 
@@ -101,7 +105,7 @@ class Directory:
 
 
 def _read(scope: Scope, admitted: dict[str, float]) -> Known:
-    tokens = list(good_tokens(scope))
+    tokens = sorted(good_tokens(scope), key=lambda token: token.ends_at is not None)
     with scope.records() as session:
         until = session.scalar(select(EventRecording.until_at).where(EventRecording.tenant_id == scope.tenant_id))
     types = customers.event_types(scope)
@@ -112,10 +116,11 @@ def _read(scope: Scope, admitted: dict[str, float]) -> Known:
     return Known(
         scope,
         settings_of(scope),
-        tuple(one.value for one in tokens if one.kind == SERVER_TOKEN),
-        tuple(one.value for one in tokens if one.kind == SDK_TOKEN),
+        {kind: tuple(one.value for one in tokens if one.kind == kind) for kind in KINDS},
+        verifying_keys(scope),
         {one.name: one.types for one in types},
         frozenset(one.name for one in types if one.declared),
         until is not None and until > scope.clock.now(),
         admitted,
+        limits_of(scope).app_events,
     )

@@ -1,7 +1,7 @@
 """A batch of accepted events against the triggers of a tenant: who has met which trigger, and how far others are."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -14,30 +14,39 @@ from rapport.access.scope import Scope
 from rapport.campaigns.service import RepeatedTrigger, SequenceTrigger
 from rapport.realtime import progress
 from rapport.realtime.deciding import Candidate
-from rapport.realtime.progress import Progress
+from rapport.realtime.owners import IS_FIRST
+from rapport.realtime.progress import OpenSequence, Progress
 from rapport.realtime.triggers import Catalogue, Role, Trigger, Watch
 from rapport.realtime.visitors import person_of
 
 STATES = text("""
     SELECT s.series_id, s.person, s.times, s.deadline, s.closed_at, s.opened
-    FROM json_to_recordset(CAST(:keys AS json)) AS k(s int, p text)
+    FROM json_to_recordset(CAST(:keys AS json)) AS k(s int, p text, v int)
     JOIN trigger_states AS s ON s.tenant_id = :tenant_id AND s.series_id = k.s AND s.person = k.p
+        AND s.trigger_version = k.v
+    FOR UPDATE OF s
 """)
 # What visitors have done who turned out to be one of these customers.
-VISITORS_STATES = text("""
-    SELECT s.series_id, s.person, lower(v.customer_id), s.times, s.deadline, s.closed_at, s.opened
-    FROM visitors AS v
+VISITORS_STATES = text(f"""
+    SELECT s.series_id, s.person, v.person, s.times, s.deadline, s.closed_at, s.opened
+    FROM visitor_owners AS v
+    CROSS JOIN json_to_recordset(CAST(:series AS json)) AS k(s int, v int)
     JOIN trigger_states AS s ON s.tenant_id = v.tenant_id AND s.person = 'v:' || v.visitor_id
-        AND s.series_id = ANY(CAST(:series AS int[]))
-    WHERE v.tenant_id = :tenant_id AND lower(v.customer_id) = ANY(CAST(:customers AS text[]))
-    ORDER BY s.series_id, s.person
-""")
+        AND s.series_id = k.s AND s.trigger_version = k.v
+    WHERE v.tenant_id = :tenant_id AND v.person = ANY(CAST(:customers AS text[])) AND {IS_FIRST}
+    ORDER BY s.series_id, s.person FOR UPDATE OF s
+""")  # noqa: S608 - ours
 KEEP_STATES = text("""
-    INSERT INTO trigger_states (tenant_id, series_id, person, times, deadline, closed_at, opened, updated_at)
-    SELECT :tenant_id, s, p, ARRAY(SELECT CAST(x AS timestamptz) FROM json_array_elements_text(t) AS x), d, c, o, :now
-    FROM json_to_recordset(CAST(:rows AS json)) AS g(s int, p text, t json, d timestamptz, c timestamptz, o jsonb)
+    INSERT INTO trigger_states
+        (tenant_id, series_id, person, trigger_version, times, deadline, closed_at, opened, updated_at)
+    SELECT :tenant_id, s, p, v, ARRAY(SELECT CAST(x AS timestamptz) FROM json_array_elements_text(t) AS x),
+        d, c, o, :now
+    FROM json_to_recordset(CAST(:rows AS json)) AS g(
+        s int, p text, v int, t json, d timestamptz, c timestamptz, o jsonb
+    )
     ON CONFLICT (tenant_id, series_id, person) DO UPDATE
-    SET times = excluded.times, deadline = excluded.deadline, closed_at = excluded.closed_at,
+    SET trigger_version = excluded.trigger_version, times = excluded.times,
+        deadline = excluded.deadline, closed_at = excluded.closed_at,
         opened = excluded.opened, updated_at = excluded.updated_at
 """)
 DROP_STATES = text("""
@@ -46,6 +55,7 @@ DROP_STATES = text("""
 """)
 
 Key = tuple[int, str]
+LATER = "later"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,56 +91,68 @@ def watched(catalogue: Catalogue, arrival: Arrival, day: date) -> list[Watch]:
 class States:
     """How far the persons of a batch are in triggers that need more than one event."""
 
-    def __init__(self, scope: Scope, session: Session) -> None:
-        self._scope, self._session = scope, session
+    def __init__(self, scope: Scope, session: Session, triggers: Mapping[int, Trigger]) -> None:
+        self._scope, self._session, self._triggers = scope, session, triggers
         self._loaded: set[Key] = set()
         self._known: dict[Key, Progress] = {}
+        self._found: set[Key] = set()
         self._gone: set[Key] = set()
 
     def load(self, keys: Iterable[Key]) -> None:
-        """Read the states of these."""
-        found = set(keys)
+        """Read the states of these, of the triggers as they are now."""
+        found = {(series, person) for series, person in keys if series in self._triggers}
         self._loaded |= found
-        wanted = [{"s": series, "p": person} for series, person in sorted(found)]
+        wanted = [{"s": series, "p": person, "v": self._version(series)} for series, person in sorted(found)]
         if not wanted:
             return
         bound = {"tenant_id": self._scope.tenant_id, "keys": orjson.dumps(wanted).decode()}
         for series, person, times, deadline, closed_at, opened in self._session.execute(STATES, bound):
-            self._known[series, person] = Progress(list(times), deadline, closed_at, opened)
+            self._known[series, person] = _progress(times, deadline, closed_at, opened)
+            self._found.add((series, person))
+
+    def _version(self, series: int) -> int:
+        return self._triggers[series].series.trigger_version
+
+    def was_found(self, key: Key) -> bool:
+        """Whether there was a state when it was read, of the trigger as it is now."""
+        return key in self._found
 
     def of(self, trigger: Trigger, person: str) -> Progress:
         """The state of a person in a trigger."""
-        return self.at((trigger.id, person))
+        return self._known.setdefault((trigger.id, person), Progress())
 
-    def at(self, key: Key) -> Progress:
-        """The state of a person in a series."""
-        return self._known.setdefault(key, Progress())
-
-    def adopt(self, triggers: Mapping[int, Trigger], customers: Mapping[str, str]) -> None:
+    def adopt(self, customers: Mapping[str, str]) -> None:
         """Give customers, as persons with their ids, what visitors have done who turned out to be them."""
-        series = sorted({number for number, person in self._loaded if number in triggers and person in customers})
+        series = sorted({number for number, person in self._loaded if person in customers})
         if not series:
             return
-        bound = {"tenant_id": self._scope.tenant_id, "series": series, "customers": sorted(customers)}
+        rows = orjson.dumps([{"s": number, "v": self._version(number)} for number in series]).decode()
+        bound = {"tenant_id": self._scope.tenant_id, "series": rows, "customers": sorted(customers)}
         for number, visitor, person, times, *more in self._session.execute(VISITORS_STATES, bound).all():
             if (number, person) in self._loaded:
-                self._known[number, visitor] = Progress(list(times), *more)
-                self.join(triggers[number], visitor, person, customers[person])
+                self._known[number, visitor] = _progress(times, *more)
+                self.join(self._triggers[number], visitor, person, customers[person])
 
     def join(self, trigger: Trigger, visitor: str, person: str, customer_id: str) -> None:
         """Give what a visitor has done to the customer that it turned out to be."""
         found = self._known.pop((trigger.id, visitor), None)
-        if found is None or found == Progress():
+        if found is None or found.is_empty:
             return
         merged = progress.joined(self.of(trigger, person), found, trigger.window)
-        if merged.opened is not None and not merged.opened["customer_id"]:
-            merged.opened = {**merged.opened, "customer_id": customer_id}
+        for one in merged.sequences:
+            one.opened = {**one.opened, "customer_id": one.opened["customer_id"] or customer_id}
         self._known[trigger.id, person] = merged
         self._gone.add((trigger.id, visitor))
 
+    def drop(self, key: Key) -> None:
+        """Forget a state."""
+        self._known.pop(key, None)
+        self._gone.add(key)
+
     def keep(self) -> None:
         """Write what has changed."""
-        rows = [_row(key, one) for key, one in sorted(self._known.items()) if one.changed]
+        changed = [(key, self._known[key]) for key in sorted(self._known) if self._known[key].changed]
+        rows = [_row(key, one) | {"v": self._version(key[0])} for key, one in changed]
         tenant_id = self._scope.tenant_id
         if rows:
             bound = {"tenant_id": tenant_id, "now": self._scope.clock.now(), "rows": orjson.dumps(rows).decode()}
@@ -140,19 +162,44 @@ class States:
             self._session.execute(DROP_STATES, {"tenant_id": tenant_id, "keys": orjson.dumps(keys).decode()})
 
 
+def _progress(
+    times: Sequence[datetime], deadline: datetime | None, closed_at: datetime | None, opened: dict[str, Any] | None
+) -> Progress:
+    """What is kept of a person: of several open sequences the later ones stand in the first, with their deadlines."""
+    found = Progress(list(times), closed_at)
+    if opened is not None and deadline is not None:
+        first = {name: value for name, value in opened.items() if name != LATER}
+        later = [OpenSequence(one["opened"], datetime.fromisoformat(one["deadline"])) for one in opened.get(LATER, [])]
+        found.sequences = [OpenSequence(first, deadline), *later]
+    return found
+
+
 def _row(key: Key, one: Progress) -> dict[str, Any]:
     series, person = key
-    return {"s": series, "p": person, "t": one.times, "d": one.deadline, "c": one.closed_at, "o": one.opened}
+    opened = None
+    if one.sequences:
+        first, *later = one.sequences
+        more = {LATER: [{"opened": each.opened, "deadline": each.deadline} for each in later]} if later else {}
+        opened = {**first.opened, **more}
+    return {"s": series, "p": person, "t": one.times, "d": one.deadline, "c": one.closed_at, "o": opened}
+
+
+def with_parameters(opened: dict[str, Any], kept: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """What is kept of the events that opened sequences, with other parameters in each."""
+    changed = {**opened, "parameters": kept(opened.get("parameters") or {})}
+    if LATER in opened:
+        changed[LATER] = [{**one, "opened": with_parameters(one["opened"], kept)} for one in opened[LATER]]
+    return changed
 
 
 def candidates(scope: Scope, session: Session, arrivals: Sequence[tuple[Arrival, Sequence[Watch]]]) -> list[Candidate]:
     """The triggers that events have met, in order of the events; states are read and kept in the transaction."""
-    states = States(scope, session)
     stateful = {one.trigger.id: one.trigger for _, some in arrivals for one in some if _is_stateful(one.trigger)}
+    states = States(scope, session, stateful)
     states.load(
         (one.trigger.id, arrival.person) for arrival, some in arrivals for one in some if _is_stateful(one.trigger)
     )
-    states.adopt(stateful, {arrival.person: arrival.customer_id for arrival, _ in arrivals if arrival.customer_id})
+    states.adopt({arrival.person: arrival.customer_id for arrival, _ in arrivals if arrival.customer_id})
     found = []
     for arrival, watches in arrivals:
         taken: set[int] = set()

@@ -13,7 +13,7 @@ from typing import Any
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.conditions import Column, Condition, Facts, Kind, Schema
-from rapport.conditions.nodes import AttributeIs, HistoryIs, InGroup, InList, leaves
+from rapport.conditions.nodes import AttributeIs, HistoryIs, InGroup, InList, Reachable, leaves
 from rapport.customers import service as customers
 from rapport.realtime.histories import READERS
 from rapport.stores.warehouse import identifier
@@ -39,12 +39,13 @@ LISTED = """
 
 @dataclass
 class Needs:
-    """What has to be known: attributes by upper-case name, groups, lists, conditions over histories."""
+    """What has to be known: attributes by upper-case name, groups, lists, conditions over histories, channels."""
 
     attributes: set[str] = field(default_factory=lambda: set(FLAGS))
     groups: set[int] = field(default_factory=set)
     lists: set[int] = field(default_factory=set)
     histories: list[HistoryIs] = field(default_factory=list)
+    channels: set[int] = field(default_factory=set)
 
     def of_condition(self, condition: Condition | None) -> None:
         """Add what a condition asks for."""
@@ -57,6 +58,8 @@ class Needs:
                 self.groups.add(leaf.group_id)
             elif isinstance(leaf, InList):
                 self.lists.add(leaf.list_id)
+            elif isinstance(leaf, Reachable):
+                self.channels.add(leaf.channel_id)
 
 
 @dataclass(frozen=True, slots=True)

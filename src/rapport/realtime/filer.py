@@ -8,18 +8,18 @@ from sqlalchemy import select, text
 
 from rapport.access.scope import Scope, scope_of
 from rapport.realtime import firings
-from rapport.realtime.chores import Purge, measure
+from rapport.realtime.chores import Purge
 from rapport.realtime.filing import AT_ONCE, file_batch
 from rapport.realtime.joining import join
-from rapport.realtime.leading import FAULTS, FILER, Lead
+from rapport.realtime.leading import FILER, Lead
 from rapport.realtime.models import DONE, Firing
 from rapport.realtime.names import Names
 from rapport.stores import Stores
+from rapport.stores.services import Service
 
 log = structlog.get_logger("rapport.realtime")
 ROUND_SECONDS = 1.0
 RETRY_SECONDS = 5.0
-MEASURE_SECONDS = 5.0
 PURGE_SECONDS = 3600.0
 FIRINGS_AT_ONCE = 2000
 # After so many rounds in vain a batch is taken apart, to find the event that cannot be written.
@@ -45,9 +45,9 @@ class Filer:
         self._names = Names()
         self._failed: dict[int, int] = {}  # rounds in a row, by tenant
         self._purge = Purge(stores)
-        self._measured = self._purged = float("-inf")
+        self._purged = float("-inf")
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="filer", daemon=True)
+        self._thread = Service("filer", self._run, self._stopping)
 
     def start(self) -> None:
         """Begin."""
@@ -66,7 +66,7 @@ class Filer:
             try:
                 filed = self.round() if self._lead.taken() else 0
                 pause = 0.0 if filed >= AT_ONCE else max(0.0, ROUND_SECONDS - (time.monotonic() - began))
-            except FAULTS:
+            except Exception:
                 log.exception("events cannot be filed")
                 pause = RETRY_SECONDS
         self._lead.give_up()
@@ -77,9 +77,6 @@ class Filer:
             tenants = list(connection.execute(BUSY).scalars())
         filed = max((self._tenant(tenant_id) for tenant_id in tenants if not self._stopping.is_set()), default=0)
         now = time.monotonic()
-        if now - self._measured >= MEASURE_SECONDS:
-            self._measured = now
-            measure(self._stores)
         if now - self._purged >= PURGE_SECONDS:
             self._purged = float("-inf") if self._purge.portion() else now
         return filed

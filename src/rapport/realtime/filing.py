@@ -19,8 +19,8 @@ from rapport.realtime.leading import FAULTS
 from rapport.realtime.metrics import FILED
 from rapport.realtime.models import ERROR, EventLogEntry
 from rapport.realtime.names import Names
+from rapport.realtime.owners import owners
 from rapport.realtime.telling import KIND
-from rapport.realtime.visitors import customer_of
 
 log = structlog.get_logger("rapport.realtime")
 AT_ONCE = 10_000
@@ -140,9 +140,9 @@ def _insert(scope: Scope, table: str, schema: pa.Schema, rows: Sequence[dict[str
 def _name_customers(scope: Scope, names: Names, events: Sequence[Filed]) -> None:
     """Give visitors who are known their customers, and customers the warehouse's spelling."""
     with scope.records() as session:
-        found = customer_of(session, scope, (one.visitor_id for one in events if not one.customer_id))
+        found = owners(session, scope, (one.visitor_id for one in events if not one.customer_id))
     for one in events:
-        one.customer_id = one.customer_id or found.get(one.visitor_id, "")
+        one.customer_id = one.customer_id or found.at(one.visitor_id, one.event_at)
     spelled = names.customers(scope, {one.customer_id for one in events if one.customer_id})
     for one in events:
         one.customer_id = spelled.get(one.customer_id, "")

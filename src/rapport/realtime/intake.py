@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 
 import structlog
-from sqlalchemy.exc import DataError, DBAPIError
+from sqlalchemy.exc import DataError
 
 from rapport.access.scope import Scope
 from rapport.customers import service as customers
@@ -19,8 +19,10 @@ from rapport.realtime.eventlog import Thrift
 from rapport.realtime.metrics import ACCEPTED, DUPLICATES, REJECTED
 from rapport.realtime.models import ERROR, WARNING
 from rapport.realtime.storing import MAX_EVENT, Accepted, Incoming, LogEntry, Store, Submission
-from rapport.realtime.telling import TELLING
+from rapport.realtime.telling import tells
 from rapport.stores import Stores
+from rapport.stores.outages import outage
+from rapport.stores.services import Service
 
 __all__ = ["Accepted", "Incoming", "Intake", "LogEntry"]
 
@@ -64,7 +66,7 @@ class Intake:
             if self._events + size > MOST_WAITING:
                 raise Unavailable("Too many events wait to be stored: try again in a moment.")
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+                self._thread = Service("intake", self._run, threading.Event())
                 self._thread.start()
             self._waiting.append(one)
             self._events += size
@@ -105,7 +107,7 @@ class Intake:
         except Exception as error:
             self._failed(taken, error)
             return
-        for tenant_id in {one.tenant_id for one in taken if any(each.event in TELLING for each in one.events)}:
+        for tenant_id in {one.tenant_id for one in taken if any(tells(each.event, each.origin) for each in one.events)}:
             customers.writer_of(self._stores).wake(tenant_id)
         for one, answer in zip(taken, answers, strict=True):
             one.answer.set_result(answer)
@@ -113,7 +115,7 @@ class Intake:
 
     def _failed(self, taken: list[Submission], error: Exception) -> None:
         """One submission's fault is not the others': each is stored on its own, if none of them is yet for sure."""
-        lost = isinstance(error, DBAPIError) and error.connection_invalidated
+        lost = outage(error) is not None
         if len(taken) > 1 and not lost:
             for one in taken:
                 self._commit([one])
@@ -128,7 +130,7 @@ def _explained(error: Exception) -> RapportError:
         return error
     if isinstance(error, DataError):
         return Invalid("An event holds a value that cannot be stored.")
-    return Unavailable("Events cannot be stored now: try again in a moment.")
+    return outage(error) or Unavailable("Events cannot be stored now: try again in a moment.")
 
 
 def _count(taken: Sequence[Submission], answers: Sequence[Sequence[Accepted]]) -> None:

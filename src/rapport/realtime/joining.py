@@ -10,6 +10,7 @@ from rapport.access.scope import Scope
 from rapport.customers import service as customers
 from rapport.realtime.models import Visitor
 from rapport.realtime.names import Names
+from rapport.realtime.owners import owners
 
 AT_ONCE = 1000
 # A table that the engine joins: statements that change rows are kept in a file, so they name no one. Its name is
@@ -52,12 +53,14 @@ def join(scope: Scope, names: Names) -> int:
     )
     with scope.records() as session:
         found = [(row.visitor_id, row.customer_id) for row in session.execute(wanted.limit(AT_ONCE))]
+        owned = owners(session, scope, (visitor for visitor, _ in found))
     if not found:
         return 0
     with customers.writing_if_free(scope) as free:
         if not free:
             return 0
-        _move(scope, names, found)
+        # Before anybody knew a visitor it was whoever it was first.
+        _move(scope, names, [(visitor, owned.first(visitor) or customer) for visitor, customer in found])
     rows = orjson.dumps([{"v": visitor, "c": customer} for visitor, customer in found]).decode()
     with scope.records() as session:
         session.execute(MARK, {"tenant_id": scope.tenant_id, "rows": rows})

@@ -1,7 +1,7 @@
 """Work that one process of a deployment does: whoever holds a lock on a connection of its own."""
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from rapport.errors import Unavailable
 from rapport.stores import Stores
@@ -26,7 +26,7 @@ class Lead:
             return self._try()
         try:
             self._connection.execute(STILL)
-        except DBAPIError:
+        except FAULTS:
             self.give_up()
             return False
         return True

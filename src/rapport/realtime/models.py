@@ -22,6 +22,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rapport.stores.records import Base
+from rapport.stores.sealing import Sealed
 
 # Where an event came from.
 SDK, SERVER, METRIC = "sdk", "server", "metric"
@@ -76,14 +77,31 @@ class EventKey(Base):
 class EventToken(Base):
     """What opens a tenant's intake: the server token is secret and signs, the sdk token is in every app.
 
+    The vendor token is secret too, and signs metrics of messages only.
+
     One that was replaced is good until ends_at.
     """
 
     __tablename__ = "event_tokens"
 
-    value: Mapped[str] = mapped_column(String(64), primary_key=True)
+    hash: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256 of the value, to find it by
+    value: Mapped[str] = mapped_column(Sealed("event_tokens.value"))
     tenant_id: Mapped[int] = mapped_column(Integer, index=True)
     kind: Mapped[str] = mapped_column(String(10))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    ends_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class UserJwtKey(Base):
+    """A key by which X-User-JWT is verified: the secret of HS256, or a public key in PEM. Good until ends_at."""
+
+    __tablename__ = "user_jwt_keys"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(Integer, index=True)
+    algorithm: Mapped[str] = mapped_column(String(10))
+    secret: Mapped[str | None] = mapped_column(Sealed("user_jwt_keys.secret"))
+    public_key: Mapped[str] = mapped_column(Text, default="")
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     ends_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
@@ -133,7 +151,8 @@ class Visitor(Base):
     """A visitor who was identified, or is known to be the same as another.
 
     customer_id is empty as long as nobody is known to be behind it. same_as names the visitor that it was
-    merged into. joined: the events of before are those of the customer in the warehouse too.
+    merged into. joined: the events of before are those of the customer in the warehouse too. derived: the visitor's
+    id was made of the customer's, so that anybody can work it out.
     """
 
     __tablename__ = "visitors"
@@ -141,23 +160,40 @@ class Visitor(Base):
     tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     visitor_id: Mapped[str] = mapped_column(String(300), primary_key=True)
     customer_id: Mapped[str] = mapped_column(String(300), default="")
+    person: Mapped[str] = mapped_column(String(310), default="")  # customer_id as ids are compared: in lower case
     same_as: Mapped[str] = mapped_column(String(300), default="")
     identified_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     joined: Mapped[bool] = mapped_column(Boolean, default=False)
+    derived: Mapped[bool] = mapped_column(Boolean, default=False, server_default=text("false"))
 
     __table_args__ = (
-        Index("ix_visitors_tenant_id_customer_id", "tenant_id", text("lower(customer_id)")),
         Index("ix_visitors_same_as", "tenant_id", "same_as", postgresql_where=text("same_as <> ''")),
         Index("ix_visitors_unjoined", "tenant_id", postgresql_where=text("NOT joined AND customer_id <> ''")),
     )
+
+
+class VisitorOwner(Base):
+    """That a visitor was a customer from a time on, until the next. person is the id in lower case."""
+
+    __tablename__ = "visitor_owners"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    visitor_id: Mapped[str] = mapped_column(String(300), primary_key=True)
+    since: Mapped[datetime] = mapped_column(DateTime(timezone=True), primary_key=True)
+    customer_id: Mapped[str] = mapped_column(String(300))
+    person: Mapped[str] = mapped_column(String(310))
+
+    __table_args__ = (Index("ix_visitor_owners_person", "tenant_id", "person"),)
 
 
 class TriggerState(Base):
     """How far a person is in a trigger that needs more than one event.
 
     person: the customer id in lower case, or 'v:' and the visitor id. times: events of a repeated trigger
-    that are not used up; closed_at is then the newest that is. A sequence is open while deadline is set;
-    closed_at is its newest closing event.
+    that are not used up; closed_at is then the newest that is. A sequence is open while deadline is set, and later ones
+    stand in opened;
+    closed_at is its newest closing event. trigger_version is that of the series when it was written: what was
+    done for another does not count.
     """
 
     __tablename__ = "trigger_states"
@@ -165,6 +201,7 @@ class TriggerState(Base):
     tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     series_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     person: Mapped[str] = mapped_column(String(310), primary_key=True)
+    trigger_version: Mapped[int] = mapped_column(Integer, default=1)
     times: Mapped[list[datetime]] = mapped_column(ARRAY(DateTime(timezone=True)), default=list)
     deadline: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     closed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
@@ -269,8 +306,8 @@ class Gateway(Base):
 
     tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     url: Mapped[str] = mapped_column(String(2000))
-    secret: Mapped[str] = mapped_column(String(100))
-    previous_secret: Mapped[str | None] = mapped_column(String(100))
+    secret: Mapped[str] = mapped_column(Sealed("gateways.secret"))
+    previous_secret: Mapped[str | None] = mapped_column(Sealed("gateways.previous_secret"))
     previous_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     timeout_seconds: Mapped[float] = mapped_column(Float, default=3.0)
     retries: Mapped[int] = mapped_column(Integer, default=0)

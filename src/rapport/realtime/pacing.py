@@ -1,4 +1,4 @@
-"""How many events one person may send: a sliding window that costs two look-ups an event.
+"""How many events one person, and the apps of a tenant, may send: a sliding window that costs two look-ups an event.
 
 The window is made of two buckets, the older one counting for the part of it that the window still
 covers. What is remembered is who sent something within two windows.
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from rapport.errors import Invalid, TooManyRequests
 
 WINDOW_SECONDS = 10.0
+TOKENS = "tokens"
 Who = tuple[int, str, str]
 
 
@@ -42,6 +43,21 @@ class Pace:
                 wait,
             )
         self._present.update(wanted)
+
+    def take_of_apps(self, tenant_id: int, token: str, is_present: bool, number: int, limit: int) -> None:
+        """Count events that came with a public token; one that was replaced has half of what its tenant has.
+
+        limit is the tenant's for all tokens; 0 means none. Raises TooManyRequests, and counts none.
+        """
+        if limit == 0:
+            return
+        of_token, of_all = Counter({(tenant_id, TOKENS, token): number}), Counter({(tenant_id, TOKENS, ""): number})
+        wait = max(self._wait(of_all, limit), self._wait(of_token, limit if is_present else limit // 2))
+        if wait:
+            raise TooManyRequests(
+                f"More than {limit} events of apps within {WINDOW_SECONDS:.0f} seconds, try again in {wait} s.", wait
+            )
+        self._present.update(of_all + of_token)
 
     def _wait(self, wanted: Mapping[Who, int], limit: int) -> int:
         """In how many whole seconds there is room for all of these, if nobody sends meanwhile; 0 if there is now."""

@@ -11,76 +11,74 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope, current_scope
 from rapport.campaigns import service as campaigns
 from rapport.customers import service as customers
+from rapport.realtime.evaluating import with_parameters
+from rapport.realtime.owners import IS_FIRST
 from rapport.realtime.visitors import VISITOR
 from rapport.stores import work
+from rapport.stores.spellings import is_one_of, spellings_of
 
 ATTEMPTS = 3
 STAGED = "write_erased"
 MINE = "visitor_id IN {ids:Array(String)}"
 HIDE = f"DELETE FROM visitor_events WHERE visitor_id IN (SELECT visitor_id FROM {STAGED})"  # noqa: S608 - ours
 
-VISITORS = text("""
-    SELECT visitor_id FROM visitors WHERE tenant_id = :tenant_id AND lower(customer_id) = :person ORDER BY visitor_id
-""")
+# Every visitor that persons ever were; and those that they were first, whose doings before that are theirs.
+VISITORS = """
+    SELECT DISTINCT v.visitor_id FROM visitor_owners AS v
+    WHERE v.tenant_id = :tenant_id AND v.person = ANY(CAST(:ids AS text[])) AND {only} ORDER BY v.visitor_id
+"""
+EVER, FIRST = text(VISITORS.format(only="true")), text(VISITORS.format(only=IS_FIRST))
 # What names a person, by table: a column of person ids as person_of makes them, or the ids as they were given.
-GIVEN = "(lower(customer_id) = :person OR (customer_id = '' AND visitor_id = ANY(CAST(:visitors AS text[]))))"
+IS_CUSTOMER = is_one_of("customer_id")
+GIVEN = f"({IS_CUSTOMER} OR (customer_id = '' AND visitor_id = ANY(CAST(:visitors AS text[]))))"
+THEIR_VISITORS = "person = ANY(CAST(:ids AS text[]))"
+# Of a visitor that nobody is any more by now, nothing stays.
+THEIR_OWNERS = f"""({THEIR_VISITORS} OR visitor_id IN (
+    SELECT visitor_id FROM visitors WHERE tenant_id = :tenant_id AND {THEIR_VISITORS}
+))"""  # noqa: S608 - ours
 PERSON = "person = ANY(CAST(:persons AS text[]))"
 LOGGED = "person = ANY(CAST(:logged AS text[]))"
 FIRINGS = f"SELECT id FROM trigger_firings WHERE tenant_id = :tenant_id AND {PERSON}"  # noqa: S608 - ours
 HELD = {
     "accepted_events": GIVEN,
     "event_log": LOGGED,
-    "visitors": "lower(customer_id) = :person",
+    "visitor_owners": THEIR_OWNERS,
+    "visitors": THEIR_VISITORS,
     "trigger_states": PERSON,
     "trigger_firings": PERSON,
     "firing_messages": f"firing_id IN ({FIRINGS})",
 }
 SELECT = "SELECT * FROM {table} WHERE tenant_id = :tenant_id AND {naming} ORDER BY 1, 2"
 DELETE = "DELETE FROM {table} WHERE tenant_id = :tenant_id AND {naming}"
-THEIR_VISITORS = text("""
-    SELECT visitor_id FROM visitors
-    WHERE tenant_id = :tenant_id AND lower(customer_id) = ANY(CAST(:persons AS text[]))
-""")
-FORGET_LOG = text("""
-    DELETE FROM event_log WHERE tenant_id = :tenant_id AND (
-        person = ANY(CAST(:persons AS text[]))
-        OR person IN (SELECT lower(v) FROM unnest(CAST(:visitors AS text[])) AS v)
-    )
-""")
-THEIRS = """
-    tenant_id = :tenant_id AND (
-        person = ANY(CAST(:persons AS text[]))
-        OR person IN (SELECT 'v:' || v FROM unnest(CAST(:visitors AS text[])) AS v)
-    )
-"""
-WAITING = """
-    tenant_id = :tenant_id AND (
-        lower(customer_id) = ANY(CAST(:persons AS text[]))
-        OR (customer_id = '' AND visitor_id = ANY(CAST(:visitors AS text[])))
-    )
-"""
-# Where parameters of events are kept: table, the column as JSON, whose rows those are.
+FORGET_LOG = text(DELETE.format(table="event_log", naming=LOGGED))
+THEIRS = f"tenant_id = :tenant_id AND {PERSON}"
+WAITING = f"tenant_id = :tenant_id AND {GIVEN}"
+# A batch under way holds the events and states that it makes firings of, so these go first: it is waited for, or
+# finds them gone. Firings hold messages, so those go before them.
+ORDER = (
+    "accepted_events",
+    "trigger_states",
+    "firing_messages",
+    "trigger_firings",
+    "event_log",
+    "visitor_owners",
+    "visitors",
+)
+# In the same order, where parameters of events are kept: table, the column as JSON, whose rows those are.
 PARAMETERS = (
     ("accepted_events", "parameters", WAITING),
+    ("trigger_states", "opened", f"jsonb_typeof(opened) = 'object' AND {THEIRS}"),
     ("trigger_firings", "parameters", THEIRS),
-    ("trigger_states", "opened -> 'parameters'", f"jsonb_typeof(opened -> 'parameters') = 'object' AND {THEIRS}"),
 )
-CHANGED = {
-    "accepted_events": "parameters = CAST(:kept AS jsonb)",
-    "trigger_firings": "parameters = CAST(:kept AS jsonb)",
-    "trigger_states": "opened = jsonb_set(opened, '{parameters}', CAST(:kept AS jsonb))",
-}
-# Firings hold messages, so these go first.
-ORDER = ("firing_messages", "trigger_firings", "trigger_states", "accepted_events", "event_log", "visitors")
 
 
 def held(scope: Scope, customer_id: str) -> dict[str, list[dict[str, Any]]]:
     """Everything that is held of a person, rows by table; without rows when nobody has the id."""
     with scope.records() as session:
-        bound = _bound(session, scope, customer_id)
+        bound = _bound(session, scope, [customer_id])
         found = {table: _rows(session, table, bound) for table in HELD}
     sql = f"SELECT * FROM visitor_events WHERE {MINE} ORDER BY seq"  # noqa: S608 - ours
-    found["visitor_events"] = orjson.loads(scope.warehouse.json_rows(sql, {"ids": bound["visitors"]}))
+    found["visitor_events"] = orjson.loads(scope.warehouse.json_rows(sql, {"ids": bound["first"]}))
     return found
 
 
@@ -90,13 +88,20 @@ def _rows(session: Session, table: str, bound: dict[str, Any]) -> list[dict[str,
     return [{name: value for name, value in row.items() if name != "tenant_id"} for row in found]
 
 
-def _bound(session: Session, scope: Scope, customer_id: str) -> dict[str, Any]:
-    person = customer_id.lower()
-    known = {"tenant_id": scope.tenant_id, "person": person}
-    visitors = list(session.execute(VISITORS, known).scalars())
-    persons = [person, *(VISITOR + one for one in visitors)]
-    logged = [person, *(one.lower() for one in visitors)]
-    return {**known, "visitors": visitors, "persons": persons, "logged": logged}
+def _bound(session: Session, scope: Scope, customer_ids: Iterable[str]) -> dict[str, Any]:
+    """What names persons in the records, in every spelling."""
+    ids = sorted({one.lower() for one in customer_ids})
+    known = {"tenant_id": scope.tenant_id, "ids": ids}
+    visitors = list(session.execute(EVER, known).scalars())
+    first = list(session.execute(FIRST, known).scalars())
+    return {
+        **known,
+        "spellings": spellings_of(session, scope.tenant_id, "accepted_events", "customer_id", ids),
+        "visitors": visitors,
+        "first": first,
+        "persons": [*ids, *(VISITOR + one for one in first)],
+        "logged": [*ids, *(one.lower() for one in visitors)],
+    }
 
 
 def forget(scope: Scope, customer_id: str) -> None:
@@ -106,14 +111,14 @@ def forget(scope: Scope, customer_id: str) -> None:
     durable work after.
     """
     with scope.records() as session:
-        bound = _bound(session, scope, customer_id)
+        bound = _bound(session, scope, [customer_id])
         for table in ORDER:
             session.execute(text(DELETE.format(table=table, naming=HELD[table])), bound)
-    if bound["visitors"]:
-        _hide(scope, bound["visitors"])
-        for visitor in bound["visitors"]:
+    if bound["first"]:
+        _hide(scope, bound["first"])
+        for visitor in bound["first"]:
             campaigns.purge(scope, VISITOR + visitor)
-    work.enqueue("erasures", f"visitors-{uuid.uuid4()}", purge_visitors, scope.tenant_id)
+    work.enqueue(work.Queue.ERASURES, f"visitors-{uuid.uuid4()}", purge_visitors, scope.tenant_id)
 
 
 def anonymise(scope: Scope, customer_ids: Iterable[str]) -> None:
@@ -124,10 +129,8 @@ def anonymise(scope: Scope, customer_ids: Iterable[str]) -> None:
     customer_ids = list(customer_ids)
     _, hidden = customers.identifying_names(scope, ())
     own = customers.own_texts(scope, customer_ids)
-    persons = sorted({one.lower() for one in customer_ids})
-    bound = {"tenant_id": scope.tenant_id, "persons": persons}
     with scope.records() as session:
-        bound["visitors"] = list(session.execute(THEIR_VISITORS, bound).scalars())
+        bound = _bound(session, scope, customer_ids)
         session.execute(FORGET_LOG, bound)
         for table, column, naming in PARAMETERS:
             _anonymise_table(session, (table, column, naming), bound, hidden, own)
@@ -138,15 +141,20 @@ def _anonymise_table(
 ) -> None:
     table, column, naming = place
     sql = f"SELECT CAST(ctid AS text), {column} FROM {table} WHERE {naming} FOR UPDATE"  # noqa: S608 - ours
-    change = text(f"UPDATE {table} SET {CHANGED[table]} WHERE ctid = CAST(:row AS tid)")  # noqa: S608 - ours
-    for row, parameters in session.execute(text(sql), bound).all():
-        kept = {
+    set_to = f"{column} = CAST(:kept AS jsonb)"
+    change = text(f"UPDATE {table} SET {set_to} WHERE ctid = CAST(:row AS tid)")  # noqa: S608 - ours
+
+    def kept(parameters: dict[str, Any]) -> dict[str, Any]:
+        return {
             name: value
             for name, value in parameters.items()
             if not customers.is_identifying(name, value, hidden) and not own.are_in(str(value))
         }
-        if kept != parameters:
-            session.execute(change, {"row": row, "kept": orjson.dumps(kept).decode()})
+
+    for row, held in session.execute(text(sql), bound).all():
+        left = with_parameters(held, kept) if column == "opened" else kept(held)
+        if left != held:
+            session.execute(change, {"row": row, "kept": orjson.dumps(left).decode()})
 
 
 def _hide(scope: Scope, visitors: list[str]) -> None:

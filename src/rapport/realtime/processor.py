@@ -16,15 +16,17 @@ import psycopg
 import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from rapport.customers import service as customers
 from rapport.errors import RapportError, Unavailable
 from rapport.realtime.deciding import decide
 from rapport.realtime.evaluating import Arrival, candidates, watched
 from rapport.realtime.leading import PROCESSOR, Lead
 from rapport.realtime.metrics import HANDLED_SECONDS
 from rapport.realtime.models import ERROR, EventLogEntry
+from rapport.realtime.owners import Owners, owners
 from rapport.realtime.tidying import tidy
 from rapport.realtime.timers import (
     AT_ONCE,
@@ -38,8 +40,11 @@ from rapport.realtime.timers import (
     resume,
 )
 from rapport.realtime.triggers import Catalogue, Catalogues
-from rapport.realtime.visitors import customer_of, person_of
+from rapport.realtime.visitors import person_of
 from rapport.stores import Stores
+from rapport.stores.holds import is_held
+from rapport.stores.outages import outage
+from rapport.stores.services import Service
 
 T = TypeVar("T")
 log = structlog.get_logger("rapport.realtime")
@@ -49,7 +54,9 @@ POLL_SECONDS = 0.5
 PAUSE_SECONDS = 1.0
 LOOK_SECONDS = 0.5
 GATHER_SECONDS, LONGEST_GATHERING = 0.04, 0.1
-TIDY_SECONDS = 60.0
+TIDY_SECONDS = 300.0
+# How long triggers wait for what events and the API say of customers, while another changes the tenant's tables.
+UNWRITTEN_SECONDS = 60.0
 EVENTS, TRIGGERS = "rapport_events", "rapport_triggers"
 # Engine faults that may pass are waited for; a single event that keeps causing one is put aside after so many tries.
 TRIES = 5
@@ -74,8 +81,7 @@ class Taken(RuntimeError):
 
 def _away(error: Exception) -> bool:
     """Whether an engine is away, so that trying again later may help."""
-    lost = isinstance(error, SQLAlchemyError) and getattr(error, "connection_invalidated", False)
-    return lost or isinstance(error, Unavailable | Taken)
+    return outage(error) is not None or isinstance(error, Unavailable | Taken)
 
 
 class Processor:
@@ -89,7 +95,8 @@ class Processor:
         self._tidied = self._taken = float("-inf")
         self._took = 0.0
         self._tries: dict[int, int] = {}
-        self._thread = threading.Thread(target=self._run, name="processor", daemon=True)
+        self._unwritten: dict[int, float] = {}  # tenants whose triggers wait, and since when
+        self._thread = Service("processor", self._run, self._stopping)
 
     def start(self) -> None:
         """Begin."""
@@ -102,11 +109,10 @@ class Processor:
             self._thread.join()
 
     def _run(self) -> None:
-        url = self._stores.records.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         while not self._stopping.is_set():
             try:
-                if self._lead.taken():
-                    with psycopg.connect(url, autocommit=True) as ear:
+                if not is_held(self._stores) and self._lead.taken():
+                    with self._stores.records.listening() as ear:
                         self._work(ear)
             except Exception:
                 log.exception("the processor begins again")
@@ -123,7 +129,7 @@ class Processor:
                 self.drain(tenant_id)
             if time.monotonic() - looked >= LOOK_SECONDS:
                 looked = time.monotonic()
-                if not self._lead.taken():
+                if is_held(self._stores) or not self._lead.taken():
                     return
                 self._look()
             tenants = self._heard(ear)
@@ -165,28 +171,42 @@ class Processor:
     def drain(self, tenant_id: int) -> bool:
         """Handle what waits of a tenant; whether all of it was. A tenant's fault is logged and holds up no other."""
         try:
-            while self.batch(tenant_id) == BATCH:
+            while (handled := self.batch(tenant_id)) == BATCH:
                 if self._stopping.is_set():
                     return False
         except Exception:
             log.exception("events cannot be handled", tenant_id=tenant_id)
             self._stopping.wait(PAUSE_SECONDS)
             return False
-        return True
+        return handled is not None
 
-    def batch(self, tenant_id: int) -> int:
-        """Handle the oldest events of a tenant; how many."""
+    def batch(self, tenant_id: int) -> int | None:
+        """Handle the oldest events of a tenant; how many, None when they have to wait."""
         catalogue = self._catalogues.of(tenant_id, time.monotonic())
         with self._stores.records.reading() as connection:
             rows = connection.execute(TAKE, {"tenant_id": tenant_id, "batch": BATCH}).all()
         if rows:
             self._taken = time.monotonic()
+            if any(row.event in catalogue.watches for row in rows) and not self._written(catalogue):
+                return None
             self._together(rows, partial(handle, catalogue), partial(self._put_aside, catalogue))
             self._took = time.monotonic() - self._taken
             now = self._stores.clock.now()
             for row in rows:
                 HANDLED_SECONDS.observe((now - row.received_at).total_seconds())
         return len(rows)
+
+    def _written(self, catalogue: Catalogue) -> bool:
+        """Whether triggers may be judged: what was said of customers until now stands in their attributes."""
+        tenant_id = catalogue.scope.tenant_id
+        if customers.carry_out_if_free(catalogue.scope):
+            self._unwritten.pop(tenant_id, None)
+            return True
+        since = self._unwritten.setdefault(tenant_id, time.monotonic())
+        if time.monotonic() - since < UNWRITTEN_SECONDS:
+            return False
+        log.warning("triggers are judged without the newest attributes", tenant_id=tenant_id)
+        return True
 
     def due(self, tenant_id: int) -> None:
         """Fire what has come due by the clock. A tenant's fault is logged and holds up no other."""
@@ -203,6 +223,8 @@ class Processor:
         scope = catalogue.scope
         with scope.records() as session:
             keys, firings = due_sequences(session, scope), due_firings(session, scope)
+        if (keys or firings) and not self._written(catalogue):
+            return False
         if keys:
             self._together(keys, partial(end_sequences, catalogue), partial(drop_sequence, scope))
         if firings:
@@ -253,11 +275,13 @@ def _entry(catalogue: Catalogue, row: Any, error: Exception) -> EventLogEntry:
 
 
 def handle(catalogue: Catalogue, session: Session, rows: Sequence[Any]) -> int:
-    """Evaluate events, fire what they meet and mark them, in the caller's transaction; how many fired."""
+    """Mark events, evaluate them and fire what they meet, in the caller's transaction; how many fired."""
     scope = catalogue.scope
     today = scope.today()
+    # First, so that whoever takes them out of the records waits, or is seen.
+    _mark(session, scope.tenant_id, [row.seq for row in rows])
     wanted = [row for row in rows if row.event in catalogue.watches]
-    known = customer_of(session, scope, [row.visitor_id for row in wanted if not row.customer_id])
+    known = owners(session, scope, [row.visitor_id for row in wanted if not row.customer_id])
     met = []
     for row in wanted:
         arrival = _arrival(row, known)
@@ -267,13 +291,12 @@ def handle(catalogue: Catalogue, session: Session, rows: Sequence[Any]) -> int:
     fired = 0
     if met and (found := candidates(scope, session, met)):
         fired = decide(session, catalogue, found)
-    _mark(session, scope.tenant_id, [row.seq for row in rows])
     return fired
 
 
-def _arrival(row: Any, known: dict[str, str]) -> Arrival:
-    customer_id = row.customer_id or known.get(row.visitor_id, "")
+def _arrival(row: Any, known: Owners) -> Arrival:
     at = min(row.event_at, row.received_at)
+    customer_id = row.customer_id or known.at(row.visitor_id, at)
     return Arrival(row.seq, str(row.key), row.event, customer_id, row.visitor_id, row.parameters, at, row.received_at)
 
 

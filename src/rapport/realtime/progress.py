@@ -3,7 +3,8 @@
 Times are the events' own. A repeated trigger looks at the window that ends with the newest event of
 the person: an event that arrives late counts as long as it lies in there, and none counts twice. A
 sequence is opened by its first event and ends with the first closing event in its window, else at its
-deadline; a restart event moves the deadline on.
+deadline; a restart event moves the deadline on. An event after the deadline opens the next sequence, also
+before the one whose deadline has come is taken off.
 """
 
 from dataclasses import dataclass, field
@@ -12,20 +13,45 @@ from typing import Any
 
 
 @dataclass(slots=True)
+class OpenSequence:
+    """A sequence that is open: the event that opened it (key, at, who, parameters) and its deadline."""
+
+    opened: dict[str, Any]
+    deadline: datetime
+
+    @property
+    def opened_at(self) -> datetime:
+        """The time of the event that opened it."""
+        return datetime.fromisoformat(self.opened["at"])
+
+    def covers(self, at: datetime) -> bool:
+        """Whether a time lies in its window, both ends included."""
+        return self.opened_at <= at <= self.deadline
+
+
+@dataclass(slots=True)
 class Progress:
     """What is kept of a person in a trigger.
 
     times: events of a repeated trigger that are not used up, in order. closed_at: the newest closing
     event of a sequence or the deadline of one that has ended, or the newest event that a repeated trigger
-    has used up. opened: the event that opened a sequence (key, at, who, parameters), which is open while
-    deadline is set.
+    has used up. sequences: those that are open, in order; their windows do not overlap.
     """
 
     times: list[datetime] = field(default_factory=list)
-    deadline: datetime | None = None
     closed_at: datetime | None = None
-    opened: dict[str, Any] | None = None
+    sequences: list[OpenSequence] = field(default_factory=list)
     changed: bool = False
+
+    @property
+    def deadline(self) -> datetime | None:
+        """The deadline that comes first; None when no sequence is open."""
+        return self.sequences[0].deadline if self.sequences else None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known."""
+        return not self.times and not self.sequences and self.closed_at is None
 
 
 def count(progress: Progress, at: datetime, window: timedelta, times: int) -> bool:
@@ -43,61 +69,79 @@ def count(progress: Progress, at: datetime, window: timedelta, times: int) -> bo
 
 
 def begin(progress: Progress, at: datetime, window: timedelta, event: dict[str, Any]) -> None:
-    """Open a sequence, unless one has ended or was closed since. One that is open begins with the earlier event."""
+    """Open a sequence, unless one is open then, has ended or was closed since.
+
+    One that another event has opened within the window begins with the earlier event.
+    """
     if progress.closed_at is not None and at <= progress.closed_at:
         return
-    if progress.deadline is None:
-        progress.opened, progress.deadline, progress.changed = event, at + window, True
-    elif at < opened_at(progress) <= at + window:
-        if progress.deadline == opened_at(progress) + window:  # no restart event has moved it on
-            progress.deadline = at + window
-        progress.opened, progress.changed = event, True
+    if any(one.covers(at) for one in progress.sequences):
+        return
+    progress.changed = True
+    later = next((one for one in progress.sequences if at < one.opened_at <= at + window), None)
+    if later is None:
+        progress.sequences.append(OpenSequence(event, at + window))
+        progress.sequences.sort(key=lambda one: one.deadline)
+        return
+    if later.deadline == later.opened_at + window:  # no restart event has moved it on
+        later.deadline = at + window
+    later.opened = event
 
 
 def restart(progress: Progress, at: datetime, window: timedelta) -> None:
-    """Move the deadline of an open sequence on, if the event lies in its window.
+    """Move the deadline of the sequence on that is open then; one that was opened in what is its window now is it.
 
     A closing event that arrived before this one, and lay after the deadline as it was then, closes it now.
     """
-    if progress.deadline is not None and opened_at(progress) <= at <= progress.deadline < at + window:
-        progress.deadline, progress.changed = at + window, True
-        if progress.closed_at is not None and opened_at(progress) <= progress.closed_at <= progress.deadline:
-            progress.opened, progress.deadline = None, None
+    one = next((one for one in progress.sequences if one.covers(at)), None)
+    if one is None or one.deadline >= at + window:
+        return
+    one.deadline, progress.changed = at + window, True
+    _merge(progress)
+    if progress.closed_at is not None and one.covers(progress.closed_at):
+        progress.sequences.remove(one)
+
+
+def _merge(progress: Progress) -> None:
+    """Make one of sequences whose windows overlap: it has the opening of the first and the last deadline."""
+    merged: list[OpenSequence] = []
+    for one in progress.sequences:
+        if merged and one.opened_at <= merged[-1].deadline:
+            merged[-1].deadline = max(merged[-1].deadline, one.deadline)
+        else:
+            merged.append(one)
+    progress.sequences = merged
 
 
 def close(progress: Progress, at: datetime) -> None:
-    """End a sequence that is open at this time; the event is remembered for an opening event that comes late."""
-    if progress.deadline is not None and opened_at(progress) <= at <= progress.deadline:
-        progress.opened, progress.deadline, progress.changed = None, None, True
+    """End the sequence that is open at this time; the event is remembered for an opening event that comes late."""
+    standing = [one for one in progress.sequences if not one.covers(at)]
+    if len(standing) < len(progress.sequences):
+        progress.sequences, progress.changed = standing, True
     if progress.closed_at is None or progress.closed_at < at:
         progress.closed_at, progress.changed = at, True
 
 
 def end(progress: Progress) -> dict[str, Any]:
-    """Take an open sequence off, as its deadline has come; the event that opened it."""
-    assert progress.opened is not None and progress.deadline is not None, "only an open sequence ends"
-    progress.closed_at = max(progress.deadline, progress.closed_at or progress.deadline)
-    opened, progress.opened, progress.deadline, progress.changed = progress.opened, None, None, True
-    return opened
-
-
-def opened_at(progress: Progress) -> datetime:
-    """When an open sequence was opened."""
-    assert progress.opened is not None, "only an open sequence has an opening"
-    return datetime.fromisoformat(progress.opened["at"])
+    """Take the first open sequence off, as its deadline has come; the event that opened it."""
+    ended = progress.sequences.pop(0)
+    progress.closed_at = max(ended.deadline, progress.closed_at or ended.deadline)
+    progress.changed = True
+    return ended.opened
 
 
 def joined(one: Progress, other: Progress, window: timedelta) -> Progress:
-    """What two persons who turn out to be one have done together. The older open sequence stands."""
+    """What two persons who turn out to be one have done together. Of windows that overlap the older one stands."""
     merged = Progress(changed=True)
     merged.closed_at = max((p.closed_at for p in (one, other) if p.closed_at is not None), default=None)
     times = sorted(at for at in (*one.times, *other.times) if merged.closed_at is None or at >= merged.closed_at)
     merged.times = [at for at in times if at >= times[-1] - window]
-    opened = [(opened_at(p), p.deadline, p.opened) for p in (one, other) if p.deadline is not None]
-    standing = [found for found in opened if merged.closed_at is None or merged.closed_at < found[0]]
-    for at, deadline, event in sorted(standing, key=lambda found: (found[0], -found[1].timestamp())):
-        if merged.deadline is None:
-            merged.opened, merged.deadline = event, deadline
-        elif deadline != at + window:
-            restart(merged, deadline - window, window)
+    every = sorted((*one.sequences, *other.sequences), key=lambda found: (found.opened_at, -found.deadline.timestamp()))
+    for found in every:
+        if merged.closed_at is not None and found.opened_at <= merged.closed_at:
+            continue
+        if not merged.sequences or merged.sequences[-1].deadline < found.opened_at:
+            merged.sequences.append(found)
+        elif found.deadline != found.opened_at + window:  # a restart event has moved it on
+            restart(merged, found.deadline - window, window)
     return merged

@@ -1,7 +1,7 @@
 """On which channels a person can be reached: by permission, address, and wish not to be written to."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rapport.access.scope import Scope
@@ -24,7 +24,8 @@ def attributes_of(channels: Iterable[Channel]) -> set[str]:
 class Reach:
     """Of some persons, by the channels of the tenant; known are the customers among them, by person.
 
-    consents tells how the tenant's attributes of consent are read.
+    consents tells how the tenant's attributes of consent are read; forbidding are those beside the built-in ones whose
+    Yes says not to write.
 
     apps are those of templates that are for one, by channel and template, None before they are read;
     unreachable is by channel and app.
@@ -32,6 +33,7 @@ class Reach:
 
     channels: Mapping[int, Channel]
     consents: Consents
+    forbidding: Sequence[str] = ()
     known: dict[str, Known] = field(default_factory=dict)
     apps: dict[tuple[int, int], str] | None = None
     unreachable: dict[tuple[int, str], dict[str, str]] = field(default_factory=dict)
@@ -52,6 +54,25 @@ class Reach:
         name = channel.address_attribute.upper()
         found = {one: self.attribute(one.lower(), name) for one in customer_ids} if name != OWN_ID else {}
         return {one: str(value) for one, value in found.items() if value}
+
+    def find_reachable(self, scope: Scope, channel_ids: set[int]) -> None:
+        """Let the facts of those who are known say which of some channels reach them."""
+        there = sorted(channel_ids & self.channels.keys())
+        self.ask(scope, there, [one.customer_id for one in self.known.values()])
+        for person, one in self.known.items():
+            reached = frozenset() if self.flag(person) else {n for n in there if not self._fault(person, n, 0)}
+            facts = replace(one.facts, reachable=frozenset(reached))
+            self.known[person] = replace(one, facts=facts)
+
+    def flag(self, person: str) -> str:
+        """Why nothing may go to a person on any channel: a flag of the customer; empty for none."""
+        blocked, permission = self.consents.blocked, self.consents.permission
+        forbidding = [(name, blocked, "blocked") for name in ("IS_BLOCKED", *self.forbidding)]
+        flags = [("IS_TEST", blocked, "test account"), *forbidding, ("IS_OPTIN", permission, "opted out")]
+        for name, consent, reason in flags:
+            if person in self.known and consent.forbids_writing(self.attribute(person, name)):
+                return reason
+        return ""
 
     def attribute(self, person: str, name: str) -> Any:
         """The value of an attribute of a person by its upper-case name; None for whoever is not a known customer."""

@@ -20,11 +20,14 @@ from rapport.notifications import service as notifications
 from rapport.realtime import once
 from rapport.realtime.facts import Needs, load
 from rapport.realtime.models import ASKING, DONE, FILED, PENDING, SENDING, SENT, Firing, FiringMessage
+from rapport.realtime.owners import found_out
 from rapport.realtime.reach import Fault, Reach, attributes_of
 
 EVENT = 11
 EXTERNAL = "external"
 WAKE = "rapport_firings"
+# What becomes of a firing that waited while its trigger was paused or archived.
+NOT_ACTIVE: Fault = ("skipped", "its trigger is not active any more")
 
 ADD_MESSAGES = text("""
     INSERT INTO firing_messages
@@ -87,23 +90,31 @@ def state_of(plan: Mapping[str, Any], faults: Mapping[int, Fault], ways: Mapping
 def release(scope: Scope, session: Session, firing_ids: Sequence[int]) -> None:
     """Let firings out that waited for a verdict, in the caller's transaction; those that do not wait stay.
 
-    Whether the persons can be reached is looked at again; who cannot any more ends with the reason.
+    Those of a trigger that is not active any more are skipped.
+    Whether persons may be written to and can be reached is looked at again, of visitors also as the customers that they
+    turned out to be; who cannot any more ends with the reason.
     """
     wanted = select(Firing).where(
         Firing.tenant_id == scope.tenant_id, Firing.id.in_(firing_ids), Firing.state == ASKING
     )
     waiting = list(session.scalars(wanted.order_by(Firing.id).with_for_update()))
-    let_go(session, scope, waiting)
+    active = campaigns.active_triggers(scope)
+    for one in waiting:
+        if one.series_id not in active:
+            one.state, one.finished_at, (one.outcome, one.reason) = DONE, scope.clock.now(), NOT_ACTIVE
+    let_go(session, scope, [one for one in waiting if one.series_id in active])
 
 
 def let_go(session: Session, scope: Scope, waiting: Sequence[Firing]) -> None:
-    """Let out firings that are held in the caller's transaction."""
+    """Let out firings that are held in the caller's transaction; of whom nothing may go to any more they end."""
     if not waiting:
         return
     days = {one.id: one for one in campaigns.of_ids(scope, sorted({one.campaign_id for one in waiting}))}
     plans = {one.id: days[one.campaign_id].plan["groups"][one.recipient_group_id - 1] for one in waiting}
-    reach = _reach(scope, waiting, {place["channel_id"] for plan in plans.values() for place in plan["channels"]})
-    faults_of = _faults(scope, session, waiting, plans, reach)
+    known = found_out(session, scope, waiting)
+    reach = _reach(scope, waiting, known, {p["channel_id"] for plan in plans.values() for p in plan["channels"]})
+    waiting = [one for one in waiting if not _is_flagged(scope, one, known, reach)]
+    faults_of = _faults(scope, session, waiting, known, plans, reach)
     outgoing = []
     for one in waiting:
         faults = faults_of[one.id]
@@ -115,11 +126,27 @@ def let_go(session: Session, scope: Scope, waiting: Sequence[Firing]) -> None:
     let_out(session, scope, outgoing, reach.channels)
 
 
+def _is_flagged(scope: Scope, one: Firing, known: Mapping[str, str], reach: Reach) -> bool:
+    """Whether nothing may go to the person of a firing on any channel by now; it has ended then."""
+    reason = reach.flag(known[one.person].lower() if one.person in known else one.person)
+    if reason:
+        one.state, one.finished_at, one.outcome, one.reason = DONE, scope.clock.now(), "excluded", reason
+    return bool(reason)
+
+
 def _faults(
-    scope: Scope, session: Session, waiting: Sequence[Firing], plans: Mapping[int, dict[str, Any]], reach: Reach
+    scope: Scope,
+    session: Session,
+    waiting: Sequence[Firing],
+    known: Mapping[str, str],
+    plans: Mapping[int, dict[str, Any]],
+    reach: Reach,
 ) -> dict[int, dict[int, Fault]]:
     """On which channels firings cannot go out: the person cannot be reached, or somebody else has had its address."""
     found = {one.id: reach.faults(one.person, plans[one.id]) for one in waiting}
+    for one in waiting:
+        if customer := known.get(one.person):
+            found[one.id] = {**reach.faults(customer.lower(), plans[one.id]), **found[one.id]}
     going = [
         once.Going(one.campaign_id, one.person, reach.addresses(one.person, plans[one.id], found[one.id]))
         for one in waiting
@@ -128,11 +155,13 @@ def _faults(
     return {one.id: {**found[one.id], **same} for one, same in zip(waiting, late, strict=True)}
 
 
-def _reach(scope: Scope, waiting: Sequence[Firing], channel_ids: set[int]) -> Reach:
+def _reach(scope: Scope, waiting: Sequence[Firing], known: Mapping[str, str], channel_ids: set[int]) -> Reach:
     """Where the persons of firings can be reached now."""
-    found = Reach({one.id: one for one in channels_of(scope)}, customers.consents(scope))
-    ids = [one.customer_id for one in waiting if not one.is_visitor]
-    needs = Needs(attributes_of(found.channels[channel_id] for channel_id in channel_ids))
+    forbidding = customers.forbidding(scope)
+    found = Reach({one.id: one for one in channels_of(scope)}, customers.consents(scope), forbidding)
+    ids = [*(one.customer_id for one in waiting if not one.is_visitor), *known.values()]
+    needs = Needs()
+    needs.attributes |= attributes_of(found.channels[channel_id] for channel_id in channel_ids) | {*forbidding}
     found.known = load(scope, audiences.schema(scope), scope.data_date(), ids, needs, scope.today())
     found.ask(scope, channel_ids, ids)
     return found

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
@@ -47,6 +47,8 @@ LEASE = timedelta(seconds=30)
 RENEW_SECONDS = 8.0
 # A transport is kept for what comes next, but its server's name is resolved anew from time to time.
 IDLE_SECONDS, OLD_SECONDS = 30.0, 300.0
+# Pauses of a message whose server is away, each twice the one before.
+FIRST_WAIT, LONGEST_WAIT = 2.5, 300.0
 
 # Messages that are due, of each channel as many as it has room for. Channels are found by steps through the index.
 CLAIM = """
@@ -94,6 +96,8 @@ WHERE tenant_id = :tenant_id AND firing_id = :firing_id AND channel_id = :channe
     AND attempts = :attempts AND state = 'claimed'
 """
 
+FIRED_AT = "SELECT fired_at FROM trigger_firings WHERE tenant_id = :tenant_id AND id = :firing_id"
+
 
 class Outbox:
     """The messages in the records, seen by one process."""
@@ -115,6 +119,13 @@ class Outbox:
         }
         with self._records.session() as session:
             return [Claimed(*row) for row in session.execute(text(CLAIM), bound)]
+
+    def fired_at(self, one: Claimed) -> datetime | None:
+        """When what a message is sent for happened."""
+        with self._records.reading() as connection:
+            bound = {"tenant_id": one.tenant_id, "firing_id": one.firing_id}
+            found: datetime | None = connection.execute(text(FIRED_AT), bound).scalar()
+        return found
 
     def renew(self, claims: Sequence[Claimed]) -> None:
         """Say that these are still being sent."""
@@ -160,7 +171,7 @@ class Transports:
 
     @contextmanager
     def of(self, scope: Scope, channel: channels.Channel) -> Iterator[channels.Transport]:
-        """The transport of a channel as it is set now. Raises Invalid for a server that may not be used."""
+        """The transport of a channel as it is set now. Raises as channels.transport does."""
         server = scope.stores.settings
         made_of = (channel.settings, server.smtp_url, server.mail_from)
         key = (scope.tenant_id, channel.id)
@@ -210,6 +221,7 @@ class Sender(Taker):
 
     async def opened(self) -> None:
         """Begin to renew claims."""
+        self._renewed = time.monotonic()
         self._renewing = asyncio.create_task(self._renew())
 
     async def closed(self) -> None:
@@ -221,7 +233,12 @@ class Sender(Taker):
         self._transports.tidy(idle=0)
 
     async def take(self) -> None:
-        """Claim what there is room for and begin to send it."""
+        """Claim what there is room for and begin to send it.
+
+        After an outage the claims of what is under way may have run out: they are renewed before any is taken.
+        """
+        if self._claims and time.monotonic() - self._renewed > 2 * RENEW_SECONDS:
+            await self._renew_all()
         busy = {place: messages for place, messages in self._busy.items() if messages}
         by_channel: dict[tuple[int, int], list[Claimed]] = defaultdict(list)
         for one in await self.in_thread(self._outbox.claim, MAX_AT_ONCE - len(self._claims), busy):
@@ -253,7 +270,8 @@ class Sender(Taker):
                 waiting = {one.message_id: one for one, _ in letters}
                 customers_of = {letter.message_id: letter.customer_id for _, letter in letters}
                 for receipt in transport.send(drawn):
-                    self._settle(scope, waiting.pop(receipt.message_id), receipt, customers_of[receipt.message_id])
+                    one, customer_id = waiting.pop(receipt.message_id), customers_of[receipt.message_id]
+                    self.note(self._settle, scope, one, receipt, customer_id)
                 for one in waiting.values():  # nothing more leaves: the process is being stopped
                     self._outbox.settle(scope, one, PENDING, "")
         except FAULTS:
@@ -286,18 +304,30 @@ class Sender(Taker):
         delays = campaigns.settings_of(scope).retry_delays
         if receipt.outcome == SENT:
             self._outbox.settle(scope, one, SENT, receipt.reason)
+        elif receipt.away and not self._is_late(scope, one):
+            wait = min(FIRST_WAIT * 2.0 ** min(one.attempts, 10), LONGEST_WAIT)
+            self._outbox.settle(scope, one, PENDING, receipt.reason, wait)
         elif receipt.permanent or one.attempts > len(delays):
             self._outbox.settle(scope, one, FAILED, receipt.reason)
             campaigns.note_failed(scope, one.channel_id, [(customer_id, receipt.reason)])
         else:
             self._outbox.settle(scope, one, PENDING, receipt.reason, delays[one.attempts - 1])
 
+    def _is_late(self, scope: Scope, one: Claimed) -> bool:
+        """Whether a message has waited for its server as long as the tenant lets messages be late."""
+        fired_at = self._outbox.fired_at(one)
+        hours = campaigns.settings_of(scope).wait_hours
+        return fired_at is None or scope.clock.now() - fired_at > timedelta(hours=hours)
+
     async def _renew(self) -> None:
         """Keep the claims of what is under way."""
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             self._transports.tidy()
-            claims = list(self._claims.values())
-            if claims:
-                with suppress(*FAULTS):
-                    await self.in_thread(self._outbox.renew, claims)
+            with suppress(*FAULTS):
+                await self._renew_all()
+
+    async def _renew_all(self) -> None:
+        if claims := list(self._claims.values()):
+            await self.in_thread(self._outbox.renew, claims)
+        self._renewed = time.monotonic()

@@ -3,17 +3,21 @@
 from typing import Protocol
 
 from rapport.realtime.asking import Decider
+from rapport.realtime.chores import leaving, measure
 from rapport.realtime.details import warn_of_nothing
 from rapport.realtime.directory import Directory, Known
+from rapport.realtime.dry_runs import TriggerDryRun, dry_run
 from rapport.realtime.filer import Filer
 from rapport.realtime.firings import firings
 from rapport.realtime.intake import Accepted, Incoming, Intake, LogEntry
+from rapport.realtime.mailing import attribute_values
 from rapport.realtime.pacing import Pace
 from rapport.realtime.persons import anonymise, forget, held
 from rapport.realtime.processor import Processor
 from rapport.realtime.sending import Sender
 from rapport.realtime.trials import Trial, try_event
-from rapport.realtime.visitors import customer_of, person_of
+from rapport.realtime.triggers import faults as trigger_faults
+from rapport.realtime.visitors import customer_of, customers_named, person_of
 from rapport.stores import Stores
 
 __all__ = [
@@ -25,14 +29,21 @@ __all__ = [
     "LogEntry",
     "Pace",
     "Trial",
+    "TriggerDryRun",
     "anonymise",
+    "attribute_values",
     "customer_of",
+    "customers_named",
+    "dry_run",
     "firings",
     "forget",
     "held",
+    "leaving",
+    "measure",
     "person_of",
     "start",
     "stop",
+    "trigger_faults",
     "try_event",
     "warn_of_nothing",
 ]

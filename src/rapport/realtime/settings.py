@@ -1,11 +1,8 @@
 """What a tenant can set about events: the "events" member of its settings."""
 
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.scope import Scope
-from rapport.errors import Invalid
 
 
 class EventSettings(BaseModel):
@@ -19,16 +16,13 @@ class EventSettings(BaseModel):
         100, ge=1, le=100_000, description="Events of one person in 10 seconds; below 100 full batches of apps fail"
     )
     apps_change_customers: bool = Field(
-        True, description="An e-mail address that an app reports becomes the customer's; anybody can pose as an app"
+        True, description="An e-mail address that an app reports becomes that of a customer who has none"
+    )
+    apps_without_jwt: bool = Field(
+        True, description="Where X-User-JWT is verified: SDKs that cannot send one may name customers without"
     )
 
 
 def settings_of(scope: Scope) -> EventSettings:
     """The tenant's settings of events. Raises Invalid naming the member that cannot be used."""
-    given: Any = scope.settings.get("events", {})
-    try:
-        return EventSettings.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise Invalid(f"The tenant setting events.{name} cannot be used: {first['msg']}.") from error
+    return scope.section("events", EventSettings)

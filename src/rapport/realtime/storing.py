@@ -15,7 +15,7 @@ import orjson
 from sqlalchemy import Connection, text
 
 from rapport.realtime.models import SDK, SUCCESS, WARNING
-from rapport.realtime.telling import TELLING, put_in_line
+from rapport.realtime.telling import put_in_line, tells
 from rapport.realtime.visitors import Link, Links, links
 from rapport.stores.records import Records
 
@@ -86,7 +86,7 @@ class Incoming:
     event_at is never in the future; sent_hour is that of the timestamp as it was given, in hours since 1970.
 
     warnings tell what of it could not be used; logged is false when as much like it is in the log already.
-    body is what was sent, for the log.
+    body is what was sent, for the log. verified: an app proved that its user is the customer.
     """
 
     event: str
@@ -100,6 +100,7 @@ class Incoming:
     warnings: list[str] = field(default_factory=list)
     body: Any = None
     logged: bool = True
+    verified: bool = False
 
 
 @dataclass(slots=True)
@@ -174,10 +175,10 @@ class Store:
         if told or self._links.are_new(found):
             with self._records.engine.begin() as connection:
                 repeated = connection.execute(STORE, bound).scalar()
-                self._links.keep(connection, found)
+                new = self._links.keep(connection, found)
                 for tenant_id, now, some in _new_details(told, set(repeated or ())):
                     put_in_line(connection, tenant_id, now, some)
-            self._links.kept(found)
+            self._links.kept(new)
         else:
             repeated = self._alone(bound)
         return _answers(keys, set(repeated or ()))
@@ -239,7 +240,13 @@ def _links(each: Submission) -> list[Link]:
         link
         for one in each.events
         for link in links(
-            each.tenant_id, one.event, one.customer_id, one.visitor_id, one.parameters, min(one.event_at, each.now)
+            each.tenant_id,
+            one.event,
+            one.customer_id,
+            one.visitor_id,
+            one.parameters,
+            min(one.event_at, each.now),
+            one.origin,
         )
     ]
 
@@ -247,7 +254,7 @@ def _links(each: Submission) -> list[Link]:
 def _details(submissions: Sequence[Submission]) -> dict[int, tuple[Submission, Incoming]]:
     """The events that tell details of their customers, by their places among all."""
     every = ((each, one) for each in submissions for one in each.events)
-    return {place: told for place, told in enumerate(every) if told[1].event in TELLING}
+    return {place: told for place, told in enumerate(every) if tells(told[1].event, told[1].origin)}
 
 
 def _new_details(
@@ -259,12 +266,19 @@ def _new_details(
         if place not in repeated:
             by_tenant.setdefault(each.tenant_id, []).append((each, one))
     for tenant_id, some in sorted(by_tenant.items(), key=itemgetter(0)):
-        yield tenant_id, some[-1][0].now, [_detail(one) for _, one in some]
+        yield tenant_id, some[-1][0].now, [_detail(each, one) for each, one in some]
 
 
-def _detail(one: Incoming) -> dict[str, Any]:
-    named = {"event": one.event, "origin": one.origin, "customer": one.customer_id, "visitor": one.visitor_id}
-    return named | {"parameters": one.parameters}
+def _detail(each: Submission, one: Incoming) -> dict[str, Any]:
+    return {
+        "event": one.event,
+        "origin": one.origin,
+        "customer": one.customer_id,
+        "visitor": one.visitor_id,
+        "verified": one.verified,
+        "parameters": one.parameters,
+        "at": min(one.event_at, each.now).isoformat(),
+    }
 
 
 def _answers(keys: Sequence[Sequence[uuid.UUID]], repeated: set[int]) -> list[list[Accepted]]:

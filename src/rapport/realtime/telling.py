@@ -7,15 +7,22 @@ from typing import Any
 from sqlalchemy import Connection
 
 from rapport.customers import service as customers
+from rapport.realtime.models import METRIC
 
 SET_EMAIL, UPDATE = "set_email_event", "ootb_user_details_update"
 TELLING = (SET_EMAIL, UPDATE)
 KIND = "details"
 
 
+def tells(event: str, origin: str) -> bool:
+    """Whether an event tells details of its customer; a vendor's, who reports of messages only, never does."""
+    return event in TELLING and origin != METRIC
+
+
 def put_in_line(connection: Connection, tenant_id: int, now: datetime, events: Iterable[Mapping[str, Any]]) -> None:
     """Put what accepted events say in line, in the transaction that stores them; `details` carries it out.
 
-    An event is told by its name (event), origin, customer, visitor and parameters.
+    An event is told by its name (event), origin, customer, visitor, parameters and its time (at, ISO 8601);
+    verified says whether an app proved that its user is the customer.
     """
     customers.accept(connection, tenant_id, now, KIND, {"items": list(events)})

@@ -8,6 +8,7 @@ from sqlalchemy import select, text
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
 from rapport.campaigns import service as campaigns
+from rapport.customers import service as customers
 from rapport.realtime import once
 from rapport.realtime.models import FILED, Firing
 from rapport.stores import Stores
@@ -33,6 +34,7 @@ def tidy(stores: Stores) -> None:
             scope = scope_of(stores, tenant_id)
             close_days(scope)
             drop_states(scope)
+            customers.drop_old_times(scope)
         except Exception:
             log.exception("a tenant cannot be put in order", tenant_id=tenant_id)
 

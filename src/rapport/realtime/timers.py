@@ -1,7 +1,10 @@
 """What fires by the clock: sequences whose deadline has come, and firings that waited for the end of quiet hours."""
 
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy import select, text
@@ -14,15 +17,17 @@ from rapport.campaigns.service import QuietHours
 from rapport.channels.service import channels as channels_of
 from rapport.customers import service as customers
 from rapport.realtime import progress
-from rapport.realtime.deciding import Candidate, decide, unwelcome
+from rapport.realtime.background import Days, messages_of
+from rapport.realtime.deciding import Candidate, decide, group_of, unwelcome
 from rapport.realtime.evaluating import Key, States
 from rapport.realtime.facts import Needs, load
 from rapport.realtime.models import ASKING, DELAYED, DONE, Firing, TriggerState
+from rapport.realtime.owners import found_out, owners
 from rapport.realtime.quiet import quiet_until
-from rapport.realtime.reach import Reach
-from rapport.realtime.releasing import let_go, refuse, wake
-from rapport.realtime.triggers import Catalogue
-from rapport.realtime.visitors import VISITOR, customer_of
+from rapport.realtime.reach import Fault, Reach, attributes_of
+from rapport.realtime.releasing import NOT_ACTIVE, let_go, refuse, wake
+from rapport.realtime.triggers import Catalogue, fault_entry
+from rapport.realtime.visitors import VISITOR
 
 log = structlog.get_logger("rapport.realtime")
 AT_ONCE = 500
@@ -51,17 +56,31 @@ def due_sequences(session: Session, scope: Scope) -> list[Key]:
 
 
 def end_sequences(catalogue: Catalogue, session: Session, keys: Sequence[Key]) -> None:
-    """End sequences and fire for them, in the caller's transaction; those of a trigger not active just end."""
+    """End sequences and fire for them, in the caller's transaction; those of a trigger
+    that is not active, or was something else, just end."""
     scope = catalogue.scope
     now = scope.clock.now() - GRACE
     visitors = [person.removeprefix(VISITOR) for _, person in keys if person.startswith(VISITOR)]
-    known = customer_of(session, scope, visitors)
-    states = States(scope, session)
-    states.load([*keys, *((series, customer) for series, _ in keys for customer in _lower(known))])
-    states.adopt(catalogue.triggers, {person: person for _, person in keys if not person.startswith(VISITOR)})
-    found = [one for key in keys if (one := _ended(catalogue, states, key, known, now)) is not None]
+    owned = owners(session, scope, visitors)
+    known = {one: owned.first(one) for one in visitors if owned.first(one)}
+    customers_of = {person: person for _, person in keys if not person.startswith(VISITOR)}
+    customers_of |= {customer.lower(): customer for customer in known.values()}
+    states = States(scope, session, catalogue.triggers)
+    of_visitors = [(series, known.get(person.removeprefix(VISITOR), "").lower()) for series, person in keys]
+    states.load([*keys, *((series, customer) for series, customer in of_visitors if customer)])
+    states.adopt(customers_of)
+    found = [one for key in keys for one in _ended(catalogue, states, key, known, now)]
     states.keep()
+    _tell_of_faults(session, catalogue, keys)
     decide(session, catalogue, found)
+
+
+def _tell_of_faults(session: Session, catalogue: Catalogue, keys: Sequence[Key]) -> None:
+    """Log sequences that ended without firing because their trigger cannot be evaluated."""
+    for series_id, ended in Counter(series for series, _ in keys if series in catalogue.faults).items():
+        some = "1 open sequence" if ended == 1 else f"{ended} open sequences"
+        then = f" {some} ended without firing."
+        session.add(fault_entry(catalogue.scope, series_id, catalogue.faults[series_id], then))
 
 
 def drop_sequence(scope: Scope, key: Key, error: Exception) -> None:
@@ -74,29 +93,24 @@ def drop_sequence(scope: Scope, key: Key, error: Exception) -> None:
             session.delete(found)
 
 
-def _lower(known: dict[str, str]) -> set[str]:
-    return {customer.lower() for customer in known.values()}
-
-
-def _ended(catalogue: Catalogue, states: States, key: Key, known: dict[str, str], now: datetime) -> Candidate | None:
-    """The candidate that a sequence comes to; None when a visitor's turns out to be closed or moved on."""
+def _ended(
+    catalogue: Catalogue, states: States, key: Key, known: Mapping[str, str], now: datetime
+) -> Iterator[Candidate]:
+    """The candidates that sequences come to; none when a visitor's turns out to be closed or moved on."""
     series, person = key
     trigger = catalogue.triggers.get(series)
-    state = states.at(key)
-    if trigger is None:
-        progress.end(state)
-        return None
+    if trigger is None or not states.was_found(key):
+        states.drop(key)
+        return
     customer = known.get(person.removeprefix(VISITOR), "") if person.startswith(VISITOR) else ""
     if customer:
         states.join(trigger, person, customer.lower(), customer)
         person = customer.lower()
-        state = states.of(trigger, person)
-    if state.deadline is None or state.deadline > now:
-        return None
-    opened = progress.end(state)
-    who = opened["customer_id"] or opened["visitor_id"]
-    is_visitor = person.startswith(VISITOR)
-    return Candidate(trigger, person, who, is_visitor, opened["key"], opened["parameters"])
+    state = states.of(trigger, person)
+    while state.deadline is not None and state.deadline <= now:
+        opened = progress.end(state)
+        who = opened["customer_id"] or opened["visitor_id"]
+        yield Candidate(trigger, person, who, person.startswith(VISITOR), opened["key"], opened["parameters"])
 
 
 def due_firings(session: Session, scope: Scope) -> list[int]:
@@ -115,27 +129,25 @@ def give_up(scope: Scope, firing_id: int, error: Exception) -> None:
 def resume(scope: Scope, session: Session, firing_ids: Sequence[int]) -> None:
     """Take up firings whose quiet hours have ended, in the caller's transaction.
 
-    Whom the rules keep out by now is kept out; so is everybody of a trigger that is not active any more.
+    Whom the rules keep out by now is kept out, control members too, and visitors as the customers that they turned out
+    to be; so is everybody of a trigger that is not active any more.
     """
     now = scope.clock.now()
     wanted = select(Firing).where(
         Firing.tenant_id == scope.tenant_id, Firing.id.in_(firing_ids), Firing.state == DELAYED
     )
     waiting = list(session.scalars(wanted.order_by(Firing.due_at, Firing.id).with_for_update()))
-    days = {one.id: one for one in campaigns.of_ids(scope, sorted({one.campaign_id for one in waiting}))}
-    active = {one.id for one in campaigns.triggered(scope, "active")}
-    reach = _reach(scope, waiting, days)
+    meanwhile = Meanwhile.of(scope, session, waiting)
     going = []
     for one in waiting:
-        campaign = days[one.campaign_id]
-        until = quiet_until(scope, _hours(campaign), now)
-        reason = "" if one.series_id in active else "its trigger is not active any more"
-        kept = ("skipped", reason) if reason else unwelcome(reach, one.person, campaign.plan["rules"])
-        if kept:
-            one.state, one.finished_at, (one.outcome, one.reason) = DONE, now, kept
-        elif until is not None:
+        until = quiet_until(scope, _hours(meanwhile.campaign(one)), now)
+        if until is not None:
             one.due_at = until
-        elif campaign.conditional:
+        elif kept := meanwhile.kept_out(one):
+            one.state, one.finished_at, (one.outcome, one.reason) = DONE, now, kept
+        elif not one.recipient_group_id:
+            one.state, one.finished_at, one.outcome = DONE, now, "control"
+        elif meanwhile.campaign(one).conditional:
             one.state = ASKING
         else:
             going.append(one)
@@ -145,16 +157,84 @@ def resume(scope: Scope, session: Session, firing_ids: Sequence[int]) -> None:
     session.flush()
 
 
+@dataclass
+class Meanwhile:
+    """Firings whose quiet hours have ended: who they are now, and what they got meanwhile.
+
+    customers are those that visitors turned out to be since, by person.
+    messages are those of persons in the days of a cap; they go on as firings go out.
+    """
+
+    scope: Scope
+    days: Mapping[int, campaigns.Occurrence]
+    active: set[int]
+    customers: Mapping[str, str]
+    reach: Reach
+    messages: dict[Days, Counter[str]]
+
+    @classmethod
+    def of(cls, scope: Scope, session: Session, waiting: Sequence[Firing]) -> "Meanwhile":
+        """Of firings that are held by the caller."""
+        days = {one.id: one for one in campaigns.of_ids(scope, sorted({one.campaign_id for one in waiting}))}
+        known = found_out(session, scope, waiting)
+        persons: dict[Days, dict[str, str]] = defaultdict(dict)
+        for one in waiting:
+            if cap := days[one.campaign_id].plan["rules"]["frequency_cap"]:
+                customer = known.get(one.person, "" if one.is_visitor else one.customer_id)
+                persons[cap["days"], scope.today()][customer.lower() or one.person] = customer
+        messages = {each: messages_of(session, scope, some, each, [ASKING]) for each, some in persons.items()}
+        return cls(scope, days, campaigns.active_triggers(scope), known, _reach(scope, waiting, known, days), messages)
+
+    def person(self, one: Firing) -> str:
+        """Whom a firing is of, as far as is known now."""
+        return self.customers.get(one.person, one.person).lower() if one.is_visitor else one.person
+
+    def campaign(self, one: Firing) -> campaigns.Occurrence:
+        """The campaign of a firing."""
+        return self.days[one.campaign_id]
+
+    def kept_out(self, one: Firing) -> Fault | None:
+        """Why a firing does not go out now, as outcome and reason; who goes is counted."""
+        rules, plan, person = self.campaign(one).plan["rules"], self._group(one), self.person(one)
+        if one.series_id not in self.active:
+            return NOT_ACTIVE
+        if found := unwelcome(self.reach, person, rules):
+            return found
+        cap = rules["frequency_cap"]
+        if cap and self.messages[cap["days"], self.scope.today()][person] >= cap["messages"]:
+            return "capped", ""
+        faults = {**self.reach.faults(person, plan), **self.reach.faults(one.person, plan)}
+        if len(faults) == len(plan["channels"]):
+            return min(faults.values())
+        if one.recipient_group_id:
+            for counted in self.messages.values():
+                counted[person] += 1 if self.campaign(one).conditional else len(plan["channels"]) - len(faults)
+        return None
+
+    def _group(self, one: Firing) -> Mapping[str, Any]:
+        """The recipient group of a firing; of a control member the one that it would be in."""
+        plan, number = self.campaign(one).plan, one.recipient_group_id
+        number = number or group_of(one.series_id, plan["groups"], self.reach.divided_by(one.person, plan))
+        found: Mapping[str, Any] = plan["groups"][number - 1]
+        return found
+
+
 def _hours(campaign: campaigns.Occurrence) -> QuietHours | None:
     """The quiet hours that a campaign was planned with."""
     hours = campaign.plan["trigger"]["quiet_hours"]
     return None if hours is None else QuietHours.model_validate(hours)
 
 
-def _reach(scope: Scope, waiting: Sequence[Firing], days: dict[int, campaigns.Occurrence]) -> Reach:
-    """The flags and groups of the customers of firings."""
-    found = Reach({one.id: one for one in channels_of(scope)}, customers.consents(scope))
+def _reach(
+    scope: Scope, waiting: Sequence[Firing], known: Mapping[str, str], days: Mapping[int, campaigns.Occurrence]
+) -> Reach:
+    """The flags and groups of the customers of firings, and where they can be reached."""
+    ways, forbidding = {one.id: one for one in channels_of(scope)}, customers.forbidding(scope)
+    found = Reach(ways, customers.consents(scope), forbidding)
+    used = {place["channel_id"] for day in days.values() for group in day.plan["groups"] for place in group["channels"]}
     needs = Needs(groups={n for day in days.values() for n in day.plan["rules"]["exclude_target_group_ids"]})
-    ids = [one.customer_id for one in waiting if not one.is_visitor]
+    needs.attributes |= attributes_of(found.channels[channel_id] for channel_id in used) | {*forbidding}
+    ids = [*(one.customer_id for one in waiting if not one.is_visitor), *known.values()]
     found.known = load(scope, audiences.schema(scope), scope.data_date(), ids, needs, scope.today())
+    found.ask(scope, used, ids)
     return found

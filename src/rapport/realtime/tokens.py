@@ -1,4 +1,4 @@
-"""Tokens that open a tenant's intake: the secret one of its servers, and the public one of its apps."""
+"""Tokens that open a tenant's intake: the secret ones of its servers and vendors, and the public one of its apps."""
 
 import secrets
 from collections.abc import Iterable
@@ -7,14 +7,15 @@ from datetime import timedelta
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
+from rapport.access.keys import digest
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.realtime.models import EventToken
 from rapport.stores import Stores
 
-SERVER_TOKEN, SDK_TOKEN = "server", "sdk"
-KINDS = (SERVER_TOKEN, SDK_TOKEN)
-PREFIXES = {SERVER_TOKEN: "rt_", SDK_TOKEN: "sdk-"}
+SERVER_TOKEN, SDK_TOKEN, VENDOR_TOKEN = "server", "sdk", "vendor"
+KINDS = (SERVER_TOKEN, SDK_TOKEN, VENDOR_TOKEN)
+PREFIXES = {SERVER_TOKEN: "rt_", SDK_TOKEN: "sdk-", VENDOR_TOKEN: "rv_"}
 GRACE_HOURS = 24
 
 
@@ -25,6 +26,12 @@ def tokens(scope: Scope) -> dict[str, EventToken]:
         present = select(EventToken).where(EventToken.tenant_id == scope.tenant_id, EventToken.ends_at.is_(None))
         found = {one.kind: one for one in session.scalars(present)}
         return {kind: found.get(kind) or _made(session, scope, kind) for kind in KINDS}
+
+
+def note_revealed(scope: Scope) -> None:
+    """Leave a row in the audit log that the tokens were shown whole."""
+    with scope.records() as session:
+        scope.audit(session, "reveal", "tokens of events")
 
 
 def rotate(scope: Scope, kind: str, grace_hours: float) -> EventToken:
@@ -46,7 +53,9 @@ def _lock(session: Session, scope: Scope) -> None:
 
 def _made(session: Session, scope: Scope, kind: str) -> EventToken:
     value = PREFIXES[kind] + secrets.token_urlsafe(32)
-    made = EventToken(value=value, tenant_id=scope.tenant_id, kind=kind, created_at=scope.clock.now())
+    made = EventToken(
+        hash=digest(value), value=value, tenant_id=scope.tenant_id, kind=kind, created_at=scope.clock.now()
+    )
     session.add(made)
     return made
 
@@ -61,4 +70,4 @@ def good_tokens(scope: Scope) -> Iterable[EventToken]:
 def tenant_of(stores: Stores, token: str) -> int | None:
     """The tenant that a token, good or not any more, belongs to."""
     with stores.records.session() as session:
-        return session.scalar(select(EventToken.tenant_id).where(EventToken.value == token))
+        return session.scalar(select(EventToken.tenant_id).where(EventToken.hash == digest(token)))

@@ -1,6 +1,6 @@
 """Trying a trigger: what an event would do, without storing or sending anything."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,13 +12,16 @@ from rapport.campaigns import service as campaigns
 from rapport.errors import Invalid
 from rapport.realtime.background import Background
 from rapport.realtime.deciding import Candidate, decided
-from rapport.realtime.evaluating import Arrival, watched
+from rapport.realtime.evaluating import Arrival, States, watched
 from rapport.realtime.models import ASKING, DELAYED
 from rapport.realtime.triggers import Catalogue, Role, compiled
+from rapport.realtime.validation import parameters_of
 from rapport.realtime.visitors import customer_of, person_of
 
 NOTHING = "The event does not match: it would do nothing."
 DOES = {Role.CLOSES: "It would close an open sequence.", Role.RESTARTS: "It would begin the window anew."}
+NOT_OPEN = "It would begin the window anew, but no sequence of the person is open: it would do nothing."
+NOT_TODAY = "Today is not from its first to its last day: nothing would fire."
 OPENS = {
     "simple": "It meets the trigger.",
     "repeated": "It would count; from here on as if it completed the number.",
@@ -51,18 +54,41 @@ def try_event(
     now = scope.clock.now()
     with scope.records() as session:
         customer_id = customer_id or customer_of(session, scope, [visitor_id]).get(visitor_id, "")
-        arrival = Arrival(0, "trial", event, customer_id, visitor_id, parameters, now, now)
+        warnings: list[str] = []
+        read = parameters_of(parameters, catalogue.types.get(event), warnings)
+        arrival = Arrival(0, "trial", event, customer_id, visitor_id, read, now, now)
         roles = [watch.role for watch in watched(catalogue, arrival, scope.today())]
+        said = [f"{warning}." for warning in warnings]
         if not roles:
-            return Trial(False, False, "", "", 0, [NOTHING])
-        if roles[0] is not Role.OPENS:
-            return Trial(True, False, "", "", 0, [DOES[roles[0]]])
-        return _fired(session, catalogue, series, arrival, now)
+            return Trial(False, False, "", "", 0, [*said, NOTHING])
+        if roles[0] is Role.CLOSES or (roles[0] is Role.RESTARTS and _is_open(session, catalogue, series, arrival)):
+            return Trial(True, False, "", "", 0, [*said, DOES[roles[0]]])
+        if Role.OPENS not in roles:
+            return Trial(True, False, "", "", 0, [*said, NOT_OPEN])
+        return _fired(session, catalogue, series, arrival, now, said)
 
 
-def _fired(session: Session, catalogue: Catalogue, series: campaigns.Series, arrival: Arrival, now: datetime) -> Trial:
+def _is_open(session: Session, catalogue: Catalogue, series: campaigns.Series, arrival: Arrival) -> bool:
+    """Whether a sequence of the person is open now."""
+    states = States(catalogue.scope, session, catalogue.triggers)
+    states.load([(series.id, arrival.person)])
+    if arrival.customer_id:
+        states.adopt({arrival.person: arrival.customer_id})
+    return any(one.covers(arrival.at) for one in states.of(catalogue.triggers[series.id], arrival.person).sequences)
+
+
+def _fired(
+    session: Session,
+    catalogue: Catalogue,
+    series: campaigns.Series,
+    arrival: Arrival,
+    now: datetime,
+    warnings: Sequence[str],
+) -> Trial:
     trigger = catalogue.triggers[series.id]
-    said = [OPENS[trigger.body.trigger.kind]]
+    said = [*warnings, OPENS[trigger.body.trigger.kind]]
+    if not trigger.runs_on(catalogue.scope.today()):
+        return Trial(True, False, "", "", 0, [*said, NOT_TODAY])
     is_visitor = not arrival.customer_id
     who = arrival.visitor_id if is_visitor else arrival.customer_id
     person = person_of(arrival.customer_id, arrival.visitor_id)
@@ -72,8 +98,8 @@ def _fired(session: Session, catalogue: Catalogue, series: campaigns.Series, arr
         return Trial(True, False, "", "", 0, [*said, "The person does not meet the conditions of the campaign."])
     background.count(session, [one])
     found = decided(one, campaigns.planned_day(catalogue.scope, series), background)
-    outcome = {ASKING: "waiting for the gateway", DELAYED: "waiting for the end of quiet hours"}.get(
-        found.state, found.outcome or "sending"
-    )
+    waits = {ASKING: "waiting for the gateway", DELAYED: "waiting for the end of quiet hours"}
+    is_control = found.state == DELAYED and not found.group
+    outcome = "control" if is_control else waits.get(found.state, found.outcome or "sending")
     said.append(f"Outcome: {outcome}{f', {found.reason}' if found.reason else ''}.")
     return Trial(True, True, outcome, found.reason, found.group, said)

@@ -21,8 +21,9 @@ from rapport.channels.service import Channel
 from rapport.channels.service import channels as channels_of
 from rapport.conditions import Condition, Facts, Schema
 from rapport.customers import service as customers
-from rapport.errors import NotFound, RapportError
+from rapport.errors import Invalid, NotFound, RapportError
 from rapport.messaging import service as messaging
+from rapport.realtime.models import ERROR, EventLogEntry
 from rapport.stores import Stores
 
 log = structlog.get_logger("rapport.realtime")
@@ -161,12 +162,13 @@ def compiled(scope: Scope, only: Sequence[campaigns.Series] | None = None) -> Ca
     for series in campaigns.triggered(scope, "active") if only is None else only:
         try:
             trigger = _trigger(series, schema)
-            for watch in _watches(scope, trigger, types):
-                watches[watch[0]].append(watch[1])
+            waits_for = _watches(scope, trigger, types)
         except RapportError as error:
             found.faults[series.id] = error.message
             continue
         found.triggers[series.id] = trigger
+        for event, watch in waits_for:
+            watches[event].append(watch)
     found.watches = {event: sorted(some, key=lambda one: (one.trigger.id, one.role)) for event, some in watches.items()}
     return found
 
@@ -175,8 +177,11 @@ def _trigger(series: campaigns.Series, schema: Schema) -> Trigger:
     body = campaigns.triggered_body(series)
     if body.customer_conditions is None:
         return Trigger(series, body, None, None)
-    condition = conditions.parse(body.customer_conditions)
-    return Trigger(series, body, condition, conditions.to_predicate(condition, schema))
+    try:
+        condition = conditions.parse(body.customer_conditions)
+        return Trigger(series, body, condition, conditions.to_predicate(condition, schema))
+    except Invalid as error:
+        raise Invalid(error.message.replace("definition", "customer_conditions", 1)) from error
 
 
 def _watches(scope: Scope, trigger: Trigger, types: Mapping[str, dict[str, str]]) -> list[tuple[str, Watch]]:
@@ -185,13 +190,30 @@ def _watches(scope: Scope, trigger: Trigger, types: Mapping[str, dict[str, str]]
     if isinstance(trigger.body.trigger, SequenceTrigger):
         wanted += [(Role.CLOSES, one) for one in trigger.body.trigger.closing]
         wanted += [(Role.RESTARTS, one) for one in trigger.body.trigger.restart]
-    return [(one.event, Watch(trigger, role, _test(scope, one, types.get(one.event, {})))) for role, one in wanted]
+    try:
+        return [(one.event, Watch(trigger, role, _test(scope, one, types[one.event]))) for role, one in wanted]
+    except (KeyError, Invalid):
+        campaigns.check_events(scope, trigger.body, types)  # which says it in words of the trigger
+        raise
 
 
 def _test(scope: Scope, one: EventMatch, types: dict[str, str]) -> Any:
     if one.conditions is None:
         return None
     return conditions.to_predicate(conditions.parse(one.conditions), campaigns.event_schema(scope, types))
+
+
+def faults(scope: Scope, some: Sequence[campaigns.Series]) -> dict[int, str]:
+    """Why triggers cannot be evaluated, by id; those that can be are absent."""
+    return compiled(scope, some).faults
+
+
+def fault_entry(scope: Scope, series_id: int, fault: str, then: str = "") -> EventLogEntry:
+    """An entry of the events log for a trigger that cannot be evaluated, and what came of it."""
+    reason = f"Triggered campaign {series_id} cannot be evaluated: {fault}{then}"[:500]
+    return EventLogEntry(
+        tenant_id=scope.tenant_id, at=scope.clock.now(), status=ERROR, origin="", event="", person="", reason=reason
+    )
 
 
 def stamp(stores: Stores, tenant_id: int) -> tuple[Any, ...]:
@@ -209,6 +231,7 @@ class Catalogues:
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
         self._known: dict[int, tuple[float, tuple[Any, ...], Catalogue]] = {}
+        self._told: dict[int, dict[int, str]] = {}  # faults that are in the events log
 
     def of(self, tenant_id: int, now: float) -> Catalogue:
         """The catalogue of a tenant; now is a monotonic time in seconds."""
@@ -221,9 +244,15 @@ class Catalogues:
         return catalogue
 
     def _compiled(self, tenant_id: int) -> Catalogue:
-        found = compiled(scope_of(self._stores, tenant_id))
+        scope = scope_of(self._stores, tenant_id)
+        found = compiled(scope)
+        told = self._told.get(tenant_id, {})
         for series_id, fault in found.faults.items():
             log.error("a trigger cannot be evaluated", tenant_id=tenant_id, series_id=series_id, fault=fault)
+        with scope.records() as session:
+            for series_id, fault in found.faults.items() - told.items():
+                session.add(fault_entry(scope, series_id, fault))
+        self._told[tenant_id] = dict(found.faults)
         return found
 
     def forget(self, tenant_id: int) -> None:

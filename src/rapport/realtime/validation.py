@@ -63,7 +63,7 @@ def event_of(
     at = _past(sent, now, warnings)
     if origin == METRIC:
         _check_metric(given, at, now)
-    parameters = _parameters(given.get("context"), _declared(name, known, warnings), warnings)
+    parameters = parameters_of(given.get("context"), _declared(name, known, warnings), warnings)
     _leave_out_nobody(name, parameters, warnings)
     own = _own_id(given.get("metadata"), event_id, warnings)
     hour = int(sent.timestamp()) // SECONDS_OF_HOUR
@@ -192,7 +192,8 @@ def _declared(name: str, known: Known, warnings: list[str]) -> dict[str, str] | 
     return None
 
 
-def _parameters(given: Any, declared: Mapping[str, str] | None, warnings: list[str]) -> dict[str, Any]:
+def parameters_of(given: Any, declared: Mapping[str, str] | None, warnings: list[str]) -> dict[str, Any]:
+    """The parameters of an event as they are kept; declared are their types, None for an event that is not declared."""
     if given is None:
         return {}
     if not isinstance(given, dict):

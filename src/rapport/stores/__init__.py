@@ -4,26 +4,33 @@ import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from rapport.errors import Conflict
+from rapport.errors import Conflict, Unavailable
 from rapport.settings import Settings
-from rapport.stores import backup, embedded, migrations, work
+from rapport.stores import archive, backup, backup_log, embedded, holds, migrations, work
 from rapport.stores import restore as restoring
-from rapport.stores.clock import Clock
+from rapport.stores.backup_key import backup_key
+from rapport.stores.checks import Check, engine_checks
+from rapport.stores.clock import OUTSIDE, Clock
 from rapport.stores.journal import Journal
 from rapport.stores.postgres import Postgres, start_postgres
+from rapport.stores.presence import Presence
 from rapport.stores.records import Records
+from rapport.stores.sealing import keys_of, require
 from rapport.stores.warehouse import Warehouse
 
 T = TypeVar("T")
+OLDER_SCHEMA = "The engines have the schema of an older Rapport: run `rapport migrate`."
 
 
 @dataclass
 class Stores:
     """What a process holds open. close() leaves nothing running. held: the open file that holds the data folder.
 
+    here: this process by its name, from when it carries out durable work.
     closing ends what works on the engines, before they are closed.
     """
 
@@ -32,7 +39,7 @@ class Stores:
     warehouse: Warehouse
     clock: Clock = field(default_factory=Clock)
     postgres: Postgres | None = None
-    working: bool = False
+    here: Presence | None = None
     held: int | None = None
     closing: ExitStack = field(default_factory=ExitStack)
 
@@ -42,21 +49,47 @@ class Stores:
         return Journal(self.settings.kept_folder, self.settings.process, self.settings.kept_days)
 
     def start_work(self, listening: bool = True) -> None:
-        """Begin durable work in this process: to carry it out, or (not listening) only to ask others for it."""
-        if not self.working:
-            work.start(self.records.url, self.settings.process, listening)
-            self.working = True
+        """Begin durable work in this process: to carry it out, or (not listening) only to ask others for it.
 
-    def backup(self, path: Path, progress: backup.Progress | None = None) -> backup.Written:
-        """Write a backup of both engines. Raises Invalid, Unavailable."""
-        said = {"taken_at": self.clock.now().isoformat(), "kept": str(self.journal.folder)}
-        return backup.write(self.records, self.warehouse, path, said, progress)
+        Raises Unavailable when another process has the name of this one, which would take its work for its own.
+        """
+        if self.here is None:
+            own = self.settings
+            here = Presence(self.records, own.process)
+            here.enter()
+            self.here = here
+            work.start(self.records.url, own.process, listening, own.work_connections, own.outage_hours)
+
+    def play(self, roles: frozenset[str]) -> None:
+        """Have this process counted under its roles."""
+        if self.here is not None:
+            self.here.play(roles)
+
+    def _back_up(
+        self, path: Path, progress: backup.Progress | None = None, encrypted: bool = False
+    ) -> tuple[datetime, backup.Written]:
+        """A backup that is not entered yet, and when it was begun."""
+        protection = backup.Protection(backup_key(self.settings), encrypted)
+        began = OUTSIDE.now()
+        said = {
+            "taken_at": self.clock.now().isoformat(),
+            "kept": str(self.journal.folder),
+            "sealed_with": sorted(self.records.sealed_with()),
+        }
+        return began, backup.write(self.records, self.warehouse, path, said, protection, progress)
+
+    def backup(self, path: Path, progress: backup.Progress | None = None, encrypted: bool = False) -> backup.Written:
+        """Write a backup of both engines, signed where there is a key. Raises Invalid, Unavailable."""
+        written = self._back_up(path, progress, encrypted)
+        backup_log.note(self.records, *written)
+        return written[1]
 
     def close(self) -> None:
         """Stop work, close both engines and stop the embedded PostgreSQL."""
         self.closing.close()
-        if self.working:
+        if self.here is not None:
             work.stop()
+            self.here.stop()
         self.records.close()
         self.warehouse.close()
         if self.postgres is not None:
@@ -67,18 +100,19 @@ class Stores:
 _current: Stores | None = None
 
 
-def open_stores(settings: Settings, serving: bool = False) -> Stores:
+def open_stores(settings: Settings, serving: bool = False, upgrading: bool = True) -> Stores:
     """Open both engines and bring them to the newest schema, after a backup when something is there already.
 
-    serving: the process is a server, which others that want the folder are told. Raises Held for a data folder that
-    another process has open, Unavailable: a wrong URL, a full disk, a newer schema.
+    serving: the process is a server, which others that want the folder are told. Without upgrading, an older schema
+    of engines by URL is left as it is, since others may be running on it. Raises Held for a data folder that another
+    process has open, Unavailable: a wrong URL, a full disk, a newer schema, an older one that is left, a missing key.
     """
     global _current
+    backup_key(settings)  # one that cannot be used is told now, and not at night
     stores = _open_engines(settings, serving)
     try:
-        if migrations.is_behind(stores.records, stores.warehouse):
-            stores.backup(_before_migration(stores))
-        migrations.migrate(stores.records, stores.warehouse)
+        migrations.migrate(stores.records, stores.warehouse, _before_migration(stores, upgrading))
+        require(stores.records.keys, stores.records.sealed_with())
     except BaseException:
         stores.close()
         raise
@@ -86,16 +120,45 @@ def open_stores(settings: Settings, serving: bool = False) -> Stores:
     return stores
 
 
+def look(settings: Settings) -> list[Check] | None:
+    """What there is to say of engines whose schema is not made or not the newest; None when it is. Changes nothing.
+
+    Raises Held, Unavailable as open_stores does.
+    """
+    stores = _open_engines(settings)
+    try:
+        revision = migrations.records_revision(stores.records)
+        if revision is not None and not migrations.is_behind(stores.records, stores.warehouse):
+            return None
+        told = (
+            "The schema is not made yet" if revision is None else f"The schema is that of an older Rapport ({revision})"
+        )
+        step = Check("schema", "warning", f"{told}: `rapport migrate` or a server brings it to the newest")
+        return [*engine_checks(stores.records, stores.warehouse), step]
+    finally:
+        stores.close()
+
+
 def restore(
-    settings: Settings, path: Path, then: Callable[[Stores, dict[str, Any]], T], progress: backup.Progress | None = None
+    settings: Settings,
+    path: Path,
+    then: Callable[[Stores, archive.Backup], T],
+    progress: backup.Progress | None = None,
+    unsigned: bool = False,
 ) -> T:
     """Load a backup into an empty data folder (or empty engines by URL) and bring it to the newest schema.
 
-    then is called with the stores and the backup's manifest before they are closed; its answer is the answer.
-    Raises Conflict for a folder that is not empty, Invalid for a bad file, Unavailable as open_stores does.
+    What goes out is held from then on, until it is resumed.
+    unsigned: though there is a key, the backup need not be signed with it.
+    then is called with the stores and the backup before they are closed; its answer is the answer.
+    Raises Conflict for a folder that is not empty, Invalid for a bad file, Unavailable as open_stores does, and
+    without the key that the backup's secrets are sealed with.
     A folder is left empty again when the restore fails.
     """
-    checked = restoring.open_backup(path)
+    checked = archive.open_backup(path, backup_key(settings))
+    if not unsigned:
+        checked.require_signed()
+    require(keys_of(settings), set(checked.manifest.get("sealed_with", ())))
     data_dir = settings.data_dir.expanduser()
     if not settings.by_url and data_dir.exists() and any(data_dir.iterdir()):
         raise Conflict("The data folder is not empty: restore into a new one.")
@@ -103,7 +166,9 @@ def restore(
     try:
         restoring.restore(checked, stores.records, stores.warehouse, progress)
         migrations.migrate(stores.records, stores.warehouse)
-        answer = then(stores, checked.manifest)
+        taken_at = checked.manifest.get("taken_at")
+        holds.hold(stores.records, stores.clock.now(), datetime.fromisoformat(taken_at) if taken_at else None)
+        answer = then(stores, checked)
     except BaseException:
         stores.close()
         if not settings.by_url:
@@ -114,6 +179,7 @@ def restore(
 
 
 def _open_engines(settings: Settings, serving: bool = False) -> Stores:
+    keys = keys_of(settings)
     data_dir = settings.data_dir if settings.by_url else embedded.prepare_data_dir(settings.data_dir)
     held = None if settings.by_url else embedded.hold(data_dir, serving)
     warehouse = postgres = None
@@ -125,8 +191,12 @@ def _open_engines(settings: Settings, serving: bool = False) -> Stores:
         )
         if not settings.records_url:
             postgres = start_postgres(data_dir)
-        records = Records(settings.records_url or (postgres.address if postgres else ""))
+        address = settings.records_url or (postgres.address if postgres else "")
+        records = Records(address, settings.most_connections, keys)
         records.check()
+        if settings.records_url:
+            records.require_sessions()
+        OUTSIDE.keep_with(records.time)
     except BaseException:
         if warehouse is not None:
             warehouse.close()
@@ -142,8 +212,20 @@ def _let_go(held: int | None) -> None:
         os.close(held)
 
 
-def _before_migration(stores: Stores) -> Path:
-    folder = stores.settings.data_dir.expanduser() / "backups"
+def _before_migration(stores: Stores, upgrading: bool) -> Callable[[], Callable[[], None]]:
+    """What is done before the schema changes: a backup. It answers what enters it, once there is a place for that."""
+
+    def before() -> Callable[[], None]:
+        if not upgrading and (stores.settings.records_url or stores.settings.warehouse_url):
+            raise Unavailable(OLDER_SCHEMA)
+        written = stores._back_up(_place_of_before(stores))
+        return lambda: backup_log.note(stores.records, *written)
+
+    return before
+
+
+def _place_of_before(stores: Stores) -> Path:
+    folder = stores.settings.upgrade_backups
     embedded.create(folder)
     revision = migrations.records_revision(stores.records)
     return folder / f"before-migration-from-{revision}-{stores.clock.now():%Y%m%dT%H%M%SZ}.rapport"

@@ -1,4 +1,4 @@
-"""Where Rapport may post to: addresses that tenants give are checked after DNS resolution.
+"""Where Rapport may connect to: hosts that tenants give are checked after DNS resolution.
 
 A name is resolved once and the connection goes to the very address that was checked, so that a
 name which answers differently the second time (DNS rebinding) gains nothing.
@@ -13,6 +13,10 @@ from rapport.errors import Invalid
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# The one block of IPv6 addresses that the Internet uses (RFC 4291): all others are local, reserved or wrap another.
+GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+# Special blocks that older releases of Python take for public.
+SPECIAL = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv6Network("3fff::/20"))
 PORTS = {"http": 80, "https": 443}
 MAX_URL = 2000
 # Who registers a URL waits for its name so long and no longer; every post looks it up and checks it again.
@@ -22,6 +26,10 @@ _LOOKING_UP = ThreadPoolExecutor(64, "lookup")
 
 class Unresolved(Invalid):
     """A name that does not resolve at present; it may later."""
+
+
+class PrivateAddress(Invalid):
+    """A name or an address that leads to a private network."""
 
 
 def resolve_public(url: str, allow_private: bool) -> str:
@@ -40,10 +48,22 @@ def resolve_public(url: str, allow_private: bool) -> str:
         raise Invalid("The URL must be absolute and begin with http:// or https://.")
     if parts.username or parts.password:
         raise Invalid("The URL must not hold a user name or a password.")
-    found = _resolved(parts.hostname, port or PORTS[parts.scheme])
-    if not allow_private and not all(is_public(address) for address in found):
-        raise Invalid("The URL leads to a private address, which this server does not post to.")
-    return str(found[0])
+    try:
+        return public_addresses(parts.hostname, port or PORTS[parts.scheme], allow_private)[0]
+    except PrivateAddress as error:
+        raise PrivateAddress("The URL leads to a private address, which this server does not post to.") from error
+
+
+def public_addresses(host: str, port: int, allow_private: bool) -> list[str]:
+    """The network addresses of a host that tenants chose, in order of preference; connect to these, not to the name.
+
+    Raises Unresolved, and PrivateAddress unless allow_private for a host of which any address is private, loopback,
+    link-local, multicast or otherwise not public.
+    """
+    resolved = _resolved(host, port)
+    if not allow_private and not all(is_public(address) for address in resolved):
+        raise PrivateAddress(f"The host {host!r} leads to a private address, which this server does not connect to.")
+    return [str(address) for address in resolved]
 
 
 def checked_url(url: str, parameter: str, allow_private: bool) -> str:
@@ -71,7 +91,9 @@ def checked_url(url: str, parameter: str, allow_private: bool) -> str:
 def is_public(address: Address) -> bool:
     """Whether an address belongs to the public Internet, also when it is wrapped in an IPv6 one."""
     inner = _unwrapped(address)
-    return inner.is_global and not inner.is_multicast
+    if inner.version == 6 and inner not in GLOBAL_UNICAST:
+        return False
+    return inner.is_global and not inner.is_multicast and not any(inner in block for block in SPECIAL)
 
 
 def _unwrapped(address: Address) -> Address:
@@ -89,5 +111,5 @@ def _resolved(host: str, port: int) -> list[Address]:
     try:
         answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise Unresolved(f"The host {host!r} of the URL cannot be resolved.") from error
+        raise Unresolved(f"The host {host!r} cannot be resolved.") from error
     return [ipaddress.ip_address(str(answer[4][0]).split("%")[0]) for answer in answers]

@@ -1,6 +1,6 @@
 """A logical copy of both engines in one file, and the way back into an empty folder.
 
-The file is a tar: the records as pg_dump writes them (durable work included, so that what was
+The file is a tar: each records table as COPY writes it (durable work included, so that what was
 under way goes on after a restore), each warehouse table as its CREATE statement and Native blocks,
 and a manifest with versions, row counts and a checksum of every member. Chunks keep memory constant.
 
@@ -19,14 +19,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from sqlalchemy import Connection, text
 
+from rapport import private
 from rapport.errors import Invalid, Unavailable
-from rapport.stores import postgres_tools
+from rapport.stores import records_copy
+from rapport.stores.archive import FORMAT, MANIFEST, signed
+from rapport.stores.backup_key import BackupKey
+from rapport.stores.connecting import unhurried
+from rapport.stores.encryption import EncryptingWriter
 from rapport.stores.faults import explained
 from rapport.stores.migrations import records_revision, tenant_databases, warehouse_version
 from rapport.stores.records import Records
@@ -35,8 +40,6 @@ from rapport.stores.warehouse import Database, Warehouse, identifier
 Progress = Callable[[int, int], None]
 Rows = dict[str, dict[str, int]]
 
-FORMAT = 1
-MANIFEST = "manifest.json"
 CHUNK_BYTES = 16 * 1024 * 1024
 CHUNK_ROWS = 1_000_000
 COPY_SUFFIX = "__backup"
@@ -64,6 +67,32 @@ class Written:
     bytes: int
 
 
+@dataclass(frozen=True)
+class Protection:
+    """What keeps a backup from others: with a key it is signed, and encrypted when that is wanted."""
+
+    key: BackupKey | None = None
+    encrypted: bool = False
+
+    def __post_init__(self) -> None:
+        if self.encrypted and self.key is None:
+            raise Invalid("encrypt needs a key: set RAPPORT_BACKUP_KEY_FILE for the server.")
+
+    def signed(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """What is written of a manifest."""
+        return signed(manifest, self.key) if self.key else manifest
+
+    @contextmanager
+    def content(self, file: BinaryIO) -> Iterator[Any]:
+        """What the tar is written to."""
+        if not self.encrypted or self.key is None:
+            yield file
+            return
+        writer = EncryptingWriter(file, self.key)
+        yield writer
+        writer.finish()
+
+
 @dataclass
 class _Archive:
     """The tar being written, and what its manifest will say of the members."""
@@ -83,7 +112,12 @@ class _Archive:
 
 
 def write(
-    records: Records, warehouse: Warehouse, path: Path, said: dict[str, str], progress: Progress | None = None
+    records: Records,
+    warehouse: Warehouse,
+    path: Path,
+    said: dict[str, Any],
+    protection: Protection,
+    progress: Progress | None = None,
 ) -> Written:
     """Write a backup while everything runs. said goes into the manifest; progress gets warehouse rows done and in all.
 
@@ -93,8 +127,9 @@ def write(
         raise Invalid(f"{path.name} exists already: name another file.")
     part = path.with_name(path.name + ".part")
     try:
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            rows = _write(records, warehouse, file, said, progress or (lambda done, total: None))
+        with open(part, "wb", opener=private.opener) as file:
+            with protection.content(file) as content:
+                rows = _write(records, warehouse, content, said, protection, progress or (lambda done, total: None))
             file.flush()
             os.fsync(file.fileno())
         part.rename(path)
@@ -106,14 +141,20 @@ def write(
     return Written(str(path), rows, path.stat().st_size)
 
 
-def _write(records: Records, warehouse: Warehouse, file: Any, said: dict[str, str], progress: Progress) -> Rows:
+def _write(
+    records: Records, warehouse: Warehouse, file: Any, said: dict[str, Any], protection: Protection, progress: Progress
+) -> Rows:
     rows: Rows = {}
-    with tarfile.open(fileobj=file, mode="w") as tar, records.engine.connect() as connection:
+    with tarfile.open(fileobj=file, mode="w|") as tar, records.engine.connect() as connection:
         archive = _Archive(tar)
-        snapshot, rows["records"] = _records_snapshot(connection)
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        unhurried(connection)
+        rows["records"] = records_rows(connection)
+        described = records_copy.described(connection)
         with _copies(warehouse) as copies:
-            for number, chunk in enumerate(postgres_tools.dump(records.url, snapshot, CHUNK_BYTES)):
-                archive.add_packed(f"records/{number:05}", chunk)
+            for table, columns in described["tables"].items():
+                for number, chunk in enumerate(records_copy.dump(connection, table, columns, CHUNK_BYTES)):
+                    archive.add_packed(f"records/{table}/{number:05}", chunk)
             counted = _Counter(sum(sum(_counts(copy).values()) for _, copy in copies), progress)
             for name, copy in copies:
                 rows[name] = _write_database(archive, name, copy, counted)
@@ -123,11 +164,12 @@ def _write(records: Records, warehouse: Warehouse, file: Any, said: dict[str, st
             "format": FORMAT,
             "rapport": version("rapport"),
             "records_revision": records_revision(records),
+            "records": described,
             "warehouse_versions": versions,
             "rows": rows,
             "members": archive.members,
         }
-        archive.add(MANIFEST, json.dumps(manifest).encode())
+        archive.add(MANIFEST, json.dumps(protection.signed(manifest)).encode())
     return rows
 
 
@@ -166,19 +208,11 @@ class _Counter:
         self.progress(self.done, self.total)
 
 
-def _records_snapshot(connection: Connection) -> tuple[str, dict[str, int]]:
-    """Begin a snapshot that pg_dump can share; its name and the rows of every table in it."""
-    connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-    snapshot = connection.execute(text("SELECT pg_export_snapshot()")).scalar_one()
-    return snapshot, records_rows(connection)
-
-
 def records_rows(connection: Connection) -> dict[str, int]:
     """Rows of every records table, durable work's included."""
-    sql = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY(:schemas) ORDER BY 1, 2"
-    tables = connection.execute(text(sql), {"schemas": list(postgres_tools.SCHEMAS)})
     counts = {}
-    for schema, table in tables:
+    for name in records_copy.tables(connection):
+        schema, table = name.split(".")
         count = text(f"SELECT count(*) FROM {identifier(schema)}.{identifier(table)}".replace("`", '"'))  # noqa: S608
         counts[f"{schema}.{table}"] = int(connection.execute(count).scalar_one())
     return counts

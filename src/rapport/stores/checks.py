@@ -4,17 +4,22 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import text
 
+from rapport.settings import Settings
+from rapport.stores import backup_log, disk, holds, sealing
+from rapport.stores.clock import OUTSIDE
+from rapport.stores.disk import GIGABYTE
 from rapport.stores.migrations import records_revision, tenant_databases, warehouse_version
 from rapport.stores.postgres import postmaster
+from rapport.stores.presence import processes
 from rapport.stores.records import Records
 from rapport.stores.warehouse import Warehouse
 
-GIGABYTE = 1024**3
-LOW_DISK = 2 * GIGABYTE
+if TYPE_CHECKING:
+    from rapport.stores import Stores
 
 
 @dataclass(frozen=True)
@@ -31,14 +36,52 @@ def engine_checks(records: Records, warehouse: Warehouse) -> list[Check]:
     with records.engine.connect() as connection:
         server = connection.execute(text("SHOW server_version")).scalar_one()
         size = connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
+        living = processes(connection)
     databases = tenant_databases(warehouse)
     versions = sorted({warehouse_version(database) for database in databases})
     kind = "embedded" if warehouse.embedded else "server"
     engine = warehouse.database("default").value("SELECT version()")
     return [
         Check("records", "ok", f"PostgreSQL {server}, schema {records_revision(records)}, {size / GIGABYTE:.2f} GB"),
-        Check("warehouse", "ok", f"ClickHouse {engine} ({kind}), {len(databases)} tenants, schema {versions}"),
+        Check("warehouse", "ok", f"ClickHouse {engine} ({kind}), tenants: {len(databases)}, schema {versions}"),
+        _processes(living),
     ]
+
+
+def _processes(living: dict[str, int]) -> Check:
+    told = ", ".join(f"{number} {role}" for role, number in living.items() if role != "console")
+    if any(living.values()) and not (living["worker"] and living["scheduler"]):
+        return Check("processes", "warning", f"{told}: without a worker and a scheduler nothing is carried out")
+    return Check("processes", "ok", told if any(living.values()) else "none serves")
+
+
+def backup_check(records: Records) -> Check:
+    """The last good backup, of records whose schema is the newest."""
+    last = backup_log.last(records)
+    if last is None:
+        return Check("backup", "warning", "none was written yet: `rapport backup FILE`")
+    hours = (OUTSIDE.now() - last.taken_at).total_seconds() / 3600
+    return Check("backup", "ok", f"{last.path}, {hours:.1f} hours old, {last.bytes / GIGABYTE:.3f} GB")
+
+
+def outbound_check(stores: "Stores") -> Check:
+    """Whether what goes out is held, and why, as far as the process that is asked knows."""
+    reason = holds.why_held(stores)
+    return Check("outbound", "warning", str(reason)) if reason else Check("outbound", "ok", "what is due goes out")
+
+
+def secrets_check(settings: Settings, records: Records) -> Check:
+    """Whether the secrets in the records are sealed, and the key is not beside them."""
+    file = settings.secret_key_file
+    if file and not settings.by_url and file.expanduser().resolve().is_relative_to(settings.data_dir.resolve()):
+        return Check("secrets", "warning", "RAPPORT_SECRET_KEY_FILE is in the data folder: whoever has one has both")
+    if not records.keys.keys:
+        return Check("secrets", "warning", sealing.NO_KEY)
+    with records.reading() as connection:
+        left = sealing.left(connection, records.keys)
+    if left:
+        return Check("secrets", "warning", f"{left} are not sealed with the first key: `rapport secrets seal`")
+    return Check("secrets", "ok", f"sealed with key {records.keys.first}")
 
 
 def folder_checks(data_dir: Path, kept: Path, served_by: int | None) -> list[Check]:
@@ -58,13 +101,17 @@ def folder_checks(data_dir: Path, kept: Path, served_by: int | None) -> list[Che
 def _permission(data_dir: Path) -> Check:
     if os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
         return Check("folder", "ok", str(data_dir))
+    if disk.is_read_only(data_dir):
+        return Check("folder", "failed", f"the file system of {data_dir} is read-only")
     return Check("folder", "failed", f"{data_dir} may not be written by this user")
 
 
 def _room(data_dir: Path) -> Check:
     usage = shutil.disk_usage(data_dir)
     detail = f"{usage.free / GIGABYTE:.1f} of {usage.total / GIGABYTE:.1f} GB free"
-    return Check("disk", "ok" if usage.free >= LOW_DISK else "warning", detail)
+    if usage.free < disk.NONE_LEFT:
+        return Check("disk", "failed", f"{detail}: nothing can be written, make room")
+    return Check("disk", "ok" if usage.free >= disk.LOW else "warning", detail)
 
 
 def _kept(data_dir: Path, kept: Path) -> Check:

@@ -1,6 +1,8 @@
 """The one clock. Everything that needs the time asks it, so that tests, backfills and demos can move it."""
 
 import threading
+import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -33,6 +35,37 @@ class Clock:
     def advance(self, step: timedelta) -> None:
         """Move a standing clock on."""
         self.set(self.now() + step)
+
+
+class SharedClock(Clock):
+    """The clock of the records database, by which all processes agree whatever their own say.
+
+    What one process leases and another judges goes by it. It is read from time to time and runs on by itself between.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._read: tuple[datetime, float] | None = None
+
+    def now(self) -> datetime:
+        """The present instant of the database, aware, in UTC; this process's own before it was ever read."""
+        read = self._read
+        if self._fixed is not None or read is None:
+            return super().now()
+        return read[0] + timedelta(seconds=time.monotonic() - read[1])
+
+    def keep_with(self, read: Callable[[], datetime]) -> timedelta:
+        """Read the database's clock; how far this machine's is ahead of it."""
+        before = time.monotonic()
+        instant = read().astimezone(UTC)
+        after = time.monotonic()
+        own = datetime.now(UTC) - timedelta(seconds=(after - before) / 2)
+        self._read = instant, (before + after) / 2
+        return own - instant
+
+
+# What goes out lives in real time, whatever day a demo or a backfill has moved the tenants' clock to.
+OUTSIDE = SharedClock()
 
 
 def instant_of(wall: datetime, zone: ZoneInfo) -> datetime:

@@ -6,16 +6,18 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from rapport import private
 from rapport.errors import Held, Unavailable
-from rapport.stores.faults import NOT_PERMITTED, explained
+from rapport.stores.faults import explained, not_writable
 from rapport.stores.postgres import PASSABLE
 
 HOLDER = "holder"
+LEFT_OPEN = ("backups", "files", "rejects")
 SERVER, COMMAND = "server", "command"
 
 
 def prepare_data_dir(data_dir: Path) -> Path:
-    """Create the data folder. As root its parents must already let the database's own user pass.
+    """Create the data folder, which nobody else reads. As root its parents must let the database's own user pass.
 
     PostgreSQL refuses to run as root, so root gives it a user of its own, which must reach the
     folder. No folder outside the data folder changes mode, so a closed parent is an error.
@@ -23,14 +25,14 @@ def prepare_data_dir(data_dir: Path) -> Path:
     data_dir = data_dir.expanduser().resolve()
     made = [path for path in (data_dir, *data_dir.parents) if not path.exists()]
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        if os.geteuid() == 0:  # a strict umask would close what is made here to the database's user
+        private.make_folder(data_dir)
+        if os.geteuid() == 0:
             for path in made:
                 path.chmod(path.stat().st_mode | PASSABLE)
     except OSError as error:
         raise explained(error) or Unavailable(f"The data folder cannot be created: {error.strerror}.") from error
     if not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
-        raise Unavailable(NOT_PERMITTED)
+        raise not_writable(data_dir)
     if os.geteuid() == 0:
         closed = [p for p in data_dir.parents if p.stat().st_mode & PASSABLE != PASSABLE]
         if closed:
@@ -39,7 +41,19 @@ def prepare_data_dir(data_dir: Path) -> Path:
                 "give --data-dir a folder such as /var/lib/rapport."
             )
         data_dir.chmod(data_dir.stat().st_mode | PASSABLE)
+    _close(data_dir)
     return data_dir
+
+
+def _close(data_dir: Path) -> None:
+    """Close to others what earlier releases left open to them; the database's own user passes where it must."""
+    try:
+        private.close_folder(data_dir, private.FOLDER | PASSABLE if os.geteuid() == 0 else private.FOLDER)
+        for path in (data_dir / name for name in LEFT_OPEN):
+            if path.is_dir() and not path.is_symlink():
+                private.close_folder(path)
+    except OSError as error:
+        raise explained(error) or Unavailable(f"The data folder cannot be used: {error.strerror}.") from error
 
 
 def hold(data_dir: Path, serving: bool) -> int:
@@ -78,7 +92,7 @@ def _process(number: str) -> str:
 def create(folder: Path) -> None:
     """Create a folder inside the data folder that only this user reads. Raises Unavailable."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.make_folder(folder)
     except OSError as error:
         raise explained(error) or Unavailable(f"{folder} cannot be created: {error.strerror}.") from error
 
@@ -94,7 +108,7 @@ def warehouse_url(data_dir: Path) -> str:
     folder = data_dir / "warehouse"
     create(folder)
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        raise Unavailable(NOT_PERMITTED)
+        raise not_writable(folder)
     _require_free(folder / "status")
     if "TMPDIR" in os.environ:  # the engine takes it as it is, and does not start where it is no folder
         os.environ["TMPDIR"] = tempfile.gettempdir()
@@ -112,4 +126,4 @@ def _require_free(status: Path) -> None:
         number = status.read_text().split("\n")[0].removeprefix("PID: ")
         raise Held(_process(number), serving=None) from error
     except OSError as error:
-        raise Unavailable(NOT_PERMITTED) from error
+        raise not_writable(status.parent) from error

@@ -1,29 +1,39 @@
 """What an engine or the operating system says when it cannot go on, as one plain sentence."""
 
 import errno
+from pathlib import Path
 
 import psycopg
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from rapport.errors import Unavailable
+from rapport.errors import Away, Unavailable
+from rapport.stores import disk
 
 DISK_FULL = "The disk is full: make room, then try again; nothing was half-written."
 NOT_PERMITTED = "The data folder may not be written by this user: give --data-dir a folder of its own."
+READ_ONLY = "The file system of the data folder is read-only: mount it for writing, or give --data-dir another place."
 NOT_ENOUGH_SPACE = "Code: 243."
 FULL = (errno.ENOSPC, errno.EDQUOT)
-DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+DENIED = (errno.EACCES, errno.EPERM)
 
 
 def explained(error: BaseException) -> Unavailable | None:
-    """The sentence for a full disk or a missing permission anywhere behind an error; None for other errors."""
+    """The sentence for a disk that is full or read-only, or a missing permission, behind an error; None for others."""
     seen: BaseException | None = error
     while seen is not None:
         if _is_full(seen):
-            return Unavailable(DISK_FULL)
+            return Away(DISK_FULL)
         if isinstance(seen, OSError) and seen.errno in DENIED:
             return Unavailable(NOT_PERMITTED)
+        if isinstance(seen, OSError) and seen.errno == errno.EROFS:
+            return Unavailable(READ_ONLY)
         seen = getattr(seen, "orig", None) or seen.__cause__
     return None
+
+
+def not_writable(folder: Path) -> Unavailable:
+    """Why a folder that may not be written may not be."""
+    return Unavailable(READ_ONLY if disk.is_read_only(folder) else NOT_PERMITTED)
 
 
 def _is_full(error: BaseException) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from rapport import private
 from rapport.errors import Unavailable
 
 Entry = dict[str, Any]
@@ -40,7 +41,7 @@ class Journal:
         try:
             with _LOCK:
                 new = not path.exists()
-                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                private.make_folder(self.folder)
                 # A line that was cut off by a kill ends here.
                 _append(path, b"\n" + lines)
                 if new:
@@ -68,9 +69,10 @@ class Journal:
 
 
 def _append(path: Path, lines: bytes) -> None:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, private.FILE)
     try:
-        os.write(file, lines)
+        while lines:  # a disk that fills up takes a part first, and refuses the rest
+            lines = lines[os.write(file, lines) :]
         os.fsync(file)
     finally:
         os.close(file)

@@ -1,6 +1,7 @@
 """Migrations: Alembic for the records, ordered SQL files for each tenant's warehouse database."""
 
 import re
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from rapport.errors import Unavailable
+from rapport.stores.connecting import LOCK_SECONDS, let_go, statements_within, unhurried
+from rapport.stores.progress import told
 from rapport.stores.records import Records
 from rapport.stores.warehouse import Database, Warehouse
 
@@ -22,9 +25,14 @@ HISTORY = """
 """
 
 
-def _alembic(records: Records) -> Config:
+def _scripts() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "records_migrations"))
+    return config
+
+
+def _alembic(records: Records) -> Config:
+    config = _scripts()
     config.attributes["engine"] = records.engine
     return config
 
@@ -35,21 +43,21 @@ def records_revision(records: Records) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
-def _revisions(records: Records) -> tuple[set[str], str | None]:
-    scripts = ScriptDirectory.from_config(_alembic(records))
+def _revisions() -> tuple[set[str], str | None]:
+    scripts = ScriptDirectory.from_config(_scripts())
     return {script.revision for script in scripts.walk_revisions()}, scripts.get_current_head()
 
 
-def check_records_revision(records: Records, revision: str | None) -> None:
+def check_records_revision(revision: str | None) -> None:
     """Raises Unavailable when a revision is newer than this Rapport knows."""
-    if revision is not None and revision not in _revisions(records)[0]:
+    if revision is not None and revision not in _revisions()[0]:
         raise Unavailable("The records were written by a newer Rapport: upgrade this one.")
 
 
-def migrate_records(records: Records) -> None:
-    """Bring the records to the newest revision. Raises Unavailable when they are newer than this Rapport."""
-    check_records_revision(records, records_revision(records))
-    command.upgrade(_alembic(records), "head")
+def migrate_records(records: Records, revision: str = "head") -> None:
+    """Bring the records to the newest revision, or to one. Raises Unavailable when they are newer than this Rapport."""
+    check_records_revision(records_revision(records))
+    command.upgrade(_alembic(records), revision)
 
 
 def warehouse_migrations() -> list[tuple[int, str, str]]:
@@ -102,22 +110,35 @@ def tenant_databases(warehouse: Warehouse) -> list[Database]:
 def is_behind(records: Records, warehouse: Warehouse) -> bool:
     """Whether an existing installation has migrations to run. Raises Unavailable when it is newer than this Rapport."""
     revision = records_revision(records)
-    check_records_revision(records, revision)
-    versions = [warehouse_version(database) for database in tenant_databases(warehouse)]
+    check_records_revision(revision)
+    databases = tenant_databases(warehouse)
+    versions = [warehouse_version(database) for database in told("versions of warehouses are read", databases)]
     for version in versions:
         check_warehouse_version(version)
     if revision is None:
         return False
-    return revision != _revisions(records)[1] or min(versions, default=2**32) < warehouse_migrations()[-1][0]
+    return revision != _revisions()[1] or min(versions, default=2**32) < warehouse_migrations()[-1][0]
 
 
-def migrate(records: Records, warehouse: Warehouse) -> None:
-    """Bring both engines to the newest schema; one process does it, others wait. Raises Unavailable."""
-    with records.engine.connect() as connection:
+def migrate(records: Records, warehouse: Warehouse, before: Callable[[], Callable[[], object]] | None = None) -> None:
+    """Bring both engines to the newest schema; one process does it, others wait.
+
+    before is called first where there is something to change in an existing installation, and its answer when that is
+    done. Raises Unavailable.
+    """
+    with statements_within(LOCK_SECONDS), records.engine.connect() as connection:
+        unhurried(connection)
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
         try:
+            after = None
+            if is_behind(records, warehouse):
+                after = before() if before else None
+            elif records_revision(records) is not None:
+                return
             migrate_records(records)
-            for database in tenant_databases(warehouse):
+            for database in told("warehouses are migrated", tenant_databases(warehouse)):
                 migrate_warehouse(database)
+            if after:
+                after()
         finally:
-            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
+            let_go(connection, text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})

@@ -5,6 +5,7 @@ gives a start ten seconds (recovery after a crash may need more), and takes any 
 number of a dead postmaster for a living one.
 """
 
+import fcntl
 import importlib.util
 import os
 import re
@@ -27,7 +28,8 @@ from rapport.stores.faults import DISK_FULL, explained
 
 DATABASE_USER = "postgres"
 SYSTEM_USER = "rapport-db"
-PASSABLE = stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH
+PASSABLE = stat.S_IXGRP | stat.S_IXOTH
+READABLE = stat.S_IRGRP | stat.S_IROTH
 SOCKET_LIMIT = 107 - len("/.s.PGSQL.5432")
 START_SECONDS = 600
 STOP_SECONDS = 120
@@ -43,7 +45,8 @@ NO_NAME = (
 
 def is_passable(path: Path) -> bool:
     """Whether every folder above a path, and the path itself, lets other users read and pass."""
-    return all(p.stat().st_mode & PASSABLE == PASSABLE for p in (path, *path.parents))
+    wanted = PASSABLE | READABLE
+    return all(p.stat().st_mode & wanted == wanted for p in (path, *path.parents))
 
 
 def wheel_binaries() -> Path:
@@ -60,7 +63,7 @@ def wheel_binaries() -> Path:
 
 
 def _major(binaries: Path) -> int:
-    answer = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True)
+    answer = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True)  # noqa: S603
     return int(re.search(r"(\d+)", answer.stdout)[1])  # type: ignore[index]
 
 
@@ -82,7 +85,7 @@ class Postgres:
         """Run one of PostgreSQL's programs as its owner. Raises CalledProcessError, TimeoutExpired."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         environment |= {"LC_ALL": "C", "PGTZ": "UTC"}
-        subprocess.run(
+        subprocess.run(  # noqa: S603 - a program of ours, without a shell
             [self.binaries / program, *arguments],
             check=True,
             stdin=subprocess.DEVNULL,
@@ -110,6 +113,7 @@ class Postgres:
 def postmaster(folder: Path) -> psutil.Process | None:
     """The living postmaster of a folder; a stale postmaster.pid (a dead or another process) is none."""
     with suppress(OSError, ValueError, IndexError, psutil.Error):
+        folder = folder.resolve()  # as the process tells its own
         process = psutil.Process(int((folder / "postmaster.pid").read_text().splitlines()[0]))
         if process.is_running() and process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == folder:
             return process
@@ -164,26 +168,38 @@ def _has_name(uid: int) -> bool:
 
 def _account() -> tuple[int, int]:
     """User and group of the account, which is made where it is missing. Raises Unavailable."""
+    with suppress(KeyError):
+        return _ids()
+    # Of two that useradd makes at once the later takes the earlier's place, so starts side by side take turns.
+    folder = os.open("/etc", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        return _made()
+    finally:
+        os.close(folder)
+
+
+def _ids() -> tuple[int, int]:
+    """User and group of the account. Raises KeyError where it is missing."""
     import pwd
 
-    def number() -> tuple[int, int]:
-        account = pwd.getpwnam(SYSTEM_USER)
-        return account.pw_uid, account.pw_gid
+    account = pwd.getpwnam(SYSTEM_USER)
+    return account.pw_uid, account.pw_gid
 
-    with suppress(KeyError):
-        return number()
+
+def _made() -> tuple[int, int]:
+    with suppress(KeyError):  # another start made it meanwhile
+        return _ids()
     # A root who came by su, or a service, may not have the folders of such programs in PATH.
     places = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
     command = [shutil.which("useradd", path=places) or "useradd", "--system", "--user-group", "--no-create-home"]
     try:
-        subprocess.run([*command, "--shell", "/usr/sbin/nologin", SYSTEM_USER], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        with suppress(KeyError):  # another start made it meanwhile
-            return number()
+        subprocess.run([*command, "--shell", "/usr/sbin/nologin", SYSTEM_USER], check=True, capture_output=True)  # noqa: S603
+        return _ids()
+    except (OSError, subprocess.CalledProcessError, KeyError) as error:
         raise Unavailable(
             f"As root the records database needs an account named {SYSTEM_USER}, which could not be made."
         ) from error
-    return number()
 
 
 def _copy(binaries: Path, data_dir: Path) -> Path:
@@ -195,7 +211,7 @@ def _copy(binaries: Path, data_dir: Path) -> Path:
         shutil.copytree(binaries.parent, aside, symlinks=True)
         for path in (aside, *aside.rglob("*")):
             if not path.is_symlink():
-                path.chmod(path.stat().st_mode | (PASSABLE if path.is_dir() else stat.S_IRGRP | stat.S_IROTH))
+                path.chmod(path.stat().st_mode | READABLE | (PASSABLE if path.is_dir() else 0))
         aside.rename(target)
     for program in (target / "bin").iterdir():
         program.chmod(0o755)

@@ -1,25 +1,33 @@
 """Records: everything small, transactional or addressed by key, in PostgreSQL."""
 
-import math
-import time
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import orjson
 import psycopg
-from sqlalchemy import Connection, Engine, Integer, MetaData, String, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, Integer, MetaData, String, event, make_url, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
-from rapport.errors import Unavailable
+from rapport.errors import Away, Conflict, Unavailable
+from rapport.stores import connecting, sealing
 from rapport.stores.faults import explained
+from rapport.stores.outages import RECORDS_AWAY, outage, refusal
 
-# Queues are empty at one time and long at another: a plan that was kept from before would scan them row by row.
-OPTIONS = "-c timezone=utc -c plan_cache_mode=force_custom_plan"
-IDLE_SECONDS = 5.0
+# Connections of a process to records that are embedded, where it is alone, and how many of them stay open idle.
+CONNECTIONS, IDLE_CONNECTIONS = 40, 5
+# How long somebody waits for a connection that is free.
+FREE_SECONDS = 15.0
+POOLER_TRIES = 3
+POOLED = (
+    "A pooler of transactions is between Rapport and the records database: locks and notifications are lost in it. "
+    "RAPPORT_RECORDS_URL must lead to the server itself, or to a pooler of sessions."
+)
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -55,9 +63,31 @@ def next_id(session: Session, tenant_id: int, name: str, start: int = 1) -> int:
     return session.execute(statement.returning(Sequence.value)).scalar_one()
 
 
-def _url(text: str) -> str:
+def hold(session: Session, tenant_id: int, name: str) -> None:
+    """Wait until no other transaction of the tenant holds this name, and hold it to the end of this one."""
+    held = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+    session.execute(held, {"name": f"rapport {tenant_id} {name}"})
+
+
+@contextmanager
+def unique_name(index: str, thing: str, name: str) -> Iterator[None]:
+    """Turn the refusal of a unique index by what is written in the block into a Conflict: the thing's name is taken."""
     try:
-        url = make_url(text)
+        yield
+    except IntegrityError as error:
+        if getattr(getattr(error.orig, "diag", None), "constraint_name", "") != index:
+            raise
+        raise taken(thing, name) from error
+
+
+def taken(thing: str, name: str) -> Conflict:
+    """The error for a name that another thing of its kind has."""
+    return Conflict(f"There is {thing} named {name.strip()!r} already.")
+
+
+def _url(address: str) -> str:
+    try:
+        url = make_url(address)
     except (ArgumentError, ValueError) as error:
         raise Unavailable("RAPPORT_RECORDS_URL is not an address: write postgresql://user@host/database.") from error
     if url.get_backend_name() not in ("postgresql", "postgres"):
@@ -66,42 +96,37 @@ def _url(text: str) -> str:
 
 
 def _explain(context: ExceptionContext) -> None:
-    if unavailable := explained(context.original_exception):
-        raise unavailable from context.original_exception
+    error = context.original_exception
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        raise Unavailable(NO_PRIVILEGE) from error
+    unavailable = explained(error) or (Away(RECORDS_AWAY) if context.is_disconnect else outage(error))
+    if unavailable is not None:
+        raise unavailable from error
 
 
-def _put_back(connection: Any, record: Any) -> None:
-    record.info["idle_since"] = time.monotonic()
-
-
-def _look_at(connection: Any, record: Any, proxy: Any) -> None:
-    """Ask a connection that was idle for long, which may have ended meanwhile; to ask at every use doubles the work."""
-    if connection is None or time.monotonic() - record.info.get("idle_since", math.inf) < IDLE_SECONDS:
-        return
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        connection.rollback()
-    except psycopg.Error as error:
-        raise DisconnectionError from error
+NO_PRIVILEGE = (
+    "The user of RAPPORT_RECORDS_URL lacks a privilege: it needs CREATE on the database and on its schema public "
+    "(best as its owner)."
+)
 
 
 class Records:
     """A pool of connections to the records database."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, connections: int = CONNECTIONS, keys: sealing.Keys | None = None) -> None:
         self.url = _url(url)
-        self.engine: Engine = create_engine(
-            self.url,
-            connect_args={"options": OPTIONS},
-            pool_size=20,
-            max_overflow=20,
+        self.keys = keys or sealing.Keys()
+        self.engine: Engine = connecting.engine(
+            make_url(self.url),
+            connections,
+            IDLE_CONNECTIONS,
+            FREE_SECONDS,
+            connecting.SERVER_SECONDS,
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
         )
+        sealing.give(self.engine.dialect, self.keys)
         event.listen(self.engine, "handle_error", _explain)
-        event.listen(self.engine, "checkin", _put_back)
-        event.listen(self.engine, "checkout", _look_at)
         self._session = sessionmaker(self.engine, expire_on_commit=False)
         self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._reading = sessionmaker(self._reader, expire_on_commit=False)
@@ -112,9 +137,44 @@ class Records:
             with self.engine.connect() as connection:
                 connection.execute(text("SELECT 1"))
         except DBAPIError as error:
-            raise Unavailable(
-                "The records database does not answer: check RAPPORT_RECORDS_URL and that the server runs."
-            ) from error
+            raise Unavailable(refusal(str(error))) from error
+
+    def sealed_with(self) -> set[str]:
+        """The ids of the keys that secrets are sealed with."""
+        with self.reading() as connection:
+            return sealing.sealed_with(connection)
+
+    def time(self) -> datetime:
+        """The present instant of the database."""
+        with self.reading() as connection:
+            found: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        return found
+
+    def require_sessions(self) -> None:
+        """Raises Unavailable behind a pooler of transactions, whose connections keep no locks and hear nothing.
+
+        Two connections take one lock: behind such a pooler they are one session to the server, or a connection is
+        not the same session at its next statement.
+        """
+        lock = {"lock": secrets.randbits(62)}
+        for _ in range(POOLER_TRIES):
+            with self.reading() as one, self.reading() as other:
+                mine = one.execute(text("SELECT pg_backend_pid() FROM pg_advisory_lock(:lock)"), lock).scalar_one()
+                shared = other.execute(text("SELECT pg_try_advisory_lock(:lock)"), lock).scalar_one()
+                same = one.execute(text("SELECT pg_backend_pid()")).scalar_one() == mine
+                for connection in (one, other):
+                    connection.execute(text("SELECT pg_advisory_unlock_all()"))
+            if shared or not same:
+                raise Unavailable(POOLED)
+
+    def listening(self) -> connecting.Connection:
+        """A connection of one's own that commits by itself, to hear what is told. Raises psycopg.Error."""
+        return connecting.listening(self.engine.url)
+
+    @property
+    def conninfo(self) -> str:
+        """How others of libpq's kind connect."""
+        return connecting.conninfo(self.engine.url)
 
     @contextmanager
     def session(self) -> Iterator[Session]:

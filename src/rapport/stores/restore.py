@@ -1,120 +1,162 @@
 """A backup back into empty engines: checked as a whole first, then loaded, then counted."""
 
-import hashlib
-import json
-import re
-import tarfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from sqlalchemy import text
 
 from rapport.errors import Conflict, Invalid, Unavailable
-from rapport.stores import postgres_tools
-from rapport.stores.backup import FORMAT, MANIFEST, Progress, records_rows
-from rapport.stores.faults import explained
-from rapport.stores.migrations import check_records_revision, check_warehouse_version, tenant_databases
+from rapport.stores import pickled, records_copy, records_text
+from rapport.stores.archive import CHUNK, RECORDS, RECORDS_TEXT, TABLE, Backup, Signature, open_backup, unpacked
+from rapport.stores.backup import Progress, records_rows
+from rapport.stores.backup_key import BackupKey
+from rapport.stores.migrations import check_records_revision, check_warehouse_version, migrate_records, tenant_databases
 from rapport.stores.records import Records
-from rapport.stores.warehouse import Warehouse, identifier
+from rapport.stores.records_copy import Described
+from rapport.stores.table_statements import require_table
+from rapport.stores.warehouse import Database, Warehouse, identifier
 
-TABLE = re.compile(r"warehouse/(rapport_\d+)/(\w+)\.sql")
-CHUNK = re.compile(r"warehouse/(rapport_\d+)/(\w+)/\d{5}\.(\d+)\.zst")
-RECORDS = re.compile(r"records/\d{5}\.(\d+)\.zst")
+COUNTS = "The backup is damaged: it does not hold the rows and tables that it says."
 
 
 @dataclass(frozen=True)
-class Backup:
-    """A backup file whose every member has the checksum that its manifest says."""
+class Verified:
+    """A backup that was read as a whole and can be restored by this Rapport. taken_at is an instant, ISO 8601."""
 
-    path: Path
-    manifest: dict[str, Any]
-
-    def members(self) -> Iterator[tuple[str, bytes]]:
-        """Name and content of each member, in the order they were written."""
-        with tarfile.open(self.path, "r:") as tar:
-            for info in tar:
-                file = tar.extractfile(info)
-                yield info.name, file.read() if file else b""
+    path: str
+    bytes: int
+    taken_at: str
+    rapport: str
+    tenants: int
+    rows: int
+    signature: Signature
 
 
-def open_backup(path: Path) -> Backup:
-    """Read a backup through and check it. Raises Invalid when it is none, is cut off or was changed."""
-    found: dict[str, str] = {}
-    manifest: dict[str, Any] = {}
-    try:
-        for name, content in Backup(path, {}).members():
-            if name == MANIFEST:
-                manifest = json.loads(content)
-            else:
-                found[name] = hashlib.sha256(content).hexdigest()
-    except FileNotFoundError as error:
-        raise Invalid(f"There is no file {path}.") from error
-    except OSError as error:
-        raise explained(error) or Invalid(f"The backup cannot be read: {error.strerror}.") from error
-    except (tarfile.TarError, ValueError) as error:
-        raise Invalid("The file is not a Rapport backup, or is damaged.") from error
-    if not manifest:
-        raise Invalid("The file is not a Rapport backup, or is cut off.")
-    if manifest["format"] > FORMAT:
-        raise Invalid("The backup was written by a newer Rapport: upgrade this one.")
-    if found != {name: member["sha256"] for name, member in manifest["members"].items()}:
-        raise Invalid("The backup is damaged: a part of it does not have its checksum.")
-    return Backup(path, manifest)
+def verify(path: Path, key: BackupKey | None = None) -> Verified:
+    """Read a backup as a restore does, without an engine. Raises Invalid, and Unavailable for one of a newer Rapport.
+
+    Every part has its checksum and can be unpacked, the records have as many rows as were saved, every table of the
+    warehouse comes with its statement, and the schema is one that this Rapport knows.
+    """
+    backup = open_backup(path, key)
+    manifest = backup.manifest
+    _check_schemas(manifest)
+    counted: Counter[str] = Counter()
+    made: set[tuple[str, str]] = set()
+    for name, content in backup.members():
+        if match := TABLE.fullmatch(name):
+            _check_statement(match[2], content)
+            made.add((match[1], match[2]))
+        elif match := CHUNK.fullmatch(name):
+            unpacked(content, match[3])
+    described, chunks = _records(backup)
+    for table, chunk in chunks:
+        counted[table] += chunk.count(b"\n")
+    rows = manifest["rows"]
+    # The version of the schema is counted, but it comes with the schema.
+    if made != _saved(manifest) or any(counted[name] != rows["records"].get(name) for name in described["tables"]):
+        raise Invalid(COUNTS)
+    tenants, total = len(rows.keys() - {"records"}), sum(sum(tables.values()) for tables in rows.values())
+    told = (str(manifest.get("taken_at", "")), str(manifest.get("rapport", "")))
+    return Verified(str(path), path.stat().st_size, *told, tenants, total, backup.signature)
+
+
+def _check_schemas(manifest: dict[str, Any]) -> None:
+    """Raises Unavailable when a backup is of a newer Rapport."""
+    check_records_revision(manifest["records_revision"])
+    for version in manifest["warehouse_versions"].values():
+        check_warehouse_version(version)
 
 
 def restore(backup: Backup, records: Records, warehouse: Warehouse, progress: Progress | None = None) -> None:
     """Load a backup into engines that hold nothing. progress gets bytes done and in all.
 
-    Raises Conflict when the engines hold something, Unavailable when the backup is newer than this
-    Rapport or what was loaded does not count up to what was saved.
+    The schema of the records is made by the migrations, tables of the warehouse by statements that were checked; no
+    other SQL comes from the file. Raises Conflict when the engines hold something, Invalid for a file that is not what
+    a backup writes, Unavailable when the backup is newer than this Rapport or what was loaded does not count up to
+    what was saved.
     """
     manifest = backup.manifest
-    check_records_revision(records, manifest["records_revision"])
-    for version in manifest["warehouse_versions"].values():
-        check_warehouse_version(version)
-    _require_empty(records, warehouse)
-    tell = progress or (lambda done, total: None)
-    total = sum(member["bytes"] for member in manifest["members"].values())
-    done = 0
-    postgres_tools.load(records.url, _records_text(backup))
-    for name in manifest["rows"].keys() - {"records"}:
-        warehouse.create_database(name)
-    for name, content in backup.members():
-        _load_table(warehouse, name, content)
-        done += len(content)
-        tell(min(done, total), total)
+    _check_schemas(manifest)
+    if tenant_databases(warehouse):
+        raise Conflict("The warehouse is not empty: restore into an empty one.")
+    records_copy.clear(records)
+    described, chunks = _records(backup)
+    migrate_records(records, manifest["records_revision"])
+    if any(name.startswith("dbos.") for name in described["tables"]):
+        records_copy.make_durable(records)
+    records_copy.load(records, described, chunks)
+    pickled.require_plain(records)
+    _load_warehouse(backup, warehouse, progress or (lambda done, total: None))
     _require_counts(manifest["rows"], records, warehouse)
 
 
-def _require_empty(records: Records, warehouse: Warehouse) -> None:
-    with records.engine.connect() as connection:
-        if records_rows(connection):
-            raise Conflict("The records database is not empty: restore into an empty one.")
-    if tenant_databases(warehouse):
-        raise Conflict("The warehouse is not empty: restore into an empty one.")
+def _records(backup: Backup) -> tuple[Described, Iterator[tuple[str, bytes]]]:
+    """What there is to know of the records' tables, and their rows in chunks."""
+    if backup.manifest["format"] == 1:
+        return records_text.described(_text(backup)), records_text.rows(_text(backup))
+    return backup.manifest["records"], _rows(backup)
 
 
-def _records_text(backup: Backup) -> Iterator[bytes]:
+def _text(backup: Backup) -> Iterator[bytes]:
+    for name, content in backup.members():
+        if match := RECORDS_TEXT.fullmatch(name):
+            yield unpacked(content, match[1])
+
+
+def _rows(backup: Backup) -> Iterator[tuple[str, bytes]]:
     for name, content in backup.members():
         if match := RECORDS.fullmatch(name):
-            yield pa.decompress(content, int(match[1]), codec="zstd", asbytes=True)
+            yield match[1], unpacked(content, match[2])
 
 
-def _load_table(warehouse: Warehouse, name: str, content: bytes) -> None:
-    if match := TABLE.fullmatch(name):
-        warehouse.database(match[1]).execute(content.decode())
-    elif match := CHUNK.fullmatch(name):
-        body = pa.decompress(content, int(match[3]), codec="zstd", asbytes=True)
-        warehouse.database(match[1]).insert_native(match[2], body)
+def _saved(manifest: dict[str, Any]) -> set[tuple[str, str]]:
+    """Database and table of all that the warehouse had."""
+    return {(name, table) for name, tables in manifest["rows"].items() if name != "records" for table in tables}
+
+
+def _load_warehouse(backup: Backup, warehouse: Warehouse, progress: Progress) -> None:
+    saved = _saved(backup.manifest)
+    total = sum(member["bytes"] for member in backup.manifest["members"].values())
+    done = 0
+    for name in backup.manifest["rows"].keys() - {"records"}:
+        warehouse.create_database(name)
+    for name, content in backup.members():
+        if match := TABLE.fullmatch(name) or CHUNK.fullmatch(name):
+            database, table = match[1], match[2]
+            if (database, table) not in saved:
+                raise Invalid(COUNTS)
+            try:
+                _load_table(warehouse.database(database), name, table, content)
+            except ClickHouseError as error:
+                raise Invalid(f"The backup is damaged: its table {table} cannot be loaded.") from error
+        done += len(content)
+        progress(min(done, total), total)
+
+
+def _load_table(database: Database, name: str, table: str, content: bytes) -> None:
+    if match := CHUNK.fullmatch(name):
+        database.insert_native(table, unpacked(content, match[3]))
+    else:
+        database.execute(_check_statement(table, content))
+
+
+def _check_statement(table: str, content: bytes) -> str:
+    """A table's statement. Raises Invalid when it is another."""
+    statement = content.decode(errors="replace")
+    require_table(table, statement)
+    return statement
 
 
 def _require_counts(rows: dict[str, dict[str, int]], records: Records, warehouse: Warehouse) -> None:
     with records.engine.connect() as connection:
         connection.execute(text("ANALYZE"))
-        found = {"records": records_rows(connection)}
+        counted = records_rows(connection)
+        found = {"records": {table: counted.get(table, 0) for table in rows["records"]}}
     for database in tenant_databases(warehouse):
         found[database.name] = {
             table: int(database.value(f"SELECT count() FROM {identifier(table)}"))  # noqa: S608

@@ -7,10 +7,12 @@ number of processes may run one of these, and what a process that died had taken
 
 import asyncio
 import contextlib
+import contextvars
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
@@ -19,10 +21,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from rapport.errors import Unavailable
 from rapport.stores import Stores
+from rapport.stores.holds import is_held
+from rapport.stores.outages import outage
+from rapport.stores.services import Service
 
 R = TypeVar("R")
 log = structlog.get_logger("rapport.taking")
 POLL_SECONDS = 1.0
+# Pause of a note that the records could not take.
+NOTE_SECONDS = 0.5
 FAULTS = (SQLAlchemyError, Unavailable)  # what the records raise when they are away
 
 
@@ -42,8 +49,9 @@ class Taker(ABC):
         self.stores = stores
         self._threads = ThreadPoolExecutor(threads, self.name)
         self._stopping = threading.Event()
+        self._behind: set[int] = set()  # threads that have something to note which the records could not take yet
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name=self.name, daemon=True)
+        self._thread = Service(self.name, lambda: asyncio.run(self._run()), self._stopping)
 
     @abstractmethod
     async def take(self) -> None:
@@ -89,8 +97,30 @@ class Taker(ABC):
         return len(self._running)
 
     async def in_thread(self, function: Callable[..., R], *arguments: Any) -> R:
-        """Call something that blocks, in one of the threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+        """Call something that blocks, in one of the threads, which waits for no longer than this one."""
+        call = partial(contextvars.copy_context().run, function, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    def note(self, enter: Callable[..., R], *arguments: Any) -> R:
+        """Enter in the records what has happened outside, waiting while they are away; it must be safe to repeat.
+
+        Nothing is taken meanwhile: what happened would else be done again, since its lease may have run out. Raises
+        what the records raise when it is told to stop.
+        """
+        me = threading.get_ident()
+        try:
+            while True:
+                try:
+                    return enter(*arguments)
+                except FAULTS as error:
+                    if outage(error) is None:
+                        raise
+                    self._behind.add(me)
+                    log.warning("what was done cannot be noted yet", taker=self.name, reason=str(error)[:300])
+                    if self._stopping.wait(NOTE_SECONDS):
+                        raise
+        finally:
+            self._behind.discard(me)
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -101,8 +131,9 @@ class Taker(ABC):
         while not self._stopping.is_set():
             self._wake.clear()
             try:
-                await self.take()
-            except FAULTS:
+                if not self._behind and not await self.in_thread(is_held, self.stores):
+                    await self.take()
+            except Exception:  # of one tenant, or of the records: the next round may do better
                 log.exception("work cannot be taken", taker=self.name)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self.poll)
@@ -125,7 +156,7 @@ class Taker(ABC):
 
     async def _listen(self) -> None:
         """Wake the loop whenever new work commits; connect again when the records were away."""
-        url = self.stores.records.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        url = self.stores.records.conninfo
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:

@@ -11,9 +11,10 @@ import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from rapport.errors import Held, Unavailable
-from rapport.stores import slices
+from rapport.errors import Away, Held, Unavailable
+from rapport.stores import slices, warehouse_server
 from rapport.stores.faults import explained
+from rapport.stores.outages import WAREHOUSE_AWAY, outage
 
 IDENTIFIER = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
 # Settings of a session, not of a call: the embedded engine takes a statement for each that a call brings.
@@ -31,6 +32,21 @@ LONG_STATEMENTS = {
     "max_ast_elements": 5_000_000,
     "max_expanded_ast_elements": 50_000_000,
 }
+# Of ClickHouse: unknown user, wrong password, authentication failed, access denied.
+REFUSED_CODES = (192, 193, 194, 497, 516)
+# A SELECT of a caller who waits: how many of a database's run at once in a process; what is told when that does not do.
+READERS = 4
+MANY_READERS = "So many queries of this tenant are under way that one more cannot begin: try again."
+TOO_SLOW_CODE, TOO_SLOW = 159, "A query of this call takes longer than {seconds} s: ask for less at a time."
+# To make machine code of an expression, at its third use, takes longer than what it saves: statements are long and
+# run a few times a day, and conditions on hundreds of columns take longer to compile than a file to read.
+INTERPRETED = {"compile_expressions": 0, "compile_aggregate_expressions": 0, "compile_sort_description": 0}
+# A database with fewer rows is read by one thread: more only wait for each other.
+ROWS_OF_ONE_THREAD = 1_000_000
+ROWS_COUNTED_SECONDS = 30.0  # for which a number of rows holds
+ROWS = "SELECT sum(rows) FROM system.parts WHERE database = {database:String} AND active"
+# Up to so many, what a step sets aside is held in memory: that takes a third of the time of a table on disk.
+FEW_CUSTOMERS = 20_000
 AVRO_SETTINGS = " SETTINGS output_format_avro_codec = 'deflate', output_format_avro_string_column_pattern = '.*'"
 
 
@@ -44,6 +60,15 @@ def identifier(name: str) -> str:
 def literal(text: str) -> str:
     """A text as an SQL string literal, for names and patterns that cannot be bound, as in a view."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _refusal(error: BaseException) -> str:
+    """Why a warehouse cannot be opened, in one sentence."""
+    if getattr(error, "code", None) in REFUSED_CODES:
+        return "The warehouse refuses the user or the password of RAPPORT_WAREHOUSE_URL."
+    if getattr(error, "code", None) is None and not isinstance(error, OSError):
+        return "What answers at RAPPORT_WAREHOUSE_URL is no ClickHouse: check its host and port."
+    return WAREHOUSE_AWAY
 
 
 class Database:
@@ -60,6 +85,15 @@ class Database:
     @contextmanager
     def _client(self) -> Iterator[Any]:
         with self._warehouse.client(self.name, self._filters) as client:
+            yield client
+
+    @contextmanager
+    def _reader(self) -> Iterator[Any]:
+        """A connection for a SELECT, with a place and a bounded time where somebody waits for its answer."""
+        with (
+            self._warehouse.place_of_reader(self.name) as seconds,
+            self._warehouse.client(self.name, self._filters, seconds) as client,
+        ):
             yield client
 
     def at_once(self, bytes_each: int) -> int:
@@ -87,6 +121,19 @@ class Database:
         for condition in slices.ranges(sampled):
             yield Database(self._warehouse, self.name, dict.fromkeys(tables, condition))
 
+    def engine_aside(self, order: str) -> str:
+        """The engine of a table that a single step makes and drops; order: the columns by which statements read it."""
+        return "Memory" if self.has_few_customers else f"MergeTree ORDER BY ({order})"
+
+    @property
+    def has_few_customers(self) -> bool:
+        """Whether a statement about all customers is so small that memory is no matter, nor another beside it."""
+        return self._warehouse.customers_in(self) <= FEW_CUSTOMERS
+
+    def expect_many_rows(self) -> None:
+        """Read and write with all threads, though there are few rows yet: a large file comes."""
+        self._warehouse.expect_many_rows(self.name)
+
     def hash_slices(self, keys: Mapping[str, str], rows: int) -> Iterator["Database"]:
         """This database as often as it takes, with the rows of each table whose key falls into a slice.
 
@@ -107,7 +154,7 @@ class Database:
 
     def rows(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """The rows of a SELECT, for small answers."""
-        with self._client() as client:
+        with self._reader() as client:
             return [tuple(row) for row in client.query(sql, parameters=parameters).result_rows]
 
     def row(self, sql: str, **parameters: Any) -> tuple[Any, ...] | None:
@@ -122,13 +169,13 @@ class Database:
 
     def json_rows(self, sql: str, parameters: dict[str, Any] | None = None) -> bytes:
         """A SELECT as a JSON array of objects, rendered by the engine: no Python touches a row."""
-        with self._client() as client:
+        with self._reader() as client:
             body: bytes = client.raw_query(sql, parameters=parameters, fmt="JSONEachRow")
         return body or b"[]"
 
     def arrow(self, sql: str, **parameters: Any) -> pa.Table:
         """A SELECT as an Arrow table, for aggregates that a model is fitted on."""
-        with self._client() as client:
+        with self._reader() as client:
             return client.query_arrow(sql, parameters=parameters)
 
     def arrow_batches(self, sql: str, **parameters: Any) -> Iterator[pa.RecordBatch]:
@@ -163,13 +210,13 @@ class Database:
 
     def native(self, sql: str, **parameters: Any) -> bytes:
         """A SELECT in the engine's own format, which loses nothing; for chunks of bounded size."""
-        with self._client() as client:
+        with self._reader() as client:
             body: bytes = client.raw_query(sql, parameters=parameters, fmt="Native")
         return body
 
     def avro(self, sql: str, **parameters: Any) -> bytes:
         """A SELECT as an Avro file, its blocks deflated; for files of bounded size."""
-        with self._client() as client:
+        with self._reader() as client:
             body: bytes = client.raw_query(sql + AVRO_SETTINGS, parameters=parameters, fmt="Avro")
         return body
 
@@ -191,7 +238,7 @@ class Warehouse:
     """The engine and its pool of connections, one list of idle connections per database."""
 
     def __init__(self, url: str, memory_bytes: int = 0, threads: int = 0) -> None:
-        self.url = url
+        self.url = url if url.startswith("chdb:") else warehouse_server.checked(url)
         self.memory_bytes = memory_bytes
         self.embedded = url.startswith("chdb:")
         self._settings: dict[str, Any] = {
@@ -199,29 +246,38 @@ class Warehouse:
             "mutations_sync": 1,
             "lightweight_deletes_sync": 1,
             **LONG_STATEMENTS,
+            **INTERPRETED,
             **JSON_SETTINGS,
             **slices.memory_settings(memory_bytes),
         }
+        self._threads = threads
         if threads:
             self._settings["max_threads"] = threads
-        self._idle: dict[str, list[Any]] = {}
+        self._is_small: dict[str, tuple[float, bool]] = {}
+        self._idle: dict[tuple[str, int], list[Any]] = {}
+        self._readers: dict[str, threading.BoundedSemaphore] = {}
         self._customers: dict[str, tuple[float | None, int]] = {}
         self._lock = threading.Lock()
         self._closed = False
         self._keeper = self._open("default")
 
-    def _open(self, database: str, filters: Mapping[str, str] | None = None) -> Any:
+    def _open(self, database: str, filters: Mapping[str, str] | None = None, seconds: int = 0) -> Any:
         settings = {**self._settings, **(slices.filter_settings(filters) if filters else {})}
+        if seconds:
+            settings["max_execution_time"] = seconds
         try:
-            return clickhouse_connect.get_client(dsn=self.url, database=database, settings=settings)
+            if self.embedded:
+                return clickhouse_connect.get_client(dsn=self.url, database=database, settings=settings)
+            return warehouse_server.client(self.url, database, settings)
         except (ClickHouseError, OSError) as error:
-            if unavailable := explained(error):
+            if unavailable := explained(error) or self._outage(error):
                 raise unavailable from error
             if self.embedded and "EmbeddedServer" in str(error):
                 raise Held("Another process", serving=None) from error
-            raise Unavailable(
-                "The warehouse does not answer: check RAPPORT_WAREHOUSE_URL and that the server runs."
-            ) from error
+            raise Unavailable(_refusal(error)) from error
+
+    def _outage(self, error: BaseException) -> Away | None:
+        return None if self.embedded else outage(error)
 
     def customers_in(self, database: Database) -> int:
         """How many customers a database had within the last seconds, which every short step of sending asks."""
@@ -232,27 +288,68 @@ class Warehouse:
         return customers
 
     @contextmanager
-    def client(self, database: str, filters: Mapping[str, str] | None = None) -> Iterator[Any]:
+    def place_of_reader(self, database: str) -> Iterator[int]:
+        """Wait for one of the places of a database's readers; the seconds that each SELECT of the block may take.
+
+        Where nobody waits for an answer there is no need of a place, and the seconds are 0. Raises Away.
+        """
+        seconds = warehouse_server.seconds_of_query()
+        if not seconds:
+            yield 0
+            return
+        with self._lock:
+            places = self._readers.setdefault(database, threading.BoundedSemaphore(READERS))
+        if not places.acquire(timeout=seconds):
+            raise Away(MANY_READERS)
+        try:
+            yield seconds
+        finally:
+            places.release()
+
+    @contextmanager
+    def client(self, database: str, filters: Mapping[str, str] | None = None, seconds: int = 0) -> Iterator[Any]:
         """A connection of a database for the length of the block; no two threads ever share one.
 
-        One with filters on its tables is opened for the block and closed after it.
+        One with filters on its tables is opened for the block and closed after it. seconds: how long each statement
+        may take in the engine, 0 without end. Raises Unavailable.
         """
         with self._lock:
-            idle = [] if filters else self._idle.setdefault(database, [])
+            idle = [] if filters else self._idle.setdefault((database, seconds), [])
             client = idle.pop() if idle else None
-        client = client or self._open(database, filters)
+        client = client or self._open(database, filters, seconds)
+        if not self.embedded:
+            warehouse_server.be_patient(client)
         try:
+            if self.embedded and not self._threads:
+                self._use_threads(database, client)
             yield client
         except BaseException as error:
             client.close()
-            if unavailable := explained(error):
+            if seconds and getattr(error, "code", None) == TOO_SLOW_CODE:
+                raise Unavailable(TOO_SLOW.format(seconds=seconds)) from error
+            if unavailable := explained(error) or self._outage(error):
                 raise unavailable from error
             raise
         with self._lock:
             if not self._closed and not filters:
-                self._idle.setdefault(database, []).append(client)
+                self._idle.setdefault((database, seconds), []).append(client)
                 return
         client.close()
+
+    def expect_many_rows(self, database: str) -> None:
+        """Take a database for a large one until its rows are counted again."""
+        self._is_small[database] = (time.monotonic(), False)
+
+    def _use_threads(self, database: str, client: Any) -> None:
+        """Give a connection as many threads as the size of its database is worth."""
+        counted_at, is_small = self._is_small.get(database, (-ROWS_COUNTED_SECONDS, True))
+        if time.monotonic() - counted_at >= ROWS_COUNTED_SECONDS:
+            rows = client.query(ROWS, parameters={"database": database}).result_rows[0][0]
+            is_small = rows < ROWS_OF_ONE_THREAD
+            self._is_small[database] = (time.monotonic(), is_small)
+        wanted = "1" if is_small else "0"  # 0: as many as there are cores
+        if (client.get_client_setting("max_threads") or "0") != wanted:
+            client.set_client_setting("max_threads", wanted)
 
     def database(self, name: str) -> Database:
         """A database by name; it need not exist yet."""
@@ -260,18 +357,19 @@ class Warehouse:
 
     def create_database(self, name: str) -> Database:
         """Create a database if it is not there."""
-        self._keeper.command(f"CREATE DATABASE IF NOT EXISTS {identifier(name)}")
+        self.database("default").execute(f"CREATE DATABASE IF NOT EXISTS {identifier(name)}")
         return self.database(name)
 
     def drop_database(self, name: str) -> None:
         """Drop a database and all in it."""
         self.forget(name)
-        self._keeper.command(f"DROP DATABASE IF EXISTS {identifier(name)} SYNC")
+        self.database("default").execute(f"DROP DATABASE IF EXISTS {identifier(name)} SYNC")
 
     def forget(self, name: str) -> None:
         """Close the idle connections of a database."""
         with self._lock:
-            clients = self._idle.pop(name, [])
+            kept = [key for key in self._idle if key[0] == name]
+            clients = [client for key in kept for client in self._idle.pop(key)]
         for client in clients:
             client.close()
 

@@ -5,24 +5,38 @@ must come to the same result when it does. Paths under a second do not go throug
 """
 
 import logging
+import threading
+import time
 from collections.abc import Callable, Mapping
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ParamSpec, TypeVar
+from enum import StrEnum
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+import structlog
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 from dbos._error import DBOSMaxStepRetriesExceeded as StepFailed
-from sqlalchemy import text
+from prometheus_client import Gauge
+from sqlalchemy import Engine, make_url, text
 
-from rapport.errors import RapportError, Unavailable
+from rapport.errors import RapportError
+from rapport.stores import connecting
+from rapport.stores.outages import outage
 from rapport.stores.records import Records
 
+if TYPE_CHECKING:
+    from rapport.stores import Stores
+
 __all__ = [
-    "SENDS",
+    "Queue",
     "StepFailed",
+    "beside",
+    "connections_in_use",
     "enqueue",
-    "enqueue_of_tenant",
     "exists",
     "forget_results",
+    "measure",
     "run",
     "run_all",
     "sleep",
@@ -30,6 +44,7 @@ __all__ = [
     "step",
     "stop",
     "wait",
+    "waiting",
     "workflow",
 ]
 
@@ -40,6 +55,19 @@ FORGET_RESULTS = text("""
       AND ended.status IN ('SUCCESS', 'ERROR')
 """)
 
+# Pauses of a step that waits for an engine, in seconds, each twice the one before.
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+IDLE_CONNECTIONS = 3
+FREE_SECONDS = 30.0
+
+log = structlog.get_logger("rapport.work")
+STATES = {"ENQUEUED": "waiting", "PENDING": "under way"}
+WORKS = Gauge("rapport_work", "Durable work that is open, in all processes", ["state"])
+OLDEST = Gauge("rapport_work_oldest_seconds", "Age of the oldest durable work that is open", ["state"])
+OPEN_WORK = text("""
+    SELECT status, count(*), coalesce(extract(epoch FROM now()) - min(created_at) / 1000.0, 0)
+    FROM dbos.workflow_status WHERE status IN ('ENQUEUED', 'PENDING') GROUP BY status
+""")
 P = ParamSpec("P")
 R = TypeVar("R")
 # A workflow and its arguments.
@@ -48,15 +76,35 @@ Work = tuple[Callable[..., Any], *tuple[Any, ...]]
 # Work begun under another version is not resumed, so this changes only when running
 # workflows can no longer be carried on by the new code.
 WORK_VERSION = "rapport-1"
-QUEUES: dict[str, int] = {"cycles": 2, "campaigns": 4, "sends": 8, "jobs": 4, "erasures": 4}
-# What waits for far ends of a tenant: how much of it runs in a process, and of one tenant. A far end that does not
-# answer holds up its tenant only. (Sends that an earlier release queued are in a queue of all tenants.)
-SENDS = "sends of tenants"
-SHARED_QUEUES: dict[str, tuple[int, int]] = {SENDS: (64, 8)}
-# Seconds until work is found on a queue, and until its end is seen by whoever waits for it.
-POLL_SECONDS, WAIT_SECONDS = 0.5, 0.1
+
+
+class Queue(StrEnum):
+    """Queues, by the names that later versions keep."""
+
+    CYCLES = "cycles of tenants"
+    CAMPAIGNS = "campaigns of tenants"
+    SENDS = "sends of tenants"
+    JOBS = "jobs of tenants"
+    ERASURES = "erasures of tenants"
+
+
+# How much of a queue runs in a process: of all tenants, and of one, so that no tenant takes every place; and the
+# seconds until work is found on it.
+PLACES: dict[Queue, tuple[int, int, float]] = {
+    Queue.CYCLES: (2, 1, 1.0),
+    Queue.CAMPAIGNS: (8, 2, 0.5),
+    Queue.SENDS: (64, 8, 0.5),
+    Queue.JOBS: (4, 1, 0.5),
+    Queue.ERASURES: (8, 2, 1.0),
+}
+# Queues without shares, on which nothing is put any more: they may hold what an earlier release queued.
+EARLIER_QUEUES = {"cycles": 2, "campaigns": 4, "sends": 8, "jobs": 4, "erasures": 4}
+# Seconds until work is found on those, and until the end of any work is seen by whoever waits for it.
+EARLIER_POLL_SECONDS, WAIT_SECONDS = 5.0, 0.1
 # Workflows that run_all() carries out at once.
 AT_ONCE = 4
+
+_engine: Engine | None = None
 
 
 def workflow(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -64,30 +112,91 @@ def workflow(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return DBOS.workflow(name=name)
 
 
-def step(name: str, attempts: int = 1) -> Callable[[Callable[P, R]], Callable[P, R]]:
+class Stopped(BaseException):
+    """The process ends while a step waits: nothing is noted of the step, which the next start carries out again."""
+
+
+class _Patience:
+    """How long steps of this process wait for an engine, and the end of waiting when the process stops."""
+
+    def __init__(self) -> None:
+        self.seconds = 24 * 3600.0
+        self.stopping = threading.Event()
+
+    def now(self) -> float:
+        """Seconds of a clock that is never set back."""
+        return time.monotonic()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait; whether the process stops."""
+        return self.stopping.wait(seconds)
+
+
+_patience = _Patience()
+
+
+def step(name: str, attempts: int = 1, bounded: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declare a step: its result is kept once it ends, and a kill before that runs it again.
 
-    With attempts a fault is tried again after a pause and ends as StepFailed; errors of the domain
-    are raised at once as they are, since they would only repeat.
+    While an engine is away it waits with growing pauses and then runs again, for hours: what is not bounded (notes of
+    how work ended) for as long as it takes. With attempts any other fault is tried again after a pause and ends as
+    StepFailed; errors of the domain are raised at once as they are, since they would only repeat.
     """
-    return DBOS.step(
+    declare = DBOS.step(
         name=name,
         retries_allowed=attempts > 1,
         max_attempts=attempts,
-        should_retry=lambda error: not isinstance(error, RapportError) or isinstance(error, Unavailable),
+        should_retry=lambda error: not isinstance(error, RapportError),
     )
+    return lambda function: declare(waiting(function, name, bounded))
 
 
-def start(records_url: str, process: str = "rapport", listening: bool = True) -> None:
+def waiting(function: Callable[P, R], name: str, bounded: bool = True) -> Callable[P, R]:
+    """A function that is called again for as long as an engine that it needs is away. Raises Away in the end.
+
+    It need not be a step, but must be safe to repeat as steps are. name is for the log, bounded as of step().
+    """
+
+    @wraps(function)
+    def until_done(*args: P.args, **kwargs: P.kwargs) -> R:
+        began, pause = _patience.now(), FIRST_PAUSE
+        while True:
+            try:
+                return function(*args, **kwargs)
+            except Exception as error:
+                away = outage(error)
+                if away is None:
+                    raise
+                if _patience.stopping.is_set():
+                    raise Stopped from error
+                if bounded and _patience.now() - began + pause > _patience.seconds:
+                    raise away from error
+                log.warning("work waits", step=name, reason=away.message, seconds=round(pause, 1))
+            if _patience.wait(pause):
+                raise Stopped
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    return until_done
+
+
+def start(
+    records_url: str, process: str = "rapport", listening: bool = True, connections: int = 20, hours: float = 24.0
+) -> None:
     """Launch the engine of durable work; what an earlier run of this process left under way is resumed at once.
 
     process names the process, the same after a restart and no two at a time. Without listening it
-    only puts work on queues, for others to carry out.
+    only puts work on queues, for others to carry out. connections: at most so many to the records of its own;
+    hours: how long a step waits for an engine that is away.
     """
-    logging.getLogger("dbos").setLevel(logging.WARNING)
+    _patience.seconds = hours * 3600
+    _patience.stopping.clear()
+    dbos_log = logging.getLogger("dbos")
+    dbos_log.setLevel(logging.WARNING)
+    global _engine
+    _engine = connecting.engine(make_url(records_url), connections, IDLE_CONNECTIONS, FREE_SECONDS)
     config = DBOSConfig(
         name="rapport",
-        system_database_url=records_url,
+        system_database_engine=_engine,
         application_version=WORK_VERSION,
         executor_id=process,
         log_level="WARNING",
@@ -96,32 +205,32 @@ def start(records_url: str, process: str = "rapport", listening: bool = True) ->
     if not listening:
         DBOS.listen_queues([])
     DBOS.launch()
-    for name, concurrency in QUEUES.items():
-        DBOS.register_queue(name, worker_concurrency=concurrency, polling_interval_sec=POLL_SECONDS)
-    for name, (concurrency, share) in SHARED_QUEUES.items():
+    for queue, (places, share, seconds) in PLACES.items():
         DBOS.register_queue(
-            name,
-            worker_concurrency=concurrency,
+            queue.value,
+            worker_concurrency=places,
             partition_worker_concurrency=share,
-            polling_interval_sec=POLL_SECONDS,
+            polling_interval_sec=seconds,
         )
+    for name, places in EARLIER_QUEUES.items():
+        DBOS.register_queue(name, worker_concurrency=places, polling_interval_sec=EARLIER_POLL_SECONDS)
 
 
 def stop() -> None:
     """Stop taking work; what runs is resumed at the next start."""
+    _patience.stopping.set()
     DBOS.destroy()
+    if _engine is not None:
+        _engine.dispose()
 
 
-def enqueue(queue: str, key: str, function: Callable[..., Any], *arguments: Any) -> str:
-    """Put a workflow on a queue under a key. A key that was used before names the same work: nothing is repeated."""
-    with SetWorkflowID(key):
-        return DBOS.enqueue_workflow(queue, function, *arguments).workflow_id
+def enqueue(queue: Queue, key: str, function: Callable[..., Any], tenant_id: int, *arguments: Any) -> str:
+    """Put a workflow on a queue under a key, in its tenant's share of the places; the tenant is its first argument.
 
-
-def enqueue_of_tenant(queue: str, tenant_id: int, key: str, function: Callable[..., Any], *arguments: Any) -> str:
-    """The same on one of SHARED_QUEUES, in the tenant's share of it."""
-    with SetEnqueueOptions(queue_partition_key=str(tenant_id)):
-        return enqueue(queue, key, function, *arguments)
+    A key that was used before names the same work: nothing is repeated.
+    """
+    with SetWorkflowID(key), SetEnqueueOptions(queue_partition_key=str(tenant_id)):
+        return DBOS.enqueue_workflow(queue.value, function, tenant_id, *arguments).workflow_id
 
 
 def run(key: str, function: Callable[..., R], *arguments: Any) -> R:
@@ -130,14 +239,25 @@ def run(key: str, function: Callable[..., R], *arguments: Any) -> R:
         return DBOS.start_workflow(function, *arguments).get_result(polling_interval_sec=WAIT_SECONDS)
 
 
+def beside(function: Callable[..., R], *arguments: Any) -> Callable[[], R]:
+    """Start a workflow from within another one; what is given back waits for it and raises what it raised."""
+    handle = DBOS.start_workflow(function, *arguments)
+    return lambda: handle.get_result(polling_interval_sec=WAIT_SECONDS)
+
+
 def run_all(works: Mapping[str, Work]) -> None:
     """Run workflows by key in this process, some at once, and wait for all of them; raises what the first raised.
 
     Nobody has to find them on a queue first. Work under a key that is queued or under way elsewhere is waited for.
     """
-    with ThreadPoolExecutor(AT_ONCE, "runs") as threads:
-        for ended in [threads.submit(_run_once, key, work) for key, work in works.items()]:
-            ended.result()
+    threads = ThreadPoolExecutor(AT_ONCE, "runs")
+    try:
+        runs = [threads.submit(_run_once, key, work) for key, work in works.items()]
+        futures.wait(runs)
+    finally:  # an interrupted caller does not wait for what still runs
+        threads.shutdown(wait=False, cancel_futures=True)
+    for run_ended in runs:
+        run_ended.result()
 
 
 def _run_once(key: str, work: Work) -> None:
@@ -161,6 +281,21 @@ def sleep(seconds: float) -> None:
 def exists(key: str) -> bool:
     """Whether work was ever begun or queued under a key."""
     return DBOS.get_workflow_status(key) is not None
+
+
+def connections_in_use() -> int:
+    """How many connections to the records durable work has in this process now."""
+    return connecting.in_use(_engine) if _engine is not None else 0
+
+
+def measure(stores: "Stores") -> None:
+    """Tell the metrics how much durable work waits or is under way, and since when the oldest of it was begun."""
+    with stores.records.reading() as connection:
+        found = {state: (count, age) for state, count, age in connection.execute(OPEN_WORK)}
+    for state in ("ENQUEUED", "PENDING"):
+        count, age = found.get(state, (0, 0.0))
+        WORKS.labels(STATES[state]).set(count)
+        OLDEST.labels(STATES[state]).set(age)
 
 
 def forget_results(records: Records, prefix: str) -> None:

@@ -6,20 +6,23 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
+from rapport.api.json_bodies import JsonRoute
+from rapport.api.pages import Paged
 from rapport.campaigns import service
 from rapport.campaigns.service import ActionBody, ActionOut
 
-router = APIRouter(prefix="/manage/v1/actions", tags=["Management: campaigns"])
+router = APIRouter(prefix="/manage/v1/actions", tags=["Management: campaigns"], route_class=JsonRoute)
 ActionId = Annotated[int, Path(ge=2, le=2**31 - 1)]
 
 
 @router.get("", summary="List actions")
 def list_actions(
+    page: Paged,
     archived: Annotated[bool, Query(description="Archived ones too")] = False,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[ActionOut]:
     """The tenant's actions, by id. Action 1 (DN, do nothing) is the control action and is not listed."""
-    return [ActionOut.model_validate(one) for one in service.actions(principal.scope, archived)]
+    return [ActionOut.model_validate(one) for one in page.of(service.actions(principal.scope, archived))]
 
 
 @router.post("", status_code=201, summary="Create an action")

@@ -7,15 +7,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
+from rapport.api.json_bodies import JsonRoute
+from rapport.api.known import Body
+from rapport.api.pages import Paged
 from rapport.campaigns import service as campaigns
 from rapport.customers import service
 
-router = APIRouter(prefix="/manage/v1", tags=["Management: data in"])
+router = APIRouter(prefix="/manage/v1", tags=["Management: data in"], route_class=JsonRoute)
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 FieldType = Literal["Bigint", "Int", "Decimal", "Date", "Datetime", "Nvarchar", "Varchar"]
 
 
-class AttributeIn(BaseModel):
+class AttributeIn(Body):
     """An attribute to create; files write it (batch) or only the API does (api)."""
 
     name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$", examples=["LOYALTY_TIER"])
@@ -27,10 +30,8 @@ class AttributeIn(BaseModel):
     api_updatable: bool = False
 
 
-class AttributePatch(BaseModel):
+class AttributePatch(Body):
     """What of an attribute may change; members left out stay."""
-
-    model_config = ConfigDict(extra="forbid")
 
     alias: Text | None = Field(None, max_length=200, examples=["Loyalty tier"])
     description: Text | None = Field(None, max_length=1000)
@@ -65,9 +66,9 @@ class AttributeOut(BaseModel):
 
 
 @router.get("/attributes", summary="List customer attributes")
-def list_attributes(principal: Principal = Depends(admin)) -> list[AttributeOut]:  # noqa: B008
+def list_attributes(page: Paged, principal: Principal = Depends(admin)) -> list[AttributeOut]:  # noqa: B008
     """By name."""
-    return [AttributeOut.model_validate(info) for info in service.attributes(principal.scope).values()]
+    return [AttributeOut.model_validate(info) for info in page.of(list(service.attributes(principal.scope).values()))]
 
 
 @router.post("/attributes", status_code=201, summary="Create a customer attribute")

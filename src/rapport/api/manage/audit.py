@@ -25,7 +25,7 @@ class AuditOut(BaseModel):
 
 
 @router.get("/audit-entries", summary="Read the audit log")
-def list_entries(
+def list_audit_entries(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     principal: Principal = Depends(admin),  # noqa: B008

@@ -8,10 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
+from rapport.api.json_bodies import JsonRoute
 from rapport.campaigns import service
 from rapport.campaigns.service import Answer, Clearance, CustomerOutcome, OneTimeBody, Results
 
-router = APIRouter(prefix="/manage/v1/campaigns", tags=["Management: campaigns"])
+router = APIRouter(prefix="/manage/v1/campaigns", tags=["Management: campaigns"], route_class=JsonRoute)
 CampaignId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
@@ -54,7 +55,7 @@ class CampaignOut(BaseModel):
     finished_at: datetime | None
 
 
-class ChannelOut(BaseModel):
+class CampaignChannelOut(BaseModel):
     """What a recipient group gets on a channel; scheduled_time is tenant wall-clock time."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -83,7 +84,7 @@ class ReasonOut(BaseModel):
 class CampaignDetail(CampaignOut):
     """A campaign with its channels and with what became of everybody so far."""
 
-    channels: list[ChannelOut]
+    channels: list[CampaignChannelOut]
     reasons: list[ReasonOut]
     clearance: Clearance | None = Field(description="How the approval stands; conditional campaigns only")
 
@@ -115,7 +116,7 @@ def get_campaign(campaign_id: CampaignId, principal: Principal = Depends(admin))
     found = service.occurrence(scope, campaign_id)
     data: dict[str, Any] = CampaignOut.model_validate(found).model_dump()
     data["counts"] = service.counts_of(scope, found)
-    channels = [ChannelOut.model_validate(row).model_dump() for row in service.channel_rows(scope, campaign_id)]
+    channels = [CampaignChannelOut.model_validate(row).model_dump() for row in service.channel_rows(scope, campaign_id)]
     data["clearance"] = service.clearance(scope, campaign_id) if found.conditional and not found.is_triggered else None
     return CampaignDetail(**data, channels=channels, reasons=service.reason_counts(scope, campaign_id))
 

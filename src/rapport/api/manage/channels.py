@@ -9,20 +9,25 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
+from rapport.api.json_bodies import JsonRoute
+from rapport.api.known import Body
+from rapport.api.manage.samples import Sample, rendered
+from rapport.api.pages import Paged
 from rapport.channels import service
 from rapport.channels.service import Channel, Message
+from rapport.channels.settings import EmailSettings
 from rapport.errors import Invalid, Unavailable
 from rapport.messaging import service as messaging
 
-router = APIRouter(prefix="/manage/v1/channels", tags=["Management: channels"])
+router = APIRouter(prefix="/manage/v1/channels", tags=["Management: channels"], route_class=JsonRoute)
 ChannelId = Annotated[int, Path(ge=1, le=2**31 - 1)]
-MAIL = {"host": "smtp.example.com", "port": 587, "security": "starttls", "username": "mailer", "password": "********"}
+SERVER = {"host": "smtp.example.com", "port": 587, "security": "starttls", "username": "mailer"}
+MAIL, MAIL_SHOWN = ({**SERVER, "password": password} for password in ("the mailer's", "********"))
+MAIL_SETTINGS = f"Of an email channel, how mail leaves: {', '.join(EmailSettings.model_fields)}"
 
 
-class ChannelIn(BaseModel):
+class ChannelIn(Body):
     """A channel to create."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=200, examples=["Email"])
     kind: Literal["email", "external"] = Field(examples=["email"])
@@ -31,18 +36,20 @@ class ChannelIn(BaseModel):
     permission_attribute: str | None = Field(
         "default", max_length=128, examples=["ALLOW_EMAIL"], description="Must not be No; null: no such attribute"
     )
-    settings: dict[str, Any] = Field({}, examples=[MAIL], description="Of an email channel: how mail leaves")
+    settings: dict[str, Any] = Field({}, examples=[MAIL], description=MAIL_SETTINGS)
 
 
-class ChannelChange(BaseModel):
+class ChannelChange(Body):
     """What to change; members left out stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field("", min_length=1, max_length=200, examples=["Newsletter"])
     address_attribute: str = Field("", min_length=1, max_length=128, examples=["EMAIL"])
     permission_attribute: str | None = Field(None, max_length=128, examples=["ALLOW_EMAIL"])
-    settings: dict[str, Any] = Field({}, examples=[MAIL], description="Replaces all; a masked password is kept")
+    settings: dict[str, Any] = Field(
+        {},
+        examples=[MAIL],
+        description="Replaces all; a masked password is kept while host, port, username and security stay the same",
+    )
 
 
 class ChannelOut(BaseModel):
@@ -53,7 +60,7 @@ class ChannelOut(BaseModel):
     kind: str = Field(examples=["email"])
     address_attribute: str = Field(examples=["EMAIL"])
     permission_attribute: str | None = Field(examples=["ALLOW_EMAIL"])
-    settings: dict[str, Any] = Field(examples=[MAIL])
+    settings: dict[str, Any] = Field(examples=[MAIL_SHOWN])
     created_at: datetime
 
 
@@ -74,8 +81,8 @@ class CheckOut(BaseModel):
     reason: str = Field(examples=["The mail server cannot be used: mail server refused the login."])
 
 
-class TestIn(BaseModel):
-    """A message to try a channel with: a template of it, or a text."""
+class TestIn(Sample):
+    """A message to try a channel with: a template of it, as a customer would get it, or a text."""
 
     to: str = Field(min_length=3, max_length=320, examples=["me@northwind.example"])
     template_id: int | None = Field(None, ge=1, le=2**31 - 1)
@@ -97,9 +104,9 @@ def _shown(found: Channel) -> ChannelOut:
 
 
 @router.get("", summary="List channels")
-def list_channels(principal: Principal = Depends(admin)) -> list[ChannelOut]:  # noqa: B008
+def list_channels(page: Paged, principal: Principal = Depends(admin)) -> list[ChannelOut]:  # noqa: B008
     """The tenant's channels, by id."""
-    return [_shown(found) for found in service.channels(principal.scope)]
+    return [_shown(found) for found in page.of(service.channels(principal.scope))]
 
 
 @router.post("", status_code=201, summary="Create a channel")
@@ -134,13 +141,11 @@ def list_apps(channel_id: ChannelId, principal: Principal = Depends(admin)) -> l
 @router.post("/{channel_id}/check", summary="Test the connection of a channel")
 def check_channel(channel_id: ChannelId, principal: Principal = Depends(admin)) -> CheckOut:  # noqa: B008
     """Connect and log in without sending anything."""
-    transport = service.transport(principal.scope, service.channel(principal.scope, channel_id))
-    try:
-        transport.check()
-    except Unavailable as error:
-        return CheckOut(ok=False, reason=error.message)
-    finally:
-        transport.close()
+    with service.trying(principal.scope, service.channel(principal.scope, channel_id)) as transport:
+        try:
+            transport.check()
+        except Unavailable as error:
+            return CheckOut(ok=False, reason=error.message)
     return CheckOut(ok=True, reason="")
 
 
@@ -154,11 +159,9 @@ def send_test_message(
     found = service.channel(principal.scope, channel_id)
     if found.kind != "email":
         raise Invalid("Messages of an external channel are sent by the outside system.")
-    transport = service.transport(principal.scope, found)
-    try:
-        (receipt,) = transport.send([_message(principal, channel_id, body)])
-    finally:
-        transport.close()
+    message = _message(principal, channel_id, body)
+    with service.trying(principal.scope, found) as transport:
+        (receipt,) = transport.send([message])
     return TestOut.model_validate(receipt, from_attributes=True)
 
 
@@ -166,6 +169,6 @@ def _message(principal: Principal, channel_id: int, body: TestIn) -> Message:
     subject, text, html = body.subject, body.text, ""
     if body.template_id is not None:
         template = messaging.template(principal.scope, channel_id, body.template_id)
-        rendered = messaging.render(template, "test", {}, {})
-        subject, text, html = rendered.subject, rendered.text, rendered.html
+        written = rendered(principal.scope, template, body)
+        subject, text, html = written.subject, written.text, written.html
     return Message(f"test-{uuid.uuid4()}", "test", body.to, subject, text, html)

@@ -8,10 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
+from rapport.api.json_bodies import JsonRoute
+from rapport.api.known import Body
 from rapport.campaigns import service
 from rapport.campaigns.schemas import Day
 
-router = APIRouter(prefix="/manage/v1/cycles", tags=["Management: campaigns"])
+router = APIRouter(prefix="/manage/v1/cycles", tags=["Management: campaigns"], route_class=JsonRoute)
 
 
 class Step(BaseModel):
@@ -35,10 +37,8 @@ class CycleOut(BaseModel):
     finished_at: datetime | None
 
 
-class CycleIn(BaseModel):
+class CycleIn(Body):
     """A cycle to run."""
-
-    model_config = ConfigDict(extra="forbid")
 
     data_date: Day = Field(examples=["2026-03-09"], description="A day that is over")
 

@@ -6,14 +6,16 @@ from typing import Annotated, Literal
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
-from rapport.api.auth import admin
+from rapport.api.auth import admin, require_secrets
+from rapport.api.json_bodies import JsonRoute
+from rapport.api.known import Body
 from rapport.realtime import tokens
 from rapport.realtime.models import EventToken
 
-router = APIRouter(prefix="/manage/v1/event-intake", tags=["Management: events"])
+router = APIRouter(prefix="/manage/v1/event-intake", tags=["Management: events"], route_class=JsonRoute)
 
 SHOWN = 6
 CONFIG_NAME = "mobile.1.0.0"
@@ -41,17 +43,18 @@ class IntakeOut(BaseModel):
 
     tenant_id: int = Field(examples=[3001])
     server_token: TokenOut = Field(description="Secret: for servers, and to sign with")
+    vendor_token: TokenOut = Field(
+        description="Secret: for vendors, who sign metrics with it and can send nothing else"
+    )
     sdk_token: TokenOut = Field(description="Public: in the SDKs of apps and web sites")
     sdk_credentials: str = Field(description="What an app gives to its SDK; empty unless tokens are revealed")
     endpoints: EndpointsOut
 
 
-class Rotation(BaseModel):
+class Rotation(Body):
     """Which token is to be replaced."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    kind: Literal["server", "sdk"] = Field(examples=["server"])
+    kind: Literal["server", "sdk", "vendor"] = Field(examples=["server"])
     grace_hours: float = Field(
         tokens.GRACE_HOURS, ge=0, le=24 * 90, examples=[24], description="How long the one before stays good; 0: not"
     )
@@ -69,6 +72,7 @@ def _shown(principal: Principal, reveal: bool) -> IntakeOut:
     return IntakeOut(
         tenant_id=scope.tenant_id,
         server_token=_token(found["server"], reveal),
+        vendor_token=_token(found["vendor"], reveal),
         sdk_token=public,
         sdk_credentials=credentials if reveal else "",
         endpoints=EndpointsOut(
@@ -86,7 +90,10 @@ def get_intake(
     reveal: Annotated[bool, Query(description="Show the tokens whole")] = False,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> IntakeOut:
-    """Makes the tokens when there are none yet."""
+    """Makes the tokens when there are none yet. Showing them whole leaves a row in the audit log."""
+    if reveal:
+        require_secrets(principal)
+        tokens.note_revealed(principal.scope)
     return _shown(principal, reveal)
 
 

@@ -44,7 +44,7 @@ class RecordingOut(BaseModel):
 
 
 @router.get("", summary="List entries of the events log")
-def list_entries(
+def list_event_log(
     status: Status | None = None,
     event: Annotated[str | None, Query(max_length=255)] = None,
     person: Annotated[str | None, Query(max_length=300, description="A customer or visitor, in any case")] = None,

@@ -3,22 +3,23 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
+from rapport.api.json_bodies import JsonRoute
+from rapport.api.known import Body
+from rapport.campaigns import service as campaigns
 from rapport.customers import service
 from rapport.customers.models import EventType
 
-router = APIRouter(prefix="/manage/v1/event-types", tags=["Management: events"])
+router = APIRouter(prefix="/manage/v1/event-types", tags=["Management: events"], route_class=JsonRoute)
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
 ParameterType = Literal["String", "Number", "Boolean"]
 
 
-class EventTypeChange(BaseModel):
+class EventTypeChange(Body):
     """What an event type is declared as; parameters left out are still listed, but without a type."""
-
-    model_config = ConfigDict(extra="forbid")
 
     description: str = Field("", max_length=1000, examples=["A customer put money into the account"])
     parameters: dict[str, ParameterType] = Field(
@@ -26,10 +27,8 @@ class EventTypeChange(BaseModel):
     )
 
 
-class EventTypeIn(BaseModel):
+class EventTypeIn(Body):
     """An event type to declare. A core event needs its name only."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=100, examples=["deposit"], description="snake_case, case-sensitive")
     description: str = Field("", max_length=1000, examples=["A customer put money into the account"])
@@ -83,6 +82,8 @@ def declare_event_type(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> EventTypeOut:
     """Whoever sends it may do so before; then it keeps its number. 409 when it is declared already."""
+    if body.parameters is not None:
+        campaigns.check_event_change(principal.scope, body.name, dict(body.parameters))
     made = service.declare_event_type(principal.scope, body.name, body.parameters, body.description)
     request.app.state.directory.forget(principal.scope.tenant_id)
     return _shown(made)
@@ -101,7 +102,12 @@ def change_event_type(
     request: Request,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> EventTypeOut:
-    """Replaces description and parameters. Events that came before stay as they are."""
+    """Replaces description and parameters. Events that came before stay as they are.
+
+    409 when a triggered campaign compares a parameter that would be missing or of another type.
+    """
+    name = service.event_type(principal.scope, event_type_id).name
+    campaigns.check_event_change(principal.scope, name, dict(body.parameters))
     changed = service.change_event_type(principal.scope, event_type_id, body.parameters, body.description)
     request.app.state.directory.forget(principal.scope.tenant_id)
     return _shown(changed)

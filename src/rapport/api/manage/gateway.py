@@ -3,21 +3,21 @@
 from datetime import datetime
 
 from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
+from rapport.api.json_bodies import JsonRoute
+from rapport.api.known import Body
 from rapport.errors import NotFound
 from rapport.realtime import gateways
 from rapport.realtime.models import Gateway
 
-router = APIRouter(prefix="/manage/v1/gateway", tags=["Management: gateway"])
+router = APIRouter(prefix="/manage/v1/gateway", tags=["Management: gateway"], route_class=JsonRoute)
 
 
-class GatewayIn(BaseModel):
+class GatewayIn(Body):
     """The gateway to set; what is left out gets its default."""
-
-    model_config = ConfigDict(extra="forbid")
 
     url: str = Field(min_length=1, max_length=2000, examples=["https://promo.acme.example/gateway"])
     timeout_seconds: gateways.Seconds = Field(
@@ -93,6 +93,6 @@ def delete_gateway(principal: Principal = Depends(admin)) -> None:  # noqa: B008
 
 
 @router.post("/rotate-secret", summary="Give the gateway a new secret")
-def rotate_secret(principal: Principal = Depends(admin)) -> GatewayWithSecret:  # noqa: B008
+def rotate_gateway_secret(principal: Principal = Depends(admin)) -> GatewayWithSecret:  # noqa: B008
     """Shows it; for 24 hours questions carry signatures of both."""
     return _with_secret(gateways.rotate_secret(principal.scope), new=True)

@@ -13,11 +13,13 @@ from starlette.responses import FileResponse
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
+from rapport.api.json_bodies import JsonRoute
+from rapport.api.known import only_known_fields
 from rapport.customers import service
 from rapport.customers.service import KindChecks, LoadCheck
 from rapport.errors import NotFound
 
-router = APIRouter(prefix="/manage/v1", tags=["Management: data in"])
+router = APIRouter(prefix="/manage/v1", tags=["Management: data in"], route_class=JsonRoute)
 Kind = Literal["customers", "transactions", "items", "products", "activity"]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 BlankCells = Literal["clear", "keep"]
@@ -34,7 +36,7 @@ class WarningOut(BaseModel):
 
 
 class ImportOut(BaseModel):
-    """A file that was imported (loaded), refused, failed, needs_confirmation, or was there before (unchanged)."""
+    """A file that was loaded, refused, failed, checked (a dry run), needs_confirmation, or was there before."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -43,7 +45,7 @@ class ImportOut(BaseModel):
     file_name: str = Field(examples=["customers.csv.gz"])
     sha256: str
     mode: Literal["full", "incremental"]
-    state: Literal["running", "loaded", "refused", "failed", "unchanged", "needs_confirmation"]
+    state: Literal["running", "loaded", "refused", "failed", "unchanged", "needs_confirmation", "checked"]
     message: str
     loaded: int
     rejected: int
@@ -51,6 +53,21 @@ class ImportOut(BaseModel):
     warnings: list[WarningOut]
     started_at: datetime
     finished_at: datetime | None
+
+
+class FilePreviewOut(BaseModel):
+    """The first rows of a dry run as they would be stored, by column, and the attributes that would be made."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    rows: list[dict[str, str | None]]
+    new_attributes: dict[str, str] = Field(examples=[{"LOYALTY_TIER": "Nvarchar"}], description="Name and type")
+
+
+class ImportMade(ImportOut):
+    """An import, with the preview of a dry run."""
+
+    preview: FilePreviewOut | None = None
 
 
 class ChecksOut(BaseModel):
@@ -61,7 +78,9 @@ class ChecksOut(BaseModel):
     checks: list[LoadCheck]
 
 
-@router.post("/imports", status_code=201, summary="Import a file")
+@router.post(
+    "/imports", status_code=201, summary="Import a file", dependencies=[Depends(admin), Depends(only_known_fields)]
+)
 def create_import(
     file: Annotated[UploadFile, File(description="CSV, JSON lines or Parquet, each also as .gz")],
     kind: Annotated[Kind, Form()],
@@ -70,8 +89,9 @@ def create_import(
     confirm_removal: Annotated[bool, Form(description="A full load may remove any number of rows")] = False,
     mapping: Annotated[str, Form(description="A mapping as YAML text")] = "",
     blank_cells: Annotated[BlankCells | None, Form(description="What a blank cell does to a stored value")] = None,
+    dry_run: Annotated[bool, Form(description="Check the file and show its first rows; change nothing")] = False,
     principal: Principal = Depends(admin),  # noqa: B008
-) -> ImportOut:
+) -> ImportMade:
     """All or nothing: with rows that are refused nothing is loaded, unless allow_rejects.
 
     A full load that would remove everybody, or more than the setting files.removal_share, changes nothing and answers
@@ -83,8 +103,11 @@ def create_import(
         path = Path(folder) / (re.sub(r"[^\w.-]", "_", file.filename or "")[-200:] or "upload.csv")
         with path.open("wb") as copy:
             shutil.copyfileobj(file.file, copy)
-        result = service.import_file(principal.scope, kind, path, parsed, mode, allow_rejects, None, confirm_removal)
-    return ImportOut.model_validate(service.import_of(principal.scope, result.import_id))
+        decided = (mode, allow_rejects, None, confirm_removal, dry_run)
+        result = service.import_file(principal.scope, kind, path, parsed, *decided)
+    made = ImportMade.model_validate(service.import_of(principal.scope, result.import_id))
+    preview = FilePreviewOut.model_validate(result.preview) if result.preview else None
+    return made.model_copy(update={"preview": preview})
 
 
 @router.get("/imports", summary="List imports")

@@ -8,9 +8,12 @@ from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
+from rapport.api.json_bodies import JsonRoute
+from rapport.api.known import Body
+from rapport.campaigns import service as campaigns
 from rapport.insight import service as insight
 
-router = APIRouter(prefix="/manage/v1", tags=["Management: model"])
+router = APIRouter(prefix="/manage/v1", tags=["Management: model"], route_class=JsonRoute)
 
 KINDS = "^(new|active|reactivated|churn|dormant)$"
 
@@ -24,7 +27,7 @@ class StageOut(BaseModel):
     days: int = Field(examples=[60], description="0 for active, which is everybody else")
 
 
-class StageIn(BaseModel):
+class StageIn(Body):
     """A change to a stage; members left out stay."""
 
     kind: str = Field(pattern=KINDS, examples=["churn"])
@@ -32,7 +35,7 @@ class StageIn(BaseModel):
     days: int | None = Field(None, examples=[90])
 
 
-class ValueSegmentIn(BaseModel):
+class ValueSegmentIn(Body):
     """A band of customers by future value."""
 
     name: str = Field(min_length=1, max_length=100, examples=["Top"])
@@ -68,10 +71,10 @@ def list_stages(principal: Principal = Depends(admin)) -> list[StageOut]:  # noq
 
 @router.put("/lifecycle-stages", summary="Change lifecycle rules and names")
 def change_stages(body: list[StageIn], principal: Principal = Depends(admin)) -> list[StageOut]:  # noqa: B008
-    """Change the stages that are named; the next cycle applies the rules."""
+    """Change the stages that are named; the next cycle applies the rules. Conditions follow a stage, not its name."""
     days = {stage.kind: stage.days for stage in body if stage.days is not None and stage.kind != "active"}
     names = {stage.kind: stage.name for stage in body if stage.name is not None}
-    insight.change_stage_rules(principal.scope, days, names)
+    campaigns.change_stages(principal.scope, days, names)
     return _stages(principal)
 
 
@@ -91,8 +94,11 @@ def define_value_segments(
     body: list[ValueSegmentIn],
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[ValueSegmentOut]:
-    """Replace all bands, the most valuable first; shares add up to 1; the next cycle applies them."""
-    insight.define_value_segments(principal.scope, [(segment.name, segment.share) for segment in body])
+    """Replace all bands, the most valuable first; shares add up to 1; the next cycle applies them.
+
+    Conditions follow the place of a band, not its name: 409 when one that would be missing is asked for.
+    """
+    campaigns.define_value_segments(principal.scope, [(segment.name, segment.share) for segment in body])
     return _segments(principal)
 
 

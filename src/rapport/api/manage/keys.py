@@ -9,21 +9,40 @@ from pydantic import BaseModel, Field
 from rapport.access import keys
 from rapport.access.keys import Principal
 from rapport.access.models import ApiKey
+from rapport.access.roles import SECTIONS, Rights
+from rapport.access.scope import Scope
 from rapport.api.auth import admin
+from rapport.api.json_bodies import JsonRoute
+from rapport.api.known import Body
+from rapport.api.pages import Paged
 
-router = APIRouter(prefix="/manage/v1", tags=["Management: access"])
+router = APIRouter(prefix="/manage/v1", tags=["Management: access"], route_class=JsonRoute)
 KeyId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
-class KeyIn(BaseModel):
+class KeyIn(Body):
     """A key to create."""
 
     nickname: str = Field(min_length=1, max_length=200, examples=["Warehouse export"])
     contact_email: str = Field(min_length=3, max_length=320, examples=["data@northwind.example"])
     access_type: Literal["Admin", "Integrations", "Transactional"] = Field(examples=["Integrations"])
-    expires_on: date | None = Field(None, examples=["2031-12-31"], description="The last day on which it works")
+    rights: Rights = Field(
+        Rights.FULL,
+        description="Of what access_type covers: all; GET only, and no secrets; imports and writes of attributes only",
+    )
+    sections: list[str] = Field(
+        [],
+        max_length=len(SECTIONS),
+        examples=[["campaigns", "series"]],
+        description="The parts of the management API (/manage/v1/...) that it is for, and nothing else; empty: all",
+    )
+    expires_on: date | Literal["never"] | None = Field(
+        None, examples=["2031-12-31"], description="The last day on which it works; null: a year from now"
+    )
     cidrs: list[str] = Field([], max_length=100, examples=[["192.0.2.0/24"]], description="Empty means any address")
-    rate_limit: int | None = Field(None, ge=0, le=1_000_000, description="Calls per window; 0 unlimited, null default")
+    rate_limit: int | None = Field(
+        None, ge=0, le=1_000_000, description="Calls per window, at most the tenant's; 0 unlimited, null default"
+    )
 
 
 class KeyOut(BaseModel):
@@ -37,9 +56,12 @@ class KeyOut(BaseModel):
     status: str = Field(examples=["Active"])
     cidrs: list[str]
     rate_limit: int | None
+    rights: Rights
+    sections: list[str]
     expires_on: date | None
     created_at: datetime
     last_used_at: datetime | None
+    unused: bool = Field(description="It works and was not used for 90 days: delete it if nobody needs it")
 
 
 class KeyMade(KeyOut):
@@ -48,21 +70,27 @@ class KeyMade(KeyOut):
     key: str = Field(description="Put it into the X-API-KEY header; it cannot be shown again")
 
 
-def _shown(key: ApiKey) -> KeyOut:
-    return KeyOut.model_validate(key, from_attributes=True)
+def _shown(scope: Scope, key: ApiKey) -> KeyOut:
+    members = {name: getattr(key, name) for name in KeyOut.model_fields if name != "unused"}
+    return KeyOut(**members, unused=keys.is_unused(scope, key))
 
 
 @router.get("/keys", summary="List API keys")
-def list_keys(principal: Principal = Depends(admin)) -> list[KeyOut]:  # noqa: B008
+def list_keys(page: Paged, principal: Principal = Depends(admin)) -> list[KeyOut]:  # noqa: B008
     """The tenant's keys, oldest first."""
-    return [_shown(key) for key in keys.keys(principal.scope)]
+    return [_shown(principal.scope, key) for key in page.of(keys.keys(principal.scope))]
 
 
 @router.post("/keys", status_code=201, summary="Create an API key")
 def create_key(body: KeyIn, principal: Principal = Depends(admin)) -> KeyMade:  # noqa: B008
-    """Create a key. The answer is the only place where it is shown."""
-    key, secret = keys.create_key(principal.scope, **body.model_dump())
-    return KeyMade(**_shown(key).model_dump(), key=secret)
+    """Create a key. The answer is the only place where it is shown.
+
+    400 for a rate_limit above the tenant's, or 0 where the tenant has one; 409 when the tenant has as many keys as it
+    may.
+    """
+    given, ends_on = body.model_dump(exclude={"expires_on"}), body.expires_on or principal.scope.today() + keys.LIFETIME
+    key, secret = keys.create_key(principal.scope, **given, expires_on=None if ends_on == "never" else ends_on)
+    return KeyMade(**_shown(principal.scope, key).model_dump(), key=secret)
 
 
 @router.post("/keys/{key_id}/disable", summary="Disable an API key")
@@ -70,7 +98,7 @@ def disable_key(key_id: KeyId, request: Request, principal: Principal = Depends(
     """Refuse the key from now on."""
     key = keys.disable_key(principal.scope, key_id)
     request.app.state.keys.forget()
-    return _shown(key)
+    return _shown(principal.scope, key)
 
 
 @router.delete("/keys/{key_id}", status_code=204, summary="Delete an API key")

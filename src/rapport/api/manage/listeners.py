@@ -4,22 +4,24 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
+from rapport.access.roles import Rights
 from rapport.api.auth import admin
+from rapport.api.json_bodies import JsonRoute
+from rapport.api.known import Body
+from rapport.api.pages import Paged
 from rapport.notifications import service
 from rapport.notifications.service import CALLBACK, Delivery, Listener
 
-router = APIRouter(prefix="/manage/v1/listeners", tags=["Management: listeners"])
+router = APIRouter(prefix="/manage/v1/listeners", tags=["Management: listeners"], route_class=JsonRoute)
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
 State = Literal["pending", "delivered", "parked", "canceled"]
 
 
-class ListenerIn(BaseModel):
+class ListenerIn(Body):
     """A listener to register; the same event type and channel again replaces the URL."""
-
-    model_config = ConfigDict(extra="forbid")
 
     event_type_id: int = Field(examples=[13], description="1, 2, 3, 4, 5, 11, 13 or 14")
     url: str = Field(min_length=1, max_length=2000, examples=["https://hooks.example.com/events"])
@@ -33,7 +35,7 @@ class ListenerOut(BaseModel):
     event_type_id: int = Field(examples=[13], description="0: the CallbackURLs of one host")
     channel_id: int | None = Field(examples=[505])
     url: str = Field(examples=["https://hooks.example.com/events"])
-    secret: str = Field(examples=["whsec_bm90LWEtcmVhbC1zZWNyZXQ="])
+    secret: str = Field(examples=["whsec_bm90LWEtcmVhbC1zZWNyZXQ="], description="Empty for a key that only reads")
     status: str = Field(examples=["active"], description="disabled: it answered 410, register it again")
     failures: int = Field(description="Failed posts since the last success")
     paused_until: datetime | None = Field(description="Nothing is posted before, because of failures")
@@ -64,10 +66,17 @@ class Replayed(BaseModel):
     deliveries: int
 
 
-def _shown(found: Listener) -> ListenerOut:
+class Canceled(BaseModel):
+    """How many deliveries were canceled."""
+
+    deliveries: int
+
+
+def _shown(found: Listener, principal: Principal) -> ListenerOut:
     shown = ListenerOut.model_validate(found, from_attributes=True)
     of_channel = None if found.event_type_id == CALLBACK else found.channel_id or None
-    return shown.model_copy(update={"channel_id": of_channel})
+    secret = "" if principal.rights is Rights.READ else found.secret
+    return shown.model_copy(update={"channel_id": of_channel, "secret": secret})
 
 
 def _delivery(found: Delivery) -> DeliveryOut:
@@ -75,21 +84,22 @@ def _delivery(found: Delivery) -> DeliveryOut:
 
 
 @router.get("", summary="List listeners")
-def list_listeners(principal: Principal = Depends(admin)) -> list[ListenerOut]:  # noqa: B008
+def list_listeners(page: Paged, principal: Principal = Depends(admin)) -> list[ListenerOut]:  # noqa: B008
     """The tenant's listeners, by event type and channel. Of event type 0 are hosts that callbacks are posted to."""
-    return [_shown(found) for found in service.listeners(principal.scope, with_callbacks=True)]
+    return [_shown(found, principal) for found in page.of(service.listeners(principal.scope, with_callbacks=True))]
 
 
 @router.post("", status_code=201, summary="Register a listener")
 def register_listener(body: ListenerIn, principal: Principal = Depends(admin)) -> ListenerOut:  # noqa: B008
     """As RegisterEventListener, and shows the secret."""
-    return _shown(service.register_listener(principal.scope, body.event_type_id, body.url, body.channel_id))
+    made = service.register_listener(principal.scope, body.event_type_id, body.url, body.channel_id)
+    return _shown(made, principal)
 
 
 @router.get("/{listener_id}", summary="Get a listener")
 def get_listener(listener_id: Id, principal: Principal = Depends(admin)) -> ListenerOut:  # noqa: B008
     """A listener by id."""
-    return _shown(service.listener(principal.scope, listener_id))
+    return _shown(service.listener(principal.scope, listener_id), principal)
 
 
 @router.delete("/{listener_id}", status_code=204, summary="Remove a listener")
@@ -100,9 +110,9 @@ def delete_listener(listener_id: Id, principal: Principal = Depends(admin)) -> N
 
 
 @router.post("/{listener_id}/rotate-secret", summary="Give a listener a new secret")
-def rotate_secret(listener_id: Id, principal: Principal = Depends(admin)) -> ListenerOut:  # noqa: B008
+def rotate_listener_secret(listener_id: Id, principal: Principal = Depends(admin)) -> ListenerOut:  # noqa: B008
     """For 24 hours posts carry signatures of both secrets."""
-    return _shown(service.rotate_secret(principal.scope, listener_id))
+    return _shown(service.rotate_secret(principal.scope, listener_id), principal)
 
 
 @router.get("/{listener_id}/deliveries", summary="List deliveries")
@@ -133,3 +143,19 @@ def replay_one(
 ) -> Replayed:
     """One delivery in any state, under its first id."""
     return Replayed(deliveries=service.replay(principal.scope, listener_id, delivery_id))
+
+
+@router.post("/{listener_id}/cancel", summary="Cancel deliveries that wait")
+def cancel_waiting(listener_id: Id, principal: Principal = Depends(admin)) -> Canceled:  # noqa: B008
+    """Every delivery that is pending or parked; the listener stays. A post that is under way may still arrive."""
+    return Canceled(deliveries=service.cancel(principal.scope, listener_id))
+
+
+@router.post("/{listener_id}/deliveries/{delivery_id}/cancel", summary="Cancel a delivery")
+def cancel_one(
+    listener_id: Id,
+    delivery_id: Annotated[int, Path(ge=1, le=2**63 - 1)],
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> Canceled:
+    """A delivery that is pending or parked; 409 for one that has ended. A post under way may still arrive."""
+    return Canceled(deliveries=service.cancel(principal.scope, listener_id, delivery_id))

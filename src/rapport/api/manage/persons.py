@@ -109,10 +109,14 @@ def _held(scope: Scope, customer_id: str) -> PersonOut:
 
 @router.get(PATH, summary="Export everything held of a person")
 def export_person(customer_id: str, principal: Principal = Depends(admin)) -> PersonOut:  # noqa: B008
-    """Rows of the warehouse as they are, and what the records hold. 404 when nothing is held."""
+    """Rows of the warehouse as they are, and what the records hold. 404 when nothing is held.
+
+    The audit log has a row of it, which names the person by a keyed hash of the id.
+    """
     held = _held(principal.scope, customer_id)
     if held.is_empty():
         raise NotFound(f"Nothing is held of a customer {customer_id!r}.")
+    persons.note_export(principal.scope, customer_id)
     return held
 
 

@@ -4,17 +4,27 @@ from datetime import date
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
+from rapport.api.json_bodies import JsonRoute
+from rapport.api.known import Body
 from rapport.api.manage.campaigns import CampaignOut
 from rapport.campaigns import service
 from rapport.campaigns.models import Series
-from rapport.campaigns.service import SeriesBody, SeriesOut
+from rapport.campaigns.service import DryRun, SeriesBody, SeriesOut
 
-router = APIRouter(prefix="/manage/v1/series", tags=["Management: campaigns"])
+router = APIRouter(prefix="/manage/v1/series", tags=["Management: campaigns"], route_class=JsonRoute)
 SeriesId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+
+
+class SeriesNew(SeriesBody):
+    """A series to create."""
+
+    status: Literal["active", "paused"] = Field(
+        "active", description="paused: a draft, nothing runs until it is active"
+    )
 
 
 class SeriesChange(SeriesBody):
@@ -23,10 +33,8 @@ class SeriesChange(SeriesBody):
     version: int = Field(ge=1, le=2**31 - 1, examples=[1])
 
 
-class StatusChange(BaseModel):
+class StatusChange(Body):
     """Another status of a series."""
-
-    model_config = ConfigDict(extra="forbid")
 
     status: Literal["active", "paused", "archived"] = Field(examples=["paused"])
 
@@ -40,7 +48,7 @@ class NextRuns(BaseModel):
 def rendered(found: Series) -> SeriesOut:
     """A series for the answer; the list of a one-time campaign has target group 0."""
     more = {name: getattr(found, name) for name in ("id", "customer_list_id", "status", "version", "created_at")}
-    return SeriesOut.model_validate(service.body_of(found) | more)
+    return SeriesOut.model_validate(service.body_of(found) | more | {"warnings": service.series_warnings(found)})
 
 
 @router.get("", summary="List series")
@@ -55,9 +63,13 @@ def list_series(
 
 
 @router.post("", status_code=201, summary="Create a series")
-def create_series(body: SeriesBody, principal: Principal = Depends(admin)) -> SeriesOut:  # noqa: B008
-    """Create a series; what it names (target groups, actions, channels, templates) must exist."""
-    return rendered(service.create_series(principal.scope, body))
+def create_series(body: SeriesNew, principal: Principal = Depends(admin)) -> SeriesOut:  # noqa: B008
+    """Create a series; what it names (target groups, actions, channels, templates) must exist.
+
+    An active one runs with the next cycle of its days. `warnings` tells what may not be meant.
+    """
+    plain = SeriesBody.model_validate(body.model_dump(exclude={"status"}))
+    return rendered(service.create_series(principal.scope, plain, body.status))
 
 
 @router.get("/{series_id}", summary="Get a series")
@@ -99,5 +111,14 @@ def next_runs(
 
 @router.post("/{series_id}/runs", status_code=201, summary="Run a series now")
 def run_now(series_id: SeriesId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
-    """Start one more run of a series on today's date; the campaign is processed in the background."""
+    """Start one more run of an active series on today's date; the campaign is processed in the background.
+
+    409 for a series that is paused or archived, and for that of a one-time campaign.
+    """
     return CampaignOut.model_validate(service.run_now(principal.scope, series_id))
+
+
+@router.post("/{series_id}/dry-run", summary="Count whom a series would reach")
+def dry_run_series(series_id: SeriesId, principal: Principal = Depends(admin)) -> DryRun:  # noqa: B008
+    """A run of today, counted: how many each group would reach, who is kept out and why. Nothing is planned or sent."""
+    return service.dry_run(principal.scope, series_id)

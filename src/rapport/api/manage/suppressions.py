@@ -4,24 +4,36 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
+from rapport.api.json_bodies import JsonRoute
+from rapport.api.known import Body
 from rapport.channels import service as channels
+from rapport.errors import Invalid
 from rapport.messaging import service
 from rapport.messaging.service import EVERY_CHANNEL, Suppression
 
-router = APIRouter(prefix="/manage/v1/suppressions", tags=["Management: suppressions"])
+router = APIRouter(prefix="/manage/v1/suppressions", tags=["Management: suppressions"], route_class=JsonRoute)
 OptionalChannel = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
 
 
-class SuppressionIn(BaseModel):
+Address = Annotated[str, Field(min_length=1, max_length=1000)]
+MOST_ADDRESSES = 10_000
+OF_ADDRESS = "An address of any spelling"
+ONE_OF_BOTH = "Give customer_id or address, and not both."
+
+
+class SuppressionIn(Body):
     """Whom not to write to any more."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    customer_id: str = Field(min_length=1, max_length=255, examples=["Q1001"])
+    customer_id: str | None = Field(None, min_length=1, max_length=255, examples=["Q1001"])
+    address: Address | Annotated[list[Address], Field(min_length=1, max_length=MOST_ADDRESSES)] | None = Field(
+        None,
+        description="Instead of customer_id: an address, or up to 10,000, of which nobody gets anything there",
+        examples=[["anna@example.com"]],
+    )
     channel_id: int | None = Field(None, ge=1, le=2**31 - 1, examples=[504], description="null: on any channel")
     reason: Literal["unsubscribed", "bounced", "complaint", "manual"] = "manual"
 
@@ -33,6 +45,22 @@ class SuppressionOut(BaseModel):
     channel_id: int | None = Field(examples=[504], description="null: any channel")
     reason: str = Field(examples=["unsubscribed"])
     created_at: datetime
+
+
+class AddressesOut(BaseModel):
+    """Addresses that get nothing on a channel, or on any, whoever has them; they are kept as keyed hashes."""
+
+    addresses: int = Field(description="How many were given", examples=[2])
+    added: int = Field(description="Of these, how many were not given before", examples=[1])
+    channel_id: int | None = Field(examples=[504], description="null: any channel")
+
+
+class AddressSuppression(BaseModel):
+    """Where an address gets nothing."""
+
+    channel_id: int | None = Field(examples=[504], description="null: any channel")
+    listed: Literal["suppression list", "channel preference"]
+    added_at: datetime
 
 
 def _shown(found: Suppression) -> SuppressionOut:
@@ -57,30 +85,58 @@ def list_suppressions(
     return [_shown(row) for row in found]
 
 
-@router.post("", status_code=201, summary="Suppress a customer")
+@router.get("/of-address", summary="Where an address is suppressed")
+def list_of_address(
+    address: Annotated[str, Query(min_length=1, max_length=1000, description=OF_ADDRESS)],
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[AddressSuppression]:
+    """By channel, for whatever reason: given by itself, or as that of a customer."""
+    found = service.suppressions_of_address(principal.scope, address)
+    return [AddressSuppression(channel_id=one or None, listed=why, added_at=at) for one, why, at in found]
+
+
+@router.post("", status_code=201, summary="Suppress a customer or addresses")
 def add_suppression(
     body: SuppressionIn,
     response: Response,
     principal: Principal = Depends(admin),  # noqa: B008
-) -> SuppressionOut:
-    """201 when it is new, 200 when the customer was suppressed there before: the first reason is kept."""
+) -> SuppressionOut | AddressesOut:
+    """201 when one is new, 200 when all were suppressed there before: the first reason of a customer is kept.
+
+    Whoever has one of the addresses, or gets it later, gets nothing there. An e-mail address that is no customer's id
+    is refused as customer_id.
+    """
+    scope = principal.scope
     if body.channel_id is not None:
-        channels.channel(principal.scope, body.channel_id)
+        channels.channel(scope, body.channel_id)
     channel_id = body.channel_id or EVERY_CHANNEL
-    found, new = service.suppress(principal.scope, body.customer_id, channel_id, body.reason)
-    if not new:
-        response.status_code = 200
-    return _shown(found)
+    if body.customer_id is not None and body.address is None:
+        service.require_no_address(scope, body.customer_id)
+        found, new = service.suppress(scope, body.customer_id, channel_id, body.reason)
+        response.status_code = 201 if new else 200
+        return _shown(found)
+    if body.customer_id is not None or body.address is None:
+        raise Invalid(ONE_OF_BOTH)
+    given = [body.address] if isinstance(body.address, str) else body.address
+    added = service.suppress_addresses(scope, given, channel_id, body.reason)
+    response.status_code = 201 if added else 200
+    return AddressesOut(addresses=len(given), added=added, channel_id=body.channel_id)
 
 
 @router.delete("", status_code=204, summary="Take a suppression back")
 def remove_suppression(
-    customer_id: Annotated[str, Query(min_length=1, max_length=300)],
+    customer_id: Annotated[str | None, Query(min_length=1, max_length=300)] = None,
+    address: Annotated[str | None, Query(min_length=1, max_length=1000, description=OF_ADDRESS)] = None,
     channel_id: OptionalChannel = None,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> None:
-    """Of the channel, or without one the suppression on any channel; 404 when there is none.
+    """Of a customer or an address; of the channel, or without one the suppression on any; 404 when there is none.
 
     Suppressions of other customers with the same address are taken back with it: the address is let in again.
     """
-    service.allow(principal.scope, customer_id, channel_id or EVERY_CHANNEL)
+    if (customer_id is None) == (address is None):
+        raise Invalid(ONE_OF_BOTH)
+    if customer_id is not None:
+        service.allow(principal.scope, customer_id, channel_id or EVERY_CHANNEL)
+    if address is not None:
+        service.allow_address(principal.scope, address, channel_id or EVERY_CHANNEL)

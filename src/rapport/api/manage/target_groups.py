@@ -5,13 +5,18 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
 
 from rapport.access.keys import Principal
 from rapport.access.scope import Scope
 from rapport.api.auth import admin
+from rapport.api.json_bodies import JsonRoute
+from rapport.api.known import Body
+from rapport.api.pages import Paged
+from rapport.api.tables import Format, table_file
 from rapport.audiences import service
 
-router = APIRouter(prefix="/manage/v1", tags=["Management: target groups"])
+router = APIRouter(prefix="/manage/v1", tags=["Management: target groups"], route_class=JsonRoute)
 MAX_INT = 2**31 - 1
 GroupId = Annotated[int, Path(ge=1, le=MAX_INT)]
 CountId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
@@ -25,7 +30,7 @@ EXAMPLE = {
 Definition = Annotated[dict[str, Any], Field(examples=[EXAMPLE], description="A condition, see docs/conditions.md")]
 
 
-class TargetGroupIn(BaseModel):
+class TargetGroupIn(Body):
     """A target group to create; without a priority it comes after all others."""
 
     name: str = Field(min_length=1, max_length=200, examples=["Spenders of the quarter"])
@@ -33,7 +38,7 @@ class TargetGroupIn(BaseModel):
     priority: int | None = Field(None, ge=1, le=1_000_000, examples=[3], description="The lower number goes first")
 
 
-class TargetGroupChange(BaseModel):
+class TargetGroupChange(Body):
     """What to change of a target group."""
 
     name: str | None = Field(None, min_length=1, max_length=200)
@@ -64,7 +69,7 @@ class TargetGroupTold(TargetGroupOut):
     sentence: str = Field(examples=["Country is one of 'DE' or 'AT'"])
 
 
-class DefinitionIn(BaseModel):
+class DefinitionIn(Body):
     """A definition to look at."""
 
     definition: Definition
@@ -82,10 +87,32 @@ class SampleIn(DefinitionIn):
     customers: int = Field(20, ge=1, le=1000)
 
 
+Reached = Annotated[
+    dict[str, int], Field(examples=[{"504": 812}], description="How many of them each channel reaches, by its id")
+]
+
+
+class TargetGroupSized(TargetGroupTold):
+    """A target group that was just counted."""
+
+    reachable: Reached
+
+
 class SizeOut(BaseModel):
     """How many customers a definition selects."""
 
     size: int
+    reachable: Reached
+
+
+class DailySizeOut(BaseModel):
+    """How many customers a target group had on a data date, by the definition of this version."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    data_date: date
+    size: int
+    version: int
 
 
 class SentenceOut(BaseModel):
@@ -130,6 +157,10 @@ def _told(scope: Scope, group: service.TargetGroup) -> TargetGroupTold:
     return TargetGroupTold(**shown, sentence=service.readable(scope, group.definition))
 
 
+def _reached(scope: Scope, definition: dict[str, Any]) -> dict[str, int]:
+    return {str(number): count for number, count in service.reach_now(scope, definition).items()}
+
+
 def _count(scope: Scope, count: service.Count) -> CountOut:
     age = None if count.finished_at is None else (scope.clock.now() - count.finished_at).total_seconds()
     return CountOut(
@@ -144,7 +175,7 @@ def _count(scope: Scope, count: service.Count) -> CountOut:
 
 
 @router.get("/target-groups", summary="List target groups")
-def list_groups(
+def list_target_groups(
     archived: bool = False,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
     offset: Annotated[int, Query(ge=0, le=MAX_INT)] = 0,
@@ -156,20 +187,20 @@ def list_groups(
 
 
 @router.post("/target-groups", status_code=201, summary="Create a target group")
-def create_group(body: TargetGroupIn, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
+def create_target_group(body: TargetGroupIn, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
     """Save a definition; 400 says where it is wrong, 409 that the name is in use."""
     group = service.create_target_group(principal.scope, body.name, body.definition, body.priority)
     return _told(principal.scope, group)
 
 
 @router.get("/target-groups/{group_id}", summary="Read a target group")
-def read_group(group_id: GroupId, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
+def get_target_group(group_id: GroupId, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
     """A group with its definition as a sentence."""
     return _told(principal.scope, service.target_group(principal.scope, group_id))
 
 
 @router.patch("/target-groups/{group_id}", summary="Change a target group")
-def change_group(
+def change_target_group(
     group_id: GroupId,
     body: TargetGroupChange,
     principal: Principal = Depends(admin),  # noqa: B008
@@ -180,21 +211,34 @@ def change_group(
 
 
 @router.post("/target-groups/{group_id}/archive", summary="Take a target group out of use")
-def archive_group(group_id: GroupId, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
+def archive_target_group(group_id: GroupId, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
     """Past members stay; 409 when another group depends on it."""
     return _told(principal.scope, service.archive_target_group(principal.scope, group_id))
 
 
 @router.post("/target-groups/{group_id}/size", summary="Count a target group now")
-def size_group(group_id: GroupId, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
-    """Count on the newest data date and remember the size."""
-    return _told(principal.scope, service.size_target_group(principal.scope, group_id))
+def size_target_group(group_id: GroupId, principal: Principal = Depends(admin)) -> TargetGroupSized:  # noqa: B008
+    """Count on the newest data date and remember the size; whom channels reach is counted as campaigns would."""
+    told = _told(principal.scope, service.size_target_group(principal.scope, group_id))
+    return TargetGroupSized(**told.model_dump(), reachable=_reached(principal.scope, told.definition))
+
+
+@router.get("/target-groups/{group_id}/sizes", summary="Read how large a target group was, day by day")
+def list_sizes(
+    group_id: GroupId,
+    first: Annotated[date | None, Query(description="A data date; none: from the beginning")] = None,
+    last: Annotated[date | None, Query(description="A data date; none: to the newest")] = None,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[DailySizeOut]:
+    """As the daily cycle counted it, oldest first, for about three years; a new version means another definition."""
+    found = service.sizes_of(principal.scope, group_id, first, last)
+    return [DailySizeOut.model_validate(one) for one in found]
 
 
 @router.get("/target-groups/{group_id}/members", summary="Read the members of a target group on a date")
-def read_members(
+def list_members(
     group_id: GroupId,
-    data_date: Annotated[date, Query(examples=["2031-05-04"])],
+    data_date: Annotated[date | None, Query(examples=["2031-05-04"], description="None: the newest data date")] = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     offset: Annotated[int, Query(ge=0, le=MAX_INT)] = 0,
     principal: Principal = Depends(admin),  # noqa: B008
@@ -204,24 +248,50 @@ def read_members(
     return CustomersOut(customer_ids=found)
 
 
+@router.get(
+    "/target-groups/{group_id}/members-file",
+    summary="Download the members of a target group with attributes",
+    response_class=Response,
+    responses={
+        200: {"description": "A file", "content": {"text/csv": {}, "application/vnd.apache.parquet": {}}},
+    },
+)
+def get_members_file(
+    group_id: GroupId,
+    data_date: Annotated[date | None, Query(description="None: the newest data date")] = None,
+    attributes: Annotated[
+        str, Query(max_length=10_000, examples=["EMAIL,FIRST_NAME"], description="RealFieldNames, with commas between")
+    ] = "",
+    form: Annotated[Format, Query(alias="format", description="csv (UTF-8, commas, with a header) or parquet")] = "csv",
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> Response:
+    """CustomerID and attributes of all members, in order of CustomerID, values as on the wire; the audit log has it."""
+    names = [name.strip() for name in attributes.split(",") if name.strip()]
+    schema, batches = service.export_members(principal.scope, group_id, names, data_date)
+    return table_file(f"target-group-{group_id}", form, schema, batches)
+
+
 @router.post("/target-groups/size", summary="Count a definition now")
-def size(body: DefinitionIn, principal: Principal = Depends(admin)) -> SizeOut:  # noqa: B008
-    """Count on the newest data date and wait for it."""
+def size_definition(body: DefinitionIn, principal: Principal = Depends(admin)) -> SizeOut:  # noqa: B008
+    """Count on the newest data date and wait for it; whom channels reach is counted as campaigns would."""
     service.check(principal.scope, body.definition)
-    return SizeOut(size=service.size_now(principal.scope, body.definition))
+    size = service.size_now(principal.scope, body.definition)
+    return SizeOut(size=size, reachable=_reached(principal.scope, body.definition))
 
 
 @router.post("/target-groups/sample", summary="Take customers of a definition")
-def sample(body: SampleIn, principal: Principal = Depends(admin)) -> CustomersOut:  # noqa: B008
+def sample_definition(body: SampleIn, principal: Principal = Depends(admin)) -> CustomersOut:  # noqa: B008
     """Customers spread evenly over all that are selected; the same every time."""
     service.check(principal.scope, body.definition)
     return CustomersOut(customer_ids=service.sample_now(principal.scope, body.definition, body.customers))
 
 
 @router.post("/target-groups/sentence", summary="Read a definition in words")
-def sentence(body: DefinitionIn, principal: Principal = Depends(admin)) -> SentenceOut:  # noqa: B008
-    """The definition as an English sentence."""
-    return SentenceOut(sentence=service.readable(principal.scope, body.definition))
+def read_definition(body: DefinitionIn, principal: Principal = Depends(admin)) -> SentenceOut:  # noqa: B008
+    """The definition as an English sentence; 400 for whatever a target group could not be saved with."""
+    kept = service.bound(principal.scope, body.definition)
+    service.check(principal.scope, kept)
+    return SentenceOut(sentence=service.readable(principal.scope, kept))
 
 
 @router.post("/target-group-counts", status_code=201, summary="Begin to count a definition")
@@ -243,6 +313,6 @@ def cancel_count(count_id: CountId, principal: Principal = Depends(admin)) -> Co
 
 
 @router.get("/condition-attributes", summary="List what conditions can compare")
-def list_choices(principal: Principal = Depends(admin)) -> list[AttributeChoiceOut]:  # noqa: B008
+def list_choices(page: Paged, principal: Principal = Depends(admin)) -> list[AttributeChoiceOut]:  # noqa: B008
     """Every attribute with its operators and a few frequent values (none of personal data)."""
-    return [AttributeChoiceOut.model_validate(choice) for choice in service.attribute_choices(principal.scope)]
+    return [AttributeChoiceOut.model_validate(choice) for choice in page.of(service.attribute_choices(principal.scope))]

@@ -1,34 +1,35 @@
 """Management of templates, with a preview."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
+from rapport.api.json_bodies import JsonRoute
+from rapport.api.known import Body
+from rapport.api.manage.samples import Sample, rendered
+from rapport.api.pages import Paged
 from rapport.messaging import service
 from rapport.messaging.service import Template
 
-router = APIRouter(prefix="/manage/v1", tags=["Management: templates"])
+router = APIRouter(prefix="/manage/v1", tags=["Management: templates"], route_class=JsonRoute)
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
-MAX_CONTENT = 1_000_000
 
 
-class TemplateContent(BaseModel):
+class TemplateContent(Body):
     """The content of a template. [%ATTRIBUTE%] or [%ATTRIBUTE:default%] is replaced by a customer's value."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=200, examples=["Spring offer"])
     subject: str = Field("", max_length=1000, examples=["A treat for you, [%FIRST_NAME:friend%]"])
     html: str = Field(
         "",
-        max_length=MAX_CONTENT,
+        max_length=service.MAX_CONTENT,
         examples=["<p>Hi [%FIRST_NAME:there%], use [%PROMO_CODE%].</p><p><a href='[%UNSUB%]'>Unsubscribe</a></p>"],
     )
-    text: str = Field("", max_length=MAX_CONTENT, description="Made from html when left empty")
+    text: str = Field("", max_length=service.MAX_CONTENT, description="Made from html when left empty")
 
 
 class TemplateIn(TemplateContent):
@@ -50,15 +51,6 @@ class TemplateOut(BaseModel):
     attributes_used: list[str] = Field(examples=[["FIRST_NAME"]])
     created_at: datetime
     updated_at: datetime
-
-
-class PreviewIn(BaseModel):
-    """Whose message to show."""
-
-    customer_id: str = Field("Q1001", max_length=255)
-    values: dict[str, str | None] = Field({}, examples=[{"FIRST_NAME": "Kim"}], description="Attribute values")
-    promo_code: str = Field("", max_length=1000, examples=["SPRING10"])
-    products: list[str] = Field([], max_length=50, examples=[["Rain jacket"]])
 
 
 class PreviewOut(BaseModel):
@@ -86,11 +78,12 @@ def _shown(found: Template) -> TemplateOut:
 
 @router.get("/templates", summary="List templates")
 def list_templates(
+    page: Paged,
     channel_id: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[TemplateOut]:
     """Templates by channel and id, of one channel when asked for."""
-    return [_shown(found) for found in service.templates(principal.scope, channel_id)]
+    return [_shown(found) for found in page.of(service.templates(principal.scope, channel_id))]
 
 
 @router.post("/channels/{channel_id}/templates", status_code=201, summary="Create a template")
@@ -138,12 +131,12 @@ def delete_template(
 def preview_template(
     channel_id: Id,
     template_id: Id,
-    body: PreviewIn,
+    body: Sample,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> PreviewOut:
-    """The message as a customer with these values would get it; nothing is sent."""
+    """The message as this customer would get it, or anybody with these values; nothing is sent.
+
+    Its link to unsubscribe leads nowhere, so that whoever tries it unsubscribes nobody. 404 for an unknown customer.
+    """
     found = service.template(principal.scope, channel_id, template_id)
-    extra: dict[str, Any] = {"promo_code": body.promo_code, "products": body.products}
-    values = {name.upper(): value for name, value in body.values.items()}
-    rendered = service.render(found, body.customer_id, values, extra)
-    return PreviewOut.model_validate(rendered, from_attributes=True)
+    return PreviewOut.model_validate(rendered(principal.scope, found, body), from_attributes=True)

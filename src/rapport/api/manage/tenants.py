@@ -1,18 +1,21 @@
 """Management of tenants and brands."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from rapport.access import service
+from rapport.access import service, tenant_limits
 from rapport.access.keys import Principal
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
-from rapport.api.auth import admin, operator
+from rapport.api.auth import admin, for_tenant, operator
+from rapport.api.json_bodies import JsonRoute
+from rapport.api.known import Body
+from rapport.api.pages import Paged
 from rapport.campaigns import settings as campaign_settings
 from rapport.customers import service as customers
 from rapport.customers import settings as file_settings
@@ -22,19 +25,29 @@ from rapport.messaging import settings as messaging_settings
 from rapport.realtime import settings as event_settings
 from rapport.stores import Stores
 
-router = APIRouter(prefix="/manage/v1", tags=["Management: access"])
+MOST_LIMIT = 2**31 - 1
+router = APIRouter(prefix="/manage/v1", tags=["Management: access"], route_class=JsonRoute)
 
-SECTIONS: dict[str, Callable[[Scope], object]] = {
-    "campaigns": campaign_settings.settings_of,
-    "insight": insight_settings.settings_of,
-    "events": event_settings.settings_of,
-    "files": file_settings.settings_of,
-    "consent": customers.consents,
-    "messaging": messaging_settings.settings_of,
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the settings: its members, and how its package reads it, which raises Invalid."""
+
+    members: type[BaseModel]
+    read: Callable[[Scope], object]
+
+
+SECTIONS = {
+    "campaigns": Section(campaign_settings.CampaignSettings, campaign_settings.settings_of),
+    "insight": Section(insight_settings.InsightSettings, insight_settings.settings_of),
+    "events": Section(event_settings.EventSettings, event_settings.settings_of),
+    "files": Section(file_settings.FileSettings, file_settings.settings_of),
+    "consent": Section(customers.ConsentSettings, customers.consents),
+    "messaging": Section(messaging_settings.MessagingSettings, messaging_settings.settings_of),
 }
 
 
-class TenantIn(BaseModel):
+class TenantIn(Body):
     """A tenant to create."""
 
     name: str = Field(min_length=1, max_length=200, examples=["Northwind"])
@@ -42,10 +55,8 @@ class TenantIn(BaseModel):
     currency: str = Field("USD", examples=["EUR"], description="Three letters; all money of the tenant is in it")
 
 
-class TenantChange(BaseModel):
+class TenantChange(Body):
     """What to change of a tenant; members left out stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field("", min_length=1, max_length=200, examples=["Northwind Trading"])
     time_zone: str = Field("", max_length=64, examples=["Europe/Berlin"], description="Fixed once data are loaded")
@@ -64,9 +75,31 @@ class TenantOut(BaseModel):
     currency: str = Field(examples=["EUR"])
     last_data_date: date | None = Field(description="The newest day whose daily process has finished")
     settings: dict[str, Any]
+    sender_domains: list[str] = Field(
+        examples=[["northwind.example"]],
+        description="Domains of senders of mail over the server's own mail server; the operator gives them",
+    )
 
 
-class BrandIn(BaseModel):
+class LimitsOut(BaseModel):
+    """What the operator lets a tenant use; 0 means no limit."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    calls: int = Field(description="Calls of all keys together in the window of rate limits", examples=[500])
+    app_events: int = Field(description="Events that apps send with the public token in 10 seconds", examples=[20000])
+    keys: int = Field(description="API keys", examples=[100])
+
+
+class LimitsChange(Body):
+    """Limits to set; members left out stay as they are, null sets the usual one, 0 means no limit."""
+
+    calls: int | None = Field(None, ge=0, le=MOST_LIMIT, examples=[2000])
+    app_events: int | None = Field(None, ge=0, le=MOST_LIMIT, examples=[50000])
+    keys: int | None = Field(None, ge=0, le=MOST_LIMIT, examples=[200])
+
+
+class BrandIn(Body):
     """A brand to create."""
 
     name: str = Field(min_length=1, max_length=200, examples=["Northwind Outlet"])
@@ -80,12 +113,19 @@ class BrandOut(BaseModel):
 
 
 def _check_settings(scope: Scope, settings: dict[str, dict[str, Any] | None]) -> None:
-    """Raises Invalid for a section that is not known, or a member of one that its package cannot use."""
+    """Raises Invalid for a section or a member of one that is not known, or that its package cannot use.
+
+    Only what is written is held to known members: stored ones that a later release no longer knows can still be read.
+    """
     trial = replace(scope, settings={section: given for section, given in settings.items() if given is not None})
-    for section in settings:
+    for section, given in settings.items():
         if section not in SECTIONS:
             raise Invalid(f"settings has no section {section!r}: it has {', '.join(SECTIONS)}.")
-        SECTIONS[section](trial)
+        members = SECTIONS[section].members.model_fields
+        for name in given or {}:
+            if name not in members:
+                raise Invalid(f"settings.{section} has no member {name!r}: it has {', '.join(members)}.")
+        SECTIONS[section].read(trial)
 
 
 def _shown(tenant: Tenant) -> TenantOut:
@@ -93,13 +133,13 @@ def _shown(tenant: Tenant) -> TenantOut:
 
 
 def _own(scope: Scope) -> TenantOut:
-    return _shown(service.find_tenant(scope.stores, str(scope.tenant_id)))
+    return _shown(service.tenant(scope))
 
 
 @router.get("/tenants", summary="List tenants (operator)")
-def list_tenants(stores: Stores = Depends(operator)) -> list[TenantOut]:  # noqa: B008
+def list_tenants(page: Paged, stores: Stores = Depends(operator)) -> list[TenantOut]:  # noqa: B008
     """Every tenant, by id; only for the operator on the server's machine."""
-    return [_shown(tenant) for tenant in service.tenants(stores)]
+    return [_shown(tenant) for tenant in page.of(service.tenants(stores))]
 
 
 @router.post("/tenants", status_code=201, summary="Create a tenant (operator)")
@@ -128,10 +168,30 @@ def change_tenant(
     return _own(changed)
 
 
+@router.get("/tenants/current/limits", summary="What the key's own tenant may use")
+def get_limits(principal: Principal = Depends(admin)) -> LimitsOut:  # noqa: B008
+    """Only the operator can change it."""
+    return LimitsOut.model_validate(tenant_limits.limits_of(principal.scope))
+
+
+@router.patch("/tenants/current/limits", summary="Change what a tenant may use (operator)")
+def change_limits(
+    body: LimitsChange,
+    request: Request,
+    stores: Stores = Depends(operator),  # noqa: B008
+) -> LimitsOut:
+    """The tenant is named by X-Rapport-Tenant. Keys that were made stay; a key's calls are bounded by the tenant's."""
+    scope = for_tenant(request, stores).scope
+    changed = tenant_limits.change_limits(scope, body.model_dump(exclude_unset=True))
+    request.app.state.keys.forget()
+    request.app.state.directory.forget(scope.tenant_id)
+    return LimitsOut.model_validate(changed)
+
+
 @router.get("/brands", summary="List brands")
-def list_brands(principal: Principal = Depends(admin)) -> list[BrandOut]:  # noqa: B008
+def list_brands(page: Paged, principal: Principal = Depends(admin)) -> list[BrandOut]:  # noqa: B008
     """The tenant's brands, by id."""
-    return [BrandOut(id=brand.id, name=brand.name) for brand in service.brands(principal.scope)]
+    return [BrandOut(id=brand.id, name=brand.name) for brand in page.of(service.brands(principal.scope))]
 
 
 @router.post("/brands", status_code=201, summary="Create a brand")

@@ -1,5 +1,6 @@
 """Management of triggered campaigns: what makes them go out, to whom, and what became of every firing."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -9,17 +10,27 @@ from pydantic import BaseModel, ConfigDict, Field
 from rapport.access.keys import Principal
 from rapport.access.scope import Scope
 from rapport.api.auth import admin
+from rapport.api.json_bodies import JsonRoute
+from rapport.api.known import Body
 from rapport.campaigns import service
 from rapport.campaigns.models import Series
 from rapport.campaigns.service import TriggeredBody, TriggeredOut
 from rapport.realtime import service as realtime
-from rapport.realtime.service import Trial
+from rapport.realtime.service import Trial, TriggerDryRun
 
-router = APIRouter(prefix="/manage/v1/triggers", tags=["Management: triggers"])
+router = APIRouter(prefix="/manage/v1/triggers", tags=["Management: triggers"], route_class=JsonRoute)
 TriggerId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
 Text = Annotated[str, Query(max_length=310, pattern=r"^[^\x00]*$")]
+
+
+class TriggeredNew(TriggeredBody):
+    """A triggered campaign to create."""
+
+    status: Literal["active", "paused"] = Field(
+        "active", description="paused: a draft, nothing runs until it is active"
+    )
 
 
 class TriggeredChange(TriggeredBody):
@@ -28,10 +39,8 @@ class TriggeredChange(TriggeredBody):
     version: int = Field(ge=1, le=2**31 - 1, examples=[1])
 
 
-class TriggerStatus(BaseModel):
+class TriggerStatus(Body):
     """Another status of a triggered campaign."""
-
-    model_config = ConfigDict(extra="forbid")
 
     status: Literal["active", "paused", "archived"] = Field(examples=["paused"])
 
@@ -56,10 +65,8 @@ class FiringOut(BaseModel):
     finished_at: datetime | None
 
 
-class TrialBody(BaseModel):
+class TrialBody(Body):
     """An event to try a trigger with; nothing is stored and nothing goes out."""
-
-    model_config = ConfigDict(extra="forbid")
 
     event: str = Field(min_length=1, max_length=255, examples=["add_to_cart"])
     parameters: dict[str, Any] = Field({}, examples=[{"amount": 80}])
@@ -69,10 +76,19 @@ class TrialBody(BaseModel):
 
 def rendered(scope: Scope, found: Series) -> TriggeredOut:
     """A triggered campaign for the answer."""
+    return _rendered(scope, [found])[0]
+
+
+def _rendered(scope: Scope, some: Sequence[Series]) -> list[TriggeredOut]:
+    faults = realtime.trigger_faults(scope, some)
+    return [_one(scope, found, faults.get(found.id, "")) for found in some]
+
+
+def _one(scope: Scope, found: Series, fault: str) -> TriggeredOut:
     body = service.triggered_body(found)
     more = {name: getattr(found, name) for name in ("id", "status", "version", "created_at")}
     return TriggeredOut.model_validate(
-        {**body.model_dump(), **more, "sentence": service.triggered_sentence(scope, body)}
+        {**body.model_dump(), **more, "sentence": service.triggered_sentence(scope, body), "fault": fault}
     )
 
 
@@ -85,13 +101,17 @@ def list_triggers(
 ) -> list[TriggeredOut]:
     """The tenant's triggered campaigns, by id."""
     scope = principal.scope
-    return [rendered(scope, one) for one in service.triggered(scope, status)[offset : offset + limit]]
+    return _rendered(scope, service.triggered(scope, status)[offset : offset + limit])
 
 
 @router.post("", status_code=201, summary="Create a triggered campaign")
-def create_trigger(body: TriggeredBody, principal: Principal = Depends(admin)) -> TriggeredOut:  # noqa: B008
-    """Create a triggered campaign, active at once; the events, actions, channels and templates it names must exist."""
-    return rendered(principal.scope, service.create_triggered(principal.scope, body))
+def create_trigger(body: TriggeredNew, principal: Principal = Depends(admin)) -> TriggeredOut:  # noqa: B008
+    """Create a triggered campaign; the events, actions, channels and templates it names must exist.
+
+    It is active at once, or a draft: a paused one can be tried with events all the same.
+    """
+    plain = TriggeredBody.model_validate(body.model_dump(exclude={"status"}))
+    return rendered(principal.scope, service.create_triggered(principal.scope, plain, body.status))
 
 
 @router.get("/{trigger_id}", summary="Get a triggered campaign")
@@ -146,3 +166,12 @@ def try_trigger(trigger_id: TriggerId, body: TrialBody, principal: Principal = D
     return realtime.try_event(
         principal.scope, trigger_id, body.event, body.parameters, body.customer_id, body.visitor_id
     )
+
+
+@router.post("/{trigger_id}/dry-run", summary="Count whom a triggered campaign could reach")
+def dry_run_trigger(trigger_id: TriggerId, principal: Principal = Depends(admin)) -> TriggerDryRun:  # noqa: B008
+    """If everybody who meets its conditions met the trigger now: how many each group would reach, who is kept out, why.
+
+    Nothing is stored, asked at the gateway or sent. Large tenants are counted by an even sample.
+    """
+    return realtime.dry_run(principal.scope, trigger_id)

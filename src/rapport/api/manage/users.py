@@ -4,19 +4,20 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from rapport.access import users
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
+from rapport.api.json_bodies import JsonRoute
+from rapport.api.known import Body
+from rapport.api.pages import Paged
 
-router = APIRouter(prefix="/manage/v1/users", tags=["Management: access"])
+router = APIRouter(prefix="/manage/v1/users", tags=["Management: access"], route_class=JsonRoute)
 
 
-class UserIn(BaseModel):
+class UserIn(Body):
     """A user to create."""
-
-    model_config = ConfigDict(extra="forbid")
 
     username: str = Field(min_length=1, max_length=200, examples=["apiuser_demo"])
     password: str = Field(min_length=users.MIN_PASSWORD, max_length=1000, examples=["not-a-real-one"])
@@ -33,14 +34,14 @@ class UserOut(BaseModel):
 
 
 @router.get("", summary="List users")
-def list_users(principal: Principal = Depends(admin)) -> list[UserOut]:  # noqa: B008
+def list_users(page: Paged, principal: Principal = Depends(admin)) -> list[UserOut]:  # noqa: B008
     """The tenant's users, oldest first."""
-    return [UserOut.model_validate(user, from_attributes=True) for user in users.users(principal.scope)]
+    return [UserOut.model_validate(user, from_attributes=True) for user in page.of(users.users(principal.scope))]
 
 
 @router.post("", status_code=201, summary="Create a user")
 def create_user(body: UserIn, principal: Principal = Depends(admin)) -> UserOut:  # noqa: B008
-    """Create a user; 409 for a name that is taken."""
+    """Create a user; 409 for a name that is taken, and while RAPPORT_LEGACY_LOGIN is off: use API keys then."""
     made = users.create_user(principal.scope, body.username, body.password, body.access_type)
     return UserOut.model_validate(made, from_attributes=True)
 

@@ -3,22 +3,24 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
+from rapport.api.json_bodies import JsonRoute
+from rapport.api.known import Body
 from rapport.campaigns import service
 from rapport.errors import NotFound
 
-router = APIRouter(prefix="/manage/v1/channels/{channel_id}/webhook", tags=["Management: channels"])
+router = APIRouter(
+    prefix="/manage/v1/channels/{channel_id}/webhook", tags=["Management: channels"], route_class=JsonRoute
+)
 ChannelId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 AttributeName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00]+$")]
 
 
-class WebhookIn(BaseModel):
+class WebhookIn(Body):
     """What an outside channel's sender is told, and what stands in its files."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9_]{1,50}$", examples=["texts"], description="In the names of folders; unique"

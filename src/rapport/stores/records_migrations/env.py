@@ -2,10 +2,13 @@
 
 from alembic import context
 
+from rapport.stores.connecting import unhurried
 from rapport.stores.models import metadata
 
 engine = context.config.attributes["engine"]
 with engine.connect() as connection:
+    unhurried(connection)
+    connection.commit()
     context.configure(connection=connection, target_metadata=metadata, compare_type=True)
     with context.begin_transaction():
         context.run_migrations()

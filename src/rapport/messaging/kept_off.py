@@ -1,4 +1,4 @@
-"""Whom a channel must not reach, by id and by address, in a table aside of a run."""
+"""Whom a channel must not reach, by id and by address, in a table aside."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -7,17 +7,32 @@ from typing import Any
 import pyarrow as pa
 
 from rapport.access.scope import Scope
-from rapport.campaigns import queries
 from rapport.channels import service as channels
 from rapport.customers import service as customers
-from rapport.messaging import service as messaging
+from rapport.messaging import preferences, suppressed_addresses
+from rapport.messaging.survey import profiles_stand, survey
 from rapport.stores.warehouse import identifier
 
-PROFILES = "FROM profiles WHERE data_date = {data_date:Date}"
-PROFILES_STAND = """
-    SELECT count(), toString(sum(cityHash64(name, hash_of_all_files))) FROM system.parts
-    WHERE database = {database:String} AND table = 'profiles' AND active
+# Outcome and reason of a channel on which a customer cannot be reached, by fault.
+FAULTS = (
+    ("", ""),
+    ("suppressed", "no permission"),
+    ("no address", ""),
+    ("suppressed", "suppression list"),
+    ("suppressed", "channel preference"),
+    ("skipped", "same address"),
+    ("no address", "not an e-mail address"),
+)
+NO_PERMISSION, NO_ADDRESS, SAME_ADDRESS, NO_EMAIL_ADDRESS = 1, 2, 5, 6
+# Why somebody is kept off a channel whatever else is known, with the fault of each.
+KEPT_OFF = {"suppression list": 3, "channel preference": 4}
+SUPPRESSED_TABLE = """
+    CREATE TABLE {suppressed} (list UInt16, fault UInt8, customer_id String, mark String)
+    ENGINE = {engine}
 """
+SUPPRESSED_ORDER = "list, fault, customer_id"
+NO_TABLE = "DROP TABLE IF EXISTS {table}"
+PROFILES = "FROM profiles WHERE data_date = {data_date:Date}"
 # The customers, in lower case, whose address is one that gets nothing.
 BY_ADDRESS = """
     INSERT INTO {table} (list, fault, customer_id)
@@ -38,17 +53,22 @@ class KeptOff:
     groups: tuple[int, ...] = ()
 
 
-def stand(scope: Scope, wanted: KeptOff, data_date: date) -> str:
+def stand(scope: Scope, wanted: KeptOff, data_date: date, profiles: str | None = None) -> str:
     """A text that changes with whatever load_suppressed goes by; empty when it would find nobody.
 
-    That is what was said, and the profiles: parts of the table are never changed, only replaced.
+    That is what was said, and the profiles: what profiles_stand tells now, when the caller has asked.
     """
-    said = messaging.kept_off_digest(scope, wanted.channel_id, wanted.app_id)
+    said = preferences.digest(scope, wanted.channel_id, wanted.app_id)
     if not said:
         return ""
     attribute = channels.channel(scope, wanted.channel_id).address_attribute
-    parts = scope.warehouse.row(PROFILES_STAND, database=scope.warehouse.name)
-    return f"{wanted.app_id} {said} {attribute} {data_date} {parts}"
+    return f"{wanted.app_id} {said} {attribute} {data_date} {profiles or profiles_stand(scope)}"
+
+
+def create_suppressed(scope: Scope, table: str) -> None:
+    """Make the empty table aside that load_suppressed fills, of this name."""
+    engine = scope.warehouse.engine_aside(SUPPRESSED_ORDER)
+    scope.warehouse.execute(SUPPRESSED_TABLE.format(suppressed=identifier(table), engine=engine))
 
 
 def load_suppressed(scope: Scope, table: str, wanted: KeptOff, data_date: date, among: str = "", **bound: Any) -> None:
@@ -56,11 +76,11 @@ def load_suppressed(scope: Scope, table: str, wanted: KeptOff, data_date: date, 
 
     Who has the address of somebody who is kept off is too, by the profiles of data_date; among narrows these down.
     """
-    told = messaging.suppressions(scope, wanted.channel_id, wanted.app_id)
+    told = preferences.suppressions(scope, wanted.channel_id, wanted.app_id)
     ids = (str(one).lower() for one in told["customer_id"].to_pylist())
     _insert(scope, table, wanted, told["reason"].to_pylist(), "customer_id", list(ids))
     attribute = channels.channel(scope, wanted.channel_id).address_attribute
-    marks = messaging.suppressed_marks(scope, wanted.channel_id, wanted.app_id)
+    marks = suppressed_addresses.of_channel(scope, wanted.channel_id, wanted.app_id)
     if not marks or attribute == channels.OWN_ID:
         return
     for reason, some in sorted(marks.items()):
@@ -73,7 +93,7 @@ def _insert(scope: Scope, table: str, wanted: KeptOff, reasons: list[str], colum
         return
     columns = {
         "list": pa.array([wanted.list] * len(values), pa.uint16()),
-        "fault": pa.array([queries.KEPT_OFF[reason] for reason in reasons], pa.uint8()),
+        "fault": pa.array([KEPT_OFF[reason] for reason in reasons], pa.uint8()),
         column: pa.array(values, pa.string()),
     }
     scope.warehouse.insert_arrow(table, pa.table(columns))
@@ -84,14 +104,17 @@ def _add_by_address(
 ) -> None:
     aside = f"{table}_domains"
     address = customers.rendered(customers.find(scope, [attribute])[0])
-    domains = channels.decode_domains(scope.warehouse, aside, f"SELECT {address} AS text {profiles}", **bound)
-    first, second = queries.KEPT_OFF.values()
+    is_plain = attribute.upper() in survey(scope, bound["data_date"], (), {attribute}).plain
+    texts = f"SELECT {address} AS text {profiles}"
+    domains = "" if is_plain else channels.decode_domains(scope.warehouse, aside, texts, **bound)
+    first, second = KEPT_OFF.values()
     sql = BY_ADDRESS.format(
         table=identifier(table),
-        mark=messaging.MARK.format(key=channels.key_sql(address, domains)),
+        mark=suppressed_addresses.MARK.format(key=channels.key_sql(address, domains, is_plain)),
         profiles=profiles,
         first=first,
         second=second,
     )
-    scope.warehouse.execute(sql, list=wanted.list, address_secret=messaging.address_secret(scope), **bound)
-    scope.warehouse.execute(queries.NO_TABLE.format(table=identifier(aside)))
+    scope.warehouse.execute(sql, list=wanted.list, address_secret=suppressed_addresses.address_secret(scope), **bound)
+    if domains:
+        scope.warehouse.execute(NO_TABLE.format(table=identifier(aside)))

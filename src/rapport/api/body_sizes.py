@@ -1,0 +1,40 @@
+"""How large a body may be, by the path that it is sent to."""
+
+import re
+import sys
+
+KIB, MIB = 1024, 1024 * 1024
+# What a call takes that names one thing, or some: far more than any needs.
+USUAL = MIB
+# The reference takes files of up to 1 GB.
+UPLOADS = {"/manage/v1/imports": 1024 * MIB}
+# What anybody may send without a key.
+KEYLESS = (("/unsubscribe/", KIB), ("/current/general/login", 4 * KIB), ("/report/log", 64 * KIB))
+# Events bound themselves once their sender is known, also when they are unpacked.
+EVENTS = re.compile(r"/v1/(events|optistream/|realtime/|metrics/)|/api/saveEvent")
+# Calls that name tens of thousands of customers, or hold their values: as much as the server takes of anything.
+BULK = frozenset(
+    {
+        "/api/v2/target-group/customer-list",
+        "/current/customers/UpdateCustomerAttributes",
+        "/current/customers/RemoveCustomerPII",
+        "/current/integrations/UpdateCampaignInteractions",
+        "/current/integrations/UpdateCustomerPromotionStatus",
+        "/current/integrations/SetCustomerChannelPreference",
+    }
+)
+# Conditions with lists of values, lists of addresses, texts of messages.
+MANAGED_BULK = re.compile(r"/manage/v1/(target-group|triggers|suppressions|channels/[0-9]+/templates)")
+
+
+def most_bytes(path: str, most: int) -> int:
+    """The largest body that a path takes; most is what the server takes where much makes sense."""
+    if path in UPLOADS:
+        return UPLOADS[path]
+    small = next((size for beginning, size in KEYLESS if path.startswith(beginning)), None)
+    if small is not None:
+        return small
+    if EVENTS.match(path):
+        return sys.maxsize
+    bulk = path in BULK or MANAGED_BULK.match(path)
+    return most if bulk else min(USUAL, most)

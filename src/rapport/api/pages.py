@@ -1,0 +1,28 @@
+"""Pages of the management API's lists that are short enough to be read whole."""
+
+from collections.abc import Sequence
+from typing import Annotated, TypeVar
+
+from fastapi import Depends, Query
+
+Entry = TypeVar("Entry")
+LONGEST = 10_000
+
+
+class Page:
+    """A dependency: which entries of a list are asked for; all of them unless told otherwise."""
+
+    def __init__(
+        self,
+        limit: Annotated[int, Query(ge=1, le=LONGEST)] = LONGEST,
+        offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    ) -> None:
+        self._limit = limit
+        self._offset = offset
+
+    def of(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """The entries of the page."""
+        return entries[self._offset : self._offset + self._limit]
+
+
+Paged = Annotated[Page, Depends()]

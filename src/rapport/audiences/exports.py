@@ -1,0 +1,52 @@
+"""The members of a target group with attributes of theirs, read in pieces of bounded size."""
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+import pyarrow as pa
+
+from rapport.access.scope import Scope
+from rapport.audiences.groups import target_group
+from rapport.audiences.membership import ensure_members, snapshot
+from rapport.audiences.queries import MEMBERS_WITH
+from rapport.audiences.schema import current_date
+from rapport.customers import service as customers
+from rapport.errors import Invalid
+from rapport.stores.warehouse import identifier
+
+AT_ONCE = 50_000
+MOST_ATTRIBUTES = 100
+
+
+def export_members(
+    scope: Scope, target_group_id: int, names: Sequence[str], data_date: date | None = None
+) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """CustomerID and attributes (RealFieldNames, texts as on the wire) of the members on a date, by CustomerID.
+
+    On the newest data date when none is named. The profile of the date must be kept. What is taken out is entered in
+    the audit log. Raises NotFound for the group, the date or an attribute, Invalid for too many or the same one twice.
+    """
+    group, day = target_group(scope, target_group_id), data_date or current_date(scope)
+    if len(names) > MOST_ATTRIBUTES or len({name.upper() for name in names}) < len(names):
+        raise Invalid(f"attributes must be at most {MOST_ATTRIBUTES}, each named once.")
+    infos = customers.find(scope, names, "attributes")
+    if snapshot(scope, group.id, day) is None:
+        ensure_members(scope, {group.id}, day)
+    found = [info.real_field_name for info in infos]
+    columns = [f"{customers.rendered(info)} AS {identifier(f'of_{info.real_field_name}')}" for info in infos]
+    asked = [f"p.{identifier(f'of_{name}')}" for name in found]
+    sql = MEMBERS_WITH.format(
+        columns=", ".join(["customer_id AS known_id", *columns]), asked="".join(f", {one}" for one in asked)
+    )
+    with scope.records() as session:
+        scope.audit(session, "export", f"target group {group.id}", data_date=day.isoformat(), attributes=found)
+    schema = pa.schema([(name, pa.string()) for name in ("CustomerID", *found)])
+    return schema, _pieces(scope, sql, schema, {"data_date": day.isoformat(), "target_group": group.id})
+
+
+def _pieces(scope: Scope, sql: str, schema: pa.Schema, bound: dict[str, object]) -> Iterator[pa.RecordBatch]:
+    after = ""
+    while rows := scope.warehouse.rows(sql, **bound, after=after, at_once=AT_ONCE):
+        after = str(rows[-1][0])
+        columns = [[None if value is None else str(value) for value in column] for column in zip(*rows, strict=True)]
+        yield pa.record_batch(columns, schema=schema)

@@ -1,0 +1,63 @@
+"""Changes to lifecycle stages and value segments: whoever named one goes on meaning the same one."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from rapport import conditions
+from rapport.access.scope import Scope
+from rapport.audiences import service as audiences
+from rapport.campaigns.attribute_uses import TOLD, definitions
+from rapport.campaigns.models import Series
+from rapport.campaigns.triggered import triggered
+from rapport.conditions.nodes import AttributeIs
+from rapport.conditions.operators import Operator
+from rapport.errors import Conflict, Invalid
+from rapport.insight import service as insight
+
+SEGMENT = "VALUE_SEGMENT_ID"
+ONE_OF_SOME = (Operator.EQUALS, Operator.NOT_EQUALS, Operator.IN, Operator.NOT_IN)
+
+
+def change_stages(scope: Scope, days: Mapping[str, int], names: Mapping[str, str]) -> None:
+    """Change numbers and names of lifecycle stages by kind. Raises Invalid."""
+    _bind(scope)
+    insight.change_stage_rules(scope, days, names)
+
+
+def define_value_segments(scope: Scope, bands: Sequence[tuple[str, float]]) -> None:
+    """Replace the value segments, most valuable first. Raises Invalid, Conflict while one that goes is asked for."""
+    _bind(scope)
+    used = [told for told, definition in definitions(scope) if _segments(definition) - set(range(1, len(bands) + 1))]
+    if used:
+        raise Conflict(f"There would be {len(bands)} value segments, but one after these is used by {_told(used)}.")
+    insight.define_value_segments(scope, bands)
+
+
+def _told(used: list[str]) -> str:
+    return ", ".join(used[:TOLD]) + (f" and {len(used) - TOLD} more" if len(used) > TOLD else "")
+
+
+def _segments(definition: Any) -> set[int]:
+    """The value segments whose ids a definition lists."""
+    found: set[int] = set()
+    for leaf in conditions.leaves(conditions.parse(definition)):
+        if isinstance(leaf, AttributeIs) and leaf.name == SEGMENT and leaf.comparison.operator in ONE_OF_SOME:
+            value = leaf.comparison.value
+            found |= {int(one) for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Decimal)}
+    return found
+
+
+def _bind(scope: Scope) -> None:
+    """Conditions that were saved with names get the ids, while the names are still those that were meant."""
+    audiences.bind_target_groups(scope)
+    for series in triggered(scope):
+        definition = (series.trigger or {}).get("customer_conditions")
+        try:
+            kept = audiences.bound(scope, definition) if definition else definition
+        except Invalid:
+            continue
+        if kept != definition:
+            with scope.records() as session:
+                found = session.get_one(Series, (scope.tenant_id, series.id))
+                found.trigger = {**(found.trigger or {}), "customer_conditions": kept}

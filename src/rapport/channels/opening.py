@@ -1,0 +1,60 @@
+"""Opening a channel: for sending, and to try it out.
+
+A try gives up soon, and a tenant has few at once, so that its mail server holds up nobody else.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rapport.access.scope import Scope
+from rapport.channels.email import EmailTransport
+from rapport.channels.external import ExternalTransport
+from rapport.channels.messages import Transport
+from rapport.channels.models import Channel
+from rapport.channels.senders import require_allowed_sender
+from rapport.channels.settings import EmailSettings
+from rapport.errors import TooManyRequests
+from rapport.stores import holds
+
+# Whoever tries out a channel waits for the answer, and each holds one of the threads that answer for all tenants.
+LONGEST_SECONDS = 10.0
+AT_ONCE = 2
+_tries: Counter[int] = Counter()
+_LOCK = threading.Lock()
+
+
+@contextmanager
+def trying(scope: Scope, channel: Channel) -> Iterator[Transport]:
+    """A channel open for one try. Raises TooManyRequests while the tenant tries out others, else as transport does."""
+    with _LOCK:
+        if _tries[scope.tenant_id] >= AT_ONCE:
+            raise TooManyRequests(
+                f"{AT_ONCE} tests of channels are under way: wait until one has ended.", int(LONGEST_SECONDS)
+            )
+        _tries[scope.tenant_id] += 1
+    try:
+        opened = transport(scope, channel, LONGEST_SECONDS)
+        try:
+            yield opened
+        finally:
+            opened.close()
+    finally:
+        with _LOCK:
+            _tries[scope.tenant_id] -= 1
+
+
+def transport(scope: Scope, channel: Channel, longest: float = float("inf")) -> Transport:
+    """Open a channel for sending, to wait for its server at most so many seconds at a time; the caller closes it.
+
+    Raises Invalid for a RAPPORT_SMTP_URL that is none and for a sender that is not allowed (any more), Away while what
+    goes out is held.
+    """
+    if channel.kind == "external":
+        return ExternalTransport()
+    holds.require_not_held(scope.stores)
+    settings = EmailSettings.model_validate(channel.settings)
+    require_allowed_sender(scope, settings)
+    settings = settings.model_copy(update={"timeout_seconds": min(settings.timeout_seconds, longest)})
+    return EmailTransport(settings, scope.stores.settings, scope.clock)

@@ -1,0 +1,96 @@
+"""Whom a channel reaches, as SQL over a profile p: the one rule of campaigns, of conditions and of sizes.
+
+A customer whom a flag keeps out is not reached at all; on a channel by permission, by its address, and unless somebody
+said no for the customer or the address (see kept_off).
+"""
+
+from collections.abc import Sequence
+from datetime import date
+
+from rapport.access.scope import Scope
+from rapport.channels import service as channels
+from rapport.customers import service as customers
+from rapport.messaging.kept_off import KEPT_OFF, NO_ADDRESS, NO_EMAIL_ADDRESS, NO_PERMISSION, KeptOff
+from rapport.messaging.survey import survey
+from rapport.stores.warehouse import identifier
+
+FLAGS = ("IS_TEST", "IS_BLOCKED", "IS_OPTIN")
+
+
+class Reading:
+    """How SQL reads a profile p's attributes of consent and addresses, as short as what occurs allows.
+
+    profiles is what profiles_stand tells now.
+    """
+
+    def __init__(self, scope: Scope, used: Sequence[channels.Channel], data_date: date, profiles: str) -> None:
+        permissions = {channel.permission_attribute for channel in used if channel.permission_attribute}
+        addresses = {channel.address_attribute for channel in used} - {channels.OWN_ID}
+        self._consents = customers.consents(scope)
+        self.forbidding = customers.forbidding(scope)
+        self._survey = survey(scope, data_date, {*FLAGS, *self.forbidding, *permissions}, addresses, profiles)
+
+    def blocked(self, name: str) -> str:
+        """Whether an attribute that forbids does, as blocked and test accounts."""
+        return self._survey.forbids_writing(self._consents.blocked, name, f"p.{profile_alias(name)}")
+
+    def not_permitted(self, name: str) -> str:
+        """Whether an attribute that permits does not."""
+        return self._survey.forbids_writing(self._consents.permission, name, f"p.{profile_alias(name)}")
+
+    def is_plain(self, name: str) -> bool:
+        """Whether an attribute has plain addresses only."""
+        return name.upper() in self._survey.plain
+
+
+def profile_alias(name: str) -> str:
+    """The name of an attribute's column of p."""
+    return identifier(f"of_{name.upper()}")
+
+
+def profile_columns(scope: Scope, used: Sequence[channels.Channel]) -> str:
+    """SQL of the columns of p that are read for channels."""
+    names = {*FLAGS, *customers.forbidding(scope)}
+    for channel in used:
+        names |= {channel.address_attribute, channel.permission_attribute or ""} - {channels.OWN_ID, ""}
+    found = customers.find(scope, sorted(names))
+    return ", ".join(f"{customers.rendered(info)} AS {profile_alias(info.real_field_name)}" for info in found)
+
+
+def flagged(reading: Reading) -> list[tuple[str, str]]:
+    """Condition and reason of every flag that keeps a customer out of everything."""
+    return [
+        (reading.blocked("IS_TEST"), "test account"),
+        *((reading.blocked(name), "blocked") for name in ("IS_BLOCKED", *reading.forbidding)),
+        (reading.not_permitted("IS_OPTIN"), "opted out"),
+    ]
+
+
+def unkept(customer_id: str) -> str:
+    """SQL of whether a CustomerID is one that cannot be kept in the records."""
+    return f"NOT isValidUTF8({customer_id}) OR position({customer_id}, char(0)) > 0"
+
+
+def fault_sql(
+    channel: channels.Channel, lists: Sequence[KeptOff], suppressed: str, reading: Reading, customer_id: str
+) -> str:
+    """An expression for the fault of a channel, an index of kept_off.FAULTS; suppressed is the table of the lists.
+
+    Lists that are for recipient groups are taken for customers of these: column grp.
+    """
+    branches = []
+    if channel.permission_attribute:
+        branches.append(f"{reading.not_permitted(channel.permission_attribute)}, {NO_PERMISSION}")
+    if channel.address_attribute != channels.OWN_ID:
+        address = f"p.{profile_alias(channel.address_attribute)}"
+        branches.append(f"trimBoth(ifNull({address}, '')) = '', {NO_ADDRESS}")
+        if channel.kind == "email":
+            is_plain = reading.is_plain(channel.address_attribute)
+            branches.append(f"NOT {channels.email_sql(address, is_plain)}, {NO_EMAIL_ADDRESS}")
+    for one in lists:
+        if one.channel_id == channel.id:
+            of_group = f"grp IN ({', '.join(map(str, one.groups))}) AND " if one.groups else ""
+            for fault in KEPT_OFF.values():
+                listed = f"SELECT customer_id FROM {suppressed} WHERE list = {one.list} AND fault = {fault}"  # noqa: S608 - ours
+                branches.append(f"{of_group}lowerUTF8({customer_id}) IN ({listed}), {fault}")
+    return f"toUInt8(multiIf({', '.join(branches)}, 0))" if branches else "toUInt8(0)"

@@ -1,0 +1,93 @@
+"""What stands in the profiles of a day, asked once for all of its runs: it tells which rules their SQL needs in full.
+
+Most columns of consent hold two or three words, and most addresses are folded by their case alone. The statements of a
+run that spell every rule out cost more to plan than to carry out, so that a rule which nothing needs is left out.
+"""
+
+# ruff: noqa: S608 - statements are put together of constants and checked identifiers
+
+import threading
+from collections import OrderedDict
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date
+
+from rapport.access.scope import Scope
+from rapport.channels import service as channels
+from rapport.customers import service as customers
+
+# More different words than this are read by SQL.
+WORDS = 50
+KEPT_SURVEYS = 256
+PROFILES_STAND = """
+    SELECT count(), toString(sum(cityHash64(name, hash_of_all_files))) FROM system.parts
+    WHERE database = {database:String} AND table = 'profiles' AND active
+"""
+
+
+def profiles_stand(scope: Scope) -> str:
+    """A text that changes with the profiles: parts of the table are never changed, only replaced."""
+    return str(scope.warehouse.row(PROFILES_STAND, database=scope.warehouse.name))
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Of attributes by name in capitals.
+
+    words: the texts that occur in those of consent, None for many; plain: those with nothing but plain addresses.
+    """
+
+    words: dict[str, frozenset[str] | None]
+    plain: frozenset[str]
+
+    def forbids_writing(self, consent: customers.Consent, name: str, column: str) -> str:
+        """SQL that tells whether nobody is written to with the value of an attribute, which stands in a column."""
+        words = self.words[name.upper()]
+        return consent.forbids_writing_sql(column) if words is None else consent.forbids_among_sql(column, words)
+
+
+_surveys: OrderedDict[tuple[str, ...], Survey] = OrderedDict()
+_lock = threading.Lock()
+
+
+def survey(
+    scope: Scope, data_date: date, consents: Collection[str], addresses: Collection[str], stand: str | None = None
+) -> Survey:
+    """The survey of attributes of consent and of addresses in the profiles of a data date.
+
+    stand: what profiles_stand tells now, when the caller has asked.
+    """
+    consents, addresses = {name.upper() for name in consents}, {name.upper() for name in addresses}
+    names = sorted(consents | addresses)
+    infos = dict(zip(names, customers.find(scope, names), strict=True))
+    key = (
+        *(scope.warehouse.name, data_date.isoformat(), stand or profiles_stand(scope)),
+        *(f"{name in consents}{name in addresses}{customers.rendered(info)}" for name, info in sorted(infos.items())),
+    )
+    with _lock:
+        known = _surveys.get(key)
+    if known is None:
+        known = _asked(scope, data_date, infos, consents, addresses)
+        with _lock:
+            _surveys[key] = known
+            while len(_surveys) > KEPT_SURVEYS:
+                _surveys.popitem(last=False)
+    return known
+
+
+def _asked(
+    scope: Scope,
+    data_date: date,
+    infos: dict[str, customers.AttributeInfo],
+    consents: Collection[str],
+    addresses: Collection[str],
+) -> Survey:
+    told, looks = sorted(consents), sorted(addresses)
+    columns = [f"groupUniqArray({WORDS + 1})({customers.word_sql(customers.rendered(infos[one]))})" for one in told]
+    columns += [f"countIf(NOT ({channels.plain_sql(customers.rendered(infos[one]))}))" for one in looks]
+    if not columns:
+        return Survey({}, frozenset())
+    sql = f"SELECT {', '.join(columns)} FROM profiles WHERE data_date = {{data_date:Date}}"
+    row = scope.warehouse.row(sql, data_date=data_date) or ()
+    words = {one: frozenset(found) if len(found) <= WORDS else None for one, found in zip(told, row, strict=False)}
+    return Survey(words, frozenset(one for one, odd in zip(looks, row[len(told) :], strict=True) if not odd))

@@ -1,0 +1,81 @@
+"""Whom a channel does not reach on a data date, in a table of the warehouse, for conditions to look them up."""
+
+# ruff: noqa: S608 - statements are put together of checked identifiers and SQL of this package
+
+import hashlib
+from datetime import date, timedelta
+
+from rapport.access.scope import Scope
+from rapport.channels import service as channels
+from rapport.customers import service as customers
+from rapport.messaging import kept_off, reaching
+from rapport.messaging.kept_off import KeptOff
+from rapport.messaging.survey import profiles_stand
+from rapport.stores.records import hold
+from rapport.stores.warehouse import identifier, literal
+
+PREFIX = "unreached_"
+# Tables of earlier days stay as long as a statement might read them.
+KEPT = timedelta(days=3)
+KNOWN = """
+    SELECT name, comment FROM system.tables WHERE database = {database:String} AND startsWith(name, {prefix:String})
+"""
+READ = ("profiles",)
+
+
+def unreached(scope: Scope, channel_id: int, data_date: date) -> str:
+    """The name of a table of customer_id: who of a data date cannot be reached on a channel as things stand.
+
+    It is made anew when profiles, wishes, words of consent or the channel changed since. Templates of an app may
+    reach fewer. Raises NotFound for the channel.
+    """
+    channel = channels.channel(scope, channel_id)
+    prefix, profiles = f"{PREFIX}{channel_id}_", profiles_stand(scope)
+    name, stands = f"{prefix}{data_date:%Y%m%d}", _stand(scope, channel, data_date, profiles)
+    if _known(scope, prefix).get(name) == stands:
+        return name
+    with scope.records() as session:
+        hold(session, scope.tenant_id, f"{PREFIX}{channel_id}")
+        known = _known(scope, prefix)
+        if known.get(name) != stands:
+            _make(scope, channel, data_date, profiles, name, stands)
+        first = f"{prefix}{data_date - KEPT:%Y%m%d}"
+        for old in sorted(known):
+            if old < first:
+                scope.warehouse.execute(kept_off.NO_TABLE.format(table=identifier(old)))
+    return name
+
+
+def _known(scope: Scope, prefix: str) -> dict[str, str]:
+    """Tables that there are of a channel, with what they went by."""
+    return dict(scope.warehouse.rows(KNOWN, database=scope.warehouse.name, prefix=prefix))
+
+
+def _stand(scope: Scope, channel: channels.Channel, data_date: date, profiles: str) -> str:
+    said = kept_off.stand(scope, KeptOff(0, channel.id, ""), data_date, profiles)
+    told = (profiles, said, channel.kind, channel.address_attribute, channel.permission_attribute)
+    return hashlib.sha256(repr((*told, customers.consents(scope))).encode()).hexdigest()
+
+
+def _make(scope: Scope, channel: channels.Channel, data_date: date, profiles: str, name: str, stands: str) -> None:
+    """Fill a table aside and put it in the place of the one that there was."""
+    warehouse, reading = scope.warehouse, reaching.Reading(scope, [channel], data_date, profiles)
+    aside, suppressed = identifier(f"{name}_aside"), f"{name}_suppressed"
+    for table in (aside, identifier(suppressed)):
+        warehouse.execute(kept_off.NO_TABLE.format(table=table))
+    kept_off.create_suppressed(scope, suppressed)
+    wanted = KeptOff(0, channel.id, "")
+    kept_off.load_suppressed(scope, suppressed, wanted, data_date)
+    fault = reaching.fault_sql(channel, [wanted], identifier(suppressed), reading, "p.customer_id")
+    kept_out = [reaching.unkept("p.customer_id"), *(condition for condition, _ in reaching.flagged(reading))]
+    columns = reaching.profile_columns(scope, [channel])
+    profile = f"SELECT customer_id, {columns} FROM profiles WHERE data_date = {{data_date:Date}}"
+    rows = f"SELECT p.customer_id FROM ({profile}) AS p WHERE {' OR '.join(kept_out)} OR {fault} > 0"
+    made = "(customer_id String) ENGINE = MergeTree ORDER BY customer_id"
+    warehouse.execute(f"CREATE TABLE {aside} {made} COMMENT {literal(stands)}")
+    for part in warehouse.customer_slices(*READ):
+        part.execute(f"INSERT INTO {aside} {rows}", None, data_date=data_date)
+    warehouse.execute(f"CREATE TABLE IF NOT EXISTS {identifier(name)} {made}")
+    warehouse.execute(f"EXCHANGE TABLES {aside} AND {identifier(name)}")
+    for table in (aside, identifier(suppressed)):
+        warehouse.execute(kept_off.NO_TABLE.format(table=table))

@@ -1,0 +1,91 @@
+"""Whose a visitor was at a time: devices change hands, and what somebody did on one stays with who it was then."""
+
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import Connection, text
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+
+if TYPE_CHECKING:
+    from rapport.realtime.models import Firing
+
+# That v, a row of visitor_owners, is the first of its visitor: what the visitor did before anybody knew it is hers.
+IS_FIRST = """NOT EXISTS (
+    SELECT 1 FROM visitor_owners AS e
+    WHERE e.tenant_id = v.tenant_id AND e.visitor_id = v.visitor_id AND e.since < v.since
+)"""
+HISTORY = text("""
+    SELECT visitor_id, since, customer_id FROM visitor_owners
+    WHERE tenant_id = :tenant_id AND visitor_id = ANY(CAST(:visitors AS text[])) ORDER BY visitor_id, since
+""")
+# Where the customer is another than before. What is older than the last word about a visitor counts only when it is
+# older than the first, too.
+OWN = text("""
+    INSERT INTO visitor_owners (tenant_id, visitor_id, since, customer_id, person)
+    SELECT t, v, a, c, p FROM json_to_recordset(CAST(:rows AS json)) AS g(
+        t int, v text, a timestamptz, c text, p text
+    )
+    LEFT JOIN LATERAL (
+        SELECT min(o.since) AS first, (array_agg(o.person ORDER BY o.since DESC))[1] AS person
+        FROM visitor_owners AS o WHERE o.tenant_id = g.t AND o.visitor_id = g.v
+    ) AS known ON true
+    LEFT JOIN visitors AS k ON k.tenant_id = g.t AND k.visitor_id = g.v AND k.customer_id <> ''
+    WHERE known.first IS NULL OR g.a < known.first
+        OR (g.a >= coalesce(k.identified_at, g.a) AND g.p <> known.person)
+    ORDER BY t, v
+    ON CONFLICT (tenant_id, visitor_id, since) DO UPDATE
+    SET customer_id = excluded.customer_id, person = excluded.person
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """The customers that some visitors were, by visitor in order of time."""
+
+    of: dict[str, tuple[list[datetime], list[str]]]
+
+    def at(self, visitor_id: str, at: datetime) -> str:
+        """The customer that a visitor was at a time, before the first the first; empty for one whom nobody knows."""
+        since, customers = self.of.get(visitor_id, ((), ()))
+        return customers[max(bisect_right(since, at) - 1, 0)] if customers else ""
+
+    def first(self, visitor_id: str) -> str:
+        """The customer that a visitor was first; empty for one whom nobody knows."""
+        return self.of[visitor_id][1][0] if visitor_id in self.of else ""
+
+
+def owners(session: Session, scope: Scope, visitor_ids: Iterable[str]) -> Owners:
+    """Whose visitors were; one statement, none when none is asked for."""
+    wanted = sorted({one for one in visitor_ids if one})
+    found: dict[str, tuple[list[datetime], list[str]]] = defaultdict(lambda: ([], []))
+    if wanted:
+        for visitor, since, customer in session.execute(HISTORY, {"tenant_id": scope.tenant_id, "visitors": wanted}):
+            found[visitor][0].append(since)
+            found[visitor][1].append(customer)
+    return Owners(dict(found))
+
+
+def found_out(session: Session, scope: Scope, waiting: "Sequence[Firing]") -> dict[str, str]:
+    """The customers that visitors of firings turned out to be since, by person; without those whom nobody knows."""
+    known = owners(session, scope, (one.customer_id for one in waiting if one.is_visitor))
+    found = {one.person: known.first(one.customer_id) for one in waiting if one.is_visitor}
+    return {person: customer for person, customer in found.items() if customer}
+
+
+def keep_owners(connection: Connection, said: Sequence[tuple[int, str, datetime, str]]) -> None:
+    """Note whose visitors are (tenant, visitor, time, customer), in order of time. Call it before visitors change."""
+    rounds: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    place = Counter[tuple[int, str]]()
+    for tenant_id, visitor, at, customer in said:
+        row = {"t": tenant_id, "v": visitor, "a": at, "c": customer, "p": customer.lower()}
+        rounds[place[tenant_id, visitor]].append(row)
+        place[tenant_id, visitor] += 1
+    for rows in rounds.values():  # of one visitor each is laid on the one before
+        connection.execute(OWN, {"rows": orjson.dumps(rows).decode()})

@@ -1,0 +1,224 @@
+"""Secrets at rest: columns of the records that are sealed with a key from outside the data folder.
+
+A sealed value is `sealed:<id of the key>:<nonce and AES-256-GCM text, base64>`, bound to its column. Without a key
+values are stored as they are; with several the first seals and all open, so that a key can be replaced.
+"""
+
+import base64
+import hashlib
+import re
+import secrets
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import Column, Connection, String, Table, func, select, text, type_coerce, update
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+from rapport.errors import Invalid, Unavailable
+from rapport.settings import Settings
+
+PREFIX = "sealed:"
+ESCAPE = "plain:"  # before a value that is not sealed and looks as if it were
+SEALED = re.compile(r"sealed:[0-9a-f]{8}:[A-Za-z0-9_-]+={0,2}")
+SHORTEST_KEY = 32
+NONCE_BYTES = 12
+GIVEN = "sealing_keys"  # of an engine's dialect, which is what types of columns get to see
+LENGTH = 300  # of a column whose values have up to 100 characters
+NO_KEY = "secrets in the records are not sealed: set RAPPORT_SECRET_KEY or RAPPORT_SECRET_KEY_FILE"
+
+
+COLUMNS = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key with the id by which sealed values name it."""
+
+    id: str
+    cipher: AESGCM
+
+
+def key_of(given: str) -> Key:
+    """The key that an operator's text stands for. Raises Unavailable for one that is too short."""
+    if len(given) < SHORTEST_KEY:
+        raise Unavailable(f"A key in RAPPORT_SECRET_KEY must have at least {SHORTEST_KEY} characters.")
+    derived = hashlib.sha256(b"rapport sealing " + given.encode()).digest()
+    return Key(hashlib.sha256(b"rapport key id " + derived).hexdigest()[:8], AESGCM(derived))
+
+
+class Keys:
+    """The keys of a process: the first seals, all open; none at all seals nothing."""
+
+    def __init__(self, *given: str) -> None:
+        self.keys = tuple(key_of(one) for one in given)
+
+    @property
+    def first(self) -> str | None:
+        """The id of the key that seals."""
+        return self.keys[0].id if self.keys else None
+
+    def seal(self, value: str, of: str) -> str:
+        """A value as it is stored; of names its column."""
+        if not value:
+            return value
+        if not self.keys:
+            return ESCAPE + value if value.startswith((PREFIX, ESCAPE)) else value
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        sealed = nonce + self.keys[0].cipher.encrypt(nonce, value.encode("utf-8", "surrogatepass"), of.encode())
+        return f"{PREFIX}{self.keys[0].id}:{base64.urlsafe_b64encode(sealed).decode()}"
+
+    def open(self, stored: str, of: str) -> str:
+        """A stored value as it was given. Raises Unavailable for one whose key is not here, or that was changed."""
+        if not SEALED.fullmatch(stored):
+            return stored.removeprefix(ESCAPE)
+        _, key_id, body = stored.split(":")
+        key = next((one for one in self.keys if one.id == key_id), None)
+        if key is None:
+            raise Unavailable(missing({key_id}))
+        try:
+            sealed = base64.urlsafe_b64decode(body)
+            opened = key.cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], of.encode())
+        except (InvalidTag, ValueError) as error:
+            raise Unavailable(f"A sealed value of {of} was changed and cannot be opened.") from error
+        return opened.decode("utf-8", "surrogatepass")
+
+
+def missing(ids: set[str]) -> str:
+    """The sentence for keys that are not here."""
+    named = ", ".join(sorted(ids))
+    return (
+        f"Secrets are sealed with a key that is not here (id {named}): give RAPPORT_SECRET_KEY or "
+        "RAPPORT_SECRET_KEY_FILE the key that they were sealed with."
+    )
+
+
+def keys_of(settings: Settings) -> Keys:
+    """The keys that the settings give, separated by blanks, commas or line ends. Raises Unavailable."""
+    given, file = settings.secret_key.get_secret_value(), settings.secret_key_file
+    if given and file:
+        raise Unavailable("Set RAPPORT_SECRET_KEY or RAPPORT_SECRET_KEY_FILE, not both.")
+    if file:
+        try:
+            given = file.expanduser().read_text()
+        except (OSError, ValueError) as error:
+            raise Unavailable("RAPPORT_SECRET_KEY_FILE names a file that cannot be read.") from error
+        if not given.strip():
+            raise Unavailable("RAPPORT_SECRET_KEY_FILE names a file without a key.")
+    return Keys(*re.split(r"[\s,]+", given.strip())) if given.strip() else Keys()
+
+
+def give(dialect: Dialect, keys: Keys) -> None:
+    """Have the sealed columns of an engine sealed and opened with these keys."""
+    setattr(dialect, GIVEN, keys)
+
+
+def _keys(dialect: Dialect) -> Keys:
+    keys: Keys = getattr(dialect, GIVEN)
+    return keys
+
+
+class Sealed(TypeDecorator[str]):
+    """A text that is sealed while it is stored; of is the table and the column, joined by a full stop."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, of: str) -> None:
+        super().__init__(LENGTH)
+        self.of = of
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Seal it."""
+        return None if value is None else _keys(dialect).seal(value, self.of)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        """Open it."""
+        return None if value is None else _keys(dialect).open(value, self.of)
+
+
+class SealedMember(TypeDecorator[dict[str, Any]]):
+    """An object one member of which, a text, is sealed while it is stored."""
+
+    impl = JSONB
+    cache_ok = True
+
+    def __init__(self, of: str, member: str) -> None:
+        super().__init__()
+        self.of, self.member = of, member
+
+    def process_bind_param(self, value: dict[str, Any] | None, dialect: Dialect) -> dict[str, Any] | None:
+        """Seal the member."""
+        return self._with(value, _keys(dialect).seal)
+
+    def process_result_value(self, value: dict[str, Any] | None, dialect: Dialect) -> dict[str, Any] | None:
+        """Open the member."""
+        return self._with(value, _keys(dialect).open)
+
+    def _with(self, value: dict[str, Any] | None, change: Any) -> dict[str, Any] | None:
+        if not value or not isinstance(value.get(self.member), str):
+            return value
+        return {**value, self.member: change(value[self.member], self.of)}
+
+
+def _columns() -> Iterator[tuple[Table, Column[Any], Any]]:
+    """Every sealed column with an expression of its text as it is stored."""
+    from rapport.stores.models import metadata
+
+    for table in metadata.sorted_tables:
+        for column in table.columns:
+            if isinstance(column.type, Sealed):
+                yield table, column, type_coerce(column, String)
+            elif isinstance(column.type, SealedMember):
+                yield table, column, type_coerce(column, JSONB)[column.type.member].astext
+
+
+def sealed_with(connection: Connection) -> set[str]:
+    """The ids of the keys that stored values are sealed with."""
+    found: set[str] = set()
+    # An older schema, of which a backup is taken before it is upgraded, lacks some.
+    there = {(row[0], row[1]) for row in connection.execute(text(COLUMNS))}
+    for table, column, stored in _columns():
+        if (table.name, column.name) not in there:
+            continue
+        found.update(connection.scalars(select(func.split_part(stored, ":", 2)).where(stored.like(f"{PREFIX}%"))))
+    return found
+
+
+def require(keys: Keys, ids: set[str]) -> None:
+    """Raises Unavailable when one of these keys is not here."""
+    if unknown := ids - {one.id for one in keys.keys}:
+        raise Unavailable(missing(unknown))
+
+
+def _is_left(stored: Any, keys: Keys) -> Any:
+    """Whether a stored value is not sealed with the first key."""
+    return (stored != "") & stored.not_like(f"{PREFIX}{keys.first}:%")
+
+
+def left(connection: Connection, keys: Keys) -> int:
+    """How many values are not sealed with the first key; 0 without a key."""
+    if not keys.keys:
+        return 0
+    counts = (select(func.count()).where(_is_left(stored, keys)) for _, _, stored in _columns())
+    return sum(connection.scalar(count) or 0 for count in counts)
+
+
+def seal_all(connection: Connection, keys: Keys) -> Counter[int]:
+    """Seal what is not sealed with the first key; how many values of each tenant. Raises Invalid without a key."""
+    if not keys.keys:
+        raise Invalid("RAPPORT_SECRET_KEY or RAPPORT_SECRET_KEY_FILE must be set: there is no key to seal with.")
+    sealed: Counter[int] = Counter()
+    for table, column, stored in _columns():
+        names = {*table.primary_key.columns, table.c.tenant_id, column}
+        wanted = select(*names).where(_is_left(stored, keys))
+        for row in connection.execute(wanted.with_for_update(key_share=True)).mappings().all():
+            this = [one == row[one.name] for one in table.primary_key.columns]
+            connection.execute(update(table).where(*this).values({column: row[column.name]}))
+            sealed[row["tenant_id"]] += 1
+    return sealed

@@ -1,0 +1,177 @@
+"""What is wrong with a value, in plain words instead of the validator's."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+Fault = Mapping[str, Any]
+_TEXTS = {
+    "must be a text": ("string_type",),
+    "must be a whole number": ("int_type", "int_parsing", "int_parsing_size", "int_from_float"),
+    "must be a number": ("float_type", "float_parsing", "finite_number"),
+    "must be true or false": ("bool_type", "bool_parsing"),
+    "must be a list": ("list_type",),
+    "must be an object": ("dict_type", "model_type", "model_attributes_type"),
+    "must be a date as YYYY-MM-DD": (
+        "date_type",
+        "date_parsing",
+        "date_from_datetime_parsing",
+        "date_from_datetime_inexact",
+    ),
+    "must be a time as YYYY-MM-DDTHH:MM:SS": ("datetime_type", "datetime_parsing", "datetime_from_date_parsing"),
+    "is required": ("missing", "union_tag_not_found"),
+    "is not known here": ("extra_forbidden",),
+}
+# What patterns ask for, in words: nobody who calls should have to read one.
+HOLDS_NULL = "must not hold a null character"
+HOLDS_HALF = "must not hold half of a surrogate pair"
+HALF = re.compile("[\ud800-\udfff]")
+WORDS = {
+    r"^[^\x00]*$": HOLDS_NULL,
+    r"^[^\x00]+$": HOLDS_NULL,
+    r"^[^,\x00]+$": "must not hold a comma",
+    r"^[^\x00]*[^\s\x00][^\x00]*$": "must not be blank",
+    r"^[^\r\n]*$": "must be one line",
+    r"^([01]\d|2[0-3]):[0-5]\d$": "must be a time such as 09:30",
+    r"^[A-Za-z0-9_]{1,50}$": "must be 1 to 50 letters, digits or underscores",
+    r"^[A-Za-z_][A-Za-z0-9_]{0,127}$": "must be 1 to 128 letters, digits or underscores, and begin with no digit",
+    r"^(new|active|reactivated|churn|dormant)$": "must be 'new', 'active', 'reactivated', 'churn' or 'dormant'",
+    r"^[a-z ]*$": "must be a state, in lower case",
+    r"^[0-9a-f]{32}$": "must be the id that the count was answered with",
+}
+# What texts must have of characters: pydantic calls them items where a type was read first by a rule of ours.
+LENGTHS = {
+    "too_short": ("at least", "min_length"),
+    "string_too_short": ("at least", "min_length"),
+    "too_long": ("at most", "max_length"),
+    "string_too_long": ("at most", "max_length"),
+}
+SAID = {type_: words for words, types in _TEXTS.items() for type_ in types}
+
+
+def unstorable(text: str) -> str | None:
+    """What is wrong with a text that neither engine could store, as the end of a sentence; None for any other."""
+    if "\0" in text:
+        return HOLDS_NULL
+    return HOLDS_HALF if HALF.search(text) else None
+
+
+def _items(number: int) -> str:
+    return f"{number} item{'s' * (number != 1)}"
+
+
+def _bound(value: Any) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+MEASURED: dict[str, Callable[[Fault], str]] = {
+    "too_short": lambda told: f"must have at least {_items(told['min_length'])}",
+    "too_long": lambda told: f"must have at most {_items(told['max_length'])}",
+    "greater_than_equal": lambda told: f"must be at least {_bound(told['ge'])}",
+    "greater_than": lambda told: f"must be more than {_bound(told['gt'])}",
+    "less_than_equal": lambda told: f"must be at most {_bound(told['le'])}",
+    "less_than": lambda told: f"must be less than {_bound(told['lt'])}",
+    "literal_error": lambda told: f"must be {told['expected']}",
+    "enum": lambda told: f"must be {told['expected']}",
+    "union_tag_invalid": lambda told: f"must be one of {told['expected_tags']}",
+}
+
+
+def worded(fault: Fault) -> str:
+    """A fault as the end of a sentence, in our words where we have any."""
+    if fault["type"] in SAID:
+        return SAID[fault["type"]]
+    if fault["type"] in MEASURED:
+        return MEASURED[fault["type"]](fault["ctx"])
+    said = str(fault["msg"]).removeprefix("Value error, ").rstrip(".")
+    # A/B stays what it is.
+    first = said[0].lower() if said[1:2].islower() else said[0]
+    return f"{first}{said[1:]}".replace(" should ", " must ", 1).removeprefix("input ")
+
+
+def place(fault: Fault, given: Any) -> str:
+    """Where in what was given a fault is: members joined with dots, items by their number in brackets, from 0.
+
+    The kind of a union that was tried is a step on a fault's way too, but was not given: it is left out, as far as
+    what was given is JSON and so can tell.
+    """
+    where, value, known = "", given, isinstance(given, dict | list)
+    steps: Sequence[str | int] = fault["loc"]
+    for step, part in enumerate(steps, 1):
+        if isinstance(part, int):
+            where += f"[{part}]"
+            value = value[part] if isinstance(value, list) and part < len(value) else None
+        elif not known or _is_member(part, value, step == len(steps) and fault["type"] == "missing"):
+            where += f".{part}" if where else part
+            value = _member(part, value)
+    if fault["type"].startswith("union_tag_"):
+        where += "." + str(fault["ctx"]["discriminator"]).strip("'")
+    return where
+
+
+def _is_member(name: str, value: Any, missing: bool) -> bool:
+    return isinstance(value, dict) and (missing or any(key.lower() == name.lower() for key in value))
+
+
+def _member(name: str, value: Any) -> Any:
+    held = value if isinstance(value, dict) else {}
+    return next((one for key, one in held.items() if key.lower() == name.lower()), None)
+
+
+def reason(fault: Mapping[str, Any]) -> str:
+    """What is wrong with a value, as the end of a sentence: a fault as pydantic and FastAPI tell it."""
+    if fault["type"] == "string_pattern_mismatch" and fault["ctx"]["pattern"] in WORDS:
+        return HOLDS_NULL if "\0" in fault["input"] else WORDS[fault["ctx"]["pattern"]]
+    if fault["type"] in LENGTHS and isinstance(fault["input"], str):
+        bound, name = LENGTHS[fault["type"]]
+        number = fault["ctx"][name]
+        return f"must have {bound} {number} character{'s' * (number != 1)}"
+    return worded(fault)
+
+
+def sentence(faults: Sequence[Mapping[str, Any]], given: Any, within: str = "") -> str:
+    """The first fault of what was given as one sentence that names the member; within leads to the part it is in."""
+    where = place(faults[0], given)
+    # What fits no kind of a union has a fault for each kind.
+    reasons = dict.fromkeys(reason(fault) for fault in faults if place(fault, given) == where)
+    words = " or ".join(reasons).replace(" or must be ", " or ")
+    where = ".".join(filter(None, [within, where]))
+    if not where and faults[0]["type"] == "value_error":
+        begins_with_a_member = isinstance(given, dict) and words.partition(" ")[0] in given
+        return f"{words}." if begins_with_a_member else f"{words[0].upper()}{words[1:]}."
+    where = where or "The body"
+    return f"{where} {words}." if words.startswith("is ") else f"{where}: {words}."
+
+
+def refused(error: ValidationError, model: type[BaseModel], given: Any, within: str) -> str:
+    """What a model did not take, as one sentence; within is where it was given, such as settings.
+
+    A member that there is not is told with those that there are.
+    """
+    unknown = unknown_member(error, model, within)
+    return unknown or sentence(error.errors(), given, within)
+
+
+def unusable(error: ValidationError, model: type[BaseModel], within: str) -> str:
+    """What a model did not take of settings, as one sentence."""
+    fault = error.errors()[0]
+    where = ".".join([within, *map(str, fault["loc"])])
+    return unknown_member(error, model, within) or f"{where} cannot be used: {because(fault)}."
+
+
+def because(fault: Fault) -> str:
+    """A fault as a clause of its own, after a colon."""
+    words = reason(fault)
+    return f"it {words}" if words.startswith(("must ", "is ")) else words
+
+
+def unknown_member(error: ValidationError, model: type[BaseModel], within: str) -> str:
+    """A sentence for a member that the model has not got; empty for any other fault."""
+    fault = error.errors()[0]
+    if fault["type"] != "extra_forbidden" or len(fault["loc"]) != 1:
+        return ""
+    names = [info.alias or name for name, info in model.model_fields.items()]
+    told = f"there {'is' if len(names) == 1 else 'are'} {', '.join(names)}" if names else "nothing can be set there"
+    return f"There is no {fault['loc'][0]} in {within[0].lower()}{within[1:]}; {told}."

@@ -1,0 +1,72 @@
+"""What no body may hold is refused in one place, in one sentence that says where it is."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+
+from rapport.api import MANAGEMENT, WIRE
+from rapport.api.json_bodies import DEEPEST, JsonRoute
+
+SIZE = "/manage/v1/target-groups/size"
+APPS = "/current/integrations/AddChannelApps?ChannelID=1"
+
+
+def nested(levels: int) -> str:
+    return "[" * levels + "]" * levels
+
+
+def definition(value: str) -> str:
+    return f'{{"definition": {{"attribute": "CITY", "operator": "equals", "value": {value}}}}}'
+
+
+def sentence(answer: httpx.Response) -> str:
+    told: Any = answer.json()
+    return str(told["detail"] if isinstance(told, dict) else told)
+
+
+def post(api: httpx.Client, path: str, body: str | bytes) -> httpx.Response:
+    return api.post(path, content=body, headers={"Content-Type": "application/json"})
+
+
+@pytest.mark.parametrize("path", [SIZE, APPS])
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (r'"\ud83d"', "definition.value: must not hold half of a surrogate pair."),
+        (r'"a\udc00b"', "definition.value: must not hold half of a surrogate pair."),
+        (r'"a\u0000b"', "definition.value: must not hold a null character."),
+        (r'["a", {"b\\\u0000": 1}]', "definition.value[1]: must not hold a null character."),
+        ("9" * 400, "The body holds a number that is too large."),
+        (nested(5_000), f"The body is nested deeper than {DEEPEST} levels."),
+        (nested(DEEPEST), f"The body is nested deeper than {DEEPEST} levels."),
+        (f'[{nested(3)}, "{"[" * 200}", {nested(DEEPEST)}]', f"The body is nested deeper than {DEEPEST} levels."),
+        ("NaN", "The body is not valid JSON."),
+        ("", "The body is not valid JSON."),
+    ],
+)
+def test_one_sentence_that_says_where(api: httpx.Client, path: str, value: str, told: str) -> None:
+    answer = post(api, path, definition(value))
+    assert (answer.status_code, sentence(answer)) == (400, told)
+
+
+@pytest.mark.parametrize("value", [r'"\ud83d"', r'"\u0000"'])
+def test_the_place_is_not_looked_for_in_a_long_body(api: httpx.Client, value: str) -> None:
+    answer = post(api, SIZE, definition(f'["{"x" * 70_000}", {value}]'))
+    assert answer.status_code == 400
+    assert sentence(answer).startswith("The body: must not hold ")
+
+
+def test_what_only_looks_like_it_is_taken(api: httpx.Client) -> None:
+    for value in (r'"\ud83d\ude00"', r'"\\u0000"', r'"\\ud83d"', json.dumps("[" * 1000)):
+        answer = post(api, "/manage/v1/target-groups/sentence", "\ufeff" + definition(value).replace("CITY", "EMAIL"))
+        assert answer.status_code == 200, (value, answer.text)
+
+
+def test_every_call_that_takes_json_reads_it_so() -> None:
+    routes = [one for router in (*WIRE, *MANAGEMENT) for one in router.routes if isinstance(one, APIRoute)]
+    unread = [one.path for one in routes if one.body_field is not None and not isinstance(one, JsonRoute)]
+    assert unread == []
+    assert sum(one.body_field is not None for one in routes) > 30

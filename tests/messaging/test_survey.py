@@ -1,0 +1,33 @@
+"""What the SQL of a run leaves out because nothing in the profiles of its day needs it, and when it is put in."""
+
+from datetime import date
+
+from rapport.access.scope import Scope
+from rapport.messaging.survey import WORDS, survey
+
+DATA_DATE = date(2026, 3, 9)
+PROFILES = """
+    INSERT INTO profiles (data_date, customer_id, EMAIL, IS_OPTIN) SELECT toDate('{day}'), id, mail, word FROM ({rows})
+"""
+ROW = "SELECT '{id}' AS id, '{mail}' AS mail, '{word}' AS word"
+
+
+def fill(scope: Scope, day: date, rows: list[tuple[str, str, str]]) -> None:
+    selects = " UNION ALL ".join(ROW.format(id=who, mail=mail, word=word) for who, mail, word in rows)
+    scope.warehouse.execute(PROFILES.format(day=day, rows=selects))
+
+
+def test_a_survey_tells_the_words_and_the_plain_addresses_and_is_made_anew_when_profiles_change(scope: Scope) -> None:
+    fill(scope, DATA_DATE, [("a", "a@example.com", "Yes"), ("b", "", "No"), ("c", "C@Example.com", "")])
+    found = survey(scope, DATA_DATE, {"IS_OPTIN"}, {"EMAIL"})
+    assert found.words == {"IS_OPTIN": {"Yes", "No", ""}} and found.plain == {"EMAIL"}
+    fill(scope, DATA_DATE, [("d", "<d@example.com>", "Nein")])
+    later = survey(scope, DATA_DATE, {"IS_OPTIN"}, {"EMAIL"})
+    assert later.words == {"IS_OPTIN": {"Yes", "No", "", "Nein"}} and not later.plain
+    assert survey(scope, date(2020, 1, 1), {"IS_OPTIN"}, {"EMAIL"}).words == {"IS_OPTIN": frozenset()}
+
+
+def test_a_column_of_many_words_is_read_by_sql(scope: Scope) -> None:
+    day = date(2026, 3, 1)
+    fill(scope, day, [(str(n), "x@example.com", f"word {n}") for n in range(WORDS + 1)])
+    assert survey(scope, day, {"is_optin"}, ()).words == {"IS_OPTIN": None}

@@ -1,0 +1,113 @@
+"""A server of a process of its own with what is around it, whose records database a test can take away."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+from campaign_mail import Mailbox, mailbox
+from webhook_receiver import Receiver, receiving
+
+from rapport.stores.postgres import Postgres, start_postgres
+
+CHILD = Path(__file__).parent / "served_child.py"
+
+
+@dataclass
+class Outside:
+    """A mail server that can be shut down and opened again at its port, and a listener."""
+
+    receiver: Receiver
+    box: Mailbox
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    @contextmanager
+    def without_mail(self) -> Iterator[None]:
+        """No mail server during the block."""
+        port, messages, to = self.box.port, self.box.messages, self.box.to
+        self.stack.close()
+        try:
+            yield
+        finally:
+            self.box = self.stack.enter_context(mailbox(port))
+            self.box.messages[:0] = messages
+            self.box.to.update(to)
+
+
+@contextmanager
+def outside_world() -> Iterator[Outside]:
+    with ExitStack() as stack, receiving() as receiver:
+        world = Outside(receiver, stack.enter_context(mailbox()), stack)
+        yield world
+
+
+@dataclass
+class Served:
+    """The server. client has an Admin key of its tenant, operator is the operator on the same machine."""
+
+    told: dict[str, Any]
+    data_dir: Path
+    postgres: Postgres
+    client: httpx.Client
+    operator: httpx.Client
+    log: Path
+
+    @property
+    def sdk(self) -> str:
+        """Where events go."""
+        return f"/v1/optistream/{self.told['sdk']}"
+
+    def asked(self, sql: str) -> int:
+        """A number from the records."""
+        with psycopg.connect(host=str(self.postgres.folder), user="postgres", dbname="postgres") as connection:
+            row = connection.execute(sql).fetchone()
+        return int(row[0]) if row else 0
+
+
+@contextmanager
+def serving(outside: Outside) -> Iterator[Served]:
+    base = Path(tempfile.mkdtemp(prefix="rapport-outage-"))
+    base.chmod(0o755)
+    log = base / "log"
+    command = [sys.executable, str(CHILD), str(base / "data"), outside.receiver.url, str(outside.box.port)]
+    with log.open("w") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+    try:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline() or _failed(log))
+        headers = {"X-Rapport-Operator": "operator", "X-Rapport-Tenant": "Outages"}
+        with (
+            httpx.Client(base_url=told["base_url"], headers={"X-API-KEY": told["key"]}, timeout=60) as client,
+            httpx.Client(base_url=told["base_url"], headers=headers, timeout=60) as operator,
+        ):
+            postgres = start_postgres(base / "data")
+            try:
+                yield Served(told, base / "data", postgres, client, operator, log)
+            finally:
+                _ended(process)
+                postgres.stop()  # a process that failed has left it
+    finally:
+        _ended(process)
+        process.stdout.close()
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def _ended(process: "subprocess.Popen[str]") -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _failed(log: Path) -> str:
+    raise AssertionError(f"the server did not start: {log.read_text()[-3000:]}")
