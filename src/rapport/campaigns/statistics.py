@@ -7,13 +7,14 @@ posteriors: P(rate of the group > rate of control).
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from rapport.campaigns.responses import Response
 
-Z95 = float(stats.norm.ppf(0.975))
+Z95 = NormalDist().inv_cdf(0.975)
 QUANTILES = (np.arange(2000) + 0.5) / 2000
 # Below this many expected responders or others in a group the z test does not hold (Cochran 1954).
 LEAST_EXPECTED = 5
@@ -86,13 +87,13 @@ def _z_test(group: Response, control: Response) -> float | None:
     error = math.sqrt(pooled * (1 - pooled) * (1 / group.customers + 1 / control.customers))
     if error == 0:
         return None
-    return float(2 * stats.norm.sf(abs(rate(group) - rate(control)) / error))
+    return float(2 * scipy.stats.norm.sf(abs(rate(group) - rate(control)) / error))
 
 
 def probability_better(group: Response, control: Response) -> float:
     """P(rate of the group > rate of control) under uniform priors."""
-    ours = stats.beta.ppf(QUANTILES, 1 + group.responders, 1 + group.customers - group.responders)
-    theirs = stats.beta.cdf(ours, 1 + control.responders, 1 + control.customers - control.responders)
+    ours = scipy.stats.beta.ppf(QUANTILES, 1 + group.responders, 1 + group.customers - group.responders)
+    theirs = scipy.stats.beta.cdf(ours, 1 + control.responders, 1 + control.customers - control.responders)
     return float(np.mean(theirs))
 
 
@@ -110,8 +111,8 @@ def _welch(group: Response, control: Response) -> tuple[tuple[float, float] | No
         return None, None
     freedom = (a + b) ** 2 / (a**2 / (group.customers - 1) + b**2 / (control.customers - 1))
     error, difference = math.sqrt(a + b), mean_value(group) - mean_value(control)
-    half = float(stats.t.ppf(0.975, freedom)) * error
-    return (difference - half, difference + half), float(2 * stats.t.sf(abs(difference) / error, freedom))
+    half = float(scipy.stats.t.ppf(0.975, freedom)) * error
+    return (difference - half, difference + half), float(2 * scipy.stats.t.sf(abs(difference) / error, freedom))
 
 
 def _verdict(group: Response, control: Response, p_value: float | None) -> str:

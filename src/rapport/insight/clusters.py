@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from threadpoolctl import threadpool_limits
 
 from rapport.insight.stages import ACTIVE, CHURN, DORMANT, NEW, REACTIVATED
@@ -115,7 +115,7 @@ def number(new: FittedLayer, old: FittedLayer | None, next_id: Callable[[], int]
     if old is not None and old.columns == new.columns:
         gaps = (new.centres()[:, None, :] - old.centres()[None, :, :]) / new.scale
         distance = np.sqrt((gaps**2).mean(axis=2))
-        for i, j in zip(*(indices.tolist() for indices in linear_sum_assignment(distance)), strict=True):
+        for i, j in zip(*(indices.tolist() for indices in scipy.optimize.linear_sum_assignment(distance)), strict=True):
             if distance[i, j] < SAME_CENTRE and bool(old.clusters[j].label) == bool(new.clusters[i].label):
                 matched[i] = old.clusters[j]
     for i, cluster in enumerate(new.clusters):
