@@ -62,18 +62,6 @@ def test_names_say_what_a_module_is_about() -> None:
     assert [str(path) for path in sources() if FORBIDDEN_NAMES.search(path.relative_to(SOURCE).as_posix())] == []
 
 
-def test_numeric_libraries_are_loaded_when_they_are_used() -> None:
-    """They take a third of the time of a start; `import scipy` alone loads nothing of it."""
-    early = [
-        f"{path.relative_to(SOURCE)}:{node.lineno}"
-        for path in sources()
-        for node in ast.parse(path.read_text()).body
-        if (isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("scipy", "sklearn")))
-        or (isinstance(node, ast.Import) and any(a.name.startswith(("scipy.", "sklearn")) for a in node.names))
-    ]
-    assert not early, f"import scipy, and name its part where it is used: {early}"
-
-
 def test_time_comes_from_the_clock() -> None:
     found = []
     for path in sources():
