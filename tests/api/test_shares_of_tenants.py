@@ -13,6 +13,7 @@ from rapport.access.service import create_tenant
 from rapport.api import shares
 from rapport.app import create_app
 from rapport.stores import Stores
+from rapport.stores.turns import Turns
 from served_app import serving
 
 SLOW, LIGHT = "/manage/v1/slow", "/manage/v1/brands"
@@ -116,3 +117,16 @@ def test_every_tenant_finds_a_place_and_who_gave_up_leaves_none_taken() -> None:
         return [*taken, *(places.waiting(tenant) for tenant in (1, 2, 3))]
 
     assert asyncio.run(run()) == [4, 2, 1, 0, 0, 0]
+
+
+def test_tenants_with_long_lines_take_turns() -> None:
+    turns, met = Turns[int](2), list[int]()
+    for tenant in (1, 2, 3) * 3:
+        turns.join(tenant, 0)
+    under_way = [tenant for tenant, _ in turns.admitted()]
+    for _ in range(6):
+        turns.give_back(under_way.pop(0))
+        admitted = [tenant for tenant, _ in turns.admitted()]
+        under_way += admitted
+        met += admitted
+    assert met == [3, 1, 2, 3, 1, 2]

@@ -1,16 +1,20 @@
 """Target groups over the real engines: sizes, members, dependency order, circles, lists."""
 
+import threading
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
+from rapport.access.service import create_tenant
 from rapport.audiences import service as audiences
 from rapport.audiences.models import Count, TargetGroup
 from rapport.campaigns.models import Occurrence
-from rapport.errors import Conflict, Invalid, NotFound
+from rapport.errors import Away, Conflict, Invalid, NotFound
+from rapport.stores import Stores
 
 DATA_DATE = date(2026, 3, 28)
 CUSTOMERS = 400
@@ -191,6 +195,35 @@ def test_a_canceled_count_stops_in_the_engine(scope: Scope, monkeypatch: pytest.
     assert audiences.cancel_count(scope, begun.id).state == "canceled"
     wait_until(lambda: scope.warehouse.value(running, tag=f"/* count {begun.id}") == 0)
     assert audiences.count(scope, begun.id).state == "canceled"
+
+
+def test_counts_of_one_tenant_leave_a_place_to_others(
+    scope: Scope, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rapport.audiences import counting
+
+    going_on, begun = threading.Event(), []
+    other = create_tenant(stores, f"counting beside {scope.tenant_id}")
+    with other.records() as session:
+        session.execute(update(Tenant).where(Tenant.id == other.tenant_id).values(last_data_date=DATA_DATE))
+    compiled = counting._compiled
+
+    def slow(scope_: Scope, *of: Any) -> Any:
+        if scope_.tenant_id == scope.tenant_id:
+            begun.append(going_on.wait(60))
+        return compiled(scope_, *of)
+
+    monkeypatch.setattr(counting, "_compiled", slow)
+    monkeypatch.setattr(counting, "MOST_WAITING", 3)
+    try:
+        flood = [audiences.start_count(scope, GERMAN, refresh=True) for _ in range(4)]
+        with pytest.raises(Away, match="no more can wait"):
+            audiences.start_count(scope, GERMAN, refresh=True)
+        assert wait_for(other, audiences.start_count(other, GERMAN).id).state == "done"
+        assert begun == []
+    finally:
+        going_on.set()
+    assert {wait_for(scope, one.id).state for one in flood} == {"done"}
 
 
 def wait_until(holds) -> None:  # type: ignore[no-untyped-def]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 from gateway_server import PATIENCE_SECONDS, GatewayServer, eventually, gateway_server
 from sqlalchemy import func, select
-from trigger_world import event, fill, firings, trigger
+from trigger_world import NOW, event, events, fill, firings, trigger, until, waiting
 from webhook_receiver import receiving
 
 from rapport.access.scope import Scope
@@ -18,7 +18,7 @@ from rapport.notifications import service as notifications
 from rapport.notifications.deliverer import Deliverer
 from rapport.realtime import gateways
 from rapport.realtime.asking import Decider
-from rapport.realtime.processor import Processor
+from rapport.realtime.processor import BATCH, Processor
 from rapport.stores import Stores
 
 SMS, CUSTOMERS = 505, 20
@@ -103,3 +103,27 @@ def test_the_well_are_told_while_the_ill_have_not_answered(stores: Stores, at_on
             eventually(lambda: all(one.outcome == "sent" for one in firings(ill[2].scope)))
             eventually(lambda: len(beside_slow_gateway.posts) == BUSY)
             eventually(lambda: len(slow.posts) == BUSY)
+
+
+def test_a_flood_of_events_is_handled_beside_those_of_others(
+    stores: Stores, at_once: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flood, neighbour = (create_tenant(stores, f"{name} {time.time_ns()}") for name in ("flood", "beside it"))
+    for one, number in ((flood, 3 * BATCH), (neighbour, 1)):
+        one.clock.set(NOW)
+        events(one, [("page_view", "C1")] * number)
+    processor, turns = Processor(stores), list[int]()
+    batch = processor.batch
+
+    def noted(tenant_id: int, most: int) -> int | None:
+        turns.append(tenant_id)
+        return batch(tenant_id, most)
+
+    monkeypatch.setattr(processor, "batch", noted)
+    processor.start()
+    try:
+        until(lambda: waiting(flood) == 0)
+    finally:
+        processor.stop()
+    theirs = [one for one in turns if one in (flood.tenant_id, neighbour.tenant_id)]
+    assert (theirs.index(neighbour.tenant_id), waiting(neighbour)) == (1, 0)

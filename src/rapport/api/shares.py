@@ -1,7 +1,6 @@
 """Each tenant's share of the threads that answer requests: slow calls of one tenant hold up no other's."""
 
 import asyncio
-from collections import Counter, deque
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -9,6 +8,7 @@ from rapport.access.keys import Principal
 from rapport.api.body_sizes import UPLOADS
 from rapport.api.responses import error_response
 from rapport.errors import Away
+from rapport.stores.turns import Turns
 
 # As many as anyio has for all routes that are no coroutines.
 THREADS = 40
@@ -18,55 +18,44 @@ CROWDED = "So many calls of this tenant are under way that no more can wait: try
 
 
 class Places:
-    """Places in turn, inside one event loop.
-
-    A tenant takes one as long as it holds fewer than are free: one tenant alone takes half of them, another half of
-    the rest, and for whoever comes then there is one left.
-    """
+    """Places of tenants in turn, inside one event loop."""
 
     def __init__(self, count: int) -> None:
-        self._free = count
-        self._held: Counter[int] = Counter()
-        self._waiting: dict[int, deque[asyncio.Future[None]]] = {}
+        self._turns = Turns[asyncio.Future[None]](count)
 
     def waiting(self, tenant_id: int) -> int:
         """How many wait for a place of a tenant."""
-        return len(self._waiting.get(tenant_id, ()))
+        return self._turns.waiting(tenant_id)
 
     async def take(self, tenant_id: int) -> None:
         """Wait for a place and take it."""
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(tenant_id, deque()).append(turn)
+        self._turns.join(tenant_id, turn)
         self._admit()
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self.give_back(tenant_id)
-            elif turn in self._waiting.get(tenant_id, ()):
-                self._waiting[tenant_id].remove(turn)
+            else:
+                self._turns.leave(tenant_id, turn)
             raise
 
     def give_back(self, tenant_id: int) -> None:
         """Leave a place to others."""
-        self._free += 1
-        self._held[tenant_id] -= 1
-        if not self._held[tenant_id]:
-            del self._held[tenant_id]
+        self._turns.give_back(tenant_id)
         self._admit()
 
     def _admit(self) -> None:
-        """Give free places to who waits, tenants that hold the fewest first."""
-        for tenant_id in sorted(self._waiting, key=self._held.__getitem__):
-            line = self._waiting[tenant_id]
-            while line and self._held[tenant_id] < self._free:
-                turn = line.popleft()
-                if not turn.cancelled():
-                    self._held[tenant_id] += 1
-                    self._free -= 1
-                    turn.set_result(None)
-            if not line:
-                del self._waiting[tenant_id]
+        """Give free places to those whose turn it is."""
+        gone = []
+        for tenant_id, turn in self._turns.admitted():
+            if turn.cancelled():
+                gone.append(tenant_id)
+            else:
+                turn.set_result(None)
+        for tenant_id in gone:
+            self.give_back(tenant_id)
 
 
 class Shares:

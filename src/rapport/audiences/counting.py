@@ -1,10 +1,13 @@
 """Size and sample of a definition now; counts that run aside, can be canceled, and are remembered with their age."""
 
 import hashlib
+import threading
 import time
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from functools import partial
 from heapq import nsmallest
 from typing import Any
 
@@ -22,14 +25,17 @@ from rapport.audiences.names import bound
 from rapport.audiences.schema import schema
 from rapport.channels import service as channels
 from rapport.conditions import Compiled, Condition, Schema
-from rapport.errors import NotFound, RapportError
+from rapport.errors import Away, NotFound, RapportError
+from rapport.stores.turns import Turns
 from rapport.stores.warehouse import Database
 
 RUNNING, DONE, CANCELED, FAILED = "running", "done", "canceled", "failed"
 COUNTS_AT_ONCE = 2
 LONGEST_COUNT = timedelta(minutes=10)
 KEPT = timedelta(days=7)
-_threads = ThreadPoolExecutor(COUNTS_AT_ONCE, thread_name_prefix="count")
+# Counts of a tenant that wait for their turn; what comes beyond is told to come again.
+MOST_WAITING = 100
+CROWDED = "So many counts of this tenant are under way that no more can wait: try again, or cancel some."
 
 
 def _compiled(scope: Scope, condition: Condition, on: Schema) -> Compiled:
@@ -93,6 +99,42 @@ def size_target_group(scope: Scope, target_group_id: int) -> TargetGroup:
 # Counts that run aside
 
 
+class _Counting:
+    """The threads of a process that count, in which tenants take turns."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(COUNTS_AT_ONCE, thread_name_prefix="count")
+        self._turns = Turns[Callable[[], None]](COUNTS_AT_ONCE)
+        self._lock = threading.Lock()
+
+    def check(self, tenant_id: int) -> None:
+        """Raises Away for a tenant with so many counts that no more can wait."""
+        with self._lock:
+            if self._turns.waiting(tenant_id) >= MOST_WAITING:
+                raise Away(CROWDED)
+
+    def put(self, tenant_id: int, count: Callable[[], None]) -> None:
+        """Have something counted when it is the tenant's turn."""
+        with self._lock:
+            self._turns.join(tenant_id, count)
+            self._begin()
+
+    def _begin(self) -> None:
+        for tenant_id, count in self._turns.admitted():
+            self._threads.submit(self._carry_out, tenant_id, count)
+
+    def _carry_out(self, tenant_id: int, count: Callable[[], None]) -> None:
+        try:
+            count()
+        finally:
+            with self._lock:
+                self._turns.give_back(tenant_id)
+                self._begin()
+
+
+_counting = _Counting()
+
+
 def _digest(scope: Scope, definition: Any) -> str:
     versions = [(group.id, group.version) for group in target_groups(scope)]
     needed = conditions.groups_in(conditions.parse(definition))
@@ -102,12 +144,13 @@ def _digest(scope: Scope, definition: Any) -> str:
 
 def start_count(scope: Scope, definition: Any, refresh: bool = False) -> Count:
     """Begin to count a definition aside. One that was counted for the same data date is answered as it was, unless
-    refresh. Raises Invalid."""
+    refresh. Raises Invalid, and Away when too many of the tenant's counts wait already."""
     condition = check(scope, definition)
     on = schema(scope)
     digest = _digest(scope, definition)
     if not refresh and (known := _known(scope, digest, on.data_date)):
         return known
+    _counting.check(scope.tenant_id)
     count = Count(
         tenant_id=scope.tenant_id,
         id=uuid.uuid4().hex,
@@ -121,7 +164,7 @@ def start_count(scope: Scope, definition: Any, refresh: bool = False) -> Count:
         old = (Count.tenant_id == scope.tenant_id, Count.started_at < scope.clock.now() - KEPT)
         session.execute(delete(Count).where(*old))
         session.add(count)
-    _threads.submit(_run, scope, count.id, condition, on)
+    _counting.put(scope.tenant_id, partial(_run, scope, count.id, condition, on))
     return count
 
 

@@ -27,7 +27,7 @@ from rapport.stores.services import Service
 __all__ = ["Accepted", "Incoming", "Intake", "LogEntry"]
 
 log = structlog.get_logger("rapport.realtime")
-MOST_AT_ONCE = 5_000  # events in a transaction
+MOST_AT_ONCE = 5_000  # events and entries of the log in a transaction
 MOST_WAITING = 100_000
 
 
@@ -38,8 +38,8 @@ class Intake:
         self._stores = stores
         self._store = Store(stores.records)
         self._thrift = Thrift()
-        self._waiting: deque[Submission] = deque()
-        self._events = 0
+        self._waiting: dict[int, deque[Submission]] = {}  # by tenant, in the order of their turns
+        self._events: Counter[int] = Counter()
         self._ready = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -61,15 +61,15 @@ class Intake:
     ) -> Submission:
         self._spare(scope.tenant_id, events, entries)
         one = Submission(scope.tenant_id, scope.clock.now(), scope.today(), events, entries, recording)
-        size = len(events) + len(entries)
         with self._ready:
-            if self._events + size > MOST_WAITING:
+            # A tenant fills half of the room that others leave, so that there is some for whoever comes.
+            if self._events[scope.tenant_id] + one.size > MOST_WAITING - self._events.total():
                 raise Unavailable("Too many events wait to be stored: try again in a moment.")
             if self._thread is None:
                 self._thread = Service("intake", self._run, threading.Event())
                 self._thread.start()
-            self._waiting.append(one)
-            self._events += size
+            self._waiting.setdefault(one.tenant_id, deque()).append(one)
+            self._events[one.tenant_id] += one.size
             self._ready.notify()
         return one
 
@@ -87,19 +87,29 @@ class Intake:
             self._commit(self._gathered())
 
     def _gathered(self) -> list[Submission]:
-        """Wait for submissions; as many as wait, up to the most that go into a transaction."""
+        """Wait for submissions; those of tenants in turn, up to the most that go into a transaction."""
         taken: list[Submission] = []
         size = 0
         with self._ready:
             while not self._waiting:
                 self._ready.wait()
-            while self._waiting and (not taken or size + len(self._waiting[0].events) <= MOST_AT_ONCE):
-                one = self._waiting.popleft()
-                self._events -= len(one.events) + len(one.entries)
+            while (one := self._next(MOST_AT_ONCE - size if taken else None)) is not None:
                 if one.answer.set_running_or_notify_cancel():  # the caller may have gone away
                     taken.append(one)
-                    size += len(one.events)
+                    size += one.size
         return taken
+
+    def _next(self, room: int | None) -> Submission | None:
+        """The oldest submission of the tenant whose turn it is, unless it is larger than there is room for."""
+        tenant_id, line = next(iter(self._waiting.items()), (0, None))
+        if line is None or (room is not None and line[0].size > room):
+            return None
+        one = line.popleft()
+        del self._waiting[tenant_id]
+        if line:  # at the end of all
+            self._waiting[tenant_id] = line
+        self._events[tenant_id] -= one.size
+        return one
 
     def _commit(self, taken: list[Submission]) -> None:
         try:

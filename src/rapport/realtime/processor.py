@@ -49,7 +49,7 @@ from rapport.stores.services import Service
 T = TypeVar("T")
 log = structlog.get_logger("rapport.realtime")
 
-BATCH = 500
+BATCH, SHORTEST_TURN = 500, 50
 POLL_SECONDS = 0.5
 PAUSE_SECONDS = 1.0
 LOOK_SECONDS = 0.5
@@ -95,6 +95,7 @@ class Processor:
         self._tidied = self._taken = float("-inf")
         self._took = 0.0
         self._tries: dict[int, int] = {}
+        self._rests: dict[int, float] = {}  # tenants with a fault, and until when they are left alone
         self._unwritten: dict[int, float] = {}  # tenants whose triggers wait, and since when
         self._thread = Service("processor", self._run, self._stopping)
 
@@ -120,20 +121,31 @@ class Processor:
         self._lead.give_up()
 
     def _work(self, ear: psycopg.Connection[Any]) -> None:
-        """Handle what comes for as long as this process leads."""
+        """Handle what comes for as long as this process leads: a batch of each tenant in turn."""
         for channel in (EVENTS, TRIGGERS):
             ear.execute(f"LISTEN {channel}")
-        tenants, looked = self._waiting(), float("-inf")
+        tenants, looked, more_due = self._waiting(), float("-inf"), False
         while not self._stopping.is_set():
-            for tenant_id in tenants:
-                self.drain(tenant_id)
-            if time.monotonic() - looked >= LOOK_SECONDS:
+            rest = self._round(tenants)
+            seen: list[int] = []
+            if more_due or time.monotonic() - looked >= LOOK_SECONDS:
                 looked = time.monotonic()
                 if is_held(self._stores) or not self._lead.taken():
                     return
-                self._look()
-            tenants = self._heard(ear)
-            self._gather()
+                more_due = self._look()
+                seen = self._waiting()  # those who had to wait are told of by nobody
+            heard = self._heard(ear, 0.0 if rest or seen or more_due else POLL_SECONDS)
+            tenants = list(dict.fromkeys([*heard, *seen, *rest]))
+            if not rest:
+                self._gather()
+
+    def _round(self, tenants: Sequence[int]) -> list[int]:
+        """A turn of each tenant, the shorter the more there are; those of whom more waits."""
+        most = max(SHORTEST_TURN, BATCH // max(1, len(tenants)))
+        return [one for one in self._ready(tenants) if not self._stopping.is_set() and self.turn(one, most) == most]
+
+    def _ready(self, tenants: Sequence[int]) -> list[int]:
+        return [one for one in tenants if self._rests.get(one, 0.0) <= time.monotonic()]
 
     def _gather(self) -> None:
         """Let events gather for a moment when the last batch was taken only just before: a batch costs more than
@@ -142,49 +154,58 @@ class Processor:
         pause = min(max(GATHER_SECONDS, 2 * self._took), LONGEST_GATHERING)
         self._stopping.wait(max(0.0, self._taken + pause - time.monotonic()))
 
-    def _look(self) -> None:
-        """What comes due by the clock, and the days that are over."""
+    def _look(self) -> bool:
+        """A batch of each tenant of what comes due by the clock, and the days that are over; whether more is due."""
         bound = {"now": self._stores.clock.now(), "grace": GRACE}
         with self._stores.records.session() as session:
             tenants = list(session.scalars(DUE, bound))
-        for tenant_id in tenants:
-            if self.drain(tenant_id):
-                self.due(tenant_id)
+        # What was accepted before a deadline is handled before it.
+        handled = {one: self.turn(one, BATCH) for one in self._ready(tenants)}
+        drained = [one for one, events in handled.items() if events is not None and events < BATCH]
+        more = [self._due_turn(one) for one in drained]
         if time.monotonic() - self._tidied >= TIDY_SECONDS:
             self._tidied = time.monotonic()
             tidy(self._stores)
+        return any(more)
 
-    def _heard(self, ear: psycopg.Connection[Any]) -> list[int]:
-        """Wait for word of events; the tenants that may have some. After a while without any, look."""
+    def _heard(self, ear: psycopg.Connection[Any], seconds: float) -> list[int]:
+        """Wait so long for word of events; the tenants that have some."""
         found: set[int] = set()
-        for note in chain(ear.notifies(timeout=POLL_SECONDS, stop_after=1), ear.notifies(timeout=0)):
+        for note in chain(ear.notifies(timeout=seconds, stop_after=1), ear.notifies(timeout=0)):
             if note.channel == TRIGGERS:
                 self._catalogues.forget(int(note.payload))
             else:
                 found.add(int(note.payload))
-        return sorted(found) or self._waiting()
+        return sorted(found)
 
     def _waiting(self) -> list[int]:
         with self._stores.records.session() as session:
             return list(session.scalars(WAITING))
 
     def drain(self, tenant_id: int) -> bool:
-        """Handle what waits of a tenant; whether all of it was. A tenant's fault is logged and holds up no other."""
+        """Handle what waits of a tenant; whether all of it was."""
+        handled: int | None = BATCH
+        while handled == BATCH and not self._stopping.is_set():
+            handled = self.turn(tenant_id, BATCH)
+        return handled is not None and handled < BATCH
+
+    def turn(self, tenant_id: int, most: int) -> int | None:
+        """Handle some of what waits of a tenant; how many, None when they have to wait.
+
+        A tenant's fault is logged, and the tenant left alone for a moment: it holds up no other.
+        """
         try:
-            while (handled := self.batch(tenant_id)) == BATCH:
-                if self._stopping.is_set():
-                    return False
+            return self.batch(tenant_id, most)
         except Exception:
             log.exception("events cannot be handled", tenant_id=tenant_id)
-            self._stopping.wait(PAUSE_SECONDS)
-            return False
-        return handled is not None
+            self._rests[tenant_id] = time.monotonic() + PAUSE_SECONDS
+            return None
 
-    def batch(self, tenant_id: int) -> int | None:
+    def batch(self, tenant_id: int, most: int) -> int | None:
         """Handle the oldest events of a tenant; how many, None when they have to wait."""
         catalogue = self._catalogues.of(tenant_id, time.monotonic())
         with self._stores.records.reading() as connection:
-            rows = connection.execute(TAKE, {"tenant_id": tenant_id, "batch": BATCH}).all()
+            rows = connection.execute(TAKE, {"tenant_id": tenant_id, "batch": most}).all()
         if rows:
             self._taken = time.monotonic()
             if any(row.event in catalogue.watches for row in rows) and not self._written(catalogue):
@@ -209,13 +230,18 @@ class Processor:
         return True
 
     def due(self, tenant_id: int) -> None:
-        """Fire what has come due by the clock. A tenant's fault is logged and holds up no other."""
+        """Fire what has come due by the clock."""
+        while self._due_turn(tenant_id) and not self._stopping.is_set():
+            pass
+
+    def _due_turn(self, tenant_id: int) -> bool:
+        """A batch of what is due; whether there may be more. A tenant's fault is logged and holds up no other."""
         try:
-            while self._due(tenant_id) and not self._stopping.is_set():
-                pass
+            return self._due(tenant_id)
         except Exception:
             log.exception("what is due cannot be fired", tenant_id=tenant_id)
-            self._stopping.wait(PAUSE_SECONDS)
+            self._rests[tenant_id] = time.monotonic() + PAUSE_SECONDS
+            return False
 
     def _due(self, tenant_id: int) -> bool:
         """A batch of what is due; whether there may be more."""

@@ -141,6 +141,11 @@ class Submission:
     recording: bool
     answer: "Future[list[Accepted]]" = field(default_factory=Future)
 
+    @property
+    def size(self) -> int:
+        """How much there is to store."""
+        return len(self.events) + len(self.entries)
+
 
 def key_of(one: Incoming) -> uuid.UUID:
     """The key of an event by the sender's id: that of apps, which anybody can send, is never that of a server.
