@@ -11,6 +11,7 @@ import pytest
 from import_world import load, tenant
 
 from rapport.access.scope import Scope
+from rapport.customers import encodings
 from rapport.customers.mending import LONGEST_ROW
 from rapport.errors import Invalid
 from rapport.stores import Stores
@@ -110,3 +111,39 @@ def test_or_it_is_refused(company: Scope, tmp_path: Path, name: str) -> None:
 def test_a_member_without_a_name_is_a_column(company: Scope, tmp_path: Path) -> None:
     line = b'{"Customer_ID": "J1", "Registration_Date": "2025-01-02", "": "x"}\n'
     assert load(company, tmp_path, "customers", line, suffix="jsonl").loaded == 1
+
+
+def parquet_of(values: dict[str, pa.Array]) -> bytes:
+    written = io.BytesIO()
+    pq.write_table(pa.table(values), written, compression="zstd")
+    return written.getvalue()
+
+
+def many(value: str, rows: int) -> pa.Array:
+    """Rows of one value, which the file holds once."""
+    return pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int8()), pa.array([value]))
+
+
+LONG_VALUE = "x" * (1 << 20)
+PARQUET_BOMBS = {
+    "rows": {"CustomerID": many("C1", 2_000_000)},
+    "values": {"CustomerID": pa.array([LONG_VALUE, LONG_VALUE + "y"])},
+    "repetitions": {"CustomerID": pa.array(["C1"] * 50), "City": many(LONG_VALUE, 50)},
+    "lists": {"CustomerID": pa.array(["C1"] * 50), "Cities": pa.array([[LONG_VALUE]] * 50)},
+}
+
+
+@pytest.mark.parametrize("what", PARQUET_BOMBS)
+def test_a_parquet_file_that_unpacks_to_hundreds_of_times_its_size_is_refused(
+    company: Scope, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(encodings, "UNPACKED_FREELY", (1 << 20) + 1000)
+    body = parquet_of(PARQUET_BOMBS[what])
+    assert len(body) < 1 << 14
+    assert refusal(company, tmp_path, body, suffix="parquet") == TOO_MUCH
+
+
+def test_a_parquet_file_whose_texts_repeat_is_taken(company: Scope, tmp_path: Path) -> None:
+    ids = pa.array([f"C{number}" for number in range(50_000)])
+    body = parquet_of({"CustomerID": ids, "City": many("Frankfurt am Main", 50_000)})
+    assert load(company, tmp_path, "customers", body, suffix="parquet").loaded == 50_000

@@ -15,6 +15,7 @@ GZIP = b"\x1f\x8b"
 # What a .gz may unpack to: up to so many bytes in any case, and beyond them so many times its own.
 UNPACKED_FREELY, TIMES = 64 << 20, 200
 MOST_UNPACKED = 64 << 30
+TOO_PACKED = f"The file unpacks to more than {TIMES} times its size: cut it into several, or do not pack it."
 UTF8 = "utf-8"
 # UTF-32 first: its mark begins with the one of UTF-16.
 MARKS = (
@@ -90,13 +91,17 @@ def is_rather_utf8(body: BinaryIO) -> bool:
     return more
 
 
+def most_unpacked(packed: BinaryIO) -> int:
+    """To how many bytes a packed file may unpack."""
+    return min(max(UNPACKED_FREELY, TIMES * os.fstat(packed.fileno()).st_size), MOST_UNPACKED)
+
+
 class _Unpacked(gzip.GzipFile):
     """The bytes of a .gz, up to what it may unpack to. Reading on raises Invalid."""
 
     def __init__(self, packed: BinaryIO) -> None:
         super().__init__(fileobj=packed, mode="rb")
-        size = os.fstat(packed.fileno()).st_size
-        self._most = min(max(UNPACKED_FREELY, TIMES * size), MOST_UNPACKED)
+        self._most = most_unpacked(packed)
 
     def read(self, size: int | None = -1) -> bytes:
         """The next bytes."""
@@ -108,9 +113,7 @@ class _Unpacked(gzip.GzipFile):
 
     def _bounded(self, found: bytes) -> bytes:
         if self.tell() > self._most:
-            raise Invalid(
-                f"The file unpacks to more than {TIMES} times its size: cut it into several, or do not pack it."
-            )
+            raise Invalid(TOO_PACKED)
         return found
 
 

@@ -6,6 +6,7 @@ would misread is written anew before, see mending.
 """
 
 import hashlib
+import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ from typing import Any
 
 from rapport.customers import cells, parquet
 from rapport.customers.dialects import JSON_LINES, MARK, check_content, checked_names, dialect_of
-from rapport.customers.encodings import UTF8, as_text, encoding_of, is_rather_utf8, read_bytes
+from rapport.customers.encodings import UTF8, as_text, encoding_of, is_rather_utf8, most_unpacked, read_bytes
 from rapport.customers.headers import same_name
 from rapport.customers.json_lines import as_written
 from rapport.customers.json_lines import value as json_value
@@ -142,13 +143,10 @@ def _described(path: Path, folder: Path, format_: str, mapping: FileMapping) -> 
         head = body.read(HEAD)
     encoding = encoding_of(head, mapping.encoding)
     check_content(path.name, head if encoding == UTF8 or format_ == "parquet" else _decoded(head, encoding), format_)
+    if format_ == "parquet":
+        return _described_parquet(path, folder / "data")
     link = folder / ("data.gz" if zipped else "data")
     link.symlink_to(path.resolve())
-    if format_ == "parquet":
-        if zipped:
-            _unpack(path)
-        keys, kinds = parquet.columns_of(path)
-        return File(link, format_, zipped, ",", 0, checked_names(keys, MAX_COLUMNS), keys, kinds=kinds)
     with read_bytes(path) as (body, _), as_text(body, encoding) as text:
         dialect = JSON_LINES if format_ == "jsonl" else dialect_of(text, format_, mapping)
     names = checked_names(dialect.names, MAX_COLUMNS) if dialect.names else ()
@@ -161,11 +159,17 @@ def _described(path: Path, folder: Path, format_: str, mapping: FileMapping) -> 
     return replace(file, path=folder / "mended", zipped=False, suspicions=_of_encoding(path, encoding, mapping))
 
 
-def _unpack(path: Path) -> None:
-    """Raise Invalid for a .gz that unpacks to too much; what is no text is not read as a whole otherwise."""
-    with read_bytes(path) as (body, _):
-        while body.read(CHUNK):
-            pass
+def _described_parquet(path: Path, readable: Path) -> File:
+    """A Parquet file with its columns; one in .gz is unpacked first, since it is not read from its beginning."""
+    with path.open("rb") as raw, read_bytes(path) as (body, zipped):
+        most = most_unpacked(raw)
+        if zipped:
+            with readable.open("wb") as unpacked:
+                shutil.copyfileobj(body, unpacked, CHUNK)
+        else:
+            readable.symlink_to(path.resolve())
+    keys, kinds = parquet.columns_of(readable, most)
+    return File(readable, "parquet", False, ",", 0, checked_names(keys, MAX_COLUMNS), keys, kinds=kinds)
 
 
 def _of_encoding(path: Path, encoding: str, mapping: FileMapping) -> tuple[Suspicion, ...]:
