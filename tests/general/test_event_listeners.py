@@ -1,5 +1,7 @@
 """Event listeners on the wire: registering, unregistering, listing, and the management of them."""
 
+from datetime import timedelta
+
 import httpx
 import pytest
 
@@ -147,6 +149,11 @@ def test_deliveries_are_shown_and_replayed(api: httpx.Client, scope: Scope) -> N
     before = api.get(path).json()["secret"]
     after = api.post(f"{path}/rotate-secret").json()["secret"]
     assert after.startswith("whsec_") and after != before
+    longest = {"grace_hours": 2160}
+    assert api.post(f"{path}/rotate-secret", json=longest).status_code == 200
+    until = service.listener(scope, made.json()["id"]).previous_until
+    assert until is not None and until > service.OUTSIDE_CLOCK.now() + timedelta(days=89)
+    assert api.post(f"{path}/rotate-secret", json={"grace_hours": 2160.5}).status_code == 400
     assert api.delete(path).status_code == 204
     assert api.get(path).status_code == 404
 

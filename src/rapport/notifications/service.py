@@ -33,7 +33,7 @@ from rapport.notifications.models import (
 )
 from rapport.stores import Stores
 from rapport.stores.addresses import checked_url
-from rapport.stores.posting import ROTATION_GRACE, new_secret
+from rapport.stores.posting import GRACE_HOURS, new_secret
 from rapport.stores.records import next_id
 
 __all__ = [
@@ -180,13 +180,13 @@ def _cancel(session: Session, scope: Scope, listener_id: int, delivery_id: int |
     return len(session.scalars(canceled.values(values).returning(Delivery.id)).all())
 
 
-def rotate_secret(scope: Scope, listener_id: int) -> Listener:
-    """Give a listener a new signing secret; for a day posts carry signatures of both. Raises NotFound."""
+def rotate_secret(scope: Scope, listener_id: int, grace_hours: float = GRACE_HOURS) -> Listener:
+    """Give a listener a new signing secret; for the grace posts carry signatures of both. Raises NotFound."""
     with scope.records() as session:
         found = _get(session, scope, listener_id)
-        found.previous_secret, found.previous_until = found.secret, OUTSIDE_CLOCK.now() + ROTATION_GRACE
+        found.previous_secret, found.previous_until = found.secret, OUTSIDE_CLOCK.now() + timedelta(hours=grace_hours)
         found.secret = new_secret()
-        scope.audit(session, "rotate", f"listener {listener_id}")
+        scope.audit(session, "rotate", f"listener {listener_id}", grace_hours=grace_hours)
     return found
 
 

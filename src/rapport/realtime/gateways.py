@@ -12,7 +12,7 @@ from rapport.errors import NotFound
 from rapport.notifications import service as notifications
 from rapport.realtime.models import Gateway
 from rapport.stores.addresses import checked_url
-from rapport.stores.posting import ROTATION_GRACE, new_secret
+from rapport.stores.posting import GRACE_HOURS, new_secret
 
 Seconds = Annotated[float, Field(ge=0.1, le=30, strict=True)]
 Retries = Annotated[int, Field(ge=0, le=3, strict=True)]
@@ -64,14 +64,14 @@ def delete_gateway(scope: Scope) -> None:
         scope.audit(session, "delete", "gateway")
 
 
-def rotate_secret(scope: Scope) -> Gateway:
-    """Give the gateway a new signing secret; for a day questions carry signatures of both. Raises NotFound."""
+def rotate_secret(scope: Scope, grace_hours: float = GRACE_HOURS) -> Gateway:
+    """Give the gateway a new signing secret; for the grace questions carry signatures of both. Raises NotFound."""
     with scope.records() as session:
         found = _get(session, scope)
         found.previous_secret = found.secret
-        found.previous_until = notifications.OUTSIDE_CLOCK.now() + ROTATION_GRACE
+        found.previous_until = notifications.OUTSIDE_CLOCK.now() + timedelta(hours=grace_hours)
         found.secret = new_secret()
-        scope.audit(session, "rotate", "gateway")
+        scope.audit(session, "rotate", "gateway", grace_hours=grace_hours)
     return found
 
 

@@ -24,8 +24,9 @@ from rapport.stores.addresses import resolve_public
 TIMEOUT_SECONDS = 10.0
 MAX_ANSWER_BYTES = 64 * 1024
 MAX_RETRY_AFTER = timedelta(hours=24)
-# After a rotation posts are signed with both secrets for this long, so that the far end can change over.
-ROTATION_GRACE = timedelta(hours=24)
+# After a rotation posts are signed with both secrets, so that the far end can change over; for so long unless told.
+GRACE_HOURS = 24.0
+LONGEST_GRACE_HOURS = 24.0 * 90
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from rapport.access.roles import Rights
 from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
+from rapport.api.manage.rotations import SecretRotation
 from rapport.api.pages import Paged
 from rapport.notifications import service
 from rapport.notifications.service import CALLBACK, Delivery, Listener
@@ -110,9 +111,14 @@ def delete_listener(listener_id: Id, principal: Principal = Depends(admin)) -> N
 
 
 @router.post("/{listener_id}/rotate-secret", summary="Give a listener a new secret")
-def rotate_listener_secret(listener_id: Id, principal: Principal = Depends(admin)) -> ListenerOut:  # noqa: B008
-    """For 24 hours posts carry signatures of both secrets."""
-    return _shown(service.rotate_secret(principal.scope, listener_id), principal)
+def rotate_listener_secret(
+    listener_id: Id,
+    body: SecretRotation | None = None,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> ListenerOut:
+    """For the grace, 24 hours unless given, posts carry signatures of both secrets."""
+    grace = (body or SecretRotation()).grace_hours
+    return _shown(service.rotate_secret(principal.scope, listener_id, grace), principal)
 
 
 @router.get("/{listener_id}/deliveries", summary="List deliveries")
