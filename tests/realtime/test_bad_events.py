@@ -49,7 +49,7 @@ def packed(sender: Sender, body: bytes) -> httpx.Response:
 
 
 def vendor(sender: Sender, body: bytes) -> httpx.Response:
-    return sender.vendor(body)
+    return sender.vendor(body, secret=sender.secret)
 
 
 def packed_vendor(sender: Sender, body: bytes) -> httpx.Response:

@@ -387,6 +387,22 @@ def test_a_bad_metric_is_refused_alone(sender: Sender, scope: Scope) -> None:
     assert len(stored(scope, customer_id="Metric")) == 6
 
 
+def test_a_vendor_brings_what_becomes_of_messages_and_what_the_tenant_lets_it(
+    sender: Sender, scope: Scope, changed: Any
+) -> None:
+    names = ["smsDelivered", "push_failed", "unsubscribed", "whatsapp-read", "purchase", "payment_failed", "core_login"]
+    batch = [metric(customer="Brought", event=name) for name in names]
+    assert sender.vendor(batch).status_code == 200
+    assert [row["event"] for row in stored(scope, customer_id="Brought")] == names[:4]
+    told = [one["reason"] for one in logged(scope, person="brought", status="error")]
+    assert told == ["the event is no metric of messages, nor one of the tenant's vendor_events"] * 3
+    assert sender.vendor(batch[4]).status_code == 400
+    assert sender.vendor(batch, secret=sender.secret).status_code == 200
+    changed(vendor_events=["survey_answered"])
+    time.sleep(1.1)
+    assert sender.vendor(metric(customer="Asked", event="survey_answered")).status_code == 200
+
+
 def test_a_vendor_s_token_signs_metrics_and_nothing_else(sender: Sender, scope: Scope, api: httpx.Client) -> None:
     own, server = (api.get("/manage/v1/event-intake?reveal=true").json()[f"{kind}_token"] for kind in VENDOR_AND_SERVER)
     assert own["value"].startswith("rv_") and own["value"] not in api.get("/manage/v1/event-intake").text

@@ -58,7 +58,7 @@ def test_apps_leave_room_for_the_names_of_servers(sender: Sender) -> None:
     sender.app([app_event(scope, visitor="app", event="new_4")])
     assert len(stored(scope, visitor_id="app")) == 5
     assert sender.server(event(scope, event="new_4")).status_code == 200
-    assert sender.vendor(metric(event="new_5")).status_code == 200
+    assert sender.vendor(metric(event="new_5"), secret=sender.secret).status_code == 200
     sender.app([app_event(scope, visitor="app", event="new_4")])  # a name that servers brought is everybody's
     assert len(stored(scope, visitor_id="app")) == 6
 

@@ -137,7 +137,8 @@ def test_a_vendor_tells_nothing_of_customers(sender: Sender, scope: Scope, api: 
     customer(scope, who, CITY="Oslo")
     before = known(api, scope, who)
     told = metric(event=name, customer=who, visitor="texted", context={**DETAILS, "email": "thief@example.org"})
-    assert sender.vendor(told).status_code == 200
+    assert sender.vendor(told).status_code == 400
+    assert sender.vendor(told, secret=sender.secret).status_code == 200
     assert known(api, scope, who) == before
     assert behind(scope, "texted") == ""
 

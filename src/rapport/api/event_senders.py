@@ -157,14 +157,16 @@ def expect_signature(request: Request) -> None:
         raise Unauthorized("The signature is missing.")
 
 
-async def vendor_of(request: Request, body: bytes, tenant_id: int | None) -> Known:
-    """The tenant of an outside vendor, who must sign with its token or a server's. Raises Unauthorized, Invalid."""
+async def vendor_of(request: Request, body: bytes, tenant_id: int | None) -> tuple[Known, bool]:
+    """The tenant of an outside vendor, and whether it signed with the token of vendors, not with a server's.
+
+    Raises Unauthorized, Invalid.
+    """
     expect_signature(request)
     if tenant_id is None:
         raise Invalid(TENANT_FAULT)
     known = await _numbered(request.app.state.directory, tenant_id)
-    _check_signature(request, body, known, VENDOR_TOKEN, SERVER_TOKEN)
-    return known
+    return known, _check_signature(request, body, known, VENDOR_TOKEN, SERVER_TOKEN) == VENDOR_TOKEN
 
 
 def tenant_number(given: Given | list[Given] | None) -> int | None:
@@ -201,13 +203,15 @@ def body_id(request: Request) -> str:
     return f"signature {signature}" if signature else request.headers.get("idempotency-key", "")
 
 
-def _check_signature(request: Request, body: bytes, known: Known, *kinds: str) -> None:
-    """Raises Unauthorized unless the body is signed with one of the tenant's tokens of these kinds."""
+def _check_signature(request: Request, body: bytes, known: Known, *kinds: str) -> str:
+    """The kind, of these, of the tenant's token that a body is signed with. Raises Unauthorized when it is none."""
     given = request.headers[SIGNATURE].strip().lower().encode("utf-8", "replace")
     good = [
-        hmac.compare_digest(hmac.new(token.encode(), body, hashlib.sha256).hexdigest().encode(), given)
+        kind
         for kind in kinds
         for token in known.tokens[kind]
+        if hmac.compare_digest(hmac.new(token.encode(), body, hashlib.sha256).hexdigest().encode(), given)
     ]
-    if request.headers.get("x-optimove-signature-version", VERSION) != VERSION or not any(good):
+    if request.headers.get("x-optimove-signature-version", VERSION) != VERSION or not good:
         raise Unauthorized(UNKNOWN)
+    return good[0]

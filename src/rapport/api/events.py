@@ -33,7 +33,7 @@ from rapport.realtime.models import ERROR, METRIC, SDK, SERVER
 from rapport.realtime.reading import Given
 from rapport.realtime.service import Accepted, Incoming, LogEntry, person_of
 from rapport.realtime.tokens import SDK_TOKEN
-from rapport.realtime.validation import TENANT_FAULT, Faulty, event_of
+from rapport.realtime.validation import TENANT_FAULT, Faulty, check_of_vendor, event_of
 
 router = APIRouter(tags=["Events"])
 
@@ -118,12 +118,13 @@ def _refused(error: RapportError, headers: dict[str, str] | None = None) -> Resp
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """A request whose sender is known."""
+    """A request whose sender is known; of_vendor tells whether it holds the token of vendors."""
 
     request: Request
     known: Known
     origin: str
     body: bytes
+    of_vendor: bool = False
 
     async def keep(self, events: Sequence[Incoming], entries: Sequence[LogEntry] = ()) -> list[Accepted]:
         """Store within the pace of the persons. Raises TooManyRequests, Invalid (which is logged), Unavailable."""
@@ -183,7 +184,10 @@ def _usable(
         try:
             if one.fault:
                 raise Faulty(one.fault)
-            events.append(event_of(one.value, sent.origin, sent.known, now, own, one.mended))
+            event = event_of(one.value, sent.origin, sent.known, now, own, one.mended)
+            if sent.of_vendor:
+                check_of_vendor(event.event, sent.known)
+            events.append(event)
         except Faulty as fault:
             entries.append(_entry(one.value, sent.origin, fault.reason))
     return events, entries
@@ -308,7 +312,8 @@ async def _metrics(request: Request, place: int | None) -> Response:
         body = await body_of(request)
         given = await events_of(body)
         number = tenant_number(given) if place is None else place
-        sent = _Sent(request, await vendor_of(request, body, number), METRIC, body)
+        known, of_vendor = await vendor_of(request, body, number)
+        sent = _Sent(request, known, METRIC, body, of_vendor)
         if given is None:
             raise await sent.refused(sent.not_json())
         batch = given if isinstance(given, list) else [given]

@@ -1,8 +1,12 @@
 """What a tenant can set about events: the "events" member of its settings."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.scope import Scope
+
+EventName = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class EventSettings(BaseModel):
@@ -17,6 +21,9 @@ class EventSettings(BaseModel):
     )
     apps_change_customers: bool = Field(
         True, description="An e-mail address that an app reports becomes that of a customer who has none"
+    )
+    vendor_events: list[EventName] = Field(
+        [], max_length=100, description="Events that vendors may report besides what becomes of messages"
     )
     apps_without_jwt: bool = Field(
         True, description="Where X-User-JWT is verified: SDKs that cannot send one may name customers without"

@@ -15,6 +15,7 @@ from rapport.customers import service as customers
 from rapport.realtime.directory import Known
 from rapport.realtime.models import METRIC, SDK, SERVER
 from rapport.realtime.storing import Incoming
+from rapport.realtime.vendor_words import is_of_message
 from rapport.realtime.visitors import IDS, is_nobody
 
 LONGEST_NAME = LONGEST_ID = LONGEST_TEXT = 255
@@ -169,6 +170,15 @@ def _check_metric(given: Mapping[str, Any], at: datetime, now: datetime) -> None
         raise Faulty("category must be 'metric'")
     if at < now - METRIC_AGE:
         raise Faulty(f"timestamp is more than {METRIC_AGE.days} days old")
+
+
+def check_of_vendor(name: str, known: Known) -> None:
+    """Let vendors bring nothing but what becomes of messages, and what the tenant lets them. Raises Faulty.
+
+    What servers and apps tell fires triggers, and is no business of theirs.
+    """
+    if name not in known.settings.vendor_events and (name in customers.CORE_EVENTS or not is_of_message(name)):
+        raise Faulty("the event is no metric of messages, nor one of the tenant's vendor_events")
 
 
 def _own_id(metadata: Any, fallback: str | None, warnings: list[str]) -> str | None:

@@ -30,11 +30,16 @@ WORDS = {
     "bounced": BOUNCED,
     "bounce": BOUNCED,
 }
+# What messages are called in the names of vendors' events, and what happens to them besides.
+MESSAGES = re.compile(
+    "sms|mms|rcs|e?mails?|push(es)?|messages?|notifications?|letters?|whatsapp|viber|telegram|seen|read|displayed|repl(y|ied)"
+)
+UNDONE = re.compile(f"un({'|'.join(WORDS)})")
 # Words that deny what stands beside them; a failure denies everything but what is one.
 NEGATIONS = {"not", "no", "non", "un", "never", "without", "cannot"}
 FAILURE = re.compile(
     "(fail|error|reject|refus|cancel|delay).*|denied|deferred|blocked|aborted|expired|invalid|unable|unsuccessful|"
-    f"undeliverable|un({'|'.join(WORDS)})"
+    f"undeliverable|{UNDONE.pattern}"
 )
 # A bounce that may pass; anything else that bounced is for good.
 SOFT = re.compile(
@@ -74,6 +79,12 @@ def told(event: str, parameters: Mapping[str, Any]) -> int | None:
     kinds = (WORDS[word] for word in known if not failed or WORDS[word] in (DROPPED, BOUNCED))
     kind = next(kinds, None)
     return SOFT_BOUNCED if kind == BOUNCED and _may_pass(words, parameters) else kind
+
+
+def is_of_message(event: str) -> bool:
+    """Whether an event's name says that it is about messages: what one is called, or what becomes of one."""
+    words = _all_words(OPT_OUT.sub(" optout ", event))
+    return any(word in WORDS or UNDONE.fullmatch(word) or MESSAGES.fullmatch(word) for word in words)
 
 
 def _may_pass(words: Iterable[str], parameters: Mapping[str, Any]) -> bool:
