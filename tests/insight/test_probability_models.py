@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import approx_fprime
 from scipy.special import hyp2f1
 
-from rapport.insight import bgnbd
+from rapport.insight import bgnbd, fitting
 from rapport.insight.bgnbd import Purchases, Spend
 
 PAPER = Purchases(0.243, 4.414, 0.793, 2.426)
@@ -90,3 +90,29 @@ def test_weights_count_as_repeated_rows() -> None:
     once = bgnbd.purchases_likelihood(x, t_x, T, weight.astype(float))(point)
     rows = [np.repeat(column, weight) for column in (x, t_x, T)]
     assert once[0] == pytest.approx(bgnbd.purchases_likelihood(*rows, np.ones(10))(point)[0])
+
+
+def test_wide_order_values_are_worth_what_they_are() -> None:
+    draw = np.random.default_rng(3)
+    mean = np.exp(3.5 + 1.5 * draw.standard_normal(8000))
+    x = draw.integers(1, 7, 8000).astype(float)
+    first, m = mean * draw.gamma(8, 1 / 8, 8000), mean * draw.gamma(8 * x, 1 / (8 * x))
+    found, warnings = fitting.judged_spend(x, m, first)
+    assert len(warnings) == 1 and "Gamma-Gamma" in warnings[0]
+    assert found.p == pytest.approx(8, rel=0.15)
+    for count, value in ((x + 1, (first + x * m) / (x + 1)), (np.ones(8000), first)):
+        assert bgnbd.expected_spend(found, count, value).sum() == pytest.approx(mean.sum(), rel=0.05)
+    like = draw.gamma(6.0, 1.0, 8000) / 6 * m / mean
+    assert fitting.judged_spend(x, like, like * first / m)[1] == []
+
+
+def test_purchases_at_a_bound_are_seen_and_steadied() -> None:
+    """Customers of one rate who never leave: nothing says how rates and leaving differ."""
+    draw = np.random.default_rng(8)
+    T = draw.uniform(20, 100, 6000)
+    x = draw.poisson(T / 12).astype(float)
+    t_x = np.where(x > 0, T * draw.uniform(size=6000) ** (1 / np.maximum(x, 1)), 0)
+    found, likelihood, warnings = fitting.judged_purchases(x, t_x, T, np.ones(6000))
+    assert len(warnings) == 1 and "BG/NBD" in warnings[0] and likelihood < 0
+    year = bgnbd.probability_alive(found, x, t_x, T) * bgnbd.expected_if_alive(found, x, T, 52.0)
+    assert year.sum() == pytest.approx(6000 * 52 / 12, rel=0.15)

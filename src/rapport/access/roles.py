@@ -65,6 +65,7 @@ SECTIONS = (
     "event-intake",
     "event-log",
     "event-types",
+    "forecasts",
     "gateway",
     "imports",
     "lifecycle-stages",

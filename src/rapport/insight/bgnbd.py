@@ -18,6 +18,9 @@ Floats = NDArray[np.float64]
 Likelihood = Callable[[Floats], tuple[float, Floats]]
 
 LOG_BOUNDS = (-8.0, 10.0)
+LOG_SOUND = (-6.0, 7.0)  # beyond, a likelihood is flat and the search ends where it tires, or at its bound
+PRIOR_SPREAD = 1.5  # of the logarithms of the parameters of purchases
+LEAST_SPREAD = 0.01  # of the squared coefficient of variation of mean values among customers
 NODES = 48
 
 
@@ -43,6 +46,12 @@ class Spend:
     def mean(self) -> float:
         """The mean value of a purchase of a customer of whom nothing is known."""
         return self.p * self.gamma / (self.q - 1)
+
+
+def at_bound(*parameters: float) -> bool:
+    """Whether one of the parameters runs to the bounds of the search, so that the likelihood names no value for it."""
+    low, high = LOG_SOUND
+    return any(not low < np.log(parameter) < high for parameter in parameters)
 
 
 def purchases_likelihood(x: Floats, t_x: Floats, T: Floats, weight: Floats) -> Likelihood:
@@ -113,6 +122,49 @@ def fit_purchases(x: Floats, t_x: Floats, T: Floats, weight: Floats) -> tuple[Pu
     return Purchases(*map(float, best)), -likelihood(np.log(best))[0] * float(weight.sum())
 
 
+def steadied_purchases(x: Floats, t_x: Floats, T: Floats, weight: Floats) -> Purchases:
+    """The BG/NBD parameters of most likelihood times a wide prior, for data whose likelihood alone runs to a bound.
+
+    The prior is normal in the logarithms, around the data's mean rate and a usual drop-out. It counts as little as
+    a few customers do, and decides only what the data leave open.
+    """
+    total, likelihood = float(weight.sum()), purchases_likelihood(x, t_x, T, weight)
+    rate = float(weight @ x + 1) / float(weight @ T + 52)
+    centre = np.log([0.5, 0.5 / rate, 1.0, 4.0])
+
+    def negative(logs: Floats) -> tuple[float, Floats]:
+        value, slopes = likelihood(logs)
+        away = (logs - centre) / PRIOR_SPREAD
+        return value + float(away @ away) / 2 / total, slopes + away / PRIOR_SPREAD / total
+
+    return Purchases(*map(float, _minimum(negative, [list(np.exp(centre))])))
+
+
+def steadied_spend(x: Floats, m: Floats, p: float) -> Spend:
+    """The Gamma-Gamma parameters that have the data's mean and spread, for data whose tail is wider than the model's.
+
+    By moments: with q = 2 + 1 / c^2 the mean values of customers vary with the coefficient of variation c, which is
+    that of m without what purchases of the same customer vary by themselves (1 / p). An expectation is then the
+    credibility estimate of Buehlmann (1967), between the own mean and everybody's. m may be of any unit.
+    """
+    mean = float(m.mean())
+    within = float((1 / x).mean()) / p
+    between = max((float(m.var()) / mean**2 - within) / (1 + within), LEAST_SPREAD)
+    q = 2 + 1 / between
+    return Spend(p, q, mean * (q - 1) / p)
+
+
+def own_variation(x: Floats, m: Floats, first: Floats) -> float:
+    """The shape p of a customer's own purchases: how far the first and the mean of the x others are apart.
+
+    By the variance of the difference of their logarithms, which knows nothing of how customers differ; that of a
+    purchase is the part 1 / (1 + 1 / x) of it, and 1 / p the squared coefficient of variation that goes with it.
+    """
+    apart = np.log(first) - np.log(m)
+    variance = float(((apart - np.median(apart)) ** 2 / (1 + 1 / x)).mean())
+    return 1 / max(float(np.expm1(min(variance, 5.0))), LEAST_SPREAD)
+
+
 def fit_spend(x: Floats, m: Floats, weight: Floats) -> Spend:
     """The Gamma-Gamma parameters of most likelihood for customers with x > 0 and m > 0.
 
@@ -162,6 +214,9 @@ def probability_alive(model: Purchases, x: Floats, t_x: Floats, T: Floats) -> Fl
     return np.where(x > 0, 1 / (1 + np.exp(np.minimum(logs, 700))), 1.0)
 
 
-def expected_spend(model: Spend, x: Floats, m: Floats) -> Floats:
-    """The mean value of a purchase to expect of a customer: between the own mean and everybody's."""
-    return model.p * (model.gamma + x * m) / (model.p * x + model.q - 1)
+def expected_spend(model: Spend, count: Floats, m: Floats) -> Floats:
+    """The mean value of a purchase to expect of a customer with count purchases of mean value m.
+
+    It lies between the own mean and everybody's. The first purchase counts as every other one.
+    """
+    return model.p * (model.gamma + count * m) / (model.p * count + model.q - 1)

@@ -1,7 +1,7 @@
 """Fits kept in the records: which one scores a date, and when a new one is due.
 
-A date is scored by the newest fit made of data up to it; dates before the first fit use the first.
-So a date that is computed again, in whatever order, is scored as it was.
+A date is scored by the newest fit made of data up to it, and makes its own where there is none: no fit has seen
+what came after. So a date that is computed again, in whatever order, is scored as it was.
 """
 
 from datetime import date, timedelta
@@ -21,9 +21,17 @@ REFIT = "refit"  # a member of the report of a fit that is to be made anew
 def fit_for(scope: Scope, kind: str, data_date: date) -> ModelFit | None:
     """The fit that scores a date, or None before the first."""
     mine = select(ModelFit).where(ModelFit.tenant_id == scope.tenant_id, ModelFit.kind == kind)
+    newest = mine.where(ModelFit.data_date <= data_date).order_by(ModelFit.data_date.desc()).limit(1)
     with scope.records() as session:
-        newest = mine.where(ModelFit.data_date <= data_date).order_by(ModelFit.data_date.desc()).limit(1)
-        return session.scalar(newest) or session.scalar(mine.order_by(ModelFit.data_date).limit(1))
+        return session.scalar(newest)
+
+
+def first_after(scope: Scope, kind: str, data_date: date) -> ModelFit | None:
+    """The earliest fit of data later than a date."""
+    mine = select(ModelFit).where(ModelFit.tenant_id == scope.tenant_id, ModelFit.kind == kind)
+    later = mine.where(ModelFit.data_date > data_date).order_by(ModelFit.data_date).limit(1)
+    with scope.records() as session:
+        return session.scalar(later)
 
 
 def is_due(scope: Scope, kind: str, data_date: date, fit: ModelFit | None) -> bool:

@@ -31,8 +31,7 @@ def fit_microsegments(scope: Scope, data_date: date) -> None:
     for stage_id in clusters.LAYERS:
         fit = fits.fit_for(scope, stage_kind(stage_id), data_date)
         small = fit is not None and fit.report["customers"] < clusters.SMALLEST_STAGE <= sizes.get(stage_id, 0)
-        usable = fit is not None and fit.data_date <= data_date
-        if fits.is_due(scope, stage_kind(stage_id), data_date, fit) or (small and usable):
+        if fits.is_due(scope, stage_kind(stage_id), data_date, fit) or small:
             _fit_stage(scope, data_date, stage_id, sizes.get(stage_id, 0))
 
 
@@ -57,11 +56,11 @@ def _sample(scope: Scope, data_date: date, stage_id: int) -> dict[str, clusters.
 
 
 def _fit_stage(scope: Scope, data_date: date, stage_id: int, size: int) -> None:
-    before = fits.fit_for(scope, stage_kind(stage_id), data_date)
+    kind = stage_kind(stage_id)
+    later = fits.first_after(scope, kind, data_date)
+    known = fits.fit_for(scope, kind, data_date) or later  # whose ids clusters that are nearly the same take
     old = (
-        {layer["name"]: clusters.FittedLayer.from_json(layer) for layer in before.parameters["layers"]}
-        if before
-        else {}
+        {layer["name"]: clusters.FittedLayer.from_json(layer) for layer in known.parameters["layers"]} if known else {}
     )
     sample = _sample(scope, data_date, stage_id)
     layers = []
@@ -71,13 +70,18 @@ def _fit_stage(scope: Scope, data_date: date, stage_id: int, size: int) -> None:
     with scope.records() as session:
         for fitted in layers:
             clusters.number(fitted, old.get(fitted.name), lambda: next_id(session, scope.tenant_id, "cluster"))
-        ids = _combinations(scope, session, stage_id, layers)
+        ids = _combinations(scope, session, stage_id, layers, newest=later is None)
     parameters = {"layers": [fitted.as_json() for fitted in layers], "microsegments": ids}
-    fits.keep_fit(scope, stage_kind(stage_id), data_date, parameters, {"customers": size, "microsegments": len(ids)})
+    fits.keep_fit(scope, kind, data_date, parameters, {"customers": size, "microsegments": len(ids)})
 
 
-def _combinations(scope: Scope, session: Session, stage_id: int, layers: list[clusters.FittedLayer]) -> list[int]:
-    """The microsegment of every combination of clusters, made where new; those of this stage not among them retire."""
+def _combinations(
+    scope: Scope, session: Session, stage_id: int, layers: list[clusters.FittedLayer], newest: bool
+) -> list[int]:
+    """The microsegment of every combination of clusters, made where new.
+
+    Those of the stage that the newest fit does not make retire; a fit of a past date names and retires nothing.
+    """
     mine = (Microsegment.tenant_id == scope.tenant_id, Microsegment.stage_id == stage_id)
     known = {tuple(found.clusters): found for found in session.scalars(select(Microsegment).where(*mine))}
     stage_name = stage_rules(scope).names()[stage_id]
@@ -90,10 +94,12 @@ def _combinations(scope: Scope, session: Session, stage_id: int, layers: list[cl
             known[key] = Microsegment(
                 tenant_id=scope.tenant_id, id=number, stage_id=stage_id, clusters=list(key), name=name
             )
+            known[key].retired = not newest
             session.add(known[key])
-        known[key].name = name
+        if newest:
+            known[key].name = name
         ids.append(known[key].id)
-    for found in known.values():
+    for found in known.values() if newest else ():
         found.retired = found.id not in ids
     return ids
 

@@ -66,3 +66,15 @@ class ModelFit(Base):
     report: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     trees: Mapped[bytes | None] = mapped_column(LargeBinary)
     fitted_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class Forecast(Base):
+    """What was expected of each decile in the days after a date, and once they have passed, what came."""
+
+    __tablename__ = "forecasts"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    made_on: Mapped[date] = mapped_column(Date, primary_key=True)
+    days: Mapped[int] = mapped_column(Integer, primary_key=True)
+    deciles: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)  # the most valuable first
+    met: Mapped[bool] = mapped_column(Boolean)

@@ -18,6 +18,9 @@ SAMPLE = "cityHash64(customer_id) % {sample_of:UInt64} = 0"
 VALUE_TRANSACTION = """amount > 0
         AND lower(type) NOT IN ('withdrawal', 'bonus', 'refund')
         AND lower(status) NOT IN ('canceled', 'cancelled', 'failed', 'void')"""
+# Money given back: of type refund whatever its sign, or a negative amount that is no payout of another kind.
+REFUND = """(lower(type) = 'refund' OR amount < 0 AND lower(type) NOT IN ('withdrawal', 'bonus'))
+        AND lower(status) NOT IN ('canceled', 'cancelled', 'failed', 'void')"""
 DAY_END = "toDateTime({data_date:Date} + 1, 'UTC')"
 
 _ORDER_WINDOWS = "".join(
@@ -60,6 +63,13 @@ ORDERS = f"""
         GROUP BY customer_id
     )
 """  # noqa: S608 - built from constants of this module
+
+# No row says which order it refunds, so refunds are of the customer.
+REFUNDS = f"""
+    SELECT customer_id, sum(abs(amount)) AS refunded FROM transactions
+    WHERE transaction_time < {DAY_END} AND {REFUND} AND {SAMPLE}
+    GROUP BY customer_id
+"""  # noqa: S608
 
 # The arrays of a customer's products and categories are sorted, so that a tie has one winner; the
 # table's order makes them arrays of one customer at a time.
@@ -149,6 +159,7 @@ INTERNAL = """
         reactivation_day,
         toInt32(long_gaps) AS past_churns,
         toInt32(past_churn_days) AS past_churn_days,
+        least(refunded, amount_total) AS amount_refunded,
         if(purchase_days > 1, (amount_total - first_day_amount) / (purchase_days - 1), 0) AS repeat_value,
         toInt32({data_date:Date} - first_day) AS days_since_first,
         toInt32({data_date:Date} - last_day) AS days_since_last,
@@ -163,6 +174,7 @@ FEATURES_ON_DATE = f"""
         SELECT customer_id, REGISTRATION_DATE AS registration_day, DATE_OF_BIRTH FROM customers WHERE {SAMPLE}
     ) AS customer
     LEFT JOIN ({ORDERS}) AS source_orders USING (customer_id)
+    LEFT JOIN ({REFUNDS}) AS source_refunds USING (customer_id)
     LEFT JOIN ({ITEMS}) AS source_items USING (customer_id)
     LEFT JOIN ({EVENTS}) AS source_events USING (customer_id)
     LEFT JOIN ({RECEIVED}) AS source_received USING (customer_id)

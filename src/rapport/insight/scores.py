@@ -10,7 +10,8 @@ from rapport.insight.stages import DORMANT, DORMANT_TYPE, PREVIOUS_STAGE_ID, STA
 from rapport.insight.values import cuts
 
 # P(alive) is equation (11) of the BG/NBD paper; no purchase in h more weeks, if alive, has the chance
-# ((alpha + T) / (alpha + T + h)) ^ (r + x); spend is the Gamma-Gamma posterior mean.
+# ((alpha + T) / (alpha + T + h)) ^ (r + x); spend is the Gamma-Gamma posterior mean of all purchases, the first too.
+# The share of orders that is kept is fitting.Models.share_kept, the factor that of the back-test.
 SCORED = """
     SELECT
         feature.customer_id AS customer_id,
@@ -28,10 +29,14 @@ SCORED = """
         pow(({{alpha:Float64}} + weeks) / ({{alpha:Float64}} + (last_day - first_day) / 7), shape) AS odds,
         if(repeats > 0, 1 / (1 + odds * {{a:Float64}} / ({{b:Float64}} + repeats - 1)), 1) AS alive,
         pow(({{alpha:Float64}} + weeks) / ({{alpha:Float64}} + weeks + {{churn_days:Int32}} / 7), shape) AS silent,
-        {{p:Float64}} * ({{gamma:Float64}} + repeats * repeat_value)
-            / ({{p:Float64}} * repeats + {{q:Float64}} - 1) AS spend,
+        {{p:Float64}} * ({{gamma:Float64}} + TOTAL_ORDER_AMOUNT)
+            / ({{p:Float64}} * purchase_days + {{q:Float64}} - 1) AS spend,
+        ({{kept:Float64}} * {{mean_spend:Float64}} + NET_ORDER_AMOUNT)
+            / ({{mean_spend:Float64}} + TOTAL_ORDER_AMOUNT) AS share_kept,
+        transform(lifecycle_stage_id, {{factor_stages:Array(UInt8)}}, {{factors:Array(Float64)}}, 1.) AS factor,
         if(lifecycle_stage_id = 5, 0, alive * expected) AS expected_orders,
-        {value} AS future_value,
+        {value} * factor AS gross_value,
+        gross_value * share_kept AS future_value,
         if(lifecycle_stage_id = 5, 0, 1 - alive * (1 - silent)) AS churn_probability
     FROM (
         SELECT *, {stage} AS lifecycle_stage_id, toUInt32(greatest(purchase_days - 1, 0)) AS grid_x,
@@ -46,10 +51,11 @@ TREES = "\n    LEFT JOIN {trees} AS tree ON tree.customer_id = feature.customer_
 def _before(group: str, column: str, size: str) -> str:
     """The share of the customers of a group that are ranked before a customer, from 0.
 
-    A frame of equals only lets the engine forget the rows that it has ranked.
+    Of customers alike half count as before: all of them have the middle of their ranks. A frame of equals only lets
+    the engine forget the rows that it has ranked.
     """
-    equals = "RANGE BETWEEN CURRENT ROW AND CURRENT ROW"
-    return f"(rank() OVER (PARTITION BY {group} ORDER BY {column} DESC {equals}) - 1) / {size}"
+    alike = f"(PARTITION BY {group} ORDER BY {column} DESC RANGE BETWEEN CURRENT ROW AND CURRENT ROW)"
+    return f"(rank() OVER {alike} - 1 + (count() OVER {alike} - 1) / 2) / {size}"
 
 
 _ALL = "lifecycle_stage_id = 5", "{ranked:UInt64}"
@@ -111,12 +117,13 @@ def _of_ranks(scope: Scope, data_date: date) -> dict[str, Any]:
 
 def _scored(scope: Scope, data_date: date) -> tuple[str, dict[str, Any]]:
     """The SELECT of the scores but for the ranks, and what it binds."""
-    purchases, spend, grown = future.models_for(scope, data_date)
-    cell = future.fill_grid(scope, data_date, purchases)
+    scoring = future.models_for(scope, data_date)
+    models = scoring.models
+    cell = future.fill_grid(scope, data_date, models.purchases)
     microsegment, bound = microsegment_sql(scope, data_date)
     value, join = "expected_orders * spend", ""
-    if grown:
-        join = TREES.format(trees=trees.fill_values(scope, data_date, grown))
+    if scoring.trees:
+        join = TREES.format(trees=trees.fill_values(scope, data_date, scoring.trees))
         value = f"if(tree.customer_id != '', tree_value, {value})"
     scored = SCORED.format(
         previous=PREVIOUS_STAGE_ID,
@@ -129,10 +136,14 @@ def _scored(scope: Scope, data_date: date) -> tuple[str, dict[str, Any]]:
         grid=work.table("grid", data_date),
         join=join,
     )
-    select = f"SELECT * EXCEPT (repeats, weeks, shape, odds, alive, silent, spend) FROM ({scored})"  # noqa: S608
+    select = f"SELECT * EXCEPT (repeats, weeks, shape, odds, alive, silent, spend, share_kept, factor) FROM ({scored})"  # noqa: S608
     return select, {
-        **vars(purchases),
-        **vars(spend),
+        **vars(models.purchases),
+        **vars(models.spend),
+        "kept": models.kept,
+        "mean_spend": models.spend.mean,
+        "factor_stages": list(scoring.factors),
+        "factors": list(scoring.factors.values()),
         **bound,
         **stage_rules(scope).parameters(),
         "data_date": data_date,

@@ -6,6 +6,7 @@ from datetime import date
 from rapport.access.scope import Scope
 from rapport.insight import queries
 from rapport.insight.fits import ask_for_refit, newest_fits
+from rapport.insight.forecasts import met_forecasts
 from rapport.insight.future import fit_future_value, models_for
 from rapport.insight.microsegments import fit_microsegments, microsegment_names
 from rapport.insight.recommendations import recommend
@@ -57,6 +58,7 @@ __all__ = [
     "change_stage_rules",
     "clean_up",
     "define_value_segments",
+    "met_forecasts",
     "microsegment_names",
     "models_for",
     "newest_fits",

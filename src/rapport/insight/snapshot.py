@@ -8,7 +8,7 @@ from sqlalchemy import update
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.customers import service as customers
-from rapport.insight import microsegments, stages, values, work
+from rapport.insight import forecasts, microsegments, stages, values, work
 from rapport.insight.features import FEATURES, Feature
 from rapport.insight.settings import settings_of
 from rapport.stores.warehouse import identifier
@@ -19,6 +19,8 @@ PARTITIONS = """
     SELECT DISTINCT table, partition FROM system.parts
     WHERE database = {database:String} AND table IN {tables:Array(String)} AND active AND partition NOT LIKE 'patch-%'
 """
+KEPT = """LEFT JOIN (SELECT * FROM profiles WHERE data_date = {data_date:Date}) AS kept
+            ON kept.customer_id = customer.customer_id"""
 
 
 def _rank(column: str, parts: int) -> str:
@@ -85,7 +87,18 @@ MODEL_ATTRIBUTES = (
     Feature("MICROSEGMENT_ID", "Int", "Id of the microsegment", "nullIf(microsegment_id, 0)"),
     Feature("VALUE_SEGMENT", "Varchar", "Value segment", _named("value_segment_id", "value_ids", "value_names")),
     Feature("VALUE_SEGMENT_ID", "Int", "Id of the value segment, 1 the most valuable", "nullIf(value_segment_id, 0)"),
-    Feature("FUTURE_VALUE", "Decimal", "Revenue expected in the next 12 months", "if(unranked, NULL, future_value)"),
+    Feature(
+        "FUTURE_VALUE",
+        "Decimal",
+        "Revenue expected in the next 12 months, less refunds",
+        "if(unranked, NULL, future_value)",
+    ),
+    Feature(
+        "FUTURE_VALUE_GROSS",
+        "Decimal",
+        "Revenue expected in the next 12 months, before refunds",
+        "if(unranked, NULL, gross_value)",
+    ),
     Feature(
         "EXPECTED_ORDERS_12M",
         "Decimal",
@@ -127,13 +140,19 @@ def typed(sql: str, field_type: str) -> str:
 
 
 def _profile_select(scope: Scope, data_date: date) -> tuple[list[str], str]:
-    """The columns of profiles and the SELECT that gives them."""
+    """The columns of profiles and the SELECT that gives them.
+
+    The profile of a past date keeps the given attributes that it has: those of customers are of today.
+    """
     given = list(scope.warehouse.columns("customers"))
     calculated = [(f.name, typed(f"feature.{identifier(f.name)}", f.field_type)) for f in FEATURES]
     modelled = [(f.name, typed(f.sql, f.field_type)) for f in MODEL_ATTRIBUTES]
+    published = scope.data_date()
+    kept = published is not None and data_date < published
+    own = "if(kept.customer_id != '', kept.{0}, customer.{0})" if kept else "customer.{0}"
     expressions = [
         "{data_date:Date}",
-        *(f"customer.{identifier(column)}" for column in given),
+        *(own.format(identifier(column)) for column in given),
         *(sql for _, sql in (*calculated, *modelled)),
     ]
     select = f"""
@@ -141,6 +160,7 @@ def _profile_select(scope: Scope, data_date: date) -> tuple[list[str], str]:
         FROM customers AS customer
         INNER JOIN {work.table("features", data_date)} AS feature ON feature.customer_id = customer.customer_id
         INNER JOIN {work.table("scores", data_date)} AS scored ON scored.customer_id = customer.customer_id
+        {KEPT if kept else ""}
         SETTINGS join_algorithm = 'full_sorting_merge'
     """  # noqa: S608
     return ["data_date", *given, *(name for name, _ in (*calculated, *modelled))], select
@@ -165,18 +185,19 @@ def write_profiles(scope: Scope, data_date: date) -> None:
     bound = {"data_date": data_date, **_names(scope)}
     # What is written or erased between reading and replacing would come back, or be missing, in the profile.
     with customers.writing(scope):
-        read = ("customers", *(work.plain(name, data_date) for name in ("features", "scores")))
+        read = ("customers", "profiles", *(work.plain(name, data_date) for name in ("features", "scores")))
         selects = ((part, select, bound) for part in scope.warehouse.customer_slices(*read))
         work.replace_partition(scope, "profiles", data_date, columns, selects)
 
 
 def write_results(scope: Scope, data_date: date) -> None:
-    """Replace the model results of the date and tell microsegments their figures."""
+    """Replace the model results of the date, tell microsegments their figures, and keep the week's forecast."""
     columns = ["lifecycle_stage_id", "microsegment_id", "value_segment_id", "future_value", "churn_probability"]
     select = f"SELECT {{data_date:Date}}, customer_id, {', '.join(columns)} FROM {work.table('scores', data_date)}"  # noqa: S608
     selects = [(scope.warehouse, select, {"data_date": data_date})]
     work.replace_partition(scope, "model_results", data_date, ["data_date", "customer_id", *columns], selects)
     microsegments.update_figures(scope, data_date)
+    forecasts.track(scope, data_date)
 
 
 def clean_up(scope: Scope, data_date: date, under_way: Collection[date] = ()) -> None:

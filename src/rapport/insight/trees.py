@@ -1,13 +1,10 @@
-"""Gradient-boosted trees for the value of the next year: trained and back-tested a year ago, per lifecycle stage.
+"""Gradient-boosted trees for the value of a year: what they see, how they are fitted, kept and asked.
 
-Where the data reach far enough back, the features of a bounded sample of customers as of a year ago
-meet the value that the year since then brought. Three customers in ten are held out; on them the
-trees and the BG/NBD model, fitted to the same past, are compared, and the one with the smaller root
-mean squared error scores the stage. Everybody is scored in slices of bounded size.
+Whether they score a stage is decided by the back-test. Everybody is scored in slices of bounded size.
 """
 
 import pickle
-from datetime import date, timedelta
+from datetime import date
 from importlib.metadata import version
 from typing import Any
 
@@ -18,21 +15,16 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from rapport.access.scope import Scope
-from rapport.insight import bgnbd, queries, work
+from rapport.insight import work
 from rapport.insight.arrow import floats
-from rapport.insight.bgnbd import Floats, Purchases, Spend
-from rapport.insight.stages import BUYERS, STAGE_ID, stage_rules
+from rapport.insight.bgnbd import Floats
+from rapport.insight.stages import STAGE_ID, stage_rules
 from rapport.stores import pickled
 from rapport.stores.warehouse import identifier
 
 log = structlog.get_logger("rapport.insight")
 
-YEAR_DAYS = 365
-FEWEST_PAST_DAYS = 90  # of history before the year that is learned from
-FEWEST_CUSTOMERS = 500  # of a stage
-MOST_CUSTOMERS = 40_000
 SLICE_CUSTOMERS = 200_000
-HELD_OUT = 0.3
 LIBRARY = "scikit-learn"
 # What stored trees name: with any other, of another version of the libraries, they are fitted again.
 PARTS = {
@@ -72,6 +64,7 @@ COLUMNS = (
     "AVERAGE_ORDER_AMOUNT",
     "LARGEST_ORDER_AMOUNT",
     "LAST_ORDER_AMOUNT",
+    "TOTAL_REFUND_AMOUNT",
     "TOTAL_DISCOUNT",
     "NUMBER_OF_PROMO_ORDERS",
     "AVERAGE_DAYS_BETWEEN_ORDERS",
@@ -85,33 +78,12 @@ COLUMNS = (
     "NUMBER_OF_OPENS_1M",
     "NUMBER_OF_CLICKS_1M",
 )
-_SELECTED = ", ".join(f"toFloat64(ifNull({identifier(name)}, -1)) AS c{i}" for i, name in enumerate(COLUMNS))
+SELECTED = ", ".join(f"toFloat64(ifNull({identifier(name)}, -1)) AS c{i}" for i, name in enumerate(COLUMNS))
 
 
-def _staged(features: str) -> str:
+def staged(features: str) -> str:
+    """The buyers of a table of features with their stage."""
     return f"SELECT *, {STAGE_ID} AS lifecycle_stage_id FROM {features} WHERE purchase_days > 0"  # noqa: S608
-
-
-def _year_later(past: str) -> str:
-    """Past customers with what the models see of them and the value of the year that followed."""
-    return f"""
-        SELECT
-            lifecycle_stage_id,
-            toFloat64(purchase_days - 1) AS x,
-            (last_day - first_day) / 7 AS t_x,
-            days_since_first / 7 AS T,
-            repeat_value AS m,
-            ifNull(value, 0) AS value,
-            {_SELECTED}
-        FROM ({_staged(past)}) AS past
-        LEFT JOIN (
-            SELECT customer_id, sum(amount) AS value FROM transactions
-            WHERE transaction_time >= toDateTime({{past_date:Date}} + 1, 'UTC')
-              AND transaction_time < {queries.DAY_END} AND {queries.VALUE_TRANSACTION} AND {queries.SAMPLE}
-            GROUP BY customer_id
-        ) AS later ON later.customer_id = past.customer_id
-        ORDER BY sipHash64(past.customer_id), past.customer_id
-    """  # noqa: S608
 
 
 def matrix(table: pa.Table) -> Floats:
@@ -119,56 +91,8 @@ def matrix(table: pa.Table) -> Floats:
     return np.column_stack([floats(table, f"c{i}") for i in range(len(COLUMNS))])
 
 
-def enough_history(scope: Scope, data_date: date) -> bool:
-    """Whether there were customers to learn from a year and a season ago."""
-    first = scope.warehouse.value("SELECT toDate(min(transaction_time)) FROM transactions")
-    return first is not None and date(1970, 1, 1) < first <= data_date - timedelta(days=YEAR_DAYS + FEWEST_PAST_DAYS)
-
-
-def train(scope: Scope, data_date: date) -> tuple[dict[int, Any], dict[str, Any]]:
-    """The trees of the stages that they score better, and the back-test of every stage by its name."""
-    past_date = data_date - timedelta(days=YEAR_DAYS)
-    customers = int(scope.warehouse.value("SELECT count() FROM customers"))
-    sample_of = max(1, -(-customers // MOST_CUSTOMERS))
-    rules = stage_rules(scope)
-    past = queries.fill_features(scope, "past", data_date, past_date, sample_of)
-    chosen: dict[int, Any] = {}
-    report: dict[str, Any] = {}
-    bound = {"data_date": data_date, "past_date": past_date, "sample_of": sample_of, **rules.parameters()}
-    found = scope.warehouse.arrow(_year_later(past), **bound)
-    if len(found) == 0:
-        return chosen, report
-    rival = _rival(found)
-    stages, features, value = floats(found, "lifecycle_stage_id"), matrix(found), floats(found, "value")
-    for stage_id in BUYERS:
-        here = stages == stage_id
-        if here.sum() >= FEWEST_CUSTOMERS:
-            trees, test = _compare(features[here], value[here], rival[here])
-            report[rules.names()[stage_id]] = test
-            if test["chosen"] == "trees":
-                chosen[stage_id] = trees
-    return chosen, report
-
-
-def _rival(found: pa.Table) -> Floats:
-    """What BG/NBD and Gamma-Gamma, fitted to the past alone, expect of the year."""
-    x, t_x, T, m = (floats(found, column) for column in ("x", "t_x", "T", "m"))
-    one, back = np.ones(len(x)), (x > 0) & (m > 0)
-    if back.sum() < FEWEST_CUSTOMERS:
-        return np.zeros(len(x))
-    purchases, _ = bgnbd.fit_purchases(x, t_x, T, one)
-    spend = bgnbd.fit_spend(x[back], m[back], one[back])
-    return expected_value(purchases, spend, x, t_x, T, m)
-
-
-def expected_value(purchases: Purchases, spend: Spend, x: Floats, t_x: Floats, T: Floats, m: Floats) -> Floats:
-    """The value of the next year by both probability models, as the scores have it."""
-    cells, back = np.unique(np.column_stack([x, T.round(1)]), axis=0, return_inverse=True)
-    if_alive = bgnbd.expected_if_alive(purchases, cells[:, 0], cells[:, 1], YEAR_DAYS / 7)[back.ravel()]
-    return bgnbd.probability_alive(purchases, x, t_x, T) * if_alive * bgnbd.expected_spend(spend, x, m)
-
-
-def _fitted(features: Floats, value: Floats) -> Any:
+def fitted(features: Floats, value: Floats) -> Any:
+    """Trees trained on rows of features and the value that followed each."""
     from sklearn.ensemble import HistGradientBoostingRegressor  # see clusters.fit_layer
 
     trees = HistGradientBoostingRegressor(
@@ -178,29 +102,8 @@ def _fitted(features: Floats, value: Floats) -> Any:
         return trees.fit(features, value)
 
 
-def _compare(features: Floats, value: Floats, rival: Floats) -> tuple[Any, dict[str, Any]]:
-    """Trees trained on everybody, and how those trained on seven in ten did on the others against the rival."""
-    held_out = np.arange(len(value)) < HELD_OUT * len(value)  # rows come in the order of a hash
-    trial = predict(_fitted(features[~held_out], value[~held_out]), features[held_out])
-    test: dict[str, Any] = {"customers": len(value), "held_out": int(held_out.sum())}
-    test["mean_value"] = round(float(value[held_out].mean()), 4)
-    test["trees"], test["bg_nbd"] = _errors(trial, value[held_out]), _errors(rival[held_out], value[held_out])
-    better = test["trees"]["root_mean_squared_error"] < test["bg_nbd"]["root_mean_squared_error"]
-    test["chosen"] = "trees" if better else "bg_nbd"
-    return (_fitted(features, value) if better else None), test
-
-
-def _errors(expected: Floats, value: Floats) -> dict[str, float]:
-    wrong = expected - value
-    return {
-        "root_mean_squared_error": round(float(np.sqrt((wrong**2).mean())), 4),
-        "mean_absolute_error": round(float(np.abs(wrong).mean()), 4),
-        "bias": round(float(wrong.mean()), 4),
-    }
-
-
 def predict(trees: Any, features: Floats) -> Floats:
-    """The value of the next year; never below nothing."""
+    """What is ordered in the next year, before refunds; never below nothing."""
     with threadpool_limits(limits=ONE_THREAD):
         found: NDArray[np.float64] = np.maximum(trees.predict(features), 0)
     return found
@@ -237,7 +140,7 @@ def fill_values(scope: Scope, data_date: date, trees: dict[int, Any]) -> str:
     target = work.fill(scope, "trees", data_date, empty)
     features = work.table("features", data_date)
     sql = f"""
-        SELECT customer_id, toFloat64(lifecycle_stage_id) AS stage, {_SELECTED} FROM ({_staged(features)})
+        SELECT customer_id, toFloat64(lifecycle_stage_id) AS stage, {SELECTED} FROM ({staged(features)})
         WHERE lifecycle_stage_id IN {{stages:Array(UInt8)}}
     """  # noqa: S608
     plain = work.plain("features", data_date)

@@ -1,6 +1,6 @@
 """Management of the model: lifecycle rules, value segments, what was fitted and how well it did."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Depends
@@ -58,6 +58,40 @@ class FitOut(BaseModel):
     report: dict[str, Any] = Field(description="Sizes, likelihood and, of the future value, the back-test by stage")
 
 
+class DecileOut(BaseModel):
+    """A tenth of the customers by future value on the day of a forecast; fewer where many are alike."""
+
+    decile: int = Field(examples=[1], description="1 the most valuable")
+    customers: int
+    expected: float = Field(description="Revenue expected in the days, less refunds")
+    came: float = Field(description="Orders of the days less refunds")
+
+
+class ForecastOut(BaseModel):
+    """A Sunday's forecast, and what came in the days after it."""
+
+    made_on: date = Field(description="Data date of the forecast")
+    days: int = Field(examples=[91], description="28, 91, 182 or 364 days after it")
+    until: date
+    expected: float
+    came: float
+    ratio: float | None = Field(description="What was expected in what came; above 1 the forecast was too high")
+    deciles: list[DecileOut]
+
+
+def _forecast(found: Any) -> ForecastOut:
+    expected, came = (sum(decile[name] for decile in found.deciles) for name in ("expected", "came"))
+    return ForecastOut(
+        made_on=found.made_on,
+        days=found.days,
+        until=found.made_on + timedelta(days=found.days),
+        expected=round(expected, 2),
+        came=round(came, 2),
+        ratio=round(expected / came, 4) if came else None,
+        deciles=[DecileOut.model_validate(decile) for decile in found.deciles],
+    )
+
+
 def _stages(principal: Principal) -> list[StageOut]:
     stages = insight.stage_rules(principal.scope).stages.values()
     return [StageOut(id=stage.id, kind=stage.kind, name=stage.name, days=stage.days) for stage in stages]
@@ -100,6 +134,12 @@ def define_value_segments(
     """
     campaigns.define_value_segments(principal.scope, [(segment.name, segment.share) for segment in body])
     return _segments(principal)
+
+
+@router.get("/forecasts", summary="List forecasts of the future value with what came")
+def list_forecasts(principal: Principal = Depends(admin)) -> list[ForecastOut]:  # noqa: B008
+    """Every Sunday's forecast of 28, 91, 182 and 364 days that have passed, the newest first."""
+    return [_forecast(forecast) for forecast in insight.met_forecasts(principal.scope)]
 
 
 @router.get("/model-fits", summary="List the newest fit of every model")

@@ -1,0 +1,162 @@
+"""Fitting the probability models to a table of features: on which aggregates, judged how, replaced by what."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import structlog
+
+from rapport.access.scope import Scope
+from rapport.insight import bgnbd
+from rapport.insight.arrow import floats
+from rapport.insight.bgnbd import Floats, Purchases, Spend
+
+log = structlog.get_logger("rapport.insight")
+
+MOST_CELLS = 50_000
+CELL_DAYS = (1, 7, 28, 91, 364)
+SPEND_SAMPLE = 50_000
+FEWEST_REPEATERS = 40
+MEAN_WITHIN = 1.2  # times; a fitted mean spend that is further from the data's is not that of a shop
+LARGEST_SHARE = 10  # medians; what a customer's mean value may count for where the data are few
+YEAR_WEEKS = 365 / 7
+
+# Purchase days as the models count them. Cells of {cell:UInt32} days keep their own means, so
+# coarser cells blur nothing but the spread within a cell.
+HISTOGRAM = """
+    SELECT
+        toFloat64(x) AS x,
+        avg(last_day - first_day) / 7 AS t_x,
+        avg(days_since_first) / 7 AS T,
+        toFloat64(count()) AS weight
+    FROM (
+        SELECT *, purchase_days - 1 AS x FROM {table} WHERE purchase_days > 0
+    )
+    GROUP BY x, intDiv(last_day - first_day, {{cell:UInt32}}), intDiv(days_since_first, {{cell:UInt32}})
+    ORDER BY x, t_x, T
+"""
+# Neither counts further than it has to, so that memory does not grow with customers.
+CELLS = """
+    SELECT count() FROM (
+        SELECT DISTINCT
+            purchase_days,
+            intDiv(last_day - first_day, {{cell:UInt32}}) AS span,
+            intDiv(days_since_first, {{cell:UInt32}}) AS age
+        FROM {table} WHERE purchase_days > 0 LIMIT {{most:UInt32}} + 1
+    )
+"""
+REPEAT_SPEND = """
+    SELECT toFloat64(purchase_days - 1) AS x, repeat_value AS m, TOTAL_ORDER_AMOUNT - x * m AS first FROM {table}
+    WHERE purchase_days > 1 AND repeat_value > 0 ORDER BY sipHash64(customer_id), customer_id LIMIT {{size:UInt32}}
+"""
+# What was spent and given back, and the mean value of a purchase by customer, none above so many medians.
+SPENT = """
+    WITH (
+        SELECT quantileDeterministic(TOTAL_ORDER_AMOUNT / purchase_days, sipHash64(customer_id)) FROM {table}
+        WHERE purchase_days > 0
+    ) AS median
+    SELECT
+        sum(TOTAL_ORDER_AMOUNT),
+        sum(TOTAL_REFUND_AMOUNT),
+        avg(least(TOTAL_ORDER_AMOUNT / purchase_days, {{most:UInt32}} * median))
+    FROM {table} WHERE purchase_days > 0
+"""
+
+
+@dataclass(frozen=True)
+class Models:
+    """What scores customers where no trees do: both probability models, and the tenant's share of money kept."""
+
+    purchases: Purchases
+    spend: Spend
+    kept: float = 1.0
+
+    @classmethod
+    def of(cls, parameters: dict[str, Any]) -> "Models":
+        """From the parameters of a stored fit; one that knew no refunds keeps all."""
+        found = Purchases(**parameters["purchases"]), Spend(**parameters["spend"])
+        return cls(*found, kept=parameters.get("kept", 1.0))
+
+    def as_json(self) -> dict[str, Any]:
+        """For the records."""
+        return asdict(self)
+
+    def share_kept(self, amount: Floats, refunded: Floats) -> Floats:
+        """The share of orders to expect not to be given back, of customers with so much ordered and refunded.
+
+        It lies between the customer's own share and the tenant's, which counts as much as one order does.
+        """
+        return (self.kept * self.spend.mean + amount - refunded) / (self.spend.mean + amount)
+
+    def year_value(self, x: Floats, t_x: Floats, T: Floats, amount: Floats, refunded: Floats) -> Floats:
+        """The value of the next year net of refunds, as the scores have it; amount is that of all orders."""
+        cells, back = np.unique(np.column_stack([x, T.round(1)]), axis=0, return_inverse=True)
+        if_alive = bgnbd.expected_if_alive(self.purchases, cells[:, 0], cells[:, 1], YEAR_WEEKS)[back.ravel()]
+        orders = bgnbd.probability_alive(self.purchases, x, t_x, T) * if_alive
+        spend = bgnbd.expected_spend(self.spend, x + 1, amount / (x + 1))
+        return orders * spend * self.share_kept(amount, refunded)
+
+
+def fit_models(scope: Scope, features: str) -> tuple[Models, dict[str, Any]]:
+    """The models for a table of features, and the report that goes with them."""
+    cell = cell_days(scope, features)
+    histogram = scope.warehouse.arrow(HISTOGRAM.format(table=features), cell=cell)
+    x, t_x, T, weight = (floats(histogram, column) for column in ("x", "t_x", "T", "weight"))
+    repeaters = int(weight[x > 0].sum())
+    kept, mean = _spent(scope, features)
+    report: dict[str, Any] = {"customers": int(weight.sum()), "repeat_customers": repeaters, "cell_days": cell}
+    if repeaters < FEWEST_REPEATERS:
+        return _assumed(x, T, weight, mean, kept), {**report, "fitted": False}
+    purchases, likelihood, warnings = judged_purchases(x, t_x, T, weight)
+    sample = scope.warehouse.arrow(REPEAT_SPEND.format(table=features), size=SPEND_SAMPLE)
+    spend, more = judged_spend(*(floats(sample, name) for name in ("x", "m", "first")))
+    report |= {"fitted": True, "log_likelihood": likelihood, "warnings": warnings + more}
+    for warning in report["warnings"]:
+        log.warning("the future value is fitted by a fallback", tenant_id=scope.tenant_id, reason=warning)
+    return Models(purchases, spend, kept), report
+
+
+def judged_purchases(x: Floats, t_x: Floats, T: Floats, weight: Floats) -> tuple[Purchases, float, list[str]]:
+    """BG/NBD of most likelihood, or steadied where a parameter runs to a bound; its log-likelihood; what was seen."""
+    found, likelihood = bgnbd.fit_purchases(x, t_x, T, weight)
+    if not bgnbd.at_bound(found.r, found.alpha, found.a, found.b):
+        return found, float(likelihood), []
+    steady = bgnbd.steadied_purchases(x, t_x, T, weight)
+    logs = np.log([steady.r, steady.alpha, steady.a, steady.b])
+    likelihood = -bgnbd.purchases_likelihood(x, t_x, T, weight)(logs)[0] * float(weight.sum())
+    said = ", ".join(f"{name} = {value:.4g}" for name, value in asdict(found).items())
+    return steady, float(likelihood), [f"BG/NBD alone ran to a bound ({said}); a wide prior steadies it."]
+
+
+def judged_spend(x: Floats, m: Floats, first: Floats) -> tuple[Spend, list[str]]:
+    """Gamma-Gamma of most likelihood, or by moments where that is no model of the data; and what was seen."""
+    found, mean = bgnbd.fit_spend(x, m, np.ones(len(x))), float(m.mean())
+    bound = bgnbd.at_bound(found.p, found.q - 1, found.gamma / mean)
+    if not bound and mean / MEAN_WITHIN <= found.mean <= mean * MEAN_WITHIN:
+        return found, []
+    known = first > 0
+    p = bgnbd.own_variation(x[known], m[known], first[known])
+    why = "ran to a bound" if bound else f"has a mean of {found.mean:.4g} where the data's is {mean:.4g}"
+    said = f"Gamma-Gamma alone {why} (p = {found.p:.4g}, q = {found.q:.4g}); the data's mean and spread replace it."
+    return bgnbd.steadied_spend(x, m, p), [said]
+
+
+def _spent(scope: Scope, features: str) -> tuple[float, float]:
+    """The share of money that is not given back, and the mean value of a purchase that no giant order sets."""
+    amount, refunded, mean = scope.warehouse.rows(SPENT.format(table=features), most=LARGEST_SHARE)[0]
+    kept = 1 - refunded / amount if amount else 1.0
+    return float(kept), float(mean) if mean and np.isfinite(mean) else 1.0
+
+
+def _assumed(x: Floats, T: Floats, weight: Floats, mean: float, kept: float) -> Models:
+    """Models for too few repeat customers to learn from: the data's mean rate and value, wide variation."""
+    rate = float(weight @ x + 1) / float(weight @ T + 52) if len(x) else 1 / 52
+    return Models(Purchases(0.5, 0.5 / rate, 1.0, 4.0), Spend(3.0, 3.0, mean * 2 / 3), kept)
+
+
+def cell_days(scope: Scope, features: str) -> int:
+    """Days a side of a histogram cell: exact days while they give few cells, then weeks, then four weeks or more."""
+    for cell in CELL_DAYS:
+        if scope.warehouse.value(CELLS.format(table=features), cell=cell, most=MOST_CELLS) <= MOST_CELLS:
+            return cell
+    return CELL_DAYS[-1]
