@@ -24,6 +24,7 @@ warnings.simplefilter("ignore")
 
 import httpx  # noqa: E402
 import pytest  # noqa: E402
+from sqlalchemy import text  # noqa: E402
 from xdist.remote import Producer  # noqa: E402
 from xdist.scheduler import LoadScopeScheduling  # noqa: E402
 
@@ -61,12 +62,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.parent.name not in LONGEST)
 
 
+def _without_waiting_for_the_disk(opened: Stores) -> None:
+    """Commits are written but not forced to the disk: they outlive kills of any process, not a loss of power."""
+    with opened.records.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ALTER SYSTEM SET fsync = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+
+
 @pytest.fixture(scope="session")
 def stores() -> Iterator[Stores]:
     folder = Path(tempfile.mkdtemp(prefix="rapport-test-"))
     folder.chmod(0o755)
     settings = Settings(data_dir=folder, allow_private_addresses=True, rate_limit_calls=0)
     opened = open_stores(settings)
+    _without_waiting_for_the_disk(opened)
     opened.start_work()
     yield opened
     opened.close()
