@@ -176,6 +176,12 @@ def _render(request: Request, error: RapportError) -> Response:
     return error_response(request.url.path, error)
 
 
+def _body_of(request: Request) -> Any:
+    """The type of the body of the route that a request was led to; None where it takes none."""
+    field = getattr(request.scope.get("route"), "body_field", None)
+    return field and field.field_info.annotation
+
+
 def _errors(app: FastAPI) -> None:
     routers = (*WIRE, *MANAGEMENT, operations, watching.router)
     routes = [*app.routes, *(route for router in routers for route in router.routes)]
@@ -188,7 +194,8 @@ def _errors(app: FastAPI) -> None:
     async def validation(request: Request, error: RequestValidationError) -> Response:
         source = error.errors()[0]["loc"][0]
         faults = [{**fault, "loc": fault["loc"][1:]} for fault in error.errors() if fault["loc"][0] == source]
-        return _render(request, Invalid(sentence(faults, error.body if source == "body" else None)))
+        given = error.body if source == "body" else None
+        return _render(request, Invalid(sentence(faults, given, kind=_body_of(request))))
 
     @app.exception_handler(DataError)
     @app.exception_handler(UnicodeEncodeError)

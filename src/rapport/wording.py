@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -131,18 +131,61 @@ def reason(fault: Mapping[str, Any]) -> str:
     return worded(fault)
 
 
-def sentence(faults: Sequence[Mapping[str, Any]], given: Any, within: str = "") -> str:
-    """The first fault of what was given as one sentence that names the member; within leads to the part it is in."""
-    where = place(faults[0], given)
+def sentence(faults: Sequence[Fault], given: Any, within: str = "", kind: Any = None) -> str:
+    """A fault of what was given as one sentence that names the member; within leads to the part it is in.
+
+    kind is the type that was asked for: a member that there is not is told with those that there are.
+    """
+    chosen = _telling(faults)
+    where = place(chosen, given)
     # What fits no kind of a union has a fault for each kind.
     reasons = dict.fromkeys(reason(fault) for fault in faults if place(fault, given) == where)
     words = " or ".join(reasons).replace(" or must be ", " or ")
     where = ".".join(filter(None, [within, where]))
-    if not where and faults[0]["type"] == "value_error":
+    if not where and chosen["type"] == "value_error":
         begins_with_a_member = isinstance(given, dict) and words.partition(" ")[0] in given
         return f"{words}." if begins_with_a_member else f"{words[0].upper()}{words[1:]}."
+    if chosen["type"] == "extra_forbidden" and (names := _members(kind, chosen["loc"][:-1])):
+        words = f"{words}; {_there_are(names)}"
     where = where or "The body"
     return f"{where} {words}." if words.startswith("is ") else f"{where}: {words}."
+
+
+def _telling(faults: Sequence[Fault]) -> Fault:
+    """The first fault; of a member that is missing, the unknown one beside it, which may be a wrong name for it."""
+    first = faults[0]
+    beside = (one for one in faults if one["type"] == "extra_forbidden" and one["loc"][:-1] == first["loc"][:-1])
+    return next(beside, first) if first["type"] == "missing" else first
+
+
+def _members(kind: Any, steps: Sequence[str | int]) -> list[str]:
+    """The names of the members of what lies at these steps of a fault's way within a type."""
+    models = _models(kind)
+    for step in steps:
+        inside = [one for model in models if step in model.model_fields for one in _models_of(model, step)]
+        # Any other step is a place in a list, or the kind of a union that was tried.
+        models = inside or [model for model in models if step in _called(model)] or models
+    return list(dict.fromkeys(info.alias or name for model in models for name, info in model.model_fields.items()))
+
+
+def _models(kind: Any) -> list[type[BaseModel]]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return [kind]
+    return [model for part in get_args(kind) for model in _models(part)]
+
+
+def _models_of(model: type[BaseModel], name: Any) -> list[type[BaseModel]]:
+    return _models(model.model_fields[name].annotation)
+
+
+def _called(model: type[BaseModel]) -> set[Any]:
+    """How the steps of faults call a model of a union: by its name, or by a constant of it."""
+    kinds = [info.annotation for info in model.model_fields.values() if get_origin(info.annotation) is Literal]
+    return {model.__name__, *(one for kind in kinds for one in get_args(kind))}
+
+
+def _there_are(names: Sequence[str]) -> str:
+    return f"there {'is' if len(names) == 1 else 'are'} {', '.join(names)}"
 
 
 def refused(error: ValidationError, model: type[BaseModel], given: Any, within: str) -> str:
@@ -173,5 +216,5 @@ def unknown_member(error: ValidationError, model: type[BaseModel], within: str) 
     if fault["type"] != "extra_forbidden" or len(fault["loc"]) != 1:
         return ""
     names = [info.alias or name for name, info in model.model_fields.items()]
-    told = f"there {'is' if len(names) == 1 else 'are'} {', '.join(names)}" if names else "nothing can be set there"
+    told = _there_are(names) if names else "nothing can be set there"
     return f"There is no {fault['loc'][0]} in {within[0].lower()}{within[1:]}; {told}."

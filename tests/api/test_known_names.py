@@ -63,7 +63,10 @@ def test_what_was_ignored_before_is_named(api: httpx.Client) -> None:
     )
     definition = {"all": []}
     answer = api.post("/manage/v1/target-groups/size", json={"definition": definition, "data_date": "2026-03-01"})
-    assert (answer.status_code, answer.json()["detail"]) == (400, "data_date is not known here.")
+    assert (answer.status_code, answer.json()["detail"]) == (
+        400,
+        "data_date is not known here; there is definition.",
+    )
     form = {"kind": "customers", "dryrun": "true"}
     answer = api.post("/manage/v1/imports", data=form, files={"file": ("a.csv", b"CustomerID\n1\n")})
     assert answer.status_code == 400

@@ -84,7 +84,17 @@ def with_channel(**more: Any) -> dict[str, Any]:
         ("series", SERIES | {"target_group_id": "x"}, "target_group_id: must be a whole number."),
         ("series", SERIES | {"target_group_id": None}, "target_group_id: must be a whole number."),
         ("series", SERIES | {"name": 3}, "name: must be a text."),
-        ("series", SERIES | {"colour": 3}, "colour is not known here."),
+        ("series", SERIES | {"colour": 3}, "colour is not known here; there are name, target_group_id, campaign_type,"),
+        (
+            "series",
+            SERIES | with_channel(sendtime="09:30"),
+            "groups[0].channels[0].sendtime is not known here; there are channel_id, template_id, send_time.",
+        ),
+        (
+            "series",
+            SERIES | {"schedule": {"kind": "once", "start": "2031-01-01"}},
+            "schedule.start is not known here; there are kind, start_date,",
+        ),
         ("series", SERIES | {"conditional": "perhaps"}, "conditional: must be true or false."),
         ("series", SERIES | {"min_share": 0.6}, "min_share: must be at most 0.5."),
         ("series", SERIES | {"control_share": 1}, "control_share: must be less than 1."),
@@ -105,6 +115,12 @@ def with_channel(**more: Any) -> dict[str, Any]:
         ),
         ("triggers", TRIGGER | {"trigger": {"event": "login"}}, "trigger.kind is required."),
         ("triggers", TRIGGER | {"trigger": {"kind": "simple"}}, "trigger.event is required."),
+        (
+            "triggers",
+            TRIGGER | {"trigger": {"kind": "repeated", "event": "login", "count": 3, "window_minutes": 9}},
+            "trigger.count is not known here; there are event, conditions, kind, times, window_minutes.",
+        ),
+        ("triggers", TRIGGER | {"re_entry": {"tims": 1}}, "re_entry.tims is not known here; there are times, days."),
         ("triggers", TRIGGER | {"re_entry": {"times": 0}}, "re_entry.times: must be at least 1."),
     ],
 )

@@ -38,6 +38,7 @@ from rapport.campaigns import service as campaigns
 from rapport.campaigns.models import Webhook
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.channels import service as channels
+from rapport.channels.models import Channel
 from rapport.messaging import service as messaging
 from rapport.notifications import service as notifications
 from rapport.notifications.models import Delivery
@@ -189,6 +190,22 @@ def test_a_run_whose_channels_all_failed_has_failed(tenant: Scope, api: httpx.Cl
     found = details(api, number)
     assert found["Status"] == "Failed" and found["Error"].startswith(f"Channel {DEAD_MAIL}: ")
     assert told(tenant, number) == []
+
+
+@pytest.mark.parametrize("kind", ["email", "external"])
+def test_a_unit_whose_channel_is_gone_ends_with_that_and_the_others_go_out(tenant: Scope, kind: str) -> None:
+    gone = channels.create_channel(tenant, f"Gone {kind}", kind).id  # type: ignore[arg-type]
+    messaging.save_template(tenant, gone, "Hello", "Hi", "<p>Hi</p>", id=1)
+    number = processed(tenant, group(2, (EXTERNAL, 4), (EMAIL, 1), (gone, 1), time=MORNING))
+    with tenant.records() as session:
+        session.query(Channel).filter_by(tenant_id=tenant.tenant_id, id=gone).delete()
+    campaigns.execute_due(tenant)
+    tenant.clock.set(AT_TEN)
+    campaigns.execute_due(tenant)
+    ended = campaigns.occurrence(tenant, number)
+    assert (ended.state, ended.error) == ("successful", f"Channel {gone}: There is no channel {gone}.")
+    assert ended.counts == {"sent": 40, "failed": 20}
+    assert {row[-2:] for row in outcomes(tenant, number) if gone in row} == {("failed", f"There is no channel {gone}.")}
 
 
 def test_an_empty_group_is_not_told(tenant: Scope, api: httpx.Client) -> None:

@@ -65,6 +65,13 @@ def test_an_address_as_a_customer_id_is_refused(api: httpx.Client) -> None:
         ({}, "Give customer_id or address"),
         ({"customer_id": "C1", "address": "c1@x.example"}, "not both"),
         ({"address": ["ok@x.example", "no mail"], "channel_id": MAIL}, "address 2 is not an e-mail address."),
+        (
+            {"address": ["no mail", "ok@x.example", *["no"] * 101], "channel_id": MAIL},
+            "addresses 1, "
+            + ", ".join(map(str, range(3, 102)))
+            + " and 2 more are not e-mail addresses: leave them out, "
+            "nothing was suppressed.",
+        ),
         ({"address": "  "}, "address 1 is not an address."),
         ({"address": []}, "address"),
     ],

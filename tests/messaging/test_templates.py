@@ -270,6 +270,9 @@ def test_ids_are_per_channel_and_skip_given_ones(scope: Scope) -> None:
         "[%FIRST_NAME%] and [%%]",
         "Hi {{ first_name }}",
         "{% if x %}Hi{% endif %}",
+        "Hi *|FNAME|*",
+        "Hi ${first_name}",
+        "Hi %%FirstName%%",
     ],
 )
 @pytest.mark.parametrize("part", ["subject", "html", "text"])

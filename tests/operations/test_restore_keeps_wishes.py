@@ -80,7 +80,7 @@ def test_restores_from_one_and_the_same_backup(folder: Path, start: Callable[...
     shutil.rmtree(folder / "data.kept")
     shutil.rmtree(folder / "second")
     ended = run("restore", file, "--data-dir", folder / "second")
-    assert "1 persons erased, 1 anonymised" in ended.out
+    assert "1 person erased, 1 anonymised" in ended.out
     server = start(folder / "second")
     assert state(server, key) == expected
     server.end(signal.SIGTERM)

@@ -94,7 +94,10 @@ def _commands_talk_to_the_server(folder: Path, data_dir: Path, key: str, server:
     assert run("migrate", "--data-dir", data_dir, "--json").code == 0
     file.write_text("Name,Town\nAnn,Oslo\n")
     rejected = run("import", "customers", file, "--tenant", "Acme", "--data-dir", data_dir)
-    expected = "The file has no column CustomerID, which customers must have; it has Name, Town."
+    expected = (
+        "The file has no column CustomerID, which customers must have; it has Name, Town. "
+        "If one of them is that, a mapping says so: columns: {Name: CustomerID}."
+    )
     assert (rejected.code, expected in rejected.out + rejected.err) == (1, True), rejected
     named = (
         "--nickname",

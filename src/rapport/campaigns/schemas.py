@@ -56,7 +56,9 @@ class Schedule(Strict):
     start_date: Day = Field(description="First day, or the only one")
     end_date: Day | None = Field(None, description="Last day; none means it never ends")
     every: int = Field(1, ge=1, le=366, description="Every so many days, weeks or months, counted from the start")
-    weekdays: list[Annotated[int, Field(ge=1, le=7)]] = Field([], description="1 Monday .. 7 Sunday; weekly only")
+    weekdays: list[Annotated[int, Field(ge=1, le=7)]] = Field(
+        [], description="1 Monday .. 7 Sunday; weekly only. None: that of start_date"
+    )
     days: list[Annotated[int, Field(ge=1, le=31)]] = Field([], description="Days of the month; past its end: the last")
     cron: str = Field(
         "", examples=["30 9 1,15 * *"], description="Five fields, in tenant time; only with the kind cron"

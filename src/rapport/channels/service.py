@@ -89,8 +89,11 @@ def channel(scope: Scope, channel_id: int) -> Channel:
 
 
 def is_pulled(scope: Scope, channel_id: int) -> bool:
-    """Whether an outside system pulls the lists of a channel, instead of Rapport sending. Raises NotFound."""
-    return channel(scope, channel_id).kind == "external"
+    """Whether an outside system pulls the lists of a channel, instead of Rapport sending them.
+
+    Of a channel that is gone none does: so a campaign that was planned before ends, with that as its reason.
+    """
+    return any(one.id == channel_id and one.kind == "external" for one in channels(scope))
 
 
 def _get(session: Session, scope: Scope, channel_id: int) -> Channel:

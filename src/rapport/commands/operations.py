@@ -100,8 +100,9 @@ def _told(applied: "Applied", settings: Settings) -> str:
             "since the backup is back."
         )
     unknown = f" {applied.unknown} entries are of tenants that the backup does not have." if applied.unknown else ""
+    erased = "1 person" if applied.erased == 1 else f"{applied.erased} persons"
     return (
-        f"Applied of the time since the backup: {applied.erased} persons erased, {applied.anonymised} anonymised, "
+        f"Applied of the time since the backup: {erased} erased, {applied.anonymised} anonymised, "
         f"{applied.wishes} opt-outs and other wishes.{unknown}"
     )
 

@@ -186,7 +186,8 @@ def _load(run: Run, file: File) -> None:
         run.row.rejects_path = str(rejects.write(run.scope, run.stage))
         if not run.allow_rejects:
             refused = counted(run.row.rejected, "row was", "rows were")
-            return _finish(run, "refused", f"{refused} refused, so nothing was loaded: {HOW_TO_GO_ON}.")
+            nothing = "nothing would be loaded" if run.dry_run else "nothing was loaded"
+            return _finish(run, "refused", f"{refused} refused, so {nothing}: {HOW_TO_GO_ON}.")
     rows = run.stage.count("good")
     if run.row.mode == "full" and not run.confirm_removal:
         question = removals.question(run.scope, run.stage, plan, rows)

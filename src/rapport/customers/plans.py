@@ -269,5 +269,6 @@ def _check_complete(plan: Plan, mode: str, file: File) -> None:
         if one.required and not lenient and not plan.has(one.column):
             name = DOCUMENTED.get(one.column, one.names[0])
             has = ", ".join(file.names[:20])
-            hint = ONE_COLUMN if len(file.names) == 1 else ""
+            mapped = f" If one of them is that, a mapping says so: columns: {{{file.names[0]}: {name}}}."
+            hint = ONE_COLUMN if len(file.names) == 1 else mapped
             raise Invalid(f"The file has no column {name}, which {plan.kind.name} must have; it has {has}.{hint}")

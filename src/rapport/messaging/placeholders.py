@@ -31,7 +31,9 @@ ALIASES = {"UNSUB": "UNSUBSCRIBE_URL"}
 # Tags of the reference that have a meaning of their own and are no attribute with a default.
 RESERVED = frozenset({"TRANS", "CURRENT_DATE"})
 # What somebody meant as a placeholder and is none: an opening without the rest, and the forms of other systems.
-MALFORMED = re.compile(r"\[%.{0,40}|\{\{.{0,40}?\}\}|\{%.{0,40}?%\}", re.DOTALL)
+MALFORMED = re.compile(
+    r"\[%.{0,40}|\{\{.{0,40}?\}\}|\{%.{0,40}?%\}|\*\|\w.{0,40}?\|\*|\$\{\w.{0,40}?\}|%%\w{1,40}%%", re.DOTALL
+)
 ADDRESSES = frozenset({"href", "src", "cite", "background", "action", "formaction", "poster", "longdesc", "data"})
 # What browsers skip at the beginning of an address, and anywhere within it (URL standard, 4.4).
 SKIPPED_FIRST = "".join(map(chr, range(0x21)))

@@ -26,6 +26,7 @@ from rapport.stores import Stores
 UNSUBSCRIBED = "unsubscribed"
 REASONS = (UNSUBSCRIBED, "bounced", "complaint", "manual")
 MAX_CUSTOMER_ID = 255
+MAX_PLACES_TOLD = 100  # of addresses in a list that are none
 TOKEN = re.compile(r"(?P<tenant>[0-9]{1,9})[.](?:v(?P<version>[1-9][0-9]{0,5})[.])?(?P<signed>.+)")
 UNSUBSCRIBE = "unsubscribe"  # the purpose of the secret that links are signed with
 # Keys that name nobody: of erased persons, and of addresses by themselves.
@@ -146,10 +147,19 @@ def suppress_addresses(
 def _marks(scope: Scope, addresses: Sequence[str], channel_id: int) -> list[str]:
     """The marks of addresses given by hand. Raises Invalid, which tells the place and never the address."""
     is_mail = channel_id != EVERY_CHANNEL and channels.channel(scope, channel_id).kind == "email"
-    for number, key in enumerate(map(channels.address_key, addresses), 1):
-        if not key or (is_mail and not channels.is_email_address(key)):
-            raise Invalid(f"address {number} is not {'an e-mail address' if is_mail else 'an address'}.")
+    keys = map(channels.address_key, addresses)
+    bad = [number for number, key in enumerate(keys, 1) if not key or (is_mail and not channels.is_email_address(key))]
+    if bad:
+        raise Invalid(_no_addresses(bad, "e-mail address" if is_mail else "address"))
     return suppressed_addresses.marks_of(scope, addresses)
+
+
+def _no_addresses(places: Sequence[int], what: str) -> str:
+    if len(places) == 1:
+        return f"address {places[0]} is not an {what}."
+    listed = ", ".join(map(str, places[:MAX_PLACES_TOLD]))
+    more = f" and {len(places) - MAX_PLACES_TOLD:,} more" if len(places) > MAX_PLACES_TOLD else ""
+    return f"addresses {listed}{more} are not {what}es: leave them out, nothing was suppressed."
 
 
 def allow_address(scope: Scope, address: str, channel_id: int = EVERY_CHANNEL) -> None:

@@ -10,7 +10,7 @@ from rapport.customers import service as customers
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging.content import sanitised
 from rapport.messaging.models import Template
-from rapport.messaging.placeholders import RESERVED, malformed, misplaced, names
+from rapport.messaging.placeholders import EXTRAS, RESERVED, malformed, misplaced, names
 from rapport.messaging.rendering import attributes_used
 from rapport.stores.records import hold, next_id, taken
 
@@ -128,7 +128,11 @@ def check(scope: Scope, made: Template, kind: str) -> None:
         reserved = RESERVED.intersection(names(getattr(made, part)))
         if reserved:
             raise Invalid(f"{part} holds [%{min(reserved)}%], which campaign templates cannot use.")
-    customers.find(scope, attributes_used(made), "A placeholder of the template")
+    try:
+        customers.find(scope, attributes_used(made), "A placeholder of the template")
+    except Invalid as error:
+        others = ", ".join(sorted(EXTRAS))
+        raise Invalid(f"{error.message} Beside attributes there are {others} and EVENT.name.") from error
     if kind == "email" and not (made.subject and (made.html or made.text)):
         raise Invalid("An e-mail template needs a subject, and html or text.")
 

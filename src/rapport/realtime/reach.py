@@ -40,7 +40,7 @@ class Reach:
 
     def ask(self, scope: Scope, channel_ids: Iterable[int], customer_ids: Sequence[str]) -> None:
         """Read who of these customers must not be written to on channels, or with the templates of an app of one."""
-        wanted = sorted(set(channel_ids)) if customer_ids else []
+        wanted = sorted(set(channel_ids) & self.channels.keys()) if customer_ids else []
         if self.apps is None:
             self.apps = messaging.apps_of_templates(scope, wanted) if wanted else {}
         for channel_id in wanted:
@@ -98,11 +98,14 @@ class Reach:
         return next((f"address {key}" for key in keys if key), person)
 
     def _address(self, person: str, channel_id: int) -> str:
-        name = self.channels[channel_id].address_attribute.upper()
+        channel = self.channels.get(channel_id)
+        name = channel.address_attribute.upper() if channel else OWN_ID
         return "" if name == OWN_ID else str(self.attribute(person, name) or "")
 
     def _fault(self, person: str, channel_id: int, template_id: int) -> Fault | None:
-        channel = self.channels[channel_id]
+        channel = self.channels.get(channel_id)
+        if channel is None:  # gone since the firing was planned
+            return "no address", f"there is no channel {channel_id}"
         permission, address = channel.permission_attribute, channel.address_attribute.upper()
         known = person in self.known
         if (

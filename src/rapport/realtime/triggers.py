@@ -1,7 +1,7 @@
 """Triggers ready to be evaluated: the active triggered campaigns of a tenant by the events that they name."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -162,6 +162,7 @@ def compiled(scope: Scope, only: Sequence[campaigns.Series] | None = None) -> Ca
     for series in campaigns.triggered(scope, "active") if only is None else only:
         try:
             trigger = _trigger(series, schema)
+            _channels_are_there(trigger.body, found.channels)
             waits_for = _watches(scope, trigger, types)
         except RapportError as error:
             found.faults[series.id] = error.message
@@ -171,6 +172,12 @@ def compiled(scope: Scope, only: Sequence[campaigns.Series] | None = None) -> Ca
             watches[event].append(watch)
     found.watches = {event: sorted(some, key=lambda one: (one.trigger.id, one.role)) for event, some in watches.items()}
     return found
+
+
+def _channels_are_there(body: TriggeredBody, there: Container[int]) -> None:
+    for place in (place for group in body.groups for place in group.channels):
+        if place.channel_id not in there:
+            raise Invalid(f"There is no channel {place.channel_id}.")
 
 
 def _trigger(series: campaigns.Series, schema: Schema) -> Trigger:
