@@ -12,10 +12,11 @@ from pydantic import ValidationError
 from scipy import stats
 
 from rapport.campaigns.responses import Response
-from rapport.campaigns.schedule import runs_on, send_time, upcoming
+from rapport.campaigns.schedule import check_schedule, runs_on, send_time, upcoming
 from rapport.campaigns.schemas import GroupChannel, Schedule, SeriesBody
 from rapport.campaigns.splits import PARTS, cuts, thompson_shares
 from rapport.campaigns.statistics import BETTER, TOO_FEW, UNSURE, WORSE, compare
+from rapport.errors import Invalid
 from rapport.stores.clock import instant_of
 
 START = date(2026, 1, 28)
@@ -43,6 +44,19 @@ def test_days(more: dict[str, object], expected: list[str]) -> None:
     schedule = Schedule.model_validate({"start_date": START.isoformat(), **more})
     assert days(schedule, 3) == expected
     assert all(runs_on(schedule, date.fromisoformat(day)) for day in expected)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"kind": "daily", "weekdays": [1, 2, 3, 4, 5]}, "weekdays is for the kind weekly only, not for daily"),
+        ({"kind": "weekly", "days": [1]}, "days is for the kind monthly only, not for weekly"),
+        ({"kind": "once", "every": 2}, "every is for the kinds daily, weekly and monthly only, not for once"),
+    ],
+)
+def test_a_member_that_a_kind_does_not_go_by_is_refused(more: dict[str, object], told: str) -> None:
+    with pytest.raises(Invalid, match=told):
+        check_schedule(Schedule.model_validate({"start_date": START.isoformat(), **more}))
 
 
 @pytest.mark.parametrize("cron", ["* 9 * * *", "0 9,17 * * *", "0 9 * *", "0 99 * * *", "0 9 * * * *"])

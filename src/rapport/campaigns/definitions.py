@@ -21,7 +21,7 @@ from rapport.campaigns.models import (
     Series,
 )
 from rapport.campaigns.own_runs import warnings
-from rapport.campaigns.schedule import upcoming
+from rapport.campaigns.schedule import check_schedule, upcoming
 from rapport.campaigns.schemas import ActionBody, Group, Schedule, SeriesBody
 from rapport.campaigns.triggers import ImmediateGroup
 from rapport.channels import service as channels
@@ -227,7 +227,8 @@ def next_runs(scope: Scope, series_id: int, count: int, first: date | None = Non
 
 
 def check_references(scope: Scope, body: SeriesBody) -> None:
-    """Everything a series names must exist. Raises NotFound, Invalid."""
+    """Everything a series names must exist, and its schedule go by all that it says. Raises NotFound, Invalid."""
+    check_schedule(body.schedule)
     audiences.target_group(scope, body.target_group_id)
     for group_id in body.rules.exclude_target_group_ids:
         audiences.target_group(scope, group_id)

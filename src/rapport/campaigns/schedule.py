@@ -7,10 +7,23 @@ from datetime import date, datetime, time, timedelta
 from croniter import croniter
 
 from rapport.campaigns.schemas import Schedule
+from rapport.errors import Invalid
 
 DAY = timedelta(days=1)
 # Longest time between two runs that preview looks across: leap days in a cron expression.
 HORIZON = timedelta(days=366 * 8)
+
+
+# Members that only some kinds of schedules go by. cron has a check of its own in the shape.
+OF_KINDS = {"weekdays": ("weekly",), "days": ("monthly",), "every": ("daily", "weekly", "monthly")}
+
+
+def check_schedule(schedule: Schedule) -> None:
+    """Refuse a member that the kind does not go by: daily on weekdays 1 to 5 would run at weekends. Raises Invalid."""
+    for name, kinds in OF_KINDS.items():
+        if schedule.kind not in kinds and getattr(schedule, name) != Schedule.model_fields[name].default:
+            of = f"kinds {', '.join(kinds[:-1])} and {kinds[-1]}" if len(kinds) > 1 else f"kind {kinds[0]}"
+            raise Invalid(f"schedule.{name} is for the {of} only, not for {schedule.kind}.")
 
 
 def runs_on(schedule: Schedule, day: date) -> bool:

@@ -59,7 +59,9 @@ class Schedule(Strict):
     weekdays: list[Annotated[int, Field(ge=1, le=7)]] = Field(
         [], description="1 Monday .. 7 Sunday; weekly only. None: that of start_date"
     )
-    days: list[Annotated[int, Field(ge=1, le=31)]] = Field([], description="Days of the month; past its end: the last")
+    days: list[Annotated[int, Field(ge=1, le=31)]] = Field(
+        [], description="Days of the month; past its end: the last. None: that of start_date"
+    )
     cron: str = Field(
         "", examples=["30 9 1,15 * *"], description="Five fields, in tenant time; only with the kind cron"
     )
