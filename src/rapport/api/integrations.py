@@ -10,7 +10,7 @@ from starlette.responses import Response
 from rapport.access.keys import Principal
 from rapport.access.scope import Scope
 from rapport.api.auth import caller
-from rapport.api.bodies import Number, WireModel, as_id, documented_array, parse_array, raw_body, without_control
+from rapport.api.bodies import Count, Number, WireModel, as_id, documented_array, parse_array, raw_body, without_control
 from rapport.api.parameters import Parameter, optional, required
 from rapport.api.reads import Read, Values, register
 from rapport.campaigns import service as campaigns
@@ -40,7 +40,7 @@ AnyCode = Annotated[str, AfterValidator(without_control), BeforeValidator(as_id)
 class NewTemplate(WireModel):
     """A template by its vendor's key."""
 
-    template_id: Number = Field(alias="TemplateID")
+    template_id: Count = Field(alias="TemplateID")
     name: Name = Field(alias="TemplateName")
     app_id: OptionalAppID = Field(None, alias="AppID", description="The app of the channel that it is for")
 
@@ -49,7 +49,7 @@ class TemplateKey(WireModel):
     """Which template."""
 
     channel_id: Number = Field(alias="ChannelID")
-    template_id: Number = Field(alias="TemplateID")
+    template_id: Count = Field(alias="TemplateID")
 
 
 class NewApp(WireModel):
@@ -67,7 +67,7 @@ class AppKey(WireModel):
 
 
 class NewPromotion(WireModel):
-    """A promo code; without a comma, which joins several codes of one customer."""
+    """A promo code and its name."""
 
     code: PromoCode = Field(alias="PromoCode")
     name: Name = Field(alias="PromotionName")

@@ -51,7 +51,7 @@ class MetricBody(WireModel):
 
     channel_id: Number = Field(alias="ChannelID")
     campaign_id: Number = Field(alias="CampaignID")
-    template_id: Number = Field(alias="TemplateID")
+    template_id: Count = Field(alias="TemplateID")
     metric_id: Whole = Field(alias="MetricID", description=_listed(METRICS))
     value: Count = Field(alias="MetricValue")
 
@@ -66,7 +66,7 @@ class InteractionsBody(WireModel):
         description="YYYY-MM-DD, from the day before the campaign to tomorrow",
         json_schema_extra={"format": "date"},
     )
-    template_id: Number = Field(alias="TemplateID")
+    template_id: Count = Field(alias="TemplateID")
     event_id: Whole = Field(alias="EventID", description=_listed(INTERACTIONS))
     group: Number | None = Field(
         None, alias="RecipientGroupID", description="Of the campaign; each customer counts in the group it is in"

@@ -173,7 +173,7 @@ class OccurrenceChannel(Base):
     channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     template_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     action_id: Mapped[int] = mapped_column(Integer)
-    promo_code: Mapped[str] = mapped_column(String(1000), default="")  # several joined with ','
+    promo_code: Mapped[str] = mapped_column(Text, default="")  # several joined with ','
     scheduled_time: Mapped[datetime] = mapped_column(DateTime(timezone=False))  # tenant wall clock
     send_id: Mapped[str] = mapped_column(String(20), default="")
     list_id: Mapped[int | None] = mapped_column(Integer)
@@ -284,8 +284,8 @@ class Promotion(Base):
     __tablename__ = "promotions"
 
     tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    promo_key: Mapped[str] = mapped_column(String(200), primary_key=True)  # the code in lower case
-    promo_code: Mapped[str] = mapped_column(String(100))
+    promo_key: Mapped[str] = mapped_column(Text, primary_key=True)  # the code in lower case
+    promo_code: Mapped[str] = mapped_column(Text)
     name: Mapped[str] = mapped_column(String(200))
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 

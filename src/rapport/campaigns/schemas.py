@@ -14,13 +14,16 @@ MAX_ID = 2**31 - 1
 # Days that both engines can hold, with room for the longest window.
 Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2140, 1, 1))]
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+# Vendors give their templates the ids, which may begin with 0.
+TemplateId = Annotated[int, Field(ge=0, le=MAX_ID)]
 # What members mean that a series shares with other campaigns.
 TYPES = "Groups beside control: one for Test/Control, two for A/B, three or more for A/B/n"
 SPLIT = "fixed: by the shares of the groups; thompson: from run to run more go to the group that does better"
 CONTROL = "Share of the customers who are held back and get nothing, to measure the uplift against"
 # How many groups, at least and at most.
 GROUPS = {"Test/Control": (1, 1), "A/B": (2, 2), "A/B/n": (3, 26)}
-PromoCode = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^,\x00]+$")]
+# As long as an index of the records takes, in any alphabet.
+PromoCode = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]
 
 
 def must_have_groups(campaign_type: CampaignType, count: int) -> None:
@@ -85,7 +88,7 @@ class GroupChannel(Strict):
     """One channel on which a recipient group is reached."""
 
     channel_id: Id = Field(examples=[15], description="See GET /manage/v1/channels")
-    template_id: Id = Field(examples=[7], description="A template of the channel")
+    template_id: TemplateId = Field(examples=[7], description="A template of the channel")
     send_time: HourMinute | None = Field(None, description="Tenant time of the execution day", examples=["09:30"])
 
 

@@ -265,7 +265,7 @@ class FiringMessage(Base):
     channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     template_id: Mapped[int] = mapped_column(Integer)
     action_id: Mapped[int] = mapped_column(Integer)
-    promo_code: Mapped[str] = mapped_column(String(1000), default="")
+    promo_code: Mapped[str] = mapped_column(Text, default="")
     message_id: Mapped[str] = mapped_column(String(64))
     state: Mapped[str] = mapped_column(String(10))
     reason: Mapped[str] = mapped_column(String(300), default="")

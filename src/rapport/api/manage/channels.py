@@ -85,7 +85,7 @@ class TestIn(Sample):
     """A message to try a channel with: a template of it, as a customer would get it, or a text."""
 
     to: str = Field(min_length=3, max_length=320, examples=["me@northwind.example"])
-    template_id: int | None = Field(None, ge=1, le=2**31 - 1)
+    template_id: int | None = Field(None, ge=0, le=2**31 - 1)
     subject: str = Field("Test message", max_length=1000)
     text: str = Field("This is a test message from Rapport.", max_length=100_000)
 

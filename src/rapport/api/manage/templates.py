@@ -17,6 +17,7 @@ from rapport.messaging.service import Template
 
 router = APIRouter(prefix="/manage/v1", tags=["Management: templates"], route_class=JsonRoute)
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
+TemplateId = Annotated[int, Path(ge=0, le=2**31 - 1)]
 
 
 class TemplateContent(Body):
@@ -99,7 +100,7 @@ def create_template(
 @router.get("/channels/{channel_id}/templates/{template_id}", summary="Get a template")
 def get_template(
     channel_id: Id,
-    template_id: Id,
+    template_id: TemplateId,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> TemplateOut:
     """A template of a channel."""
@@ -109,7 +110,7 @@ def get_template(
 @router.put("/channels/{channel_id}/templates/{template_id}", summary="Create or replace a template")
 def put_template(
     channel_id: Id,
-    template_id: Id,
+    template_id: TemplateId,
     body: TemplateContent,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> TemplateOut:
@@ -120,7 +121,7 @@ def put_template(
 @router.delete("/channels/{channel_id}/templates/{template_id}", status_code=204, summary="Delete a template")
 def delete_template(
     channel_id: Id,
-    template_id: Id,
+    template_id: TemplateId,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> None:
     """Remove a template; campaigns that were processed with it keep its id."""
@@ -130,7 +131,7 @@ def delete_template(
 @router.post("/channels/{channel_id}/templates/{template_id}/preview", summary="Render a template")
 def preview_template(
     channel_id: Id,
-    template_id: Id,
+    template_id: TemplateId,
     body: Sample,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> PreviewOut:
