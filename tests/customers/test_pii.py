@@ -118,6 +118,24 @@ def test_what_is_marked_as_identifying_later(scope: Scope, api: httpx.Client, re
     raise AssertionError("still there")
 
 
+def test_who_is_known_by_transactions_or_events_only_was_received(scope: Scope, removed: list[str]) -> None:
+    at = datetime(2025, 5, 1, tzinfo=UTC)
+    columns = ["transaction_id", "customer_id", "transaction_time", "amount", "properties"]
+    told = {"Recipient_Email": "canarystray@x.org", "Colour": "red"}
+    orders = [("s1", "Stray", at, 1.0, told), ("s2", "STRAY", at, 1.0, told)]
+    scope.warehouse.insert("transactions", columns, orders)
+    event = ("s3", 1, "Éve", at, {"Email": "canarystray@x.org"})
+    scope.warehouse.insert(
+        "activity_events", ["event_id", "event_type_id", "customer_id", "event_at", "properties"], [event]
+    )
+    assert service.remove_pii(scope, ["stray", "Nobody", "éve"]) == ["Nobody"]
+    pii.rewrite(scope)
+    left = "SELECT properties FROM transactions WHERE lower(customer_id) = 'stray'"
+    assert scope.warehouse.rows(left) == [({"Colour": "red"},)] * 2
+    assert scope.warehouse.value("SELECT properties FROM activity_events WHERE event_id = 's3'") == {}
+    assert service.remove_pii(scope, ["Stray", "Nobody"]) == ["Nobody"]
+
+
 def test_bad_lists(api: httpx.Client, removed: list[str]) -> None:
     for body in ({}, {"CustomerIDs": []}, {"CustomerIDs": "Kim"}, {"CustomerIDs": [str(n) for n in range(50_001)]}):
         assert api.post("/Customers/RemoveCustomerPII", json=body).status_code == 400

@@ -14,7 +14,7 @@ from rapport.access.kept import ANONYMISE, keep_removal
 from rapport.access.pseudonyms import PSEUDONYM, pseudonym_secret, pseudonyms
 from rapport.access.scope import Scope
 from rapport.customers import locks, scrubbing
-from rapport.customers.attribute_writes import spellings
+from rapport.customers.attribute_writes import IDS_AT_ONCE, spellings
 from rapport.customers.attributes import attributes
 from rapport.customers.models import Removed
 from rapport.customers.personal_names import named_personal
@@ -26,12 +26,19 @@ from rapport.stores.warehouse import identifier
 MAX_IDS = 50_000
 MARKS, BEFORE = "erase_marks", "erase_before"
 WIDE = ("customers", "profiles")
+# Whoever has left the table of customers may be in others still.
+ELSEWHERE = " UNION ALL ".join(
+    f"SELECT DISTINCT customer_id FROM {table} WHERE lowerUTF8(customer_id) IN {{keys:Array(String)}}"  # noqa: S608
+    for table in ("profiles", *PROPERTIED)
+)
+RECEIVED = f"SELECT lowerUTF8(customer_id) AS key, groupUniqArray(customer_id) FROM ({ELSEWHERE}) GROUP BY key"  # noqa: S608
 
 
 def remember(scope: Scope, customer_ids: Iterable[str]) -> list[str]:
     """Mask these persons from now on; answers the ids that nobody ever had. Raises Invalid for too many ids.
 
-    A person removed before is not reported. What is on the disk is rewritten by `rewrite`.
+    A person removed before is not reported, nor one who is known only by transactions, events or a profile of before.
+    What is on the disk is rewritten by `rewrite`.
     """
     wanted = list(dict.fromkeys(customer_ids))
     if not wanted:
@@ -42,13 +49,25 @@ def remember(scope: Scope, customer_ids: Iterable[str]) -> list[str]:
         known = spellings(scope, wanted)
         before = set(removed_pseudonyms(scope))
         marks = dict(zip(wanted, pseudonyms(scope, wanted), strict=True))
-        failed = [one for one in wanted if one.lower() not in known and marks[one] not in before]
-        new = {known[one.lower()]: mark for one, mark in marks.items() if one.lower() in known and mark not in before}
+        others = _received(scope, [one for one in wanted if one.lower() not in known and marks[one] not in before])
+        held = {key: [one] for key, one in known.items()} | others
+        failed = [one for one in wanted if one.lower() not in held and marks[one] not in before]
+        new = {one: mark for one, mark in marks.items() if one.lower() in held and mark not in before}
         if new:
             keep_removal(scope, ANONYMISE, new.values())
             note(scope, new.values(), "remove identifying data")
-            hide(scope, list(new))
+            hide(scope, [spelt for one in new for spelt in held[one.lower()]])
     return failed
+
+
+def _received(scope: Scope, customer_ids: list[str]) -> dict[str, list[str]]:
+    """The spellings of persons who are no customers, by the lower-case id, where files or events told of them."""
+    found: dict[str, list[str]] = {}
+    keys = list({one.lower() for one in customer_ids})
+    for begin in range(0, len(keys), IDS_AT_ONCE):
+        for key, spelt in scope.warehouse.rows(RECEIVED, keys=keys[begin : begin + IDS_AT_ONCE]):
+            found[str(key)] = list(spelt)
+    return found
 
 
 def ids_of(scope: Scope, marks: list[str], tables: Iterable[str]) -> list[str]:
