@@ -31,9 +31,10 @@ from sqlalchemy import update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
-from rapport.campaigns import processing
+from rapport.campaigns import processing, sending
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.occurrences import plan_next_run
+from rapport.campaigns.units import Unit
 from rapport.channels import service as channels
 from rapport.errors import NotFound
 from rapport.messaging import service as messaging
@@ -185,6 +186,22 @@ def test_who_takes_an_address_that_is_kept_off_between_processing_and_sending_ge
     assert set(box.to) == {"calm@example.com"}
 
 
+def test_who_takes_such_an_address_or_says_no_while_batches_leave_gets_nothing(tenant: Scope, box: Mailbox) -> None:
+    company = Company(tenant, ["first@example.com", "second@example.com", "third@example.com"])
+    number = company.process()
+    unit = Unit(campaigns.occurrence(tenant, number), EMAIL, 1)
+    assert sending.begin(tenant, unit)
+    (last,) = sending.plan_batches(tenant, unit)
+    taking = "UPDATE profiles SET EMAIL = 'WANTED@example.com' WHERE customer_id = {c:String}"
+    tenant.warehouse.execute(taking, c=company.ids[0])
+    messaging.suppress_addresses(tenant, ["wanted@example.com"], EMAIL, "complaint")
+    messaging.set_preference(tenant, EMAIL, [company.ids[1]], 2)
+    assert sending.send_batch(tenant, unit, 1, "", last)
+    assert set(box.to) == {"third@example.com"}
+    told = {who: (what, why) for who, at, what, why in outcomes(tenant, number) if at == EMAIL}
+    assert told == {company.ids[0]: LISTED, company.ids[1]: OPTED_OUT, company.ids[2]: ("sent", "")}
+
+
 def test_preferences_are_of_the_address_and_can_be_taken_back(tenant: Scope) -> None:
     company = Company(tenant, ["wish@example.com", "wish@example.com"])
     messaging.set_preference(tenant, EMAIL, [company.ids[1]], 2)
@@ -237,7 +254,7 @@ def test_phone_numbers_of_an_outside_channel_are_addresses_too(tenant: Scope) ->
 EMAILS = st.sampled_from(
     [None, "", "a@example.com", "A@example.com", "b@example.com", "b@example.com ", "c@example.com"]
 )
-PHONES = st.sampled_from([None, "+491111111", "0049 1111111", "+492222222", "+493333333"])
+PHONES = st.sampled_from([None, "+491111111", "0049 1111111", "491111111", "+492222222", "+493333333"])
 
 
 @settings(max_examples=10, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))

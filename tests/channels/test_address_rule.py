@@ -35,6 +35,7 @@ PIECES = st.sampled_from(
         "0049",
         "(0)",
         "030 123456",
+        "49301234567",
         "&",
         "o'hara",
     ]
@@ -66,13 +67,13 @@ SAME = [
     ("family@example.com", "Family@Example.com", " FAMILY@EXAMPLE.COM\u00a0", "<family@example.com>"),
     ("anna@müller.example", "anna@xn--mller-kva.example", "Anna@MU\u0308LLER.EXAMPLE", "<anna@XN--MLLER-KVA.example>"),
     ("jörg@example.com", "JO\u0308RG@example.com", "mailto:jörg@example.com", "jö\u200brg@example.com."),
-    ("+4930123456", "0049 30 123456", "+49 (0)30 / 12 34-56", "\uff0b49 30 123456"),
+    ("+4930123456", "0049 30 123456", "+49 (0)30 / 12 34-56", "\uff0b49 30 123456", "4930123456", "49 (0)30 123456"),
     ("a.b@example.com", "\ufeffa.b@example.com", "'a.b@example.com'", '"a.b@example.com"', "mailto:a.b@example.com?x"),
     ("o'hara@example.com", "O'Hara@example.com;"),
     ("a@b.example", "a@b\u3002example", "A@b\uff61example\u3002", "a@b\uff0eexample"),
     ("+49301234567", "tel:+49 30 1234567", "SMS:0049301234567", "+49\u201130\u20111234567", "+49\u201330\u20141234567"),
     ("+49301234567", "'+49301234567", "+ 49 30 1234567", "+49_30_1234567", "+49301234567.0", "whatsapp:+49301234567"),
-    ("49301234567", "49301234567.0", "49 30 1234567", "'49301234567"),
+    ("+49301234567", "49301234567", "49301234567.0", "49 30 1234567", "'49301234567", "tel:49301234567"),
     ("Token-AbC123", " Token-AbC123 "),
 ]  # fmt: skip
 
@@ -91,7 +92,16 @@ def test_where_a_message_goes_has_the_key_of_what_was_written(text: str) -> None
 
 
 def test_different_addresses_keep_different_keys() -> None:
-    texts = ["anna@example.com", "anna+news@example.com", "an.na@example.com", "anna@example.org", "Token-a", "Token-A"]
+    texts = [
+        "anna@example.com",
+        "anna+news@example.com",
+        "an.na@example.com",
+        "anna@example.org",
+        "Token-a",
+        "Token-A",
+        "0301234567",
+    ]
+    texts += ["301234567", "+301234567890", "1234567", "+1234567", "1234567890123456", "+1234567890123456"]
     assert len({addresses.address_key(text) for text in texts}) == len(texts)
     assert addresses.address_key(None) == addresses.address_key(" \u00a0") == ""
 

@@ -194,7 +194,7 @@ class OccurrenceChannel(Base):
 class Send(Base):
     """The ledger of a message from before it leaves until its channel is finished; the warehouse then has the outcome.
 
-    state: claimed (may be in flight), retry (refused for now), sent, failed.
+    state: claimed (may be in flight), retry (refused for now), sent, failed, suppressed (nothing may go there).
     """
 
     __tablename__ = "campaign_sends"

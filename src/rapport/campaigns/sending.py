@@ -205,7 +205,10 @@ def _deliver(scope: Scope, held: Held, unit: Unit, pending: Sequence[str], last:
 def _messages(
     scope: Scope, unit: Unit, channel: channels.Channel, pending: Sequence[str]
 ) -> Iterator[tuple[str, channels.Message | channels.Receipt]]:
-    """The messages to these customers, or why one cannot be written; those who have no address any more are absent."""
+    """The messages to these customers, or why one cannot be written; those who have no address any more are absent.
+
+    Addresses may have changed since the run was processed, and people said no: it is looked again where each goes.
+    """
     with scope.records() as session:
         row = row_of(session, scope, unit)
     template = messaging.template(scope, channel.id, row.template_id)
@@ -220,8 +223,14 @@ def _messages(
         delivery_date=unit.campaign.execution_date.isoformat(),
     )
     letters = messaging.Letters(scope, template, origin)
-    for customer_id, promo_code, address, *values in _contents(scope, unit, channel, names, pending):
-        if (address or "").strip():
+    contents = _contents(scope, unit, channel, names, pending)
+    own = channel.address_attribute == channels.OWN_ID
+    addresses = {} if own else {customer_id: address or "" for customer_id, _, address, *_ in contents}
+    unreachable = messaging.unreachable(scope, channel.id, pending, template.app_id, addresses)
+    for customer_id, promo_code, address, *values in contents:
+        if customer_id in unreachable:
+            yield customer_id, channels.Receipt("", "suppressed", unreachable[customer_id], permanent=True)
+        elif (address or "").strip():
             extra = {"promo_code": promo_code, "products": products[customer_id]}
             attributes = dict(zip(names, values, strict=True))
             message_id = ledger.message_id(scope, unit, customer_id)

@@ -30,17 +30,20 @@ MENDING = (
 )
 DASHES = "\u2010-\u2015\u2212_-"
 PHONE = f"^(?i:(?:tel|sms|callto|whatsapp):)?'?[+]? ?[(]?[0-9][0-9 ()/.{DASHES}]{{4,}}$"
+# Digits with a country code before them, without the plus: so many (ITU E.164), and no zero in front.
+INTERNATIONAL = "[1-9][0-9]{7,14}"
 PHONE_FOLDING = (
     ("^(?i:[a-z]+:)?'?", ""),  # a link's scheme; what spreadsheets put before a text of digits
     ("^([+]?[0-9]{7,})[.]0+$", r"\1"),  # a number that was taken for a float
     ("^[+] ", "+"),
-    ("^([+]|00)([0-9 /.-]*)[(]0[)]", r"\1\2"),  # the national zero of +49 (0)30
+    ("^([+]|00)?([1-9][0-9 /.-]*)[(]0[)]", r"\1\2"),  # the national zero of +49 (0)30
     (f"[ ()/.{DASHES}]+", ""),
     ("^00", "+"),
+    (f"^({INTERNATIONAL})$", r"+\1"),
 )
 # What needs no folding but of case: nearly every address, so that the rest of the rule is seldom worked out.
 PLAIN_MAIL = "^[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,63}@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)*[A-Za-z0-9]$"
-PLAIN_PHONE = "^[+]?[1-9][0-9]{5,}$"
+PLAIN_PHONE = "^[+][1-9][0-9]{5,}$"
 OTHER = f'[^@"(),:;<>\\[\\]\\\\{BLANK}\\x00-\\x1f\\x7f'
 EMAIL = f"^{OTHER}.]{OTHER}]{{0,63}}@{OTHER}.]+([.]{OTHER}.]+)*$"
 PUNYCODE = "xn--"
@@ -129,7 +132,10 @@ def key_sql(text: str, domains: str = "", plain: bool = False) -> str:
     domains is what decode_domains gave; plain: every text of the column is, by plain_sql.
     """
     clean = _clean_sql(text)
-    return f"lower({clean})" if plain else f"if({plain_sql(text)}, lower({clean}), {_folded_sql(clean, domains)})"
+    if plain:
+        return f"lower({clean})"
+    digits = f"match({clean}, {literal(f'^{INTERNATIONAL}$')}), concat('+', {clean})"
+    return f"multiIf({plain_sql(text)}, lower({clean}), {digits}, {_folded_sql(clean, domains)})"
 
 
 def email_sql(text: str, plain: bool = False) -> str:
