@@ -205,7 +205,7 @@ def test_runs_of_a_series_reach_its_customers_as_its_rule_says(
     plan = {**schedule, "start_date": TODAY.isoformat()}
     more = {"schedule": plan, "duration": duration, "rules": {"own_runs": rule}, "lead_time": 1}
     made = add_series(tenant, 2, [group(2, (EXTERNAL, 4))], **more)
-    told = campaigns.series_warnings(made)
+    told = campaigns.series_warnings(tenant, made)
     assert len(told) == bool(warned) and all(warned in one for one in told)
     days = campaigns.next_runs(tenant, made.id, 4)
     runs = [process(tenant, made.id, day) for day in days]

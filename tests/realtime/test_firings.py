@@ -14,7 +14,7 @@ from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.models import Occurrence
-from rapport.campaigns.service import QuietHours
+from rapport.campaigns.service import QuietHours, quiet_until
 from rapport.campaigns.triggered import groups_of_triggers
 from rapport.channels import service as channels
 from rapport.errors import Conflict
@@ -22,7 +22,6 @@ from rapport.messaging import service as messaging
 from rapport.realtime import firings
 from rapport.realtime.deciding import group_of, part
 from rapport.realtime.models import ASKING, PENDING, FiringMessage
-from rapport.realtime.quiet import quiet_until
 
 PEOPLE: list[dict[str, Any]] = [
     {"customer_id": "Test", "IS_TEST": "Yes"},

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
+from rapport.campaigns import own_runs, quiet
 from rapport.campaigns.models import (
     ARCHIVED,
     CONTROL_ACTION_ID,
@@ -20,7 +21,6 @@ from rapport.campaigns.models import (
     Action,
     Series,
 )
-from rapport.campaigns.own_runs import warnings
 from rapport.campaigns.schedule import check_schedule, upcoming
 from rapport.campaigns.schemas import ActionBody, Group, Schedule, SeriesBody
 from rapport.campaigns.triggers import ImmediateGroup
@@ -139,9 +139,11 @@ def body_of(found: Series) -> dict[str, Any]:
     return {**data, "min_share": rules.pop("min_share", SeriesBody.model_fields["min_share"].default), "rules": rules}
 
 
-def series_warnings(found: Series) -> list[str]:
+def series_warnings(scope: Scope, found: Series) -> list[str]:
     """What may not be meant about the runs of a series, in sentences."""
-    return warnings(Schedule.model_validate(found.schedule), found.rules, found.duration)
+    schedule = Schedule.model_validate(found.schedule)
+    of_runs = own_runs.warnings(schedule, found.rules, found.duration)
+    return [*of_runs, *quiet.warnings(scope, schedule, found.rules, found.groups)]
 
 
 def create_series(scope: Scope, body: SeriesBody, status: str = "active") -> Series:

@@ -20,7 +20,7 @@ from rapport.access.scope import Scope
 from rapport.campaigns import cycles, daily, tasks
 from rapport.campaigns.agenda import ALARM, CYCLE, DAY, SENDS, Agenda, agendas, ready_at
 from rapport.campaigns.clearing import due_clearances
-from rapport.campaigns.models import OccurrenceChannel
+from rapport.campaigns.lateness import late_by
 from rapport.campaigns.sending import not_begun
 from rapport.campaigns.settings import settings_of
 from rapport.stores import Stores, schedulers
@@ -84,22 +84,13 @@ def overdue(scope: Scope) -> list[str]:
     lives = scope.data_date() is not None  # a tenant that never had a cycle is still being set up
     if lives and now >= ready_at(scope, data_date) + patience and not cycles.state_of(scope, data_date):
         found.append(f"The daily cycle of {data_date} has not begun.")
-    for row in _unsent(scope, due=now - patience):
-        found.append(f"Campaign {row.campaign_id} on channel {row.channel_id} has not begun to be sent.")
-    undecided = due_clearances(scope, since=now - patience)
-    return [*found, *(f"Campaign {number} waits for the decision on its clearance." for number in undecided)]
-
-
-def _unsent(scope: Scope, due: datetime) -> list[OccurrenceChannel]:
-    """What could be sent since an instant or longer and was not begun: not before its run was processed and cleared."""
     with scope.records() as session:
         rows = session.execute(not_begun(scope.tenant_id)).all()
-    found = []
     for row, campaign in rows:
-        times = (scope.instant(row.scheduled_time), campaign.processed_at, campaign.cleared_at)
-        if max(at for at in times if at is not None) <= due:
-            found.append(row)
-    return found
+        if late_by(scope, campaign, row) >= patience:
+            found.append(f"Campaign {row.campaign_id} on channel {row.channel_id} has not begun to be sent.")
+    undecided = due_clearances(scope, since=now - patience)
+    return [*found, *(f"Campaign {number} waits for the decision on its clearance." for number in undecided)]
 
 
 class Alarms:

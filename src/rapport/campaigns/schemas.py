@@ -116,11 +116,12 @@ class FrequencyCap(Strict):
 
 
 class Rules(Strict):
-    """Who is kept out although they are in the target group."""
+    """Who is kept out although they are in the target group, and whether quiet hours are kept."""
 
     exclude_target_group_ids: list[Id] = Field([], max_length=50, description="Always-exclude groups")
     include_all: bool = Field(False, description="Let in customers who are in another running campaign")
     frequency_cap: FrequencyCap | None = Field(None, description="Who got so many messages is kept out; none: nobody")
+    any_hour: bool = Field(False, description="Let messages leave in the tenant's quiet hours too")
 
 
 class SeriesRules(Rules):

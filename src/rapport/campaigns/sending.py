@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Select, func, select
 
 from rapport.access.scope import Scope
-from rapport.campaigns import lateness, ledger, queries
+from rapport.campaigns import lateness, ledger, queries, quiet
 from rapport.campaigns.closing import close_rest
 from rapport.campaigns.leases import Held, lease
 from rapport.campaigns.models import EXECUTING, SCHEDULED, Occurrence, OccurrenceChannel, Send
@@ -291,11 +291,12 @@ def not_begun(tenant_id: Any) -> Select[OccurrenceChannel, Occurrence]:
 
 
 def due(scope: Scope) -> list[OccurrenceChannel]:
-    """Units whose time has come by the clock and that were not begun, in order of time."""
+    """Units whose time has come by the clock, that no quiet hour holds and that were not begun, in order of time."""
     with scope.records() as session:
-        rows = list(session.scalars(not_begun(scope.tenant_id)))
+        rows = session.execute(not_begun(scope.tenant_id)).all()
     now = scope.clock.now()
-    found = [row for row in rows if scope.instant(row.scheduled_time) <= now]
+    come = [(row, campaign) for row, campaign in rows if scope.instant(row.scheduled_time) <= now]
+    found = [row for row, campaign in come if not quiet.is_held(scope, campaign, row.channel_id)]
     return sorted(found, key=lambda row: (row.scheduled_time, row.campaign_id, row.channel_id, row.recipient_group_id))
 
 

@@ -40,6 +40,7 @@ from rapport.campaigns.metrics import METRICS, PlaceMetrics, ReportedMetric, set
 from rapport.campaigns.models import ARCHIVED, CONTROL_ACTION_ID, Occurrence, Series
 from rapport.campaigns.occurrences import channel_rows, occurrence, occurrences
 from rapport.campaigns.promotions import add_promotions, delete_promotions, promotions
+from rapport.campaigns.quiet import quiet_until
 from rapport.campaigns.received import Received, tells_unfiled
 from rapport.campaigns.results import Results, results
 from rapport.campaigns.scheduler import start_scheduler
@@ -186,6 +187,7 @@ __all__ = [
     "planned_day",
     "promotions",
     "purge",
+    "quiet_until",
     "reason_counts",
     "renew_files",
     "report",

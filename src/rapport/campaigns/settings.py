@@ -1,13 +1,28 @@
 """What a tenant can set about campaigns: the "campaigns" member of its settings."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from rapport.access.scope import Scope
 
 HourMinute = Annotated[str, StringConstraints(pattern=re.compile(r"^([01]\d|2[0-3]):[0-5]\d$"))]
+
+
+class Hours(BaseModel):
+    """Hours of the tenant's wall clock, also over midnight."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    start: HourMinute = Field(examples=["22:00"], description="The first quiet minute, tenant time")
+    end: HourMinute = Field(examples=["08:00"], description="The first minute that is not quiet any more")
+
+    @model_validator(mode="after")
+    def _some_hours(self) -> Self:
+        if self.start == self.end:
+            raise ValueError("end must differ from start")
+        return self
 
 
 class CampaignSettings(BaseModel):
@@ -25,6 +40,9 @@ class CampaignSettings(BaseModel):
     )
     clearance_review_minutes: int = Field(
         30, ge=1, le=10_000, description="How long before that deadline it is announced at least: later runs send later"
+    )
+    quiet_hours: Hours | None = Field(
+        None, description="Hours in which no message of a scheduled campaign leaves: it waits for their end"
     )
     batch_size: int = Field(500, ge=1, le=10_000, description="Messages in one durable step")
     retry_delays: list[float] = Field([10, 60, 300], description="Seconds before each retry of a temporary failure")

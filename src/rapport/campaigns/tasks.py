@@ -67,13 +67,16 @@ def _plan_batches(tenant_id: int, campaign_id: int, channel_id: int, group: int)
 @work.step("campaigns.send_batch", ATTEMPTS)
 def _send(tenant_id: int, campaign_id: int, channel_id: int, group: int, number: int, low: str, high: str) -> bool:
     scope, unit = _unit(tenant_id, campaign_id, channel_id, group)
+    lateness.require_no_quiet_hour(scope, unit)
     lateness.require_in_time(scope, unit)
     return sending.send_batch(scope, unit, number, low, high)
 
 
 @work.step("campaigns.send_retries", ATTEMPTS)
 def _retry(tenant_id: int, campaign_id: int, channel_id: int, group: int, number: int, attempt: int) -> int:
-    return sending.send_retries(*_unit(tenant_id, campaign_id, channel_id, group), number, attempt)
+    scope, unit = _unit(tenant_id, campaign_id, channel_id, group)
+    lateness.require_no_quiet_hour(scope, unit)
+    return sending.send_retries(scope, unit, number, attempt)
 
 
 @work.step("campaigns.retry_delays")

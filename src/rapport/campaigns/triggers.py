@@ -16,7 +16,7 @@ from rapport.campaigns.schemas import (
     Strict,
     must_have_groups,
 )
-from rapport.campaigns.settings import HourMinute
+from rapport.campaigns.settings import Hours
 
 MINUTES_OF_DAY = 24 * 60
 LONGEST_SEQUENCE = 3 * MINUTES_OF_DAY
@@ -96,21 +96,13 @@ class ReEntry(Strict):
     days: int = Field(1, ge=1, le=366, description="In so many days")
 
 
-class QuietHours(Strict):
+class QuietHours(Hours):
     """Hours of the tenant's wall clock in which nothing goes out, also over midnight: it waits for their end, or never.
 
     end is the first minute that is not quiet.
     """
 
-    start: HourMinute = Field(examples=["22:00"], description="The first quiet minute, tenant time")
-    end: HourMinute = Field(examples=["08:00"], description="The first minute that is not quiet any more")
     then: Literal["delay", "skip"] = Field("delay", description="Whether what is due waits for the end or is dropped")
-
-    @model_validator(mode="after")
-    def _some_hours(self) -> Self:
-        if self.start == self.end:
-            raise ValueError("end must differ from start")
-        return self
 
 
 class TriggeredRules(Strict):

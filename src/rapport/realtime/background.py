@@ -18,7 +18,6 @@ from rapport.customers import service as customers
 from rapport.realtime.facts import Needs, load
 from rapport.realtime.models import ASKING, DELAYED
 from rapport.realtime.owners import IS_FIRST
-from rapport.realtime.quiet import quiet_until
 from rapport.realtime.reach import Fault, Reach, attributes_of
 from rapport.realtime.triggers import Catalogue, Trigger
 
@@ -135,8 +134,8 @@ class Background:
     def leaves_at(self, trigger: Trigger) -> datetime:
         """When what fires now goes out: at once, or at the end of quiet hours."""
         hours = trigger.body.quiet_hours
-        until = quiet_until(self.scope, hours, self.now) if hours is not None and hours.then == "delay" else None
-        return until or self.now
+        waits = hours is not None and hours.then == "delay"
+        return (campaigns.quiet_until(self.scope, hours, self.now) if waits else None) or self.now
 
     def _days(self, trigger: Trigger) -> Days:
         """The days in which the messages of a person are counted for a trigger's cap."""

@@ -18,7 +18,6 @@ from rapport.campaigns import service as campaigns
 from rapport.realtime import once
 from rapport.realtime.background import Background
 from rapport.realtime.models import ASKING, DELAYED, DONE
-from rapport.realtime.quiet import quiet_until
 from rapport.realtime.reach import Fault, Reach
 from rapport.realtime.releasing import Outgoing, let_out, state_of, wake
 from rapport.realtime.triggers import Catalogue, Trigger
@@ -146,7 +145,7 @@ def decided(one: Candidate, campaign: campaigns.Occurrence, background: Backgrou
     faults = background.faults(one, groups[group - 1])
     if len(faults) == len(groups[group - 1]["channels"]):
         return Decision(DONE, *min(faults.values()), group=group, faults=faults)
-    until = quiet_until(background.scope, one.trigger.body.quiet_hours, background.now)
+    until = campaigns.quiet_until(background.scope, one.trigger.body.quiet_hours, background.now)
     hours = one.trigger.body.quiet_hours
     if until is not None and hours is not None and hours.then == "skip":
         return Decision(DONE, "skipped", "quiet hours")

@@ -17,7 +17,6 @@ from rapport.errors import Conflict, Invalid
 from rapport.realtime.background import Background
 from rapport.realtime.deciding import Candidate, Decision, decided
 from rapport.realtime.models import DELAYED
-from rapport.realtime.quiet import quiet_until
 from rapport.realtime.trials import NOT_TODAY
 from rapport.realtime.triggers import Catalogue, Trigger, compiled
 
@@ -136,7 +135,7 @@ class _Tally:
         if not self._trigger.runs_on(self._scope.today()):
             yield NOT_TODAY
         hours = self._trigger.body.quiet_hours
-        until = quiet_until(self._scope, hours, self._now)
+        until = campaigns.quiet_until(self._scope, hours, self._now)
         if hours is not None and until is not None:
             words = WAITS if hours.then == "delay" else DROPPED
             yield words.format(until=until.astimezone(self._scope.time_zone))

@@ -23,7 +23,6 @@ from rapport.realtime.evaluating import Key, States
 from rapport.realtime.facts import Needs, load
 from rapport.realtime.models import ASKING, DELAYED, DONE, Firing, TriggerState
 from rapport.realtime.owners import found_out, owners
-from rapport.realtime.quiet import quiet_until
 from rapport.realtime.reach import Fault, Reach, attributes_of
 from rapport.realtime.releasing import NOT_ACTIVE, let_go, refuse, wake
 from rapport.realtime.triggers import Catalogue, fault_entry
@@ -140,7 +139,7 @@ def resume(scope: Scope, session: Session, firing_ids: Sequence[int]) -> None:
     meanwhile = Meanwhile.of(scope, session, waiting)
     going = []
     for one in waiting:
-        until = quiet_until(scope, _hours(meanwhile.campaign(one)), now)
+        until = campaigns.quiet_until(scope, _hours(meanwhile.campaign(one)), now)
         if until is not None:
             one.due_at = until
         elif kept := meanwhile.kept_out(one):

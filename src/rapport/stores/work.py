@@ -116,6 +116,10 @@ class Stopped(BaseException):
     """The process ends while a step waits: nothing is noted of the step, which the next start carries out again."""
 
 
+class Later(Exception):
+    """What a step is about has to wait for its time: the step is called again until it has come."""
+
+
 class _Patience:
     """How long steps of this process wait for an engine, and the end of waiting when the process stops."""
 
@@ -139,8 +143,9 @@ def step(name: str, attempts: int = 1, bounded: bool = True) -> Callable[[Callab
     """Declare a step: its result is kept once it ends, and a kill before that runs it again.
 
     While an engine is away it waits with growing pauses and then runs again, for hours: what is not bounded (notes of
-    how work ended) for as long as it takes. With attempts any other fault is tried again after a pause and ends as
-    StepFailed; errors of the domain are raised at once as they are, since they would only repeat.
+    how work ended) for as long as it takes. Before its time (Later) it runs again every minute. With attempts any other
+    fault is tried again after a pause and ends as StepFailed; errors of the domain are raised at once as they are,
+    since they would only repeat.
     """
     declare = DBOS.step(
         name=name,
@@ -152,7 +157,9 @@ def step(name: str, attempts: int = 1, bounded: bool = True) -> Callable[[Callab
 
 
 def waiting(function: Callable[P, R], name: str, bounded: bool = True) -> Callable[P, R]:
-    """A function that is called again for as long as an engine that it needs is away. Raises Away in the end.
+    """A function that is called again for as long as an engine that it needs is away, or its time has not come.
+
+    Raises Away in the end.
 
     It need not be a step, but must be safe to repeat as steps are. name is for the log, bounded as of step().
     """
@@ -163,6 +170,11 @@ def waiting(function: Callable[P, R], name: str, bounded: bool = True) -> Callab
         while True:
             try:
                 return function(*args, **kwargs)
+            except Later:
+                if _patience.wait(LONGEST_PAUSE):
+                    raise Stopped from None
+                began, pause = _patience.now(), FIRST_PAUSE
+                continue
             except Exception as error:
                 away = outage(error)
                 if away is None:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
+from rapport.access.scope import Scope
 from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
@@ -45,10 +46,10 @@ class NextRuns(BaseModel):
     execution_dates: list[date] = Field(examples=[["2026-03-16", "2026-03-23"]])
 
 
-def rendered(found: Series) -> SeriesOut:
+def rendered(scope: Scope, found: Series) -> SeriesOut:
     """A series for the answer; the list of a one-time campaign has target group 0."""
     more = {name: getattr(found, name) for name in ("id", "customer_list_id", "status", "version", "created_at")}
-    return SeriesOut.model_validate(service.body_of(found) | more | {"warnings": service.series_warnings(found)})
+    return SeriesOut.model_validate(service.body_of(found) | more | {"warnings": service.series_warnings(scope, found)})
 
 
 @router.get("", summary="List series")
@@ -59,7 +60,8 @@ def list_series(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[SeriesOut]:
     """The tenant's series, by id."""
-    return [rendered(one) for one in service.all_series(principal.scope, status)[offset : offset + limit]]
+    found = service.all_series(principal.scope, status)[offset : offset + limit]
+    return [rendered(principal.scope, one) for one in found]
 
 
 @router.post("", status_code=201, summary="Create a series")
@@ -69,13 +71,13 @@ def create_series(body: SeriesNew, principal: Principal = Depends(admin)) -> Ser
     An active one runs with the next cycle of its days. `warnings` tells what may not be meant.
     """
     plain = SeriesBody.model_validate(body.model_dump(exclude={"status"}))
-    return rendered(service.create_series(principal.scope, plain, body.status))
+    return rendered(principal.scope, service.create_series(principal.scope, plain, body.status))
 
 
 @router.get("/{series_id}", summary="Get a series")
 def get_series(series_id: SeriesId, principal: Principal = Depends(admin)) -> SeriesOut:  # noqa: B008
     """One series."""
-    return rendered(service.series(principal.scope, series_id))
+    return rendered(principal.scope, service.series(principal.scope, series_id))
 
 
 @router.put("/{series_id}", summary="Replace a series")
@@ -86,7 +88,7 @@ def update_series(
 ) -> SeriesOut:
     """Replace a series; 409 when it was changed since the version that the body names."""
     plain = SeriesBody.model_validate(body.model_dump(exclude={"version"}))
-    return rendered(service.update_series(principal.scope, series_id, plain, body.version))
+    return rendered(principal.scope, service.update_series(principal.scope, series_id, plain, body.version))
 
 
 @router.put("/{series_id}/status", summary="Activate, pause or archive a series")
@@ -96,7 +98,7 @@ def change_status(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> SeriesOut:
     """Runs that are planned already are not touched: cancel them."""
-    return rendered(service.set_status(principal.scope, series_id, body.status))
+    return rendered(principal.scope, service.set_status(principal.scope, series_id, body.status))
 
 
 @router.get("/{series_id}/next-runs", summary="Preview the next runs of a series")

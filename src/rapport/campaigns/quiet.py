@@ -1,0 +1,90 @@
+"""Quiet hours: by the tenant's wall clock, so that they begin and end at the same hour all year."""
+
+from datetime import UTC, datetime, time, timedelta
+
+from rapport.access.scope import Scope
+from rapport.campaigns.models import Occurrence
+from rapport.campaigns.schedule import send_time
+from rapport.campaigns.schemas import Group, Schedule
+from rapport.campaigns.settings import Hours, settings_of
+from rapport.channels import service as channels
+from rapport.stores.clock import instant_of
+
+DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
+
+
+def quiet_until(scope: Scope, hours: Hours | None, now: datetime) -> datetime | None:
+    """The instant at which the quiet hours that now lies in end; None when it lies in none.
+
+    Of an end that the clocks skip the moment of the skip counts, of one that comes twice the first that is ahead.
+    """
+    if hours is None:
+        return None
+    start, end = _times(hours)
+    wall = now.astimezone(scope.time_zone).replace(tzinfo=None)
+    if not _inside(wall.time(), start, end):
+        return None
+    day = wall.date() if wall.time() < end else wall.date() + DAY
+    over = datetime.combine(day, end)
+    first = instant_of(over, scope.time_zone)
+    if first.astimezone(scope.time_zone).replace(tzinfo=None) != over:
+        return _skipped(over, scope, start, end)
+    return first if first > now else over.replace(tzinfo=scope.time_zone, fold=1).astimezone(UTC)
+
+
+def awake(scope: Scope, hours: Hours | None, since: datetime) -> timedelta:
+    """How much of the time from an instant to now was not quiet; negative for an instant to come."""
+    now = scope.clock.now()
+    spent = now - since
+    if hours is None or now <= since:
+        return spent
+    day, start = since.astimezone(scope.time_zone).date() - DAY, _times(hours)[0]
+    while (begins := instant_of(datetime.combine(day, start), scope.time_zone)) < now:
+        ends = quiet_until(scope, hours, begins) or begins
+        spent -= max(min(ends, now) - max(begins, since), timedelta())
+        day += DAY
+    return spent
+
+
+def hours_of(scope: Scope, campaign: Occurrence, channel_id: int) -> Hours | None:
+    """The quiet hours that a scheduled campaign keeps on a channel: none where an outside system pulls its lists."""
+    hours = None if campaign.plan["rules"].get("any_hour") else settings_of(scope).quiet_hours
+    return None if hours is None or channels.is_pulled(scope, channel_id) else hours
+
+
+def is_held(scope: Scope, campaign: Occurrence, channel_id: int) -> bool:
+    """Whether what is due of a scheduled campaign on a channel waits for the end of quiet hours now."""
+    return quiet_until(scope, hours_of(scope, campaign, channel_id), scope.clock.now()) is not None
+
+
+def warnings(scope: Scope, schedule: Schedule, rules: dict[str, object], groups: list[dict[str, object]]) -> list[str]:
+    """What may not be meant about the send times of a series, in sentences."""
+    own = settings_of(scope)
+    if own.quiet_hours is None or rules.get("any_hour"):
+        return []
+    found = set()
+    for place in (place for group in groups for place in Group.model_validate(group).channels):
+        at = send_time(schedule, place.send_time, own.default_send_time)
+        if _inside(at, *_times(own.quiet_hours)) and not channels.is_pulled(scope, place.channel_id):
+            found.add(at)
+    return [
+        f"{at:%H:%M} is in the quiet hours: messages of that time leave at {own.quiet_hours.end}. "
+        "rules.any_hour lets them leave at their time."
+        for at in sorted(found)
+    ]
+
+
+def _times(hours: Hours) -> tuple[time, time]:
+    return time.fromisoformat(hours.start), time.fromisoformat(hours.end)
+
+
+def _inside(at: time, start: time, end: time) -> bool:
+    return start <= at < end if start < end else at >= start or at < end
+
+
+def _skipped(over: datetime, scope: Scope, start: time, end: time) -> datetime:
+    """The first minute that is not quiet around an end that no clock shows."""
+    at = over.replace(tzinfo=scope.time_zone, fold=1).astimezone(UTC)  # as far before the skip as it is long, at most
+    while _inside(at.astimezone(scope.time_zone).time(), start, end):
+        at += MINUTE
+    return at
