@@ -2,22 +2,28 @@
 
 A line is {"kind", "path", "stop"}: a file to load, or with kind retype an attribute that is to hold whole numbers, and
 the step before which it waits for the next line. That may be {"write": [customer, attribute, value]}: it is then
-written by another thread, and told whether that came in.
+written by another thread, and told whether that came in. With {"elsewhere": ...} it is written as by another process,
+which finds the lock free.
 """
 
 import json
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text
+
+from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.commands import logs
-from rapport.customers import imports, jobs, merging, retyping, service
+from rapport.customers import attribute_writes, imports, jobs, locks, merging, retyping, service
 from rapport.settings import Settings
 from rapport.stores import open_stores, work
 
-MERGED, EXCHANGED = "merged", "exchanged"
+MERGED, EXCHANGED, LOOKED = "merged", "exchanged", "looked"
 
 
 def told() -> Any:
@@ -26,6 +32,16 @@ def told() -> Any:
 
 def tell(**what: object) -> None:
     print(json.dumps(what), flush=True)
+
+
+def elsewhere(scope: Scope, customer_id: str, name: str, value: str) -> None:
+    """Take the lock as another process does, and write."""
+    bound = {"lock": locks.CUSTOMER_WRITES, "tenant_id": scope.tenant_id}
+    with locks._connected(scope) as connection:
+        assert connection.execute(text(locks.LOCK_IF_FREE), bound).scalar()
+        locks.drop_noted(scope, connection)
+        attribute_writes.upsert_customer(scope, customer_id, [[name, value]])
+        connection.execute(text(locks.UNLOCK), bound)
 
 
 def main(data_dir: Path) -> None:
@@ -40,7 +56,10 @@ def main(data_dir: Path) -> None:
         if step == stop[0]:
             stop[0] = None
             tell(step=step)
-            if write := told().get("write"):
+            said = told()
+            if said.get("elsewhere"):
+                work.waiting(elsewhere, "elsewhere")(scope, *said["elsewhere"])
+            if write := said.get("write"):
                 customer_id, name, value = write
                 writers.append(threading.Thread(target=jobs.upsert, args=(scope, customer_id, [[name, value]], None)))
                 writers[0].start()
@@ -54,6 +73,14 @@ def main(data_dir: Path) -> None:
         pause(MERGED)
         return counts
 
+    replacing = locks.replacing
+
+    @contextmanager
+    def replaced(*arguments: Any) -> Iterator[None]:
+        with replacing(*arguments):
+            pause(LOOKED)
+            yield
+
     save = retyping.save
 
     def saved(*arguments: Any) -> None:
@@ -61,6 +88,7 @@ def main(data_dir: Path) -> None:
         save(*arguments)
 
     imports.merging.merge = merged  # type: ignore[attr-defined]
+    imports.locks.replacing = replaced  # type: ignore[attr-defined]
     retyping.save = saved  # type: ignore[attr-defined]
     tell(ready=True)
     while asked := told():

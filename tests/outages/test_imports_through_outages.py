@@ -129,6 +129,25 @@ def test_what_others_write_meanwhile_is_not_lost(importer: Importer) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("file", "written", "left"),
+    [(("E1", "E3"), "E2", "own@example.com"), (("A1",), "A1", "A1@example.com")],
+    ids=["exchanged", "attached"],
+)
+def test_nothing_takes_the_place_of_what_another_process_wrote(
+    importer: Importer, file: tuple[str, ...], written: str, left: str
+) -> None:
+    importer.load("customers", people("E1", "E2"), None)
+    importer.hear()
+    importer.load("customers", people(*file), "looked")  # the lock is lost after the last look at it
+    with stopped(importer.postgres):
+        pass
+    importer.say({"elsewhere": [written, "EMAIL", "own@example.com"]})
+    found = importer.hear()
+    assert found["state"] == "loaded"
+    assert [address for who, address in found["people"] if who == written] == [left]
+
+
 def test_a_type_that_the_tables_have_is_told_to_the_records(importer: Importer) -> None:
     importer.load("customers", "Customer_ID,Registered_Date,Level\nL1,2025-01-01,7.5", None)
     importer.hear()

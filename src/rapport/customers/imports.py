@@ -128,7 +128,7 @@ def import_file(
                 if not file.is_small:
                     scope.warehouse.expect_many_rows()
                 told = progress or (lambda done, total: None)
-                stage = Stage(scope.warehouse, row.id, partial(locks.require_writing, scope))
+                stage = Stage(scope.warehouse, row.id, partial(locks.replacing, scope))
                 run = Run(scope, row, known, parsed, allow_rejects, confirm_removal, told, stage, dry_run)
                 return _carry_out(run, file)
 

@@ -1,19 +1,22 @@
 """Locks of a tenant in the records database: held by a connection, so a killed process lets go of them.
 
 An outage of the records lets go of them too, while their holder works on. Nobody else of the process comes in then;
-whoever puts a table in another's place asks before whether the lock is still in hand.
+whoever puts a table in another's place notes it before by the session that has the lock, and another process that
+takes the lock over drops what is noted: the exchange has taken place before it looks at anything, or never does.
 """
 
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from rapport.access.scope import Scope
 from rapport.errors import Away
 from rapport.stores.connecting import LOCK_SECONDS, let_go, statements_within, unhurried
+from rapport.stores.warehouse import identifier
 
 IMPORTS = 7001
 CUSTOMER_WRITES = 7002
@@ -21,6 +24,12 @@ LOCK = "SELECT pg_advisory_lock(:lock, :tenant_id)"
 LOCK_IF_FREE = "SELECT pg_try_advisory_lock(:lock, :tenant_id)"
 UNLOCK = "SELECT pg_advisory_unlock(:lock, :tenant_id)"
 STILL = "SELECT 1"
+NOTE = """
+    INSERT INTO table_exchanges (tenant_id, name) SELECT :tenant_id, unnest(CAST(:names AS text[]))
+    ON CONFLICT DO NOTHING
+"""
+NOTED = "SELECT name FROM table_exchanges WHERE tenant_id = :tenant_id"
+FORGET = "DELETE FROM table_exchanges WHERE tenant_id = :tenant_id AND name = ANY(:names)"
 BUSY = "Another write of this tenant takes very long: try again later."
 
 # Who of this process has a lock, and the connections of those that are held, by tenant and lock.
@@ -40,6 +49,8 @@ def _kept(scope: Scope, lock: int, connection: Connection) -> Iterator[None]:
     place = (scope.tenant_id, lock)
     _in_hand[place] = connection
     try:
+        if lock == CUSTOMER_WRITES:
+            drop_noted(scope, connection)
         yield
     finally:
         del _in_hand[place]
@@ -99,6 +110,35 @@ def writing_if_free(scope: Scope) -> Iterator[bool]:
                 yield True
     finally:
         turn.release()
+
+
+def drop_noted(scope: Scope, connection: Connection) -> None:
+    """Take from whoever had the lock of writes before what it was about to put in the place of a table.
+
+    Nothing is noted unless it was ended or lost the lock in that moment.
+    """
+    names = connection.execute(text(NOTED), {"tenant_id": scope.tenant_id}).scalars().all()
+    if names:
+        scope.warehouse.execute(f"DROP TABLE IF EXISTS {', '.join(map(identifier, names))} SYNC")
+        connection.execute(text(FORGET), {"tenant_id": scope.tenant_id, "names": list(names)})
+
+
+@contextmanager
+def replacing(scope: Scope, *aside: str) -> Iterator[None]:
+    """Call it under writing(), around the one statement that puts tables aside in the places of those that are read.
+
+    Raises Away, and nothing is put anywhere, when an outage has let go of the lock, so that others may have written.
+    """
+    connection = _in_hand[scope.tenant_id, CUSTOMER_WRITES]
+    bound = {"tenant_id": scope.tenant_id, "names": list(aside)}
+    connection.execute(text(NOTE), bound)
+    try:
+        yield
+    except Exception:
+        require_writing(scope)
+        raise
+    with suppress(SQLAlchemyError):  # whoever takes the lock next finds a name of no table
+        connection.execute(text(FORGET), bound)
 
 
 def require_writing(scope: Scope) -> None:

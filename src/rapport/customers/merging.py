@@ -126,16 +126,16 @@ def _keep_others(stage: Stage, plan: Plan) -> int:
 
 
 def swap(stage: Stage, part: str, table: str) -> None:
-    """Exchange a staged table with the one that is read, at once. Raises what Stage.require raises."""
-    stage.require()
-    stage.warehouse.execute(f"EXCHANGE TABLES {stage.table(part)} AND {identifier(table)}")
+    """Exchange a staged table with the one that is read, at once. Raises what Stage.replacing raises."""
+    with stage.replacing(stage.table(part)):
+        stage.warehouse.execute(f"EXCHANGE TABLES {stage.table(part)} AND {identifier(table)}")
 
 
 def attach(stage: Stage, part: str, table: str) -> None:
     """Add the rows of a staged table to another; at once, when they are one part of it. Raises as swap() does."""
-    stage.require()
-    for (partition,) in stage.warehouse.rows(f"SELECT DISTINCT _partition_id FROM {stage.table(part)}"):  # noqa: S608 - ours
-        stage.warehouse.execute(f"ALTER TABLE {table} ATTACH PARTITION ID '{partition}' FROM {stage.table(part)}")
+    with stage.replacing(stage.table(part)):
+        for (partition,) in stage.warehouse.rows(f"SELECT DISTINCT _partition_id FROM {stage.table(part)}"):  # noqa: S608 - ours
+            stage.warehouse.execute(f"ALTER TABLE {table} ATTACH PARTITION ID '{partition}' FROM {stage.table(part)}")
 
 
 def _count(warehouse: Database, table: str) -> int:

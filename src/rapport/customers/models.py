@@ -87,6 +87,15 @@ class Import(Base):
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
+class TableExchange(Base):
+    """A warehouse table that is about to take the place of another, see locks.replacing."""
+
+    __tablename__ = "table_exchanges"
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+
+
 class EventType(Base):
     """A kind of activity event; parameters are the names of its properties seen so far."""
 

@@ -240,6 +240,6 @@ def _leave_behind(scope: Scope, table: str) -> None:
     """Have a table go on in what is current of it, and drop the rest."""
     scope.warehouse.execute(f"DROP TABLE IF EXISTS {BEFORE} SYNC")
     scope.warehouse.execute(f"CREATE TABLE {BEFORE} CLONE AS {table}")
-    locks.require_writing(scope)
-    scope.warehouse.execute(f"EXCHANGE TABLES {BEFORE} AND {table}")
-    scope.warehouse.execute(f"DROP TABLE {BEFORE} SYNC")
+    with locks.replacing(scope, BEFORE):
+        scope.warehouse.execute(f"EXCHANGE TABLES {BEFORE} AND {table}")
+    scope.warehouse.execute(f"DROP TABLE IF EXISTS {BEFORE} SYNC")

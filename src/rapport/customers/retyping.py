@@ -50,9 +50,9 @@ def retype(scope: Scope, name: str, field_type: str) -> AttributeInfo:
         changed = replace(info, field_type=field_type, forms=(), max_length=None)
         for table in TABLES:
             _convert(scope, table, info, field_type)
-        locks.require_writing(scope)
-        for table in TABLES:
-            scope.warehouse.execute(f"EXCHANGE TABLES {ASIDE}{table} AND {table}")
+        pairs = ", ".join(f"{ASIDE}{table} AND {table}" for table in TABLES)
+        with locks.replacing(scope, *(f"{ASIDE}{table}" for table in TABLES)):
+            scope.warehouse.execute(f"EXCHANGE TABLES {pairs}")
         work.waiting(_enter, "attributes.retype", bounded=False)(scope, changed)
         _drop_aside(scope)
     with scope.records() as session:

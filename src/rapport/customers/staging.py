@@ -6,6 +6,7 @@ has. What is wrong with them is found out afterwards, from these texts alone, an
 
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -37,13 +38,14 @@ FIRST_ROWS = 1000
 class Stage:
     """The staging tables of an import; made are the parts that there are.
 
-    require: raises what forbids to put one in the place of a table that is read.
+    replacing: around the statement that puts a table, by its name, in the place of one that is read; it raises what
+    forbids that.
     usual: values in another than the usual form were put aside.
     """
 
     warehouse: Database
     import_id: int
-    require: Callable[[], None]
+    replacing: Callable[[str], AbstractContextManager[None]]
     made: list[str] = field(default_factory=list)
     usual: bool = False
 
