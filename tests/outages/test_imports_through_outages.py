@@ -130,14 +130,14 @@ def test_what_others_write_meanwhile_is_not_lost(importer: Importer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "written", "left"),
-    [(("E1", "E3"), "E2", "own@example.com"), (("A1",), "A1", "A1@example.com")],
+    ("known", "file", "written", "left"),
+    [(("E1", "E2"), ("E1", "E3"), "E2", "own@example.com"), (("A1",), ("A2",), "A2", "A2@example.com")],
     ids=["exchanged", "attached"],
 )
 def test_nothing_takes_the_place_of_what_another_process_wrote(
-    importer: Importer, file: tuple[str, ...], written: str, left: str
+    importer: Importer, known: tuple[str, ...], file: tuple[str, ...], written: str, left: str
 ) -> None:
-    importer.load("customers", people("E1", "E2"), None)
+    importer.load("customers", people(*known), None)
     importer.hear()
     importer.load("customers", people(*file), "looked")  # the lock is lost after the last look at it
     with stopped(importer.postgres):
