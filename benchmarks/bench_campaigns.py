@@ -32,7 +32,7 @@ FILL = """
     FROM numbers({size:UInt64})
 """
 BARE = """
-    INSERT INTO bare_recipients (* EXCEPT (firing_id))
+    INSERT INTO bare_recipients (* EXCEPT (firing_id, drawn_group, messages))
     SELECT {today:Date}, 1, customer_id, 505, if(sipHash64(1, customer_id) % 10000 < 1000, 0, 1), 2, 1, 1, '',
         {at:DateTime('UTC')}, {today:Date} + 7
     FROM target_group_members WHERE data_date = {day:Date} AND target_group_id = 1

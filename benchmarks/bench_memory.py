@@ -51,7 +51,7 @@ EVENTS = """
     FROM numbers({customers:UInt64} * 4)
 """
 RECEIVED = """
-    INSERT INTO campaign_recipients (* EXCEPT (firing_id))
+    INSERT INTO campaign_recipients (* EXCEPT (firing_id, drawn_group, messages))
     SELECT toDate('2025-12-01') + campaign, 900 + campaign, concat('C', leftPad(toString(number), 8, '0')), 505,
         1, 2, 1, 1, '', toDateTime('2025-12-01 09:00:00', 'UTC') + toIntervalDay(campaign),
         toDate('2025-12-08') + campaign

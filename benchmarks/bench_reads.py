@@ -56,7 +56,7 @@ PROFILES = """
     FROM numbers({customers:UInt64})
 """
 RECIPIENTS = """
-    INSERT INTO campaign_recipients (* EXCEPT (firing_id))
+    INSERT INTO campaign_recipients (* EXCEPT (firing_id, drawn_group, messages))
     SELECT {day:Date}, {campaign:UInt32}, concat('C', leftPad(toString(number), 8, '0')), 504, 1, 2, 7, 3, '',
         toDateTime('2026-01-02 09:00:00', 'UTC'), {day:Date} + 5
     FROM numbers({customers:UInt64}) WHERE number % 2 = {campaign:UInt32} % 2

@@ -29,6 +29,7 @@ from rapport.campaigns import processing, responses
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.models import CONTROL_ACTION_ID
 from rapport.campaigns.occurrences import locked, plan_next_run
+from rapport.channels import service as channels
 from rapport.messaging import service as messaging
 
 
@@ -164,10 +165,12 @@ def test_running_campaigns_excluded_groups_and_caps(tenant: Scope) -> None:
     )
     assert {row[2:] for row in outcomes(tenant, kept)} == {("excluded", "target group 2")}
     rules = {"include_all": True, "frequency_cap": {"messages": 1, "days": 7}}
+    # Control counts as if it had been sent, with as many messages as it would have had.
     capped = process(tenant, add_series(tenant, 2, one, rules=rules, control_share=0).id)
-    reached = {row[0] for row in recipients(tenant, first) if row[1]}
-    assert {row[0] for row in outcomes(tenant, capped) if row[2] == "capped"} == reached
-    assert {row[0] for row in recipients(tenant, capped)} == busy - reached
+    assert {row[0] for row in outcomes(tenant, capped) if row[2] == "capped"} == busy
+    twice = [group(2, (EXTERNAL, 4), (EMAIL, 1))]
+    process(tenant, add_series(tenant, 2, twice, rules={"include_all": True}, control_share=0.5).id)
+    assert campaigns.scheduled_messages(tenant, sorted(busy), TODAY) == dict.fromkeys(busy, 3)
 
 
 def test_the_window_in_which_a_run_keeps_its_customers_is_that_of_its_results(tenant: Scope) -> None:
@@ -319,3 +322,43 @@ def test_recommended_products_are_put_into_the_content(tenant: Scope) -> None:
         id=number,
     )
     assert found == [("C08000", 1, "P1", 1), ("C08000", 2, "P2", 2)]
+
+
+def test_a_group_is_compared_with_those_who_would_have_been_in_it(tenant: Scope) -> None:
+    """Half can be mailed and buy often, half hold a card and rarely do; mail for one group, cards for the other, and no
+    effect of anything.
+    """
+    mailed = [customer(number, COUNTRY="FR", FIRST_NAME=None) for number in range(5000, 6000)]
+    carded = [customer(number, COUNTRY="FR", EMAIL=None) for number in range(6000, 7000)]
+    add_profiles(tenant, mailed + carded)
+    channels.create_channel(tenant, "Cards", "external", id=507, address_attribute="FIRST_NAME")
+    target = add_group(tenant, "French", "FR")
+    groups = [group(2, (EMAIL, 1), share=0.5), group(3, (507, 4), share=0.5)]
+    made = add_series(tenant, target, groups, rules={"include_all": True}, control_share=0.3, duration=1)
+    first = process(tenant, made.id)
+    buyers = [f"C{n:05}" for n in range(5000, 6000) if n % 2] + [f"C{n:05}" for n in range(6000, 7000) if n % 20 == 0]
+    at = datetime(2026, 3, 10, 12, tzinfo=UTC)
+    names = ["transaction_id", "customer_id", "transaction_time", "amount"]
+    tenant.warehouse.insert("transactions", names, [(f"f{who}", who, at, 9.0) for who in buyers])
+    with tenant.records() as session:
+        locked(session, tenant, first).state = "successful"
+    publish(tenant, TODAY + timedelta(days=1))
+    try:
+        found = campaigns.results(tenant, first)
+    finally:
+        publish(tenant)
+    control, *others = found.groups
+    sql = """
+        SELECT customer_id, drawn_group, messages FROM campaign_recipients
+        WHERE campaign_id = {id:UInt32} AND recipient_group_id = 0
+    """
+    held_back = tenant.warehouse.rows(sql, id=first)
+    assert len(held_back) == control.customers and {row[2] for row in held_back} == {1}
+    for number, one in enumerate(others, start=1):
+        mine = [who for who, drawn, _ in held_back if drawn == number]
+        assert all((who < "C06000") == (number == 1) for who in mine)
+        compared = one.against_control
+        assert compared is not None and one.check is not None and one.check.sizes_p_value is not None
+        hits = sum(who in buyers for who in mine)
+        assert (compared.control_customers, compared.control_responders) == (len(mine), hits)
+        assert compared.uplift == pytest.approx(one.response_rate - hits / len(mine))

@@ -39,7 +39,7 @@ ALIAS = f"concat('erased-', substring({PSEUDONYM}, 1, 32))"
 NAMES = "CREATE TABLE erase_names (customer_id String, alias String) ENGINE = MergeTree ORDER BY customer_id"
 FILL_NAMES = f"INSERT INTO erase_names SELECT customer_id, {ALIAS} FROM (SELECT DISTINCT customer_id FROM erase_ids)"
 SKIP = f"""
-    INSERT INTO campaign_outcomes (* EXCEPT (firing_id))
+    INSERT INTO campaign_outcomes (* EXCEPT (firing_id, drawn_group))
     SELECT execution_date, campaign_id, customer_id, channel_id, 'skipped', 'erased', '', 0, {{at:DateTime64(3, 'UTC')}}
     FROM campaign_recipients
     WHERE {ERASED} AND channel_id > 0

@@ -175,7 +175,8 @@ def _shares(scope: Scope, found: Occurrence) -> list[float]:
     groups = found.plan["groups"]
     if found.plan["split"] != "thompson":
         return shares_of(groups)
-    return thompson_shares(found.id, past_responses(scope, found), found.plan["rules"]["min_share"])
+    runs = past_responses(scope, found)
+    return thompson_shares(found.id, runs, len(groups), found.plan["rules"]["min_share"])
 
 
 def _places(scope: Scope, found: Occurrence) -> list[Place]:

@@ -75,12 +75,13 @@ IN_RUNNING = """
     )
 """
 
+# Control counts as if it had been sent: a rule that took only the others would leave a control that does not compare.
 OVER_CAP = """
     m.customer_id IN (
         SELECT customer_id FROM campaign_recipients
         WHERE execution_date BETWEEN {cap_since:Date} AND {execution_date:Date}
-            AND campaign_id IN {cap_campaigns:Array(UInt32)} AND channel_id > 0
-        GROUP BY customer_id HAVING count() >= {cap:UInt32}
+            AND campaign_id IN {cap_campaigns:Array(UInt32)}
+        GROUP BY customer_id HAVING sum(messages) >= {cap:UInt32}
     )
 """
 
@@ -96,11 +97,16 @@ COUNT_RUN = """
     WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
 """
 
-# The places of a run stand in arrays, place 0 for the control group: one statement for all of them.
+# The places of a run stand in arrays, place 0 for the control group: one statement for all of them. Whoever is held
+# back keeps the group and the number of messages that it would have had.
 ADD_RECIPIENTS = """
     INSERT INTO campaign_recipients (* EXCEPT (firing_id))
     SELECT {{execution_date:Date}}, {{campaign:UInt32}}, customer_id, channel, place_group, action, template,
-        {{target_group:UInt32}}, promo_code, toDateTime(scheduled_time, 'UTC'), {{end_date:Date}}
+        {{target_group:UInt32}}, promo_code, toDateTime(scheduled_time, 'UTC'), {{end_date:Date}}, grp,
+        if(position > 0, 1, arrayCount(
+            (other, place) -> other = grp AND place > 0 AND faults[greatest(place, 1)] = 0,
+            {{groups:Array(UInt16)}}, {{positions:Array(UInt8)}}
+        ))
     FROM {stage}
     ARRAY JOIN {{channels:Array(UInt32)}} AS channel, {{groups:Array(UInt16)}} AS place_group,
         {{positions:Array(UInt8)}} AS position, {{actions:Array(UInt32)}} AS action,
@@ -112,7 +118,7 @@ ADD_RECIPIENTS = """
 
 # Who was kept out or held back has one outcome, of no channel; who cannot be reached has one a place of the group.
 NOT_ADDRESSED = """
-    INSERT INTO campaign_outcomes (* EXCEPT (firing_id))
+    INSERT INTO campaign_outcomes (* EXCEPT (firing_id, drawn_group))
     SELECT {{execution_date:Date}}, {{campaign:UInt32}}, customer_id, channel,
         if(position = 0, verdict, arrayElement({{outcomes:Array(String)}}, fault + 1)),
         if(position = 0, reason, arrayElement({{reasons:Array(String)}}, fault + 1)),
@@ -211,7 +217,7 @@ ADD_TO_LIST = """
 # --- sending: batch 0 is processing, the first batch of a group's range is its start.
 
 CLOSE_REST = """
-    INSERT INTO campaign_outcomes (* EXCEPT (firing_id))
+    INSERT INTO campaign_outcomes (* EXCEPT (firing_id, drawn_group))
     SELECT execution_date, campaign_id, customer_id, channel_id, {outcome:String}, {reason:String}, '', {batch:UInt32},
         {at:DateTime64(3, 'UTC')}
     FROM campaign_recipients
@@ -244,7 +250,7 @@ UNSENT = (
 # Whoever did something with a message has had it: an outside channel may send before the planned time.
 SUPPRESS_LATE = (
     """
-    INSERT INTO campaign_outcomes (* EXCEPT (firing_id))
+    INSERT INTO campaign_outcomes (* EXCEPT (firing_id, drawn_group))
     SELECT execution_date, campaign_id, customer_id, channel_id, 'suppressed',
         if(
             lowerUTF8(customer_id) IN (SELECT customer_id FROM SUPPRESSED WHERE fault = 3),
@@ -329,7 +335,7 @@ COUNT_UNIT = "SELECT count()" + UNIT
 
 LIST_UNIT = (
     """
-    INSERT INTO campaign_outcomes (* EXCEPT (firing_id))
+    INSERT INTO campaign_outcomes (* EXCEPT (firing_id, drawn_group))
     SELECT execution_date, campaign_id, customer_id, channel_id, 'sent', 'listed', '', {batch:UInt32},
         {at:DateTime64(3, 'UTC')}
 """

@@ -2,8 +2,8 @@
 
 # ruff: noqa: S608 - statements are put together of constants
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from itertools import zip_longest
@@ -17,8 +17,10 @@ from rapport.campaigns import queries, trigger_results
 from rapport.campaigns.clearance import LEFT_OUT
 from rapport.campaigns.models import EXECUTED_STATES, Occurrence, OccurrenceChannel
 from rapport.campaigns.queries import CAME_IN
-from rapport.campaigns.splits import PARTS, cuts
+from rapport.campaigns.randomization import NOTHING, POWERS, Sums
+from rapport.campaigns.splits import PARTS, Counts, alike, cuts
 from rapport.campaigns.trigger_results import trigger_window
+from rapport.messaging import service as messaging
 
 # Past runs that a self-optimising split learns from, newest first.
 REMEMBERED_RUNS = 20
@@ -26,42 +28,70 @@ REMEMBERED_RUNS = 20
 # Customers of the runs that a statement takes at once.
 CUSTOMERS_AT_ONCE = 200_000
 
-# Who was assigned to which group; 0 is control. Customers whom an outside system did not clear count in the
-# group that they were in by hash: control was never asked about, so the cleared alone do not compare with it.
-# So do those who were taken off the list of an outside channel between processing and sending.
-# The runs stand in arrays: their dates, ids, cuts of the groups, begins and ends.
+# What customers spent in so many days before a window takes spread away from what they spend in it.
+PAST_DAYS = 60
+# Money of this share of the buyers, those who spent most, counts up to what the least of them spent.
+CAPPED_SHARE = 0.05
+# Amounts are counted by this many steps to the double, so the cap is known to 3%.
+STEPS = 24
+
+# Who was assigned to which group; 0 is control, drawn the group that it would have been. Customers whom an outside
+# system did not clear count in the group that they were in by hash: control was never asked about, so the cleared
+# alone do not compare with it. So do those who were taken off the list of an outside channel between processing and
+# sending. The runs stand in arrays: their dates, ids, cuts of the groups, begins and ends.
 OF_RUNS = "execution_date IN {execution_dates:Array(Date)} AND campaign_id IN {campaigns:Array(UInt32)}"
-PLACES = f"""
-    SELECT campaign_id, customer_id, recipient_group_id AS place FROM campaign_recipients WHERE {OF_RUNS}
-    UNION ALL
-    SELECT campaign_id, customer_id, toUInt16(arrayFirstIndex(
+BY_HASH = f"""toUInt16(arrayFirstIndex(
         cut -> sipHash64(campaign_id, 'group', customer_id) % {PARTS} < cut,
         {{cuts:Array(Array(UInt32))}}[indexOf({{campaigns:Array(UInt32)}}, campaign_id)]
-    )) AS place
+    ))"""
+PLACES = f"""
+    SELECT campaign_id, customer_id, recipient_group_id AS place,
+        if(drawn_group > 0, drawn_group, {BY_HASH}) AS drawn
+    FROM campaign_recipients WHERE {OF_RUNS}
+    UNION ALL
+    SELECT campaign_id, customer_id, {BY_HASH} AS place, place AS drawn
     FROM campaign_outcomes
     WHERE {OF_RUNS} AND ({LEFT_OUT} OR outcome = 'suppressed' AND batch > 0 AND firing_id = 0)
 """
 
-RESPONSES = f"""
+# A row a run and customer: what it did in the window, and spent before it.
+PEOPLE = f"""
     WITH
         indexOf({{campaigns:Array(UInt32)}}, r.campaign_id) AS run,
         t.transaction_time >= {{begins:Array(DateTime('UTC'))}}[run]
-            AND t.transaction_time < {{ends:Array(DateTime('UTC'))}}[run] AS within
-    SELECT campaign, grp, count(), countIf(orders > 0), sum(value), sum(value * value)
+            AND t.transaction_time < {{ends:Array(DateTime('UTC'))}}[run] AS within,
+        t.transaction_time >= {{begins:Array(DateTime('UTC'))}}[run] - toIntervalDay({{past:UInt32}})
+            AND t.transaction_time < {{begins:Array(DateTime('UTC'))}}[run] AS earlier
+    SELECT r.campaign_id AS campaign, r.customer_id AS customer, any(r.grp) AS grp, any(r.drawn) AS drawn,
+        countIf(within) AS orders, sumIf(t.amount, within) AS value, sumIf(t.amount, earlier) AS past
     FROM (
-        SELECT r.campaign_id AS campaign, r.customer_id, any(r.grp) AS grp, countIf(within) AS orders,
-            sumIf(t.amount, within) AS value
-        FROM (
-            SELECT campaign_id, customer_id, max(place) AS grp FROM ({PLACES}) GROUP BY campaign_id, customer_id
-        ) AS r
-        LEFT JOIN (
-            SELECT customer_id, transaction_time, amount FROM transactions
-            WHERE transaction_time >= {{begin:DateTime('UTC')}} AND transaction_time < {{end:DateTime('UTC')}}
-                AND {CAME_IN} AND customer_id IN (SELECT customer_id FROM ({PLACES}))
-        ) AS t ON t.customer_id = r.customer_id
-        GROUP BY campaign, r.customer_id
-    )
-    GROUP BY campaign, grp ORDER BY campaign, grp
+        SELECT campaign_id, customer_id, max(place) AS grp, max(drawn) AS drawn
+        FROM ({PLACES}) GROUP BY campaign_id, customer_id
+    ) AS r
+    LEFT JOIN (
+        SELECT customer_id, transaction_time, amount FROM transactions
+        WHERE transaction_time >= {{begin:DateTime('UTC')}} - toIntervalDay({{past:UInt32}})
+            AND transaction_time < {{end:DateTime('UTC')}}
+            AND {CAME_IN} AND customer_id IN (SELECT customer_id FROM ({PLACES}))
+    ) AS t ON t.customer_id = r.customer_id
+    GROUP BY campaign, customer
+"""
+
+# Of people of scheduled or triggered runs.
+COUNTED = "SELECT campaign, drawn, grp = 0, count(), countIf(orders > 0) FROM ({people}) GROUP BY ALL"
+AMOUNTS = f"""
+    SELECT kind, toInt32(floor(log2(amount) * {STEPS})) AS step, count()
+    FROM ({{people}}) ARRAY JOIN [0, 1] AS kind, [value, past] AS amount
+    WHERE amount > 0 GROUP BY kind, step
+"""
+CAPPED = ", ".join(
+    f"sum(pow(least(value, {{{{most:Float64}}}}), {a}) * pow(least(past, {{{{most_before:Float64}}}}), {b}))"
+    for a, b in POWERS
+)
+SUMMED = f"""
+    SELECT campaign, drawn, grp = 0, count(), countIf(orders > 0), sum(value),
+        sum(orders), sum(pow(orders, 2)), sum(pow(orders, 3)), {CAPPED}
+    FROM ({{people}}) GROUP BY ALL
 """
 
 INTERACTIONS = """
@@ -73,21 +103,56 @@ INTERACTIONS = """
 
 @dataclass(frozen=True)
 class Response:
-    """A recipient group (0: control) in the window; value and squares are sums over customers, in money."""
+    """What customers did in the window: a recipient group, or control members who would have been in some.
 
-    group: int
-    customers: int
-    responders: int
-    value: float
-    squares: float
+    value is all of the money, money what counts of it with what was spent before, orders how many of them.
+    """
+
+    customers: int = 0
+    responders: int = 0
+    value: float = 0.0
+    orders: Sums = NOTHING
+    money: Sums = NOTHING
+
+    def __add__(self, other: "Response") -> "Response":
+        return Response(
+            self.customers + other.customers,
+            self.responders + other.responders,
+            self.value + other.value,
+            self.orders + other.orders,
+            self.money + other.money,
+        )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Of a run: the group that its customers drew, and whether they were held back from it."""
+
+    campaign_id: int
+    drawn: int
+    is_control: bool
+
+
+@dataclass(frozen=True)
+class Responses:
+    """What the cells of some runs did; cap is where a customer's money in the window ends to count."""
+
+    cells: dict[Cell, Response]
+    cap: float | None
+
+    def of(self, campaign_id: int, groups: Iterable[int], is_control: bool) -> Response:
+        """Those who drew some groups, held back or not."""
+        found = (self.cells.get(Cell(campaign_id, group, is_control)) for group in groups)
+        return sum((one for one in found if one), Response())
 
 
 def window(scope: Scope, found: Occurrence) -> tuple[datetime, datetime]:
     """The measurement window in tenant wall-clock time: from the first send for the duration in days."""
-    return _windows(scope, [found])[0]
+    return windows(scope, [found])[0]
 
 
-def _windows(scope: Scope, runs: Sequence[Occurrence]) -> list[tuple[datetime, datetime]]:
+def windows(scope: Scope, runs: Sequence[Occurrence]) -> list[tuple[datetime, datetime]]:
+    """The same of several runs, in their order."""
     wanted = select(OccurrenceChannel.campaign_id, func.min(OccurrenceChannel.scheduled_time)).where(
         OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id.in_([run.id for run in runs])
     )
@@ -101,28 +166,72 @@ def _windows(scope: Scope, runs: Sequence[Occurrence]) -> list[tuple[datetime, d
     return found
 
 
-def responses(scope: Scope, found: Occurrence) -> list[Response]:
-    """What each group of a run did in its window so far, control first."""
-    if found.is_triggered:
-        bound = trigger_results.bindings(scope, found, *window(scope, found))
-        return _summed(scope, trigger_results.RESPONSES, bound).get(found.id, [])
-    return responses_of_runs(scope, [found])[0]
+def responses(scope: Scope, runs: Sequence[Occurrence]) -> Responses:
+    """What every cell of runs of a series did in its window so far.
+
+    The days of a triggered campaign whose groups were drawn alike are one draw, the first of them, in which each
+    customer counts once, from its first firing on: whoever is held back is so on every day.
+    """
+    lots = [(people, bound) for people, bound in _lots(scope, runs, PAST_DAYS)]
+    most, most_before = _caps(scope, lots)
+    caps = {"most": most or 0.0, "most_before": most_before or 0.0}
+    cells: dict[Cell, Response] = {}
+    for people, bound in lots:
+        for key, numbers in _added(scope, SUMMED.format(people=people), 3, **bound, **caps).items():
+            cells[Cell(int(key[0]), int(key[1]), bool(key[2]))] = _response(numbers)
+    return Responses(cells, most)
 
 
-def responses_of_runs(scope: Scope, runs: Sequence[Occurrence]) -> list[list[Response]]:
-    """The same of several scheduled runs, in their order; a statement for each lot of customers."""
-    found: dict[int, list[Response]] = {}
+def _response(numbers: Sequence[float]) -> Response:
+    customers, responders, value, orders, squares, cubes, *money = numbers
+    counted = Sums.of([customers, orders, 0, squares, 0, 0, cubes, 0, 0, 0])
+    return Response(int(customers), int(responders), float(value), counted, Sums.of(money))
+
+
+def _lots(scope: Scope, runs: Sequence[Occurrence], past: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """SQL of the people of runs with what it binds: scheduled ones in lots of so many customers."""
+    days = [run for run in runs if run.is_triggered]
+    if days:
+        begins = [begin for begin, _ in windows(scope, days)]
+        yield trigger_results.PEOPLE, trigger_results.bindings(scope, days, begins) | {"past": past}
     lot: list[Occurrence] = []
-    for run, following in zip_longest(runs, runs[1:]):
+    scheduled = [run for run in runs if not run.is_triggered]
+    for run, following in zip_longest(scheduled, scheduled[1:]):
         lot.append(run)
         if following is None or sum(one.targeted for one in (*lot, following)) > CUSTOMERS_AT_ONCE:
-            found |= _summed(scope, RESPONSES, _bindings(scope, lot))
+            yield PEOPLE, _bindings(scope, lot) | {"past": past}
             lot = []
-    return [found.get(run.id, []) for run in runs]
+
+
+def _caps(scope: Scope, lots: Sequence[tuple[str, dict[str, Any]]]) -> list[float | None]:
+    """Above what money in the window, and before it, the few buyers lie who spent most; none where nobody bought."""
+    steps: dict[int, Counter[int]] = {0: Counter(), 1: Counter()}
+    for people, bound in lots:
+        for (kind, step), (count,) in _added(scope, AMOUNTS.format(people=people), 2, **bound).items():
+            steps[int(kind)][int(step)] += int(count)
+    return [_cap(one) for one in steps.values()]
+
+
+def _cap(steps: Counter[int]) -> float | None:
+    rest = steps.total() * CAPPED_SHARE
+    for step in sorted(steps, reverse=True):
+        rest -= steps[step]
+        if rest < 0:
+            return float(2.0 ** ((step + 1) / STEPS))
+    return None
+
+
+def counted(scope: Scope, runs: Sequence[Occurrence]) -> dict[Cell, tuple[int, int]]:
+    """Responders and customers of every cell of scheduled runs."""
+    found = {}
+    for people, bound in _lots(scope, runs, 0):
+        for key, (size, hits) in _added(scope, COUNTED.format(people=people), 3, **bound).items():
+            found[Cell(int(key[0]), int(key[1]), bool(key[2]))] = int(hits), int(size)
+    return found
 
 
 def _bindings(scope: Scope, runs: Sequence[Occurrence]) -> dict[str, Any]:
-    begins, ends = zip(*_windows(scope, runs), strict=True)
+    begins, ends = zip(*windows(scope, runs), strict=True)
     return {
         "execution_dates": [run.execution_date for run in runs],
         "campaigns": [run.id for run in runs],
@@ -134,17 +243,14 @@ def _bindings(scope: Scope, runs: Sequence[Occurrence]) -> dict[str, Any]:
     }
 
 
-def _summed(scope: Scope, sql: str, bound: dict[str, Any]) -> dict[int, list[Response]]:
-    """What a statement tells of campaigns and groups, added up over slices of customers."""
-    sums: dict[tuple[int, int], list[float]] = {}
+def _added(scope: Scope, sql: str, keys: int, **bound: Any) -> dict[tuple[Any, ...], list[float]]:
+    """The numbers of a statement by its first columns, added up over slices of customers."""
+    sums: dict[tuple[Any, ...], list[float]] = {}
     for part in scope.warehouse.customer_slices(*queries.ACCOUNT, "transactions"):
-        for campaign, group, *numbers in part.rows(sql, **bound):
-            key = int(campaign), int(group)
+        for row in part.rows(sql, **bound):
+            key, numbers = row[:keys], row[keys:]
             sums[key] = [*map(add, sums.get(key, [0] * len(numbers)), numbers)]
-    found = defaultdict[int, list[Response]](list)
-    for (campaign, group), (customers, hits, value, squares) in sorted(sums.items()):
-        found[campaign].append(Response(group, int(customers), int(hits), float(value), float(squares)))
-    return found
+    return sums
 
 
 def interactions(scope: Scope, found: Occurrence) -> dict[tuple[int, int], int]:
@@ -156,20 +262,32 @@ def interactions(scope: Scope, found: Occurrence) -> dict[tuple[int, int], int]:
     return counts
 
 
-def past_responses(scope: Scope, found: Occurrence) -> list[tuple[int, int]]:
-    """Responders and customers of each group over the past runs of a series that had the same offers."""
-    offers = _offers(found.plan)
-    totals = [(0, 0)] * len(offers)
-    past = [run for run in _past_runs(scope, found) if _offers(run.plan) == offers]
-    for run in responses_of_runs(scope, past):
-        for one in run:
-            if one.group:
-                hits, size = totals[one.group - 1]
-                totals[one.group - 1] = (hits + one.responders, size + one.customers)
-    return totals
+def classes(scope: Scope, found: Occurrence) -> list[list[int]]:
+    """For each group of a run, those that reach the same people: all whose control members compare with it."""
+    groups = found.plan["groups"]
+    apps = messaging.apps_of_templates(scope, {one["channel_id"] for group in groups for one in group["channels"]})
+    return alike(groups, apps)
 
 
-def _offers(plan: dict[str, Any]) -> list[tuple[Any, ...]]:
+def past_responses(scope: Scope, found: Occurrence) -> list[Counts]:
+    """What each past run of a series with the same offers tells of its groups (see splits.thompson_shares)."""
+    offers = offers_of(found.plan)
+    past = [run for run in _past_runs(scope, found) if offers_of(run.plan) == offers]
+    if not past:
+        return []
+    first = [alike_ones[0] for alike_ones in classes(scope, found)]
+    runs: dict[int, dict[tuple[int, int], tuple[int, int]]] = {run.id: {} for run in past}
+    for cell, (hits, size) in counted(scope, past).items():
+        if cell.drawn:
+            counts = runs[cell.campaign_id]
+            key = (first[cell.drawn - 1], 0 if cell.is_control else cell.drawn)
+            before = counts.get(key, (0, 0))
+            counts[key] = (before[0] + hits, before[1] + size)
+    return list(runs.values())
+
+
+def offers_of(plan: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """What the groups of a run get: actions, channels and templates. Runs that differ in it are not put together."""
     return [
         (group["action_id"], *((one["channel_id"], one["template_id"]) for one in group["channels"]))
         for group in plan["groups"]

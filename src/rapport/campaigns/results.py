@@ -1,21 +1,27 @@
 """Results of a campaign: every recipient group against control over the measurement window."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rapport.access.scope import Scope
+from rapport.campaigns.checks import Check, check
 from rapport.campaigns.interactions import INTERACTIONS
 from rapport.campaigns.metrics import PlaceMetrics, metrics_of
-from rapport.campaigns.models import CONTROL_ACTION_ID, EXECUTED_STATES
+from rapport.campaigns.models import CONTROL_ACTION_ID, EXECUTED_STATES, Occurrence
 from rapport.campaigns.occurrences import occurrence
-from rapport.campaigns.responses import Response, interactions, responses, window
-from rapport.campaigns.statistics import NO_CONTROL, Comparison, compare, mean_value, rate
+from rapport.campaigns.responses import Response, Responses, classes, interactions, responses, window
+from rapport.campaigns.splits import control_part, shares_of
+from rapport.campaigns.statistics import NO_CONTROL, Comparison, adjusted, compare, mean_value, rate
 from rapport.errors import Conflict
 
 
 @dataclass(frozen=True)
 class GroupResult:
-    """What a group did; group 0 is control. against_control is none for control itself and without control."""
+    """What a group did; group 0 is control. against_control is none for control itself and without control.
+
+    check says whether the comparison may be read.
+    """
 
     recipient_group_id: int
     action_id: int
@@ -26,6 +32,7 @@ class GroupResult:
     mean_value: float
     interactions: dict[str, int]
     against_control: Comparison | None
+    check: Check | None
     verdict: str
 
 
@@ -33,7 +40,8 @@ class GroupResult:
 class Results:
     """Results as they stand. The window is in tenant wall-clock time, money in the tenant's currency.
 
-    metrics are totals that outside systems reported, per channel and template; nobody is named by them.
+    metrics are totals that outside systems reported, per channel and template; nobody is named by them. cap is the
+    money of one customer up to which it counts in comparisons; none where nobody is above.
     """
 
     campaign_id: int
@@ -42,6 +50,7 @@ class Results:
     window_end: datetime
     is_complete: bool
     currency: str
+    cap: float | None
     groups: list[GroupResult]
     metrics: list[PlaceMetrics]
 
@@ -54,35 +63,61 @@ def results(scope: Scope, campaign_id: int) -> Results:
     found = occurrence(scope, campaign_id)
     if found.state not in EXECUTED_STATES:
         raise Conflict(f"Campaign {campaign_id} is {found.state} and has no results.")
-    rows = {row.group: row for row in responses(scope, found)}
-    clicks = interactions(scope, found)
     begin, end = window(scope, found)
-    actions = {0: CONTROL_ACTION_ID}
-    actions |= {number: group["action_id"] for number, group in enumerate(found.plan["groups"], start=1)}
-    groups = [
-        _result(rows.get(number, Response(number, 0, 0, 0.0, 0.0)), action, rows.get(0), clicks)
-        for number, action in actions.items()
-    ]
     data_date = scope.data_date()
     complete = data_date is not None and data_date >= end.date()
+    done = responses(scope, [found])
     reported = metrics_of(scope, campaign_id)
-    return Results(found.id, found.state, begin, end, complete, scope.currency, groups, reported)
+    groups = _groups(scope, found, done, complete)
+    return Results(found.id, found.state, begin, end, complete, scope.currency, done.cap, groups, reported)
 
 
-def _result(one: Response, action_id: int, control: Response | None, clicks: dict[tuple[int, int], int]) -> GroupResult:
-    comparison = compare(one, control) if control and one.group and one.customers else None
-    verdict = comparison.verdict if comparison else ("" if one.group == 0 or control else NO_CONTROL)
+def _groups(scope: Scope, found: Occurrence, done: Responses, is_complete: bool) -> list[GroupResult]:
+    """Control, then every group against those held back who would have been in it or in one that reaches the same."""
+    plan, clicks = found.plan, interactions(scope, found)
+    everybody = range(1, len(plan["groups"]) + 1)
+    control = done.of(found.id, everybody, True)
+    made = [_result(0, CONTROL_ACTION_ID, control, clicks)]
+    shares = plan.get("shares") or shares_of(plan["groups"])
+    for number, alike_ones in enumerate(classes(scope, found), start=1):
+        own, held_back = done.of(found.id, [number], False), done.of(found.id, alike_ones, True)
+        one = _result(number, plan["groups"][number - 1]["action_id"], own, clicks)
+        if not control.customers:
+            one = replace(one, verdict=NO_CONTROL)
+        elif own.customers and held_back.customers:
+            part = control_part(plan["control_share"], shares, number, alike_ones)
+            comparison = compare([(own, held_back)], is_open=not is_complete)
+            one = replace(one, against_control=comparison, check=check([(own, held_back)], [part]))
+        made.append(one)
+    return judged(made)
+
+
+def judged(groups: Sequence[GroupResult]) -> list[GroupResult]:
+    """The same with their verdicts: of all comparisons together, and of the check where one fails."""
+    compared = [one for one in groups if one.against_control]
+    together = adjusted([one.against_control for one in compared if one.against_control])
+    found = {one.recipient_group_id: other for one, other in zip(compared, together, strict=True)}
+    return [_judged(one, found.get(one.recipient_group_id)) for one in groups]
+
+
+def _judged(one: GroupResult, comparison: Comparison | None) -> GroupResult:
+    if comparison is None or one.check is None:
+        return one
+    verdict = comparison.verdict if one.check.may_be_read else one.check.words
+    return replace(one, against_control=replace(comparison, verdict=verdict), verdict=verdict)
+
+
+def _result(number: int, action_id: int, one: Response, clicks: dict[tuple[int, int], int]) -> GroupResult:
     return GroupResult(
-        recipient_group_id=one.group,
+        recipient_group_id=number,
         action_id=action_id,
         customers=one.customers,
         responders=one.responders,
         response_rate=rate(one),
         value=one.value,
         mean_value=mean_value(one),
-        interactions={
-            name: clicks[one.group, event] for event, name in INTERACTIONS.items() if (one.group, event) in clicks
-        },
-        against_control=comparison,
-        verdict=verdict,
+        interactions={name: clicks[number, event] for event, name in INTERACTIONS.items() if (number, event) in clicks},
+        against_control=None,
+        check=None,
+        verdict="",
     )

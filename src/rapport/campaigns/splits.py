@@ -1,14 +1,19 @@
 """How the customers of a run are divided: into control and recipient groups."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 # Shares are turned into cuts of this many parts; a customer's hash falls between two cuts.
 PARTS = 1_000_000
 DRAWS = 20_000
+
+Numbers = NDArray[np.float64]
+# Responders and customers of a run, by class and group.
+Counts = Mapping[tuple[int, int], tuple[int, int]]
 
 
 def cuts(shares: Sequence[float]) -> list[int]:
@@ -18,17 +23,68 @@ def cuts(shares: Sequence[float]) -> list[int]:
     return [*found[:-1], PARTS]
 
 
-def thompson_shares(seed: int, responses: Sequence[tuple[int, int]], min_share: float) -> list[float]:
-    """Shares in proportion to each group's probability of being the best, given (responders, customers) so far.
+def alike(groups: Sequence[dict[str, Any]], apps: Mapping[tuple[int, int], str]) -> list[list[int]]:
+    """For each group, those (itself too) whose members can be reached on the same channels, for the same apps."""
+    reach = [
+        sorted((one["channel_id"], apps.get((one["channel_id"], one["template_id"]), "")) for one in group["channels"])
+        for group in groups
+    ]
+    return [[n for n, other in enumerate(reach, start=1) if other == own] for own in reach]
 
-    Beta(1 + responders, 1 + others) is sampled per group (Thompson 1933; Scott 2010, section 3); no
-    group falls below min_share. The seed makes a repeated run come to the same shares.
+
+def control_part(control_share: float, shares: Sequence[float], group: int, alike_ones: Sequence[int]) -> float:
+    """Which part of a group and of the control members that it is compared with control is to be."""
+    held_back = control_share * sum(shares[one - 1] for one in alike_ones)
+    sent = (1 - control_share) * shares[group - 1]
+    return held_back / (held_back + sent)
+
+
+def thompson_shares(seed: int, runs: Sequence[Counts], groups: int, min_share: float) -> list[float]:
+    """Shares in proportion to each group's probability of being the best, from past runs.
+
+    A run tells of (class, group) how many responded of how many; group 0 are the control members of a class, who
+    compare with its groups only. Effects are those of a regression with a constant for each run and class, so that
+    a good week, or people who buy more anyway, say nothing about a group. They are sampled (Thompson 1933; Scott
+    2010, section 3); no group falls below min_share. The seed makes a repeated run come to the same shares.
     """
+    precision, weighted = _learned(runs, groups)
+    covariance = np.linalg.inv(precision)
     generator = np.random.default_rng(seed)
-    columns = [generator.beta(1 + hits, 1 + size - hits, DRAWS) for hits, size in responses]
-    best = np.bincount(np.argmax(np.stack(columns), axis=0), minlength=len(responses)) / DRAWS
-    free = 1 - min_share * len(responses)
+    draws = generator.multivariate_normal(covariance @ weighted, covariance, DRAWS, method="cholesky")
+    best = np.bincount(np.argmax(draws, axis=1), minlength=groups) / DRAWS
+    free = 1 - min_share * groups
     return [round(float(min_share + free * share), 6) for share in best]
+
+
+def _learned(runs: Sequence[Counts], groups: int) -> tuple[Numbers, Numbers]:
+    """The precision of the effects of groups over control, and their means weighted by it.
+
+    Before any run effects are as large as the rate of all, this way or that.
+    """
+    hits = sum(count for run in runs for count, _ in run.values())
+    size = sum(count for run in runs for _, count in run.values())
+    usual = (hits + 1) / (size + 2)
+    precision, weighted = np.eye(groups) / usual**2, np.zeros(groups)
+    for run in runs:
+        for one in {key for key, _ in run}:
+            cells = {group: counts for (key, group), counts in run.items() if key == one and counts[1]}
+            _learn(cells, groups, precision, weighted)
+    return precision, weighted
+
+
+def _learn(cells: dict[int, tuple[int, int]], groups: int, precision: Numbers, weighted: Numbers) -> None:
+    """Add what the cells of one run and class tell, apart from what they have in common."""
+    size = sum(count for _, count in cells.values())
+    rate = (sum(hits for hits, _ in cells.values()) + 1) / (size + 2)
+    for group, (hits, count) in cells.items():
+        if not group:
+            continue
+        weight = count / (rate * (1 - rate))
+        precision[group - 1, group - 1] += weight
+        weighted[group - 1] += weight * (hits / count - (sum(h for h, _ in cells.values()) / size))
+        for other, (_, others) in cells.items():
+            if other:
+                precision[group - 1, other - 1] -= weight * others / size
 
 
 def shares_of(groups: Sequence[dict[str, Any]]) -> list[float]:

@@ -1,39 +1,75 @@
-"""Comparing a recipient group with control: differences, intervals, and how sure they are.
+"""Comparing a recipient group with those who would have been in it: differences, intervals, and how sure they are.
 
-Rates: Newcombe's hybrid score interval (Newcombe 1998, method 10) and the pooled two-proportion z
-test. Values: Welch's t. The probability that a difference is real is that of the Beta(1, 1)
-posteriors: P(rate of the group > rate of control).
+Rates of one draw: Newcombe's hybrid score interval (Newcombe 1998, method 10) and the pooled two-proportion z
+test. Rates of several draws, numbers that are watched, relative effects and money: rapport.campaigns.randomization.
+Several groups: Holm (1979).
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
 import scipy
 
+from rapport.campaigns.randomization import Difference, Stratum, Sums, difference
 from rapport.campaigns.responses import Response
 
 Z95 = NormalDist().inv_cdf(0.975)
 QUANTILES = (np.arange(2000) + 0.5) / 2000
 # Below this many expected responders or others in a group the z test does not hold (Cochran 1954).
 LEAST_EXPECTED = 5
+# Below this many expected buyers in the smaller group its money says nothing (benchmarks/bench_statistics.py).
+LEAST_BUYERS = 20
 SIGNIFICANT = 0.05
 
 TOO_FEW = "Too few customers or responses to tell."
 NO_CONTROL = "There is no control group to compare with."
 UNSURE = "No difference from control can be shown."
 BETTER, WORSE = "Better than control.", "Worse than control."
+OPEN = "The measurement window is still open."
+
+Pair = tuple[Response, Response]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A difference from control with its 95% interval: a customer, as a part of control (0.1: a tenth more), in all."""
+
+    per_customer: float
+    interval: tuple[float, float]
+    p_value: float
+    relative: float | None
+    relative_interval: tuple[float | None, float | None] | None
+    total: float
+    total_interval: tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A group against control. Intervals are 95%; rates are shares of customers, values money per customer."""
+    """A group against the control members who would have been in it. Rates are shares, values money per customer.
 
+    Intervals are 95%. p_adjusted is p_value with the other groups counted (Holm), which the verdict goes by.
+    probability_better is none where there is too little to tell; probability_real is its old name and will go.
+    responders, orders and money are estimates of what came in addition; orders and money need enough buyers.
+    Money counts a customer up to the cap, and what customers spent before is taken into account: money_spread_left
+    is the part of the variance that was left by that.
+    """
+
+    control_customers: int
+    control_responders: int
+    control_rate: float
     uplift: float
     uplift_interval: tuple[float, float]
     p_value: float | None
-    probability_real: float
+    p_adjusted: float | None
+    probability_better: float | None
+    probability_real: float | None
+    responders: Estimate | None
+    orders: Estimate | None
+    money: Estimate | None
+    money_spread_left: float | None
     value_uplift: float
     value_interval: tuple[float, float] | None
     value_p_value: float | None
@@ -50,20 +86,88 @@ def mean_value(one: Response) -> float:
     return one.value / one.customers if one.customers else 0.0
 
 
-def compare(group: Response, control: Response) -> Comparison:
-    """A group against control; both must have customers."""
-    p_value = _z_test(group, control)
-    value_interval, value_p = _welch(group, control)
+def compare(pairs: Sequence[Pair], is_watched: bool = False, is_open: bool = False) -> Comparison:
+    """A group against its control, a pair for each draw; the verdict is of this comparison alone (see adjusted).
+
+    is_watched: more draws come and are looked at; is_open: the window is, and no verdict is given.
+    """
+    group, control = (sum((pair[i] for pair in pairs[1:]), pairs[0][i]) for i in (0, 1))
+    is_sequence = is_watched or is_open
+    counted = difference([Stratum(_share(one), _share(other)) for one, other in pairs], is_sequence)
+    is_single = len(pairs) == 1 and not is_sequence
+    p_value = _z_test(group, control) if is_single else counted.p_value if counted else None
+    money = _of_buyers(pairs, [Stratum(one.money, other.money) for one, other in pairs], is_sequence)
+    orders = _of_buyers(pairs, [Stratum(one.orders, other.orders) for one, other in pairs], is_sequence)
+    is_enough = _expected(pairs, others=True) >= LEAST_EXPECTED and p_value is not None
+    better = probability_better(group, control) if is_enough and is_single else None
+    raw = rate(group) - rate(control)
+    spread = (raw, raw) if counted is None else counted.interval
     return Comparison(
-        uplift=rate(group) - rate(control),
-        uplift_interval=_newcombe(group, control),
+        control_customers=control.customers,
+        control_responders=control.responders,
+        control_rate=rate(control),
+        uplift=raw if is_single or counted is None else counted.estimate,
+        uplift_interval=_newcombe(group, control) if is_single else spread,
         p_value=p_value,
-        probability_real=probability_better(group, control),
-        value_uplift=mean_value(group) - mean_value(control),
-        value_interval=value_interval,
-        value_p_value=value_p,
-        verdict=_verdict(group, control, p_value),
+        p_adjusted=p_value,
+        probability_better=better,
+        probability_real=better,
+        responders=_estimate(counted, group.customers) if is_enough else None,
+        orders=_estimate(orders, group.customers),
+        money=_estimate(money, group.customers),
+        money_spread_left=money.spread_left if money else None,
+        value_uplift=money.estimate if money else mean_value(group) - mean_value(control),
+        value_interval=money.interval if money else None,
+        value_p_value=money.p_value if money else None,
+        verdict=OPEN if is_open else _verdict(counted.estimate if counted else raw, p_value if is_enough else None),
     )
+
+
+def adjusted(found: Sequence[Comparison]) -> list[Comparison]:
+    """The same comparisons as members of one family: no more than one in twenty families has a false verdict."""
+    known = [(one.p_value, n) for n, one in enumerate(found) if one.p_value is not None and one.verdict != TOO_FEW]
+    worst, result = 0.0, list(found)
+    for place, (p_value, n) in enumerate(sorted(known)):
+        worst = max(worst, min(1.0, (len(known) - place) * p_value))
+        one = found[n]
+        verdict = one.verdict if one.verdict == OPEN else _verdict(one.uplift, worst)
+        result[n] = replace(one, p_adjusted=worst, verdict=verdict)
+    return result
+
+
+def _share(one: Response) -> Sums:
+    return Sums.of_share(one.customers, one.responders)
+
+
+def _estimate(found: Difference | None, customers: int) -> Estimate | None:
+    if found is None:
+        return None
+    low, high = found.interval
+    return Estimate(
+        per_customer=found.estimate,
+        interval=found.interval,
+        p_value=found.p_value,
+        relative=found.relative,
+        relative_interval=found.relative_interval,
+        total=found.estimate * customers,
+        total_interval=(low * customers, high * customers),
+    )
+
+
+def _of_buyers(pairs: Sequence[Pair], strata: Sequence[Stratum], is_sequence: bool) -> Difference | None:
+    """A difference of what buyers did; None where too few of them are to be expected in either group."""
+    return difference(strata, is_sequence) if _expected(pairs) >= LEAST_BUYERS else None
+
+
+def _expected(pairs: Sequence[Pair], others: bool = False) -> float:
+    """How many responders the smaller side would have if both were alike; the fewer of responders and others."""
+    found = np.zeros((2, 2))
+    for one, other in pairs:
+        size, hits = one.customers + other.customers, one.responders + other.responders
+        if size:
+            sides = np.array([one.customers, other.customers]) / size
+            found += np.outer(sides, [hits, size - hits])
+    return float(found.min() if others else found[:, 0].min())
 
 
 def _wilson(one: Response) -> tuple[float, float]:
@@ -81,44 +185,33 @@ def _newcombe(group: Response, control: Response) -> tuple[float, float]:
     return p1 - p0 - below, p1 - p0 + above
 
 
+def _pooled(group: Response, control: Response) -> float:
+    return (group.responders + control.responders) / (group.customers + control.customers)
+
+
 def _z_test(group: Response, control: Response) -> float | None:
     """The two-sided p-value; None when nobody or everybody responded."""
-    pooled = (group.responders + control.responders) / (group.customers + control.customers)
+    pooled = _pooled(group, control)
     error = math.sqrt(pooled * (1 - pooled) * (1 / group.customers + 1 / control.customers))
     if error == 0:
         return None
-    return float(2 * scipy.stats.norm.sf(abs(rate(group) - rate(control)) / error))
+    return 2 * NormalDist().cdf(-abs(rate(group) - rate(control)) / error)
 
 
 def probability_better(group: Response, control: Response) -> float:
-    """P(rate of the group > rate of control) under uniform priors."""
-    ours = scipy.stats.beta.ppf(QUANTILES, 1 + group.responders, 1 + group.customers - group.responders)
-    theirs = scipy.stats.beta.cdf(ours, 1 + control.responders, 1 + control.customers - control.responders)
-    return float(np.mean(theirs))
+    """P(rate of the group > rate of control). The prior of both is the rate of all, worth one responder.
+
+    Some must have responded and some not.
+    """
+    pooled = _pooled(group, control)
+    ours, theirs = ((1 + one.responders, 1 / pooled - 1 + one.customers - one.responders) for one in (group, control))
+    levels = scipy.stats.beta.ppf(QUANTILES, *ours)
+    return float(np.mean(scipy.stats.beta.cdf(levels, *theirs)))
 
 
-def _variance(one: Response) -> float:
-    n = one.customers
-    return max(0.0, (one.squares - n * mean_value(one) ** 2) / (n - 1))
-
-
-def _welch(group: Response, control: Response) -> tuple[tuple[float, float] | None, float | None]:
-    """The 95% interval of the difference of mean values and its p-value; none without spread or with one customer."""
-    if min(group.customers, control.customers) <= 1:
-        return None, None
-    a, b = _variance(group) / group.customers, _variance(control) / control.customers
-    if a + b == 0:
-        return None, None
-    freedom = (a + b) ** 2 / (a**2 / (group.customers - 1) + b**2 / (control.customers - 1))
-    error, difference = math.sqrt(a + b), mean_value(group) - mean_value(control)
-    half = float(scipy.stats.t.ppf(0.975, freedom)) * error
-    return (difference - half, difference + half), float(2 * scipy.stats.t.sf(abs(difference) / error, freedom))
-
-
-def _verdict(group: Response, control: Response, p_value: float | None) -> str:
-    pooled = (group.responders + control.responders) / (group.customers + control.customers)
-    if min(group.customers, control.customers) * min(pooled, 1 - pooled) < LEAST_EXPECTED or p_value is None:
+def _verdict(uplift: float, p_value: float | None) -> str:
+    if p_value is None:
         return TOO_FEW
     if p_value >= SIGNIFICANT:
         return UNSURE
-    return BETTER if rate(group) > rate(control) else WORSE
+    return BETTER if uplift > 0 else WORSE

@@ -6,6 +6,7 @@ group that it was in by hash: control was never asked about, so the allowed alon
 
 # ruff: noqa: S608 - statements are put together of constants
 
+from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -18,35 +19,41 @@ from rapport.campaigns.splits import PARTS, cuts
 PART = f"""
     reinterpretAsUInt64(substring(SHA256(concat({{series:String}}, '/group/', lowerUTF8(customer_id))), 1, 8)) % {PARTS}
 """
+OF_DAYS = "execution_date IN {execution_dates:Array(Date)} AND campaign_id IN {campaigns:Array(UInt32)}"
+DAY = "indexOf({campaigns:Array(UInt32)}, campaign_id)"
+DRAWN = f"""if(drawn_group > 0, drawn_group, toUInt16(arrayFirstIndex(
+            cut -> {PART} < cut, {{cuts:Array(Array(UInt32))}}[{DAY}]
+        )))"""
 ASSIGNED = f"""
-    SELECT customer_id, max(place) AS grp, min(at) AS begin FROM (
-        SELECT customer_id, recipient_group_id AS place, scheduled_time AS at FROM campaign_recipients
-        WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
+    SELECT draw, customer_id, max(place) AS grp, max(drawn) AS drawn, min(at) AS begin FROM (
+        SELECT {{draws:Array(UInt32)}}[{DAY}] AS draw, customer_id, recipient_group_id AS place, {DRAWN} AS drawn,
+            scheduled_time AS at
+        FROM campaign_recipients WHERE {OF_DAYS}
         UNION ALL
-        SELECT customer_id, toUInt16(arrayFirstIndex(cut -> {PART} < cut, {{cuts:Array(UInt32)}})) AS place,
+        SELECT {{draws:Array(UInt32)}}[{DAY}] AS draw, customer_id, {DRAWN} AS place, place AS drawn,
             toDateTime(toString(toDateTime(recorded_at), {{zone:String}}), 'UTC') AS at
         FROM campaign_outcomes
-        WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
-            AND outcome = 'excluded' AND startsWith(reason, 'gateway') AND NOT startsWith(customer_id, 'v:')
+        WHERE {OF_DAYS} AND outcome = 'excluded' AND startsWith(reason, 'gateway') AND NOT startsWith(customer_id, 'v:')
     )
-    GROUP BY customer_id
+    GROUP BY draw, customer_id
 """
-WITHIN = "t.transaction_time >= r.begin AND t.transaction_time < r.begin + toIntervalDay({days:UInt32})"
-RESPONSES = f"""
-    SELECT {{campaign:UInt32}}, grp, count(), countIf(orders > 0), sum(value), sum(value * value)
-    FROM (
-        SELECT r.customer_id, any(r.grp) AS grp, countIf(t.amount > 0 AND {WITHIN}) AS orders,
-            sumIf(t.amount, {WITHIN}) AS value
-        FROM ({ASSIGNED}) AS r
-        LEFT JOIN (
-            SELECT customer_id, transaction_time, amount FROM transactions
-            WHERE transaction_time >= {{since:DateTime('UTC')}} AND transaction_time < {{until:DateTime('UTC')}}
-                AND {CAME_IN}
-                AND customer_id IN (SELECT customer_id FROM ({ASSIGNED}))
-        ) AS t ON t.customer_id = r.customer_id
-        GROUP BY r.customer_id
-    )
-    GROUP BY grp ORDER BY grp
+# A row a draw and customer: what it did in its window, and spent before it.
+PEOPLE = f"""
+    WITH
+        t.transaction_time >= r.begin AND t.transaction_time < r.begin + toIntervalDay({{days:UInt32}})
+            AND t.amount > 0 AS within,
+        t.transaction_time >= r.begin - toIntervalDay({{past:UInt32}}) AND t.transaction_time < r.begin AS earlier
+    SELECT r.draw AS campaign, r.customer_id AS customer, any(r.grp) AS grp, any(r.drawn) AS drawn,
+        countIf(within) AS orders, sumIf(t.amount, within) AS value, sumIf(t.amount, earlier) AS past
+    FROM ({ASSIGNED}) AS r
+    LEFT JOIN (
+        SELECT customer_id, transaction_time, amount FROM transactions
+        WHERE transaction_time >= {{since:DateTime('UTC')}} - toIntervalDay({{past:UInt32}})
+            AND transaction_time < {{until:DateTime('UTC')}}
+            AND {CAME_IN}
+            AND customer_id IN (SELECT customer_id FROM ({ASSIGNED}))
+    ) AS t ON t.customer_id = r.customer_id
+    GROUP BY campaign, customer
 """
 
 
@@ -60,15 +67,23 @@ def trigger_window(found: Occurrence, first: datetime) -> tuple[datetime, dateti
     return first, last + timedelta(days=found.duration)
 
 
-def bindings(scope: Scope, found: Occurrence, since: datetime, until: datetime) -> dict[str, Any]:
-    """What the statement binds."""
+def bindings(scope: Scope, days: Sequence[Occurrence], begins: Sequence[datetime]) -> dict[str, Any]:
+    """What the statement binds for days of a triggered campaign, with the first firing of each."""
+    shares = [[float(group["share"]) for group in day.plan["groups"]] for day in days]
     return {
-        "execution_date": found.execution_date,
-        "campaign": found.id,
-        "series": str(found.series_id),
-        "cuts": cuts([float(group["share"]) for group in found.plan["groups"]]),
+        "execution_dates": [day.execution_date for day in days],
+        "campaigns": [day.id for day in days],
+        "draws": draws(days),
+        "series": str(days[0].series_id),
+        "cuts": [cuts(one) for one in shares],
         "zone": str(scope.time_zone),
-        "since": since,
-        "until": until,
-        "days": found.duration,
+        "since": min(begins),
+        "until": max(trigger_window(*one)[1] for one in zip(days, begins, strict=True)),
+        "days": max(day.duration for day in days),
     }
+
+
+def draws(days: Sequence[Occurrence]) -> list[int]:
+    """For each day the first one on which people were divided in the same way into the same groups."""
+    first: dict[str, int] = {}
+    return [first.setdefault(repr((day.plan["control_share"], day.plan["groups"])), day.id) for day in days]

@@ -18,11 +18,11 @@ from rapport.realtime.releasing import messages_of, scheduled_time
 
 RECIPIENTS = (
     "execution_date", "campaign_id", "customer_id", "channel_id", "recipient_group_id", "action_id", "template_id",
-    "target_group_id", "promo_code", "scheduled_time", "end_date", "firing_id",
+    "target_group_id", "promo_code", "scheduled_time", "end_date", "drawn_group", "firing_id",
 )  # fmt: skip
 OUTCOMES = (
     "execution_date", "campaign_id", "customer_id", "channel_id", "outcome", "reason", "message_id", "batch",
-    "recorded_at", "firing_id",
+    "recorded_at", "drawn_group", "firing_id",
 )  # fmt: skip
 WRITTEN = """
     SELECT DISTINCT firing_id FROM {table}
@@ -75,7 +75,7 @@ def _recipients(
     at = scheduled_time(scope, one.fired_at, one.due_at)
     end = at.date() + timedelta(days=campaign.duration)
     head = (campaign.execution_date, campaign.id, one.customer_id)
-    tail = (at.replace(tzinfo=UTC), end, one.id)
+    tail = (at.replace(tzinfo=UTC), end, one.drawn_group, one.id)
     if one.outcome == "control":
         return [(*head, 0, 0, campaigns.CONTROL_ACTION_ID, 0, 0, "", *tail)]
     return [
@@ -88,7 +88,7 @@ def _recipients(
 def _outcomes(campaign: campaigns.Occurrence, one: Firing, messages: Sequence[FiringMessage]) -> list[tuple[Any, ...]]:
     """A row a unit: each channel of whoever was addressed, else one."""
     head = (campaign.execution_date, campaign.id, _name(one))
-    tail = (0, one.finished_at, one.id)
+    tail = (0, one.finished_at, one.drawn_group, one.id)
     if not messages:
         return [(*head, 0, one.outcome, one.reason, "", *tail)]
     return [(*head, m.channel_id, m.state, m.reason, m.message_id, *tail) for m in messages]

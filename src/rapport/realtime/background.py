@@ -43,14 +43,14 @@ ENTERED = text(f"""
     )
     FROM json_to_recordset(CAST(:rows AS json)) AS w(p text, s int, t timestamptz)
 """)  # noqa: S608 - ours
-# Messages that left with them in some days; a firing that may still leave in them counts as one.
+# Messages that left with them in some days; a firing that may still leave in them, or was held back, counts as one.
 MESSAGES = text(f"""
     SELECT w.p, (
         SELECT count(*) FROM trigger_firings AS f
         LEFT JOIN firing_messages AS m
             ON m.tenant_id = f.tenant_id AND m.firing_id = f.id AND m.state IN ('pending', 'claimed', 'sent')
         WHERE {THEIRS} AND {LEAVES} >= :since AND {LEAVES} < :before
-            AND (m.firing_id IS NOT NULL OR (f.recipient_group_id > 0 AND f.state = ANY(CAST(:waiting AS text[]))))
+            AND (m.firing_id IS NOT NULL OR f.outcome = 'control' OR f.state = ANY(CAST(:waiting AS text[])))
     )
     FROM unnest(CAST(:persons AS text[])) AS w(p)
 """)  # noqa: S608 - ours

@@ -29,11 +29,11 @@ KEPT_OUT = ("excluded", "capped", "skipped", "suppressed", "no address")
 ADD_FIRINGS = text("""
     INSERT INTO trigger_firings
         (tenant_id, series_id, campaign_id, event_key, person, customer_id, is_visitor, parameters,
-         recipient_group_id, state, outcome, reason, fired_at, due_at, finished_at)
-    SELECT :tenant_id, s, k, e, p, c, v, x, g, st, o, r, :now, d,
+         recipient_group_id, drawn_group, state, outcome, reason, fired_at, due_at, finished_at)
+    SELECT :tenant_id, s, k, e, p, c, v, x, g, h, st, o, r, :now, d,
         CASE WHEN st = 'done' THEN CAST(:now AS timestamptz) END
     FROM json_to_recordset(CAST(:rows AS json)) AS given(
-        s int, k int, e text, p text, c text, v boolean, x jsonb, g int, st text, o text, r text, d timestamptz
+        s int, k int, e text, p text, c text, v boolean, x jsonb, g int, h int, st text, o text, r text, d timestamptz
     )
     ON CONFLICT DO NOTHING RETURNING id, series_id, event_key
 """)
@@ -53,7 +53,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of a candidate. group is the recipient group, 0 for control and whoever is kept out."""
+    """What becomes of a candidate. group is the recipient group, 0 for control and whoever is kept out.
+
+    drawn is the group that a control member would have been in.
+    """
 
     state: str
     outcome: str = ""
@@ -61,6 +64,7 @@ class Decision:
     group: int = 0
     due_at: datetime | None = None
     faults: Mapping[int, Fault] | None = None
+    drawn: int = 0
 
 
 def part(series_id: int, word: str, person: str) -> int:
@@ -99,8 +103,8 @@ def decide(session: Session, catalogue: Catalogue, candidates: Sequence[Candidat
 
 
 def _messages(campaign: campaigns.Occurrence, decision: Decision) -> int:
-    """How many messages a decision counts for: one as long as it waits, then one on each channel."""
-    if not decision.group or decision.outcome not in ("", "sent"):
+    """How many messages a decision counts for: one as long as it waits or is held back, then one on each channel."""
+    if decision.outcome not in ("", "sent", "control"):
         return 0
     if decision.faults is None:
         return 1
@@ -152,7 +156,9 @@ def decided(one: Candidate, campaign: campaigns.Occurrence, background: Backgrou
     share = round(campaign.plan["control_share"] * PARTS)
     if (drawn == 0 and share) or (drawn is None and part(one.trigger.id, "control", person) < share):
         # Control waits too, so that whoever opts out meanwhile is missing on both sides.
-        return Decision(DONE, "control") if until is None else Decision(DELAYED, due_at=until)
+        if until is None:
+            return Decision(DONE, "control", drawn=group)
+        return Decision(DELAYED, due_at=until, drawn=group)
     if until is not None:
         return Decision(DELAYED, group=group, due_at=until)
     if campaign.conditional:
@@ -239,6 +245,7 @@ def _row(
         "v": one.is_visitor,
         "x": one.parameters,
         "g": decision.group,
+        "h": decision.group or decision.drawn,
         "st": decision.state,
         "o": decision.outcome,
         "r": decision.reason,

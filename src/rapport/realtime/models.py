@@ -217,7 +217,8 @@ class TriggerState(Base):
 class Firing(Base):
     """A trigger that was met by one person: a member of the day's occurrence of its series.
 
-    event_key names what fired it, so that an event handled twice fires once. recipient_group_id 0 is control.
+    event_key names what fired it, so that an event handled twice fires once. recipient_group_id 0 is control;
+    drawn_group is then the one that it would have been (0 where that was not kept).
     outcome and reason are those of campaigns; verdict is what the gateway decided, and how.
     """
 
@@ -233,6 +234,7 @@ class Firing(Base):
     is_visitor: Mapped[bool] = mapped_column(Boolean, default=False)
     parameters: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     recipient_group_id: Mapped[int] = mapped_column(Integer, default=0)
+    drawn_group: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     state: Mapped[str] = mapped_column(String(10))
     outcome: Mapped[str] = mapped_column(String(20), default="")
     reason: Mapped[str] = mapped_column(String(300), default="")

@@ -1,0 +1,233 @@
+"""False answers of campaigns without an effect: money, watched and several groups; the self-optimising split.
+
+Simulations with fixed seeds, through the functions that make results. With --data (or RAPPORT_CDNOW) the money of
+real CDNOW customers too: CDNOW_master.txt, split by chance, with what they bought in the days after. --size is the
+number of campaigns of each row; the limits allow for its chance (three standard errors).
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rapport.campaigns.randomization import POWERS, Sums
+from rapport.campaigns.responses import CAPPED_SHARE, PAST_DAYS, Response
+from rapport.campaigns.splits import thompson_shares
+from rapport.campaigns.statistics import BETTER, WORSE, adjusted, compare
+
+Numbers = Any
+LEAST_ROWS = 100  # of campaigns with enough buyers for money
+MOST_FALSE, MOST_ON_A_SIDE = 0.06, 0.035
+LEARNING_RUNS, LEARNING_CUSTOMERS = 60, 3000
+
+
+def capped(values: Numbers) -> Numbers:
+    """Money up to what the few buyers spent at least who spent most, as results count it."""
+    bought = values[values > 0]
+    return np.minimum(values, np.quantile(bought, 1 - CAPPED_SHARE)) if len(bought) else values
+
+
+def response(money: Numbers, past: Numbers, who: Numbers) -> Response:
+    """Of those customers; one who bought has one order."""
+    y, x = money[who], past[who]
+    hits = int((y > 0).sum())
+    counted = Sums.of_share(len(y), hits)
+    return Response(len(y), hits, float(y.sum()), counted, Sums.of([float((y**a * x**b).sum()) for a, b in POWERS]))
+
+
+def simulated(size: int) -> Iterator[tuple[str, int, float, int, Any]]:
+    """Worlds of customers who differ in how often and for how much they buy."""
+    for spread in (0.5, 1.0, 1.5, 2.0):
+        for customers, control, days, a_day in (
+            (500, 0.2, 30, 0.012),
+            (1000, 0.1, 30, 0.012),
+            (2000, 0.05, 30, 0.012),
+            (5000, 0.1, 7, 0.01),
+            (20_000, 0.05, 7, 0.005),
+            (20_000, 0.1, 3, 0.005),
+            (20_000, 0.2, 7, 0.002),
+        ):
+            generator = np.random.default_rng([int(10 * spread), customers, days])
+            name = f"lognormal {spread}, {customers} customers, control {control:.0%}, {days} days"
+            made = (world(generator, customers, a_day * days, a_day * PAST_DAYS, spread) for _ in range(size))
+            yield name, customers, control, days, made
+
+
+def world(generator: Any, customers: int, rate: float, rate_before: float, spread: float) -> tuple[Numbers, Numbers]:
+    """Money in the window and before it: rates are gamma, levels of customers and orders lognormal (spread in all)."""
+    often, level = generator.gamma(1.0, 1.0, customers), generator.normal(3.5, spread * 0.7, customers)
+    found = []
+    for mean in (rate, rate_before):
+        orders = generator.poisson(np.minimum(mean * often, 30))
+        whose = np.repeat(np.arange(customers), orders)
+        amounts = np.exp(level[whose] + generator.normal(0, spread * (1 - 0.49) ** 0.5, len(whose)))
+        found.append(np.bincount(whose, amounts, customers))
+    return found[0], found[1]
+
+
+def cdnow(data: Path, size: int) -> Iterator[tuple[str, int, float, int, Any]]:
+    """Customers of CDNOW who had bought by a day, drawn by chance, and what they spent around it."""
+    rows = [line.split() for line in (data / "CDNOW_master.txt").read_text().splitlines()]
+    bought = [
+        (row[0], datetime.strptime(row[1], "%Y%m%d").date(), float(row[3]))
+        for row in rows
+        if len(row) == 4 and row[1].isdigit()
+    ]
+    numbers = {name: n for n, name in enumerate(sorted({name for name, _, _ in bought}))}
+    whose = np.array([numbers[name] for name, _, _ in bought])
+    day = np.array([(at - date(1997, 1, 1)).days for _, at, _ in bought])
+    amount = np.array([value for _, _, value in bought])
+    for customers, control, days in (
+        (1000, 0.2, 30),
+        (2000, 0.2, 30),
+        (5000, 0.1, 30),
+        (10_000, 0.1, 7),
+        (20_000, 0.05, 7),
+        (20_000, 0.1, 3),
+        (20_000, 0.1, 30),
+    ):
+        generator = np.random.default_rng([customers, days])
+        made = (
+            _of_cdnow(generator, whose, day, amount, len(numbers), customers, days)
+            for _ in range(size if customers <= 5000 else size // 2)
+        )
+        yield f"CDNOW, {customers} customers, control {control:.0%}, {days} days", customers, control, days, made
+
+
+def _of_cdnow(
+    generator: Any, whose: Numbers, day: Numbers, amount: Numbers, people: int, customers: int, days: int
+) -> tuple[Numbers, Numbers]:
+    begin = int(generator.integers(90, 480 - days))
+    within, before = (day >= begin) & (day < begin + days), (day < begin) & (day >= begin - PAST_DAYS)
+    some = generator.choice(people, customers, replace=False)
+    money, past = (np.bincount(whose[rows], amount[rows], people)[some] for rows in (within, before))
+    return money, past
+
+
+def money_rows(worlds: Iterator[tuple[str, int, float, int, Any]]) -> Iterator[tuple[str, float, float, int]]:
+    """Name, share of campaigns called better and called worse by their money, campaigns that said something."""
+    for name, customers, control, days, made in worlds:
+        generator = np.random.default_rng([customers, days, 1])
+        up = down = told = 0
+        for money, past in made:
+            held_back = generator.random(customers) < control
+            y, x = capped(money), capped(past)
+            found = compare([(response(y, x, ~held_back), response(y, x, held_back))]).value_interval
+            if found is not None:
+                told, up, down = told + 1, up + (found[0] > 0), down + (found[1] < 0)
+        yield name, up / max(told, 1), down / max(told, 1), told
+
+
+def several_groups(size: int, groups: int = 26) -> float:
+    """How often some group of many without an effect has a verdict."""
+    generator = np.random.default_rng(26)
+    false = 0
+    for _ in range(size):
+        control = Response(2000, int(generator.binomial(2000, 0.05)))
+        found = [compare([(Response(1500, int(generator.binomial(1500, 0.05))), control)]) for _ in range(groups)]
+        false += any(one.verdict in (BETTER, WORSE) for one in adjusted(found))
+    return false / size
+
+
+def watched_daily(size: int, days: int = 30) -> tuple[float, float]:
+    """How often somebody who looks every day sees a verdict, or an interval without zero, at some time."""
+    generator = np.random.default_rng(30)
+    verdicts = intervals = 0
+    for _ in range(size):
+        hits = [np.cumsum(generator.multinomial(n, [0.004] * days + [1 - 0.004 * days])[:days]) for n in (4500, 500)]
+        seen = []
+        for day in range(days):
+            pair = [(Response(4500, int(hits[0][day])), Response(500, int(hits[1][day])))]
+            seen.append(compare(pair, is_open=day < days - 1))
+        verdicts += any(one.verdict in (BETTER, WORSE) for one in seen)
+        intervals += any(one.uplift_interval[0] > 0 or one.uplift_interval[1] < 0 for one in seen[:-1])
+    return verdicts / size, intervals / size
+
+
+def watched_series(size: int, runs: int = 60) -> float:
+    """How often the result of a series without an effect, looked at after each run, has a verdict at some time."""
+    generator = np.random.default_rng(60)
+    false = 0
+    for _ in range(size):
+        pairs = []
+        for run in range(runs):
+            rate = 0.05 * (1 + 0.5 * np.sin(run / 5))
+            pairs.append(
+                (Response(180, int(generator.binomial(180, rate))), Response(20, int(generator.binomial(20, rate))))
+            )
+            if compare(pairs, is_watched=True).verdict in (BETTER, WORSE):
+                false += 1
+                break
+    return false / size
+
+
+def wrong_leaders(size: int, swing: float, control: float = 0.0) -> float:
+    """How often the group that leads after 60 runs is not the best: 5, 5.5 and 6%, with a swing of each month."""
+    arms, wrong = (0.05, 0.055, 0.06), 0
+    for repetition in range(size):
+        generator = np.random.default_rng([repetition, int(100 * swing)])
+        runs: list[dict[tuple[int, int], tuple[int, int]]] = []
+        shares = [1 / 3] * 3
+        for run in range(LEARNING_RUNS):
+            shares = thompson_shares(run, runs, 3, 0.05)
+            season = 1 + swing * np.sin(2 * np.pi * run / 30)
+            sizes = [int(LEARNING_CUSTOMERS * (1 - control) * share) for share in shares]
+            counts = {
+                (1, n): (int(generator.binomial(size, arm * season)), size)
+                for n, (size, arm) in enumerate(zip(sizes, arms, strict=True), 1)
+            }
+            runs.append(counts)
+        wrong += int(np.argmax(thompson_shares(LEARNING_RUNS, runs, 3, 0.05))) != 2
+    return wrong / size
+
+
+def report(size: int, data: Path | None) -> bool:
+    """Print the figures; answers whether all are within their limits."""
+    good = True
+
+    def told(name: str, ours: float, limit: float, of: int) -> None:
+        nonlocal good
+        allowed = limit + 3 * (limit * (1 - limit) / max(of, 1)) ** 0.5
+        good &= ours <= allowed
+        line = {"name": name, "ours": round(ours, 4), "limit": limit, "campaigns": of, "unit": "share"}
+        print(json.dumps(line), flush=True)
+        print(f"{name:<72}{ours:>9.4f}{limit:>9.4f}{of:>7}", file=sys.stderr)
+
+    sources = [simulated(size)] + ([cdnow(data, size)] if data else [])
+    for source in sources:
+        false, campaigns = 0.0, 0
+        for name, up, down, count in money_rows(source):
+            told(f"{name}: called better", up, MOST_ON_A_SIDE, count)
+            told(f"{name}: called worse", down, MOST_ON_A_SIDE, count)
+            false, campaigns = false + (up + down) * count, campaigns + count
+        told("money, all of these: false in all", false / max(campaigns, 1), MOST_FALSE, campaigns)
+    told("26 groups: some false verdict", several_groups(size), 0.05, size)
+    verdicts, intervals = watched_daily(size)
+    told("watched on 30 days: a false verdict at some time", verdicts, 0.05, size)
+    told("watched on 30 days: an interval without zero while it is open", intervals, 0.05, size)
+    told("a series watched over 60 runs: a false verdict at some time", watched_series(size // 4), 0.05, size // 4)
+    for swing in (0.0, 0.5):
+        told(
+            f"self-optimising split, swing {swing:.0%}: wrong leader",
+            wrong_leaders(size // 20, swing),
+            0.05,
+            size // 20,
+        )
+    return good
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=800, help="campaigns of a row")
+    parser.add_argument("--data", type=Path, default=os.environ.get("RAPPORT_CDNOW"), help="folder of CDNOW_master.txt")
+    options = parser.parse_args()
+    if options.data is None:
+        print("CDNOW is skipped: give the folder of CDNOW_master.txt with --data or in RAPPORT_CDNOW", file=sys.stderr)
+    if not report(options.size, Path(options.data) if options.data else None):
+        sys.exit("a figure is outside its limit")

@@ -1,0 +1,266 @@
+"""What a random split says of a difference of means: estimate, interval and p-value, from sums of powers alone.
+
+Who fell into which cell was drawn, so under no effect every other draw was as likely. The mean, variance and
+skewness of the difference over all draws follow from sums over both cells together (sampling from a finite
+population: Cochran 1977, section 2; Fisher's k-statistics), and a Pearson curve of type III through them gives
+its tails (Mielke and Berry 2007, chapter 2). The error is not taken from the small cell, so a control group that
+by chance has no large order does not look certain, as it does in Welch's t.
+
+Strata (runs of a series) are drawn each by itself: their scores, variances and third moments add up, which for a
+share is the test of Mantel and Haenszel (1959). What customers did before (CUPED: Deng et al. 2013) takes spread
+away. Relative intervals hold what a multiplied control is not told apart from.
+
+A number that is watched while it grows is tested by the mixture of Robbins (1970), as Johari et al. (2017) do:
+its p-value may be looked at as often as one likes.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+ALPHA = 0.05
+# Watched numbers are tuned to effects of this part of the mean; others are found later, none falsely.
+USUAL_EFFECT = 0.2
+# Beyond these a relative effect is as good as none known.
+LEAST_LIFT, MOST_LIFT = -0.9999, 1000.0
+# A curve with less skewness is as good as normal.
+LEAST_SKEW = 1e-3
+# A tail that is nothing for a float.
+LEAST_TAIL = 1e-300
+POWERS = [(a, b) for k in range(4) for a, b in zip(range(k, -1, -1), range(k + 1), strict=True)]
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums over the customers of a cell of y^a x^b at [a, b], a + b at most 3.
+
+    y is what they did in the window, x what they did before it; [0, 0] counts them.
+    """
+
+    powers: Numbers
+
+    @classmethod
+    def of(cls, numbers: Sequence[float]) -> "Sums":
+        """From a number for each of POWERS, in their order."""
+        powers = np.zeros((4, 4))
+        for (a, b), number in zip(POWERS, numbers, strict=True):
+            powers[a, b] = number
+        return cls(powers)
+
+    @classmethod
+    def of_share(cls, customers: int, responders: int) -> "Sums":
+        """Of customers of whom some did something: y is 1 or 0."""
+        powers = np.zeros((4, 4))
+        powers[:, 0] = [customers, responders, responders, responders]
+        return cls(powers)
+
+    @property
+    def customers(self) -> float:
+        """How many customers the cell has."""
+        return float(self.powers[0, 0])
+
+    def before(self) -> "Sums":
+        """What the cell did before the window, in the place of what it did in it."""
+        powers = np.zeros((4, 4))
+        powers[:, 0] = self.powers[0]
+        return Sums(powers)
+
+    def __add__(self, other: "Sums") -> "Sums":
+        return Sums(self.powers + other.powers)
+
+
+NOTHING = Sums(np.zeros((4, 4)))
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """A group and its control, divided by one draw."""
+
+    group: Sums
+    control: Sums
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of means a customer. relative is a part of control's mean (0.2: a fifth more); none where control has nothing.
+
+    An interval without an end is open there. spread_left is the variance that the past did not explain, a share.
+    """
+
+    estimate: float
+    interval: tuple[float, float]
+    p_value: float
+    relative: float | None
+    relative_interval: tuple[float | None, float | None] | None
+    spread_left: float
+
+
+@dataclass(frozen=True)
+class _Score:
+    """The sum of group's y over what control's would let expect, with its variance and third moment over draws."""
+
+    score: float
+    weight: float
+    variance: float
+    third: float
+    mean: float
+
+    @property
+    def z(self) -> float:
+        """In standard deviations over draws."""
+        return self.score / math.sqrt(self.variance)
+
+    @property
+    def skew(self) -> float:
+        """The skewness over draws."""
+        return self.third / math.pow(self.variance, 1.5)
+
+
+def difference(strata: Sequence[Stratum], is_watched: bool = False) -> Difference | None:
+    """Groups against their controls over strata; None where nobody differs from anybody.
+
+    is_watched: the numbers still grow, and interval and p-value hold however often they are looked at.
+    """
+    sizes = [(one.group.customers, one.control.customers) for one in strata]
+    used = [
+        one for one, (own, held_back) in zip(strata, sizes, strict=True) if own and held_back and own + held_back > 2
+    ]
+    if not used:
+        return None
+    group, control = (np.stack([getattr(one, side).powers for one in used]) for side in ("group", "control"))
+    theta, left = _of_the_past(group, control)
+    found = _score(group, control, theta)
+    if found.variance <= 0:
+        return None
+    estimate, error = found.score / found.weight, math.sqrt(found.variance) / found.weight
+    tail = _tail(found) if is_watched else ALPHA / 2
+    low, high = (error * _quantile(found.skew, level) for level in (tail, 1 - tail))
+    base = float((_parts(group, control) * control[:, 1, 0] / control[:, 0, 0]).sum()) / found.weight
+    return Difference(
+        estimate=estimate,
+        interval=(estimate - high, estimate - low),
+        p_value=_p_value(found, is_watched),
+        relative=estimate / base if base > 0 else None,
+        relative_interval=_relative(group, control, theta, tail) if base > 0 else None,
+        spread_left=left,
+    )
+
+
+def _parts(group: Numbers, control: Numbers) -> Numbers:
+    """The weights of strata: of Mantel and Haenszel."""
+    own, held_back = group[:, 0, 0], control[:, 0, 0]
+    return own * held_back / (own + held_back)
+
+
+def _of_the_past(group: Numbers, control: Numbers) -> tuple[float, float]:
+    """How much of y goes with a unit of x, within strata, and the share of the variance of y that is left then."""
+    whole = group + control
+    size = whole[:, 0, 0]
+    parts = _parts(group, control) / size
+    xx = float((parts * (whole[:, 0, 2] - whole[:, 0, 1] ** 2 / size)).sum())
+    xy = float((parts * (whole[:, 1, 1] - whole[:, 1, 0] * whole[:, 0, 1] / size)).sum())
+    yy = float((parts * (whole[:, 2, 0] - whole[:, 1, 0] ** 2 / size)).sum())
+    if xx <= 0 or yy <= 0:
+        return 0.0, 1.0
+    return xy / xx, 1 - xy**2 / (xx * yy)
+
+
+def _rest(powers: Numbers, theta: float) -> list[Numbers]:
+    """Sums of the powers 0 to 3 of y - theta x, by stratum."""
+    one, y, yy, yyy = (powers[:, a, 0] for a in range(4))
+    x, xx, xxx, yx, yyx, yxx = (powers[:, a, b] for a, b in ((0, 1), (0, 2), (0, 3), (1, 1), (2, 1), (1, 2)))
+    return [
+        one,
+        y - theta * x,
+        yy - 2 * theta * yx + theta**2 * xx,
+        yyy - 3 * theta * yyx + 3 * theta**2 * yxx - theta**3 * xxx,
+    ]
+
+
+def _score(group: Numbers, control: Numbers, theta: float, factor: float = 1.0) -> _Score:
+    """Over strata, with control multiplied by a factor."""
+    ours = _rest(group, theta)
+    theirs = _rest(control * (factor ** np.arange(4))[:, None], theta)
+    size, first, second, cubes = (one + other for one, other in zip(ours, theirs, strict=True))
+    own, held_back, mean = ours[0], theirs[0], first / size
+    squares = np.maximum(0.0, second - size * mean**2)
+    skewed = cubes - 3 * mean * second + 2 * size * mean**3
+    parts = own * held_back / size
+    third = parts * (held_back - own) / ((size - 1) * (size - 2)) * skewed
+    return _Score(
+        score=float((ours[1] - own * mean).sum()),
+        weight=float(parts.sum()),
+        variance=float((parts / (size - 1) * squares).sum()),
+        third=float(third.sum()),
+        mean=float((parts * (group + control)[:, 1, 0] / size).sum() / parts.sum()),
+    )
+
+
+def _lower(z: float, skew: float) -> float:
+    """P(Z <= z) of a standardised Pearson curve of type III."""
+    if abs(skew) < LEAST_SKEW:
+        return float(scipy.special.ndtr(z))
+    shape = 4 / skew**2
+    upper = scipy.special.gammaincc if skew < 0 else scipy.special.gammainc
+    return float(upper(shape, max(0.0, shape + math.copysign(1, skew) * z * math.sqrt(shape))))
+
+
+def _quantile(skew: float, level: float) -> float:
+    if abs(skew) < LEAST_SKEW:
+        return float(scipy.special.ndtri(level))
+    if skew < 0:
+        return -_quantile(-skew, 1 - level)
+    shape = 4 / skew**2
+    return float((scipy.special.gammaincinv(shape, level) - shape) / math.sqrt(shape))
+
+
+def _p_value(found: _Score, is_watched: bool) -> float:
+    """Two-sided, each side counted for half."""
+    side = max(min(_lower(found.z, found.skew), _lower(-found.z, -found.skew)), LEAST_TAIL)
+    if not is_watched:
+        return min(1.0, 2 * side)
+    known = _known(found)
+    z = float(scipy.special.ndtri(side))
+    return min(1.0, math.sqrt(1 + known) * math.exp(-(z**2) * known / (2 * (1 + known))))
+
+
+def _known(found: _Score) -> float:
+    """How much is known of an effect of the usual size: its square over the variance of the estimate."""
+    return (USUAL_EFFECT * found.mean * found.weight) ** 2 / found.variance
+
+
+def _tail(found: _Score) -> float:
+    """The tail on each side of an interval that holds at all times."""
+    known = _known(found)
+    if known <= 0:
+        return LEAST_TAIL
+    z = math.sqrt((1 + known) / known * (math.log(1 + known) - 2 * math.log(ALPHA)))
+    return max(NormalDist().cdf(-z), LEAST_TAIL)
+
+
+def _relative(group: Numbers, control: Numbers, theta: float, tail: float) -> tuple[float | None, float | None]:
+    """Between which multiples of control the group lies, as parts more or less."""
+
+    def lower(lift: float) -> float:
+        found = _score(group, control, theta, 1 + lift)
+        return _lower(found.z, found.skew) if found.variance > 0 else 0.5
+
+    return _crossing(lower, 1 - tail), _crossing(lower, tail)
+
+
+def _crossing(lower: Callable[[float], float], level: float) -> float | None:
+    """Where a falling function has a level, by halving in the logarithm; None when that is out of reach."""
+    low, high = math.log1p(LEAST_LIFT), math.log1p(MOST_LIFT)
+    if lower(LEAST_LIFT) < level or lower(MOST_LIFT) > level:
+        return None
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if lower(math.expm1(middle)) > level else (low, middle)
+    return math.expm1((low + high) / 2)

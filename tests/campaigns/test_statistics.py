@@ -1,0 +1,159 @@
+"""Comparisons: against scipy, the published examples, every draw there is, and campaigns without an effect."""
+
+import itertools
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from rapport.campaigns.checks import SIZES, SPENDING, check
+from rapport.campaigns.randomization import POWERS, Stratum, Sums, difference
+from rapport.campaigns.responses import Response
+from rapport.campaigns.statistics import BETTER, OPEN, TOO_FEW, UNSURE, WORSE, adjusted, compare, probability_better
+
+Values = np.ndarray[tuple[int], np.dtype[np.float64]]
+
+
+def sums(y: Values, x: Values | None = None) -> Sums:
+    before = np.zeros(len(y)) if x is None else x
+    return Sums.of([float((y**a * before**b).sum()) for a, b in POWERS])
+
+
+def of_values(y: Values, x: Values | None = None) -> Response:
+    return Response(len(y), int((y > 0).sum()), float(y.sum()), sums((y > 0) * 1.0), sums(y, x))
+
+
+def test_rates_against_scipy() -> None:
+    generator = random.Random(5)
+    ours, theirs = ([generator.choice([0, 0, 0, 9.0]) for _ in range(size)] for size in (800, 400))
+    found = compare([(of_values(np.array(ours)), of_values(np.array(theirs)))])
+    hits = [sum(v > 0 for v in values) for values in (ours, theirs)]
+    table = [[hits[0], 800 - hits[0]], [hits[1], 400 - hits[1]]]
+    assert found.p_value == pytest.approx(stats.chi2_contingency(table, correction=False).pvalue)
+    low, high = found.uplift_interval
+    assert low < found.uplift < high
+    assert found.responders is not None and found.responders.total == pytest.approx(800 * found.uplift)
+
+
+def test_newcombe_interval_of_the_paper() -> None:
+    """Newcombe 1998, table II, example a, method 10: 56/70 against 48/80 gives 0.0524 to 0.3339."""
+    found = compare([(Response(70, 56), Response(80, 48))])
+    assert found.uplift_interval == pytest.approx((0.0524, 0.3339), abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("group", "control", "verdict"),
+    [
+        ((10, 3), (10, 1), TOO_FEW),
+        ((1000, 0), (1000, 0), TOO_FEW),
+        ((1000, 100), (1000, 98), UNSURE),
+        ((1000, 150), (1000, 98), BETTER),
+        ((1000, 50), (1000, 98), WORSE),
+    ],
+)
+def test_plain_words(group: tuple[int, int], control: tuple[int, int], verdict: str) -> None:
+    pair = [(Response(*group), Response(*control))]
+    assert compare(pair).verdict == verdict
+    assert compare(pair, is_open=True).verdict == OPEN
+    assert (compare(pair).probability_better is None) == (verdict == TOO_FEW)
+
+
+def test_moments_are_those_of_every_draw() -> None:
+    """Two strata of 7 and 6 customers, 2 and 3 of them control: all 21 x 20 draws, with the past taken off."""
+    chance = np.random.default_rng(3)
+    strata = [(chance.lognormal(size=n), chance.lognormal(size=n), control) for n, control in ((7, 2), (6, 3))]
+    made = [Stratum(sums(y[k:], x[k:]), sums(y[:k], x[:k])) for y, x, k in strata]
+    found = difference(made)
+    assert found is not None
+    xx = xy = 0.0
+    for y, x, k in strata:
+        part = k * (len(y) - k) / len(y) ** 2
+        xx, xy = xx + part * ((x - x.mean()) ** 2).sum(), xy + part * ((x - x.mean()) * (y - y.mean())).sum()
+    draws = []
+    for chosen in itertools.product(*(itertools.combinations(range(len(y)), k) for y, _, k in strata)):
+        score = 0.0
+        for (y, x, _), held_back in zip(strata, chosen, strict=True):
+            rest = y - xy / xx * x
+            score += sum(rest[i] - rest.mean() for i in range(len(y)) if i not in held_back)
+        draws.append(score)
+    curve = stats.pearson3(stats.skew(draws), 0, np.std(draws))
+    weight = 2 * 5 / 7 + 3 * 3 / 6
+    high, low = curve.ppf(0.975) / weight, curve.ppf(0.025) / weight
+    assert np.mean(draws) == pytest.approx(0, abs=1e-12)
+    assert found.interval == pytest.approx((found.estimate - high, found.estimate - low))
+    assert found.p_value == pytest.approx(2 * min(curve.cdf(draws[0]), curve.sf(draws[0])))
+    assert found.estimate == pytest.approx(draws[0] / weight)
+
+
+def test_a_series_of_shares_is_the_test_of_mantel_and_haenszel() -> None:
+    """Without skewness (halves) it is their statistic (Agresti 2013, section 6.4), whatever the level of each run."""
+    runs = [((400, 80), (400, 60)), ((300, 15), (300, 9)), ((500, 250), (500, 230))]
+    found = compare([(Response(*one), Response(*other)) for one, other in runs], is_watched=False)
+    over = variance = 0.0
+    for (n, hits), (m, others) in runs:
+        size, all_hits = n + m, hits + others
+        over += hits - n * all_hits / size
+        variance += n * m * all_hits * (size - all_hits) / (size**2 * (size - 1))
+    assert found.p_value == pytest.approx(2 * stats.norm.sf(over / variance**0.5))
+    watched = compare([(Response(*one), Response(*other)) for one, other in runs], is_watched=True)
+    assert watched.p_value is not None and found.p_value is not None and watched.p_value > found.p_value
+    assert watched.uplift_interval[0] < found.uplift_interval[0]
+
+
+def test_a_relative_interval_ends_where_a_multiplied_control_is_just_told_apart() -> None:
+    chance = np.random.default_rng(4)
+    y, z = ((chance.random(n) < 0.1) * chance.lognormal(3, 1, n) for n in (3000, 600))
+    found = difference([Stratum(sums(y), sums(z))])
+    assert found is not None and found.relative == pytest.approx(y.mean() / z.mean() - 1)
+    assert found.relative_interval is not None
+    for end in found.relative_interval:
+        assert end is not None
+        again = difference([Stratum(sums(y), sums(z * (1 + end)))])
+        assert again is not None and again.p_value == pytest.approx(0.05, abs=1e-6)
+
+
+def test_money_of_a_small_control_is_not_called_up() -> None:
+    """No effect, 900 against 100 whose orders spread widely: Welch's t calls more than a tenth of campaigns better."""
+    chance = np.random.default_rng(11)
+    ours = welch = 0
+    for _ in range(300):
+        y = (chance.random(1000) < 0.25) * chance.lognormal(3, 1.5, 1000)
+        found = compare([(of_values(y[100:]), of_values(y[:100]))])
+        ours += found.value_interval is not None and found.value_interval[0] > 0
+        welch += stats.ttest_ind(y[100:], y[:100], equal_var=False).confidence_interval().low > 0
+    assert ours <= 12 and welch >= 25
+    few = (chance.random(1000) < 0.1) * chance.lognormal(3, 1.5, 1000)
+    assert compare([(of_values(few[100:]), of_values(few[:100]))]).money is None  # ten buyers are too few
+
+
+def test_several_groups_are_judged_together() -> None:
+    control = Response(2000, 200)
+    found = [compare([(Response(2000, hits), control)]) for hits in (235, 250, 262, 100)]
+    together = adjusted([*found, compare([(Response(10, 1), control)])])
+    p = [one.p_value or 0 for one in found]
+    by_hand = [max(2 * p[1], p[0]), 2 * p[1], 3 * p[2], 4 * p[3]]
+    assert [one.p_adjusted for one in together[:4]] == pytest.approx(by_hand)
+    assert [one.verdict for one in together] == [UNSURE, BETTER, BETTER, WORSE, TOO_FEW]
+
+
+@pytest.mark.parametrize(
+    ("group", "control", "expected"),
+    [((20_000, 400), (400, 8), 0.5), ((1000, 10), (10, 0), 0.6), ((1000, 50), (1000, 90), 0.0003)],
+)
+def test_a_probability_leans_to_neither_size(group: tuple[int, int], control: tuple[int, int], expected: float) -> None:
+    found = probability_better(Response(*group), Response(*control))
+    assert found == pytest.approx(expected, abs=0.07 if expected > 0.1 else 0.0005)
+
+
+def test_a_comparison_that_must_not_be_read_says_so() -> None:
+    chance = np.random.default_rng(6)
+    y, x = chance.lognormal(size=5000), chance.lognormal(3, 1, size=5000)
+    group, control = of_values(y[:4000], x[:4000]), of_values(y[4000:], x[4000:])
+    assert check([(group, control)], [0.2]).may_be_read
+    assert check([(group, control)], [0.25]).words == SIZES
+    richer = replace(control, money=sums(y[4000:], x[4000:] * 1.3))
+    assert check([(group, richer)], [0.2]).words == SPENDING
+    tiny = check([(of_values(y[:9]), of_values(y[9:10]))], [0.1])
+    assert tiny.may_be_read and tiny.sizes_p_value is None
