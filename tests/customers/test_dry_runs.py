@@ -43,21 +43,21 @@ def test_the_first_rows_are_shown_as_they_would_be_read(stores: Stores, tmp_path
 
 
 def test_an_address_that_nothing_is_sent_to_is_told(stores: Stores, tmp_path: Path) -> None:
-    people = "CustomerID;E-Mail;Handy\n1;anna@example.com;+4917000001\n2;bob@example.com;+4917000002\n"
+    people = "CustomerID;Work E-Mail;Telefon\n1;anna@example.com;+4917000001\n2;bob@example.com;+4917000002\n"
     scope = tenant(stores)
     told = load(scope, tmp_path, "customers", people, dry_run=True)
     warnings = [warning for warning in told.warnings if warning["code"] == ADDRESS]
     assert [(*warning["examples"], warning["message"].split(": map it")[0]) for warning in warnings] == [
         (
-            "'E-Mail' (E_MAIL)",
+            "'Work E-Mail' (WORK_E_MAIL)",
             "1 column holds e-mail addresses, and none is mapped to EMAIL, to which messages are sent",
         ),
         (
-            "'Handy' (HANDY)",
+            "'Telefon' (TELEFON)",
             "1 column holds phone numbers, and none is mapped to MOBILE_NUMBER, to which messages are sent",
         ),
     ]
-    mapped = {"columns": {"E-Mail": "EMAIL", "Handy": "Mobile_Number"}}
+    mapped = {"columns": {"Work E-Mail": "EMAIL", "Telefon": "Mobile_Number"}}
     assert ADDRESS not in codes(load(scope, tmp_path, "customers", people, mapping=mapped))
     assert scope.warehouse.value("SELECT EMAIL FROM customers WHERE customer_id = '1'") == "anna@example.com"
 

@@ -2,9 +2,10 @@
 
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
-from import_world import load, tenant, values
+from import_world import codes, load, tenant, values
 
 from rapport.access.scope import Scope
 from rapport.customers import service
@@ -113,3 +114,37 @@ def test_an_attribute_of_before_goes_on_under_its_name(company: Scope, tmp_path:
     assert values(company, "PR_NOM") == [("K1", "v0")]
     load(company, tmp_path, "customers", one_row("Pr\u00e8nom", mark="w"))
     assert values(company, "PR_NOM", column_name("Pr\u00e8nom")) == [("K1", "v0", "w0")]
+
+
+READ_AS = [
+    ("E-Mail,Handy", "m@example.com,+4917000001", {}, ("m@example.com", "+4917000001")),
+    ("email address,Mobile Phone", "m@example.com,017000001", {}, ("m@example.com", "017000001")),
+    # Nobody can tell which is meant, or another is.
+    ("E-Mail,Email Address", "m@example.com,n@example.com", {}, (None, None)),
+    ("E-Mail,EMAIL", "m@example.com,n@example.com", {}, ("n@example.com", None)),
+    ("E-Mail,Login", "m@example.com,n@example.com", {"columns": {"Login": "Email"}}, ("n@example.com", None)),
+    ("E-Mail,X", "m@example.com,1", {"columns": {"E-Mail": "Shop_Mail"}}, (None, None)),
+    # What is no address, or in another alphabet, is an attribute of its own.
+    ("Mail,Mobile", "yes,iOS", {}, (None, None)),
+    ("Почта,Мобильный", "m@example.com,+4917000001", {}, (None, None)),
+]
+
+
+@pytest.mark.parametrize(("header", "cells", "mapping", "held"), READ_AS, ids=lambda one: str(one)[:20])
+def test_usual_names_of_addresses_are_read_as_them(
+    stores: Stores, tmp_path: Path, header: str, cells: str, mapping: dict[str, Any], held: tuple[str | None, ...]
+) -> None:
+    scope = tenant(stores)
+    told = load(
+        scope, tmp_path, "customers", f"CustomerID,Registration_Date,{header}\n1,2025-01-02,{cells}\n", mapping=mapping
+    )
+    assert told.state == "loaded"
+    assert values(scope, "EMAIL", "MOBILE_NUMBER") == [("1", *held)]
+    assert ("address_by_name" in codes(told)) == (held[0] == "m@example.com")
+
+
+def test_an_attribute_of_before_keeps_its_column(stores: Stores, tmp_path: Path) -> None:
+    scope = tenant(stores)
+    load(scope, tmp_path, "customers", "CustomerID,Registration_Date,E-Mail\n1,2025-01-02,later\n")
+    load(scope, tmp_path, "customers", "CustomerID,E-Mail\n1,a@example.com\n")
+    assert values(scope, "E_MAIL", "EMAIL") == [("1", "a@example.com", None)]

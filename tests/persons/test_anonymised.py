@@ -12,7 +12,7 @@ from rapport.access.scope import Scope
 from rapport.customers import service as customers
 
 HEADER = (
-    "CustomerID,Registration_Date,Email Address,First Name,Telefon,Mobile #,Geburtsdatum,FNAME,Straße,MERGE3,"
+    "CustomerID,Registration_Date,Home Email,First Name,Telefon,Mobile #,Geburtsdatum,FNAME,Straße,MERGE3,"
     "Contact,Line,Notes,City\n"
 )
 PERSON = (
@@ -25,7 +25,7 @@ OTHER = (
     "+49 40 1111113,likes tea,Bonn\n"
 )
 WORDS = ["zqcanary", "7654321", "7654322", "7654323", "1980-05-06", "765 4321"]
-MARKED = ["EMAIL_ADDRESS", "TELEFON", "GEBURTSDATUM", "FNAME", "MERGE3", "CONTACT", "LINE"]
+MARKED = ["HOME_EMAIL", "TELEFON", "GEBURTSDATUM", "FNAME", "MERGE3", "CONTACT", "LINE"]
 ORDERS = (
     "Order_ID,CustomerID,Order_Date,Amount,shipping_name,note,gift,coupon\n"
     'T1,Kim,2025-02-01 10:00:00,5,Zqcanaryship,for Zqcanaryfirst,"{""to"": {""e-mail"": ""Zqcanarynested""}}",C7\n'
@@ -78,9 +78,7 @@ def properties(scope: Scope, table: str, customer_id: str) -> dict[str, str]:
 
 def test_columns_that_identify_are_marked_and_told(scope: Scope, api: httpx.Client, told: list[dict[str, Any]]) -> None:
     (warning,) = [one for one in told if one["code"] == "personal_data"]
-    assert (
-        warning["count"] >= len(MARKED) and "'Email Address' (EMAIL_ADDRESS): e-mail addresses" in warning["examples"]
-    )
+    assert warning["count"] >= len(MARKED) and "'Home Email' (HOME_EMAIL): e-mail addresses" in warning["examples"]
     found = {one["name"]: (one["is_pii"], one["pii_reason"]) for one in api.get("/manage/v1/attributes").json()}
     # Another test decides about LINE.
     assert any("(LINE)" in example for example in warning["examples"])
@@ -99,7 +97,7 @@ def test_nothing_that_identifies_is_left_anywhere(scope: Scope, told: list[dict[
 def test_others_keep_what_they_have(scope: Scope, told: list[dict[str, Any]]) -> None:
     assert properties(scope, "transactions", "Lee") == {"shipping_name": "Leeship", "note": "for Lee", "coupon": "C8"}
     assert properties(scope, "activity_events", "Lee")["callback"] == "(030) 111-1111"
-    row = scope.warehouse.row("SELECT EMAIL_ADDRESS, NOTES, LINE FROM customers WHERE customer_id = 'Lee'")
+    row = scope.warehouse.row("SELECT HOME_EMAIL, NOTES, LINE FROM customers WHERE customer_id = 'Lee'")
     assert row == ("lee@example.com", "likes tea", "+49 40 1111113")
 
 

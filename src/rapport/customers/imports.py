@@ -173,7 +173,8 @@ def _load(run: Run, file: File) -> None:
         orphans = rejects.refuse_orphans(run.stage, plan, file)
         spelling.complete_items(run.stage, plan)
     found = [*orphans, *inspect(run.stage, plan, file, seen.odd), *personal_columns.suspicions(plan, marks)]
-    found += [*personal_columns.not_mapped(plan, marks), *consent_columns.suspicions(plan)]
+    found += [*personal_columns.guessed(plan), *personal_columns.not_mapped(plan, marks)]
+    found += consent_columns.suspicions(plan)
     run.row.rejected = rejects.count(run.stage)
     if run.row.rejected:
         found += rejects.mappable(run.stage)

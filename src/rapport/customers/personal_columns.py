@@ -191,6 +191,17 @@ def not_mapped(plan: Plan, marks: Sequence[Mark]) -> list[Suspicion]:
     return found
 
 
+def guessed(plan: Plan) -> list[Suspicion]:
+    """What an import tells of columns that were taken, by their names, for what messages are sent to."""
+    told = tuple(f"'{visible(name)}' ({attribute})" for name, attribute in plan.guessed)
+    columns = counted(len(told), "column is", "columns are")
+    message = (
+        f"{columns} read as what messages are sent to, by the name: columns in the mapping decides otherwise, as in "
+        "columns: {name in the file: another name}."
+    )
+    return [Suspicion("address_by_name", message, len(told), told)] if told else []
+
+
 def suspicions(plan: Plan, marks: Sequence[Mark]) -> list[Suspicion]:
     """What an import tells of columns that identify people."""
     if marks:

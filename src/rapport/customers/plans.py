@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from rapport.access.scope import Scope
+from rapport.customers.address_names import read_as
 from rapport.customers.attributes import NUMERIC, WORDS, AttributeInfo, attributes
 from rapport.customers.dates import LOSSES, SQL_TYPES, Dates
 from rapport.customers.files import File
@@ -70,6 +71,8 @@ class Plan:
     iso: frozenset[int] = frozenset()
     # The tenant's attributes, as they were when the file was opened.
     known: Mapping[str, AttributeInfo] = field(default_factory=dict)
+    # The file's columns that were taken for what messages are sent to by their names: see address_names.
+    guessed: tuple[tuple[str, str], ...] = ()
     # Only the usual form of a value is read, in SQL of few words; what has another form does not fit.
     usual: bool = False
 
@@ -140,8 +143,9 @@ class Plan:
 
 def make_plan(scope: Scope, kind: Kind, file: File, mapping: FileMapping, mode: str) -> Plan:
     """Bind a file's columns. Raises Invalid for a missing mandatory column or one given twice."""
-    renamed = {same_name(theirs): ours for theirs, ours in mapping.columns.items()}
     _check_named(file, mapping)
+    guessed = _guessed(scope, kind, file, mapping)
+    renamed = {same_name(theirs): ours for theirs, ours in {**guessed, **mapping.columns}.items()}
     bound: list[Bound] = []
     extras: list[tuple[str, str, str]] = []
     for index, name in enumerate(file.names):
@@ -160,7 +164,17 @@ def make_plan(scope: Scope, kind: Kind, file: File, mapping: FileMapping, mode: 
     keyed = kind.name != "items" or plan.has("line_number")
     partial = mode == "incremental" and keyed and (file.format == "jsonl" or mapping.blank_cells == "keep")
     iso = frozenset(place for place, kind in enumerate(file.kinds) if kind in ISO_KINDS)
-    return replace(plan, partial=partial, iso=iso)
+    return replace(plan, partial=partial, iso=iso, guessed=tuple(guessed.items()))
+
+
+def _guessed(scope: Scope, kind: Kind, file: File, mapping: FileMapping) -> dict[str, str]:
+    """The columns of a customers file that are read as what messages are sent to, see address_names."""
+    if kind.extras != "attributes":
+        return {}
+    ours = [one for one in mapping.columns.values() if one is not None]
+    given = (one for one in file.names if field_name(one) in kind.by_name)
+    taken = {field_name(one) for one in (*mapping.columns, *ours, *mapping.constants, *given)}
+    return read_as(scope, file, attributes(scope), taken)
 
 
 def _check_named(file: File, mapping: FileMapping) -> None:
