@@ -235,6 +235,9 @@ def test_management_from_action_to_results(api: httpx.Client, tenant: Scope) -> 
     assert api.get(f"{path}/customers/{held['customer_id']}").json()["explanation"] == ["Held back as control group."]
     result = api.get(f"{path}/results").json()
     assert result["currency"] == "EUR" and result["groups"][0]["customers"] == detail["control_size"]
+    assert result["groups"][1]["verdict"] == "The measurement window is still open."
+    whole = api.get(f"/manage/v1/series/{made['id']}/results").json()
+    assert (whole["name"], whole["runs"], whole["groups"]) == ("Walloons", 0, [])
     assert api.post(f"{path}/cancel").status_code == 409 and api.post(f"{path}/confirm").status_code == 409
     status = api.put(f"/manage/v1/series/{made['id']}/status", json={"status": "archived"})
     assert status.json()["status"] == "archived" and api.post(f"/manage/v1/series/{made['id']}/runs").status_code == 409

@@ -345,6 +345,7 @@ def test_a_group_is_compared_with_those_who_would_have_been_in_it(tenant: Scope)
     publish(tenant, TODAY + timedelta(days=1))
     try:
         found = campaigns.results(tenant, first)
+        alone = campaigns.series_results(tenant, made)
     finally:
         publish(tenant)
     control, *others = found.groups
@@ -362,3 +363,47 @@ def test_a_group_is_compared_with_those_who_would_have_been_in_it(tenant: Scope)
         hits = sum(who in buyers for who in mine)
         assert (compared.control_customers, compared.control_responders) == (len(mine), hits)
         assert compared.uplift == pytest.approx(one.response_rate - hits / len(mine))
+        total = alone.groups[number - 1].against_control
+        assert total is not None and (alone.runs, alone.between) == (1, [])
+        assert total.uplift == pytest.approx(compared.uplift) and total.control_customers == len(mine)
+
+
+def test_a_series_has_one_result_over_its_runs(tenant: Scope) -> None:
+    """Two runs whose levels differ, put together by hand as Mantel and Haenszel do; groups on one channel compare."""
+    groups = [group(2, (EXTERNAL, 4), share=0.5), group(3, (EXTERNAL, 4), share=0.5)]
+    made = add_series(tenant, 1, groups, rules={"include_all": True}, control_share=0.3, duration=1)
+    numbers = [process(tenant, made.id, TODAY + timedelta(days=n)) for n in (4, 5)]
+    over = weight = 0.0
+    insert = []
+    for n, number in enumerate(numbers):
+        sides: dict[bool, list[bool]] = {True: [], False: []}
+        for who, _, place, *_ in recipients(tenant, number):
+            buys = int(who[1:]) % (9 if n else 3) == 0 or (place == 1 and int(who[1:]) % 4 == 0)
+            if place != 2:
+                sides[place == 0].append(buys)
+            if buys:
+                at = datetime(2026, 3, 14 + n, 12, tzinfo=UTC)
+                insert.append((f"s{n}{who}", who, at, 20.0 + int(who[1:]) % 7))
+        own, held_back = sides[False], sides[True]
+        part = len(own) * len(held_back) / (len(own) + len(held_back))
+        over += part * (sum(own) / len(own) - sum(held_back) / len(held_back))
+        weight += part
+    names = ["transaction_id", "customer_id", "transaction_time", "amount"]
+    tenant.warehouse.insert("transactions", names, insert)
+    with tenant.records() as session:
+        for number in numbers:
+            locked(session, tenant, number).state = "successful"
+    publish(tenant, TODAY + timedelta(days=7))
+    try:
+        found = campaigns.series_results(tenant, made)
+    finally:
+        publish(tenant)
+    assert (found.runs, found.first_date) == (2, TODAY + timedelta(days=4))
+    first, second = found.groups
+    assert first.against_control is not None and second.against_control is not None
+    assert first.against_control.uplift == pytest.approx(over / weight)
+    assert first.verdict == "Better than control." and second.verdict != first.verdict
+    assert first.against_control.money is not None and first.against_control.money.interval[0] > 0
+    (pair,) = found.between
+    assert (pair.recipient_group_id, pair.verdict) == (2, "Group 1 does better than group 2.")
+    assert found.detectable.days_until_a_tenth is not None and found.detectable.so_far is not None

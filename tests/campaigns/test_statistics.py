@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from rapport.campaigns.between import between, with_reactions
 from rapport.campaigns.checks import SIZES, SPENDING, check
 from rapport.campaigns.randomization import POWERS, Stratum, Sums, difference
 from rapport.campaigns.responses import Response
@@ -157,3 +158,17 @@ def test_a_comparison_that_must_not_be_read_says_so() -> None:
     assert check([(group, richer)], [0.2]).words == SPENDING
     tiny = check([(of_values(y[:9]), of_values(y[9:10]))], [0.1])
     assert tiny.may_be_read and tiny.sizes_p_value is None
+
+
+def test_groups_on_the_same_channels_compare_without_control() -> None:
+    sent = {1: Response(4000, 200), 2: Response(4000, 300), 3: Response(4000, 300)}
+    found = with_reactions(between([sent], [[1, 2], [1, 2], [3]]), sent, {(1, 3): 400, (2, 3): 300}, is_open=False)
+    (pair,) = found
+    assert (pair.recipient_group_id, pair.other_group_id) == (2, 1)
+    assert pair.verdict == "Group 2 does better than group 1."
+    assert pair.comparison.uplift == pytest.approx(0.025)
+    clicked = pair.interactions["clicked"]
+    assert (clicked.rate, clicked.other_rate) == (0.075, 0.1)
+    assert clicked.verdict == "Group 1 does better than group 2."
+    many = {n: Response(100, 50) for n in range(1, 27)}
+    assert len(between([many], [list(many)] * 26)) == 25

@@ -7,7 +7,9 @@ from typing import Any
 import httpx
 import pytest
 import trigger_world as world
+from sqlalchemy import update
 
+from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns import service as campaigns
@@ -229,6 +231,16 @@ def test_results_run_from_each_firing_on(scope: Scope, series: Series) -> None:
         assert row.responders == sum(count > 0 for count in orders.values())
         assert row.value == pytest.approx(sum(values.values()))
     assert found.groups[1].against_control is not None
+    assert campaigns.series_results(scope, series).runs == 0  # the window is open
+    with scope.records() as session:
+        before = scope.data_date()
+        session.execute(update(Tenant).values(last_data_date=date(2026, 4, 1)).where(Tenant.id == scope.tenant_id))
+    whole = campaigns.series_results(scope, series)
+    with scope.records() as session:
+        session.execute(update(Tenant).values(last_data_date=before).where(Tenant.id == scope.tenant_id))
+    for row, other in zip(whole.groups, found.groups[1:], strict=True):
+        assert (row.customers, row.responders, row.value) == (other.customers, other.responders, other.value)
+    assert whole.control_responders == found.groups[0].responders
     assert found.window_end == datetime(2026, 3, 11) + timedelta(days=DURATION)
 
 

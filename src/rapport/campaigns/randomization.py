@@ -141,7 +141,7 @@ def difference(strata: Sequence[Stratum], is_watched: bool = False) -> Differenc
         return None
     estimate, error = found.score / found.weight, math.sqrt(found.variance) / found.weight
     tail = _tail(found) if is_watched else ALPHA / 2
-    low, high = (error * _quantile(found.skew, level) for level in (tail, 1 - tail))
+    low, high = error * _quantile(found.skew, tail), -error * _quantile(-found.skew, tail)
     base = float((_parts(group, control) * control[:, 1, 0] / control[:, 0, 0]).sum()) / found.weight
     return Difference(
         estimate=estimate,
@@ -213,12 +213,12 @@ def _lower(z: float, skew: float) -> float:
 
 
 def _quantile(skew: float, level: float) -> float:
+    """Of the same curve, for a small level."""
     if abs(skew) < LEAST_SKEW:
         return float(scipy.special.ndtri(level))
-    if skew < 0:
-        return -_quantile(-skew, 1 - level)
     shape = 4 / skew**2
-    return float((scipy.special.gammaincinv(shape, level) - shape) / math.sqrt(shape))
+    upper = scipy.special.gammainccinv if skew < 0 else scipy.special.gammaincinv
+    return math.copysign(1, skew) * float(upper(shape, level) - shape) / math.sqrt(shape)
 
 
 def _p_value(found: _Score, is_watched: bool) -> float:
@@ -248,19 +248,20 @@ def _tail(found: _Score) -> float:
 def _relative(group: Numbers, control: Numbers, theta: float, tail: float) -> tuple[float | None, float | None]:
     """Between which multiples of control the group lies, as parts more or less."""
 
-    def lower(lift: float) -> float:
+    def tail_of(lift: float, side: int) -> float:
         found = _score(group, control, theta, 1 + lift)
-        return _lower(found.z, found.skew) if found.variance > 0 else 0.5
+        return _lower(side * found.z, side * found.skew) if found.variance > 0 else 0.5
 
-    return _crossing(lower, 1 - tail), _crossing(lower, tail)
+    # Both fall: by how much more control is multiplied, by so much less the group lies above it.
+    return _crossing(lambda lift: -tail_of(lift, -1), -tail), _crossing(lambda lift: tail_of(lift, 1), tail)
 
 
-def _crossing(lower: Callable[[float], float], level: float) -> float | None:
+def _crossing(falling: Callable[[float], float], level: float) -> float | None:
     """Where a falling function has a level, by halving in the logarithm; None when that is out of reach."""
     low, high = math.log1p(LEAST_LIFT), math.log1p(MOST_LIFT)
-    if lower(LEAST_LIFT) < level or lower(MOST_LIFT) > level:
+    if falling(LEAST_LIFT) < level or falling(MOST_LIFT) > level:
         return None
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (middle, high) if lower(math.expm1(middle)) > level else (low, middle)
+        low, high = (middle, high) if falling(math.expm1(middle)) > level else (low, middle)
     return math.expm1((low + high) / 2)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rapport.access.scope import Scope
+from rapport.campaigns.between import Between, between, with_reactions
 from rapport.campaigns.checks import Check, check
 from rapport.campaigns.interactions import INTERACTIONS
 from rapport.campaigns.metrics import PlaceMetrics, metrics_of
@@ -41,7 +42,8 @@ class Results:
     """Results as they stand. The window is in tenant wall-clock time, money in the tenant's currency.
 
     metrics are totals that outside systems reported, per channel and template; nobody is named by them. cap is the
-    money of one customer up to which it counts in comparisons; none where nobody is above.
+    money of one customer up to which it counts in comparisons; none where nobody is above. between are groups
+    against each other, where they reach the same people.
     """
 
     campaign_id: int
@@ -52,6 +54,7 @@ class Results:
     currency: str
     cap: float | None
     groups: list[GroupResult]
+    between: list[Between]
     metrics: list[PlaceMetrics]
 
 
@@ -67,19 +70,36 @@ def results(scope: Scope, campaign_id: int) -> Results:
     data_date = scope.data_date()
     complete = data_date is not None and data_date >= end.date()
     done = responses(scope, [found])
-    reported = metrics_of(scope, campaign_id)
-    groups = _groups(scope, found, done, complete)
-    return Results(found.id, found.state, begin, end, complete, scope.currency, done.cap, groups, reported)
+    alike, clicks = classes(scope, found), interactions(scope, found)
+    sent = {number: done.of(found.id, [number], False) for number in range(1, len(alike) + 1)}
+    return Results(
+        campaign_id=found.id,
+        state=found.state,
+        window_start=begin,
+        window_end=end,
+        is_complete=complete,
+        currency=scope.currency,
+        cap=done.cap,
+        groups=_groups(found, done, alike, clicks, complete),
+        between=with_reactions(between([sent], alike, is_open=not complete), sent, clicks, not complete),
+        metrics=metrics_of(scope, campaign_id),
+    )
 
 
-def _groups(scope: Scope, found: Occurrence, done: Responses, is_complete: bool) -> list[GroupResult]:
+def _groups(
+    found: Occurrence,
+    done: Responses,
+    alike: Sequence[Sequence[int]],
+    clicks: dict[tuple[int, int], int],
+    is_complete: bool,
+) -> list[GroupResult]:
     """Control, then every group against those held back who would have been in it or in one that reaches the same."""
-    plan, clicks = found.plan, interactions(scope, found)
+    plan = found.plan
     everybody = range(1, len(plan["groups"]) + 1)
     control = done.of(found.id, everybody, True)
     made = [_result(0, CONTROL_ACTION_ID, control, clicks)]
     shares = plan.get("shares") or shares_of(plan["groups"])
-    for number, alike_ones in enumerate(classes(scope, found), start=1):
+    for number, alike_ones in enumerate(alike, start=1):
         own, held_back = done.of(found.id, [number], False), done.of(found.id, alike_ones, True)
         one = _result(number, plan["groups"][number - 1]["action_id"], own, clicks)
         if not control.customers:
@@ -89,10 +109,10 @@ def _groups(scope: Scope, found: Occurrence, done: Responses, is_complete: bool)
             comparison = compare([(own, held_back)], is_open=not is_complete)
             one = replace(one, against_control=comparison, check=check([(own, held_back)], [part]))
         made.append(one)
-    return judged(made)
+    return _judged_together(made)
 
 
-def judged(groups: Sequence[GroupResult]) -> list[GroupResult]:
+def _judged_together(groups: Sequence[GroupResult]) -> list[GroupResult]:
     """The same with their verdicts: of all comparisons together, and of the check where one fails."""
     compared = [one for one in groups if one.against_control]
     together = adjusted([one.against_control for one in compared if one.against_control])

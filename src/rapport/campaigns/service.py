@@ -60,6 +60,7 @@ from rapport.campaigns.schemas import (
     SeriesRules,
 )
 from rapport.campaigns.segment_names import change_stages, define_value_segments
+from rapport.campaigns.series_results import SeriesResults, series_results
 from rapport.campaigns.settings import settings_of
 from rapport.campaigns.splits import cuts
 from rapport.campaigns.tasks import execute_due
@@ -131,6 +132,7 @@ __all__ = [
     "Series",
     "SeriesBody",
     "SeriesOut",
+    "SeriesResults",
     "SeriesRules",
     "TriggeredBody",
     "TriggeredOut",
@@ -198,6 +200,7 @@ __all__ = [
     "scheduled_messages",
     "series",
     "series_of",
+    "series_results",
     "series_warnings",
     "set_metrics",
     "set_status",

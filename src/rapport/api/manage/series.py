@@ -14,7 +14,7 @@ from rapport.api.known import Body
 from rapport.api.manage.campaigns import CampaignOut
 from rapport.campaigns import service
 from rapport.campaigns.models import Series
-from rapport.campaigns.service import DryRun, SeriesBody, SeriesOut
+from rapport.campaigns.service import DryRun, SeriesBody, SeriesOut, SeriesResults
 
 router = APIRouter(prefix="/manage/v1/series", tags=["Management: campaigns"], route_class=JsonRoute)
 SeriesId = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -78,6 +78,12 @@ def create_series(body: SeriesNew, principal: Principal = Depends(admin)) -> Ser
 def get_series(series_id: SeriesId, principal: Principal = Depends(admin)) -> SeriesOut:  # noqa: B008
     """One series."""
     return rendered(principal.scope, service.series(principal.scope, series_id))
+
+
+@router.get("/{series_id}/results", summary="Results of a series over its runs")
+def get_results(series_id: SeriesId, principal: Principal = Depends(admin)) -> SeriesResults:  # noqa: B008
+    """What a series has brought since it began: its complete runs put together, each compared within itself."""
+    return service.series_results(principal.scope, service.series(principal.scope, series_id))
 
 
 @router.put("/{series_id}", summary="Replace a series")

@@ -14,7 +14,7 @@ from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
 from rapport.campaigns import service
 from rapport.campaigns.models import Series
-from rapport.campaigns.service import TriggeredBody, TriggeredOut
+from rapport.campaigns.service import SeriesResults, TriggeredBody, TriggeredOut
 from rapport.realtime import service as realtime
 from rapport.realtime.service import Trial, TriggerDryRun
 
@@ -139,6 +139,12 @@ def change_trigger_status(
 ) -> TriggeredOut:
     """Firings under way go on; open sequences of one that is not active end without firing."""
     return rendered(principal.scope, service.set_triggered_status(principal.scope, trigger_id, body.status))
+
+
+@router.get("/{trigger_id}/results", summary="Results of a triggered campaign over its days")
+def get_results(trigger_id: TriggerId, principal: Principal = Depends(admin)) -> SeriesResults:  # noqa: B008
+    """What a triggered campaign has brought since it began: each customer counts once, from its first firing on."""
+    return service.series_results(principal.scope, service.triggered_series(principal.scope, trigger_id))
 
 
 @router.get("/{trigger_id}/firings", summary="List the firings of a triggered campaign")

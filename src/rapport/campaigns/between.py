@@ -1,0 +1,87 @@
+"""Groups of a run or series against each other, where they reach the same people: who did better needs no control."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from rapport.campaigns.interactions import INTERACTIONS
+from rapport.campaigns.responses import Response
+from rapport.campaigns.statistics import BETTER, UNSURE, WORSE, Comparison, Pair, adjusted, compare, rate
+
+# Of more groups each is compared with the first one only.
+MOST_IN_PAIRS = 6
+
+
+@dataclass(frozen=True)
+class Reactions:
+    """How many more of a group's customers opened, clicked and so on, as a share; p_value with all pairs counted."""
+
+    rate: float
+    other_rate: float
+    uplift: float
+    uplift_interval: tuple[float, float]
+    p_value: float | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Between:
+    """A group against another one: in comparison the other stands where control does."""
+
+    recipient_group_id: int
+    other_group_id: int
+    comparison: Comparison
+    interactions: dict[str, Reactions]
+    verdict: str
+
+
+def between(
+    runs: Sequence[Mapping[int, Response]],
+    alike: Sequence[Sequence[int]],
+    is_watched: bool = False,
+    is_open: bool = False,
+) -> list[Between]:
+    """Every pair of groups that reach the same people, from what each group did in each draw."""
+    few = len(alike) <= MOST_IN_PAIRS
+    wanted = [(a, b) for b, others in enumerate(alike, start=1) for a in others if a < b and (few or a == others[0])]
+    found: list[tuple[int, int, Comparison]] = []
+    for other, group in wanted:
+        pairs: list[Pair] = [(run[group], run[other]) for run in runs if run[group].customers and run[other].customers]
+        if pairs:
+            found.append((group, other, compare(pairs, is_watched, is_open)))
+    together = adjusted([comparison for _, _, comparison in found])
+    return [
+        Between(group, other, one, {}, _words(group, other, one.verdict))
+        for (group, other, _), one in zip(found, together, strict=True)
+    ]
+
+
+def with_reactions(
+    found: Sequence[Between], sent: Mapping[int, Response], clicks: Mapping[tuple[int, int], int], is_open: bool
+) -> list[Between]:
+    """The same with who opened, clicked and so on, from customers by group and interaction."""
+    made: dict[tuple[int, int], dict[str, Reactions]] = {}
+    for event in sorted({event for _, event in clicks} & INTERACTIONS.keys()):
+        counts = {number: Response(one.customers, clicks.get((number, event), 0)) for number, one in sent.items()}
+        compared = [
+            compare([(counts[one.recipient_group_id], counts[one.other_group_id])], False, is_open) for one in found
+        ]
+        for one, other in zip(found, adjusted(compared), strict=True):
+            group, against = one.recipient_group_id, one.other_group_id
+            made.setdefault((group, against), {})[INTERACTIONS[event]] = Reactions(
+                rate=rate(counts[group]),
+                other_rate=other.control_rate,
+                uplift=other.uplift,
+                uplift_interval=other.uplift_interval,
+                p_value=other.p_adjusted,
+                verdict=_words(group, against, other.verdict),
+            )
+    return [replace(one, interactions=made.get((one.recipient_group_id, one.other_group_id), {})) for one in found]
+
+
+def _words(group: int, other: int, verdict: str) -> str:
+    known = {
+        BETTER: f"Group {group} does better than group {other}.",
+        WORSE: f"Group {other} does better than group {group}.",
+        UNSURE: f"No difference between groups {other} and {group} can be shown.",
+    }
+    return known.get(verdict, verdict)

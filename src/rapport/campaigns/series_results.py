@@ -1,0 +1,155 @@
+"""The result of a series over its runs: one number for what it has brought since it began.
+
+Each run is compared within itself, group with the control members who would have been in it, and the differences
+are put together (Mantel and Haenszel 1959), so that a good week or another split says nothing. Scheduled runs
+divide customers anew: whoever comes back is drawn independently, and the errors of runs are apart. A triggered
+campaign divides its customers once, so each of them counts once, from its first firing on. The result is looked at
+after each run: its intervals and p-values hold however often that is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from sqlalchemy import select
+
+from rapport.access.scope import Scope
+from rapport.campaigns.between import Between, between
+from rapport.campaigns.checks import Check, check
+from rapport.campaigns.models import EXECUTED_STATES, Occurrence, Series
+from rapport.campaigns.power import Detectable, detectable
+from rapport.campaigns.responses import Response, Responses, classes, offers_of, responses, windows
+from rapport.campaigns.splits import control_part, shares_of
+from rapport.campaigns.statistics import NO_CONTROL, Comparison, Pair, adjusted, compare, rate
+from rapport.campaigns.trigger_results import draws
+
+# Runs that the result of a series goes back, newest first.
+MOST_RUNS = 400
+
+
+@dataclass(frozen=True)
+class SeriesGroup:
+    """A recipient group over the runs; a customer counts in each run that it was in (triggered: once)."""
+
+    recipient_group_id: int
+    action_id: int
+    customers: int
+    responders: int
+    response_rate: float
+    value: float
+    against_control: Comparison | None
+    check: Check | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class SeriesResults:
+    """Of the runs whose window is complete and that had the offers of the newest of them.
+
+    first_date and last_date are the days of the first and last run. Money is in the tenant's currency, cap is the
+    money of one customer in a run up to which it counts in comparisons.
+    """
+
+    series_id: int
+    name: str
+    runs: int
+    first_date: date | None
+    last_date: date | None
+    currency: str
+    cap: float | None
+    control_customers: int
+    control_responders: int
+    groups: list[SeriesGroup]
+    between: list[Between]
+    detectable: Detectable
+
+
+def series_results(scope: Scope, found: Series) -> SeriesResults:
+    """What a series of scheduled runs or a triggered campaign has brought so far."""
+    runs = _complete_runs(scope, found)
+    done = responses(scope, runs) if runs else Responses({}, None)
+    # One run for each draw: the days of a triggered campaign are one.
+    drawn = {run.id: run for run in runs}
+    if found.trigger is not None:
+        drawn = {number: drawn[number] for number in draws(runs)}
+    alike = classes(scope, runs[0]) if runs else []
+    by_group = {n: _pairs(done, list(drawn.values()), n, others) for n, others in enumerate(alike, start=1)}
+    held_back = sum((done.of(number, range(1, len(alike) + 1), True) for number in drawn), Response())
+    sent = [{n: done.of(number, [n], False) for n in by_group} for number in drawn]
+    days = [run.execution_date for run in runs]
+    return SeriesResults(
+        series_id=found.id,
+        name=found.name,
+        runs=len(runs),
+        first_date=min(days, default=None),
+        last_date=max(days, default=None),
+        currency=scope.currency,
+        cap=done.cap,
+        control_customers=held_back.customers,
+        control_responders=held_back.responders,
+        groups=_groups(runs, by_group, sent, bool(held_back.customers)),
+        between=between(sent, alike, is_watched=True),
+        detectable=detectable([[pair for pair, _ in pairs] for pairs in by_group.values()], days),
+    )
+
+
+def _complete_runs(scope: Scope, found: Series) -> list[Occurrence]:
+    """The runs whose window has ended by the data, with the offers of the newest, newest first."""
+    wanted = (
+        select(Occurrence)
+        .where(
+            Occurrence.tenant_id == scope.tenant_id,
+            Occurrence.series_id == found.id,
+            Occurrence.state.in_(EXECUTED_STATES),
+        )
+        .order_by(Occurrence.execution_date.desc(), Occurrence.id.desc())
+        .limit(MOST_RUNS)
+    )
+    with scope.reads() as session:
+        runs = list(session.scalars(wanted))
+    data_date = scope.data_date()
+    ends = windows(scope, runs) if runs else []
+    ended = [run for run, (_, end) in zip(runs, ends, strict=True) if data_date and data_date >= end.date()]
+    return [run for run in ended if offers_of(run.plan) == offers_of(ended[0].plan)]
+
+
+def _pairs(done: Responses, runs: Sequence[Occurrence], group: int, alike: Sequence[int]) -> list[tuple[Pair, float]]:
+    """A group and its control in each draw that has both, with the share of both that is to be control."""
+    found = []
+    for run in runs:
+        pair = done.of(run.id, [group], False), done.of(run.id, alike, True)
+        if pair[0].customers and pair[1].customers:
+            shares = run.plan.get("shares") or shares_of(run.plan["groups"])
+            found.append((pair, control_part(run.plan["control_share"], shares, group, alike)))
+    return found
+
+
+def _groups(
+    runs: Sequence[Occurrence],
+    by_group: dict[int, list[tuple[Pair, float]]],
+    sent: Sequence[dict[int, Response]],
+    has_control: bool,
+) -> list[SeriesGroup]:
+    compared = {n: compare([pair for pair, _ in pairs], is_watched=True) for n, pairs in by_group.items() if pairs}
+    together = dict(zip(compared, adjusted(list(compared.values())), strict=True))
+    found = []
+    for number, pairs in by_group.items():
+        own = sum((one[number] for one in sent), Response())
+        tested = check([pair for pair, _ in pairs], [part for _, part in pairs]) if pairs else None
+        against = together.get(number)
+        if against and tested and not tested.may_be_read:
+            against = replace(against, verdict=tested.words)
+        found.append(
+            SeriesGroup(
+                recipient_group_id=number,
+                action_id=runs[0].plan["groups"][number - 1]["action_id"],
+                customers=own.customers,
+                responders=own.responders,
+                response_rate=rate(own),
+                value=own.value,
+                against_control=against,
+                check=tested,
+                verdict=against.verdict if against else "" if has_control else NO_CONTROL,
+            )
+        )
+    return found
