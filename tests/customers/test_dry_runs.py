@@ -71,6 +71,8 @@ def test_nothing_that_is_stored_changes(stores: Stores, tmp_path: Path, kind: st
     told = load(scope, tmp_path, kind, text, dry_run=True)
     assert (told.state, stored(scope)) == ("checked", before)
     assert told.preview is not None and told.preview.rows[0][key]
+    name = text.partition("\n")[0].rpartition(",")[2]
+    assert told.preview.rows[0].get("properties", told.preview.rows[0].get("TIER")) in (f'{{"{name}":"x"}}', "a")
     done = load(scope, tmp_path, kind, text)
     assert (done.state, codes(done)) == ("loaded", codes(told)) and stored(scope) != before
 

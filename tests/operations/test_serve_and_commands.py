@@ -116,7 +116,8 @@ def _commands_talk_to_the_server(folder: Path, data_dir: Path, key: str, server:
     checks = {check["name"]: check for check in run("doctor", "--data-dir", data_dir, "--json").json}
     assert str(server.process.pid) in checks["server"]["detail"]
     assert {check["outcome"] for check in checks.values()} <= {"ok", "warning"}
-    assert run("key", "list", "--tenant", "none", "--data-dir", data_dir).line == "There is no tenant 'none'."
+    unknown = run("key", "list", "--tenant", "none", "--data-dir", data_dir)
+    assert unknown.line == "There is no tenant 'none': `rapport tenant list` shows them."
     keys_of_tenant = run("key", "list", "--tenant", "3001", "--data-dir", data_dir, "--json")
     assert keys_of_tenant.err.strip() == "Tenant 3001: 'Acme'"
     for command, left in (("allow-sender", ["shop.example"]), ("disallow-sender", [])):

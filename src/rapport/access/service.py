@@ -103,7 +103,7 @@ def find_tenant(stores: Stores, reference: str) -> Tenant:
     with stores.records.session() as session:
         found = session.scalar(select(Tenant).where(chosen))
     if found is None:
-        raise NotFound(f"There is no tenant {reference!r}.")
+        raise NotFound(f"There is no tenant {reference!r}: `rapport tenant list` shows them.")
     return found
 
 

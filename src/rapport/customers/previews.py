@@ -32,7 +32,7 @@ def preview(stage: Stage, plan: Plan, file: File) -> Preview:
         return Preview([], made)
     table, key = stage.table("good"), _texts(key_sql(plan).split(", "))
     columns = [name for name in stage.warehouse.columns(table) if _is_shown(name, plan)]
-    shown = _texts([identifier(name) for name in columns])
+    shown = ", ".join(_shown(name) for name in columns)
     wanted = ", ".join(f"({', '.join(map(literal, one))})" for one in keys)
     staged = stage.warehouse.rows(f"SELECT {key}, {shown} FROM {table} WHERE ({key}) IN ({wanted})")  # noqa: S608 - texts are quoted
     parts = len(plan.kind.key)
@@ -45,6 +45,11 @@ def _is_shown(column: str, plan: Plan) -> bool:
     if plan.kind.extras == "attributes":
         return any(bound.field.column == column for bound in plan.bound)
     return not column.startswith("_")
+
+
+def _shown(column: str) -> str:
+    """A column as a text; properties as one JSON object."""
+    return "toJSONString(properties)" if column == "properties" else f"toString({identifier(column)})"
 
 
 def _texts(columns: list[str]) -> str:
