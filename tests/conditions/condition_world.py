@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -227,17 +227,25 @@ def write_transactions(scope: Scope, facts: dict[str, Facts]) -> None:
     scope.warehouse.insert("transaction_items", columns, items)
 
 
+def processed(one: CampaignReceipt) -> date:
+    """The day of processing: of some campaigns days before they are sent."""
+    return one.execution_date - timedelta(days=one.campaign % 3 * 30)
+
+
+def sent_at(one: CampaignReceipt) -> datetime:
+    return datetime.combine(one.execution_date, time(23, 30), UTC)
+
+
 def write_campaigns(scope: Scope, facts: dict[str, Facts]) -> None:
     seen = [(c, receipt) for c, f in facts.items() for receipt in f.campaigns]
-    at = datetime(2026, 1, 1, tzinfo=UTC)
     recipients = [
-        (r.execution_date, r.campaign, c, r.channel, 1, r.action, r.template, 1, "", at, DATA_DATE) for c, r in seen
+        (processed(r), r.campaign, c, r.channel, 1, r.action, r.template, 1, "", sent_at(r), DATA_DATE) for c, r in seen
     ]
     columns = "execution_date campaign_id customer_id channel_id recipient_group_id action_id template_id "
     columns += "target_group_id"
     more = ["promo_code", "scheduled_time", "end_date"]
     scope.warehouse.insert("campaign_recipients", [*columns.split(), *more], recipients)
-    outcomes = [(r.execution_date, r.campaign, c, r.channel, "sent" if r.sent else "failed") for c, r in seen]
+    outcomes = [(processed(r), r.campaign, c, r.channel, "sent" if r.sent else "failed") for c, r in seen]
     columns = "execution_date campaign_id customer_id channel_id outcome"
     scope.warehouse.insert("campaign_outcomes", columns.split(), outcomes)
     rows = [

@@ -57,6 +57,12 @@ def shop(scope: Scope) -> None:
         ('2026-06-24', 4, 'C5', 1, 2), ('2026-06-24', 4, 'C5', 2, 2), ('2026-06-02', 3, 'C5', 1, 2),
         ('2026-06-20', 5, 'C5', 0, 1), ('2026-07-01', 6, 'C5', 1, 2)
     """)
+    # Processed days before they are sent: on the last day of the data, and after it.
+    execute("""
+        INSERT INTO campaign_recipients
+            (execution_date, campaign_id, customer_id, channel_id, action_id, scheduled_time) VALUES
+        ('2026-05-10', 7, 'C7', 1, 2, '2026-06-30 23:00:00'), ('2026-06-20', 8, 'C7', 1, 2, '2026-07-01 00:00:00')
+    """)
     execute("""
         INSERT INTO campaign_interactions (delivery_date, campaign_id, customer_id, event_id, interaction_at) VALUES
         ('2026-06-24', 4, 'C5', 2, '2026-06-24 08:00:00'), ('2026-06-24', 4, 'C5', 3, '2026-06-30 10:00:00'),
@@ -158,6 +164,10 @@ def test_activity_and_campaign_features(scope: Scope) -> None:
         day=D,
     )
     assert found == (1, 2, 0, 1, 2, 6, 1, 1, 6, 0, 0.5)
+    # Days of campaigns are those on which they were sent.
+    received = "CAMPAIGNS_RECEIVED_1W, CAMPAIGNS_RECEIVED_1M, DAYS_SINCE_LAST_CAMPAIGN"
+    later = f"SELECT {received} FROM profiles WHERE data_date = {{day:Date}} AND customer_id = 'C7'"
+    assert scope.warehouse.row(later, day=D) == (1, 1, 0)
 
 
 def test_stages_and_their_history_against_a_walk(scope: Scope, purchases: dict[str, list[tuple[date, float]]]) -> None:

@@ -8,7 +8,8 @@ from rapport.access.scope import Scope
 from rapport.api.parameters import optional, required
 from rapport.api.reads import Read, Values, register
 from rapport.api.recipients import DATE, bind, campaigns, executed, executed_on, listed, of_campaigns
-from rapport.campaigns.models import LONGEST_LEAD, Occurrence
+from rapport.campaigns.models import Occurrence
+from rapport.conditions.histories import LONGEST_LEAD
 from rapport.customers import service as customers
 from rapport.errors import Invalid
 

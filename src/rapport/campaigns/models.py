@@ -14,9 +14,6 @@ from rapport.stores.sealing import Sealed
 CONTROL_ACTION_ID = 1
 CONTROL_ACTION_NAME = "DN"
 
-# Most days between the processing of a campaign and its send.
-LONGEST_LEAD = 60
-
 # Occurrence states. EXECUTED_STATES are those that the "executed" functions of the wire tell of.
 PLANNED, PROCESSING, AWAITING_CLEARANCE, AWAITING_CONFIRMATION = (
     "planned",

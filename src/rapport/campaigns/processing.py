@@ -26,7 +26,6 @@ from rapport.campaigns.models import (
     FAILED,
     FINAL_STATES,
     LIVE_STATES,
-    LONGEST_LEAD,
     NOT_RUN,
     PLANNED,
     PROCESSING,
@@ -43,6 +42,7 @@ from rapport.campaigns.schemas import Schedule
 from rapport.campaigns.settings import settings_of
 from rapport.campaigns.splits import PARTS, cuts, shares_of, thompson_shares
 from rapport.campaigns.staging import Place, drop_stage, fill_stage, stage_name
+from rapport.conditions.histories import LONGEST_LEAD
 from rapport.errors import RapportError
 from rapport.messaging import service as messaging
 from rapport.stores.warehouse import identifier

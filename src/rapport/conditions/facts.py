@@ -41,7 +41,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class CampaignReceipt:
-    """A row of a campaign's audience. sent tells whether it left; action 1 is the control group."""
+    """A row of a campaign's audience, on its send day. sent tells whether it left; action 1 is the control group."""
 
     execution_date: date
     campaign: int

@@ -19,6 +19,11 @@ NO_VALUE_STATUSES = ("canceled", "cancelled", "failed", "void")
 AMOUNT_SCALE = 10_000
 CONTROL_ACTION_ID = 1
 
+# SQL of the day on which a recipient's campaign is sent: days after its processing, where it has a lead time.
+SEND_DAY = "greatest(execution_date, toDate(scheduled_time))"
+# The most days between the two, so that a filter of processing days finds all that were sent since a day.
+LONGEST_LEAD = 60
+
 
 class Measure(StrEnum):
     """What is computed over the rows of one customer."""
@@ -47,7 +52,7 @@ COUNTED = (Measure.COUNT, Measure.FIRST_DATE, Measure.LAST_DATE)
 
 @dataclass(frozen=True)
 class Source:
-    """A history: its table, its time column and that column's kind, its measures and filters (name -> kind)."""
+    """A history: its table, its time (SQL) and what kind that is, its measures and filters (name -> kind)."""
 
     table: str
     time_column: str
@@ -86,7 +91,7 @@ SOURCES = {
     ),
     "campaigns": Source(
         "campaign_recipients",
-        "execution_date",
+        SEND_DAY,
         Kind.DATE,
         COUNTED,
         {**_CAMPAIGN, "outcome": Filter.OUTCOME},

@@ -4,6 +4,8 @@ A customer without rows has a value too: 0 for a count or sum, none for the rest
 passes the test, the answer is everybody except those whose rows fail it.
 """
 
+from dataclasses import replace
+from datetime import date, timedelta
 from decimal import Decimal
 
 from rapport.conditions.binding import Binder
@@ -12,6 +14,7 @@ from rapport.conditions.histories import (
     AMOUNT_SCALE,
     CONTROL_ACTION_ID,
     INTERACTIONS,
+    LONGEST_LEAD,
     NO_VALUE_STATUSES,
     NO_VALUE_TYPES,
     SOURCES,
@@ -22,10 +25,11 @@ from rapport.conditions.measuring import resolve_measure, value_without_rows
 from rapport.conditions.nodes import HistoryIs
 from rapport.conditions.passing import passes
 from rapport.conditions.rendering import render, within_sql
-from rapport.conditions.schema import Anchor, Schema
+from rapport.conditions.schema import Anchor, Kind, Schema
 
 AMOUNT = f"toInt64(round(amount * {AMOUNT_SCALE}))"
 ITEM_AMOUNT = f"sum(toInt64(round(quantity * unit_price * {AMOUNT_SCALE})))"
+EPOCH, LEAD = date(1970, 1, 1), timedelta(days=LONGEST_LEAD)
 ANY_ROW = Within(low=Decimal(1))
 FILTER_COLUMNS = {
     "campaign": "campaign_id",
@@ -82,6 +86,11 @@ class _Rows:
     def _in_window(self, column: str) -> str:
         return within_sql(self.window, self.source.time_kind, column, self.binder)
 
+    def _processed(self) -> str:
+        """What days campaigns of the window can have been processed on: both tables are in that order."""
+        low = self.window.low and max(self.window.low, EPOCH + LEAD) - LEAD
+        return within_sql(replace(self.window, low=low, strict=False), Kind.DATE, "execution_date", self.binder)
+
     def _filters(self) -> list[str]:
         named = [self._filter(name, values) for name, values in self.node.filters]
         special = {
@@ -128,9 +137,9 @@ class _Rows:
         if "sent" in outcomes and "targeted" not in outcomes:
             parts["sent"] = (
                 f"NOT {control} AND (campaign_id, customer_id, channel_id) IN (SELECT campaign_id, customer_id, "  # noqa: S608
-                f"channel_id FROM campaign_outcomes WHERE {self._in_window('execution_date')} AND outcome = 'sent')"
+                f"channel_id FROM campaign_outcomes WHERE {self._processed()} AND outcome = 'sent')"
             )
-        return [f"({' OR '.join(f'({parts[name]})' for name in outcomes if parts[name])})"]
+        return [self._processed(), f"({' OR '.join(f'({parts[name]})' for name in outcomes if parts[name])})"]
 
     def _items(self) -> str:
         parts = ["is_return = 0", self._in_window("transaction_time")]

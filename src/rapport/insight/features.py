@@ -116,13 +116,13 @@ CAMPAIGNS = (
         "RESPONSE_RATE_1W",
         "Decimal",
         "Share of the campaigns of the last 7 days that were opened or clicked",
-        "least(responded_1w, campaigns_1w) / nullIf(campaigns_1w, 0)",
+        "least(responded_1w, asked_1w) / nullIf(asked_1w, 0)",
     ),
     Feature(
         "RESPONSE_RATE_1M",
         "Decimal",
         "Share of the campaigns of the last 30 days that were opened or clicked",
-        "least(responded_1m, campaigns_1m) / nullIf(campaigns_1m, 0)",
+        "least(responded_1m, asked_1m) / nullIf(asked_1m, 0)",
     ),
 )
 

@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from rapport.access.scope import Scope
+from rapport.conditions.histories import LONGEST_LEAD, SEND_DAY
 from rapport.insight import work
 from rapport.insight.features import FEATURES, WINDOWS
 from rapport.insight.stages import stage_rules
@@ -117,15 +118,21 @@ EVENTS = f"""
     GROUP BY customer_id
 """  # noqa: S608
 
+# Responses stand by the day of processing, so that their rates go by it, too.
 RECEIVED = f"""
     SELECT
         customer_id,
-        uniqExactIf(campaign_id, execution_date > {{data_date:Date}} - 7) AS campaigns_1w,
-        uniqExactIf(campaign_id, execution_date > {{data_date:Date}} - 30) AS campaigns_1m,
-        max(execution_date) AS last_campaign_day
-    FROM campaign_recipients
-    WHERE execution_date > {{data_date:Date}} - 365 AND execution_date <= {{data_date:Date}}
-      AND action_id > 1 AND {SAMPLE}
+        uniqExactIf(campaign_id, sent_on > {{data_date:Date}} - 7) AS campaigns_1w,
+        uniqExactIf(campaign_id, sent_on > {{data_date:Date}} - 30) AS campaigns_1m,
+        uniqExactIf(campaign_id, execution_date > {{data_date:Date}} - 7) AS asked_1w,
+        uniqExactIf(campaign_id, execution_date > {{data_date:Date}} - 30) AS asked_1m,
+        max(sent_on) AS last_campaign_day
+    FROM (
+        SELECT customer_id, campaign_id, execution_date, {SEND_DAY} AS sent_on FROM campaign_recipients
+        WHERE execution_date > {{data_date:Date}} - {365 + LONGEST_LEAD} AND execution_date <= {{data_date:Date}}
+          AND action_id > 1 AND {SAMPLE}
+    )
+    WHERE sent_on > {{data_date:Date}} - 365 AND sent_on <= {{data_date:Date}}
     GROUP BY customer_id
 """  # noqa: S608
 

@@ -11,6 +11,7 @@ from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
 from rapport.conditions import CampaignReceipt, Event, Interaction, Item, Schema, Transaction
 from rapport.conditions.comparing import within
+from rapport.conditions.histories import LONGEST_LEAD, SEND_DAY
 from rapport.conditions.nodes import HistoryIs
 from rapport.conditions.schema import Anchor, Kind
 
@@ -36,12 +37,13 @@ EVENTS = f"""
 """
 # A receipt is sent when an outcome of its channel says so; control members have no outcome of that kind.
 RECEIPTS = f"""
-    SELECT r.customer_id, r.execution_date, r.campaign_id, r.action_id, r.channel_id, r.template_id,
+    SELECT r.customer_id, {SEND_DAY}, r.campaign_id, r.action_id, r.channel_id, r.template_id,
         (r.campaign_id, r.customer_id, r.channel_id) IN (
             SELECT campaign_id, customer_id, channel_id FROM campaign_outcomes
-            WHERE {OF_CUSTOMERS} AND execution_date >= {{since:Date}} AND outcome = 'sent'
+            WHERE {OF_CUSTOMERS} AND execution_date >= toDate32({{since:Date}}) - {LONGEST_LEAD} AND outcome = 'sent'
         )
-    FROM campaign_recipients AS r WHERE r.{OF_CUSTOMERS} AND r.execution_date >= {{since:Date}}
+    FROM campaign_recipients AS r
+    WHERE r.{OF_CUSTOMERS} AND r.execution_date >= toDate32({{since:Date}}) - {LONGEST_LEAD}
 """
 INTERACTIONS = f"""
     SELECT customer_id, toUnixTimestamp64Milli(interaction_at), event_id, campaign_id, action_id, channel_id,
