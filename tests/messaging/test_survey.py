@@ -3,7 +3,7 @@
 from datetime import date
 
 from rapport.access.scope import Scope
-from rapport.messaging.survey import WORDS, survey
+from rapport.messaging.survey import WORDS, nobody_shares, profiles_stand, survey
 
 DATA_DATE = date(2026, 3, 9)
 PROFILES = """
@@ -31,3 +31,20 @@ def test_a_column_of_many_words_is_read_by_sql(scope: Scope) -> None:
     day = date(2026, 3, 1)
     fill(scope, day, [(str(n), "x@example.com", f"word {n}") for n in range(WORDS + 1)])
     assert survey(scope, day, {"is_optin"}, ()).words == {"IS_OPTIN": None}
+
+
+def test_whether_addresses_are_shared_is_known_of_all_profiles_of_a_day_and_asked_anew_when_they_change(
+    scope: Scope,
+) -> None:
+    day = date(2026, 3, 2)
+
+    def alone(*names: str) -> bool:
+        return nobody_shares(scope, day, names, profiles_stand(scope))
+
+    fill(scope, day, [("a", "a@example.com", ""), ("b", "b@example.com", ""), ("c", "", ""), ("d", "", "")])
+    assert alone("EMAIL") and alone("EMAIL", "MOBILE_NUMBER")
+    columns = ("data_date", "customer_id", "MOBILE_NUMBER")
+    scope.warehouse.insert("profiles", columns, [(day, "e", "B@example.com")])
+    assert alone("EMAIL") and alone("MOBILE_NUMBER") and not alone("EMAIL", "MOBILE_NUMBER")
+    fill(scope, day, [("g", "A@Example.com", "")])
+    assert not alone("EMAIL")

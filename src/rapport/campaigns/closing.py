@@ -138,17 +138,23 @@ def close_rest_of_canceled(scope: Scope, found: Occurrence) -> None:
 
 def _conclude(scope: Scope, session: Session, found: Occurrence) -> None:
     """The state follows from the sum; a channel that failed is told of, also when others did what they should."""
-    found.counts = counts_of(scope, found)
+    found.counts, twice = _ended(scope, found)
     found.finished_at = scope.clock.now()
-    problem, failures = _problem(scope, found), _errors(rows_of(session, scope, found.id))
+    problem, failures = _problem(found, twice), _errors(rows_of(session, scope, found.id))
     failed = problem or (failures and not found.counts.get("sent"))
     found.state, found.error = (FAILED if failed else SUCCESSFUL), problem or failures
 
 
-def _problem(scope: Scope, found: Occurrence) -> str:
-    """What is wrong with the sum of a finished campaign; empty when everybody has exactly one outcome."""
+def _ended(scope: Scope, found: Occurrence) -> tuple[dict[str, int], int]:
+    """Units by outcome as they stand now, and how many have more than one."""
     common = {"execution_date": found.execution_date, "campaign": found.id}
-    twice = scope.warehouse.value(queries.DUPLICATES, **common)
+    rows = scope.warehouse.rows(queries.COUNT_ENDED, **common)
+    twice = sum(int(again) for _, _, again in rows)
+    return counts_of(scope, found) if twice else {outcome: int(n) for outcome, n, _ in rows}, twice
+
+
+def _problem(found: Occurrence, twice: int) -> str:
+    """What is wrong with the sum of a finished campaign; empty when everybody has exactly one outcome."""
     total = sum(found.counts.values())
     if twice:
         return f"{twice} recipients have more than one outcome."

@@ -264,8 +264,9 @@ def _where(places: Sequence[Place]) -> dict[str, Any]:
 def _conclude(scope: Scope, found: Occurrence, places: Sequence[Place], sizes: Sizes) -> str:
     """Check the sum, then make the run known in one transaction with its event."""
     common: dict[str, Any] = {"execution_date": found.execution_date, "campaign": found.id}
-    counts = {outcome: int(n) for outcome, n in scope.warehouse.rows(queries.COUNT_OUTCOMES, **common)}
-    sent_to = {(c, g): int(n) for c, g, n in scope.warehouse.rows(queries.RECIPIENTS_BY_PLACE, **common) if c}
+    accounted = scope.warehouse.rows(queries.ACCOUNTED, **common)
+    counts = {outcome: int(n) for outcome, _, _, n in accounted if outcome}
+    sent_to = {(channel, group): int(n) for _, channel, group, n in accounted if channel}
     waiting = sum(sent_to.values())
     if sum(counts.values()) + waiting != sizes.units:
         raise RapportError(f"Campaign {found.id} accounts for {sum(counts.values()) + waiting} of {sizes.units} units.")

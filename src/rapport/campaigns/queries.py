@@ -187,6 +187,17 @@ COUNT_OUTCOMES = """
     GROUP BY outcome ORDER BY outcome
 """
 
+# Both in one statement: outcomes with channel 0, then recipients by channel and group without an outcome.
+ACCOUNTED = """
+    SELECT outcome, 0 AS channel, 0 AS place_group, count() FROM campaign_outcomes
+    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+    GROUP BY outcome
+    UNION ALL
+    SELECT '', channel_id, recipient_group_id, count() FROM campaign_recipients
+    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32} AND channel_id > 0
+    GROUP BY channel_id, recipient_group_id
+"""
+
 RECIPIENTS_BY_PLACE = """
     SELECT channel_id, recipient_group_id, count() FROM campaign_recipients
     WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
@@ -296,7 +307,7 @@ BATCH_ENDS = (
 BATCH = (
     "SELECT customer_id"
     + UNSENT
-    + "AND customer_id > {low:String} AND customer_id <= {high:String} ORDER BY customer_id"
+    + "AND customer_id > {low:String} AND ({high:String} = '' OR customer_id <= {high:String}) ORDER BY customer_id"
 )
 
 CONTENTS = """
@@ -365,10 +376,11 @@ FAILED_RECIPIENTS = (
     + ")"
 )
 
-DUPLICATES = """
-    SELECT count() FROM (
-        SELECT customer_id, channel_id FROM campaign_outcomes
+# Outcomes, how many there are of each, and how many units there are with one more than that.
+COUNT_ENDED = """
+    SELECT one, sum(outcomes), countIf(outcomes > 1) FROM (
+        SELECT any(outcome) AS one, count() AS outcomes FROM campaign_outcomes
         WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
-        GROUP BY customer_id, channel_id HAVING count() > 1
-    )
+        GROUP BY customer_id, channel_id
+    ) GROUP BY one
 """

@@ -27,6 +27,8 @@ from rapport.stores.warehouse import identifier
 log = structlog.get_logger("rapport.campaigns")
 
 NO_ADDRESS = "no address"
+# Instead of the last customer of a batch: it is all of the unit.
+WHOLE = ""
 AMONG_UNIT = f" AND customer_id IN (SELECT customer_id {queries.UNIT})"
 
 
@@ -84,11 +86,14 @@ def list_unit(scope: Scope, unit: Unit) -> None:
 
 
 def plan_batches(scope: Scope, unit: Unit) -> list[str]:
-    """The last customer of every batch. Who was suppressed since processing is taken out first."""
+    """The last customer of every batch, or WHOLE for all in one. Who was suppressed meanwhile is taken out first."""
     with lease(scope, unit.lease_name):
         if wanted := _suppressed_since(scope, unit):
             _suppress_late(scope, unit, wanted)
         size = settings_of(scope).batch_size
+        with scope.reads() as session:
+            if row_of(session, scope, unit).recipients <= size:
+                return [WHOLE]
         parts = scope.warehouse.customer_slices(*queries.ACCOUNT)
         return [str(last) for part in parts for (last,) in part.rows(queries.BATCH_ENDS, size=size, **unit.bindings)]
 
@@ -134,7 +139,7 @@ def _withdraw(scope: Scope, unit: Unit) -> None:
 
 
 def send_batch(scope: Scope, unit: Unit, number: int, low: str, high: str) -> bool:
-    """Send to the recipients after low up to high. False when the campaign was canceled. May be repeated."""
+    """Send to the recipients after low up to high, or WHOLE. False when the campaign was canceled. May be repeated."""
     batch = unit.start + number
     with lease(scope, unit.lease_name) as held:
         if not is_open(scope, unit):

@@ -51,14 +51,12 @@ def fill_stage(
     profiles = messaging.profiles_stand(scope)
     stood = [(one, messaging.kept_off_stand(scope, one, data_date, profiles)) for one in lists]
     for one in lists:
-        messaging.load_suppressed(scope, stage_name(found.id, "suppressed"), one, data_date)
+        messaging.load_suppressed(scope, stage_name(found.id, "suppressed"), one, data_date, stand=profiles)
     rules, reading = found.plan["rules"], Reading(scope, used, data_date, profiles)
     bindings |= {f"excluded_{n}": group for n, group in enumerate(rules.get("exclude_target_group_ids", []))}
     members, columns = _members(found), messaging.profile_columns(scope, used)
     sharing = _sharing(scope, found, used, data_date, reading)
-    is_shared = any(channel.address_attribute != channels.OWN_ID for channel in used) and sharing.find(
-        members, columns, **bindings
-    )
+    is_shared = _may_share(scope, used, data_date, reading) and sharing.find(members, columns, **bindings)
     faults = (messaging.fault_sql(channel, lists, suppressed, reading, "m.customer_id") for channel in used)
     statement = queries.FILL_STAGE.format(
         stage=stage,
@@ -76,6 +74,14 @@ def fill_stage(
     if is_shared:
         sharing.skip(stage, _reachable(places))
     return {f"{one.channel_id}/{group}": text for one, text in stood for group in one.groups}
+
+
+def _may_share(scope: Scope, used: Sequence[channels.Channel], data_date: date, reading: Reading) -> bool:
+    """Whether members of a run may share an address, which all runs of a day find out at once where that is cheap."""
+    addresses = {channel.address_attribute for channel in used} - {channels.OWN_ID}
+    if not all(map(reading.is_plain, addresses)):
+        return True
+    return bool(addresses) and not messaging.nobody_shares(scope, data_date, addresses, reading.profiles)
 
 
 def _sharing(

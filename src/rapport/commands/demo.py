@@ -1,5 +1,6 @@
 """rapport demo: a retailer to try everything on."""
 
+import gc
 from typing import TYPE_CHECKING, Annotated
 
 import orjson
@@ -50,6 +51,7 @@ def _build(
     stores = open_stores(settings, upgrading=False)
     try:
         stores.start_work()
+        gc.freeze()  # what was loaded stays, and is never searched for garbage
         with progress(f"Simulating {customers} customers over {days} days", as_json) as tell:
             return run_demo(stores, customers, days, seed, tell, outside)
     finally:

@@ -71,10 +71,19 @@ def create_suppressed(scope: Scope, table: str) -> None:
     scope.warehouse.execute(SUPPRESSED_TABLE.format(suppressed=identifier(table), engine=engine))
 
 
-def load_suppressed(scope: Scope, table: str, wanted: KeptOff, data_date: date, among: str = "", **bound: Any) -> None:
+def load_suppressed(
+    scope: Scope,
+    table: str,
+    wanted: KeptOff,
+    data_date: date,
+    among: str = "",
+    stand: str | None = None,
+    **bound: Any,
+) -> None:
     """Bring those kept off a channel into a table aside, in lower case: ids compare ignoring case.
 
     Who has the address of somebody who is kept off is too, by the profiles of data_date; among narrows these down.
+    stand: what profiles_stand tells now, when the caller has asked.
     """
     told = preferences.suppressions(scope, wanted.channel_id, wanted.app_id)
     ids = (str(one).lower() for one in told["customer_id"].to_pylist())
@@ -85,7 +94,9 @@ def load_suppressed(scope: Scope, table: str, wanted: KeptOff, data_date: date, 
         return
     for reason, some in sorted(marks.items()):
         _insert(scope, table, wanted, [reason] * len(some), "mark", some)
-    _add_by_address(scope, table, wanted, attribute, f"{PROFILES}{among}", {"data_date": data_date, **bound})
+    is_plain = attribute.upper() in survey(scope, data_date, (), {attribute}, stand).plain
+    bound |= {"data_date": data_date}
+    _add_by_address(scope, table, wanted, attribute, is_plain, f"{PROFILES}{among}", bound)
 
 
 def _insert(scope: Scope, table: str, wanted: KeptOff, reasons: list[str], column: str, values: list[str]) -> None:
@@ -100,11 +111,10 @@ def _insert(scope: Scope, table: str, wanted: KeptOff, reasons: list[str], colum
 
 
 def _add_by_address(
-    scope: Scope, table: str, wanted: KeptOff, attribute: str, profiles: str, bound: dict[str, Any]
+    scope: Scope, table: str, wanted: KeptOff, attribute: str, is_plain: bool, profiles: str, bound: dict[str, Any]
 ) -> None:
     aside = f"{table}_domains"
     address = customers.rendered(customers.find(scope, [attribute])[0])
-    is_plain = attribute.upper() in survey(scope, bound["data_date"], (), {attribute}).plain
     texts = f"SELECT {address} AS text {profiles}"
     domains = "" if is_plain else channels.decode_domains(scope.warehouse, aside, texts, **bound)
     first, second = KEPT_OFF.values()

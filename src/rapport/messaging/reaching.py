@@ -26,6 +26,7 @@ class Reading:
     def __init__(self, scope: Scope, used: Sequence[channels.Channel], data_date: date, profiles: str) -> None:
         permissions = {channel.permission_attribute for channel in used if channel.permission_attribute}
         addresses = {channel.address_attribute for channel in used} - {channels.OWN_ID}
+        self.profiles = profiles
         self._consents = customers.consents(scope)
         self.forbidding = customers.forbidding(scope)
         self._survey = survey(scope, data_date, {*FLAGS, *self.forbidding, *permissions}, addresses, profiles)

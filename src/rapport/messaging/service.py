@@ -38,7 +38,7 @@ from rapport.messaging.suppressions import (
     unsubscribe_headers,
     unsubscribe_links,
 )
-from rapport.messaging.survey import profiles_stand
+from rapport.messaging.survey import nobody_shares, profiles_stand
 from rapport.messaging.templates import (
     MAX_CONTENT,
     create_template,
@@ -85,6 +85,7 @@ __all__ = [
     "link_keys",
     "list_suppressions",
     "load_suppressed",
+    "nobody_shares",
     "prefer_again",
     "preferences",
     "profile_alias",

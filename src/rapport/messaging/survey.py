@@ -8,9 +8,10 @@ run that spell every rule out cost more to plan than to carry out, so that a rul
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date
+from typing import TypeVar
 
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
@@ -23,6 +24,14 @@ PROFILES_STAND = """
     SELECT count(), toString(sum(cityHash64(name, hash_of_all_files))) FROM system.parts
     WHERE database = {database:String} AND table = 'profiles' AND active
 """
+
+SHARED = """
+    SELECT address FROM (
+        SELECT arrayJoin(arrayDistinct(arrayFilter(key -> key != '', [{keys}]))) AS address
+        FROM profiles WHERE data_date = {{data_date:Date}}
+    ) GROUP BY address HAVING count() > 1 LIMIT 1
+"""
+T = TypeVar("T")
 
 
 def profiles_stand(scope: Scope) -> str:
@@ -47,7 +56,21 @@ class Survey:
 
 
 _surveys: OrderedDict[tuple[str, ...], Survey] = OrderedDict()
+_alone: OrderedDict[tuple[str, ...], bool] = OrderedDict()
 _lock = threading.Lock()
+
+
+def _once(kept: OrderedDict[tuple[str, ...], T], key: tuple[str, ...], ask: Callable[[], T]) -> T:
+    """What was found out under a key before, else what is now."""
+    with _lock:
+        known = kept.get(key)
+    if known is None:
+        known = ask()
+        with _lock:
+            kept[key] = known
+            while len(kept) > KEPT_SURVEYS:
+                kept.popitem(last=False)
+    return known
 
 
 def survey(
@@ -64,15 +87,20 @@ def survey(
         *(scope.warehouse.name, data_date.isoformat(), stand or profiles_stand(scope)),
         *(f"{name in consents}{name in addresses}{customers.rendered(info)}" for name, info in sorted(infos.items())),
     )
-    with _lock:
-        known = _surveys.get(key)
-    if known is None:
-        known = _asked(scope, data_date, infos, consents, addresses)
-        with _lock:
-            _surveys[key] = known
-            while len(_surveys) > KEPT_SURVEYS:
-                _surveys.popitem(last=False)
-    return known
+    return _once(_surveys, key, lambda: _asked(scope, data_date, infos, consents, addresses))
+
+
+def nobody_shares(scope: Scope, data_date: date, addresses: Collection[str], stand: str) -> bool:
+    """Whether it is known that no two profiles of a data date have an address in common, be it in two attributes.
+
+    addresses: attributes with plain addresses only. stand: what profiles_stand tells now. Many customers are not asked.
+    """
+    if not scope.warehouse.has_few_customers:
+        return False
+    texts = [customers.rendered(info) for info in customers.find(scope, sorted(addresses))]
+    keys = ", ".join(channels.key_sql(text, plain=True) for text in texts)
+    key = (scope.warehouse.name, data_date.isoformat(), stand, keys)
+    return _once(_alone, key, lambda: not scope.warehouse.rows(SHARED.format(keys=keys), data_date=data_date))
 
 
 def _asked(

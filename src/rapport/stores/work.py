@@ -57,7 +57,8 @@ FORGET_RESULTS = text("""
 
 # Pauses of a step that waits for an engine, in seconds, each twice the one before.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-IDLE_CONNECTIONS = 3
+# Each queue is looked at by a thread of its own, several at a time: with fewer, connections were opened all the time.
+IDLE_CONNECTIONS = 6
 FREE_SECONDS = 30.0
 
 log = structlog.get_logger("rapport.work")
