@@ -5,11 +5,12 @@ from typing import Any
 import httpx
 import pytest
 import trigger_world as world
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.models import Series
+from rapport.channels.models import Channel
 from rapport.customers import service as customers
 from rapport.customers.attributes import AttributeInfo, declare
 from rapport.customers.models import Attribute, EventType
@@ -121,6 +122,29 @@ def test_the_log_has_a_fault_once(scope: Scope) -> None:
         processor.drain(scope.tenant_id)
     retype(scope, {"amount": "Number"})
     assert len(logged(scope)) == before + 1
+
+
+def test_a_trigger_whose_channel_is_gone_says_so_and_the_others_fire(scope: Scope, api: httpx.Client) -> None:
+    world.channel(scope, 777, "Gone")
+    gone, there = ({"channel_id": number, "template_id": world.TEMPLATE} for number in (777, world.SMS))
+    night = {"start": "10:00", "end": "11:00"}
+    series, both = (
+        world.trigger(scope, groups=[{"action_id": 2, "channels": used}], quiet_hours=night)
+        for used in ([gone], [gone, there])
+    )
+    other = world.trigger(scope)
+    world.event(scope, "add_to_cart", "C1")
+    world.process(scope)
+    assert fault(api, series) == "" and {one.state for one in world.firings(scope, series)} == {"delayed"}
+    with scope.records() as session:
+        session.execute(delete(Channel).where(Channel.tenant_id == scope.tenant_id, Channel.id == 777))
+    assert (fault(api, series), fault(api, other)) == ("There is no channel 777.", "")
+    world.event(scope, "add_to_cart", "C2", 5)
+    world.process(scope, 5)
+    world.process(scope, 61)
+    assert world.fired(scope, series) == [("C1", "no address", "there is no channel 777")]
+    assert world.fired(scope, both) == [("C1", "sent", "")]
+    assert [one[:2] for one in world.fired(scope, other)] == [("C1", "sent"), ("C2", "sent")]
 
 
 def test_an_attribute_of_another_type_is_a_fault_of_who_compares_it(scope: Scope, api: httpx.Client) -> None:

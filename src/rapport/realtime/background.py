@@ -206,8 +206,7 @@ def _ask(needs: Needs, trigger: Trigger, catalogue: Catalogue) -> None:
     needs.of_condition(trigger.condition)
     needs.groups |= set(trigger.body.rules.exclude_target_group_ids)
     used = {place.channel_id for group in trigger.body.groups for place in group.channels}
-    asked = (used | needs.channels) & catalogue.channels.keys()
-    needs.attributes |= attributes_of(catalogue.channels[channel_id] for channel_id in asked)
+    needs.attributes |= attributes_of(catalogue.channels, used | needs.channels)
 
 
 def messages_of(

@@ -14,9 +14,10 @@ from rapport.realtime.facts import Known
 Fault = tuple[str, str]
 
 
-def attributes_of(channels: Iterable[Channel]) -> set[str]:
-    """The attributes, in upper case, that tell whether a person can be reached on channels."""
-    names = {name for one in channels for name in (one.address_attribute, one.permission_attribute) if name}
+def attributes_of(channels: Mapping[int, Channel], used: Iterable[int]) -> set[str]:
+    """The attributes, in upper case, that tell whether a person can be reached on the used channels that there are."""
+    there = (channels[one] for one in used if one in channels)
+    names = {name for one in there for name in (one.address_attribute, one.permission_attribute) if name}
     return {name.upper() for name in names} - {OWN_ID}
 
 

@@ -161,7 +161,7 @@ def _reach(scope: Scope, waiting: Sequence[Firing], known: Mapping[str, str], ch
     found = Reach({one.id: one for one in channels_of(scope)}, customers.consents(scope), forbidding)
     ids = [*(one.customer_id for one in waiting if not one.is_visitor), *known.values()]
     needs = Needs()
-    needs.attributes |= attributes_of(found.channels[channel_id] for channel_id in channel_ids) | {*forbidding}
+    needs.attributes |= attributes_of(found.channels, channel_ids) | {*forbidding}
     found.known = load(scope, audiences.schema(scope), scope.data_date(), ids, needs, scope.today())
     found.ask(scope, channel_ids, ids)
     return found
@@ -174,7 +174,7 @@ def let_out(session: Session, scope: Scope, some: Sequence[Outgoing], ways: Mapp
         for place in one.plan["channels"]:
             channel_id = place["channel_id"]
             rows.append(_message(scope, one, place, ways))
-            if ways[channel_id].kind == EXTERNAL and channel_id not in one.faults:
+            if channel_id not in one.faults and ways[channel_id].kind == EXTERNAL:
                 key = f"{EVENT}:{one.firing_id}:{channel_id}"
                 told.append(notifications.Told(_payload(one, place), key, channel_id))
     if rows:
@@ -191,7 +191,7 @@ def wake(session: Session) -> None:
 
 def _message(scope: Scope, one: Outgoing, place: Mapping[str, Any], ways: Mapping[int, Channel]) -> dict[str, Any]:
     channel_id = place["channel_id"]
-    state, reason = one.faults.get(channel_id, (SENT if ways[channel_id].kind == EXTERNAL else PENDING, ""))
+    state, reason = one.faults.get(channel_id) or (SENT if ways[channel_id].kind == EXTERNAL else PENDING, "")
     return {
         "f": one.firing_id,
         "c": channel_id,

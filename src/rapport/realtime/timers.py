@@ -232,7 +232,7 @@ def _reach(
     found = Reach(ways, customers.consents(scope), forbidding)
     used = {place["channel_id"] for day in days.values() for group in day.plan["groups"] for place in group["channels"]}
     needs = Needs(groups={n for day in days.values() for n in day.plan["rules"]["exclude_target_group_ids"]})
-    needs.attributes |= attributes_of(found.channels[channel_id] for channel_id in used) | {*forbidding}
+    needs.attributes |= attributes_of(found.channels, used) | {*forbidding}
     ids = [*(one.customer_id for one in waiting if not one.is_visitor), *known.values()]
     found.known = load(scope, audiences.schema(scope), scope.data_date(), ids, needs, scope.today())
     found.ask(scope, used, ids)
