@@ -28,10 +28,10 @@ YEAR_DAYS = 365
 FEWEST_PAST_DAYS = 90  # of history before the year that is learned from
 FEWEST_FOR_TREES = 500  # customers of a stage
 FEWEST_TESTED = 50  # customers of a stage
-MOST_CUSTOMERS = 40_000
-FOLDS = 3
+MOST_CUSTOMERS = 30_000
+FOLDS = 2
 MARGIN, ERRORS_CLEAR = 0.02, 2.0  # of the deviance, and standard errors of its difference, that trees must win by
-CAUTION = 100  # customers as expected, who hold the factor of a stage near 1
+CAUTION = 50  # customers as expected, who hold the factor of a stage near 1
 LARGEST_FACTOR = 2.0
 LEAST_EXPECTED = 0.01  # of the mean; where nothing is expected and something comes, the deviance has no end
 
@@ -55,7 +55,7 @@ class Tested:
 
 
 @dataclass(frozen=True)
-class _Stage:
+class Stage:
     """Past customers of a stage: what trees see, what they ordered in the year, what they kept, what is expected."""
 
     features: Floats
@@ -111,7 +111,7 @@ def tested(scope: Scope, data_date: date) -> Tested:
     return found
 
 
-def _stages(scope: Scope, data_date: date, past_date: date) -> dict[int, _Stage]:
+def _stages(scope: Scope, data_date: date, past_date: date) -> dict[int, Stage]:
     """The stages of a year ago that are worth a test."""
     customers = int(scope.warehouse.value("SELECT count() FROM customers"))
     sample_of = max(1, -(-customers // MOST_CUSTOMERS))
@@ -122,7 +122,7 @@ def _stages(scope: Scope, data_date: date, past_date: date) -> dict[int, _Stage]
         return {}
     models, _ = fit_models(scope, past)
     x, t_x, T, amount, refunded = (floats(found, name) for name in ("x", "t_x", "T", "amount", "refunded"))
-    everybody = _Stage(
+    everybody = Stage(
         trees.matrix(found),
         floats(found, "ordered"),
         floats(found, "net"),
@@ -132,17 +132,17 @@ def _stages(scope: Scope, data_date: date, past_date: date) -> dict[int, _Stage]
     return _split(everybody, found)
 
 
-def _split(everybody: _Stage, found: pa.Table) -> dict[int, _Stage]:
+def _split(everybody: Stage, found: pa.Table) -> dict[int, Stage]:
     ids = floats(found, "lifecycle_stage_id")
     here = {stage_id: ids == stage_id for stage_id in BUYERS}
     return {
-        stage_id: _Stage(*(part[mask] for part in vars(everybody).values()))
+        stage_id: Stage(*(part[mask] for part in vars(everybody).values()))
         for stage_id, mask in here.items()
         if mask.sum() >= FEWEST_TESTED
     }
 
 
-def compare(stage: _Stage, grow: bool) -> tuple[float, Any, dict[str, Any]]:
+def compare(stage: Stage, grow: bool) -> tuple[float, Any, dict[str, Any]]:
     """The factor of a stage, the trees that score it or None, and what is to be told of both models."""
     fold = np.arange(len(stage.net)) % FOLDS  # rows come in the order of a hash
     report: dict[str, Any] = {
@@ -165,7 +165,7 @@ def compare(stage: _Stage, grow: bool) -> tuple[float, Any, dict[str, Any]]:
     return factor, grown, report
 
 
-def _out_of_fold(stage: _Stage, fold: Ints) -> Floats:
+def _out_of_fold(stage: Stage, fold: Ints) -> Floats:
     """What trees expect of each customer who was not among those that they were trained on, net of refunds."""
     expected = np.zeros(len(stage.net))
     for number in range(FOLDS):

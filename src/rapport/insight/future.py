@@ -55,8 +55,11 @@ def models_for(scope: Scope, data_date: date) -> Scoring:
     fit = fits.fit_for(scope, fits.FUTURE_VALUE, data_date)
     if fit is None:
         raise LookupError(f"no fit scores {data_date}")
+    grown = trees.unpacked(fit.trees)
     factors = {int(stage): by for stage, by in fit.parameters.get("factors", {}).items()}
-    return Scoring(Models.of(fit.parameters), trees.unpacked(fit.trees), factors)
+    if fit.trees and not grown:  # of another version of the library: their factors are not those of what stands in
+        factors = {}
+    return Scoring(Models.of(fit.parameters), grown, factors)
 
 
 def fill_grid(scope: Scope, data_date: date, model: Purchases) -> int:
