@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable, Sequence
 from datetime import datetime, time, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from rapport.demo.world import (
     LAST_NAMES,
     Ints,
     Orders,
+    Refund,
     World,
 )
 
@@ -42,7 +44,7 @@ CUSTOMER_COLUMNS = (
     "Language",
     "Favourite_Store",
 )
-ORDER_COLUMNS = ("Order_ID", "Customer_ID", "Order_Date", "Status", "Total_Amount", "Promo_Code", "Platform")
+ORDER_COLUMNS = ("Order_ID", "Customer_ID", "Order_Date", "Type", "Status", "Total_Amount", "Promo_Code", "Platform")
 ITEM_COLUMNS = ("Order_ID", "Item_ID", "Line_No", "Quantity", "Unit_Price", "Is_Return")
 PRODUCT_COLUMNS = ("Item_ID", "Item_Name", "Category", "Department", "Brand", "Price", "Is_Active", "Size")
 ACTIVITY_COLUMNS = ("Event_ID", "Event", "Customer_ID", "Event_Time", "page", "cart_total")
@@ -109,9 +111,12 @@ def _customer(world: World, i: int) -> list[Any]:
     ]
 
 
-def write_orders(world: World, orders: Orders, first_number: int, folder: Path, tag: str) -> tuple[Path, Path]:
-    """Orders and their lines; order numbers run on from first_number."""
-    head = _write(folder / f"orders-{tag}.csv", ORDER_COLUMNS, _orders(world, orders, first_number))
+def write_orders(
+    world: World, orders: Orders, first_number: int, folder: Path, tag: str, refunds: Sequence[Refund] = ()
+) -> tuple[Path, Path]:
+    """Orders and their lines, and refunds; order numbers run on from first_number."""
+    rows = chain(_orders(world, orders, first_number), _refunds(world, refunds))
+    head = _write(folder / f"orders-{tag}.csv", ORDER_COLUMNS, rows)
     lines = _write(folder / f"items-{tag}.csv", ITEM_COLUMNS, _lines(world, orders, first_number))
     return head, lines
 
@@ -127,11 +132,18 @@ def _orders(world: World, orders: Orders, first_number: int) -> Iterable[list[An
             f"O{number:08d}",
             customer_id(int(orders.customer[i])),
             placed,
+            "order",
             status,
             f"{orders.amount[i]:.2f}",
             "",
             platforms[number % 3],
         ]
+
+
+def _refunds(world: World, refunds: Sequence[Refund]) -> Iterable[list[Any]]:
+    for number, customer, day, amount in refunds:
+        paid = datetime.combine(world.date_of(day), time(12))
+        yield [f"R{number:08d}", customer_id(customer), paid, "refund", "completed", f"{amount:.2f}", "", "web"]
 
 
 def _lines(world: World, orders: Orders, first_number: int) -> Iterable[list[Any]]:

@@ -22,7 +22,7 @@ from rapport.demo import files, story
 from rapport.demo.live import Live
 from rapport.demo.mailbox import caught_mail
 from rapport.demo.outside import Outside, outside_systems
-from rapport.demo.world import HISTORY_DAYS, Orders, World
+from rapport.demo.world import HISTORY_DAYS, Orders, Refund, World
 from rapport.stores import Stores
 
 Tell = Callable[[int, int], None]
@@ -158,6 +158,7 @@ class Retailer:
         self.live_side = live_side
         self.caused: list[tuple[int, int]] = []  # orders that campaigns cause: customer, day
         self.placed = 0
+        self.refunds: list[Refund] = []  # that are still to come
         self.places = story.Places(0, 0, {})
 
     def load_history(self) -> None:
@@ -166,7 +167,7 @@ class Retailer:
         self._import("products", files.write_products(world, folder / "products.csv"))
         known = np.flatnonzero(world.people.registered < HISTORY_DAYS)
         self._import("customers", files.write_customers(world, known, folder / "customers.csv"), "full")
-        self._import_orders(world.orders_before(HISTORY_DAYS), "history")
+        self._import_orders(world.orders_before(HISTORY_DAYS), "history", HISTORY_DAYS - 1)
 
     def live(self, day: int) -> None:
         """A day of data, the morning after with its cycle and sends, and how people react to them."""
@@ -195,16 +196,19 @@ class Retailer:
         people = files.write_customers(world, registered, self.folder / f"customers-{tag}.csv")
         visits = files.write_activity(world, orders, day, self.folder / f"activity-{tag}.csv")
         with ThreadPoolExecutor(2, "files") as systems:  # the shop sends orders, its web site everything else
-            sent = systems.submit(self._import_orders, orders, tag)
+            sent = systems.submit(self._import_orders, orders, tag, day)
             if len(registered):
                 self._import("customers", people)
             self._import("activity", visits)
             sent.result()
 
-    def _import_orders(self, orders: Orders, tag: str) -> None:
+    def _import_orders(self, orders: Orders, tag: str, day: int) -> None:
         if not len(orders.customer):
             return
-        head, lines = files.write_orders(self.world, orders, self.placed + 1, self.folder, tag)
+        self.refunds += self.world.sent_back(orders, self.placed + 1)
+        paid = [refund for refund in self.refunds if refund[2] <= day]
+        self.refunds = [refund for refund in self.refunds if refund[2] > day]
+        head, lines = files.write_orders(self.world, orders, self.placed + 1, self.folder, tag, paid)
         self.placed += len(orders.customer)
         self._import("transactions", head)
         self._import("items", lines)

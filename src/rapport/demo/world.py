@@ -1,8 +1,10 @@
 """A simulated retailer: who its customers are and what they would buy, with no campaign or with one.
 
-Rates and lifetimes differ from customer to customer (gamma), so the future is as hard to tell as
-it is in a shop: some buy weekly, most a few times a year, many leave without a word and a few come
-back. Every number comes from one seeded generator, so a seed is a world.
+Rates and lifetimes differ from customer to customer, so the future is as hard to tell as it is in a shop: some buy
+weekly, most a few times a year, many leave without a word and a few come back. It does not flatter the models:
+order values have a heavy tail and go with the rate, trade has seasons, some customers send back far more than
+others, and what a message brings is partly what would have come later anyway. Every number comes from one
+seeded generator, so a seed is a world.
 """
 
 from dataclasses import dataclass
@@ -14,6 +16,11 @@ from numpy.typing import NDArray
 HISTORY_DAYS = 730
 PROSPECT_SHARE = 0.12
 COMEBACK_SHARE = 0.15
+VALUE_SPREAD = 0.9  # of the logarithm of customers' mean order values
+VALUE_WITH_RATE = 0.3  # correlation of both logarithms
+BROUGHT_FORWARD = 0.7  # of the orders that a message brings, those that would have come within the days after
+FORWARD_DAYS = 45
+MOST_OF_A_LINE = 40
 MONTH_SEASON = np.array([0.85, 0.8, 0.9, 0.95, 1.0, 1.0, 0.9, 0.85, 1.0, 1.1, 1.45, 1.6])
 WEEKDAY_SEASON = np.array([0.9, 0.9, 0.95, 1.0, 1.1, 1.2, 0.95])
 
@@ -34,6 +41,7 @@ LAST_NAMES = ("Almond", "Birch", "Cedar", "Dale", "Elder", "Frost", "Grove", "He
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Refund = tuple[int, int, int, float]  # number of the order, customer, day, amount
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,7 @@ class People:
     ends: Ints  # the day a customer silently leaves
     returns: Ints  # the day a lost customer comes back; past the world's end for most
     spend: Floats  # mean order value
+    sends_back: Floats  # share of orders
     favourite: Ints  # index of a category
     country: Ints
     opted_in: NDArray[np.bool_]
@@ -87,6 +96,7 @@ class World:
         self.people = self._population(customers)
         self.season = self._seasons()
         self.organic = self._orders(*self._organic_times())
+        self.stands = np.ones(len(self.organic.customer), dtype=np.bool_)  # organic orders that no message took away
 
     def date_of(self, day: int) -> date:
         """The calendar day of a day number."""
@@ -106,13 +116,16 @@ class World:
         rate[rng.random(count) < PROSPECT_SHARE] = 0.0
         ends = registered + (rng.exponential(1, count) * rng.gamma(2.0, 220, count)).astype(np.int64)
         back = rng.random(count) < COMEBACK_SHARE
+        with_rate = VALUE_WITH_RATE * np.clip((np.log(np.maximum(rate, 1e-9)) + 4.2) / 1.3, -2, 2)
+        tail = with_rate + np.sqrt(1 - VALUE_WITH_RATE**2) * rng.normal(0, 1, count)
         returns = np.where(back, ends + rng.integers(75, 200, count), self.days + 1)
         return People(
             registered=registered,
             rate=rate,
             ends=ends,
             returns=returns,
-            spend=np.exp(rng.normal(3.6, 0.5, count)),
+            spend=np.exp(3.5 + VALUE_SPREAD * tail),
+            sends_back=0.6 * rng.random(count) ** 6,
             favourite=rng.integers(0, len(CATEGORIES), count),
             country=rng.choice(len(COUNTRIES), count, p=[0.3, 0.25, 0.15, 0.12, 0.08, 0.1]),
             opted_in=rng.random(count) < 0.85,
@@ -152,7 +165,7 @@ class World:
         follows = np.flatnonzero((np.diff(owner, prepend=-1) == 0) & (rng.random(len(owner)) < 0.5))
         product[follows] = products.partner[product[follows - 1]]
         wanted = people.spend[customer][owner] / (lines[owner] * products.price[product])
-        quantity = np.clip(np.round(wanted * rng.gamma(4, 0.25, len(owner))), 1, 9).astype(np.int64)
+        quantity = np.clip(np.round(wanted * rng.gamma(4, 0.25, len(owner))), 1, MOST_OF_A_LINE).astype(np.int64)
         amount = np.add.reduceat(quantity * products.price[product], offsets[:-1]) if len(customer) else np.array([])
         second = rng.integers(7 * 3600, 23 * 3600, len(customer))
         return Orders(
@@ -162,16 +175,37 @@ class World:
     def responses(self, customer: Ints, lift: Floats, day: int, window: int) -> tuple[Ints, Ints]:
         """Extra orders that a campaign causes: each recipient with its own chance, within the window.
 
-        lift is the chance of an extra order for a customer whose heart still is in it; those who
-        left respond a third as often, prospects a fifth.
+        lift is the chance of an extra order for a customer whose heart still is in it; those who left respond
+        a third as often, prospects a fifth. A negative one is the chance that a message annoys: the next order
+        within the days after is not placed. Some of the extra orders are only brought forward.
         """
         people = self.people
         alive = (day < people.ends[customer]) | (day >= people.returns[customer])
         chance = np.where(alive, lift, lift / 3)
         chance = np.where(people.rate[customer] > 0, chance, chance / 5)
-        hit = self.rng.random(len(customer)) < chance
-        wait = self.rng.integers(0, max(1, window), int(hit.sum()))
-        return customer[hit], day + wait
+        luck = self.rng.random(len(customer))
+        extra = customer[luck < chance]
+        wait = self.rng.integers(0, max(1, window), len(extra))
+        forward = extra[self.rng.random(len(extra)) < BROUGHT_FORWARD]
+        self._take_away({*forward.tolist(), *customer[luck < -chance].tolist()}, day)
+        return extra, day + wait
+
+    def _take_away(self, customers: set[int], day: int) -> None:
+        """The next organic order of each of some customers is not placed, if it lies within the days after a day."""
+        first, last = np.searchsorted(self.organic.day, [day, day + FORWARD_DAYS])
+        for number in range(first, last):
+            who = int(self.organic.customer[number])
+            if who in customers and self.stands[number]:
+                self.stands[number] = False
+                customers.discard(who)
+
+    def sent_back(self, orders: Orders, first_number: int) -> list[Refund]:
+        """The refunds of those of some orders that are sent back, on the days after."""
+        lucky = self.rng.random(len(orders.customer)) < self.people.sends_back[orders.customer]
+        return [
+            (first_number + i, int(orders.customer[i]), int(orders.day[i]) + 3 + i % 9, float(orders.amount[i]))
+            for i in np.flatnonzero(lucky).tolist()
+        ]
 
     def orders_before(self, day: int) -> Orders:
         """The organic orders of all days before one, oldest first."""
@@ -191,6 +225,6 @@ class World:
     def orders_of_day(self, day: int, extra: list[tuple[int, int]]) -> Orders:
         """The orders of one day: the organic ones and those that campaigns caused (customer, day)."""
         extra_customers = np.array([c for c, d in extra if d == day], dtype=np.int64)
-        organic = self.organic.customer[self.organic.day == day]
+        organic = self.organic.customer[(self.organic.day == day) & self.stands]
         customer = np.concatenate([organic, extra_customers])
         return self._orders(customer, np.full(len(customer), day, dtype=np.int64))
