@@ -54,7 +54,7 @@ def prepare(scope: Scope, size: int) -> campaigns.SeriesBody:
         target_group_id=1,
         schedule=campaigns.Schedule(kind="daily", start_date=scope.today()),
         groups=[campaigns.Group(action_id=2, share=1.0, channels=reached)],
-        rules=campaigns.Rules(include_all=True, frequency_cap=campaigns.FrequencyCap(messages=3, days=7)),
+        rules=campaigns.SeriesRules(include_all=True, frequency_cap=campaigns.FrequencyCap(messages=3, days=7)),
     )
 
 

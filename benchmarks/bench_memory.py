@@ -97,7 +97,7 @@ def prepare(scope: Scope) -> None:
                 target_group_id=number,
                 schedule=campaigns.Schedule(kind="once", start_date=D + timedelta(days=1)),
                 groups=[campaigns.Group(action_id=2, channels=reached)],
-                rules=campaigns.Rules(
+                rules=campaigns.SeriesRules(
                     include_all=False,
                     exclude_target_group_ids=[3],
                     frequency_cap=campaigns.FrequencyCap(messages=20, days=30),

@@ -66,6 +66,17 @@ def test_what_leaves_tomorrow_does_not_count_today(scope: Scope) -> None:
     assert outcomes(scope, waits) == ["sent"]
 
 
+def test_whoever_is_held_back_counts_for_caps_as_if_it_had_been_written_to(scope: Scope) -> None:
+    held_back = world.trigger(scope, control_share=0.9)
+    capped = world.trigger(scope, {"kind": "simple", "event": "level_up"}, rules=ONE)
+    for n in (10, 11, 12, 13):
+        cart(scope, f"P{n}", [HOUR])
+        cart(scope, f"P{n}", [2 * HOUR], "level_up")
+    assert "control" in outcomes(scope, held_back)
+    assert outcomes(scope, capped) == ["capped"] * 4
+    assert {one.drawn_group for one in world.firings(scope, held_back)} == {1}
+
+
 def test_the_cap_is_looked_at_again_when_quiet_hours_end(scope: Scope) -> None:
     waits = world.trigger(scope, quiet_hours=QUIET, rules=ONE)
     uncapped = world.trigger(scope, {"kind": "simple", "event": "level_up"})

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from itertools import zip_longest
+from itertools import accumulate, zip_longest
 from operator import add
 from typing import Any
 
@@ -22,8 +22,9 @@ from rapport.campaigns.splits import PARTS, Counts, alike, cuts
 from rapport.campaigns.trigger_results import trigger_window
 from rapport.messaging import service as messaging
 
-# Past runs that a self-optimising split learns from, newest first.
-REMEMBERED_RUNS = 20
+# Past runs that a self-optimising split learns from, newest first; of those with few customers more are needed.
+REMEMBERED_RUNS, REMEMBERED_SMALL_RUNS = 20, 60
+SMALL_RUNS_TOGETHER = 500_000
 
 # Customers of the runs that a statement takes at once.
 CUSTOMERS_AT_ONCE = 200_000
@@ -306,7 +307,10 @@ def _past_runs(scope: Scope, found: Occurrence) -> list[Occurrence]:
             Occurrence.processed_at.is_not(None),
         )
         .order_by(Occurrence.execution_date.desc(), Occurrence.id.desc())
-        .limit(REMEMBERED_RUNS)
+        .limit(REMEMBERED_SMALL_RUNS)
     )
     with scope.records() as session:
-        return list(session.scalars(wanted))
+        runs = list(session.scalars(wanted))
+    sums = accumulate(run.targeted for run in runs)
+    few = sum(customers <= SMALL_RUNS_TOGETHER for customers in sums)
+    return runs[: max(REMEMBERED_RUNS, few)]
