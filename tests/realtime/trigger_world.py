@@ -125,6 +125,14 @@ def identify(scope: Scope, visitor: str, customer: str, minutes: float | None = 
         Links().keep(connection, links(scope.tenant_id, "set_user_id_event", customer, visitor, said, at))
 
 
+def stitch(scope: Scope, source: str, target: str, minutes: float) -> None:
+    """Merge two visitors, so many minutes after NOW."""
+    said = {"sourceVisitorId": source, "targetVisitorId": target}
+    at = NOW + timedelta(minutes=minutes)
+    with scope.stores.records.engine.begin() as connection:
+        Links().keep(connection, links(scope.tenant_id, "stitch_event", "", target, said, at))
+
+
 def events(scope: Scope, some: Sequence[tuple[str, str]]) -> None:
     """Many accepted events of (name, customer) at once, in this order, a second apart."""
     with scope.records() as session:
