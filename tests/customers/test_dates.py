@@ -155,6 +155,28 @@ OFF1,visit,R1,2025-10-26T02:30:00.250+01:00
     assert dict(texts(scope, sql)) == right
 
 
+def test_times_of_transactions_that_the_clocks_skip_move_on(stores: Stores, tmp_path: Path) -> None:
+    rows = {
+        "Europe/Berlin": [
+            ("2026-03-29 02:30:00", "2026-03-29 03:30:00"),
+            ("2026-03-29 01:59:59", "2026-03-29 01:59:59"),
+            ("2025-10-26 02:30:00", "2025-10-26 02:30:00"),
+            ("2026-03-29 02:30:00Z", "2026-03-29 04:30:00"),
+        ],
+        "Asia/Beirut": [("2024-03-31", "2024-03-31 01:00:00"), ("2024-03-30 23:59:59", "2024-03-30 23:59:59")],
+        "Pacific/Apia": [("2011-12-30 10:00:00", "2011-12-31 10:00:00")],
+        "UTC": [("2026-03-29 02:30:00", "2026-03-29 02:30:00")],
+    }
+    for zone, told in rows.items():
+        scope = create_tenant(stores, f"gaps {zone} {time.time_ns()}", zone, "EUR")
+        path = tmp_path / f"{zone.replace('/', '-')}.csv"
+        orders = "".join(f"{n},C,{given},1\n" for n, (given, _) in enumerate(told))
+        path.write_text(f"Order_ID,Customer_ID,Order_Date,Amount\n{orders}")
+        assert service.import_file(scope, "transactions", path).loaded == len(told)
+        sql = "SELECT toString(transaction_time) FROM transactions ORDER BY transaction_id"
+        assert texts(scope, sql) == [(right,) for _, right in told], zone
+
+
 def test_reasons_name_the_form_that_was_asked_for(load: Callable[..., service.ImportResult]) -> None:
     text = """Order_ID,Customer_ID,Order_Date,Amount
 1,C,2025-02-01,1

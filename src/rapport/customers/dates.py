@@ -8,7 +8,9 @@ what its column holds: the tenant's wall clock, or the instant itself.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from rapport.stores.clock import instant_sql, wall_sql
 
@@ -249,6 +251,16 @@ class Dates:
         local = instant_sql(clock, self.zone)
         return f"if({offset} = '', {local}, subtractSeconds({clock}, {_seconds(offset)}))" if offset else local
 
+    def moved_on(self, time: str) -> str:
+        """SQL of a wall-clock time (Datetime, or NULL): one that the tenant's clocks skip moves on by the gap."""
+        days = gap_days(self.zone)
+        if not days:
+            return time
+        there = wall_sql(instant_sql("toDateTime64(moment, 0, 'UTC')", self.zone), self.zone)
+        listed = ", ".join(f"'{day}'" for day in days)
+        moved = f"if(toDate(moment) IN ({listed}), CAST({there} AS {SQL_TYPES['Datetime']}), moment)"
+        return f"arrayMap(moment -> {moved}, [{time}])[1]"
+
     def usual(self, type_: str, text: str) -> str:
         """SQL of a column's value of the usual ISO form, read without a regular expression; NULL for any other."""
         if type_ in ("Date", "Day"):
@@ -259,6 +271,20 @@ class Dates:
         thousandths = f"toUInt32OrZero(rightPad(substring({text}, 21, 3), 3, '0'))"
         local = instant_sql(f"addMilliseconds(toDateTime64({parsed}, 3, 'UTC'), {thousandths})", self.zone)
         return f"if({parsed} IS NOT NULL, {local}, NULL)"
+
+
+@lru_cache(maxsize=100)
+def gap_days(zone: str) -> tuple[date, ...]:
+    """The days on which a zone's clocks are put forward, of those that a Datetime can be of."""
+    info, (first, last) = ZoneInfo(zone), YEARS["Datetime"]
+    end = date(last, 12, 31) - date(first, 1, 1)
+
+    def offset(day: int) -> timedelta:
+        return (datetime(first, 1, 1, tzinfo=info) + timedelta(days=day)).utcoffset() or timedelta()
+
+    weeks = [week for week in range(0, end.days, 7) if offset(week) != offset(week + 7)]
+    days = (day for week in weeks for day in range(week, week + 7) if offset(day + 1) > offset(day))
+    return tuple(date(first, 1, 1) + timedelta(days=day) for day in days)
 
 
 def _seconds(offset: str) -> str:

@@ -95,8 +95,12 @@ class Plan:
         if type_ in SQL_TYPES:
             dates = self.dates_of(one)
             if self.usual and not dates.formats:
-                return dates.usual(type_, text)
-            return dates.value(type_, text, birth="BIRTH" in one.field.column.upper())
+                value = dates.usual(type_, text)
+            else:
+                value = dates.value(type_, text, birth="BIRTH" in one.field.column.upper())
+            # Attributes come back as they were written.
+            is_time = type_ == "Datetime" and one.field.column == self.kind.time_column
+            return dates.moved_on(value) if is_time else value
         return RULES[type_].value(text)
 
     def dates_of(self, one: Bound) -> Dates:
