@@ -8,9 +8,10 @@ import pytest
 from fastapi.routing import APIRoute
 
 from rapport.api import MANAGEMENT, WIRE
-from rapport.api.json_bodies import DEEPEST, JsonRoute
+from rapport.api.json_bodies import DEEPEST, MOST_MANAGED, MOST_OF_WIRE, JsonRoute
 
 SIZE = "/manage/v1/target-groups/size"
+UPDATE = "/current/customers/UpdateCustomerAttributes"
 APPS = "/current/integrations/AddChannelApps?ChannelID=1"
 
 
@@ -57,6 +58,13 @@ def test_the_place_is_not_looked_for_in_a_long_body(api: httpx.Client, value: st
     answer = post(api, SIZE, definition(f'["{"x" * 70_000}", {value}]'))
     assert answer.status_code == 400
     assert sentence(answer).startswith("The body: must not hold ")
+
+
+@pytest.mark.parametrize(("path", "most"), [(SIZE, MOST_MANAGED), (UPDATE, MOST_OF_WIRE)])
+def test_a_body_of_many_objects_is_refused_unread(api: httpx.Client, path: str, most: int) -> None:
+    answer = post(api, path, f"[{'{},' * most}[")
+    assert (answer.status_code, sentence(answer)) == (413, f"The body holds more than {most} objects and lists.")
+    assert post(api, path, f"[{'{},' * (most - 1)}1").status_code == 400
 
 
 def test_what_only_looks_like_it_is_taken(api: httpx.Client) -> None:

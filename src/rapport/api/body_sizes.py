@@ -23,7 +23,8 @@ BULK = frozenset(
         "/current/integrations/SetCustomerChannelPreference",
     }
 )
-# Conditions with lists of values, lists of addresses, texts of messages.
+# Conditions with lists of values, lists of addresses, texts of messages: more than these may hold.
+MANAGED_MOST = 4 * MIB
 MANAGED_BULK = re.compile(r"/manage/v1/(target-group|triggers|suppressions|channels/[0-9]+/templates)")
 
 
@@ -36,5 +37,6 @@ def most_bytes(path: str, most: int) -> int:
         return small
     if EVENTS.match(path):
         return sys.maxsize
-    bulk = path in BULK or MANAGED_BULK.match(path)
-    return most if bulk else min(USUAL, most)
+    if path in BULK:
+        return most
+    return min(MANAGED_MOST if MANAGED_BULK.match(path) else USUAL, most)

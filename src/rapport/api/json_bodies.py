@@ -1,6 +1,7 @@
 """Bodies as JSON: what no call takes in one, whatever it asks for, and the route that reads its body so."""
 
 import codecs
+import gc
 import json
 import re
 from collections.abc import Callable, Coroutine, Iterator
@@ -10,14 +11,18 @@ import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from rapport.errors import Invalid
+from rapport.errors import Invalid, TooLarge
 from rapport.wording import HALF, HOLDS_HALF, HOLDS_NULL
 
 DEEPEST = 100
+# Objects and lists of a body, those within texts included. Bodies of the management API are read where everybody waits;
+# on the wire each value of an attribute of a customer is one.
+MOST_MANAGED, MOST_OF_WIRE = 20_000, 500_000
 # The library writes no value that is nested deeper than this.
 WRITABLE = 253
 # An escaped null character: behind an even number of backslashes.
 NULL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+ESCAPED_NULL = b"\\u0000"
 # In a longer body the place of a fault is not looked for: it would hold everybody else up.
 SHORT = 1 << 16
 TOO_DEEP = f"The body is nested deeper than {DEEPEST} levels."
@@ -28,19 +33,23 @@ FAULTS = {
 }
 
 
-def loaded(body: bytes) -> Any:
+def loaded(body: bytes, most: int = MOST_OF_WIRE) -> Any:
     """A body as JSON. Raises Invalid for what is no JSON, and for what could be neither stored nor sent again.
 
-    That is half of a surrogate pair, a null character, a number beyond a double's range, nesting beyond DEEPEST.
+    That is half of a surrogate pair, a null character, a number beyond a double's range, nesting beyond DEEPEST. Raises
+    TooLarge for a body with more than so many objects and lists: reading them is what takes long.
     """
     body = body.removeprefix(codecs.BOM_UTF8)
+    many = body.count(b"[") + body.count(b"{")
+    if many > most:
+        raise TooLarge(f"The body holds more than {most} objects and lists.")
     try:
-        data = orjson.loads(body)
+        data = _read(body)
     except orjson.JSONDecodeError as error:
         raise Invalid(_why(body, error.msg)) from error
-    if _is_deep(body, data):
+    if many > DEEPEST and _is_deep(data):
         raise Invalid(TOO_DEEP)
-    if NULL.search(body):
+    if ESCAPED_NULL in body and NULL.search(body):
         raise Invalid(_told(data if len(body) <= SHORT else None, lambda text: "\0" in text, HOLDS_NULL))
     return data
 
@@ -61,10 +70,19 @@ def _roughly(body: bytes) -> Any:
         return None
 
 
-def _is_deep(body: bytes, data: Any) -> bool:
+def _read(body: bytes) -> Any:
+    """A body as values. They are none that could be let go yet: to look for some meanwhile takes most of the time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return orjson.loads(body)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _is_deep(data: Any) -> bool:
     """Whether a value is nested too deeply; it is written again, since to look at each item would take far longer."""
-    if body.count(b"[") + body.count(b"{") <= DEEPEST:
-        return False
     for _ in range(WRITABLE - DEEPEST):
         data = [data]
     try:
@@ -101,7 +119,7 @@ class _JsonRequest(Request):
     async def json(self) -> Any:
         """The body; read once."""
         if self._found is None:
-            self._found = loaded(await self.body())
+            self._found = loaded(await self.body(), MOST_MANAGED)
         return self._found
 
 
