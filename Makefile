@@ -38,7 +38,7 @@ check: install
 	$(BIN)/ruff format --check --no-cache
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/house
-	.ci/audit $(BIN)/python
+	.ci/audit $(BIN)/python --tell
 
 # Known vulnerabilities of the pinned dependencies; says so where no database of advisories can be reached.
 audit: install

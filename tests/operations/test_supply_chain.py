@@ -3,9 +3,13 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +25,65 @@ def test_the_bill_of_materials_names_what_is_pinned() -> None:
     pinned = dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
     assert {"fastapi", "chdb", "sqlalchemy", "cryptography"} <= parts.keys() <= pinned.keys()
     assert not {"pytest", "mypy", "ruff"} & parts.keys(), "what only developers need"
+
+
+FAULT = {
+    "id": "GHSA-test",
+    "aliases": ["CVE-2026-1"],
+    "summary": "a fault",
+    "modified": "2026-01-01T00:00:00Z",
+    "published": "2026-01-01T00:00:00Z",
+    "affected": [
+        {
+            "package": {"ecosystem": "PyPI", "name": "h11"},
+            "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "9.9"}]}],
+        }
+    ],
+}
+
+
+class Advisories(BaseHTTPRequestHandler):
+    """A database that knows one fault of one package, asked and answering as OSV is."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        known = {"vulns": [FAULT]} if asked["package"]["name"] == "h11" else {}
+        body = json.dumps(known).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def test_a_known_vulnerability_fails_the_audit_until_it_is_accepted(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
+    (tmp_path / "requirements.lock").write_text("h11==0.16.0\nidna==3.10\n")
+    accepted = tmp_path / ".ci" / "accepted-advisories"
+    with ThreadingHTTPServer(("127.0.0.1", 0), Advisories) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        given = {"RAPPORT_ADVISORIES": f"http://127.0.0.1:{server.server_port}/v1/query", "NO_PROXY": "127.0.0.1"}
+
+        def audit(*mode: str) -> tuple[int, str]:
+            command = [tmp_path / ".ci" / "audit", sys.executable, *mode]
+            ended = subprocess.run(command, capture_output=True, text=True, env=os.environ | given)
+            return ended.returncode, ended.stdout + ended.stderr
+
+        code, told = audit()
+        assert (code, "h11 0.16.0 has GHSA-test, CVE-2026-1; mended in 9.9" in told) == (1, True), told
+        code, told = audit("--tell")
+        assert (code, "MEND OR ACCEPT" in told) == (0, True), told
+        accepted.write_text("CVE-2026-1 only servers with HTTP pipelining\n")
+        code, told = audit()
+        assert (code, "accepted: only servers" in told) == (0, True), told
+        accepted.write_text("CVE-2026-1\n")
+        assert audit()[0] == 1
+        server.shutdown()
 
 
 def test_without_a_database_of_advisories_the_audit_says_that_it_was_skipped() -> None:
