@@ -36,6 +36,7 @@ from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.notifications import service as notifications
+from rapport.notifications.secret_members import with_secrets
 
 URL = "http://127.0.0.1:9/files"
 
@@ -76,7 +77,9 @@ def executed(scope: Scope, rows: int, time: str | None = None) -> int:
 
 
 def told(scope: Scope, number: int) -> list[dict[str, Any]]:
-    bodies = [orjson.loads(row.body) for row in notifications.deliveries(scope, limit=1000)]
+    rows = notifications.deliveries(scope, limit=1000)
+    bodies = [orjson.loads(with_secrets(scope.stores, scope.tenant_id, row.event_type_id, row.body)) for row in rows]
+    assert not [row for row in rows if row.event_type_id == 14 and orjson.loads(row.body)["DecryptionKey"]]
     return [body for body in bodies if body["EventTypeID"] == 14 and body["CampaignID"] == number]
 
 

@@ -42,6 +42,7 @@ from rapport.channels.models import Channel
 from rapport.messaging import service as messaging
 from rapport.notifications import service as notifications
 from rapport.notifications.models import Delivery
+from rapport.notifications.secret_members import with_secrets
 from rapport.stores import work
 from rapport.stores.records import Records
 from rapport.stores.warehouse import Database
@@ -279,7 +280,7 @@ def test_a_campaign_can_be_canceled_after_it_was_told(tenant: Scope, api: httpx.
     campaigns.execute_due(tenant)
     assert told(tenant, number) == [(14, PUSH), (13, PUSH), (1, 0)]
     (file,) = (
-        orjson.loads(row.body)
+        orjson.loads(with_secrets(tenant.stores, tenant.tenant_id, 14, row.body))
         for row in notifications.deliveries(tenant, limit=10_000)
         if row.event_type_id == 14 and orjson.loads(row.body)["CampaignID"] == number
     )

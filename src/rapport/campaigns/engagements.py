@@ -10,7 +10,7 @@ import base64
 import hmac
 import re
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -36,6 +36,7 @@ from rapport.notifications import service as notifications
 from rapport.stores.records import next_id
 from rapport.stores.warehouse import identifier
 
+KEY_MEMBER = "DecryptionKey"
 PATH = re.compile(
     r"(?P<folder>[^/]+-(?P<id>\d{1,9}))/(metadata_(?P=id)|customers/customers_file\d{3,6}\.deflate\.avro)"
 )
@@ -88,7 +89,7 @@ def hand_over(scope: Scope, unit: Unit) -> None:
         "BucketName": bucket(scope),
         "CustomersFolderPath": f"{made.folder}/customers",
         "MetadataFilePath": f"{made.folder}/metadata_{made.id}",
-        "DecryptionKey": made.key,
+        KEY_MEMBER: "",
         "ChannelID": unit.channel_id,
     }
     with scope.records() as session:
@@ -96,6 +97,16 @@ def hand_over(scope: Scope, unit: Unit) -> None:
         found.files, found.customers = files, whole
         if locked(session, scope, unit.campaign.id).state != CANCELED:
             notifications.notify(scope, session, FILES_READY, payload, f"14:{made.id}", channel_id=unit.channel_id)
+
+
+def _key(scope: Scope, payload: Mapping[str, Any]) -> str:
+    """The key of the files that a payload of event 14 tells of; empty once they are not kept any more."""
+    with scope.records() as session:
+        found = session.get(Engagement, (scope.tenant_id, payload.get("EngagementID", 0)))
+    return found.key if found else ""
+
+
+notifications.secret_member(FILES_READY, KEY_MEMBER, _key)
 
 
 def bucket(scope: Scope) -> str:

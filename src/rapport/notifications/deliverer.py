@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from rapport.notifications import queries
 from rapport.notifications.callbacks import take_up
 from rapport.notifications.models import PARKED, PENDING, Listener
+from rapport.notifications.secret_members import with_secrets
 from rapport.stores import Stores
 from rapport.stores.clock import OUTSIDE, Clock
 from rapport.stores.posting import TIMEOUT_SECONDS, Answer, Poster, signed_headers
@@ -77,6 +78,7 @@ class DeliveryQueue:
     """The durable queue in the records, seen by one process."""
 
     def __init__(self, stores: Stores, clock: Clock) -> None:
+        self._stores = stores
         self._records = stores.records
         self._clock = clock
 
@@ -89,7 +91,11 @@ class DeliveryQueue:
             secret=Listener.secret.type, previous_secret=Listener.previous_secret.type
         )
         with self._records.session() as session:
-            return [Task(*row) for row in session.execute(claimed, bound)]
+            tasks = [Task(*row) for row in session.execute(claimed, bound)]
+        return [replace(one, body=self._body(one)) for one in tasks]
+
+    def _body(self, task: Task) -> str:
+        return with_secrets(self._stores, task.tenant_id, task.event_type_id, task.body)
 
     def settle(self, answered: Sequence[Answered]) -> None:
         """Record how posts went: delivered, due again later, or parked; and how the listeners fare."""

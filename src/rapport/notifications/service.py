@@ -31,6 +31,7 @@ from rapport.notifications.models import (
     Delivery,
     Listener,
 )
+from rapport.notifications.secret_members import secret_member
 from rapport.stores import Stores
 from rapport.stores.addresses import checked_url
 from rapport.stores.posting import GRACE_HOURS, new_secret
@@ -53,6 +54,7 @@ __all__ = [
     "register_listener",
     "replay",
     "rotate_secret",
+    "secret_member",
     "start",
     "stop",
     "unregister_listener",
