@@ -1,5 +1,8 @@
 """A tenant that does what it can to be in everybody's way, and a neighbour on the same server that waits."""
 
+import hashlib
+import hmac
+import json
 import sys
 import threading
 import time
@@ -70,12 +73,14 @@ class Neighbour:
 class Hostile:
     """A shop whose mail server and callbacks never answer, and which asks for as much as its rate limit lets it.
 
-    histories of a condition whose customers it has counted, events of a body that it sends.
+    histories of a condition whose customers it has counted, events of a body that it sends; taken are those of them
+    that were stored.
     """
 
     def __init__(self, shop: Shop, port: int, histories: int, events: int) -> None:
         self.shop, self.port = shop, port
         self.histories, self.events = histories, events
+        self.taken = 0  # of the events
         shop.mail_by(port)
         key = {"nickname": "usual", "contact_email": "t@example.com", "access_type": "Admin"}
         self.headers = {"X-API-KEY": shop.manage("keys", key)["key"]}
@@ -98,7 +103,9 @@ class Hostile:
         """Ask for much, for as long as the block runs."""
         stopping = threading.Event()
         threads = [threading.Thread(target=self._again, args=(act, stopping)) for act in (self._ask,) * READERS]
-        threads += [threading.Thread(target=self._again, args=(act, stopping)) for act in (self._try, self._flood)]
+        threads += [
+            threading.Thread(target=self._again, args=(act, stopping)) for act in (self._try, self._flood, self._count)
+        ]
         for thread in threads:
             thread.start()
         try:
@@ -118,6 +125,11 @@ class Hostile:
         often = {"history": "transactions", "operator": "greater_or_equal", "value": 1}
         client.post("/manage/v1/target-groups/size", json={"definition": {"any": [often] * self.histories}})
 
+    def _count(self, client: httpx.Client) -> None:
+        often = {"history": "transactions", "operator": "greater_or_equal", "value": 1}
+        body = {"definition": {"any": [often] * self.histories}, "refresh": True}
+        client.post("/manage/v1/target-group-counts", json=body)
+
     def _try(self, client: httpx.Client) -> None:
         client.post(f"/manage/v1/channels/{EMAIL}/check")
 
@@ -125,15 +137,19 @@ class Hostile:
         now = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime())} UTC"
         events = [
             {
-                "tenant": self.shop.tenant_id,
                 "event": "basket_left",
+                "category": "metric",
                 "customer": f"C{number:05d}",
                 "timestamp": now,
                 "context": {"amount": 90},
             }
             for number in range(self.events)
         ]
-        client.post("/v1/events", json=events, headers={"Authorization-Token": self.shop.server_token})
+        body = json.dumps(events).encode()
+        signed = hmac.new(self.shop.server_token.encode(), body, hashlib.sha256).hexdigest()
+        headers = {"x-optimove-signature-version": "1", "x-optimove-signature-content": signed}
+        answer = client.post(f"/v1/metrics/{self.shop.tenant_id}/saveEvent", content=body, headers=headers)
+        self.taken += len(events) if answer.status_code == 200 else 0
 
 
 def shop(server: Server, name: str, mail_port: int, rate_limit: int | None) -> Shop:
