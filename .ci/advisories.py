@@ -31,7 +31,7 @@ def main() -> int:
     unmet, found = dict(known), 0
     for one in looked_up:
         for fault in one.get("vulns", ()):
-            names = [fault["id"], *fault.get("aliases", ())]
+            names = sorted({fault["id"], *fault.get("aliases", ())})
             reason = next((known[name] for name in names if name in known), "")
             unmet = {name: why for name, why in unmet.items() if name not in names}
             found += not reason

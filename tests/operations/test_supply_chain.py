@@ -75,7 +75,7 @@ def test_a_known_vulnerability_fails_the_audit_until_it_is_accepted(tmp_path: Pa
             return ended.returncode, ended.stdout + ended.stderr
 
         code, told = audit()
-        assert (code, "h11 0.16.0 has GHSA-test, CVE-2026-1; mended in 9.9" in told) == (1, True), told
+        assert (code, "h11 0.16.0 has CVE-2026-1, GHSA-test; mended in 9.9" in told) == (1, True), told
         code, told = audit("--tell")
         assert (code, "MEND OR ACCEPT" in told) == (0, True), told
         accepted.write_text("CVE-2026-1 only servers with HTTP pipelining\n")

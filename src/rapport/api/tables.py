@@ -10,6 +10,8 @@ from pyarrow import csv, parquet
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response, StreamingResponse
 
+from rapport.stores.spreadsheets import without_formulas
+
 Format = Literal["csv", "parquet"]
 
 
@@ -32,7 +34,7 @@ def _csv(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[bytes
     empty = pa.record_batch([[] for _ in schema.names], schema=schema)
     yield _written(empty, header=True)
     for batch in batches:
-        yield _written(batch, header=False)
+        yield _written(without_formulas(batch), header=False)
 
 
 def _written(batch: pa.RecordBatch, header: bool) -> bytes:

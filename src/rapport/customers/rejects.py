@@ -18,6 +18,7 @@ from rapport.customers.plans import Bound, Plan
 from rapport.customers.staging import Stage
 from rapport.customers.suspicions import EXAMPLES, Suspicion, counted, visible
 from rapport.errors import Invalid
+from rapport.stores.spreadsheets import without_formulas
 
 SCHEMA = pa.schema([("line", pa.uint64()), ("column", pa.string()), ("reason", pa.string()), ("value", pa.string())])
 
@@ -144,7 +145,7 @@ def write(scope: Scope, stage: Stage) -> Path:
     sql = f"SELECT line, column, reason, {shown('value')} AS value FROM {stage.table('rejects')} ORDER BY line, column"  # noqa: S608 - ours
     with open(path, "wb", opener=private.opener) as file, CSVWriter(file, SCHEMA) as writer:
         for batch in stage.warehouse.arrow_batches(sql):
-            writer.write_batch(batch.cast(SCHEMA))
+            writer.write_batch(without_formulas(batch.cast(SCHEMA)))
     return path
 
 
