@@ -81,7 +81,7 @@ def get_series(series_id: SeriesId, principal: Principal = Depends(admin)) -> Se
 
 
 @router.get("/{series_id}/results", summary="Results of a series over its runs")
-def get_results(series_id: SeriesId, principal: Principal = Depends(admin)) -> SeriesResults:  # noqa: B008
+def get_series_results(series_id: SeriesId, principal: Principal = Depends(admin)) -> SeriesResults:  # noqa: B008
     """What a series has brought since it began: its complete runs put together, each compared within itself."""
     return service.series_results(principal.scope, service.series(principal.scope, series_id))
 

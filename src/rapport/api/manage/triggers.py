@@ -142,7 +142,7 @@ def change_trigger_status(
 
 
 @router.get("/{trigger_id}/results", summary="Results of a triggered campaign over its days")
-def get_results(trigger_id: TriggerId, principal: Principal = Depends(admin)) -> SeriesResults:  # noqa: B008
+def get_trigger_results(trigger_id: TriggerId, principal: Principal = Depends(admin)) -> SeriesResults:  # noqa: B008
     """What a triggered campaign has brought since it began: each customer counts once, from its first firing on."""
     return service.series_results(principal.scope, service.triggered_series(principal.scope, trigger_id))
 
