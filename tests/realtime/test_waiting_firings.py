@@ -69,7 +69,7 @@ def test_what_leaves_tomorrow_does_not_count_today(scope: Scope) -> None:
 def test_whoever_is_held_back_counts_for_caps_as_if_it_had_been_written_to(scope: Scope) -> None:
     held_back = world.trigger(scope, control_share=0.9)
     capped = world.trigger(scope, {"kind": "simple", "event": "level_up"}, rules=ONE)
-    for n in (10, 11, 12, 13):
+    for n in (12, 13, 14, 15):
         cart(scope, f"P{n}", [HOUR])
         cart(scope, f"P{n}", [2 * HOUR], "level_up")
     assert "control" in outcomes(scope, held_back)
