@@ -361,8 +361,11 @@ def test_recommendations_are_new_or_due(api: httpx.Client, scope: Scope) -> None
     path = "/current/customers/GetCustomerProductRecommendations"
     rows = api.get(path).json()
     bought: dict[str, dict[str, list[date]]] = defaultdict(lambda: defaultdict(list))
-    sql = "SELECT customer_id, product_id, toDate(transaction_time) FROM transaction_items"
-    for customer_id, product_id, day in scope.warehouse.rows(f"{sql} WHERE transaction_time < '2026-07-01'"):
+    sql = "SELECT i.customer_id, product_id, toDate(i.transaction_time) FROM transaction_items AS i"
+    counts = (
+        "INNER JOIN transactions AS t USING (transaction_id) WHERE i.transaction_time < '2026-07-01' AND status = ''"
+    )
+    for customer_id, product_id, day in scope.warehouse.rows(f"{sql} {counts}"):
         bought[customer_id][product_id].append(day)
     by_customer: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for row in rows:

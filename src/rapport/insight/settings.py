@@ -16,7 +16,7 @@ class InsightSettings(BaseModel):
     future_value_refit_days: int = Field(30, ge=1, description="Days after which the value models are fitted anew")
     trees: bool = Field(True, description="Whether gradient-boosted trees compete with the probability model")
     recommended_products: int = Field(2000, ge=10, le=20_000, description="Most sold products that are recommended")
-    recommendation_baskets: int = Field(500_000, ge=1000, description="Baskets of a year that pairs are counted in")
+    recommendation_pairs: int = Field(5_000_000, ge=1000, description="Pairs bought by a customer that are counted")
 
 
 def settings_of(scope: Scope) -> InsightSettings:
