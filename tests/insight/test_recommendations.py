@@ -134,7 +134,7 @@ def best(scores: dict[str, float], hashes: dict[str, int], most: int) -> list[st
 
 
 def popular(bought: Histories, hashes: dict[str, int], country: str | None) -> list[str]:
-    """The most popular products of a country with a hundred buyers, or of all, and then those of all."""
+    """The most popular products of a country with a hundred buyers of products, or of all, and then those of all."""
     lists = []
     for among in (country, None):
         scores: dict[str, float] = defaultdict(float)
@@ -143,7 +143,7 @@ def popular(bought: Histories, hashes: dict[str, int], country: str | None) -> l
             for product, ago in bought[customer].items():
                 if ago[-1] < 365 and product not in GONE:
                     scores[product] += exp(-ago[-1] / 90)
-        if among is None or len(people) >= 100:
+        if among is None or sum(ago[-1] < 365 for c in people for p, ago in bought[c].items() if p not in GONE) >= 100:
             lists += best({p: round(score, 6) for p, score in scores.items()}, hashes, 40)
     return list(dict.fromkeys(lists))
 

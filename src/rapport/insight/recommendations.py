@@ -12,8 +12,8 @@ bought most by the customers of the same country of late fills the places that a
 customer who never bought.
 
 Ten a customer, replenishment (at most five) first. What is not active or was canceled is left out before anything is
-counted. Products go by the hash of their id, and big tenants are worked off in slices of customers, so that memory
-stays bounded.
+counted. Customers and products go by the hashes of their ids, and big tenants are worked off in slices of customers,
+so that memory stays bounded.
 """
 
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ LATEST, NEIGHBOURS, BASKET = 10, 10, 100
 SHRUNK_COMMON = 10  # buyers in common with which a cosine counts half
 POPULARITY_FADES = 90.0
 DIGITS = 6  # of a score: sums differ in their last ones by the order of threads
-OF_A_COUNTRY, POPULAR = 100, 40  # buyers that a country has a list of its own from; products of a list
+OF_A_COUNTRY, POPULAR = 100, 40  # buyers, of all products together, that make a country's own list; products of a list
 
 ROWS = f"SELECT count() FROM transaction_items WHERE transaction_time < {DAY_END}"  # noqa: S608 - our constants
 CUSTOMERS = "SELECT count() FROM customers"
@@ -54,13 +54,13 @@ GOODS = f"""
 # if its transaction does, or if there is none.
 HISTORIES = f"""
     SELECT
-        customer_id,
+        cityHash64(customer_id) AS customer,
         cityHash64(product_id) AS product,
         arraySort(groupUniqArray(toUInt16(toDate(transaction_time)))) AS days
     FROM transaction_items
     WHERE NOT is_return AND transaction_time < {DAY_END} AND {SAMPLE}
       AND transaction_id NOT IN (SELECT transaction_id FROM transactions WHERE NOT ({VALUE_TRANSACTION}) AND {SAMPLE})
-    GROUP BY customer_id, product
+    GROUP BY customer, product
 """  # noqa: S608 - built from constants of this module, as all SQL here
 
 
@@ -93,15 +93,7 @@ def _popular(tables: dict[str, str]) -> str:
     WITH
         (
             SELECT arraySlice(arraySort(groupArray((-popularity, product))), 1, {POPULAR}).2 FROM {tables["catalogue"]}
-        ) AS with_all,
-        bought AS (
-            SELECT ifNull(COUNTRY, '') AS country, customer_id, product, weight
-            FROM (
-                SELECT customer_id, product, {_faded("days[-1]", POPULARITY_FADES)} AS weight
-                FROM {_of_last_year(tables)}
-            ) AS history
-            INNER JOIN customers USING (customer_id)
-        )
+        ) AS with_all
     SELECT '' AS country, with_all AS products
     UNION ALL
     SELECT
@@ -109,12 +101,18 @@ def _popular(tables: dict[str, str]) -> str:
         arrayDistinct(
             arrayConcat(arraySlice(arraySort(groupArray((-popularity, product))), 1, {POPULAR}).2, with_all)
         ) AS products
-    FROM (SELECT country, product, round(sum(weight), {DIGITS}) AS popularity FROM bought GROUP BY country, product)
-    WHERE country IN (
-        SELECT country FROM bought WHERE country != ''
-        GROUP BY country HAVING uniqExact(customer_id) >= {OF_A_COUNTRY}
+    FROM (
+        SELECT country, product, count() AS buyers, round(sum(weight), {DIGITS}) AS popularity
+        FROM (
+            SELECT customer, product, {_faded("days[-1]", POPULARITY_FADES)} AS weight FROM {_of_last_year(tables)}
+        ) AS bought
+        INNER JOIN (
+            SELECT cityHash64(customer_id) AS customer, ifNull(COUNTRY, '') AS country
+            FROM customers WHERE country != ''
+        ) AS lives USING (customer)
+        GROUP BY country, product
     )
-    GROUP BY country
+    GROUP BY country HAVING sum(buyers) >= {OF_A_COUNTRY}
     """  # noqa: S608
 
 
@@ -122,7 +120,7 @@ def _pairs(tables: dict[str, str]) -> str:
     """How many pairs of products the customers of the last year bought."""
     return f"""
     SELECT sum(least(bought, {BASKET}) * (least(bought, {BASKET}) - 1) / 2)
-    FROM (SELECT count() AS bought FROM {_of_last_year(tables)} GROUP BY customer_id)
+    FROM (SELECT count() AS bought FROM {_of_last_year(tables)} GROUP BY customer)
     """  # noqa: S608
 
 
@@ -132,34 +130,27 @@ def _neighbours(tables: dict[str, str]) -> str:
     WITH
         baskets AS (
             SELECT arraySort(arraySlice(arrayReverseSort(groupArray((days[-1], product))), 1, {BASKET}).2) AS products
-            FROM {_of_last_year(tables)} AND cityHash64(customer_id, 'pairs') % {{one_in:UInt64}} = 0
-            GROUP BY customer_id
+            FROM {_of_last_year(tables)} AND intHash64(customer) % {{one_in:UInt64}} = 0
+            GROUP BY customer
         ),
         sold AS (
             SELECT product, toFloat64(count()) AS buyers FROM baskets ARRAY JOIN products AS product GROUP BY product
         )
-    SELECT
-        product,
-        arraySlice(arraySort(groupArray((-cosine, neighbour))), 1, {NEIGHBOURS}) AS nearest,
-        nearest.2 AS near,
-        arrayMap(pair -> -pair.1, nearest) AS closeness
+    SELECT pair.1 AS product, pair.2 AS neighbour,
+        together / sqrt(one.buyers * other.buyers) * together / (together + {SHRUNK_COMMON}) AS closeness
     FROM (
-        SELECT pair.1 AS product, pair.2 AS neighbour,
-            together / sqrt(one.buyers * other.buyers) * together / (together + {SHRUNK_COMMON}) AS cosine
+        SELECT first, second, count() AS together
         FROM (
-            SELECT first, second, count() AS together
-            FROM (
-                SELECT first, arraySlice(products, place + 1) AS others
-                FROM baskets ARRAY JOIN products AS first, arrayEnumerate(products) AS place
-            )
-            ARRAY JOIN others AS second
-            GROUP BY first, second HAVING together > 1
-        ) AS counted
-        INNER JOIN sold AS one ON one.product = counted.first
-        INNER JOIN sold AS other ON other.product = counted.second
-        ARRAY JOIN [(first, second), (second, first)] AS pair
-    )
-    GROUP BY product
+            SELECT first, arraySlice(products, place + 1) AS others
+            FROM baskets ARRAY JOIN products AS first, arrayEnumerate(products) AS place
+        )
+        ARRAY JOIN others AS second
+        GROUP BY first, second HAVING together > 1
+    ) AS counted
+    INNER JOIN sold AS one ON one.product = counted.first
+    INNER JOIN sold AS other ON other.product = counted.second
+    ARRAY JOIN [(first, second), (second, first)] AS pair
+    ORDER BY product, closeness DESC, neighbour LIMIT {NEIGHBOURS} BY product
     """  # noqa: S608
 
 
@@ -187,10 +178,10 @@ def _gaps(tables: dict[str, str]) -> str:
 def _due(tables: dict[str, str]) -> str:
     """Of each customer what is due again, the likeliest first."""
     return f"""
-    SELECT customer_id, arraySlice(arraySort(groupArray((-score, product))), 1, {MOST_DUE}).2 AS due
+    SELECT customer, arraySlice(arraySort(groupArray((-score, product))), 1, {MOST_DUE}).2 AS due
     FROM (
         SELECT
-            customer_id,
+            customer,
             product,
             toInt32({{data_date:Date}}) - days[-1] AS since,
             (days[-1] - days[1] + {SHRUNK_BY} * gap) / (length(days) - 1 + {SHRUNK_BY}) AS own_gap,
@@ -200,31 +191,27 @@ def _due(tables: dict[str, str]) -> str:
         WHERE (is_replenished OR length(days) > 2)
           AND since < {GIVEN_UP} * own_gap AND since + {DUE_WITHIN} >= {EARLIEST} * own_gap
     )
-    GROUP BY customer_id
+    GROUP BY customer
     """  # noqa: S608
 
 
 def _related(tables: dict[str, str]) -> str:
-    """Of each customer the best neighbours of the latest products that the customer never bought, and all it bought."""
+    """Of each customer the neighbours of the latest products, the closest first."""
     return f"""
-    SELECT
-        customer_id,
-        any(products) AS bought,
-        sumMap(near, closeness) AS summed,
-        arrayZip(arrayMap(score -> -round(score, {DIGITS}), summed.2), summed.1) AS scored,
-        arraySlice(arraySort(arrayFilter(pair -> NOT has(bought, pair.2), scored)), 1, {MOST}).2 AS related
+    SELECT customer, arraySort(groupArray((-score, neighbour))).2 AS candidates
     FROM (
-        SELECT
-            customer_id,
-            groupArray(product) AS products,
-            arraySlice(arrayReverseSort(
-                groupArrayIf((days[-1], product), product IN (SELECT product FROM {tables["neighbours"]}))
-            ), 1, {LATEST}).2 AS latest
-        FROM {tables["histories"]} GROUP BY customer_id
-    ) AS owner
-    LEFT ARRAY JOIN latest AS recent
-    LEFT JOIN {tables["neighbours"]} AS neighbours ON neighbours.product = recent
-    GROUP BY customer_id
+        SELECT customer, neighbour, round(sum(closeness), {DIGITS}) AS score
+        FROM (
+            SELECT customer, arraySlice(arrayReverseSort(groupArray((days[-1], product))), 1, {LATEST}).2 AS latest
+            FROM {tables["histories"]}
+            WHERE product IN (SELECT product FROM {tables["neighbours"]})
+            GROUP BY customer
+        ) AS owner
+        ARRAY JOIN latest AS recent
+        INNER JOIN {tables["neighbours"]} AS neighbours ON neighbours.product = recent
+        GROUP BY customer, neighbour
+    )
+    GROUP BY customer
     """  # noqa: S608
 
 
@@ -237,6 +224,7 @@ def _recommended(tables: dict[str, str]) -> str:
         SELECT
             customer_id,
             if(empty(products), with_all, products) AS popular,
+            arraySlice(arrayFilter(p -> NOT has(bought, p), candidates), 1, {MOST}) AS related,
             if(
                 length(due) + length(related) >= {MOST},
                 related,
@@ -244,10 +232,16 @@ def _recommended(tables: dict[str, str]) -> str:
             ) AS liked,
             arraySlice(arrayConcat(due, liked), 1, {MOST}) AS best,
             arrayMap(place -> if(place > length(due), {RECOMMENDATION}, {REPLENISHMENT}), arrayEnumerate(best)) AS kinds
-        FROM (SELECT customer_id, ifNull(COUNTRY, '') AS country, REGISTRATION_DATE FROM customers) AS customer
-        LEFT JOIN ({_related(tables)}) AS related_of USING (customer_id)
-        LEFT JOIN ({_due(tables)}) AS due_of USING (customer_id)
-        LEFT JOIN {tables["popular"]} AS popular_of USING (country)
+        FROM (
+            SELECT customer_id, cityHash64(customer_id) AS customer, ifNull(COUNTRY, '') AS country, REGISTRATION_DATE
+            FROM customers
+        ) AS person
+        LEFT JOIN (
+            SELECT customer, groupArray(product) AS bought FROM {tables["histories"]} GROUP BY customer
+        ) AS bought_by USING (customer)
+        LEFT JOIN ({_related(tables)}) AS related_to USING (customer)
+        LEFT JOIN ({_due(tables)}) AS due_for USING (customer)
+        LEFT JOIN {tables["popular"]} AS popular_in USING (country)
         WHERE ifNull(REGISTRATION_DATE, {{data_date:Date}}) <= {{data_date:Date}} OR notEmpty(bought)
     )
     ARRAY JOIN best AS product, kinds AS kind, arrayEnumerate(best) AS place
