@@ -278,11 +278,12 @@ def _learn(scope: Scope, data_date: date, sample_of: int) -> dict[str, str]:
 
 
 def _inserts(
-    scope: Scope, data_date: date, tables: dict[str, str], at_most: int, sliced: bool
+    scope: Scope, data_date: date, tables: dict[str, str], at_most: int, is_sample: bool
 ) -> Iterator[tuple[Database, str, dict[str, Any]]]:
     """The SELECT of every slice of customers, its histories made right before."""
-    for part in scope.warehouse.customer_slices(*SOURCES, at_most=at_most):
-        if sliced:
+    database = scope.warehouse
+    for part in database.customer_slices(*SOURCES, at_most=at_most):
+        if is_sample or part is not database:
             _fill_histories(scope, data_date, part)
         yield part, _recommended(tables), {"data_date": data_date}
 
