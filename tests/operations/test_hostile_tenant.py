@@ -47,7 +47,7 @@ def test_a_hostile_tenant_is_hardly_noticed_next_door(server: Server) -> None:
         hostile: Hostile | None = None
         for _ in range(ROUNDS):
             quiet = neighbour.waits(*SAMPLES)
-            hostile = hostile or Hostile(shops[1], silent_port, histories=3, events=250)
+            hostile = hostile or Hostile(shops[1], silent_port, histories=3, events=100)
             with hostile.at_work():
                 beside = neighbour.waits(*SAMPLES)
             rounds.append({what: median(beside[what]) / median(quiet[what]) for what in quiet})

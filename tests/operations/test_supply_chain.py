@@ -61,29 +61,40 @@ class Advisories(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_known_vulnerability_fails_the_audit_until_it_is_accepted(tmp_path: Path) -> None:
+def ended(*command: str | Path, **given: str) -> tuple[int, str]:
+    run = subprocess.run(command, capture_output=True, text=True, env=os.environ | given)
+    return run.returncode, run.stdout + run.stderr
+
+
+def test_a_known_vulnerability_fails_the_audit(tmp_path: Path) -> None:
     shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
     (tmp_path / "requirements.lock").write_text("h11==0.16.0\nidna==3.10\n")
-    accepted = tmp_path / ".ci" / "accepted-advisories"
     with ThreadingHTTPServer(("127.0.0.1", 0), Advisories) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        given = {"RAPPORT_ADVISORIES": f"http://127.0.0.1:{server.server_port}/v1/query", "NO_PROXY": "127.0.0.1"}
-
-        def audit(*mode: str) -> tuple[int, str]:
-            command = [tmp_path / ".ci" / "audit", sys.executable, *mode]
-            ended = subprocess.run(command, capture_output=True, text=True, env=os.environ | given)
-            return ended.returncode, ended.stdout + ended.stderr
-
-        code, told = audit()
-        assert (code, "h11 0.16.0 has CVE-2026-1, GHSA-test; mended in 9.9" in told) == (1, True), told
-        code, told = audit("--tell")
-        assert (code, "MEND OR ACCEPT" in told) == (0, True), told
-        accepted.write_text("CVE-2026-1 only servers with HTTP pipelining\n")
-        code, told = audit()
-        assert (code, "accepted: only servers" in told) == (0, True), told
-        accepted.write_text("CVE-2026-1\n")
-        assert audit()[0] == 1
+        database = f"http://127.0.0.1:{server.server_port}/v1/query"
+        audit = tmp_path / ".ci" / "audit"
+        code, told = ended(audit, sys.executable, RAPPORT_ADVISORIES=database, NO_PROXY="127.0.0.1")
         server.shutdown()
+    assert (code, "h11 0.16.0 has CVE-2026-1, GHSA-test; mended in 9.9" in told) == (1, True), told
+    assert "2 dependencies looked up" in told
+
+
+def test_it_is_only_told_or_accepted_with_a_reason(tmp_path: Path) -> None:
+    answer, accepted = tmp_path / "answer", tmp_path / "accepted"
+    fault = {"id": "CVE-2026-1", "aliases": ["GHSA-test"], "fix_versions": []}
+    answer.write_text(json.dumps({"dependencies": [{"name": "h11", "version": "0.16.0", "vulns": [fault]}]}))
+
+    def advisories(mode: str) -> tuple[int, str]:
+        return ended(sys.executable, ROOT / ".ci" / "advisories.py", answer, accepted, mode)
+
+    code, told = advisories("--tell")
+    assert (code, "MEND OR ACCEPT" in told) == (0, True)
+    accepted.write_text("GHSA-test only servers of another kind\nCVE-2020-1 gone\n")
+    code, told = advisories("")
+    assert (code, "accepted: only servers of another kind" in told) == (0, True)
+    assert "CVE-2020-1, which is not found any more" in told
+    accepted.write_text("CVE-2026-1\n")
+    assert advisories("")[0] == 1
 
 
 def test_without_a_database_of_advisories_the_audit_says_that_it_was_skipped() -> None:
