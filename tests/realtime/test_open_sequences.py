@@ -56,6 +56,19 @@ def test_the_other_device_moves_the_deadline_on(scope: Scope) -> None:
     assert world.fired(scope, series) == [("C2", "sent", "")]
 
 
+@pytest.mark.parametrize("visitors", [False, True])
+def test_a_visitor_s_sequence_that_fired_nothing_takes_none_from_the_customer(scope: Scope, visitors: bool) -> None:
+    series = world.trigger(scope, CART, visitors=visitors)
+    who = f"Tablet{int(visitors)}"
+    for customer, visitor, minutes in (("", who, 0), ("C10", "", 10)):
+        world.event(scope, "add_to_cart", customer, minutes, visitor)
+        world.process(scope, minutes)
+    world.process(scope, 31)
+    world.identify(scope, who, "C10", 35)
+    world.process(scope, 41)
+    assert world.fired(scope, series) == [(who if visitors else "C10", "sent", "")]
+
+
 @pytest.mark.parametrize("together", [False, True])
 def test_the_next_sequence_is_opened_although_the_one_before_is_not_taken_off(scope: Scope, together: bool) -> None:
     series = world.trigger(scope, CART)

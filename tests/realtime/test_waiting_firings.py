@@ -86,6 +86,25 @@ def test_the_cap_is_looked_at_again_when_quiet_hours_end(scope: Scope) -> None:
     assert (outcomes(scope, uncapped), outcomes(scope, waits)) == (["sent"], ["capped"])
 
 
+@pytest.mark.parametrize(("customer", "visitor"), [("P18", ""), ("", "Cafe")])
+def test_the_cap_counts_what_left_and_was_held_back_until_quiet_hours_end(
+    scope: Scope, customer: str, visitor: str
+) -> None:
+    """Of customers, and of visitors whose ids have capital letters."""
+    two = {"frequency_cap": {"messages": 2, "days": 1}}
+    held_back = world.trigger(scope, quiet_hours=QUIET, control_share=0.9, visitors=True)
+    waits = world.trigger(scope, quiet_hours=QUIET, rules=two, visitors=True)
+    world.trigger(scope, {"kind": "simple", "event": "level_up"}, visitors=True)
+    for minutes, event in ((ELEVEN, "add_to_cart"), (MORNING - 60, "level_up")):
+        world.process(scope, minutes)
+        world.event(scope, event, customer, minutes, visitor)
+        world.process(scope, minutes)
+    assert outcomes(scope, waits) == ["delayed"]
+    world.process(scope, MORNING)
+    assert outcomes(scope, held_back) in (["control"], ["sent"])
+    assert outcomes(scope, waits) == ["capped"]
+
+
 def test_a_visitor_that_waits_is_judged_as_the_customer_that_it_turned_out_to_be(scope: Scope) -> None:
     messaging.suppress(scope, "P16", world.SMS)
     waits = world.trigger(scope, quiet_hours=QUIET, rules=ONE, visitors=True)

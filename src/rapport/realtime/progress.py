@@ -122,10 +122,14 @@ def close(progress: Progress, at: datetime) -> None:
         progress.closed_at, progress.changed = at, True
 
 
-def end(progress: Progress) -> dict[str, Any]:
-    """Take the first open sequence off, as its deadline has come; the event that opened it."""
+def end(progress: Progress, fires: bool = True) -> dict[str, Any]:
+    """Take the first open sequence off, as its deadline has come; the event that opened it.
+
+    One that fires nothing since nobody knows the visitor is not over for whoever the visitor turns out to be.
+    """
     ended = progress.sequences.pop(0)
-    progress.closed_at = max(ended.deadline, progress.closed_at or ended.deadline)
+    if fires:
+        progress.closed_at = max(ended.deadline, progress.closed_at or ended.deadline)
     progress.changed = True
     return ended.opened
 

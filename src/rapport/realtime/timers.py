@@ -105,11 +105,13 @@ def _ended(
     if customer:
         states.join(trigger, person, customer.lower(), customer)
         person = customer.lower()
-    state = states.of(trigger, person)
+    state, is_visitor = states.of(trigger, person), person.startswith(VISITOR)
+    fires = trigger.body.visitors or not is_visitor
     while state.deadline is not None and state.deadline <= now:
-        opened = progress.end(state)
-        who = opened["customer_id"] or opened["visitor_id"]
-        yield Candidate(trigger, person, who, person.startswith(VISITOR), opened["key"], opened["parameters"])
+        opened = progress.end(state, fires)
+        if fires:
+            who = opened["customer_id"] or opened["visitor_id"]
+            yield Candidate(trigger, person, who, is_visitor, opened["key"], opened["parameters"])
 
 
 def due_firings(session: Session, scope: Scope) -> list[int]:
@@ -186,14 +188,15 @@ class Meanwhile:
 
     def person(self, one: Firing) -> str:
         """Whom a firing is of, as far as is known now."""
-        return self.customers.get(one.person, one.person).lower() if one.is_visitor else one.person
+        customer = self.customers.get(one.person) if one.is_visitor else None
+        return customer.lower() if customer else one.person
 
     def campaign(self, one: Firing) -> campaigns.Occurrence:
         """The campaign of a firing."""
         return self.days[one.campaign_id]
 
     def kept_out(self, one: Firing) -> Fault | None:
-        """Why a firing does not go out now, as outcome and reason; who goes is counted."""
+        """Why a firing does not go out now, as outcome and reason; who goes or is held back is counted."""
         rules, plan, person = self.campaign(one).plan["rules"], self._group(one), self.person(one)
         if one.series_id not in self.active:
             return NOT_ACTIVE
@@ -205,9 +208,9 @@ class Meanwhile:
         faults = {**self.reach.faults(person, plan), **self.reach.faults(one.person, plan)}
         if len(faults) == len(plan["channels"]):
             return min(faults.values())
-        if one.recipient_group_id:
-            for counted in self.messages.values():
-                counted[person] += 1 if self.campaign(one).conditional else len(plan["channels"]) - len(faults)
+        waits_or_control = self.campaign(one).conditional or not one.recipient_group_id
+        for counted in self.messages.values():
+            counted[person] += 1 if waits_or_control else len(plan["channels"]) - len(faults)
         return None
 
     def _group(self, one: Firing) -> Mapping[str, Any]:
