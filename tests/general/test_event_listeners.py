@@ -55,6 +55,26 @@ def test_registering_again_replaces_the_url(api: httpx.Client) -> None:
     )
 
 
+def test_secrets_in_a_url_are_shown_masked_and_kept(api: httpx.Client, scope: Scope) -> None:
+    url, shown = (f"https://ann:{secret}@hooks.invalid/a?src=1&token={secret}" for secret in ("pw-of-ann", "***"))
+    register(api, 3, url)
+    for again in (shown, shown.replace("src=1", "src=2")):
+        (found,) = api.get("/manage/v1/listeners").json()
+        assert [found["url"], api.get(LIST).json()[0]["ListenerURL"]] == [shown, shown]
+        assert register(api, 3, again).status_code == 200
+    assert service.listener(scope, found["id"]).url == url.replace("src=1", "src=2")
+    moved = register(api, 3, shown.replace("hooks", "others"))
+    assert (moved.status_code, "The password in ListenerURL must be given again" in moved.text) == (400, True)
+    told = api.get("/manage/v1/audit-entries", params={"limit": 100}).text
+    assert "pw-of-ann" not in told
+    hook = {"name": "masked", "url": url}
+    for again in (url, shown):
+        made = api.put("/manage/v1/channels/505/webhook", json={**hook, "url": again})
+        assert (made.status_code, made.json()["url"]) == (200, shown)
+    assert api.get("/manage/v1/channels/505/webhook").json()["url"] == shown
+    assert [one.url for one in service.listeners(scope) if one.event_type_id == 14] == [url]
+
+
 def test_a_percent_encoded_url_is_decoded_once(api: httpx.Client) -> None:
     register(api, 2, "http%3A%2F%2Fhooks.invalid%2Fa%3Fb%3D1%2525")
     assert api.get(LIST).json()[0]["ListenerURL"] == "http://hooks.invalid/a?b=1%25"

@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import time
+from base64 import b64decode
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -77,6 +78,16 @@ def test_an_outcome_is_posted_as_the_contract_says_and_signed(other: Scope, deli
     assert post.headers["webhook-signature"] == expected_signature(
         post.headers["webhook-id"], post.headers["webhook-timestamp"], post.body, host.secret
     )
+
+
+def test_callbacks_of_one_host_are_one_queue_whatever_their_login(other: Scope, deliverer: Deliverer) -> None:
+    with receiving() as receiver:
+        for login in ("ann:one", "bob:two"):
+            update(other, "Peru", receiver.url.replace("//", f"//{login}@") + "&token=t")
+        eventually(lambda: len(receiver.posts) == 2)
+    logins = {b64decode(post.headers["authorization"].removeprefix("Basic ")) for post in receiver.posts}
+    assert (logins, {post.path for post in receiver.posts}) == ({b"ann:one", b"bob:two"}, {"/hook?src=1&token=t"})
+    assert [host.url for host in hosts(other)] == [f"http://127.0.0.1:{receiver.port}"]
 
 
 def test_faults_are_told(other: Scope, deliverer: Deliverer) -> None:

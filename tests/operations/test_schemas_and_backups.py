@@ -83,6 +83,30 @@ def test_ids_that_differed_only_in_case_become_one(stores: Stores) -> None:
     older.close()
 
 
+def test_hosts_of_callbacks_lose_their_logins_and_the_audit_log_its_secrets(stores: Stores) -> None:
+    with stores.records.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("CREATE DATABASE of_addresses"))
+    older = Records(make_url(stores.records.url).set(database="of_addresses").render_as_string(hide_password=False))
+    migrations.migrate_records(older, "0036")
+    urls = ["http://a:b@h.example:1", "http://h.example:1", "https://h.example"]
+    listener = "INSERT INTO listeners VALUES (1, :id, 0, :id, :url, '', NULL, NULL, 'active', 0, NULL, now(), now())"
+    with older.session() as session:
+        for number, url in enumerate(urls):
+            session.execute(text(listener), {"id": number, "url": url})
+        for url in ("https://a:b@h.example/p?key=k", "https://h.example/p"):
+            told = {"details": json.dumps({"url": url, "fallback": "deny"})}
+            sql = """INSERT INTO audit_log (tenant_id, at, actor, action, object, details)
+                     VALUES (1, now(), 'a', 'set', 'gateway', CAST(:details AS jsonb))"""
+            session.execute(text(sql), told)
+    migrations.migrate_records(older)
+    with older.reading() as connection:
+        found = connection.execute(text("SELECT url, callback_host FROM listeners ORDER BY id")).all()
+        assert found == [(urls[1], urls[1]), (urls[1], None), (urls[2], urls[2])]
+        told = connection.scalars(text("SELECT details ->> 'url' FROM audit_log ORDER BY id")).all()
+        assert told == ["https://***@h.example/p?***", "https://h.example/p"]
+    older.close()
+
+
 CAMPAIGN_OF_BEFORE = """
     INSERT INTO campaigns (tenant_id, id, series_id, execution_date, run, state, error, target_group_id, campaign_type,
         duration, lead_time, notes, tags, is_multi_channel, is_recurrence, is_one_time, is_triggered, conditional, plan,

@@ -17,10 +17,12 @@ from rapport.access.models import TenantSecret
 from rapport.access.scope import Scope
 from rapport.access.service import audit_entries, create_tenant
 from rapport.channels import service as channels
+from rapport.customers.models import AttributeJob
 from rapport.errors import Invalid, Unavailable
 from rapport.messaging import service as messaging
 from rapport.messaging.service import Origin
 from rapport.notifications import service as notifications
+from rapport.notifications.callbacks import take_up
 from rapport.notifications.deliverer import DeliveryQueue
 from rapport.realtime import gateways, tokens
 from rapport.settings import Settings
@@ -32,6 +34,7 @@ from rapport.stores.sealing import Keys, key_of
 
 OLD, NEW = "the-first-key-of-this-test-long-enough", "the-other-key-of-this-test-long-enough"
 PASSWORD = "pass of the mail server"
+CALLBACK = "http://ann:of-callback@127.0.0.1:9/told?key=of-callback"
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +55,20 @@ def plain(stores: Stores, url: str) -> Iterator[Scope]:
     scope = create_tenant(replace(stores, records=records), "Sealed")
     tokens.tokens(scope)
     tokens.rotate(scope, "server", 24)
-    gateways.set_gateway(scope, "http://127.0.0.1:9/gateway")
+    gateways.set_gateway(scope, "http://ann:of-gateway@127.0.0.1:9/gateway")
     gateways.rotate_secret(scope)
-    listener = notifications.register_listener(scope, 2, "http://127.0.0.1:9/listener")
+    listener = notifications.register_listener(scope, 2, "http://127.0.0.1:9/listener?token=of-listener")
     notifications.rotate_secret(scope, listener.id)
     channels.create_channel(scope, "Mail", "external", id=700)
     with scope.records() as session:
         made = session.get_one(channels.Channel, (scope.tenant_id, 700))
         made.kind, made.settings = "email", {"host": "mail.example.com", "password": PASSWORD}
     messaging.unsubscribe_links(scope)("c", Origin(700), "")
+    now = scope.clock.now()
+    told = AttributeJob(tenant_id=scope.tenant_id, id="told", kind="tell", outcome={}, callback_url=CALLBACK)
+    told.callback_state, told.created_at, told.finished_at = "waiting", now, now
+    with scope.records() as session:
+        session.add(told)
     yield scope
     records.close()
 
@@ -77,7 +85,9 @@ def _secrets(scope: Scope) -> set[str]:
         own = list(session.scalars(select(TenantSecret.value).where(TenantSecret.tenant_id == scope.tenant_id)))
     found = [one.value for one in tokens.good_tokens(scope)] + own
     for one in (gateway, listener):
-        found += [one.secret, one.previous_secret or ""]
+        found += [one.secret, one.previous_secret or "", one.url]
+    with scope.records() as session:
+        found += filter(None, session.scalars(select(AttributeJob.callback_url)))
     return {*found, channels.channel(scope, 700).settings["password"]}
 
 
@@ -92,7 +102,7 @@ def _stored(scope: Scope) -> str:
 
 def test_what_is_stored_is_sealed_opened_and_sealed_again(plain: Scope, url: str) -> None:
     before = _secrets(plain)
-    assert len(before) == 8 + len(tokens.KINDS) + 1
+    assert len(before) == 11 + len(tokens.KINDS) + 1
     assert all(one in _stored(plain) for one in before)
     assert secrets_check(plain.stores.settings, plain.stores.records).outcome == "warning"
     with pytest.raises(Invalid, match="there is no key"):
@@ -124,13 +134,17 @@ def _new_secrets_are_sealed_and_signed_with(plain: Scope, url: str) -> None:
     scope = _with(plain, url, NEW)
     new = tokens.rotate(scope, "sdk", 0).value
     assert tokens.tenant_of(scope.stores, new) == scope.tenant_id
-    listener = notifications.listener(scope, notifications.register_listener(scope, 3, "http://127.0.0.1:9/x").id)
+    listener = notifications.listener(
+        scope, notifications.register_listener(scope, 3, "http://ann:of-x@127.0.0.1:9/x").id
+    )
     with scope.records() as session:
         notifications.notify(scope, session, 3, {}, "key")
     queue = DeliveryQueue(scope.stores, notifications.OUTSIDE_CLOCK)
-    claimed = [one for one in queue.claim(10) if one.listener_id == listener.id]
-    assert [(one.secret, one.room > 0) for one in claimed] == [(listener.secret, True)]
-    assert not [one for one in (new, listener.secret) if one in _stored(plain)]
+    assert not take_up(scope.stores.records, notifications.OUTSIDE_CLOCK)
+    claimed = {one.event_type_id: one for one in queue.claim(10)}
+    assert (claimed[3].url, claimed[3].secret, claimed[3].room > 0) == (listener.url, listener.secret, True)
+    assert claimed[notifications.CALLBACK].url == CALLBACK
+    assert not [one for one in (new, listener.secret, "of-x", "of-callback") if one in _stored(plain)]
     scope.stores.records.close()
 
 

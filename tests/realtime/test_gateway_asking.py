@@ -330,7 +330,23 @@ def test_the_verdict_of_an_expired_lease_changes_nothing(tenant: Scope, stores: 
     mine, theirs = soon, soon + timedelta(seconds=1)
     (one,) = fire(tenant, of, "Q1", leased_until=theirs)
     question = asking.Question(
-        one, tenant.tenant_id, of.series_id, of.id, 1, "Q1", False, mine, "http://x/", "", None, 3, 0, "allow", 0, None
+        one,
+        tenant.tenant_id,
+        of.series_id,
+        of.id,
+        1,
+        "Q1",
+        False,
+        mine,
+        "http://x/",
+        "http://x/",
+        "",
+        None,
+        3,
+        0,
+        "allow",
+        0,
+        None,
     )
     Questions(stores).settle(tenant.tenant_id, [(question, asking.unasked("allow"))])
     assert (firing(tenant, one).state, firing(tenant, one).verdict) == ("asking", None)
@@ -352,6 +368,7 @@ def test_nobody_is_asked_for_a_trigger_that_is_not_active(tenant: Scope, stores:
         "Q1",
         False,
         lease,
+        "http://x/",
         "http://x/",
         "",
         None,

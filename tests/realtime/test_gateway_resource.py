@@ -51,6 +51,19 @@ def test_a_gateway_is_set_replaced_read_and_removed(api: httpx.Client) -> None:
     assert len(audit(api)) - before == 5
 
 
+def test_secrets_in_its_url_are_shown_masked_and_kept(api: httpx.Client, scope: Scope) -> None:
+    url, shown = (f"https://ann:{secret}@promo.acme.example/g?code={secret}" for secret in ("pw-of-gateway", "***"))
+    first = api.put(PATH, json={"url": shown})
+    assert (first.status_code, "The password in url must not be ***" in first.text) == (400, True)
+    for again in (url, shown):
+        assert api.put(PATH, json={"url": again}).status_code == 200
+        assert api.put("/manage/v1/gateway", json={"url": again}).json()["url"] == shown
+    assert [api.get(PATH).json()[0]["url"], api.get("/manage/v1/gateway").json()["url"]] == [shown, shown]
+    found = gateways.gateway(scope)
+    assert found is not None and found.url == url
+    assert "pw-of-gateway" not in api.get("/manage/v1/audit-entries", params={"limit": 100}).text
+
+
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [

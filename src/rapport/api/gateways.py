@@ -13,6 +13,7 @@ from rapport.api.bodies import WireModel, documented, parse, raw_body
 from rapport.api.responses import json_response
 from rapport.realtime import gateways
 from rapport.realtime.models import Gateway
+from rapport.stores.masks import masked
 
 router = APIRouter(tags=["External System Integration"])
 PATH = "/triggered_conditional_execution_gateway"
@@ -31,7 +32,7 @@ class GatewayBody(WireModel):
 
 
 def _shown(found: Gateway) -> dict[str, Any]:
-    return {name: getattr(found, name) for name in GatewayBody.model_fields}
+    return {name: getattr(found, name) for name in GatewayBody.model_fields} | {"url": masked(found.url)}
 
 
 @router.put(

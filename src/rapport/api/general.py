@@ -9,15 +9,27 @@ from starlette.responses import Response
 
 from rapport.access import users
 from rapport.access.keys import Principal
+from rapport.access.scope import Scope
 from rapport.api.auth import caller
 from rapport.api.bodies import Count, Whole, WireModel, documented, parse, raw_body
-from rapport.api.reads import Read, register
+from rapport.api.reads import Read, Values, register
 from rapport.api.responses import json_response
 from rapport.errors import Invalid, NotFound
 from rapport.notifications import service as notifications
 from rapport.stores import Stores
+from rapport.stores.masks import masked
 
 router = APIRouter(tags=["General"])
+
+
+def _shown(scope: Scope, values: Values) -> Values:
+    """The listeners as rows to answer: their URLs, which are sealed, opened and masked."""
+    rows = [
+        {"EventTypeID": one.event_type_id, "ListenerURL": masked(one.url), "ChannelID": one.channel_id or None}
+        for one in notifications.listeners(scope)
+    ]
+    return {**values, "listeners": orjson.dumps(rows).decode()}
+
 
 register(
     router,
@@ -37,13 +49,15 @@ register(
         "Every registered event listener",
         engine="records",
         sql="""
-            SELECT event_type_id AS "EventTypeID", url AS "ListenerURL", nullif(channel_id, 0) AS "ChannelID"
-            FROM listeners WHERE tenant_id = :tenant_id AND event_type_id <> 0
+            SELECT * FROM json_to_recordset(CAST(:listeners AS json))
+                AS shown ("EventTypeID" integer, "ListenerURL" text, "ChannelID" integer)
         """,
+        prepare=_shown,
         row={"EventTypeID": "integer", "ListenerURL": "string", "ChannelID": "integer?"},
         order='"EventTypeID", "ChannelID" NULLS FIRST',
         paged=False,
-        description="Of the whole tenant, also those that were registered with another key.",
+        description="Of the whole tenant, also those that were registered with another key. A password in a URL, and"
+        " values of its query such as token or key, are shown as ***; registered so again they stay.",
     ),
 )
 

@@ -96,7 +96,7 @@ from rapport.campaigns.triggers import (
     TriggeredBody,
     TriggeredOut,
 )
-from rapport.campaigns.webhooks import delete_webhook, set_webhook, webhook
+from rapport.campaigns.webhooks import Hook, delete_webhook, set_webhook, webhook
 
 __all__ = [
     "ARCHIVED",
@@ -115,6 +115,7 @@ __all__ = [
     "FrequencyCap",
     "Group",
     "GroupChannel",
+    "Hook",
     "Occurrence",
     "OneTimeBody",
     "PlaceMetrics",

@@ -60,7 +60,7 @@ def set_webhook(
         taken = select(Webhook.channel_id).where(Webhook.tenant_id == scope.tenant_id, Webhook.name == name)
         if session.scalar(taken.where(Webhook.channel_id != channel_id)) is not None:
             raise Conflict(f"There is a webhook named {name!r} already.")
-    notifications.register_listener(scope, FILES_READY, url, channel_id)
+    listener = notifications.register_listener(scope, FILES_READY, url, channel_id)
     try:
         with scope.records() as session:
             made = insert(Webhook).values(tenant_id=scope.tenant_id, channel_id=channel_id, **values)
@@ -70,7 +70,7 @@ def set_webhook(
             scope.audit(session, "set", f"webhook of channel {channel_id}", name=name)
     except IntegrityError as error:
         raise Conflict(f"There is a webhook named {name!r} already.") from error
-    return Hook(channel_id, url, name, rows_per_file, names)
+    return Hook(channel_id, listener.url, name, rows_per_file, names)
 
 
 def delete_webhook(scope: Scope, channel_id: int) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from rapport.errors import Invalid
+from rapport.stores.masks import kept
 from rapport.wording import refused
 
 SECRETS = ("password",)
@@ -71,13 +72,10 @@ def merged(kind: str, present: dict[str, Any], new: dict[str, Any]) -> dict[str,
     """
     stored = checked(kind, new)
     for name in SECRETS:
-        if stored.get(name) != MASK:
-            continue
-        if name not in present:
-            raise Invalid(f"settings.{name} must not be {MASK}, which is how one that is kept is shown.")
-        if _place(kind, stored) != _place(kind, present):
-            raise Invalid(f"settings.{name} must be given again when {', '.join(PLACE[:-1])} or {PLACE[-1]} changes.")
-        stored[name] = present[name]
+        if stored.get(name) == MASK:
+            same_place = name in present and _place(kind, stored) == _place(kind, present)
+            place = f"{', '.join(PLACE[:-1])} or {PLACE[-1]}"
+            stored[name] = kept(f"settings.{name}", MASK, present.get(name), same_place, place)
     return stored
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rapport.stores.records import Base
+from rapport.stores.sealing import Sealed
 
 
 class Attribute(Base):
@@ -130,7 +131,8 @@ UNTOLD = "callback_state = 'waiting' AND finished_at IS NOT NULL"
 class AttributeJob(Base):
     """An accepted write of attributes: what to do (until it is done), its outcome and whom to tell.
 
-    seq is the order in which a tenant's were acknowledged, in which they are carried out.
+    seq is the order in which a tenant's were acknowledged, in which they are carried out. callback_url is kept until
+    the outcome is on its way there.
     """
 
     __tablename__ = "attribute_jobs"
@@ -139,7 +141,7 @@ class AttributeJob(Base):
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     kind: Mapped[str] = mapped_column(String(20))
     payload: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
-    callback_url: Mapped[str | None] = mapped_column(String(2000))
+    callback_url: Mapped[str | None] = mapped_column(Sealed("attribute_jobs.callback_url", None))
     outcome: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     callback_state: Mapped[str] = mapped_column(String(20), default="none")
     seq: Mapped[int] = mapped_column(BigInteger, server_default=text("nextval('attribute_jobs_seq')"))

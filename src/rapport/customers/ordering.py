@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 import structlog
-from sqlalchemy import Connection, delete, select, text, update
+from sqlalchemy import Connection, bindparam, delete, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -35,16 +35,19 @@ ALONE = text("SELECT pg_advisory_xact_lock(:lock, :tenant_id)")
 ACCEPT = text("""
     INSERT INTO attribute_jobs (tenant_id, id, kind, payload, callback_url, callback_state, created_at)
     VALUES (:tenant_id, :id, :kind, CAST(:payload AS jsonb), :callback_url, :callback_state, :now)
-""")
+""").bindparams(bindparam("callback_url", type_=AttributeJob.callback_url.type))
 # What is taken here is told by whoever took it; of rows that another takes the next are taken.
 TAKE_OUTCOMES = text(f"""
-    UPDATE attribute_jobs AS job SET callback_state = 'taken'
+    UPDATE attribute_jobs AS job SET callback_state = 'taken', callback_url = NULL
     FROM (
-        SELECT tenant_id, id FROM attribute_jobs WHERE {UNTOLD} ORDER BY seq LIMIT :most FOR UPDATE SKIP LOCKED
+        SELECT tenant_id, id, callback_url FROM attribute_jobs
+        WHERE {UNTOLD} ORDER BY seq LIMIT :most FOR UPDATE SKIP LOCKED
     ) AS untold
     WHERE job.tenant_id = untold.tenant_id AND job.id = untold.id
-    RETURNING job.tenant_id, job.id, job.callback_url, job.outcome
-""")  # noqa: S608 - a condition of ours
+    RETURNING job.tenant_id, job.id, untold.callback_url, job.outcome
+""").columns(  # noqa: S608 - a condition of ours
+    callback_url=AttributeJob.callback_url.type, outcome=AttributeJob.outcome.type
+)
 IN_LINE = (AttributeJob.finished_at.is_(None), text("outcome IS NULL"))
 WAITING = select(AttributeJob.tenant_id).where(*IN_LINE).distinct()
 FAULTS = (SQLAlchemyError, Unavailable)  # what the engines raise when they are away

@@ -49,8 +49,8 @@ def _delivery(session: Session, clock: Clock, outcome: customers.Outcome) -> dic
 def _endpoint(session: Session, clock: Clock, tenant_id: int, url: str) -> int:
     """The listener that stands for a callback's host, made when there is none."""
     parts = urlsplit(url)
-    host = f"{parts.scheme}://{parts.netloc}".lower()
-    mine = (Listener.tenant_id == tenant_id, Listener.event_type_id == CALLBACK, Listener.url == host)
+    host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}".lower()
+    mine = (Listener.tenant_id == tenant_id, Listener.event_type_id == CALLBACK, Listener.callback_host == host)
     known = session.scalar(select(Listener.id).where(*mine))
     if known is not None:
         return known
@@ -63,6 +63,7 @@ def _endpoint(session: Session, clock: Clock, tenant_id: int, url: str) -> int:
             event_type_id=CALLBACK,
             channel_id=number,
             url=host,
+            callback_host=host,
             secret=new_secret(),
             status=ACTIVE,
             failures=0,

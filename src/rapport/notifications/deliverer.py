@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from rapport.notifications import queries
 from rapport.notifications.callbacks import take_up
-from rapport.notifications.models import PARKED, PENDING, Listener
+from rapport.notifications.models import DISABLED, PARKED, PENDING, Delivery, Listener
 from rapport.notifications.secret_members import with_secrets
 from rapport.stores import Stores
 from rapport.stores.clock import OUTSIDE, Clock
@@ -59,10 +59,16 @@ class Task:
     body: str
     attempts: int
     first_attempt_at: datetime
-    url: str
+    own_url: str | None
+    listener_url: str
     secret: str
     previous_secret: str | None
     room: int  # how many of the listener's could be leased with it
+
+    @property
+    def url(self) -> str:
+        """Where to post it."""
+        return self.own_url or self.listener_url
 
 
 Answered = tuple[Task, Answer]
@@ -88,7 +94,10 @@ class DeliveryQueue:
         most = {"free": free, "trouble": TROUBLE_AFTER, "per_listener": PER_LISTENER, "per_tenant": PER_TENANT}
         bound = {"now": now, "lease": now + LEASE, **most}
         claimed = text(queries.CLAIM).columns(
-            secret=Listener.secret.type, previous_secret=Listener.previous_secret.type
+            own_url=Delivery.url.type,
+            url=Listener.url.type,
+            secret=Listener.secret.type,
+            previous_secret=Listener.previous_secret.type,
         )
         with self._records.session() as session:
             tasks = [Task(*row) for row in session.execute(claimed, bound)]
@@ -125,7 +134,10 @@ class DeliveryQueue:
         whose = {"tenant_id": task.tenant_id, "listener_id": task.listener_id}
         if answer.status == GONE:
             now = self._clock.now()
-            session.execute(text(queries.LISTENER_GONE), {**whose, "now": now, "url": task.url})
+            found = session.get(Listener, (task.tenant_id, task.listener_id), with_for_update=True)
+            if found is not None and found.url == task.url:  # else another address has taken its place
+                found.status, found.updated_at = DISABLED, now
+                session.flush()
             self._end(session, task, answer, PARKED, None)
             session.execute(text(queries.PARK_ALL), {**whose, "now": now})
             return

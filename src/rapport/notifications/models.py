@@ -16,8 +16,9 @@ PENDING, DELIVERED, PARKED, CANCELED = "pending", "delivered", "parked", "cancel
 class Listener(Base):
     """A URL that is told of one event type; channel_id 0 is the general listener of the type.
 
-    event_type_id CALLBACK is a host that callbacks are posted to, whose url is the beginning of theirs and whose
-    channel_id its own id. failures counts failed attempts since the last success; until paused_until nothing is tried.
+    event_type_id CALLBACK is a host that callbacks are posted to: callback_host, and url, are the beginning of theirs
+    without a login, and channel_id is its own id. failures counts failed attempts since the last success; until
+    paused_until nothing is tried.
     """
 
     __tablename__ = "listeners"
@@ -26,7 +27,8 @@ class Listener(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     event_type_id: Mapped[int] = mapped_column(Integer)
     channel_id: Mapped[int] = mapped_column(Integer, default=0)
-    url: Mapped[str] = mapped_column(String(2000))
+    url: Mapped[str] = mapped_column(Sealed("listeners.url", None))
+    callback_host: Mapped[str | None] = mapped_column(String(2000))
     secret: Mapped[str] = mapped_column(Sealed("listeners.secret"))
     previous_secret: Mapped[str | None] = mapped_column(Sealed("listeners.previous_secret"))
     previous_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
@@ -38,7 +40,7 @@ class Listener(Base):
 
     __table_args__ = (
         UniqueConstraint("tenant_id", "event_type_id", "channel_id"),
-        Index("uq_listeners_callback", "tenant_id", "url", unique=True, postgresql_where=text("event_type_id = 0")),
+        Index("uq_listeners_callback_host", "tenant_id", "callback_host", unique=True),
     )
 
 
@@ -58,7 +60,7 @@ class Delivery(Base):
     event_key: Mapped[str] = mapped_column(String(200))
     message_id: Mapped[str] = mapped_column(String(64))
     body: Mapped[str] = mapped_column(Text)
-    url: Mapped[str | None] = mapped_column(String(2000))
+    url: Mapped[str | None] = mapped_column(Sealed("deliveries.url", None))
     state: Mapped[str] = mapped_column(String(20), default=PENDING)
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     due_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

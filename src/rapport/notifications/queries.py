@@ -54,7 +54,7 @@ SET leased_until = :lease, attempts = d.attempts + 1, first_attempt_at = coalesc
 FROM chosen
 WHERE d.id = chosen.id
 RETURNING d.id, d.tenant_id, d.listener_id, d.event_type_id, d.message_id, d.body, d.attempts, d.first_attempt_at,
-          coalesce(d.url, chosen.url) AS url, chosen.secret, chosen.previous_secret, chosen.room
+          d.url AS own_url, chosen.url, chosen.secret, chosen.previous_secret, chosen.room
 """
 
 # The end of one attempt. `attempts` fences out an attempt whose lease ran out and was taken over.
@@ -96,11 +96,6 @@ RETURNING failures
 LISTENER_PAUSED = """
 UPDATE listeners SET paused_until = greatest(paused_until, :until)
 WHERE tenant_id = :tenant_id AND id = :listener_id
-"""
-
-LISTENER_GONE = """
-UPDATE listeners SET status = 'disabled', updated_at = :now
-WHERE tenant_id = :tenant_id AND id = :listener_id AND url = :url
 """
 
 PARK_ALL = """

@@ -34,6 +34,7 @@ from rapport.notifications.models import (
 from rapport.notifications.secret_members import secret_member
 from rapport.stores import Stores
 from rapport.stores.addresses import checked_url
+from rapport.stores.masks import unmasked
 from rapport.stores.posting import GRACE_HOURS, new_secret
 from rapport.stores.records import next_id
 
@@ -102,7 +103,8 @@ def _known_type(event_type_id: int) -> None:
 def register_listener(scope: Scope, event_type_id: int, url: str, channel_id: int | None = None) -> Listener:
     """Have events of a type (on a channel) posted to a URL, in place of any URL before. Raises Invalid.
 
-    There is one listener of a type and channel; the audit log and the log tell whose place another one took.
+    There is one listener of a type and channel; the audit log and the log tell whose place another one took. Secrets
+    in the URL that are masked are those of the URL before, as long as it leads to the same place.
     """
     _known_type(event_type_id)
     if channel_id is not None and event_type_id == CLEARANCE:
@@ -118,6 +120,7 @@ def register_listener(scope: Scope, event_type_id: int, url: str, channel_id: in
     now = scope.clock.now()
     with scope.records() as session:
         before = _url_before(session, scope, event_type_id, channel_id or 0)
+        url = unmasked(url, before, "ListenerURL")
         made = insert(Listener).values(
             tenant_id=scope.tenant_id,
             id=next_id(session, scope.tenant_id, "listener"),

@@ -86,14 +86,16 @@ SET leased_until = :now + make_interval(secs => coalesce(g.timeout_seconds, 0)) 
 FROM due LEFT JOIN gateways AS g ON g.tenant_id = due.tenant_id
 WHERE f.id = due.id
 RETURNING f.id, f.tenant_id, f.series_id, f.campaign_id, f.recipient_group_id, f.customer_id, f.is_visitor,
-    f.leased_until, g.url, g.secret, CASE WHEN g.previous_until > :now THEN g.previous_secret END AS previous_secret,
+    f.leased_until, g.url, g.url AS stored_url, g.secret,
+    CASE WHEN g.previous_until > :now THEN g.previous_secret END AS previous_secret,
     g.timeout_seconds, g.retries, g.fallback, g.failures, g.open_until
 """
 
 # The one question that tries whether a gateway is back; nobody else asks until it is answered.
 PROBE = """
 UPDATE gateways SET open_until = :until
-WHERE tenant_id = :tenant_id AND url = :url AND failures >= :trouble AND (open_until IS NULL OR open_until <= :now)
+WHERE tenant_id = :tenant_id AND url = :stored_url AND failures >= :trouble
+  AND (open_until IS NULL OR open_until <= :now)
 RETURNING tenant_id
 """
 
@@ -107,13 +109,13 @@ RETURNING f.id
 """
 
 GATEWAY_WELL = """
-UPDATE gateways SET failures = 0, open_until = NULL WHERE tenant_id = :tenant_id AND url = :url AND failures > 0
+UPDATE gateways SET failures = 0, open_until = NULL WHERE tenant_id = :tenant_id AND url = :stored_url AND failures > 0
 """
 GATEWAY_FAILED = """
 UPDATE gateways
 SET failures = failures + :failures,
     open_until = CASE WHEN failures + :failures >= :trouble THEN CAST(:until AS timestamptz) END
-WHERE tenant_id = :tenant_id AND url = :url
+WHERE tenant_id = :tenant_id AND url = :stored_url
 """
 
 GIVE_BACK = """
@@ -125,7 +127,10 @@ WHERE f.id = given.id AND f.leased_until = given.lease AND f.state = 'asking'
 
 @dataclass(frozen=True)
 class Question:
-    """One leased firing with the gateway to ask; without a url there is none."""
+    """One leased firing with the gateway to ask; without a url there is none.
+
+    stored_url is the url as it is stored, by which its health is noted unless another has taken its place.
+    """
 
     firing_id: int
     tenant_id: int
@@ -136,6 +141,7 @@ class Question:
     is_visitor: bool
     lease: datetime
     url: str | None
+    stored_url: str | None
     secret: str
     previous_secret: str | None
     timeout: float
@@ -165,7 +171,9 @@ class Questions:
         """Lease up to free firings that are to be asked about; busy counts the questions a tenant has open here."""
         bound = {"tenants": list(busy), "questions": list(busy.values()), "per_tenant": per_tenant, "free": free}
         with self._stores.records.session() as session:
-            claimed = text(CLAIM).columns(secret=Gateway.secret.type, previous_secret=Gateway.previous_secret.type)
+            claimed = text(CLAIM).columns(
+                url=Gateway.url.type, secret=Gateway.secret.type, previous_secret=Gateway.previous_secret.type
+            )
             rows = session.execute(claimed, {**bound, "now": CLOCK.now(), "spare": SPARE})
             found = [Question(*row) for row in rows]
         active = {one: campaigns.active_triggers(self._scope(one)) for one in {one.tenant_id for one in found}}
@@ -189,7 +197,12 @@ class Questions:
     def may_probe(self, question: Question) -> bool:
         """Whether this is the one question that may be put while the circuit is half open."""
         now = CLOCK.now()
-        bound = {"tenant_id": question.tenant_id, "url": question.url, "trouble": TROUBLE_AFTER, "now": now}
+        bound = {
+            "tenant_id": question.tenant_id,
+            "stored_url": question.stored_url,
+            "trouble": TROUBLE_AFTER,
+            "now": now,
+        }
         until = now + timedelta(seconds=question.timeout) + SPARE
         with self._stores.records.session() as session:
             return session.scalar(text(PROBE), {**bound, "until": until}) is not None
@@ -246,13 +259,13 @@ class Questions:
 
 def _note_health(session: Session, tenant_id: int, decided: Sequence[Decided]) -> None:
     """Note how the gateway fares: an answer closes the circuit, too many failures in a row open it."""
-    asked = [(question.url, verdict.how == BY_GATEWAY) for question, verdict in decided if verdict.attempts]
+    asked = [(question.stored_url, verdict.how == BY_GATEWAY) for question, verdict in decided if verdict.attempts]
     if not asked:
         return
     url = asked[-1][0]
     outcomes = [answered for at, answered in asked if at == url]
     failures = outcomes[::-1].index(True) if True in outcomes else len(outcomes)
-    bound = {"tenant_id": tenant_id, "url": url}
+    bound = {"tenant_id": tenant_id, "stored_url": url}
     if failures < len(outcomes):
         session.execute(text(GATEWAY_WELL), bound)
     if failures:

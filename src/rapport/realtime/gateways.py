@@ -12,6 +12,7 @@ from rapport.errors import NotFound
 from rapport.notifications import service as notifications
 from rapport.realtime.models import Gateway
 from rapport.stores.addresses import checked_url
+from rapport.stores.masks import masked, unmasked
 from rapport.stores.posting import GRACE_HOURS, new_secret
 
 Seconds = Annotated[float, Field(ge=0.1, le=30, strict=True)]
@@ -42,18 +43,21 @@ def set_gateway(
     """Set the gateway in place of any before, whose secret is kept; True when there was none.
 
     timeout_seconds is how long a firing waits for its verdict altogether. Whatever was wrong with the address
-    before is forgotten. Raises Invalid for a url that is not to be posted to.
+    before is forgotten. Secrets in the url that are masked are those of the url before, as long as it leads to the same
+    place. Raises Invalid for a url that is not to be posted to.
     """
     url = checked_url(url, "url", scope.stores.settings.allow_private_addresses)
     now = scope.clock.now()
     with scope.records() as session:
+        before = session.get(Gateway, scope.tenant_id, with_for_update=True)
+        url = unmasked(url, before.url if before else None, "url")
         made = insert(Gateway).values(tenant_id=scope.tenant_id, url=url, secret=new_secret(), updated_at=now)
         new = session.scalar(made.on_conflict_do_nothing().returning(Gateway.tenant_id)) is not None
         found = _get(session, scope)
         found.url, found.updated_at = url, now
         found.timeout_seconds, found.retries, found.fallback = timeout_seconds, retries, fallback
         found.failures, found.open_until = 0, None
-        scope.audit(session, "set", "gateway", url=url, fallback=fallback)
+        scope.audit(session, "set", "gateway", url=masked(url), fallback=fallback)
     return found, new
 
 

@@ -307,7 +307,7 @@ class Gateway(Base):
     __tablename__ = "gateways"
 
     tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    url: Mapped[str] = mapped_column(String(2000))
+    url: Mapped[str] = mapped_column(Sealed("gateways.url", None))
     secret: Mapped[str] = mapped_column(Sealed("gateways.secret"))
     previous_secret: Mapped[str | None] = mapped_column(Sealed("gateways.previous_secret"))
     previous_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

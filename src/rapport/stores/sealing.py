@@ -124,13 +124,16 @@ def _keys(dialect: Dialect) -> Keys:
 
 
 class Sealed(TypeDecorator[str]):
-    """A text that is sealed while it is stored; of is the table and the column, joined by a full stop."""
+    """A text that is sealed while it is stored; of is the table and the column, joined by a full stop.
+
+    length is the longest that is stored, sealed or not; None for any.
+    """
 
     impl = String
     cache_ok = True
 
-    def __init__(self, of: str) -> None:
-        super().__init__(LENGTH)
+    def __init__(self, of: str, length: int | None = LENGTH) -> None:
+        super().__init__(length)
         self.of = of
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
@@ -186,7 +189,9 @@ def sealed_with(connection: Connection) -> set[str]:
     for table, column, stored in _columns():
         if (table.name, column.name) not in there:
             continue
-        found.update(connection.scalars(select(func.split_part(stored, ":", 2)).where(stored.like(f"{PREFIX}%"))))
+        found.update(
+            connection.scalars(select(func.split_part(stored, ":", 2)).where(stored.like(f"{PREFIX}%")).distinct())
+        )
     return found
 
 

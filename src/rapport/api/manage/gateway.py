@@ -9,10 +9,12 @@ from rapport.access.keys import Principal
 from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
+from rapport.api.manage.addresses import MASKED_IS_KEPT
 from rapport.api.manage.rotations import SecretRotation
 from rapport.errors import NotFound
 from rapport.realtime import gateways
 from rapport.realtime.models import Gateway
+from rapport.stores.masks import masked
 
 router = APIRouter(prefix="/manage/v1/gateway", tags=["Management: gateway"], route_class=JsonRoute)
 
@@ -20,7 +22,9 @@ router = APIRouter(prefix="/manage/v1/gateway", tags=["Management: gateway"], ro
 class GatewayIn(Body):
     """The gateway to set; what is left out gets its default."""
 
-    url: str = Field(min_length=1, max_length=2000, examples=["https://promo.acme.example/gateway"])
+    url: str = Field(
+        min_length=1, max_length=2000, examples=["https://promo.acme.example/gateway"], description=MASKED_IS_KEPT
+    )
     timeout_seconds: gateways.Seconds = Field(
         gateways.TIMEOUT_SECONDS, examples=[3.0], description="How long a verdict is waited for, retries included"
     )
@@ -54,8 +58,9 @@ class GatewayWithSecret(GatewayOut):
 
 
 def _out(found: Gateway) -> GatewayOut:
-    members = {name: getattr(found, name) for name in GatewayOut.model_fields if name != "circuit"}
-    return GatewayOut(circuit=gateways.circuit(found.failures, found.open_until), **members)
+    members = {name: getattr(found, name) for name in GatewayOut.model_fields if name not in ("circuit", "url")}
+    circuit = gateways.circuit(found.failures, found.open_until)
+    return GatewayOut(circuit=circuit, url=masked(found.url), **members)
 
 
 def _with_secret(found: Gateway, new: bool) -> GatewayWithSecret:

@@ -11,10 +11,12 @@ from rapport.access.roles import Rights
 from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
+from rapport.api.manage.addresses import MASKED_IS_KEPT
 from rapport.api.manage.rotations import SecretRotation
 from rapport.api.pages import Paged
 from rapport.notifications import service
 from rapport.notifications.service import CALLBACK, Delivery, Listener
+from rapport.stores.masks import masked
 
 router = APIRouter(prefix="/manage/v1/listeners", tags=["Management: listeners"], route_class=JsonRoute)
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -25,7 +27,12 @@ class ListenerIn(Body):
     """A listener to register; the same event type and channel again replaces the URL."""
 
     event_type_id: int = Field(examples=[13], description="1, 2, 3, 4, 5, 11, 13 or 14")
-    url: str = Field(min_length=1, max_length=2000, examples=["https://hooks.example.com/events"])
+    url: str = Field(
+        min_length=1,
+        max_length=2000,
+        examples=["https://hooks.example.com/events"],
+        description=MASKED_IS_KEPT,
+    )
     channel_id: int | None = Field(None, ge=1, le=2**31 - 1, examples=[505])
 
 
@@ -35,7 +42,10 @@ class ListenerOut(BaseModel):
     id: int
     event_type_id: int = Field(examples=[13], description="0: the CallbackURLs of one host")
     channel_id: int | None = Field(examples=[505])
-    url: str = Field(examples=["https://hooks.example.com/events"])
+    url: str = Field(
+        examples=["https://hooks.example.com/events"],
+        description="Its password, and values of its query such as token or key, are shown as ***",
+    )
     secret: str = Field(examples=["whsec_bm90LWEtcmVhbC1zZWNyZXQ="], description="Empty for a key that only reads")
     status: str = Field(examples=["active"], description="disabled: it answered 410, register it again")
     failures: int = Field(description="Failed posts since the last success")
@@ -77,7 +87,7 @@ def _shown(found: Listener, principal: Principal) -> ListenerOut:
     shown = ListenerOut.model_validate(found, from_attributes=True)
     of_channel = None if found.event_type_id == CALLBACK else found.channel_id or None
     secret = "" if principal.rights is Rights.READ else found.secret
-    return shown.model_copy(update={"channel_id": of_channel, "secret": secret})
+    return shown.model_copy(update={"channel_id": of_channel, "secret": secret, "url": masked(found.url)})
 
 
 def _delivery(found: Delivery) -> DeliveryOut:

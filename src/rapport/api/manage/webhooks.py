@@ -9,8 +9,10 @@ from rapport.access.keys import Principal
 from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
+from rapport.api.manage.addresses import MASKED_IS_KEPT
 from rapport.campaigns import service
 from rapport.errors import NotFound
+from rapport.stores.masks import masked
 
 router = APIRouter(
     prefix="/manage/v1/channels/{channel_id}/webhook", tags=["Management: channels"], route_class=JsonRoute
@@ -25,7 +27,9 @@ class WebhookIn(Body):
     name: str = Field(
         pattern=r"^[A-Za-z0-9_]{1,50}$", examples=["texts"], description="In the names of folders; unique"
     )
-    url: str = Field(min_length=1, max_length=2000, examples=["https://hooks.example.com/files"])
+    url: str = Field(
+        min_length=1, max_length=2000, examples=["https://hooks.example.com/files"], description=MASKED_IS_KEPT
+    )
     rows_per_file: int = Field(10_000, ge=10_000, le=100_000, description="Customers in a file at most")
     attributes: list[AttributeName] = Field([], max_length=100, examples=[["FIRST_NAME", "MOBILE_NUMBER"]])
 
@@ -39,19 +43,23 @@ class WebhookOut(WebhookIn):
     name: str = Field(examples=["texts"])
 
 
+def _shown(found: service.Hook) -> WebhookOut:
+    return WebhookOut.model_validate(found).model_copy(update={"url": masked(found.url)})
+
+
 @router.get("", summary="Get the webhook of a channel")
 def get_webhook(channel_id: ChannelId, principal: Principal = Depends(admin)) -> WebhookOut:  # noqa: B008
     """404 when it has none."""
     found = service.webhook(principal.scope, channel_id)
     if found is None:
         raise NotFound(f"Channel {channel_id} has no webhook.")
-    return WebhookOut.model_validate(found)
+    return _shown(found)
 
 
 @router.put("", summary="Set the webhook of a channel")
 def set_webhook(channel_id: ChannelId, body: WebhookIn, principal: Principal = Depends(admin)) -> WebhookOut:  # noqa: B008
     """From the next execution on; the address is checked as those of listeners are."""
-    return WebhookOut.model_validate(service.set_webhook(principal.scope, channel_id, **body.model_dump()))
+    return _shown(service.set_webhook(principal.scope, channel_id, **body.model_dump()))
 
 
 @router.delete("", status_code=204, summary="Remove the webhook of a channel")

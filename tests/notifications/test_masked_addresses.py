@@ -1,0 +1,47 @@
+"""Addresses as they are shown, and what comes back of them."""
+
+import pytest
+
+from rapport.errors import Invalid
+from rapport.stores.masks import masked, unmasked
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://h.example/p?src=13&postcode=1", "https://h.example/p?src=13&postcode=1"),
+        ("https://ann:p:w@h.example:8443/p", "https://ann:***@h.example:8443/p"),
+        ("https://a-token@h.example", "https://***@h.example"),
+        ("https://:pw@[::1]/?x=a@b", "https://:***@[::1]/?x=a@b"),
+        (
+            "https://h.example/?api_key=k&Code=c&x=1&access_token=t#f",
+            "https://h.example/?api_key=***&Code=***&x=1&access_token=***#f",
+        ),
+        ("https://h.example/?sig=%2Fa%3D;%74oken=t&key=&flag", "https://h.example/?sig=***;%74oken=***&key=&flag"),
+        ("https://h.example/?key=1&key=2", "https://h.example/?key=***&key=***"),
+    ],
+)
+def test_secrets_of_an_address_are_masked_and_kept(url: str, shown: str) -> None:
+    assert masked(url) == shown
+    assert masked(shown) == shown
+    assert unmasked(shown, url if shown != url else None, "url") == url
+    assert unmasked(url, shown, "url") == url
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("https://ann:***@h.example/q?key=new", "The password in url must be given again when its scheme, host, "),
+        ("http://ann:***@h.example/p?key=new", "The password in url must be given again"),
+        ("https://bob:***@h.example/p?key=new", "The password in url must be given again"),
+        ("https://ann:new@h.example:444/p?key=***", "key in url must be given again"),
+        ("https://ann:***@h.example/p?token=***", "token in url must not be ***, which is how one that is kept"),
+    ],
+)
+def test_a_masked_secret_goes_nowhere_else(given: str, sentence: str) -> None:
+    with pytest.raises(Invalid) as told:
+        unmasked(given, "https://ann:pw@h.example/p?key=k", "url")
+    assert told.value.message.startswith(sentence)
+    assert unmasked("https://ann:new@h.example/p?key=***&more=1", "https://ann:pw@h.example/p?key=k", "url") == (
+        "https://ann:new@h.example/p?key=k&more=1"
+    )
