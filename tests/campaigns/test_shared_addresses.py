@@ -1,5 +1,6 @@
 """Customers with one address: one message a campaign, one side of a split; who said no is kept off whatever record."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
@@ -38,6 +39,7 @@ from rapport.campaigns.units import Unit
 from rapport.channels import service as channels
 from rapport.errors import NotFound
 from rapport.messaging import service as messaging
+from rapport.messaging import suppressed_addresses
 from rapport.messaging.kept_off import KeptOff, stand
 
 DUE = NOW + timedelta(hours=1)
@@ -249,6 +251,22 @@ def test_phone_numbers_of_an_outside_channel_are_addresses_too(tenant: Scope) ->
         company.ids[3]: ("no address", ""),
         company.ids[4]: ("sent", "listed"),
     }
+
+
+def test_numbers_that_were_kept_by_their_digits_alone_still_get_nothing(tenant: Scope) -> None:
+    """As suppressions of numbers without a plus were kept before these had the key of those with one."""
+    digits = "4917012345678"
+    mark = hashlib.sha256((suppressed_addresses.address_secret(tenant) + digits).encode()).hexdigest()[:32]
+    with tenant.records() as session:
+        suppressed_addresses.keep_given(tenant, session, TEXTS, [mark])
+    company = Company(tenant, [None] * 3, ["+49 170 12345678", digits, "+4917012345679"])
+    number = company.process([group(2, (TEXTS, 1))])
+    company.send(number)
+    assert list(company.told(number, TEXTS).values()) == [LISTED, LISTED, ("sent", "listed")]
+    assert messaging.unreachable(tenant, TEXTS, ["Somebody"], addresses={"Somebody": "0049170 12345678"})
+    assert [channel for channel, _, _ in suppressed_addresses.of_address(tenant, digits)] == [TEXTS]
+    messaging.allow_address(tenant, digits, TEXTS)
+    assert not messaging.unreachable(tenant, TEXTS, ["Somebody"], addresses={"Somebody": digits})
 
 
 EMAILS = st.sampled_from(

@@ -36,11 +36,15 @@ PROFILES = "FROM profiles WHERE data_date = {data_date:Date}"
 # The customers, in lower case, whose address is one that gets nothing.
 BY_ADDRESS = """
     INSERT INTO {table} (list, fault, customer_id)
-    SELECT {{list:UInt16}}, if(its_mark IN (SELECT mark FROM {table} WHERE list = {{list:UInt16}} AND fault = {first}),
-        {first}, {second}), lowerUTF8(customer_id)
-    FROM (SELECT customer_id, {mark} AS its_mark {profiles})
-    WHERE its_mark IN (SELECT mark FROM {table} WHERE list = {{list:UInt16}} AND mark != '')
+    SELECT {{list:UInt16}}, if(its_mark IN {listed} OR mark_of_digits IN {listed}, {first}, {second}),
+        lowerUTF8(customer_id)
+    FROM (
+        SELECT customer_id, {mark} AS its_mark, {mark_of_digits} AS mark_of_digits
+        FROM (SELECT customer_id, {key} AS its_key {profiles})
+    )
+    WHERE its_mark IN {kept} OR mark_of_digits IN {kept}
 """
+MARKS = "(SELECT mark FROM {table} WHERE list = {{list:UInt16}} AND mark != ''{more})"
 
 
 @dataclass(frozen=True)
@@ -120,8 +124,12 @@ def _add_by_address(
     first, second = KEPT_OFF.values()
     sql = BY_ADDRESS.format(
         table=identifier(table),
-        mark=suppressed_addresses.MARK.format(key=channels.key_sql(address, domains, is_plain)),
+        key=channels.key_sql(address, domains, is_plain),
+        mark=suppressed_addresses.MARK.format(key="its_key"),
+        mark_of_digits=suppressed_addresses.MARK_OF_DIGITS.format(key="its_key"),
         profiles=profiles,
+        kept=MARKS.format(table=identifier(table), more=""),
+        listed=MARKS.format(table=identifier(table), more=f" AND fault = {first}"),
         first=first,
         second=second,
     )

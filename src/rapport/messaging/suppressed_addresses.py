@@ -28,6 +28,8 @@ SUPPRESSED, OPTED_OUT_OF_CHANNEL = "suppression list", "channel preference"
 SECRET = "addresses"  # noqa: S105 - the purpose of a secret
 # SQL of the mark of a key; binds address_secret.
 MARK = "lower(hex(substring(SHA256(concat({{address_secret:String}}, {key})), 1, 16)))"
+# The same of a number's digits alone, under which those without a plus were kept once; empty for what is no number.
+MARK_OF_DIGITS = f"if(startsWith({{key}}, '+'), {MARK.replace('{key}', 'substring({key}, 2)')}, '')"
 MARK_LENGTH = 32
 # Beside which an address stands that nobody in particular said no for, followed by its mark.
 BY_ITSELF = "address:"
@@ -64,7 +66,7 @@ DROP_SHARED = text("""
 """)
 OF_MARK = text("""
     SELECT channel_id, listed, min(added_at) AS added_at FROM suppressed_addresses
-    WHERE tenant_id = :tenant_id AND mark = :mark AND app_key = ''
+    WHERE tenant_id = :tenant_id AND mark = ANY(CAST(:marks AS text[])) AND app_key = ''
     GROUP BY channel_id, listed ORDER BY channel_id, listed
 """)
 OF_CHANNEL = f"""
@@ -84,12 +86,22 @@ def address_secret(scope: Scope) -> str:
 
 def marks_of(scope: Scope, addresses: Iterable[str]) -> list[str]:
     """The marks of addresses, in the same order; empty where there is none."""
+    return _marks(scope, map(channels.address_key, addresses))
+
+
+def _marks(scope: Scope, keys: Iterable[str]) -> list[str]:
     secret = address_secret(scope)
-    keys = (channels.address_key(one) for one in addresses)
     return [
         hashlib.sha256((secret + key).encode("utf-8", "replace")).hexdigest()[:MARK_LENGTH] if key else ""
         for key in keys
     ]
+
+
+def marks_kept_of(scope: Scope, addresses: Iterable[str]) -> list[list[str]]:
+    """The marks under which each address may have been kept: a phone number also under that of its digits alone."""
+    keys = list(map(channels.address_key, addresses))
+    digits = _marks(scope, (key[1:] if key.startswith("+") else "" for key in keys))
+    return [[mark for mark in pair if mark] for pair in zip(_marks(scope, keys), digits, strict=True)]
 
 
 def address_attributes(scope: Scope, channel_id: int) -> list[str]:
@@ -136,7 +148,7 @@ def keep_given(scope: Scope, session: Session, channel_id: int, marks: Iterable[
 
 def of_address(scope: Scope, address: str) -> list[tuple[int, str, datetime]]:
     """Where an address gets nothing: channel (0: any), the reason as outcomes tell it, and since when."""
-    bound = {"tenant_id": scope.tenant_id, "mark": marks_of(scope, [address])[0]}
+    bound = {"tenant_id": scope.tenant_id, "marks": marks_kept_of(scope, [address])[0]}
     with scope.stores.records.reading() as connection:
         return [(int(channel_id), str(listed), at) for channel_id, listed, at in connection.execute(OF_MARK, bound)]
 
@@ -153,7 +165,8 @@ def forgo(scope: Scope, session: Session, place: tuple[int, str], listed: str, k
 def let_in(scope: Scope, session: Session, channel_id: int, customer_id: str, keys: Sequence[str]) -> list[str]:
     """Take the addresses of a person off the suppression list of a channel; the keys of all whom that lets in."""
     present = queries.addresses(scope, address_attributes(scope, channel_id), [customer_id])
-    return let_in_marks(scope, session, channel_id, marks_of(scope, [address for _, address in present]), keys)
+    marks = [mark for some in marks_kept_of(scope, [address for _, address in present]) for mark in some]
+    return let_in_marks(scope, session, channel_id, marks, keys)
 
 
 def let_in_marks(
@@ -168,14 +181,15 @@ def let_in_marks(
 
 def among(scope: Scope, channel_id: int, app_id: str, addresses: Mapping[str, str]) -> dict[str, str]:
     """Why nothing goes to an address on a channel, by person; those who can be written to are absent."""
-    marks = dict(zip(addresses, marks_of(scope, addresses.values()), strict=True))
-    wanted = sorted({mark for mark in marks.values() if mark})
+    marks = dict(zip(addresses, marks_kept_of(scope, addresses.values()), strict=True))
+    wanted = sorted({mark for some in marks.values() for mark in some})
     if not wanted:
         return {}
     bound = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id.lower()], "marks": wanted}
     with scope.stores.records.reading() as connection:
         found = {str(mark): str(reason) for mark, reason in connection.execute(AMONG, bound)}
-    return {who: found[mark] for who, mark in marks.items() if mark in found}
+    reasons = {who: [found[mark] for mark in some if mark in found] for who, some in marks.items()}
+    return {who: max(some) for who, some in reasons.items() if some}
 
 
 def of_channel(scope: Scope, channel_id: int, app_id: str = "") -> dict[str, list[str]]:

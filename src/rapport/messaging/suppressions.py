@@ -164,7 +164,7 @@ def _no_addresses(places: Sequence[int], what: str) -> str:
 
 def allow_address(scope: Scope, address: str, channel_id: int = EVERY_CHANNEL) -> None:
     """Let an address in again, with all suppressions of it on the channel (0: those on any). Raises NotFound."""
-    marks = [mark for mark in suppressed_addresses.marks_of(scope, [address]) if mark]
+    [marks] = suppressed_addresses.marks_kept_of(scope, [address])
     with scope.records() as session:
         keys = suppressed_addresses.let_in_marks(scope, session, channel_id, marks)
         if not keys:
