@@ -307,6 +307,7 @@ def test_a_person_of_a_refused_line_reads_as_others_do(scope: Scope, load: Load,
         ("f.csv", b"CustomerID,City,city\n", "twice"),
         ("f.csv", ",".join(f"c{place}" for place in range(1001)).encode(), "more than 1000"),
         ("f.csv", HEAD.encode() + b",,\n , \n", "not a single row"),
+        ("f.csv", HEAD.encode() + b"\n\r\n \n", "not a single row"),
     ],
 )
 def test_files_that_are_something_else(load: Load, name: str, body: bytes, message: str) -> None:

@@ -196,7 +196,7 @@ def must_have_rows(file: File) -> None:
         lines = iter(lambda: text.readline(HEAD), "")
         for _ in range(file.skip):
             next(lines, "")
-        if any(line.strip() for line in lines):
+        if any(lines):
             raise Invalid("The file has more than a header, but not a single row: is it cut off, or of another form?")
 
 
