@@ -203,7 +203,7 @@ def test_stored_trees_are_read_as_trees_only(tmp_path: Path) -> None:
     assert trees.unpacked(command) == {}
     assert not (tmp_path / "pwned").exists()
     grid = np.random.default_rng(3).normal(size=(200, len(trees.COLUMNS)))
-    grown = trees._fitted(grid, np.abs(grid[:, 0]))
+    grown = trees.fitted(grid, np.abs(grid[:, 0]))
     packed = trees.packed({7: grown})
     assert np.array_equal(trees.predict(trees.unpacked(packed)[7], grid), trees.predict(grown, grid))
 
