@@ -132,7 +132,7 @@ def test_conditions_of_triggers_ask_the_same(tenant: Scope) -> None:
     needs = Needs()
     for definition in (BY_MAIL, BY_TEXT):
         needs.of_condition(conditions.parse(definition))
-    needs.attributes |= attributes_of(used.values())
+    needs.attributes |= attributes_of(used, used)
     reach = Reach(used, customers.consents(tenant))
     reach.known = load(tenant, on, DATA_DATE, ids, needs, TODAY)
     reach.find_reachable(tenant, needs.channels)

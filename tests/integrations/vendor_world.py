@@ -29,7 +29,11 @@ def group_of(customer: str) -> int:
 
 def _occurrence(scope: Scope, number: int, day: date, state: str, **more: Any) -> Occurrence:
     groups = [{"action_id": action, "channels": []} for action, _ in GROUPS.values()]
-    plan = {"groups": groups if number == AB else groups[:1], "shares": [0.5, 0.5] if number == AB else [1.0]}
+    plan = {
+        "control_share": 0.2,
+        "groups": groups if number == AB else groups[:1],
+        "shares": [0.5, 0.5] if number == AB else [1.0],
+    }
     return Occurrence(
         tenant_id=scope.tenant_id, id=number, series_id=number, execution_date=day, state=state, target_group_id=4,
         campaign_type="A/B" if number == AB else "Test/Control", duration=7, plan=plan, **more,

@@ -24,7 +24,7 @@ SPENDING = "Do not read this comparison: the groups spent differently before, so
 
 
 @dataclass(frozen=True)
-class Check:
+class BalanceCheck:
     """Whether a comparison may be read. p-values are none where there is too little to check."""
 
     may_be_read: bool
@@ -33,7 +33,7 @@ class Check:
     words: str
 
 
-def check(pairs: Sequence[tuple[Response, Response]], control_shares: Sequence[float]) -> Check:
+def check(pairs: Sequence[tuple[Response, Response]], control_shares: Sequence[float]) -> BalanceCheck:
     """A group against its control over draws, with the share of both that is control in each draw."""
     sizes = _sizes_p_value(pairs, control_shares)
     before = difference([Stratum(one.money.before(), other.money.before()) for one, other in pairs])
@@ -42,7 +42,7 @@ def check(pairs: Sequence[tuple[Response, Response]], control_shares: Sequence[f
         words = SIZES
     else:
         words = SPENDING if spending is not None and spending < MISMATCH else SOUND
-    return Check(words == SOUND, sizes, spending, words)
+    return BalanceCheck(words == SOUND, sizes, spending, words)
 
 
 def _sizes_p_value(pairs: Sequence[tuple[Response, Response]], control_shares: Sequence[float]) -> float | None:

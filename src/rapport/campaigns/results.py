@@ -6,7 +6,7 @@ from datetime import datetime
 
 from rapport.access.scope import Scope
 from rapport.campaigns.between import Between, between, with_reactions
-from rapport.campaigns.checks import Check, check
+from rapport.campaigns.checks import BalanceCheck, check
 from rapport.campaigns.interactions import INTERACTIONS
 from rapport.campaigns.metrics import PlaceMetrics, metrics_of
 from rapport.campaigns.models import CONTROL_ACTION_ID, EXECUTED_STATES, Occurrence
@@ -33,7 +33,7 @@ class GroupResult:
     mean_value: float
     interactions: dict[str, int]
     against_control: Comparison | None
-    check: Check | None
+    check: BalanceCheck | None
     verdict: str
 
 

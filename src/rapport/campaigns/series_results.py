@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from rapport.access.scope import Scope
 from rapport.campaigns.between import Between, between
-from rapport.campaigns.checks import Check, check
+from rapport.campaigns.checks import BalanceCheck, check
 from rapport.campaigns.models import EXECUTED_STATES, Occurrence, Series
 from rapport.campaigns.power import Detectable, detectable
 from rapport.campaigns.responses import Response, Responses, classes, offers_of, responses, windows
@@ -38,7 +38,7 @@ class SeriesGroup:
     response_rate: float
     value: float
     against_control: Comparison | None
-    check: Check | None
+    check: BalanceCheck | None
     verdict: str
 
 

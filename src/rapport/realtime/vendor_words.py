@@ -32,7 +32,8 @@ WORDS = {
 }
 # What messages are called in the names of vendors' events, and what happens to them besides.
 MESSAGES = re.compile(
-    "sms|mms|rcs|e?mails?|push(es)?|messages?|notifications?|letters?|whatsapp|viber|telegram|seen|read|displayed|repl(y|ied)"
+    r"(sms|mms|rcs|e?mail|push)\w*|messages?|notifications?|letters?|whatsapp|viber|telegram|seen|read|displayed|resent|"
+    "repl(y|ied)"
 )
 UNDONE = re.compile(f"un({'|'.join(WORDS)})")
 # Words that deny what stands beside them; a failure denies everything but what is one.
