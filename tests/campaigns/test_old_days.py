@@ -31,7 +31,7 @@ def test_a_day_older_than_profiles_are_kept_has_its_members(tenant: Scope) -> No
     made = add_series(tenant, 1, [group(2, (EXTERNAL, 3))], schedule=once, control_share=0)
     assert campaigns.run_cycle(tenant, old).state == "finished"
     (run,) = campaigns.occurrences(tenant, series_id=made.id)
-    assert (run.state, run.error, run.targeted) == ("scheduled", "", 40)
+    assert run.state in ("scheduled", "executing") and (run.error, run.targeted) == ("", 40)  # its time is over
     days = tenant.warehouse.rows("SELECT DISTINCT data_date FROM profiles ORDER BY data_date")
     assert days == [(DATA_DATE,)] and tenant.data_date() == DATA_DATE
 

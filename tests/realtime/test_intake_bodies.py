@@ -67,18 +67,18 @@ def test_however_deep_a_value_is_the_event_is_stored_without_it(
     sender: Sender, origin: str, send: Send, depth: int
 ) -> None:
     scope = sender.scope
-    deep = good(origin, scope, event="deep", context={"deep": "DEEP", "plan": "gold"})
-    batch = deep if origin == "server" else [good(origin, scope, event="flat", context={"plan": "gold"}), deep]
+    deep = good(origin, scope, event="sms_deep", context={"deep": "DEEP", "plan": "gold"})
+    batch = deep if origin == "server" else [good(origin, scope, event="sms_flat", context={"plan": "gold"}), deep]
     answer = send(sender, nested(batch, depth), {})
     assert answer.status_code == 200, answer.text
     rows = stored(scope)
-    assert [row["event"] for row in rows] == (["deep"] if origin == "server" else ["flat", "deep"])
+    assert [row["event"] for row in rows] == (["sms_deep"] if origin == "server" else ["sms_flat", "sms_deep"])
     assert all(row["parameters"] == {"plan": "gold"} for row in rows)
-    (entry,) = logged(scope, event="deep")
+    (entry,) = logged(scope, event="sms_deep")
     assert (entry["status"], entry["person"]) == ("warning", "good")
     assert "deep is not a string, number or boolean: it was left out" in entry["reason"]
     body = json.loads(entry["body"])
-    assert (body["event"], body["context"]["plan"]) == ("deep", "gold")
+    assert (body["event"], body["context"]["plan"]) == ("sms_deep", "gold")
     assert ("nested too deeply to be shown" in entry["body"]) is (depth > 250)
 
 

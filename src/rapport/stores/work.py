@@ -101,7 +101,7 @@ PLACES: dict[Queue, tuple[int, int, float]] = {
 # Queues without shares, on which nothing is put any more: they may hold what an earlier release queued.
 EARLIER_QUEUES = {"cycles": 2, "campaigns": 4, "sends": 8, "jobs": 4, "erasures": 4}
 # Seconds until work is found on those, and until the end of any work is seen by whoever waits for it.
-EARLIER_POLL_SECONDS, WAIT_SECONDS = 60.0, 0.1
+EARLIER_POLL_SECONDS, WAIT_SECONDS = 5.0, 0.1
 # Workflows that run_all() carries out at once.
 AT_ONCE = 4
 
