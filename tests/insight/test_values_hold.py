@@ -57,8 +57,9 @@ def test_many_alike_have_the_middle_rank(scope: Scope) -> None:
         WHERE data_date = {d:Date} AND toUInt32OrZero(substring(customer_id, 2)) < 600 AND customer_id != 'back'
         GROUP BY ALL
     """
-    theirs = "(SELECT future_value FROM model_results WHERE customer_id = 'c0')"
-    above = scope.warehouse.value(f"SELECT countIf(future_value > {theirs}) FROM model_results")
+    that_day = "FROM model_results WHERE data_date = {d:Date}"
+    theirs = f"(SELECT future_value {that_day} AND customer_id = 'c0')"
+    above = scope.warehouse.value(f"SELECT countIf(future_value > {theirs}) {that_day}", d=D)
     middle = 100 - int((above + (ALIKE - 1) / 2) / (ALIKE + OTHERS + 1) * 100)
     assert scope.warehouse.rows(sql, d=D) == [(middle, "Base", ALIKE, 1)]
 
