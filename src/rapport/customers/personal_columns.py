@@ -196,8 +196,8 @@ def guessed(plan: Plan) -> list[Suspicion]:
     told = tuple(f"'{visible(name)}' ({attribute})" for name, attribute in plan.guessed)
     columns = counted(len(told), "column is", "columns are")
     message = (
-        f"{columns} read as what messages are sent to, by the name: columns in the mapping decides otherwise, as in "
-        "columns: {name in the file: another name}."
+        f"By name, {columns} read as addresses that messages go to. To load them as something else, name them in the "
+        "mapping, as in columns: {name in the file: another name}."
     )
     return [Suspicion("address_by_name", message, len(told), told)] if told else []
 
