@@ -18,7 +18,7 @@ import numpy as np
 
 from rapport.campaigns.randomization import POWERS, Difference, Stratum, Sums, difference
 from rapport.campaigns.responses import CAPPED_SHARE, PAST_DAYS, REMEMBERED_SMALL_RUNS, Response
-from rapport.campaigns.splits import thompson_shares
+from rapport.campaigns.splits import Tally, thompson_shares
 from rapport.campaigns.statistics import BETTER, LEAST_BUYERS, SIGNIFICANT, WORSE, adjusted, compare
 
 Numbers = Any
@@ -192,14 +192,14 @@ def wrong_leaders(size: int, swing: float) -> float:
     arms, wrong = (0.05, 0.055, 0.06), 0
     for repetition in range(size):
         generator = np.random.default_rng([repetition, int(100 * swing)])
-        runs: list[dict[tuple[int, int], tuple[int, int]]] = []
+        runs: list[dict[tuple[int, int], Tally]] = []
         shares = [1 / 3] * 3
         for run in range(LEARNING_RUNS):
             shares = thompson_shares(run, runs[-REMEMBERED_SMALL_RUNS:], 3, 0.05)
             season = 1 + swing * np.sin(2 * np.pi * run / 30)
             sizes = [int(LEARNING_CUSTOMERS * share) for share in shares]
             counts = {
-                (1, n): (int(generator.binomial(size, arm * season)), size)
+                (1, n): Tally.of_share(int(generator.binomial(size, arm * season)), size)
                 for n, (size, arm) in enumerate(zip(sizes, arms, strict=True), 1)
             }
             runs.append(counts)

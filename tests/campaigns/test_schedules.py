@@ -12,7 +12,7 @@ from scipy import stats
 
 from rapport.campaigns.schedule import check_schedule, runs_on, send_time, upcoming
 from rapport.campaigns.schemas import Schedule
-from rapport.campaigns.splits import PARTS, cuts, thompson_shares
+from rapport.campaigns.splits import PARTS, Tally, cuts, thompson_shares
 from rapport.errors import Invalid
 from rapport.stores.clock import instant_of
 
@@ -91,7 +91,9 @@ def test_cuts_cover_everything_in_order(shares: list[float]) -> None:
 
 def test_thompson_gives_more_to_the_better_and_something_to_all() -> None:
     def shares(*counts: tuple[int, int], least: float = 0.1) -> list[float]:
-        return thompson_shares(7, [{(1, n): one for n, one in enumerate(counts, 1)}], len(counts), least)
+        return thompson_shares(
+            7, [{(1, n): Tally.of_share(*one) for n, one in enumerate(counts, 1)}], len(counts), least
+        )
 
     none = shares((0, 0), (0, 0), (0, 0))
     assert none == pytest.approx([1 / 3] * 3, abs=0.02) and sum(none) == pytest.approx(1, abs=1e-5)
@@ -111,7 +113,8 @@ def test_thompson_learns_within_runs_and_classes() -> None:
         {(1, 1): (200, 1000), (1, 2): (23, 100), (1, 0): (40, 200), (3, 3): (500, 1000), (3, 0): (101, 200)},
         {(1, 1): (2, 100), (1, 2): (50, 1000), (1, 0): (6, 200), (3, 3): (400, 1000), (3, 0): (82, 200)},
     ]
-    weeks = [{key: (10 * hits, 10 * size) for key, (hits, size) in week.items()} for week in weeks]
-    assert thompson_shares(7, weeks, 3, 0.05)[1] > 0.85
-    together = [{(1, 1): (202, 1100), (1, 2): (73, 1100), (1, 3): (900, 2000)}]
+    tallies = [{key: Tally.of_share(10 * hits, 10 * size) for key, (hits, size) in week.items()} for week in weeks]
+    assert thompson_shares(7, tallies, 3, 0.05)[1] > 0.85
+    sums = {(1, 1): (202, 1100), (1, 2): (73, 1100), (1, 3): (900, 2000)}
+    together = [{key: Tally.of_share(*counts) for key, counts in sums.items()}]
     assert thompson_shares(7, together, 3, 0.05)[2] > 0.85  # what the sums say

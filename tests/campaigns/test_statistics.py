@@ -162,7 +162,7 @@ def test_a_comparison_that_must_not_be_read_says_so() -> None:
 
 def test_groups_on_the_same_channels_compare_without_control() -> None:
     sent = {1: Response(4000, 200), 2: Response(4000, 300), 3: Response(4000, 300)}
-    found = with_reactions(between([sent], [[1, 2], [1, 2], [3]]), sent, {(1, 3): 400, (2, 3): 300}, is_open=False)
+    found = with_reactions(between([sent], [[1, 2], [1, 2], [3]]), [sent], [{(1, 3): 400, (2, 3): 300}])
     (pair,) = found
     assert (pair.recipient_group_id, pair.other_group_id) == (2, 1)
     assert pair.verdict == "Group 2 does better than group 1."

@@ -39,15 +39,15 @@ def between(
     alike: Sequence[Sequence[int]],
     is_watched: bool = False,
     is_open: bool = False,
+    by_money: bool = False,
 ) -> list[Between]:
-    """Every pair of groups that reach the same people, from what each group did in each draw."""
+    """Every pair of groups that reach the same people, from what each group did in each draw (see compare)."""
     few = len(alike) <= MOST_IN_PAIRS
     wanted = [(a, b) for b, others in enumerate(alike, start=1) for a in others if a < b and (few or a == others[0])]
     found: list[tuple[int, int, Comparison]] = []
     for other, group in wanted:
-        pairs: list[Pair] = [(run[group], run[other]) for run in runs if run[group].customers and run[other].customers]
-        if pairs:
-            found.append((group, other, compare(pairs, is_watched, is_open)))
+        if pairs := _pairs(runs, group, other):
+            found.append((group, other, compare(pairs, is_watched, is_open, by_money)))
     together = adjusted([comparison for _, _, comparison in found])
     return [
         Between(group, other, one, {}, _words(group, other, one.verdict))
@@ -56,19 +56,23 @@ def between(
 
 
 def with_reactions(
-    found: Sequence[Between], sent: Mapping[int, Response], clicks: Mapping[tuple[int, int], int], is_open: bool
+    found: Sequence[Between],
+    runs: Sequence[Mapping[int, Response]],
+    clicks: Sequence[Mapping[tuple[int, int], int]],
+    is_watched: bool = False,
+    is_open: bool = False,
 ) -> list[Between]:
-    """The same with who opened, clicked and so on, from customers by group and interaction."""
+    """The same with who opened, clicked and so on: of each draw, customers by group and interaction."""
     made: dict[tuple[int, int], dict[str, Reactions]] = {}
-    for event in sorted({event for _, event in clicks} & INTERACTIONS.keys()):
-        counts = {number: Response(one.customers, clicks.get((number, event), 0)) for number, one in sent.items()}
+    for event in sorted({event for draw in clicks for _, event in draw} & INTERACTIONS.keys()):
+        counts = [reacting(sent, draw, event) for sent, draw in zip(runs, clicks, strict=True)]
         compared = [
-            compare([(counts[one.recipient_group_id], counts[one.other_group_id])], False, is_open) for one in found
+            compare(_pairs(counts, one.recipient_group_id, one.other_group_id), is_watched, is_open) for one in found
         ]
         for one, other in zip(found, adjusted(compared), strict=True):
             group, against = one.recipient_group_id, one.other_group_id
             made.setdefault((group, against), {})[INTERACTIONS[event]] = Reactions(
-                rate=rate(counts[group]),
+                rate=rate(sum((run[group] for run in counts), Response())),
                 other_rate=other.control_rate,
                 uplift=other.uplift,
                 uplift_interval=other.uplift_interval,
@@ -76,6 +80,15 @@ def with_reactions(
                 verdict=_words(group, against, other.verdict),
             )
     return [replace(one, interactions=made.get((one.recipient_group_id, one.other_group_id), {})) for one in found]
+
+
+def reacting(sent: Mapping[int, Response], clicks: Mapping[tuple[int, int], int], event: int) -> dict[int, Response]:
+    """The groups of a draw, with those who did something with a message as responders."""
+    return {number: Response(one.customers, clicks.get((number, event), 0)) for number, one in sent.items()}
+
+
+def _pairs(runs: Sequence[Mapping[int, Response]], group: int, other: int) -> list[Pair]:
+    return [(run[group], run[other]) for run in runs if run[group].customers and run[other].customers]
 
 
 def _words(group: int, other: int, verdict: str) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns import own_runs, quiet
+from rapport.campaigns.goals import check_goal
 from rapport.campaigns.models import (
     ARCHIVED,
     CONTROL_ACTION_ID,
@@ -235,6 +236,7 @@ def check_references(scope: Scope, body: SeriesBody) -> None:
     for group_id in body.rules.exclude_target_group_ids:
         audiences.target_group(scope, group_id)
     check_groups(scope, body.groups)
+    check_goal(scope, body.goal, len(body.groups))
 
 
 def check_groups(scope: Scope, groups: Sequence[Group | ImmediateGroup]) -> None:

@@ -33,6 +33,7 @@ INTERACTIONS = {
     6: "spam report",
     7: "bounced",
 }
+CLICKED = 3
 # Interactions after which a customer must not be written to on the channel any more.
 SUPPRESSING = {4: "unsubscribed", 6: "complaint", 7: "bounced"}
 # Interactions that only a message that arrived makes possible.

@@ -39,6 +39,9 @@ ARCHIVED = "archived"
 UNIQUE_ACTION, UNIQUE_SERIES = "uq_actions_name", "uq_campaign_series_name"
 # Names compare ignoring case and blanks at their ends.
 NAME_KEY = text("lower(btrim(name))")
+# What a series is to bring unless it says otherwise (campaigns.schemas.Goal).
+ORDERS_GOAL = {"kind": "orders"}
+ORDERS_TEXT = text('\'{"kind": "orders"}\'::jsonb')
 
 
 class Action(Base):
@@ -74,6 +77,7 @@ class Series(Base):
     campaign_type: Mapped[str] = mapped_column(String(20))  # Test/Control, A/B, A/B/n
     split: Mapped[str] = mapped_column(String(20), default="fixed")  # fixed, thompson
     control_share: Mapped[float] = mapped_column(Float, default=0.1)
+    goal: Mapped[dict[str, Any]] = mapped_column(JSONB, default=lambda: dict(ORDERS_GOAL), server_default=ORDERS_TEXT)
     priority: Mapped[int] = mapped_column(Integer, default=100)
     schedule: Mapped[dict[str, Any]] = mapped_column(JSONB)
     groups: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)

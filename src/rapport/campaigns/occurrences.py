@@ -80,6 +80,7 @@ def plan_of(found: Series) -> dict[str, Any]:
         "name",
         "split",
         "control_share",
+        "goal",
         "priority",
         "groups",
         "rules",

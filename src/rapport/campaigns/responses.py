@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - statements are put together of constants
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from itertools import accumulate, zip_longest
@@ -13,12 +13,14 @@ from typing import Any
 from sqlalchemy import func, select
 
 from rapport.access.scope import Scope
-from rapport.campaigns import queries, trigger_results
+from rapport.campaigns import goals, queries, trigger_results
 from rapport.campaigns.clearance import LEFT_OUT
+from rapport.campaigns.goals import sales
+from rapport.campaigns.interactions import CLICKED
 from rapport.campaigns.models import EXECUTED_STATES, Occurrence, OccurrenceChannel
-from rapport.campaigns.queries import CAME_IN
 from rapport.campaigns.randomization import NOTHING, POWERS, Sums
-from rapport.campaigns.splits import PARTS, Counts, alike, cuts
+from rapport.campaigns.schemas import Goal
+from rapport.campaigns.splits import NO_TALLY, PARTS, Counts, Tally, alike, cuts
 from rapport.campaigns.trigger_results import trigger_window
 from rapport.messaging import service as messaging
 
@@ -35,6 +37,8 @@ PAST_DAYS = 60
 CAPPED_SHARE = 0.05
 # Amounts are counted by this many steps to the double, so the cap is known to 3%.
 STEPS = 24
+# Customers by recipient group and interaction.
+Reacted = Counter[tuple[int, int]]
 
 # Who was assigned to which group; 0 is control, drawn the group that it would have been. Customers whom an outside
 # system did not clear count in the group that they were in by hash: control was never asked about, so the cleared
@@ -55,8 +59,11 @@ PLACES = f"""
     WHERE {OF_RUNS} AND ({LEFT_OUT} OR outcome = 'suppressed' AND batch > 0 AND firing_id = 0)
 """
 
-# A row a run and customer: what it did in the window, and spent before it.
-PEOPLE = f"""
+
+def people(goal: Goal) -> str:
+    """SQL of a row a run and customer: what it did for a goal in the window, and before it."""
+    since, until = "{begin:DateTime('UTC')} - toIntervalDay({past:UInt32})", "{end:DateTime('UTC')}"
+    return f"""
     WITH
         indexOf({{campaigns:Array(UInt32)}}, r.campaign_id) AS run,
         t.transaction_time >= {{begins:Array(DateTime('UTC'))}}[run]
@@ -64,19 +71,17 @@ PEOPLE = f"""
         t.transaction_time >= {{begins:Array(DateTime('UTC'))}}[run] - toIntervalDay({{past:UInt32}})
             AND t.transaction_time < {{begins:Array(DateTime('UTC'))}}[run] AS earlier
     SELECT r.campaign_id AS campaign, r.customer_id AS customer, any(r.grp) AS grp, any(r.drawn) AS drawn,
-        countIf(within) AS orders, sumIf(t.amount, within) AS value, sumIf(t.amount, earlier) AS past
+        countIf(within AND t.counts) AS orders, sumIf(t.money, within) AS value, sumIf(t.money, earlier) AS past
     FROM (
         SELECT campaign_id, customer_id, max(place) AS grp, max(drawn) AS drawn
         FROM ({PLACES}) GROUP BY campaign_id, customer_id
     ) AS r
     LEFT JOIN (
-        SELECT customer_id, transaction_time, amount FROM transactions
-        WHERE transaction_time >= {{begin:DateTime('UTC')}} - toIntervalDay({{past:UInt32}})
-            AND transaction_time < {{end:DateTime('UTC')}}
-            AND {CAME_IN} AND customer_id IN (SELECT customer_id FROM ({PLACES}))
+        {sales(goal, since, until, f"SELECT customer_id FROM ({PLACES})")}
     ) AS t ON t.customer_id = r.customer_id
     GROUP BY campaign, customer
-"""
+    """
+
 
 # Of people of scheduled or triggered runs.
 COUNTED = "SELECT campaign, drawn, grp = 0, count(), countIf(orders > 0) FROM ({people}) GROUP BY ALL"
@@ -95,10 +100,13 @@ SUMMED = f"""
     FROM ({{people}}) GROUP BY ALL
 """
 
-INTERACTIONS = """
-    SELECT recipient_group_id, event_id, uniqExact(customer_id) FROM campaign_interactions
-    WHERE delivery_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
-    GROUP BY recipient_group_id, event_id ORDER BY recipient_group_id, event_id
+# Customers by draw, recipient group and interaction.
+REACTIONS = """
+    SELECT {draws:Array(UInt32)}[indexOf({campaigns:Array(UInt32)}, campaign_id)] AS draw, recipient_group_id,
+        event_id, uniqExact(lowerUTF8(customer_id))
+    FROM campaign_interactions
+    WHERE delivery_date IN {execution_dates:Array(Date)} AND campaign_id IN {campaigns:Array(UInt32)}
+    GROUP BY draw, recipient_group_id, event_id
 """
 
 
@@ -167,18 +175,18 @@ def windows(scope: Scope, runs: Sequence[Occurrence]) -> list[tuple[datetime, da
     return found
 
 
-def responses(scope: Scope, runs: Sequence[Occurrence]) -> Responses:
-    """What every cell of runs of a series did in its window so far.
+def responses(scope: Scope, runs: Sequence[Occurrence], goal: Goal) -> Responses:
+    """What every cell of runs of a series did for a goal in its window so far.
 
     The days of a triggered campaign whose groups were drawn alike are one draw, the first of them, in which each
     customer counts once, from its first firing on: whoever is held back is so on every day.
     """
-    lots = [(people, bound) for people, bound in _lots(scope, runs, PAST_DAYS)]
+    lots = [*_lots(scope, runs, goal, PAST_DAYS)]
     most, most_before = _caps(scope, lots)
     caps = {"most": most or 0.0, "most_before": most_before or 0.0}
     cells: dict[Cell, Response] = {}
-    for people, bound in lots:
-        for key, numbers in _added(scope, SUMMED.format(people=people), 3, **bound, **caps).items():
+    for sql, bound in lots:
+        for key, numbers in _added(scope, SUMMED.format(people=sql), 3, **bound, **caps).items():
             cells[Cell(int(key[0]), int(key[1]), bool(key[2]))] = _response(numbers)
     return Responses(cells, most)
 
@@ -189,26 +197,27 @@ def _response(numbers: Sequence[float]) -> Response:
     return Response(int(customers), int(responders), float(value), counted, Sums.of(money))
 
 
-def _lots(scope: Scope, runs: Sequence[Occurrence], past: int) -> Iterator[tuple[str, dict[str, Any]]]:
+def _lots(scope: Scope, runs: Sequence[Occurrence], goal: Goal, past: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """SQL of the people of runs with what it binds: scheduled ones in lots of so many customers."""
+    common = {"past": past, **goals.bound(goal)}
     days = [run for run in runs if run.is_triggered]
     if days:
         begins = [begin for begin, _ in windows(scope, days)]
-        yield trigger_results.PEOPLE, trigger_results.bindings(scope, days, begins) | {"past": past}
+        yield trigger_results.people(goal), trigger_results.bindings(scope, days, begins) | common
     lot: list[Occurrence] = []
     scheduled = [run for run in runs if not run.is_triggered]
     for run, following in zip_longest(scheduled, scheduled[1:]):
         lot.append(run)
         if following is None or sum(one.targeted for one in (*lot, following)) > CUSTOMERS_AT_ONCE:
-            yield PEOPLE, _bindings(scope, lot) | {"past": past}
+            yield people(goal), _bindings(scope, lot) | common
             lot = []
 
 
 def _caps(scope: Scope, lots: Sequence[tuple[str, dict[str, Any]]]) -> list[float | None]:
     """Above what money in the window, and before it, the few buyers lie who spent most; none where nobody bought."""
     steps: dict[int, Counter[int]] = {0: Counter(), 1: Counter()}
-    for people, bound in lots:
-        for (kind, step), (count,) in _added(scope, AMOUNTS.format(people=people), 2, **bound).items():
+    for sql, bound in lots:
+        for (kind, step), (count,) in _added(scope, AMOUNTS.format(people=sql), 2, **bound).items():
             steps[int(kind)][int(step)] += int(count)
     return [_cap(one) for one in steps.values()]
 
@@ -222,13 +231,23 @@ def _cap(steps: Counter[int]) -> float | None:
     return None
 
 
-def counted(scope: Scope, runs: Sequence[Occurrence]) -> dict[Cell, tuple[int, int]]:
-    """Responders and customers of every cell of scheduled runs."""
-    found = {}
-    for people, bound in _lots(scope, runs, 0):
-        for key, (size, hits) in _added(scope, COUNTED.format(people=people), 3, **bound).items():
-            found[Cell(int(key[0]), int(key[1]), bool(key[2]))] = int(hits), int(size)
-    return found
+def _tallies(scope: Scope, runs: Sequence[Occurrence], goal: Goal) -> dict[Cell, Tally]:
+    """What every cell of scheduled runs did for a goal, as a self-optimising split learns from it."""
+    if goals.is_amount(goal):
+        found = responses(scope, runs, goal)
+        return {cell: _tally(one) for cell, one in found.cells.items()}
+    cells: dict[Cell, Response] = {}
+    for sql, bound in _lots(scope, runs, goal, 0):
+        for key, (size, hits) in _added(scope, COUNTED.format(people=sql), 3, **bound).items():
+            cells[Cell(int(key[0]), int(key[1]), bool(key[2]))] = Response(int(size), int(hits))
+    counted = Responses(cells, None)
+    counted = clicked(counted, reactions(scope, runs)) if goals.is_click(goal) else counted
+    return {cell: Tally.of_share(one.responders, one.customers) for cell, one in counted.cells.items()}
+
+
+def _tally(one: Response) -> Tally:
+    powers = one.money.powers
+    return Tally(float(powers[1, 0]), one.customers, float(powers[2, 0]), one.responders)
 
 
 def _bindings(scope: Scope, runs: Sequence[Occurrence]) -> dict[str, Any]:
@@ -247,20 +266,38 @@ def _bindings(scope: Scope, runs: Sequence[Occurrence]) -> dict[str, Any]:
 def _added(scope: Scope, sql: str, keys: int, **bound: Any) -> dict[tuple[Any, ...], list[float]]:
     """The numbers of a statement by its first columns, added up over slices of customers."""
     sums: dict[tuple[Any, ...], list[float]] = {}
-    for part in scope.warehouse.customer_slices(*queries.ACCOUNT, "transactions"):
+    for part in scope.warehouse.customer_slices(*queries.ACCOUNT, "transactions", "transaction_items"):
         for row in part.rows(sql, **bound):
             key, numbers = row[:keys], row[keys:]
             sums[key] = [*map(add, sums.get(key, [0] * len(numbers)), numbers)]
     return sums
 
 
-def interactions(scope: Scope, found: Occurrence) -> dict[tuple[int, int], int]:
-    """Customers by recipient group and interaction (2 opened, 3 clicked, ...)."""
-    counts = Counter[tuple[int, int]]()
-    for part in scope.warehouse.customer_slices("campaign_interactions"):
-        rows = part.rows(INTERACTIONS, execution_date=found.execution_date, campaign=found.id)
-        counts.update({(int(group), int(event)): int(n) for group, event, n in rows})
-    return counts
+def reactions(scope: Scope, runs: Sequence[Occurrence]) -> dict[int, Reacted]:
+    """By draw (of scheduled runs each is one): customers by recipient group and interaction (2 opened, 3 clicked)."""
+    drawn = {run.id: run.id for run in runs if not run.is_triggered}
+    days = [run for run in runs if run.is_triggered]
+    drawn |= dict(zip((day.id for day in days), trigger_results.draws(days), strict=True))
+    found: dict[int, Reacted] = {draw: Counter() for draw in drawn.values()}
+    bound = {
+        "execution_dates": [run.execution_date for run in runs],
+        "campaigns": [run.id for run in runs],
+        "draws": [drawn[run.id] for run in runs],
+    }
+    for part in scope.warehouse.customer_slices("campaign_interactions") if runs else ():
+        for draw, group, event, customers in part.rows(REACTIONS, **bound):
+            found[int(draw)][int(group), int(event)] += int(customers)
+    return found
+
+
+def clicked(done: Responses, reacted: Mapping[int, Reacted]) -> Responses:
+    """The cells of those who were sent something, with those who clicked as responders."""
+    cells = {
+        cell: Response(one.customers, reacted[cell.campaign_id][cell.drawn, CLICKED])
+        for cell, one in done.cells.items()
+        if not cell.is_control
+    }
+    return Responses(cells, None)
 
 
 def classes(scope: Scope, found: Occurrence) -> list[list[int]]:
@@ -277,13 +314,12 @@ def past_responses(scope: Scope, found: Occurrence) -> list[Counts]:
     if not past:
         return []
     first = [alike_ones[0] for alike_ones in classes(scope, found)]
-    runs: dict[int, dict[tuple[int, int], tuple[int, int]]] = {run.id: {} for run in past}
-    for cell, (hits, size) in counted(scope, past).items():
+    runs: dict[int, dict[tuple[int, int], Tally]] = {run.id: {} for run in past}
+    for cell, tally in _tallies(scope, past, goals.goal_of(found.plan)).items():
         if cell.drawn:
             counts = runs[cell.campaign_id]
             key = (first[cell.drawn - 1], 0 if cell.is_control else cell.drawn)
-            before = counts.get(key, (0, 0))
-            counts[key] = (before[0] + hits, before[1] + size)
+            counts[key] = counts.get(key, NO_TALLY) + tally
     return list(runs.values())
 
 

@@ -7,13 +7,15 @@ from datetime import datetime
 from rapport.access.scope import Scope
 from rapport.campaigns.between import Between, between, with_reactions
 from rapport.campaigns.checks import BalanceCheck, check
+from rapport.campaigns.goals import WORDS, goal_of, is_amount, is_click
 from rapport.campaigns.interactions import INTERACTIONS
 from rapport.campaigns.metrics import PlaceMetrics, metrics_of
 from rapport.campaigns.models import CONTROL_ACTION_ID, EXECUTED_STATES, Occurrence
 from rapport.campaigns.occurrences import occurrence
-from rapport.campaigns.responses import Response, Responses, classes, interactions, responses, window
+from rapport.campaigns.responses import Reacted, Response, Responses, classes, clicked, reactions, responses, window
+from rapport.campaigns.schemas import Goal
 from rapport.campaigns.splits import control_part, shares_of
-from rapport.campaigns.statistics import NO_CONTROL, Comparison, adjusted, compare, mean_value, rate
+from rapport.campaigns.statistics import CANNOT_CLICK, NO_CONTROL, Comparison, adjusted, compare, mean_value, rate
 from rapport.errors import Conflict
 
 
@@ -41,6 +43,7 @@ class GroupResult:
 class Results:
     """Results as they stand. The window is in tenant wall-clock time, money in the tenant's currency.
 
+    goal is what responders and value count: who did it, and the money of it; counted says so in words.
     metrics are totals that outside systems reported, per channel and template; nobody is named by them. cap is the
     money of one customer up to which it counts in comparisons; none where nobody is above. between are groups
     against each other, where they reach the same people.
@@ -51,6 +54,8 @@ class Results:
     window_start: datetime
     window_end: datetime
     is_complete: bool
+    goal: Goal
+    counted: str
     currency: str
     cap: float | None
     groups: list[GroupResult]
@@ -58,8 +63,10 @@ class Results:
     metrics: list[PlaceMetrics]
 
 
-def results(scope: Scope, campaign_id: int) -> Results:
-    """How a campaign did so far. Everybody assigned counts, reached or cleared or not: groups compare fairly.
+def results(scope: Scope, campaign_id: int, goal: Goal | None = None) -> Results:
+    """How a campaign did so far, for its goal or another one.
+
+    Everybody assigned counts, reached or cleared or not: groups compare fairly.
 
     Raises NotFound, and Conflict for a campaign that was not executed.
     """
@@ -68,20 +75,26 @@ def results(scope: Scope, campaign_id: int) -> Results:
         raise Conflict(f"Campaign {campaign_id} is {found.state} and has no results.")
     begin, end = window(scope, found)
     data_date = scope.data_date()
-    complete = data_date is not None and data_date >= end.date()
-    done = responses(scope, [found])
-    alike, clicks = classes(scope, found), interactions(scope, found)
+    is_open = data_date is None or data_date < end.date()
+    goal = goal or goal_of(found.plan)
+    (reacted,) = reactions(scope, [found]).values()
+    done = responses(scope, [found], goal)
+    done = clicked(done, {found.id: reacted}) if is_click(goal) else done
+    alike = classes(scope, found)
     sent = {number: done.of(found.id, [number], False) for number in range(1, len(alike) + 1)}
+    against = between([sent], alike, is_open=is_open, by_money=is_amount(goal))
     return Results(
         campaign_id=found.id,
         state=found.state,
         window_start=begin,
         window_end=end,
-        is_complete=complete,
+        is_complete=not is_open,
+        goal=goal,
+        counted=WORDS[goal.kind],
         currency=scope.currency,
         cap=done.cap,
-        groups=_groups(found, done, alike, clicks, complete),
-        between=with_reactions(between([sent], alike, is_open=not complete), sent, clicks, not complete),
+        groups=_groups(found, done, alike, reacted, goal, is_open),
+        between=with_reactions(against, [sent], [reacted], is_open=is_open),
         metrics=metrics_of(scope, campaign_id),
     )
 
@@ -90,23 +103,26 @@ def _groups(
     found: Occurrence,
     done: Responses,
     alike: Sequence[Sequence[int]],
-    clicks: dict[tuple[int, int], int],
-    is_complete: bool,
+    reacted: Reacted,
+    goal: Goal,
+    is_open: bool,
 ) -> list[GroupResult]:
     """Control, then every group against those held back who would have been in it or in one that reaches the same."""
     plan = found.plan
     everybody = range(1, len(plan["groups"]) + 1)
     control = done.of(found.id, everybody, True)
-    made = [_result(0, CONTROL_ACTION_ID, control, clicks)]
+    made = [_result(0, CONTROL_ACTION_ID, control, reacted)]
     shares = plan.get("shares") or shares_of(plan["groups"])
     for number, alike_ones in enumerate(alike, start=1):
         own, held_back = done.of(found.id, [number], False), done.of(found.id, alike_ones, True)
-        one = _result(number, plan["groups"][number - 1]["action_id"], own, clicks)
-        if not control.customers:
+        one = _result(number, plan["groups"][number - 1]["action_id"], own, reacted)
+        if is_click(goal):
+            one = replace(one, verdict=CANNOT_CLICK)
+        elif not control.customers:
             one = replace(one, verdict=NO_CONTROL)
         elif own.customers and held_back.customers:
             part = control_part(plan["control_share"], shares, number, alike_ones)
-            comparison = compare([(own, held_back)], is_open=not is_complete)
+            comparison = compare([(own, held_back)], is_open=is_open, by_money=is_amount(goal))
             one = replace(one, against_control=comparison, check=check([(own, held_back)], [part]))
         made.append(one)
     return _judged_together(made)
@@ -127,7 +143,7 @@ def _judged(one: GroupResult, comparison: Comparison | None) -> GroupResult:
     return replace(one, against_control=replace(comparison, verdict=verdict), verdict=verdict)
 
 
-def _result(number: int, action_id: int, one: Response, clicks: dict[tuple[int, int], int]) -> GroupResult:
+def _result(number: int, action_id: int, one: Response, reacted: Reacted) -> GroupResult:
     return GroupResult(
         recipient_group_id=number,
         action_id=action_id,
@@ -136,7 +152,9 @@ def _result(number: int, action_id: int, one: Response, clicks: dict[tuple[int, 
         response_rate=rate(one),
         value=one.value,
         mean_value=mean_value(one),
-        interactions={name: clicks[number, event] for event, name in INTERACTIONS.items() if (number, event) in clicks},
+        interactions={
+            name: reacted[number, event] for event, name in INTERACTIONS.items() if (number, event) in reacted
+        },
         against_control=None,
         check=None,
         verdict="",

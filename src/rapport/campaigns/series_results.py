@@ -14,14 +14,26 @@ from datetime import date
 from sqlalchemy import select
 
 from rapport.access.scope import Scope
-from rapport.campaigns.between import Between, between
+from rapport.campaigns.between import Between, between, with_reactions
 from rapport.campaigns.checks import BalanceCheck, check
+from rapport.campaigns.goals import WORDS, goal_of, is_amount, is_click
+from rapport.campaigns.interactions import INTERACTIONS
 from rapport.campaigns.models import EXECUTED_STATES, Occurrence, Series
 from rapport.campaigns.power import Detectable, detectable
-from rapport.campaigns.responses import Response, Responses, classes, offers_of, responses, windows
+from rapport.campaigns.responses import (
+    Reacted,
+    Response,
+    Responses,
+    classes,
+    clicked,
+    offers_of,
+    reactions,
+    responses,
+    windows,
+)
+from rapport.campaigns.schemas import Goal
 from rapport.campaigns.splits import control_part, shares_of
-from rapport.campaigns.statistics import NO_CONTROL, Comparison, Pair, adjusted, compare, rate
-from rapport.campaigns.trigger_results import draws
+from rapport.campaigns.statistics import CANNOT_CLICK, NO_CONTROL, Comparison, Pair, adjusted, compare, rate
 
 # Runs that the result of a series goes back, newest first.
 MOST_RUNS = 400
@@ -37,6 +49,7 @@ class SeriesGroup:
     responders: int
     response_rate: float
     value: float
+    interactions: dict[str, int]
     against_control: Comparison | None
     check: BalanceCheck | None
     verdict: str
@@ -44,8 +57,9 @@ class SeriesGroup:
 
 @dataclass(frozen=True)
 class SeriesResults:
-    """Of the runs whose window is complete and that had the offers of the newest of them.
+    """Of the runs whose window is complete and that had the offers and the goal of the newest of them.
 
+    goal is what responders and value count: who did it, and the money of it; counted says so in words.
     first_date and last_date are the days of the first and last run. Money is in the tenant's currency, cap is the
     money of one customer in a run up to which it counts in comparisons.
     """
@@ -55,6 +69,8 @@ class SeriesResults:
     runs: int
     first_date: date | None
     last_date: date | None
+    goal: Goal
+    counted: str
     currency: str
     cap: float | None
     control_customers: int
@@ -64,37 +80,42 @@ class SeriesResults:
     detectable: Detectable
 
 
-def series_results(scope: Scope, found: Series) -> SeriesResults:
-    """What a series of scheduled runs or a triggered campaign has brought so far."""
-    runs = _complete_runs(scope, found)
-    done = responses(scope, runs) if runs else Responses({}, None)
+def series_results(scope: Scope, found: Series, goal: Goal | None = None) -> SeriesResults:
+    """What a series of scheduled runs or a triggered campaign has brought so far, for its goal or another one."""
+    runs = _complete_runs(scope, found, any_goal=goal is not None)
+    goal = goal or goal_of(runs[0].plan if runs else {"goal": found.goal})
+    reacted = reactions(scope, runs)
+    done = responses(scope, runs, goal) if runs else Responses({}, None)
+    done = clicked(done, reacted) if is_click(goal) else done
     # One run for each draw: the days of a triggered campaign are one.
-    drawn = {run.id: run for run in runs}
-    if found.trigger is not None:
-        drawn = {number: drawn[number] for number in draws(runs)}
+    drawn = {run.id: run for run in runs if run.id in reacted}
     alike = classes(scope, runs[0]) if runs else []
     by_group = {n: _pairs(done, list(drawn.values()), n, others) for n, others in enumerate(alike, start=1)}
     held_back = sum((done.of(number, range(1, len(alike) + 1), True) for number in drawn), Response())
     sent = [{n: done.of(number, [n], False) for n in by_group} for number in drawn]
+    clicks = [reacted[number] for number in drawn]
     days = [run.execution_date for run in runs]
+    against = between(sent, alike, is_watched=True, by_money=is_amount(goal))
     return SeriesResults(
         series_id=found.id,
         name=found.name,
         runs=len(runs),
         first_date=min(days, default=None),
         last_date=max(days, default=None),
+        goal=goal,
+        counted=WORDS[goal.kind],
         currency=scope.currency,
         cap=done.cap,
         control_customers=held_back.customers,
         control_responders=held_back.responders,
-        groups=_groups(runs, by_group, sent, bool(held_back.customers)),
-        between=between(sent, alike, is_watched=True),
+        groups=_groups(runs, by_group, sent, clicks, goal, bool(held_back.customers)),
+        between=with_reactions(against, sent, clicks, is_watched=True),
         detectable=detectable([[pair for pair, _ in pairs] for pairs in by_group.values()], days),
     )
 
 
-def _complete_runs(scope: Scope, found: Series) -> list[Occurrence]:
-    """The runs whose window has ended by the data, with the offers of the newest, newest first."""
+def _complete_runs(scope: Scope, found: Series, any_goal: bool) -> list[Occurrence]:
+    """The runs whose window has ended by the data, with the offers and the goal of the newest, newest first."""
     wanted = (
         select(Occurrence)
         .where(
@@ -110,7 +131,11 @@ def _complete_runs(scope: Scope, found: Series) -> list[Occurrence]:
     data_date = scope.data_date()
     ends = windows(scope, runs) if runs else []
     ended = [run for run, (_, end) in zip(runs, ends, strict=True) if data_date and data_date >= end.date()]
-    return [run for run in ended if offers_of(run.plan) == offers_of(ended[0].plan)]
+    return [
+        run
+        for run in ended
+        if offers_of(run.plan) == offers_of(ended[0].plan) and (any_goal or goal_of(run.plan) == goal_of(ended[0].plan))
+    ]
 
 
 def _pairs(done: Responses, runs: Sequence[Occurrence], group: int, alike: Sequence[int]) -> list[tuple[Pair, float]]:
@@ -128,9 +153,16 @@ def _groups(
     runs: Sequence[Occurrence],
     by_group: dict[int, list[tuple[Pair, float]]],
     sent: Sequence[dict[int, Response]],
+    clicks: Sequence[Reacted],
+    goal: Goal,
     has_control: bool,
 ) -> list[SeriesGroup]:
-    compared = {n: compare([pair for pair, _ in pairs], is_watched=True) for n, pairs in by_group.items() if pairs}
+    compared = {
+        n: compare([pair for pair, _ in pairs], is_watched=True, by_money=is_amount(goal))
+        for n, pairs in by_group.items()
+        if pairs
+    }
+    without = CANNOT_CLICK if is_click(goal) else "" if has_control else NO_CONTROL
     together = dict(zip(compared, adjusted(list(compared.values())), strict=True))
     found = []
     for number, pairs in by_group.items():
@@ -147,9 +179,16 @@ def _groups(
                 responders=own.responders,
                 response_rate=rate(own),
                 value=own.value,
+                interactions=_interactions(clicks, number),
                 against_control=against,
                 check=tested,
-                verdict=against.verdict if against else "" if has_control else NO_CONTROL,
+                verdict=against.verdict if against else without,
             )
         )
     return found
+
+
+def _interactions(clicks: Sequence[Reacted], group: int) -> dict[str, int]:
+    """Customers of a group by what they did with a message, in each draw that they were in."""
+    found = {name: sum(draw[group, event] for draw in clicks) for event, name in INTERACTIONS.items()}
+    return {name: customers for name, customers in found.items() if customers}

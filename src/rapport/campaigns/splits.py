@@ -1,6 +1,8 @@
 """How the customers of a run are divided: into control and recipient groups."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -12,8 +14,34 @@ PARTS = 1_000_000
 DRAWS = 20_000
 
 Numbers = NDArray[np.float64]
-# Responders and customers of a run, by class and group.
-Counts = Mapping[tuple[int, int], tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What customers did for a goal: the sum of it and of its squares, and how many of them did anything."""
+
+    total: float
+    customers: int
+    squares: float
+    responders: int
+
+    @classmethod
+    def of_share(cls, responders: int, customers: int) -> "Tally":
+        """Of a goal that is yes or no."""
+        return cls(responders, customers, responders, responders)
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            self.total + other.total,
+            self.customers + other.customers,
+            self.squares + other.squares,
+            self.responders + other.responders,
+        )
+
+
+NO_TALLY = Tally.of_share(0, 0)
+# Of a run, by class and group.
+Counts = Mapping[tuple[int, int], Tally]
 
 
 def cuts(shares: Sequence[float]) -> list[int]:
@@ -42,7 +70,7 @@ def control_part(control_share: float, shares: Sequence[float], group: int, alik
 def thompson_shares(seed: int, runs: Sequence[Counts], groups: int, min_share: float) -> list[float]:
     """Shares in proportion to each group's probability of being the best, from past runs.
 
-    A run tells of (class, group) how many responded of how many; group 0 are the control members of a class, who
+    A run tells of (class, group) what so many customers did; group 0 are the control members of a class, who
     compare with its groups only. Effects are those of a regression with a constant for each run and class, so that
     a good week, or people who buy more anyway, say nothing about a group. They are sampled (Thompson 1933; Scott
     2010, section 3); no group falls below min_share. The seed makes a repeated run come to the same shares.
@@ -59,32 +87,38 @@ def thompson_shares(seed: int, runs: Sequence[Counts], groups: int, min_share: f
 def _learned(runs: Sequence[Counts], groups: int) -> tuple[Numbers, Numbers]:
     """The precision of the effects of groups over control, and their means weighted by it.
 
-    Before any run effects are as large as the rate of all, this way or that.
+    Before any run effects are as large as the mean of all, this way or that. Every mean is taken as if two customers
+    more had been there, one of whom did what is usual for those who do anything: 1 where the goal is yes or no.
     """
-    hits = sum(count for run in runs for count, _ in run.values())
-    size = sum(count for run in runs for _, count in run.values())
-    usual = (hits + 1) / (size + 2)
-    precision, weighted = np.eye(groups) / usual**2, np.zeros(groups)
+    whole = _sum(tally for run in runs for tally in run.values())
+    usual = math.sqrt(whole.squares / whole.responders) if whole.responders and whole.squares else 1.0
+    mean = (abs(whole.total) + usual) / (whole.customers + 2)
+    precision, weighted = np.eye(groups) / mean**2, np.zeros(groups)
     for run in runs:
         for one in {key for key, _ in run}:
-            cells = {group: counts for (key, group), counts in run.items() if key == one and counts[1]}
-            _learn(cells, groups, precision, weighted)
+            cells = {group: tally for (key, group), tally in run.items() if key == one and tally.customers}
+            _learn(cells, usual, precision, weighted)
     return precision, weighted
 
 
-def _learn(cells: dict[int, tuple[int, int]], groups: int, precision: Numbers, weighted: Numbers) -> None:
+def _sum(tallies: Iterable[Tally]) -> Tally:
+    return sum(tallies, NO_TALLY)
+
+
+def _learn(cells: dict[int, Tally], usual: float, precision: Numbers, weighted: Numbers) -> None:
     """Add what the cells of one run and class tell, apart from what they have in common."""
-    size = sum(count for _, count in cells.values())
-    rate = (sum(hits for hits, _ in cells.values()) + 1) / (size + 2)
-    for group, (hits, count) in cells.items():
+    whole = _sum(cells.values())
+    mean = (whole.total + usual) / (whole.customers + 2)
+    variance = (whole.squares + usual**2) / (whole.customers + 2) - mean**2
+    for group, tally in cells.items():
         if not group:
             continue
-        weight = count / (rate * (1 - rate))
+        weight = tally.customers / variance
         precision[group - 1, group - 1] += weight
-        weighted[group - 1] += weight * (hits / count - (sum(h for h, _ in cells.values()) / size))
-        for other, (_, others) in cells.items():
+        weighted[group - 1] += weight * (tally.total / tally.customers - whole.total / whole.customers)
+        for other, theirs in cells.items():
             if other:
-                precision[group - 1, other - 1] -= weight * others / size
+                precision[group - 1, other - 1] -= weight * theirs.customers / whole.customers
 
 
 def shares_of(groups: Sequence[dict[str, Any]]) -> list[float]:

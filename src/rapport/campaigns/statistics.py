@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
+from typing import Literal
 
 import numpy as np
 import scipy
@@ -26,6 +27,7 @@ SIGNIFICANT = 0.05
 
 TOO_FEW = "Too few customers or responses to tell."
 NO_CONTROL = "There is no control group to compare with."
+CANNOT_CLICK = "Control cannot click: the groups are compared with each other."
 UNSURE = "No difference from control can be shown."
 BETTER, WORSE = "Better than control.", "Worse than control."
 OPEN = "The measurement window is still open."
@@ -50,7 +52,8 @@ class Estimate:
 class Comparison:
     """A group against the control members who would have been in it. Rates are shares, values money per customer.
 
-    Intervals are 95%. p_adjusted is p_value with the other groups counted (Holm), which the verdict goes by.
+    Intervals are 95%. The verdict goes by decided_by: the rate or the money, as the goal is. p_adjusted is the p-value
+    of that with the other groups counted (Holm).
     probability_better is none where there is too little to tell; probability_real is its old name and will go.
     responders, orders and money are estimates of what came in addition; orders and money need enough buyers.
     Money counts a customer up to the cap, and what customers spent before is taken into account: money_spread_left
@@ -64,6 +67,7 @@ class Comparison:
     uplift_interval: tuple[float, float]
     p_value: float | None
     p_adjusted: float | None
+    decided_by: Literal["rate", "money"]
     probability_better: float | None
     probability_real: float | None
     responders: Estimate | None
@@ -86,10 +90,13 @@ def mean_value(one: Response) -> float:
     return one.value / one.customers if one.customers else 0.0
 
 
-def compare(pairs: Sequence[Pair], is_watched: bool = False, is_open: bool = False) -> Comparison:
+def compare(
+    pairs: Sequence[Pair], is_watched: bool = False, is_open: bool = False, by_money: bool = False
+) -> Comparison:
     """A group against its control, a pair for each draw; the verdict is of this comparison alone (see adjusted).
 
-    is_watched: more draws come and are looked at; is_open: the window is, and no verdict is given.
+    is_watched: more draws come and are looked at; is_open: the window is, and no verdict is given; by_money: the
+    verdict is on money, else on the rate.
     """
     group, control = (sum((pair[i] for pair in pairs[1:]), pairs[0][i]) for i in (0, 1))
     is_sequence = is_watched or is_open
@@ -102,14 +109,15 @@ def compare(pairs: Sequence[Pair], is_watched: bool = False, is_open: bool = Fal
     better = probability_better(group, control) if is_enough and is_single else None
     raw = rate(group) - rate(control)
     spread = (raw, raw) if counted is None else counted.interval
-    return Comparison(
+    found = Comparison(
         control_customers=control.customers,
         control_responders=control.responders,
         control_rate=rate(control),
         uplift=raw if is_single or counted is None else counted.estimate,
         uplift_interval=_newcombe(group, control) if is_single else spread,
         p_value=p_value,
-        p_adjusted=p_value,
+        p_adjusted=None,
+        decided_by="money" if by_money else "rate",
         probability_better=better,
         probability_real=better,
         responders=_estimate(counted, group.customers) if is_enough else None,
@@ -119,20 +127,28 @@ def compare(pairs: Sequence[Pair], is_watched: bool = False, is_open: bool = Fal
         value_uplift=money.estimate if money else mean_value(group) - mean_value(control),
         value_interval=money.interval if money else None,
         value_p_value=money.p_value if money else None,
-        verdict=OPEN if is_open else _verdict(counted.estimate if counted else raw, p_value if is_enough else None),
+        verdict=OPEN if is_open else TOO_FEW,
     )
+    return adjusted([found])[0]
 
 
 def adjusted(found: Sequence[Comparison]) -> list[Comparison]:
     """The same comparisons as members of one family: no more than one in twenty families has a false verdict."""
-    known = [(one.p_value, n) for n, one in enumerate(found) if one.p_value is not None and one.verdict != TOO_FEW]
+    decisive = [_decisive(one) for one in found]
+    known = sorted((p_value, n) for n, (_, p_value) in enumerate(decisive) if p_value is not None)
     worst, result = 0.0, list(found)
-    for place, (p_value, n) in enumerate(sorted(known)):
+    for place, (p_value, n) in enumerate(known):
         worst = max(worst, min(1.0, (len(known) - place) * p_value))
-        one = found[n]
-        verdict = one.verdict if one.verdict == OPEN else _verdict(one.uplift, worst)
-        result[n] = replace(one, p_adjusted=worst, verdict=verdict)
+        verdict = found[n].verdict if found[n].verdict == OPEN else _verdict(decisive[n][0], worst)
+        result[n] = replace(found[n], p_adjusted=worst, verdict=verdict)
     return result
+
+
+def _decisive(one: Comparison) -> tuple[float, float | None]:
+    """The difference that a verdict goes by, with its p-value, which is none where there is too little to tell."""
+    if one.decided_by == "money":
+        return (one.money.per_customer, one.money.p_value) if one.money else (0.0, None)
+    return one.uplift, one.p_value if one.responders else None
 
 
 def _share(one: Response) -> Sums:
@@ -209,9 +225,7 @@ def probability_better(group: Response, control: Response) -> float:
     return float(np.mean(scipy.stats.beta.cdf(levels, *theirs)))
 
 
-def _verdict(uplift: float, p_value: float | None) -> str:
-    if p_value is None:
-        return TOO_FEW
+def _verdict(difference: float, p_value: float) -> str:
     if p_value >= SIGNIFICANT:
         return UNSURE
-    return BETTER if uplift > 0 else WORSE
+    return BETTER if difference > 0 else WORSE

@@ -64,7 +64,7 @@ def _plan(scope: Scope, series: Series) -> dict[str, Any]:
         codes = group["promo_codes"]
         codes = action(scope, group["action_id"]).promo_codes if codes is None else codes
         groups.append({**group, "promo_codes": codes})
-    kept = {name: getattr(series, name) for name in ("name", "control_share", "rules", "schedule", "trigger")}
+    kept = {name: getattr(series, name) for name in ("name", "control_share", "goal", "rules", "schedule", "trigger")}
     seen = {name: getattr(series, name) for name in ("notes", "tags", "duration", "conditional", "campaign_type")}
     fixed = {"split": "fixed", "priority": 0, "products": 0, "customer_list_id": None}
     return {**kept, **seen, **fixed, "groups": groups}

@@ -11,8 +11,9 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from rapport.access.scope import Scope
+from rapport.campaigns.goals import sales
 from rapport.campaigns.models import Occurrence
-from rapport.campaigns.queries import CAME_IN
+from rapport.campaigns.schemas import Goal
 from rapport.campaigns.splits import PARTS, cuts
 
 # Where a person falls, in parts of a million, by a hash that Python and the engine have in common.
@@ -37,24 +38,23 @@ ASSIGNED = f"""
     )
     GROUP BY draw, customer_id
 """
-# A row a draw and customer: what it did in its window, and spent before it.
-PEOPLE = f"""
+
+
+def people(goal: Goal) -> str:
+    """SQL of a row a draw and customer: what it did for a goal in its window, and before it."""
+    since, until = "{since:DateTime('UTC')} - toIntervalDay({past:UInt32})", "{until:DateTime('UTC')}"
+    return f"""
     WITH
-        t.transaction_time >= r.begin AND t.transaction_time < r.begin + toIntervalDay({{days:UInt32}})
-            AND t.amount > 0 AS within,
+        t.transaction_time >= r.begin AND t.transaction_time < r.begin + toIntervalDay({{days:UInt32}}) AS within,
         t.transaction_time >= r.begin - toIntervalDay({{past:UInt32}}) AND t.transaction_time < r.begin AS earlier
     SELECT r.draw AS campaign, r.customer_id AS customer, any(r.grp) AS grp, any(r.drawn) AS drawn,
-        countIf(within) AS orders, sumIf(t.amount, within) AS value, sumIf(t.amount, earlier) AS past
+        countIf(within AND t.counts) AS orders, sumIf(t.money, within) AS value, sumIf(t.money, earlier) AS past
     FROM ({ASSIGNED}) AS r
     LEFT JOIN (
-        SELECT customer_id, transaction_time, amount FROM transactions
-        WHERE transaction_time >= {{since:DateTime('UTC')}} - toIntervalDay({{past:UInt32}})
-            AND transaction_time < {{until:DateTime('UTC')}}
-            AND {CAME_IN}
-            AND customer_id IN (SELECT customer_id FROM ({ASSIGNED}))
+        {sales(goal, since, until, f"SELECT customer_id FROM ({ASSIGNED})")}
     ) AS t ON t.customer_id = r.customer_id
     GROUP BY campaign, customer
-"""
+    """
 
 
 def trigger_window(found: Occurrence, first: datetime) -> tuple[datetime, datetime]:

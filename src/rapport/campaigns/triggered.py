@@ -11,6 +11,7 @@ from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns.definitions import change_status, check_groups, replace_series
+from rapport.campaigns.goals import check_goal
 from rapport.campaigns.models import ARCHIVED, UNIQUE_SERIES, Series
 from rapport.campaigns.triggers import EventMatch, SequenceTrigger, Trigger, TriggeredBody
 from rapport.conditions import Column, Kind, Schema
@@ -20,7 +21,18 @@ from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores.records import next_id, unique_name
 
 # Members of the body that are columns of the series; the rest is in its trigger.
-COLUMNS = ("name", "campaign_type", "control_share", "groups", "rules", "duration", "conditional", "notes", "tags")
+COLUMNS = (
+    "name",
+    "campaign_type",
+    "control_share",
+    "goal",
+    "groups",
+    "rules",
+    "duration",
+    "conditional",
+    "notes",
+    "tags",
+)
 PARAMETER_KINDS = {"String": Kind.TEXT, "Number": Kind.DECIMAL, "Boolean": Kind.BOOLEAN}
 SCHEDULE = {"kind": "triggered"}
 CHANGED = "rapport_triggers"
@@ -191,6 +203,7 @@ def check_triggered(scope: Scope, body: TriggeredBody) -> TriggeredBody:
     for group_id in body.rules.exclude_target_group_ids:
         audiences.target_group(scope, group_id)
     check_groups(scope, body.groups)
+    check_goal(scope, body.goal, len(body.groups))
     return body
 
 

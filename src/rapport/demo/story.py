@@ -132,7 +132,7 @@ def series(places: Places, first_day: date) -> list[campaigns.SeriesBody]:
 
     return [
         build("Welcome", 2, daily, _group(2, 1.0, mail["welcome"]), duration=7, tags=["onboarding"]),
-        build("Keep the best", 3, weekly, _group(6, 1.0, text), tags=["loyalty"]),
+        build("Keep the best", 3, weekly, _group(6, 1.0, text), tags=["loyalty"], goal={"kind": "value"}),
         build("Hold on", 4, every_other, _group(4, 0.5, text), _group(5, 0.5, text), tags=["retention"]),
         build(
             "Win back",
@@ -147,9 +147,19 @@ def series(places: Places, first_day: date) -> list[campaigns.SeriesBody]:
         ),
         build("Good to see you", 6, daily, _group(3, 1.0, mail["voucher"]), duration=3),
         build("Prospects in spring", 7, monthly, _group(2, 1.0, text)),
-        build("For coffee drinkers", 8, cron, _group(7, 1.0, mail["products"]), products=3, tags=["products"]),
+        build(
+            "For coffee drinkers",
+            8,
+            cron,
+            _group(7, 1.0, mail["products"]),
+            products=3,
+            tags=["products"],
+            goal={"kind": "category", "category": "Coffee"},
+        ),
         build("Thank you", 10, every_other, _group(6, 1.0, text), control_share=0.1, duration=2),
-        build("Still thinking?", 11, daily, _group(3, 0.5, text), _group(4, 0.5, text), duration=2),
+        build(
+            "Still thinking?", 11, daily, _group(3, 0.5, text), _group(4, 0.5, text), duration=2, goal={"kind": "click"}
+        ),
     ]
 
 

@@ -1,7 +1,7 @@
 """Management of campaigns: the runs of series, what became of everybody, results."""
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,12 +10,16 @@ from rapport.access.keys import Principal
 from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.campaigns import service
-from rapport.campaigns.service import Answer, Clearance, CustomerOutcome, OneTimeBody, Results
+from rapport.campaigns.service import Answer, Clearance, CustomerOutcome, OneTimeBody, PlainGoal, Results
 
 router = APIRouter(prefix="/manage/v1/campaigns", tags=["Management: campaigns"], route_class=JsonRoute)
 CampaignId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
+OtherGoal = Annotated[
+    Literal["orders", "value"] | None,
+    Query(description="Look at who ordered, or at what was spent, in place of the goal of the series"),
+]
 Text = Annotated[str, Query(max_length=255, pattern=r"^[^\x00]*$")]
 
 
@@ -150,9 +154,13 @@ def why(
 
 
 @router.get("/{campaign_id}/results", summary="Results against control")
-def get_results(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> Results:  # noqa: B008
+def get_results(
+    campaign_id: CampaignId,
+    goal: OtherGoal = None,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> Results:
     """Every recipient group against control over the measurement window, as it stands; 409 before execution."""
-    return service.results(principal.scope, campaign_id)
+    return service.results(principal.scope, campaign_id, goal and PlainGoal(kind=goal))
 
 
 @router.post("/{campaign_id}/cancel", summary="Cancel a campaign")

@@ -11,10 +11,10 @@ from rapport.access.scope import Scope
 from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
-from rapport.api.manage.campaigns import CampaignOut
+from rapport.api.manage.campaigns import CampaignOut, OtherGoal
 from rapport.campaigns import service
 from rapport.campaigns.models import Series
-from rapport.campaigns.service import DryRun, SeriesBody, SeriesOut, SeriesResults
+from rapport.campaigns.service import DryRun, PlainGoal, SeriesBody, SeriesOut, SeriesResults
 
 router = APIRouter(prefix="/manage/v1/series", tags=["Management: campaigns"], route_class=JsonRoute)
 SeriesId = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -81,9 +81,14 @@ def get_series(series_id: SeriesId, principal: Principal = Depends(admin)) -> Se
 
 
 @router.get("/{series_id}/results", summary="Results of a series over its runs")
-def get_series_results(series_id: SeriesId, principal: Principal = Depends(admin)) -> SeriesResults:  # noqa: B008
+def get_series_results(
+    series_id: SeriesId,
+    goal: OtherGoal = None,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> SeriesResults:
     """What a series has brought since it began: its complete runs put together, each compared within itself."""
-    return service.series_results(principal.scope, service.series(principal.scope, series_id))
+    found = service.series(principal.scope, series_id)
+    return service.series_results(principal.scope, found, goal and PlainGoal(kind=goal))
 
 
 @router.put("/{series_id}", summary="Replace a series")

@@ -12,9 +12,10 @@ from rapport.access.scope import Scope
 from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
+from rapport.api.manage.campaigns import OtherGoal
 from rapport.campaigns import service
 from rapport.campaigns.models import Series
-from rapport.campaigns.service import SeriesResults, TriggeredBody, TriggeredOut
+from rapport.campaigns.service import PlainGoal, SeriesResults, TriggeredBody, TriggeredOut
 from rapport.realtime import service as realtime
 from rapport.realtime.service import Trial, TriggerDryRun
 
@@ -142,9 +143,14 @@ def change_trigger_status(
 
 
 @router.get("/{trigger_id}/results", summary="Results of a triggered campaign over its days")
-def get_trigger_results(trigger_id: TriggerId, principal: Principal = Depends(admin)) -> SeriesResults:  # noqa: B008
+def get_trigger_results(
+    trigger_id: TriggerId,
+    goal: OtherGoal = None,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> SeriesResults:
     """What a triggered campaign has brought since it began: each customer counts once, from its first firing on."""
-    return service.series_results(principal.scope, service.triggered_series(principal.scope, trigger_id))
+    found = service.triggered_series(principal.scope, trigger_id)
+    return service.series_results(principal.scope, found, goal and PlainGoal(kind=goal))
 
 
 @router.get("/{trigger_id}/firings", summary="List the firings of a triggered campaign")

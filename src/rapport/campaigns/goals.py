@@ -1,0 +1,106 @@
+"""What a series is to bring: the goal that its results and its self-optimising split go by.
+
+A goal is yes or no for each customer (ordered, bought a product, clicked), of which groups have rates, or an amount
+(money, margin), of which they have means. A run keeps the goal that it was planned with.
+"""
+
+# ruff: noqa: S608 - statements are put together of constants
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from rapport.access.scope import Scope
+from rapport.campaigns.queries import CAME_IN
+from rapport.campaigns.schemas import Goal, PlainGoal
+from rapport.errors import Invalid
+
+ORDERS, VALUE = PlainGoal(kind="orders"), PlainGoal(kind="value")
+PARSED: TypeAdapter[Goal] = TypeAdapter(Goal)
+
+WORDS = {
+    "orders": "customers who ordered",
+    "value": "what customers spent",
+    "click": "customers who clicked",
+    "margin": "what was earned by the orders of customers",
+    "product": "customers who bought the product",
+    "category": "customers who bought something of the category",
+}
+LINES = "is_return = 0 AND transaction_time >= {since} AND transaction_time < {until}"
+OF_CATEGORY = "SELECT product_id FROM products WHERE lowerUTF8(category) = lowerUTF8({goal:String})"
+# By kind, whether the lines of a transaction are of the goal.
+OF_GOAL = {
+    "product": "lowerUTF8(product_id) = lowerUTF8({goal:String})",
+    "category": f"product_id IN ({OF_CATEGORY})",
+}
+MARGIN = "toFloat64OrZero(properties[{goal:String}])"
+
+# Where to look for what a goal names, and whether it is there.
+NAMED_IN = {"margin": "transactions", "product": "products", "category": "products"}
+KNOWN = {
+    "margin": """
+        SELECT 1 FROM transactions WHERE toFloat64OrNull(properties[{goal:String}]) IS NOT NULL LIMIT 1
+    """,
+    "product": f"""
+        SELECT 1 FROM products WHERE {OF_GOAL["product"]}
+        UNION ALL SELECT 1 FROM transaction_items WHERE {OF_GOAL["product"]} LIMIT 1
+    """,
+    "category": OF_CATEGORY + " LIMIT 1",
+}
+UNKNOWN = {
+    "margin": "goal.property names {!r}, which no transaction has as a number.",
+    "product": "goal.product_id names {!r}, which is no product.",
+    "category": "goal.category names {!r}, which no product is of.",
+}
+
+
+def goal_of(plan: Mapping[str, Any]) -> Goal:
+    """The goal of a series or a run, by what is kept of it; whether customers order for those from before goals."""
+    return PARSED.validate_python(plan["goal"]) if plan.get("goal") else ORDERS
+
+
+def is_amount(goal: Goal) -> bool:
+    """Whether a goal is an amount for each customer, else yes or no."""
+    return goal.kind in ("value", "margin")
+
+
+def is_click(goal: Goal) -> bool:
+    """Whether a goal is what customers do with a message, which control cannot."""
+    return goal.kind == "click"
+
+
+def bound(goal: Goal) -> dict[str, str]:
+    """What the SQL of a goal's sales binds."""
+    return {"goal": name for name in goal.model_dump(exclude={"kind"}).values()}  # noqa: B035 - there is one, or none
+
+
+def sales(goal: Goal, since: str, until: str, customers: str) -> str:
+    """SQL of the transactions of customers within a time that came in: customer_id, transaction_time, money, counts.
+
+    counts tells whether one is of the goal, money what of it.
+    """
+    money, counts, joined = "amount", "true", ""
+    if goal.kind == "margin":
+        money = MARGIN
+    elif goal.kind in OF_GOAL:
+        money, counts = "of_goal", "line_of != ''"
+        lines = f"{LINES.format(since=since, until=until)} AND {OF_GOAL[goal.kind]}"
+        joined = f"""LEFT JOIN (
+            SELECT transaction_id AS line_of, sum(quantity * unit_price) AS of_goal FROM transaction_items
+            WHERE {lines} GROUP BY line_of
+        ) AS lines ON line_of = transaction_id"""
+    return f"""
+        SELECT customer_id, transaction_time, {money} AS money, {counts} AS counts FROM transactions {joined}
+        WHERE transaction_time >= {since} AND transaction_time < {until} AND {CAME_IN} AND customer_id IN ({customers})
+    """
+
+
+def check_goal(scope: Scope, goal: Goal, groups: int) -> None:
+    """A goal must tell groups apart and name something that there is, once there are data. Raises Invalid."""
+    if is_click(goal) and groups < 2:
+        raise Invalid("goal click compares groups with each other: control cannot click, so that two are needed.")
+    for name in bound(goal).values():
+        is_empty = scope.warehouse.row(f"SELECT 1 FROM {NAMED_IN[goal.kind]} LIMIT 1") is None
+        if not is_empty and scope.warehouse.row(KNOWN[goal.kind], goal=name) is None:
+            raise Invalid(UNKNOWN[goal.kind].format(name))
