@@ -1,9 +1,11 @@
 """A backup that somebody else made or changed: nothing that it says is carried out but to fill our own tables."""
 
 import base64
+import os
 import pickle
 import subprocess
 import tarfile
+import tracemalloc
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -258,6 +260,66 @@ def test_what_a_part_unpacks_to_is_bounded_by_what_its_name_may_say(
         file = backup_file.put_together(tmp_path / f"{size}.rapport", other, manifest)
         with pytest.raises(Invalid, match=sentence):
             verify(file)
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("records", {"tables": {}, "sequences": {}}),
+        ("records", {"tables": {"public.tenants": []}, "sequences": {}}),
+        ("records", {"tables": {"public.tenants": ["\ud83d"]}, "sequences": {}}),
+        ("records", {"tables": {"public.tenants": ["id"]}, "sequences": {"public.api_keys_id_seq": 0}}),
+        ("records", {"tables": {"public.tenants": ["id"]}, "sequences": {"public.api_keys_id_seq": 10**30}}),
+        ("rows", {"records": {}, "rapport_\u0663": {}}),
+        ("rows", {"records": {}, f"rapport_{'9' * 5000}": {}}),
+        ("rows", {"records": {"a b": 1}}),
+        ("sealed_with", ["\x1b[2J"]),
+        ("rapport", "1.0\x1b[2J"),
+        ("taken_at", "2026-03-01"),
+        ("taken_at", "0001-01-01T00:00:00+00:00"),
+        ("kept", "/" + "x" * 5000),
+    ],
+    ids=range(13),
+)
+def test_what_a_manifest_says_has_the_form_that_a_backup_gives_it(
+    written: Path, tmp_path: Path, member: str, value: Any
+) -> None:
+    parts, manifest = backup_file.parts_of(written)
+    file = backup_file.put_together(tmp_path / "other.rapport", parts, manifest | {member: value})
+    with pytest.raises(Invalid, match="not a Rapport backup, or is damaged"):
+        open_backup(file, None)
+
+
+@pytest.mark.parametrize("content", [b"[" * 200_000, b"[" + b"[]," * 1_100_000 + b"[]]"], ids=["deep", "wide"])
+def test_a_manifest_is_read_with_little_memory_however_it_is_nested(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "nested.rapport"
+    with tarfile.open(file, "w") as tar:
+        backup_file.add(tar, "manifest.json", content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(Invalid, match="not a Rapport backup, or is damaged"):
+            open_backup(file, None)
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(content) + 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_SPARSE])
+def test_what_the_head_of_a_part_announces_is_not_read(written: Path, tmp_path: Path, kind: bytes) -> None:
+    size, file = 64 * 1024 * 1024, tmp_path / "announced.rapport"
+    head = tarfile.TarInfo("x")
+    head.type, head.size = kind, size
+    with file.open("wb") as whole:
+        whole.write(head.tobuf(tarfile.USTAR_FORMAT))
+        whole.seek(size, os.SEEK_CUR)
+        whole.write(written.read_bytes())
+    tracemalloc.start()
+    try:
+        with pytest.raises(Invalid, match="it has a part that no backup has"):
+            open_backup(file, None)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_file_that_is_changed_after_it_was_checked_is_not_loaded(written: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ PEOPLE = "CustomerID,Registration_Date,Email,Allow_Email\n" + "".join(
     f"{who},2025-01-01,{who}@example.com,Yes\n" for who in NAMES
 )
 KEY = ("key", "create", "--tenant", "A", "--nickname", "tests", "--contact", "tests@example.com")
-KEPT = ("erased", "anonymised")
+KEPT = ("erased", "anonymised", "ended")
 
 
 def said_since(client: httpx.Client) -> None:
@@ -31,6 +31,33 @@ def said_since(client: httpx.Client) -> None:
     assert client.delete("/manage/v1/suppressions", params={"address": "Returned@elsewhere.example"}).status_code == 204
     body = {"CustomerId": "Quiet", "Attributes": [{"RealFieldName": "ALLOW_EMAIL", "Value": "No"}]}
     assert client.put("/current/customers/UpsertCustomer", json=body).json()["isSuccess"]
+
+
+def opened(client: httpx.Client) -> dict[str, str]:
+    """What opens the tenant beside the tests' own key: another key, and the token of servers."""
+    given = {"nickname": "leaked", "contact_email": "tests@example.com", "access_type": "Admin"}
+    intake = client.get("/manage/v1/event-intake", params={"reveal": True}).json()
+    jwt_key = client.post("/manage/v1/event-intake/user-jwt-keys", json={"algorithm": "HS256"})
+    assert jwt_key.status_code == 201
+    return {"key": client.post("/manage/v1/keys", json=given).json()["key"], "token": intake["server_token"]["value"]}
+
+
+def end(client: httpx.Client) -> None:
+    """All that opened the tenant is ended at once."""
+    (leaked,) = [one["id"] for one in client.get("/manage/v1/keys").json() if one["nickname"] == "leaked"]
+    assert client.delete(f"/manage/v1/keys/{leaked}").status_code == 204
+    assert client.post("/manage/v1/event-intake/rotate", json={"kind": "server", "grace_hours": 0}).status_code == 200
+    (jwt_key,) = client.get("/manage/v1/event-intake/user-jwt-keys").json()
+    assert client.delete(f"/manage/v1/event-intake/user-jwt-keys/{jwt_key['id']}").status_code == 204
+
+
+def opens(server: Server, key: str, before: dict[str, str]) -> list[int]:
+    """What is answered to what opened the tenant before; and how many keys of X-User-JWT are good."""
+    with httpx.Client(base_url=server.base_url, timeout=60) as client:
+        read = client.get("/manage/v1/keys", headers={"X-API-KEY": before["key"]})
+        event = client.post("/v1/events", headers={"authorization-token": before["token"]}, json={})
+        good = client.get("/manage/v1/event-intake/user-jwt-keys", headers={"X-API-KEY": key}).json()
+    return [read.status_code, event.status_code, len(good)]
 
 
 def state(server: Server, key: str) -> dict[str, Any]:
@@ -59,13 +86,16 @@ def test_restores_from_one_and_the_same_backup(folder: Path, start: Callable[...
     key = run(*KEY, "--data-dir", data, "--json").json["key"]
     assert run("import", "customers", people, "--tenant", "A", "--data-dir", data).code == 0
     server = start(data)
-    assert run("backup", file, "--data-dir", data).code == 0
     with httpx.Client(base_url=server.base_url, headers={"X-API-KEY": key}, timeout=60) as client:
+        before = opened(client)
+        assert opens(server, key, before) == [200, 400, 1]
+        assert run("backup", file, "--data-dir", data).code == 0
         said_since(client)
+        end(client)
     server.end(signal.SIGTERM)
     shutil.rmtree(data)
     applied = run("restore", file, "--data-dir", folder / "second", "--json").json["applied"]
-    assert {name: applied[name] for name in KEPT} == {"erased": 1, "anonymised": 1}
+    assert {name: applied[name] for name in KEPT} == {"erased": 1, "anonymised": 1, "ended": 3}
     assert applied["journals"] == [str(folder.resolve() / "data.kept")] and applied["unknown"] == 0
     expected = {
         "mail": {who: f"{who}@example.com" for who in NAMES if who not in ("Gone", "Masked")} | {"Masked": None},
@@ -75,6 +105,7 @@ def test_restores_from_one_and_the_same_backup(folder: Path, start: Callable[...
     }
     server = start(folder / "second")
     assert state(server, key) == expected
+    assert opens(server, key, before) == [401, 401, 0]
     server.end(signal.SIGTERM)
     # What was kept of the first folder is kept of the second from now on, too; applying it again changes nothing.
     shutil.rmtree(folder / "data.kept")

@@ -199,7 +199,8 @@ def test_a_folder_whose_key_is_gone_does_not_open(folder: Path) -> None:
 
 def test_a_backup_is_not_restored_without_its_key(tmp_path: Path) -> None:
     said = {"format": 2, "members": {}, "rows": {}, "records_revision": "0001", "warehouse_versions": {}}
-    content = json.dumps(said | {"records": {"tables": {}, "sequences": {}}, "sealed_with": [key_of(OLD).id]}).encode()
+    records = {"tables": {"public.tenants": ["id"]}, "sequences": {}}
+    content = json.dumps(said | {"records": records, "sealed_with": [key_of(OLD).id]}).encode()
     with tarfile.open(tmp_path / "sealed.rapport", "w") as file:
         info = tarfile.TarInfo(MANIFEST)
         info.size = len(content)

@@ -1,6 +1,5 @@
 """API keys: issued once, kept hashed, checked at every call."""
 
-import hashlib
 import ipaddress
 import re
 import secrets
@@ -12,6 +11,8 @@ from datetime import date, timedelta
 
 from sqlalchemy import func, select, update
 
+from rapport.access.digests import digest
+from rapport.access.ended import keep_ended
 from rapport.access.models import ApiKey, Tenant
 from rapport.access.refusals import note_refusal, note_unknown
 from rapport.access.roles import DATA_IN_SECTIONS, SECTIONS, Rights
@@ -43,11 +44,6 @@ class Principal:
     tenant_rate_limit: int  # of all keys of the tenant together; 0 means no limit
     rights: Rights = Rights.FULL
     sections: tuple[str, ...] = ()
-
-
-def digest(key: str) -> str:
-    """The stored form of a key. Keys are 256 random bits, so one SHA-256 is enough."""
-    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def create_key(
@@ -146,6 +142,7 @@ def disable_key(scope: Scope, key_id: int) -> ApiKey:
         if key is None or key.tenant_id != scope.tenant_id:
             raise NotFound(f"There is no key {key_id}.")
         key.status = "Disabled"
+        keep_ended(scope, {key.hash: scope.clock.now()})
         scope.audit(session, "disable", f"key {key_id}")
     return key
 
@@ -157,6 +154,7 @@ def delete_key(scope: Scope, key_id: int) -> None:
         if key is None or key.tenant_id != scope.tenant_id:
             raise NotFound(f"There is no key {key_id}.")
         session.delete(key)
+        keep_ended(scope, {key.hash: scope.clock.now()})
         scope.audit(session, "delete", f"key {key_id}", prefix=key.prefix)
 
 

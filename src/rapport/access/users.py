@@ -7,7 +7,9 @@ from datetime import timedelta
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from rapport.access.keys import ACCESS_TYPES, Principal, digest
+from rapport.access.digests import digest
+from rapport.access.ended import keep_ended
+from rapport.access.keys import ACCESS_TYPES, Principal
 from rapport.access.limits import RateLimiter
 from rapport.access.models import LoginToken, User
 from rapport.access.refusals import note_refusal, note_unknown
@@ -97,6 +99,7 @@ def delete_user(scope: Scope, user_id: int) -> None:
             delete(LoginToken).where(LoginToken.tenant_id == scope.tenant_id, LoginToken.user_id == user_id)
         )
         session.delete(user)
+        keep_ended(scope, {digest(user.password_hash): scope.clock.now()})
         scope.audit(session, "delete", f"user {user_id}", username=user.username)
 
 

@@ -103,7 +103,7 @@ def _told(applied: "Applied", settings: Settings) -> str:
     erased = "1 person" if applied.erased == 1 else f"{applied.erased} persons"
     return (
         f"Applied of the time since the backup: {erased} erased, {applied.anonymised} anonymised, "
-        f"{applied.wishes} opt-outs and other wishes.{unknown}"
+        f"{applied.wishes} opt-outs and other wishes, {applied.ended} keys, users and tokens ended.{unknown}"
     )
 
 

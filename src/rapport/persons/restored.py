@@ -9,17 +9,20 @@ from typing import Any
 from sqlalchemy import text
 
 from rapport.access import kept
+from rapport.access.ended import end_again
 from rapport.access.pseudonyms import pseudonym_secret, pseudonyms
 from rapport.access.scope import Scope, scope_of
 from rapport.access.service import tenants
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
 from rapport.persons.erasing import take_away, take_out
+from rapport.realtime import service as realtime
 from rapport.stores import Stores, journal
 from rapport.stores.spellings import NOT_ASCII, lower_ascii
 
 # An erasure is noted a moment before it is done: a backup in between holds the person still.
 MARGIN = timedelta(minutes=10)
+MEMBERS: dict[str, type] = {"tenant": int, "key": str, "what": str, "of": list}
 # Where the records have CustomerIDs that no table of customers may have.
 NAMED = f"""
     SELECT DISTINCT id FROM (
@@ -46,11 +49,15 @@ WISHES: dict[str, Callable[[Scope, dict[str, Any]], None]] = {
 
 @dataclass
 class Applied:
-    """What was applied, in persons. unknown are entries of tenants that the backup does not have as they are now."""
+    """What was applied, in persons. ended are keys, users and tokens that are refused again.
+
+    unknown are entries of tenants that the backup does not have as they are now.
+    """
 
     erased: int = 0
     anonymised: int = 0
     wishes: int = 0
+    ended: int = 0
     unknown: int = 0
     journals: list[str] = field(default_factory=list)
 
@@ -61,10 +68,10 @@ def apply(stores: Stores, manifest: dict[str, Any]) -> Applied:
     The disk is cleared by durable work when a server runs. What another place kept is kept here from now on, too.
     """
     places = _places(stores, manifest)
-    entries = [entry for place in places for entry in journal.read(place)]
-    since = _since(manifest)
+    entries = [entry for place in places for entry in journal.read(place) if _is_whole(entry)]
+    since = _since(manifest, stores.clock.now())
     recent = sorted((one for one in entries if since is None or _at(one) >= since), key=lambda one: str(one["at"]))
-    stores.journal.take_over(stores.clock.now(), [one for one in entries if "at" in one])
+    stores.journal.take_over(stores.clock.now(), entries)
     applied = Applied(journals=[str(place) for place in places])
     stores.start_work(listening=False)
     scopes = {(tenant.id, kept.tenant_key(scope)): scope for tenant, scope in _tenants(stores)}
@@ -85,10 +92,20 @@ def _tenants(stores: Stores) -> Iterator[tuple[Any, Scope]]:
         yield tenant, scope_of(stores, tenant.id, actor="restore")
 
 
-def _since(manifest: dict[str, Any]) -> datetime | None:
-    """From when on entries count; None (all) for backups that do not say when they were taken."""
+def _since(manifest: dict[str, Any], now: datetime) -> datetime | None:
+    """From when on entries count; None (all) for a backup that does not say when it was taken, or a time to come."""
     taken = manifest.get("taken_at")
-    return datetime.fromisoformat(taken) - MARGIN if taken else None
+    since = datetime.fromisoformat(taken) - MARGIN if taken else None
+    return None if since is None or since > now else since
+
+
+def _is_whole(entry: dict[str, Any]) -> bool:
+    """Whether an entry says when, of which tenant, what and of whom."""
+    try:
+        dated = _at(entry).tzinfo is not None
+    except (KeyError, ValueError, TypeError):
+        return False
+    return dated and all(isinstance(entry.get(name), kind) for name, kind in MEMBERS.items())
 
 
 def _at(entry: dict[str, Any]) -> datetime:
@@ -97,6 +114,9 @@ def _at(entry: dict[str, Any]) -> datetime:
 
 def _apply(scope: Scope, entries: list[dict[str, Any]], applied: Applied) -> None:
     for entry in entries:
+        if entry["what"] == kept.END:
+            end = {mark: datetime.fromisoformat(at) for mark, at in entry["of"]}
+            applied.ended += end_again(scope, end) + realtime.end_again(scope, end)
         if entry["what"] in WISHES:
             WISHES[entry["what"]](scope, entry)
             applied.wishes += len(entry["of"])

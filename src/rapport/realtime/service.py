@@ -4,6 +4,7 @@ from typing import Protocol
 
 from rapport.realtime.asking import Decider
 from rapport.realtime.chores import leaving, measure
+from rapport.realtime.credentials import end_again
 from rapport.realtime.details import warn_of_nothing
 from rapport.realtime.directory import Directory, Known
 from rapport.realtime.dry_runs import TriggerDryRun, dry_run
@@ -35,6 +36,7 @@ __all__ = [
     "customer_of",
     "customers_named",
     "dry_run",
+    "end_again",
     "firings",
     "forget",
     "held",

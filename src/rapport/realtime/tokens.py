@@ -7,7 +7,8 @@ from datetime import timedelta
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from rapport.access.keys import digest
+from rapport.access.digests import digest
+from rapport.access.ended import keep_ended
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.realtime.models import EventToken
@@ -39,9 +40,11 @@ def rotate(scope: Scope, kind: str, grace_hours: float) -> EventToken:
     replaced = update(EventToken).where(
         EventToken.tenant_id == scope.tenant_id, EventToken.kind == kind, EventToken.ends_at.is_(None)
     )
+    ends_at = scope.clock.now() + timedelta(hours=grace_hours)
     with scope.records() as session:
         _lock(session, scope)
-        session.execute(replaced.values(ends_at=scope.clock.now() + timedelta(hours=grace_hours)))
+        ended = session.scalars(replaced.values(ends_at=ends_at).returning(EventToken.hash))
+        keep_ended(scope, dict.fromkeys(ended, ends_at))
         scope.audit(session, "rotate", f"{kind} token of events", grace_hours=grace_hours)
         return _made(session, scope, kind)
 

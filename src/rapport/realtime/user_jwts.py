@@ -5,7 +5,7 @@ a public key cannot pass it off as a secret.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from sqlalchemy import ColumnElement, or_, select, update
 
+from rapport.access.digests import digest
+from rapport.access.ended import keep_ended
 from rapport.access.scope import Scope
 from rapport.errors import Invalid, NotFound, Unauthorized
 from rapport.realtime.models import UserJwtKey
@@ -59,7 +61,9 @@ def set_key(scope: Scope, algorithm: str, secret: str | None, public_key: str | 
     )
     with scope.records() as session:
         hold(session, scope.tenant_id, "keys of X-User-JWT")
-        session.execute(update(UserJwtKey).where(*later).values(ends_at=ends_at))
+        _keep_ended(
+            scope, session.scalars(update(UserJwtKey).where(*later).values(ends_at=ends_at).returning(UserJwtKey))
+        )
         session.add(made)
         session.flush()
         scope.audit(session, "create", f"key {made.id} of X-User-JWT", algorithm=algorithm, grace_hours=grace_hours)
@@ -70,10 +74,22 @@ def delete_key(scope: Scope, key_id: int) -> None:
     """End a key at once. Raises NotFound when no good one has the id."""
     mine = (UserJwtKey.tenant_id == scope.tenant_id, UserJwtKey.id == key_id, _good(scope))
     with scope.records() as session:
-        ended = update(UserJwtKey).where(*mine).values(ends_at=scope.clock.now()).returning(UserJwtKey.id)
-        if session.scalar(ended) is None:
+        ended = session.scalars(update(UserJwtKey).where(*mine).values(ends_at=scope.clock.now()).returning(UserJwtKey))
+        if not _keep_ended(scope, ended):
             raise NotFound(f"There is no key {key_id} of X-User-JWT.")
         scope.audit(session, "delete", f"key {key_id} of X-User-JWT")
+
+
+def _keep_ended(scope: Scope, ended: Iterable[UserJwtKey]) -> int:
+    """Note keys that have an end now; how many."""
+    until = {fingerprint(key): key.ends_at for key in ended if key.ends_at is not None}
+    keep_ended(scope, until)
+    return len(until)
+
+
+def fingerprint(key: UserJwtKey) -> str:
+    """A hash by which a key is told from others."""
+    return digest(key.secret or key.public_key)
 
 
 def verifying_keys(scope: Scope) -> tuple[VerifyingKey, ...]:

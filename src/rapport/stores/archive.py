@@ -13,10 +13,10 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
 import pyarrow as pa
 from pydantic import BaseModel, Field, ValidationError
@@ -37,16 +37,27 @@ RECORDS_TEXT = re.compile(r"records/\d{5,}\.(\d{1,19})\.zst", re.ASCII)
 MEMBERS = (TABLE, CHUNK, RECORDS, RECORDS_TEXT)
 # A part holds up to 16 MiB and the row that passes them, which the records take up to 1 GB of.
 LARGEST_PART = 1_200_000_000
-LARGEST_MANIFEST = 256 * 1024 * 1024
+LARGEST_MANIFEST = 64 * 1024 * 1024
+# JSON that is all brackets takes thirty times its length when it is read; a manifest has few beside its members.
+MOST_OBJECTS = 1_000_000
+OLDEST = datetime(1970, 1, 2, tzinfo=UTC)
+LONGEST_PATH = 1000
 PIECE = 1024 * 1024
 
 NOT_ONE = "The file is not a Rapport backup, or is damaged."
 CUT_OFF = "The file is not a Rapport backup, or is cut off."
+OTHER_PART = "The file is not a Rapport backup, or was changed: it has a part that no backup has."
+LARGE_PART = "The backup was changed: a part of it is larger than a backup makes them."
 DAMAGED = "The backup is damaged: a part of it does not have its checksum."
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
-Table = Annotated[str, Field(pattern=r"^\w+\.\w+$")]
-Name = Annotated[str, Field(pattern=r"^rapport_\d+$")]
+Number = Annotated[int, Field(ge=1, lt=2**63)]
+Column = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,63}$")]
+Table = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,63}\.[A-Za-z0-9_]{1,63}$")]
+WarehouseTable = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,200}$")]
+Name = Annotated[str, Field(pattern=r"^rapport_[0-9]{1,10}$")]
+Release = Annotated[str, Field(pattern=r"^[0-9A-Za-z.+-]{1,50}$")]
+KeyId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
 
 
 class _Member(BaseModel, strict=True):
@@ -55,8 +66,8 @@ class _Member(BaseModel, strict=True):
 
 
 class _Records(BaseModel, strict=True):
-    tables: dict[Table, list[str]]
-    sequences: dict[Table, int]
+    tables: Annotated[dict[Table, Annotated[list[Column], Field(min_length=1)]], Field(min_length=1)]
+    sequences: dict[Table, Number]
 
 
 class _Signature(BaseModel, strict=True):
@@ -69,14 +80,29 @@ class _Manifest(BaseModel, strict=True):
 
     format: Annotated[int, Field(ge=1)]
     members: dict[str, _Member]
-    rows: dict[Annotated[str, Field(pattern=r"^(records|rapport_\d+)$")], dict[str, Count]]
+    rows: dict[Name | Literal["records"], dict[Table | WarehouseTable, Count]]
     records_revision: str
     warehouse_versions: dict[Name, Count]
     records: _Records | None = None
+    rapport: Release = ""
     taken_at: str | None = None
-    kept: str | None = None
-    sealed_with: list[str] = []
+    kept: Annotated[str, Field(max_length=LONGEST_PATH)] | None = None
+    sealed_with: list[KeyId] = []
     signature: _Signature | None = None
+
+
+class _Header(tarfile.TarInfo):
+    """The head of a member, refused before anything that it announces is read: a longer name, or more about a file."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Raises Invalid for a kind or a size that no member of a backup has."""
+        head = super().frombuf(buf, encoding, errors)
+        if head.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
+            raise Invalid(OTHER_PART)
+        if head.size > LARGEST_PART:
+            raise Invalid(LARGE_PART)
+        return head
 
 
 class Signature(StrEnum):
@@ -139,7 +165,7 @@ def open_backup(path: Path, key: BackupKey | None) -> Backup:
         raise Invalid(f"There is no file {path}.") from error
     except OSError as error:
         raise explained(error) or Invalid(f"The backup cannot be read: {error.strerror}.") from error
-    except (tarfile.TarError, ValueError) as error:
+    except (tarfile.TarError, ValueError, RecursionError) as error:
         raise Invalid(NOT_ONE) from error
     if not manifest:
         raise Invalid(CUT_OFF)
@@ -171,7 +197,7 @@ def _check_signature(manifest: dict[str, Any], key: BackupKey | None) -> Signatu
 def unpacked(content: bytes, size: str) -> bytes:
     """The bytes of a packed part, whose name says how many they are. Raises Invalid."""
     if int(size) > LARGEST_PART:
-        raise Invalid("The backup was changed: a part of it is larger than a backup makes them.")
+        raise Invalid(LARGE_PART)
     try:
         return bytes(pa.decompress(content, int(size), codec="zstd", asbytes=True))
     except (pa.ArrowException, OSError) as error:
@@ -183,7 +209,7 @@ def _open(path: Path, key: BackupKey | None) -> Iterator[tarfile.TarFile]:
     """The members of a file, to be read one after the other; an encrypted one is read to its end, which is checked."""
     with path.open("rb") as file:
         content = io.BufferedReader(DecryptingReader(file, key), CHUNK_BYTES) if is_encrypted(file) else file
-        with tarfile.open(fileobj=content, mode="r|") as tar:
+        with tarfile.open(fileobj=content, mode="r|", tarinfo=_Header) as tar:
             yield tar
         while content.read(PIECE):
             pass
@@ -192,14 +218,17 @@ def _open(path: Path, key: BackupKey | None) -> Iterator[tarfile.TarFile]:
 def _require_expected(info: tarfile.TarInfo, found: dict[str, dict[str, Any]]) -> None:
     """Raises Invalid for a member that no backup has: another name or kind, a second one, one of another size."""
     named = info.name == MANIFEST or any(pattern.fullmatch(info.name) for pattern in MEMBERS)
-    if not named or info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or info.name in found:
-        raise Invalid("The file is not a Rapport backup, or was changed: it has a part that no backup has.")
-    if info.size > (LARGEST_MANIFEST if info.name == MANIFEST else LARGEST_PART):
-        raise Invalid("The backup was changed: a part of it is larger than a backup makes them.")
+    if not named or info.name in found:
+        raise Invalid(OTHER_PART)
+    if info.name == MANIFEST and info.size > LARGEST_MANIFEST:
+        raise Invalid(LARGE_PART)
 
 
 def _read_manifest(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Any:
-    return json.loads(_content(tar, info))
+    content = _content(tar, info)
+    if content.count(b"{") + content.count(b"[") > MOST_OBJECTS:
+        raise Invalid(NOT_ONE)
+    return json.loads(content)
 
 
 def _content(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
@@ -219,9 +248,9 @@ def _check_manifest(manifest: Any) -> None:
     """Raises Invalid when what a file says of itself has not the shape that a restore goes by."""
     try:
         told = _Manifest.model_validate(manifest)
-        if told.taken_at is not None:
-            datetime.fromisoformat(told.taken_at)
-    except (ValidationError, ValueError) as error:
+        if told.taken_at is not None and datetime.fromisoformat(told.taken_at) < OLDEST:
+            raise Invalid(NOT_ONE)
+    except (ValidationError, ValueError, TypeError) as error:
         raise Invalid(NOT_ONE) from error
     if told.format > FORMAT:
         raise Invalid("The backup was written by a newer Rapport: upgrade this one.")

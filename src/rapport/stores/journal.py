@@ -21,6 +21,8 @@ from rapport.errors import Unavailable
 
 Entry = dict[str, Any]
 SUFFIX = ".jsonl"
+# A thousand persons with what they said are far below.
+LONGEST_LINE = 16 * 1024 * 1024
 MONTH = re.compile(r"(\d{4})-(\d{2})-")
 _LOCK = threading.Lock()
 
@@ -87,11 +89,23 @@ def _sync(folder: Path) -> None:
 
 
 def read(folder: Path) -> Iterator[Entry]:
-    """Every entry in a folder, by file; lines that were cut off are passed over, and a folder that is not there."""
-    for path in sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else ():
+    """Every entry in a folder, by file; what is no entry, no file or no folder is passed over.
+
+    A line may have been cut off, and a backup may name any folder as the one where its journal was.
+    """
+    for path in sorted(folder.glob(f"*{SUFFIX}")) if _is_folder(folder) else ():
+        if not path.is_file():
+            continue
         with path.open("rb") as file:
-            for line in file:
+            while line := file.readline(LONGEST_LINE):
                 with contextlib.suppress(ValueError):
                     entry = orjson.loads(line)
                     if isinstance(entry, dict):
                         yield entry
+
+
+def _is_folder(folder: Path) -> bool:
+    try:
+        return folder.is_dir()
+    except OSError:  # a name that is too long, a folder that may not be looked into
+        return False

@@ -35,7 +35,7 @@ REFERENCES = text("""
 SEQUENCES = text("""
     SELECT schemaname || '.' || sequencename AS name, last_value FROM pg_sequences WHERE schemaname = ANY(:schemas)
 """)
-SET_SEQUENCE = text("SELECT setval(CAST(:name AS regclass), :value)")
+SET_SEQUENCE = "SELECT setval(CAST(%(name)s AS regclass), %(value)s)"
 
 Described = dict[str, Any]
 
@@ -90,10 +90,10 @@ def load(records: Records, described: Described, chunks: Iterable[tuple[str, byt
             with _unreferenced(connection):
                 for table, chunk in chunks:
                     _load(own, table, described, chunk)
+            for name, value in described["sequences"].items():
+                own.execute(SET_SEQUENCE, {"name": name, "value": value})
         except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
             raise Invalid("The backup is damaged: its records do not fit their tables.") from error
-        for name, value in described["sequences"].items():
-            connection.execute(SET_SEQUENCE, {"name": name, "value": value})
 
 
 def _is_known(connection: Connection, described: Described) -> bool:

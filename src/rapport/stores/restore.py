@@ -157,10 +157,13 @@ def _require_counts(rows: dict[str, dict[str, int]], records: Records, warehouse
         connection.execute(text("ANALYZE"))
         counted = records_rows(connection)
         found = {"records": {table: counted.get(table, 0) for table in rows["records"]}}
-    for database in tenant_databases(warehouse):
-        found[database.name] = {
-            table: int(database.value(f"SELECT count() FROM {identifier(table)}"))  # noqa: S608
-            for table in rows[database.name]
-        }
+    try:
+        for database in tenant_databases(warehouse):
+            found[database.name] = {
+                table: int(database.value(f"SELECT count() FROM {identifier(table)}"))  # noqa: S608
+                for table in rows[database.name]
+            }
+    except (ClickHouseError, ValueError) as error:
+        raise Invalid(COUNTS) from error
     if found != rows:
         raise Unavailable("The restored rows do not count up to those of the backup.")
