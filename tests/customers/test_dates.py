@@ -209,6 +209,25 @@ def test_reasons_name_the_form_that_was_asked_for(load: Callable[..., service.Im
     ]
 
 
+def test_days_of_years_that_no_column_holds_are_told_as_such(load: Callable[..., service.ImportResult]) -> None:
+    head = "CustomerID,Registration_Date,Date_Of_Birth\n"
+    days = ["1850-01-01", "1899-12-31", "1896-02-29", "2300-01-01", "0000-05-05", "1850-01-01T10:00:00Z"]
+    years = "is not between the years 1900 and 2299"
+    rows = "".join(f"C{n},2025-01-02,{day}\n" for n, day in enumerate([*days, "1900-01-02", "2299-12-31"]))
+    assert reasons(load("customers", head + rows, allow_rejects=True)) == [years] * len(days)
+    assert (
+        reasons(load("customers", f"{head}C1,2025-01-02,1850-02-29\nC2,2025-01-02,1850-13-01\n"))
+        == ["is not a date as yyyy-MM-dd"] * 2
+    )
+    german = f"{head}C1,2025-01-02,31.12.1899\nC2,2025-01-02,31.11.1899\n"
+    assert reasons(load("customers", german, date_formats={"Date_Of_Birth": "%d.%m.%Y"})) == [
+        years,
+        "is not a date as %d.%m.%Y",
+    ]
+    orders = "Order_ID,Customer_ID,Order_Date,Amount\nT,C,1850-01-01,1\n"
+    assert reasons(load("transactions", orders)) == ["is not between the years 1970 and 2105"]
+
+
 DAYS_THEN = ["2025-03-04 10:00:00", "2025-03-04T23:30:00Z", "2025-03-04 00:00:01", "2025-03-04T00:00:00-05:00"]
 SECONDS_THEN = ["2025-03-04 10:00:00.250", "2025-03-04T10:00:00.999999Z", "2025-03-04 10:00:00,001"]
 

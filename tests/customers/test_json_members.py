@@ -90,6 +90,50 @@ def test_a_member_that_comes_twice_refuses_its_line(company: Scope, tmp_path: Pa
     assert values(company, "CITY") == [("A2", "Ulm")]
 
 
+def test_a_member_that_is_spelled_in_several_ways_is_one_column(company: Scope, tmp_path: Path) -> None:
+    first = line("A1", '"City": "Bonn", "Size": 1') + line("A2", '"CITY": "Kiel", "size": 2')
+    found = load(company, tmp_path, "customers", first + line("A3", '"city": "Ulm"'), suffix="jsonl")
+    assert (found.loaded, found.rejected) == (3, 0)
+    assert values(company, "CITY", "SIZE") == [("A1", "Bonn", 1), ("A2", "Kiel", 2), ("A3", "Ulm", None)]
+    second = (
+        '{"customerid": "A1", "CITY": null}\n'
+        '{"CUSTOMERID": "A2", "registration_date": "2025-01-02"}\n'
+        '{"CustomerID": "A3", "SIZE": 3}\n'
+    )
+    found = load(company, tmp_path, "customers", second, suffix="jsonl")
+    assert (found.loaded, found.rejected) == (3, 0)
+    assert values(company, "CITY", "SIZE") == [("A1", None, 1), ("A2", "Kiel", 2), ("A3", "Ulm", 3)]
+
+
+def test_spellings_with_different_values_refuse_their_line_alone(company: Scope, tmp_path: Path) -> None:
+    same = ['"City": "Ulm", "CITY": " Ulm "', '"City": null, "city": ""', '"Own": 1.10, "OWN": 1.10']
+    different = [
+        ('"City": "Bonn", "CITY": "Kiel"', "CITY and City"),
+        ('"Own": 1.10, "OWN": 1.1', "OWN and Own"),
+        ('"City": "Bonn", "city": null', "City and city"),
+        ('"CITY": "Bonn", "City": "Bonn", "city": "Kiel"', "CITY and City and city"),
+        ('"CUSTOMERID": "A0"', "CUSTOMERID and CustomerID"),
+    ]
+    rows = [*same, *(members for members, _ in different)]
+    text = "".join(line(f"A{n}", members) for n, members in enumerate(rows, start=1))
+    found = load(company, tmp_path, "customers", text, suffix="jsonl", allow_rejects=True)
+    assert (found.loaded, found.rejected) == (len(same), len(different))
+    for number, (_, names) in enumerate(different, start=len(same) + 1):
+        told = f"has the members {names}, which are one and the same, with different values"
+        assert f'{number},"","{told}"' in reasons(found)
+    assert values(company, "CITY", "toString(OWN)") == [("A1", "Ulm", None), ("A2", None, None), ("A3", None, "1.10")]
+
+
+def test_so_are_members_of_other_kinds_and_alphabets(company: Scope, tmp_path: Path) -> None:
+    head = '{"Transaction_ID": "T%d", "CustomerID": "C1", "Transaction_Date": "2025-01-02", "Amount": 5, %s}\n'
+    text = (
+        head % (1, '"Gr\u00f6\u00dfe": "L"') + head % (2, '"GR\u00d6SSE": "M"') + head % (3, '"gro\u0308\u00dfe": "S"')
+    )
+    assert load(company, tmp_path, "transactions", text, suffix="jsonl").loaded == 3
+    sql = "SELECT transaction_id, mapValues(properties) FROM transactions ORDER BY 1"
+    assert company.warehouse.rows(sql) == [("T1", ["L"]), ("T2", ["M"]), ("T3", ["S"])]
+
+
 @pytest.mark.parametrize("several", ['["C7"]', '{"$oid": "5f2"}', '["C7", "C8"]', "[17]"])
 @pytest.mark.parametrize("column", ["CustomerID", "Email"])
 def test_a_list_or_an_object_is_no_id_and_no_address(company: Scope, tmp_path: Path, several: str, column: str) -> None:

@@ -229,6 +229,27 @@ def test_what_is_not_utf8_says_what_to_do(scope: Scope, load: Load) -> None:
             load(HEAD, encoding=name)
 
 
+CODECS = [("cp1252", b"\x81"), ("utf-16-le", b"\x00\xd8"), ("euc_jp", b"\xff"), ("ascii", b"\xf6")]
+
+
+@pytest.mark.parametrize(("codec", "bad"), CODECS)
+def test_a_byte_that_is_not_of_the_encoding_is_told_with_its_name(load: Load, codec: str, bad: bytes) -> None:
+    """\u00d6 is a letter of the encodings that have it, and is shown as such beside the byte that is none."""
+    known = "K" if codec in ("ascii", "euc_jp") else "\u00d6"
+    told = f"is not text in the encoding {codec}: name another one in the mapping, or save the file as UTF-8"
+    row = f"L1,2025-01-02,{known}".encode(codec) + bad + "n,x\n".encode(codec)
+    body = HEAD.replace("\n", ",Own\n").encode(codec) + row + "L2,2025-01-02,Bonn,y\n".encode(codec)
+    assert rejects(load(body, encoding=codec)) == [(2, "City", told, f"{known}\ufffdn")]
+    order = "Order_ID,Customer_ID,Order_Date,Amount,Note\nT1,C,2025-01-02,1,".encode(codec)
+    assert [one[1:3] for one in rejects(load(order + bad + "\n".encode(codec), "transactions", encoding=codec))] == [
+        ("Note", told)
+    ]
+    line = '{"CustomerID": "L2"}\n{"CustomerID": "L3", "City": "'.encode(codec) + bad + '"}\n'.encode(codec)
+    assert rejects(load(line, name="f.jsonl", encoding=codec))[0][2] == told
+    with pytest.raises(Invalid, match=f"^The file's header {told}.$"):
+        load(HEAD.replace("\n", "").encode(codec) + bad + "\nL1,2025-01-02,x\n".encode(codec), encoding=codec)
+
+
 CONTROLS = (0, 1, 8, 11, 12, 27, 31, 127, 128, 159)
 BAD = [(f"a{chr(code)}b".encode(), f"U+{code:04X}") for code in CONTROLS]
 BAD += [(b"a\xffb", "UTF-8"), (b"a\xed\xa0\x80b", "UTF-8"), (b"a\xc0\x80b", "UTF-8")]

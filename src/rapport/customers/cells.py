@@ -1,7 +1,8 @@
 """What is wrong with a row or a text whatever its column, as SQL: cells missing, bytes that are no text."""
 
-from rapport.customers.encodings import UNREADABLE
+from rapport.customers.encodings import UTF8, no_text
 from rapport.customers.mending import BROKEN
+from rapport.stores.warehouse import literal
 
 # What the engine puts where a line has no cell; no more than it, made of marks that cannot be seen, is a blank.
 ABSENT = "\u2063"
@@ -14,20 +15,24 @@ BROKEN_REASON = "a quote in it is not closed, or has text behind it: write quote
 
 
 def unclean(text: str) -> str:
-    """SQL of whether a text is not UTF-8 or has a control character in it."""
+    """SQL of whether a text has bytes that are not of the file's encoding, or a control character, in it."""
     return f"(NOT isValidUTF8({text}) OR match({text}, '{CONTROL}'))"
 
 
-def unclean_reason(text: str) -> str:
-    """SQL of what is wrong with such a text."""
+def unclean_reason(text: str, encoding: str) -> str:
+    """SQL of what is wrong with such a text of a file in an encoding."""
     point = f"right(hex(extract({text}, '{CONTROL}')), 2)"
     character = f"concat('has the control character U+00', {point}, ' in it')"
-    return f"if(isValidUTF8({text}), {character}, 'is not UTF-8 text: {UNREADABLE}')"
+    return f"if(isValidUTF8({text}), {character}, {literal(no_text(encoding))})"
 
 
-def shown(text: str) -> str:
-    """SQL of the beginning of a text, readable whatever its bytes are: most that are not UTF-8 are of cp1252."""
+def shown(text: str, encoding: str) -> str:
+    """SQL of the beginning of a text of a file, readable whatever its bytes are: most that are not UTF-8 are of cp1252.
+
+    What was read in another encoding is UTF-8 but for the bytes that this does not have.
+    """
     readable = f"if(isValidUTF8({text}), {text}, convertCharset({text}, 'windows-1252', 'utf-8'))"
+    readable = readable if encoding == UTF8 else text
     return f"replaceRegexpAll(leftUTF8(toValidUTF8({readable}), {MAX_SHOWN}), '{CONTROL}', '\ufffd')"
 
 
@@ -80,14 +85,18 @@ def _values(behind: int) -> list[str]:
     return [f"x{place}" for place in range(behind - 1)]
 
 
-def json_fault(line: str) -> str:
-    """SQL of what is wrong with a line that must be a JSON object of members _keys; empty for nothing."""
+def json_fault(line: str, encoding: str, differing: list[tuple[str, str]]) -> str:
+    """SQL of what is wrong with a line that must be a JSON object of members _keys; empty for nothing.
+
+    differing are faults of members that are spelled in several ways, see json_lines.differing.
+    """
+    spelled = "".join(f", {fault}, {reason}" for fault, reason in differing)
     twice = "arrayFirst((key, place) -> indexOf(_keys, key) < place, _keys, arrayEnumerate(_keys))"
     return f"""multiIf(
         length(arrayDistinct(_keys)) < length(_keys), concat('has the member ', {twice}, ' twice'),
-        NOT isValidUTF8({line}), 'is not UTF-8 text: {UNREADABLE}',
+        NOT isValidUTF8({line}), {literal(no_text(encoding))},
         NOT startsWith(trimLeft({line}), '{{') OR NOT isValidJSON({line}),
-        'is not a JSON object of one line: it is cut off, or half of a character in it is missing', '')"""
+        'is not a JSON object of one line: it is cut off, or half of a character in it is missing'{spelled}, '')"""
 
 
 def words_fault(line: str, columns: int) -> str:

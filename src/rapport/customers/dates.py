@@ -99,6 +99,14 @@ class Form:
         groups = f"extractGroups(ifNull({text}, ''), {_quoted(self.pattern)})"
         return f"arrayExists(g -> notEmpty(g) AND {number} IN ({days}), [{groups}])"
 
+    def out_of_range(self, text: str) -> str:
+        """SQL of whether a text is a day of a year that no column holds: a leap year's place repeats in 400 years."""
+        year, month, day = self._year(None), self._month(), self._part("d")
+        alike = f"makeDate32(1900 + {year} % 400, {month}, {day})"
+        fits = f"{year} NOT BETWEEN 1900 AND 2299 AND toMonth({alike}) = {month} AND toDayOfMonth({alike}) = {day}"
+        groups = f"extractGroups(ifNull({text}, ''), {_quoted(self.pattern)})"
+        return f"arrayExists(g -> notEmpty(g) AND {fits}, [{groups}])"
+
     def _text(self, directive: str) -> str:
         group = self.groups.get(directive)
         return f"g[{group}]" if group else ""
@@ -221,12 +229,13 @@ class Dates:
         first, last = YEARS[type_]
         moment = self._moment(type_, text, False)
         placeholder = " OR ".join(form.placeholder(text) for form in (*self.forms, ISO_FORM))
+        out_of_range = " OR ".join(form.out_of_range(text) for form in self.forms)
         words = ISO_WORDS.get(type_, "time as yyyy-MM-dd hh:mm:ss")
         if self.formats:
             words = "date as " + " or ".join(self.formats)
         return f"""multiIf(
             {placeholder}, 'is a placeholder date: leave it empty',
-            {moment} IS NOT NULL, 'is not between the years {first} and {last}',
+            {moment} IS NOT NULL OR {out_of_range}, 'is not between the years {first} and {last}',
             match({text}, {_quoted(SERIAL)}),
                 'is the number of a day as spreadsheets keep it: write the column as a date before it is saved',
             match({text}, {_quoted(UNIX)}), 'is a number of seconds: write it as yyyy-MM-dd hh:mm:ss',

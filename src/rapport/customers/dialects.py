@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TextIO
 
-from rapport.customers.encodings import UNREADABLE
+from rapport.customers.encodings import UTF8, no_text
 from rapport.customers.headers import same_name, visible_name
 from rapport.customers.mapping import FileMapping
 from rapport.errors import Invalid
@@ -131,17 +131,22 @@ def _cells(record: str, format_: str, delimiter: str) -> list[str]:
     return [" ".join(cell.strip(MARK).split()) for cell in found]
 
 
-def checked_names(names: tuple[str, ...], most: int) -> tuple[str, ...]:
+def must_be_few(columns: int, most: int) -> None:
+    """Raise Invalid for more columns than there may be."""
+    if columns > most:
+        raise Invalid(f"The file has more than {most} columns.")
+
+
+def checked_names(names: tuple[str, ...], most: int, encoding: str = UTF8) -> tuple[str, ...]:
     """The names of a file's columns, those without one numbered. Raises Invalid for names that cannot be used."""
     visible = [visible_name(name) or f"column_{number}" for number, name in enumerate(names, 1)]
     if not visible:
         raise Invalid("The file has no columns.")
-    if len(visible) > most:
-        raise Invalid(f"The file has more than {most} columns.")
+    must_be_few(len(visible), most)
     seen: set[str] = set()
     for name in visible:
         if any("\ud800" <= character <= "\udfff" for character in name):
-            raise Invalid(f"The file's header is not UTF-8 text: {UNREADABLE}.")
+            raise Invalid(f"The file's header {no_text(encoding)}.")
         if len(name) > 200:
             raise Invalid(f"The file has a column whose name is longer than 200 characters: {name[:50]!r} ...")
         if not name.isprintable():

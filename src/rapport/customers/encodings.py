@@ -34,8 +34,15 @@ ZEROS = (
 )
 MOSTLY, HARDLY = 0.6, 0.2
 SAMPLE = 2000
-UNREADABLE = "save the file as UTF-8, or name its encoding in the mapping (such as encoding: cp1252)"
 NOT_TEXT = ("utf-7", "idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined")
+
+
+def no_text(encoding: str) -> str:
+    """Why bytes are refused that are no text in the encoding in which a file is read: the end of a sentence."""
+    if encoding == UTF8:
+        remedy = "save the file as UTF-8, or name its encoding in the mapping (such as encoding: cp1252)"
+        return f"is not UTF-8 text: {remedy}"
+    return f"is not text in the encoding {encoding}: name another one in the mapping, or save the file as UTF-8"
 
 
 def _refused(error: UnicodeError) -> tuple[str, int]:

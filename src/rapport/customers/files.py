@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from rapport.customers import cells, parquet
-from rapport.customers.dialects import JSON_LINES, MARK, check_content, checked_names, dialect_of
+from rapport.customers.dialects import JSON_LINES, MARK, check_content, checked_names, dialect_of, must_be_few
 from rapport.customers.encodings import UTF8, as_text, encoding_of, is_rather_utf8, most_unpacked, read_bytes
 from rapport.customers.headers import same_name
-from rapport.customers.json_lines import as_written
-from rapport.customers.json_lines import value as json_value
+from rapport.customers.json_lines import as_written, differing, member
 from rapport.customers.mapping import FileMapping
 from rapport.customers.mending import CHUNK, mend, must_mend
 from rapport.customers.repeated import WORTH, array, is_worth
@@ -50,9 +49,10 @@ class File:
     """A file to import, as the engine reads it.
 
     lines_before is how many lines come before the first row, skip how many of them are in what the engine reads;
-    keys are its columns' names as they stand in it, width is how many cells its header has; kinds are those of the
-    columns of Parquet; source is its rows as SQL; suspicions are what opening it showed, see inspection.inspect;
-    read_as are the texts that a mapping reads as others, by the place of their column.
+    keys are its columns' names as they stand in it, members those of JSON lines with all their spellings; width is how
+    many cells its header has; kinds are those of the columns of Parquet; source is its rows as SQL; encoding is that of
+    its bytes; suspicions are what opening it showed, see inspection.inspect; read_as are the texts that a mapping reads
+    as others, by the place of their column.
     """
 
     path: Path
@@ -62,10 +62,12 @@ class File:
     lines_before: int
     names: tuple[str, ...]
     keys: tuple[str, ...] = ()
+    members: tuple[tuple[str, ...], ...] = ()
     width: int = 0
     skip: int = 0
     kinds: tuple[str, ...] = ()
     source: str = ""
+    encoding: str = UTF8
     suspicions: tuple[Suspicion, ...] = ()
     read_as: Mapping[int, Mapping[str, str | None]] = field(default_factory=dict)
 
@@ -149,8 +151,18 @@ def _described(path: Path, folder: Path, format_: str, mapping: FileMapping) -> 
     link.symlink_to(path.resolve())
     with read_bytes(path) as (body, _), as_text(body, encoding) as text:
         dialect = JSON_LINES if format_ == "jsonl" else dialect_of(text, format_, mapping)
-    names = checked_names(dialect.names, MAX_COLUMNS) if dialect.names else ()
-    file = File(link, format_, zipped, dialect.delimiter, dialect.lines_before, names, names, dialect.width)
+    names = checked_names(dialect.names, MAX_COLUMNS, encoding) if dialect.names else ()
+    file = File(
+        link,
+        format_,
+        zipped,
+        dialect.delimiter,
+        dialect.lines_before,
+        names,
+        names,
+        width=dialect.width,
+        encoding=encoding,
+    )
     with read_bytes(path) as (body, _):
         if encoding == UTF8 and dialect.plain and not must_mend(body, format_, dialect.delimiter):
             return replace(file, skip=dialect.lines_before)
@@ -201,13 +213,18 @@ def must_have_rows(file: File) -> None:
 
 
 def _with_members(warehouse: Database, file: File) -> File:
-    """JSON lines with their members as columns."""
+    """JSON lines with their members as columns; those whose names are the same are one, by whichever spelling."""
     lines = f"(SELECT {as_written('line')} AS line FROM (SELECT {_LINE} AS line FROM {file.source}))"  # noqa: S608 - ours
     keys = f"arraySort(groupUniqArrayArray({MAX_COLUMNS + 1})(JSONExtractKeys(line)))"
     found = warehouse.value(f"SELECT {keys} FROM {lines}")  # noqa: S608 - ours
     if not found:
         raise Invalid("The file holds no JSON objects, one a line.")
-    return replace(file, names=checked_names(tuple(found), MAX_COLUMNS), keys=tuple(found))
+    must_be_few(len(found), MAX_COLUMNS)
+    spellings: dict[str, list[str]] = {}
+    for key in found:
+        spellings.setdefault(same_name(key) or key, []).append(key)
+    members = tuple(map(tuple, spellings.values()))
+    return replace(file, names=checked_names(tuple(one[0] for one in members), MAX_COLUMNS), members=members)
 
 
 _LINE = f"if(startsWith(line, '{MARK}'), substring(line, 4), line)"
@@ -230,11 +247,16 @@ def rows_sql(file: File) -> str:
         told = {"_row": row, "_fault": fault, "_empty": cells.csv_blank(file.behind)}
         told["_odd"] = cells.csv_odd(len(file.names))
         return _read(file, told, file.source, f"NOT (_empty AND {blank})")
-    fault = cells.json_fault("line") if file.format == "jsonl" else cells.words_fault("line", len(file.names))
+    fault = _json_fault(file) if file.format == "jsonl" else cells.words_fault("line", len(file.names))
     keys, line = ({"_keys": "JSONExtractKeys(line)"}, as_written("line")) if file.format == "jsonl" else ({}, "line")
     read = f"SELECT rowNumberInAllBlocks() + 1 AS _row, {_LINE} AS line FROM {file.source}"  # noqa: S608 - ours
     lines = f"(SELECT _row, {line} AS line FROM ({read}) WHERE {trimmed('line')} != '' AND _row > {file.skip})"  # noqa: S608 - ours
     return _read(file, {"_row": "_row", "_fault": fault, "_odd": "1", **keys}, lines, "true")
+
+
+def _json_fault(file: File) -> str:
+    spelled = [differing("line", one, lambda value: _known(trimmed(value))) for one in file.members if len(one) > 1]
+    return cells.json_fault("line", file.encoding, spelled)
 
 
 def _read(file: File, told: dict[str, str], source: str, where: str) -> str:
@@ -301,7 +323,7 @@ def _value(file: File, index: int) -> str:
     if file.format == "csv":
         return f"c{index}"
     if file.format == "jsonl":
-        return json_value("line", file.keys[index])
+        return member("line", file.members[index])
     if file.format == "whitespace":
         return f"splitByWhitespace(trimBoth(line))[{index + 1}]"
     return parquet.text_sql(_quoted(file.keys[index]), file.kinds[index])

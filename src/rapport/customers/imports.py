@@ -184,7 +184,7 @@ def _load(run: Run, file: File) -> None:
     if run.dry_run:
         run.preview = preview(run.stage, plan, file)
     if run.row.rejected:
-        run.row.rejects_path = str(rejects.write(run.scope, run.stage))
+        run.row.rejects_path = str(rejects.write(run.scope, run.stage, file.encoding))
         if not run.allow_rejects:
             refused = counted(run.row.rejected, "row was", "rows were")
             nothing = "nothing would be loaded" if run.dry_run else "nothing was loaded"

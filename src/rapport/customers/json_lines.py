@@ -1,5 +1,7 @@
 """JSON lines as SQL: numbers keep the text in which they were written, and members that are missing are known."""
 
+from collections.abc import Callable
+
 from rapport.stores.warehouse import literal
 
 TEXT = r'"(?:[^"\\]|\\.)*"'
@@ -42,7 +44,29 @@ def value(line: str, key: str) -> str:
     return f"if(position({line}, '{WRITTEN}') > 0, {numbers}, {found})"
 
 
-def missing(keys: tuple[str, ...]) -> str:
-    """SQL of the places, from 0, of the members that a row does not have; _keys are those that it has."""
-    places, names = ", ".join(map(str, range(len(keys)))), ", ".join(map(literal, keys))
-    return f"arrayFilter((place, name) -> NOT has(_keys, name), CAST([{places}], 'Array(UInt16)'), [{names}])"
+def member(line: str, spellings: tuple[str, ...]) -> str:
+    """SQL of a member of such a line by whichever of its spellings the line has; see differing."""
+    found = [value(line, key) for key in spellings]
+    return f"coalesce({', '.join(found)})" if len(found) > 1 else found[0]
+
+
+def differing(line: str, spellings: tuple[str, ...], read: Callable[[str], str]) -> tuple[str, str]:
+    """SQL of whether a line has spellings of one member with different values, and of what is wrong with it then.
+
+    read gives SQL of what is read from a value's SQL; _keys are the members that the row has.
+    """
+    told = ", ".join(f"({literal(key)}, ifNull(concat('=', {read(value(line, key))}), ''))" for key in spellings)
+    there = f"arrayFilter(one -> has(_keys, one.1), [{told}])"
+    names = f"arrayStringConcat({there}.1, ' and ')"
+    reason = f"concat('has the members ', {names}, ', which are one and the same, with different values')"
+    return f"length(arrayDistinct({there}.2)) > 1", reason
+
+
+def missing(members: tuple[tuple[str, ...], ...]) -> str:
+    """SQL of the places, from 0, of the members that a row does not have in any spelling; _keys are what it has."""
+    places, keys = ", ".join(map(str, range(len(members)))), ", ".join(map(_list, members))
+    return f"arrayFilter((place, keys) -> NOT hasAny(_keys, keys), CAST([{places}], 'Array(UInt16)'), [{keys}])"
+
+
+def _list(texts: tuple[str, ...]) -> str:
+    return f"[{', '.join(map(literal, texts))}]"

@@ -8,6 +8,7 @@ from rapport.access.scope import Scope
 from rapport.customers.address_names import read_as
 from rapport.customers.attributes import NUMERIC, WORDS, AttributeInfo, attributes
 from rapport.customers.dates import LOSSES, SQL_TYPES, Dates
+from rapport.customers.encodings import UTF8
 from rapport.customers.files import File
 from rapport.customers.headers import alias_of, attribute_of, column_name, field_name, same_name
 from rapport.customers.kinds import Field, Kind
@@ -73,6 +74,8 @@ class Plan:
     known: Mapping[str, AttributeInfo] = field(default_factory=dict)
     # The file's columns that were taken for what messages are sent to by their names: see address_names.
     guessed: tuple[tuple[str, str], ...] = ()
+    # The encoding of the file's bytes.
+    encoding: str = UTF8
     # Only the usual form of a value is read, in SQL of few words; what has another form does not fit.
     usual: bool = False
 
@@ -168,7 +171,7 @@ def make_plan(scope: Scope, kind: Kind, file: File, mapping: FileMapping, mode: 
     keyed = kind.name != "items" or plan.has("line_number")
     partial = mode == "incremental" and keyed and (file.format == "jsonl" or mapping.blank_cells == "keep")
     iso = frozenset(place for place, kind in enumerate(file.kinds) if kind in ISO_KINDS)
-    return replace(plan, partial=partial, iso=iso, guessed=tuple(guessed.items()))
+    return replace(plan, partial=partial, iso=iso, guessed=tuple(guessed.items()), encoding=file.encoding)
 
 
 def _guessed(scope: Scope, kind: Kind, file: File, mapping: FileMapping) -> dict[str, str]:

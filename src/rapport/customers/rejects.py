@@ -137,12 +137,13 @@ def _folder(scope: Scope) -> Path:
     return scope.stores.settings.data_dir / "rejects" / str(scope.tenant_id)
 
 
-def write(scope: Scope, stage: Stage) -> Path:
-    """Write the rejects of an import as CSV into the data folder, in order of line."""
+def write(scope: Scope, stage: Stage, encoding: str) -> Path:
+    """Write the rejects of an import of a file in an encoding as CSV into the data folder, in order of line."""
     folder = _folder(scope)
     private.make_folder(folder)
     path = folder / f"import-{stage.import_id}.csv"
-    sql = f"SELECT line, column, reason, {shown('value')} AS value FROM {stage.table('rejects')} ORDER BY line, column"  # noqa: S608 - ours
+    value = shown("value", encoding)
+    sql = f"SELECT line, column, reason, {value} AS value FROM {stage.table('rejects')} ORDER BY line, column"  # noqa: S608 - ours
     with open(path, "wb", opener=private.opener) as file, CSVWriter(file, SCHEMA) as writer:
         for batch in stage.warehouse.arrow_batches(sql):
             writer.write_batch(without_formulas(batch.cast(SCHEMA)))

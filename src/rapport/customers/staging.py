@@ -216,7 +216,7 @@ def missing_sql(plan: Plan, file: File) -> str:
     if not plan.partial:
         return "CAST([], 'Array(UInt16)')"
     if file.format == "jsonl":
-        return missing(file.keys)
+        return missing(file.members)
     blank = ", ".join(f"r{index} IS NULL" for index in range(len(file.names)))
     places = f"CAST(range({len(file.names)}), 'Array(UInt16)')"
     return f"arrayFilter((place, blank) -> blank, {places}, [{blank}])"
@@ -269,7 +269,7 @@ def _event_type(plan: Plan) -> str:
 def _rejects_sql(plan: Plan, rows: str) -> str:
     """A SELECT of what is wrong with rows that are refused."""
     reasons: list[tuple[Expression, str]] = [(partial(_reason, plan, one), one.text) for one in plan.bound]
-    reasons += [(_reason_of_property, text) for _, text in plan.properties]
+    reasons += [(partial(_reason_of_property, plan), text) for _, text in plan.properties]
     told = [(one.name, plan.fault(one), _shown(one)) for one in plan.bound]
     told += [(name, "false", text) for name, text in plan.properties]
     faults = ", ".join(
@@ -299,11 +299,11 @@ def _faults(reason: str, told: list[tuple[str, str, str, str]]) -> str:
 
 
 def _reason(plan: Plan, one: Bound, text: str) -> str:
-    return _clean_or(text, plan.reason(one, text))
+    return _clean_or(plan, text, plan.reason(one, text))
 
 
-def _reason_of_property(text: str) -> str:
-    return _clean_or(text, EMPTY)
+def _reason_of_property(plan: Plan, text: str) -> str:
+    return _clean_or(plan, text, EMPTY)
 
 
 def _unread_sql(plan: Plan) -> str:
@@ -318,10 +318,10 @@ def _unread_sql(plan: Plan) -> str:
     return f"arrayFilter(one -> one.2 != '', arrayConcat({', '.join(words)}))"
 
 
-def _clean_or(text: str, reason: str) -> str:
+def _clean_or(plan: Plan, text: str, reason: str) -> str:
     """SQL of why a text is refused: for what it is made of, or, when it is `wrong`, for its type; or empty."""
     bytes_ = f"ifNull({text}, {EMPTY})"
-    return f"multiIf({unclean(bytes_)}, {unclean_reason(bytes_)}, wrong, {reason}, '')"
+    return f"multiIf({unclean(bytes_)}, {unclean_reason(bytes_, plan.encoding)}, wrong, {reason}, '')"
 
 
 def _shown(one: Bound) -> str:
