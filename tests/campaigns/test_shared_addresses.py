@@ -28,13 +28,15 @@ from campaign_tenant import (
 )
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
 from rapport.campaigns import processing, sending
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.models import TakenAddress
 from rapport.campaigns.occurrences import plan_next_run
+from rapport.campaigns.tasks import send_unit
 from rapport.campaigns.units import Unit
 from rapport.channels import service as channels
 from rapport.errors import NotFound
@@ -202,6 +204,89 @@ def test_who_takes_such_an_address_or_says_no_while_batches_leave_gets_nothing(t
     assert set(box.to) == {"third@example.com"}
     told = {who: (what, why) for who, at, what, why in outcomes(tenant, number) if at == EMAIL}
     assert told == {company.ids[0]: LISTED, company.ids[1]: OPTED_OUT, company.ids[2]: ("sent", "")}
+
+
+TAKING = "UPDATE profiles SET EMAIL = {e:String} WHERE customer_id = {c:String}"
+
+
+def test_who_takes_an_address_between_processing_and_sending_is_skipped(tenant: Scope, box: Mailbox) -> None:
+    company = Company(tenant, ["one@example.com", "two@example.com", "three@example.com", "four@example.com"])
+    number = company.process()
+    first, second, third, fourth = company.ids
+    tenant.warehouse.execute(TAKING, e="ONE@example.com.", c=second)
+    tenant.warehouse.execute(TAKING, e="three@example.com", c=fourth)
+    tenant.warehouse.execute(TAKING, e="not an address", c=third)
+    assert company.send(number) == {
+        first: ("sent", ""),
+        second: SAME,
+        third: ("failed", "not an e-mail address"),
+        fourth: ("sent", ""),
+    }
+    assert dict(box.to) == {"one@example.com": 1, "three@example.com": 1}
+    assert not kept(tenant, number)
+
+
+def kept(tenant: Scope, number: int) -> int:
+    """How many addresses are kept as those that a campaign has gone to."""
+    with tenant.records() as session:
+        wanted = select(func.count()).select_from(TakenAddress)
+        return int(
+            session.scalar(wanted.where(TakenAddress.tenant_id == tenant.tenant_id, TakenAddress.campaign_id == number))
+            or 0
+        )
+
+
+def test_whoever_comes_later_is_skipped_across_batches_and_tries(tenant: Scope, box: Mailbox) -> None:
+    company = Company(tenant, ["later-b@example.com", "moved@example.com", "x@example.com", "y@example.com"])
+    number = company.process()
+    first, second, third, fourth = company.ids
+    unit = Unit(campaigns.occurrence(tenant, number), EMAIL, 1)
+    assert sending.begin(tenant, unit)
+    # One is to be tried again, the other has had it, and is at another address now.
+    assert sending.send_batch(tenant, unit, 1, "", second)
+    assert dict(box.to) == {"moved@example.com": 1}
+    tenant.warehouse.execute(TAKING, e="gone@example.com", c=second)
+    tenant.warehouse.execute(TAKING, e="Later-B@example.com", c=third)
+    tenant.warehouse.execute(TAKING, e="moved@example.com", c=fourth)
+    assert sending.send_batch(tenant, unit, 2, second, fourth)
+    assert sending.send_batch(tenant, unit, 2, second, fourth)  # a step may run twice
+    assert sending.send_retries(tenant, unit, 1, 1) == 1
+    assert dict(box.to) == {"moved@example.com": 1, "later-b@example.com": 1}
+    told = {who: (what, why) for who, at, what, why in outcomes(tenant, number) if at == EMAIL}
+    assert told == {first: ("sent", ""), second: ("sent", ""), third: SAME, fourth: SAME}
+
+
+def test_a_message_that_a_kill_interrupted_keeps_its_address(
+    tenant: Scope, box: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    company = Company(tenant, ["killed@example.com", "after@example.com"])
+    number = company.process()
+    unit = Unit(campaigns.occurrence(tenant, number), EMAIL, 1)
+    assert sending.begin(tenant, unit)
+    with monkeypatch.context() as dying:
+        dying.setattr(sending.ledger, "settle", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            sending.send_batch(tenant, unit, 1, "", company.ids[0])
+    tenant.warehouse.execute(TAKING, e="killed@example.com", c=company.ids[1])
+    box.to.clear()
+    assert sending.send_batch(tenant, unit, 2, company.ids[0], company.ids[1])
+    assert not box.to
+    assert sending.send_batch(tenant, unit, 1, "", company.ids[0])
+    assert dict(box.to) == {"killed@example.com": 1}
+
+
+def test_the_groups_of_a_campaign_go_to_an_address_once_whenever_each_is_sent(tenant: Scope, box: Mailbox) -> None:
+    company = Company(tenant, [f"g{n}@example.com" for n in range(12)])
+    number = company.process([group(2, (EMAIL, 1), share=0.5), group(2, (EMAIL, 1), share=0.5)])
+    sides = {who: side for who, channel, side, *_ in recipients(tenant, number) if channel == EMAIL}
+    first = min(who for who, side in sides.items() if side == 1)
+    second = min(who for who, side in sides.items() if side == 2)
+    send_unit(tenant.tenant_id, number, EMAIL, 1)
+    assert box.to[f"g{company.ids.index(first)}@example.com"] == 1 and kept(tenant, number) == sum(box.to.values())
+    tenant.warehouse.execute(TAKING, e=f"G{company.ids.index(first)}@example.com", c=second)
+    send_unit(tenant.tenant_id, number, EMAIL, 2)
+    assert set(box.to.values()) == {1} and len(box.to) == 11
+    assert company.told(number)[second] == SAME and not kept(tenant, number)
 
 
 def test_preferences_are_of_the_address_and_can_be_taken_back(tenant: Scope) -> None:

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.campaigns import bounces, queries
+from rapport.campaigns import bounces, once, queries
 from rapport.campaigns.models import (
     CANCELED,
     EXECUTING,
@@ -126,8 +126,10 @@ def finish_campaign(scope: Scope, campaign_id: int) -> str:
         if found.state == CANCELED:
             close_rest_of_canceled(scope, found)
             found.counts = counts_of(scope, found)
+            once.forget(scope, session, campaign_id)
         elif found.state in OPEN:
             _conclude(scope, session, found)
+            once.forget(scope, session, campaign_id)
         return found.state
 
 

@@ -46,7 +46,7 @@ BATCH_SIZE = f"SELECT count(*) FROM campaign_sends WHERE {OF_UNIT} AND batch = :
 CLAIMED = f"SELECT customer_id FROM campaign_sends WHERE {OF_UNIT} AND batch = :batch AND state = 'claimed' ORDER BY 1"
 SETTLED = f"""
     SELECT customer_id, state, reason, message_id FROM campaign_sends
-    WHERE {OF_UNIT} AND batch = :batch AND state IN ('sent', 'failed', 'suppressed')
+    WHERE {OF_UNIT} AND batch = :batch AND state IN ('sent', 'failed', 'suppressed', 'skipped')
 """
 
 SETTLE = f"""

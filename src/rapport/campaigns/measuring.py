@@ -21,7 +21,8 @@ OPEN = text("""
         (SELECT sum(u.recipients) FROM campaign_channels AS u WHERE u.tenant_id = c.tenant_id AND u.campaign_id = c.id
             AND u.state IN ('scheduled', 'executing'))
         - (SELECT count(*) FROM campaign_sends AS s
-            WHERE s.tenant_id = c.tenant_id AND s.campaign_id = c.id AND s.state IN ('sent', 'failed', 'suppressed')
+            WHERE s.tenant_id = c.tenant_id AND s.campaign_id = c.id
+            AND s.state IN ('sent', 'failed', 'suppressed', 'skipped')
             AND (s.channel_id, s.recipient_group_id) IN (
                 SELECT u.channel_id, u.recipient_group_id FROM campaign_channels AS u
                 WHERE u.tenant_id = c.tenant_id AND u.campaign_id = c.id AND u.state = 'executing'

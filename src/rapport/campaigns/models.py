@@ -195,7 +195,8 @@ class OccurrenceChannel(Base):
 class Send(Base):
     """The ledger of a message from before it leaves until its channel is finished; the warehouse then has the outcome.
 
-    state: claimed (may be in flight), retry (refused for now), sent, failed, suppressed (nothing may go there).
+    state: claimed (may be in flight), retry (refused for now), sent, failed, suppressed (nothing may go there), skipped
+    (somebody else has had it at the address).
     """
 
     __tablename__ = "campaign_sends"
@@ -215,6 +216,18 @@ class Send(Base):
         Index("ix_campaign_sends_batch", "tenant_id", "campaign_id", "channel_id", "batch"),
         Index("ix_campaign_sends_state", "tenant_id", "campaign_id", "channel_id", "recipient_group_id", "state"),
     )
+
+
+class TakenAddress(Base):
+    """Which person (a pseudonym) a campaign writes to at an address (a mark) on a channel; nobody else is."""
+
+    __tablename__ = "firing_addresses"  # once it held those of triggered campaigns alone
+
+    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    mark: Mapped[str] = mapped_column(String(32), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(64))
 
 
 class Webhook(Base):

@@ -1,7 +1,7 @@
 """Sending a unit: of outside channels all are entered in one statement, others go out in batches by a transport."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from itertools import takewhile
 from typing import Any
@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Select, func, select
 
 from rapport.access.scope import Scope
-from rapport.campaigns import lateness, ledger, queries, quiet
+from rapport.campaigns import lateness, ledger, once, queries, quiet
 from rapport.campaigns.closing import close_rest
 from rapport.campaigns.leases import Held, lease
 from rapport.campaigns.models import EXECUTING, SCHEDULED, Occurrence, OccurrenceChannel, Send
@@ -186,7 +186,7 @@ def _deliver(scope: Scope, held: Held, unit: Unit, pending: Sequence[str], last:
     if not pending:
         return
     channel = channels.channel(scope, unit.channel_id)
-    written = dict(_messages(scope, unit, channel, pending))
+    written = dict(_messages(scope, held, unit, channel, pending))
     messages = {one.message_id: one for one in written.values() if isinstance(one, channels.Message)}
     given = {customer_id: written.get(customer_id, _not_sent(NO_ADDRESS)) for customer_id in pending}
     unwritten = {customer_id: one for customer_id, one in given.items() if isinstance(one, channels.Receipt)}
@@ -208,11 +208,12 @@ def _deliver(scope: Scope, held: Held, unit: Unit, pending: Sequence[str], last:
 
 
 def _messages(
-    scope: Scope, unit: Unit, channel: channels.Channel, pending: Sequence[str]
+    scope: Scope, held: Held, unit: Unit, channel: channels.Channel, pending: Sequence[str]
 ) -> Iterator[tuple[str, channels.Message | channels.Receipt]]:
     """The messages to these customers, or why one cannot be written; those who have no address any more are absent.
 
-    Addresses may have changed since the run was processed, and people said no: it is looked again where each goes.
+    Addresses may have changed since the run was processed, and people said no: it is looked again where each goes, and
+    whether somebody else has had the campaign there.
     """
     with scope.records() as session:
         row = row_of(session, scope, unit)
@@ -232,9 +233,12 @@ def _messages(
     own = channel.address_attribute == channels.OWN_ID
     addresses = {} if own else {customer_id: address or "" for customer_id, _, address, *_ in contents}
     unreachable = messaging.unreachable(scope, channel.id, pending, template.app_id, addresses)
+    late = _late(scope, held, unit, {who: at for who, at in addresses.items() if who not in unreachable})
     for customer_id, promo_code, address, *values in contents:
         if customer_id in unreachable:
             yield customer_id, channels.Receipt("", "suppressed", unreachable[customer_id], permanent=True)
+        elif customer_id in late:
+            yield customer_id, late[customer_id]
         elif (address or "").strip():
             extra = {"promo_code": promo_code, "products": products[customer_id]}
             attributes = dict(zip(names, values, strict=True))
@@ -244,6 +248,16 @@ def _messages(
             except Exception as error:  # one that cannot be written is no other customer's fault
                 log.exception("a message cannot be written", tenant_id=scope.tenant_id, campaign_id=unit.campaign.id)
                 yield customer_id, _not_sent(f"not sent: {type(error).__name__}")
+
+
+def _late(scope: Scope, held: Held, unit: Unit, addresses: Mapping[str, str]) -> dict[str, channels.Receipt]:
+    """Those of a unit whose address, by customer, somebody else of the campaign has had on the channel, and the others
+    have from now on."""
+    going = [once.Going(unit.campaign.id, who, {unit.channel_id: at}) for who, at in addresses.items() if at.strip()]
+    taken = once.refused(scope, held.connection, going)
+    _, reason = once.SAME_ADDRESS
+    receipt = channels.Receipt("", "skipped", reason, permanent=True)
+    return {one.person: receipt for one, late in zip(going, taken, strict=True) if late}
 
 
 def _not_sent(reason: str) -> channels.Receipt:

@@ -39,6 +39,9 @@ from rapport.campaigns.measuring import leaving, measure
 from rapport.campaigns.metrics import METRICS, PlaceMetrics, ReportedMetric, set_metrics
 from rapport.campaigns.models import ARCHIVED, CONTROL_ACTION_ID, Occurrence, Series
 from rapport.campaigns.occurrences import channel_rows, occurrence, occurrences
+from rapport.campaigns.once import Going
+from rapport.campaigns.once import forget as forget_addresses
+from rapport.campaigns.once import refused as take_addresses
 from rapport.campaigns.promotions import add_promotions, delete_promotions, promotions
 from rapport.campaigns.quiet import quiet_until
 from rapport.campaigns.received import Received, tells_unfiled
@@ -114,6 +117,7 @@ __all__ = [
     "EventMatch",
     "Filed",
     "FrequencyCap",
+    "Going",
     "Group",
     "GroupChannel",
     "Hook",
@@ -176,6 +180,7 @@ __all__ = [
     "engagement_file",
     "event_schema",
     "execute_due",
+    "forget_addresses",
     "held",
     "in_running",
     "leaving",
@@ -213,6 +218,7 @@ __all__ = [
     "start_cycle",
     "start_scheduler",
     "stop_scheduler",
+    "take_addresses",
     "tells_unfiled",
     "triggered",
     "triggered_body",

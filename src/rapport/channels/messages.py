@@ -28,12 +28,13 @@ class Message:
 class Receipt:
     """What became of a message. A failure that is not permanent may be tried again under the same message_id.
 
-    away: the server could not be asked at all, so that nothing was tried. Suppressed: nothing may go there.
+    away: the server could not be asked at all, so that nothing was tried. Suppressed: nothing may go there;
+    skipped: somebody else has had it.
     reason is one of few short phrases, without addresses or server texts: it is stored per customer.
     """
 
     message_id: str
-    outcome: Literal["sent", "failed", "suppressed"]
+    outcome: Literal["sent", "failed", "suppressed", "skipped"]
     reason: str = ""
     permanent: bool = False
     away: bool = False

@@ -15,7 +15,6 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from rapport.campaigns import service as campaigns
-from rapport.realtime import once
 from rapport.realtime.background import Background
 from rapport.realtime.models import ASKING, DELAYED, DONE
 from rapport.realtime.reach import Fault, Reach
@@ -121,9 +120,11 @@ def _once_an_address(session: Session, background: Background, made: Sequence[Ma
         faults = decision.faults
         plan = campaign.plan["groups"][decision.group - 1]
         addresses = {} if faults is None else reach.addresses(one.person, plan, faults)
-        going.append(once.Going(campaign.id, one.person, addresses))
+        going.append(campaigns.Going(campaign.id, one.person, addresses))
     found: list[Made] = []
-    for (one, campaign, decision), late in zip(made, once.refused(background.scope, session, going), strict=True):
+    for (one, campaign, decision), late in zip(
+        made, campaigns.take_addresses(background.scope, session, going), strict=True
+    ):
         plan = campaign.plan["groups"][decision.group - 1]
         found.append((one, campaign, _skipped(plan, decision, late, reach) if late else decision))
     return found

@@ -285,18 +285,6 @@ class FiringMessage(Base):
     )
 
 
-class FiringAddress(Base):
-    """Which person (a pseudonym) a triggered campaign writes to at an address (a mark) on a channel; nobody else is."""
-
-    __tablename__ = "firing_addresses"
-
-    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    campaign_id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    mark: Mapped[str] = mapped_column(String(32), primary_key=True)
-    holder: Mapped[str] = mapped_column(String(64))
-
-
 class Gateway(Base):
     """The one address that a tenant's conditional triggered campaigns are authorised at.
 

@@ -17,7 +17,6 @@ from rapport.channels.service import Channel
 from rapport.channels.service import channels as channels_of
 from rapport.customers import service as customers
 from rapport.notifications import service as notifications
-from rapport.realtime import once
 from rapport.realtime.facts import Needs, load
 from rapport.realtime.models import ASKING, DONE, FILED, PENDING, SENDING, SENT, Firing, FiringMessage
 from rapport.realtime.owners import found_out
@@ -148,10 +147,10 @@ def _faults(
         if customer := known.get(one.person):
             found[one.id] = {**reach.faults(customer.lower(), plans[one.id]), **found[one.id]}
     going = [
-        once.Going(one.campaign_id, one.person, reach.addresses(one.person, plans[one.id], found[one.id]))
+        campaigns.Going(one.campaign_id, one.person, reach.addresses(one.person, plans[one.id], found[one.id]))
         for one in waiting
     ]
-    late = once.refused(scope, session, going)
+    late = campaigns.take_addresses(scope, session, going)
     return {one.id: {**found[one.id], **same} for one, same in zip(waiting, late, strict=True)}
 
 

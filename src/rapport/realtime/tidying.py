@@ -9,7 +9,6 @@ from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
 from rapport.campaigns import service as campaigns
 from rapport.customers import service as customers
-from rapport.realtime import once
 from rapport.realtime.models import FILED, Firing
 from rapport.stores import Stores
 
@@ -50,7 +49,7 @@ def close_days(scope: Scope) -> None:
         for campaign_id in past:
             if campaign_id not in busy:
                 campaigns.close_day(session, scope, campaign_id, scope.clock.now())
-                once.forget(scope, session, campaign_id)
+                campaigns.forget_addresses(scope, session, campaign_id)
 
 
 def drop_states(scope: Scope) -> None:
