@@ -8,6 +8,8 @@ PORT ?=
 WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/ready
+# Each process of the tests would compile all modules again where a shell forbids to keep what was compiled.
+export PYTHONDONTWRITEBYTECODE :=
 # The build tools of the lock, not those of the day.
 OWN := --quiet --no-deps --no-build-isolation
 
