@@ -9,10 +9,9 @@ from importlib.metadata import version
 from typing import Any
 
 import structlog
-from fastapi import APIRouter, FastAPI, Request, Security
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.security import APIKeyHeader
 from fastapi_offline import FastAPIOffline
 from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
@@ -39,7 +38,6 @@ from rapport.settings import networks_of
 from rapport.stores import Stores
 from rapport.wording import sentence
 
-KEY = APIKeyHeader(name="X-API-KEY", auto_error=False, description="A key made with `rapport key create`")
 log = structlog.get_logger("rapport.api")
 SWITCH_SECONDS = 0.001
 ASSETS = "/docs/assets"
@@ -120,9 +118,10 @@ def create_watched(stores: Stores) -> FastAPI:
     return app
 
 
+@functools.cache
 def openapi_document() -> dict[str, Any]:
-    """The OpenAPI document of everything, without an engine."""
-    return _routed().openapi()
+    """The OpenAPI document of everything, without an engine. It is made once, and nobody may change it."""
+    return document.completed(FastAPI.openapi(_routed()))
 
 
 def _routed() -> FastAPI:
@@ -136,12 +135,8 @@ def _routed() -> FastAPI:
         static_url=ASSETS,
         redirect_slashes=False,
     )
-    for router in (*WIRE, *MANAGEMENT):
-        app.include_router(router, dependencies=[Security(KEY)], generate_unique_id_function=document.operation_id)
-    app.include_router(operations)
-    app.include_router(watching.router)
-    generate = app.openapi
-    app.openapi = functools.cache(lambda: document.completed(generate()))  # type: ignore[method-assign]
+    app.routes.extend(route for router in (*WIRE, *MANAGEMENT, operations, watching.router) for route in router.routes)
+    app.openapi = openapi_document  # type: ignore[method-assign]
     return app
 
 
@@ -183,9 +178,6 @@ def _body_of(request: Request) -> Any:
 
 
 def _errors(app: FastAPI) -> None:
-    routers = (*WIRE, *MANAGEMENT, operations, watching.router)
-    routes = [*app.routes, *(route for router in routers for route in router.routes)]
-
     @app.exception_handler(RapportError)
     async def domain(request: Request, error: RapportError) -> Response:
         return _render(request, error)
@@ -205,5 +197,5 @@ def _errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         if error.status_code in (NotFound.status, WrongMethod.status):
-            return _render(request, unmatched(error, routes, request.scope))
+            return _render(request, unmatched(error, app.routes, request.scope))
         return _render(request, Invalid(f"{error.detail.rstrip('.')}."))

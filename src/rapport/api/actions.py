@@ -2,12 +2,11 @@
 
 # ruff: noqa: S608 - every part of these statements is a constant of this module
 
-from fastapi import APIRouter
-
 from rapport.access.scope import Scope
 from rapport.api.parameters import Parameter, required
 from rapport.api.reads import Read, Values, register
 from rapport.api.recipients import DATE
+from rapport.api.sections import SectionRouter
 from rapport.campaigns.models import (
     CANCELED,
     CONTROL_ACTION_ID,
@@ -21,7 +20,7 @@ from rapport.campaigns.models import (
 from rapport.campaigns.service import settings_of
 from rapport.errors import NotFound
 
-router = APIRouter(tags=["Actions"])
+router = SectionRouter("Actions")
 
 CAMPAIGN = required("CampaignID", "integer", "One campaign, as an event or another function named it")
 CHANNEL = required("ChannelID", "integer", "An execution channel, see GetExecutionChannels")

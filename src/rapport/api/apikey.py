@@ -3,16 +3,17 @@
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from starlette.responses import Response
 
 from rapport.access import keys as access_keys
 from rapport.access.keys import Principal
 from rapport.api.auth import caller
 from rapport.api.responses import json_response
+from rapport.api.sections import SectionRouter
 from rapport.errors import NotFound
 
-router = APIRouter(tags=["General"])
+router = SectionRouter("General")
 
 EXAMPLE = {
     "Nickname": "sms-gateway",

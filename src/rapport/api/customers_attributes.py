@@ -3,7 +3,7 @@
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from starlette.responses import Response
 
 from rapport.access.keys import Principal
@@ -12,11 +12,12 @@ from rapport.api.auth import caller
 from rapport.api.parameters import optional, required
 from rapport.api.reads import Read, Values, register
 from rapport.api.responses import json_response
+from rapport.api.sections import SectionRouter
 from rapport.customers import service as customers
 from rapport.errors import Invalid, NotFound
 
-router = APIRouter(tags=["Customers"])
-list_router = APIRouter(tags=["Model"])
+router = SectionRouter("Customers")
+list_router = SectionRouter("Model")
 
 CHANGERS = """
     SELECT final.customer_id AS CustomerID, initial.value AS InitialCustomerAttribute,

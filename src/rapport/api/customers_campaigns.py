@@ -2,8 +2,6 @@
 
 from datetime import timedelta
 
-from fastapi import APIRouter
-
 from rapport.access.scope import Scope
 from rapport.api.parameters import optional, required
 from rapport.api.reads import Read, Values, register
@@ -23,11 +21,12 @@ from rapport.api.recipients import (
     send_ids,
     template_names,
 )
+from rapport.api.sections import SectionRouter
 from rapport.campaigns.models import AWAITING_CLEARANCE, CANCELED, CONTROL_ACTION_ID, Occurrence
 from rapport.customers import service as customers
 from rapport.errors import NotFound
 
-router = APIRouter(tags=["Customers"])
+router = SectionRouter("Customers")
 
 # For so long after a cancellation its customers can be read, so that promotions can be withdrawn.
 CANCELED_FOR = timedelta(hours=2)

@@ -2,18 +2,17 @@
 
 from datetime import date, timedelta
 
-from fastapi import APIRouter
-
 from rapport.access.scope import Scope
 from rapport.api.parameters import optional
 from rapport.api.reads import Read, Values, register
 from rapport.api.recipients import bind, executed, listed, of_campaigns
+from rapport.api.sections import SectionRouter
 from rapport.campaigns.models import Occurrence
 from rapport.customers import service as customers
 from rapport.errors import Invalid
 from rapport.insight import service as insight
 
-router = APIRouter(tags=["Customers"])
+router = SectionRouter("Customers")
 
 PAST_MONTH = timedelta(days=30)
 FUTURE_VALUES = """

@@ -2,18 +2,17 @@
 
 from datetime import date, timedelta
 
-from fastapi import APIRouter
-
 from rapport.access.scope import Scope
 from rapport.api.parameters import optional, required
 from rapport.api.reads import Read, Values, register
 from rapport.api.recipients import DATE, bind, campaigns, executed, executed_on, listed, of_campaigns
+from rapport.api.sections import SectionRouter
 from rapport.campaigns.models import Occurrence
 from rapport.conditions.histories import LONGEST_LEAD
 from rapport.customers import service as customers
 from rapport.errors import Invalid
 
-router = APIRouter(tags=["Customers"])
+router = SectionRouter("Customers")
 
 PRODUCT_ATTRIBUTES = optional("ProductAttributes", "product names", description="Product attributes joined with ','")
 INTERACTIONS = """

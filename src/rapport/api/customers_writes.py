@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from pydantic import Field
 from starlette.responses import Response
 
@@ -12,11 +12,12 @@ from rapport.access.keys import Principal
 from rapport.api.auth import caller
 from rapport.api.bodies import CustomerID, WireModel, inlined, parse, raw_body
 from rapport.api.responses import json_response
+from rapport.api.sections import SectionRouter
 from rapport.customers import service as customers
 from rapport.persons import service as persons
 from rapport.realtime import service as realtime
 
-router = APIRouter(tags=["Customers"])
+router = SectionRouter("Customers")
 
 
 CALLBACK = Field(

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from fastapi.routing import APIRoute
-
 from rapport.api.responses import ERRORS, MANAGED, PROBLEM, PROBLEMS
 from rapport.errors import Conflict, TooLarge
 
@@ -13,6 +11,12 @@ FAMILIES = {"Management": PROBLEMS, "Wire": ERRORS}
 # Whoever calls these shows no key: who it is stands in the path, in a token of its own, or does not matter.
 KEYLESS = {"Events", "Unsubscribe", "operations"}
 LOGIN = "Login"
+KEY = {
+    "type": "apiKey",
+    "description": "A key made with `rapport key create`",
+    "in": "header",
+    "name": "X-API-KEY",
+}
 VERBS = ("get", "put", "post", "patch", "delete")
 
 INTRODUCTION = """
@@ -85,11 +89,6 @@ PARAMETERS = {
 }
 
 
-def operation_id(route: APIRoute) -> str:
-    """The name of a call in generated clients, where its route has none of its own: that of its function."""
-    return "".join(part.capitalize() for part in route.name.split("_"))
-
-
 def completed(document: Described) -> Described:
     """The document with all that this module knows, in place. 422 is what FastAPI assumes, and never answered."""
     components = document["components"]
@@ -97,6 +96,7 @@ def completed(document: Described) -> Described:
     components["responses"] = {
         f"{family}{status}": shown for family, errors in FAMILIES.items() for status, shown in errors.items()
     }
+    components["securitySchemes"] = {"APIKeyHeader": KEY}
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
     for schema in components["schemas"].values():
@@ -135,9 +135,9 @@ def _set_errors(operation: Described, family: str) -> None:
         if status >= "400" and "content" not in told:
             known = shared.get(int(status), {})
             own[status] = {**known, **told, "content": known["content"] if status == "429" or not form else form}
-    if _is_keyless(operation) or operation["operationId"] == LOGIN:
-        operation.pop("security", None)
     if not _is_keyless(operation):
+        if operation["operationId"] != LOGIN:
+            operation["security"] = [{"APIKeyHeader": []}]
         refs = {str(status): f"#/components/responses/{family}{status}" for status in _possible(operation, family)}
         operation["responses"] = own | {status: {"$ref": ref} for status, ref in refs.items()}
     operation["responses"] = dict(sorted(operation["responses"].items()))

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from rapport.api.event_senders import (
@@ -26,6 +26,7 @@ from rapport.api.event_senders import (
     verify,
 )
 from rapport.api.responses import headers_of, wire_error
+from rapport.api.sections import SectionRouter
 from rapport.errors import Invalid, RapportError, TooManyRequests
 from rapport.realtime.directory import Known
 from rapport.realtime.metrics import REJECTED
@@ -35,7 +36,7 @@ from rapport.realtime.service import Accepted, Incoming, LogEntry, person_of
 from rapport.realtime.tokens import SDK_TOKEN
 from rapport.realtime.validation import TENANT_FAULT, Faulty, check_of_vendor, event_of
 
-router = APIRouter(tags=["Events"])
+router = SectionRouter("Events")
 
 MOST_OF_APPS = 100
 MOST_METRICS = 1000

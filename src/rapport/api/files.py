@@ -2,15 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path
+from fastapi import Depends, Header, Path
 from starlette.responses import Response
 
 from rapport.access.keys import Principal
 from rapport.api.auth import caller
+from rapport.api.sections import SectionRouter
 from rapport.campaigns import service as campaigns
 from rapport.errors import Invalid
 
-router = APIRouter(tags=["Files"])
+router = SectionRouter("Files")
 
 
 @router.get(

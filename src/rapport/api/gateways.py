@@ -3,7 +3,7 @@
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from pydantic import Field
 from starlette.responses import Response
 
@@ -11,11 +11,12 @@ from rapport.access.keys import Principal
 from rapport.api.auth import caller
 from rapport.api.bodies import WireModel, documented, parse, raw_body
 from rapport.api.responses import json_response
+from rapport.api.sections import SectionRouter
 from rapport.realtime import gateways
 from rapport.realtime.models import Gateway
 from rapport.stores.masks import masked
 
-router = APIRouter(tags=["External System Integration"])
+router = SectionRouter("External System Integration")
 PATH = "/triggered_conditional_execution_gateway"
 EXAMPLE = {"url": "https://promo.acme.example/optimove/gateway"}
 

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from pydantic import BeforeValidator, Field
 from starlette.responses import Response
 
@@ -14,12 +14,13 @@ from rapport.api.auth import caller
 from rapport.api.bodies import Count, Whole, WireModel, documented, parse, raw_body
 from rapport.api.reads import Read, Values, register
 from rapport.api.responses import json_response
+from rapport.api.sections import SectionRouter
 from rapport.errors import Invalid, NotFound
 from rapport.notifications import service as notifications
 from rapport.stores import Stores
 from rapport.stores.masks import masked
 
-router = APIRouter(tags=["General"])
+router = SectionRouter("General")
 
 
 def _shown(scope: Scope, values: Values) -> Values:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.keys import Principal
@@ -11,10 +11,11 @@ from rapport.api.bodies import WireModel, parse, raw_body
 from rapport.api.parameters import required
 from rapport.api.reads import Read, register
 from rapport.api.recipients import DATE
+from rapport.api.sections import SectionRouter
 from rapport.audiences import service as audiences
 from rapport.campaigns.models import EXECUTED_STATES
 
-router = APIRouter(tags=["Target Groups"])
+router = SectionRouter("Target Groups")
 EXECUTED = ", ".join(f"'{state}'" for state in EXECUTED_STATES)
 MAX_ID = 255
 

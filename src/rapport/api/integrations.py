@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from pydantic import AfterValidator, BeforeValidator, Field
 from starlette.responses import Response
 
@@ -13,12 +13,13 @@ from rapport.api.auth import caller
 from rapport.api.bodies import Count, Number, WireModel, as_id, documented_array, parse_array, raw_body, without_control
 from rapport.api.parameters import Parameter, optional, required
 from rapport.api.reads import Read, Values, register
+from rapport.api.sections import SectionRouter
 from rapport.campaigns import service as campaigns
 from rapport.channels import service as channels
 from rapport.messaging import service as messaging
 from rapport.messaging.service import Registered
 
-router = APIRouter(tags=["External System Integration"])
+router = SectionRouter("External System Integration")
 
 MOST = 100
 CHANNEL = required("ChannelID", "integer", "The execution channel, see GetExecutionChannels")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from pydantic import BeforeValidator, Field
 from starlette.responses import Response
 
@@ -25,12 +25,13 @@ from rapport.api.bodies import (
 )
 from rapport.api.integrations import MOST, NO_NULL, NOTHING, OptionalAppID
 from rapport.api.parameters import KINDS
+from rapport.api.sections import SectionRouter
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.service import INTERACTIONS, METRICS, ReportedInteraction, ReportedMetric
 from rapport.errors import Invalid
 from rapport.messaging import service as messaging
 
-router = APIRouter(tags=["External System Integration"])
+router = SectionRouter("External System Integration")
 
 MOST_CUSTOMERS, MOST_PREFERENCES = 10_000, 50_000
 EARLIEST, LATEST = date(2000, 1, 1), date(2100, 1, 1)

@@ -3,15 +3,14 @@
 from bisect import bisect_right
 from datetime import date
 
-from fastapi import APIRouter
-
 from rapport.access.scope import Scope
 from rapport.api.parameters import optional
 from rapport.api.reads import Read, Values, register
+from rapport.api.sections import SectionRouter
 from rapport.errors import Invalid
 from rapport.insight import service as insight
 
-router = APIRouter(tags=["Model"])
+router = SectionRouter("Model")
 
 RANGE = (
     optional("StartDate", "date", description="Compare from this data date or the last before; goes with EndDate"),

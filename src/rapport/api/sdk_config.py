@@ -5,18 +5,19 @@ import re
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from rapport.access.scope import Scope
 from rapport.api.event_senders import app_of
 from rapport.api.events import CORS
 from rapport.api.responses import wire_error
+from rapport.api.sections import SectionRouter
 from rapport.customers import service as customers
 from rapport.errors import NotFound, RapportError
 from rapport.realtime.validation import MOST_PARAMETERS
 
-router = APIRouter(tags=["Events"])
+router = SectionRouter("Events")
 
 CONFIG = re.compile(r"[A-Za-z0-9._-]{1,100}\.json")
 _PARAMETER = {

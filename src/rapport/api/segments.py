@@ -1,14 +1,13 @@
 """Value Segment: bands of customers by future value, their members and who moved between them."""
 
-from fastapi import APIRouter
-
 from rapport.access.scope import Scope
 from rapport.api.model import CHANGERS, RANGE, two_days
 from rapport.api.parameters import required
 from rapport.api.reads import Read, Values, register
+from rapport.api.sections import SectionRouter
 from rapport.insight import service as insight
 
-router = APIRouter(tags=["Value Segment"])
+router = SectionRouter("Value Segment")
 
 
 def _segments(scope: Scope, values: Values) -> Values:

@@ -10,16 +10,17 @@ from html import escape
 from typing import Any
 from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from starlette.responses import HTMLResponse
 
 from rapport.access.limits import RateLimiter
 from rapport.access.scope import Scope
+from rapport.api.sections import SectionRouter
 from rapport.channels import service as channels
 from rapport.errors import NotFound, TooManyRequests
 from rapport.messaging import service as messaging
 
-router = APIRouter(tags=["Unsubscribe"])
+router = SectionRouter("Unsubscribe")
 # A wish that was carried out so often within so many seconds is not carried out again within them.
 MOST_TIMES, WITHIN_SECONDS = 5, 10
 HEADERS = {

@@ -2,16 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import Depends, Path, Query, Response
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.pages import Paged
+from rapport.api.sections import SectionRouter
 from rapport.campaigns import service
 from rapport.campaigns.service import ActionBody, ActionOut
 
-router = APIRouter(prefix="/manage/v1/actions", tags=["Management: campaigns"], route_class=JsonRoute)
+router = SectionRouter("Management: campaigns", "/manage/v1/actions", JsonRoute)
 ActionId = Annotated[int, Path(ge=2, le=2**31 - 1)]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.keys import Principal
@@ -10,10 +10,11 @@ from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
 from rapport.api.pages import Paged
+from rapport.api.sections import SectionRouter
 from rapport.campaigns import service as campaigns
 from rapport.customers import service
 
-router = APIRouter(prefix="/manage/v1", tags=["Management: data in"], route_class=JsonRoute)
+router = SectionRouter("Management: data in", "/manage/v1", JsonRoute)
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 FieldType = Literal["Bigint", "Int", "Decimal", "Date", "Datetime", "Nvarchar", "Varchar"]
 

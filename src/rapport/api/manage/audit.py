@@ -3,14 +3,15 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import BaseModel, Field
 
 from rapport.access import service
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
+from rapport.api.sections import SectionRouter
 
-router = APIRouter(prefix="/manage/v1", tags=["Management: access"])
+router = SectionRouter("Management: access", "/manage/v1")
 
 
 class AuditOut(BaseModel):

@@ -3,16 +3,17 @@
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
+from rapport.api.sections import SectionRouter
 from rapport.campaigns import service
 from rapport.campaigns.service import Answer, Clearance, CustomerOutcome, OneTimeBody, PlainGoal, Results
 
-router = APIRouter(prefix="/manage/v1/campaigns", tags=["Management: campaigns"], route_class=JsonRoute)
+router = SectionRouter("Management: campaigns", "/manage/v1/campaigns", JsonRoute)
 CampaignId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]

@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import Depends, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.keys import Principal
@@ -13,13 +13,14 @@ from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
 from rapport.api.manage.samples import Sample, rendered
 from rapport.api.pages import Paged
+from rapport.api.sections import SectionRouter
 from rapport.channels import service
 from rapport.channels.service import Channel, Message
 from rapport.channels.settings import EmailSettings
 from rapport.errors import Invalid, Unavailable
 from rapport.messaging import service as messaging
 
-router = APIRouter(prefix="/manage/v1/channels", tags=["Management: channels"], route_class=JsonRoute)
+router = SectionRouter("Management: channels", "/manage/v1/channels", JsonRoute)
 ChannelId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 SERVER = {"host": "smtp.example.com", "port": 587, "security": "starttls", "username": "mailer"}
 MAIL, MAIL_SHOWN = ({**SERVER, "password": password} for password in ("the mailer's", "********"))

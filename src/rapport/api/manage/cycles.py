@@ -3,17 +3,18 @@
 from datetime import date, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
+from rapport.api.sections import SectionRouter
 from rapport.campaigns import service
 from rapport.campaigns.schemas import Day
 
-router = APIRouter(prefix="/manage/v1/cycles", tags=["Management: campaigns"], route_class=JsonRoute)
+router = SectionRouter("Management: campaigns", "/manage/v1/cycles", JsonRoute)
 
 
 class Step(BaseModel):

@@ -5,17 +5,18 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 import orjson
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin, require_secrets
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
+from rapport.api.sections import SectionRouter
 from rapport.realtime import tokens
 from rapport.realtime.models import EventToken
 
-router = APIRouter(prefix="/manage/v1/event-intake", tags=["Management: events"], route_class=JsonRoute)
+router = SectionRouter("Management: events", "/manage/v1/event-intake", JsonRoute)
 
 SHOWN = 6
 CONFIG_NAME = "mobile.1.0.0"

@@ -3,14 +3,15 @@
 from datetime import date, datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from pydantic import AwareDatetime, BaseModel, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
+from rapport.api.sections import SectionRouter
 from rapport.realtime import eventlog
 
-router = APIRouter(prefix="/manage/v1/event-log", tags=["Management: events"])
+router = SectionRouter("Management: events", "/manage/v1/event-log")
 Status = Literal["success", "warning", "error"]
 
 

@@ -2,18 +2,19 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import Depends, Path, Query, Request
 from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
+from rapport.api.sections import SectionRouter
 from rapport.campaigns import service as campaigns
 from rapport.customers import service
 from rapport.customers.models import EventType
 
-router = APIRouter(prefix="/manage/v1/event-types", tags=["Management: events"], route_class=JsonRoute)
+router = SectionRouter("Management: events", "/manage/v1/event-types", JsonRoute)
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
 ParameterType = Literal["String", "Number", "Boolean"]
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
@@ -11,12 +11,13 @@ from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
 from rapport.api.manage.addresses import MASKED_IS_KEPT
 from rapport.api.manage.rotations import SecretRotation
+from rapport.api.sections import SectionRouter
 from rapport.errors import NotFound
 from rapport.realtime import gateways
 from rapport.realtime.models import Gateway
 from rapport.stores.masks import masked
 
-router = APIRouter(prefix="/manage/v1/gateway", tags=["Management: gateway"], route_class=JsonRoute)
+router = SectionRouter("Management: gateway", "/manage/v1/gateway", JsonRoute)
 
 
 class GatewayIn(Body):

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, File, Form, Query, UploadFile
+from fastapi import Depends, File, Form, Query, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import FileResponse
 
@@ -15,11 +15,12 @@ from rapport.access.keys import Principal
 from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import only_known_fields
+from rapport.api.sections import SectionRouter
 from rapport.customers import service
 from rapport.customers.service import KindChecks, LoadCheck
 from rapport.errors import NotFound
 
-router = APIRouter(prefix="/manage/v1", tags=["Management: data in"], route_class=JsonRoute)
+router = SectionRouter("Management: data in", "/manage/v1", JsonRoute)
 Kind = Literal["customers", "transactions", "items", "products", "activity"]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 BlankCells = Literal["clear", "keep"]

@@ -3,17 +3,18 @@
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
+from rapport.api.sections import SectionRouter
 from rapport.campaigns import service as campaigns
 from rapport.insight import service as insight
 
-router = APIRouter(prefix="/manage/v1", tags=["Management: model"], route_class=JsonRoute)
+router = SectionRouter("Management: model", "/manage/v1", JsonRoute)
 
 KINDS = "^(new|active|reactivated|churn|dormant)$"
 

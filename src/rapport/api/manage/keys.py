@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import Depends, Path, Request
 from pydantic import BaseModel, Field
 
 from rapport.access import keys
@@ -15,8 +15,9 @@ from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
 from rapport.api.pages import Paged
+from rapport.api.sections import SectionRouter
 
-router = APIRouter(prefix="/manage/v1", tags=["Management: access"], route_class=JsonRoute)
+router = SectionRouter("Management: access", "/manage/v1", JsonRoute)
 KeyId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 

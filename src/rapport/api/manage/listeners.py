@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import Depends, Path, Query
 from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
@@ -14,11 +14,12 @@ from rapport.api.known import Body
 from rapport.api.manage.addresses import MASKED_IS_KEPT
 from rapport.api.manage.rotations import SecretRotation
 from rapport.api.pages import Paged
+from rapport.api.sections import SectionRouter
 from rapport.notifications import service
 from rapport.notifications.service import CALLBACK, Delivery, Listener
 from rapport.stores.masks import masked
 
-router = APIRouter(prefix="/manage/v1/listeners", tags=["Management: listeners"], route_class=JsonRoute)
+router = SectionRouter("Management: listeners", "/manage/v1/listeners", JsonRoute)
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
 State = Literal["pending", "delivered", "parked", "canceled"]
 

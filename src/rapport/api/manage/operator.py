@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from fastapi import Path as PathParameter
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
@@ -20,6 +20,7 @@ from rapport.access.secrets import seal_secrets
 from rapport.api.auth import admin, operator
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
+from rapport.api.sections import SectionRouter
 from rapport.api.streaming import Progress, stream
 from rapport.campaigns import service as campaigns
 from rapport.customers import service as customers
@@ -29,7 +30,7 @@ from rapport.realtime import service as realtime
 from rapport.stores import Stores, holds, migrations
 from rapport.stores.checks import Check, backup_check, engine_checks, outbound_check, secrets_check
 
-router = APIRouter(prefix="/manage/v1/operator", tags=["Management: operator"], route_class=JsonRoute)
+router = SectionRouter("Management: operator", "/manage/v1/operator", JsonRoute)
 
 Domain = Annotated[
     str, PathParameter(min_length=1, max_length=253, examples=["shop.example"], description="Not the domains below it")

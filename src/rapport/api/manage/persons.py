@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.keys import Principal
 from rapport.access.scope import Scope
 from rapport.api.auth import admin
+from rapport.api.sections import SectionRouter
 from rapport.campaigns import service as campaigns
 from rapport.customers import service as customers
 from rapport.errors import NotFound
@@ -16,7 +17,7 @@ from rapport.notifications import service as notifications
 from rapport.persons import service as persons
 from rapport.realtime import service as realtime
 
-router = APIRouter(prefix="/manage/v1/persons", tags=["Management: persons"])
+router = SectionRouter("Management: persons", "/manage/v1/persons")
 PATH = "/{customer_id:path}"
 
 

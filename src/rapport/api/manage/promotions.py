@@ -3,14 +3,15 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
+from rapport.api.sections import SectionRouter
 from rapport.campaigns import service
 
-router = APIRouter(prefix="/manage/v1/promotions", tags=["Management: campaigns"])
+router = SectionRouter("Management: campaigns", "/manage/v1/promotions")
 
 
 class PromotionOut(BaseModel):

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import Depends, Path, Query
 from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
@@ -12,11 +12,12 @@ from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
 from rapport.api.manage.campaigns import CampaignOut, OtherGoal
+from rapport.api.sections import SectionRouter
 from rapport.campaigns import service
 from rapport.campaigns.models import Series
 from rapport.campaigns.service import DryRun, PlainGoal, SeriesBody, SeriesOut, SeriesResults
 
-router = APIRouter(prefix="/manage/v1/series", tags=["Management: campaigns"], route_class=JsonRoute)
+router = SectionRouter("Management: campaigns", "/manage/v1/series", JsonRoute)
 SeriesId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 

@@ -3,19 +3,20 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
+from rapport.api.sections import SectionRouter
 from rapport.channels import service as channels
 from rapport.errors import Invalid
 from rapport.messaging import service
 from rapport.messaging.service import EVERY_CHANNEL, Suppression
 
-router = APIRouter(prefix="/manage/v1/suppressions", tags=["Management: suppressions"], route_class=JsonRoute)
+router = SectionRouter("Management: suppressions", "/manage/v1/suppressions", JsonRoute)
 OptionalChannel = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
 
 

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -13,10 +13,11 @@ from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
 from rapport.api.pages import Paged
+from rapport.api.sections import SectionRouter
 from rapport.api.tables import Format, table_file
 from rapport.audiences import service
 
-router = APIRouter(prefix="/manage/v1", tags=["Management: target groups"], route_class=JsonRoute)
+router = SectionRouter("Management: target groups", "/manage/v1", JsonRoute)
 MAX_INT = 2**31 - 1
 GroupId = Annotated[int, Path(ge=1, le=MAX_INT)]
 CountId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import Depends, Path, Query
 from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
@@ -12,10 +12,11 @@ from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
 from rapport.api.manage.samples import Sample, rendered
 from rapport.api.pages import Paged
+from rapport.api.sections import SectionRouter
 from rapport.messaging import service
 from rapport.messaging.service import Template
 
-router = APIRouter(prefix="/manage/v1", tags=["Management: templates"], route_class=JsonRoute)
+router = SectionRouter("Management: templates", "/manage/v1", JsonRoute)
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
 TemplateId = Annotated[int, Path(ge=0, le=2**31 - 1)]
 

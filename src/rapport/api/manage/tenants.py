@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access import service, tenant_limits
@@ -16,6 +16,7 @@ from rapport.api.auth import admin, for_tenant, operator
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
 from rapport.api.pages import Paged
+from rapport.api.sections import SectionRouter
 from rapport.campaigns import settings as campaign_settings
 from rapport.customers import service as customers
 from rapport.customers import settings as file_settings
@@ -26,7 +27,7 @@ from rapport.realtime import settings as event_settings
 from rapport.stores import Stores
 
 MOST_LIMIT = 2**31 - 1
-router = APIRouter(prefix="/manage/v1", tags=["Management: access"], route_class=JsonRoute)
+router = SectionRouter("Management: access", "/manage/v1", JsonRoute)
 
 
 @dataclass(frozen=True)

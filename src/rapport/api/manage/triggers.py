@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.keys import Principal
@@ -13,13 +13,14 @@ from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
 from rapport.api.manage.campaigns import OtherGoal
+from rapport.api.sections import SectionRouter
 from rapport.campaigns import service
 from rapport.campaigns.models import Series
 from rapport.campaigns.service import PlainGoal, SeriesResults, TriggeredBody, TriggeredOut
 from rapport.realtime import service as realtime
 from rapport.realtime.service import Trial, TriggerDryRun
 
-router = APIRouter(prefix="/manage/v1/triggers", tags=["Management: triggers"], route_class=JsonRoute)
+router = SectionRouter("Management: triggers", "/manage/v1/triggers", JsonRoute)
 TriggerId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]

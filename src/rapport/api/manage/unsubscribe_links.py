@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
@@ -10,9 +10,10 @@ from rapport.access.models import TenantSecret
 from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
+from rapport.api.sections import SectionRouter
 from rapport.messaging import service
 
-router = APIRouter(prefix="/manage/v1/unsubscribe-links", tags=["Management: suppressions"], route_class=JsonRoute)
+router = SectionRouter("Management: suppressions", "/manage/v1/unsubscribe-links", JsonRoute)
 
 GRACE_DAYS = 400
 

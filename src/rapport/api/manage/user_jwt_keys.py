@@ -3,17 +3,18 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import Depends, Path, Request
 from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
+from rapport.api.sections import SectionRouter
 from rapport.realtime import user_jwts
 from rapport.realtime.models import UserJwtKey
 
-router = APIRouter(prefix="/manage/v1/event-intake/user-jwt-keys", tags=["Management: events"], route_class=JsonRoute)
+router = SectionRouter("Management: events", "/manage/v1/event-intake/user-jwt-keys", JsonRoute)
 PEM = "-----BEGIN PUBLIC KEY-----\nMFkw...\n-----END PUBLIC KEY-----\n"
 
 

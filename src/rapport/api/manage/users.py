@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import Depends, Path
 from pydantic import BaseModel, Field
 
 from rapport.access import users
@@ -12,8 +12,9 @@ from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
 from rapport.api.pages import Paged
+from rapport.api.sections import SectionRouter
 
-router = APIRouter(prefix="/manage/v1/users", tags=["Management: access"], route_class=JsonRoute)
+router = SectionRouter("Management: access", "/manage/v1/users", JsonRoute)
 
 
 class UserIn(Body):

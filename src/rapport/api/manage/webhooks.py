@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import Depends, Path
 from pydantic import ConfigDict, Field
 
 from rapport.access.keys import Principal
@@ -10,13 +10,12 @@ from rapport.api.auth import admin
 from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
 from rapport.api.manage.addresses import MASKED_IS_KEPT
+from rapport.api.sections import SectionRouter
 from rapport.campaigns import service
 from rapport.errors import NotFound
 from rapport.stores.masks import masked
 
-router = APIRouter(
-    prefix="/manage/v1/channels/{channel_id}/webhook", tags=["Management: channels"], route_class=JsonRoute
-)
+router = SectionRouter("Management: channels", "/manage/v1/channels/{channel_id}/webhook", JsonRoute)
 ChannelId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 AttributeName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00]+$")]
 
