@@ -9,10 +9,12 @@ import httpx
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
 from rapport.errors import Conflict
+from rapport.stores import migrations
 from rapport.stores.models import metadata
 
 
@@ -82,6 +84,12 @@ def test_the_revisions_make_exactly_the_tables_of_the_models(scope: Scope) -> No
     with scope.stores.records.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
+
+
+def test_a_revision_is_known_by_the_number_of_its_file() -> None:
+    scripts = ScriptDirectory(str(migrations.SCRIPTS))
+    assert migrations.revisions() == [script.revision for script in scripts.walk_revisions()][::-1]
+    assert migrations.revisions()[-1] == scripts.get_current_head()
 
 
 def test_docs_need_nothing_from_elsewhere(base_url: str) -> None:
