@@ -24,6 +24,7 @@ warnings.simplefilter("ignore")
 
 import httpx  # noqa: E402
 import pytest  # noqa: E402
+import structlog  # noqa: E402
 from sqlalchemy import text  # noqa: E402
 from xdist.remote import Producer  # noqa: E402
 from xdist.scheduler import LoadScopeScheduling  # noqa: E402
@@ -36,6 +37,10 @@ from rapport.commands.connections import configured  # noqa: E402
 from rapport.settings import Settings  # noqa: E402
 from rapport.stores import Stores, open_stores  # noqa: E402
 from served_app import running  # noqa: E402
+
+# The library shows a traceback with the values of every frame, in colours: one takes seconds.
+PLAIN = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], PLAIN])
 
 
 def pytest_report_header() -> str:
