@@ -9,9 +9,10 @@ import pytest
 from scipy import stats
 
 from rapport.campaigns.between import between, with_reactions
-from rapport.campaigns.checks import SIZES, SPENDING, check
+from rapport.campaigns.checks import SIZES, SOUND, SPENDING, check
 from rapport.campaigns.randomization import POWERS, Stratum, Sums, difference
 from rapport.campaigns.responses import Response
+from rapport.campaigns.splits import Draw
 from rapport.campaigns.statistics import BETTER, OPEN, TOO_FEW, UNSURE, WORSE, adjusted, compare, probability_better
 
 Values = np.ndarray[tuple[int], np.dtype[np.float64]]
@@ -152,12 +153,28 @@ def test_a_comparison_that_must_not_be_read_says_so() -> None:
     chance = np.random.default_rng(6)
     y, x = chance.lognormal(size=5000), chance.lognormal(3, 1, size=5000)
     group, control = of_values(y[:4000], x[:4000]), of_values(y[4000:], x[4000:])
-    assert check([(group, control)], [0.2]).may_be_read
-    assert check([(group, control)], [0.25]).words == SIZES
+    assert check([(group, control)], [Draw(0.2)]).may_be_read
+    assert check([(group, control)], [Draw(0.25)]).words == SIZES
     richer = replace(control, money=sums(y[4000:], x[4000:] * 1.3))
-    assert check([(group, richer)], [0.2]).words == SPENDING
-    tiny = check([(of_values(y[:9]), of_values(y[9:10]))], [0.1])
+    assert check([(group, richer)], [Draw(0.2)]).words == SPENDING
+    tiny = check([(of_values(y[:9]), of_values(y[9:10]))], [Draw(0.1)])
     assert tiny.may_be_read and tiny.sizes_p_value is None
+
+
+def test_sizes_of_exact_draws_may_differ_by_who_went_missing_alone() -> None:
+    """Of 10,000, 1,000 of them control: nobody missing, some on both sides, some of control alone."""
+    nobody, some, few, many = (
+        check([(Response(9000 - lost, 0), Response(1000 - held_back, 0))], [Draw(0.1, 10_000)])
+        for lost, held_back in ((0, 0), (890, 110), (0, 3), (0, 20))
+    )
+    assert nobody.sizes_p_value == 1
+    drawn = stats.hypergeom(10_000, 1000, 1000)
+    assert some.sizes_p_value == pytest.approx(drawn.sf(109) + drawn.sf(110), rel=0.05)
+    # Of three missing all are control once in a thousand times: the bound is above that.
+    assert few.sizes_p_value is not None and 2 * stats.hypergeom(10_000, 1000, 3).pmf(3) < few.sizes_p_value < 0.2
+    assert many.words == SIZES and (nobody.words, some.words, few.words) == (SOUND,) * 3
+    older = check([(Response(9000, 0), Response(1010, 0))] * 2, [Draw(0.1, 10_010), Draw(0.1)])
+    assert older.sizes_p_value is not None and older.sizes_p_value > 0.5
 
 
 def test_groups_on_the_same_channels_compare_without_control() -> None:

@@ -1,8 +1,10 @@
 """Whether the groups of a run may be compared at all: sizes as drawn, and alike in what they spent before.
 
-Sizes: a chi-square test of what was counted against the shares that were drawn (sample ratio mismatch: Fabijan et
-al. 2019). Spending before: a randomization test of the mean of both groups. Both ask for strong evidence, since a
-check that fails takes the result away.
+Sizes: a test of what was counted against what was drawn (sample ratio mismatch: Fabijan et al. 2019). Where each
+customer is drawn for itself that is chi-square; where exact numbers are drawn, only customers who went missing since
+can be uneven, so those are tested (hypergeometric, with Bernstein's inequality where they are few). Spending before:
+a randomization test of the mean of both groups. All ask for strong evidence, since a check that fails takes the
+result away.
 """
 
 import math
@@ -13,6 +15,7 @@ import scipy
 
 from rapport.campaigns.randomization import Stratum, difference
 from rapport.campaigns.responses import Response
+from rapport.campaigns.splits import Draw
 
 MISMATCH = 0.0005
 # Below this many expected customers in a group the chi-square test does not hold.
@@ -33,9 +36,9 @@ class BalanceCheck:
     words: str
 
 
-def check(pairs: Sequence[tuple[Response, Response]], control_shares: Sequence[float]) -> BalanceCheck:
-    """A group against its control over draws, with the share of both that is control in each draw."""
-    sizes = _sizes_p_value(pairs, control_shares)
+def check(pairs: Sequence[tuple[Response, Response]], draws: Sequence[Draw]) -> BalanceCheck:
+    """A group against its control over draws, with how they were divided in each."""
+    sizes = _sizes_p_value(pairs, draws)
     before = difference([Stratum(one.money.before(), other.money.before()) for one, other in pairs])
     spending = before.p_value if before else None
     if sizes is not None and sizes < MISMATCH:
@@ -45,14 +48,26 @@ def check(pairs: Sequence[tuple[Response, Response]], control_shares: Sequence[f
     return BalanceCheck(words == SOUND, sizes, spending, words)
 
 
-def _sizes_p_value(pairs: Sequence[tuple[Response, Response]], control_shares: Sequence[float]) -> float | None:
+def _sizes_p_value(pairs: Sequence[tuple[Response, Response]], draws: Sequence[Draw]) -> float | None:
     over = variance = 0.0
     least = math.inf
-    for (one, other), share in zip(pairs, control_shares, strict=True):
-        size = one.customers + other.customers
-        over += other.customers - size * share
-        variance += size * share * (1 - share)
-        least = min(least, size * share, size * (1 - share)) if len(pairs) == 1 else math.inf
-    if variance < LEAST_EXPECTED or least < LEAST_EXPECTED:
-        return None
-    return float(scipy.special.erfc(abs(over) / math.sqrt(2 * variance)))
+    for (one, other), draw in zip(pairs, draws, strict=True):
+        size, part = one.customers + other.customers, draw.part
+        over += other.customers - size * part
+        variance += size * part * (1 - part) * _missing(size, draw)
+        least = min(size * part, size * (1 - part))
+    are_exact = all(draw.customers is not None for draw in draws)
+    is_large = variance >= LEAST_EXPECTED and (are_exact or len(pairs) > 1 or least >= LEAST_EXPECTED)
+    if is_large:
+        return float(scipy.special.erfc(abs(over) / math.sqrt(2 * variance)))
+    return _of_few_missing(over, variance) if are_exact else None
+
+
+def _missing(size: int, draw: Draw) -> float:
+    """By which factor chance is smaller than if each customer was drawn for itself."""
+    return 1.0 if draw.customers is None else max(0, draw.customers - size) / max(1, draw.customers - 1)
+
+
+def _of_few_missing(over: float, variance: float) -> float:
+    """At most how likely it is that control is over its share by so many, one way or the other."""
+    return min(1.0, 2 * math.exp(-(over**2) / (2 * (variance + abs(over) / 3)))) if over else 1.0

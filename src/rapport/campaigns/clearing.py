@@ -33,11 +33,11 @@ NOBODY = "No customer was approved before the deadline."
 OF_CAMPAIGN = "execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}"
 
 LEAVE_OUT = f"""
-    INSERT INTO campaign_outcomes (* EXCEPT (firing_id, drawn_group))
+    INSERT INTO campaign_outcomes (* EXCEPT (firing_id))
     SELECT r.execution_date, r.campaign_id, r.customer_id, r.channel_id, 'excluded',
-        if(v.reports > 0, '{REFUSED}', '{NOT_CLEARED}'), '', 0, {{at:DateTime64(3, 'UTC')}}
+        if(v.reports > 0, '{REFUSED}', '{NOT_CLEARED}'), '', 0, {{at:DateTime64(3, 'UTC')}}, r.drawn_group
     FROM (
-        SELECT execution_date, campaign_id, customer_id, channel_id FROM campaign_recipients
+        SELECT execution_date, campaign_id, customer_id, channel_id, drawn_group FROM campaign_recipients
         WHERE {OF_CAMPAIGN} AND channel_id > 0
             AND (customer_id, channel_id) NOT IN (
                 SELECT customer_id, channel_id FROM campaign_outcomes WHERE {OF_CAMPAIGN}

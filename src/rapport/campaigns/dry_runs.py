@@ -50,8 +50,9 @@ class DryRun:
 def dry_run(scope: Scope, series_id: int) -> DryRun:
     """Count a run of a series, active or paused, without having it.
 
-    Groups and control are drawn by the number of the campaign, which it has not got yet: their sizes are about right,
-    and who is in them is not known. Raises NotFound, and Conflict before the first data date or for an archived series.
+    Groups and control are drawn by the number of the campaign, which it has not got yet: the sizes of groups are about
+    right, and who is in them or in control is not known. Raises NotFound, and Conflict before the first data date or
+    for an archived series.
     """
     found, data_date = series(scope, series_id), scope.data_date()
     if data_date is None:

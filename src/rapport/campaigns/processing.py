@@ -1,7 +1,7 @@
 """Processing a run: from the members of its target group to who gets what, and why the others get nothing.
 
 All in the warehouse; nothing is sent before every row is written. A repetition comes to the same
-people, since splits are hashes of campaign and customer, and replaces the rows of the run.
+people, since splits go by hashes of campaign and customer, and replaces the rows of the run.
 """
 
 from collections.abc import Sequence
@@ -40,12 +40,11 @@ from rapport.campaigns.responses import past_responses
 from rapport.campaigns.schedule import send_time
 from rapport.campaigns.schemas import Schedule
 from rapport.campaigns.settings import settings_of
-from rapport.campaigns.splits import PARTS, cuts, shares_of, thompson_shares
-from rapport.campaigns.staging import Place, drop_stage, fill_stage, stage_name
+from rapport.campaigns.splits import cuts, shares_of, thompson_shares
+from rapport.campaigns.staging import Place, drop_stage, fill_stage
 from rapport.conditions.histories import LONGEST_LEAD
 from rapport.errors import RapportError
 from rapport.messaging import service as messaging
-from rapport.stores.warehouse import identifier
 
 # The longest measurement window that a series may have, with its lead time.
 LONGEST_RUN = timedelta(days=366 + LONGEST_LEAD)
@@ -54,11 +53,20 @@ UNPROCESSED = (PLANNED, PROCESSING)
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a processed run comes to: units in all, customers addressed and held back."""
+    """What a processed run comes to: units in all, customers addressed and held back of each group."""
 
     units: int
-    addressed: int
-    control: int
+    drawn: list[tuple[int, int]]
+
+    @property
+    def addressed(self) -> int:
+        """Customers who are to get something."""
+        return sum(addressed for addressed, _ in self.drawn)
+
+    @property
+    def control(self) -> int:
+        """Customers who are held back."""
+        return sum(control for _, control in self.drawn)
 
 
 def groups_needed(scope: Scope, campaign_id: int) -> list[int]:
@@ -120,8 +128,7 @@ def reopen(scope: Scope, campaign_ids: Sequence[int]) -> None:
 def _write(scope: Scope, found: Occurrence, data_date: date) -> tuple[list[Place], Sizes]:
     shares = _shares(scope, found)
     places = _places(scope, found)
-    stood = fill_stage(scope, found, data_date, places, _bindings(scope, found, data_date, shares))
-    stage = identifier(stage_name(found.id))
+    stage, stood = fill_stage(scope, found, data_date, places, _bindings(scope, found, data_date, shares))
     common: dict[str, Any] = {"execution_date": found.execution_date, "campaign": found.id}
     control = _control_place(places)
     _add_recipients(scope, found, [control, *places], stage)
@@ -129,10 +136,11 @@ def _write(scope: Scope, found: Occurrence, data_date: date) -> tuple[list[Place
     if found.plan["products"]:
         for part in scope.warehouse.customer_slices("product_recommendations", "campaign_recipients"):
             part.execute(queries.ADD_PRODUCTS, data_date=data_date, products=found.plan["products"], **common)
+    sizes = _sizes(scope, stage, places)
+    more = {"shares": shares, "drawn": sizes.drawn, "data_date": data_date.isoformat(), "kept_off": stood}
     with scope.records() as session:
-        plan = {**found.plan, "shares": shares, "data_date": data_date.isoformat(), "kept_off": stood}
-        move(session, scope, found.id, (PROCESSING,), plan=plan)
-    return places, _sizes(scope, stage, places)
+        move(session, scope, found.id, (PROCESSING,), plan={**found.plan, **more})
+    return places, sizes
 
 
 def rehearse(
@@ -143,11 +151,11 @@ def rehearse(
     Its sizes, customers by channel and group, and units that get nothing by channel, outcome and reason.
     """
     places = _places(scope, found)
-    stage = identifier(stage_name(found.id))
     whole = _where([_control_place(places), *places])
     with lease(scope, "rehearse"):
         try:
-            fill_stage(scope, found, data_date, places, _bindings(scope, found, data_date, _shares(scope, found)))
+            bound = _bindings(scope, found, data_date, _shares(scope, found))
+            stage, _ = fill_stage(scope, found, data_date, places, bound)
             addressed = scope.warehouse.rows(queries.WOULD_BE_ADDRESSED.format(stage=stage), **whole)
             kept_out = scope.warehouse.rows(queries.WOULD_NOT_BE_ADDRESSED.format(stage=stage), **_faults(), **whole)
             return _sizes(scope, stage, places), [(*row,) for row in addressed], [(*row,) for row in kept_out]
@@ -167,8 +175,9 @@ def _faults() -> dict[str, Any]:
 def _sizes(scope: Scope, stage: str, places: Sequence[Place]) -> Sizes:
     groups = max(place.group for place in places)
     widths = [sum(place.group == group for place in places) for group in range(1, groups + 1)]
-    row = scope.warehouse.row(queries.STAGE_SIZES.format(stage=stage), widths=widths)
-    return Sizes(*(row or (0, 0, 0)))
+    rows = scope.warehouse.rows(queries.STAGE_SIZES.format(stage=stage), widths=widths)
+    drawn = {group: (int(addressed), int(control)) for group, _, addressed, control in rows}
+    return Sizes(sum(int(row[1]) for row in rows), [drawn.get(group, (0, 0)) for group in range(1, groups + 1)])
 
 
 def _shares(scope: Scope, found: Occurrence) -> list[float]:
@@ -209,7 +218,6 @@ def _bindings(scope: Scope, found: Occurrence, data_date: date, shares: Sequence
         "data_date": data_date,
         "execution_date": day,
         "cuts": cuts(shares),
-        "control": round(found.plan["control_share"] * PARTS),
         "since": since,
         "running": running,
         "cap": cap["messages"],

@@ -1,8 +1,9 @@
 """Warehouse SQL of processing a run. A stage table holds one row per member of the target group:
 
-verdict   excluded, capped, unreachable, control, or empty: addressed
+verdict   excluded, capped, unreachable, or empty: addressed, unless it is drawn as control (see drawing)
 reason    which rule, for excluded
 grp       the recipient group that the customer is, or as control would have been, in
+lot       what control is drawn by: the lowest lots of a group are held back
 faults    per channel of the run: 0 reachable, else an index of messaging's FAULTS
 addresses per channel of the run: a hash of the address, when customers of the run share some
 """
@@ -23,6 +24,7 @@ STAGE_TABLE = """
         verdict     LowCardinality(String),
         reason      LowCardinality(String),
         grp         UInt16,
+        lot         UInt64,
         faults      Array(UInt8),
         addresses   Array(UInt64)
     )
@@ -52,11 +54,11 @@ FILL_STAGE = """
             kept_out != '', 'excluded',
             {capped}, 'capped',
             NOT ({reachable}), 'unreachable',
-            sipHash64({{campaign:UInt32}}, 'control', {unit}) % 1000000 < {{control:UInt32}}, 'control',
             ''
         ),
         kept_out,
         grp,
+        sipHash64({{campaign:UInt32}}, 'control', {unit}),
         faults,
         {addresses}
     FROM ({members}) AS m
@@ -160,13 +162,14 @@ WOULD_BE_ADDRESSED = """
     GROUP BY channel, place_group ORDER BY channel, place_group
 """
 
-# Units: a customer kept out or held back is one, any other is one per channel of its group.
+# By group. Units: a customer kept out or held back is one, any other is one per channel of its group.
 STAGE_SIZES = """
     SELECT
+        grp,
         sum(if(verdict IN ('excluded', 'capped', 'control'), 1, {{widths:Array(UInt32)}}[grp])) AS units,
         countIf(verdict = '') AS addressed,
         countIf(verdict = 'control') AS control
-    FROM {stage}
+    FROM {stage} GROUP BY grp
 """
 
 MOST_MESSAGES = """
@@ -261,13 +264,13 @@ UNSENT = (
 # Whoever did something with a message has had it: an outside channel may send before the planned time.
 SUPPRESS_LATE = (
     """
-    INSERT INTO campaign_outcomes (* EXCEPT (firing_id, drawn_group))
+    INSERT INTO campaign_outcomes (* EXCEPT (firing_id))
     SELECT execution_date, campaign_id, customer_id, channel_id, 'suppressed',
         if(
             lowerUTF8(customer_id) IN (SELECT customer_id FROM SUPPRESSED WHERE fault = 3),
             'suppression list', 'channel preference'
         ),
-        '', {start:UInt32}, {at:DateTime64(3, 'UTC')}
+        '', {start:UInt32}, {at:DateTime64(3, 'UTC')}, drawn_group
 """
     + UNSENT
     + """

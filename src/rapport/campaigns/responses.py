@@ -41,7 +41,7 @@ STEPS = 24
 Reacted = Counter[tuple[int, int]]
 
 # Who was assigned to which group; 0 is control, drawn the group that it would have been. Customers whom an outside
-# system did not clear count in the group that they were in by hash: control was never asked about, so the cleared
+# system did not clear count in the group that they were in: control was never asked about, so the cleared
 # alone do not compare with it. So do those who were taken off the list of an outside channel between processing and
 # sending. The runs stand in arrays: their dates, ids, cuts of the groups, begins and ends.
 OF_RUNS = "execution_date IN {execution_dates:Array(Date)} AND campaign_id IN {campaigns:Array(UInt32)}"
@@ -54,7 +54,7 @@ PLACES = f"""
         if(drawn_group > 0, drawn_group, {BY_HASH}) AS drawn
     FROM campaign_recipients WHERE {OF_RUNS}
     UNION ALL
-    SELECT campaign_id, customer_id, {BY_HASH} AS place, place AS drawn
+    SELECT campaign_id, customer_id, if(drawn_group > 0, drawn_group, {BY_HASH}) AS place, place AS drawn
     FROM campaign_outcomes
     WHERE {OF_RUNS} AND ({LEFT_OUT} OR outcome = 'suppressed' AND batch > 0 AND firing_id = 0)
 """

@@ -14,7 +14,7 @@ from rapport.campaigns.models import CONTROL_ACTION_ID, EXECUTED_STATES, Occurre
 from rapport.campaigns.occurrences import occurrence
 from rapport.campaigns.responses import Reacted, Response, Responses, classes, clicked, reactions, responses, window
 from rapport.campaigns.schemas import Goal
-from rapport.campaigns.splits import control_part, shares_of
+from rapport.campaigns.splits import draw_of
 from rapport.campaigns.statistics import CANNOT_CLICK, NO_CONTROL, Comparison, adjusted, compare, mean_value, rate
 from rapport.errors import Conflict
 
@@ -112,7 +112,6 @@ def _groups(
     everybody = range(1, len(plan["groups"]) + 1)
     control = done.of(found.id, everybody, True)
     made = [_result(0, CONTROL_ACTION_ID, control, reacted)]
-    shares = plan.get("shares") or shares_of(plan["groups"])
     for number, alike_ones in enumerate(alike, start=1):
         own, held_back = done.of(found.id, [number], False), done.of(found.id, alike_ones, True)
         one = _result(number, plan["groups"][number - 1]["action_id"], own, reacted)
@@ -121,9 +120,9 @@ def _groups(
         elif not control.customers:
             one = replace(one, verdict=NO_CONTROL)
         elif own.customers and held_back.customers:
-            part = control_part(plan["control_share"], shares, number, alike_ones)
             comparison = compare([(own, held_back)], is_open=is_open, by_money=is_amount(goal))
-            one = replace(one, against_control=comparison, check=check([(own, held_back)], [part]))
+            tested = check([(own, held_back)], [draw_of(plan, number, alike_ones)])
+            one = replace(one, against_control=comparison, check=tested)
         made.append(one)
     return _judged_together(made)
 

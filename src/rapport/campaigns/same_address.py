@@ -54,7 +54,7 @@ FILL_TWICE = """
         SELECT customer_id, position, row_number() OVER (PARTITION BY position, address ORDER BY customer_id) AS place
         FROM (SELECT * FROM {stage} WHERE customer_id IN (SELECT customer_id FROM {units}))
         ARRAY JOIN addresses AS address, faults AS fault, arrayEnumerate(faults) AS position
-        WHERE verdict IN ('', 'control') AND fault = 0 AND address != 0
+        WHERE verdict = '' AND fault = 0 AND address != 0
     )
     WHERE place > 1 GROUP BY customer_id
 """
@@ -69,7 +69,7 @@ SKIP = f"""
 """
 NOT_REACHED = """
     ALTER TABLE {stage} UPDATE verdict = 'unreachable'
-    WHERE verdict IN ('', 'control') AND NOT ({reachable}) AND customer_id IN (SELECT customer_id FROM {twice})
+    WHERE verdict = '' AND NOT ({reachable}) AND customer_id IN (SELECT customer_id FROM {twice})
 """
 ASIDE = ("addresses", "shared", "units", "units_next", "twice", "domains")
 

@@ -32,7 +32,7 @@ from rapport.campaigns.responses import (
     windows,
 )
 from rapport.campaigns.schemas import Goal
-from rapport.campaigns.splits import control_part, shares_of
+from rapport.campaigns.splits import Draw, draw_of
 from rapport.campaigns.statistics import CANNOT_CLICK, NO_CONTROL, Comparison, Pair, adjusted, compare, rate
 
 # Runs that the result of a series goes back, newest first.
@@ -138,20 +138,19 @@ def _complete_runs(scope: Scope, found: Series, any_goal: bool) -> list[Occurren
     ]
 
 
-def _pairs(done: Responses, runs: Sequence[Occurrence], group: int, alike: Sequence[int]) -> list[tuple[Pair, float]]:
-    """A group and its control in each draw that has both, with the share of both that is to be control."""
+def _pairs(done: Responses, runs: Sequence[Occurrence], group: int, alike: Sequence[int]) -> list[tuple[Pair, Draw]]:
+    """A group and its control in each draw that has both, with how they were divided."""
     found = []
     for run in runs:
         pair = done.of(run.id, [group], False), done.of(run.id, alike, True)
         if pair[0].customers and pair[1].customers:
-            shares = run.plan.get("shares") or shares_of(run.plan["groups"])
-            found.append((pair, control_part(run.plan["control_share"], shares, group, alike)))
+            found.append((pair, draw_of(run.plan, group, alike)))
     return found
 
 
 def _groups(
     runs: Sequence[Occurrence],
-    by_group: dict[int, list[tuple[Pair, float]]],
+    by_group: dict[int, list[tuple[Pair, Draw]]],
     sent: Sequence[dict[int, Response]],
     clicks: Sequence[Reacted],
     goal: Goal,
@@ -167,7 +166,7 @@ def _groups(
     found = []
     for number, pairs in by_group.items():
         own = sum((one[number] for one in sent), Response())
-        tested = check([pair for pair, _ in pairs], [part for _, part in pairs]) if pairs else None
+        tested = check([pair for pair, _ in pairs], [draw for _, draw in pairs]) if pairs else None
         against = together.get(number)
         if against and tested and not tested.may_be_read:
             against = replace(against, verdict=tested.words)

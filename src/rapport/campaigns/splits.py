@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -60,11 +60,39 @@ def alike(groups: Sequence[dict[str, Any]], apps: Mapping[tuple[int, int], str])
     return [[n for n, other in enumerate(reach, start=1) if other == own] for own in reach]
 
 
-def control_part(control_share: float, shares: Sequence[float], group: int, alike_ones: Sequence[int]) -> float:
-    """Which part of a group and of the control members that it is compared with control is to be."""
-    held_back = control_share * sum(shares[one - 1] for one in alike_ones)
-    sent = (1 - control_share) * shares[group - 1]
-    return held_back / (held_back + sent)
+def held_back(sizes: Sequence[int], control_share: float) -> list[int]:
+    """How many of each group are control: the share of all to the person, and that of each group to one more or less.
+
+    Somebody is held back and somebody is not, unless the share is 0 or there is nobody else.
+    """
+    everybody = sum(sizes)
+    wanted = round(control_share * everybody)
+    if control_share > 0 and everybody > 1:
+        wanted = min(max(wanted, 1), everybody - 1)
+    ends = [(2 * wanted * size + everybody) // (2 * everybody or 1) for size in accumulate(sizes)]
+    return [end - begin for begin, end in pairwise([0, *ends])]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How a group and the control members that it is compared with were divided.
+
+    part is control's share of both. customers is how many both were when exact numbers were drawn, none where each
+    customer was drawn for itself, so that the sizes vary by chance.
+    """
+
+    part: float
+    customers: int | None = None
+
+
+def draw_of(plan: Mapping[str, Any], group: int, alike_ones: Sequence[int]) -> Draw:
+    """What the plan of a run says of a group and of those held back who would have been in it or in one alike."""
+    if "drawn" in plan:
+        sent, control = plan["drawn"][group - 1][0], sum(plan["drawn"][one - 1][1] for one in alike_ones)
+        return Draw(control / max(1, sent + control), sent + control)
+    shares, control_share = plan.get("shares") or shares_of(plan["groups"]), plan["control_share"]
+    control = control_share * sum(shares[one - 1] for one in alike_ones)
+    return Draw(control / (control + (1 - control_share) * shares[group - 1]))
 
 
 def thompson_shares(seed: int, runs: Sequence[Counts], groups: int, min_share: float) -> list[float]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.campaigns import queries
+from rapport.campaigns.drawing import drawn
 from rapport.campaigns.models import Occurrence
 from rapport.campaigns.same_address import Sharing, decoded
 from rapport.channels import service as channels
@@ -39,8 +40,10 @@ def stage_name(campaign_id: int, suffix: str = "stage") -> str:
 
 def fill_stage(
     scope: Scope, found: Occurrence, data_date: date, places: Sequence[Place], bindings: dict[str, Any]
-) -> dict[str, str]:
-    """Build the stage of a run on a data date; answers by which those kept off are told apart, by channel and group."""
+) -> tuple[str, dict[str, str]]:
+    """Build the stage of a run on a data date; answers SQL of its rows with control drawn, and by which those kept
+    off are told apart, by channel and group.
+    """
     stage, suppressed = (identifier(stage_name(found.id, suffix)) for suffix in ("stage", "suppressed"))
     drop_stage(scope, found.id)
     engine = scope.warehouse.engine_aside(queries.STAGE_ORDER)
@@ -73,7 +76,8 @@ def fill_stage(
         part.execute(statement, **bindings)
     if is_shared:
         sharing.skip(stage, _reachable(places))
-    return {f"{one.channel_id}/{group}": text for one, text in stood for group in one.groups}
+    rows = drawn(scope, stage, len(found.plan["groups"]), found.plan["control_share"], is_shared)
+    return rows, {f"{one.channel_id}/{group}": text for one, text in stood for group in one.groups}
 
 
 def _may_share(scope: Scope, used: Sequence[channels.Channel], data_date: date, reading: Reading) -> bool:
