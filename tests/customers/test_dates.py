@@ -224,6 +224,8 @@ def test_days_of_years_that_no_column_holds_are_told_as_such(load: Callable[...,
         years,
         "is not a date as %d.%m.%Y",
     ]
+    orders = "Order_ID,Customer_ID,Order_Date,Amount\nT,C,2025-01-02 10:00:00+24:00,1\n"
+    assert reasons(load("transactions", orders)) == ["is not a time as yyyy-MM-dd hh:mm:ss"]
     orders = "Order_ID,Customer_ID,Order_Date,Amount\nT,C,1850-01-01,1\n"
     assert reasons(load("transactions", orders)) == ["is not between the years 1970 and 2105"]
 

@@ -134,6 +134,16 @@ def test_so_are_members_of_other_kinds_and_alphabets(company: Scope, tmp_path: P
     assert company.warehouse.rows(sql) == [("T1", ["L"]), ("T2", ["M"]), ("T3", ["S"])]
 
 
+@pytest.mark.parametrize(
+    "text", ["1", '"a"', "[]", "{'CustomerID': 'A'}", '{"CustomerID": "A"},', '{"a": 1}{"a": 2}', '{"a": ']
+)
+def test_what_is_no_object_is_refused_with_what_may_be_wrong(company: Scope, tmp_path: Path, text: str) -> None:
+    body = line("A1", '"City": "Ulm"') + text + "\n"
+    found = load(company, tmp_path, "customers", body, suffix="jsonl", allow_rejects=True)
+    assert (found.loaded, found.rejected) == (1, 1)
+    assert "is no JSON object: it is cut off, has text before or behind it" in reasons(found)
+
+
 @pytest.mark.parametrize("several", ['["C7"]', '{"$oid": "5f2"}', '["C7", "C8"]', "[17]"])
 @pytest.mark.parametrize("column", ["CustomerID", "Email"])
 def test_a_list_or_an_object_is_no_id_and_no_address(company: Scope, tmp_path: Path, several: str, column: str) -> None:

@@ -229,6 +229,18 @@ def test_what_is_not_utf8_says_what_to_do(scope: Scope, load: Load) -> None:
             load(HEAD, encoding=name)
 
 
+@pytest.mark.parametrize("width", ["16", "32"])
+def test_an_encoding_whose_order_of_bytes_is_not_named_is_found(scope: Scope, load: Load, width: str) -> None:
+    for number, order in enumerate(("", "-le", "-be")):
+        body = f"{HEAD}W{number},2025-01-02,K\u00f6ln\n".encode(f"utf-{width}{order}")
+        assert load(body, encoding=f"utf-{width}").loaded == 1
+    assert cities(scope) == {f"W{number}": "K\u00f6ln" for number in range(3)}
+    # Whatever bytes there are it is no fault of the server.
+    for body in (f"{HEAD}W9,2025-01-02,Bonn\n".encode(), b"C", b"CustomerID"):
+        with pytest.raises(Invalid):
+            load(body, encoding=f"utf-{width}")
+
+
 CODECS = [("cp1252", b"\x81"), ("utf-16-le", b"\x00\xd8"), ("euc_jp", b"\xff"), ("ascii", b"\xf6")]
 
 

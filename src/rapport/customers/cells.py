@@ -11,6 +11,7 @@ BEHIND = 4
 # Control characters but for tab and line ends: those of ASCII, delete, and those that Latin-1 adds.
 CONTROL = "[\\\\x00-\\\\x08\\\\x0B\\\\x0C\\\\x0E-\\\\x1F\\\\x7F\\\\x{80}-\\\\x{9F}]"
 MAX_SHOWN = 200
+NO_OBJECT = "is no JSON object: it is cut off, has text before or behind it, or half of a character in it is missing"
 BROKEN_REASON = "a quote in it is not closed, or has text behind it: write quotes inside quoted cells twice"
 
 
@@ -96,7 +97,7 @@ def json_fault(line: str, encoding: str, differing: list[tuple[str, str]]) -> st
         length(arrayDistinct(_keys)) < length(_keys), concat('has the member ', {twice}, ' twice'),
         NOT isValidUTF8({line}), {literal(no_text(encoding))},
         NOT startsWith(trimLeft({line}), '{{') OR NOT isValidJSON({line}),
-        'is not a JSON object of one line: it is cut off, or half of a character in it is missing'{spelled}, '')"""
+        '{NO_OBJECT}'{spelled}, '')"""
 
 
 def words_fault(line: str, columns: int) -> str:

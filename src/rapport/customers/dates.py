@@ -43,7 +43,7 @@ PATTERNS = {
     "S": r"[0-5]\d|\d",
     "f": r"\d{1,6}",
     "p": "am|pm",
-    "z": r"[+-]\d\d(?::?[0-5]\d)?|z",
+    "z": r"[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?|z",
     "Z": "utc|gmt|z",
     "b": "|".join(name[:3] for name in MONTHS),
     "B": "|".join(MONTHS),
@@ -51,9 +51,11 @@ PATTERNS = {
     "A": "|".join(DAYS),
 }
 MEANINGS = {"y": "Y", "b": "m", "B": "m", "I": "H", "Z": "z"}
+OFFSET = r"[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?"
 ISO = (
     r"(\d\d\d\d)-(\d\d)-(\d\d)"
-    r"(?:[T ]([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:[.,](\d{1,6})\d*)?)? ?(z|utc|[+-]\d\d(?::?[0-5]\d)?)?)?"
+    r"(?:[T ]([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:[.,](\d{1,6})\d*)?)? ?"
+    rf"(z|utc|{OFFSET})?)?"
 )
 # Of texts in the ISO form that have no more than the type holds.
 LENGTHS = {"Date": 10, "Datetime": 19}

@@ -32,6 +32,8 @@ ZEROS = (
     ("utf-16-le", (False, True, False, True)),
     ("utf-16-be", (True, False, True, False)),
 )
+# Names that leave the order of bytes to a mark; where neither it nor zero bytes tell, it is what Windows writes.
+UNORDERED = {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}
 MOSTLY, HARDLY = 0.6, 0.2
 SAMPLE = 2000
 NOT_TEXT = ("utf-7", "idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined")
@@ -70,15 +72,17 @@ def encoding_of(head: bytes, named: str | None) -> str:
     for mark, encoding in MARKS:
         if head.startswith(mark):
             return encoding
-    if named is not None:
-        return named
+    if named not in (None, *UNORDERED):
+        return str(named)
     sample = head[: min(len(head), SAMPLE) // 4 * 4] or head
     for encoding, pattern in ZEROS:
         width = 4 if encoding.startswith("utf-32") else 2
+        if named in UNORDERED and not encoding.startswith(named):
+            continue
         shares = [_share(sample[place::width]) for place in range(width)]
         if all(share > MOSTLY if zero else share < HARDLY for share, zero in zip(shares, pattern, strict=False)):
             return encoding
-    return UTF8
+    return UTF8 if named is None else UNORDERED[named]
 
 
 def _share(sample: bytes) -> float:

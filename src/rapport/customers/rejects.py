@@ -106,7 +106,7 @@ MAPPABLE = (
     (
         "dates_in_another_form",
         "^is not a (date|time) as ",
-        "^[0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}",
+        "^([0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}|(19|20)[0-9]{6}$)",
         "dates in another form: date_format or date_formats of a mapping reads them",
     ),
     (
