@@ -39,6 +39,7 @@ from rapport.api.manage import (
     listeners,
     operator,
     persons,
+    programme,
     promotions,
     series,
     suppressions,
@@ -100,6 +101,7 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     event_types.router,
     event_log.router,
     triggers.router,
+    programme.router,
     promotions.router,
     gateway.router,
 )

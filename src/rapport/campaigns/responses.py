@@ -37,6 +37,7 @@ PAST_DAYS = 60
 CAPPED_SHARE = 0.05
 # Amounts are counted by this many steps to the double, so the cap is known to 3%.
 STEPS = 24
+Lot = tuple[str, dict[str, Any]]
 # Customers by recipient group and interaction.
 Reacted = Counter[tuple[int, int]]
 
@@ -181,7 +182,14 @@ def responses(scope: Scope, runs: Sequence[Occurrence], goal: Goal) -> Responses
     The days of a triggered campaign whose groups were drawn alike are one draw, the first of them, in which each
     customer counts once, from its first firing on: whoever is held back is so on every day.
     """
-    lots = [*_lots(scope, runs, goal, PAST_DAYS)]
+    return summed(scope, [*_lots(scope, runs, goal, PAST_DAYS)])
+
+
+def summed(scope: Scope, lots: Sequence[Lot]) -> Responses:
+    """What every cell of some people did, by SQL of a row a person in each draw with what it binds.
+
+    Its columns: campaign (the draw), customer, grp (0 for who was held back), drawn, orders, value, past.
+    """
     most, most_before = _caps(scope, lots)
     caps = {"most": most or 0.0, "most_before": most_before or 0.0}
     cells: dict[Cell, Response] = {}
@@ -197,7 +205,7 @@ def _response(numbers: Sequence[float]) -> Response:
     return Response(int(customers), int(responders), float(value), counted, Sums.of(money))
 
 
-def _lots(scope: Scope, runs: Sequence[Occurrence], goal: Goal, past: int) -> Iterator[tuple[str, dict[str, Any]]]:
+def _lots(scope: Scope, runs: Sequence[Occurrence], goal: Goal, past: int) -> Iterator[Lot]:
     """SQL of the people of runs with what it binds: scheduled ones in lots of so many customers."""
     common = {"past": past, **goals.bound(goal)}
     days = [run for run in runs if run.is_triggered]
@@ -213,7 +221,7 @@ def _lots(scope: Scope, runs: Sequence[Occurrence], goal: Goal, past: int) -> It
             lot = []
 
 
-def _caps(scope: Scope, lots: Sequence[tuple[str, dict[str, Any]]]) -> list[float | None]:
+def _caps(scope: Scope, lots: Sequence[Lot]) -> list[float | None]:
     """Above what money in the window, and before it, the few buyers lie who spent most; none where nobody bought."""
     steps: dict[int, Counter[int]] = {0: Counter(), 1: Counter()}
     for sql, bound in lots:
@@ -266,7 +274,7 @@ def _bindings(scope: Scope, runs: Sequence[Occurrence]) -> dict[str, Any]:
 def _added(scope: Scope, sql: str, keys: int, **bound: Any) -> dict[tuple[Any, ...], list[float]]:
     """The numbers of a statement by its first columns, added up over slices of customers."""
     sums: dict[tuple[Any, ...], list[float]] = {}
-    for part in scope.warehouse.customer_slices(*queries.ACCOUNT, "transactions", "transaction_items"):
+    for part in scope.warehouse.customer_slices(*queries.ACCOUNT, "customers", "transactions", "transaction_items"):
         for row in part.rows(sql, **bound):
             key, numbers = row[:keys], row[keys:]
             sums[key] = [*map(add, sums.get(key, [0] * len(numbers)), numbers)]

@@ -80,9 +80,12 @@ class SeriesResults:
     detectable: Detectable
 
 
-def series_results(scope: Scope, found: Series, goal: Goal | None = None) -> SeriesResults:
-    """What a series of scheduled runs or a triggered campaign has brought so far, for its goal or another one."""
-    runs = _complete_runs(scope, found, any_goal=goal is not None)
+def series_results(scope: Scope, found: Series, goal: Goal | None = None, first: date | None = None) -> SeriesResults:
+    """What a series of scheduled runs or a triggered campaign has brought so far, for its goal or another one.
+
+    first: of its runs sent on this day or later.
+    """
+    runs = [run for run in _complete_runs(scope, found, goal is not None) if first is None or run.send_date >= first]
     goal = goal or goal_of(runs[0].plan if runs else {"goal": found.goal})
     reacted = reactions(scope, runs)
     done = responses(scope, runs, goal) if runs else Responses({}, None)

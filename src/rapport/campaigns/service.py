@@ -29,6 +29,8 @@ from rapport.campaigns.definitions import (
 from rapport.campaigns.dry_runs import DryRun, WouldNotReach, WouldReach, dry_run
 from rapport.campaigns.engagements import read_file as engagement_file
 from rapport.campaigns.erasure import held, purge, renew_files
+from rapport.campaigns.hold_out import REASON as HELD_OUT
+from rapport.campaigns.hold_out import check_change, hold_out_on, is_held_out
 from rapport.campaigns.interactions import (
     INTERACTIONS,
     ReportedInteraction,
@@ -42,6 +44,7 @@ from rapport.campaigns.occurrences import channel_rows, occurrence, occurrences
 from rapport.campaigns.once import Going
 from rapport.campaigns.once import forget as forget_addresses
 from rapport.campaigns.once import refused as take_addresses
+from rapport.campaigns.programme import ProgrammeResults, programme_results
 from rapport.campaigns.promotions import add_promotions, delete_promotions, promotions
 from rapport.campaigns.quiet import quiet_until
 from rapport.campaigns.received import Received, tells_unfiled
@@ -65,8 +68,8 @@ from rapport.campaigns.schemas import (
 )
 from rapport.campaigns.segment_names import change_stages, define_value_segments
 from rapport.campaigns.series_results import SeriesResults, series_results
-from rapport.campaigns.settings import settings_of
-from rapport.campaigns.splits import cuts
+from rapport.campaigns.settings import HoldOut, settings_of
+from rapport.campaigns.splits import cuts, hashed_part
 from rapport.campaigns.tasks import execute_due
 from rapport.campaigns.trigger_days import (
     Filed,
@@ -105,6 +108,7 @@ from rapport.campaigns.webhooks import Hook, delete_webhook, set_webhook, webhoo
 __all__ = [
     "ARCHIVED",
     "CONTROL_ACTION_ID",
+    "HELD_OUT",
     "INTERACTIONS",
     "METRICS",
     "ActionBody",
@@ -120,11 +124,13 @@ __all__ = [
     "Going",
     "Group",
     "GroupChannel",
+    "HoldOut",
     "Hook",
     "Occurrence",
     "OneTimeBody",
     "PlaceMetrics",
     "PlainGoal",
+    "ProgrammeResults",
     "PromoCode",
     "QuietHours",
     "ReEntry",
@@ -157,6 +163,7 @@ __all__ = [
     "cancel",
     "change_stages",
     "channel_rows",
+    "check_change",
     "check_event_change",
     "check_events",
     "check_interaction_date",
@@ -181,8 +188,11 @@ __all__ = [
     "event_schema",
     "execute_due",
     "forget_addresses",
+    "hashed_part",
     "held",
+    "hold_out_on",
     "in_running",
+    "is_held_out",
     "leaving",
     "measure",
     "next_runs",
@@ -195,6 +205,7 @@ __all__ = [
     "open_days",
     "outcome_rows",
     "planned_day",
+    "programme_results",
     "promotions",
     "purge",
     "quiet_until",

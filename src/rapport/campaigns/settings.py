@@ -1,6 +1,7 @@
 """What a tenant can set about campaigns: the "campaigns" member of its settings."""
 
 import re
+from datetime import date
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -25,6 +26,16 @@ class Hours(BaseModel):
         return self
 
 
+class HoldOut(BaseModel):
+    """A share of all customers whom no series and no trigger writes to, from a day of the tenant on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    share: float = Field(gt=0, le=0.5, examples=[0.05], description="Share of all customers; more of it takes more in")
+    start_date: date = Field(examples=["2026-12-01"], description="From what leaves on this day on")
+    salt: str = Field("1", min_length=1, max_length=50, description="Another one draws all customers anew")
+
+
 class CampaignSettings(BaseModel):
     """Defaults suit a company that sends a few campaigns a day."""
 
@@ -44,6 +55,7 @@ class CampaignSettings(BaseModel):
     quiet_hours: Hours | None = Field(
         None, description="Hours in which no message of a scheduled campaign leaves: it waits for their end"
     )
+    hold_out: HoldOut | None = Field(None, description="Customers whom no campaign writes to (global hold-out)")
     batch_size: int = Field(500, ge=1, le=10_000, description="Messages in one durable step")
     retry_delays: list[float] = Field([10, 60, 300], description="Seconds before each retry of a temporary failure")
     wait_hours: float = Field(

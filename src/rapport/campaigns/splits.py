@@ -1,5 +1,6 @@
 """How the customers of a run are divided: into control and recipient groups."""
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,16 @@ class Tally:
 NO_TALLY = Tally.of_share(0, 0)
 # Of a run, by class and group.
 Counts = Mapping[tuple[int, int], Tally]
+
+
+def hashed_part(text: str) -> int:
+    """Where a text falls, in parts of a million, by a hash that Python and the engine have in common."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") % PARTS
+
+
+def hashed_part_sql(text: str) -> str:
+    """The same as SQL over a text."""
+    return f"reinterpretAsUInt64(substring(SHA256({text}), 1, 8)) % {PARTS}"
 
 
 def cuts(shares: Sequence[float]) -> list[int]:

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Any
 
 from rapport.access.scope import Scope
+from rapport.campaigns import hold_out as hold_outs
 from rapport.campaigns import queries
 from rapport.campaigns.drawing import drawn
 from rapport.campaigns.models import Occurrence
@@ -57,6 +58,8 @@ def fill_stage(
         messaging.load_suppressed(scope, stage_name(found.id, "suppressed"), one, data_date, stand=profiles)
     rules, reading = found.plan["rules"], Reading(scope, used, data_date, profiles)
     bindings |= {f"excluded_{n}": group for n, group in enumerate(rules.get("exclude_target_group_ids", []))}
+    hold_out = hold_outs.hold_out_on(scope, found.send_date)
+    bindings |= hold_outs.bound(hold_out) if hold_out else {}
     members, columns = _members(found), messaging.profile_columns(scope, used)
     sharing = _sharing(scope, found, used, data_date, reading)
     is_shared = _may_share(scope, used, data_date, reading) and sharing.find(members, columns, **bindings)
@@ -67,7 +70,7 @@ def fill_stage(
         columns=columns,
         unit=sharing.unit if is_shared else "m.customer_id",
         addresses=sharing.hashes if is_shared else "[]",
-        exclusions=_exclusions(rules, reading),
+        exclusions=_exclusions(rules, reading, hold_out is not None),
         capped=queries.OVER_CAP if rules.get("frequency_cap") else "false",
         faults=f"[{', '.join(faults)}]",
         reachable=_reachable(places),
@@ -128,13 +131,15 @@ def _members(found: Occurrence) -> str:
     return queries.GROUP_MEMBERS.format(number=int(found.target_group_id))
 
 
-def _exclusions(rules: dict[str, Any], reading: Reading) -> str:
+def _exclusions(rules: dict[str, Any], reading: Reading, has_hold_out: bool) -> str:
     """The branches of a multiIf: condition and reason of every exclusion rule, first one counts."""
     found = [
         (messaging.unkept("m.customer_id"), "id that cannot be kept"),
         ("p.known_id = ''", "unknown customer"),
         *messaging.flagged(reading),
     ]
+    if has_hold_out:
+        found.append((hold_outs.held_out_sql("m.customer_id"), hold_outs.REASON))
     for n, group_id in enumerate(rules.get("exclude_target_group_ids", [])):
         members = (
             "m.customer_id IN (SELECT customer_id FROM target_group_members "

@@ -14,12 +14,9 @@ from rapport.access.scope import Scope
 from rapport.campaigns.goals import sales
 from rapport.campaigns.models import Occurrence
 from rapport.campaigns.schemas import Goal
-from rapport.campaigns.splits import PARTS, cuts
+from rapport.campaigns.splits import cuts, hashed_part_sql
 
-# Where a person falls, in parts of a million, by a hash that Python and the engine have in common.
-PART = f"""
-    reinterpretAsUInt64(substring(SHA256(concat({{series:String}}, '/group/', lowerUTF8(customer_id))), 1, 8)) % {PARTS}
-"""
+PART = hashed_part_sql("concat({series:String}, '/group/', lowerUTF8(customer_id))")
 OF_DAYS = "execution_date IN {execution_dates:Array(Date)} AND campaign_id IN {campaigns:Array(UInt32)}"
 DAY = "indexOf({campaigns:Array(UInt32)}, campaign_id)"
 DRAWN = f"""if(drawn_group > 0, drawn_group, toUInt16(arrayFirstIndex(

@@ -58,6 +58,10 @@ ACTIONS: tuple[tuple[str, list[str], float], ...] = (
 )
 
 
+# Share of the customers whom no campaign writes to.
+HOLD_OUT = 0.05
+
+
 @dataclass(frozen=True)
 class Places:
     """Where the retailer reaches people: (channel id, template id) by channel and purpose."""
@@ -70,6 +74,8 @@ class Places:
 def set_up(scope: Scope, first_day: date) -> Places:
     """Create everything the demo runs on; series begin on first_day."""
     access.allow_sender_domain(scope, "example.com")
+    hold_out = {"share": HOLD_OUT, "start_date": first_day.isoformat()}
+    access.update_tenant(scope, {"settings": {"campaigns": {"hold_out": hold_out}}})
     settings = {"from_address": "hello@example.com", "from_name": "Calluna"}
     email = channels.create_channel(scope, "Email", "email", settings=settings)
     sms = channels.create_channel(scope, "SMS", "external", address_attribute="MOBILE_NUMBER")

@@ -92,6 +92,7 @@ class Background:
                 customers.consents(catalogue.scope),
                 customers.forbidding(catalogue.scope),
                 apps=catalogue.apps,
+                hold_out=campaigns.hold_out_on(catalogue.scope, catalogue.scope.today()),
             ),
         )
         persons = {one.person: one.customer_id for one in some if not one.is_visitor}

@@ -68,8 +68,7 @@ class Decision:
 
 def part(series_id: int, word: str, person: str) -> int:
     """Where a person falls, in parts of a million: the same for ever for a series."""
-    digest = hashlib.sha256(f"{series_id}/{word}/{person}".encode()).digest()
-    return int.from_bytes(digest[:8], "little") % PARTS
+    return campaigns.hashed_part(f"{series_id}/{word}/{person}")
 
 
 def group_of(series_id: int, groups: Sequence[Mapping[str, Any]], person: str) -> int:
@@ -188,8 +187,8 @@ def kept_out(one: Candidate, background: Background, campaign: campaigns.Occurre
 
 
 def unwelcome(reach: Reach, person: str, rules: Mapping[str, Any]) -> Fault | None:
-    """Why nothing may go to a person whatever it is: a flag of the customer, or an always-excluded group."""
-    if reason := reach.flag(person):
+    """Why nothing may go to a person whatever it is: a flag, the hold-out, or an always-excluded group."""
+    if reason := reach.refused(person):
         return "excluded", reason
     known = reach.known.get(person)
     groups = known.facts.groups if known else frozenset()

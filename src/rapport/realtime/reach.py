@@ -5,10 +5,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rapport.access.scope import Scope
+from rapport.campaigns import service as campaigns
 from rapport.channels.service import OWN_ID, Channel, address_key, is_email_address
 from rapport.customers.service import Consents
 from rapport.messaging import service as messaging
 from rapport.realtime.facts import Known
+from rapport.realtime.visitors import VISITOR
 
 # A fault of a channel: the outcome and the reason why a person cannot be reached on it.
 Fault = tuple[str, str]
@@ -38,6 +40,7 @@ class Reach:
     known: dict[str, Known] = field(default_factory=dict)
     apps: dict[tuple[int, int], str] | None = None
     unreachable: dict[tuple[int, str], dict[str, str]] = field(default_factory=dict)
+    hold_out: campaigns.HoldOut | None = None
 
     def ask(self, scope: Scope, channel_ids: Iterable[int], customer_ids: Sequence[str]) -> None:
         """Read who of these customers must not be written to on channels, or with the templates of an app of one."""
@@ -74,6 +77,13 @@ class Reach:
             if person in self.known and consent.forbids_writing(self.attribute(person, name)):
                 return reason
         return ""
+
+    def refused(self, person: str) -> str:
+        """Why no campaign may write to a person: a flag, or the hold-out, which has customers only; empty for none."""
+        if reason := self.flag(person):
+            return reason
+        is_customer = not person.startswith(VISITOR)
+        return campaigns.HELD_OUT if is_customer and campaigns.is_held_out(self.hold_out, person) else ""
 
     def attribute(self, person: str, name: str) -> Any:
         """The value of an attribute of a person by its upper-case name; None for whoever is not a known customer."""

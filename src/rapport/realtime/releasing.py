@@ -127,7 +127,7 @@ def let_go(session: Session, scope: Scope, waiting: Sequence[Firing]) -> None:
 
 def _is_flagged(scope: Scope, one: Firing, known: Mapping[str, str], reach: Reach) -> bool:
     """Whether nothing may go to the person of a firing on any channel by now; it has ended then."""
-    reason = reach.flag(known[one.person].lower() if one.person in known else one.person)
+    reason = reach.refused(known[one.person].lower() if one.person in known else one.person)
     if reason:
         one.state, one.finished_at, one.outcome, one.reason = DONE, scope.clock.now(), "excluded", reason
     return bool(reason)
@@ -158,6 +158,7 @@ def _reach(scope: Scope, waiting: Sequence[Firing], known: Mapping[str, str], ch
     """Where the persons of firings can be reached now."""
     forbidding = customers.forbidding(scope)
     found = Reach({one.id: one for one in channels_of(scope)}, customers.consents(scope), forbidding)
+    found.hold_out = campaigns.hold_out_on(scope, scope.today())
     ids = [*(one.customer_id for one in waiting if not one.is_visitor), *known.values()]
     needs = Needs()
     needs.attributes |= attributes_of(found.channels, channel_ids) | {*forbidding}

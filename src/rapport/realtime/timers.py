@@ -233,6 +233,7 @@ def _reach(
     """The flags and groups of the customers of firings, and where they can be reached."""
     ways, forbidding = {one.id: one for one in channels_of(scope)}, customers.forbidding(scope)
     found = Reach(ways, customers.consents(scope), forbidding)
+    found.hold_out = campaigns.hold_out_on(scope, scope.today())
     used = {place["channel_id"] for day in days.values() for group in day.plan["groups"] for place in group["channels"]}
     needs = Needs(groups={n for day in days.values() for n in day.plan["rules"]["exclude_target_group_ids"]})
     needs.attributes |= attributes_of(found.channels, used) | {*forbidding}

@@ -17,6 +17,7 @@ from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
 from rapport.api.pages import Paged
 from rapport.api.sections import SectionRouter
+from rapport.campaigns import hold_out
 from rapport.campaigns import settings as campaign_settings
 from rapport.customers import service as customers
 from rapport.customers import settings as file_settings
@@ -127,6 +128,8 @@ def _check_settings(scope: Scope, settings: dict[str, dict[str, Any] | None]) ->
             if name not in members:
                 raise Invalid(f"settings.{section} has no member {name!r}: it has {', '.join(members)}.")
         SECTIONS[section].read(trial)
+    if "campaigns" in settings:
+        hold_out.check_change(scope, campaign_settings.settings_of(trial).hold_out)
 
 
 def _shown(tenant: Tenant) -> TenantOut:
