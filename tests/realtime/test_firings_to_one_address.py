@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 
+import httpx
 import pytest
 import trigger_world as world
 
@@ -10,6 +11,7 @@ from rapport.campaigns import service as campaigns
 from rapport.channels import service as channels
 from rapport.messaging import service as messaging
 
+MAIL = 599
 SAME, LISTED = ("skipped", "same address"), ("suppressed", "suppression list")
 PHONES = {"P1": "+49 30 111111", "P2": "0049 (30) 111111", "P3": "+49 30 222222", "P4": None}
 PAIRS = {f"{side}{n}": f"+49 30 5{n:05d}" for n in range(60) for side in "AB"}
@@ -59,6 +61,31 @@ def test_who_said_no_keeps_the_address_off(scope: Scope) -> None:
     assert world.fired(scope, series) == [("P1", *LISTED), ("P3", "sent", "")]
     messaging.allow(scope, "P1", world.SMS)
     assert messaging.unreachable(scope, world.SMS, ["P2"]) == {}
+
+
+def test_a_trigger_over_several_kinds_of_addresses_says_by_which_it_divides(scope: Scope, api: httpx.Client) -> None:
+    mail = {"channel_id": MAIL, "template_id": 1}
+    settings = {"host": "127.0.0.1", "port": 25, "from_address": "shop@example.com"}
+    channels.create_channel(scope, "Mail of pairs", "email", id=MAIL, settings=settings)
+    messaging.save_template(scope, MAIL, "Hello", "Hi", "<p>Hi</p>", id=1)
+    texts = {"channel_id": world.SMS, "template_id": 11}
+
+    def warned(*groups: list[dict[str, int]], control_share: float = 0) -> list[str]:
+        share, kind = 1 / len(groups), "Test/Control" if len(groups) == 1 else "A/B"
+        made = [{"action_id": 2, "share": share, "channels": places} for places in groups]
+        series = world.trigger(scope, groups=made, campaign_type=kind, control_share=control_share)
+        one = api.get(f"/manage/v1/triggers/{series.id}").json()
+        assert next(each for each in api.get("/manage/v1/triggers").json() if each["id"] == series.id) == one
+        return [str(warning) for warning in one["warnings"]]
+
+    told = (
+        "Customers are divided by MOBILE_NUMBER, or by the next of EMAIL for whoever has none: those who share "
+        "EMAIL alone may fall into different groups, or one of them into control."
+    )
+    assert warned([mail, texts], control_share=0.1) == [told]
+    assert warned([mail], [texts]) == [told]
+    # Nothing is divided, or there is one kind of address.
+    assert not warned([mail, texts]) and not warned([texts], [texts], control_share=0.5)
 
 
 def test_who_shares_an_address_is_on_one_side(scope: Scope) -> None:

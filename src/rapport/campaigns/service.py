@@ -92,6 +92,7 @@ from rapport.campaigns.triggered import (
     triggered,
     triggered_body,
     triggered_series,
+    triggered_warnings,
     update_triggered,
 )
 from rapport.campaigns.triggers import (
@@ -235,6 +236,7 @@ __all__ = [
     "triggered_body",
     "triggered_sentence",
     "triggered_series",
+    "triggered_warnings",
     "update_action",
     "update_series",
     "update_triggered",

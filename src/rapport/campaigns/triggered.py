@@ -1,6 +1,6 @@
 """Triggered campaigns as built: kept as series with a trigger, versioned; every change leaves an audit row."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -14,6 +14,7 @@ from rapport.campaigns.definitions import change_status, check_groups, replace_s
 from rapport.campaigns.goals import check_goal
 from rapport.campaigns.models import ARCHIVED, UNIQUE_SERIES, Series
 from rapport.campaigns.triggers import EventMatch, SequenceTrigger, Trigger, TriggeredBody
+from rapport.channels import service as channels
 from rapport.conditions import Column, Kind, Schema
 from rapport.conditions.nodes import AttributeIs, leaves
 from rapport.customers import service as customers
@@ -46,6 +47,25 @@ def triggered(scope: Scope, status: str | None = None) -> list[Series]:
         wanted = wanted.where(Series.status == status)
     with scope.records() as session:
         return list(session.scalars(wanted.order_by(Series.id)))
+
+
+def triggered_warnings(scope: Scope, some: Sequence[Series]) -> dict[int, list[str]]:
+    """What may not be meant about triggered campaigns, in sentences, by id."""
+    addresses = {one.id: one.address_attribute.upper() for one in channels.channels(scope)}
+    return {one.id: _divided(one, addresses) for one in some}
+
+
+def _divided(found: Series, addresses: Mapping[int, str]) -> list[str]:
+    """That a campaign with several kinds of addresses divides its customers by one of them; nothing for any other."""
+    used = sorted({place["channel_id"] for group in found.groups for place in group["channels"]})
+    kinds = list(dict.fromkeys(addresses.get(one, channels.OWN_ID) for one in used))
+    first, *others = [one for one in kinds if one != channels.OWN_ID] or [""]
+    if not others or (len(found.groups) == 1 and not found.control_share):
+        return []
+    return [
+        f"Customers are divided by {first}, or by the next of {', '.join(others)} for whoever has none: those who "
+        f"share {' or '.join(others)} alone may fall into different groups, or one of them into control."
+    ]
 
 
 def active_triggers(scope: Scope) -> set[int]:

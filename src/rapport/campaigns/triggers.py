@@ -178,3 +178,4 @@ class TriggeredOut(TriggeredBody):
     created_at: datetime
     sentence: str = Field(description="What makes it go out, in words")
     fault: str = Field("", description="Why it cannot be evaluated and fires nothing as it is; empty when it can be")
+    warnings: list[str] = Field([], description="What may not be meant; nothing stops because of it")

@@ -83,15 +83,15 @@ def rendered(scope: Scope, found: Series) -> TriggeredOut:
 
 def _rendered(scope: Scope, some: Sequence[Series]) -> list[TriggeredOut]:
     faults = realtime.trigger_faults(scope, some)
-    return [_one(scope, found, faults.get(found.id, "")) for found in some]
+    warnings = service.triggered_warnings(scope, some)
+    return [_one(scope, found, faults.get(found.id, ""), warnings[found.id]) for found in some]
 
 
-def _one(scope: Scope, found: Series, fault: str) -> TriggeredOut:
+def _one(scope: Scope, found: Series, fault: str, warnings: list[str]) -> TriggeredOut:
     body = service.triggered_body(found)
     more = {name: getattr(found, name) for name in ("id", "status", "version", "created_at")}
-    return TriggeredOut.model_validate(
-        {**body.model_dump(), **more, "sentence": service.triggered_sentence(scope, body), "fault": fault}
-    )
+    words = {"sentence": service.triggered_sentence(scope, body), "fault": fault, "warnings": warnings}
+    return TriggeredOut.model_validate({**body.model_dump(), **more, **words})
 
 
 @router.get("", summary="List triggered campaigns")
