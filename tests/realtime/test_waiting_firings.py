@@ -23,7 +23,7 @@ ELEVEN, MORNING = 13 * HOUR, 22 * HOUR  # 23:00 of the first day and 08:00 of th
 
 @pytest.fixture(scope="module", autouse=True)
 def filled(scope: Scope) -> None:
-    people = [{"customer_id": f"P{n}", "IS_OPTIN": "Yes"} for n in range(20)]
+    people = [{"customer_id": f"P{n}", "IS_OPTIN": "Yes"} for n in range(30)]
     world.fill(scope, [*people, {"customer_id": "OptedOut", "IS_OPTIN": "No"}])
     world.channel(scope, world.PUSH, "Push")
     channels.create_channel(scope, "Letters", "external", id=LETTERS, address_attribute="EMAIL")
@@ -75,6 +75,26 @@ def test_whoever_is_held_back_counts_for_caps_as_if_it_had_been_written_to(scope
     assert "control" in outcomes(scope, held_back)
     assert outcomes(scope, capped) == ["capped"] * 4
     assert {one.drawn_group for one in world.firings(scope, held_back)} == {1}
+
+
+@pytest.mark.parametrize(("quiet_hours", "who"), [(None, range(20, 25)), (QUIET, range(25, 30))])
+def test_whoever_is_held_back_counts_as_often_as_it_would_have_been_written_to(
+    scope: Scope, quiet_hours: Any, who: range
+) -> None:
+    """Two messages, but one to the first, which wants nothing on one of the channels."""
+    first, *others = (f"P{n}" for n in who)
+    messaging.suppress(scope, first, world.PUSH)
+    places = [{"channel_id": number, "template_id": world.TEMPLATE} for number in (world.SMS, world.PUSH)]
+    groups = [{"action_id": 2, "channels": places}]
+    held_back = world.trigger(scope, groups=groups, control_share=0.9, quiet_hours=quiet_hours)
+    two = {"frequency_cap": {"messages": 2, "days": 1}}
+    capped = world.trigger(scope, {"kind": "simple", "event": "level_up"}, rules=two)
+    for customer in (first, *others):
+        cart(scope, customer, [ELEVEN])
+    for customer in (first, *others):
+        cart(scope, customer, [MORNING + HOUR if quiet_hours else ELEVEN + 1], "level_up")
+    assert "control" in outcomes(scope, held_back)
+    assert world.fired(scope, capped) == [(first, "sent", ""), *((customer, "capped", "") for customer in others)]
 
 
 def test_the_cap_is_looked_at_again_when_quiet_hours_end(scope: Scope) -> None:

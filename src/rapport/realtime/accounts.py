@@ -18,7 +18,8 @@ from rapport.realtime.releasing import messages_of, scheduled_time
 
 RECIPIENTS = (
     "execution_date", "campaign_id", "customer_id", "channel_id", "recipient_group_id", "action_id", "template_id",
-    "target_group_id", "promo_code", "scheduled_time", "end_date", "drawn_group", "firing_id",
+    "target_group_id", "promo_code", "scheduled_time", "end_date", "drawn_group", "messages",
+    "firing_id",
 )  # fmt: skip
 OUTCOMES = (
     "execution_date", "campaign_id", "customer_id", "channel_id", "outcome", "reason", "message_id", "batch",
@@ -75,11 +76,11 @@ def _recipients(
     at = scheduled_time(scope, one.fired_at, one.due_at)
     end = at.date() + timedelta(days=campaign.duration)
     head = (campaign.execution_date, campaign.id, one.customer_id)
-    tail = (at.replace(tzinfo=UTC), end, one.drawn_group, one.id)
+    tail = (at.replace(tzinfo=UTC), end, one.drawn_group)
     if one.outcome == "control":
-        return [(*head, 0, 0, campaigns.CONTROL_ACTION_ID, 0, 0, "", *tail)]
+        return [(*head, 0, 0, campaigns.CONTROL_ACTION_ID, 0, 0, "", *tail, one.messages, one.id)]
     return [
-        (*head, m.channel_id, one.recipient_group_id, m.action_id, m.template_id, 0, m.promo_code, *tail)
+        (*head, m.channel_id, one.recipient_group_id, m.action_id, m.template_id, 0, m.promo_code, *tail, 1, one.id)
         for m in messages
         if m.state in (SENT, FAILED)
     ]

@@ -43,10 +43,11 @@ ENTERED = text(f"""
     )
     FROM json_to_recordset(CAST(:rows AS json)) AS w(p text, s int, t timestamptz)
 """)  # noqa: S608 - ours
-# Messages that left with them in some days; a firing that may still leave in them, or was held back, counts as one.
+# Messages that left with them in some days; a firing that may still leave in them counts as one, and one that was held
+# back as the messages that it would have had.
 MESSAGES = text(f"""
     SELECT w.p, (
-        SELECT count(*) FROM trigger_firings AS f
+        SELECT coalesce(sum(CASE WHEN f.outcome = 'control' THEN f.messages ELSE 1 END), 0) FROM trigger_firings AS f
         LEFT JOIN firing_messages AS m
             ON m.tenant_id = f.tenant_id AND m.firing_id = f.id AND m.state IN ('pending', 'claimed', 'sent')
         WHERE {THEIRS} AND {LEAVES} >= :since AND {LEAVES} < :before
@@ -228,7 +229,7 @@ def messages_of(
     }
     found = Counter[str]()
     for person, messages in session.execute(MESSAGES, bound):
-        found[person] = messages
+        found[person] = int(messages)
     customer_ids = sorted({one for one in persons.values() if one})
     for customer_id, messages in campaigns.scheduled_messages(scope, customer_ids, first).items():
         found[customer_id.lower()] += messages

@@ -28,11 +28,12 @@ KEPT_OUT = ("excluded", "capped", "skipped", "suppressed", "no address")
 ADD_FIRINGS = text("""
     INSERT INTO trigger_firings
         (tenant_id, series_id, campaign_id, event_key, person, customer_id, is_visitor, parameters,
-         recipient_group_id, drawn_group, state, outcome, reason, fired_at, due_at, finished_at)
-    SELECT :tenant_id, s, k, e, p, c, v, x, g, h, st, o, r, :now, d,
+         recipient_group_id, drawn_group, messages, state, outcome, reason, fired_at, due_at, finished_at)
+    SELECT :tenant_id, s, k, e, p, c, v, x, g, h, n, st, o, r, :now, d,
         CASE WHEN st = 'done' THEN CAST(:now AS timestamptz) END
     FROM json_to_recordset(CAST(:rows AS json)) AS given(
-        s int, k int, e text, p text, c text, v boolean, x jsonb, g int, h int, st text, o text, r text, d timestamptz
+        s int, k int, e text, p text, c text, v boolean, x jsonb, g int, h int, n int, st text, o text, r text,
+        d timestamptz
     )
     ON CONFLICT DO NOTHING RETURNING id, series_id, event_key
 """)
@@ -64,6 +65,7 @@ class Decision:
     due_at: datetime | None = None
     faults: Mapping[int, Fault] | None = None
     drawn: int = 0
+    messages: int = 1
 
 
 def part(series_id: int, word: str, person: str) -> int:
@@ -101,11 +103,11 @@ def decide(session: Session, catalogue: Catalogue, candidates: Sequence[Candidat
 
 
 def _messages(campaign: campaigns.Occurrence, decision: Decision) -> int:
-    """How many messages a decision counts for: one as long as it waits or is held back, then one on each channel."""
+    """How many messages a decision counts for: one as long as it waits, then one on each channel, or as if so."""
     if decision.outcome not in ("", "sent", "control"):
         return 0
     if decision.faults is None:
-        return 1
+        return decision.messages
     return len(campaign.plan["groups"][decision.group - 1]["channels"]) - len(decision.faults)
 
 
@@ -157,7 +159,7 @@ def decided(one: Candidate, campaign: campaigns.Occurrence, background: Backgrou
     if (drawn == 0 and share) or (drawn is None and part(one.trigger.id, "control", person) < share):
         # Control waits too, so that whoever opts out meanwhile is missing on both sides.
         if until is None:
-            return Decision(DONE, "control", drawn=group)
+            return Decision(DONE, "control", drawn=group, messages=len(groups[group - 1]["channels"]) - len(faults))
         return Decision(DELAYED, due_at=until, drawn=group)
     if until is not None:
         return Decision(DELAYED, group=group, due_at=until)
@@ -246,6 +248,7 @@ def _row(
         "x": one.parameters,
         "g": decision.group,
         "h": decision.group or decision.drawn,
+        "n": decision.messages,
         "st": decision.state,
         "o": decision.outcome,
         "r": decision.reason,

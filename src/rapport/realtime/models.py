@@ -218,7 +218,8 @@ class Firing(Base):
     """A trigger that was met by one person: a member of the day's occurrence of its series.
 
     event_key names what fired it, so that an event handled twice fires once. recipient_group_id 0 is control;
-    drawn_group is then the one that it would have been (0 where that was not kept).
+    drawn_group is then the one that it would have been (0 where that was not kept), and messages how many it would have
+    had, by which it counts in frequency caps.
     outcome and reason are those of campaigns; verdict is what the gateway decided, and how.
     """
 
@@ -235,6 +236,7 @@ class Firing(Base):
     parameters: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     recipient_group_id: Mapped[int] = mapped_column(Integer, default=0)
     drawn_group: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    messages: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
     state: Mapped[str] = mapped_column(String(10))
     outcome: Mapped[str] = mapped_column(String(20), default="")
     reason: Mapped[str] = mapped_column(String(300), default="")

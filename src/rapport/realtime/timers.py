@@ -208,9 +208,13 @@ class Meanwhile:
         faults = {**self.reach.faults(person, plan), **self.reach.faults(one.person, plan)}
         if len(faults) == len(plan["channels"]):
             return min(faults.values())
-        waits_or_control = self.campaign(one).conditional or not one.recipient_group_id
+        messages = len(plan["channels"]) - len(faults)
+        if not one.recipient_group_id:
+            one.messages = messages
+        elif self.campaign(one).conditional:
+            messages = 1
         for counted in self.messages.values():
-            counted[person] += 1 if waits_or_control else len(plan["channels"]) - len(faults)
+            counted[person] += messages
         return None
 
     def _group(self, one: Firing) -> Mapping[str, Any]:
