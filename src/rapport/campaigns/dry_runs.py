@@ -9,6 +9,8 @@ from rapport.campaigns.definitions import series
 from rapport.campaigns.guard import objection
 from rapport.campaigns.models import ARCHIVED
 from rapport.campaigns.occurrences import imagined_run
+from rapport.campaigns.planned import planned
+from rapport.campaigns.power import Detectable
 from rapport.campaigns.processing import rehearse
 from rapport.errors import Conflict
 
@@ -34,7 +36,10 @@ class WouldNotReach:
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a run of today on the data of data_date comes to; objection is why it would wait for a confirmation."""
+    """What a run of today on the data of data_date comes to; objection is why it would wait for a confirmation.
+
+    detectable is what the series can show with so many customers a run.
+    """
 
     series_id: int
     data_date: date
@@ -45,6 +50,7 @@ class DryRun:
     reached: list[WouldReach]
     not_reached: list[WouldNotReach]
     objection: str
+    detectable: Detectable
 
 
 def dry_run(scope: Scope, series_id: int) -> DryRun:
@@ -73,4 +79,5 @@ def dry_run(scope: Scope, series_id: int) -> DryRun:
         reached=[WouldReach(group, channel, customers) for channel, group, customers in reached],
         not_reached=[WouldNotReach(*row) for row in not_reached],
         objection=objection(scope, run, sizes.addressed) if sizes.addressed else "",
+        detectable=planned(scope, found, sizes.addressed + sizes.control),
     )

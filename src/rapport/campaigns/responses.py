@@ -310,7 +310,11 @@ def clicked(done: Responses, reacted: Mapping[int, Reacted]) -> Responses:
 
 def classes(scope: Scope, found: Occurrence) -> list[list[int]]:
     """For each group of a run, those that reach the same people: all whose control members compare with it."""
-    groups = found.plan["groups"]
+    return alike_groups(scope, found.plan["groups"])
+
+
+def alike_groups(scope: Scope, groups: Sequence[dict[str, Any]]) -> list[list[int]]:
+    """The same of the groups of a series."""
     apps = messaging.apps_of_templates(scope, {one["channel_id"] for group in groups for one in group["channels"]})
     return alike(groups, apps)
 

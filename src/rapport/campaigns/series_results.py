@@ -113,7 +113,7 @@ def series_results(scope: Scope, found: Series, goal: Goal | None = None, first:
         control_responders=held_back.responders,
         groups=_groups(runs, by_group, sent, clicks, goal, bool(held_back.customers)),
         between=with_reactions(against, sent, clicks, is_watched=True),
-        detectable=detectable([[pair for pair, _ in pairs] for pairs in by_group.values()], days),
+        detectable=detectable([[pair for pair, _ in pairs] for pairs in by_group.values()], days, is_amount(goal)),
     )
 
 

@@ -44,6 +44,8 @@ from rapport.campaigns.occurrences import channel_rows, occurrence, occurrences
 from rapport.campaigns.once import Going
 from rapport.campaigns.once import forget as forget_addresses
 from rapport.campaigns.once import refused as take_addresses
+from rapport.campaigns.planned import planned
+from rapport.campaigns.power import Detectable
 from rapport.campaigns.programme import ProgrammeResults, programme_results
 from rapport.campaigns.promotions import add_promotions, delete_promotions, promotions
 from rapport.campaigns.quiet import quiet_until
@@ -118,6 +120,7 @@ __all__ = [
     "Clearance",
     "CustomerOutcome",
     "CycleResult",
+    "Detectable",
     "DryRun",
     "EventMatch",
     "Filed",
@@ -205,6 +208,7 @@ __all__ = [
     "one_time",
     "open_days",
     "outcome_rows",
+    "planned",
     "planned_day",
     "programme_results",
     "promotions",

@@ -15,7 +15,7 @@ from rapport.api.manage.campaigns import CampaignOut, OtherGoal
 from rapport.api.sections import SectionRouter
 from rapport.campaigns import service
 from rapport.campaigns.models import Series
-from rapport.campaigns.service import DryRun, PlainGoal, SeriesBody, SeriesOut, SeriesResults
+from rapport.campaigns.service import Detectable, DryRun, PlainGoal, SeriesBody, SeriesOut, SeriesResults
 
 router = SectionRouter("Management: campaigns", "/manage/v1/series", JsonRoute)
 SeriesId = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -27,6 +27,12 @@ class SeriesNew(SeriesBody):
     status: Literal["active", "paused"] = Field(
         "active", description="paused: a draft, nothing runs until it is active"
     )
+
+
+class SeriesMade(SeriesOut):
+    """A series that was created, with what it can show by its results and how long until it knows."""
+
+    detectable: Detectable
 
 
 class SeriesChange(SeriesBody):
@@ -66,13 +72,16 @@ def list_series(
 
 
 @router.post("", status_code=201, summary="Create a series")
-def create_series(body: SeriesNew, principal: Principal = Depends(admin)) -> SeriesOut:  # noqa: B008
+def create_series(body: SeriesNew, principal: Principal = Depends(admin)) -> SeriesMade:  # noqa: B008
     """Create a series; what it names (target groups, actions, channels, templates) must exist.
 
-    An active one runs with the next cycle of its days. `warnings` tells what may not be meant.
+    An active one runs with the next cycle of its days. `warnings` tells what may not be meant, `detectable` which
+    difference a run and a year can show with the customers that the target group has now.
     """
+    scope = principal.scope
     plain = SeriesBody.model_validate(body.model_dump(exclude={"status"}))
-    return rendered(principal.scope, service.create_series(principal.scope, plain, body.status))
+    made = service.create_series(scope, plain, body.status)
+    return SeriesMade(**rendered(scope, made).model_dump(), detectable=service.planned(scope, made))
 
 
 @router.get("/{series_id}", summary="Get a series")
