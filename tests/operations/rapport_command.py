@@ -12,6 +12,8 @@ from typing import Any
 
 import psutil
 
+import loaded_program
+
 SECONDS = 90
 PROGRAM = [sys.executable, "-c", "from rapport.cli import main; main()"]
 
@@ -47,8 +49,12 @@ class Ended:
 
 
 def run(*arguments: object, prefix: tuple[str, ...] = (), **environment: str) -> Ended:
+    """Run a command; from nothing where there is a prefix, or a variable that is not Rapport's own."""
     given = {name: value for name, value in os.environ.items() if not name.startswith("RAPPORT_")} | environment
-    command = [*prefix, *PROGRAM, *(str(argument) for argument in arguments)]
+    words = [str(argument) for argument in arguments]
+    if not prefix and all(name.startswith("RAPPORT_") for name in environment):
+        return Ended(*loaded_program.carried_out(words, given, SECONDS))
+    command = [*prefix, *PROGRAM, *words]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=given)
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
@@ -60,8 +66,8 @@ class Server:
         """Start it and wait until it serves; `meanwhile` is called once its process is there."""
         self.data_dir = data_dir
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
-        command = [*PROGRAM, "serve", "--data-dir", str(data_dir), "--port", "0", "--json"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors, text=True)
+        words = ["serve", "--data-dir", str(data_dir), "--port", "0", "--json"]
+        self.process = loaded_program.begin(words, dict(os.environ), self.errors)
         meanwhile()
         assert self.process.stdout is not None
         self.told = json.loads(self.process.stdout.readline() or self._fail())

@@ -17,8 +17,9 @@ from urllib.parse import quote
 
 import psycopg
 import uvicorn
-from rapport_command import PROGRAM, SECONDS
+from rapport_command import SECONDS
 
+import loaded_program
 from rapport.app import create_app
 from rapport.settings import Settings
 from rapport.stores import Stores
@@ -124,7 +125,7 @@ class Rapport:
 
     environment: dict[str, str]
     data_dir: Path
-    processes: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
+    processes: dict[str, loaded_program.Forked] = field(default_factory=dict)
     logs: dict[str, Path] = field(default_factory=dict)
     base_urls: dict[str, str] = field(default_factory=dict)
 
@@ -133,9 +134,9 @@ class Rapport:
         for role in roles:
             log = tempfile.NamedTemporaryFile("w", suffix=f"-{role}.log", delete=False)  # noqa: SIM115 - given away
             self.logs[role] = Path(log.name)
-            command = [*PROGRAM, "serve", "--roles", role, "--data-dir", str(self.data_dir), "--port", "0", "--json"]
+            words = ["serve", "--roles", role, "--data-dir", str(self.data_dir), "--port", "0", "--json"]
             given = given_environment(self.environment | {"RAPPORT_PROCESS_NAME": f"{role}-1"})
-            self.processes[role] = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=given)
+            self.processes[role] = loaded_program.begin(words, given, log)
             log.close()
         for role in roles:
             stdout = self.processes[role].stdout

@@ -1,0 +1,154 @@
+"""The rapport command in processes of its own that need not load it: they are forked from one that has.
+
+To load the program takes ten times as long as what most commands do. A fork is a process as any other: it has a number,
+a working directory, variables and files of its own, and can be killed. It has opened nothing and started no thread
+before it is forked. How the command begins from nothing is tested where `rapport_command.PROGRAM` is run as it is.
+"""
+
+import atexit
+import functools
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from typing import IO, Any, NoReturn
+
+LONGEST_REQUEST = 128 * 1024
+
+
+class Forked:
+    """A command that runs, with what subprocess.Popen has for it. stdout is what of it is read, where it is."""
+
+    def __init__(self, pid: int, stdout: Any = None) -> None:
+        self.pid, self.stdout = pid, stdout
+        self.returncode: int | None = None
+        self._process = os.pidfd_open(pid)
+
+    def poll(self) -> int | None:
+        """The exit code, or None while it runs."""
+        if self.returncode is None:
+            code = _loaded().ask({"ended": self.pid})
+            if code is not None:
+                self.returncode = int(code)
+                os.close(self._process)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, once it ended. Raises subprocess.TimeoutExpired."""
+        while self.poll() is None:
+            if not select.select([self._process], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
+        assert self.returncode is not None
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            signal.pidfd_send_signal(self._process, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def begin(arguments: list[str], environment: dict[str, str], errors: IO[Any]) -> Forked:
+    """Start the command with these arguments and variables; its standard output is a pipe."""
+    ours, theirs = os.pipe()
+    pid = _start(arguments, environment, theirs, errors.fileno())
+    os.close(theirs)
+    return Forked(pid, os.fdopen(ours))
+
+
+def carried_out(arguments: list[str], environment: dict[str, str], seconds: float) -> tuple[int, str, str]:
+    """The exit code of a command and what it wrote. Raises subprocess.TimeoutExpired."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
+        command = Forked(_start(arguments, environment, out.fileno(), errors.fileno()))
+        try:
+            code = command.wait(seconds)
+        finally:
+            command.kill()
+            command.wait()
+        for file in (out, errors):
+            file.seek(0)
+        return code, out.read(), errors.read()
+
+
+def _start(arguments: list[str], environment: dict[str, str], out: int, errors: int) -> int:
+    asked = {"arguments": arguments, "environment": environment, "directory": os.getcwd()}
+    return int(_loaded().ask(asked, [out, errors]))
+
+
+class _Loaded:
+    """The process that others are forked from."""
+
+    def __init__(self) -> None:
+        self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._lock = threading.Lock()
+        with theirs:
+            command = [sys.executable, __file__, str(theirs.fileno())]
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
+        atexit.register(self.close)
+
+    def ask(self, asked: dict[str, Any], files: list[int] = []) -> Any:  # noqa: B006 - it is only read
+        with self._lock:
+            socket.send_fds(self._ours, [json.dumps(asked).encode()], files)
+            return json.loads(self._ours.recv(LONGEST_REQUEST))
+
+    def close(self) -> None:
+        self._ours.close()
+        self._process.wait()
+
+
+@functools.cache
+def _loaded() -> _Loaded:
+    return _Loaded()
+
+
+def _forked(control: socket.socket) -> dict[str, Any]:
+    """Answer what is asked; what a process that was forked is to do, in that process."""
+    while True:
+        message, files, _, _ = socket.recv_fds(control, LONGEST_REQUEST, 2)
+        if not message:
+            sys.exit()
+        asked: dict[str, Any] = json.loads(message)
+        if "ended" in asked:
+            number, status = os.waitpid(asked["ended"], os.WNOHANG)
+            control.send(json.dumps(os.waitstatus_to_exitcode(status) if number else None).encode())
+        elif number := os.fork():
+            control.send(json.dumps(number).encode())
+            for file in files:
+                os.close(file)
+        else:
+            control.close()
+            for place, file in zip((sys.stdout.fileno(), sys.stderr.fileno()), files, strict=True):
+                os.dup2(file, place)
+                os.close(file)
+            return asked
+
+
+def _run(asked: dict[str, Any]) -> NoReturn:
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    os.chdir(asked["directory"])
+    time.tzset()
+    sys.argv = ["rapport", *asked["arguments"]]
+    main()
+    sys.exit()
+
+
+if __name__ == "__main__":
+    import rapport.app
+    import rapport.demo.run  # noqa: F401 - loaded for those that are forked
+    from rapport.cli import main
+
+    assert threading.active_count() == 1, "a fork has no thread but its own; libraries make theirs anew"
+    gc.freeze()
+    _run(_forked(socket.socket(fileno=int(sys.argv[1]))))
