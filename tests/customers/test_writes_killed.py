@@ -17,8 +17,10 @@ from typing import Any
 import httpx
 import pytest
 
+from loaded_program import Forked, begin
+
 KILLS = int(os.environ.get("RAPPORT_KILLS", "2"))
-SERVE = [sys.executable, "-c", "from rapport.cli import main; main()", "serve", "--port", "0", "--json"]
+SERVE = ["serve", "--port", "0", "--json"]
 SETUP = """
 import sys
 from pathlib import Path
@@ -47,17 +49,15 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(made, ignore_errors=True)
 
 
-def serve(data: Path) -> "tuple[subprocess.Popen[str], str]":
+def serve(data: Path) -> tuple[Forked, str]:
     with (data.parent / "log").open("a") as log:
-        process = subprocess.Popen([*SERVE, "--data-dir", str(data)], stdout=subprocess.PIPE, stderr=log, text=True)
-    assert process.stdout is not None
+        process = begin([*SERVE, "--data-dir", str(data)], dict(os.environ), log)
     return process, json.loads(process.stdout.readline())["base_url"]
 
 
-def end(process: "subprocess.Popen[str]", by: signal.Signals) -> None:
+def end(process: Forked, by: signal.Signals) -> None:
     process.send_signal(by)
     process.wait(60)
-    assert process.stdout is not None
     process.stdout.close()
 
 

@@ -20,8 +20,10 @@ import psycopg
 import pytest
 from senders import stamp
 
+from loaded_program import Forked, begin
+
 KILLS = int(os.environ.get("RAPPORT_KILLS", "2"))
-SERVE = [sys.executable, "-c", "from rapport.cli import main; main()", "serve", "--port", "0", "--json"]
+SERVE = ["serve", "--port", "0", "--json"]
 SETUP = """
 import sys, json
 from pathlib import Path
@@ -78,10 +80,9 @@ def asked(data: Path, sql: str) -> int:
     return int(row[0]) if row else 0
 
 
-def serve(folder: Path) -> tuple[subprocess.Popen[str], str]:
+def serve(folder: Path) -> tuple[Forked, str]:
     with (folder.parent / f"{folder.name}.log").open("a") as log:
-        process = subprocess.Popen([*SERVE, "--data-dir", str(folder)], stdout=subprocess.PIPE, stderr=log, text=True)
-    assert process.stdout is not None
+        process = begin([*SERVE, "--data-dir", str(folder)], dict(os.environ), log)
     return process, json.loads(process.stdout.readline())["base_url"]
 
 
@@ -134,14 +135,13 @@ class Load:
                 self.answered |= numbers(batch)
 
 
-def kill(process: subprocess.Popen[str]) -> None:
+def kill(process: Forked) -> None:
     os.kill(process.pid, signal.SIGKILL)
     end(process)
 
 
-def end(process: subprocess.Popen[str]) -> None:
+def end(process: Forked) -> None:
     process.wait(60)
-    assert process.stdout is not None
     process.stdout.close()
 
 
