@@ -1,6 +1,7 @@
 """Who may import whom: floors only downward, domain packages only through each other's service."""
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,8 +35,13 @@ def modules() -> list[Path]:
     return sorted(path for path in SOURCE.rglob("*.py") if path.name != "__init__.py" or path.read_text().strip())
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
+@functools.cache
+def imports(path: Path) -> tuple[tuple[int, str], ...]:
     """Line and full name of every rapport module or member that a module imports."""
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names if alias.name.startswith("rapport"))
