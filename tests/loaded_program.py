@@ -18,9 +18,11 @@ import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import IO, Any, NoReturn
 
 LONGEST_REQUEST = 128 * 1024
+BEGINNING = threading.Lock()
 
 
 class Forked:
@@ -62,15 +64,41 @@ class Forked:
 def begin(arguments: list[str], environment: dict[str, str], errors: IO[Any]) -> Forked:
     """Start the command with these arguments and variables; its standard output is a pipe."""
     ours, theirs = os.pipe()
-    pid = _start(arguments, environment, theirs, errors.fileno())
+    pid = _start({"arguments": arguments, "environment": environment}, theirs, errors.fileno())
     os.close(theirs)
     return Forked(pid, os.fdopen(ours))
 
 
 def carried_out(arguments: list[str], environment: dict[str, str], seconds: float) -> tuple[int, str, str]:
     """The exit code of a command and what it wrote. Raises subprocess.TimeoutExpired."""
+    return _ended({"arguments": arguments, "environment": environment}, seconds)
+
+
+def begin_script(script: str, *arguments: object) -> Forked:
+    """Start other Python than the command's, which imports what is loaded; it writes where this process does."""
+    return Forked(_start(_scripted(script, arguments), 1, 2))
+
+
+def said_by_script(script: str, *arguments: object, seconds: float = 90) -> str:
+    """What other Python than the command's wrote. Raises subprocess.TimeoutExpired."""
+    code, out, errors = _ended(_scripted(script, arguments), seconds)
+    assert code == 0, errors
+    return out
+
+
+def ended_file(file: Path, *arguments: object, seconds: float = 90) -> tuple[int, str, str]:
+    """The exit code of a script in a file, and what it wrote. Raises subprocess.TimeoutExpired."""
+    beside = f"import runpy, sys; sys.path.insert(0, {str(file.parent)!r})"
+    return _ended(_scripted(f"{beside}; runpy.run_path({str(file)!r}, run_name='__main__')", arguments), seconds)
+
+
+def _scripted(script: str, arguments: tuple[object, ...]) -> dict[str, Any]:
+    return {"script": script, "arguments": [str(one) for one in arguments], "environment": dict(os.environ)}
+
+
+def _ended(asked: dict[str, Any], seconds: float) -> tuple[int, str, str]:
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
-        command = Forked(_start(arguments, environment, out.fileno(), errors.fileno()))
+        command = Forked(_start(asked, out.fileno(), errors.fileno()))
         try:
             code = command.wait(seconds)
         finally:
@@ -81,9 +109,8 @@ def carried_out(arguments: list[str], environment: dict[str, str], seconds: floa
         return code, out.read(), errors.read()
 
 
-def _start(arguments: list[str], environment: dict[str, str], out: int, errors: int) -> int:
-    asked = {"arguments": arguments, "environment": environment, "directory": os.getcwd()}
-    return int(_loaded().ask(asked, [out, errors]))
+def _start(asked: dict[str, Any], out: int, errors: int) -> int:
+    return int(_loaded().ask({"directory": os.getcwd(), **asked}, [out, errors]))
 
 
 class _Loaded:
@@ -107,8 +134,13 @@ class _Loaded:
         self._process.wait()
 
 
-@functools.cache
 def _loaded() -> _Loaded:
+    with BEGINNING:  # commands may be begun by several threads
+        return _made()
+
+
+@functools.cache
+def _made() -> _Loaded:
     return _Loaded()
 
 
@@ -140,7 +172,10 @@ def _run(asked: dict[str, Any]) -> NoReturn:
     os.chdir(asked["directory"])
     time.tzset()
     sys.argv = ["rapport", *asked["arguments"]]
-    main()
+    if "script" in asked:
+        exec(compile(asked["script"], "<script>", "exec"), {"__name__": "__main__"})
+    else:
+        main()
     sys.exit()
 
 

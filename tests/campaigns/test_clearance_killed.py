@@ -3,8 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +11,8 @@ from typing import Any
 import pytest
 from clearance_killed import CALLS, CHANNELS, CONTROL, CUSTOMERS
 from clearance_run import expected
+
+from loaded_program import ended_file
 
 SCRIPT = Path(__file__).parent / "clearance_killed.py"
 # What was just written when the process dies, among other things: the reasons, the recipients, the new state.
@@ -28,22 +28,17 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(made, ignore_errors=True)
 
 
-def run(folder: Path, point: int) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-W", "ignore", str(SCRIPT), str(folder), str(point)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-
 @pytest.mark.timeout(180)
 def test_a_decision_killed_anywhere_ends_like_a_calm_one(folder: Path) -> None:
     killed = set()
     for point in range(FIRST, MOST):
-        done = run(folder, point)
-        if done.returncode != -signal.SIGKILL:
+        code, out, errors = ended_file(SCRIPT, folder, point, seconds=60)
+        if code != -signal.SIGKILL:
             break
-        killed.add(done.stdout.splitlines()[-1].removeprefix("killed after "))
-    assert done.returncode == 0, done.stderr[-3000:]
+        killed.add(out.splitlines()[-1].removeprefix("killed after "))
+    assert code == 0, errors[-3000:]
     assert killed >= POINTS
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    result: dict[str, Any] = json.loads(out.splitlines()[-1])
     for name in ("left", "out", "channels"):
         result[name] = [tuple(row) for row in result[name]]
     assert result == expected(CUSTOMERS, CALLS, len(CONTROL), CHANNELS)

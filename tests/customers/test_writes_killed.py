@@ -5,8 +5,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -17,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from loaded_program import Forked, begin
+from loaded_program import Forked, begin, said_by_script
 
 KILLS = int(os.environ.get("RAPPORT_KILLS", "2"))
 SERVE = ["serve", "--port", "0", "--json"]
@@ -106,8 +104,7 @@ def values(base_url: str, headers: dict[str, str], customer: str) -> dict[str, i
 @pytest.mark.timeout(240)
 def test_what_was_acknowledged_last_stays(folder: Path) -> None:
     data = folder / "data"
-    command = [sys.executable, "-c", SETUP, str(data)]
-    secret = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=90).stdout.split()[-1]
+    secret = said_by_script(SETUP, data).split()[-1]
     writing = Writing(secret)
     for kill in range(KILLS + 1):
         process, base_url = serve(data)

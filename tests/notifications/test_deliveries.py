@@ -5,8 +5,6 @@ import hashlib
 import hmac
 import json
 import socket
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +12,7 @@ import pytest
 from sqlalchemy import text
 from webhook_receiver import eventually, receiving
 
+from loaded_program import begin_script
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.errors import Conflict
@@ -268,7 +267,7 @@ def test_a_post_in_flight_at_kill_9_is_made_again(stores: Stores, scope: Scope, 
     with receiving((200, {}, 30), (200, {}, 0)) as receiver:
         listener = service.register_listener(scope, 3, receiver.url)
         tell(scope, "in flight")
-        child = subprocess.Popen([sys.executable, "-c", CHILD, stores.records.url])
+        child = begin_script(CHILD, stores.records.url)
         try:
             eventually(lambda: receiver.posts, 30)
         finally:

@@ -1,12 +1,11 @@
 """kill -9 again and again while deliveries are made: each arrives, and what comes twice has the same id and body."""
 
-import subprocess
-import sys
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 
 from webhook_receiver import eventually, receiving
 
+from loaded_program import begin_script
 from rapport.access.scope import Scope
 from rapport.notifications import service
 from rapport.notifications.deliverer import PER_LISTENER, Deliverer
@@ -39,7 +38,7 @@ def test_every_delivery_arrives(stores: Stores, scope: Scope, clock: Clock) -> N
                 service.notify(scope, session, 11, {"customerID": f"Q{number}"}, f"11:{number}:505")
         for kill in range(KILLS):
             seen = len(receiver.posts)
-            child = subprocess.Popen([sys.executable, "-c", CHILD, stores.records.url, str(40 * kill)])
+            child = begin_script(CHILD, stores.records.url, 40 * kill)
             try:
                 eventually(lambda seen=seen: len(receiver.posts) >= seen + PER_LISTENER + 8, 30)
             finally:

@@ -1,7 +1,5 @@
 """kill -9 while mail of firings leaves: none is lost, and only what was in flight may come again, under its id."""
 
-import subprocess
-import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +8,7 @@ from campaign_mail import mailbox
 from gateway_server import eventually
 from sqlalchemy import update
 
+from loaded_program import begin_script
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.messaging import service as messaging
@@ -42,7 +41,7 @@ def test_mail_in_flight_at_kill_9(stores: Stores, scope: Scope) -> None:
         fired = fire(scope, of, *(f"k{number}@example.com" for number in range(80)))
         with scope.records() as session:
             firings.release(scope, session, fired)
-        child = subprocess.Popen([sys.executable, "-c", CHILD, stores.records.url])
+        child = begin_script(CHILD, stores.records.url)
         try:
             eventually(lambda: len(box.messages) > 10, 30)
         finally:

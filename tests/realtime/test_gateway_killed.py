@@ -1,13 +1,12 @@
 """kill -9 while gateways are asked: every question is put again under its id, and every firing is decided once."""
 
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 
 from asked_firings import campaign, fire, firing, open_firings, outcomes
 from gateway_server import eventually, gateway_server
 from sqlalchemy import update
 
+from loaded_program import begin_script
 from rapport.access.scope import Scope
 from rapport.realtime import gateways
 from rapport.realtime.asking import Decider
@@ -31,7 +30,7 @@ def test_questions_in_flight_at_kill_9_are_put_again(stores: Stores, scope: Scop
     with gateway_server(wait=20) as server:
         gateways.set_gateway(scope, server.url, timeout_seconds=25.0)
         fired = fire(scope, of, *(f"Q{number}" for number in range(40)))
-        child = subprocess.Popen([sys.executable, "-c", CHILD, stores.records.url])
+        child = begin_script(CHILD, stores.records.url)
         try:
             eventually(lambda: len(server.asked) == 32, 30)
         finally:

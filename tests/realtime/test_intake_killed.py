@@ -5,8 +5,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -20,7 +18,7 @@ import psycopg
 import pytest
 from senders import stamp
 
-from loaded_program import Forked, begin
+from loaded_program import Forked, begin, said_by_script
 
 KILLS = int(os.environ.get("RAPPORT_KILLS", "2"))
 SERVE = ["serve", "--port", "0", "--json"]
@@ -68,9 +66,7 @@ def folder() -> Iterator[Path]:
 
 
 def script(code: str, *arguments: object) -> Any:
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=90, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(said_by_script(code, *arguments).splitlines()[-1])
 
 
 def asked(data: Path, sql: str) -> int:
