@@ -4,7 +4,9 @@ The tenant's mail server and callbacks never answer, and it asks for counts, tri
 as its rate limit lets it. Three figures, each the 99th percentile of the neighbour beside it over that of the quiet
 time just before: a light read, the way of an event to the mail that it fires, and a campaign of ten messages.
 
-    python benchmarks/bench_neighbours.py [--size EVENTS]
+    python benchmarks/bench_neighbours.py [--size EVENTS] [--check]
+
+With --check it exits with 1 when a figure is above its limit, three times the quiet one.
 """
 
 import argparse
@@ -68,6 +70,7 @@ def main() -> None:
     """Start a server, measure, end it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=40, help="events of each phase; at most 40")
+    parser.add_argument("--check", action="store_true", help="exit with 1 when a ratio is above its limit")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="rapport-bench-"))
     folder.chmod(0o755)
@@ -85,6 +88,8 @@ def main() -> None:
         print(json.dumps(figure))
         table.add_row(*(str(value) for value in figure.values()))
     Console().print(table)
+    if options.check and any(float(str(figure["ratio"])) > LIMIT for figure in figures):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -215,3 +215,11 @@ def test_the_page_of_the_docs_may_run_its_own_script_and_no_other(base_url: str)
     assert loaded and all(address.startswith("/docs/assets/") for address in loaded)
     assert policy["connect-src"] == "'self'" and policy["frame-ancestors"] == "'none'"
     assert httpx.get(base_url + loaded[0]).headers["cache-control"] == "no-cache"
+
+
+def test_a_query_has_so_many_parameters(api: httpx.Client, base_url: str) -> None:
+    many = MANAGED + "?" + "a&" * 1000
+    for answer in (api.get(many), httpx.get(base_url + many)):
+        assert answer.status_code == 400
+        assert answer.json()["detail"] == "The query holds more than 1000 parameters."
+    assert api.get("/current/general/GetLastDataUpdate?" + "a&" * 999).status_code == 200

@@ -67,6 +67,13 @@ def test_a_body_of_many_objects_is_refused_unread(api: httpx.Client, path: str, 
     assert post(api, path, f"[{'{},' * (most - 1)}1").status_code == 400
 
 
+@pytest.mark.parametrize(("path", "most"), [(SIZE, 400_000), (UPDATE, 2_000_000)])
+def test_a_body_of_many_values_is_refused_unread(api: httpx.Client, path: str, most: int) -> None:
+    answer = post(api, path, f"[{'1,' * (most + 1)}1]")
+    assert (answer.status_code, sentence(answer)) == (413, f"The body holds more than {most} commas.")
+    assert post(api, path, f"[{'1,' * most}1]").status_code == 400
+
+
 def test_what_only_looks_like_it_is_taken(api: httpx.Client) -> None:
     for value in (r'"\ud83d\ude00"', r'"\\u0000"', r'"\\ud83d"', json.dumps("[" * 1000)):
         answer = post(api, "/manage/v1/target-groups/sentence", "\ufeff" + definition(value).replace("CITY", "EMAIL"))

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from rapport.access import keys
-from rapport.access.limits import RateLimiter
+from rapport.access.limits import RateLimiter, share
 from rapport.access.scope import Scope
 from rapport.access.tenant_limits import change_limits
 from rapport.app import create_app
@@ -74,6 +74,22 @@ def test_calls_are_counted_over_all_keys_of_a_tenant(counting: str, scope: Scope
     assert statuses(unlimited, 2) == {429: 2}
 
 
+def test_each_of_several_api_processes_has_its_share_of_what_all_may_take(
+    counting: str, scope: Scope, stores: Stores, limited: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [share(limit, 3) for limit in (0, 1, 3, 10, 500)] == [0, 1, 1, 4, 167]
+    _, key = keys.create_key(scope, "a", "a@b.example", "Admin")
+    monkeypatch.setattr(Stores, "api_processes", 2)
+    limited(calls=6)
+
+    def statuses(key: str) -> list[int]:
+        path = f"{counting}/current/general/GetLastDataUpdate"
+        return [httpx.get(path, headers={"X-API-KEY": key}).status_code for _ in range(6)]
+
+    assert statuses(key) == [200] * 3 + [429] * 3
+    assert statuses("wrong")[3:] == [429] * 3
+
+
 @pytest.mark.parametrize(("rate_limit", "status"), [(0, 400), (801, 400), (800, 201), (None, 201)])
 def test_a_key_has_at_most_the_calls_of_its_tenant(
     api: httpx.Client, limited: Any, rate_limit: int | None, status: int
@@ -131,3 +147,16 @@ def test_the_limit_of_apps_is_each_tenants_own_and_passes() -> None:
         pace.take_of_apps(1, "a", True, 1, 100)
     now[0] = float(refused.value.retry_after)
     pace.take_of_apps(1, "a", True, 1, 100)
+
+
+@pytest.mark.parametrize(("limit", "is_present"), [(50, True), (100, False), (1, True), (1, False)])
+def test_a_body_with_more_events_than_the_limit_is_taken_where_there_are_no_others(
+    limit: int, is_present: bool
+) -> None:
+    now = [0.0]
+    pace = Pace(lambda: now[0])
+    for _ in range(2):
+        pace.take_of_apps(1, "token", is_present, 100, limit)
+        with pytest.raises(TooManyRequests):
+            pace.take_of_apps(1, "token", is_present, 1, limit)
+        now[0] += 20

@@ -1,6 +1,7 @@
 """What a records server by URL must be, and whose clock counts."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -104,8 +105,18 @@ def test_a_process_is_counted_by_its_roles_and_entered_again_after_an_outage(
             return presence.processes(connection)
 
     before = counted()
-    here = Presence(stores.records, "counted")
+    here, others = (Presence(stores.records, name) for name in ("counted", "others"))
     here.enter()
+    assert here.api_processes == 1
+    others.enter()
+    for number, roles in ((2, {"api"}), (1, set[str]())):
+        others.play(frozenset(roles))
+        here.play(frozenset({"api"}))
+        deadline = time.monotonic() + 10
+        while here.api_processes != before["api"] + number:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    others.stop()
     here.play(frozenset({"worker", "scheduler"}))
     assert counted() == before | {"worker": before["worker"] + 1, "scheduler": before["scheduler"] + 1}
     here.play(frozenset({"worker"}))

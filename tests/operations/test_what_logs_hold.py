@@ -29,6 +29,11 @@ def test_secrets_of_every_kind_are_masked(scope: Scope) -> None:
     for secret in made:
         assert masked(f"got '{secret}', and more") == "got '***', and more"
     assert masked("at https://user:pass@example.com/a") == "at https://***@example.com/a"
+    told = "HTTP Request: POST https://hooks.example/services/T0B1/XyZ9?token=t failed"
+    assert masked(told) == "HTTP Request: POST https://hooks.example/services/***/***?token=*** failed"
+    assert masked("of http://[bad/x") == "of http://***"
+    assert masked("with eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJBIn0.c2lnbmF0dXJl!") == "with ***!"
+    assert masked("to 'ann.b+c@mail.example.com': no") == "to '***': no"
     assert masked("POST /unsubscribe/3001.v2.abc.def failed") == "POST /unsubscribe/*** failed"
     refused = "duplicate key\nDETAIL:  Key (email)=(a@example.com) exists.\nmore"
     assert masked(refused) == "duplicate key\nDETAIL:***\nmore"

@@ -185,6 +185,17 @@ def test_a_packed_body_is_taken(sender: Sender, origin: str, send: Send, encodin
 
 
 @every
+@pytest.mark.parametrize("small", ["1", "{}"])
+def test_a_body_of_nothing_but_small_things_is_too_large(sender: Sender, origin: str, send: Send, small: str) -> None:
+    body = json.dumps(good(origin, sender.scope) | {"context": {"a": "X"}}).encode()
+    body = body.replace(b'"X"', f"[{small}{f',{small}' * 100_001}]".encode())
+    signature = signed(sender.secret, body) if origin == "metric" else {}
+    answer = send(sender, body, signature)
+    assert (answer.status_code, answer.json()["status"]) == (413, "error")
+    assert "commas" in answer.json()["message"]
+
+
+@every
 def test_a_bomb_is_too_large(sender: Sender, origin: str, send: Send) -> None:
     headers = {"Content-Encoding": "gzip"}
     bomb = gzip.compress(b" " * (LIMIT + 1))

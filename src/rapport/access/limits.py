@@ -10,8 +10,18 @@ from limits.strategies import MovingWindowRateLimiter
 from rapport.errors import TooManyRequests
 
 
+def share(limit: int, processes: int) -> int:
+    """What one of so many API processes, each of which counts for itself, lets through of a limit; 0 means no limit."""
+    return max(1, math.ceil(limit / processes)) if limit else 0
+
+
 class RateLimiter:
-    """Counts calls in this process. A process set of n API processes allows n times the limit."""
+    """Counts calls in this process. Of n API processes each is given its share, or they allow n times a limit."""
+
+    @property
+    def calls(self) -> int:
+        """The usual limit."""
+        return self._calls
 
     def __init__(self, calls: int, seconds: int) -> None:
         self._calls, self._seconds = calls, seconds

@@ -8,7 +8,7 @@ from fastapi import Request
 
 from rapport.access import users
 from rapport.access.keys import KeyRing, Principal
-from rapport.access.limits import RateLimiter
+from rapport.access.limits import RateLimiter, share
 from rapport.access.operator import OPERATOR_HEADER, TENANT_HEADER
 from rapport.access.roles import Rights, may_call, may_manage, rights_cover
 from rapport.access.scope import scope_of
@@ -41,17 +41,18 @@ def identified(request: Request) -> None:
     there all the same. Raises Unauthorized, Forbidden, TooManyRequests.
     """
     limiter: RateLimiter = request.app.state.limiter
+    processes = request.app.state.stores.api_processes
     try:
         principal = _principal(request)
     except (Unauthorized, Forbidden):
         if _shows_something(request):
-            limiter.hit(f"failed:{_address(request)}")
+            limiter.hit(f"failed:{_address(request)}", share(limiter.calls, processes))
         raise
     if principal is None:
         return
     limiter.hit(f"key:{principal.key_id}", principal.rate_limit)
     # A key that is over its own limit takes nothing of what the tenant's other keys have.
-    limiter.hit(f"tenant:{principal.scope.tenant_id}", principal.tenant_rate_limit)
+    limiter.hit(f"tenant:{principal.scope.tenant_id}", share(principal.tenant_rate_limit, processes))
     if request.scope["path"].startswith(MANAGED):
         _check_admin(request, principal)
     request.state.principal = principal

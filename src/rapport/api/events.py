@@ -10,6 +10,7 @@ import orjson
 from fastapi import Request
 from starlette.responses import Response
 
+from rapport.access.limits import share
 from rapport.api.event_senders import (
     app_of,
     body_id,
@@ -145,10 +146,10 @@ class _Sent:
     def pace_app(self, token: str, number: int) -> None:
         """Count what an app sends, whether or not it can be used. Raises TooManyRequests."""
         is_present = token == self.known.tokens[SDK_TOKEN][0]
+        scope, most = self.known.scope, min(number, MOST_OF_APPS)
+        limit = share(self.known.app_events, scope.stores.api_processes)
         try:
-            self.request.app.state.pace.take_of_apps(
-                self.known.scope.tenant_id, token, is_present, min(number, MOST_OF_APPS), self.known.app_events
-            )
+            self.request.app.state.pace.take_of_apps(scope.tenant_id, token, is_present, most, limit)
         except TooManyRequests:
             REJECTED.labels(self.origin, "pace").inc(number)
             raise

@@ -15,11 +15,13 @@ from rapport.api.auth import identified, known
 from rapport.api.body_sizes import most_bytes
 from rapport.api.document import KEYLESS, LOGIN
 from rapport.api.responses import MANAGED, error_response
-from rapport.errors import NotFound, RapportError, TooLarge
+from rapport.errors import Invalid, NotFound, RapportError, TooLarge
 from rapport.settings import Network
 
 # Threads of its own, so that whoever calls is known also while every other thread is at work.
 THREADS = 8
+# A query of that many parameters is read in a millisecond.
+MOST_PARAMETERS = 1000
 # What tells of the server itself; where there are networks of the operator, only to them.
 OPERATORS = ("/docs", "/openapi.json", "/ready", "/metrics")
 
@@ -55,6 +57,8 @@ class FrontDoor:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         try:
+            if scope["query_string"].count(b"&") >= MOST_PARAMETERS:
+                raise Invalid(f"The query holds more than {MOST_PARAMETERS} parameters.")
             if self.networks and scope["path"].startswith(OPERATORS):
                 self._check_network(scope)
             if scope["path"] in self._exact or scope["path"].startswith(self._open):

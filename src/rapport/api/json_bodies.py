@@ -18,6 +18,8 @@ DEEPEST = 100
 # Objects and lists of a body, those within texts included. Bodies of the management API are read where everybody waits;
 # on the wire each value of an attribute of a customer is one.
 MOST_MANAGED, MOST_OF_WIRE = 20_000, 500_000
+# So many commas go with an object: those that part the values of its lists and those within texts count as well.
+COMMAS_AN_OBJECT = {MOST_MANAGED: 20, MOST_OF_WIRE: 4}
 # The library writes no value that is nested deeper than this.
 WRITABLE = 253
 # An escaped null character: behind an even number of backslashes.
@@ -43,6 +45,8 @@ def loaded(body: bytes, most: int = MOST_OF_WIRE) -> Any:
     many = body.count(b"[") + body.count(b"{")
     if many > most:
         raise TooLarge(f"The body holds more than {most} objects and lists.")
+    if body.count(b",") > most * COMMAS_AN_OBJECT[most]:
+        raise TooLarge(f"The body holds more than {most * COMMAS_AN_OBJECT[most]} commas.")
     try:
         data = _read(body)
     except orjson.JSONDecodeError as error:

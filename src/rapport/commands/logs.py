@@ -11,13 +11,18 @@ from typing import Any
 
 import structlog
 
+from rapport.stores.masks import masked
+
 SECRETS = re.compile(
     r"\b(?:rap|rt|rv)_[A-Za-z0-9_-]{8,}|\bsdk-[A-Za-z0-9_-]{43}"  # API keys, tokens of events
     r"|\bwhsec_[A-Za-z0-9+/=_-]+"  # signing secrets
+    r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"  # signed tokens (JWT)
     r"|(?<=://)[^/@\s]+(?=@)"  # users and passwords in addresses
     r"|(?<=/unsubscribe/)[^\s\"'?]+"
+    r"|(?<![^\s\"'<(\[=:,;])[\w.+-]+@[\w-]+\.[\w.-]+"  # addresses of persons
     r"|(?<=DETAIL:)[^\n]*|(?<=CONTEXT:)[^\n]*"  # what PostgreSQL tells of the row that it refused
 )
+ADDRESS = re.compile(r"https?://[^\s\"'<>\\]+")
 HIDDEN = re.compile(r"secret|token|password|authorization|api_key", re.IGNORECASE)
 # The same line of the same place, from however many threads and requests: one of them a second is enough.
 AGAIN_SECONDS = 1.0
@@ -28,13 +33,20 @@ SILENT = ("clickhouse_connect", "urllib3.connectionpool")
 
 
 def mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A processor: keys, signing secrets and passwords in addresses are hidden, wherever they stand."""
+    """A processor: keys, signing secrets and secrets in addresses are hidden, wherever they stand."""
     for name, value in event.items():
         if HIDDEN.search(name):
             event[name] = "***"
         elif isinstance(value, str):
-            event[name] = SECRETS.sub("***", value)
+            event[name] = ADDRESS.sub(_shown, SECRETS.sub("***", value))
     return event
+
+
+def _shown(address: re.Match[str]) -> str:
+    try:
+        return masked(address[0])
+    except ValueError:  # it only looks like one
+        return "http://***"
 
 
 def plainly(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -16,7 +16,7 @@ Who = tuple[int, str, str]
 
 
 class Pace:
-    """Counts in this process. A process set of n API processes allows n times the limit."""
+    """Counts in this process. Of n API processes each is given its share, or they allow n times a limit."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -47,12 +47,15 @@ class Pace:
     def take_of_apps(self, tenant_id: int, token: str, is_present: bool, number: int, limit: int) -> None:
         """Count events that came with a public token; one that was replaced has half of what its tenant has.
 
-        limit is the tenant's for all tokens; 0 means none. Raises TooManyRequests, and counts none.
+        limit is the tenant's for all tokens; 0 means none. What holds more events than that is taken where there are no
+        others. Raises TooManyRequests, and counts none.
         """
         if limit == 0:
             return
-        of_token, of_all = Counter({(tenant_id, TOKENS, token): number}), Counter({(tenant_id, TOKENS, ""): number})
-        wait = max(self._wait(of_all, limit), self._wait(of_token, limit if is_present else limit // 2))
+        own = limit if is_present else max(1, limit // 2)
+        of_token = Counter({(tenant_id, TOKENS, token): min(number, own)})
+        of_all = Counter({(tenant_id, TOKENS, ""): min(number, limit)})
+        wait = max(self._wait(of_all, limit), self._wait(of_token, own))
         if wait:
             raise TooManyRequests(
                 f"More than {limit} events of apps within {WINDOW_SECONDS:.0f} seconds, try again in {wait} s.", wait
@@ -60,7 +63,10 @@ class Pace:
         self._present.update(of_all + of_token)
 
     def _wait(self, wanted: Mapping[Who, int], limit: int) -> int:
-        """In how many whole seconds there is room for all of these, if nobody sends meanwhile; 0 if there is now."""
+        """In how many whole seconds there is room for all of these, if nobody sends meanwhile; 0 if there is now.
+
+        None may have more than the limit: there would never be room.
+        """
         now, wait = self._clock(), 0
         self._turn(now)
         for who, number in wanted.items():

@@ -48,6 +48,11 @@ class Stores:
         """What outlives the data folder."""
         return Journal(self.settings.kept_folder, self.settings.process, self.settings.kept_days)
 
+    @property
+    def api_processes(self) -> int:
+        """How many processes answer the API of these engines, this one included."""
+        return self.here.api_processes if self.here else 1
+
     def start_work(self, listening: bool = True) -> None:
         """Begin durable work in this process: to carry it out, or (not listening) only to ask others for it.
 

@@ -39,12 +39,20 @@ HELD = text("""
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     GROUP BY objid
 """)
+HELD_BY_DRIVER = """
+    SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 
 class Presence:
-    """This process under its name, which no other may have; it is entered again when the records were away."""
+    """This process under its name, which no other may have; it is entered again when the records were away.
+
+    api_processes: how many processes have the role api, as of a few seconds ago; 1 at least.
+    """
 
     def __init__(self, records: Records, name: str) -> None:
+        self.api_processes = 1
         self._records, self._name = records, name
         self._roles: frozenset[str] = frozenset()
         self._connection: connecting.Connection | None = None
@@ -110,6 +118,7 @@ class Presence:
                 with self._lock:
                     self._connection = self._connection or self._entered()
                 while not self._stopping.wait(LOOK_SECONDS):
+                    self.api_processes = max(1, _counted(self._connection, "api"))
                     ahead = OUTSIDE.keep_with(partial(_time, self._connection))
                     if abs(ahead) > FAR_AHEAD:
                         log.warning("clocks differ", seconds=round(ahead.total_seconds(), 1), advice=KEEP_TIME)
@@ -131,6 +140,11 @@ class Presence:
 def _take(connection: connecting.Connection, roles: frozenset[str]) -> None:
     for role in sorted(roles):
         connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", (LOCKS, ROLES[role]))
+
+
+def _counted(connection: connecting.Connection, role: str) -> int:
+    row = connection.execute(HELD_BY_DRIVER, (LOCKS, ROLES[role])).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _time(connection: connecting.Connection) -> datetime:
