@@ -50,13 +50,14 @@ class Mailbox:
 
 
 @contextmanager
-def mailbox(port: int = 0) -> Iterator[Mailbox]:
+def mailbox(port: int = 0, international: bool = True) -> Iterator[Mailbox]:
+    """A mail server at a port, or any; it takes addresses in other letters when it is international."""
     box = Mailbox()
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server that was there before may have left some
         probe.bind(("127.0.0.1", port))
         box.port = probe.getsockname()[1]
-    controller = Controller(box, hostname="127.0.0.1", port=box.port)
+    controller = Controller(box, hostname="127.0.0.1", port=box.port, enable_SMTPUTF8=international)
     controller.start()
     try:
         yield box

@@ -412,6 +412,14 @@ ODD = {
     "a@" + "x" * 300 + ".example": ("failed", "not an e-mail address"),
     "bad9@example.com": ("failed", "recipient rejected 550 5.1.1"),
     '"quoted name"@example.com': ("no address", "not an e-mail address"),
+    "m\u00fcller@b\u00fccher.example": ("sent", ""),
+    "M\u00dcLLER@xn--bcher-kva.example": SAME,
+    "\u7528\u6237@\u4f8b\u3048\u3002\u30c6\u30b9\u30c8": ("sent", ""),
+    "fa\u00df@stra\u00dfe.example": ("sent", ""),
+    "a@\u2603.example": ("failed", "not an e-mail address"),
+    "anna7+news@example.com": ("sent", ""),
+    "anna7+Shop=1@example.com": ("sent", ""),
+    "anna7@example.com": ("sent", ""),
 }
 
 
@@ -428,7 +436,30 @@ def test_addresses_as_people_write_them_are_mended_or_refused_alone(tenant: Scop
         "j\u00f6rg@example.com",
         "ANNA6@EXAMPLE.COM",
         "n8@example.com",
+        "m\u00fcller@xn--bcher-kva.example",
+        "\u7528\u6237@xn--r8jz45g.xn--zckzah",
+        "fa\u00df@xn--strae-oqa.example",
+        "anna7+news@example.com",
+        "anna7+Shop=1@example.com",
+        "anna7@example.com",
     }
+
+
+def test_a_server_without_other_letters_takes_the_others_and_nobody_is_suppressed_for_it(tenant: Scope) -> None:
+    with mailbox(international=False) as plain:
+        settings = {"host": "127.0.0.1", "port": plain.port, "from_address": "shop@example.com"}
+        mail = channels.create_channel(tenant, "Plain mail", "email", settings=settings).id
+        messaging.save_template(tenant, mail, "Hello", "Hi", "<p>Hi</p>", id=1)
+        company = Company(tenant, ["m\u00fcller@b\u00fccher.example", "anna@b\u00fccher.example", "b+c@example.com"])
+        for _ in range(2):
+            number = company.process([group(2, (mail, 1))])
+            company.send(number)
+            assert list(company.told(number, mail).values()) == [
+                ("failed", "recipient rejected 553 5.6.7"),
+                ("sent", ""),
+                ("sent", ""),
+            ]
+    assert dict(plain.to) == {"anna@xn--bcher-kva.example": 2, "b+c@example.com": 2}
 
 
 def test_one_who_cannot_be_written_to_ends_nobody_else(tenant: Scope, box: Mailbox) -> None:

@@ -17,7 +17,7 @@ from rapport.stores.warehouse import IDENTIFIER
 HEADERS = (
     "\u0418\u043c\u044f", "\u041f\u043e\u043b", "\u0413\u043e\u0440\u043e\u0434",
     "\u038c\u03bd\u03bf\u03bc\u03b1", "\u03a0\u03cc\u03bb\u03b7",
-    "\u59d3\u540d", "\u57ce\u5e02", "\U0001f600", "\U0001f389",
+    "\u59d3\u540d", "\u57ce\u5e02", "\U0001f600", "\U0001f389", "\U0001f468\u200d\U0001f467",
     "Gr\u00f6\u00dfe", "Gro\u00dfe", "Pr\u00e9nom", "Pr\u00e8nom", "Prenom", "\u0627\u0633\u0645",
     "Share %", "Share $", "\u20ac", "\u00a3", "a" * 190, "a" * 191,
 )  # fmt: skip

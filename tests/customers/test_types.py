@@ -85,6 +85,24 @@ def test_one_text_of_many_is_enough(company: Scope, tmp_path: Path) -> None:
     assert types(company)["PLATE"] == "Nvarchar"
 
 
+def test_numbers_that_are_refused_for_their_size_are_told_as_such(company: Scope, tmp_path: Path) -> None:
+    large = "is a larger number than the column holds"
+    load(company, tmp_path, "customers", column("Points", *(str(n) for n in range(20))))
+    points = ("9223372036854775808", "-99999999999999999999", "0099999999999999999999")
+    later = load(company, tmp_path, "customers", column("Points", *points, first=50))
+    assert [large in told for told in refused(later)] == [True, True, False]
+    amounts = ("1e15", "-1e300", "99999999999999999999", "1e400", "Infinity", "NaN")
+    orders = "".join(f"T{n},C,2025-01-02,{amount}\n" for n, amount in enumerate(amounts))
+    told = load(company, tmp_path, "transactions", f"Order_ID,Customer_ID,Order_Date,Amount\n{orders}")
+    assert [large in told for told in refused(told)] == [True, True, True, False, False, False]
+
+
+def refused(result: service.ImportResult) -> list[str]:
+    """The lines of the list of refused rows, without its header."""
+    assert result.rejects_path is not None
+    return result.rejects_path.read_text().splitlines()[1:]
+
+
 def test_a_postcode_that_comes_later_is_refused_by_line_and_never_shortened(company: Scope, tmp_path: Path) -> None:
     load(company, tmp_path, "customers", column("Zip", *(str(10115 + n) for n in range(20))))
     later = load(company, tmp_path, "customers", column("Zip", "01067", "04109", "10200", first=90))

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TextIO
 
 from rapport.customers.encodings import UTF8, no_text
-from rapport.customers.headers import same_name, visible_name
+from rapport.customers.headers import JOINER, same_name, visible_name
 from rapport.customers.mapping import FileMapping
 from rapport.errors import Invalid
 
@@ -149,7 +149,7 @@ def checked_names(names: tuple[str, ...], most: int, encoding: str = UTF8) -> tu
             raise Invalid(f"The file's header {no_text(encoding)}.")
         if len(name) > 200:
             raise Invalid(f"The file has a column whose name is longer than 200 characters: {name[:50]!r} ...")
-        if not name.isprintable():
+        if not name.replace(JOINER, "").isprintable():
             raise Invalid(f"The file has a column whose name is not readable text: {name[:50]!r}.")
         if same_name(name) in seen:
             raise Invalid(f"The file has the column {name!r} twice.")

@@ -100,6 +100,22 @@ RULES = {
 RULES["Nvarchar"] = RULES["Varchar"] = RULES["Text"]
 
 
+LARGE = "is a larger number than the column holds"
+# How the texts of a type look that are refused for their size alone.
+WHOLES, LARGEST = "^-?[1-9][0-9]*$", "isFinite(toFloat64OrNull({text})) AND abs(toFloat64OrNull({text})) >= 1e15"
+
+
+def _too_large(type_: str, text: str) -> str:
+    """SQL of whether a refused text is a number all the same; empty for types that hold none."""
+    if type_ == "Number":
+        return LARGEST.format(text=text)
+    if type_ == "Decimal":
+        return f"{in_form(text, ())} AND {LARGEST.format(text=text)}"
+    if type_ in ("Bigint", "Int", "Count"):
+        return f"match({text}, '{WHOLES.replace('-?', '') if type_ == 'Count' else WHOLES}')"
+    return ""
+
+
 def sql_type(type_: str) -> str:
     """The engine's type of a column of a type, one of RULES or of dates."""
     return dates.SQL_TYPES.get(type_) or RULES[type_].sql_type
@@ -114,5 +130,7 @@ def reason(type_: str, text: str, required: bool) -> str:
         cases.append(f"{identifies_nobody_sql(f'ifNull({text}, {EMPTY})')}, '{NOBODY}'")
     if type_ in ("Person", "Email"):
         cases.append(f"{_several(f'ifNull({text}, {EMPTY})')}, '{SEVERAL}'")
+    if large := _too_large(type_, text):
+        cases.append(f"{large}, '{LARGE}'")
     otherwise = f"'{RULES[type_].reason}'"
     return f"multiIf({', '.join(cases)}, {otherwise})" if cases else otherwise
