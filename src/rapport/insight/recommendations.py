@@ -124,33 +124,41 @@ def _pairs(tables: dict[str, str]) -> str:
     """  # noqa: S608
 
 
+def _baskets(tables: dict[str, str]) -> str:
+    """What each customer, or one in so many, bought in the last year: the latest products, in one order for all."""
+    return f"""
+    SELECT arraySort(arraySlice(arrayReverseSort(groupArray((days[-1], product))), 1, {BASKET}).2) AS products
+    FROM {_of_last_year(tables)} AND intHash64(customer) % {{one_in:UInt64}} = 0
+    GROUP BY customer
+    """  # noqa: S608
+
+
 def _neighbours(tables: dict[str, str]) -> str:
     """The products that most buyers of each product bought as well, by the shrunk cosine of the last year's buyers."""
     return f"""
-    WITH
-        baskets AS (
-            SELECT arraySort(arraySlice(arrayReverseSort(groupArray((days[-1], product))), 1, {BASKET}).2) AS products
-            FROM {_of_last_year(tables)} AND intHash64(customer) % {{one_in:UInt64}} = 0
-            GROUP BY customer
-        ),
-        sold AS (
-            SELECT product, toFloat64(count()) AS buyers FROM baskets ARRAY JOIN products AS product GROUP BY product
-        )
-    SELECT pair.1 AS product, pair.2 AS neighbour,
-        together / sqrt(one.buyers * other.buyers) * together / (together + {SHRUNK_COMMON}) AS closeness
+    WITH sold AS (
+        SELECT product, toFloat64(count()) AS buyers
+        FROM {tables["baskets"]} ARRAY JOIN products AS product GROUP BY product
+    )
+    SELECT product, groupArray(neighbour) AS neighbours, groupArray(closeness) AS closenesses
     FROM (
-        SELECT first, second, count() AS together
+        SELECT pair.1 AS product, pair.2 AS neighbour,
+            together / sqrt(one.buyers * other.buyers) * together / (together + {SHRUNK_COMMON}) AS closeness
         FROM (
-            SELECT first, arraySlice(products, place + 1) AS others
-            FROM baskets ARRAY JOIN products AS first, arrayEnumerate(products) AS place
-        )
-        ARRAY JOIN others AS second
-        GROUP BY first, second HAVING together > 1
-    ) AS counted
-    INNER JOIN sold AS one ON one.product = counted.first
-    INNER JOIN sold AS other ON other.product = counted.second
-    ARRAY JOIN [(first, second), (second, first)] AS pair
-    ORDER BY product, closeness DESC, neighbour LIMIT {NEIGHBOURS} BY product
+            SELECT first, second, count() AS together
+            FROM (
+                SELECT first, arraySlice(products, place + 1) AS others
+                FROM {tables["baskets"]} ARRAY JOIN products AS first, arrayEnumerate(products) AS place
+            )
+            ARRAY JOIN others AS second
+            GROUP BY first, second HAVING together > 1
+        ) AS counted
+        INNER JOIN sold AS one ON one.product = counted.first
+        INNER JOIN sold AS other ON other.product = counted.second
+        ARRAY JOIN [(first, second), (second, first)] AS pair
+        ORDER BY product, closeness DESC, neighbour LIMIT {NEIGHBOURS} BY product
+    )
+    GROUP BY product
     """  # noqa: S608
 
 
@@ -196,22 +204,32 @@ def _due(tables: dict[str, str]) -> str:
 
 
 def _related(tables: dict[str, str]) -> str:
-    """Of each customer the neighbours of the latest products, the closest first."""
-    return f"""
-    SELECT customer, arraySort(groupArray((-score, neighbour))).2 AS candidates
-    FROM (
-        SELECT customer, neighbour, round(sum(closeness), {DIGITS}) AS score
-        FROM (
-            SELECT customer, arraySlice(arrayReverseSort(groupArray((days[-1], product))), 1, {LATEST}).2 AS latest
-            FROM {tables["histories"]}
-            WHERE product IN (SELECT product FROM {tables["neighbours"]})
-            GROUP BY customer
-        ) AS owner
-        ARRAY JOIN latest AS recent
-        INNER JOIN {tables["neighbours"]} AS neighbours ON neighbours.product = recent
-        GROUP BY customer, neighbour
+    """Of each customer the neighbours of the latest products, the closest first.
+
+    The closenesses of a neighbour are added up in arrays, as differences of running sums where its run ends: rows of
+    a customer and neighbour would be a hundred times as many as customers.
+    """
+    of_latest = "arrayFlatten(arrayMap(recent -> joinGet('{table}', '{column}', recent), latest))"
+    neighbours, closenesses = (
+        of_latest.format(table=tables["neighbours"].replace("`", ""), column=column)
+        for column in ("neighbours", "closenesses")
     )
-    GROUP BY customer
+    return f"""
+    SELECT
+        customer,
+        arraySort({neighbours} AS unordered) AS ordered,
+        arrayCumSum(arraySort((closeness, neighbour) -> neighbour, {closenesses}, unordered)) AS sums,
+        arrayMap((own, next) -> own != next, ordered, arrayPushBack(arrayPopFront(ordered), toUInt64(0))) AS ends,
+        arrayFilter((neighbour, is_end) -> is_end, ordered, ends) AS found,
+        arrayFilter((upto, is_end) -> is_end, sums, ends) AS found_sums,
+        arrayPopFront(arrayDifference(arrayPushFront(found_sums, 0.0))) AS scores,
+        arraySort((neighbour, score) -> (-round(score, {DIGITS}), neighbour), found, scores) AS candidates
+    FROM (
+        SELECT customer, arraySlice(arrayReverseSort(groupArray((days[-1], product))), 1, {LATEST}).2 AS latest
+        FROM {tables["histories"]}
+        WHERE product IN (SELECT product FROM {tables["neighbours"]})
+        GROUP BY customer
+    )
     """  # noqa: S608
 
 
@@ -239,7 +257,7 @@ def _recommended(tables: dict[str, str]) -> str:
         LEFT JOIN (
             SELECT customer, groupArray(product) AS bought FROM {tables["histories"]} GROUP BY customer
         ) AS bought_by USING (customer)
-        LEFT JOIN ({_related(tables)}) AS related_to USING (customer)
+        LEFT JOIN (SELECT customer, candidates FROM ({_related(tables)})) AS related_to USING (customer)
         LEFT JOIN ({_due(tables)}) AS due_for USING (customer)
         LEFT JOIN {tables["popular"]} AS popular_in USING (country)
         WHERE ifNull(REGISTRATION_DATE, {{data_date:Date}}) <= {{data_date:Date}} OR notEmpty(bought)
@@ -264,8 +282,8 @@ def _learn(scope: Scope, data_date: date, sample_of: int) -> dict[str, str]:
     bound: dict[str, Any] = {"data_date": data_date, "most": settings.recommended_products}
     tables = {"histories": _fill_histories(scope, data_date, scope.warehouse, sample_of)}
 
-    def make(name: str, select: str, order: str = "product") -> None:
-        tables[name] = work.fill(scope, name, data_date, select, order=order, **bound)
+    def make(name: str, select: str, order: str = "product", engine: str = "") -> None:
+        tables[name] = work.fill(scope, name, data_date, select, order=order, engine=engine, **bound)
 
     make("goods", GOODS)
     make("catalogue", _catalogue(tables))
@@ -273,7 +291,9 @@ def _learn(scope: Scope, data_date: date, sample_of: int) -> dict[str, str]:
     make("gaps", _gaps(tables))
     pairs = scope.warehouse.value(_pairs(tables), data_date=data_date) or 0
     bound["one_in"] = max(1, ceil(pairs / settings.recommendation_pairs))
-    make("neighbours", _neighbours(tables))
+    make("baskets", _baskets(tables), order="tuple()")
+    make("neighbours", _neighbours(tables), engine="Join(ANY, LEFT, product)")
+    tables["neighbours"] = f"{scope.warehouse.name}.{tables['neighbours']}"
     return tables
 
 
