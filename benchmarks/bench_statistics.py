@@ -2,7 +2,8 @@
 
 Simulations with fixed seeds, through the functions that make results. With --data (or RAPPORT_CDNOW) the money of
 real CDNOW customers too: CDNOW_master.txt, split by chance, with what they bought in the days after. --size is the
-number of campaigns of each row; the limits allow for its chance (three standard errors).
+number of campaigns of each row, of money five times as many: each world is divided so often. Every share has its 95%
+interval (Clopper and Pearson 1934); the limits allow for chance by three standard errors.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from rapport.campaigns.randomization import POWERS, Difference, Stratum, Sums, difference
 from rapport.campaigns.responses import CAPPED_SHARE, PAST_DAYS, REMEMBERED_SMALL_RUNS, Response
@@ -23,6 +25,7 @@ from rapport.campaigns.statistics import BETTER, LEAST_BUYERS, SIGNIFICANT, WORS
 
 Numbers = Any
 MOST_FALSE, MOST_ON_A_SIDE = 0.06, 0.035
+DRAWS = 5  # of each world
 LEARNING_RUNS, LEARNING_CUSTOMERS = 60, 3000
 
 
@@ -122,9 +125,10 @@ def money_rows(worlds: Iterator[tuple[str, int, float, int, Any]]) -> Iterator[t
         generator = np.random.default_rng([customers, days, 1])
         up = down = told = 0
         for money, past in made:
-            found = compared(money, past, generator.random(customers) < control)
-            if found is not None:
-                told, up, down = told + 1, up + (found.interval[0] > 0), down + (found.interval[1] < 0)
+            for _ in range(DRAWS):
+                found = compared(money, past, generator.permutation(customers) < round(control * customers))
+                if found is not None:
+                    told, up, down = told + 1, up + (found.interval[0] > 0), down + (found.interval[1] < 0)
         yield name, up / max(told, 1), down / max(told, 1), told
 
 
@@ -156,9 +160,15 @@ def several_groups(size: int, groups: int = 26) -> float:
 
 
 def watched_daily(size: int, days: int = 30) -> tuple[float, float]:
-    """How often somebody who looks every day sees a verdict, or an interval without zero, at some time."""
+    """How often somebody who looks every day sees a verdict, or an interval without zero, at some time.
+
+    Verdicts are given when the window is complete, so of more campaigns the last day alone is looked at.
+    """
     generator = np.random.default_rng(30)
     verdicts = intervals = 0
+    for _ in range(DRAWS * size - size):
+        pair = [(Response(n, int(generator.binomial(n, 0.004 * days)))) for n in (4500, 500)]
+        verdicts += compare([(pair[0], pair[1])]).verdict in (BETTER, WORSE)
     for _ in range(size):
         hits = [np.cumsum(generator.multinomial(n, [0.004] * days + [1 - 0.004 * days])[:days]) for n in (4500, 500)]
         seen = []
@@ -167,7 +177,7 @@ def watched_daily(size: int, days: int = 30) -> tuple[float, float]:
             seen.append(compare(pair, is_open=day < days - 1))
         verdicts += any(one.verdict in (BETTER, WORSE) for one in seen)
         intervals += any(one.uplift_interval[0] > 0 or one.uplift_interval[1] < 0 for one in seen[:-1])
-    return verdicts / size, intervals / size
+    return verdicts / (DRAWS * size), intervals / size
 
 
 def watched_series(size: int, runs: int = 60) -> float:
@@ -185,6 +195,39 @@ def watched_series(size: int, runs: int = 60) -> float:
                 false += 1
                 break
     return false / size
+
+
+def returning(size: int, runs: int = 12) -> float:
+    """How often money of a series without an effect is called better or worse, when the same people come back.
+
+    They keep their levels, each run divides them anew, and runs are put together as if people were others each time.
+    """
+    generator = np.random.default_rng(12)
+    false = 0
+    for _ in range(size):
+        often, level = generator.gamma(0.5, 2.0, 1000), generator.normal(3.5, 1.0, 1000)
+        strata, seen = [], np.zeros(1000)
+        for _ in range(runs):
+            money = generator.poisson(0.03 * often) * np.exp(level)
+            held_back = generator.permutation(1000) < 100
+            strata.append(Stratum(sums(money, seen, ~held_back), sums(money, seen, held_back)))
+            seen = money
+        found = difference(strata)
+        false += found is not None and found.p_value < SIGNIFICANT
+    return false / size
+
+
+def power(size: int, spread: float, effect: float) -> float:
+    """How often money shows that so many more orders came, of 20,000 customers with a tenth held back."""
+    generator = np.random.default_rng([int(10 * spread), 21])
+    seen = 0
+    for _ in range(size):
+        held_back = generator.permutation(20_000) < 2000
+        money, past = world(generator, 20_000, 0.1, 0.6, spread)
+        more, _ = world(generator, 20_000, 0.1 * effect, 0.0, spread)
+        found = compared(np.where(held_back, money, money + more), past, held_back)
+        seen += found is not None and found.interval[0] > 0
+    return seen / size
 
 
 def wrong_leaders(size: int, swing: float) -> float:
@@ -222,12 +265,23 @@ def figures(size: int, data: Path | None) -> Iterator[tuple[str, float, float, i
     some, few = size // 2, size // 8
     yield "26 groups: some false verdict", several_groups(some), SIGNIFICANT, some
     verdicts, intervals = watched_daily(some)
-    yield "watched on 30 days: a false verdict at some time", verdicts, SIGNIFICANT, some
+    yield "watched on 30 days: a false verdict at some time", verdicts, SIGNIFICANT, DRAWS * some
     yield "watched on 30 days: an interval without zero while it is open", intervals, SIGNIFICANT, some
     yield "a series watched over 60 runs: a false verdict at some time", watched_series(some), SIGNIFICANT, some
+    yield "money of a series over 12 runs of the same customers: false", returning(size), MOST_FALSE, size
+    for spread, more in ((0.5, 0.2), (1.0, 0.2), (2.0, 0.2)):
+        yield f"lognormal {spread}: power for a fifth more orders, no limit", power(some, spread, more), 1.0, some
     for swing in (0.0, 0.5):
         wrong = wrong_leaders(few, swing)
         yield f"self-optimising split, swing {swing:.0%}: wrong leader", wrong, SIGNIFICANT, few
+
+
+def interval(share: float, campaigns: int) -> tuple[float, float]:
+    """Between which shares the true one lies in 95 of 100 cases."""
+    hits = round(share * campaigns)
+    low = stats.beta.ppf(0.025, hits, campaigns - hits + 1) if hits else 0.0
+    high = stats.beta.ppf(0.975, hits + 1, campaigns - hits) if hits < campaigns else 1.0
+    return float(low), float(high)
 
 
 def report(size: int, data: Path | None) -> bool:
@@ -235,9 +289,10 @@ def report(size: int, data: Path | None) -> bool:
     good = True
     for name, ours, limit, campaigns in figures(size, data):
         good &= ours <= limit + 3 * (limit * (1 - limit) / max(campaigns, 1)) ** 0.5
+        low, high = interval(ours, campaigns)
         line = {"name": name, "ours": round(ours, 4), "limit": limit, "campaigns": campaigns, "unit": "share"}
-        print(json.dumps(line), flush=True)
-        print(f"{name:<72}{ours:>9.4f}{limit:>9.4f}{campaigns:>7}", file=sys.stderr)
+        print(json.dumps({**line, "interval": [round(low, 4), round(high, 4)]}), flush=True)
+        print(f"{name:<72}{ours:>9.4f}{low:>9.4f}{high:>9.4f}{limit:>9.4f}{campaigns:>7}", file=sys.stderr)
     return good
 
 

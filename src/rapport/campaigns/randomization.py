@@ -257,11 +257,9 @@ def _relative(group: Numbers, control: Numbers, theta: float, tail: float) -> tu
 
 
 def _crossing(falling: Callable[[float], float], level: float) -> float | None:
-    """Where a falling function has a level, by halving in the logarithm; None when that is out of reach."""
+    """Where a falling function has a level, sought in the logarithm; None when that is out of reach."""
     low, high = math.log1p(LEAST_LIFT), math.log1p(MOST_LIFT)
     if falling(LEAST_LIFT) < level or falling(MOST_LIFT) > level:
         return None
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if falling(math.expm1(middle)) > level else (low, middle)
-    return math.expm1((low + high) / 2)
+    found = scipy.optimize.brentq(lambda lift: falling(math.expm1(lift)) - level, low, high, xtol=1e-9)
+    return math.expm1(float(found))
