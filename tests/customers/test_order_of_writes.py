@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,45 @@ def test_an_import_is_newer_than_what_was_accepted_before(api: httpx.Client, sco
     update(api, ("bob", "POINTS", "new"))
     settled(scope)
     assert [value(scope, who, "POINTS") for who in PEOPLE] == ["file", "new", "old"]
+
+
+def test_calls_and_files_side_by_side_lose_nothing_to_what_is_older(
+    api: httpx.Client, scope: Scope, tmp_path: Path
+) -> None:
+    """Each sender writes an attribute of its own and one that all share, of everybody, and is answered each time."""
+    answered: list[tuple[float, float, str]] = []
+
+    def load(*writes: Write) -> None:
+        path = tmp_path / f"{writes[0][2]}.csv"
+        rows = "".join(f"{who},{given},{given}\n" for who, name, given in writes if name == "SHARED")
+        path.write_text(f"Customer_ID,COUNTRY,SHARED\n{rows}")
+        assert service.import_file(scope, "customers", path).loaded == len(PEOPLE)
+
+    def put(*writes: Write) -> None:
+        for who in PEOPLE:
+            upsert(api, *(one for one in writes if one[0] == who))
+
+    senders: dict[str, tuple[Callable[..., None], int]] = {
+        "POINTS": (partial(update, api), 6),
+        "TIER": (put, 3),
+        "COUNTRY": (load, 2),
+    }
+
+    def send(name: str) -> None:
+        call, rounds = senders[name]
+        for turn in range(rounds):
+            given, began = f"{name}-{turn}", time.monotonic()
+            call(*((who, at, given) for who in PEOPLE for at in (name, "SHARED")))
+            answered.append((began, time.monotonic(), given))
+
+    with ThreadPoolExecutor(len(senders)) as pool:
+        list(pool.map(send, senders))
+    settled(scope)
+    for who in PEOPLE:
+        assert {at: value(scope, who, at) for at in senders} == {at: f"{at}-{n - 1}" for at, (_, n) in senders.items()}
+        stays = str(value(scope, who, "SHARED"))
+        ended = next(end for _, end, given in answered if given == stays)
+        assert not [given for began, _, given in answered if began > ended]
 
 
 def test_who_is_anonymised_meanwhile_stays_so(api: httpx.Client, scope: Scope) -> None:
