@@ -131,7 +131,7 @@ def keys_check(stores: Stores) -> Check:
 
 def keys(scope: Scope) -> list[ApiKey]:
     """The tenant's keys, oldest first."""
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(select(ApiKey).where(ApiKey.tenant_id == scope.tenant_id).order_by(ApiKey.id)))
 
 

@@ -77,7 +77,7 @@ def _audit_creation(session: Session, stores: Stores, tenant_id: int, actor: str
 def audit_entries(scope: Scope, limit: int, offset: int) -> list[AuditEntry]:
     """The tenant's audit log, newest first."""
     newest = select(AuditEntry).where(AuditEntry.tenant_id == scope.tenant_id).order_by(AuditEntry.id.desc())
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(newest.limit(limit).offset(offset)))
 
 
@@ -89,7 +89,7 @@ def tenants(stores: Stores) -> list[Tenant]:
 
 def tenant(scope: Scope) -> Tenant:
     """The company of a scope."""
-    with scope.records() as session:
+    with scope.reads() as session:
         return session.get_one(Tenant, scope.tenant_id)
 
 
@@ -184,5 +184,5 @@ def create_brand(scope: Scope, name: str) -> Brand:
 
 def brands(scope: Scope) -> list[Brand]:
     """The tenant's brands, by id."""
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(select(Brand).where(Brand.tenant_id == scope.tenant_id).order_by(Brand.id)))

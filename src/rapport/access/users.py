@@ -85,7 +85,7 @@ def create_user(scope: Scope, username: str, password: str, access_type: str = "
 
 def users(scope: Scope) -> list[User]:
     """The tenant's users, oldest first."""
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(select(User).where(User.tenant_id == scope.tenant_id).order_by(User.id)))
 
 

@@ -119,7 +119,7 @@ CAMPAIGN_CHANNELS = """
 
 def _with_times(scope: Scope, values: Values) -> Values:
     """A prepare: the values, with when a triggered campaign was sent on the channel. Raises NotFound."""
-    with scope.records() as session:
+    with scope.reads() as session:
         found = session.get(Occurrence, (scope.tenant_id, values["CampaignID"]))
     if found is None:
         raise NotFound(f"There is no campaign of the CampaignID {values['CampaignID']}.")

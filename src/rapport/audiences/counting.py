@@ -171,7 +171,7 @@ def start_count(scope: Scope, definition: Any, refresh: bool = False) -> Count:
 def _known(scope: Scope, digest: str, data_date: date) -> Count | None:
     chosen = (Count.tenant_id == scope.tenant_id, Count.digest == digest, Count.data_date == data_date)
     newest = select(Count).where(*chosen, Count.state == DONE).order_by(Count.finished_at.desc()).limit(1)
-    with scope.records() as session:
+    with scope.reads() as session:
         return session.scalar(newest)
 
 
@@ -201,7 +201,7 @@ def _finish(scope: Scope, count_id: str, state: str, **values: Any) -> None:
 
 def count(scope: Scope, count_id: str) -> Count:
     """A count by id; one whose process died is failed after a while. Raises NotFound."""
-    with scope.records() as session:
+    with scope.reads() as session:
         found = session.get(Count, (scope.tenant_id, count_id))
     if found is None:
         raise NotFound(f"There is no count {count_id}.")

@@ -82,7 +82,7 @@ def _priority(scope: Scope, session: Session, priority: int | None) -> int:
 
 def target_group(scope: Scope, target_group_id: int) -> TargetGroup:
     """A group by id, archived or not. Raises NotFound."""
-    with scope.records() as session:
+    with scope.reads() as session:
         return _get(scope, session, target_group_id)
 
 
@@ -96,7 +96,7 @@ def _get(scope: Scope, session: Session, target_group_id: int) -> TargetGroup:
 def target_groups(scope: Scope, archived: bool = False) -> list[TargetGroup]:
     """The groups in use, by id; or the archived ones."""
     chosen = (TargetGroup.tenant_id == scope.tenant_id, TargetGroup.archived.is_(archived))
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(select(TargetGroup).where(*chosen).order_by(TargetGroup.id)))
 
 
@@ -175,7 +175,7 @@ def _graph(scope: Scope, session: Session) -> dict[int, list[int]]:
 
 def computing_order(scope: Scope, wanted: set[int]) -> list[int]:
     """The groups to compute for some groups, each after those it depends on. Raises Conflict for a circle."""
-    with scope.records() as session:
+    with scope.reads() as session:
         graph = _graph(scope, session)
     return _in_order(graph, *sorted(wanted))
 
@@ -186,7 +186,7 @@ def versions_of(scope: Scope, target_group_id: int) -> dict[str, int]:
     found = select(TargetGroup.id, TargetGroup.version).where(
         TargetGroup.tenant_id == scope.tenant_id, TargetGroup.id.in_(chosen)
     )
-    with scope.records() as session:
+    with scope.reads() as session:
         return {str(row.id): row.version for row in session.execute(found)}
 
 

@@ -53,7 +53,7 @@ def create_customer_list(scope: Scope, name: str, customer_ids: list[str]) -> Li
 
 def _check(scope: Scope, name: str) -> None:
     groups = (TargetGroup.tenant_id == scope.tenant_id, TargetGroup.archived.is_(False))
-    with scope.records() as session:
+    with scope.reads() as session:
         same = select(TargetGroup.id).where(*groups, func.lower(TargetGroup.name) == name.strip().lower())
         if session.scalar(same) is not None:
             raise Invalid(f"list-name: there is a target group named {name.strip()!r} already.")

@@ -14,6 +14,7 @@ from rapport.audiences import queries
 from rapport.audiences.groups import computing_order, target_group, versions_of
 from rapport.audiences.models import Snapshot, TargetGroup
 from rapport.audiences.schema import current_date, schema
+from rapport.customers import service as customers
 from rapport.errors import NotFound
 from rapport.stores.records import hold
 
@@ -43,6 +44,7 @@ def compute_own(scope: Scope, target_group_id: int, data_date: date) -> int:
     return size
 
 
+@customers.attributes_read_once()
 def _store(scope: Scope, group: TargetGroup, data_date: date) -> int:
     compiled = conditions.to_sql(conditions.parse(group.definition), schema(scope, data_date))
     place: dict[str, Any] = {"data_date": data_date.isoformat(), "target_group": group.id}
@@ -115,11 +117,11 @@ def newest_snapshots(scope: Scope, target_group_ids: Iterable[int]) -> dict[int,
     wanted = select(Snapshot.target_group_id, func.max(Snapshot.data_date)).where(
         Snapshot.tenant_id == scope.tenant_id, Snapshot.target_group_id.in_(sorted(target_group_ids))
     )
-    with scope.records() as session:
+    with scope.reads() as session:
         return {row[0]: row[1] for row in session.execute(wanted.group_by(Snapshot.target_group_id))}
 
 
 def snapshot(scope: Scope, target_group_id: int, data_date: date) -> Snapshot | None:
     """What is known of the stored members of a group for a data date; None when there are none."""
-    with scope.records() as session:
+    with scope.reads() as session:
         return session.get(Snapshot, (scope.tenant_id, target_group_id, data_date))

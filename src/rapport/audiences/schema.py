@@ -66,7 +66,7 @@ def _campaigns_of(scope: Scope, series_id: int) -> list[int]:
 def names(scope: Scope) -> Names:
     """Aliases of attributes, names of target groups and channels, for sentences."""
     chosen = select(TargetGroup.id, TargetGroup.name).where(TargetGroup.tenant_id == scope.tenant_id)
-    with scope.records() as session:
+    with scope.reads() as session:
         groups = {row.id: row.name for row in session.execute(chosen)}
     aliases = {name: info.alias for name, info in customers.attributes(scope).items()}
     for name, by_id in NAMED.items():

@@ -61,7 +61,7 @@ def _stored(scope: Scope, target_group_ids: Collection[int], data_date: date) ->
         Snapshot.data_date == data_date,
         Snapshot.target_group_id.in_(sorted(target_group_ids)),
     )
-    with scope.records() as session:
+    with scope.reads() as session:
         return {row.target_group_id: row.size for row in session.execute(wanted)}
 
 
@@ -136,5 +136,5 @@ def sizes_of(scope: Scope, target_group_id: int, first: date | None, last: date 
         wanted = wanted.where(DailySize.data_date >= first)
     if last is not None:
         wanted = wanted.where(DailySize.data_date <= last)
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted.order_by(DailySize.data_date)))

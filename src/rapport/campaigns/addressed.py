@@ -51,5 +51,5 @@ def series_of(scope: Scope, campaign_ids: Iterable[int]) -> dict[int, int]:
     wanted = select(Occurrence.id, Occurrence.series_id).where(
         Occurrence.tenant_id == scope.tenant_id, Occurrence.id.in_(sorted(campaign_ids))
     )
-    with scope.records() as session:
+    with scope.reads() as session:
         return {row[0]: row[1] for row in session.execute(wanted)}

@@ -72,7 +72,7 @@ def undecided(tenant_id: Any) -> Select[Any]:
 def due_clearances(scope: Scope, since: datetime | None = None) -> list[int]:
     """Campaigns whose deadline of approval has come, or had come by an earlier instant."""
     wanted = undecided(scope.tenant_id).where(Occurrence.clearance_by <= (since or scope.clock.now()))
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted.order_by(Occurrence.id)))
 
 
@@ -90,7 +90,7 @@ def clear(scope: Scope, campaign_id: int) -> None:
 @contextmanager
 def none_decided(scope: Scope) -> Iterator[None]:
     """Hold off decisions on the clearance of campaigns for the length of the block."""
-    with scope.records() as session:
+    with scope.reads() as session:
         numbers = list(session.scalars(undecided(scope.tenant_id).order_by(Occurrence.id)))
     with ExitStack() as held:
         for number in numbers:

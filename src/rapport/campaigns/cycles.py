@@ -64,7 +64,7 @@ def _of(scope: Scope, data_date: date) -> Any:
 
 def state_of(scope: Scope, data_date: date) -> str:
     """The state of the last cycle of a date; empty when there was none."""
-    with scope.records() as session:
+    with scope.reads() as session:
         last: Cycle | None = session.scalar(_of(scope, data_date).order_by(Cycle.run.desc()).limit(1))
     return last.state if last else ""
 
@@ -72,7 +72,7 @@ def state_of(scope: Scope, data_date: date) -> str:
 def under_way(scope: Scope) -> list[date]:
     """The data dates whose cycles are running."""
     wanted = select(Cycle.data_date).where(Cycle.tenant_id == scope.tenant_id, Cycle.state == RUNNING)
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted.distinct().order_by(Cycle.data_date)))
 
 
@@ -131,5 +131,5 @@ def cycles(scope: Scope, limit: int = 100, offset: int = 0) -> list[Cycle]:
     """The tenant's cycles, newest first."""
     wanted = select(Cycle).where(Cycle.tenant_id == scope.tenant_id)
     wanted = wanted.order_by(Cycle.data_date.desc(), Cycle.run.desc()).limit(limit).offset(offset)
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted))

@@ -39,13 +39,13 @@ def actions(scope: Scope, archived: bool = True) -> list[Action]:
     wanted = select(Action).where(Action.tenant_id == scope.tenant_id)
     if not archived:
         wanted = wanted.where(Action.archived.is_(False))
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted.order_by(Action.id)))
 
 
 def action(scope: Scope, action_id: int) -> Action:
     """An action by id. Raises NotFound."""
-    with scope.records() as session:
+    with scope.reads() as session:
         return _action(session, scope, action_id)
 
 
@@ -109,13 +109,13 @@ def all_series(scope: Scope, status: str | None = None) -> list[Series]:
     wanted = select(Series).where(Series.tenant_id == scope.tenant_id, Series.trigger.is_(None))
     if status:
         wanted = wanted.where(Series.status == status)
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted.order_by(Series.id)))
 
 
 def series(scope: Scope, series_id: int) -> Series:
     """A series by id. Raises NotFound."""
-    with scope.records() as session:
+    with scope.reads() as session:
         return _series(session, scope, series_id)
 
 

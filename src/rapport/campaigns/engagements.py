@@ -101,7 +101,7 @@ def hand_over(scope: Scope, unit: Unit) -> None:
 
 def _key(scope: Scope, payload: Mapping[str, Any]) -> str:
     """The key of the files that a payload of event 14 tells of; empty once they are not kept any more."""
-    with scope.records() as session:
+    with scope.reads() as session:
         found = session.get(Engagement, (scope.tenant_id, payload.get("EngagementID", 0)))
     return found.key if found else ""
 
@@ -165,7 +165,7 @@ def _write(scope: Scope, unit: Unit, hook: Hook, made: Engagement) -> tuple[int,
 
 def _metadata(scope: Scope, unit: Unit, hook: Hook, number: int, files: int, whole: int) -> dict[str, Any]:
     """What the reference says of an engagement; times are UTC."""
-    with scope.records() as session:
+    with scope.reads() as session:
         row = row_of(session, scope, unit)
         account = session.get_one(Tenant, scope.tenant_id).name
     return {
@@ -216,7 +216,7 @@ def read_file(scope: Scope, asked_bucket: str, path: str, key: str) -> bytes:
     missing = NotFound("There is no such file, or it is not kept any more.")
     if asked_bucket != bucket(scope) or match is None:
         raise missing
-    with scope.records() as session:
+    with scope.reads() as session:
         found = session.get(Engagement, (scope.tenant_id, int(match["id"])))
     if found is None or not found.key or found.folder != match["folder"]:
         raise missing
@@ -243,7 +243,7 @@ def drop_old(scope: Scope) -> None:
 def write_again(scope: Scope, places: Collection[Place]) -> None:
     """Write kept files of units anew from the accounts, in which a person was erased."""
     kept = select(Engagement).where(Engagement.tenant_id == scope.tenant_id, Engagement.key != "")
-    with scope.records() as session:
+    with scope.reads() as session:
         found = list(session.scalars(kept))
     for one in found:
         place = (one.campaign_id, one.channel_id, one.recipient_group_id)

@@ -64,7 +64,7 @@ RENAMED = {"customer_id": "names.alias", "message_id": "''"}
 def held(scope: Scope, customer_id: str) -> list[Send]:
     """The messages to a person that are under way."""
     mine = select(Send).where(Send.tenant_id == scope.tenant_id, func.lower(Send.customer_id) == customer_id.lower())
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(mine))
 
 

@@ -49,7 +49,7 @@ def past_sizes(scope: Scope, found: Occurrence) -> list[int]:
         .order_by(Occurrence.execution_date.desc(), Occurrence.id.desc())
         .limit(REMEMBERED_RUNS)
     )
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted))
 
 

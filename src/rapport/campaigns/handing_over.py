@@ -32,7 +32,7 @@ def to_hand_over(tenant_id: Any) -> Select[Any]:
 
 def waiting(scope: Scope) -> list[int]:
     """Campaigns that may be sent and were not handed over, by id."""
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(to_hand_over(scope.tenant_id).order_by(Occurrence.id)))
 
 
@@ -41,7 +41,7 @@ def pulled_units(scope: Scope, campaign_id: int) -> list[Unit]:
     campaign = occurrence(scope, campaign_id)
     if campaign.handed_over_at or campaign.state not in OPEN:
         return []
-    with scope.records() as session:
+    with scope.reads() as session:
         rows = [row for row in rows_of(session, scope, campaign_id) if row.state in OPEN]
     pulled = {number for number in {row.channel_id for row in rows} if channels.is_pulled(scope, number)}
     places = sorted((row.channel_id, row.recipient_group_id) for row in rows if row.channel_id in pulled)

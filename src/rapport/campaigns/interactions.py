@@ -137,7 +137,7 @@ def executed(scope: Scope, campaign_ids: set[int]) -> tuple[dict[int, Occurrence
     mine = (Occurrence.tenant_id == scope.tenant_id, Occurrence.id.in_(campaign_ids))
     rows = (OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id.in_(campaign_ids))
     given: Given = defaultdict(list)
-    with scope.records() as session:
+    with scope.reads() as session:
         found = {one.id: one for one in session.scalars(select(Occurrence).where(*mine))}
         for row in session.scalars(select(OccurrenceChannel).where(*rows)):
             given[row.campaign_id, row.channel_id].append(row)

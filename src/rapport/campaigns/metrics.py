@@ -81,7 +81,7 @@ def metrics_of(scope: Scope, campaign_id: int) -> list[PlaceMetrics]:
     """What was reported of a campaign, by channel and template."""
     mine = (CampaignMetric.tenant_id == scope.tenant_id, CampaignMetric.campaign_id == campaign_id)
     order = (CampaignMetric.channel_id, CampaignMetric.template_id, CampaignMetric.metric_id)
-    with scope.records() as session:
+    with scope.reads() as session:
         rows = session.scalars(select(CampaignMetric).where(*mine).order_by(*order)).all()
     by_place: dict[tuple[int, int], list[CampaignMetric]] = defaultdict(list)
     for row in rows:

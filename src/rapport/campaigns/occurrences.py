@@ -50,7 +50,7 @@ def occurrences(
         wanted = wanted.where(Occurrence.state == state)
     if execution_date is not None:
         wanted = wanted.where(Occurrence.execution_date == execution_date)
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted.order_by(Occurrence.id.desc()).limit(limit).offset(offset)))
 
 
@@ -141,7 +141,7 @@ def plan_next_run(scope: Scope, series_id: int, execution_date: date) -> int:
     """Create one more run of a series for a day (run 1, 2, ...), besides the planned one. Raises NotFound."""
     found = get_series(scope, series_id)
     while True:
-        with scope.records() as session:
+        with scope.reads() as session:
             last = session.scalar(
                 select(func.max(Occurrence.run)).where(
                     Occurrence.tenant_id == scope.tenant_id,
@@ -159,7 +159,7 @@ def plan_day(scope: Scope, execution_date: date) -> list[int]:
 
     Order: target group priority, series priority, id. Runs that were planned before are listed too.
     """
-    with scope.records() as session:
+    with scope.reads() as session:
         active = select(Series).where(Series.tenant_id == scope.tenant_id, Series.status == "active")
         found = list(session.scalars(active.where(Series.trigger.is_(None)).order_by(Series.id)))
         known = set(session.scalars(_planned(scope, execution_date, Occurrence.series_id)))
@@ -181,7 +181,7 @@ def _planned(scope: Scope, execution_date: date, column: Any) -> Any:
 def in_order(scope: Scope, execution_date: date) -> list[int]:
     """The planned runs of a day in order of processing, whatever their state."""
     priorities = {group.id: _number(group.priority) for group in audiences.target_groups(scope)}
-    with scope.records() as session:
+    with scope.reads() as session:
         rows = list(session.scalars(_planned(scope, execution_date, Occurrence)))
     rows.sort(
         key=lambda row: (priorities.get(row.target_group_id, LOWEST_PRIORITY), _number(row.plan["priority"]), row.id)
@@ -210,7 +210,7 @@ def running_ids(scope: Scope, first: date, days: int, own: Occurrence | None = N
     if own is not None:
         apart = and_(sent < first + timedelta(days=own_days), sent + own_days > first)
         wanted = wanted.where(Occurrence.id != own.id, or_(Occurrence.series_id != own.series_id, apart))
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted.order_by(Occurrence.id)))
 
 
@@ -226,5 +226,5 @@ def live_ids(
     )
     if not triggered:
         wanted = wanted.where(Occurrence.is_triggered.is_(False))
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted.order_by(Occurrence.id)))

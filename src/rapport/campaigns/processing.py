@@ -4,12 +4,14 @@ All in the warehouse; nothing is sent before every row is written. A repetition 
 people, since splits go by hashes of campaign and customer, and replaces the rows of the run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import inspect, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
@@ -117,7 +119,7 @@ def reopen(scope: Scope, campaign_ids: Sequence[int]) -> None:
         Occurrence.state == FAILED,
         Occurrence.processed_at.is_(None),
     )
-    with scope.records() as session:
+    with scope.reads() as session:
         failed = list(session.scalars(wanted.order_by(Occurrence.id)))
     for found in failed:
         _forget_run(scope, found)
@@ -291,9 +293,7 @@ def _conclude(scope: Scope, found: Occurrence, places: Sequence[Place], sizes: S
         "finished_at": now if state in FINAL_STATES else None,
     }
     with scope.records() as session:
-        for place in places:
-            session.merge(_channel_row(scope, found, place, sent_to.get((place.channel_id, place.group), 0)))
-        session.flush()
+        _keep_channels(scope, session, found, places, sent_to)
         move(session, scope, found.id, (PROCESSING,), **values)
         if state == AWAITING_CLEARANCE:
             ask_clearance(scope, session, found.id)
@@ -310,17 +310,28 @@ def _next_state(scope: Scope, found: Occurrence, sizes: Sizes) -> tuple[str, str
     return (AWAITING_CLEARANCE if found.conditional else SCHEDULED), ""
 
 
-def _channel_row(scope: Scope, found: Occurrence, place: Place, recipients: int) -> OccurrenceChannel:
-    return OccurrenceChannel(
-        tenant_id=scope.tenant_id,
-        campaign_id=found.id,
-        recipient_group_id=place.group,
-        channel_id=place.channel_id,
-        template_id=place.template_id,
-        action_id=place.action_id,
-        promo_code=place.promo_code,
-        scheduled_time=place.scheduled_time,
-        send_id=f"{found.id}G{place.group}C{place.position}",
-        recipients=recipients,
-        state=SCHEDULED if recipients else SUCCESSFUL,
-    )
+def _keep_channels(
+    scope: Scope, session: Session, found: Occurrence, places: Sequence[Place], sent_to: Mapping[tuple[int, int], int]
+) -> None:
+    """Enter what each group gets on each channel, also where an attempt that was interrupted did. sent_to: how many."""
+    rows = [
+        {
+            "tenant_id": scope.tenant_id,
+            "campaign_id": found.id,
+            "recipient_group_id": place.group,
+            "channel_id": place.channel_id,
+            "template_id": place.template_id,
+            "action_id": place.action_id,
+            "promo_code": place.promo_code,
+            "scheduled_time": place.scheduled_time,
+            "send_id": f"{found.id}G{place.group}C{place.position}",
+            "recipients": recipients,
+            "state": SCHEDULED if recipients else SUCCESSFUL,
+        }
+        for place in places
+        for recipients in [sent_to.get((place.channel_id, place.group), 0)]
+    ]
+    entered = insert(OccurrenceChannel).values(rows)
+    key = [column.name for column in inspect(OccurrenceChannel).primary_key]
+    changed = {name: entered.excluded[name] for name in rows[0] if name not in key}
+    session.execute(entered.on_conflict_do_update(index_elements=key, set_=changed))

@@ -13,7 +13,7 @@ def promotions(scope: Scope, limit: int = 1000, offset: int = 0) -> list[Promoti
     """The tenant's promotions, by code."""
     wanted = select(Promotion).where(Promotion.tenant_id == scope.tenant_id)
     order = Promotion.promo_code.collate("C")
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted.order_by(order).limit(limit).offset(offset)))
 
 

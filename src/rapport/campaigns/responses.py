@@ -166,7 +166,7 @@ def windows(scope: Scope, runs: Sequence[Occurrence]) -> list[tuple[datetime, da
     wanted = select(OccurrenceChannel.campaign_id, func.min(OccurrenceChannel.scheduled_time)).where(
         OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id.in_([run.id for run in runs])
     )
-    with scope.records() as session:
+    with scope.reads() as session:
         first: dict[int, datetime] = dict(list(session.execute(wanted.group_by("campaign_id"))))
     found = []
     for run in runs:
@@ -357,7 +357,7 @@ def _past_runs(scope: Scope, found: Occurrence) -> list[Occurrence]:
         .order_by(Occurrence.execution_date.desc(), Occurrence.id.desc())
         .limit(REMEMBERED_SMALL_RUNS)
     )
-    with scope.records() as session:
+    with scope.reads() as session:
         runs = list(session.scalars(wanted))
     sums = accumulate(run.targeted for run in runs)
     few = sum(customers <= SMALL_RUNS_TOGETHER for customers in sums)

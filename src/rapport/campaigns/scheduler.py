@@ -84,7 +84,7 @@ def overdue(scope: Scope) -> list[str]:
     lives = scope.data_date() is not None  # a tenant that never had a cycle is still being set up
     if lives and now >= ready_at(scope, data_date) + patience and not cycles.state_of(scope, data_date):
         found.append(f"The daily cycle of {data_date} has not begun.")
-    with scope.records() as session:
+    with scope.reads() as session:
         rows = session.execute(not_begun(scope.tenant_id)).all()
     for row, campaign in rows:
         if late_by(scope, campaign, row) >= patience:

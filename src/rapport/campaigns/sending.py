@@ -125,7 +125,7 @@ def _suppress_late(scope: Scope, unit: Unit, wanted: messaging.KeptOff) -> None:
 
 def _app(scope: Scope, unit: Unit) -> str:
     """The app that a unit's template is for; empty for none."""
-    with scope.records() as session:
+    with scope.reads() as session:
         template_id = row_of(session, scope, unit).template_id
     return messaging.apps_of_templates(scope, [unit.channel_id]).get((unit.channel_id, template_id), "")
 
@@ -215,7 +215,7 @@ def _messages(
     Addresses may have changed since the run was processed, and people said no: it is looked again where each goes, and
     whether somebody else has had the campaign there.
     """
-    with scope.records() as session:
+    with scope.reads() as session:
         row = row_of(session, scope, unit)
     template = messaging.template(scope, channel.id, row.template_id)
     names = messaging.attributes_used(template)
@@ -269,8 +269,9 @@ def _contents(
 ) -> list[tuple[Any, ...]]:
     """customer_id, promo_code, address and the attributes of a template, by customer; values as on the wire."""
     own = channel.address_attribute == channels.OWN_ID
-    address = "r.customer_id" if own else _rendered(scope, [channel.address_attribute])[0]
-    columns = ", ".join([address, *_rendered(scope, names)])
+    columns = ", ".join(
+        ["r.customer_id", *_rendered(scope, names)] if own else _rendered(scope, [channel.address_attribute, *names])
+    )
     return scope.warehouse.rows(
         queries.CONTENTS.format(columns=columns),
         data_date=scope.data_date(),
@@ -311,7 +312,7 @@ def not_begun(tenant_id: Any) -> Select[OccurrenceChannel, Occurrence]:
 
 def due(scope: Scope) -> list[OccurrenceChannel]:
     """Units whose time has come by the clock, that no quiet hour holds and that were not begun, in order of time."""
-    with scope.records() as session:
+    with scope.reads() as session:
         rows = session.execute(not_begun(scope.tenant_id)).all()
     now = scope.clock.now()
     come = [(row, campaign) for row, campaign in rows if scope.instant(row.scheduled_time) <= now]
@@ -321,7 +322,7 @@ def due(scope: Scope) -> list[OccurrenceChannel]:
 
 def waiting(scope: Scope, unit: Unit) -> int:
     """How many messages of a unit are to be tried again."""
-    with scope.records() as session:
+    with scope.reads() as session:
         return int(
             session.scalar(
                 select(func.count())

@@ -39,6 +39,7 @@ def stage_name(campaign_id: int, suffix: str = "stage") -> str:
     return f"run_{campaign_id}_{suffix}"
 
 
+@customers.attributes_read_once()
 def fill_stage(
     scope: Scope, found: Occurrence, data_date: date, places: Sequence[Place], bindings: dict[str, Any]
 ) -> tuple[str, dict[str, str]]:

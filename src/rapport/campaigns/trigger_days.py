@@ -39,7 +39,7 @@ def occurrence_of_day(scope: Scope, series: Series, day: date) -> Occurrence:
     """
     plan = _plan(scope, series)
     while True:
-        with scope.records() as session:
+        with scope.reads() as session:
             last: Occurrence | None = session.scalar(_newest(scope, series.id, day))
         if last is not None and last.plan == plan and last.state in OPEN:
             return last
@@ -157,7 +157,7 @@ def open_days(scope: Scope, before: date) -> list[int]:
         Occurrence.state == EXECUTING,
         Occurrence.execution_date < before,
     )
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted.order_by(Occurrence.id)))
 
 
@@ -182,5 +182,5 @@ def end_date(campaign: Occurrence) -> date:
 def of_ids(scope: Scope, campaign_ids: Sequence[int]) -> list[Occurrence]:
     """Campaigns by id."""
     wanted = select(Occurrence).where(Occurrence.tenant_id == scope.tenant_id, Occurrence.id.in_(campaign_ids))
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted))

@@ -45,7 +45,7 @@ def triggered(scope: Scope, status: str | None = None) -> list[Series]:
     wanted = select(Series).where(Series.tenant_id == scope.tenant_id, Series.trigger.is_not(None))
     if status:
         wanted = wanted.where(Series.status == status)
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted.order_by(Series.id)))
 
 
@@ -73,7 +73,7 @@ def active_triggers(scope: Scope) -> set[int]:
     wanted = select(Series.id).where(
         Series.tenant_id == scope.tenant_id, Series.trigger.is_not(None), Series.status == "active"
     )
-    with scope.records() as session:
+    with scope.reads() as session:
         return set(session.scalars(wanted))
 
 

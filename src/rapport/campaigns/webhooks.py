@@ -37,7 +37,7 @@ def webhook(scope: Scope, channel_id: int) -> Hook | None:
     told = [one for one in notifications.listeners(scope) if (one.event_type_id, one.channel_id) == (14, channel_id)]
     if not told:
         return None
-    with scope.records() as session:
+    with scope.reads() as session:
         found = session.get(Webhook, (scope.tenant_id, channel_id))
     if found is None:
         return Hook(channel_id, told[0].url, f"hook{channel_id}", DEFAULT_ROWS, [])
@@ -56,7 +56,7 @@ def set_webhook(
         raise Invalid(f"Channel {channel_id} is one that Rapport sends on by itself: it takes no webhook.")
     names = [info.real_field_name for info in customers.find(scope, attributes, "attributes")]
     values = {"name": name, "rows_per_file": rows_per_file, "attributes": names, "updated_at": scope.clock.now()}
-    with scope.records() as session:
+    with scope.reads() as session:
         taken = select(Webhook.channel_id).where(Webhook.tenant_id == scope.tenant_id, Webhook.name == name)
         if session.scalar(taken.where(Webhook.channel_id != channel_id)) is not None:
             raise Conflict(f"There is a webhook named {name!r} already.")

@@ -13,7 +13,7 @@ from rapport.channels.models import App
 def apps(scope: Scope, channel_id: int) -> list[App]:
     """The apps of a channel, by id."""
     wanted = select(App).where(App.tenant_id == scope.tenant_id, App.channel_id == channel_id)
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted.order_by(App.app_id.collate("C"))))
 
 

@@ -77,7 +77,7 @@ MAX_ID = 2**31 - 1
 
 def channels(scope: Scope) -> list[Channel]:
     """The tenant's channels, by id."""
-    with scope.records() as session:
+    with scope.reads() as session:
         wanted = select(Channel).where(Channel.tenant_id == scope.tenant_id).order_by(Channel.id)
         return list(session.scalars(wanted))
 

@@ -48,7 +48,7 @@ def _build(
     from rapport.demo.run import run_demo
     from rapport.stores import open_stores
 
-    stores = open_stores(settings, upgrading=False)
+    stores = open_stores(settings, upgrading=False, hurried=True)
     try:
         stores.start_work()
         gc.freeze()  # what was loaded stays, and is never searched for garbage

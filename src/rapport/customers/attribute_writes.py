@@ -292,7 +292,7 @@ def _masked(
 ) -> dict[str, dict[str, Any]]:
     """The same without identifying values of removed persons, who stay anonymous whatever is written."""
     keys = dict(zip(pseudonyms(scope, wanted), wanted, strict=True))
-    with scope.records() as session:
+    with scope.reads() as session:
         query = select(Removed.key).where(Removed.tenant_id == scope.tenant_id, Removed.key.in_(keys))
         removed = {keys[key] for key in session.scalars(query)}
     pii = {info.real_field_name for info in infos.values() if info.is_pii}

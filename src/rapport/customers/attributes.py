@@ -5,7 +5,9 @@ compare ignoring case. Sources: batch (files), api (AddCustomerAttribute), calcu
 the daily cycle), model (its results).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
 from sqlalchemy import delete, select
@@ -116,8 +118,30 @@ STORED = (
 )
 
 
+_read: ContextVar[dict[int, dict[str, AttributeInfo]] | None] = ContextVar("attributes_read", default=None)
+
+
+@contextmanager
+def attributes_read_once() -> Iterator[None]:
+    """Within the block the attributes of a tenant are read once, for work that asks for them often and adds none."""
+    before = _read.set({})
+    try:
+        yield
+    finally:
+        _read.reset(before)
+
+
 def attributes(scope: Scope) -> dict[str, AttributeInfo]:
     """Every attribute of the tenant by upper-case name, in order of name."""
+    read = _read.get()
+    if read is None:
+        return _stored(scope)
+    if scope.tenant_id not in read:
+        read[scope.tenant_id] = _stored(scope)
+    return dict(read[scope.tenant_id])
+
+
+def _stored(scope: Scope) -> dict[str, AttributeInfo]:
     with scope.reads() as session:
         rows = session.execute(select(*STORED).where(Attribute.tenant_id == scope.tenant_id)).all()
     reading, marks = consents(scope), {row.real_field_name.upper(): row.consent for row in rows} | CONSENT

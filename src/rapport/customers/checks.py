@@ -74,7 +74,7 @@ class LoadCheckFailed(RapportError):
 
 def load_checks(scope: Scope) -> dict[str, KindChecks]:
     """The tenant's settings by kind; kinds without checks are absent."""
-    with scope.records() as session:
+    with scope.reads() as session:
         settings = session.scalar(select(Tenant.settings).where(Tenant.id == scope.tenant_id)) or {}
     return {kind: KindChecks.model_validate(given) for kind, given in settings.get(SETTING, {}).items()}
 
@@ -111,7 +111,7 @@ def check_loads(scope: Scope, data_date: date) -> list[LoadCheck]:
 
 
 def _missing(scope: Scope, kind: str, setting: Literal["fail", "notify"], data_date: date) -> LoadCheck:
-    with scope.records() as session:
+    with scope.reads() as session:
         came = session.scalar(
             select(Import.id)
             .where(

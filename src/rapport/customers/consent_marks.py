@@ -60,7 +60,7 @@ def convert_all(stores: Stores) -> None:
 
 
 def _unconverted(scope: Scope) -> list[AttributeInfo]:
-    with scope.records() as session:
+    with scope.reads() as session:
         mine = ConsentConversion.tenant_id == scope.tenant_id
         done = set(session.scalars(select(ConsentConversion.real_field_name).where(mine)))
         marked = session.scalars(

@@ -31,14 +31,14 @@ EVENT_TYPES = 7003  # the lock of a tenant's event types
 
 def event_types(scope: Scope) -> list[EventType]:
     """The tenant's event types, by id."""
-    with scope.records() as session:
+    with scope.reads() as session:
         query = select(EventType).where(EventType.tenant_id == scope.tenant_id).order_by(EventType.id)
         return list(session.scalars(query))
 
 
 def event_type(scope: Scope, event_type_id: int) -> EventType:
     """An event type by id. Raises NotFound."""
-    with scope.records() as session:
+    with scope.reads() as session:
         found = session.get(EventType, (scope.tenant_id, event_type_id))
     if found is None:
         raise NotFound(f"There is no event type {event_type_id}.")
@@ -47,7 +47,7 @@ def event_type(scope: Scope, event_type_id: int) -> EventType:
 
 def event_type_named(scope: Scope, name: str) -> EventType | None:
     """An event type by its name, which is case-sensitive; None when there is none."""
-    with scope.records() as session:
+    with scope.reads() as session:
         return session.scalar(select(EventType).where(EventType.tenant_id == scope.tenant_id, EventType.name == name))
 
 

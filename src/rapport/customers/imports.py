@@ -302,7 +302,7 @@ def _loaded_before(scope: Scope, kind: str, sha256: str, mapping: str, mode: str
 
     Rows that were refused may fit what has been loaded or declared since, so a file that had some is loaded again.
     """
-    with scope.records() as session:
+    with scope.reads() as session:
         done = session.execute(
             select(Import.id, Import.loaded, Import.rejected, Import.sha256, Import.mapping_sha256, Import.mode)
             .where(Import.tenant_id == scope.tenant_id, Import.kind == kind, Import.state == "loaded")
@@ -371,14 +371,14 @@ def reopen(scope: Scope, kind: str) -> None:
 
 def imports(scope: Scope, limit: int = 100, offset: int = 0) -> list[Import]:
     """The tenant's imports, newest first."""
-    with scope.records() as session:
+    with scope.reads() as session:
         query = select(Import).where(Import.tenant_id == scope.tenant_id).order_by(Import.id.desc())
         return list(session.scalars(query.limit(limit).offset(offset)))
 
 
 def import_of(scope: Scope, import_id: int) -> Import:
     """An import by id. Raises NotFound."""
-    with scope.records() as session:
+    with scope.reads() as session:
         row = session.get(Import, (scope.tenant_id, import_id))
     if row is None:
         raise NotFound(f"There is no import {import_id}.")

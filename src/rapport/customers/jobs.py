@@ -99,7 +99,7 @@ def upsert(
 
 def job(scope: Scope, job_id: str) -> AttributeJob:
     """A job by id. Raises NotFound."""
-    with scope.records() as session:
+    with scope.reads() as session:
         found = session.get(AttributeJob, (scope.tenant_id, job_id))
     if found is None:
         raise NotFound(f"There is no request {job_id}.")

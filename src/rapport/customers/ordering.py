@@ -160,7 +160,7 @@ def carry_out(scope: Scope, apart: bool = False) -> bool:
     together again and again.
     """
     mine = select(AttributeJob).where(AttributeJob.tenant_id == scope.tenant_id, *IN_LINE)
-    with scope.records() as session:
+    with scope.reads() as session:
         jobs = list(session.scalars(mine.order_by(AttributeJob.seq).limit(AT_ONCE)))
     for kind, alike in groupby(jobs, key=lambda job: job.kind):
         together = list(alike)

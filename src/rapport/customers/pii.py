@@ -80,7 +80,7 @@ def ids_of(scope: Scope, marks: list[str], tables: Iterable[str]) -> list[str]:
 
 def removed_pseudonyms(scope: Scope) -> list[str]:
     """The pseudonyms of everybody who was removed."""
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(select(Removed.key).where(Removed.tenant_id == scope.tenant_id)))
 
 
@@ -94,7 +94,7 @@ def identifying_names(scope: Scope, customer_ids: Iterable[str]) -> tuple[set[st
 
     Without any as long as nobody was removed.
     """
-    with scope.records() as session:
+    with scope.reads() as session:
         some = session.scalar(select(Removed.key).where(Removed.tenant_id == scope.tenant_id).limit(1))
     if some is None:
         return set(), set()

@@ -22,7 +22,7 @@ def fit_for(scope: Scope, kind: str, data_date: date) -> ModelFit | None:
     """The fit that scores a date, or None before the first."""
     mine = select(ModelFit).where(ModelFit.tenant_id == scope.tenant_id, ModelFit.kind == kind)
     newest = mine.where(ModelFit.data_date <= data_date).order_by(ModelFit.data_date.desc()).limit(1)
-    with scope.records() as session:
+    with scope.reads() as session:
         return session.scalar(newest)
 
 
@@ -30,7 +30,7 @@ def first_after(scope: Scope, kind: str, data_date: date) -> ModelFit | None:
     """The earliest fit of data later than a date."""
     mine = select(ModelFit).where(ModelFit.tenant_id == scope.tenant_id, ModelFit.kind == kind)
     later = mine.where(ModelFit.data_date > data_date).order_by(ModelFit.data_date).limit(1)
-    with scope.records() as session:
+    with scope.reads() as session:
         return session.scalar(later)
 
 
@@ -61,7 +61,7 @@ def keep_fit(
 def newest_fits(scope: Scope) -> list[ModelFit]:
     """The newest fit of every kind, by kind."""
     mine = select(ModelFit).where(ModelFit.tenant_id == scope.tenant_id)
-    with scope.records() as session:
+    with scope.reads() as session:
         found = session.scalars(mine.order_by(ModelFit.kind, ModelFit.data_date))
         return list({fit.kind: fit for fit in found}.values())
 

@@ -119,5 +119,5 @@ def _meet(scope: Scope, made_on: date, days: int, data_date: date) -> None:
 def met_forecasts(scope: Scope) -> list[Forecast]:
     """The forecasts that were met by what came, the newest first, then by days."""
     mine = select(Forecast).where(Forecast.tenant_id == scope.tenant_id, Forecast.met)
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(mine.order_by(Forecast.made_on.desc(), Forecast.days)))

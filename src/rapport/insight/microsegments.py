@@ -133,7 +133,7 @@ def update_figures(scope: Scope, data_date: date) -> None:
 
 def microsegment_names(scope: Scope) -> dict[int, str]:
     """Microsegment id to name."""
-    with scope.records() as session:
+    with scope.reads() as session:
         found = session.execute(
             select(Microsegment.id, Microsegment.name).where(Microsegment.tenant_id == scope.tenant_id)
         )

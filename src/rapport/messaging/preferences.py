@@ -175,5 +175,5 @@ def preferences(scope: Scope, customer_id: str) -> list[ChannelPreference]:
     wanted = select(ChannelPreference).where(
         ChannelPreference.tenant_id == scope.tenant_id, ChannelPreference.customer_key.in_(keys)
     )
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted.order_by(ChannelPreference.channel_id, ChannelPreference.app_key)))

@@ -54,7 +54,7 @@ def list_suppressions(
     if channel_id is not None:
         wanted = wanted.where(Suppression.channel_id == channel_id)
     wanted = wanted.order_by(Suppression.customer_key, Suppression.channel_id).limit(limit).offset(offset)
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted))
 
 

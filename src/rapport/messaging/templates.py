@@ -23,7 +23,7 @@ def templates(scope: Scope, channel_id: int | None = None) -> list[Template]:
     wanted = select(Template).where(Template.tenant_id == scope.tenant_id)
     if channel_id is not None:
         wanted = wanted.where(Template.channel_id == channel_id)
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted.order_by(Template.channel_id, Template.id)))
 
 

@@ -78,7 +78,7 @@ def listeners(scope: Scope, with_callbacks: bool = False) -> list[Listener]:
     wanted = select(Listener).where(Listener.tenant_id == scope.tenant_id)
     if not with_callbacks:
         wanted = wanted.where(Listener.event_type_id != CALLBACK)
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted.order_by(Listener.event_type_id, Listener.channel_id)))
 
 
@@ -283,7 +283,7 @@ def deliveries(
         wanted = wanted.where(Delivery.listener_id == listener_id)
     if state is not None:
         wanted = wanted.where(Delivery.state == state)
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted.order_by(Delivery.id.desc()).limit(limit).offset(offset)))
 
 

@@ -106,7 +106,7 @@ class Directory:
 
 def _read(scope: Scope, admitted: dict[str, float]) -> Known:
     tokens = sorted(good_tokens(scope), key=lambda token: token.ends_at is not None)
-    with scope.records() as session:
+    with scope.reads() as session:
         until = session.scalar(select(EventRecording.until_at).where(EventRecording.tenant_id == scope.tenant_id))
     types = customers.event_types(scope)
     names, since = {one.name for one in types}, time.monotonic() - ADMITTED_SECONDS

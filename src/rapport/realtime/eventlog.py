@@ -63,7 +63,7 @@ def entries(
         wanted = wanted.where(EventLogEntry.at < until)
     if before:
         wanted = wanted.where(EventLogEntry.id < before)
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted.order_by(EventLogEntry.id.desc()).limit(limit)))
 
 
@@ -72,7 +72,7 @@ def counts(scope: Scope) -> list[tuple[date, dict[str, int]]]:
     today = scope.today()
     first = today - timedelta(days=COUNTED_DAYS - 1)
     wanted = select(EventCount).where(EventCount.tenant_id == scope.tenant_id, EventCount.day >= first)
-    with scope.records() as session:
+    with scope.reads() as session:
         found = {(one.day, one.status): one.count for one in session.scalars(wanted)}
     days = [first + timedelta(days=number) for number in range(COUNTED_DAYS)]
     return [(day, {status: found.get((day, status), 0) for status in (*STATUSES, "duplicate")}) for day in days]
@@ -90,7 +90,7 @@ def record_all(scope: Scope) -> datetime:
 
 def recording_until(scope: Scope) -> datetime | None:
     """Until when every event is logged; None when that is over."""
-    with scope.records() as session:
+    with scope.reads() as session:
         until = session.scalar(select(EventRecording.until_at).where(EventRecording.tenant_id == scope.tenant_id))
     return until if until is not None and until > scope.clock.now() else None
 

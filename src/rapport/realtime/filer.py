@@ -99,7 +99,7 @@ class Filer:
 def file_firings(scope: Scope) -> None:
     """Enter firings that have ended into the accounts of their campaigns."""
     ended = select(Firing).where(Firing.tenant_id == scope.tenant_id, Firing.state == DONE)
-    with scope.records() as session:
+    with scope.reads() as session:
         found = list(session.scalars(ended.order_by(Firing.id).limit(FIRINGS_AT_ONCE)))
     if found:
         firings.file_batch(scope, found)

@@ -30,5 +30,5 @@ def firings(scope: Scope, series_id: int, limit: int = 100, offset: int = 0, **f
     """The firings of a triggered campaign, newest first; filters are columns of Firing and their values."""
     wanted = select(Firing).where(Firing.tenant_id == scope.tenant_id, Firing.series_id == series_id)
     wanted = wanted.filter_by(**{name: value for name, value in filters.items() if value not in (None, "")})
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted.order_by(Firing.id.desc()).limit(limit).offset(offset)))

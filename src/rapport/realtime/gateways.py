@@ -29,7 +29,7 @@ PAUSE = timedelta(seconds=10)
 
 def gateway(scope: Scope) -> Gateway | None:
     """The tenant's gateway; None when none is set."""
-    with scope.records() as session:
+    with scope.reads() as session:
         return session.get(Gateway, scope.tenant_id)
 
 

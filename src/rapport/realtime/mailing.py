@@ -70,7 +70,7 @@ def write(
 
 def _firings(scope: Scope, claimed: Sequence[Claimed]) -> dict[int, Firing]:
     ids = {one.firing_id for one in claimed}
-    with scope.records() as session:
+    with scope.reads() as session:
         wanted = select(Firing).where(Firing.tenant_id == scope.tenant_id, Firing.id.in_(ids))
         return {one.id: one for one in session.scalars(wanted)}
 

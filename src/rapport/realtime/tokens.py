@@ -66,7 +66,7 @@ def _made(session: Session, scope: Scope, kind: str) -> EventToken:
 def good_tokens(scope: Scope) -> Iterable[EventToken]:
     """Every token of a tenant that is good now."""
     good = or_(EventToken.ends_at.is_(None), EventToken.ends_at > scope.clock.now())
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(select(EventToken).where(EventToken.tenant_id == scope.tenant_id, good)))
 
 

@@ -41,7 +41,7 @@ class VerifyingKey:
 def keys(scope: Scope) -> list[UserJwtKey]:
     """The keys that are good now, newest first."""
     wanted = select(UserJwtKey).where(UserJwtKey.tenant_id == scope.tenant_id, _good(scope))
-    with scope.records() as session:
+    with scope.reads() as session:
         return list(session.scalars(wanted.order_by(UserJwtKey.id.desc())))
 
 

@@ -63,7 +63,8 @@ class Stores:
             here = Presence(self.records, own.process)
             here.enter()
             self.here = here
-            work.start(self.records.url, own.process, listening, own.work_connections, own.outage_hours)
+            connections, hurried = own.work_connections, self.records.hurried
+            work.start(self.records.url, own.process, listening, connections, own.outage_hours, hurried)
 
     def play(self, roles: frozenset[str]) -> None:
         """Have this process counted under its roles."""
@@ -105,16 +106,18 @@ class Stores:
 _current: Stores | None = None
 
 
-def open_stores(settings: Settings, serving: bool = False, upgrading: bool = True) -> Stores:
+def open_stores(settings: Settings, serving: bool = False, upgrading: bool = True, hurried: bool = False) -> Stores:
     """Open both engines and bring them to the newest schema, after a backup when something is there already.
 
     serving: the process is a server, which others that want the folder are told. Without upgrading, an older schema
-    of engines by URL is left as it is, since others may be running on it. Raises Held for a data folder that another
-    process has open, Unavailable: a wrong URL, a full disk, a newer schema, an older one that is left, a missing key.
+    of engines by URL is left as it is, since others may be running on it. hurried: for work that is begun again from
+    nothing when it is interrupted, commits to the records do not wait for the disk. Raises Held for a data folder that
+    another process has open, Unavailable: a wrong URL, a full disk, a newer schema, an older one that is left, a
+    missing key.
     """
     global _current
     backup_key(settings)  # one that cannot be used is told now, and not at night
-    stores = _open_engines(settings, serving)
+    stores = _open_engines(settings, serving, hurried)
     try:
         migrations.migrate(stores.records, stores.warehouse, _before_migration(stores, upgrading))
         require(stores.records.keys, stores.records.sealed_with())
@@ -183,7 +186,7 @@ def restore(
     return answer
 
 
-def _open_engines(settings: Settings, serving: bool = False) -> Stores:
+def _open_engines(settings: Settings, serving: bool = False, hurried: bool = False) -> Stores:
     keys = keys_of(settings)
     data_dir = settings.data_dir if settings.by_url else embedded.prepare_data_dir(settings.data_dir)
     held = None if settings.by_url else embedded.hold(data_dir, serving)
@@ -197,7 +200,7 @@ def _open_engines(settings: Settings, serving: bool = False) -> Stores:
         if not settings.records_url:
             postgres = start_postgres(data_dir)
         address = settings.records_url or (postgres.address if postgres else "")
-        records = Records(address, settings.most_connections, keys)
+        records = Records(address, settings.most_connections, keys, hurried)
         records.check()
         if settings.records_url:
             records.require_sessions()

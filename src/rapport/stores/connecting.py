@@ -27,6 +27,9 @@ SETTINGS = {
     "tcp_keepalives_count": 3,
     "idle_in_transaction_session_timeout": 3_600_000,
 }
+# Of work that is begun again from nothing when it is interrupted: no commit waits for the disk, so a machine that loses
+# its power loses the last second. What is stored stays whole, and nothing is lost with a process.
+HURRIED = {"synchronous_commit": "off"}
 CONNECT_SECONDS = 5
 # What durable work takes for a server that it has to wait for.
 FAILED = "connection failed"
@@ -92,9 +95,10 @@ def let_go(connection: Pooled, unlock: TextClause, bound: dict[str, Any]) -> Non
         connection.invalidate()
 
 
-def parameters(url: URL) -> dict[str, Any]:
-    """What every connection is opened with, unless the address says otherwise."""
-    options = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+def parameters(url: URL, hurried: bool = False) -> dict[str, Any]:
+    """What every connection is opened with, unless the address says otherwise. hurried: see HURRIED."""
+    settings = SETTINGS | (HURRIED if hurried else {})
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     own = {"options": options, "connect_timeout": CONNECT_SECONDS, "application_name": "rapport", **KEPT_ALIVE}
     return {name: value for name, value in own.items() if name not in url.query}
 
@@ -116,13 +120,20 @@ def in_use(pooled: Engine) -> int:
 
 
 def engine(
-    url: URL, connections: int, idle: int, wait: float, server_seconds: float | None = None, **options: Any
+    url: URL,
+    connections: int,
+    idle: int,
+    wait: float,
+    server_seconds: float | None = None,
+    hurried: bool = False,
+    **options: Any,
 ) -> Engine:
     """A pool of at most so many connections, of which so many stay open idle.
 
     wait: seconds until one is free. server_seconds: after how long the server ends a statement; None for never.
+    hurried: see HURRIED.
     """
-    arguments = parameters(url)
+    arguments = parameters(url, hurried)
     if server_seconds is not None and "options" in arguments:
         arguments["options"] += f" -c statement_timeout={round(server_seconds * 1000)}"
     kept = min(idle, connections)

@@ -113,8 +113,11 @@ NO_PRIVILEGE = (
 class Records:
     """A pool of connections to the records database."""
 
-    def __init__(self, url: str, connections: int = CONNECTIONS, keys: sealing.Keys | None = None) -> None:
+    def __init__(
+        self, url: str, connections: int = CONNECTIONS, keys: sealing.Keys | None = None, hurried: bool = False
+    ) -> None:
         self.url = _url(url)
+        self.hurried = hurried  # see connecting.HURRIED
         self.keys = keys or sealing.Keys()
         self.engine: Engine = connecting.engine(
             make_url(self.url),
@@ -122,6 +125,7 @@ class Records:
             IDLE_CONNECTIONS,
             FREE_SECONDS,
             connecting.SERVER_SECONDS,
+            hurried,
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
         )

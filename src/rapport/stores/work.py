@@ -193,20 +193,25 @@ def waiting(function: Callable[P, R], name: str, bounded: bool = True) -> Callab
 
 
 def start(
-    records_url: str, process: str = "rapport", listening: bool = True, connections: int = 20, hours: float = 24.0
+    records_url: str,
+    process: str = "rapport",
+    listening: bool = True,
+    connections: int = 20,
+    hours: float = 24.0,
+    hurried: bool = False,
 ) -> None:
     """Launch the engine of durable work; what an earlier run of this process left under way is resumed at once.
 
     process names the process, the same after a restart and no two at a time. Without listening it
     only puts work on queues, for others to carry out. connections: at most so many to the records of its own;
-    hours: how long a step waits for an engine that is away.
+    hours: how long a step waits for an engine that is away. hurried: no commit waits for the disk.
     """
     _patience.seconds = hours * 3600
     _patience.stopping.clear()
     dbos_log = logging.getLogger("dbos")
     dbos_log.setLevel(logging.WARNING)
     global _engine
-    _engine = connecting.engine(make_url(records_url), connections, IDLE_CONNECTIONS, FREE_SECONDS)
+    _engine = connecting.engine(make_url(records_url), connections, IDLE_CONNECTIONS, FREE_SECONDS, hurried=hurried)
     config = DBOSConfig(
         name="rapport",
         system_database_engine=_engine,
