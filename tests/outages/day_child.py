@@ -111,7 +111,7 @@ def main(data_dir: Path) -> None:
     daily.insight.MODEL_STEPS = tuple(steps.items())  # type: ignore[attr-defined]
     daily.insight.publish = stopping(insight.publish, "after publish", before=False)  # type: ignore[attr-defined]
     processing.process = stopping(processing.process, "after processing", before=False)
-    cycles.note_once = stopping(cycles.note_once, "before a note")
+    cycles.note_all = stopping(cycles.note_all, "before a note")
     cycles.end = stopping(cycles.end, "before the end")
     campaigns.run_cycle(tried, DATA_DATE)
     print(json.dumps({"calm": come_to(calm), "tried": come_to(tried)}), flush=True)

@@ -1,5 +1,6 @@
 """Records of daily cycles: one row a tenant, data date and run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -91,15 +92,17 @@ def note(scope: Scope, data_date: date, run: int, name: str, seconds: float) -> 
         found.steps = [*others, {"name": name, "seconds": seconds}]
 
 
-def note_once(scope: Scope, data_date: date, run: int, name: str, seconds: float) -> None:
-    """The same outside a durable step: when a cycle is resumed, the times of steps that it does not repeat stay."""
-    entry = [{"name": name, "seconds": seconds}]
+def note_all(scope: Scope, data_date: date, run: int, seconds: Mapping[str, float]) -> None:
+    """Enter the times of steps, by name, outside a durable step: when a cycle is resumed, those that it has stay."""
+    entries = [{"name": name, "seconds": taken} for name, taken in seconds.items()]
+    if not entries:
+        return
     with scope.records() as session:
         session.execute(
             update(Cycle)
             .where(Cycle.tenant_id == scope.tenant_id, Cycle.data_date == data_date, Cycle.run == run)
-            .where(~Cycle.steps.contains([{"name": name}]))
-            .values(steps=Cycle.steps + cast(entry, JSONB))
+            .where(~Cycle.steps.contains([{"name": entries[-1]["name"]}]))
+            .values(steps=Cycle.steps + cast(entries, JSONB))
         )
 
 

@@ -1,7 +1,8 @@
 """The daily cycle of a tenant as durable work: model, target groups, campaigns, events, sends."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from functools import partial
 from typing import Protocol, TypeVar
@@ -20,6 +21,7 @@ from rapport.campaigns.tasks import (
     members_of_day,
     process_prepared,
     process_run,
+    process_together,
     sentence,
 )
 from rapport.campaigns.triggered import groups_of_triggers
@@ -55,6 +57,26 @@ def _check_loads(tenant_id: int, data_date: str) -> str:
 @work.step("cycle.model", ATTEMPTS)
 def _model(tenant_id: int, data_date: str, name: str) -> None:
     dict(insight.MODEL_STEPS)[name](current_scope(tenant_id), date.fromisoformat(data_date))
+
+
+@work.step("cycle.whole_model", ATTEMPTS)
+def _whole_model(tenant_id: int, data_date: str) -> dict[str, float]:
+    """All steps of the model and its publication where there are few customers: seconds by step."""
+    scope, day, seconds = current_scope(tenant_id), date.fromisoformat(data_date), dict[str, float]()
+
+    def take(name: str, step: Callable[[Scope, date], None]) -> None:
+        began = time.monotonic()
+        step(scope, day)
+        seconds[name] = round(time.monotonic() - began, 3)
+
+    steps = dict(insight.MODEL_STEPS)
+    with ThreadPoolExecutor(1, RECOMMENDATIONS) as beside:  # they need nothing of the other steps, nor these of them
+        recommended = beside.submit(take, RECOMMENDATIONS, steps.pop(RECOMMENDATIONS))
+        for name, step in steps.items():
+            take(name, step)
+        recommended.result()
+    take("publish", insight.publish)
+    return {name: seconds[name] for name in (*dict(insight.MODEL_STEPS), "publish")}
 
 
 @work.workflow("campaigns.recommend")
@@ -125,40 +147,57 @@ def _note_sizes(tenant_id: int, data_date: str, computed: list[int]) -> None:
         log.exception("sizes of target groups not kept", tenant_id=tenant_id, data_date=data_date)
 
 
-def _note_once(tenant_id: int, data_date: str, run: int, name: str, seconds: float) -> None:
-    """Enter the time of a step; a time that cannot be entered stops no day."""
+def _note_all(tenant_id: int, data_date: str, run: int, seconds: Mapping[str, float]) -> None:
+    """Enter the times of steps; times that cannot be entered stop no day."""
 
     def enter() -> None:
-        cycles.note_once(current_scope(tenant_id), date.fromisoformat(data_date), run, name, seconds)
+        cycles.note_all(current_scope(tenant_id), date.fromisoformat(data_date), run, seconds)
 
     try:
         work.waiting(enter, "cycle.note")()
     except FAULTS:
-        log.exception("time of a step not entered", tenant_id=tenant_id, data_date=data_date, step=name)
+        log.exception("times of steps not entered", tenant_id=tenant_id, data_date=data_date, steps=list(seconds))
 
 
 @work.workflow("campaigns.daily_cycle")
-def daily_cycle(tenant_id: int, data_date: str, run: int = 0, as_before: bool = True) -> None:
+def daily_cycle(tenant_id: int, data_date: str, run: int = 0, as_before: bool = True, together: bool = False) -> None:
     """The whole day of a tenant for a data date: model, target groups, campaigns, events, sends.
 
     A failed load check or model stops the day: its campaigns are not processed, the cycle's state
-    and the log say why. as_before: of a cycle that an earlier release began, which is carried on in its steps.
+    and the log say why. as_before, and not together: of cycles that earlier releases began, which are carried on in
+    their steps.
     """
-    note = _note if as_before else _note_once
 
     def timed(name: str, step: Callable[[], T], /) -> T:
         began = time.monotonic()
         result = step()
-        note(tenant_id, data_date, run, name, round(time.monotonic() - began, 3))
+        seconds = round(time.monotonic() - began, 3)
+        if as_before:
+            _note(tenant_id, data_date, run, name, seconds)
+        else:
+            _note_all(tenant_id, data_date, run, {name: seconds})
         return result
 
     try:
-        (_day_as_before if as_before else _day)(tenant_id, data_date, timed)
+        if together and _is_small(tenant_id):
+            _small_day(tenant_id, data_date, run, timed)
+        else:
+            (_day_as_before if as_before else _day)(tenant_id, data_date, timed)
     except FAULTS as fault:
         log.exception("cycle failed", tenant_id=tenant_id, data_date=data_date)
         _end(tenant_id, data_date, run, sentence(fault))
         return
     _end(tenant_id, data_date, run, "")
+
+
+def _small_day(tenant_id: int, data_date: str, run: int, timed: Timed) -> None:
+    """A day in few durable steps: each of its parts takes less time than to enter that it was done."""
+    _require_good_loads(tenant_id, data_date, timed)
+    _note_all(tenant_id, data_date, run, _whole_model(tenant_id, data_date))
+    campaign_ids = _plan(tenant_id, data_date)
+    groups, problems = timed("target groups", partial(members_of_day, tenant_id, campaign_ids, data_date))
+    _note_all(tenant_id, data_date, run, process_together(tenant_id, campaign_ids, data_date, problems))
+    _after_campaigns(tenant_id, data_date, timed, groups)
 
 
 def _day(tenant_id: int, data_date: str, timed: Timed) -> None:
@@ -211,7 +250,7 @@ def start_cycle(scope: Scope, data_date: date, again: bool = True) -> str:
     run = cycles.begin(scope, data_date, again)
     key = cycles.key(scope, data_date, run)
     if not work.exists(key):
-        work.enqueue(work.Queue.CYCLES, key, daily_cycle, scope.tenant_id, data_date.isoformat(), run, False)
+        work.enqueue(work.Queue.CYCLES, key, daily_cycle, scope.tenant_id, data_date.isoformat(), run, False, True)
     return key
 
 
@@ -221,7 +260,7 @@ def run_cycle(scope: Scope, data_date: date) -> CycleResult:
     A date that was finished before is computed again; campaigns already processed are kept.
     """
     run = cycles.begin(scope, data_date)
-    work.run(cycles.key(scope, data_date, run), daily_cycle, scope.tenant_id, data_date.isoformat(), run, False)
+    work.run(cycles.key(scope, data_date, run), daily_cycle, scope.tenant_id, data_date.isoformat(), run, False, True)
     result = cycles.result(scope, data_date, run)
     if result.error:
         raise RapportError(result.error)

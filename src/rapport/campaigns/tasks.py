@@ -1,7 +1,10 @@
 """Durable workflows of campaigns: handing over, a run by hand, the sending of a unit."""
 
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from functools import partial
 from itertools import chain
 
 import structlog
@@ -18,6 +21,7 @@ from rapport.campaigns.units import Unit, unit_of
 from rapport.channels import service as channels
 from rapport.errors import Away, RapportError
 from rapport.stores import work
+from rapport.stores.outages import outage
 
 log = structlog.get_logger("rapport.campaigns")
 
@@ -25,7 +29,7 @@ FAULTS = (RapportError, work.StepFailed, SQLAlchemyError, ClickHouseError, OSErr
 # Beginning of the keys of the sending of units.
 SENDS = "send:"
 # Faults that may pass are tried this often before the work is given up; engines that are away are waited for.
-ATTEMPTS = 3
+ATTEMPTS, PAUSE_SECONDS = 3, 1.0
 
 
 def sentence(error: BaseException) -> str:
@@ -272,6 +276,54 @@ def process_prepared(tenant_id: int, campaign_id: int, data_date: str, problem: 
         _failed(tenant_id, campaign_id, fault)
 
 
+@work.step("campaigns.process_together", ATTEMPTS)
+def process_together(
+    tenant_id: int, campaign_ids: list[int], data_date: str, problems: dict[str, str]
+) -> dict[str, float]:
+    """Process the runs of a day, one after the other, of a tenant with few customers: seconds by run.
+
+    What outside systems pull of a run is handed over while the next one is processed. A fault fails a run and no other;
+    problems: what there was with target groups, by run (a number in text). Raises Away.
+    """
+    scope, day, seconds = current_scope(tenant_id), date.fromisoformat(data_date), dict[str, float]()
+
+    def take(campaign_id: int, part: Callable[[], str | None]) -> str | None:
+        name, began = f"campaign {campaign_id}", time.monotonic()
+        try:
+            return _persistently(part)
+        except FAULTS as fault:
+            if outage(fault) is not None:
+                raise
+            _failed(tenant_id, campaign_id, fault)
+            return None
+        finally:
+            seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - began, 3)
+
+    with ThreadPoolExecutor(1, "handing over") as behind:
+        handed_over = []
+        for campaign_id in campaign_ids:
+            if problem := problems.get(str(campaign_id)):
+                take(campaign_id, partial(processing.fail, scope, campaign_id, problem))
+            elif take(campaign_id, partial(processing.process, scope, campaign_id, day)) == SCHEDULED:
+                part = partial(handing_over.hand_over, scope, campaign_id)
+                handed_over.append(behind.submit(take, campaign_id, part))
+        for ended in handed_over:
+            ended.result()
+    return seconds
+
+
+def _persistently(part: Callable[[], str | None]) -> str | None:
+    """Carry out a part of a step, which is tried again as a step is; what is away the whole step waits for."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return part()
+        except FAULTS as fault:
+            if isinstance(fault, RapportError) or outage(fault) is not None:
+                raise
+            time.sleep(PAUSE_SECONDS)
+    return part()
+
+
 def _failed(tenant_id: int, campaign_id: int, fault: BaseException) -> None:
     log.exception("run failed", tenant_id=tenant_id, campaign_id=campaign_id)
     _fail(tenant_id, campaign_id, sentence(fault))
@@ -302,9 +354,9 @@ def members_of_day(tenant_id: int, campaign_ids: list[int], data_date: str) -> t
     def compute(group_id: int) -> str:
         try:
             audiences.compute_members(scope, group_id, day)
-        except Away:
-            raise
         except FAULTS as fault:
+            if outage(fault) is not None:
+                raise
             return _uncounted(tenant_id, group_id, fault)
         return ""
 
