@@ -47,6 +47,8 @@ LENGTHS = {
     "too_long": ("at most", "max_length"),
     "string_too_long": ("at most", "max_length"),
 }
+# Of so many faults those are looked for that are of one and the same value; a value has one for each kind of a union.
+MOST_FAULTS = 100
 SAID = {type_: words for words, types in _TEXTS.items() for type_ in types}
 
 
@@ -111,12 +113,12 @@ def place(fault: Fault, given: Any) -> str:
 
 
 def _is_member(name: str, value: Any, missing: bool) -> bool:
-    return isinstance(value, dict) and (missing or any(key.lower() == name.lower() for key in value))
+    return isinstance(value, dict) and (missing or name in value or any(key.lower() == name.lower() for key in value))
 
 
 def _member(name: str, value: Any) -> Any:
     held = value if isinstance(value, dict) else {}
-    return next((one for key, one in held.items() if key.lower() == name.lower()), None)
+    return held[name] if name in held else next((one for key, one in held.items() if key.lower() == name.lower()), None)
 
 
 def reason(fault: Mapping[str, Any]) -> str:
@@ -135,7 +137,7 @@ def sentence(faults: Sequence[Fault], given: Any, within: str = "", kind: Any = 
 
     kind is the type that was asked for: a member that there is not is told with those that there are.
     """
-    chosen = _telling(faults)
+    chosen, faults = _telling(faults), faults[:MOST_FAULTS]
     where = place(chosen, given)
     # What fits no kind of a union has a fault for each kind.
     reasons = dict.fromkeys(reason(fault) for fault in faults if place(fault, given) == where)

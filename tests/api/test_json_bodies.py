@@ -1,13 +1,18 @@
 """What no body may hold is refused in one place, in one sentence that says where it is."""
 
 import json
+import time
 from typing import Any
 
 import httpx
 import pytest
 from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from rapport import wording
 from rapport.api import MANAGEMENT, WIRE
+from rapport.api.bodies import WireModel
+from rapport.api.customers_writes import Removal, Updates, Upsert
 from rapport.api.json_bodies import DEEPEST, MOST_MANAGED, MOST_OF_WIRE, JsonRoute
 
 SIZE = "/manage/v1/target-groups/size"
@@ -72,6 +77,44 @@ def test_a_body_of_many_values_is_refused_unread(api: httpx.Client, path: str, m
     answer = post(api, path, f"[{'1,' * (most + 1)}1]")
     assert (answer.status_code, sentence(answer)) == (413, f"The body holds more than {most} commas.")
     assert post(api, path, f"[{'1,' * most}1]").status_code == 400
+
+
+@pytest.mark.parametrize("body", ['{"X": 1}', '{"definition": {"X": 1}}', '{"definition": {"any": [{"X": 1}]}}'])
+def test_an_object_of_many_unknown_members_holds_nobody_up(api: httpx.Client, body: str) -> None:
+    many = ", ".join(f'"k{number}": 1' for number in range(1001))
+    answer = post(api, SIZE, body.replace('"X": 1', many))
+    assert (answer.status_code, sentence(answer)) == (413, "The body holds an object with more than 1000 members.")
+    assert post(api, SIZE, body.replace('"X": 1', many.replace('"k0": 1, ', ""))).status_code == 400
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_the_time_of_a_sentence_grows_with_the_faults_and_no_faster(missing: bool) -> None:
+    class Two(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        a: int = 1
+        b: int
+
+    given = {f"k{number}": 1 for number in range(20_000)} | ({} if missing else {"b": 1})
+    with pytest.raises(ValidationError) as refused:
+        Two.model_validate(given)
+    faults = refused.value.errors()
+    began = time.thread_time()
+    assert wording.sentence(faults, given, kind=Two) == "k0 is not known here; there are a, b."
+    assert time.thread_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        (Updates, "CustomerNewAttributesValuesList"),
+        (Upsert, "Attributes"),
+        (Removal, "CustomerIDs"),
+    ],
+)
+def test_of_a_list_of_bad_items_one_is_enough(model: type[WireModel], name: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        model.model_validate({name: [1.5] * 1000, "CustomerID": "C1"})
+    assert [fault["loc"] for fault in refused.value.errors() if fault["type"] != "missing"] == [(name, 0)]
 
 
 def test_what_only_looks_like_it_is_taken(api: httpx.Client) -> None:

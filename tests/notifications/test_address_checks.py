@@ -63,6 +63,9 @@ def post(*urls: str, timeout: float = 3, allow_private: bool = False) -> list[An
         "5f00::1",
         "3fff::1",
         "192.0.0.8",
+        "168.63.129.16",
+        "2606:2800:220:1::5efe:7f00:1",
+        "2606:2800::200:5efe:a00:8",
     ],
 )
 def test_a_name_that_leads_inward_is_refused(names: dict[str, list[list[str]]], address: str) -> None:

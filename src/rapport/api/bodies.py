@@ -4,7 +4,16 @@ import re
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Request
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from rapport.api.json_bodies import loaded
 from rapport.api.parameters import INT32_MAX
@@ -56,6 +65,11 @@ Number = Annotated[int, Field(strict=True, ge=1, le=INT32_MAX), BeforeValidator(
 CustomerID = Annotated[
     str, Field(min_length=1, max_length=LONGEST_CUSTOMER_ID), AfterValidator(_fits), BeforeValidator(as_id)
 ]
+
+
+T = TypeVar("T")
+# A list of which the first fault is enough: each of a million would be kept, with a kilobyte, to tell one of them.
+Listed = Annotated[list[T], FailFast()]
 
 
 class WireModel(BaseModel):

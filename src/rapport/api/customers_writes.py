@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from rapport.access.keys import Principal
 from rapport.api.auth import caller
-from rapport.api.bodies import CustomerID, WireModel, inlined, parse, raw_body
+from rapport.api.bodies import CustomerID, Listed, WireModel, inlined, parse, raw_body
 from rapport.api.responses import json_response
 from rapport.api.sections import SectionRouter
 from rapport.customers import service as customers
@@ -54,27 +54,27 @@ class CustomerValues(WireModel):
     """Values of one customer."""
 
     customer_id: CustomerID = Field(alias="CustomerID", description="The tenant's own id")
-    attributes: list[AttributeValue] = Field(alias="Attributes", description="At most 10")
+    attributes: Listed[AttributeValue] = Field(alias="Attributes", description="At most 10")
 
 
 class Updates(WireModel):
     """Values of many customers."""
 
-    items: list[CustomerValues] = Field(alias="CustomerNewAttributesValuesList", description="At most 1,000")
+    items: Listed[CustomerValues] = Field(alias="CustomerNewAttributesValuesList", description="At most 1,000")
     callback_url: str | None = CALLBACK
 
 
 class Upsert(CustomerValues):
     """Values of a customer who may be new."""
 
-    attributes: list[AttributeValue] = Field(default_factory=list, alias="Attributes")
+    attributes: Listed[AttributeValue] = Field(default_factory=list, alias="Attributes")
     callback_url: str | None = CALLBACK
 
 
 class Removal(WireModel):
     """Persons to forget."""
 
-    customer_ids: list[CustomerID] = Field(alias="CustomerIDs", description="At most 50,000")
+    customer_ids: Listed[CustomerID] = Field(alias="CustomerIDs", description="At most 50,000")
 
 
 def _documented(model: type[WireModel], answer: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import caller
-from rapport.api.bodies import WireModel, parse, raw_body
+from rapport.api.bodies import Listed, WireModel, parse, raw_body
 from rapport.api.parameters import required
 from rapport.api.reads import Read, register
 from rapport.api.recipients import DATE
@@ -90,7 +90,7 @@ class CustomerList(WireModel):
         examples=["Spring VIPs"],
         description="The name of the target group, which no other has",
     )
-    customers: list[Annotated[str, Field(max_length=MAX_ID)]] = Field(examples=[["Q1001", "Q1002"]])
+    customers: Listed[Annotated[str, Field(max_length=MAX_ID)]] = Field(examples=[["Q1001", "Q1002"]])
 
 
 class CustomerListMade(BaseModel):

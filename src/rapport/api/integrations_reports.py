@@ -14,6 +14,7 @@ from rapport.api.auth import caller
 from rapport.api.bodies import (
     Count,
     CustomerID,
+    Listed,
     Number,
     Whole,
     WireModel,
@@ -72,7 +73,7 @@ class InteractionsBody(WireModel):
     group: Number | None = Field(
         None, alias="RecipientGroupID", description="Of the campaign; each customer counts in the group it is in"
     )
-    customer_ids: list[CustomerID] = Field(alias="CustomerIDs", max_length=MOST_CUSTOMERS)
+    customer_ids: Listed[CustomerID] = Field(alias="CustomerIDs", max_length=MOST_CUSTOMERS)
     app_id: OptionalAppID = Field(None, alias="AppID")
 
 
@@ -90,7 +91,7 @@ class PromotionStatusBody(WireModel):
         None, alias="TimeStamp", description="The caller's time, YYYY-MM-DD HH:MM:SS; for information"
     )
     campaign_id: Number = Field(alias="CampaignID")
-    statuses: list[PromoStatus] = Field(alias="PromosUpdated", max_length=MOST_CUSTOMERS)
+    statuses: Listed[PromoStatus] = Field(alias="PromosUpdated", max_length=MOST_CUSTOMERS)
 
 
 class PreferenceBody(WireModel):

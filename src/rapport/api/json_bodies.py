@@ -18,6 +18,8 @@ DEEPEST = 100
 # Objects and lists of a body, those within texts included. Bodies of the management API are read where everybody waits;
 # on the wire each value of an attribute of a customer is one.
 MOST_MANAGED, MOST_OF_WIRE = 20_000, 500_000
+# Of an object of the management API.
+MOST_MEMBERS = 1000
 # So many commas go with an object: those that part the values of its lists and those within texts count as well.
 COMMAS_AN_OBJECT = {MOST_MANAGED: 20, MOST_OF_WIRE: 4}
 # The library writes no value that is nested deeper than this.
@@ -53,6 +55,8 @@ def loaded(body: bytes, most: int = MOST_OF_WIRE) -> Any:
         raise Invalid(_why(body, error.msg)) from error
     if many > DEEPEST and _is_deep(data):
         raise Invalid(TOO_DEEP)
+    if most == MOST_MANAGED and body.count(b":") > MOST_MEMBERS and _has_many_members(data):
+        raise TooLarge(f"The body holds an object with more than {MOST_MEMBERS} members.")
     if ESCAPED_NULL in body and NULL.search(body):
         raise Invalid(_told(data if len(body) <= SHORT else None, lambda text: "\0" in text, HOLDS_NULL))
     return data
@@ -93,6 +97,18 @@ def _is_deep(data: Any) -> bool:
         orjson.dumps(data)
     except TypeError:
         return True
+    return False
+
+
+def _has_many_members(value: Any) -> bool:
+    """Whether an object has more members than any call knows: each that is not known would be a fault of its own."""
+    left = [value] if isinstance(value, dict | list) else []
+    while left:
+        one = left.pop()
+        if isinstance(one, dict) and len(one) > MOST_MEMBERS:
+            return True
+        items = one.values() if isinstance(one, dict) else one
+        left.extend(item for item in items if isinstance(item, dict | list))
     return False
 
 

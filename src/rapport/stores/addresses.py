@@ -15,8 +15,15 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 # The one block of IPv6 addresses that the Internet uses (RFC 4291): all others are local, reserved or wrap another.
 GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-# Special blocks that older releases of Python take for public.
-SPECIAL = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv6Network("3fff::/20"))
+# Special blocks that older releases of Python take for public, and the address at which machines of Azure ask for what
+# they are to know of themselves; those of other clouds are private.
+SPECIAL = (
+    ipaddress.IPv4Network("192.0.0.0/24"),
+    ipaddress.IPv6Network("3fff::/20"),
+    ipaddress.IPv4Network("168.63.129.16/32"),
+)
+# Of an address that reaches an IPv4 one within a site (ISATAP, RFC 5214), what precedes that one.
+ISATAP = (0x00005EFE, 0x02005EFE)
 PORTS = {"http": 80, "https": 443}
 MAX_URL = 2000
 # Who registers a URL waits for its name so long and no longer; every post looks it up and checks it again.
@@ -102,7 +109,7 @@ def _unwrapped(address: Address) -> Address:
             return address.ipv4_mapped
         if address.sixtofour is not None:
             return address.sixtofour
-        if address in NAT64:
+        if address in NAT64 or (int(address) >> 32) & 0xFFFFFFFF in ISATAP:
             return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address
 
