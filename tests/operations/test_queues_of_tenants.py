@@ -6,7 +6,8 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable
 
-from dbos import DBOS, SetWorkflowID
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
+from sqlalchemy import event
 
 from rapport.stores import Stores, work
 
@@ -55,3 +56,27 @@ def test_what_an_earlier_release_queued_is_carried_out(stores: Stores) -> None:
             DBOS.enqueue_workflow(queue, wait_for_far_end, NEIGHBOUR, run)
     until(lambda: len(BEGUN[run]) == 5)
     assert BEGUN[run] == [NEIGHBOUR] * 5
+
+
+def test_queues_without_work_ask_the_records_little(stores: Stores) -> None:
+    asked: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    assert work._engine is not None
+    event.listen(work._engine, "before_cursor_execute", note)
+    try:
+        time.sleep(3)
+    finally:
+        event.remove(work._engine, "before_cursor_execute", note)
+    assert len(asked) <= 3 * 10, asked  # each queue's settings may be among it, which are read once a minute
+
+
+def test_what_another_process_has_queued_is_found(stores: Stores) -> None:
+    run = str(uuid.uuid4())
+    with SetWorkflowID(f"test-{run}"), SetEnqueueOptions(queue_partition_key=str(NEIGHBOUR)):
+        DBOS.enqueue_workflow(work.Queue.SENDS, wait_for_far_end, NEIGHBOUR, run)  # nobody here is told
+    began = time.monotonic()
+    until(lambda: len(BEGUN[run]) == 1)
+    assert time.monotonic() - began < 5

@@ -64,7 +64,8 @@ class Filer:
         while not self._stopping.wait(pause):
             began = time.monotonic()
             try:
-                filed = self.round() if self._lead.taken() else 0
+                busy = self._lead.ask(BUSY) if self._lead.taken() else None
+                filed = self._file([tenant_id for (tenant_id,) in busy]) if busy is not None else 0
                 pause = 0.0 if filed >= AT_ONCE else max(0.0, ROUND_SECONDS - (time.monotonic() - began))
             except Exception:
                 log.exception("events cannot be filed")
@@ -74,7 +75,9 @@ class Filer:
     def round(self) -> int:
         """File a batch of every tenant of whom there is something; the most events that one had. And chores."""
         with self._stores.records.reading() as connection:
-            tenants = list(connection.execute(BUSY).scalars())
+            return self._file(list(connection.execute(BUSY).scalars()))
+
+    def _file(self, tenants: list[int]) -> int:
         filed = max((self._tenant(tenant_id) for tenant_id in tenants if not self._stopping.is_set()), default=0)
         now = time.monotonic()
         if now - self._purged >= PURGE_SECONDS:

@@ -1,6 +1,8 @@
 """Work that one process of a deployment does: whoever holds a lock on a connection of its own."""
 
-from sqlalchemy import Connection, text
+from typing import Any
+
+from sqlalchemy import Connection, Row, TextClause, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from rapport.errors import Unavailable
@@ -10,7 +12,6 @@ PROCESSOR, FILER = 1, 2
 LOCKS = 7100
 FAULTS = (SQLAlchemyError, Unavailable)  # what the records raise when they are away
 TAKE = text("SELECT pg_try_advisory_lock(:locks, :lock)")
-STILL = text("SELECT 1")
 
 
 class Lead:
@@ -21,15 +22,21 @@ class Lead:
         self._connection: Connection | None = None
 
     def taken(self) -> bool:
-        """Whether this process leads, trying to if it does not yet. Raises what the records raise."""
+        """Whether this process leads, as far as it knows; it tries to if it does not. Raises what the records raise."""
+        return self._connection is not None or self._try()
+
+    def ask(self, sql: TextClause, bound: dict[str, Any] | None = None) -> list[Row[Any]] | None:
+        """The rows of a SELECT, which show that this process leads; None when it does not any more.
+
+        They are read on the connection of the lock, so that nobody has to ask whether it is still there.
+        """
         if self._connection is None:
-            return self._try()
+            return None
         try:
-            self._connection.execute(STILL)
+            return list(self._connection.execute(sql, bound or {}))
         except FAULTS:
             self.give_up()
-            return False
-        return True
+            return None
 
     def _try(self) -> bool:
         connection = self._stores.records.engine.connect().execution_options(isolation_level="AUTOCOMMIT")

@@ -30,8 +30,8 @@ from rapport.realtime.owners import Owners, owners
 from rapport.realtime.tidying import tidy
 from rapport.realtime.timers import (
     AT_ONCE,
-    DUE,
     GRACE,
+    LOOK,
     drop_sequence,
     due_firings,
     due_sequences,
@@ -124,16 +124,20 @@ class Processor:
         """Handle what comes for as long as this process leads: a batch of each tenant in turn."""
         for channel in (EVENTS, TRIGGERS):
             ear.execute(f"LISTEN {channel}")
-        tenants, looked, more_due = self._waiting(), float("-inf"), False
+        waiting = self._lead.ask(WAITING)
+        if waiting is None:
+            return
+        tenants, looked, more_due = [row.id for row in waiting], float("-inf"), False
         while not self._stopping.is_set():
             rest = self._round(tenants)
             seen: list[int] = []
             if more_due or time.monotonic() - looked >= LOOK_SECONDS:
                 looked = time.monotonic()
-                if is_held(self._stores) or not self._lead.taken():
+                found = None if is_held(self._stores) else self._lead.ask(LOOK, self._now())
+                if found is None:
                     return
-                more_due = self._look()
-                seen = self._waiting()  # those who had to wait are told of by nobody
+                more_due = self._look([row.id for row in found if row.due])
+                seen = [row.id for row in found if row.waits]  # those who had to wait are told of by nobody
             heard = self._heard(ear, 0.0 if rest or seen or more_due else POLL_SECONDS)
             tenants = list(dict.fromkeys([*heard, *seen, *rest]))
             if not rest:
@@ -154,11 +158,11 @@ class Processor:
         pause = min(max(GATHER_SECONDS, 2 * self._took), LONGEST_GATHERING)
         self._stopping.wait(max(0.0, self._taken + pause - time.monotonic()))
 
-    def _look(self) -> bool:
+    def _now(self) -> dict[str, Any]:
+        return {"now": self._stores.clock.now(), "grace": GRACE}
+
+    def _look(self, tenants: Sequence[int]) -> bool:
         """A batch of each tenant of what comes due by the clock, and the days that are over; whether more is due."""
-        bound = {"now": self._stores.clock.now(), "grace": GRACE}
-        with self._stores.records.session() as session:
-            tenants = list(session.scalars(DUE, bound))
         # What was accepted before a deadline is handled before it.
         handled = {one: self.turn(one, BATCH) for one in self._ready(tenants)}
         drained = [one for one, events in handled.items() if events is not None and events < BATCH]
@@ -177,10 +181,6 @@ class Processor:
             else:
                 found.add(int(note.payload))
         return sorted(found)
-
-    def _waiting(self) -> list[int]:
-        with self._stores.records.session() as session:
-            return list(session.scalars(WAITING))
 
     def drain(self, tenant_id: int) -> bool:
         """Handle what waits of a tenant; whether all of it was."""

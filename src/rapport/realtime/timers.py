@@ -37,14 +37,22 @@ DUE_SEQUENCES = text("""
     SELECT series_id, person FROM trigger_states
     WHERE tenant_id = :tenant_id AND deadline <= :now ORDER BY deadline LIMIT :most
 """)
-DUE = text("""
-    SELECT t.id FROM tenants AS t
-    WHERE EXISTS (
-        SELECT 1 FROM trigger_states AS s WHERE s.tenant_id = t.id AND s.deadline <= CAST(:now AS timestamptz) - :grace
-    ) OR EXISTS (
-        SELECT 1 FROM trigger_firings AS f WHERE f.tenant_id = t.id AND f.state = 'delayed' AND f.due_at <= :now
-    )
-    ORDER BY t.id
+# Tenants of whom events wait, and those of whom something has come due by the clock.
+LOOK = text("""
+    SELECT id, waits, due FROM (
+        SELECT
+            t.id,
+            EXISTS (SELECT 1 FROM accepted_events AS e WHERE e.tenant_id = t.id AND e.state = 0) AS waits,
+            EXISTS (
+                SELECT 1 FROM trigger_states AS s
+                WHERE s.tenant_id = t.id AND s.deadline <= CAST(:now AS timestamptz) - :grace
+            ) OR EXISTS (
+                SELECT 1 FROM trigger_firings AS f
+                WHERE f.tenant_id = t.id AND f.state = 'delayed' AND f.due_at <= :now
+            ) AS due
+        FROM tenants AS t
+    ) AS found
+    WHERE waits OR due ORDER BY id
 """)
 
 

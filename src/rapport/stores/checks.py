@@ -12,7 +12,7 @@ from rapport.settings import Settings
 from rapport.stores import backup_log, disk, holds, sealing
 from rapport.stores.clock import OUTSIDE
 from rapport.stores.disk import GIGABYTE
-from rapport.stores.migrations import records_revision, tenant_databases, warehouse_version
+from rapport.stores.migrations import records_revision, warehouse_versions
 from rapport.stores.postgres import postmaster
 from rapport.stores.presence import processes
 from rapport.stores.records import Records
@@ -37,13 +37,13 @@ def engine_checks(records: Records, warehouse: Warehouse) -> list[Check]:
         server = connection.execute(text("SHOW server_version")).scalar_one()
         size = connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
         living = processes(connection)
-    databases = tenant_databases(warehouse)
-    versions = sorted({warehouse_version(database) for database in databases})
+    versions = warehouse_versions(warehouse)
+    stand = f"tenants: {len(versions)}, schema {sorted(set(versions))}"
     kind = "embedded" if warehouse.embedded else "server"
     engine = warehouse.database("default").value("SELECT version()")
     return [
         Check("records", "ok", f"PostgreSQL {server}, schema {records_revision(records)}, {size / GIGABYTE:.2f} GB"),
-        Check("warehouse", "ok", f"ClickHouse {engine} ({kind}), tenants: {len(databases)}, schema {versions}"),
+        Check("warehouse", "ok", f"ClickHouse {engine} ({kind}), {stand}"),
         _processes(living),
     ]
 

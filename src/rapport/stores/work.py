@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import structlog
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
+from dbos._dbos import _get_dbos_instance
 from dbos._error import DBOSMaxStepRetriesExceeded as StepFailed
+from dbos._utils import INTERNAL_QUEUE_NAME
 from prometheus_client import Gauge
 from sqlalchemy import Engine, make_url, text
 
 from rapport.errors import RapportError
 from rapport.stores import connecting
 from rapport.stores.outages import outage
+from rapport.stores.queue_looks import Looks, spare
 from rapport.stores.records import Records
 
 if TYPE_CHECKING:
@@ -90,13 +93,13 @@ class Queue(StrEnum):
 
 
 # How much of a queue runs in a process: of all tenants, and of one, so that no tenant takes every place; and the
-# seconds until work is found on it.
+# seconds between two looks of its thread, most of which find out from those of others that nothing waits.
 PLACES: dict[Queue, tuple[int, int, float]] = {
-    Queue.CYCLES: (2, 1, 1.0),
-    Queue.CAMPAIGNS: (8, 2, 0.5),
-    Queue.SENDS: (64, 8, 0.5),
-    Queue.JOBS: (4, 1, 0.5),
-    Queue.ERASURES: (8, 2, 1.0),
+    Queue.CYCLES: (2, 1, 0.6),
+    Queue.CAMPAIGNS: (8, 2, 0.1),
+    Queue.SENDS: (64, 8, 0.1),
+    Queue.JOBS: (4, 1, 0.1),
+    Queue.ERASURES: (8, 2, 0.6),
 }
 # Queues without shares, on which nothing is put any more: they may hold what an earlier release queued.
 EARLIER_QUEUES = {"cycles": 2, "campaigns": 4, "sends": 8, "jobs": 4, "erasures": 4}
@@ -106,6 +109,7 @@ EARLIER_POLL_SECONDS, WAIT_SECONDS = 5.0, 0.1
 AT_ONCE = 4
 
 _engine: Engine | None = None
+_looks: Looks | None = None
 
 
 def workflow(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -232,10 +236,14 @@ def start(
         )
     for name, places in EARLIER_QUEUES.items():
         DBOS.register_queue(name, worker_concurrency=places, polling_interval_sec=EARLIER_POLL_SECONDS)
+    global _looks
+    _looks = spare(_get_dbos_instance()._sys_db, _engine, [*PLACES, *EARLIER_QUEUES, INTERNAL_QUEUE_NAME])
 
 
 def stop() -> None:
     """Stop taking work; what runs is resumed at the next start."""
+    global _looks
+    _looks = None
     _patience.stopping.set()
     DBOS.destroy()
     if _engine is not None:
@@ -248,7 +256,10 @@ def enqueue(queue: Queue, key: str, function: Callable[..., Any], tenant_id: int
     A key that was used before names the same work: nothing is repeated.
     """
     with SetWorkflowID(key), SetEnqueueOptions(queue_partition_key=str(tenant_id)):
-        return DBOS.enqueue_workflow(queue.value, function, tenant_id, *arguments).workflow_id
+        workflow_id = DBOS.enqueue_workflow(queue.value, function, tenant_id, *arguments).workflow_id
+    if _looks is not None:
+        _looks.put(queue.value)
+    return workflow_id
 
 
 def run(key: str, function: Callable[..., R], *arguments: Any) -> R:
