@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rapport.customers import cells, parquet
+from rapport.customers.asides import drop_aside
 from rapport.customers.dialects import JSON_LINES, MARK, check_content, checked_names, dialect_of, must_be_few
 from rapport.customers.encodings import UTF8, as_text, encoding_of, is_rather_utf8, most_unpacked, read_bytes
 from rapport.customers.headers import same_name
@@ -136,7 +137,7 @@ def opened(warehouse: Database, path: Path, mapping: FileMapping) -> Iterator[Fi
             yield replace(file, read_as={at: read_as[name] for at, name in places.items() if name in read_as})
         finally:
             if not warehouse.embedded:
-                warehouse.execute(f"DROP TABLE IF EXISTS {RAW} SYNC")
+                drop_aside(warehouse, [RAW])
 
 
 def _described(path: Path, folder: Path, format_: str, mapping: FileMapping) -> File:

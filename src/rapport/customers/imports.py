@@ -362,13 +362,6 @@ def forget(scope: Scope, customer_id: str) -> None:
             row.warnings = suspicions.without(row.warnings, customer_id)
 
 
-def reopen(scope: Scope, kind: str) -> None:
-    """Let files that were loaded before be loaded again: what they would change is not what it was."""
-    with scope.records() as session:
-        of_kind = update(Import).where(Import.tenant_id == scope.tenant_id, Import.kind == kind)
-        session.execute(of_kind.values(mapping_sha256=""))
-
-
 def imports(scope: Scope, limit: int = 100, offset: int = 0) -> list[Import]:
     """The tenant's imports, newest first."""
     with scope.reads() as session:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from rapport.access.scope import Scope
+from rapport.customers.agreeing import agree
 from rapport.errors import Away
 from rapport.stores.connecting import LOCK_SECONDS, let_go, statements_within, unhurried
 from rapport.stores.warehouse import identifier
@@ -115,11 +116,13 @@ def writing_if_free(scope: Scope) -> Iterator[bool]:
 def drop_noted(scope: Scope, connection: Connection) -> None:
     """Take from whoever had the lock of writes before what it was about to put in the place of a table.
 
-    Nothing is noted unless it was ended or lost the lock in that moment.
+    Nothing is noted unless it was ended or lost the lock in that moment. Where it had put its tables there already,
+    the records are told what it could not tell them.
     """
     names = connection.execute(text(NOTED), {"tenant_id": scope.tenant_id}).scalars().all()
     if names:
         scope.warehouse.execute(f"DROP TABLE IF EXISTS {', '.join(map(identifier, names))} SYNC")
+        agree(scope)
         connection.execute(text(FORGET), {"tenant_id": scope.tenant_id, "names": list(names)})
 
 

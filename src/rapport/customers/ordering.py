@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.customers import attribute_writes, locks, new_attributes
-from rapport.customers.models import UNTOLD, AttributeJob
+from rapport.customers.models import UNTOLD, AttributeJob, TableExchange
 from rapport.errors import Unavailable
 from rapport.stores import Stores
 
@@ -50,6 +50,8 @@ TAKE_OUTCOMES = text(f"""
 )
 IN_LINE = (AttributeJob.finished_at.is_(None), text("outcome IS NULL"))
 WAITING = select(AttributeJob.tenant_id).where(*IN_LINE).distinct()
+# What was cut off is put right by whoever takes the lock next, see locks.drop_noted.
+OF_TENANTS = WAITING.union(select(TableExchange.tenant_id))
 FAULTS = (SQLAlchemyError, Unavailable)  # what the engines raise when they are away
 
 
@@ -118,9 +120,9 @@ def carried_out_by(kind: str, carrier: Carrier) -> None:
 
 
 def tenants_waiting(stores: Stores) -> list[int]:
-    """The tenants of whom some write is in line."""
+    """The tenants of whom some write is in line, or whose tables were being exchanged when a process ended."""
     with stores.records.reading() as connection:
-        return list(connection.execute(WAITING).scalars())
+        return list(connection.execute(OF_TENANTS).scalars())
 
 
 @contextmanager

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 from rapport.access.scope import Scope
 from rapport.customers import locks
-from rapport.customers.attributes import BUILT_IN, COLUMN_TYPES, AttributeInfo, attributes, save
+from rapport.customers.agreeing import CORE, WRITABLE, reopen
+from rapport.customers.asides import drop_aside
+from rapport.customers.attributes import COLUMN_TYPES, AttributeInfo, attributes, save
 from rapport.customers.attributes import forget as forget_record
 from rapport.customers.dates import SQL_TYPES, Dates
-from rapport.customers.imports import reopen
 from rapport.customers.merging import PARTITIONS
 from rapport.customers.numerals import FLOAT, PLACES, SHORTEST
 from rapport.customers.values import RULES
@@ -17,8 +18,6 @@ from rapport.stores.warehouse import identifier
 
 ASIDE = "import_changed_"
 TABLES = ("customers", "profiles")
-WRITABLE = ("batch", "api")
-CORE = frozenset(info.real_field_name for info in BUILT_IN)
 # Decimals that keep all their digits.
 WHOLLY_KEPT = f"^-?[0-9]+([.][0-9]{{1,{PLACES}}}0*)?$"
 EXAMPLES = 3
@@ -53,8 +52,9 @@ def retype(scope: Scope, name: str, field_type: str) -> AttributeInfo:
         pairs = ", ".join(f"{ASIDE}{table} AND {table}" for table in TABLES)
         with locks.replacing(scope, *(f"{ASIDE}{table}" for table in TABLES)):
             scope.warehouse.execute(f"EXCHANGE TABLES {pairs}")
-        work.waiting(_enter, "attributes.retype", bounded=False)(scope, changed)
-        _drop_aside(scope)
+            # It is noted until the records know of it, so that whoever comes after a kill tells them.
+            work.waiting(_enter, "attributes.retype", bounded=False)(scope, changed)
+        drop_aside(scope.warehouse, [f"{ASIDE}{table}" for table in TABLES])
     with scope.records() as session:
         scope.audit(session, "change", f"attribute {info.real_field_name}", field_type=field_type)
     return changed
@@ -66,14 +66,19 @@ def _enter(scope: Scope, changed: AttributeInfo) -> None:
     reopen(scope, "customers")
 
 
+def _leave(scope: Scope, info: AttributeInfo) -> None:
+    forget_record(scope, info)
+    reopen(scope, "customers")
+
+
 def delete(scope: Scope, name: str) -> None:
     """Take an attribute away with all its values; its name is free then. Who uses it is not asked here."""
     with locks.importing(scope), locks.writing(scope):
         info = changeable(scope, name)
-        for table in TABLES:
-            scope.warehouse.execute(f"ALTER TABLE {table} DROP COLUMN IF EXISTS {identifier(info.real_field_name)}")
-        forget_record(scope, info)
-        reopen(scope, "customers")
+        with locks.replacing(scope, f"{ASIDE}customers"):
+            for table in TABLES:
+                scope.warehouse.execute(f"ALTER TABLE {table} DROP COLUMN IF EXISTS {identifier(info.real_field_name)}")
+            work.waiting(_leave, "attributes.delete", bounded=False)(scope, info)
     with scope.records() as session:
         scope.audit(session, "delete", f"attribute {info.real_field_name}", field_type=info.field_type)
 
@@ -133,8 +138,3 @@ def _convert(scope: Scope, table: str, info: AttributeInfo, field_type: str) -> 
         warehouse.execute(f"ALTER TABLE {aside} UPDATE {converted} = {value} WHERE 1")
     warehouse.execute(f"ALTER TABLE {aside} DROP COLUMN {column}")
     warehouse.execute(f"ALTER TABLE {aside} RENAME COLUMN {converted} TO {column}")
-
-
-def _drop_aside(scope: Scope) -> None:
-    for table in TABLES:
-        scope.warehouse.execute(f"DROP TABLE IF EXISTS {ASIDE}{table} SYNC")

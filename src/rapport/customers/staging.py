@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from rapport.customers.asides import drop, drop_aside
 from rapport.customers.cells import MAX_SHOWN, unclean, unclean_reason
 from rapport.customers.files import File, rows_sql
 from rapport.customers.json_lines import missing
@@ -69,18 +70,13 @@ class Stage:
 
     def drop(self) -> None:
         """Drop what was made."""
-        _drop(self.warehouse, [self.table(part) for part in self.made])
+        drop_aside(self.warehouse, [self.table(part) for part in self.made])
         self.made.clear()
 
 
 def drop_leftovers(warehouse: Database) -> None:
     """Drop every staging table. Call it only under the lock of imports: then all of them belong to dead imports."""
-    _drop(warehouse, [name for (name,) in warehouse.rows(TABLES, database=warehouse.name, prefix=PREFIX)])
-
-
-def _drop(warehouse: Database, names: list[str]) -> None:
-    if names:
-        warehouse.execute(f"DROP TABLE IF EXISTS {', '.join(map(identifier, names))} SYNC")
+    drop(warehouse, [name for (name,) in warehouse.rows(TABLES, database=warehouse.name, prefix=PREFIX)])
 
 
 def create(stage: Stage, plan: Plan) -> None:
