@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-for neighbour in ("campaigns", "notifications"):
+for neighbour in ("campaigns", "notifications", "operations"):
     sys.path.append(str(Path(__file__).parents[1] / neighbour))
 
 from served import Outside, Served, outside_world, serving  # noqa: E402
+from url_engines import WarehouseServer, warehouse_server  # noqa: E402
 
 
 @pytest.fixture(scope="package")
@@ -20,7 +21,14 @@ def outside() -> Iterator[Outside]:
 
 
 @pytest.fixture(scope="package")
-def served(outside: Outside) -> Iterator[Served]:
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarehouseServer]:
+    """A warehouse of its own that can be taken away."""
+    with warehouse_server(tmp_path_factory.mktemp("warehouse")) as server:
+        yield server
+
+
+@pytest.fixture(scope="package")
+def served(outside: Outside, warehouse: WarehouseServer) -> Iterator[Served]:
     """A server with a tenant whose triggers write mail and tell the listener."""
-    with serving(outside) as server:
+    with serving(outside, warehouse.url) as server:
         yield server

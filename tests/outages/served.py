@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,12 @@ from webhook_receiver import Receiver, receiving
 from rapport.stores.postgres import Postgres, start_postgres
 
 CHILD = Path(__file__).parent / "served_child.py"
+# What is still to be done of events and of what is told.
+UNDONE = """
+    SELECT (SELECT count(*) FROM accepted_events)
+         + (SELECT count(*) FROM trigger_firings WHERE state <> 'filed')
+         + (SELECT count(*) FROM deliveries WHERE state <> 'delivered')
+"""
 
 
 @dataclass
@@ -52,7 +59,10 @@ def outside_world() -> Iterator[Outside]:
 
 @dataclass
 class Served:
-    """The server. client has an Admin key of its tenant, operator is the operator on the same machine."""
+    """The server. client has an Admin key of its tenant, operator is the operator on the same machine.
+
+    ahead: how many seconds its clocks are ahead of the machine's.
+    """
 
     told: dict[str, Any]
     data_dir: Path
@@ -60,6 +70,19 @@ class Served:
     client: httpx.Client
     operator: httpx.Client
     log: Path
+    process: "subprocess.Popen[str]"
+    ahead: float = 0.0
+
+    def say(self, **what: object) -> None:
+        """Tell the process where to wait, and what time it is."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(what) + "\n")
+        self.process.stdin.flush()
+
+    def hear(self) -> Any:
+        """What the process tells next."""
+        assert self.process.stdout is not None
+        return json.loads(self.process.stdout.readline())
 
     @property
     def sdk(self) -> str:
@@ -73,14 +96,30 @@ class Served:
         return int(row[0]) if row else 0
 
 
+def event(served: Served, name: str, number: int) -> list[dict[str, Any]]:
+    """An event of the customer of a number, as it is posted."""
+    now = datetime.now(UTC) + timedelta(seconds=served.ahead)
+    return [
+        {
+            "tenant": served.told["tenant"],
+            "event": name,
+            "customer": f"c{number}@example.com",
+            "timestamp": f"{now:%Y-%m-%dT%H:%M:%S.000Z}",
+            "context": {"n": number},
+            "metadata": {"eventId": f"{name}-{number}"},
+        }
+    ]
+
+
 @contextmanager
-def serving(outside: Outside) -> Iterator[Served]:
+def serving(outside: Outside, warehouse_url: str) -> Iterator[Served]:
     base = Path(tempfile.mkdtemp(prefix="rapport-outage-"))
     base.chmod(0o755)
     log = base / "log"
     command = [sys.executable, str(CHILD), str(base / "data"), outside.receiver.url, str(outside.box.port)]
+    command.append(warehouse_url)
     with log.open("w") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)
     try:
         assert process.stdout is not None
         told = json.loads(process.stdout.readline() or _failed(log))
@@ -91,13 +130,15 @@ def serving(outside: Outside) -> Iterator[Served]:
         ):
             postgres = start_postgres(base / "data")
             try:
-                yield Served(told, base / "data", postgres, client, operator, log)
+                yield Served(told, base / "data", postgres, client, operator, log, process)
             finally:
                 _ended(process)
                 postgres.stop()  # a process that failed has left it
     finally:
         _ended(process)
-        process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            assert pipe is not None
+            pipe.close()
         shutil.rmtree(base, ignore_errors=True)
 
 

@@ -1,6 +1,8 @@
 """Run by served.py: serves a tenant on a data folder, with pauses short enough for tests.
 
-usage: served_child.py DATA_DIR LISTENER_URL SMTP_PORT
+usage: served_child.py DATA_DIR LISTENER_URL SMTP_PORT WAREHOUSE_URL
+
+Lines on standard input hold it at places and move its clocks (held_places.py).
 """
 
 import asyncio
@@ -10,6 +12,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import held_places
 import uvicorn
 
 from rapport.access import keys
@@ -21,7 +24,6 @@ from rapport.channels import service as channels
 from rapport.commands import logs
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
-from rapport.notifications import deliverer
 from rapport.notifications import service as notifications
 from rapport.realtime import filer, processor, sending, tokens
 from rapport.settings import Settings
@@ -39,7 +41,6 @@ def shorten() -> None:
     work.FIRST_PAUSE, work.LONGEST_PAUSE = 0.1, 0.4
     sending.FIRST_WAIT, sending.LONGEST_WAIT = 0.1, 0.4
     sending.LEASE, sending.RENEW_SECONDS = timedelta(seconds=6), 1.0
-    deliverer.LEASE = timedelta(seconds=6)
     filer.RETRY_SECONDS = processor.PAUSE_SECONDS = 0.3
 
 
@@ -65,12 +66,15 @@ def furnish(scope: Scope, listener: str, smtp_port: int) -> None:
     notifications.register_listener(scope, 11, listener)
 
 
-def main(data_dir: Path, listener: str, smtp_port: int) -> None:
+def main(data_dir: Path, listener: str, smtp_port: int, warehouse_url: str) -> None:
     shorten()
     logs.configure("WARNING")
-    settings = Settings(data_dir=data_dir, allow_private_addresses=True, rate_limit_calls=0)
+    settings = Settings(
+        data_dir=data_dir, warehouse_url=warehouse_url, allow_private_addresses=True, rate_limit_calls=0
+    )
     stores = open_stores(settings)
-    limits = {"campaigns": {"messages_per_day": 10_000}, "events": {"events_per_person": 100_000}}
+    held_places.listen()
+    limits = {"campaigns": {"messages_per_day": 10_000, "batch_size": 10}, "events": {"events_per_person": 100_000}}
     scope = create_tenant(stores, "Outages", settings=limits)
     furnish(scope, listener, smtp_port)
     _, key = keys.create_key(scope, "tests", "tests@example.com", "Admin")
@@ -88,4 +92,4 @@ def main(data_dir: Path, listener: str, smtp_port: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4])

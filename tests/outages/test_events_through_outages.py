@@ -4,20 +4,13 @@ import json
 import threading
 import time
 from collections import Counter
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
-from served import Outside, Served
+from served import UNDONE, Outside, Served, event
 from webhook_receiver import eventually
 
 from engine_outages import Outage, full, hung, stopped
 
-UNDONE = """
-    SELECT (SELECT count(*) FROM accepted_events)
-         + (SELECT count(*) FROM trigger_firings WHERE state <> 'filed')
-         + (SELECT count(*) FROM deliveries WHERE state <> 'delivered')
-"""
 OUTAGE_SECONDS = 1.5
 
 
@@ -54,19 +47,6 @@ class Sender(threading.Thread):
 
 def address(number: int) -> str:
     return f"c{number}@example.com"
-
-
-def event(served: Served, name: str, number: int) -> list[dict[str, Any]]:
-    return [
-        {
-            "tenant": served.told["tenant"],
-            "event": name,
-            "customer": address(number),
-            "timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z}",
-            "context": {"n": number},
-            "metadata": {"eventId": f"n-{number}"},
-        }
-    ]
 
 
 def sent_through(served: Served, name: str, outage: Outage) -> Sender:
@@ -114,33 +94,6 @@ def accepted(served: Served, name: str, many: int) -> Counter[int]:
         sender._send(number)
     assert sender.answers == {200: many}
     return Counter(sent)
-
-
-def test_what_is_answered_during_an_outage_is_posted_once(served: Served, outside: Outside) -> None:
-    receiver = outside.receiver
-    receiver.posts.clear()
-    receiver.gate.clear()
-    sent = accepted(served, "told", 50)
-    eventually(lambda: len(receiver.posts) >= 30)  # as many as one listener has open
-    with stopped(served.postgres):
-        receiver.gate.set()
-        time.sleep(OUTAGE_SECONDS)
-    eventually(lambda: served.asked(UNDONE) == 0)
-    assert Counter(json.loads(post.body)["event_n"] for post in receiver.posts) == sent
-    assert len(set(receiver.ids())) == len(sent)
-
-
-def test_what_is_taken_during_an_outage_is_mailed_once(served: Served, outside: Outside) -> None:
-    box = outside.box
-    box.to.clear()
-    box.gate.clear()
-    sent = accepted(served, "mailed", 40)
-    eventually(lambda: served.asked("SELECT count(*) FROM firing_messages WHERE state = 'claimed'") == len(sent))
-    with full(served.postgres):
-        box.gate.set()
-        time.sleep(OUTAGE_SECONDS)
-    eventually(lambda: served.asked(UNDONE) == 0)
-    assert box.to == Counter(address(number) for number in sent)
 
 
 def test_mail_of_firings_waits_for_its_server(served: Served, outside: Outside) -> None:

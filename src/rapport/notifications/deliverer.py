@@ -236,6 +236,14 @@ class Deliverer(Taker):
     async def _settled(self, task: Task, answer: Answer) -> None:
         """Settle a post, with all that end while the records are busy with those before; return once it is."""
         self._answered.append((task, answer))
+        await self._settle()
+
+    async def caught_up(self) -> None:
+        """Settle what was answered during an outage, before its leases that have run out let it be posted again."""
+        while self._answered or self._settling.locked():
+            await self._settle()
+
+    async def _settle(self) -> None:
         async with self._settling:
             answered, self._answered = self._answered, []
             if not answered:

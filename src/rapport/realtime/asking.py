@@ -46,6 +46,8 @@ from rapport.stores.taking import FAULTS, Taker
 log = structlog.get_logger("rapport.realtime")
 VERDICTS = Metric("rapport_gateway_verdicts_total", "Verdicts about triggered firings", ["how", "allowed"])
 CLOCK = notifications.OUTSIDE_CLOCK
+# Between two looks whether everything is settled after an outage.
+CAUGHT_UP_SECONDS = 0.02
 
 MAX_AT_ONCE = 512
 PER_TENANT = 32
@@ -306,6 +308,11 @@ class Decider(Taker):
             self._open[question.firing_id] = question
             self._busy[question.tenant_id] += 1
             self.begin(self._decide(question), makes_room=False)  # settling does
+
+    async def caught_up(self) -> None:
+        """Let all that was decided during an outage be settled, before it is asked again."""
+        while any(self._decided.values()):
+            await asyncio.sleep(CAUGHT_UP_SECONDS)
 
     async def _decide(self, question: Question) -> None:
         try:

@@ -85,9 +85,12 @@ class Stores:
         return began, backup.write(self.records, self.warehouse, path, said, protection, progress)
 
     def backup(self, path: Path, progress: backup.Progress | None = None, encrypted: bool = False) -> backup.Written:
-        """Write a backup of both engines, signed where there is a key. Raises Invalid, Unavailable."""
+        """Write a backup of both engines, signed where there is a key. Raises Invalid, Unavailable.
+
+        Once it is written an outage of the records does not undo it: its entry waits for their return.
+        """
         written = self._back_up(path, progress, encrypted)
-        backup_log.note(self.records, *written)
+        work.waiting(backup_log.note, "backup.note")(self.records, *written)
         return written[1]
 
     def close(self) -> None:

@@ -43,7 +43,10 @@ Rows = dict[str, dict[str, int]]
 CHUNK_BYTES = 16 * 1024 * 1024
 CHUNK_ROWS = 1_000_000
 COPY_SUFFIX = "__backup"
-UNKNOWN_TABLE = 60
+# What a backup that met an outage could not drop.
+COPIES_LEFT = "SELECT name FROM system.databases WHERE match(name, '^rapport_[0-9]+__backup$')"
+# What is told of a table that is gone: where it is looked for, and where its definition is.
+GONE = (60, 390)
 SUPPORT_IS_DISABLED = 344
 COPY_ATTEMPTS = 5
 ENGINE = "SELECT engine FROM system.tables WHERE database = currentDatabase() AND name = {table:String}"
@@ -223,8 +226,9 @@ def _copies(warehouse: Warehouse) -> Iterator[list[tuple[str, Database]]]:
     """Tenants' databases as they are now, by hard links: (name, copy). Dropped at the end."""
     copies: list[tuple[str, Database]] = []
     try:
+        for (left,) in warehouse.database("default").rows(COPIES_LEFT):
+            warehouse.drop_database(left)
         for source in tenant_databases(warehouse):
-            warehouse.drop_database(source.name + COPY_SUFFIX)
             copy = warehouse.create_database(source.name + COPY_SUFFIX)
             copies.append((source.name, copy))
             for (table,) in source.rows(TABLES_TO_COPY):
@@ -260,7 +264,7 @@ def _clone(source: Database, copy: Database, table: str) -> None:
             copy.execute(f"CREATE TABLE {identifier(table)} AS {original}")
             copy.execute(f"INSERT INTO {identifier(table)} SELECT * FROM {original}")  # noqa: S608 - named by the schema
     except ClickHouseError as error:
-        if error.code != UNKNOWN_TABLE:
+        if error.code not in GONE:
             raise
         # A table that was built aside: it is swapped in or dropped by now.
         copy.execute(f"DROP TABLE IF EXISTS {identifier(table)} SYNC")

@@ -50,12 +50,17 @@ class Taker(ABC):
         self._threads = ThreadPoolExecutor(threads, self.name)
         self._stopping = threading.Event()
         self._behind: set[int] = set()  # threads that have something to note which the records could not take yet
+        self._fell_behind = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = Service(self.name, lambda: asyncio.run(self._run()), self._stopping)
 
     @abstractmethod
     async def take(self) -> None:
         """Lease what there is room for, and begin() it. Faults of the records are told to the log."""
+
+    async def caught_up(self) -> None:
+        """After an outage, and before anything is taken: note what else has happened, whose lease may have run out."""
+        return
 
     @abstractmethod
     async def opened(self) -> None:
@@ -116,6 +121,7 @@ class Taker(ABC):
                     if outage(error) is None:
                         raise
                     self._behind.add(me)
+                    self._fell_behind = True
                     log.warning("what was done cannot be noted yet", taker=self.name, reason=str(error)[:300])
                     if self._stopping.wait(NOTE_SECONDS):
                         raise
@@ -132,6 +138,9 @@ class Taker(ABC):
             self._wake.clear()
             try:
                 if not self._behind and not await self.in_thread(is_held, self.stores):
+                    if self._fell_behind:
+                        self._fell_behind = False
+                        await self.caught_up()
                     await self.take()
             except Exception:  # of one tenant, or of the records: the next round may do better
                 log.exception("work cannot be taken", taker=self.name)
