@@ -15,8 +15,9 @@ from typing import Any
 from rapport.campaigns import daily
 from rapport.customers import imports
 from rapport.insight import service as insight
+from rapport.notifications import deliverer
 from rapport.realtime import sending
-from rapport.stores import backup, work
+from rapport.stores import backup, taking, work
 from rapport.stores.clock import Clock, SharedClock
 
 
@@ -90,7 +91,8 @@ def listen() -> None:
     backup.write = _after(held, "written", backup.write)
     for kind in (Clock, SharedClock):
         kind.now = _later(held, kind.__dict__["now"])  # type: ignore[method-assign]
-    sending.time = Time(held)  # type: ignore[assignment]
+    for module in (sending, deliverer, taking):
+        module.time = Time(held)  # type: ignore[attr-defined]
     now = work._patience.now
     work._patience.now = lambda: now() + held.ahead  # type: ignore[method-assign]
     threading.Thread(target=held.hear, daemon=True).start()

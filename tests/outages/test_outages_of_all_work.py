@@ -108,7 +108,8 @@ class Works:
         ended = see(self.served, at)
         assert (ended["state"], ended["error"], ended["counts"]) == ("successful", "", {"sent": PEOPLE})
         eventually(lambda: self.served.asked(UNDONE) == 0, MOST_WAIT)
-        assert self.outside.box.to == Counter(f"c{number}@example.com" for number in [*range(PEOPLE), *self.events])
+        expected = Counter(f"c{number}@example.com" for number in [*range(PEOPLE), *self.events])
+        assert self.outside.box.to == expected, "every mail has come once"
 
     def told(self) -> Counter[int]:
         """The numbers of the events that the listener was told of."""

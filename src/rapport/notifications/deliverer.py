@@ -25,7 +25,7 @@ from rapport.notifications.secret_members import with_secrets
 from rapport.stores import Stores
 from rapport.stores.clock import OUTSIDE, Clock
 from rapport.stores.posting import TIMEOUT_SECONDS, Answer, Poster, signed_headers
-from rapport.stores.taking import FAULTS, Taker
+from rapport.stores.taking import FAULTS, Taker, is_timely
 
 log = structlog.get_logger("rapport.notifications")
 POSTS = Metric("rapport_notification_posts_total", "Posts to listeners by outcome", ["outcome"])
@@ -42,6 +42,8 @@ LEASE = timedelta(seconds=TIMEOUT_SECONDS + 20)
 FIRST_RETRY = timedelta(seconds=5)
 LONGEST_RETRY = timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(hours=24)
+# Settling takes so long only while the records are away or hang.
+HELD_UP_SECONDS = 1.0
 TROUBLE_AFTER = 5  # failures in a row
 LONGEST_PAUSE = timedelta(minutes=5)
 GONE = 410
@@ -88,8 +90,15 @@ class DeliveryQueue:
         self._records = stores.records
         self._clock = clock
 
-    def claim(self, free: int) -> list[Task]:
-        """Lease up to `free` due deliveries."""
+    def claim(self, free: int, asked: float = 0.0) -> list[Task]:
+        """Lease up to `free` due deliveries.
+
+        asked: since when it is wanted, by the monotonic clock, now by default: what was long in coming leases nothing,
+        since leases of what was answered may have run out meanwhile.
+        """
+        asked = asked or time.monotonic()
+        if not is_timely(asked, LEASE):
+            return []
         now = self._clock.now()
         most = {"free": free, "trouble": TROUBLE_AFTER, "per_listener": PER_LISTENER, "per_tenant": PER_TENANT}
         bound = {"now": now, "lease": now + LEASE, **most}
@@ -101,6 +110,8 @@ class DeliveryQueue:
         )
         with self._records.session() as session:
             tasks = [Task(*row) for row in session.execute(claimed, bound)]
+        if not is_timely(asked, LEASE):
+            return []
         return [replace(one, body=self._body(one)) for one in tasks]
 
     def _body(self, task: Task) -> str:
@@ -188,7 +199,7 @@ class Deliverer(Taker):
         self._answered: list[Answered] = []
         self._claimed = self._called_back = float("-inf")
         self._calling_back = False
-        self._settling = asyncio.Lock()
+        self._settling, self._settling_since = asyncio.Lock(), 0.0
 
     async def closed(self) -> None:
         """Close every connection."""
@@ -205,7 +216,9 @@ class Deliverer(Taker):
         self._claimed = time.monotonic()
         self._call_back()
         free = MAX_IN_FLIGHT - self.in_flight
-        tasks = await self.in_thread(self._queue.claim, free)
+        if self._settling.locked() and time.monotonic() - self._settling_since > HELD_UP_SECONDS:
+            await self.caught_up()
+        tasks = await self.in_thread(self._queue.claim, free, time.monotonic())
         taken = Counter((task.tenant_id, task.listener_id) for task in tasks)
         for task in tasks:
             full = len(tasks) == free or taken[task.tenant_id, task.listener_id] == task.room
@@ -239,12 +252,13 @@ class Deliverer(Taker):
         await self._settle()
 
     async def caught_up(self) -> None:
-        """Settle what was answered during an outage, before its leases that have run out let it be posted again."""
+        """Settle what was answered in an outage before anything is leased: leases of it may have run out."""
         while self._answered or self._settling.locked():
             await self._settle()
 
     async def _settle(self) -> None:
         async with self._settling:
+            self._settling_since = time.monotonic()
             answered, self._answered = self._answered, []
             if not answered:
                 return  # somebody before has settled it along

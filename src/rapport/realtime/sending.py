@@ -31,7 +31,7 @@ from rapport.realtime import firings
 from rapport.realtime.mailing import Claimed, Ended, write
 from rapport.realtime.models import FAILED, PENDING, SENT
 from rapport.stores import Stores
-from rapport.stores.taking import FAULTS, Taker
+from rapport.stores.taking import FAULTS, Taker, is_timely
 
 log = structlog.get_logger("rapport.realtime")
 MESSAGES = Metric("rapport_firing_messages_total", "Messages of triggered campaigns by what became of them", ["state"])
@@ -105,8 +105,15 @@ class Outbox:
     def __init__(self, stores: Stores) -> None:
         self._records = stores.records
 
-    def claim(self, free: int, busy: dict[tuple[int, int], int]) -> list[Claimed]:
-        """Claim up to free messages that are due; busy counts those of a tenant's channel that are under way here."""
+    def claim(self, free: int, busy: dict[tuple[int, int], int], asked: float = 0.0) -> list[Claimed]:
+        """Claim up to free messages that are due; busy counts those of a tenant's channel that are under way here.
+
+        asked: since when it is wanted, by the monotonic clock, now by default: what was long in coming claims nothing,
+        since claims of what is under way may have run out meanwhile.
+        """
+        asked = asked or time.monotonic()
+        if not is_timely(asked, LEASE):
+            return []
         now = CLOCK.now()
         bound = {
             "tenants": [tenant for tenant, _ in busy],
@@ -118,7 +125,8 @@ class Outbox:
             "lease": now + LEASE,
         }
         with self._records.session() as session:
-            return [Claimed(*row) for row in session.execute(text(CLAIM), bound)]
+            claimed = [Claimed(*row) for row in session.execute(text(CLAIM), bound)]
+        return claimed if is_timely(asked, LEASE) else []
 
     def fired_at(self, one: Claimed) -> datetime | None:
         """When what a message is sent for happened."""
@@ -237,11 +245,14 @@ class Sender(Taker):
 
         After an outage the claims of what is under way may have run out: they are renewed before any is taken.
         """
-        if self._claims and time.monotonic() - self._renewed > 2 * RENEW_SECONDS:
+        if self._claims and not is_timely(self._renewed, LEASE):
             await self._renew_all()
+            if not is_timely(self._renewed, LEASE):
+                return
         busy = {place: messages for place, messages in self._busy.items() if messages}
         by_channel: dict[tuple[int, int], list[Claimed]] = defaultdict(list)
-        for one in await self.in_thread(self._outbox.claim, MAX_AT_ONCE - len(self._claims), busy):
+        free = MAX_AT_ONCE - len(self._claims)
+        for one in await self.in_thread(self._outbox.claim, free, busy, time.monotonic()):
             self._claims[one.firing_id, one.channel_id] = one
             by_channel[one.tenant_id, one.channel_id].append(one)
         for place, some in by_channel.items():
@@ -328,6 +339,7 @@ class Sender(Taker):
                 await self._renew_all()
 
     async def _renew_all(self) -> None:
+        began = time.monotonic()  # claims last from here, however long the statement is held up
         if claims := list(self._claims.values()):
             await self.in_thread(self._outbox.renew, claims)
-        self._renewed = time.monotonic()
+        self._renewed = began

@@ -9,9 +9,11 @@ import asyncio
 import contextlib
 import contextvars
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -31,6 +33,14 @@ POLL_SECONDS = 1.0
 # Pause of a note that the records could not take.
 NOTE_SECONDS = 0.5
 FAULTS = (SQLAlchemyError, Unavailable)  # what the records raise when they are away
+
+
+def is_timely(began: float, lease: timedelta) -> bool:
+    """Whether leases that were asked for at an instant of the monotonic clock last for a while yet.
+
+    A server that hung carries the statement out when it goes on: what it leased is anybody's by then, and is left.
+    """
+    return time.monotonic() - began < lease.total_seconds() / 2
 
 
 class Taker(ABC):
