@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from rapport.access.scope import Scope
 from rapport.customers.agreeing import agree
-from rapport.errors import Away
+from rapport.errors import Away, Unavailable
 from rapport.stores.connecting import LOCK_SECONDS, let_go, statements_within, unhurried
 from rapport.stores.warehouse import identifier
 
@@ -140,7 +140,7 @@ def replacing(scope: Scope, *aside: str) -> Iterator[None]:
     except Exception:
         require_writing(scope)
         raise
-    with suppress(SQLAlchemyError):  # whoever takes the lock next finds a name of no table
+    with suppress(SQLAlchemyError, Unavailable):  # whoever takes the lock next finds a name of no table
         connection.execute(text(FORGET), bound)
 
 
