@@ -15,6 +15,7 @@ from rapport.audiences import service as audiences
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.daily import _trigger_groups
 from rapport.campaigns.models import Series
+from rapport.campaigns.schemas import CodeCost
 from rapport.realtime import firings
 from rapport.realtime.models import DONE, FILED, Firing
 from rapport.realtime.tidying import close_days
@@ -266,6 +267,33 @@ def test_whoever_the_gateway_refused_counts_in_the_group_of_the_hash(scope: Scop
     (found,) = [campaigns.results(scope, day.id) for day in campaigns.occurrences(scope, asked.id)]
     sizes = {row.recipient_group_id: row.customers for row in found.groups}
     assert sizes == {0: 0, **{group: list(placed.values()).count(group) for group in (1, 2)}}
+
+
+def test_vouchers_of_a_triggered_campaign_cost_what_was_redeemed(scope: Scope, series: Series) -> None:
+    cost = CodeCost(amount=3)
+    action = campaigns.create_action(scope, campaigns.ActionBody(name="Paid", promo_codes=["Trig"], cost=cost))
+    group = {"action_id": action.id, "channels": [{"channel_id": world.SMS, "template_id": world.TEMPLATE}]}
+    paid = world.trigger(scope, {"kind": "simple", "event": "level_up"}, groups=[group], control_share=0.4)
+    scope.clock.set(world.NOW)
+    for n in range(40):
+        world.event(scope, "level_up", f"C{n:03}")
+    world.process(scope)
+    world.file(scope)
+    sent = [one.customer_id for one in world.firings(scope, paid) if one.outcome == "sent"]
+    held = [one.customer_id for one in world.firings(scope, paid) if one.outcome == "control"]
+    assert len(sent) > 10 and len(held) > 5
+    at, columns = (
+        world.NOW + timedelta(days=1),
+        ["transaction_id", "customer_id", "transaction_time", "amount", "promo_code"],
+    )
+    used = [*((who, "TRIG") for who in sent[:7]), *((who, "other") for who in sent[7:]), (held[0], "trig")]
+    rows = [[f"paid{n}", who, at, 20.0, code] for n, (who, code) in enumerate(used)]
+    scope.warehouse.insert("transactions", columns, rows)
+    try:
+        found = campaigns.results(scope, day_of(scope, paid))
+    finally:
+        scope.warehouse.execute("DELETE FROM transactions WHERE startsWith(transaction_id, 'paid')")
+    assert [row.cost for row in found.groups] == [3.0, 21.0]
 
 
 def test_a_day_is_closed_when_it_is_over_and_all_is_filed(scope: Scope, series: Series) -> None:

@@ -76,7 +76,8 @@ def bound(goal: Goal) -> dict[str, str]:
 
 
 def sales(goal: Goal, since: str, until: str, customers: str) -> str:
-    """SQL of the transactions of customers within a time that came in: customer_id, transaction_time, money, counts.
+    """SQL of the transactions of customers within a time that came in: customer_id, transaction_time, money, counts,
+    promo_code.
 
     counts tells whether one is of the goal, money what of it.
     """
@@ -91,7 +92,8 @@ def sales(goal: Goal, since: str, until: str, customers: str) -> str:
             WHERE {lines} GROUP BY line_of
         ) AS lines ON line_of = transaction_id"""
     return f"""
-        SELECT customer_id, transaction_time, {money} AS money, {counts} AS counts FROM transactions {joined}
+        SELECT customer_id, transaction_time, {money} AS money, {counts} AS counts, promo_code
+        FROM transactions {joined}
         WHERE transaction_time >= {since} AND transaction_time < {until} AND {CAME_IN} AND customer_id IN ({customers})
     """
 

@@ -54,6 +54,8 @@ class Action(Base):
     name: Mapped[str] = mapped_column(String(200))
     description: Mapped[str] = mapped_column(String(2000), default="")
     promo_codes: Mapped[list[str]] = mapped_column(JSONB, default=list)
+    # What its codes cost (campaigns.schemas.CodeCost); none: nothing.
+    cost: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     archived: Mapped[bool] = mapped_column(Boolean, default=False)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 

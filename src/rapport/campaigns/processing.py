@@ -18,6 +18,7 @@ from rapport.audiences import service as audiences
 from rapport.campaigns import queries
 from rapport.campaigns.asking import nobody_left, reason_counts
 from rapport.campaigns.clearance import ask_clearance
+from rapport.campaigns.costs import costs_of
 from rapport.campaigns.definitions import action
 from rapport.campaigns.guard import objection
 from rapport.campaigns.leases import lease
@@ -140,6 +141,7 @@ def _write(scope: Scope, found: Occurrence, data_date: date) -> tuple[list[Place
             part.execute(queries.ADD_PRODUCTS, data_date=data_date, products=found.plan["products"], **common)
     sizes = _sizes(scope, stage, places)
     more = {"shares": shares, "drawn": sizes.drawn, "data_date": data_date.isoformat(), "kept_off": stood}
+    more |= costs_of(scope, found.plan["groups"])
     with scope.records() as session:
         move(session, scope, found.id, (PROCESSING,), plan={**found.plan, **more})
     return places, sizes

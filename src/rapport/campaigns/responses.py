@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from rapport.access.scope import Scope
-from rapport.campaigns import goals, queries, trigger_results
+from rapport.campaigns import costs, goals, queries, trigger_results
 from rapport.campaigns.clearance import LEFT_OUT
 from rapport.campaigns.goals import sales
 from rapport.campaigns.interactions import CLICKED
@@ -61,8 +61,9 @@ PLACES = f"""
 """
 
 
-def people(goal: Goal) -> str:
-    """SQL of a row a run and customer: what it did for a goal in the window, and before it."""
+def people(goal: Goal, with_cost: bool) -> str:
+    """SQL of a row a run and customer: what it did for a goal in the window, and before it, and its vouchers."""
+    cost = f", {costs.cost_sql('r.campaign_id')}" if with_cost else ""
     since, until = "{begin:DateTime('UTC')} - toIntervalDay({past:UInt32})", "{end:DateTime('UTC')}"
     return f"""
     WITH
@@ -72,7 +73,7 @@ def people(goal: Goal) -> str:
         t.transaction_time >= {{begins:Array(DateTime('UTC'))}}[run] - toIntervalDay({{past:UInt32}})
             AND t.transaction_time < {{begins:Array(DateTime('UTC'))}}[run] AS earlier
     SELECT r.campaign_id AS campaign, r.customer_id AS customer, any(r.grp) AS grp, any(r.drawn) AS drawn,
-        countIf(within AND t.counts) AS orders, sumIf(t.money, within) AS value, sumIf(t.money, earlier) AS past
+        countIf(within AND t.counts) AS orders, sumIf(t.money, within) AS value, sumIf(t.money, earlier) AS past{cost}
     FROM (
         SELECT campaign_id, customer_id, max(place) AS grp, max(drawn) AS drawn
         FROM ({PLACES}) GROUP BY campaign_id, customer_id
@@ -91,15 +92,19 @@ AMOUNTS = f"""
     FROM ({{people}}) ARRAY JOIN [0, 1] AS kind, [value, past] AS amount
     WHERE amount > 0 GROUP BY kind, step
 """
-CAPPED = ", ".join(
-    f"sum(pow(least(value, {{{{most:Float64}}}}), {a}) * pow(least(past, {{{{most_before:Float64}}}}), {b}))"
-    for a, b in POWERS
+CAPPED, NET = (
+    ", ".join(
+        f"sum(pow(least(value, {{{{most:Float64}}}}){less}, {a}) * pow(least(past, {{{{most_before:Float64}}}}), {b}))"
+        for a, b in POWERS
+    )
+    for less in ("", " - cost")
 )
 SUMMED = f"""
     SELECT campaign, drawn, grp = 0, count(), countIf(orders > 0), sum(value),
-        sum(orders), sum(pow(orders, 2)), sum(pow(orders, 3)), {CAPPED}
+        sum(orders), sum(pow(orders, 2)), sum(pow(orders, 3)), {CAPPED}{{more}}
     FROM ({{people}}) GROUP BY ALL
 """
+WITH_COST = f", sum(cost), {NET}".replace("{{", "{").replace("}}", "}")
 
 # Customers by draw, recipient group and interaction.
 REACTIONS = """
@@ -115,7 +120,8 @@ REACTIONS = """
 class Response:
     """What customers did in the window: a recipient group, or control members who would have been in some.
 
-    value is all of the money, money what counts of it with what was spent before, orders how many of them.
+    value is all of the money, money what counts of it with what was spent before, orders how many of them; net is money
+    without the cost of vouchers, and nothing where none costs anything.
     """
 
     customers: int = 0
@@ -123,6 +129,8 @@ class Response:
     value: float = 0.0
     orders: Sums = NOTHING
     money: Sums = NOTHING
+    cost: float = 0.0
+    net: Sums = NOTHING
 
     def __add__(self, other: "Response") -> "Response":
         return Response(
@@ -131,6 +139,8 @@ class Response:
             self.value + other.value,
             self.orders + other.orders,
             self.money + other.money,
+            self.cost + other.cost,
+            self.net + other.net,
         )
 
 
@@ -182,42 +192,50 @@ def responses(scope: Scope, runs: Sequence[Occurrence], goal: Goal) -> Responses
     The days of a triggered campaign whose groups were drawn alike are one draw, the first of them, in which each
     customer counts once, from its first firing on: whoever is held back is so on every day.
     """
-    return summed(scope, [*_lots(scope, runs, goal, PAST_DAYS)])
+    with_cost = costs.has_costs(runs, goal)
+    return summed(scope, [*_lots(scope, runs, goal, PAST_DAYS, with_cost)], with_cost)
 
 
-def summed(scope: Scope, lots: Sequence[Lot]) -> Responses:
+def summed(scope: Scope, lots: Sequence[Lot], with_cost: bool = False) -> Responses:
     """What every cell of some people did, by SQL of a row a person in each draw with what it binds.
 
-    Its columns: campaign (the draw), customer, grp (0 for who was held back), drawn, orders, value, past.
+    Its columns: campaign (the draw), customer, grp (0 for who was held back), drawn, orders, value, past, and
+    with_cost what its vouchers cost.
     """
     most, most_before = _caps(scope, lots)
     caps = {"most": most or 0.0, "most_before": most_before or 0.0}
     cells: dict[Cell, Response] = {}
     for sql, bound in lots:
-        for key, numbers in _added(scope, SUMMED.format(people=sql), 3, **bound, **caps).items():
+        for key, numbers in _added(
+            scope, SUMMED.format(people=sql, more=WITH_COST if with_cost else ""), 3, **bound, **caps
+        ).items():
             cells[Cell(int(key[0]), int(key[1]), bool(key[2]))] = _response(numbers)
     return Responses(cells, most)
 
 
 def _response(numbers: Sequence[float]) -> Response:
-    customers, responders, value, orders, squares, cubes, *money = numbers
+    customers, responders, value, orders, squares, cubes, *more = numbers
     counted = Sums.of([customers, orders, 0, squares, 0, 0, cubes, 0, 0, 0])
-    return Response(int(customers), int(responders), float(value), counted, Sums.of(money))
+    money, (cost, *net) = more[: len(POWERS)], more[len(POWERS) :] or [0.0]
+    spent = Sums.of(net) if net else NOTHING
+    return Response(int(customers), int(responders), float(value), counted, Sums.of(money), float(cost), spent)
 
 
-def _lots(scope: Scope, runs: Sequence[Occurrence], goal: Goal, past: int) -> Iterator[Lot]:
+def _lots(scope: Scope, runs: Sequence[Occurrence], goal: Goal, past: int, with_cost: bool = False) -> Iterator[Lot]:
     """SQL of the people of runs with what it binds: scheduled ones in lots of so many customers."""
     common = {"past": past, **goals.bound(goal)}
     days = [run for run in runs if run.is_triggered]
     if days:
         begins = [begin for begin, _ in windows(scope, days)]
-        yield trigger_results.people(goal), trigger_results.bindings(scope, days, begins) | common
+        costed = costs.bound(dict(zip(trigger_results.draws(days), days, strict=True))) if with_cost else {}
+        yield trigger_results.people(goal, with_cost), trigger_results.bindings(scope, days, begins) | common | costed
     lot: list[Occurrence] = []
     scheduled = [run for run in runs if not run.is_triggered]
     for run, following in zip_longest(scheduled, scheduled[1:]):
         lot.append(run)
         if following is None or sum(one.targeted for one in (*lot, following)) > CUSTOMERS_AT_ONCE:
-            yield people(goal), _bindings(scope, lot) | common
+            costed = costs.bound({one.id: one for one in lot}) if with_cost else {}
+            yield people(goal, with_cost), _bindings(scope, lot) | common | costed
             lot = []
 
 
@@ -254,7 +272,7 @@ def _tallies(scope: Scope, runs: Sequence[Occurrence], goal: Goal) -> dict[Cell,
 
 
 def _tally(one: Response) -> Tally:
-    powers = one.money.powers
+    powers = (one.net if one.net.customers else one.money).powers
     return Tally(float(powers[1, 0]), one.customers, float(powers[2, 0]), one.responders)
 
 

@@ -21,7 +21,9 @@ from rapport.errors import Conflict
 
 @dataclass(frozen=True)
 class GroupResult:
-    """What a group did; group 0 is control. against_control is none for control itself and without control.
+    """What a group did, and what its vouchers cost; group 0 is control.
+
+    against_control is none for control itself and without control.
 
     check says whether the comparison may be read.
     """
@@ -33,6 +35,7 @@ class GroupResult:
     response_rate: float
     value: float
     mean_value: float
+    cost: float
     interactions: dict[str, int]
     against_control: Comparison | None
     check: BalanceCheck | None
@@ -151,6 +154,7 @@ def _result(number: int, action_id: int, one: Response, reacted: Reacted) -> Gro
         response_rate=rate(one),
         value=one.value,
         mean_value=mean_value(one),
+        cost=one.cost,
         interactions={
             name: reacted[number, event] for event, name in INTERACTIONS.items() if (number, event) in reacted
         },

@@ -237,12 +237,28 @@ class SeriesOut(SeriesBody):
     warnings: list[str] = Field([], description="What may not be meant about its runs; nothing stops because of it")
 
 
+class CodeCost(Strict):
+    """What the voucher of an action costs, in the tenant's currency."""
+
+    amount: float = Field(gt=0, le=1e9, examples=[5.0], description="As long as orders are not counted net of it")
+    per: Literal["redeemed", "sent"] = Field(
+        "redeemed", description="A transaction that names a code of it, or a customer that was sent one"
+    )
+
+
 class ActionBody(Strict):
     """An offer or incentive."""
 
     name: str = Field(min_length=1, max_length=200, examples=["Spring voucher 5"], description="ActionName on the wire")
     description: str = Field("", max_length=2000)
     promo_codes: list[PromoCode] = Field([], max_length=20, description="Go out with the action; see AddPromotions")
+    cost: CodeCost | None = Field(None, description="Taken from what results count as brought in; none: nothing")
+
+    @model_validator(mode="after")
+    def _can_be_redeemed(self) -> Self:
+        if self.cost and self.cost.per == "redeemed" and not self.promo_codes:
+            raise ValueError("cost per redeemed code needs promo_codes")
+        return self
 
 
 class ActionOut(ActionBody):

@@ -49,6 +49,7 @@ class SeriesGroup:
     responders: int
     response_rate: float
     value: float
+    cost: float
     interactions: dict[str, int]
     against_control: Comparison | None
     check: BalanceCheck | None
@@ -181,6 +182,7 @@ def _groups(
                 responders=own.responders,
                 response_rate=rate(own),
                 value=own.value,
+                cost=own.cost,
                 interactions=_interactions(clicks, number),
                 against_control=against,
                 check=tested,

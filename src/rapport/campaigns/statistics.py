@@ -52,8 +52,8 @@ class Estimate:
 class Comparison:
     """A group against the control members who would have been in it. Rates are shares, values money per customer.
 
-    Intervals are 95%. The verdict goes by decided_by: the rate or the money, as the goal is. p_adjusted is the p-value
-    of that with the other groups counted (Holm).
+    Intervals are 95%. The verdict goes by decided_by: the rate or the money, as the goal is, or net where vouchers
+    cost something. p_adjusted is the p-value of that with the other groups counted (Holm).
     probability_better is none where there is too little to tell; probability_real is its old name and will go.
     responders, orders and money are estimates of what came in addition; orders and money need enough buyers.
     Money counts a customer up to the cap, and what customers spent before is taken into account: money_spread_left
@@ -67,12 +67,13 @@ class Comparison:
     uplift_interval: tuple[float, float]
     p_value: float | None
     p_adjusted: float | None
-    decided_by: Literal["rate", "money"]
+    decided_by: Literal["rate", "money", "net"]
     probability_better: float | None
     probability_real: float | None
     responders: Estimate | None
     orders: Estimate | None
     money: Estimate | None
+    net: Estimate | None
     money_spread_left: float | None
     value_uplift: float
     value_interval: tuple[float, float] | None
@@ -104,6 +105,8 @@ def compare(
     is_single = len(pairs) == 1 and not is_sequence
     p_value = _z_test(group, control) if is_single else counted.p_value if counted else None
     money = _of_buyers(pairs, [Stratum(one.money, other.money) for one, other in pairs], is_sequence)
+    net = _of_buyers(pairs, [Stratum(one.net, other.net) for one, other in pairs], is_sequence)
+    has_costs = any(side.net.customers for pair in pairs for side in pair)
     orders = _of_buyers(pairs, [Stratum(one.orders, other.orders) for one, other in pairs], is_sequence)
     is_enough = _expected(pairs, others=True) >= LEAST_EXPECTED and p_value is not None
     better = probability_better(group, control) if is_enough and is_single else None
@@ -117,12 +120,13 @@ def compare(
         uplift_interval=_newcombe(group, control) if is_single else spread,
         p_value=p_value,
         p_adjusted=None,
-        decided_by="money" if by_money else "rate",
+        decided_by=("net" if has_costs else "money") if by_money else "rate",
         probability_better=better,
         probability_real=better,
         responders=_estimate(counted, group.customers) if is_enough else None,
         orders=_estimate(orders, group.customers),
         money=_estimate(money, group.customers),
+        net=_estimate(net, group.customers),
         money_spread_left=money.spread_left if money else None,
         value_uplift=money.estimate if money else mean_value(group) - mean_value(control),
         value_interval=money.interval if money else None,
@@ -146,8 +150,9 @@ def adjusted(found: Sequence[Comparison]) -> list[Comparison]:
 
 def _decisive(one: Comparison) -> tuple[float, float | None]:
     """The difference that a verdict goes by, with its p-value, which is none where there is too little to tell."""
-    if one.decided_by == "money":
-        return (one.money.per_customer, one.money.p_value) if one.money else (0.0, None)
+    if one.decided_by != "rate":
+        amount = one.money if one.decided_by == "money" else one.net
+        return (amount.per_customer, amount.p_value) if amount else (0.0, None)
     return one.uplift, one.p_value if one.responders else None
 
 

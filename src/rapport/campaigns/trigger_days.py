@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
+from rapport.campaigns.costs import costs_of
 from rapport.campaigns.definitions import action
 from rapport.campaigns.models import EXECUTING, SUCCESSFUL, Occurrence, OccurrenceChannel, Series
 from rapport.campaigns.occurrences import locked
@@ -67,7 +68,7 @@ def _plan(scope: Scope, series: Series) -> dict[str, Any]:
     kept = {name: getattr(series, name) for name in ("name", "control_share", "goal", "rules", "schedule", "trigger")}
     seen = {name: getattr(series, name) for name in ("notes", "tags", "duration", "conditional", "campaign_type")}
     fixed = {"split": "fixed", "priority": 0, "products": 0, "customer_list_id": None}
-    return {**kept, **seen, **fixed, "groups": groups}
+    return {**kept, **seen, **fixed, **costs_of(scope, groups), "groups": groups}
 
 
 def planned_day(scope: Scope, series: Series) -> Occurrence:

@@ -11,6 +11,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from rapport.access.scope import Scope
+from rapport.campaigns.costs import cost_sql
 from rapport.campaigns.goals import sales
 from rapport.campaigns.models import Occurrence
 from rapport.campaigns.schemas import Goal
@@ -37,15 +38,16 @@ ASSIGNED = f"""
 """
 
 
-def people(goal: Goal) -> str:
-    """SQL of a row a draw and customer: what it did for a goal in its window, and before it."""
+def people(goal: Goal, with_cost: bool) -> str:
+    """SQL of a row a draw and customer: what it did for a goal in its window, and before it, and its vouchers."""
+    cost = f", {cost_sql('r.draw')}" if with_cost else ""
     since, until = "{since:DateTime('UTC')} - toIntervalDay({past:UInt32})", "{until:DateTime('UTC')}"
     return f"""
     WITH
         t.transaction_time >= r.begin AND t.transaction_time < r.begin + toIntervalDay({{days:UInt32}}) AS within,
         t.transaction_time >= r.begin - toIntervalDay({{past:UInt32}}) AND t.transaction_time < r.begin AS earlier
     SELECT r.draw AS campaign, r.customer_id AS customer, any(r.grp) AS grp, any(r.drawn) AS drawn,
-        countIf(within AND t.counts) AS orders, sumIf(t.money, within) AS value, sumIf(t.money, earlier) AS past
+        countIf(within AND t.counts) AS orders, sumIf(t.money, within) AS value, sumIf(t.money, earlier) AS past{cost}
     FROM ({ASSIGNED}) AS r
     LEFT JOIN (
         {sales(goal, since, until, f"SELECT customer_id FROM ({ASSIGNED})")}
