@@ -20,6 +20,7 @@ from alembic import command
 from rapport_command import run
 from sqlalchemy import make_url, text
 
+from loaded_program import said_by_script
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.errors import Invalid, RapportError
@@ -279,17 +280,14 @@ def test_working_tables_of_a_day_under_way_are_backed_up_and_restored(stores: St
     assert (rows["work_names"], rows["work_none"]) == (2, 0)
     folder = Path(tempfile.mkdtemp(prefix="rapport-restored-"))
     folder.chmod(0o755)
-    words = ["restore", str(tmp_path / "a.rapport"), "--data-dir", str(folder / "data")]
-    code = "import sys; from rapport.cli import main; main()"
     look = (
         "import sys; from pathlib import Path; from rapport.settings import Settings; from rapport.stores import *; "
         "s = open_stores(Settings(data_dir=Path(sys.argv[1]))); d = s.warehouse.database(sys.argv[2]); "
         "print(d.rows(\"SELECT joinGet('work_names', 'name', toUInt32(arrayJoin([1, 2])))\")); s.close()"
     )
     try:
-        subprocess.run([sys.executable, "-c", code, *words], check=True, capture_output=True, timeout=120)
-        command = [sys.executable, "-c", look, str(folder / "data"), own.name]
-        told = subprocess.run(command, check=True, capture_output=True, timeout=60, text=True).stdout
+        assert run("restore", tmp_path / "a.rapport", "--data-dir", folder / "data").code == 0
+        told = said_by_script(look, folder / "data", own.name)
     finally:
         own.execute("DROP TABLE work_names SYNC")
         own.execute("DROP TABLE work_none SYNC")
