@@ -1,5 +1,6 @@
 """What is kept beside the data folder: on the disk, private, and not for ever."""
 
+import os
 import signal
 import stat
 import subprocess
@@ -7,6 +8,9 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
+from rapport.persons import restored
 from rapport.stores import journal
 from rapport.stores.journal import Journal
 
@@ -29,6 +33,23 @@ def test_months_that_are_too_old_are_dropped(tmp_path: Path) -> None:
     for month in (1, 2, 3, 6):
         kept.add(datetime(2026, month, 15, tzinfo=UTC), [{"month": month}])
     assert [one["month"] for one in journal.read(tmp_path)] == [6]
+
+
+def test_a_place_that_a_backup_names_may_be_anything(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "2026-11-p.jsonl")
+    assert list(journal.read(tmp_path)) == list(journal.read(Path("/" + "x" * 5000))) == []
+
+
+def test_a_backup_from_a_time_to_come_gets_all_that_was_kept() -> None:
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+    assert restored._since({"taken_at": "2026-11-02T00:00:00+00:00"}, now) is None
+    assert restored._since({"taken_at": "2026-11-01T00:00:00+00:00"}, now) == now - restored.MARGIN
+
+
+@pytest.mark.parametrize("change", [{"at": "2026-11-01"}, {"at": 1}, {"of": "a"}, {"tenant": "1"}, {"what": None}])
+def test_what_is_no_entry_is_passed_over(change: dict[str, object]) -> None:
+    entry = {"at": "2026-11-01T00:00:00+00:00", "tenant": 1, "key": "k", "what": "erase", "of": []}
+    assert restored._is_whole(entry) and not restored._is_whole(entry | change)
 
 
 ADD_FOR_EVER = """
