@@ -35,6 +35,7 @@ from rapport.campaigns import service as campaigns
 from rapport.campaigns.leases import Held, LeaseLost, lease
 from rapport.campaigns.models import Send
 from rapport.campaigns.occurrences import plan_next_run
+from rapport.campaigns.send_tasks import send_unit_as_before
 from rapport.campaigns.units import Unit
 from rapport.channels import service as channels
 from rapport.channels.service import Receipt
@@ -138,6 +139,18 @@ def test_external_and_email_to_the_end(tenant: Scope, box: Mailbox) -> None:
         (13, EMAIL),
         (13, EXTERNAL),
     ]
+
+
+def test_units_that_an_earlier_release_began_are_carried_on(tenant: Scope, box: Mailbox) -> None:
+    made = add_series(tenant, 1, [group(2, (EXTERNAL, 4), (EMAIL, 1))], rules=ALL, control_share=0.2)
+    number = process(tenant, made.id)
+    tenant.clock.set(DUE)
+    for channel in (EXTERNAL, EMAIL):
+        send_unit_as_before(tenant.tenant_id, number, channel, 1)
+    carried_on, rows = campaigns.occurrence(tenant, number), outcomes(tenant, number)
+    assert (carried_on.state, carried_on.error) == ("successful", "")
+    assert carried_on.counts == tally(rows) and sum(carried_on.counts.values()) == carried_on.targeted == len(rows)
+    assert ledger_rows(tenant, number) == 0 and campaigns.execute_due(tenant) == 0
 
 
 def test_temporary_refusals_end_as_failed_after_the_last_retry(tenant: Scope, box: Mailbox) -> None:

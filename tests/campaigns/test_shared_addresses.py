@@ -36,7 +36,7 @@ from rapport.campaigns import processing, sending
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.models import TakenAddress
 from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.tasks import send_unit
+from rapport.campaigns.send_tasks import send_unit
 from rapport.campaigns.units import Unit
 from rapport.channels import service as channels
 from rapport.errors import NotFound

@@ -13,16 +13,14 @@ from rapport.access.scope import Scope, current_scope
 from rapport.audiences import service as audiences
 from rapport.campaigns import cycles, engagements, processing
 from rapport.campaigns.cycles import CycleResult
+from rapport.campaigns.faults import ATTEMPTS, FAULTS, sentence
 from rapport.campaigns.occurrences import plan_day
 from rapport.campaigns.tasks import (
-    ATTEMPTS,
-    FAULTS,
     dispatch_due,
     members_of_day,
     process_prepared,
     process_run,
     process_together,
-    sentence,
 )
 from rapport.campaigns.triggered import groups_of_triggers
 from rapport.customers import service as customers

@@ -43,7 +43,7 @@ def pulled_units(scope: Scope, campaign_id: int) -> list[Unit]:
         return []
     with scope.reads() as session:
         rows = [row for row in rows_of(session, scope, campaign_id) if row.state in OPEN]
-    pulled = {number for number in {row.channel_id for row in rows} if channels.is_pulled(scope, number)}
+    pulled = channels.pulled(scope)
     places = sorted((row.channel_id, row.recipient_group_id) for row in rows if row.channel_id in pulled)
     return [unit_of(scope, campaign, *place) for place in places]
 

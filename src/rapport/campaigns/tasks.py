@@ -1,4 +1,4 @@
-"""Durable workflows of campaigns: handing over, a run by hand, the sending of a unit."""
+"""Durable workflows of campaigns: handing over, processing, a run by hand."""
 
 import time
 from collections.abc import Callable
@@ -8,123 +8,21 @@ from functools import partial
 from itertools import chain
 
 import structlog
-from clickhouse_connect.driver.exceptions import ClickHouseError
-from sqlalchemy.exc import SQLAlchemyError
 
 from rapport.access.scope import Scope, current_scope
 from rapport.audiences import service as audiences
-from rapport.campaigns import clearing, closing, handing_over, lateness, processing, sending
+from rapport.campaigns import clearing, handing_over, processing, sending
+from rapport.campaigns.faults import ATTEMPTS, FAULTS, PAUSE_SECONDS, sentence
 from rapport.campaigns.models import SCHEDULED
-from rapport.campaigns.occurrences import occurrence
-from rapport.campaigns.settings import settings_of
-from rapport.campaigns.units import Unit, unit_of
-from rapport.channels import service as channels
+from rapport.campaigns.send_tasks import begin_unit, finish_unit, given_up, send_unit, unit_at
 from rapport.errors import Away, RapportError
 from rapport.stores import work
 from rapport.stores.outages import outage
 
 log = structlog.get_logger("rapport.campaigns")
 
-FAULTS = (RapportError, work.StepFailed, SQLAlchemyError, ClickHouseError, OSError)
 # Beginning of the keys of the sending of units.
 SENDS = "send:"
-# Faults that may pass are tried this often before the work is given up; engines that are away are waited for.
-ATTEMPTS, PAUSE_SECONDS = 3, 1.0
-
-
-def sentence(error: BaseException) -> str:
-    """What a person may read of a fault; the whole of it is in the log."""
-    return error.message if isinstance(error, RapportError) else "An engine failed: see the log."
-
-
-def _unit(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> tuple[Scope, Unit]:
-    scope = current_scope(tenant_id)
-    return scope, unit_of(scope, occurrence(scope, campaign_id), channel_id, group)
-
-
-@work.step("campaigns.begin_unit", ATTEMPTS)
-def _begin(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> str:
-    """The kind of channel of a unit that begins; empty when there is nothing to send."""
-    scope, unit = _unit(tenant_id, campaign_id, channel_id, group)
-    if not sending.begin(scope, unit):
-        return ""
-    kind = channels.channel(scope, channel_id).kind
-    if kind != "external":
-        lateness.require_begun_in_time(scope, unit)
-    return kind
-
-
-@work.step("campaigns.list_unit", ATTEMPTS)
-def _list(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> None:
-    """At its time; a campaign that was processed later than that is handed over here."""
-    scope, unit = _unit(tenant_id, campaign_id, channel_id, group)
-    if unit.campaign.handed_over_at is None:
-        handing_over.hand_over(scope, campaign_id)
-    sending.list_unit(scope, unit)
-
-
-@work.step("campaigns.plan_batches", ATTEMPTS)
-def _plan_batches(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> list[str]:
-    return sending.plan_batches(*_unit(tenant_id, campaign_id, channel_id, group))
-
-
-@work.step("campaigns.send_batch", ATTEMPTS)
-def _send(tenant_id: int, campaign_id: int, channel_id: int, group: int, number: int, low: str, high: str) -> bool:
-    scope, unit = _unit(tenant_id, campaign_id, channel_id, group)
-    lateness.require_no_quiet_hour(scope, unit)
-    lateness.require_in_time(scope, unit)
-    return sending.send_batch(scope, unit, number, low, high)
-
-
-@work.step("campaigns.send_retries", ATTEMPTS)
-def _retry(tenant_id: int, campaign_id: int, channel_id: int, group: int, number: int, attempt: int) -> int:
-    scope, unit = _unit(tenant_id, campaign_id, channel_id, group)
-    lateness.require_no_quiet_hour(scope, unit)
-    return sending.send_retries(scope, unit, number, attempt)
-
-
-@work.step("campaigns.retry_delays")
-def _delays(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> list[float]:
-    """Seconds before each round of retries; no round when nothing is to be tried again."""
-    scope, unit = _unit(tenant_id, campaign_id, channel_id, group)
-    return settings_of(scope).retry_delays if sending.waiting(scope, unit) else []
-
-
-@work.step("campaigns.abandon_unit", ATTEMPTS, bounded=False)
-def _abandon(tenant_id: int, campaign_id: int, channel_id: int, group: int, reason: str) -> None:
-    sending.abandon(*_unit(tenant_id, campaign_id, channel_id, group), reason)
-
-
-@work.step("campaigns.finish_unit", ATTEMPTS, bounded=False)
-def _finish(tenant_id: int, campaign_id: int, channel_id: int, group: int, error: str) -> None:
-    scope, unit = _unit(tenant_id, campaign_id, channel_id, group)
-    closing.finish_unit(scope, unit, error)
-    sending.forget(scope, unit)
-    closing.finish_campaign(scope, campaign_id)
-
-
-@work.workflow("campaigns.send_unit")
-def send_unit(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> None:
-    """Send what a group of a campaign gets on a channel, in durable batches."""
-    unit = (tenant_id, campaign_id, channel_id, group)
-    error = ""
-    try:
-        kind = _begin(*unit)
-        if kind == "external":
-            _list(*unit)
-        elif kind:
-            _send_all(unit)
-    except FAULTS as fault:
-        error = _given_up(unit, fault)
-    _finish(*unit, error)
-
-
-def _given_up(unit: tuple[int, int, int, int], fault: BaseException) -> str:
-    """Abandon a unit that cannot be sent; why, in a sentence."""
-    log.exception("unit abandoned", tenant_id=unit[0], campaign_id=unit[1], channel_id=unit[2])
-    error = sentence(fault)
-    _abandon(*unit, error)
-    return error
 
 
 @work.step("campaigns.pulled_units", ATTEMPTS)
@@ -135,7 +33,7 @@ def _pulled(tenant_id: int, campaign_id: int) -> list[list[int]]:
 
 @work.step("campaigns.prepare_unit", ATTEMPTS)
 def _prepare(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> None:
-    handing_over.prepare(*_unit(tenant_id, campaign_id, channel_id, group))
+    handing_over.prepare(*unit_at(tenant_id, campaign_id, channel_id, group))
 
 
 @work.step("campaigns.tell_handed_over", ATTEMPTS)
@@ -151,28 +49,9 @@ def hand_over(tenant_id: int, campaign_id: int) -> None:
         try:
             _prepare(*unit)
         except FAULTS as fault:
-            if _begin(*unit):
-                _finish(*unit, _given_up(unit, fault))
+            if begin_unit(*unit):
+                finish_unit(*unit, given_up(unit, fault))
     _tell(tenant_id, campaign_id)
-
-
-def _send_all(unit: tuple[int, int, int, int]) -> None:
-    low = ""
-    for number, high in enumerate(_plan_batches(*unit), start=1):
-        if not _send(*unit, number, low, high):
-            return
-        low = high
-    number = 0
-    for attempt, delay in enumerate(_delays(*unit), start=1):
-        if _waiting(*unit):
-            work.sleep(delay)
-        while _retry(*unit, number + 1, attempt):
-            number += 1
-
-
-@work.step("campaigns.waiting", ATTEMPTS)
-def _waiting(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> int:
-    return sending.waiting(*_unit(tenant_id, campaign_id, channel_id, group))
 
 
 def _due(scope: Scope) -> list[list[int]]:

@@ -93,7 +93,12 @@ def is_pulled(scope: Scope, channel_id: int) -> bool:
 
     Of a channel that is gone none does: so a campaign that was planned before ends, with that as its reason.
     """
-    return any(one.id == channel_id and one.kind == "external" for one in channels(scope))
+    return channel_id in pulled(scope)
+
+
+def pulled(scope: Scope) -> set[int]:
+    """The channels whose lists outside systems pull."""
+    return {channel.id for channel in channels(scope) if channel.kind == "external"}
 
 
 def _get(session: Session, scope: Scope, channel_id: int) -> Channel:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:  # what the demo needs takes seconds to import, which other co
     from rapport.demo.outside import Outside
     from rapport.demo.run import DemoResult
 
+# New objects before garbage is looked for: with Python's own 700 that is done every few statements.
+GARBAGE = 20_000
+
 
 def demo(
     customers: Annotated[int, typer.Option(min=100, max=1_000_000, help="Customers of the retailer.")] = 6000,
@@ -52,6 +55,7 @@ def _build(
     try:
         stores.start_work()
         gc.freeze()  # what was loaded stays, and is never searched for garbage
+        gc.set_threshold(GARBAGE)
         with progress(f"Simulating {customers} customers over {days} days", as_json) as tell:
             return run_demo(stores, customers, days, seed, tell, outside)
     finally:

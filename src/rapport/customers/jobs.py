@@ -10,10 +10,11 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.customers import attribute_writes, locks, ordering, pii, rejects, scrubbing, tasks
+from rapport.customers import attribute_writes, locks, ordering, pii, rejects, tasks
 from rapport.customers.attribute_writes import Fault
 from rapport.customers.identity import NOBODY, identifies_nobody
 from rapport.customers.models import AttributeJob
+from rapport.customers.personal_values import OwnTexts
 from rapport.customers.writer import writer_of
 from rapport.errors import Invalid, NotFound
 from rapport.stores import work
@@ -56,10 +57,15 @@ def update_attributes(scope: Scope, items: list[dict[str, Any]], callback_url: s
     return _accept(scope, ordering.UPDATE, {"items": items}, callback_url)
 
 
-def remove_pii(scope: Scope, customer_ids: list[str]) -> list[str]:
-    """Mask these persons at once and have the disk rewritten after; the ids that nobody ever had."""
-    failed = pii.remember(scope, customer_ids)
-    rejects.forget(scope, customer_ids, scrubbing.own_texts(scope, customer_ids))
+def remove_pii(scope: Scope, customer_ids: list[str], elsewhere: Callable[[OwnTexts], None] | None = None) -> list[str]:
+    """Mask these persons at once and have the disk rewritten after; the ids that nobody ever had.
+
+    elsewhere takes what identified them out of what others hold, before it is forgotten with the disk.
+    """
+    failed, own = pii.remember(scope, customer_ids)
+    rejects.forget(scope, customer_ids, own)
+    if elsewhere is not None:
+        elsewhere(own)
     work.enqueue(work.Queue.JOBS, f"erase-{uuid.uuid4()}", tasks.erase, scope.tenant_id)
     return failed
 

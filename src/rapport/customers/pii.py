@@ -34,11 +34,11 @@ ELSEWHERE = " UNION ALL ".join(
 RECEIVED = f"SELECT lowerUTF8(customer_id) AS key, groupUniqArray(customer_id) FROM ({ELSEWHERE}) GROUP BY key"  # noqa: S608
 
 
-def remember(scope: Scope, customer_ids: Iterable[str]) -> list[str]:
-    """Mask these persons from now on; answers the ids that nobody ever had. Raises Invalid for too many ids.
+def remember(scope: Scope, customer_ids: Iterable[str]) -> tuple[list[str], OwnTexts]:
+    """Mask these persons from now on: the ids that nobody ever had, and what identified the others.
 
     A person removed before is not reported, nor one who is known only by transactions, events or a profile of before.
-    What is on the disk is rewritten by `rewrite`.
+    What is on the disk is rewritten by `rewrite`, which forgets what identified them. Raises Invalid for too many ids.
     """
     wanted = list(dict.fromkeys(customer_ids))
     if not wanted:
@@ -57,7 +57,7 @@ def remember(scope: Scope, customer_ids: Iterable[str]) -> list[str]:
             keep_removal(scope, ANONYMISE, new.values())
             note(scope, new.values(), "remove identifying data")
             hide(scope, [spelt for one in new for spelt in held[one.lower()]])
-    return failed
+        return failed, scrubbing.own_texts(scope, wanted)
 
 
 def _received(scope: Scope, customer_ids: list[str]) -> dict[str, list[str]]:

@@ -1,12 +1,14 @@
 """Customers whom a restore brought back as they were: removed again, with what they said of consent since."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from rapport.access.pseudonyms import pseudonyms
 from rapport.access.scope import Scope
 from rapport.customers import locks, persons, pii, scrubbing, tasks
 from rapport.customers.attribute_writes import Overwriting, overwrite
+from rapport.customers.personal_values import OwnTexts
 from rapport.stores import work
 
 
@@ -21,15 +23,19 @@ def remember_erased(scope: Scope, marks: list[str]) -> None:
     pii.note(scope, marks, "erase again")
 
 
-def remove_pii_again(scope: Scope, marks: list[str]) -> list[str]:
-    """Take away what identifies persons, by pseudonyms; their CustomerIDs. The disk is rewritten by durable work."""
+def remove_pii_again(scope: Scope, marks: list[str], elsewhere: Callable[[list[str], OwnTexts], None]) -> None:
+    """Take away what identifies persons, by pseudonyms. The disk is rewritten by durable work.
+
+    elsewhere takes it out of what others hold, by their CustomerIDs and what identified them.
+    """
     with locks.writing(scope):
         ids = pii.ids_of(scope, marks, [*pii.WIDE, *scrubbing.PROPERTIED])
         pii.note(scope, marks, "remove identifying data again")
         if ids:
             pii.hide(scope, ids)
+        own = scrubbing.own_texts(scope, ids)
+    elsewhere(ids, own)
     work.enqueue(work.Queue.JOBS, f"erase-{uuid.uuid4()}", tasks.erase, scope.tenant_id)
-    return ids
 
 
 def consent_again(scope: Scope, entry: dict[str, Any]) -> None:

@@ -67,7 +67,7 @@ def staged_texts(scope: Scope, columns: Sequence[str]) -> OwnTexts:
 
 
 def own_texts(scope: Scope, customer_ids: Iterable[str]) -> OwnTexts:
-    """What was noted of persons whose data is still to be rewritten."""
+    """What was noted of persons whose data is still to be rewritten. Call it under locks.writing."""
     if not scope.warehouse.columns(VALUES):
         return OwnTexts([])
     keys = {one.lower() for one in customer_ids}

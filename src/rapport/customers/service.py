@@ -53,7 +53,7 @@ from rapport.customers.restored import consent_again, ids_of, remember_erased, r
 from rapport.customers.retyping import changeable
 from rapport.customers.retyping import delete as delete_attribute
 from rapport.customers.retyping import retype as retype_attribute
-from rapport.customers.scrubbing import kept_properties, own_texts, property_names, shaped
+from rapport.customers.scrubbing import kept_properties, property_names, shaped
 from rapport.customers.tasks import look_at_attributes
 from rapport.customers.writer import writer_of
 
@@ -131,7 +131,6 @@ __all__ = [
     "naming",
     "note_event_types",
     "overwrite",
-    "own_texts",
     "product_attribute_expressions",
     "property_names",
     "purge",

@@ -17,8 +17,8 @@ def take_out(scope: Scope, customer_id: str) -> None:
     campaigns.purge(scope, customer_id)
 
 
-def take_away(scope: Scope, customer_ids: list[str]) -> None:
-    """Take what identifies persons out of what is held besides customers, who have noted them."""
+def take_away(scope: Scope, customer_ids: list[str], own: customers.OwnTexts) -> None:
+    """Take what identifies persons out of what is held besides customers, who have noted them. own: what did."""
     notifications.forget(scope, customer_ids)
-    realtime.anonymise(scope, customer_ids)
+    realtime.anonymise(scope, customer_ids, own)
     campaigns.renew_files(scope)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ def _apply(scope: Scope, entries: list[dict[str, Any]], applied: Applied) -> Non
             applied.wishes += len(entry["of"])
     anonymised = _marks(entries, kept.ANONYMISE)
     if anonymised:
-        take_away(scope, customers.remove_pii_again(scope, anonymised))
+        customers.remove_pii_again(scope, anonymised, partial(take_away, scope))
     erased = _marks(entries, kept.ERASE)
     for customer_id in _named(scope, erased):
         take_out(scope, customer_id)

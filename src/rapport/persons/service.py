@@ -1,6 +1,7 @@
 """One person in every package that holds something of it: erased or anonymised."""
 
 from collections.abc import Iterable
+from functools import partial
 
 from rapport.access import kept
 from rapport.access.pseudonyms import pseudonym
@@ -30,6 +31,4 @@ def note_export(scope: Scope, customer_id: str) -> None:
 def anonymise(scope: Scope, customer_ids: Iterable[str]) -> list[str]:
     """Take away what identifies persons, who stay; the ids that nobody ever had. Raises Invalid, Unavailable."""
     ids = list(customer_ids)
-    failed = customers.remove_pii(scope, ids)
-    take_away(scope, ids)
-    return failed
+    return customers.remove_pii(scope, ids, partial(take_away, scope, ids))

@@ -121,14 +121,13 @@ def forget(scope: Scope, customer_id: str) -> None:
     work.enqueue(work.Queue.ERASURES, f"visitors-{uuid.uuid4()}", purge_visitors, scope.tenant_id)
 
 
-def anonymise(scope: Scope, customer_ids: Iterable[str]) -> None:
+def anonymise(scope: Scope, customer_ids: Iterable[str], own: customers.OwnTexts) -> None:
     """Drop what the log has of these persons, and identifying parameters of what waits, fired or may fire for them.
 
-    Call it when customers.remove_pii has noted who they are.
+    Call it when customers.remove_pii has noted who they are. own: what identified them.
     """
     customer_ids = list(customer_ids)
     _, hidden = customers.identifying_names(scope, ())
-    own = customers.own_texts(scope, customer_ids)
     with scope.records() as session:
         bound = _bound(session, scope, customer_ids)
         session.execute(FORGET_LOG, bound)
