@@ -73,6 +73,7 @@ SECTIONS = (
     "load-checks",
     "model-fits",
     "persons",
+    "programme",
     "promotions",
     "series",
     "suppressions",
