@@ -20,7 +20,7 @@ TemplateId = Annotated[int, Field(ge=0, le=MAX_ID)]
 TYPES = "Groups beside control: one for Test/Control, two for A/B, three or more for A/B/n"
 SPLIT = "fixed: by the shares of the groups; thompson: from run to run more go to the group that does better"
 CONTROL = "Share of the customers who are held back and get nothing, to measure the uplift against"
-GOAL = "What results and a self-optimising split go by; a run keeps the goal that it was planned with"
+GOAL = "What results and a self-optimising split go by; a run keeps the goal that it was planned with. Left out: orders"
 # How many groups, at least and at most.
 GROUPS = {"Test/Control": (1, 1), "A/B": (2, 2), "A/B/n": (3, 26)}
 # As long as an index of the records takes, in any alphabet.
@@ -176,7 +176,7 @@ class SeriesBody(Strict):
     split: Literal["fixed", "thompson"] = Field("fixed", description=SPLIT)
     min_share: float = Field(0.05, ge=0, le=0.5, description="thompson: no group falls below this share")
     control_share: float = Field(0.1, ge=0, lt=1, description=CONTROL)
-    goal: Goal = Field(PlainGoal(kind="orders"), description=GOAL)
+    goal: Goal = Field(default_factory=lambda: PlainGoal(kind="orders"), description=GOAL)
     priority: int = Field(100, ge=0, le=MAX_ID, description="Lower runs first within its target group's priority")
     schedule: Schedule
     groups: list[Group] = Field(

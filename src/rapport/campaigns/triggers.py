@@ -138,7 +138,7 @@ class TriggeredBody(Strict):
     visitors: bool = Field(False, description="Also for visitors whom nobody knows, and customers not loaded yet")
     campaign_type: CampaignType = Field("Test/Control", description=TYPES)
     control_share: float = Field(0.1, ge=0, lt=1, description=CONTROL)
-    goal: Goal = Field(PlainGoal(kind="orders"), description=GOAL)
+    goal: Goal = Field(default_factory=lambda: PlainGoal(kind="orders"), description=GOAL)
     groups: list[ImmediateGroup] = Field(
         min_length=1, max_length=26, description="In the order of their ids; shares add up to 1"
     )

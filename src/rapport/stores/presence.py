@@ -30,7 +30,7 @@ LOOK_SECONDS = 5.0
 ENDING_SECONDS, AGAIN_SECONDS = 10.0, 0.25
 # A machine that is gone without a word keeps the name of its process until the server has noticed.
 NOTICED = ("tcp_keepalives_idle = 30", "tcp_keepalives_interval = 10", "tcp_keepalives_count = 3")
-FAR_AHEAD = timedelta(seconds=5)
+FAR_AHEAD, TOLD_SECONDS = timedelta(seconds=5), 3600.0  # told once in so long
 KEEP_TIME = "run NTP: times of campaigns go by the clock of the process"
 PROCESSES = Gauge("rapport_processes", "Processes that live, by role", ["role"])
 HELD = text("""
@@ -113,6 +113,7 @@ class Presence:
         return connection
 
     def _run(self) -> None:
+        tell_at = 0.0
         while not self._stopping.is_set():
             try:
                 with self._lock:
@@ -120,8 +121,9 @@ class Presence:
                 while not self._stopping.wait(LOOK_SECONDS):
                     self.api_processes = max(1, _counted(self._connection, "api"))
                     ahead = OUTSIDE.keep_with(partial(_time, self._connection))
-                    if abs(ahead) > FAR_AHEAD:
+                    if abs(ahead) > FAR_AHEAD and time.monotonic() >= tell_at:
                         log.warning("clocks differ", seconds=round(ahead.total_seconds(), 1), advice=KEEP_TIME)
+                        tell_at = time.monotonic() + TOLD_SECONDS
             except psycopg.Error as error:
                 log.warning("this process cannot be entered", reason=str(error).splitlines()[0])
                 self._leave()
