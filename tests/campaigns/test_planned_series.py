@@ -130,3 +130,9 @@ def test_before_there_are_responses(tenant: Scope, api: httpx.Client) -> None:
     found = saved(api, "Clicks", clicks, goal={"kind": "click"})["detectable"]
     assert found["so_far"] is None and "nobody has responded yet" in found["words"]
     assert tenant.data_date() == DATA_DATE
+
+
+def test_a_series_that_reaches_nobody_says_so(tenant: Scope, api: httpx.Client) -> None:
+    nobody = add_group(tenant, "Nobody", "XX")
+    found = saved(api, "Empty", [group(2, (EXTERNAL, 1))], target_group_id=nobody)["detectable"]
+    assert (found["so_far"], found["words"]) == (None, "This series can show nothing: it reaches nobody now.")

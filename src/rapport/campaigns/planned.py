@@ -25,6 +25,7 @@ ALL = "all customers in the last {days} days"
 
 NO_DATA = Detectable(None, None, None, "It cannot be told before there are data what this series can show.")
 NO_RESPONSE = Detectable(None, None, None, "It cannot be told what this series can show: nobody has responded yet.")
+NOBODY = Detectable(None, None, None, "This series can show nothing: it reaches nobody now.")
 NO_COMPARISON = Detectable(
     None, None, None, "This series can show nothing: it has neither control nor two groups on the same channels."
 )
@@ -50,7 +51,9 @@ def planned(scope: Scope, found: Series, customers: int | None = None) -> Detect
     spread, whose = _spread(scope, found, goal, data_date)
     if customers is None:
         customers = audiences.size_now(scope, audiences.target_group(scope, found.target_group_id).definition)
-    if not customers or spread.mean <= 0 or spread.variance <= 0:
+    if not customers:
+        return NOBODY
+    if spread.mean <= 0 or spread.variance <= 0:
         return NO_RESPONSE
     made = told(f"With {customers} customers a run", customers * part, spread, _lasts(found))
     return Detectable(

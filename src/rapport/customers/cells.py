@@ -11,7 +11,10 @@ BEHIND = 4
 # Control characters but for tab and line ends: those of ASCII, delete, and those that Latin-1 adds.
 CONTROL = "[\\\\x00-\\\\x08\\\\x0B\\\\x0C\\\\x0E-\\\\x1F\\\\x7F\\\\x{80}-\\\\x{9F}]"
 MAX_SHOWN = 200
-NO_OBJECT = "is no JSON object: it is cut off, has text before or behind it, or half of a character in it is missing"
+NO_OBJECT = (
+    "is no JSON object: it is cut off, has text before or behind it, is a list or a single value, or lacks half of a "
+    "character"
+)
 BROKEN_REASON = "a quote in it is not closed, or has text behind it: write quotes inside quoted cells twice"
 
 
