@@ -33,16 +33,12 @@ NOTICED = ("tcp_keepalives_idle = 30", "tcp_keepalives_interval = 10", "tcp_keep
 FAR_AHEAD, TOLD_SECONDS = timedelta(seconds=5), 3600.0  # told once in so long
 KEEP_TIME = "run NTP: times of campaigns go by the clock of the process"
 PROCESSES = Gauge("rapport_processes", "Processes that live, by role", ["role"])
-HELD = text("""
-    SELECT objid, count(*) AS processes FROM pg_locks
-    WHERE locktype = 'advisory' AND classid = :locks AND granted
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    GROUP BY objid
-""")
-HELD_BY_DRIVER = """
-    SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND granted
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+# The locks of this database that are held, for both ways of binding.
+OF_HERE = """
+    locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
+HELD = text(f"SELECT objid, count(*) AS processes FROM pg_locks WHERE classid = :locks AND {OF_HERE} GROUP BY objid")  # noqa: S608 - of constants
+HELD_BY_DRIVER = f"SELECT count(*) FROM pg_locks WHERE classid = %s AND objid = %s AND {OF_HERE}"  # noqa: S608 - of constants
 
 
 class Presence:
