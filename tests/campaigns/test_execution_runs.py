@@ -36,6 +36,7 @@ from rapport.campaigns.leases import Held, LeaseLost, lease
 from rapport.campaigns.models import Send
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.send_tasks import send_unit_as_before
+from rapport.campaigns.tasks import dispatch
 from rapport.campaigns.units import Unit
 from rapport.channels import service as channels
 from rapport.channels.service import Receipt
@@ -195,6 +196,21 @@ def test_cancel_in_the_middle_loses_nobody(tenant: Scope, box: Mailbox) -> None:
     assert len({row[0] for row in rows}) == len(rows) == 51 and 0 < len(sent) < 40
     assert {address.split("@")[0].upper() for address in box.to if address[0] == "c"} <= sent
     assert campaigns.occurrence(tenant, number).counts == tally(rows)
+
+
+def test_what_another_began_to_send_is_waited_for_too(tenant: Scope, box: Mailbox) -> None:
+    box.shut_after = 1
+    number = process(tenant, add_series(tenant, 2, [group(2, (EMAIL, 1))], rules=ALL, control_share=0).id)
+    tenant.clock.set(DUE)
+    dispatch(tenant)
+    while box.gate.is_set():
+        threading.Event().wait(0.01)
+    assert campaigns.occurrence(tenant, number).state == "executing"
+    opening = threading.Timer(0.5, box.gate.set)
+    opening.start()
+    assert campaigns.execute_due(tenant) == 0
+    opening.join()
+    assert campaigns.occurrence(tenant, number).state == "successful"
 
 
 def test_who_unsubscribes_between_processing_and_sending_gets_nothing(tenant: Scope, box: Mailbox) -> None:

@@ -38,6 +38,11 @@ def lives(address: Address) -> bool:
     return httpx.get(f"http://127.0.0.1:{address[1]}/health", timeout=60).json() == {"status": "ok"}
 
 
+def test_callers_close_first_what_nothing_uses(stores: Stores) -> None:
+    usual = 60  # seconds that load balancers keep a connection
+    assert configured(create_app(stores), stores.settings).timeout_keep_alive > usual
+
+
 def answer(connection: socket.socket) -> bytes:
     """All that comes until the server closes; nothing if it cut the connection."""
     connection.settimeout(60)

@@ -320,6 +320,13 @@ def due(scope: Scope) -> list[OccurrenceChannel]:
     return sorted(found, key=lambda row: (row.scheduled_time, row.campaign_id, row.channel_id, row.recipient_group_id))
 
 
+def under_way(scope: Scope) -> list[OccurrenceChannel]:
+    """Units that were begun and have not ended."""
+    wanted = select(OccurrenceChannel).filter_by(tenant_id=scope.tenant_id, state=EXECUTING)
+    with scope.reads() as session:
+        return list(session.scalars(wanted))
+
+
 def waiting(scope: Scope, unit: Unit) -> int:
     """How many messages of a unit are to be tried again."""
     with scope.reads() as session:

@@ -13,7 +13,7 @@ from rapport.access.scope import Scope, current_scope
 from rapport.audiences import service as audiences
 from rapport.campaigns import clearing, handing_over, processing, sending
 from rapport.campaigns.faults import ATTEMPTS, FAULTS, PAUSE_SECONDS, sentence
-from rapport.campaigns.models import SCHEDULED
+from rapport.campaigns.models import SCHEDULED, OccurrenceChannel
 from rapport.campaigns.send_tasks import begin_unit, finish_unit, given_up, send_unit, unit_at
 from rapport.errors import Away, RapportError
 from rapport.stores import work
@@ -63,7 +63,11 @@ def _due(scope: Scope) -> list[list[int]]:
             raise
         except FAULTS:  # tried again at the next round; nothing else waits for it
             log.exception("clearance failed", tenant_id=scope.tenant_id, campaign_id=campaign_id)
-    return [[scope.tenant_id, row.campaign_id, row.channel_id, row.recipient_group_id] for row in sending.due(scope)]
+    return _arguments(sending.due(scope))
+
+
+def _arguments(rows: list[OccurrenceChannel]) -> list[list[int]]:
+    return [[row.tenant_id, row.campaign_id, row.channel_id, row.recipient_group_id] for row in rows]
 
 
 def _sends(units: list[list[int]]) -> dict[str, work.Work]:
@@ -88,9 +92,13 @@ def dispatch(scope: Scope) -> list[str]:
 
 
 def execute_due(scope: Scope) -> int:
-    """Send what is due and wait until it is sent; how many units that were. For backfills, demos and tests."""
+    """Send what is due and wait until it is sent; how many units that were. For backfills, demos and tests.
+
+    What others (the cycle's own dispatch, say) began to send is waited for too.
+    """
     works = _works_due(scope)
-    work.run_all(works)
+    begun = _sends(_arguments(sending.under_way(scope)))
+    work.run_all(begun | works)
     return sum(key.startswith(SENDS) for key in works)
 
 

@@ -26,6 +26,9 @@ SLOWEST = 1000
 # What still comes after a refusal is read, and dropped, up to so many bytes.
 MOST_DISCARDED = 1024 * 1024
 GRACE_SECONDS = 10
+# Longer than callers and load balancers keep a connection that nothing uses (a minute, as a rule): were the server the
+# first to close it, a request that was sent at that moment would be lost.
+KEEP_ALIVE_SECONDS = 75
 log = structlog.get_logger("rapport.serve")
 
 
@@ -246,5 +249,6 @@ def configured(app: FastAPI, settings: Settings, port: int = 8000) -> uvicorn.Co
         lifespan="off",
         server_header=False,
         forwarded_allow_ips=settings.trusted_proxies,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
