@@ -65,6 +65,7 @@ SECTIONS = (
     "event-intake",
     "event-log",
     "event-types",
+    "exports",
     "forecasts",
     "gateway",
     "imports",

@@ -1,10 +1,11 @@
-"""Tables as files: rows by the batch as CSV or Parquet."""
+"""Tables as files: rows by the batch as CSV, JSON lines or Parquet."""
 
 import os
 import tempfile
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
+import orjson
 import pyarrow as pa
 from pyarrow import csv, parquet
 from starlette.background import BackgroundTask
@@ -12,22 +13,43 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 
 from rapport.stores.spreadsheets import without_formulas
 
-Format = Literal["csv", "parquet"]
+Format = Literal["csv", "jsonl", "parquet"]
+FORMATS = "csv (UTF-8, commas, with a header), jsonl (an object a line) or parquet"
+CONTENT: dict[str, Any] = {"text/csv": {}, "application/x-ndjson": {}, "application/vnd.apache.parquet": {}}
 
 
-def table_file(name: str, form: Format, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Response:
-    """An answer with a table as a file of a name; in UTF-8, comma-separated and with a header, or as Parquet."""
+def table_file(
+    name: str,
+    form: Format,
+    schema: pa.Schema,
+    batches: Iterator[pa.RecordBatch],
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """An answer with a table as a file of a name, by its rows as they come; Parquet is written whole first.
+
+    CSV and JSON lines are in UTF-8; CSV has commas, a header, and nothing that a spreadsheet carries out.
+    """
+    told = {**(headers or {}), "Content-Disposition": f'attachment; filename="{name}.{form}"'}
     if form == "csv":
-        headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
-        return StreamingResponse(_csv(schema, batches), media_type="text/csv; charset=utf-8", headers=headers)
+        return StreamingResponse(_csv(schema, batches), media_type="text/csv; charset=utf-8", headers=told)
+    if form == "jsonl":
+        return StreamingResponse(_lines(batches), media_type="application/x-ndjson", headers=told)
     number, path = tempfile.mkstemp(prefix="rapport-table-", suffix=".parquet")
     os.close(number)
-    with parquet.ParquetWriter(path, schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
+    try:
+        with parquet.ParquetWriter(path, schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+    except BaseException:
+        os.unlink(path)
+        raise
     removed = BackgroundTask(os.unlink, path)
-    media_type = "application/vnd.apache.parquet"
-    return FileResponse(path, media_type=media_type, filename=f"{name}.parquet", background=removed)
+    return FileResponse(path, media_type="application/vnd.apache.parquet", headers=told, background=removed)
+
+
+def _lines(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
+    for batch in batches:
+        yield b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in batch.to_pylist())
 
 
 def _csv(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:

@@ -33,7 +33,7 @@ NOBODY = "No customer was approved before the deadline."
 OF_CAMPAIGN = "execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}"
 
 LEAVE_OUT = f"""
-    INSERT INTO campaign_outcomes (* EXCEPT (firing_id))
+    INSERT INTO campaign_outcomes (* EXCEPT (firing_id, written_at))
     SELECT r.execution_date, r.campaign_id, r.customer_id, r.channel_id, 'excluded',
         if(v.reports > 0, '{REFUSED}', '{NOT_CLEARED}'), '', 0, {{at:DateTime64(3, 'UTC')}}, r.drawn_group
     FROM (

@@ -39,7 +39,7 @@ ALIAS = f"concat('erased-', substring({PSEUDONYM}, 1, 32))"
 NAMES = "CREATE TABLE erase_names (customer_id String, alias String) ENGINE = MergeTree ORDER BY customer_id"
 FILL_NAMES = f"INSERT INTO erase_names SELECT customer_id, {ALIAS} FROM (SELECT DISTINCT customer_id FROM erase_ids)"
 SKIP = f"""
-    INSERT INTO campaign_outcomes (* EXCEPT (firing_id, drawn_group))
+    INSERT INTO campaign_outcomes (* EXCEPT (firing_id, drawn_group, written_at))
     SELECT execution_date, campaign_id, customer_id, channel_id, 'skipped', 'erased', '', 0, {{at:DateTime64(3, 'UTC')}}
     FROM campaign_recipients
     WHERE {ERASED} AND channel_id > 0
@@ -51,7 +51,8 @@ PLACES = f"""
     SELECT DISTINCT campaign_id, channel_id, recipient_group_id FROM campaign_recipients
     WHERE {ERASED} AND channel_id > 0
 """
-# Rows that are there already come from a step that was killed before it deleted theirs.
+# Rows that are there already come from a step that was killed before it deleted theirs. When they were written is not
+# among the columns: under the other name they are new to whoever takes what came since.
 RENAME = """
     INSERT INTO {table} ({columns})
     SELECT {renamed} FROM {table} AS old INNER JOIN erase_names AS names ON names.customer_id = old.customer_id
@@ -160,7 +161,7 @@ def _rename(scope: Scope) -> None:
     warehouse.execute(FILL_NAMES, pseudonym_secret=pseudonym_secret(scope))
     warehouse.execute(SKIP, at=scope.clock.now())
     for table in ACCOUNTS:
-        columns = list(warehouse.columns(table))
+        columns = [name for name in warehouse.columns(table) if name != "written_at"]
         renamed = ", ".join(RENAMED.get(name, f"old.{identifier(name)}") for name in columns)
         listed = ", ".join(identifier(name) for name in columns)
         warehouse.execute(RENAME.format(table=table, columns=listed, renamed=renamed))

@@ -120,7 +120,7 @@ ADD_RECIPIENTS = """
 
 # Who was kept out or held back has one outcome, of no channel; who cannot be reached has one a place of the group.
 NOT_ADDRESSED = """
-    INSERT INTO campaign_outcomes (* EXCEPT (firing_id, drawn_group))
+    INSERT INTO campaign_outcomes (* EXCEPT (firing_id, drawn_group, written_at))
     SELECT {{execution_date:Date}}, {{campaign:UInt32}}, customer_id, channel,
         if(position = 0, verdict, arrayElement({{outcomes:Array(String)}}, fault + 1)),
         if(position = 0, reason, arrayElement({{reasons:Array(String)}}, fault + 1)),
@@ -231,7 +231,7 @@ ADD_TO_LIST = """
 # --- sending: batch 0 is processing, the first batch of a group's range is its start.
 
 CLOSE_REST = """
-    INSERT INTO campaign_outcomes (* EXCEPT (firing_id, drawn_group))
+    INSERT INTO campaign_outcomes (* EXCEPT (firing_id, drawn_group, written_at))
     SELECT execution_date, campaign_id, customer_id, channel_id, {outcome:String}, {reason:String}, '', {batch:UInt32},
         {at:DateTime64(3, 'UTC')}
     FROM campaign_recipients
@@ -264,7 +264,7 @@ UNSENT = (
 # Whoever did something with a message has had it: an outside channel may send before the planned time.
 SUPPRESS_LATE = (
     """
-    INSERT INTO campaign_outcomes (* EXCEPT (firing_id))
+    INSERT INTO campaign_outcomes (* EXCEPT (firing_id, written_at))
     SELECT execution_date, campaign_id, customer_id, channel_id, 'suppressed',
         if(
             lowerUTF8(customer_id) IN (SELECT customer_id FROM SUPPRESSED WHERE fault = 3),
@@ -349,7 +349,7 @@ COUNT_UNIT = "SELECT count()" + UNIT
 
 LIST_UNIT = (
     """
-    INSERT INTO campaign_outcomes (* EXCEPT (firing_id, drawn_group))
+    INSERT INTO campaign_outcomes (* EXCEPT (firing_id, drawn_group, written_at))
     SELECT execution_date, campaign_id, customer_id, channel_id, 'sent', 'listed', '', {batch:UInt32},
         {at:DateTime64(3, 'UTC')}
 """

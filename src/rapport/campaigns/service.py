@@ -29,6 +29,7 @@ from rapport.campaigns.definitions import (
 from rapport.campaigns.dry_runs import DryRun, WouldNotReach, WouldReach, dry_run
 from rapport.campaigns.engagements import read_file as engagement_file
 from rapport.campaigns.erasure import held, purge, renew_files
+from rapport.campaigns.exports import Export, Period, export_interactions, export_outcomes
 from rapport.campaigns.hold_out import REASON as HELD_OUT
 from rapport.campaigns.hold_out import check_change, hold_out_on, is_held_out
 from rapport.campaigns.interactions import (
@@ -50,6 +51,7 @@ from rapport.campaigns.programme import ProgrammeResults, programme_results
 from rapport.campaigns.promotions import add_promotions, delete_promotions, promotions
 from rapport.campaigns.quiet import quiet_until
 from rapport.campaigns.received import Received, tells_unfiled
+from rapport.campaigns.result_rows import export_results
 from rapport.campaigns.results import Results, results
 from rapport.campaigns.scheduler import start_scheduler
 from rapport.campaigns.scheduler import stop as stop_scheduler
@@ -123,6 +125,7 @@ __all__ = [
     "Detectable",
     "DryRun",
     "EventMatch",
+    "Export",
     "Filed",
     "FrequencyCap",
     "Going",
@@ -132,6 +135,7 @@ __all__ = [
     "Hook",
     "Occurrence",
     "OneTimeBody",
+    "Period",
     "PlaceMetrics",
     "PlainGoal",
     "ProgrammeResults",
@@ -191,6 +195,9 @@ __all__ = [
     "engagement_file",
     "event_schema",
     "execute_due",
+    "export_interactions",
+    "export_outcomes",
+    "export_results",
     "forget_addresses",
     "hashed_part",
     "held",

@@ -14,7 +14,7 @@ from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
 from rapport.api.pages import Paged
 from rapport.api.sections import SectionRouter
-from rapport.api.tables import Format, table_file
+from rapport.api.tables import CONTENT, FORMATS, Format, table_file
 from rapport.audiences import service
 
 router = SectionRouter("Management: target groups", "/manage/v1", JsonRoute)
@@ -254,7 +254,7 @@ def list_members(
     summary="Download the members of a target group with attributes",
     response_class=Response,
     responses={
-        200: {"description": "A file", "content": {"text/csv": {}, "application/vnd.apache.parquet": {}}},
+        200: {"description": "A file", "content": CONTENT},
     },
 )
 def get_members_file(
@@ -263,7 +263,7 @@ def get_members_file(
     attributes: Annotated[
         str, Query(max_length=10_000, examples=["EMAIL,FIRST_NAME"], description="RealFieldNames, with commas between")
     ] = "",
-    form: Annotated[Format, Query(alias="format", description="csv (UTF-8, commas, with a header) or parquet")] = "csv",
+    form: Annotated[Format, Query(alias="format", description=FORMATS)] = "csv",
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> Response:
     """CustomerID and attributes of all members, in order of CustomerID, values as on the wire; the audit log has it."""
