@@ -40,6 +40,7 @@ LATEST, NEIGHBOURS, BASKET = 10, 10, 100
 SHRUNK_COMMON = 10  # buyers in common with which a cosine counts half
 POPULARITY_FADES = 90.0
 DIGITS = 6  # of a score: sums differ in their last ones by the order of threads
+ONES, CLOSENESS_BITS, NUMBER_BITS = 2**40, 43, 21  # a closeness of 1, and of a product, packed into one number
 OF_A_COUNTRY, POPULAR = 100, 40  # buyers, of all products together, that make a country's own list; products of a list
 
 ROWS = f"SELECT count() FROM transaction_items WHERE transaction_time < {DAY_END}"  # noqa: S608 - our constants
@@ -69,13 +70,21 @@ def _faded(day: str, days: float) -> str:
     return f"exp((toInt32({day}) - toInt32({{data_date:Date}})) / {days})"
 
 
+def _latest(most: int) -> str:
+    """So many products of a customer (SQL over histories), those bought last first; numbers sort faster than pairs."""
+    dated = "bitOr(bitShiftLeft(toUInt128(days[-1]), 64), toUInt128(product))"
+    return f"arrayMap(dated -> toUInt64(dated), arraySlice(arrayReverseSort(groupArray({dated})), 1, {most}))"
+
+
 def _catalogue(tables: dict[str, str]) -> str:
-    """What was sold in the last year, by how many bought it, the latest counting most."""
+    """What was sold in the last year, by how many bought it, the latest counting most; numbered by its hash."""
     return f"""
-    SELECT product, round(sum({_faded("days[-1]", POPULARITY_FADES)}), {DIGITS}) AS popularity
-    FROM {tables["histories"]}
-    WHERE days[-1] > toUInt16({{data_date:Date}}) - 365 AND product IN (SELECT product FROM {tables["goods"]})
-    GROUP BY product ORDER BY popularity DESC, product LIMIT {{most:UInt32}}
+    SELECT product, popularity, row_number() OVER (ORDER BY product) AS number FROM (
+        SELECT product, round(sum({_faded("days[-1]", POPULARITY_FADES)}), {DIGITS}) AS popularity
+        FROM {tables["histories"]}
+        WHERE days[-1] > toUInt16({{data_date:Date}}) - 365 AND product IN (SELECT product FROM {tables["goods"]})
+        GROUP BY product ORDER BY popularity DESC, product LIMIT {{most:UInt32}}
+    )
     """  # noqa: S608
 
 
@@ -127,20 +136,24 @@ def _pairs(tables: dict[str, str]) -> str:
 def _baskets(tables: dict[str, str]) -> str:
     """What each customer, or one in so many, bought in the last year: the latest products, in one order for all."""
     return f"""
-    SELECT arraySort(arraySlice(arrayReverseSort(groupArray((days[-1], product))), 1, {BASKET}).2) AS products
+    SELECT arraySort({_latest(BASKET)}) AS products
     FROM {_of_last_year(tables)} AND intHash64(customer) % {{one_in:UInt64}} = 0
     GROUP BY customer
     """  # noqa: S608
 
 
 def _neighbours(tables: dict[str, str]) -> str:
-    """The products that most buyers of each product bought as well, by the shrunk cosine of the last year's buyers."""
+    """The products that most buyers of each product bought as well, by the shrunk cosine of the last year's buyers.
+
+    near: a number for each, that of the product in the catalogue and below it, in ONES, how close it is.
+    """
     return f"""
     WITH sold AS (
         SELECT product, toFloat64(count()) AS buyers
         FROM {tables["baskets"]} ARRAY JOIN products AS product GROUP BY product
     )
-    SELECT product, groupArray(neighbour) AS neighbours, groupArray(closeness) AS closenesses
+    SELECT product,
+        groupArray(bitOr(bitShiftLeft(number, {CLOSENESS_BITS}), toUInt64(round(closeness * {ONES})))) AS near
     FROM (
         SELECT pair.1 AS product, pair.2 AS neighbour,
             together / sqrt(one.buyers * other.buyers) * together / (together + {SHRUNK_COMMON}) AS closeness
@@ -157,7 +170,8 @@ def _neighbours(tables: dict[str, str]) -> str:
         INNER JOIN sold AS other ON other.product = counted.second
         ARRAY JOIN [(first, second), (second, first)] AS pair
         ORDER BY product, closeness DESC, neighbour LIMIT {NEIGHBOURS} BY product
-    )
+    ) AS closest
+    INNER JOIN (SELECT product AS neighbour, number FROM {tables["catalogue"]}) AS numbered USING (neighbour)
     GROUP BY product
     """  # noqa: S608
 
@@ -206,26 +220,27 @@ def _due(tables: dict[str, str]) -> str:
 def _related(tables: dict[str, str]) -> str:
     """Of each customer the neighbours of the latest products, the closest first.
 
-    The closenesses of a neighbour are added up in arrays, as differences of running sums where its run ends: rows of
-    a customer and neighbour would be a hundred times as many as customers.
+    The closenesses of a neighbour are added up in arrays of plain numbers, as differences of running sums where its
+    run ends: rows of a customer and neighbour would be a hundred times as many as customers.
     """
-    of_latest = "arrayFlatten(arrayMap(recent -> joinGet('{table}', '{column}', recent), latest))"
-    neighbours, closenesses = (
-        of_latest.format(table=tables["neighbours"].replace("`", ""), column=column)
-        for column in ("neighbours", "closenesses")
-    )
+    near = f"joinGet('{tables['neighbours'].replace('`', '')}', 'near', recent)"
     return f"""
+    WITH (SELECT groupArray(product) FROM (SELECT product FROM {tables["catalogue"]} ORDER BY number)) AS catalogue
     SELECT
         customer,
-        arraySort({neighbours} AS unordered) AS ordered,
-        arrayCumSum(arraySort((closeness, neighbour) -> neighbour, {closenesses}, unordered)) AS sums,
-        arrayMap((own, next) -> own != next, ordered, arrayPushBack(arrayPopFront(ordered), toUInt64(0))) AS ends,
-        arrayFilter((neighbour, is_end) -> is_end, ordered, ends) AS found,
-        arrayFilter((upto, is_end) -> is_end, sums, ends) AS found_sums,
-        arrayPopFront(arrayDifference(arrayPushFront(found_sums, 0.0))) AS scores,
-        arraySort((neighbour, score) -> (-round(score, {DIGITS}), neighbour), found, scores) AS candidates
+        arraySort(arrayFlatten(arrayMap(recent -> {near}, latest))) AS ordered,
+        arrayMap(one -> bitShiftRight(one, {CLOSENESS_BITS}), ordered) AS numbers,
+        arrayMap((own, next) -> own != next, numbers, arrayPushBack(arrayPopFront(numbers), toUInt64(0))) AS ends,
+        arrayFilter((number, is_end) -> is_end, numbers, ends) AS found,
+        arrayCumSum(arrayMap(one -> bitAnd(one, {2**CLOSENESS_BITS - 1}), ordered)) AS sums,
+        arrayDifference(arrayPushFront(arrayFilter((upto, is_end) -> is_end, sums, ends), toUInt64(0))) AS scores,
+        arrayMap(score -> toUInt64({10**DIGITS * LATEST} - round(score / {ONES / 10**DIGITS})), scores) AS places,
+        arrayMap(
+            (place, number) -> bitOr(bitShiftLeft(place, {NUMBER_BITS}), number), arrayPopFront(places), found
+        ) AS ranked,
+        arrayMap(one -> catalogue[bitAnd(one, {2**NUMBER_BITS - 1})], arraySort(ranked)) AS candidates
     FROM (
-        SELECT customer, arraySlice(arrayReverseSort(groupArray((days[-1], product))), 1, {LATEST}).2 AS latest
+        SELECT customer, {_latest(LATEST)} AS latest
         FROM {tables["histories"]}
         WHERE product IN (SELECT product FROM {tables["neighbours"]})
         GROUP BY customer
