@@ -59,7 +59,7 @@ def test_parameters_that_are_not_described_are_refused(api: httpx.Client, method
 def test_what_was_ignored_before_is_named(api: httpx.Client) -> None:
     answer = api.get("/manage/v1/campaigns", params={"since": "2026-11-20"})
     assert answer.json()["detail"] == (
-        "since is not a parameter of this call; it takes series_id, state, execution_date, limit, offset."
+        "since is not a parameter of this call; it takes series_id, state, execution_date, first, last, limit, offset."
     )
     definition = {"all": []}
     answer = api.post("/manage/v1/target-groups/size", json={"definition": definition, "data_date": "2026-03-01"})

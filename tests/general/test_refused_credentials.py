@@ -9,8 +9,9 @@ import pytest
 from fastapi import FastAPI
 
 from rapport.access import keys, users
+from rapport.access.audit import audit_entries
 from rapport.access.scope import Scope
-from rapport.access.service import audit_entries, create_tenant
+from rapport.access.service import create_tenant
 from rapport.commands.connections import configured
 from rapport.errors import Conflict
 from rapport.notifications import service as notifications

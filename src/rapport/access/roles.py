@@ -77,6 +77,7 @@ SECTIONS = (
     "programme",
     "promotions",
     "series",
+    "summary",
     "suppressions",
     "target-group-counts",
     "target-groups",

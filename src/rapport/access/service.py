@@ -74,13 +74,6 @@ def _audit_creation(session: Session, stores: Stores, tenant_id: int, actor: str
     session.add(AuditEntry(tenant_id=tenant_id, at=stores.clock.now(), actor=actor, **entry))
 
 
-def audit_entries(scope: Scope, limit: int, offset: int) -> list[AuditEntry]:
-    """The tenant's audit log, newest first."""
-    newest = select(AuditEntry).where(AuditEntry.tenant_id == scope.tenant_id).order_by(AuditEntry.id.desc())
-    with scope.reads() as session:
-        return list(session.scalars(newest.limit(limit).offset(offset)))
-
-
 def tenants(stores: Stores) -> list[Tenant]:
     """Every company, by id."""
     with stores.records.session() as session:

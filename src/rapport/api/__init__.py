@@ -43,6 +43,7 @@ from rapport.api.manage import (
     programme,
     promotions,
     series,
+    summary,
     suppressions,
     target_groups,
     templates,
@@ -104,6 +105,7 @@ MANAGEMENT: tuple[APIRouter, ...] = (
     event_log.router,
     triggers.router,
     programme.router,
+    summary.router,
     promotions.router,
     gateway.router,
 )

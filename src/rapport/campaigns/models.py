@@ -152,6 +152,11 @@ class Occurrence(Base):
     canceled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
+    @property
+    def name(self) -> str:
+        """The name of its series when it was planned."""
+        return str(self.plan.get("name", ""))
+
     __table_args__ = (
         UniqueConstraint("tenant_id", "series_id", "execution_date", "run"),
         Index("ix_campaigns_tenant_id_execution_date", "tenant_id", "execution_date"),

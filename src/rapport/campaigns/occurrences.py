@@ -41,6 +41,8 @@ def occurrences(
     execution_date: date | None = None,
     limit: int = 100,
     offset: int = 0,
+    first: date | None = None,
+    last: date | None = None,
 ) -> list[Occurrence]:
     """Campaigns, newest first, filtered by what is given."""
     wanted = select(Occurrence).where(Occurrence.tenant_id == scope.tenant_id)
@@ -50,6 +52,10 @@ def occurrences(
         wanted = wanted.where(Occurrence.state == state)
     if execution_date is not None:
         wanted = wanted.where(Occurrence.execution_date == execution_date)
+    if first is not None:
+        wanted = wanted.where(Occurrence.execution_date >= first)
+    if last is not None:
+        wanted = wanted.where(Occurrence.execution_date <= last)
     with scope.reads() as session:
         return list(session.scalars(wanted.order_by(Occurrence.id.desc()).limit(limit).offset(offset)))
 

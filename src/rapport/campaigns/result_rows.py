@@ -89,7 +89,7 @@ def _rows(campaign: Occurrence, found: Results) -> list[dict[str, Any]]:
     head = {
         "campaign_id": campaign.id,
         "series_id": campaign.series_id,
-        "name": campaign.plan.get("name", ""),
+        "name": campaign.name,
         "execution_date": campaign.execution_date,
         "send_date": campaign.send_date,
         "state": found.state,

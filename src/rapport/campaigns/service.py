@@ -74,6 +74,7 @@ from rapport.campaigns.segment_names import change_stages, define_value_segments
 from rapport.campaigns.series_results import SeriesResults, series_results
 from rapport.campaigns.settings import HoldOut, settings_of
 from rapport.campaigns.splits import cuts, hashed_part
+from rapport.campaigns.summary import Summary, summary
 from rapport.campaigns.tasks import execute_due
 from rapport.campaigns.trigger_days import (
     Filed,
@@ -155,6 +156,7 @@ __all__ = [
     "SeriesOut",
     "SeriesResults",
     "SeriesRules",
+    "Summary",
     "TriggeredBody",
     "TriggeredOut",
     "WouldNotReach",
@@ -241,6 +243,7 @@ __all__ = [
     "start_cycle",
     "start_scheduler",
     "stop_scheduler",
+    "summary",
     "take_addresses",
     "tells_unfiled",
     "triggered",

@@ -9,6 +9,7 @@ from rapport.insight.fits import ask_for_refit, newest_fits
 from rapport.insight.forecasts import met_forecasts
 from rapport.insight.future import fit_future_value, models_for
 from rapport.insight.microsegments import fit_microsegments, microsegment_names
+from rapport.insight.moves import Move, Moves, moves
 from rapport.insight.recommendations import recommend
 from rapport.insight.recommended import recommended
 from rapport.insight.scores import score
@@ -53,6 +54,8 @@ def run_model(scope: Scope, data_date: date) -> None:
 __all__ = [
     "DORMANT",
     "MODEL_STEPS",
+    "Move",
+    "Moves",
     "ask_for_refit",
     "build_features",
     "change_stage_rules",
@@ -61,6 +64,7 @@ __all__ = [
     "met_forecasts",
     "microsegment_names",
     "models_for",
+    "moves",
     "newest_fits",
     "publish",
     "recommended",

@@ -4,11 +4,11 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
-from sqlalchemy import ColumnElement, delete, select, text
+from sqlalchemy import ColumnElement, delete, func, select, text
 from sqlalchemy.orm import Session
 
 from rapport.access import kept
@@ -56,6 +56,15 @@ def list_suppressions(
     wanted = wanted.order_by(Suppression.customer_key, Suppression.channel_id).limit(limit).offset(offset)
     with scope.reads() as session:
         return list(session.scalars(wanted))
+
+
+def suppressed_between(scope: Scope, begin: datetime, end: datetime) -> dict[str, int]:
+    """How many suppressions were made from one instant to before another, by reason."""
+    made = (Suppression.created_at >= begin, Suppression.created_at < end)
+    counted = select(Suppression.reason, func.count()).where(Suppression.tenant_id == scope.tenant_id, *made)
+    with scope.reads() as session:
+        rows = session.execute(counted.group_by(Suppression.reason).order_by(Suppression.reason))
+        return {str(reason): int(count) for reason, count in rows}
 
 
 def _of(scope: Scope, customer_id: str) -> ColumnElement[bool]:

@@ -4,14 +4,17 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Query
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
-from rapport.access import service
+from rapport.access.audit import AuditFilter, audit_entries
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
 from rapport.api.sections import SectionRouter
 
 router = SectionRouter("Management: access", "/manage/v1")
+
+
+Text = Annotated[str, Field(max_length=300, pattern=r"^[^\x00]*$")]
 
 
 class AuditOut(BaseModel):
@@ -27,10 +30,16 @@ class AuditOut(BaseModel):
 
 @router.get("/audit-entries", summary="Read the audit log")
 def list_audit_entries(
+    actor: Annotated[Text, Query(description="Part of the actor, in any case", examples=["Warehouse export"])] = "",
+    action: Annotated[Text, Query(description="The whole word, in any case", examples=["update"])] = "",
+    object: Annotated[Text, Query(description="Part of the object, in any case", examples=["series 4"])] = "",
+    since: Annotated[AwareDatetime | None, Query(description="From this instant on")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Before this instant")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[AuditOut]:
-    """Writes, newest first."""
-    entries = service.audit_entries(principal.scope, limit, offset)
+    """Writes, newest first, all or those that are asked for."""
+    wanted = AuditFilter(actor=actor, action=action, object=object, since=since, until=until)
+    entries = audit_entries(principal.scope, limit, offset, wanted)
     return [AuditOut.model_validate(entry, from_attributes=True) for entry in entries]

@@ -31,6 +31,7 @@ class CampaignOut(BaseModel):
 
     id: int = Field(examples=[17])
     series_id: int
+    name: str = Field(examples=["Win back: lapsed buyers"], description="The name of its series when it was planned")
     execution_date: date = Field(description="The day of processing")
     send_date: date = Field(description="The day of the send, lead_time days later: the execution date of the wire")
     run: int = Field(description="0 the planned run of the day, 1.. further ones")
@@ -99,12 +100,14 @@ def list_campaigns(
     series_id: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
     state: Annotated[str | None, Query(max_length=30, pattern=r"^[a-z ]*$")] = None,
     execution_date: date | None = None,
+    first: Annotated[date | None, Query(description="Processed on this day or later")] = None,
+    last: Annotated[date | None, Query(description="Processed on this day or before")] = None,
     limit: Limit = 100,
     offset: Offset = 0,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[CampaignOut]:
     """Campaigns, newest first."""
-    found = service.occurrences(principal.scope, series_id, state, execution_date, limit, offset)
+    found = service.occurrences(principal.scope, series_id, state, execution_date, limit, offset, first, last)
     return [CampaignOut.model_validate(one) for one in found]
 
 

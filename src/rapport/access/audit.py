@@ -1,0 +1,72 @@
+"""Reading the audit log: entries by who, what and when, and how many there are."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select
+
+from rapport.access.models import AuditEntry
+from rapport.access.scope import Scope
+
+# The kind of an object is what stands before its number: of "target group 4" the target group.
+KIND = func.regexp_replace(AuditEntry.object, r"\s*[0-9].*$", "")
+
+
+@dataclass(frozen=True)
+class AuditFilter:
+    """Which entries: actor and object have a text in them, in any case; action is one; from since on, before until."""
+
+    actor: str = ""
+    action: str = ""
+    object: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """What is given, as conditions on entries."""
+        found: list[ColumnElement[bool]] = []
+        if self.actor:
+            found.append(AuditEntry.actor.icontains(self.actor, autoescape=True))
+        if self.action:
+            found.append(func.lower(AuditEntry.action) == self.action.lower())
+        if self.object:
+            found.append(AuditEntry.object.icontains(self.object, autoescape=True))
+        if self.since:
+            found.append(AuditEntry.at >= self.since)
+        if self.until:
+            found.append(AuditEntry.at < self.until)
+        return found
+
+
+@dataclass(frozen=True)
+class AuditCount:
+    """How often somebody did something to a kind of objects."""
+
+    actor: str
+    action: str
+    kind: str
+    times: int
+
+
+ALL = AuditFilter()
+
+
+def audit_entries(scope: Scope, limit: int, offset: int, wanted: AuditFilter = ALL) -> list[AuditEntry]:
+    """The tenant's audit log, newest first."""
+    newest = select(AuditEntry).where(*_of(scope, wanted)).order_by(AuditEntry.id.desc())
+    with scope.reads() as session:
+        return list(session.scalars(newest.limit(limit).offset(offset)))
+
+
+def audit_counts(scope: Scope, wanted: AuditFilter) -> list[AuditCount]:
+    """How many entries there are by actor, action and kind of object, most frequent first."""
+    by = (AuditEntry.actor, AuditEntry.action, KIND.label("kind"))
+    counted = select(*by, func.count().label("times")).where(*_of(scope, wanted)).group_by("actor", "action", "kind")
+    with scope.reads() as session:
+        rows = session.execute(counted.order_by(func.count().desc(), "actor", "action", "kind"))
+        return [AuditCount(*row) for row in rows]
+
+
+def _of(scope: Scope, wanted: AuditFilter) -> list[Any]:
+    return [AuditEntry.tenant_id == scope.tenant_id, *wanted.conditions()]
