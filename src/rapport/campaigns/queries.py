@@ -24,7 +24,7 @@ STAGE_TABLE = """
         verdict     LowCardinality(String),
         reason      LowCardinality(String),
         grp         UInt16,
-        lot         UInt64,
+        lot         UInt64 CODEC(NONE),
         faults      Array(UInt8),
         addresses   Array(UInt64)
     )
@@ -128,7 +128,7 @@ NOT_ADDRESSED = """
     FROM (
         SELECT customer_id, verdict, reason, grp, channel, place_group, position,
             if(position = 0, 0, faults[greatest(position, 1)]) AS fault
-        FROM {stage}
+        FROM (SELECT * FROM {stage} WHERE verdict != '' OR arraySum(faults) > 0)
         ARRAY JOIN {{channels:Array(UInt32)}} AS channel, {{groups:Array(UInt16)}} AS place_group,
             {{positions:Array(UInt8)}} AS position
     )
@@ -145,7 +145,7 @@ WOULD_NOT_BE_ADDRESSED = """
         FROM (
             SELECT verdict, reason, grp, channel, place_group, position,
                 if(position = 0, 0, faults[greatest(position, 1)]) AS fault
-            FROM {stage}
+            FROM (SELECT * FROM {stage} WHERE verdict != '' OR arraySum(faults) > 0)
             ARRAY JOIN {{channels:Array(UInt32)}} AS channel, {{groups:Array(UInt16)}} AS place_group,
                 {{positions:Array(UInt8)}} AS position
         )
