@@ -130,7 +130,7 @@ def test_a_basket_left_behind(demo: Demo, numbers: dict[str, int], events: dict[
 def test_accounts_of_triggered_campaigns_add_up(demo: Demo) -> None:
     campaigns = records(
         demo,
-        """SELECT id, targeted, test_size, control_size, counts, state, execution_date FROM campaigns
+        """SELECT id, targeted, test_size, counts, state, error, execution_date FROM campaigns
            WHERE tenant_id = :t AND is_triggered""",
     )
     units = defaultdict(Counter)
@@ -146,10 +146,10 @@ def test_accounts_of_triggered_campaigns_add_up(demo: Demo) -> None:
         )
     )
     assert len(campaigns) >= 3
-    for number, targeted, test_size, _, counts, state, day in campaigns:
+    for number, targeted, test_size, counts, state, error, day in campaigns:
         assert counts == dict(units[number]) and sum(counts.values()) == targeted
         assert test_size == tested.get(number, 0)
-        assert state == ("executing" if day == demo.today else "successful")
+        assert (state, error) == ("executing" if day == demo.today else "successful", "")
 
 
 def test_triggered_campaigns_are_read_by_their_number_and_not_by_date(demo: Demo) -> None:

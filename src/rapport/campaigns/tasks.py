@@ -97,8 +97,8 @@ def execute_due(scope: Scope) -> int:
     What others (the cycle's own dispatch, say) began to send is waited for too.
     """
     works = _works_due(scope)
-    begun = _sends(_arguments(sending.under_way(scope)))
-    work.run_all(begun | works)
+    begun = _sends(_arguments(sending.under_way(scope)))  # triggered ones among them, that no work sends
+    work.run_all({key: send for key, send in begun.items() if work.exists(key)} | works)
     return sum(key.startswith(SENDS) for key in works)
 
 
