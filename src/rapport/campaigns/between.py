@@ -1,10 +1,11 @@
 """Groups of a run or series against each other, where they reach the same people: who did better needs no control."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rapport.campaigns.interactions import INTERACTIONS
 from rapport.campaigns.responses import Response
+from rapport.campaigns.returning import NO_INFLATION, Inflation, Sides
 from rapport.campaigns.statistics import BETTER, UNSURE, WORSE, Comparison, Pair, adjusted, compare, rate
 
 # Of more groups each is compared with the first one only.
@@ -40,6 +41,7 @@ def between(
     is_watched: bool = False,
     is_open: bool = False,
     by_money: bool = False,
+    inflations: Callable[[Sides], Inflation] = lambda _: NO_INFLATION,
 ) -> list[Between]:
     """Every pair of groups that reach the same people, from what each group did in each draw (see compare)."""
     few = len(alike) <= MOST_IN_PAIRS
@@ -47,7 +49,8 @@ def between(
     found: list[tuple[int, int, Comparison]] = []
     for other, group in wanted:
         if pairs := _pairs(runs, group, other):
-            found.append((group, other, compare(pairs, is_watched, is_open, by_money)))
+            inflation = inflations(Sides(group, (other,), False))
+            found.append((group, other, compare(pairs, is_watched, is_open, by_money, inflation)))
     together = adjusted([comparison for _, _, comparison in found])
     return [
         Between(group, other, one, {}, _words(group, other, one.verdict))
@@ -61,13 +64,24 @@ def with_reactions(
     clicks: Sequence[Mapping[tuple[int, int], int]],
     is_watched: bool = False,
     is_open: bool = False,
+    inflations: Callable[[Sides], Inflation] = lambda _: NO_INFLATION,
 ) -> list[Between]:
-    """The same with who opened, clicked and so on: of each draw, customers by group and interaction."""
+    """The same with who opened, clicked and so on: of each draw, customers by group and interaction.
+
+    Their variances are multiplied by the most that customers who come back can do, that of sizes.
+    """
+    ratios = [inflations(Sides(one.recipient_group_id, (one.other_group_id,), False)).sizes for one in found]
     made: dict[tuple[int, int], dict[str, Reactions]] = {}
     for event in sorted({event for draw in clicks for _, event in draw} & INTERACTIONS.keys()):
         counts = [reacting(sent, draw, event) for sent, draw in zip(runs, clicks, strict=True)]
         compared = [
-            compare(_pairs(counts, one.recipient_group_id, one.other_group_id), is_watched, is_open) for one in found
+            compare(
+                _pairs(counts, one.recipient_group_id, one.other_group_id),
+                is_watched,
+                is_open,
+                inflation=Inflation(rate=ratio),
+            )
+            for one, ratio in zip(found, ratios, strict=True)
         ]
         for one, other in zip(found, adjusted(compared), strict=True):
             group, against = one.recipient_group_id, one.other_group_id

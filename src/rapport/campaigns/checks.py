@@ -15,6 +15,7 @@ import scipy
 
 from rapport.campaigns.randomization import Stratum, difference
 from rapport.campaigns.responses import Response
+from rapport.campaigns.returning import NO_INFLATION, Inflation
 from rapport.campaigns.splits import Draw
 
 MISMATCH = 0.0005
@@ -36,10 +37,16 @@ class BalanceCheck:
     words: str
 
 
-def check(pairs: Sequence[tuple[Response, Response]], draws: Sequence[Draw]) -> BalanceCheck:
-    """A group against its control over draws, with how they were divided in each."""
-    sizes = _sizes_p_value(pairs, draws)
-    before = difference([Stratum(one.money.before(), other.money.before()) for one, other in pairs])
+def check(
+    pairs: Sequence[tuple[Response, Response]], draws: Sequence[Draw], inflation: Inflation = NO_INFLATION
+) -> BalanceCheck:
+    """A group against its control over draws, with how they were divided in each.
+
+    inflation: of the variances, by customers who are in several draws.
+    """
+    sizes = _sizes_p_value(pairs, draws, inflation.sizes)
+    strata = [Stratum(one.money.before(), other.money.before()) for one, other in pairs]
+    before = difference(strata, inflation=inflation.before)
     spending = before.p_value if before else None
     if sizes is not None and sizes < MISMATCH:
         words = SIZES
@@ -48,7 +55,7 @@ def check(pairs: Sequence[tuple[Response, Response]], draws: Sequence[Draw]) -> 
     return BalanceCheck(words == SOUND, sizes, spending, words)
 
 
-def _sizes_p_value(pairs: Sequence[tuple[Response, Response]], draws: Sequence[Draw]) -> float | None:
+def _sizes_p_value(pairs: Sequence[tuple[Response, Response]], draws: Sequence[Draw], inflation: float) -> float | None:
     over = variance = 0.0
     least = math.inf
     for (one, other), draw in zip(pairs, draws, strict=True):
@@ -58,6 +65,7 @@ def _sizes_p_value(pairs: Sequence[tuple[Response, Response]], draws: Sequence[D
         least = min(size * part, size * (1 - part))
     are_exact = all(draw.customers is not None for draw in draws)
     is_large = variance >= LEAST_EXPECTED and (are_exact or len(pairs) > 1 or least >= LEAST_EXPECTED)
+    variance *= inflation
     if is_large:
         return float(scipy.special.erfc(abs(over) / math.sqrt(2 * variance)))
     return _of_few_missing(over, variance) if are_exact else None

@@ -31,6 +31,7 @@ from rapport.messaging import service as messaging
 from rapport.stores.records import next_id, taken, unique_name
 
 STATUSES = ("active", "paused", ARCHIVED)
+OF_THE_SPLIT = ("min_share", "keeps_groups")
 AN_ACTION, A_SERIES = "an action", "a series"
 
 
@@ -127,17 +128,18 @@ def _series(session: Session, scope: Scope, series_id: int) -> Series:
 
 
 def columns(body: SeriesBody) -> dict[str, Any]:
-    """A body as the columns of Series; min_share lives among the rules."""
+    """A body as the columns of Series; how it splits beyond that lives among the rules."""
     data = body.model_dump(mode="json")
-    data["rules"]["min_share"] = data.pop("min_share")
+    data["rules"] |= {name: data.pop(name) for name in OF_THE_SPLIT}
     return data
 
 
 def body_of(found: Series) -> dict[str, Any]:
     """A series as the members of SeriesBody, the reverse of columns."""
-    data = {name: getattr(found, name) for name in SeriesBody.model_fields if name != "min_share"}
+    data = {name: getattr(found, name) for name in SeriesBody.model_fields if name not in OF_THE_SPLIT}
     rules = dict(found.rules)
-    return {**data, "min_share": rules.pop("min_share", SeriesBody.model_fields["min_share"].default), "rules": rules}
+    split = {name: rules.pop(name, SeriesBody.model_fields[name].default) for name in OF_THE_SPLIT}
+    return {**data, **split, "rules": rules}
 
 
 def series_warnings(scope: Scope, found: Series) -> list[str]:

@@ -1,16 +1,18 @@
 """Who of a run is held back: exactly so many of each group as the share says, those with the lowest lots.
 
 A lot is a hash of campaign and customer, so that a run draws alike however often it is processed, and each campaign
-anew. The share is one of those who could be reached. Customers who share an address have one lot, and are one.
+anew. The share is one of those who could be reached. Customers who share an address have one lot, and are one. In a
+series whose customers keep their groups, lots are of the series, and those below the share itself are held back.
 """
 
 # ruff: noqa: S608 - statements are put together of constants, checked identifiers and numbers
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import sqrt
+from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.campaigns.splits import held_back
+from rapport.campaigns.splits import held_back, keeps_groups
 
 MOST = 2**64 - 1
 LOTS = "FROM {stage} WHERE verdict = ''"
@@ -29,15 +31,24 @@ DRAWN = """(
     )"""
 
 
-def drawn(scope: Scope, stage: str, groups: int, control_share: float, is_shared: bool) -> str:
+def drawn(scope: Scope, stage: str, plan: Mapping[str, Any], is_shared: bool) -> str:
     """SQL of the rows of a stage (quoted name) with control among their verdicts; is_shared: some have one lot."""
+    groups, control_share = len(plan["groups"]), plan["control_share"]
+    if keeps_groups(plan):
+        highest = [int(MOST * control_share)] * groups
+    else:
+        highest = _of_exact_numbers(scope, stage, groups, control_share, is_shared)
+    return DRAWN.format(stage=stage, highest=f"CAST({highest}, 'Array(UInt64)')")
+
+
+def _of_exact_numbers(scope: Scope, stage: str, groups: int, control_share: float, is_shared: bool) -> list[int]:
+    """The highest lot that is held back of each group, by how many of each are to be."""
     found = scope.warehouse.rows((SIZES_OF_UNITS if is_shared else SIZES).format(stage=stage))
     counted = {int(group): int(size) for group, size in found}
     sizes = [counted.get(group, 0) for group in range(1, groups + 1)]
     wanted = held_back(sizes, control_share)
     bounds = [_bound(count, size) for count, size in zip(wanted, sizes, strict=True)]
-    highest = _highest_lots(scope, stage, wanted, bounds, is_shared)
-    return DRAWN.format(stage=stage, highest=f"CAST({highest}, 'Array(UInt64)')")
+    return _highest_lots(scope, stage, wanted, bounds, is_shared)
 
 
 def _bound(count: int, size: int) -> int:

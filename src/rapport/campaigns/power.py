@@ -7,6 +7,7 @@ from datetime import date
 from statistics import NormalDist
 
 from rapport.campaigns.responses import Response
+from rapport.campaigns.returning import Inflation
 from rapport.campaigns.statistics import Pair
 
 # An effect of the detectable size is found in this share of series; one is seen in ALPHA where there is none.
@@ -53,9 +54,14 @@ def spread_of(one: Response, is_money: bool) -> Spread:
     return Spread(mean, float(one.money.powers[2, 0]) / one.customers - mean**2, is_money)
 
 
-def detectable(by_group: Sequence[Sequence[Pair]], days: Sequence[date], is_money: bool = False) -> Detectable:
-    """Of the group of a series that is compared best, with the days of its complete runs."""
-    known = [_known(pairs) for pairs in by_group]
+def detectable(
+    by_group: Sequence[tuple[Sequence[Pair], Inflation]], days: Sequence[date], is_money: bool = False
+) -> Detectable:
+    """Of the group of a series that is compared best, with the days of its complete runs.
+
+    Each with by what its variances are multiplied, as customers come back.
+    """
+    known = [_known(pairs, ratio.money if is_money else ratio.rate) for pairs, ratio in by_group]
     size, whole = max(known, key=lambda one: one[0], default=(0.0, Response()))
     spread = spread_of(whole, is_money)
     if not size or spread.mean <= 0 or spread.variance <= 0:
@@ -86,7 +92,7 @@ def size_of(own: float, other: float) -> float:
     return own * other / (own + other) if own and other else 0.0
 
 
-def _known(pairs: Sequence[Pair]) -> tuple[float, Response]:
+def _known(pairs: Sequence[Pair], inflation: float) -> tuple[float, Response]:
     """The size of a comparison, and what all in it did."""
     size = sum(size_of(one.customers, other.customers) for one, other in pairs)
-    return size, sum((side for pair in pairs for side in pair), Response())
+    return size / inflation, sum((side for pair in pairs for side in pair), Response())

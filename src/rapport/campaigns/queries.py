@@ -45,7 +45,7 @@ FILL_STAGE = """
     WITH
         multiIf({exclusions}'') AS kept_out,
         toUInt16(arrayFirstIndex(
-            cut -> sipHash64({{campaign:UInt32}}, 'group', {unit}) % 1000000 < cut, {{cuts:Array(UInt32)}}
+            cut -> sipHash64({seed}, 'group', {unit}) % 1000000 < cut, {{cuts:Array(UInt32)}}
         )) AS grp,
         {faults} AS faults
     SELECT
@@ -58,7 +58,7 @@ FILL_STAGE = """
         ),
         kept_out,
         grp,
-        sipHash64({{campaign:UInt32}}, 'control', {unit}),
+        sipHash64({seed}, 'control', {unit}),
         faults,
         {addresses}
     FROM ({members}) AS m

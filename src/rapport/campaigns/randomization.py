@@ -123,20 +123,18 @@ class _Score:
         return self.third / math.pow(self.variance, 1.5)
 
 
-def difference(strata: Sequence[Stratum], is_watched: bool = False) -> Difference | None:
+def difference(strata: Sequence[Stratum], is_watched: bool = False, inflation: float = 1.0) -> Difference | None:
     """Groups against their controls over strata; None where nobody differs from anybody.
 
-    is_watched: the numbers still grow, and interval and p-value hold however often they are looked at.
+    is_watched: the numbers still grow, and interval and p-value hold however often they are looked at. inflation: by
+    what the variance is multiplied where strata have customers in common whose draws go together.
     """
-    sizes = [(one.group.customers, one.control.customers) for one in strata]
-    used = [
-        one for one, (own, held_back) in zip(strata, sizes, strict=True) if own and held_back and own + held_back > 2
-    ]
-    if not used:
+    used = _used(strata)
+    if used is None:
         return None
-    group, control = (np.stack([getattr(one, side).powers for one in used]) for side in ("group", "control"))
+    group, control = used
     theta, left = _of_the_past(group, control)
-    found = _score(group, control, theta)
+    found = _score(group, control, theta, inflation=inflation)
     if found.variance <= 0:
         return None
     estimate, error = found.score / found.weight, math.sqrt(found.variance) / found.weight
@@ -148,9 +146,27 @@ def difference(strata: Sequence[Stratum], is_watched: bool = False) -> Differenc
         interval=(estimate - high, estimate - low),
         p_value=_p_value(found, is_watched),
         relative=estimate / base if base > 0 else None,
-        relative_interval=_relative(group, control, theta, tail) if base > 0 else None,
+        relative_interval=_relative(group, control, theta, tail, inflation) if base > 0 else None,
         spread_left=left,
     )
+
+
+def slope_of_the_past(strata: Sequence[Stratum]) -> float:
+    """How much more a customer did within strata for a unit of what it had done before."""
+    used = _used(strata)
+    return _of_the_past(*used)[0] if used else 0.0
+
+
+def _used(strata: Sequence[Stratum]) -> tuple[Numbers, Numbers] | None:
+    """The powers of groups and controls of the strata that compare anything."""
+    sizes = [(one.group.customers, one.control.customers) for one in strata]
+    used = [
+        one for one, (own, held_back) in zip(strata, sizes, strict=True) if own and held_back and own + held_back > 2
+    ]
+    if not used:
+        return None
+    group, control = (np.stack([getattr(one, side).powers for one in used]) for side in ("group", "control"))
+    return group, control
 
 
 def _parts(group: Numbers, control: Numbers) -> Numbers:
@@ -184,8 +200,8 @@ def _rest(powers: Numbers, theta: float) -> list[Numbers]:
     ]
 
 
-def _score(group: Numbers, control: Numbers, theta: float, factor: float = 1.0) -> _Score:
-    """Over strata, with control multiplied by a factor."""
+def _score(group: Numbers, control: Numbers, theta: float, factor: float = 1.0, inflation: float = 1.0) -> _Score:
+    """Over strata, with control multiplied by a factor, and the variance by its inflation."""
     ours = _rest(group, theta)
     theirs = _rest(control * (factor ** np.arange(4))[:, None], theta)
     size, first, second, cubes = (one + other for one, other in zip(ours, theirs, strict=True))
@@ -197,7 +213,7 @@ def _score(group: Numbers, control: Numbers, theta: float, factor: float = 1.0) 
     return _Score(
         score=float((ours[1] - own * mean).sum()),
         weight=float(parts.sum()),
-        variance=float((parts / (size - 1) * squares).sum()),
+        variance=inflation * float((parts / (size - 1) * squares).sum()),
         third=float(third.sum()),
         mean=float((parts * (group + control)[:, 1, 0] / size).sum() / parts.sum()),
     )
@@ -245,11 +261,13 @@ def _tail(found: _Score) -> float:
     return max(NormalDist().cdf(-z), LEAST_TAIL)
 
 
-def _relative(group: Numbers, control: Numbers, theta: float, tail: float) -> tuple[float | None, float | None]:
+def _relative(
+    group: Numbers, control: Numbers, theta: float, tail: float, inflation: float
+) -> tuple[float | None, float | None]:
     """Between which multiples of control the group lies, as parts more or less."""
 
     def tail_of(lift: float, side: int) -> float:
-        found = _score(group, control, theta, 1 + lift)
+        found = _score(group, control, theta, 1 + lift, inflation)
         return _lower(side * found.z, side * found.skew) if found.variance > 0 else 0.5
 
     # Both fall: by how much more control is multiplied, by so much less the group lies above it.

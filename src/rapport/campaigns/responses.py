@@ -155,10 +155,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Responses:
-    """What the cells of some runs did; cap is where a customer's money in the window ends to count."""
+    """What the cells of some runs did; cap is where a customer's money in the window, or before it, ends to count."""
 
     cells: dict[Cell, Response]
     cap: float | None
+    cap_before: float | None = None
 
     def of(self, campaign_id: int, groups: Iterable[int], is_control: bool) -> Response:
         """Those who drew some groups, held back or not."""
@@ -193,7 +194,7 @@ def responses(scope: Scope, runs: Sequence[Occurrence], goal: Goal) -> Responses
     customer counts once, from its first firing on: whoever is held back is so on every day.
     """
     with_cost = costs.has_costs(runs, goal)
-    return summed(scope, [*_lots(scope, runs, goal, PAST_DAYS, with_cost)], with_cost)
+    return summed(scope, [*lots(scope, runs, goal, PAST_DAYS, with_cost)], with_cost)
 
 
 def summed(scope: Scope, lots: Sequence[Lot], with_cost: bool = False) -> Responses:
@@ -203,14 +204,14 @@ def summed(scope: Scope, lots: Sequence[Lot], with_cost: bool = False) -> Respon
     with_cost what its vouchers cost.
     """
     most, most_before = _caps(scope, lots)
-    caps = {"most": most or 0.0, "most_before": most_before or 0.0}
+    caps: dict[str, Any] = {"most": most or 0.0, "most_before": most_before or 0.0}
     cells: dict[Cell, Response] = {}
     for sql, bound in lots:
-        for key, numbers in _added(
+        for key, numbers in added(
             scope, SUMMED.format(people=sql, more=WITH_COST if with_cost else ""), 3, **bound, **caps
         ).items():
             cells[Cell(int(key[0]), int(key[1]), bool(key[2]))] = _response(numbers)
-    return Responses(cells, most)
+    return Responses(cells, most, most_before)
 
 
 def _response(numbers: Sequence[float]) -> Response:
@@ -221,8 +222,15 @@ def _response(numbers: Sequence[float]) -> Response:
     return Response(int(customers), int(responders), float(value), counted, Sums.of(money), float(cost), spent)
 
 
-def _lots(scope: Scope, runs: Sequence[Occurrence], goal: Goal, past: int, with_cost: bool = False) -> Iterator[Lot]:
-    """SQL of the people of runs with what it binds: scheduled ones in lots of so many customers."""
+def lots(
+    scope: Scope,
+    runs: Sequence[Occurrence],
+    goal: Goal,
+    past: int,
+    with_cost: bool = False,
+    at_once: int | None = CUSTOMERS_AT_ONCE,
+) -> Iterator[Lot]:
+    """SQL of the people of runs with what it binds: scheduled ones in lots of so many customers, or in one."""
     common = {"past": past, **goals.bound(goal)}
     days = [run for run in runs if run.is_triggered]
     if days:
@@ -233,7 +241,7 @@ def _lots(scope: Scope, runs: Sequence[Occurrence], goal: Goal, past: int, with_
     scheduled = [run for run in runs if not run.is_triggered]
     for run, following in zip_longest(scheduled, scheduled[1:]):
         lot.append(run)
-        if following is None or sum(one.targeted for one in (*lot, following)) > CUSTOMERS_AT_ONCE:
+        if following is None or (at_once and sum(one.targeted for one in (*lot, following)) > at_once):
             costed = costs.bound({one.id: one for one in lot}) if with_cost else {}
             yield people(goal, with_cost), _bindings(scope, lot) | common | costed
             lot = []
@@ -243,7 +251,7 @@ def _caps(scope: Scope, lots: Sequence[Lot]) -> list[float | None]:
     """Above what money in the window, and before it, the few buyers lie who spent most; none where nobody bought."""
     steps: dict[int, Counter[int]] = {0: Counter(), 1: Counter()}
     for sql, bound in lots:
-        for (kind, step), (count,) in _added(scope, AMOUNTS.format(people=sql), 2, **bound).items():
+        for (kind, step), (count,) in added(scope, AMOUNTS.format(people=sql), 2, **bound).items():
             steps[int(kind)][int(step)] += int(count)
     return [_cap(one) for one in steps.values()]
 
@@ -263,8 +271,8 @@ def _tallies(scope: Scope, runs: Sequence[Occurrence], goal: Goal) -> dict[Cell,
         found = responses(scope, runs, goal)
         return {cell: _tally(one) for cell, one in found.cells.items()}
     cells: dict[Cell, Response] = {}
-    for sql, bound in _lots(scope, runs, goal, 0):
-        for key, (size, hits) in _added(scope, COUNTED.format(people=sql), 3, **bound).items():
+    for sql, bound in lots(scope, runs, goal, 0):
+        for key, (size, hits) in added(scope, COUNTED.format(people=sql), 3, **bound).items():
             cells[Cell(int(key[0]), int(key[1]), bool(key[2]))] = Response(int(size), int(hits))
     counted = Responses(cells, None)
     counted = clicked(counted, reactions(scope, runs)) if goals.is_click(goal) else counted
@@ -289,10 +297,11 @@ def _bindings(scope: Scope, runs: Sequence[Occurrence]) -> dict[str, Any]:
     }
 
 
-def _added(scope: Scope, sql: str, keys: int, **bound: Any) -> dict[tuple[Any, ...], list[float]]:
-    """The numbers of a statement by its first columns, added up over slices of customers."""
+def added(scope: Scope, sql: str, keys: int, at_most: int = 0, **bound: Any) -> dict[tuple[Any, ...], list[float]]:
+    """The numbers of a statement by its first columns, added up over slices of customers, of at_most where given."""
     sums: dict[tuple[Any, ...], list[float]] = {}
-    for part in scope.warehouse.customer_slices(*queries.ACCOUNT, "customers", "transactions", "transaction_items"):
+    tables = (*queries.ACCOUNT, "customers", "transactions", "transaction_items")
+    for part in scope.warehouse.customer_slices(*tables, at_most=at_most):
         for row in part.rows(sql, **bound):
             key, numbers = row[:keys], row[keys:]
             sums[key] = [*map(add, sums.get(key, [0] * len(numbers)), numbers)]

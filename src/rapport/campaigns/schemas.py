@@ -20,6 +20,10 @@ TemplateId = Annotated[int, Field(ge=0, le=MAX_ID)]
 TYPES = "Groups beside control: one for Test/Control, two for A/B, three or more for A/B/n"
 SPLIT = "fixed: by the shares of the groups; thompson: from run to run more go to the group that does better"
 CONTROL = "Share of the customers who are held back and get nothing, to measure the uplift against"
+KEEPS = (
+    "A customer keeps its group, and stays held back or not, in all runs of the series, by a hash: sizes of groups "
+    "vary by chance. Else each run divides its customers anew, by exact numbers"
+)
 GOAL = "What results and a self-optimising split go by; a run keeps the goal that it was planned with. Left out: orders"
 # How many groups, at least and at most.
 GROUPS = {"Test/Control": (1, 1), "A/B": (2, 2), "A/B/n": (3, 26)}
@@ -176,6 +180,7 @@ class SeriesBody(Strict):
     split: Literal["fixed", "thompson"] = Field("fixed", description=SPLIT)
     min_share: float = Field(0.05, ge=0, le=0.5, description="thompson: no group falls below this share")
     control_share: float = Field(0.1, ge=0, lt=1, description=CONTROL)
+    keeps_groups: bool = Field(False, description=KEEPS)
     goal: Goal = Field(default_factory=lambda: PlainGoal(kind="orders"), description=GOAL)
     priority: int = Field(100, ge=0, le=MAX_ID, description="Lower runs first within its target group's priority")
     schedule: Schedule
@@ -202,6 +207,8 @@ class SeriesBody(Strict):
             raise ValueError("groups must have shares that add up to 1")
         if self.split == "thompson" and self.min_share * len(self.groups) > 1:
             raise ValueError("min_share is too large for so many groups")
+        if self.split == "thompson" and self.keeps_groups:
+            raise ValueError("keeps_groups needs the split fixed: thompson moves customers to the better group")
         return self
 
 

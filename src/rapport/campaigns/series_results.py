@@ -1,15 +1,16 @@
 """The result of a series over its runs: one number for what it has brought since it began.
 
 Each run is compared within itself, group with the control members who would have been in it, and the differences
-are put together (Mantel and Haenszel 1959), so that a good week or another split says nothing. Scheduled runs
-divide customers anew: whoever comes back is drawn independently, and the errors of runs are apart. A triggered
-campaign divides its customers once, so each of them counts once, from its first firing on. The result is looked at
-after each run: its intervals and p-values hold however often that is.
+are put together (Mantel and Haenszel 1959), so that a good week or another split says nothing. The same customers are
+in several runs: errors are clustered by customer (see returning). A triggered campaign divides its customers once, so
+each of them counts once, from its first firing on. The result is looked at after each run: its intervals and p-values
+hold however often that is.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cache
 
 from sqlalchemy import select
 
@@ -31,6 +32,7 @@ from rapport.campaigns.responses import (
     responses,
     windows,
 )
+from rapport.campaigns.returning import NO_INFLATION, Inflation, Sides, inflation
 from rapport.campaigns.schemas import Goal
 from rapport.campaigns.splits import Draw, draw_of
 from rapport.campaigns.statistics import CANNOT_CLICK, NO_CONTROL, Comparison, Pair, adjusted, compare, rate
@@ -99,7 +101,15 @@ def series_results(scope: Scope, found: Series, goal: Goal | None = None, first:
     sent = [{n: done.of(number, [n], False) for n in by_group} for number in drawn]
     clicks = [reacted[number] for number in drawn]
     days = [run.execution_date for run in runs]
-    against = between(sent, alike, is_watched=True, by_money=is_amount(goal))
+
+    @cache
+    def inflations(sides: Sides) -> Inflation:
+        return inflation(scope, runs, goal, done, sides)
+
+    against = between(sent, alike, is_watched=True, by_money=is_amount(goal), inflations=inflations)
+    controls = {n: Sides(n, tuple(others), True) for n, others in enumerate(alike, start=1)}
+    inflated = {n: inflations(sides) if by_group[n] else NO_INFLATION for n, sides in controls.items()}
+    known = [([pair for pair, _ in pairs], inflated[n]) for n, pairs in by_group.items()]
     return SeriesResults(
         series_id=found.id,
         name=found.name,
@@ -112,9 +122,9 @@ def series_results(scope: Scope, found: Series, goal: Goal | None = None, first:
         cap=done.cap,
         control_customers=held_back.customers,
         control_responders=held_back.responders,
-        groups=_groups(runs, by_group, sent, clicks, goal, bool(held_back.customers)),
-        between=with_reactions(against, sent, clicks, is_watched=True),
-        detectable=detectable([[pair for pair, _ in pairs] for pairs in by_group.values()], days, is_amount(goal)),
+        groups=_groups(runs, by_group, inflated, sent, clicks, goal, bool(held_back.customers)),
+        between=with_reactions(against, sent, clicks, is_watched=True, inflations=inflations),
+        detectable=detectable(known, days, is_amount(goal)),
     )
 
 
@@ -155,13 +165,14 @@ def _pairs(done: Responses, runs: Sequence[Occurrence], group: int, alike: Seque
 def _groups(
     runs: Sequence[Occurrence],
     by_group: dict[int, list[tuple[Pair, Draw]]],
+    inflated: dict[int, Inflation],
     sent: Sequence[dict[int, Response]],
     clicks: Sequence[Reacted],
     goal: Goal,
     has_control: bool,
 ) -> list[SeriesGroup]:
     compared = {
-        n: compare([pair for pair, _ in pairs], is_watched=True, by_money=is_amount(goal))
+        n: compare([pair for pair, _ in pairs], is_watched=True, by_money=is_amount(goal), inflation=inflated[n])
         for n, pairs in by_group.items()
         if pairs
     }
@@ -170,7 +181,7 @@ def _groups(
     found = []
     for number, pairs in by_group.items():
         own = sum((one[number] for one in sent), Response())
-        tested = check([pair for pair, _ in pairs], [draw for _, draw in pairs]) if pairs else None
+        tested = check([pair for pair, _ in pairs], [draw for _, draw in pairs], inflated[number]) if pairs else None
         against = together.get(number)
         if against and tested and not tested.may_be_read:
             against = replace(against, verdict=tested.words)

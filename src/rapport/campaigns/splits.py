@@ -96,9 +96,14 @@ class Draw:
     customers: int | None = None
 
 
+def keeps_groups(plan: Mapping[str, Any]) -> bool:
+    """Whether customers keep their group in all runs of the series of a run, by the plan of that."""
+    return bool(plan["rules"].get("keeps_groups"))
+
+
 def draw_of(plan: Mapping[str, Any], group: int, alike_ones: Sequence[int]) -> Draw:
     """What the plan of a run says of a group and of those held back who would have been in it or in one alike."""
-    if "drawn" in plan:
+    if "drawn" in plan and not keeps_groups(plan):
         sent, control = plan["drawn"][group - 1][0], sum(plan["drawn"][one - 1][1] for one in alike_ones)
         return Draw(control / max(1, sent + control), sent + control)
     shares, control_share = plan.get("shares") or shares_of(plan["groups"]), plan["control_share"]

@@ -14,11 +14,15 @@ from rapport.campaigns import queries
 from rapport.campaigns.drawing import drawn
 from rapport.campaigns.models import Occurrence
 from rapport.campaigns.same_address import Sharing, decoded
+from rapport.campaigns.splits import keeps_groups
 from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
 from rapport.messaging.service import KeptOff, Reading, profile_alias
 from rapport.stores.warehouse import identifier
+
+# What groups and control are drawn by: each run anew, or once for a series.
+OF_RUN, OF_SERIES = "{campaign:UInt32}", "{series:UInt32}, 'series'"
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ def fill_stage(
     for one in lists:
         messaging.load_suppressed(scope, stage_name(found.id, "suppressed"), one, data_date, stand=profiles)
     rules, reading = found.plan["rules"], Reading(scope, used, data_date, profiles)
+    bindings["series"] = found.series_id
     bindings |= {f"excluded_{n}": group for n, group in enumerate(rules.get("exclude_target_group_ids", []))}
     hold_out = hold_outs.hold_out_on(scope, found.send_date)
     bindings |= hold_outs.bound(hold_out) if hold_out else {}
@@ -69,6 +74,7 @@ def fill_stage(
         stage=stage,
         members=members,
         columns=columns,
+        seed=OF_SERIES if keeps_groups(found.plan) else OF_RUN,
         unit=sharing.unit if is_shared else "m.customer_id",
         addresses=sharing.hashes if is_shared else "[]",
         exclusions=_exclusions(rules, reading, hold_out is not None),
@@ -80,7 +86,7 @@ def fill_stage(
         part.execute(statement, **bindings)
     if is_shared:
         sharing.skip(stage, _reachable(places))
-    rows = drawn(scope, stage, len(found.plan["groups"]), found.plan["control_share"], is_shared)
+    rows = drawn(scope, stage, found.plan, is_shared)
     return rows, {f"{one.channel_id}/{group}": text for one, text in stood for group in one.groups}
 
 

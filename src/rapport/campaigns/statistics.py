@@ -16,6 +16,7 @@ import scipy
 
 from rapport.campaigns.randomization import Difference, Stratum, Sums, difference
 from rapport.campaigns.responses import Response
+from rapport.campaigns.returning import NO_INFLATION, Inflation
 
 Z95 = NormalDist().inv_cdf(0.975)
 QUANTILES = (np.arange(2000) + 0.5) / 2000
@@ -92,22 +93,28 @@ def mean_value(one: Response) -> float:
 
 
 def compare(
-    pairs: Sequence[Pair], is_watched: bool = False, is_open: bool = False, by_money: bool = False
+    pairs: Sequence[Pair],
+    is_watched: bool = False,
+    is_open: bool = False,
+    by_money: bool = False,
+    inflation: Inflation = NO_INFLATION,
 ) -> Comparison:
     """A group against its control, a pair for each draw; the verdict is of this comparison alone (see adjusted).
 
     is_watched: more draws come and are looked at; is_open: the window is, and no verdict is given; by_money: the
-    verdict is on money, else on the rate.
+    verdict is on money, else on the rate; inflation: of the variances, by customers who are in several draws.
     """
     group, control = (sum((pair[i] for pair in pairs[1:]), pairs[0][i]) for i in (0, 1))
     is_sequence = is_watched or is_open
-    counted = difference([Stratum(_share(one), _share(other)) for one, other in pairs], is_sequence)
+    counted = difference([Stratum(_share(one), _share(other)) for one, other in pairs], is_sequence, inflation.rate)
     is_single = len(pairs) == 1 and not is_sequence
     p_value = _z_test(group, control) if is_single else counted.p_value if counted else None
-    money = _of_buyers(pairs, [Stratum(one.money, other.money) for one, other in pairs], is_sequence)
-    net = _of_buyers(pairs, [Stratum(one.net, other.net) for one, other in pairs], is_sequence)
+    money = _of_buyers(pairs, [Stratum(one.money, other.money) for one, other in pairs], is_sequence, inflation.money)
+    net = _of_buyers(pairs, [Stratum(one.net, other.net) for one, other in pairs], is_sequence, inflation.net)
     has_costs = any(side.net.customers for pair in pairs for side in pair)
-    orders = _of_buyers(pairs, [Stratum(one.orders, other.orders) for one, other in pairs], is_sequence)
+    orders = _of_buyers(
+        pairs, [Stratum(one.orders, other.orders) for one, other in pairs], is_sequence, inflation.orders
+    )
     is_enough = _expected(pairs, others=True) >= LEAST_EXPECTED and p_value is not None
     better = probability_better(group, control) if is_enough and is_single else None
     raw = rate(group) - rate(control)
@@ -175,9 +182,11 @@ def _estimate(found: Difference | None, customers: int) -> Estimate | None:
     )
 
 
-def _of_buyers(pairs: Sequence[Pair], strata: Sequence[Stratum], is_sequence: bool) -> Difference | None:
+def _of_buyers(
+    pairs: Sequence[Pair], strata: Sequence[Stratum], is_sequence: bool, inflation: float
+) -> Difference | None:
     """A difference of what buyers did; None where too few of them are to be expected in either group."""
-    return difference(strata, is_sequence) if _expected(pairs) >= LEAST_BUYERS else None
+    return difference(strata, is_sequence, inflation) if _expected(pairs) >= LEAST_BUYERS else None
 
 
 def _expected(pairs: Sequence[Pair], others: bool = False) -> float:
