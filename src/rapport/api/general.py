@@ -74,7 +74,7 @@ ChannelID = Annotated[Count | None, BeforeValidator(_absent)]
 class RegisterBody(WireModel):
     """Which events, and where they are posted to."""
 
-    event_type_id: Whole = Field(alias="EventTypeID", description="1, 2, 3, 4, 5, 11, 13 or 14")
+    event_type_id: Whole = Field(alias="EventTypeID", description="1, 2, 3, 4, 5, 11, 13, 14 or 101")
     listener_url: str = Field(alias="ListenerURL", min_length=1, description="Absolute http or https URL")
     channel_id: ChannelID = Field(None, alias="ChannelID", description="Only events of this channel; not with 5")
 
@@ -82,7 +82,7 @@ class RegisterBody(WireModel):
 class UnregisterBody(WireModel):
     """Which listener."""
 
-    event_type_id: Whole = Field(alias="EventTypeID", description="1, 2, 3, 4, 5, 11, 13 or 14")
+    event_type_id: Whole = Field(alias="EventTypeID", description="1, 2, 3, 4, 5, 11, 13, 14 or 101")
     channel_id: ChannelID = Field(None, alias="ChannelID", description="The listener of this channel, else the general")
 
 

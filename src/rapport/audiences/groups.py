@@ -37,7 +37,7 @@ def readable(scope: Scope, definition: Any) -> str:
 
 
 def create_target_group(
-    scope: Scope, name: str, definition: dict[str, Any], priority: int | None = None
+    scope: Scope, name: str, definition: dict[str, Any], priority: int | None = None, tells_changes: bool = False
 ) -> TargetGroup:
     """Save a target group; without a priority it comes after all others.
 
@@ -57,6 +57,7 @@ def create_target_group(
             depends_on=sorted(conditions.groups_in(condition)),
             archived=False,
             version=1,
+            tells_changes=tells_changes,
             created_at=scope.clock.now(),
         )
         session.add(group)
@@ -106,6 +107,7 @@ def update_target_group(
     name: str | None = None,
     definition: dict[str, Any] | None = None,
     priority: int | None = None,
+    tells_changes: bool | None = None,
 ) -> TargetGroup:
     """Change what is given. A new definition makes a new version and leaves stored members as they are.
 
@@ -121,6 +123,7 @@ def update_target_group(
             raise Conflict(f"Target group {target_group_id} is archived.")
         group.name = group.name if name is None else _name(name)
         group.priority = group.priority if priority is None else _priority(scope, session, priority)
+        group.tells_changes = group.tells_changes if tells_changes is None else tells_changes
         if condition is not None and definition != group.definition:
             _redefine(scope, session, group, definition, condition)
         session.flush()

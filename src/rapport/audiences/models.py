@@ -23,6 +23,8 @@ class TargetGroup(Base):
     depends_on: Mapped[list[int]] = mapped_column(JSONB, default=list)  # groups that the definition names
     archived: Mapped[bool] = mapped_column(Boolean, default=False)
     version: Mapped[int] = mapped_column(Integer, default=1)
+    # Whether listeners are told, after each day, how many came and went.
+    tells_changes: Mapped[bool] = mapped_column(Boolean, default=False, server_default="false")
     size: Mapped[int | None] = mapped_column(Integer)
     size_date: Mapped[date | None] = mapped_column(Date)  # the data date that was counted
     sized_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

@@ -60,6 +60,16 @@ MEMBERS = """
     ORDER BY customer_id LIMIT {page_top:UInt64} OFFSET {page_skip:UInt64}
 """
 
+# Members on one of two dates only, in order of id.
+CHANGED = """
+    SELECT customer_id, any(data_date) = {data_date:Date} AS is_in FROM target_group_members
+    WHERE target_group_id = {target_group:UInt32} AND data_date IN ({since:Date}, {data_date:Date})
+        AND customer_id > {after:String}
+    GROUP BY customer_id HAVING uniqExact(data_date) = 1
+"""
+CHANGES = f"{CHANGED} ORDER BY customer_id LIMIT {{limit:UInt32}}"
+COUNT_CHANGES = f"SELECT countIf(is_in), countIf(NOT is_in) FROM ({CHANGED})"  # noqa: S608 - a constant
+
 # A piece of the members, in order of id, with what is asked of their profiles.
 MEMBERS_WITH = """
     SELECT m.customer_id{asked} FROM (

@@ -1,6 +1,7 @@
 """What other packages may ask of audiences."""
 
 from rapport.audiences.building import AttributeChoice, attribute_choices
+from rapport.audiences.changing import ChangedCustomer, GroupChanges, changes, tell_changes
 from rapport.audiences.counting import (
     cancel_count,
     count,
@@ -30,8 +31,10 @@ from rapport.audiences.sizes import note_sizes, sizes_of
 
 __all__ = [
     "AttributeChoice",
+    "ChangedCustomer",
     "Count",
     "DailySize",
+    "GroupChanges",
     "ListMade",
     "Snapshot",
     "TargetGroup",
@@ -40,6 +43,7 @@ __all__ = [
     "bind_target_groups",
     "bound",
     "cancel_count",
+    "changes",
     "check",
     "compute_members",
     "count",
@@ -62,5 +66,6 @@ __all__ = [
     "start_count",
     "target_group",
     "target_groups",
+    "tell_changes",
     "update_target_group",
 ]

@@ -136,6 +136,19 @@ def _end(tenant_id: int, data_date: str, run: int, error: str) -> None:
     insight.clean_up(scope, date.fromisoformat(data_date), cycles.under_way(scope))
 
 
+def _follow_groups(tenant_id: int, data_date: str, computed: list[int]) -> None:
+    """Keep the sizes of all target groups, and tell listeners how those changed that tell it. A fault stops no day."""
+    _note_sizes(tenant_id, data_date, computed)
+
+    def tell() -> None:
+        audiences.tell_changes(current_scope(tenant_id), date.fromisoformat(data_date))
+
+    try:
+        work.waiting(tell, "cycle.changes")()
+    except FAULTS:
+        log.exception("changes of target groups not told", tenant_id=tenant_id, data_date=data_date)
+
+
 def _note_sizes(tenant_id: int, data_date: str, computed: list[int]) -> None:
     """Keep the sizes of all target groups; computed are those of the day's campaigns. A fault stops no day."""
     scope = current_scope(tenant_id)
@@ -234,7 +247,7 @@ def _require_good_loads(tenant_id: int, data_date: str, timed: Timed) -> None:
 
 def _after_campaigns(tenant_id: int, data_date: str, timed: Timed, computed: list[int]) -> None:
     timed("target groups of triggers", partial(_trigger_groups, tenant_id, data_date))
-    timed("sizes of target groups", partial(_note_sizes, tenant_id, data_date, computed))
+    timed("sizes of target groups", partial(_follow_groups, tenant_id, data_date, computed))
     for event_type_id in (2, 3):
         _announce(tenant_id, data_date, event_type_id)
     dispatch_due(tenant_id)

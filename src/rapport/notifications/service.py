@@ -40,6 +40,7 @@ from rapport.stores.records import next_id
 
 __all__ = [
     "CALLBACK",
+    "GROUP_CHANGED",
     "OUTSIDE_CLOCK",
     "Delivery",
     "Listener",
@@ -61,8 +62,10 @@ __all__ = [
     "unregister_listener",
 ]
 
-EVENT_TYPES = (1, 2, 3, 4, 5, 11, 13, 14)
 CLEARANCE, REAL_TIME, FILES = 5, 11, 14
+GROUP_CHANGED = 101  # from 101 on they are Rapport's own
+EVENT_TYPES = (1, 2, 3, 4, 5, 11, 13, 14, GROUP_CHANGED)
+OF_NO_CHANNEL = (CLEARANCE, GROUP_CHANGED)
 DELIVERIES_WAITING = Gauge("rapport_deliveries_waiting", "Deliveries to listeners that are not taken yet")
 DELIVERIES_PARKED = Gauge("rapport_deliveries_parked", "Deliveries that were given up and can be replayed")
 LISTENERS_DISABLED = Gauge("rapport_listeners_disabled", "Listeners that are told nothing, as they did not take it")
@@ -107,8 +110,8 @@ def register_listener(scope: Scope, event_type_id: int, url: str, channel_id: in
     in the URL that are masked are those of the URL before, as long as it leads to the same place.
     """
     _known_type(event_type_id)
-    if channel_id is not None and event_type_id == CLEARANCE:
-        raise Invalid("ChannelID must not be given with EventTypeID 5.")
+    if channel_id is not None and event_type_id in OF_NO_CHANNEL:
+        raise Invalid(f"ChannelID must not be given with EventTypeID {event_type_id}.")
     if channel_id is None and event_type_id == FILES:
         raise Invalid("ChannelID is required with EventTypeID 14.")
     if channel_id is not None:

@@ -28,6 +28,7 @@ EXAMPLE = {
         {"not": {"history": "campaigns", "window": {"days": 7}}},
     ]
 }
+TELLS = "Whether event 101 tells, after each day, how many customers came and went"
 Definition = Annotated[dict[str, Any], Field(examples=[EXAMPLE], description="A condition, see docs/conditions.md")]
 
 
@@ -37,6 +38,7 @@ class TargetGroupIn(Body):
     name: str = Field(min_length=1, max_length=200, examples=["Spenders of the quarter"])
     definition: Definition
     priority: int | None = Field(None, ge=1, le=1_000_000, examples=[3], description="The lower number goes first")
+    tells_changes: bool = Field(False, description=TELLS)
 
 
 class TargetGroupChange(Body):
@@ -45,6 +47,7 @@ class TargetGroupChange(Body):
     name: str | None = Field(None, min_length=1, max_length=200)
     definition: Definition | None = None
     priority: int | None = Field(None, ge=1, le=1_000_000)
+    tells_changes: bool | None = Field(None, description=TELLS)
 
 
 class TargetGroupOut(BaseModel):
@@ -58,6 +61,7 @@ class TargetGroupOut(BaseModel):
     definition: Definition
     archived: bool
     version: int
+    tells_changes: bool = Field(description=TELLS)
     size: int | None
     size_date: date | None
     sized_at: datetime | None
@@ -190,7 +194,7 @@ def list_target_groups(
 @router.post("/target-groups", status_code=201, summary="Create a target group")
 def create_target_group(body: TargetGroupIn, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
     """Save a definition; 400 says where it is wrong, 409 that the name is in use."""
-    group = service.create_target_group(principal.scope, body.name, body.definition, body.priority)
+    group = service.create_target_group(principal.scope, body.name, body.definition, body.priority, body.tells_changes)
     return _told(principal.scope, group)
 
 
@@ -207,7 +211,9 @@ def change_target_group(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> TargetGroupTold:
     """Change what is given; 409 for a name in use, an archived group or a circle of groups."""
-    changed = service.update_target_group(principal.scope, group_id, body.name, body.definition, body.priority)
+    changed = service.update_target_group(
+        principal.scope, group_id, body.name, body.definition, body.priority, body.tells_changes
+    )
     return _told(principal.scope, changed)
 
 
@@ -247,6 +253,19 @@ def list_members(
     """The stored members, in order of id; where none are stored, computed if the profile of the date is kept."""
     found = service.members(principal.scope, group_id, data_date, limit, offset)
     return CustomersOut(customer_ids=found)
+
+
+@router.get("/target-groups/{group_id}/changes", summary="Read who came into a target group and who left it")
+def list_changes(
+    group_id: GroupId,
+    data_date: Annotated[date | None, Query(description="None: the newest with stored members")] = None,
+    since: Annotated[date | None, Query(description="A data date before; none: the one with stored members")] = None,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    after: Annotated[str, Query(max_length=255, description="The last customer of the page before")] = "",
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> service.GroupChanges:
+    """Members on one of two data dates only, by id; entered and left count all of them. 404 where none are stored."""
+    return service.changes(principal.scope, group_id, data_date, since, limit, after)
 
 
 @router.get(

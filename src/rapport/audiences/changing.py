@@ -1,0 +1,114 @@
+"""Who came into a target group and who left it from one data date to another, and telling listeners of it."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal
+
+import structlog
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from sqlalchemy import func, select
+
+from rapport.access.scope import Scope
+from rapport.audiences import queries
+from rapport.audiences.groups import target_group, target_groups
+from rapport.audiences.membership import ensure_members, snapshot
+from rapport.audiences.models import Snapshot, TargetGroup
+from rapport.errors import Away, Invalid, NotFound, RapportError
+from rapport.notifications import service as notifications
+
+log = structlog.get_logger("rapport.audiences")
+FAULTS = (RapportError, ClickHouseError)
+Change = Literal["entered", "left"]
+ENTERED: Change = "entered"
+LEFT: Change = "left"
+
+
+@dataclass(frozen=True)
+class ChangedCustomer:
+    """A customer who is a member on one of two data dates only."""
+
+    customer_id: str
+    change: Change
+
+
+@dataclass(frozen=True)
+class GroupChanges:
+    """How a group changed from the data date since to data_date: how many in all, and a page of who, by id."""
+
+    target_group_id: int
+    since: date
+    data_date: date
+    entered: int
+    left: int
+    customers: list[ChangedCustomer]
+
+
+def changes(
+    scope: Scope,
+    target_group_id: int,
+    data_date: date | None = None,
+    since: date | None = None,
+    limit: int = 0,
+    after: str = "",
+) -> GroupChanges:
+    """Who came and who went between two data dates for which members are stored; the two newest unless told otherwise.
+
+    The page begins behind the customer after. Raises NotFound for the group and for a date without stored members,
+    Invalid when since is not before data_date.
+    """
+    target_group(scope, target_group_id)
+    day = data_date or _newest(scope, target_group_id)
+    base = since or (day and _newest(scope, target_group_id, day))
+    if day is None or base is None:
+        raise NotFound(f"Members of target group {target_group_id} are not stored for two data dates.")
+    if base >= day:
+        raise Invalid(f"since must be before data_date, which is {day}.")
+    for one in (base, day):
+        if snapshot(scope, target_group_id, one) is None:
+            raise NotFound(f"Members of target group {target_group_id} are not stored for {one}.")
+    bound: dict[str, Any] = {"target_group": target_group_id, "since": base, "data_date": day}
+    entered, left = scope.warehouse.row(queries.COUNT_CHANGES, **bound, after="") or (0, 0)
+    rows = scope.warehouse.rows(queries.CHANGES, **bound, after=after, limit=limit) if limit else []
+    customers = [ChangedCustomer(str(who), ENTERED if is_in else LEFT) for who, is_in in rows]
+    return GroupChanges(target_group_id, base, day, int(entered), int(left), customers)
+
+
+def _newest(scope: Scope, target_group_id: int, before: date | None = None) -> date | None:
+    """The newest data date for which members of a group are stored, or that before a date."""
+    wanted = select(func.max(Snapshot.data_date)).where(
+        Snapshot.tenant_id == scope.tenant_id, Snapshot.target_group_id == target_group_id
+    )
+    with scope.reads() as session:
+        return session.scalar(wanted if before is None else wanted.where(Snapshot.data_date < before))
+
+
+def tell_changes(scope: Scope, data_date: date) -> None:
+    """Tell listeners how the groups that tell it changed up to a data date, once a date; an old date is not told.
+
+    The fault of one group is logged and holds up no other. Raises Away.
+    """
+    if data_date != scope.data_date():
+        return
+    for group in target_groups(scope):
+        if group.tells_changes:
+            try:
+                _tell(scope, group, data_date)
+            except Away:
+                raise
+            except FAULTS:
+                log.exception("changes of a target group not told", tenant_id=scope.tenant_id, target_group_id=group.id)
+
+
+def _tell(scope: Scope, group: TargetGroup, data_date: date) -> None:
+    ensure_members(scope, {group.id}, data_date)
+    since = _newest(scope, group.id, data_date)
+    if since is None:  # here it begins
+        return
+    found = changes(scope, group.id, data_date, since)
+    if not found.entered and not found.left:
+        return
+    told = {"TargetGroupID": group.id, "TargetGroupName": group.name, "Date": data_date.isoformat()}
+    told |= {"SinceDate": since.isoformat(), "Entered": found.entered, "Left": found.left}
+    with scope.records() as session:
+        key = f"{notifications.GROUP_CHANGED}:{group.id}:{data_date}"
+        notifications.notify(scope, session, notifications.GROUP_CHANGED, told, key)
