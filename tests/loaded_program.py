@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -26,10 +27,10 @@ BEGINNING = threading.Lock()
 
 
 class Forked:
-    """A command that runs, with what subprocess.Popen has for it. stdout is what of it is read, where it is."""
+    """A command that runs, with what subprocess.Popen has for it. stdin and stdout are pipes, where they are."""
 
-    def __init__(self, pid: int, stdout: Any = None) -> None:
-        self.pid, self.stdout = pid, stdout
+    def __init__(self, pid: int, stdout: Any = None, stdin: Any = None) -> None:
+        self.pid, self.stdout, self.stdin = pid, stdout, stdin
         self.returncode: int | None = None
         self._process = os.pidfd_open(pid)
 
@@ -60,6 +61,13 @@ class Forked:
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
+    def close(self) -> None:
+        """Close its pipes, of which it may have left the other end."""
+        for pipe in (self.stdin, self.stdout):
+            if pipe is not None:
+                with suppress(BrokenPipeError):
+                    pipe.close()
+
 
 def begin(arguments: list[str], environment: dict[str, str], errors: IO[Any]) -> Forked:
     """Start the command with these arguments and variables; its standard output is a pipe."""
@@ -67,6 +75,28 @@ def begin(arguments: list[str], environment: dict[str, str], errors: IO[Any]) ->
     pid = _start({"arguments": arguments, "environment": environment}, theirs, errors.fileno())
     os.close(theirs)
     return Forked(pid, os.fdopen(ours))
+
+
+def begin_file(
+    file: Path, *arguments: object, environment: dict[str, str] | None = None, errors: IO[Any] | None = None
+) -> Forked:
+    """Start a script in a file that is talked to by pipes; it complains where this process does, or in `errors`."""
+    asked = _scripted_file(file, arguments)
+    return _talking(asked | {"environment": environment or asked["environment"]}, errors.fileno() if errors else 2)
+
+
+def talk_to_script(script: str, *arguments: object) -> Forked:
+    """Start other Python than the command's that is talked to by pipes."""
+    return _talking(_scripted(script, arguments), 2)
+
+
+def _talking(asked: dict[str, Any], errors: int) -> Forked:
+    heard, said = os.pipe()
+    ours, theirs = os.pipe()
+    pid = _start(asked, theirs, errors, heard)
+    os.close(theirs)
+    os.close(heard)
+    return Forked(pid, os.fdopen(ours), os.fdopen(said, "w"))
 
 
 def carried_out(arguments: list[str], environment: dict[str, str], seconds: float) -> tuple[int, str, str]:
@@ -88,8 +118,12 @@ def said_by_script(script: str, *arguments: object, seconds: float = 90) -> str:
 
 def ended_file(file: Path, *arguments: object, seconds: float = 90) -> tuple[int, str, str]:
     """The exit code of a script in a file, and what it wrote. Raises subprocess.TimeoutExpired."""
+    return _ended(_scripted_file(file, arguments), seconds)
+
+
+def _scripted_file(file: Path, arguments: tuple[object, ...]) -> dict[str, Any]:
     beside = f"import runpy, sys; sys.path.insert(0, {str(file.parent)!r})"
-    return _ended(_scripted(f"{beside}; runpy.run_path({str(file)!r}, run_name='__main__')", arguments), seconds)
+    return _scripted(f"{beside}; runpy.run_path({str(file)!r}, run_name='__main__')", arguments)
 
 
 def _scripted(script: str, arguments: tuple[object, ...]) -> dict[str, Any]:
@@ -109,8 +143,11 @@ def _ended(asked: dict[str, Any], seconds: float) -> tuple[int, str, str]:
         return code, out.read(), errors.read()
 
 
-def _start(asked: dict[str, Any], out: int, errors: int) -> int:
-    return int(_loaded().ask({"directory": os.getcwd(), **asked}, [out, errors]))
+def _start(asked: dict[str, Any], out: int, errors: int, heard: int | None = None) -> int:
+    if heard is not None:
+        return int(_loaded().ask({"directory": os.getcwd(), **asked}, [out, errors, heard]))
+    with open(os.devnull) as nothing:
+        return int(_loaded().ask({"directory": os.getcwd(), **asked}, [out, errors, nothing.fileno()]))
 
 
 class _Loaded:
@@ -147,7 +184,7 @@ def _made() -> _Loaded:
 def _forked(control: socket.socket) -> dict[str, Any]:
     """Answer what is asked; what a process that was forked is to do, in that process."""
     while True:
-        message, files, _, _ = socket.recv_fds(control, LONGEST_REQUEST, 2)
+        message, files, _, _ = socket.recv_fds(control, LONGEST_REQUEST, 3)
         if not message:
             sys.exit()
         asked: dict[str, Any] = json.loads(message)
@@ -160,7 +197,7 @@ def _forked(control: socket.socket) -> dict[str, Any]:
                 os.close(file)
         else:
             control.close()
-            for place, file in zip((sys.stdout.fileno(), sys.stderr.fileno()), files, strict=True):
+            for place, file in zip((1, 2, 0), files, strict=True):
                 os.dup2(file, place)
                 os.close(file)
             return asked

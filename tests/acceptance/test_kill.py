@@ -8,9 +8,7 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -23,6 +21,8 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+
+from loaded_program import Forked, begin, ended_file, said_by_script
 
 KILLS = int(os.environ.get("RAPPORT_KILLS", "3"))
 PATIENCE_SECONDS = 150
@@ -89,23 +89,20 @@ def folders(outside: tuple[Outside, int, int]) -> Iterator[tuple[Path, Path]]:
     base.chmod(0o755)
     first, second = base / "calm", base / "killed"
     url = f"http://127.0.0.1:{outside[2]}"
-    subprocess.run([sys.executable, str(HERE / "kill_setup.py"), str(first), url], check=True, timeout=120)
+    code, _, errors = ended_file(HERE / "kill_setup.py", first, url, seconds=120)
+    assert code == 0, errors
     subprocess.run(["cp", "-a", str(first), str(second)], check=True)
     yield first, second
     shutil.rmtree(base, ignore_errors=True)
 
 
-def serve(folder: Path, mail_port: int) -> subprocess.Popen[bytes]:
+def serve(folder: Path, mail_port: int) -> Forked:
     variables = os.environ | {
         "RAPPORT_SMTP_URL": f"smtp://127.0.0.1:{mail_port}",
         "RAPPORT_ALLOW_PRIVATE_ADDRESSES": "true",
     }
-    command = [sys.executable, "-m", "rapport.cli", "serve", "--port", "0", "--data-dir", str(folder)]
-    code = "import sys; from rapport.cli import main; sys.argv = sys.argv[1:]; main()"
     with (folder.parent / f"{folder.name}.log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-c", code, *command[2:]], env=variables, stdout=log, stderr=log, start_new_session=True
-        )
+        return begin(["serve", "--port", "0", "--data-dir", str(folder), "--json"], variables, log)
 
 
 def asked(folder: Path) -> dict[str, Any] | None:
@@ -136,9 +133,10 @@ def until_done(folder: Path, outside: Outside, events: int) -> None:
     raise AssertionError(f"not done: {state}, {len(outside.events)} events\n{log}")
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: Forked) -> None:
     process.terminate()
-    process.wait(timeout=40)
+    process.wait(PATIENCE_SECONDS)
+    process.close()
 
 
 FINAL = """
@@ -166,10 +164,7 @@ print(json.dumps(found, default=str))
 
 
 def final(folder: Path) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-c", FINAL, str(folder)], check=True, capture_output=True, timeout=60, text=True
-    )
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return dict(json.loads(said_by_script(FINAL, folder).splitlines()[-1]))
 
 
 @pytest.mark.timeout(900)
@@ -192,8 +187,9 @@ def test_killed_days_end_like_calm_ones(outside: tuple[Outside, int, int], folde
     for _ in range(KILLS):
         process = serve(killed, mail_port)
         time.sleep(luck.uniform(1.5, 6))
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         process.wait()
+        process.close()
     process = serve(killed, mail_port)
     try:
         until_done(killed, got, events=7)

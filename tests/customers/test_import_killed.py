@@ -1,16 +1,14 @@
 """kill -9 in the middle of an import: the table is as it was, and the next import begins anew."""
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from loaded_program import talk_to_script
 
 ROWS = 400_000
 HEADER = "Order_ID,Customer_ID,Order_Date,Total_Amount\n"
@@ -60,33 +58,43 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(made, ignore_errors=True)
 
 
-def run(folder: Path, stop: int) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", SCRIPT, str(folder), str(stop)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
-
-
 def killed_at(folder: Path, stop: int, pause: float) -> str:
     """What the process found when it began; then it is killed at a step, or a pause after it."""
-    with run(folder, stop) as process:
-        assert process.stdout is not None and process.stdin is not None
-        found = process.stdout.readline()
-        while f"step {stop}" not in process.stdout.readline():
-            pass
+    process = talk_to_script(SCRIPT, folder, stop)
+    try:
+        found = str(process.stdout.readline())
+        while line := process.stdout.readline():
+            if f"step {stop}" in line:
+                break
+        assert line, f"it ended before step {stop}"
         if pause:
             process.stdin.write("\n")
             process.stdin.flush()
             time.sleep(pause)
-        process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+        process.wait()
+        process.close()
     return found.strip()
+
+
+def undisturbed(folder: Path) -> list[str]:
+    """What a process found that is not killed."""
+    process = talk_to_script(SCRIPT, folder, -1)
+    try:
+        lines = process.stdout.read().splitlines()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.close()
+    return [line for line in lines if line.startswith("found")]
 
 
 def test_killed_imports_leave_nothing_half_done(folder: Path) -> None:
     assert killed_at(folder, 0, 0.3) == "found (2, 2, 3.0) 0 ['loaded']"
     found = killed_at(folder, 3, 0.0)
     assert found.startswith("found (2, 2, 3.0)") and "running" in found
-    with run(folder, -1) as process:
-        output, _ = process.communicate(timeout=60)
-    before, *_, after = [line for line in output.splitlines() if line.startswith("found")]
+    before, *_, after = undisturbed(folder)
     assert before.startswith("found (2, 2, 3.0)") and " 0 [" not in before
     amounts = float(3 + sum(n % 100 for n in range(ROWS)))
     assert after == f"found ({ROWS + 2}, {ROWS + 2}, {amounts}) 0 ['loaded', 'failed', 'failed', 'loaded']"

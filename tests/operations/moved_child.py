@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+sys.path.append(str(Path(__file__).parents[1] / "campaigns"))
 from campaign_tenant import (
     DATA_DATE,
     EMAIL,

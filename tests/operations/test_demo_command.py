@@ -1,14 +1,12 @@
 """rapport demo as a newcomer's script runs it."""
 
-import json
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 from private_paths import open_to_others
+from rapport_command import run
 
 from rapport.commands.demo import _tell
 from rapport.demo.run import DemoResult
@@ -19,17 +17,9 @@ from rapport.settings import Settings
 def test_demo_as_json_without_serving() -> None:
     folder = Path(tempfile.mkdtemp(prefix="rapport-demo-test-"))
     folder.chmod(0o755)
-    code = "import sys; from rapport.cli import main; main()"
-    words = ["demo", "--customers", "200", "--days", "3", "--seed", "4", "--no-serve", "--json"]
+    words = ("demo", "--customers", 100, "--days", 3, "--seed", 4, "--no-serve", "--json")
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", code, *words, "--data-dir", str(folder / "data")],
-            capture_output=True,
-            text=True,
-            timeout=150,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        told = json.loads(done.stdout)
+        told = run(*words, "--data-dir", folder / "data").json
         assert list(open_to_others(folder / "data")) == []
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -3,8 +3,6 @@
 import io
 import json
 import shutil
-import subprocess
-import sys
 import tarfile
 import tempfile
 import time
@@ -44,7 +42,7 @@ warehouse.close()
 def test_an_older_folder_is_backed_up_before_it_is_migrated_and_a_newer_one_refused(folder: Path) -> None:
     data_dir = folder / "aged"
     assert run("tenant", "create", "A", "--data-dir", data_dir).code == 0
-    subprocess.run([sys.executable, "-c", OLDER.format(data_dir / "warehouse")], timeout=60, check=True)
+    said_by_script(OLDER.format(data_dir / "warehouse"))
     assert Settings(data_dir=data_dir).upgrade_backups == data_dir / "backups"
     elsewhere = folder / "disk" / "of" / "backups"
     assert run("migrate", "--data-dir", data_dir, RAPPORT_BACKUP_DIR=str(elsewhere)).code == 0

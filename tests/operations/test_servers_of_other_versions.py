@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,10 @@ import httpx
 import psycopg
 import pytest
 from alembic import command
-from rapport_command import run
+from rapport_command import SECONDS, run
 from url_engines import PASSWORD, USER, Rapport, free_port, given_environment
 
+from loaded_program import begin_file
 from rapport.errors import Unavailable
 from rapport.stores import migrations
 from rapport.stores import postgres as embedded
@@ -64,15 +64,13 @@ def server(folder: Path, request: pytest.FixtureRequest) -> Iterator[str]:
 
 def child(*arguments: object, told: object = None, **environment: str) -> dict[str, Any]:
     """What moved_child.py prints."""
-    path = os.pathsep.join([str(CHILD.parents[1] / "campaigns"), str(CHILD.parents[1])])
-    ran = subprocess.run(
-        [sys.executable, str(CHILD), *map(str, arguments)],
-        check=True,
-        input=json.dumps(told).encode(),
-        stdout=subprocess.PIPE,
-        env=given_environment({"PYTHONPATH": path} | environment),
-    )
-    return dict(json.loads(ran.stdout))
+    process = begin_file(CHILD, *arguments, environment=given_environment(environment))
+    process.stdin.write(json.dumps(told))
+    process.stdin.close()
+    printed = process.stdout.read()
+    assert process.wait(SECONDS) == 0
+    process.close()
+    return dict(json.loads(printed))
 
 
 @dataclass

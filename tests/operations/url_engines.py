@@ -4,8 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -80,16 +78,14 @@ class WarehouseServer:
 
     def start(self) -> None:
         """Start it and wait until it serves."""
-        command = [sys.executable, str(STAND_IN), str(self.folder), str(self.port), USER, PASSWORD]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None and self.process.stdout.readline() == "ready\n"
+        self.process = loaded_program.begin_file(STAND_IN, self.folder, self.port, USER, PASSWORD)
+        assert self.process.stdout.readline() == "ready\n"
 
     def stop(self) -> None:
         """End it as a kill does."""
         self.process.kill()
         self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self.process.close()
 
     @contextmanager
     def stopped(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).parents[1] / "campaigns"))
 from campaign_tenant import (
     DATA_DATE,
     EXTERNAL,

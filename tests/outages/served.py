@@ -2,9 +2,7 @@
 
 import json
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,6 +16,7 @@ import psycopg
 from campaign_mail import Mailbox, mailbox
 from webhook_receiver import Receiver, receiving
 
+from loaded_program import Forked, begin_file
 from rapport.stores.postgres import Postgres, start_postgres
 
 CHILD = Path(__file__).parent / "served_child.py"
@@ -70,18 +69,16 @@ class Served:
     client: httpx.Client
     operator: httpx.Client
     log: Path
-    process: "subprocess.Popen[str]"
+    process: Forked
     ahead: float = 0.0
 
     def say(self, **what: object) -> None:
         """Tell the process where to wait, and what time it is."""
-        assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(what) + "\n")
         self.process.stdin.flush()
 
     def hear(self) -> Any:
         """What the process tells next."""
-        assert self.process.stdout is not None
         return json.loads(self.process.stdout.readline())
 
     @property
@@ -116,12 +113,10 @@ def serving(outside: Outside, warehouse_url: str) -> Iterator[Served]:
     base = Path(tempfile.mkdtemp(prefix="rapport-outage-"))
     base.chmod(0o755)
     log = base / "log"
-    command = [sys.executable, str(CHILD), str(base / "data"), outside.receiver.url, str(outside.box.port)]
-    command.append(warehouse_url)
     with log.open("w") as errors:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)
+        words = (base / "data", outside.receiver.url, outside.box.port, warehouse_url)
+        process = begin_file(CHILD, *words, errors=errors)
     try:
-        assert process.stdout is not None
         told = json.loads(process.stdout.readline() or _failed(log))
         headers = {"X-Rapport-Operator": "operator", "X-Rapport-Tenant": "Outages"}
         with (
@@ -136,14 +131,12 @@ def serving(outside: Outside, warehouse_url: str) -> Iterator[Served]:
                 postgres.stop()  # a process that failed has left it
     finally:
         _ended(process)
-        for pipe in (process.stdin, process.stdout):
-            assert pipe is not None
-            pipe.close()
+        process.close()
         shutil.rmtree(base, ignore_errors=True)
 
 
-def _ended(process: "subprocess.Popen[str]") -> None:
-    process.send_signal(signal.SIGTERM)
+def _ended(process: Forked) -> None:
+    process.terminate()
     try:
         process.wait(60)
     except subprocess.TimeoutExpired:

@@ -1,10 +1,7 @@
 """A day of which every second step meets an outage of the records: it comes to what an undisturbed day comes to."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,6 +12,7 @@ from typing import Any
 import pytest
 
 from engine_outages import full, hung, stopped
+from loaded_program import begin_file
 from rapport.stores.postgres import start_postgres
 
 HERE = Path(__file__).parent
@@ -27,12 +25,7 @@ def lived() -> Iterator[dict[str, Any]]:
     """What the calm and the tried day came to, and the places at which the records went away."""
     folder = Path(tempfile.mkdtemp(prefix="rapport-outage-"))
     folder.chmod(0o755)
-    path = os.pathsep.join([str(HERE.parent / "campaigns"), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, str(HERE / "day_child.py"), str(folder / "data")]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": path}
-    )
-    assert process.stdin is not None and process.stdout is not None
+    process = begin_file(HERE / "day_child.py", folder / "data")
     outages, places, found = cycle([stopped, hung, full]), set(), {}
     for line in process.stdout:
         told = json.loads(line)
@@ -50,8 +43,7 @@ def lived() -> Iterator[dict[str, Any]]:
             process.stdin.flush()
     process.wait(60)
     start_postgres(folder / "data").stop()  # a process that failed has left it
-    process.stdin.close()
-    process.stdout.close()
+    process.close()
     yield found | {"places": places}
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -3,8 +3,6 @@
 import json
 import select
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ import psycopg
 import pytest
 
 from engine_outages import Outage, hung, stopped
+from loaded_program import begin_file
 from rapport.customers.locks import CUSTOMER_WRITES
 from rapport.stores.postgres import Postgres, start_postgres
 
@@ -29,17 +28,14 @@ class Importer:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.files = folder, 0
-        command = [sys.executable, str(CHILD), str(folder / "data")]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = begin_file(CHILD, folder / "data")
         assert self.hear() == {"ready": True}
         self.postgres: Postgres = start_postgres(folder / "data")
 
     def hear(self) -> Any:
-        assert self.process.stdout is not None
         return json.loads(self.process.stdout.readline())
 
     def say(self, what: object) -> None:
-        assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(what) + "\n")
         self.process.stdin.flush()
 
@@ -55,9 +51,7 @@ class Importer:
     def end(self) -> None:
         self.say(None)
         self.process.wait(60)
-        for pipe in (self.process.stdin, self.process.stdout):
-            assert pipe is not None
-            pipe.close()
+        self.process.close()
 
 
 @pytest.fixture(scope="module")
