@@ -104,7 +104,8 @@ def test_a_series_of_shares_is_the_test_of_mantel_and_haenszel() -> None:
     assert watched.uplift_interval[0] < found.uplift_interval[0]
 
 
-def test_a_relative_interval_ends_where_a_multiplied_control_is_just_told_apart() -> None:
+def test_a_relative_interval_ends_where_so_many_more_orders_are_just_told_apart() -> None:
+    """Orders that are more frequent by a factor have a variance larger by it, not by its square as larger ones have."""
     chance = np.random.default_rng(4)
     y, z = ((chance.random(n) < 0.1) * chance.lognormal(3, 1, n) for n in (3000, 600))
     found = difference([Stratum(sums(y), sums(z))])
@@ -112,8 +113,29 @@ def test_a_relative_interval_ends_where_a_multiplied_control_is_just_told_apart(
     assert found.relative_interval is not None
     for end in found.relative_interval:
         assert end is not None
-        again = difference([Stratum(sums(y), sums(z * (1 + end)))])
-        assert again is not None and again.p_value == pytest.approx(0.05, abs=1e-6)
+        lift = 1 + end
+        whole = np.concatenate([y, lift * z])
+        size, mean = len(whole), whole.mean()
+        # Of control as it would be multiplied, the group counted up to it.
+        variance = (lift * ((y - mean) ** 2).sum() + ((lift * z - mean) ** 2).sum()) / (size - 1)
+        third = (lift**2 * ((y - mean) ** 3).sum() + ((lift * z - mean) ** 3).sum()) * size / ((size - 1) * (size - 2))
+        error = (variance * (1 / (lift * len(y)) + 1 / len(z))) ** 0.5
+        skew = third * (1 / (lift * len(y)) ** 2 - 1 / len(z) ** 2) / error**3
+        over = (y.mean() - lift * z.mean()) / error
+        tails = stats.pearson3.cdf(over, skew), stats.pearson3.sf(over, skew)
+        assert min(tails) == pytest.approx(0.025, abs=1e-6)
+
+
+def test_a_relative_interval_holds_a_true_lift_in_95_of_100_campaigns() -> None:
+    chance, size, misses = np.random.default_rng(6), 400, 0
+    for _ in range(size):
+        y, z = (chance.poisson(rate, n) * 10.0 for rate, n in ((0.2, 900), (0.1, 100)))
+        found = difference([Stratum(sums(y), sums(z))])
+        assert found is not None and found.relative_interval is not None
+        low, high = found.relative_interval
+        misses += (low is not None and low > 1) or (high is not None and high < 1)
+    # With the square of the factor it is 12%.
+    assert 0.02 * size < misses < 0.075 * size
 
 
 def test_money_of_a_small_control_is_not_called_up() -> None:

@@ -8,7 +8,7 @@ by chance has no large order does not look certain, as it does in Welch's t.
 
 Strata (runs of a series) are drawn each by itself: their scores, variances and third moments add up, which for a
 share is the test of Mantel and Haenszel (1959). What customers did before (CUPED: Deng et al. 2013) takes spread
-away. Relative intervals hold what a multiplied control is not told apart from.
+away. Relative intervals hold the factors by which control, if it ordered so much more often, would not be told apart.
 
 A number that is watched while it grows is tested by the mixture of Robbins (1970), as Johari et al. (2017) do:
 its p-value may be looked at as often as one likes.
@@ -201,22 +201,35 @@ def _rest(powers: Numbers, theta: float) -> list[Numbers]:
 
 
 def _score(group: Numbers, control: Numbers, theta: float, factor: float = 1.0, inflation: float = 1.0) -> _Score:
-    """Over strata, with control multiplied by a factor, and the variance by its inflation."""
+    """Over strata, with control multiplied by a factor, and the variance by its inflation.
+
+    Who is moved by a factor orders more often rather than more at a time, so that the group varies by the factor more
+    than control does before it is multiplied, and less by the factor after that.
+    """
     ours = _rest(group, theta)
     theirs = _rest(control * (factor ** np.arange(4))[:, None], theta)
-    size, first, second, cubes = (one + other for one, other in zip(ours, theirs, strict=True))
-    own, held_back, mean = ours[0], theirs[0], first / size
-    squares = np.maximum(0.0, second - size * mean**2)
-    skewed = cubes - 3 * mean * second + 2 * size * mean**3
+    own, held_back, size = ours[0], theirs[0], ours[0] + theirs[0]
+    mean = (ours[1] + theirs[1]) / size
+    (squares, cubes), (of_control, cubes_of_control) = _around(ours, mean), _around(theirs, mean)
+    squares, cubes = factor * squares + of_control, factor**2 * cubes + cubes_of_control
     parts = own * held_back / size
-    third = parts * (held_back - own) / ((size - 1) * (size - 2)) * skewed
+    # Of all customers, each as control is; the group's vary less by the factor. 1 for 1 it is sampling without return.
+    variance = parts**2 * (1 / (factor * own) + 1 / held_back) / (size - 1) * squares
+    third = parts**3 * (1 / (factor * own) ** 2 - 1 / held_back**2) * size / ((size - 1) * (size - 2)) * cubes
     return _Score(
         score=float((ours[1] - own * mean).sum()),
         weight=float(parts.sum()),
-        variance=inflation * float((parts / (size - 1) * squares).sum()),
+        variance=inflation * float(variance.sum()),
         third=float(third.sum()),
         mean=float((parts * (group + control)[:, 1, 0] / size).sum() / parts.sum()),
     )
+
+
+def _around(sums: Sequence[Numbers], mean: Numbers) -> tuple[Numbers, Numbers]:
+    """Sums of squares and of cubes around a mean, from sums of powers."""
+    count, first, second, cubes = sums
+    squares = np.maximum(0.0, second - 2 * mean * first + count * mean**2)
+    return squares, cubes - 3 * mean * second + 3 * mean**2 * first - count * mean**3
 
 
 def _lower(z: float, skew: float) -> float:
