@@ -8,7 +8,9 @@ from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from typing import Any
 
+import orjson
 import structlog
+from anyio import CapacityLimiter
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -21,12 +23,13 @@ from starlette.responses import RedirectResponse, Response
 from rapport.access.keys import KeyRing
 from rapport.access.limits import RateLimiter
 from rapport.api import MANAGEMENT, WIRE, document, unsubscribe, watching
+from rapport.api.event_senders import THREADS
 from rapport.api.front_door import FrontDoor
 from rapport.api.idempotency import Idempotency
 from rapport.api.observing import Observing
 from rapport.api.paths import WirePaths
 from rapport.api.protection import policy_of
-from rapport.api.responses import error_response
+from rapport.api.responses import error_response, json_response
 from rapport.api.shares import Shares
 from rapport.api.unmatched import unmatched
 from rapport.campaigns import service as campaigns
@@ -91,6 +94,7 @@ def create_app(stores: Stores, operator_token: str = "") -> FastAPI:
     app.state.intake = realtime.Intake(stores)
     app.state.directory = realtime.Directory(stores)
     app.state.pace = realtime.Pace()
+    app.state.reading = CapacityLimiter(THREADS)
     app.state.limiter = RateLimiter(stores.settings.rate_limit_calls, stores.settings.rate_limit_seconds)
     app.state.unsubscribed = RateLimiter(unsubscribe.MOST_TIMES, unsubscribe.WITHIN_SECONDS)
     _errors(app)
@@ -135,12 +139,24 @@ def _routed() -> FastAPI:
         static_url=ASSETS,
         redirect_slashes=False,
     )
+    app.routes[:] = [route for route in app.routes if getattr(route, "path", "") != app.openapi_url]
     app.routes.extend(route for router in (*WIRE, *MANAGEMENT, operations, watching.router) for route in router.routes)
     app.openapi = openapi_document  # type: ignore[method-assign]
     return app
 
 
+@functools.cache
+def _written_document() -> bytes:
+    return orjson.dumps(openapi_document())
+
+
 operations = APIRouter(tags=["operations"])
+
+
+@operations.get("/openapi.json", include_in_schema=False)
+def described() -> Response:
+    """The OpenAPI document, which is made and written once, and on no event loop."""
+    return json_response(_written_document())
 
 
 @operations.get("/", include_in_schema=False)

@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     tenant_rate_limit_calls: int | None = Field(None, ge=0)
     max_page: int = 10_000
     max_execution_page: int = 200_000
-    max_body_bytes: int = 32 * 1024 * 1024
+    max_body_bytes: int = 16 * 1024 * 1024
     head_seconds: float = Field(20.0, gt=0)
     body_seconds: float = Field(30.0, gt=0)
     max_connections: int = Field(1000, ge=1)

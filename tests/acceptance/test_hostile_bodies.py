@@ -1,8 +1,10 @@
-"""Whatever stands in a body in the place of a text or number, no operation answers with a server error."""
+"""Whatever stands in a body, a path or a query for a text or number, no operation answers with a server error."""
 
+import itertools
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -16,6 +18,8 @@ HOSTILE = {
     "a large number": "9" * 30,
     "lists in lists": "[" * 60 + "]" * 60,
 }
+# What stands in the place of a parameter, percent-encoded.
+HOSTILE_PARAMETERS = ("a%00b", "%ED%A0%BD", "9" * 400, "-" + "9" * 30, "%5B" * 200, "%27%22%60%5C", "x" * 3000, "%20")
 # What stands in the place of all of them at once.
 MONSTROUS = {"a long number": "9" * 400, "lists in lists": "[" * 5_000 + "]" * 5_000}
 
@@ -78,3 +82,30 @@ def test_never_a_server_error(api: httpx.Client, changing: list[Operation], made
                     faults.append((operation.method, path, what, marked, answer.text[:200]))
     assert faults == []
     assert asked > 800
+
+
+def test_nor_for_parameters(api: httpx.Client, made: dict[str, str]) -> None:
+    """Each parameter of each operation has one of the hostile values, in turn, while the others are good."""
+    document = api.get("/openapi.json").json()
+    faults, asked, values = [], 0, itertools.cycle(HOSTILE_PARAMETERS)
+    for path, method, told in all_operations(document):
+        named = [(one["in"], one["name"]) for one in told.get("parameters", []) if one["in"] in ("path", "query")]
+        for hostile in named:
+            value = next(values)
+            given = {one: value if one == hostile else made.get(one[1], "1") for one in named}
+            parts = {name: text for (place, name), text in given.items() if place == "path"}
+            query = "&".join(f"{name}={text}" for (place, name), text in given.items() if place == "query")
+            address = re.sub(r"\{(\w+)\}", lambda match, parts=parts: parts[match[1]], path)
+            answer = api.request(method, f"{address}?{query}", json={} if "requestBody" in told else None)
+            asked += 1
+            if answer.status_code >= 500:
+                faults.append((method, path, hostile, value[:20], answer.text[:200]))
+    assert faults == []
+    assert asked > 300
+
+
+def all_operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Path, method and description of every operation that is no long work."""
+    for path, item in document["paths"].items():
+        if path not in LONG_WORK and "/operator/" not in path:
+            yield from ((path, method.upper(), told) for method, told in item.items())

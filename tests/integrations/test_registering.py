@@ -112,7 +112,7 @@ def test_management_and_reads_show_registered_templates(
     rows = [{"TemplateID": 40, "TemplateName": "Ping", "AppID": "ios"}]
     done(post(integrations_api, "AddChannelTemplates", rows, f"?ChannelID={PUSH}"))
     managed = api.get("/manage/v1/templates", params={"channel_id": PUSH}).json()
-    assert [(row["id"], row["name"], row["app_id"], row["html"]) for row in managed] == [(40, "Ping", "ios", "")]
+    assert [(row["id"], row["name"], row["app_id"]) for row in managed] == [(40, "Ping", "ios")]
     sent = api.get("/current/customers/GetCustomerExecutionDetailsByCampaign", params={"CampaignID": AB}).json()
     assert {row["TemplateName"] for row in sent if row["ChannelID"] == PUSH} == {"Ping"}
 

@@ -248,7 +248,7 @@ def test_what_else_is_refused(scope: Scope) -> None:
 
 
 def test_ids_are_per_channel_and_skip_given_ones(scope: Scope) -> None:
-    taken = {template.id for template in service.templates(scope, 505)}
+    taken = {template.id for template in service.listed_templates(scope, 505)}
     assert taken == set()
     ids = [
         service.save_template(scope, 505, name, id=id).id
@@ -258,7 +258,7 @@ def test_ids_are_per_channel_and_skip_given_ones(scope: Scope) -> None:
     assert service.save_template(scope, 505, "renamed", id=2).name == "renamed"
     with pytest.raises(Conflict):
         service.create_template(scope, 505, "e", id=2)
-    assert [template.name for template in service.templates(scope, 505)] == ["a", "renamed", "c", "d"]
+    assert [template.name for template in service.listed_templates(scope, 505)] == ["a", "renamed", "c", "d"]
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,23 @@ def test_no_tenant_takes_anothers_name_or_id(api: httpx.Client, scope: Scope) ->
             find_tenant(stores, nobody)
 
 
+def test_a_number_is_an_id_whatever_names_there_are(api: httpx.Client, scope: Scope) -> None:
+    """No name is a number since one was: should there be one all the same, it is nobody's way to another's id."""
+    stores, other = scope.stores, create_tenant(scope.stores, f"Numbered {scope.tenant_id}")
+    before = api.get("/manage/v1/tenants/current").json()["name"]
+
+    def rename(to: str) -> None:
+        with scope.records() as session:
+            session.execute(text("UPDATE tenants SET name = :to WHERE id = :id"), {"to": to, "id": scope.tenant_id})
+
+    rename(str(other.tenant_id))
+    try:
+        assert find_tenant(stores, str(other.tenant_id)).id == other.tenant_id
+        assert api.get("/manage/v1/tenants/current").json()["id"] == scope.tenant_id
+    finally:
+        rename(before)
+
+
 def test_names_of_an_older_version_that_were_taken_for_others_change(stores: Stores) -> None:
     with stores.records.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("CREATE DATABASE of_tenants"))

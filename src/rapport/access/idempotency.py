@@ -33,9 +33,18 @@ class Answer:
     body: bytes
 
 
-def fingerprint(method: str, target: str, body: bytes) -> str:
-    """What makes two requests the same: method, path with query, body."""
-    return hashlib.sha256(b"\0".join((method.encode(), target.encode(), body))).hexdigest()
+class Fingerprint:
+    """What makes two requests the same: method, path with query, body, which comes in parts."""
+
+    def __init__(self, method: str, target: str) -> None:
+        self._digest = hashlib.sha256(b"\0".join((method.encode(), target.encode(), b"")))
+
+    def add(self, part: bytes) -> None:
+        """Take in a part of the body."""
+        self._digest.update(part)
+
+    def __str__(self) -> str:
+        return self._digest.hexdigest()
 
 
 def _seal(secret: str) -> Fernet:

@@ -1,13 +1,13 @@
 """Who sends an event: a server or a vendor that holds a secret token of a tenant, or an app that has the public one."""
 
-import asyncio
 import hashlib
 import hmac
 import re
 import zlib
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
+from anyio.to_thread import run_sync
 from fastapi import Request
 
 from rapport.api.parameters import INT32_MAX
@@ -20,6 +20,7 @@ from rapport.realtime.service import Incoming
 from rapport.realtime.tokens import SDK_TOKEN, SERVER_TOKEN, VENDOR_TOKEN
 from rapport.realtime.validation import TENANT_FAULT
 
+T = TypeVar("T")
 MOST_BYTES = 2 * 1024 * 1024
 VERSION, SIGNATURE = "1", "x-optimove-signature-content"
 USER_JWT, CAN_PROVE = "x-user-jwt", "x-optimove-auth-capable"
@@ -30,6 +31,9 @@ NO_TENANT = 0  # a number that is read and is never a tenant's
 # Reading and checking what a body holds takes tens of milliseconds, in which nothing else is answered, when it is all
 # small things. Commas and brackets in texts count as well.
 MOST_COMMAS, MOST_OBJECTS = 100_000, 20_000
+# A body of so many bytes is read and checked on the event loop, in two or three milliseconds; a longer one in one of a
+# few threads that there are for it.
+SHORT, THREADS = 48 * 1024, 4
 TOO_LARGE = f"The body is larger than {MOST_BYTES} bytes."
 UNKNOWN = "The token or the signature is not one of this tenant."
 
@@ -38,6 +42,11 @@ class UnknownEncoding(RapportError):
     """A body that is packed in a way that the intake does not know (415)."""
 
     status = 415
+
+
+async def aside(request: Request, work: Callable[..., T], *given: Any) -> T:
+    """The outcome of work that would hold up the event loop, from one of the threads that there are for it."""
+    return await run_sync(work, *given, limiter=request.app.state.reading)
 
 
 async def body_of(request: Request) -> bytes:
@@ -55,7 +64,7 @@ async def body_of(request: Request) -> bytes:
             raise TooLarge(TOO_LARGE)
         parts.append(part)
     body = b"".join(parts)
-    return _unpacked(body) if encoding in GZIP else body
+    return await aside(request, _unpacked, body) if encoding in GZIP else body
 
 
 def _unpacked(body: bytes) -> bytes:
@@ -70,12 +79,12 @@ def _unpacked(body: bytes) -> bytes:
     return found if unpacking.eof and not unpacking.unused_data else body
 
 
-async def events_of(body: bytes) -> Given | list[Given] | None:
+async def events_of(request: Request, body: bytes) -> Given | list[Given] | None:
     """The event of a body, or the events of an array; None when no event of it can be read. Raises TooLarge."""
     if body.count(b",") > MOST_COMMAS or body.count(b"{") + body.count(b"[") > MOST_OBJECTS:
         raise TooLarge(f"The body holds more than {MOST_COMMAS} commas, or {MOST_OBJECTS} objects and lists.")
-    given = reading.read(body)
-    return await asyncio.to_thread(reading.read_roughly, body) if given is None else given
+    given = reading.read(body) if len(body) <= SHORT else await aside(request, reading.read, body)
+    return await aside(request, reading.read_roughly, body) if given is None else given
 
 
 async def app_of(request: Request, token: str) -> Known:
@@ -136,7 +145,7 @@ async def server_of(request: Request, holder: Known | None, body: bytes, given: 
     """The tenant of a server: by its token, or by the tenant that a signed body names. Raises Unauthorized, Invalid."""
     known = holder or await _named(request, given)
     if SIGNATURE in request.headers:
-        _check_signature(request, body, known, SERVER_TOKEN)
+        await _check_signature(request, body, known, SERVER_TOKEN)
     elif known.settings.require_signature:
         raise Unauthorized("Events of this tenant must be signed.")
     return known
@@ -171,7 +180,7 @@ async def vendor_of(request: Request, body: bytes, tenant_id: int | None) -> tup
     if tenant_id is None:
         raise Invalid(TENANT_FAULT)
     known = await _numbered(request.app.state.directory, tenant_id)
-    return known, _check_signature(request, body, known, VENDOR_TOKEN, SERVER_TOKEN) == VENDOR_TOKEN
+    return known, await _check_signature(request, body, known, VENDOR_TOKEN, SERVER_TOKEN) == VENDOR_TOKEN
 
 
 def tenant_number(given: Given | list[Given] | None) -> int | None:
@@ -208,15 +217,19 @@ def body_id(request: Request) -> str:
     return f"signature {signature}" if signature else request.headers.get("idempotency-key", "")
 
 
-def _check_signature(request: Request, body: bytes, known: Known, *kinds: str) -> str:
+async def _check_signature(request: Request, body: bytes, known: Known, *kinds: str) -> str:
     """The kind, of these, of the tenant's token that a body is signed with. Raises Unauthorized when it is none."""
     given = request.headers[SIGNATURE].strip().lower().encode("utf-8", "replace")
-    good = [
-        kind
-        for kind in kinds
-        for token in known.tokens[kind]
-        if hmac.compare_digest(hmac.new(token.encode(), body, hashlib.sha256).hexdigest().encode(), given)
-    ]
+
+    def fitting() -> list[str]:
+        return [
+            kind
+            for kind in kinds
+            for token in known.tokens[kind]
+            if hmac.compare_digest(hmac.new(token.encode(), body, hashlib.sha256).hexdigest().encode(), given)
+        ]
+
+    good = fitting() if len(body) <= SHORT else await aside(request, fitting)
     if request.headers.get("x-optimove-signature-version", VERSION) != VERSION or not good:
         raise Unauthorized(UNKNOWN)
     return good[0]

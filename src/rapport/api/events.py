@@ -12,7 +12,9 @@ from starlette.responses import Response
 
 from rapport.access.limits import share
 from rapport.api.event_senders import (
+    SHORT,
     app_of,
+    aside,
     body_id,
     body_of,
     events_of,
@@ -195,9 +197,18 @@ def _usable(
     return events, entries
 
 
+async def _checked(
+    sent: _Sent, given: Sequence[Given], ids: Sequence[str | None] = ()
+) -> tuple[list[Incoming], list[LogEntry]]:
+    """The same for whoever must hold nobody up."""
+    if len(sent.body) <= SHORT:
+        return _usable(sent, given, ids)
+    return await aside(sent.request, _usable, sent, given, ids)
+
+
 async def _stored(sent: _Sent, given: Sequence[Given], ids: Sequence[str | None]) -> Response:
     """Store what can be used of these events; refuse them when nothing can be. Raises Invalid."""
-    events, entries = _usable(sent, given, ids)
+    events, entries = await _checked(sent, given, ids)
     if not events:
         await sent.request.app.state.intake.accept(sent.known.scope, [], entries)
         raise Invalid(entries[0].reason)
@@ -222,7 +233,7 @@ async def post_event(request: Request) -> Response:
     try:
         holder = await holder_of_token(request)
         body = await body_of(request)
-        given = await events_of(body)
+        given = await events_of(request, body)
         sent = _Sent(request, await server_of(request, holder, body, given), SERVER, body)
         if given is None:
             raise await sent.refused(sent.not_json())
@@ -238,14 +249,14 @@ async def _from_app(request: Request, token: str) -> Response:
         known = await app_of(request, token)
         user = user_of(request, known)
         body = await body_of(request)
-        sent, given = _Sent(request, known, SDK, body), await events_of(body)
+        sent, given = _Sent(request, known, SDK, body), await events_of(request, body)
         sent.pace_app(token, len(given) if isinstance(given, list) else 1)
         if given is None:
             raise await sent.refused(sent.not_json())
         batch = given if isinstance(given, list) else [given]
         if len(batch) > MOST_OF_APPS or not (isinstance(given, list) or isinstance(given.value, dict)):
             raise await sent.refused(f"the body is not a JSON array of at most {MOST_OF_APPS} events")
-        events, entries = _usable(sent, batch)
+        events, entries = await _checked(sent, batch)
         verify(request, known, user, events)
         if batch:
             await sent.keep(events, entries)
@@ -307,14 +318,23 @@ async def preflight(tenantToken: str) -> Response:
     return Response(status_code=204, headers=CORS)
 
 
+async def _vendor(request: Request, body: bytes, place: int | None) -> tuple[Known, bool, Given | list[Given] | None]:
+    """Who a vendor reports to, whether by its own token, and what; where no body has to say whose it is, none is read
+    of a stranger. Raises as vendor_of and events_of do.
+    """
+    if place is None:
+        given = await events_of(request, body)
+        return (*await vendor_of(request, body, tenant_number(given)), given)
+    known, of_vendor = await vendor_of(request, body, place)
+    return known, of_vendor, await events_of(request, body)
+
+
 async def _metrics(request: Request, place: int | None) -> Response:
     """Store what a vendor reports and can be used. place is the tenant that the address names, if it does."""
     try:
         expect_signature(request)
         body = await body_of(request)
-        given = await events_of(body)
-        number = tenant_number(given) if place is None else place
-        known, of_vendor = await vendor_of(request, body, number)
+        known, of_vendor, given = await _vendor(request, body, place)
         sent = _Sent(request, known, METRIC, body, of_vendor)
         if given is None:
             raise await sent.refused(sent.not_json())

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from rapport.api.auth import identified, known
 from rapport.api.body_sizes import most_bytes
 from rapport.api.document import KEYLESS, LOGIN
+from rapport.api.paths import LONGEST_PATH
 from rapport.api.responses import MANAGED, error_response
 from rapport.errors import Invalid, NotFound, RapportError, TooLarge
 from rapport.settings import Network
@@ -57,6 +58,9 @@ class FrontDoor:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         try:
+            if len(scope["raw_path"]) > LONGEST_PATH:
+                scope["route"] = None
+                raise NotFound(f"There is no path of more than {LONGEST_PATH} bytes.")
             if scope["query_string"].count(b"&") >= MOST_PARAMETERS:
                 raise Invalid(f"The query holds more than {MOST_PARAMETERS} parameters.")
             if self.networks and scope["path"].startswith(OPERATORS):

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
 
 from rapport.access.keys import Principal
 from rapport.api.auth import caller
@@ -11,6 +12,7 @@ from rapport.api.bodies import Listed, WireModel, parse, raw_body
 from rapport.api.parameters import required
 from rapport.api.reads import Read, register
 from rapport.api.recipients import DATE
+from rapport.api.responses import json_response
 from rapport.api.sections import SectionRouter
 from rapport.audiences import service as audiences
 from rapport.campaigns.models import EXECUTED_STATES
@@ -109,6 +111,7 @@ class CustomerListMade(BaseModel):
     "/api/v2/target-group/customer-list",
     summary="Make a target group of a list of customers",
     operation_id="CreateCustomerList",
+    response_model=CustomerListMade,
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -119,14 +122,15 @@ class CustomerListMade(BaseModel):
 def create_customer_list(
     principal: Principal = Depends(caller("CreateCustomerList")),  # noqa: B008
     body: bytes = Depends(raw_body),
-) -> CustomerListMade:
+) -> Response:
     """Keep the customers that exist; 400 for a name in use, an empty list or one without any known ID."""
-    given = parse(CustomerList, body)
+    given = parse(CustomerList, body, long_list=True)
     made = audiences.create_customer_list(principal.scope, given.name, given.customers)
-    return CustomerListMade(
+    told = CustomerListMade(
         target_group_id=made.target_group_id,
         list_id=made.list_id,
         name=made.name,
         existing=made.existing,
         missing=made.missing,
     )
+    return json_response(told.model_dump_json(by_alias=True).encode())

@@ -1,7 +1,10 @@
 """Idempotency-Key at the management API: a POST repeated under its key gets the first answer again."""
 
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Any
+from typing import IO, Any
 
 from anyio.to_thread import run_sync
 from starlette.concurrency import run_in_threadpool
@@ -18,6 +21,8 @@ from rapport.errors import Invalid, RapportError
 
 HEADER = "Idempotency-Key"
 PREFIX = "/manage/v1/"
+# Bytes of a body that are kept in memory, and that are passed on at a time.
+IN_MEMORY = PART = 1 << 20
 # What another caller, or the same one later, is not answered: nothing was done.
 PASSING = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}
 
@@ -46,9 +51,12 @@ class Idempotency:
         if not key or len(key) > idempotency.LONGEST_KEY or not key.isascii() or not key.isprintable():
             raise Invalid(f"{HEADER} must be 1 to {idempotency.LONGEST_KEY} printable ASCII characters.")
         tenant, secret = await run_in_threadpool(_caller, request)
-        body = await request.body()
-        print_ = idempotency.fingerprint(request.method, f"{request.url.path}?{request.url.query}", body)
-        kept = await run_sync(idempotency.begin, tenant, key, print_, secret)
+        async with _read(request) as (body, print_):
+            await self._answer_once(request, body, (tenant, key, print_, secret), send)
+
+    async def _answer_once(self, request: Request, body: IO[bytes], of: tuple[Any, str, str, str], send: Send) -> None:
+        tenant, key, _, secret = of
+        kept = await run_sync(idempotency.begin, *of)
         if kept is not None:
             replay = Response(
                 kept.body, kept.status, {"Idempotency-Replayed": "true", "Content-Type": kept.content_type}
@@ -64,13 +72,13 @@ class Idempotency:
         for message in messages:
             await send(message)
 
-    async def _pass_on(self, request: Request, body: bytes) -> tuple[Answer | None, list[Message]]:
+    async def _pass_on(self, request: Request, body: IO[bytes]) -> tuple[Answer | None, list[Message]]:
         """Pass on a request whose body was read; its answer (None if it failed for a passing reason), its messages."""
         messages: list[Message] = []
-        unread: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        unread = _messages(body)
 
         async def receive() -> Message:
-            return unread.pop() if unread else await request.receive()
+            return await run_sync(next, unread, None) or await request.receive()
 
         async def collect(message: Message) -> None:
             messages.append(message)
@@ -82,6 +90,31 @@ class Idempotency:
         content = b"".join(message.get("body", b"") for message in messages[1:])
         passing = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in PASSING
         return None if passing else Answer(status, content_type, content), messages
+
+
+@asynccontextmanager
+async def _read(request: Request) -> AsyncIterator[tuple[IO[bytes], str]]:
+    """The body of a request, a large one in a file, and the fingerprint of both."""
+    print_ = idempotency.Fingerprint(request.method, f"{request.url.path}?{request.url.query}")
+    with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as body:
+
+        def add(part: bytes) -> None:
+            print_.add(part)
+            body.write(part)
+
+        async for part in request.stream():
+            await run_sync(add, part)
+        body.seek(0)
+        yield body, str(print_)
+
+
+def _messages(body: IO[bytes]) -> Iterator[Message]:
+    """A body that was read as the messages that it came in."""
+    part = body.read(PART)
+    while more := body.read(PART):
+        yield {"type": "http.request", "body": part, "more_body": True}
+        part = more
+    yield {"type": "http.request", "body": part, "more_body": False}
 
 
 def _names_tenant(request: Request) -> bool:

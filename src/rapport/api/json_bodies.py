@@ -1,32 +1,26 @@
-"""Bodies as JSON: what no call takes in one, whatever it asks for, and the route that reads its body so."""
+"""Bodies as JSON: what no call takes in one, whatever it asks for. To read them is never done on the event loop."""
 
 import codecs
 import gc
 import json
-import re
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
-from fastapi import Request, Response
-from fastapi.routing import APIRoute
 
+from rapport.api.long_lists import put_back, set_aside
 from rapport.errors import Invalid, TooLarge
+from rapport.stores.json_text import PIECE, holds_null
 from rapport.wording import HALF, HOLDS_HALF, HOLDS_NULL
 
 DEEPEST = 100
-# Objects and lists of a body, those within texts included. Bodies of the management API are read where everybody waits;
-# on the wire each value of an attribute of a customer is one.
-MOST_MANAGED, MOST_OF_WIRE = 20_000, 500_000
-# Of an object of the management API.
+# Objects and lists of a body, and commas, which part the values of lists; those within texts count as well. While a
+# body is read nobody else has the interpreter. The largest list of objects that a call takes has 10,000 of them.
+MOST_OBJECTS, MOST_COMMAS = 30_000, 200_000
+# Of an object, where a member that is not known is a fault.
 MOST_MEMBERS = 1000
-# So many commas go with an object: those that part the values of its lists and those within texts count as well.
-COMMAS_AN_OBJECT = {MOST_MANAGED: 20, MOST_OF_WIRE: 4}
 # The library writes no value that is nested deeper than this.
 WRITABLE = 253
-# An escaped null character: behind an even number of backslashes.
-NULL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-ESCAPED_NULL = b"\\u0000"
 # In a longer body the place of a fault is not looked for: it would hold everybody else up.
 SHORT = 1 << 16
 TOO_DEEP = f"The body is nested deeper than {DEEPEST} levels."
@@ -37,29 +31,43 @@ FAULTS = {
 }
 
 
-def loaded(body: bytes, most: int = MOST_OF_WIRE) -> Any:
+def loaded(body: bytes, most_members: int | None = None, long_list: bool = False) -> Any:
     """A body as JSON. Raises Invalid for what is no JSON, and for what could be neither stored nor sent again.
 
     That is half of a surrogate pair, a null character, a number beyond a double's range, nesting beyond DEEPEST. Raises
-    TooLarge for a body with more than so many objects and lists: reading them is what takes long.
+    TooLarge for a body with more objects and lists or commas than there may be: reading them is what takes long; and
+    for an object with more than so many members. With long_list the body may hold a list of any number of texts.
     """
     body = body.removeprefix(codecs.BOM_UTF8)
-    many = body.count(b"[") + body.count(b"{")
-    if many > most:
-        raise TooLarge(f"The body holds more than {most} objects and lists.")
-    if body.count(b",") > most * COMMAS_AN_OBJECT[most]:
-        raise TooLarge(f"The body holds more than {most * COMMAS_AN_OBJECT[most]} commas.")
+    many = _counted(body, b"[", MOST_OBJECTS) + _counted(body, b"{", MOST_OBJECTS)
+    if many > MOST_OBJECTS:
+        raise TooLarge(f"The body holds more than {MOST_OBJECTS} objects and lists.")
+    rest, texts = body, None
+    if long_list and _counted(body, b",", MOST_COMMAS) > MOST_COMMAS:
+        rest, texts = set_aside(body)
+    if _counted(rest, b",", MOST_COMMAS) > MOST_COMMAS:
+        raise TooLarge(f"The body holds more than {MOST_COMMAS} commas.")
     try:
-        data = _read(body)
+        data = _read(rest) if texts is None else put_back(_read(rest), texts)
     except orjson.JSONDecodeError as error:
         raise Invalid(_why(body, error.msg)) from error
     if many > DEEPEST and _is_deep(data):
         raise Invalid(TOO_DEEP)
-    if most == MOST_MANAGED and body.count(b":") > MOST_MEMBERS and _has_many_members(data):
-        raise TooLarge(f"The body holds an object with more than {MOST_MEMBERS} members.")
-    if ESCAPED_NULL in body and NULL.search(body):
+    if most_members is not None and body.count(b":") > most_members and _has_many_members(data, most_members):
+        raise TooLarge(f"The body holds an object with more than {most_members} members.")
+    if holds_null(body):
         raise Invalid(_told(data if len(body) <= SHORT else None, lambda text: "\0" in text, HOLDS_NULL))
     return data
+
+
+def _counted(body: bytes, sign: bytes, most: int) -> int:
+    """How often a sign is in a body; not counted on where that is more than most."""
+    found = 0
+    for begin in range(0, len(body), PIECE):
+        found += body.count(sign, begin, begin + PIECE)
+        if found > most:
+            break
+    return found
 
 
 def _why(body: bytes, message: str) -> str:
@@ -100,12 +108,12 @@ def _is_deep(data: Any) -> bool:
     return False
 
 
-def _has_many_members(value: Any) -> bool:
+def _has_many_members(value: Any, most: int) -> bool:
     """Whether an object has more members than any call knows: each that is not known would be a fault of its own."""
     left = [value] if isinstance(value, dict | list) else []
     while left:
         one = left.pop()
-        if isinstance(one, dict) and len(one) > MOST_MEMBERS:
+        if isinstance(one, dict) and len(one) > most:
             return True
         items = one.values() if isinstance(one, dict) else one
         left.extend(item for item in items if isinstance(item, dict | list))
@@ -129,32 +137,3 @@ def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list):
         for number, item in enumerate(value):
             yield from _texts(item, f"{place}[{number}]")
-
-
-class _JsonRequest(Request):
-    """A request whose body is read by loaded()."""
-
-    _found: Any = None
-
-    async def json(self) -> Any:
-        """The body; read once."""
-        if self._found is None:
-            self._found = loaded(await self.body(), MOST_MANAGED)
-        return self._found
-
-
-class JsonRoute(APIRoute):
-    """A route that refuses of a JSON body what no call takes, before the body is held against its model."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler of FastAPI, with a request that reads its body so."""
-        handle = super().get_route_handler()
-
-        async def checked(request: Request) -> Response:
-            read = _JsonRequest(request.scope, request.receive)
-            content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if self.body_field is not None and content_type.endswith("json") and await read.body():
-                await read.json()  # here, since FastAPI gives errors that are met while it reads a sentence of its own
-            return await handle(read)
-
-        return checked

@@ -20,6 +20,8 @@ ALIASES = {
     "integrations/getchanneltemplatesdetails": "integrations/getchanneltemplatedetails",
 }
 CURRENT = "current/"
+# Far more than any path has, whose longest parts are ids of 255 characters, percent-encoded.
+LONGEST_PATH = 8192
 VERSION = re.compile(r"current|v[0-9]+\.[0-9]+")
 
 
@@ -63,7 +65,7 @@ class WirePaths:
 
         A slash that is encoded is a part of a parameter: a CustomerID may hold one.
         """
-        if path in self.exact:
+        if path in self.exact or len(path) > LONGEST_PATH:
             return path
         given = [unquote(part) for part in path.split("/") if part]
         whole = "/" + "/".join([*given, ""] if given and path.endswith("/") else given)

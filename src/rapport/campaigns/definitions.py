@@ -247,7 +247,7 @@ def check_groups(scope: Scope, groups: Sequence[Group | ImmediateGroup]) -> None
     A template of an outside channel may be any number, until its vendor has registered templates: then it
     is one of them.
     """
-    registered = {one.channel_id for one in messaging.templates(scope)}
+    registered = {one.channel_id for one in messaging.listed_templates(scope)}
     for group in groups:
         if action(scope, group.action_id).archived:
             raise Invalid(f"groups names action {group.action_id}, which is archived.")

@@ -1,6 +1,5 @@
 """Accepted writes of attributes: kept in the records first, carried out in their order right after."""
 
-import re
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +18,7 @@ from rapport.customers.writer import writer_of
 from rapport.errors import Invalid, NotFound
 from rapport.stores import work
 from rapport.stores.addresses import checked_url
+from rapport.stores.json_text import holds_null
 from rapport.stores.spellings import NOT_ASCII
 
 MAX_CUSTOMERS = 1000
@@ -32,7 +32,6 @@ NAMING = text(
     )
 """.replace("NOT_ASCII", NOT_ASCII)
 )
-NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def add_attribute(scope: Scope, name: str, type_: str, default: str | None, callback_url: str | None) -> str:
@@ -123,7 +122,7 @@ def _checked(scope: Scope, callback_url: str | None) -> str | None:
 
 def _accept(scope: Scope, kind: str, payload: dict[str, Any], callback_url: str | None) -> str:
     callback_url = _checked(scope, callback_url)
-    if NUL.search(orjson.dumps(payload)):
+    if holds_null(orjson.dumps(payload)):
         raise Invalid("The body holds a character U+0000, which no text may have.")
     with scope.records() as session:
         job_id = ordering.accept(session, scope.tenant_id, scope.clock.now(), kind, payload, callback_url)

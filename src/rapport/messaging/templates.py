@@ -1,8 +1,8 @@
 """Rules of templates."""
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
@@ -18,13 +18,24 @@ MAX_ID = 2**31 - 1
 MAX_CONTENT = 100_000  # characters
 
 
-def templates(scope: Scope, channel_id: int | None = None) -> list[Template]:
-    """The tenant's templates, of one channel when asked for, by channel and id."""
-    wanted = select(Template).where(Template.tenant_id == scope.tenant_id)
+def templates(scope: Scope) -> list[Template]:
+    """The tenant's templates by channel and id."""
+    with scope.reads() as session:
+        return list(session.scalars(_in_order(scope)))
+
+
+def listed_templates(scope: Scope, channel_id: int | None = None) -> list[Template]:
+    """The same without their html and text, of one channel when asked for."""
+    wanted = _in_order(scope).options(defer(Template.html), defer(Template.text))
     if channel_id is not None:
         wanted = wanted.where(Template.channel_id == channel_id)
     with scope.reads() as session:
-        return list(session.scalars(wanted.order_by(Template.channel_id, Template.id)))
+        return list(session.scalars(wanted))
+
+
+def _in_order(scope: Scope) -> Select[Template]:
+    mine = select(Template).where(Template.tenant_id == scope.tenant_id)
+    return mine.order_by(Template.channel_id, Template.id)
 
 
 def template(scope: Scope, channel_id: int, template_id: int) -> Template:
@@ -48,7 +59,7 @@ def create_template(
     id: int | None = None,
 ) -> Template:
     """Create a template; as save_template, and raises Conflict for an id that is taken."""
-    if id is not None and any(found.id == id for found in templates(scope, channel_id)):
+    if id is not None and any(found.id == id for found in listed_templates(scope, channel_id)):
         raise Conflict(f"There is a template {id} on channel {channel_id} already.")
     return save_template(scope, channel_id, name, subject, html, text, id)
 

@@ -6,7 +6,7 @@ from fastapi import Depends, Path, Query, Response
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
-from rapport.api.json_bodies import JsonRoute
+from rapport.api.managed import JsonRoute
 from rapport.api.pages import Paged
 from rapport.api.sections import SectionRouter
 from rapport.campaigns import service

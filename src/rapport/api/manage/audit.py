@@ -9,9 +9,10 @@ from pydantic import AwareDatetime, BaseModel, Field
 from rapport.access.audit import AuditFilter, audit_entries
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
+from rapport.api.managed import JsonRoute
 from rapport.api.sections import SectionRouter
 
-router = SectionRouter("Management: access", "/manage/v1")
+router = SectionRouter("Management: access", "/manage/v1", JsonRoute)
 
 
 Text = Annotated[str, Field(max_length=300, pattern=r"^[^\x00]*$")]

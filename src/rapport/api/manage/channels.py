@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
-from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
 from rapport.api.manage.samples import Sample, rendered
+from rapport.api.managed import JsonRoute
 from rapport.api.pages import Paged
 from rapport.api.sections import SectionRouter
 from rapport.channels import service

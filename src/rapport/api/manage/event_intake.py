@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin, require_secrets
-from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
+from rapport.api.managed import JsonRoute
 from rapport.api.sections import SectionRouter
 from rapport.realtime import tokens
 from rapport.realtime.models import EventToken

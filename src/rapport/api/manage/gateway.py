@@ -7,10 +7,10 @@ from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
-from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
 from rapport.api.manage.addresses import MASKED_IS_KEPT
 from rapport.api.manage.rotations import SecretRotation
+from rapport.api.managed import JsonRoute
 from rapport.api.sections import SectionRouter
 from rapport.errors import NotFound
 from rapport.realtime import gateways

@@ -13,8 +13,8 @@ from starlette.responses import FileResponse
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
-from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import only_known_fields
+from rapport.api.managed import JsonRoute
 from rapport.api.sections import SectionRouter
 from rapport.customers import service
 from rapport.customers.service import KindChecks, LoadCheck

@@ -12,8 +12,8 @@ from rapport.access.models import ApiKey
 from rapport.access.roles import SECTIONS, Rights
 from rapport.access.scope import Scope
 from rapport.api.auth import admin
-from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
+from rapport.api.managed import JsonRoute
 from rapport.api.pages import Paged
 from rapport.api.sections import SectionRouter
 

@@ -18,8 +18,8 @@ from rapport.access.keys import Principal, keys_check
 from rapport.access.scope import Scope
 from rapport.access.secrets import seal_secrets
 from rapport.api.auth import admin, operator
-from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
+from rapport.api.managed import JsonRoute
 from rapport.api.sections import SectionRouter
 from rapport.api.streaming import Progress, stream
 from rapport.campaigns import service as campaigns

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rapport.access.keys import Principal
 from rapport.access.scope import Scope
 from rapport.api.auth import admin
+from rapport.api.managed import JsonRoute
 from rapport.api.sections import SectionRouter
 from rapport.campaigns import service as campaigns
 from rapport.customers import service as customers
@@ -17,7 +18,7 @@ from rapport.notifications import service as notifications
 from rapport.persons import service as persons
 from rapport.realtime import service as realtime
 
-router = SectionRouter("Management: persons", "/manage/v1/persons")
+router = SectionRouter("Management: persons", "/manage/v1/persons", JsonRoute)
 PATH = "/{customer_id:path}"
 
 

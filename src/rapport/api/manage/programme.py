@@ -4,11 +4,12 @@ from fastapi import Depends
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
+from rapport.api.managed import JsonRoute
 from rapport.api.sections import SectionRouter
 from rapport.campaigns import service
 from rapport.campaigns.service import ProgrammeResults
 
-router = SectionRouter("Management: campaigns", "/manage/v1/programme")
+router = SectionRouter("Management: campaigns", "/manage/v1/programme", JsonRoute)
 
 
 @router.get("/results", summary="Results of all campaigns together")

@@ -8,10 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
+from rapport.api.managed import JsonRoute
 from rapport.api.sections import SectionRouter
 from rapport.campaigns import service
 
-router = SectionRouter("Management: campaigns", "/manage/v1/promotions")
+router = SectionRouter("Management: campaigns", "/manage/v1/promotions", JsonRoute)
 
 
 class PromotionOut(BaseModel):

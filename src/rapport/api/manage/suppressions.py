@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
-from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
+from rapport.api.managed import JsonRoute
 from rapport.api.sections import SectionRouter
 from rapport.channels import service as channels
 from rapport.errors import Invalid

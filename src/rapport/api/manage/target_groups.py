@@ -10,8 +10,8 @@ from starlette.responses import Response
 from rapport.access.keys import Principal
 from rapport.access.scope import Scope
 from rapport.api.auth import admin
-from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
+from rapport.api.managed import JsonRoute
 from rapport.api.pages import Paged
 from rapport.api.sections import SectionRouter
 from rapport.api.tables import CONTENT, FORMATS, Format, table_file

@@ -8,9 +8,9 @@ from pydantic import BaseModel, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
-from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
 from rapport.api.manage.samples import Sample, rendered
+from rapport.api.managed import JsonRoute
 from rapport.api.pages import Paged
 from rapport.api.sections import SectionRouter
 from rapport.messaging import service
@@ -40,19 +40,24 @@ class TemplateIn(TemplateContent):
     id: int | None = Field(None, ge=1, le=2**31 - 1, examples=[11], description="Its TemplateID; chosen when left out")
 
 
-class TemplateOut(BaseModel):
-    """A template of a channel."""
+class TemplateListed(BaseModel):
+    """A template of a channel, without its content."""
 
     channel_id: int = Field(examples=[504])
     id: int = Field(examples=[11])
     name: str = Field(examples=["Spring offer"])
     subject: str
-    html: str = Field(description="Sanitised: without scripts, event handlers and forms")
-    text: str
     app_id: str = Field(examples=["acme-ios"], description="The app that an outside channel's template is for")
-    attributes_used: list[str] = Field(examples=[["FIRST_NAME"]])
     created_at: datetime
     updated_at: datetime
+
+
+class TemplateOut(TemplateListed):
+    """A template of a channel."""
+
+    html: str = Field(description="Sanitised: without scripts, event handlers and forms")
+    text: str
+    attributes_used: list[str] = Field(examples=[["FIRST_NAME"]])
 
 
 class PreviewOut(BaseModel):
@@ -83,9 +88,10 @@ def list_templates(
     page: Paged,
     channel_id: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
     principal: Principal = Depends(admin),  # noqa: B008
-) -> list[TemplateOut]:
-    """Templates by channel and id, of one channel when asked for."""
-    return [_shown(found) for found in page.of(service.templates(principal.scope, channel_id))]
+) -> list[TemplateListed]:
+    """Templates by channel and id, of one channel when asked for. The content is told of one at a time."""
+    listed = page.of(service.listed_templates(principal.scope, channel_id))
+    return [TemplateListed.model_validate(found, from_attributes=True) for found in listed]
 
 
 @router.post("/channels/{channel_id}/templates", status_code=201, summary="Create a template")

@@ -13,8 +13,8 @@ from rapport.access.keys import Principal
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.api.auth import admin, for_tenant, operator
-from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
+from rapport.api.managed import JsonRoute
 from rapport.api.pages import Paged
 from rapport.api.sections import SectionRouter
 from rapport.campaigns import hold_out

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from rapport.access.keys import Principal
 from rapport.access.scope import Scope
 from rapport.api.auth import admin
-from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
 from rapport.api.manage.campaigns import OtherGoal
+from rapport.api.managed import JsonRoute
 from rapport.api.sections import SectionRouter
 from rapport.campaigns import service
 from rapport.campaigns.models import Series

@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 from rapport.access import users
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
-from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
+from rapport.api.managed import JsonRoute
 from rapport.api.pages import Paged
 from rapport.api.sections import SectionRouter
 

@@ -7,9 +7,9 @@ from pydantic import ConfigDict, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
-from rapport.api.json_bodies import JsonRoute
 from rapport.api.known import Body
 from rapport.api.manage.addresses import MASKED_IS_KEPT
+from rapport.api.managed import JsonRoute
 from rapport.api.sections import SectionRouter
 from rapport.campaigns import service
 from rapport.errors import NotFound
