@@ -217,6 +217,20 @@ def test_the_page_of_the_docs_may_run_its_own_script_and_no_other(base_url: str)
     assert httpx.get(base_url + loaded[0]).headers["cache-control"] == "no-cache"
 
 
+def test_a_content_type_is_short(api: httpx.Client, base_url: str) -> None:
+    long = {"Content-Type": "multipart/form-data;" + ' a="\\"";' * 5000}
+    for path in ("/manage/v1/imports", LISTENER, "/report/log"):
+        answer = api.post(path, content=b"{}", headers=long)
+        assert (answer.status_code, "Content-Type has more than" in answer.text) == (400, True), path
+
+
+def test_methods_that_nobody_uses_are_one_series(base_url: str) -> None:
+    for method in ("PROPFIND", "MKCOL", "SEARCH"):
+        assert httpx.request(method, base_url + MANAGED).status_code in (401, 405)
+    told = httpx.get(f"{base_url}/metrics").text
+    assert 'method="other"' in told and "PROPFIND" not in told
+
+
 def test_a_query_has_so_many_parameters(api: httpx.Client, base_url: str) -> None:
     many = MANAGED + "?" + "a&" * 1000
     for answer in (api.get(many), httpx.get(base_url + many)):

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from rapport.access import keys
-from rapport.access.limits import RateLimiter, share
+from rapport.access.limits import RateLimiter, share, source
 from rapport.access.scope import Scope
 from rapport.access.tenant_limits import change_limits
 from rapport.app import create_app
@@ -88,6 +88,13 @@ def test_each_of_several_api_processes_has_its_share_of_what_all_may_take(
 
     assert statuses(key) == [200] * 3 + [429] * 3
     assert statuses("wrong")[3:] == [429] * 3
+
+
+def test_attempts_count_against_whoever_may_have_the_address() -> None:
+    same = ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "2001:0DB8:1:2::")
+    assert {source(one) for one in same} == {"2001:db8:1:2::/64"}
+    others = ("2001:db8:1:3::1", "192.0.2.1", "192.0.2.2", "::ffff:192.0.2.3", "::ffff:192.0.2.4", "", "unix")
+    assert len({source(one) for one in others}) == len(others)
 
 
 @pytest.mark.parametrize(("rate_limit", "status"), [(0, 400), (801, 400), (800, 201), (None, 201)])

@@ -77,6 +77,13 @@ def test_a_failed_login_is_noted_and_locks_nobody_out_elsewhere(legacy: None, sc
     assert (f"user {name}", "wrong password", 1) in refused(scope)
 
 
+def test_a_guesser_with_many_addresses_of_one_network_is_one(legacy: None, scope: Scope, base_url: str) -> None:
+    name = f"ipv6-{time.time_ns()}"
+    users.create_user(scope, name, PASSWORD)
+    assert log_in(base_url, name, WRONG, "2001:db8::1") == 401
+    assert log_in(base_url, name, PASSWORD, "2001:db8::2") == 429
+
+
 def test_tenants_have_users_of_one_name(legacy: None, scope: Scope, base_url: str) -> None:
     name = f"otto-{time.time_ns()}"
     other = create_tenant(scope.stores, f"other of {name}")

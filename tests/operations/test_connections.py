@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 
 from rapport.app import create_app
-from rapport.commands.connections import MOST_HEADERS, configured
+from rapport.commands.connections import MOST_AHEAD, MOST_HEADERS, MOST_PIECES, configured
 from rapport.stores import Stores
 
 Address = tuple[str, int]
@@ -160,6 +160,33 @@ def test_the_one_that_waits_longest_goes_when_there_are_too_many(address: Addres
             waiting = stack.enter_context(socket.create_connection(address))
             waiting.sendall(BEGUN)
         assert lives(address)
+
+
+def test_requests_that_are_sent_ahead_are_few(address: Address) -> None:
+    one = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
+    with socket.create_connection(address) as connection:
+        connection.sendall(one * MOST_AHEAD)
+        assert answer(connection).count(b"HTTP/1.1 200 OK") == MOST_AHEAD
+    with socket.create_connection(address) as connection:
+        sent(connection, iter([one * 5000]))
+        assert answer(connection).count(b"HTTP/1.1 ") <= MOST_AHEAD
+    assert lives(address)
+
+
+@pytest.mark.parametrize(
+    ("piece", "number", "status"),
+    [(b"1\r\na\r\n", 5000, b"400"), (b"8\r\n12345678\r\n", 5000, b"204"), (b"1\r\na\r\n", MOST_PIECES, b"204")],
+    ids=["bytes", "lines", "few"],
+)
+def test_a_body_in_thousands_of_single_bytes_is_refused(
+    address: Address, piece: bytes, number: int, status: bytes
+) -> None:
+    head = b"POST /report/log HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(address) as connection:
+        sent(connection, iter([head, piece * number, b"0\r\n\r\n"]))
+        told = answer(connection)
+    assert told == b"" if status == b"400" else told.split(b" ")[1] == status
+    assert lives(address)
 
 
 def test_a_kept_connection_is_good_after_each_error(address: Address) -> None:

@@ -1,5 +1,6 @@
 """Rate limits: a sliding window per key, 50 calls in 10 seconds unless set otherwise."""
 
+import ipaddress
 import math
 import time
 
@@ -13,6 +14,17 @@ from rapport.errors import TooManyRequests
 def share(limit: int, processes: int) -> int:
     """What one of so many API processes, each of which counts for itself, lets through of a limit; 0 means no limit."""
     return max(1, math.ceil(limit / processes)) if limit else 0
+
+
+def source(address: str) -> str:
+    """Whom attempts from an address count against: of IPv6 all of a network of 64 bits, since each holder has one."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address) or found.ipv4_mapped:
+        return address
+    return str(ipaddress.IPv6Network((found, 64), strict=False))
 
 
 class RateLimiter:

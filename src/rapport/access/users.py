@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from rapport.access.digests import digest
 from rapport.access.ended import keep_ended
 from rapport.access.keys import ACCESS_TYPES, Principal
-from rapport.access.limits import RateLimiter, share
+from rapport.access.limits import RateLimiter, share, source
 from rapport.access.models import LoginToken, User
 from rapport.access.refusals import note_refusal, note_unknown
 from rapport.access.scope import Scope, scope_of
@@ -110,9 +110,10 @@ def login(stores: Stores, username: str, password: str, address: str) -> str:
     second or while the last token still lives.
     """
     name = username.strip().lower()
-    _logins.hit(f"address:{address}", share(PER_ADDRESS, stores.api_processes))
+    of = source(address)
+    _logins.hit(f"address:{of}", share(PER_ADDRESS, stores.api_processes))
     # Of one address only: whoever tries passwords of somebody's from elsewhere must not keep that one from logging in.
-    _logins.hit(f"user:{name} of {address}")
+    _logins.hit(f"user:{name} of {of}")
     user, now = _user(stores, name, password, address), stores.clock.now()
     with stores.records.session() as session:
         session.execute(select(User.id).where(User.id == user.id).with_for_update())

@@ -8,7 +8,7 @@ from fastapi import Request
 
 from rapport.access import users
 from rapport.access.keys import KeyRing, Principal
-from rapport.access.limits import RateLimiter, share
+from rapport.access.limits import RateLimiter, share, source
 from rapport.access.operator import OPERATOR_HEADER, TENANT_HEADER
 from rapport.access.roles import Rights, may_call, may_manage, rights_cover
 from rapport.access.scope import scope_of
@@ -46,7 +46,7 @@ def identified(request: Request) -> None:
         principal = _principal(request)
     except (Unauthorized, Forbidden):
         if _shows_something(request):
-            limiter.hit(f"failed:{_address(request)}", share(limiter.calls, processes))
+            limiter.hit(f"failed:{source(_address(request))}", share(limiter.calls, processes))
         raise
     if principal is None:
         return

@@ -42,8 +42,8 @@ wait for their turn, and more are answered with 503 and `Retry-After`. A body ha
 of the wire that take tens of thousands of customers take 16 MiB unless the server has another limit, calls of the
 management API that take long lists or texts of messages 4 MiB, imports 1 GiB. A body holds at most 30,000 objects and
 lists and 200,000 commas, beside the customers of a list that a target group is made of; one of events 20,000 and
-100,000. What is larger is answered with 413, as is an object of more than 1,000 members that the management API is given.
-A query holds at most 1,000 parameters.
+100,000. What is larger is answered with 413, as is an object of more than 1,000 members that the management API is
+given. A query holds at most 1,000 parameters.
 
 **Pages.** Functions of the wire that declare `$top` and `$skip` answer `$top` rows after the first `$skip`. Lists of
 customers have at most 10,000 rows a page unless the function says otherwise: read on until a page is empty. When

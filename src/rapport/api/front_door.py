@@ -23,6 +23,8 @@ from rapport.settings import Network
 THREADS = 8
 # A query of that many parameters is read in a millisecond.
 MOST_PARAMETERS = 1000
+# A Content-Type with parameters and a boundary takes a hundred.
+LONGEST_TYPE = 1000
 # What tells of the server itself; where there are networks of the operator, only to them.
 OPERATORS = ("/docs", "/openapi.json", "/ready", "/metrics")
 
@@ -61,6 +63,8 @@ class FrontDoor:
             if len(scope["raw_path"]) > LONGEST_PATH:
                 scope["route"] = None
                 raise NotFound(f"There is no path of more than {LONGEST_PATH} bytes.")
+            if len(Request(scope).headers.get("content-type", "")) > LONGEST_TYPE:
+                raise Invalid(f"Content-Type has more than {LONGEST_TYPE} characters.")
             if scope["query_string"].count(b"&") >= MOST_PARAMETERS:
                 raise Invalid(f"The query holds more than {MOST_PARAMETERS} parameters.")
             if self.networks and scope["path"].startswith(OPERATORS):

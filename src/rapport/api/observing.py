@@ -19,6 +19,8 @@ REQUESTS = Counter("rapport_requests_total", "Requests by route, method and stat
 # A route is a series for each of these: enough to tell a page that is slow from one that is not.
 BUCKETS = (0.025, 0.1, 0.25, 1.0, 5.0, 30.0)
 SECONDS = Histogram("rapport_request_seconds", "Time to answer by route", ["route"], buckets=BUCKETS)
+# Of all others HTTP has dozens, and each would be a series of every route.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 log = structlog.get_logger("rapport.api")
 
 # How long a statement of a request may take: who waits for it has given up by then.
@@ -89,7 +91,7 @@ class Observing:
 
     def _note(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         path = _route(scope)
-        REQUESTS.labels(path, scope["method"], status).inc()
+        REQUESTS.labels(path, scope["method"] if scope["method"] in METHODS else "other", status).inc()
         SECONDS.labels(path).observe(seconds)
         # While an engine is away every request is answered alike: a line of a second tells of them.
         tell = log.warning if status == Unavailable.status else log.info

@@ -21,6 +21,11 @@ from rapport.settings import Settings
 
 MOST_HEAD_BYTES = 64 * 1024
 MOST_HEADERS = 100
+# Requests that a caller sends before those before them are answered: to begin each takes the event loop, and thousands
+# fit into what is read at a time.
+MOST_AHEAD = 32
+# A body may come in so many pieces of any size; if in more, they must hold so many bytes on the average, as lines do.
+MOST_PIECES, FEWEST_BYTES = 1000, 8
 # Beyond the time that a body is waited for, it must come as fast as this (bytes a second).
 SLOWEST = 1000
 # What still comes after a refusal is read, and dropped, up to so many bytes.
@@ -39,6 +44,14 @@ class Limits:
     head_seconds: float
     body_seconds: float
     connections: int
+
+
+class TooFarAhead(Exception):
+    """More requests than are let wait on one connection."""
+
+
+class TooManyPieces(Exception):
+    """A body in thousands of pieces of a few bytes, each of which takes the event loop."""
 
 
 class HeadTooLarge(Exception):
@@ -62,6 +75,7 @@ class LimitedConnection(HttpToolsProtocol):
         self._head = self._headers = self._unused = 0
         self._used = self._in_head = self._refused = False
         self._body_bytes, self._body_since = 0, 0.0
+        self._pieces = self._pieces_bytes = 0
         self._blocked_since: float | None = None
         self.idle_since = self.loop.time()
         self.until = self.idle_since + self.limits.head_seconds
@@ -94,6 +108,8 @@ class LimitedConnection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """The head has its time from here."""
+        if len(self.pipeline) >= MOST_AHEAD:
+            raise TooFarAhead
         super().on_message_begin()
         self._used = self._in_head = True
         self._head = self._headers = 0
@@ -121,12 +137,17 @@ class LimitedConnection(HttpToolsProtocol):
         """The body has its time from here."""
         self._used, self._body_bytes, self._body_since = True, 0, self.loop.time()
         self._in_head, self.idle_since = False, None
+        self._pieces = self._pieces_bytes = 0
         self.until = self._body_since + self.limits.body_seconds
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """More of a body gives it more time, unless it is answered already."""
         self._used = True
+        self._pieces += 1
+        self._pieces_bytes += len(body)
+        if self._pieces > MOST_PIECES and self._pieces_bytes < self._pieces * FEWEST_BYTES:
+            raise TooManyPieces
         if self.cycle is not None and not self.cycle.response_complete:
             self._body_bytes += len(body)
             self.until = self._body_since + self.limits.body_seconds + self._body_bytes / SLOWEST
