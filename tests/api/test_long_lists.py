@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rapport.access.scope import Scope
 from rapport.api import json_bodies, long_lists
-from rapport.api.bodies import PIECE, Listed, WireModel
+from rapport.api.bodies import PIECE, LongList, WireModel
 from rapport.api.json_bodies import MOST_COMMAS, loaded
 from rapport.errors import Invalid, TooLarge
 from rapport.stores import json_text
@@ -67,7 +67,7 @@ def test_a_target_group_is_made_of_a_long_list(api: httpx.Client, scope: Scope) 
 
 def test_a_fault_is_told_by_its_place_in_the_whole_list() -> None:
     class Names(WireModel):
-        names: Listed[str]
+        names: LongList[str]
 
     assert Names(names=["a"] * (2 * PIECE + 1)).names == ["a"] * (2 * PIECE + 1)
     for place in (0, PIECE - 1, PIECE, 2 * PIECE):

@@ -89,7 +89,9 @@ def _in_pieces(value: Any, checked: ValidatorFunctionWrapHandler) -> Any:
 
 
 # A list of which the first fault is enough: each of a million would be kept, with a kilobyte, to tell one of them.
-Listed = Annotated[list[T], FailFast(), WrapValidator(_in_pieces)]
+Listed = Annotated[list[T], FailFast()]
+# The same of a list of any length: a bound of its length would be one of each piece.
+LongList = Annotated[Listed[T], WrapValidator(_in_pieces)]
 
 
 class WireModel(BaseModel):

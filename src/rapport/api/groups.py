@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from rapport.access.keys import Principal
 from rapport.api.auth import caller
-from rapport.api.bodies import Listed, WireModel, parse, raw_body
+from rapport.api.bodies import LongList, WireModel, parse, raw_body
 from rapport.api.parameters import required
 from rapport.api.reads import Read, register
 from rapport.api.recipients import DATE
@@ -92,7 +92,7 @@ class CustomerList(WireModel):
         examples=["Spring VIPs"],
         description="The name of the target group, which no other has",
     )
-    customers: Listed[Annotated[str, Field(max_length=MAX_ID)]] = Field(examples=[["Q1001", "Q1002"]])
+    customers: LongList[Annotated[str, Field(max_length=MAX_ID)]] = Field(examples=[["Q1001", "Q1002"]])
 
 
 class CustomerListMade(BaseModel):
