@@ -16,7 +16,8 @@ from rapport import settings as settings_module
 from rapport.errors import Unavailable
 from rapport.settings import Settings
 from rapport.stores import OLDER_SCHEMA, Stores, migrations, presence
-from rapport.stores.clock import SharedClock
+from rapport.stores.checks import clock_check
+from rapport.stores.clock import OUTSIDE, SharedClock
 from rapport.stores.presence import Presence
 from rapport.stores.records import Records
 
@@ -56,6 +57,24 @@ def test_leases_go_by_the_clock_of_the_records(stores: Stores) -> None:
     assert abs(datetime.now(UTC) - there.now() - ahead) < timedelta(seconds=30)
     there.set(datetime(2026, 3, 1, tzinfo=UTC))
     assert there.now() == datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "outcome", "told"),
+    [
+        (0, "ok", "the records database"),
+        (-60, "warning", "ahead of the records database: run NTP"),
+        (60, "warning", "behind"),
+    ],
+)
+def test_the_doctor_says_when_clocks_differ(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch, seconds: int, outcome: str, told: str
+) -> None:
+    with monkeypatch.context() as other:
+        other.setattr(stores.records, "time", lambda: datetime.now(UTC) + timedelta(seconds=seconds))
+        check = clock_check(stores.records)
+    OUTSIDE.keep_with(stores.records.time)
+    assert (check.name, check.outcome, told in check.detail) == ("clock", outcome, True), check
 
 
 def test_commands_leave_the_schema_that_others_run_on(stores: Stores, folder: Path) -> None:

@@ -116,10 +116,16 @@ def resume(
     with connected(settings_of(data_dir)) as connection:
         waiting = connection.call("GET", "/manage/v1/operator/held")
         if waiting["since"] and not yes:
-            _ask(_about_to_leave(waiting), json)
+            if json:
+                print_json(waiting)
+                raise Invalid(NOTHING_CHANGED)
+            _ask(_about_to_leave(waiting))
         done = connection.call("POST", "/manage/v1/operator/resume")
     told = "What goes out is still held here by RAPPORT_OUTBOUND=off." if done["held"] else "What was held goes out."
     show(done, json, told)
+
+
+NOTHING_CHANGED = "Nothing was changed: give --yes to let it go out."
 
 
 def _about_to_leave(waiting: dict[str, Any]) -> str:
@@ -144,10 +150,10 @@ def _about_to_leave(waiting: dict[str, Any]) -> str:
     return "\n".join(told)
 
 
-def _ask(told: str, as_json: bool) -> None:
+def _ask(told: str) -> None:
     """Go on when a person says so. Raises Invalid where there is none to ask."""
-    if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise Invalid(f"{told}\nNothing was changed: give --yes to let it go out.")
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise Invalid(f"{told}\n{NOTHING_CHANGED}")
     people.print(told, highlight=False, soft_wrap=True, markup=False, emoji=False)
     typer.confirm("Let it go out?", abort=True)
 

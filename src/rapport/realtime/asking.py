@@ -41,7 +41,7 @@ from rapport.realtime.questions import (
 from rapport.realtime.releasing import NOT_ACTIVE
 from rapport.stores import Stores
 from rapport.stores.posting import Poster, signed_headers
-from rapport.stores.taking import FAULTS, Taker
+from rapport.stores.taking import FAULTS, Taker, is_timely
 
 log = structlog.get_logger("rapport.realtime")
 VERDICTS = Metric("rapport_gateway_verdicts_total", "Verdicts about triggered firings", ["how", "allowed"])
@@ -169,8 +169,17 @@ class Questions:
         self._stores = stores
         self._parts: dict[tuple[int, int, int], tuple[float, dict[str, Any]]] = {}
 
-    def claim(self, free: int, busy: dict[int, int], per_tenant: int = PER_TENANT) -> list[Question]:
-        """Lease up to free firings that are to be asked about; busy counts the questions a tenant has open here."""
+    def claim(
+        self, free: int, busy: dict[int, int], per_tenant: int = PER_TENANT, asked: float = 0.0
+    ) -> list[Question]:
+        """Lease up to free firings that are to be asked about; busy counts the questions a tenant has open here.
+
+        asked: since when they are wanted, by the monotonic clock, now by default: what was long in coming leases
+        nothing, since somebody else may have leased it meanwhile.
+        """
+        asked = asked or time.monotonic()
+        if not is_timely(asked, SPARE):
+            return []
         bound = {"tenants": list(busy), "questions": list(busy.values()), "per_tenant": per_tenant, "free": free}
         with self._stores.records.session() as session:
             claimed = text(CLAIM).columns(
@@ -178,6 +187,8 @@ class Questions:
             )
             rows = session.execute(claimed, {**bound, "now": CLOCK.now(), "spare": SPARE})
             found = [Question(*row) for row in rows]
+        if not is_timely(asked, SPARE):
+            return []
         active = {one: campaigns.active_triggers(self._scope(one)) for one in {one.tenant_id for one in found}}
         for one in found:
             if one.series_id not in active[one.tenant_id]:
@@ -304,7 +315,8 @@ class Decider(Taker):
     async def take(self) -> None:
         """Claim what there is room for and begin to ask."""
         busy = {tenant: questions for tenant, questions in self._busy.items() if questions}
-        for question in await self.in_thread(self._questions.claim, MAX_AT_ONCE - len(self._open), busy):
+        free, asked = MAX_AT_ONCE - len(self._open), time.monotonic()
+        for question in await self.in_thread(self._questions.claim, free, busy, PER_TENANT, asked):
             self._open[question.firing_id] = question
             self._busy[question.tenant_id] += 1
             self.begin(self._decide(question), makes_room=False)  # settling does

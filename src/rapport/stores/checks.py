@@ -14,7 +14,7 @@ from rapport.stores.clock import OUTSIDE
 from rapport.stores.disk import GIGABYTE
 from rapport.stores.migrations import records_revision, warehouse_versions
 from rapport.stores.postgres import postmaster
-from rapport.stores.presence import processes
+from rapport.stores.presence import FAR_AHEAD, KEEP_TIME, processes
 from rapport.stores.records import Records
 from rapport.stores.warehouse import Warehouse
 
@@ -62,6 +62,14 @@ def backup_check(records: Records) -> Check:
         return Check("backup", "warning", "none was written yet: `rapport backup FILE`")
     hours = (OUTSIDE.now() - last.taken_at).total_seconds() / 3600
     return Check("backup", "ok", f"{last.path}, {hours:.1f} hours old, {last.bytes / GIGABYTE:.3f} GB")
+
+
+def clock_check(records: Records) -> Check:
+    """Whether the clock of this machine, by which campaigns go, is that of the records database."""
+    seconds = OUTSIDE.keep_with(records.time).total_seconds()
+    told = f"{abs(seconds):.1f} s {'ahead of' if seconds > 0 else 'behind'} the records database"
+    is_far = abs(seconds) > FAR_AHEAD.total_seconds()
+    return Check("clock", "warning", f"{told}: {KEEP_TIME}") if is_far else Check("clock", "ok", told)
 
 
 def outbound_check(stores: "Stores") -> Check:

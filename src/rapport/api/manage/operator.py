@@ -28,7 +28,7 @@ from rapport.errors import Invalid
 from rapport.notifications import service as notifications
 from rapport.realtime import service as realtime
 from rapport.stores import Stores, holds, migrations
-from rapport.stores.checks import Check, backup_check, engine_checks, outbound_check, secrets_check
+from rapport.stores.checks import Check, backup_check, clock_check, engine_checks, outbound_check, secrets_check
 
 router = SectionRouter("Management: operator", "/manage/v1/operator", JsonRoute)
 
@@ -198,6 +198,7 @@ def _checks(stores: Stores) -> list[Check]:
     engines = engine_checks(stores.records, stores.warehouse)
     own = [
         backup_check(stores.records),
+        clock_check(stores.records),
         outbound_check(stores),
         secrets_check(stores.settings, stores.records),
         keys_check(stores),
