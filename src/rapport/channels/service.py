@@ -15,6 +15,7 @@ from rapport.channels.addresses import (
     key_sql,
     mended,
     plain_sql,
+    recipient,
 )
 from rapport.channels.apps import add_apps, apps, delete_apps
 from rapport.channels.messages import Message, Receipt, Transport, count
@@ -52,6 +53,7 @@ __all__ = [
     "masked",
     "mended",
     "plain_sql",
+    "recipient",
     "transport",
     "trying",
     "update_channel",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rapport.access.pseudonyms import PSEUDONYM, pseudonym_secret
 from rapport.access.scope import Scope
+from rapport.channels import service as channels
 from rapport.customers import service as customers
 
 if TYPE_CHECKING:
@@ -52,12 +53,31 @@ def addresses(scope: Scope, attributes: Sequence[str], customer_ids: Sequence[st
     return sorted(found)
 
 
-def _address_queries(scope: Scope, infos: Sequence[customers.AttributeInfo]) -> Iterator[str]:
+def at_address(scope: Scope, infos: Sequence[customers.AttributeInfo], keys: Sequence[str], most: int) -> list[str]:
+    """The customers, by id, who have one of some keys of addresses in an attribute, from file, API or profile."""
+    found: set[str] = set()
+    for table, where, present in _tables_of(infos):
+        has = " OR ".join(f"{channels.key_sql(customers.rendered(one))} IN {{keys:Array(String)}}" for one in present)
+        sql = f"SELECT DISTINCT customer_id FROM {table} WHERE ({has}){where} ORDER BY customer_id LIMIT {most}"  # noqa: S608 - ours
+        rows = scope.warehouse.rows(sql, keys=list(keys), data_date=scope.data_date() or NO_DAY)
+        found.update(str(customer_id) for (customer_id,) in rows)
+    return sorted(found)[:most]
+
+
+def _tables_of(
+    infos: Sequence[customers.AttributeInfo],
+) -> Iterator[tuple[str, str, Sequence[customers.AttributeInfo]]]:
+    """Where values of attributes are: a table, which of its rows are of now, and the attributes that it has."""
     for table, where in (("customers", ""), ("profiles", " AND data_date = {data_date:Date}")):
         present = [one for one in infos if table == "profiles" or one.source in ("batch", "api")]
         if present:
-            columns = ", ".join(customers.rendered(one) for one in present)
-            yield f"SELECT customer_id, {columns} FROM {table} WHERE customer_id IN {{ids:Array(String)}}{where}"  # noqa: S608 - ours
+            yield table, where, present
+
+
+def _address_queries(scope: Scope, infos: Sequence[customers.AttributeInfo]) -> Iterator[str]:
+    for table, where, present in _tables_of(infos):
+        columns = ", ".join(customers.rendered(one) for one in present)
+        yield f"SELECT customer_id, {columns} FROM {table} WHERE customer_id IN {{ids:Array(String)}}{where}"  # noqa: S608 - ours
 
 
 def known(scope: Scope, marks: Sequence[str]) -> list[str]:

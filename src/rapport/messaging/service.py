@@ -1,6 +1,7 @@
 """What other packages may ask of messaging."""
 
 from rapport.messaging.erasure import forget
+from rapport.messaging.finding import customers_at
 from rapport.messaging.kept import allow_again, keep_addresses_again, prefer_again, suppress_again
 from rapport.messaging.kept_off import FAULTS, SAME_ADDRESS, KeptOff, create_suppressed, load_suppressed
 from rapport.messaging.kept_off import stand as kept_off_stand
@@ -77,6 +78,7 @@ __all__ = [
     "attributes_used",
     "create_suppressed",
     "create_template",
+    "customers_at",
     "delete_template",
     "fault_sql",
     "flagged",

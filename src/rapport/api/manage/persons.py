@@ -1,8 +1,8 @@
 """Management of persons: what is held of one, and erasure of one from everything."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Depends
+from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.keys import Principal
@@ -107,6 +107,26 @@ def _held(scope: Scope, customer_id: str) -> PersonOut:
         ),
         real_time=realtime.held(scope, customer_id),
     )
+
+
+class PersonFound(BaseModel):
+    """Somebody who has an address."""
+
+    customer_id: str = Field(examples=["Q1001"])
+
+
+@router.get("", summary="Find persons by an address")
+def find_persons(
+    address: Annotated[
+        str, Query(min_length=1, max_length=1000, description="In any spelling", examples=["anna@example.com"])
+    ],
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[PersonFound]:
+    """The customers who have it in an attribute that a channel writes to, at most 1,000; the audit log has a row of it.
+
+    Who is erased or anonymised is not among them.
+    """
+    return [PersonFound(customer_id=one) for one in messaging.customers_at(principal.scope, address)]
 
 
 @router.get(PATH, summary="Export everything held of a person")
