@@ -46,6 +46,11 @@ class Bought:
     margin: str
     lines: tuple[tuple[str, float], ...]
     status: str
+    given_back: float = 0.0  # by a refund that names the order, after the window
+
+    @property
+    def amount(self) -> float:
+        return sum(value for _, value in self.lines)
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,9 @@ class World:
         """What the orders of each customer that are of a goal come to."""
         found: dict[str, list[float]] = {who: [] for who in self.groups}
         for one in self.bought:
-            if one.status == "paid" and begin <= one.at < end and (value := of(one)):
-                found[one.customer].append(value)
+            kept = max(0.0, 1 - one.given_back / one.amount)
+            if one.status == "paid" and begin <= one.at < end and kept and (value := of(one)):
+                found[one.customer].append(value * kept)
         return found
 
 
@@ -77,7 +83,9 @@ def orders(chance: random.Random) -> Iterator[Bought]:
                 (chance.choice("ABCD"), float(chance.randrange(1, 40))) for _ in range(chance.randrange(1, 4))
             )
             margin = chance.choice(["3.5", "-2", "11", ""])
-            yield Bought(f"C{n:05d}", at, margin, lines, chance.choice(["paid", "paid", "paid", "canceled"]))
+            status, amount = chance.choice(["paid", "paid", "paid", "canceled"]), sum(value for _, value in lines)
+            given_back = chance.choice([0, 0, 0, 0, 0.25, 1, 1.5]) * amount
+            yield Bought(f"C{n:05d}", at, margin, lines, status, given_back)
 
 
 def keep(scope: Scope, bought: list[Bought]) -> None:
@@ -87,13 +95,27 @@ def keep(scope: Scope, bought: list[Bought]) -> None:
             str(n),
             one.customer,
             one.at.replace(tzinfo=UTC),
-            sum(v for _, v in one.lines),
+            one.amount,
             one.status,
             {"MARGIN": one.margin},
         ]
         for n, one in enumerate(bought)
     ]
     scope.warehouse.insert("transactions", columns, rows)
+    # Two refunds of an order, written with either sign; what is canceled, or of another customer, is none.
+    refunds = [
+        [f"{kind}{n}", who, datetime(2026, 4, day, tzinfo=UTC), amount, "refund", status, str(n)]
+        for n, one in enumerate(bought)
+        if one.given_back
+        for kind, who, day, amount, status in (
+            ("R", one.customer, 2, -0.75 * one.given_back, "paid"),
+            ("S", one.customer, 3, 0.25 * one.given_back, ""),
+            ("T", one.customer, 3, 99.0, "canceled"),
+            ("U", "C00000x", 3, 99.0, ""),
+        )
+    ]
+    columns = ["transaction_id", "customer_id", "transaction_time", "amount", "type", "status", "refund_of"]
+    scope.warehouse.insert("transactions", columns, refunds)
     columns = [
         "transaction_id",
         "line_number",

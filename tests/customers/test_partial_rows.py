@@ -56,6 +56,33 @@ def test_what_a_json_line_does_not_say_is_kept_and_null_clears(company: Scope, t
     ]
 
 
+def test_what_names_the_order_that_it_refunds_is_a_refund_whatever_it_says(company: Scope, tmp_path: Path) -> None:
+    assert load(company, tmp_path, "customers", "CustomerID,Registration_Date\nC1,2025-01-02\n").loaded == 1
+    text = (
+        "Order_ID,Customer_ID,Order_Date,Amount,Type,Refunded Order ID\n"
+        "O1,C1,2025-01-02,30,,\nR1,C1,2025-01-05,10,,O1\nR2,C1,2025-01-06,-5,return,O1\n"
+    )
+    assert load(company, tmp_path, "transactions", text).loaded == 3
+    later = [
+        {"Order_ID": "R3", **ORDER, "Amount": 3},
+        {"Order_ID": "R1", **ORDER, "Amount": 12},
+    ]
+    assert load(company, tmp_path, "transactions", lines(*later), suffix="jsonl").loaded == 2
+    assert load(
+        company,
+        tmp_path,
+        "transactions",
+        lines({"Order_ID": "R3", **ORDER, "Amount": 3, "Refund_Of": "O1"}),
+        suffix="jsonl",
+    ).loaded
+    assert company.warehouse.rows("SELECT transaction_id, type, amount, refund_of FROM transactions ORDER BY 1") == [
+        ("O1", "order", 30.0, ""),
+        ("R1", "refund", 12.0, "O1"),
+        ("R2", "refund", -5.0, "O1"),
+        ("R3", "refund", 3.0, "O1"),
+    ]
+
+
 def test_a_mandatory_member_is_not_cleared_and_a_full_file_says_everything(company: Scope, tmp_path: Path) -> None:
     row = {"CustomerID": "F1", "Registration_Date": "2025-01-02", "City": "Bonn"}
     load(company, tmp_path, "customers", lines(row), suffix="jsonl")

@@ -1,7 +1,8 @@
 """What the vouchers of a campaign cost: so much a code that is redeemed, or so much a customer that was sent one.
 
 A code is redeemed by a transaction that names it, in any case, of a customer of the group (or of its control) in the
-measurement window. A run keeps the costs and codes that its actions had when it was processed.
+measurement window; an order that was given back wholly is none. A run keeps the costs and codes that its actions had
+when it was processed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,7 +55,7 @@ def cost_sql(draw: str) -> str:
     """SQL of what the vouchers of a customer cost, in the statement of people with r and t; draw is a column of r."""
     key = f"concat(toString({draw}), '/', toString(r.drawn))"
     at = f"indexOf({{places:Array(String)}}, any({key}))"
-    redeemed = f"countIf(within AND has({{redeemable:Array(String)}}, concat({key}, '/', lowerUTF8(t.promo_code))))"
+    redeemed = f"has({{redeemable:Array(String)}}, concat({key}, '/', lowerUTF8(t.promo_code)))"
     return f"""
-        {{per_code:Array(Float64)}}[{at}] * {redeemed}
+        {{per_code:Array(Float64)}}[{at}] * countIf(within AND t.counts AND {redeemed})
             + if(any(r.grp) > 0, {{per_customer:Array(Float64)}}[{at}], 0) AS cost"""

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from rapport.access.scope import Scope
-from rapport.campaigns.queries import CAME_IN
+from rapport.campaigns.queries import CAME_IN, IN_FORCE
 from rapport.campaigns.schemas import Goal, PlainGoal
 from rapport.errors import Invalid
 
@@ -34,6 +34,12 @@ OF_GOAL = {
     "product": "lowerUTF8(product_id) = lowerUTF8({goal:String})",
     "category": f"product_id IN ({OF_CATEGORY})",
 }
+# What refunds name the order that they are of; they come after it, and count however late.
+REFUNDS = """
+    SELECT refund_of, customer_id AS refunded, sum(abs(amount)) AS given_back FROM transactions
+    WHERE refund_of != '' AND {in_force} AND transaction_time >= {since}
+    GROUP BY refund_of, refunded
+"""
 MARGIN = "toFloat64OrZero(properties[{goal:String}])"
 
 # Where to look for what a goal names, and whether it is there.
@@ -79,7 +85,8 @@ def sales(goal: Goal, since: str, until: str, customers: str) -> str:
     """SQL of the transactions of customers within a time that came in: customer_id, transaction_time, money, counts,
     promo_code.
 
-    counts tells whether one is of the goal, money what of it.
+    counts tells whether one is of the goal, and not given back wholly; money what of it, less the part of the order
+    that was given back, whenever that was.
     """
     money, counts, joined = "amount", "true", ""
     if goal.kind == "margin":
@@ -91,9 +98,13 @@ def sales(goal: Goal, since: str, until: str, customers: str) -> str:
             SELECT transaction_id AS line_of, sum(quantity * unit_price) AS of_goal FROM transaction_items
             WHERE {lines} GROUP BY line_of
         ) AS lines ON line_of = transaction_id"""
+    refunds = REFUNDS.format(in_force=IN_FORCE, since=since)
     return f"""
-        SELECT customer_id, transaction_time, {money} AS money, {counts} AS counts, promo_code
-        FROM transactions {joined}
+        SELECT customer_id, transaction_time, ({money}) * greatest(0, 1 - given_back / amount) AS money,
+            {counts} AND given_back < amount AS counts, promo_code
+        FROM transactions
+        LEFT JOIN ({refunds}) AS refunds ON refunds.refund_of = transaction_id AND refunded = customer_id
+        {joined}
         WHERE transaction_time >= {since} AND transaction_time < {until} AND {CAME_IN} AND customer_id IN ({customers})
     """
 

@@ -24,6 +24,8 @@ class Field:
     # The forms in which decimals of the column are written: see numerals.
     forms: tuple[str, ...] = ()
     consent: Consent | None = None
+    # Where a value is given: another column, and SQL of what that holds then, whatever the row says of it.
+    implies: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,19 @@ TRANSACTIONS = Kind(
         Field("status", "Text", ("Status", "Order_Status"), default="''"),
         Field("platform", "Text", ("Platform",), default="''"),
         Field("promo_code", "Text", ("Promo_Code", "PromoCode"), default="''"),
+        Field(
+            "refund_of",
+            "Id",
+            (
+                "Refund_Of",
+                "Refunded_Transaction_ID",
+                "Refunded_Order_ID",
+                "Original_Transaction_ID",
+                "Original_Order_ID",
+            ),
+            default="''",
+            implies=("type", "'refund'"),
+        ),
     ),
     key=("transaction_id",),
     customer_column="customer_id",

@@ -37,7 +37,11 @@ def _value(plan: Plan, column: str) -> str:
     if column not in fields or (column == plan.kind.time_column and not plan.has(column)):
         return staged
     unsaid = f"old.known = 1 AND has(staged.{KEPT}, {literal(column)})" if plan.has(column) else "old.known = 1"
-    return f"if({unsaid}, {stored}, {staged})"
+    said = f"if({unsaid}, {stored}, {staged})"
+    for field in plan.kind.fields:
+        if field.implies and field.implies[0] == column:
+            said = f"if({_value(plan, field.column)} != '', {field.implies[1]}, {said})"
+    return said
 
 
 def _properties(plan: Plan, staged: str, stored: str) -> str:

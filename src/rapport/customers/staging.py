@@ -5,7 +5,7 @@ has. What is wrong with them is found out afterwards, from these texts alone, an
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -197,7 +197,12 @@ def _staged(plan: Plan, width: int) -> dict[str, str]:
         values[TOLD] = f"if(_bad, {told}, {NO_PAIRS})"
     else:
         defaults = {one.column: one.default for one in plan.kind.fields if one.default != "NULL"}
-        values = defaults | values | {"properties": f"if(_bad, {told}, {_properties(plan)})"}
+        values = (
+            defaults
+            | values
+            | _implied(plan, defaults | values)
+            | {"properties": f"if(_bad, {told}, {_properties(plan)})"}
+        )
     if plan.event_types:
         values["event_type_id"] = _event_type(plan)
     if plan.partial:
@@ -205,6 +210,12 @@ def _staged(plan: Plan, width: int) -> dict[str, str]:
     if plan.consents and not plan.usual:
         values[UNREAD] = f"if(_bad, [], {_unread_sql(plan)})"
     return values
+
+
+def _implied(plan: Plan, values: Mapping[str, str]) -> dict[str, str]:
+    """SQL of the columns of which others decide what they hold."""
+    found = {one.field.implies: values[one.field.column] for one in plan.bound if one.field.implies}
+    return {column: f"if({given} != '', {held}, {values[column]})" for (column, held), given in found.items()}
 
 
 def missing_sql(plan: Plan, file: File) -> str:
