@@ -16,6 +16,7 @@ from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant, update_tenant
 from rapport.errors import Unavailable
+from rapport.realtime import tokens
 from rapport.realtime.intake import Incoming, Intake
 
 VENDOR_AND_SERVER = ("vendor", "server")
@@ -292,12 +293,17 @@ def test_tokens_are_masked_shown_and_rotated(base_url: str, scope: Scope, api: h
     assert httpx.post(path, json=[app_event(scope)]).status_code == 401
 
 
+def test_few_tokens_of_a_kind_are_good_at_a_time(scope: Scope, base_url: str) -> None:
+    """A signed body is held against each of them, whoever sends it."""
+    made = [tokens.rotate(scope, "server", 24).value for _ in range(tokens.MOST_GOOD + 2)]
+    good = {one.value for one in tokens.good_tokens(scope) if one.kind == "server"}
+    assert good == set(made[-tokens.MOST_GOOD :])
+
+
 @pytest.fixture(autouse=True)
 def present_tokens(request: pytest.FixtureRequest, scope: Scope) -> Iterator[None]:
     """Another test may have rotated the tokens."""
     if "sender" in request.fixturenames:
-        from rapport.realtime import tokens
-
         found, sender = tokens.tokens(scope), request.getfixturevalue("sender")
         sender.secret, sender.public = found["server"].value, found["sdk"].value
         sender.vendors = found["vendor"].value

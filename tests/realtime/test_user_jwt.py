@@ -15,6 +15,7 @@ from senders import Sender, app_event, empty, stored
 
 from rapport.access.scope import Scope
 from rapport.customers.ordering import writing
+from rapport.realtime.user_jwts import MOST_GOOD
 
 KEYS = "/manage/v1/event-intake/user-jwt-keys"
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -192,9 +193,25 @@ def test_a_key_is_replaced_and_removed(sender: Sender, scope: Scope, api: httpx.
     assert SECRET not in api.get("/manage/v1/audit-entries").text
 
 
+def test_few_keys_are_good_at_a_time(sender: Sender, scope: Scope, api: httpx.Client) -> None:
+    """A token is held against each key, by whoever shows one."""
+    made = [set_key(api, secret=f"{number}" + SECRET)["id"] for number in range(MOST_GOOD + 2)]
+    assert [one["id"] for one in api.get(KEYS).json()] == made[: -MOST_GOOD - 1 : -1]
+    tokens = [token("Bob", f"{number}" + SECRET) for number in range(MOST_GOOD + 2)]
+    assert [status(sender, scope, one)[0] for one in tokens] == [401, 401] + [200] * MOST_GOOD
+    for key_id in made[-MOST_GOOD:]:
+        api.delete(f"{KEYS}/{key_id}").raise_for_status()
+
+
+def of_rsa(exponent: int, modulus: int) -> str:
+    return public(rsa.RSAPublicNumbers(exponent, modulus).public_key())
+
+
 @pytest.mark.parametrize(
     ("members", "named"),
     [
+        ({"algorithm": "RS256", "public_key": of_rsa(65537, 2**9000 - 1)}, "2048 to 8192 bits"),
+        ({"algorithm": "RS256", "public_key": of_rsa(2**2000 + 1, 2**2048 - 1)}, "exponent"),
         ({"algorithm": "none"}, "algorithm"),
         ({"algorithm": "HS256", "secret": "short"}, "secret"),
         ({"algorithm": "HS256", "secret": "ü" * 40}, "secret"),

@@ -18,6 +18,8 @@ SERVER_TOKEN, SDK_TOKEN, VENDOR_TOKEN = "server", "sdk", "vendor"
 KINDS = (SERVER_TOKEN, SDK_TOKEN, VENDOR_TOKEN)
 PREFIXES = {SERVER_TOKEN: "rt_", SDK_TOKEN: "sdk-", VENDOR_TOKEN: "rv_"}
 GRACE_HOURS = 24
+# Of a kind: a signed body is held against each of them.
+MOST_GOOD = 5
 
 
 def tokens(scope: Scope) -> dict[str, EventToken]:
@@ -36,15 +38,21 @@ def note_revealed(scope: Scope) -> None:
 
 
 def rotate(scope: Scope, kind: str, grace_hours: float) -> EventToken:
-    """A new token of a kind; the one before stays good for the grace."""
+    """A new token of a kind; the one before stays good for the grace. Of those before, more than a few end at once."""
     replaced = update(EventToken).where(
         EventToken.tenant_id == scope.tenant_id, EventToken.kind == kind, EventToken.ends_at.is_(None)
     )
-    ends_at = scope.clock.now() + timedelta(hours=grace_hours)
+    now = scope.clock.now()
+    ends_at = now + timedelta(hours=grace_hours)
+    good = (EventToken.tenant_id == scope.tenant_id, EventToken.kind == kind, EventToken.ends_at > now)
+    newest_first = select(EventToken.hash).where(*good).order_by(EventToken.created_at.desc(), EventToken.hash)
     with scope.records() as session:
         _lock(session, scope)
         ended = session.scalars(replaced.values(ends_at=ends_at).returning(EventToken.hash))
         keep_ended(scope, dict.fromkeys(ended, ends_at))
+        surplus = session.scalars(newest_first.offset(MOST_GOOD - 1)).all()
+        session.execute(update(EventToken).where(EventToken.hash.in_(surplus)).values(ends_at=now))
+        keep_ended(scope, dict.fromkeys(surplus, now))
         scope.audit(session, "rotate", f"{kind} token of events", grace_hours=grace_hours)
         return _made(session, scope, kind)
 

@@ -24,7 +24,9 @@ from rapport.stores.records import hold
 
 HS256, RS256, ES256 = "HS256", "RS256", "ES256"
 SHORTEST_SECRET, LONGEST_SECRET = 32, 100
-FEWEST_RSA_BITS = 2048
+FEWEST_RSA_BITS, MOST_RSA_BITS, LARGEST_EXPONENT = 2048, 8192, 2**32
+# A token is held against each of them, which takes time, the more the larger they are.
+MOST_GOOD = 5
 GRACE_HOURS = 24
 LEEWAY_SECONDS = 30
 LONGEST_TOKEN = 8192
@@ -48,6 +50,8 @@ def keys(scope: Scope) -> list[UserJwtKey]:
 def set_key(scope: Scope, algorithm: str, secret: str | None, public_key: str | None, grace_hours: float) -> UserJwtKey:
     """Have tokens verified with a key from now on; those before stay good for the grace, or shorter where they end.
 
+    Of those before, more than a few end at once.
+
     For HS256 a secret is made where none is given. Raises Invalid for a key that the algorithm cannot use.
     """
     _check(algorithm, secret, public_key)
@@ -63,6 +67,12 @@ def set_key(scope: Scope, algorithm: str, secret: str | None, public_key: str | 
         hold(session, scope.tenant_id, "keys of X-User-JWT")
         _keep_ended(
             scope, session.scalars(update(UserJwtKey).where(*later).values(ends_at=ends_at).returning(UserJwtKey))
+        )
+        newest_first = select(UserJwtKey.id).where(later[0], UserJwtKey.ends_at > now).order_by(UserJwtKey.id.desc())
+        surplus = UserJwtKey.id.in_(session.scalars(newest_first.offset(MOST_GOOD - 1)).all())
+        _keep_ended(
+            scope,
+            session.scalars(update(UserJwtKey).where(later[0], surplus).values(ends_at=now).returning(UserJwtKey)),
         )
         session.add(made)
         session.flush()
@@ -148,10 +158,17 @@ def _check(algorithm: str, secret: str | None, public_key: str | None) -> None:
         key = load_pem_public_key(public_key.encode())
     except (ValueError, TypeError, UnsupportedAlgorithm, UnicodeEncodeError) as error:
         raise Invalid("public_key is not a public key in PEM.") from error
-    if algorithm == RS256 and not (isinstance(key, RSAPublicKey) and key.key_size >= FEWEST_RSA_BITS):
-        raise Invalid(f"public_key is not an RSA key of at least {FEWEST_RSA_BITS} bits.")
+    if algorithm == RS256:
+        _check_rsa(key)
     if algorithm == ES256 and not (isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1)):
         raise Invalid("public_key is not a key of the curve P-256.")
+
+
+def _check_rsa(key: object) -> None:
+    if not (isinstance(key, RSAPublicKey) and FEWEST_RSA_BITS <= key.key_size <= MOST_RSA_BITS):
+        raise Invalid(f"public_key is not an RSA key of {FEWEST_RSA_BITS} to {MOST_RSA_BITS} bits.")
+    if key.public_numbers().e > LARGEST_EXPONENT:
+        raise Invalid(f"public_key has an exponent of more than {LARGEST_EXPONENT}; 65537 is usual.")
 
 
 def _check_secret(secret: str | None) -> None:
