@@ -152,6 +152,10 @@ def a_file_under_a_key(client: httpx.Client, scope: Scope) -> httpx.Response:
     return client.post("/manage/v1/imports", **form, headers=headers)
 
 
+def a_form(client: httpx.Client, scope: Scope) -> httpx.Response:
+    return client.post("/manage/v1/imports", files=[(f"f{n}", (None, "x")) for n in range(10_000)])
+
+
 @pytest.mark.usefixtures("written")
 @pytest.mark.parametrize(
     ("call", "status"),
@@ -168,6 +172,7 @@ def a_file_under_a_key(client: httpx.Client, scope: Scope) -> httpx.Response:
         (an_event, 200),
         (packed_events, 200),
         (a_file_under_a_key, 400),
+        (a_form, 400),
     ],
     ids=lambda given: getattr(given, "__name__", None),
 )

@@ -204,7 +204,8 @@ def test_few_keys_are_good_at_a_time(sender: Sender, scope: Scope, api: httpx.Cl
 
 
 def of_rsa(exponent: int, modulus: int) -> str:
-    return public(rsa.RSAPublicNumbers(exponent, modulus).public_key())
+    key = rsa.RSAPublicNumbers(exponent, modulus).public_key()
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,18 @@ from rapport.wording import sentence
 # Stands for a body that does not fit, until it is known that nothing else of the request is to be told before. No call
 # takes a text.
 UNFIT = "a body that does not fit"
+# More than the form of any call has.
+MOST_FIELDS = 50
 
 
-class _JsonRequest(Request):
-    """A request whose body was read."""
+class _ReadRequest(Request):
+    """A request whose JSON body was read; of a form it reads a few fields."""
 
     found: Any = None
+
+    def form(self, **limits: Any) -> Any:
+        """The form. To read a field takes the event loop."""
+        return super().form(**{**limits, "max_files": MOST_FIELDS, "max_fields": MOST_FIELDS})
 
     async def json(self) -> Any:
         """The body as its model, or UNFIT."""
@@ -54,7 +60,7 @@ class JsonRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def checked(request: Request) -> Response:
-            read, refused = _JsonRequest(request.scope, request.receive), None
+            read, refused = _ReadRequest(request.scope, request.receive), None
             content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
             if self.body_field is not None and content_type.endswith("json") and (body := await read.body()):
                 read.found, refused = await run_in_threadpool(self._fitting, body)

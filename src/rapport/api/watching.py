@@ -134,4 +134,5 @@ async def ready(request: Request) -> dict[str, str]:
 async def metrics(request: Request) -> Response:
     """What this process counts and times itself, and how much waits in the records for any process."""
     await request.app.state.watch.measure()
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    # Thousands of lines, once each route was asked; not in the threads of requests, which may all be at work.
+    return Response(await asyncio.to_thread(generate_latest), media_type=CONTENT_TYPE_LATEST)
