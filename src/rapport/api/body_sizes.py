@@ -7,7 +7,7 @@ KIB, MIB = 1024, 1024 * 1024
 # What a call takes that names one thing, or some: far more than any needs.
 USUAL = MIB
 # The reference takes files of up to 1 GB.
-UPLOADS = {"/manage/v1/imports": 1024 * MIB}
+UPLOADS = {"/manage/v1/imports": 1024 * MIB, "/manage/v1/suppressions/file": 64 * MIB}
 # What anybody may send without a key.
 KEYLESS = (("/unsubscribe/", KIB), ("/current/general/login", 4 * KIB), ("/report/log", 64 * KIB))
 # Events bound themselves once their sender is known, also when they are unpacked.

@@ -1,5 +1,6 @@
 """What other packages may ask of messaging."""
 
+from rapport.messaging.address_files import FileSuppressed, suppress_file
 from rapport.messaging.erasure import forget
 from rapport.messaging.finding import customers_at
 from rapport.messaging.kept import allow_again, keep_addresses_again, prefer_again, suppress_again
@@ -59,6 +60,7 @@ __all__ = [
     "REASONS",
     "SAME_ADDRESS",
     "ChannelPreference",
+    "FileSuppressed",
     "KeptOff",
     "Letters",
     "Origin",
@@ -110,6 +112,7 @@ __all__ = [
     "suppress",
     "suppress_addresses",
     "suppress_again",
+    "suppress_file",
     "suppress_many",
     "suppressed_between",
     "suppressions",

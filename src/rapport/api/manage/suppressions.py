@@ -1,14 +1,15 @@
 """Management of suppressions: who must not be written to."""
 
 from datetime import datetime
+from io import TextIOWrapper
 from typing import Annotated, Literal
 
-from fastapi import Depends, Query, Response
-from pydantic import BaseModel, Field
+from fastapi import Depends, File, Form, Query, Response, UploadFile
+from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
-from rapport.api.known import Body
+from rapport.api.known import Body, only_known_fields
 from rapport.api.managed import JsonRoute
 from rapport.api.sections import SectionRouter
 from rapport.channels import service as channels
@@ -54,6 +55,17 @@ class AddressesOut(BaseModel):
     addresses: int = Field(description="How many were given", examples=[2])
     added: int = Field(description="Of these, how many were not given before", examples=[1])
     channel_id: int | None = Field(examples=[504], description="null: any channel")
+
+
+class FileOut(BaseModel):
+    """What came of a file of addresses."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    addresses: int = Field(description="How many the file has", examples=[5000])
+    added: int = Field(description="Of these, how many were not given before", examples=[4998])
+    refused: int = Field(description="Lines that have none", examples=[2])
+    refused_lines: list[int] = Field(description="The numbers of the first hundred of these", examples=[[7, 4012]])
 
 
 class AddressSuppression(BaseModel):
@@ -122,6 +134,31 @@ def add_suppression(
     added = service.suppress_addresses(scope, given, channel_id, body.reason)
     response.status_code = 201 if added else 200
     return AddressesOut(addresses=len(given), added=added, channel_id=body.channel_id)
+
+
+@router.post(
+    "/file", summary="Suppress the addresses of a file", dependencies=[Depends(admin), Depends(only_known_fields)]
+)
+def add_file(
+    file: Annotated[UploadFile, File(description="UTF-8: an address a line, or CSV; up to 64 MB")],
+    channel_id: Annotated[int | None, Form(ge=1, le=2**31 - 1, description="None: on any channel")] = None,
+    reason: Annotated[Literal["unsubscribed", "bounced", "complaint", "manual"], Form()] = "manual",
+    column: Annotated[str, Form(max_length=200, description="The column of the addresses; none: the first")] = "",
+    allow_rejects: Annotated[bool, Form(description="Leave out lines that have no address")] = False,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> FileOut:
+    """Whoever has one of the addresses, or gets it later, gets nothing there. All or none, unless allow_rejects.
+
+    A first line with neither a digit nor an @ is a header. May be repeated: what was given before is counted and stays.
+    """
+    if channel_id is not None:
+        channels.channel(principal.scope, channel_id)
+    text = TextIOWrapper(file.file, encoding="utf-8-sig", newline="")
+    try:
+        given = (text, channel_id or EVERY_CHANNEL, reason, column, allow_rejects)
+        return FileOut.model_validate(service.suppress_file(principal.scope, *given))
+    finally:
+        text.detach()
 
 
 @router.delete("", status_code=204, summary="Take a suppression back")

@@ -1,0 +1,110 @@
+"""Files of addresses that must not be written to, as other systems give them: a line each, or a column of a CSV."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import IO
+
+from rapport.access.scope import Scope
+from rapport.channels import service as channels
+from rapport.errors import Invalid
+from rapport.messaging import suppressed_addresses
+from rapport.messaging.models import EVERY_CHANNEL
+from rapport.messaging.suppressions import MAX_PLACES_TOLD, REASONS
+
+AT_ONCE = 10_000
+SEPARATORS = ",;\t|"
+NO_TEXT = "file is not text in UTF-8: save it as UTF-8."
+
+
+@dataclass(frozen=True)
+class FileSuppressed:
+    """Addresses of a file that get nothing on a channel: how many, how many of them were not given before, and how many
+    lines have none, with the numbers of the first hundred of those."""
+
+    addresses: int
+    added: int
+    refused: int
+    refused_lines: list[int]
+
+
+def suppress_file(
+    scope: Scope,
+    file: IO[str],
+    channel_id: int = EVERY_CHANNEL,
+    reason: str = "manual",
+    column: str = "",
+    allow_rejects: bool = False,
+) -> FileSuppressed:
+    """Write no more to the addresses of a file on a channel (0: on any), whoever has or gets them: all or none.
+
+    They are in the first column, or in the one of a name; a first line with neither a digit nor an @ is a header. Blank
+    lines are passed over. The audit log has the reason. Raises Invalid for a file that is no text, a column that
+    is not there and, unless allow_rejects, lines that have no address.
+    """
+    if reason not in REASONS:
+        raise Invalid(f"reason must be one of {', '.join(REASONS)}.")
+    is_mail = channel_id != EVERY_CHANNEL and channels.channel(scope, channel_id).kind == "email"
+    good, bad = _judged(file, column, is_mail)
+    if bad and not allow_rejects:
+        what = "e-mail address" if is_mail else "address"
+        listed = ", ".join(map(str, bad[:MAX_PLACES_TOLD])) + (", ..." if len(bad) > MAX_PLACES_TOLD else "")
+        raise Invalid(f"{len(bad):,} lines have no {what} ({listed}): mend them, or give allow_rejects.")
+    cells = (cell for _, cell in _cells(file, column) if _is_address(cell, is_mail))
+    added = 0
+    with scope.records() as session:
+        while some := list(islice(cells, AT_ONCE)):
+            marks = suppressed_addresses.marks_of(scope, some)
+            added += suppressed_addresses.keep_given(scope, session, channel_id, marks)
+        if added:
+            scope.audit(session, "suppress", f"addresses on channel {channel_id}", reason=reason, addresses=added)
+    return FileSuppressed(good, added, len(bad), bad[:MAX_PLACES_TOLD])
+
+
+def _judged(file: IO[str], column: str, is_mail: bool) -> tuple[int, list[int]]:
+    """How many lines have an address, and the numbers of those that have none."""
+    good, bad = 0, []
+    for number, cell in _cells(file, column):
+        if _is_address(cell, is_mail):
+            good += 1
+        else:
+            bad.append(number)
+    return good, bad
+
+
+def _is_address(cell: str, is_mail: bool) -> bool:
+    key = channels.address_key(cell)
+    return channels.is_email_address(key) if is_mail else bool(key)
+
+
+def _cells(file: IO[str], column: str) -> Iterator[tuple[int, str]]:
+    """The cells of the column with the numbers of their lines, from the file's beginning on."""
+    try:
+        file.seek(0)
+        first = file.readline()
+        file.seek(0)
+        separator = max(SEPARATORS, key=first.count)
+        rows = csv.reader(file, delimiter=separator)
+        place = 0
+        for row in rows:
+            if rows.line_num == 1 and _is_header(row, column):
+                place = _place(row, column)
+            elif any(cell.strip() for cell in row):
+                yield rows.line_num, row[place] if place < len(row) else ""
+    except UnicodeDecodeError as error:
+        raise Invalid(NO_TEXT) from error
+    except csv.Error as error:
+        raise Invalid(f"file cannot be read as CSV near line {rows.line_num}.") from error
+
+
+def _is_header(row: list[str], column: str) -> bool:
+    return bool(column) or not any(sign == "@" or sign.isdecimal() for sign in "".join(row[:1]))
+
+
+def _place(row: list[str], column: str) -> int:
+    """Where the column of a name is, by the header; the first without a name. Raises Invalid."""
+    names = [cell.strip().lower() for cell in row]
+    if column and column.strip().lower() not in names:
+        raise Invalid(f"column {column!r} is not in the first line of the file.")
+    return names.index(column.strip().lower()) if column else 0
