@@ -333,3 +333,16 @@ def test_a_run_keeps_the_goal_that_it_was_planned_with(world: World, api: httpx.
     assert [one["goal"]["kind"] for one in answers] == ["orders", "value"]
     decided = [one["groups"][0]["against_control"]["decided_by"] for one in answers]
     assert decided == ["rate", "money"] and [one["runs"] for one in answers] == [1, 1]
+
+
+def test_a_one_time_campaign_has_a_goal(world: World, api: httpx.Client) -> None:
+    group = campaigns.series(world.scope, world.series.id).groups[0]
+    channels = [{"channel_id": EXTERNAL, "template_id": 1}]
+    given = {"customer_ids": ["C00001"], "action_id": group["action_id"], "channels": channels}
+    given |= {"execution_date": "2026-09-01", "goal": {"kind": "category", "category": "Tea"}}
+    made = api.post("/manage/v1/campaigns/one-time", json={"name": "Tea", **given})
+    assert made.status_code == 201, made.text
+    assert campaigns.occurrence(world.scope, made.json()["id"]).plan["goal"] == given["goal"]
+    for goal, told in (({"kind": "click"}, "two are needed"), ({"kind": "product", "product_id": "Z"}, "'Z'")):
+        refused = api.post("/manage/v1/campaigns/one-time", json={"name": "Bad", **given, "goal": goal})
+        assert refused.status_code == 400 and told in refused.json()["detail"]

@@ -28,7 +28,7 @@ from rapport.campaigns import service as campaigns
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.randomization import POWERS, Stratum, Sums, difference
 from rapport.campaigns.responses import past_responses
-from rapport.campaigns.schemas import ActionBody, CodeCost
+from rapport.campaigns.schemas import ActionBody, CodeCost, ProductGoal
 
 PEOPLE = 1500
 BEGIN, END = datetime(2026, 3, 10, 9), datetime(2026, 3, 17, 9)
@@ -92,6 +92,9 @@ def run(scope: Scope) -> Iterator[Run]:
                 past[who] += amount
     columns = ["transaction_id", "customer_id", "transaction_time", "amount", "promo_code"]
     scope.warehouse.insert("transactions", columns, rows)
+    columns = ["transaction_id", "line_number", "customer_id", "transaction_time", "product_id", "unit_price"]
+    lines = [[number, 1, who, at, "P1", amount / 2] for number, who, at, amount, _ in rows[::2]]
+    scope.warehouse.insert("transaction_items", columns, lines)
     yield Run(scope, series, campaign, placed, drawn, value, past, redeemed)
     scope.clock.set(None)
 
@@ -107,6 +110,7 @@ def test_costs_and_what_is_left_are_as_by_hand(run: Run) -> None:
         whole = campaigns.series_results(run.scope, run.series)
         rates = campaigns.results(run.scope, run.campaign, campaigns.PlainGoal(kind="orders"))
         unpaid = campaigns.results(run.scope, run.campaign, campaigns.PlainGoal(kind="click"))
+        of_product = campaigns.results(run.scope, run.campaign, ProductGoal(kind="product", product_id="P1"))
     finally:
         publish(run.scope)
     cap = one.cap
@@ -137,6 +141,11 @@ def test_costs_and_what_is_left_are_as_by_hand(run: Run) -> None:
     against = rates.groups[1].against_control
     assert against is not None and against.decided_by == "rate" and against.net is not None
     assert all(row.cost == 0 for row in unpaid.groups)
+    # Vouchers cost whatever they were redeemed for; who clicks is no money.
+    assert [row.cost for row in of_product.groups] == [row.cost for row in one.groups]
+    bought = of_product.groups[1].against_control
+    assert bought is not None and bought.net is not None and bought.money is not None
+    assert bought.net.per_customer < bought.money.per_customer and bought.decided_by == "rate"
 
 
 def test_the_split_learns_what_is_left(run: Run) -> None:

@@ -2,14 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from math import sqrt
 from typing import Any
 
 import httpx
 import pytest
 import trigger_world as world
+from scipy import stats
 
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
+from rapport.customers import service as customers
 from rapport.messaging import service as messaging
 from rapport.realtime import dry_runs
 
@@ -111,3 +115,32 @@ def test_what_cannot_be_counted(scope: Scope, api: httpx.Client) -> None:
     series = world.trigger(scope)
     api.put(f"/manage/v1/triggers/{series.id}/status", json={"status": "archived"}).raise_for_status()
     assert api.post(f"/manage/v1/triggers/{series.id}/dry-run").status_code == 409
+
+
+def test_a_new_trigger_tells_what_it_can_show(scope: Scope, api: httpx.Client) -> None:
+    """By the customers who had its event in the 30 days up to the data date, and what they bought in its window."""
+    had, too_early = datetime(2026, 3, 1, 12, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
+    number = customers.ensure_event_types(scope, ["page_view"])["page_view"]
+    events = [[f"T{n}/{i}", number, f"C{n}", had] for n in range(20) for i in range(2)]
+    events += [[f"T{n}", number, f"C{n}", too_early] for n in range(20, 30)]
+    scope.warehouse.insert("activity_events", ["event_id", "event_type_id", "customer_id", "event_at"], events)
+    orders = [[f"T{n}", f"C{n}", datetime(2026, 3, 8, tzinfo=UTC), 10.0] for n in (1, 2, 3, 4, 25)]
+    scope.warehouse.insert("transactions", ["transaction_id", "customer_id", "transaction_time", "amount"], orders)
+    body = {
+        "name": "Seen",
+        "trigger": {"kind": "simple", "event": "page_view"},
+        "groups": [{"action_id": 2, "channels": [{"channel_id": world.SMS, "template_id": world.TEMPLATE}]}],
+        "control_share": 0.5,
+        "status": "paused",
+    }
+    made = api.post("/manage/v1/triggers", json=body)
+    assert made.status_code == 201, made.text
+    found = made.json()["detectable"]
+    so_far = (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * sqrt(0.2 * 0.8 / 5)
+    assert found["so_far"] == pytest.approx(so_far)
+    assert found["after_a_year"] == pytest.approx(so_far * sqrt(30 / 365))
+    assert found["words"].startswith("With 20 customers in 30 days") and "'page_view'" in found["words"]
+    alone = api.post("/manage/v1/triggers", json={**body, "name": "Alone", "control_share": 0}).json()
+    assert "neither control nor two groups" in alone["detectable"]["words"]
+    quiet = {**body, "name": "Quiet", "trigger": {"kind": "simple", "event": "level_up"}}
+    assert "nobody had its event" in api.post("/manage/v1/triggers", json=quiet).json()["detectable"]["words"]

@@ -13,6 +13,7 @@ from rapport.campaigns.clearing import clear
 from rapport.campaigns.closing import finish_campaign
 from rapport.campaigns.definitions import check_groups
 from rapport.campaigns.definitions import series as get_series
+from rapport.campaigns.goals import check_goal
 from rapport.campaigns.models import (
     AWAITING_CLEARANCE,
     AWAITING_CONFIRMATION,
@@ -87,6 +88,7 @@ def one_time(scope: Scope, body: OneTimeBody, wait: bool = False) -> Occurrence:
         raise Conflict("execution_date must not be in the past.")
     group = Group(action_id=body.action_id, share=1.0, channels=body.channels, promo_codes=body.promo_codes)
     check_groups(scope, [group])
+    check_goal(scope, body.goal, groups=1)
     made = _list_series(scope, body, group, day)
     campaign_id = plan_run(scope, made, day)
     assert campaign_id is not None  # noqa: S101 - the series is new
@@ -112,6 +114,7 @@ def _list_series(scope: Scope, body: OneTimeBody, group: Group, day: date) -> Se
             campaign_type="Test/Control",
             split="fixed",
             control_share=body.control_share,
+            goal=body.goal.model_dump(mode="json"),
             priority=0,
             schedule={"kind": "once", "start_date": day.isoformat()},
             groups=[group.model_dump(mode="json")],

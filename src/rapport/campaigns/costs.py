@@ -10,11 +10,9 @@ from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.campaigns.definitions import action
+from rapport.campaigns.goals import is_click
 from rapport.campaigns.models import Occurrence
 from rapport.campaigns.schemas import Goal
-
-# Goals whose value is all of the money, so that the cost of vouchers may be taken from it.
-OF_MONEY = ("orders", "value", "margin")
 
 
 def costs_of(scope: Scope, groups: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -30,8 +28,8 @@ def _cost(scope: Scope, group: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def has_costs(runs: Sequence[Occurrence], goal: Goal) -> bool:
-    """Whether any voucher of runs costs something that is to be taken from what a goal counts."""
-    return goal.kind in OF_MONEY and any(run.plan.get("costs") for run in runs)
+    """Whether any voucher of runs costs something that is to be taken from what a goal counts; clicks are no money."""
+    return not is_click(goal) and any(run.plan.get("costs") for run in runs)
 
 
 def bound(runs: Mapping[int, Occurrence]) -> dict[str, Any]:
@@ -57,5 +55,5 @@ def cost_sql(draw: str) -> str:
     at = f"indexOf({{places:Array(String)}}, any({key}))"
     redeemed = f"has({{redeemable:Array(String)}}, concat({key}, '/', lowerUTF8(t.promo_code)))"
     return f"""
-        {{per_code:Array(Float64)}}[{at}] * countIf(within AND t.counts AND {redeemed})
+        {{per_code:Array(Float64)}}[{at}] * countIf(within AND t.is_kept AND {redeemed})
             + if(any(r.grp) > 0, {{per_customer:Array(Float64)}}[{at}], 0) AS cost"""

@@ -83,9 +83,9 @@ def bound(goal: Goal) -> dict[str, str]:
 
 def sales(goal: Goal, since: str, until: str, customers: str) -> str:
     """SQL of the transactions of customers within a time that came in: customer_id, transaction_time, money, counts,
-    promo_code.
+    promo_code, is_kept.
 
-    counts tells whether one is of the goal, and not given back wholly; money what of it, less the part of the order
+    is_kept: not given back wholly; counts: of the goal besides; money what of it, less the part of the order
     that was given back, whenever that was.
     """
     money, counts, joined = "amount", "true", ""
@@ -101,7 +101,7 @@ def sales(goal: Goal, since: str, until: str, customers: str) -> str:
     refunds = REFUNDS.format(in_force=IN_FORCE, since=since)
     return f"""
         SELECT customer_id, transaction_time, ({money}) * greatest(0, 1 - given_back / amount) AS money,
-            {counts} AND given_back < amount AS counts, promo_code
+            given_back < amount AS is_kept, is_kept AND {counts} AS counts, promo_code
         FROM transactions
         LEFT JOIN ({refunds}) AS refunds ON refunds.refund_of = transaction_id AND refunded = customer_id
         {joined}

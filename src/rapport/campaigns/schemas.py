@@ -223,6 +223,7 @@ class OneTimeBody(Strict):
     channels: list[GroupChannel] = Field(min_length=1, max_length=20, description="Each of them, at most once")
     promo_codes: list[PromoCode] | None = Field(None, description="None: the codes of the action")
     control_share: float = Field(0.0, ge=0, lt=1, description=CONTROL)
+    goal: Goal = Field(default_factory=lambda: PlainGoal(kind="orders"), description=GOAL)
     rules: Rules = Field(default_factory=lambda: Rules(include_all=True))
     duration: int = Field(7, ge=1, le=366, description="Days in which results are measured")
     execution_date: Day | None = Field(None, description="None: today")

@@ -45,7 +45,7 @@ from rapport.campaigns.occurrences import channel_rows, occurrence, occurrences
 from rapport.campaigns.once import Going
 from rapport.campaigns.once import forget as forget_addresses
 from rapport.campaigns.once import refused as take_addresses
-from rapport.campaigns.planned import planned
+from rapport.campaigns.planned import planned, planned_trigger
 from rapport.campaigns.power import Detectable
 from rapport.campaigns.programme import ProgrammeResults, programme_results
 from rapport.campaigns.promotions import add_promotions, delete_promotions, promotions
@@ -219,6 +219,7 @@ __all__ = [
     "outcome_rows",
     "planned",
     "planned_day",
+    "planned_trigger",
     "programme_results",
     "promotions",
     "purge",

@@ -16,7 +16,7 @@ from rapport.api.managed import JsonRoute
 from rapport.api.sections import SectionRouter
 from rapport.campaigns import service
 from rapport.campaigns.models import Series
-from rapport.campaigns.service import PlainGoal, SeriesResults, TriggeredBody, TriggeredOut
+from rapport.campaigns.service import Detectable, PlainGoal, SeriesResults, TriggeredBody, TriggeredOut
 from rapport.realtime import service as realtime
 from rapport.realtime.service import Trial, TriggerDryRun
 
@@ -33,6 +33,12 @@ class TriggeredNew(TriggeredBody):
     status: Literal["active", "paused"] = Field(
         "active", description="paused: a draft, nothing runs until it is active"
     )
+
+
+class TriggeredMade(TriggeredOut):
+    """A triggered campaign that was created, with what it can show by its results and how long until it knows."""
+
+    detectable: Detectable
 
 
 class TriggeredChange(TriggeredBody):
@@ -107,13 +113,16 @@ def list_triggers(
 
 
 @router.post("", status_code=201, summary="Create a triggered campaign")
-def create_trigger(body: TriggeredNew, principal: Principal = Depends(admin)) -> TriggeredOut:  # noqa: B008
+def create_trigger(body: TriggeredNew, principal: Principal = Depends(admin)) -> TriggeredMade:  # noqa: B008
     """Create a triggered campaign; the events, actions, channels and templates it names must exist.
 
-    It is active at once, or a draft: a paused one can be tried with events all the same.
+    It is active at once, or a draft: a paused one can be tried with events all the same. `detectable` goes by the
+    customers who had its event in the last 30 days.
     """
+    scope = principal.scope
     plain = TriggeredBody.model_validate(body.model_dump(exclude={"status"}))
-    return rendered(principal.scope, service.create_triggered(principal.scope, plain, body.status))
+    made = service.create_triggered(scope, plain, body.status)
+    return TriggeredMade(**rendered(scope, made).model_dump(), detectable=service.planned_trigger(scope, made))
 
 
 @router.get("/{trigger_id}", summary="Get a triggered campaign")
