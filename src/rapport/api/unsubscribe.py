@@ -34,15 +34,17 @@ STYLE = "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:4rem a
 UNKNOWN: dict[int | str, dict[str, Any]] = {
     404: {"description": "Not an address that was made here", "content": {"text/html": {"schema": {"type": "string"}}}}
 }
-FORM = """<form method="post"><fieldset><legend>Which messages?</legend>
+FORM = """<form method="post"><input type="hidden" name="language" value="{language}">
+<fieldset><legend>{question}</legend>
 <p><label><input type="radio" name="scope" value="channel" checked> {channel}</label></p>
-<p><label><input type="radio" name="scope" value="all"> Everything</label></p>
-</fieldset><p><button>Unsubscribe</button></p></form>"""
+<p><label><input type="radio" name="scope" value="all"> {everything}</label></p>
+</fieldset><p><button>{button}</button></p></form>"""
 
 
-def _page(title: str, body: str, status: int = 200) -> HTMLResponse:
+def _page(title: str, body: str, status: int = 200, language: str = messaging.ENGLISH) -> HTMLResponse:
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
-    page = f'<!doctype html><html lang="en"><head>{head}<title>{title}</title></head><body><h1>{title}</h1>{body}'
+    tongue = f'lang="{language}" dir="{messaging.direction(language)}"'
+    page = f"<!doctype html><html {tongue}><head>{head}<title>{title}</title></head><body><h1>{title}</h1>{body}"
     return HTMLResponse(page + "</body></html>", status, HEADERS)
 
 
@@ -50,11 +52,15 @@ def _invalid() -> HTMLResponse:
     return _page("This address is not valid", "<p>Please use the link of the message as it is.</p>", 404)
 
 
-def _channel_name(scope: Scope, channel_id: int) -> str:
+def _header(request: Request) -> str:
+    return request.headers.get("accept-language", "")
+
+
+def _channel_name(scope: Scope, channel_id: int, similar: str) -> str:
     try:
         return channels.channel(scope, channel_id).name
     except NotFound:
-        return "Messages like this one"
+        return similar
 
 
 async def _form(request: Request) -> dict[str, list[str]]:
@@ -65,12 +71,19 @@ async def _form(request: Request) -> dict[str, list[str]]:
     "/unsubscribe/{token}", summary="Ask whether to unsubscribe", response_class=HTMLResponse, responses=UNKNOWN
 )
 def show(token: str, request: Request) -> HTMLResponse:
-    """A page with a button; nothing is changed. 404 for an address that was not made here."""
+    """A page with a button; nothing is changed. 404 for an address that was not made here.
+
+    In the language of the customer, else of the browser (Accept-Language), else the tenant's usual one.
+    """
     try:
-        scope, _, origin = messaging.read_token(request.app.state.stores, token)
+        scope, customer_id, origin = messaging.read_token(request.app.state.stores, token)
     except NotFound:
         return _invalid()
-    return _page("Unsubscribe", FORM.format(channel=escape(_channel_name(scope, origin.channel_id))))
+    language, words = messaging.words_for(scope, customer_id, _header(request))
+    channel = _channel_name(scope, origin.channel_id, words.similar)
+    texts = {"channel": channel, "question": words.question, "everything": words.everything, "button": words.button}
+    form = FORM.format(language=language, **{name: escape(text) for name, text in texts.items()})
+    return _page(escape(words.title), form, language=language)
 
 
 @router.post("/unsubscribe/{token}", summary="Unsubscribe", response_class=HTMLResponse, responses=UNKNOWN)
@@ -91,4 +104,6 @@ def unsubscribe(
         messaging.unsubscribe(scope, customer_id, origin, everything)
         with suppress(TooManyRequests):  # several at once
             carried_out.hit(wish)
-    return _page("You are unsubscribed", "<p>You will get no more of these messages.</p>")
+    asked_in = form.get("language", [""])[0]
+    language, words = messaging.words_in(scope, asked_in, _header(request))
+    return _page(escape(words.done), f"<p>{escape(words.done_text)}</p>", language=language)

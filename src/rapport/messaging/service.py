@@ -8,6 +8,7 @@ from rapport.messaging.kept_off import FAULTS, SAME_ADDRESS, KeptOff, create_sup
 from rapport.messaging.kept_off import stand as kept_off_stand
 from rapport.messaging.letters import Letters
 from rapport.messaging.models import EVERY_CHANNEL, ChannelPreference, Suppression, Template
+from rapport.messaging.page_words import ENGLISH, direction
 from rapport.messaging.preferences import preferences, set_preference, suppressions, unreachable
 from rapport.messaging.reaching import Reading, fault_sql, flagged, profile_alias, profile_columns, unkept
 from rapport.messaging.registration import (
@@ -52,8 +53,10 @@ from rapport.messaging.templates import (
     templates,
 )
 from rapport.messaging.unreached import unreached
+from rapport.messaging.unsubscribe_pages import words_for, words_in
 
 __all__ = [
+    "ENGLISH",
     "EVERY_CHANNEL",
     "FAULTS",
     "MAX_CONTENT",
@@ -82,6 +85,7 @@ __all__ = [
     "create_template",
     "customers_at",
     "delete_template",
+    "direction",
     "fault_sql",
     "flagged",
     "forget",
@@ -125,4 +129,6 @@ __all__ = [
     "unsubscribe",
     "unsubscribe_headers",
     "unsubscribe_links",
+    "words_for",
+    "words_in",
 ]

@@ -1,8 +1,13 @@
 """What a tenant can set about messages: the "messaging" member of its settings."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.scope import Scope
+from rapport.messaging.page_words import ENGLISH, PageWords
+
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
 
 class MessagingSettings(BaseModel):
@@ -12,6 +17,15 @@ class MessagingSettings(BaseModel):
 
     soft_bounces: int = Field(5, ge=1, le=1000, description="Days with a soft bounce after which nothing more is sent")
     soft_bounce_days: int = Field(30, ge=1, le=366, description="Within how many days those must be")
+    language_attribute: str = Field("LANGUAGE", max_length=128, description="Whose value is a customer's language")
+    usual_language: Language = Field(
+        ENGLISH, description="Of who has none, and whose browser asks for none that is there"
+    )
+    unsubscribe_page: dict[Language, PageWords] = Field(
+        default_factory=dict,
+        max_length=100,
+        description="Words by language, in place of the built-in ones or beside them",
+    )
 
 
 def settings_of(scope: Scope) -> MessagingSettings:

@@ -1,0 +1,114 @@
+"""The words of the page on which people unsubscribe, in the language of whoever opens it."""
+
+from collections.abc import Iterable
+
+from pydantic import BaseModel, ConfigDict, Field
+
+LONGEST = 500
+
+
+class PageWords(BaseModel):
+    """The texts of the page; plain text, without markup."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: str = Field(min_length=1, max_length=LONGEST, description="Of the page that asks")
+    question: str = Field(min_length=1, max_length=LONGEST, description="Before the choices")
+    similar: str = Field(min_length=1, max_length=LONGEST, description="The choice of a channel that is gone")
+    everything: str = Field(min_length=1, max_length=LONGEST, description="The choice of all channels")
+    button: str = Field(min_length=1, max_length=LONGEST)
+    done: str = Field(min_length=1, max_length=LONGEST, description="Title of the page afterwards")
+    done_text: str = Field(min_length=1, max_length=LONGEST)
+
+
+ENGLISH = "en"
+# By language (ISO 639-1), in the order of PageWords.
+TEXTS = {
+    ENGLISH: (
+        "Unsubscribe", "Which messages?", "Messages like this one", "Everything", "Unsubscribe",
+        "You are unsubscribed", "You will get no more of these messages.",
+    ),
+    "de": (
+        "Abmelden", "Welche Nachrichten?", "Nachrichten wie diese", "Alle", "Abmelden",
+        "Sie sind abgemeldet", "Sie erhalten diese Nachrichten nicht mehr.",
+    ),
+    "fr": (
+        "Se désabonner", "Quels messages ?", "Les messages comme celui-ci", "Tous", "Se désabonner",
+        "Vous êtes désabonné", "Vous ne recevrez plus ces messages.",
+    ),
+    "es": (
+        "Darse de baja", "¿Qué mensajes?", "Mensajes como este", "Todos", "Darse de baja",
+        "Se ha dado de baja", "No recibirá más estos mensajes.",
+    ),
+    "it": (
+        "Annulla l'iscrizione", "Quali messaggi?", "Messaggi come questo", "Tutti", "Annulla l'iscrizione",
+        "Iscrizione annullata", "Non riceverà più questi messaggi.",
+    ),
+    "nl": (
+        "Afmelden", "Welke berichten?", "Berichten zoals dit", "Alle", "Afmelden",
+        "U bent afgemeld", "U ontvangt deze berichten niet meer.",
+    ),
+    "pt": (
+        "Cancelar a subscrição", "Que mensagens?", "Mensagens como esta", "Todas", "Cancelar a subscrição",
+        "Subscrição cancelada", "Não receberá mais estas mensagens.",
+    ),
+    "pl": (
+        "Wypisz się", "Które wiadomości?", "Wiadomości takie jak ta", "Wszystkie", "Wypisz się",
+        "Wypisano", "Nie będziesz już otrzymywać tych wiadomości.",
+    ),
+    "sv": (
+        "Avsluta prenumerationen", "Vilka meddelanden?", "Meddelanden som detta", "Alla", "Avsluta prenumerationen",
+        "Prenumerationen är avslutad", "Du får inga fler sådana meddelanden.",
+    ),
+    "da": (
+        "Afmeld", "Hvilke beskeder?", "Beskeder som denne", "Alle", "Afmeld",
+        "Du er afmeldt", "Du får ikke flere af disse beskeder.",
+    ),
+}  # fmt: skip
+BUILT_IN = {
+    language: PageWords(**dict(zip(PageWords.model_fields, texts, strict=True))) for language, texts in TEXTS.items()
+}
+# How else languages are called in attributes of customers.
+NAMES = {
+    ENGLISH: "english eng",
+    "de": "german deutsch ger deu",
+    "fr": "french français francais fre fra",
+    "es": "spanish español espanol castellano spa",
+    "it": "italian italiano ita",
+    "nl": "dutch nederlands dut nld",
+    "pt": "portuguese português portugues por",
+    "pl": "polish polski pol",
+    "sv": "swedish svenska swe",
+    "da": "danish dansk dan",
+}
+CODE_OF = {name: language for language, names in NAMES.items() for name in names.split()}
+RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ur"})
+
+
+def language_code(text: str) -> str:
+    """The language that a text names (de, de-AT, de_DE, German, Deutsch) as the first part of a code, in lower case."""
+    first = text.strip().lower().replace("_", "-").partition("-")[0].strip()
+    return CODE_OF.get(first, first)
+
+
+def accepted(header: str) -> list[str]:
+    """The languages of an Accept-Language header (RFC 9110), the preferred first, without what cannot be read."""
+    found: list[tuple[float, str]] = []
+    for part in header.split(",")[:50]:
+        tag, _, more = part.partition(";")
+        quality = more.strip().removeprefix("q=") or "1"
+        if tag.strip() and quality.replace(".", "", 1).isdecimal() and float(quality) > 0:
+            found.append((-float(quality), language_code(tag)))
+    return [language for _, language in sorted(found, key=lambda one: one[0])]
+
+
+def direction(language: str) -> str:
+    """How a language is written, as HTML has it."""
+    return "rtl" if language in RIGHT_TO_LEFT else "ltr"
+
+
+def chosen(wanted: Iterable[str], own: dict[str, PageWords], usual: str = ENGLISH) -> tuple[str, PageWords]:
+    """The first language of which there are words, and those; own are a tenant's, which come before built-in ones."""
+    known = BUILT_IN | own
+    language = next((one for one in [*wanted, usual] if one in known), ENGLISH)
+    return language, known[language]

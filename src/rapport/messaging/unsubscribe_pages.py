@@ -1,0 +1,43 @@
+"""In which words whoever opens a link is asked whether to unsubscribe."""
+
+from collections.abc import Sequence
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from rapport.access.scope import Scope
+from rapport.errors import RapportError
+from rapport.messaging import queries
+from rapport.messaging.page_words import PageWords, accepted, chosen, language_code
+from rapport.messaging.settings import MessagingSettings, settings_of
+
+
+def words_for(scope: Scope, customer_id: str, header: str) -> tuple[str, PageWords]:
+    """Language and words for a customer: by its attribute, else as its browser asks (Accept-Language), else the usual.
+
+    A wish is not held up by words: what cannot be read, or a setting that cannot be used, counts for nothing.
+    """
+    settings = _settings(scope)
+    return _chosen(settings, [*_languages(scope, settings.language_attribute, customer_id), *accepted(header)])
+
+
+def words_in(scope: Scope, language: str, header: str) -> tuple[str, PageWords]:
+    """The same for a language that was chosen before, without a look at the customer."""
+    return _chosen(_settings(scope), [language_code(language), *accepted(header)])
+
+
+def _chosen(settings: MessagingSettings, wanted: Sequence[str]) -> tuple[str, PageWords]:
+    return chosen(wanted, settings.unsubscribe_page, settings.usual_language)
+
+
+def _settings(scope: Scope) -> MessagingSettings:
+    try:
+        return settings_of(scope)
+    except RapportError:
+        return MessagingSettings()
+
+
+def _languages(scope: Scope, attribute: str, customer_id: str) -> list[str]:
+    try:
+        return [language_code(text) for _, text in queries.addresses(scope, [attribute], [customer_id])]
+    except (RapportError, ClickHouseError):
+        return []
