@@ -1,6 +1,8 @@
 """rapport demo: a retailer to try everything on."""
 
 import gc
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
 import orjson
@@ -16,6 +18,8 @@ if TYPE_CHECKING:  # what the demo needs takes seconds to import, which other co
 
 # New objects before garbage is looked for: with Python's own 700 that is done every few statements.
 GARBAGE = 20_000
+# Libraries of the model and the API that take a second to load, in which the engines can start.
+LIBRARIES = ("fastapi", "uvicorn", "scipy.optimize", "scipy.stats", "scipy.cluster.vq", "sklearn.ensemble")
 
 
 def demo(
@@ -40,19 +44,22 @@ def demo(
     # The demo's outside systems answer as long as it is served, and what it sends stays on the machine too.
     with outside_systems(settings) as outside:
         _tell(_build(settings, customers, days, seed, json, outside), settings, json)
-        with mailbox() as (_, mail_port):
-            settings.smtp_url = f"smtp://127.0.0.1:{mail_port}"
+        with mailbox() as box:
+            settings.smtp_url = f"smtp://127.0.0.1:{box.port}"
             run(settings, roles_of(settings), json)
 
 
 def _build(
     settings: Settings, customers: int, days: int, seed: int, as_json: bool, outside: "Outside | None" = None
 ) -> "DemoResult":
-    from rapport.demo.run import run_demo
     from rapport.stores import open_stores
 
-    stores = open_stores(settings, upgrading=False, hurried=True)
+    with ThreadPoolExecutor(1, "libraries") as meanwhile:
+        meanwhile.map(import_module, LIBRARIES)
+        stores = open_stores(settings, upgrading=False, hurried=True)
     try:
+        from rapport.demo.run import run_demo
+
         stores.start_work()
         gc.freeze()  # what was loaded stays, and is never searched for garbage
         gc.set_threshold(GARBAGE)

@@ -103,6 +103,7 @@ def run_demo(
         _live_through(Retailer(scope, world, folder, live), days, tell or (lambda done, total: None))
         stores.clock.set(None)
         trigger_id, shopper = live.to_try()
+        messages = box.messages
         if outside is None:
             live.sign_off()
     return DemoResult(
@@ -114,7 +115,7 @@ def run_demo(
         last_data_date=str(scope.data_date()),
         customers=customers,
         campaigns=len(campaigns.occurrences(scope, limit=100_000)),
-        messages=box.messages,
+        messages=messages,
         events=live.shop.sent,
         firings=live.firings(),
         server_token=live.shop.server_token,
