@@ -10,6 +10,8 @@ from rapport.access.scope import Scope
 from rapport.access.service import update_tenant
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.service import HoldOut
+from rapport.channels import service as channels
+from rapport.messaging import service as messaging
 from rapport.realtime import firings
 from rapport.realtime import service as realtime
 
@@ -107,3 +109,30 @@ def test_trials_and_dry_runs_tell_of_it(scope: Scope) -> None:
     assert (tried.outcome, tried.reason) == HELD
     counted = {(one.outcome, one.reason): one.units for one in realtime.dry_run(fresh, series.id).not_reached}
     assert counted == {HELD: len(KEPT)}
+
+
+def test_an_address_of_somebody_of_it_gets_nothing_of_a_trigger_either(scope: Scope) -> None:
+    """Told of at once and by what waited, of a channel with addresses; the customer itself is in no hold-out."""
+    partner, apart = "P1", "P2"
+    while any(campaigns.is_held_out(HOLD_OUT, one) for one in (partner, apart)):
+        partner, apart = partner + "x", apart + "y"
+    holder = next(one for n in range(99) if campaigns.is_held_out(HOLD_OUT, one := f"H{n}"))
+    numbers = {holder: "+491701234567", partner: "+49 170 1234567", apart: "0170 999"}
+    world.add_customers(scope, [{"customer_id": one, "MOBILE_NUMBER": number} for one, number in numbers.items()])
+    channels.create_channel(scope, "Phone", "external", id=507, address_attribute="MOBILE_NUMBER")
+    messaging.save_template(scope, 507, "Offer", id=world.TEMPLATE)
+    group = {"action_id": 2, "channels": [{"channel_id": 507, "template_id": world.TEMPLATE}]}
+    series = world.trigger(scope, groups=[group])
+    asked = world.trigger(scope, {"kind": "simple", "event": "level_up"}, groups=[group], conditional=True)
+    minutes = 14 * HOUR - 5
+    for one in (partner, apart):
+        world.event(scope, "level_up", one, minutes)
+    world.process(scope, minutes)
+    waiting = [one.id for one in world.firings(scope, asked)]
+    all_at(scope, 2 * DAY, [holder, partner, apart])
+    shared = ("excluded", "kept back: address of the global hold-out")
+    assert told(scope, series) == {holder: HELD, partner: shared, apart: ("sent", "")}
+    fresh = update_tenant(scope, {})
+    with fresh.records() as session:
+        firings.release(fresh, session, waiting)
+    assert told(scope, asked) == {partner: shared, apart: ("sent", "")}

@@ -2,8 +2,16 @@
 
 Who is in it follows from a hash of its salt and the customer alone: a customer stays where it is, and a new one is
 drawn when it arrives. A larger share takes customers in and lets none out, another salt draws everybody anew.
+
+What goes to an address reaches everybody who has it. So nobody is written to who shares an address with a customer in
+the hold-out, though it is not in it: where customers are compared, each counts on the side that it was drawn to.
 """
 
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -13,9 +21,60 @@ from rapport.access.scope import Scope
 from rapport.campaigns.models import LIVE_STATES, Occurrence
 from rapport.campaigns.settings import HoldOut, settings_of
 from rapport.campaigns.splits import PARTS, hashed_part, hashed_part_sql
+from rapport.channels import service as channels
+from rapport.customers import service as customers
 from rapport.errors import Conflict
 
 REASON = "kept back: global hold-out"
+SHARED_REASON = "kept back: address of the global hold-out"
+# For so long the addresses of the hold-out hold for triggers, in seconds, and those of so many tenants are at hand.
+KNOWN_SECONDS, KNOWN_TENANTS = 60.0, 64
+ADDRESSES = """
+    SELECT {columns} FROM (SELECT * FROM profiles WHERE data_date = {{data_date:Date}} AND {held_out}) AS p
+"""
+_known: OrderedDict[tuple[str, ...], tuple[float, frozenset[str]]] = OrderedDict()
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class KeptBack:
+    """A hold-out that holds, with the keys of the addresses of its customers (see channels.address_key)."""
+
+    hold_out: HoldOut
+    addresses: frozenset[str]
+
+    def reason(self, customer_id: str, addresses: Iterable[str]) -> str:
+        """Why a customer with some addresses gets nothing; empty for none."""
+        if is_held_out(self.hold_out, customer_id):
+            return REASON
+        is_shared = self.addresses and any(channels.address_key(one) in self.addresses for one in addresses)
+        return SHARED_REASON if is_shared else ""
+
+
+def kept_back_on(scope: Scope, day: date, attributes: Collection[str]) -> KeptBack | None:
+    """The hold-out that holds on a day, with its addresses in some attributes; these may be a minute old."""
+    found = hold_out_on(scope, day)
+    return KeptBack(found, _addresses(scope, found, attributes)) if found else None
+
+
+def _addresses(scope: Scope, hold_out: HoldOut, attributes: Collection[str]) -> frozenset[str]:
+    data_date, names = scope.data_date(), sorted({one.upper() for one in attributes} - {channels.OWN_ID, ""})
+    if data_date is None or not names:
+        return frozenset()
+    key = (scope.warehouse.name, data_date.isoformat(), hold_out.salt, str(_cut(hold_out)), *names)
+    with _lock:
+        asked_at, known = _known.get(key, (None, frozenset[str]()))
+    if asked_at is not None and time.monotonic() - asked_at < KNOWN_SECONDS:
+        return known
+    columns = ", ".join(customers.rendered(info) for info in customers.find(scope, names))
+    sql = ADDRESSES.format(columns=columns, held_out=held_out_sql("customer_id"))
+    rows = scope.warehouse.rows(sql, data_date=data_date, **bound(hold_out))
+    known = frozenset(channels.address_key(str(one)) for row in rows for one in row if one) - {""}
+    with _lock:
+        _known[key] = (time.monotonic(), known)
+        while len(_known) > KNOWN_TENANTS:
+            _known.popitem(last=False)
+    return known
 
 
 def hold_out_on(scope: Scope, day: date) -> HoldOut | None:

@@ -71,7 +71,13 @@ NOT_REACHED = """
     ALTER TABLE {stage} UPDATE verdict = 'unreachable'
     WHERE verdict = '' AND NOT ({reachable}) AND customer_id IN (SELECT customer_id FROM {twice})
 """
-ASIDE = ("addresses", "shared", "units", "units_next", "twice", "domains")
+HELD = "CREATE TABLE {held} (address UInt64) ENGINE = {engine}"
+FILL_HELD = """
+    INSERT INTO {held} SELECT DISTINCT arrayJoin(arrayFilter(one -> one != 0, {hashes})) FROM (
+        SELECT customer_id AS known_id, {columns} FROM profiles WHERE data_date = {{data_date:Date}} AND {held_out}
+    ) AS p
+"""
+ASIDE = ("held", "addresses", "shared", "units", "units_next", "twice", "domains")
 
 
 class Sharing:
@@ -92,7 +98,7 @@ class Sharing:
         """Find who shares an address; whether anybody does."""
         engine = self._scope.warehouse.engine_aside(ADDRESSES_ORDER)
         self._run(self._named(ADDRESSES, engine=engine))
-        distinct = [_hash(key) for key in sorted({key for key in self._keys if key})]
+        distinct = self._distinct
         filled = self._named(FILL_ADDRESSES, hashes=f"[{', '.join(distinct)}]", members=members, columns=columns)
         self._run(filled, data_date=data_date, **bound)
         if not self._scope.warehouse.rows(self._named(f"{SHARED} LIMIT 1 SETTINGS optimize_aggregation_in_order = 1")):
@@ -113,6 +119,22 @@ class Sharing:
         self._run(self._named("DROP TABLE {units}"))
         self._run(self._named("RENAME TABLE {units_next} TO {units}"))
         return bool(differ)
+
+    @property
+    def _distinct(self) -> list[str]:
+        """SQL of the addresses of a customer, each attribute once."""
+        return [_hash(key) for key in sorted({key for key in self._keys if key})]
+
+    def of_held_out(self, columns: str, held_out: str, **bound: Any) -> str:
+        """SQL of whether a member has an address of anybody, in the run or not, whom a condition on customer_id holds out.
+
+        columns are those of the profile p.
+        """
+        self._run(self._named(HELD, engine=self._scope.warehouse.engine_aside("address")))
+        hashes = f"[{', '.join(self._distinct)}]"
+        self._run(self._named(FILL_HELD, hashes=hashes, columns=columns, held_out=held_out), **bound)
+        held = self._named("{held}")
+        return " OR ".join(f"{one} IN (SELECT address FROM {held})" for one in self._distinct)
 
     @property
     def hashes(self) -> str:

@@ -30,8 +30,7 @@ from rapport.campaigns.dry_runs import DryRun, WouldNotReach, WouldReach, dry_ru
 from rapport.campaigns.engagements import read_file as engagement_file
 from rapport.campaigns.erasure import held, purge, renew_files
 from rapport.campaigns.exports import Export, Period, export_interactions, export_outcomes
-from rapport.campaigns.hold_out import REASON as HELD_OUT
-from rapport.campaigns.hold_out import check_change, hold_out_on, is_held_out
+from rapport.campaigns.hold_out import KeptBack, check_change, is_held_out, kept_back_on
 from rapport.campaigns.interactions import (
     INTERACTIONS,
     ReportedInteraction,
@@ -114,7 +113,6 @@ from rapport.campaigns.webhooks import Hook, delete_webhook, set_webhook, webhoo
 __all__ = [
     "ARCHIVED",
     "CONTROL_ACTION_ID",
-    "HELD_OUT",
     "INTERACTIONS",
     "METRICS",
     "ActionBody",
@@ -134,6 +132,7 @@ __all__ = [
     "GroupChannel",
     "HoldOut",
     "Hook",
+    "KeptBack",
     "Occurrence",
     "OneTimeBody",
     "Period",
@@ -203,9 +202,9 @@ __all__ = [
     "forget_addresses",
     "hashed_part",
     "held",
-    "hold_out_on",
     "in_running",
     "is_held_out",
+    "kept_back_on",
     "leaving",
     "measure",
     "next_runs",

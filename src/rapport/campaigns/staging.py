@@ -68,7 +68,13 @@ def fill_stage(
     bindings |= hold_outs.bound(hold_out) if hold_out else {}
     members, columns = _members(found), messaging.profile_columns(scope, used)
     sharing = _sharing(scope, found, used, data_date, reading)
-    is_shared = _may_share(scope, used, data_date, reading) and sharing.find(members, columns, **bindings)
+    may_share = _may_share(scope, used, data_date, reading)
+    is_shared = may_share and sharing.find(members, columns, **bindings)
+    kept_back = [(hold_outs.held_out_sql("m.customer_id"), hold_outs.REASON)] if hold_out else []
+    if hold_out and may_share:
+        bound = {"data_date": data_date, **hold_outs.bound(hold_out)}
+        of_held_out = sharing.of_held_out(columns, hold_outs.held_out_sql("customer_id"), **bound)
+        kept_back.append((of_held_out, hold_outs.SHARED_REASON))
     faults = (messaging.fault_sql(channel, lists, suppressed, reading, "m.customer_id") for channel in used)
     statement = queries.FILL_STAGE.format(
         stage=stage,
@@ -77,7 +83,7 @@ def fill_stage(
         seed=OF_SERIES if keeps_groups(found.plan) else OF_RUN,
         unit=sharing.unit if is_shared else "m.customer_id",
         addresses=sharing.hashes if is_shared else "[]",
-        exclusions=_exclusions(rules, reading, hold_out is not None),
+        exclusions=_exclusions(rules, reading, kept_back),
         capped=queries.OVER_CAP if rules.get("frequency_cap") else "false",
         faults=f"[{', '.join(faults)}]",
         reachable=_reachable(places),
@@ -138,15 +144,14 @@ def _members(found: Occurrence) -> str:
     return queries.GROUP_MEMBERS.format(number=int(found.target_group_id))
 
 
-def _exclusions(rules: dict[str, Any], reading: Reading, has_hold_out: bool) -> str:
+def _exclusions(rules: dict[str, Any], reading: Reading, kept_back: Sequence[tuple[str, str]]) -> str:
     """The branches of a multiIf: condition and reason of every exclusion rule, first one counts."""
     found = [
         (messaging.unkept("m.customer_id"), "id that cannot be kept"),
         ("p.known_id = ''", "unknown customer"),
         *messaging.flagged(reading),
+        *kept_back,
     ]
-    if has_hold_out:
-        found.append((hold_outs.held_out_sql("m.customer_id"), hold_outs.REASON))
     for n, group_id in enumerate(rules.get("exclude_target_group_ids", [])):
         members = (
             "m.customer_id IN (SELECT customer_id FROM target_group_members "

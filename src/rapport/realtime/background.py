@@ -18,7 +18,7 @@ from rapport.customers import service as customers
 from rapport.realtime.facts import Needs, load
 from rapport.realtime.models import ASKING, DELAYED
 from rapport.realtime.owners import IS_FIRST
-from rapport.realtime.reach import Fault, Reach, attributes_of
+from rapport.realtime.reach import Fault, Reach, address_attributes, attributes_of
 from rapport.realtime.triggers import Catalogue, Trigger
 
 if TYPE_CHECKING:
@@ -93,7 +93,9 @@ class Background:
                 customers.consents(catalogue.scope),
                 customers.forbidding(catalogue.scope),
                 apps=catalogue.apps,
-                hold_out=campaigns.hold_out_on(catalogue.scope, catalogue.scope.today()),
+                kept_back=campaigns.kept_back_on(
+                    catalogue.scope, catalogue.scope.today(), address_attributes(catalogue.channels)
+                ),
             ),
         )
         persons = {one.person: one.customer_id for one in some if not one.is_visitor}

@@ -23,6 +23,11 @@ def attributes_of(channels: Mapping[int, Channel], used: Iterable[int]) -> set[s
     return {name.upper() for name in names} - {OWN_ID}
 
 
+def address_attributes(channels: Mapping[int, Channel]) -> set[str]:
+    """The attributes, in upper case, that hold the addresses of channels."""
+    return {one.address_attribute.upper() for one in channels.values()} - {OWN_ID}
+
+
 @dataclass
 class Reach:
     """Of some persons, by the channels of the tenant; known are the customers among them, by person.
@@ -40,7 +45,7 @@ class Reach:
     known: dict[str, Known] = field(default_factory=dict)
     apps: dict[tuple[int, int], str] | None = None
     unreachable: dict[tuple[int, str], dict[str, str]] = field(default_factory=dict)
-    hold_out: campaigns.HoldOut | None = None
+    kept_back: campaigns.KeptBack | None = None
 
     def ask(self, scope: Scope, channel_ids: Iterable[int], customer_ids: Sequence[str]) -> None:
         """Read who of these customers must not be written to on channels, or with the templates of an app of one."""
@@ -82,8 +87,10 @@ class Reach:
         """Why no campaign may write to a person: a flag, or the hold-out, which has customers only; empty for none."""
         if reason := self.flag(person):
             return reason
-        is_customer = not person.startswith(VISITOR)
-        return campaigns.HELD_OUT if is_customer and campaigns.is_held_out(self.hold_out, person) else ""
+        if self.kept_back is None or person.startswith(VISITOR):
+            return ""
+        addresses = (self.attribute(person, name) for name in address_attributes(self.channels))
+        return self.kept_back.reason(person, [str(one) for one in addresses if one])
 
     def attribute(self, person: str, name: str) -> Any:
         """The value of an attribute of a person by its upper-case name; None for whoever is not a known customer."""

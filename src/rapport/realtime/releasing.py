@@ -20,7 +20,7 @@ from rapport.notifications import service as notifications
 from rapport.realtime.facts import Needs, load
 from rapport.realtime.models import ASKING, DONE, FILED, PENDING, SENDING, SENT, Firing, FiringMessage
 from rapport.realtime.owners import found_out
-from rapport.realtime.reach import Fault, Reach, attributes_of
+from rapport.realtime.reach import Fault, Reach, address_attributes, attributes_of
 
 EVENT = 11
 EXTERNAL = "external"
@@ -158,7 +158,7 @@ def _reach(scope: Scope, waiting: Sequence[Firing], known: Mapping[str, str], ch
     """Where the persons of firings can be reached now."""
     forbidding = customers.forbidding(scope)
     found = Reach({one.id: one for one in channels_of(scope)}, customers.consents(scope), forbidding)
-    found.hold_out = campaigns.hold_out_on(scope, scope.today())
+    found.kept_back = campaigns.kept_back_on(scope, scope.today(), address_attributes(found.channels))
     ids = [*(one.customer_id for one in waiting if not one.is_visitor), *known.values()]
     needs = Needs()
     needs.attributes |= attributes_of(found.channels, channel_ids) | {*forbidding}

@@ -23,7 +23,7 @@ from rapport.realtime.evaluating import Key, States
 from rapport.realtime.facts import Needs, load
 from rapport.realtime.models import ASKING, DELAYED, DONE, Firing, TriggerState
 from rapport.realtime.owners import found_out, owners
-from rapport.realtime.reach import Fault, Reach, attributes_of
+from rapport.realtime.reach import Fault, Reach, address_attributes, attributes_of
 from rapport.realtime.releasing import NOT_ACTIVE, let_go, refuse, wake
 from rapport.realtime.triggers import Catalogue, fault_entry
 from rapport.realtime.visitors import VISITOR
@@ -245,7 +245,7 @@ def _reach(
     """The flags and groups of the customers of firings, and where they can be reached."""
     ways, forbidding = {one.id: one for one in channels_of(scope)}, customers.forbidding(scope)
     found = Reach(ways, customers.consents(scope), forbidding)
-    found.hold_out = campaigns.hold_out_on(scope, scope.today())
+    found.kept_back = campaigns.kept_back_on(scope, scope.today(), address_attributes(found.channels))
     used = {place["channel_id"] for day in days.values() for group in day.plan["groups"] for place in group["channels"]}
     needs = Needs(groups={n for day in days.values() for n in day.plan["rules"]["exclude_target_group_ids"]})
     needs.attributes |= attributes_of(found.channels, used) | {*forbidding}
