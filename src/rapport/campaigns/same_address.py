@@ -126,9 +126,9 @@ class Sharing:
         return [_hash(key) for key in sorted({key for key in self._keys if key})]
 
     def of_held_out(self, columns: str, held_out: str, **bound: Any) -> str:
-        """SQL of whether a member has an address of anybody, in the run or not, whom a condition on customer_id holds out.
+        """SQL of whether a member has an address of somebody, in the run or not, whom a condition holds out.
 
-        columns are those of the profile p.
+        held_out is the condition, on customer_id; columns are those of the profile p.
         """
         self._run(self._named(HELD, engine=self._scope.warehouse.engine_aside("address")))
         hashes = f"[{', '.join(self._distinct)}]"
