@@ -21,6 +21,7 @@ _TEXTS = {
         "date_from_datetime_inexact",
     ),
     "must be a time as YYYY-MM-DDTHH:MM:SS": ("datetime_type", "datetime_parsing", "datetime_from_date_parsing"),
+    "must be an instant with its zone, as YYYY-MM-DDTHH:MM:SSZ": ("timezone_aware",),
     "is required": ("missing", "union_tag_not_found"),
     "is not known here": ("extra_forbidden",),
 }

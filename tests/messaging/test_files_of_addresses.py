@@ -94,6 +94,14 @@ def test_what_cannot_be_read_is_refused(
     assert (refused.status_code, told in refused.text) == (status, True), refused.text
 
 
+def test_one_line_is_told_as_one(api: httpx.Client) -> None:
+    assert (
+        sent(api, "a@x.example\nnone\n", channel_id=MAIL)
+        .json()["detail"]
+        .startswith("1 line has no e-mail address (2):")
+    )
+
+
 def test_an_empty_file_changes_nothing(api: httpx.Client) -> None:
     assert sent(api, "email\n").json() == {"addresses": 0, "added": 0, "refused": 0, "refused_lines": []}
     assert sent(api, "").json()["addresses"] == 0

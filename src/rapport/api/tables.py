@@ -13,6 +13,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 
 from rapport.stores.spreadsheets import without_formulas
 
+ROWS_OF_A_GROUP = 50_000
 Format = Literal["csv", "jsonl", "parquet"]
 FORMATS = "csv (UTF-8, commas, with a header), jsonl (an object a line) or parquet"
 CONTENT: dict[str, Any] = {"text/csv": {}, "application/x-ndjson": {}, "application/vnd.apache.parquet": {}}
@@ -38,13 +39,25 @@ def table_file(
     os.close(number)
     try:
         with parquet.ParquetWriter(path, schema) as writer:
-            for batch in batches:
-                writer.write_batch(batch)
+            for some in _together(schema, batches):
+                writer.write_table(some)
     except BaseException:
         os.unlink(path)
         raise
     removed = BackgroundTask(os.unlink, path)
     return FileResponse(path, media_type="application/vnd.apache.parquet", headers=told, background=removed)
+
+
+def _together(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Tables of many rows out of batches of few: each is a group of a Parquet file, which has its own head."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(one.num_rows for one in held) >= ROWS_OF_A_GROUP:
+            yield pa.Table.from_batches(held, schema)
+            held.clear()
+    if held:
+        yield pa.Table.from_batches(held, schema)
 
 
 def _lines(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:

@@ -50,7 +50,8 @@ def suppress_file(
     if bad and not allow_rejects:
         what = "e-mail address" if is_mail else "address"
         listed = ", ".join(map(str, bad[:MAX_PLACES_TOLD])) + (", ..." if len(bad) > MAX_PLACES_TOLD else "")
-        raise Invalid(f"{len(bad):,} lines have no {what} ({listed}): mend them, or give allow_rejects.")
+        lines = "1 line has" if len(bad) == 1 else f"{len(bad):,} lines have"
+        raise Invalid(f"{lines} no {what} ({listed}): mend them, or give allow_rejects.")
     cells = (cell for _, cell in _cells(file, column) if _is_address(cell, is_mail))
     added = 0
     with scope.records() as session:
