@@ -1,5 +1,6 @@
 """Real engines once a run, a tenant (with a warehouse database of its own) a module, a real server."""
 
+import gc
 import os
 import random
 import shutil
@@ -29,6 +30,7 @@ from sqlalchemy import text  # noqa: E402
 from xdist.remote import Producer  # noqa: E402
 from xdist.scheduler import LoadScopeScheduling  # noqa: E402
 
+import left_tenants  # noqa: E402
 from rapport.access import keys  # noqa: E402
 from rapport.access.scope import Scope  # noqa: E402
 from rapport.access.service import create_tenant  # noqa: E402
@@ -67,6 +69,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.parent.name not in LONGEST)
 
 
+def pytest_collection_finish() -> None:
+    """What was loaded and collected is there to the end, and never searched for garbage."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(left_tenants.Removal())
+
+
 def _without_waiting_for_the_disk(opened: Stores) -> None:
     """Commits are written but not forced to the disk: they outlive kills of any process, not a loss of power."""
     with opened.records.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -75,14 +87,16 @@ def _without_waiting_for_the_disk(opened: Stores) -> None:
 
 
 @pytest.fixture(scope="session")
-def stores() -> Iterator[Stores]:
+def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
     folder = Path(tempfile.mkdtemp(prefix="rapport-test-"))
     folder.chmod(0o755)
     settings = Settings(data_dir=folder, allow_private_addresses=True, rate_limit_calls=0)
     opened = open_stores(settings)
     _without_waiting_for_the_disk(opened)
     opened.start_work()
+    request.config.stash[left_tenants.OPENED] = opened
     yield opened
+    del request.config.stash[left_tenants.OPENED]
     opened.close()
     for made in (folder, settings.kept_folder):
         shutil.rmtree(made, ignore_errors=True)
