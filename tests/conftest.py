@@ -1,5 +1,6 @@
 """Real engines once a run, a tenant (with a warehouse database of its own) a module, a real server."""
 
+import functools
 import gc
 import os
 import random
@@ -26,6 +27,8 @@ warnings.simplefilter("ignore")
 import httpx  # noqa: E402
 import pytest  # noqa: E402
 import structlog  # noqa: E402
+from httpx._config import DEFAULT_TIMEOUT_CONFIG  # noqa: E402
+from httpx._transports import default  # noqa: E402
 from sqlalchemy import text  # noqa: E402
 from xdist.remote import Producer  # noqa: E402
 from xdist.scheduler import LoadScopeScheduling  # noqa: E402
@@ -39,6 +42,11 @@ from rapport.commands.connections import configured  # noqa: E402
 from rapport.settings import Settings  # noqa: E402
 from rapport.stores import Stores, open_stores  # noqa: E402
 from served_app import running  # noqa: E402
+
+# Calls without a client of their own wait as long as those with one; the machine's certificates are read once, not for
+# each call, which takes ten times as long as the call.
+DEFAULT_TIMEOUT_CONFIG.connect = DEFAULT_TIMEOUT_CONFIG.read = DEFAULT_TIMEOUT_CONFIG.write = 60.0
+default.create_ssl_context = functools.cache(default.create_ssl_context)
 
 # The library shows a traceback with the values of every frame, in colours: one takes seconds.
 PLAIN = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)

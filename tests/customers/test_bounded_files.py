@@ -8,13 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from import_world import load, tenant
+from emptied import emptied
+from import_world import load
 
 from rapport.access.scope import Scope
 from rapport.customers import encodings
 from rapport.customers.mending import LONGEST_ROW
 from rapport.errors import Invalid
-from rapport.stores import Stores
 
 HEAD = b"Customer_ID,Registration_Date,City\n"
 TOO_LONG = f"The file has a row of more than {LONGEST_ROW >> 20} MiB: is a quote in it never closed?"
@@ -24,8 +24,8 @@ LINES = b"x\n" * (LONGEST_ROW // 2 + 100)
 
 
 @pytest.fixture(scope="module")
-def company(stores: Stores) -> Scope:
-    return tenant(stores)
+def company(scope: Scope) -> Scope:
+    return emptied(scope)
 
 
 def refusal(company: Scope, folder: Path, body: bytes, **more: object) -> str:

@@ -5,12 +5,12 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from emptied import emptied
 from sqlalchemy import delete, select, text, update
 from structlog.testing import capture_logs
 
 from rapport.access.models import AuditEntry, Tenant
 from rapport.access.scope import Scope, scope_of
-from rapport.access.service import create_tenant
 from rapport.channels import service as channels
 from rapport.customers import service
 from rapport.customers.attribute_writes import update_values, upsert_customer
@@ -38,8 +38,8 @@ OW14,2025-01-02,ow14@example.com,,unsubscribed
 
 
 @pytest.fixture
-def scope(stores: Stores) -> Scope:
-    return create_tenant(stores, f"consent-{time.time_ns()}", "Europe/Berlin", "EUR")
+def scope(scope: Scope) -> Scope:
+    return emptied(scope)
 
 
 def load(scope: Scope, folder: Path, text: str) -> service.ImportResult:

@@ -10,6 +10,7 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
+from emptied import emptied
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,8 +32,8 @@ ZONES = [
 
 
 @pytest.fixture
-def scope(stores: Stores) -> Scope:
-    return create_tenant(stores, f"dates-{time.time_ns()}", "Europe/Berlin", "EUR")
+def scope(scope: Scope) -> Scope:
+    return emptied(scope)
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from import_world import load, tenant
+from emptied import emptied
+from import_world import load
 
 from rapport.access.scope import Scope
 from rapport.customers import service
 from rapport.customers.kinds import KINDS
-from rapport.stores import Stores
 
 HEADERS = {
     "customers": "CustomerID,Registration_Date",
@@ -37,8 +37,8 @@ def stored(scope: Scope, kind: str) -> int:
 
 
 @pytest.fixture
-def company(stores: Stores) -> Scope:
-    return tenant(stores)
+def company(scope: Scope) -> Scope:
+    return emptied(scope)
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

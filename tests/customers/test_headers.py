@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from emptied import emptied
 from import_world import codes, load, tenant, values
 
 from rapport.access.scope import Scope
@@ -24,8 +25,8 @@ HEADERS = (
 
 
 @pytest.fixture
-def company(stores: Stores) -> Scope:
-    return tenant(stores)
+def company(scope: Scope) -> Scope:
+    return emptied(scope)
 
 
 def one_row(*names: str, mark: str = "v", second: str = "Registration_Date") -> str:

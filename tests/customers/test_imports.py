@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from emptied import emptied
 
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
@@ -33,9 +34,9 @@ O3,C2,2026-01-01 23:59:59,30,,canceled,,app
 
 
 @pytest.fixture
-def scope(stores: Stores) -> Scope:
+def scope(scope: Scope) -> Scope:
     """A tenant for each test: what was imported before matters."""
-    return create_tenant(stores, f"imports-{time.time_ns()}", "Europe/Berlin", "EUR")
+    return emptied(scope)
 
 
 def write(folder: Path, name: str, text: str) -> Path:

@@ -5,16 +5,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from import_world import load, tenant, values
+from emptied import emptied
+from import_world import load, values
 
 from rapport.access.scope import Scope
 from rapport.customers import service
-from rapport.stores import Stores
 
 
 @pytest.fixture
-def company(stores: Stores) -> Scope:
-    return tenant(stores)
+def company(scope: Scope) -> Scope:
+    return emptied(scope)
 
 
 def line(customer_id: str, members: str) -> str:

@@ -8,20 +8,20 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from import_world import load, tenant, values
+from emptied import emptied
+from import_world import load, values
 
 from rapport.access.scope import Scope
 from rapport.customers import service
 from rapport.customers.mapping import read_mapping
 from rapport.errors import Invalid
-from rapport.stores import Stores
 
 ORDERS = "Order_ID;Customer_ID;Order_Date;Amount;Shop\n"
 
 
 @pytest.fixture
-def company(stores: Stores) -> Scope:
-    return tenant(stores)
+def company(scope: Scope) -> Scope:
+    return emptied(scope)
 
 
 def reasons(result: service.ImportResult) -> list[str]:

@@ -9,12 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from emptied import emptied
 
 from rapport.access.scope import Scope
-from rapport.access.service import create_tenant
 from rapport.customers import service
 from rapport.errors import Invalid
-from rapport.stores import Stores
 from rapport.stores.warehouse import Database
 
 Load = Callable[..., service.ImportResult]
@@ -22,8 +21,8 @@ AT = datetime(2025, 7, 1, 22, 30)
 
 
 @pytest.fixture
-def scope(stores: Stores) -> Scope:
-    return create_tenant(stores, f"parquet-{time.time_ns()}", "Europe/Berlin", "EUR")
+def scope(scope: Scope) -> Scope:
+    return emptied(scope)
 
 
 @pytest.fixture

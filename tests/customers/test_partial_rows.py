@@ -6,19 +6,19 @@ from pathlib import Path
 
 import httpx
 import pytest
-from import_world import load, tenant, values
+from emptied import emptied
+from import_world import load, values
 
 from rapport.access.scope import Scope
 from rapport.customers import service
-from rapport.stores import Stores
 
 REGISTERED = {"Registration_Date": "2025-01-02"}
 ORDER = {"Customer_ID": "C1", "Order_Date": "2025-01-02"}
 
 
 @pytest.fixture
-def company(stores: Stores) -> Scope:
-    return tenant(stores)
+def company(scope: Scope) -> Scope:
+    return emptied(scope)
 
 
 def lines(*rows: dict[str, object]) -> str:

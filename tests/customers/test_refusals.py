@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from import_world import codes, load, tenant, values
+from emptied import emptied
+from import_world import codes, load, values
 
 from rapport.access.scope import Scope
 from rapport.customers import service
 from rapport.customers.attribute_writes import upsert_customer
-from rapport.stores import Stores
 
 HEAD = "CustomerID,Registration_Date,Allow_Email,Is_Blocked\n"
 BEFORE = HEAD + "C1,2025-01-02,nein,ja\nC2,2025-01-02,Yes,No\nC3,2025-01-02,,\n"
@@ -16,8 +16,8 @@ KEPT = [("C1", "No", "Yes"), ("C2", None, None), ("C3", None, None)]
 
 
 @pytest.fixture
-def company(stores: Stores) -> Scope:
-    return tenant(stores)
+def company(scope: Scope) -> Scope:
+    return emptied(scope)
 
 
 @pytest.mark.parametrize("mode", ["incremental", "full"])

@@ -6,17 +6,17 @@ from typing import Any
 
 import httpx
 import pytest
-from import_world import codes, load, tenant, values
+from emptied import emptied
+from import_world import codes, load, values
 
 from rapport.access.scope import Scope
 from rapport.customers import service
 from rapport.customers.suspicions import told_apart
-from rapport.stores import Stores
 
 
 @pytest.fixture
-def company(stores: Stores) -> Scope:
-    return tenant(stores)
+def company(scope: Scope) -> Scope:
+    return emptied(scope)
 
 
 HEADER = "CustomerID,Registration_Date\n"

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from emptied import emptied
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from import_world import load, tenant, values
@@ -21,8 +22,8 @@ COLUMNS = 25
 
 
 @pytest.fixture
-def company(stores: Stores) -> Scope:
-    return tenant(stores)
+def company(scope: Scope) -> Scope:
+    return emptied(scope)
 
 
 def column(name: str, *texts: str, first: int = 0) -> str:
