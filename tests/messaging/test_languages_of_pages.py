@@ -9,7 +9,7 @@ import pytest
 from rapport.access.scope import Scope
 from rapport.access.service import update_tenant
 from rapport.channels import service as channels
-from rapport.messaging import service
+from rapport.messaging import page_words, service
 from rapport.messaging.page_words import accepted, language_code
 from rapport.messaging.service import Origin
 
@@ -79,6 +79,13 @@ def test_the_answer_is_in_the_language_of_the_question(scope: Scope, base_url: s
     assert "Sie sind abgemeldet" in done and language(done) == "de"
     strange = httpx.post(link, data={"language": '"><script>'}, headers={"Accept-Language": "sv"}).text
     assert language(strange) == "sv" and "script" not in strange
+
+
+def test_an_address_that_nobody_made_is_told_in_the_browser_s_language(base_url: str) -> None:
+    answer = httpx.get(base_url + "/unsubscribe/x", headers={"Accept-Language": "ja, fr-CH;q=0.9"})
+    assert (answer.status_code, language(answer.text)) == (404, "fr") and "n&#x27;est pas valide" in answer.text
+    assert language(httpx.post(base_url + "/unsubscribe/x").text) == "en"
+    assert page_words.INVALID.keys() == page_words.BUILT_IN.keys()
 
 
 def test_words_of_one_s_own_stand_beside_and_before_others(scope: Scope, base_url: str, own_words: None) -> None:

@@ -48,12 +48,13 @@ def _page(title: str, body: str, status: int = 200, language: str = messaging.EN
     return HTMLResponse(page + "</body></html>", status, HEADERS)
 
 
-def _invalid() -> HTMLResponse:
-    return _page("This address is not valid", "<p>Please use the link of the message as it is.</p>", 404)
-
-
 def _header(request: Request) -> str:
     return request.headers.get("accept-language", "")
+
+
+def _invalid(request: Request) -> HTMLResponse:
+    language, title, text = messaging.invalid_in(_header(request))
+    return _page(escape(title), f"<p>{escape(text)}</p>", 404, language)
 
 
 def _channel_name(scope: Scope, channel_id: int, similar: str) -> str:
@@ -78,7 +79,7 @@ def show(token: str, request: Request) -> HTMLResponse:
     try:
         scope, customer_id, origin = messaging.read_token(request.app.state.stores, token)
     except NotFound:
-        return _invalid()
+        return _invalid(request)
     language, words = messaging.words_for(scope, customer_id, _header(request))
     channel = _channel_name(scope, origin.channel_id, words.similar)
     texts = {"channel": channel, "question": words.question, "everything": words.everything, "button": words.button}
@@ -96,7 +97,7 @@ def unsubscribe(
     try:
         scope, customer_id, origin = messaging.read_token(request.app.state.stores, token)
     except NotFound:
-        return _invalid()
+        return _invalid(request)
     everything = form.get("scope") == ["all"]
     carried_out: RateLimiter = request.app.state.unsubscribed
     wish = repr((scope.tenant_id, customer_id, origin, everything))

@@ -68,6 +68,19 @@ TEXTS = {
 BUILT_IN = {
     language: PageWords(**dict(zip(PageWords.model_fields, texts, strict=True))) for language, texts in TEXTS.items()
 }
+# Of an address that nobody made here, which so belongs to no tenant: title and text.
+INVALID = {
+    ENGLISH: ("This address is not valid", "Please use the link of the message as it is."),
+    "de": ("Diese Adresse ist ungültig", "Bitte nutzen Sie den Link aus der Nachricht unverändert."),
+    "fr": ("Cette adresse n'est pas valide", "Veuillez utiliser le lien du message tel quel."),
+    "es": ("Esta dirección no es válida", "Utilice el enlace del mensaje tal como está."),
+    "it": ("Questo indirizzo non è valido", "Usi il link del messaggio così com'è."),
+    "nl": ("Dit adres is niet geldig", "Gebruik de link uit het bericht ongewijzigd."),
+    "pt": ("Este endereço não é válido", "Use a ligação da mensagem tal como está."),
+    "pl": ("Ten adres jest nieprawidłowy", "Użyj linku z wiadomości bez zmian."),
+    "sv": ("Adressen är inte giltig", "Använd länken i meddelandet som den är."),
+    "da": ("Adressen er ikke gyldig", "Brug linket i beskeden, som det er."),
+}
 # How else languages are called in attributes of customers.
 NAMES = {
     ENGLISH: "english eng",
@@ -105,6 +118,12 @@ def accepted(header: str) -> list[str]:
 def direction(language: str) -> str:
     """How a language is written, as HTML has it."""
     return "rtl" if language in RIGHT_TO_LEFT else "ltr"
+
+
+def invalid_in(header: str) -> tuple[str, str, str]:
+    """Language, title and text of the page for an address that is not valid, as a browser asks (Accept-Language)."""
+    language = next((one for one in accepted(header) if one in INVALID), ENGLISH)
+    return language, *INVALID[language]
 
 
 def chosen(wanted: Iterable[str], own: dict[str, PageWords], usual: str = ENGLISH) -> tuple[str, PageWords]:

@@ -8,7 +8,7 @@ from rapport.messaging.kept_off import FAULTS, SAME_ADDRESS, KeptOff, create_sup
 from rapport.messaging.kept_off import stand as kept_off_stand
 from rapport.messaging.letters import Letters
 from rapport.messaging.models import EVERY_CHANNEL, ChannelPreference, Suppression, Template
-from rapport.messaging.page_words import ENGLISH, direction
+from rapport.messaging.page_words import ENGLISH, direction, invalid_in
 from rapport.messaging.preferences import preferences, set_preference, suppressions, unreachable
 from rapport.messaging.reaching import Reading, fault_sql, flagged, profile_alias, profile_columns, unkept
 from rapport.messaging.registration import (
@@ -89,6 +89,7 @@ __all__ = [
     "fault_sql",
     "flagged",
     "forget",
+    "invalid_in",
     "keep_addresses_again",
     "keep_again",
     "kept_off_stand",
