@@ -1,11 +1,11 @@
 """Who is held back: exact numbers, the same again, and independent from campaign to campaign."""
 
-from collections import Counter
 from datetime import date
 
 import pytest
 from campaign_tenant import (
     DATA_DATE,
+    EMAIL,
     EXTERNAL,
     NOW,
     TODAY,
@@ -87,21 +87,45 @@ def test_the_share_of_control_is_right_to_the_person(sizes: list[int], share: fl
 @settings(max_examples=3, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=[*HealthCheck])
 @given(st.sampled_from(list(SIZES)), st.floats(0, 0.99), st.integers(1, 4))
 @example("BE", 0.1, 1)
-def test_the_lowest_lots_of_each_group_are_held_back(tenant: Scope, country: str, share: float, groups: int) -> None:
-    number = run(tenant, country, share, groups)
+def test_the_lowest_lots_are_held_back_and_the_next_are_group_by_group(
+    tenant: Scope, country: str, share: float, groups: int
+) -> None:
+    number, size = run(tenant, country, share, groups), SIZES[country]
     found = campaigns.occurrence(tenant, number)
     lots = {who: (drawn, lot) for who, drawn, lot in tenant.warehouse.rows(LOTS, id=number)}
-    sizes = Counter(drawn for drawn, _ in lots.values())
-    wanted = held_back([sizes[n] for n in range(1, groups + 1)], share)
-    expected = set[str]()
-    for n, count in enumerate(wanted, start=1):
-        expected |= {who for _, who in sorted((lot, who) for who, (drawn, lot) in lots.items() if drawn == n)[:count]}
-    assert control(tenant, number) == expected
-    assert (found.test_size, found.control_size) == (SIZES[country] - len(expected), len(expected))
-    assert found.plan["drawn"] == [
-        [sizes[n] - count, count] for n, count in zip(range(1, groups + 1), wanted, strict=True)
-    ]
-    assert draw_of(found.plan, 1, range(1, groups + 1)).customers == sizes[1] - wanted[0] + sum(wanted)
+    in_order = sorted(lots, key=lambda who: lots[who][1])
+    (held,) = held_back([size], share)
+    assert control(tenant, number) == set(in_order[:held])
+    for some in (in_order[:held], in_order[held:]):
+        drawn = [lots[who][0] for who in some]
+        assert drawn == sorted(drawn)
+        assert all(abs(drawn.count(n) - len(some) / groups) < 1 for n in range(1, groups + 1))
+    assert (found.test_size, found.control_size) == (size - held, held)
+    sent = [sum(lots[who][0] == n for who in in_order[held:]) for n in range(1, groups + 1)]
+    assert [one[0] for one in found.plan["drawn"]] == sent
+    assert sum(one[1] for one in found.plan["drawn"]) == held
+    assert draw_of(found.plan, 1, range(1, groups + 1)).customers == sent[0] + held
+    with tenant.records() as session:
+        locked(session, tenant, number).state = "canceled"
+
+
+def test_groups_that_reach_the_same_people_share_one_urn(tenant: Scope) -> None:
+    """A third on another channel, by a hash, as who can be reached hangs on it; the others in exact parts."""
+    shares = {1: 0.2, 2: 1 / 3, 3: 7 / 15}
+    places = [group(2, (EMAIL if n == 2 else EXTERNAL, 1), share=share) for n, share in shares.items()]
+    made = add_series(tenant, list(SIZES).index("FR") + 1, places, rules={"include_all": True}, control_share=0.25)
+    number = process(tenant, made.id)
+    lots = {who: (drawn, lot) for who, drawn, lot in tenant.warehouse.rows(LOTS, id=number)}
+    held = control(tenant, number)
+    assert len(lots) == SIZES["FR"] and len(held) == round(0.25 * SIZES["FR"])
+    for groups in ([2], [1, 3]):
+        urn = sorted((lot, who) for who, (drawn, lot) in lots.items() if drawn in groups)
+        kept_back = [who for _, who in urn if who in held]
+        assert [who for _, who in urn[: len(kept_back)]] == kept_back
+        assert abs(len(kept_back) - 0.25 * len(urn)) < 1
+        for some in (kept_back, [who for _, who in urn[len(kept_back) :]]):
+            first = sum(lots[who][0] == groups[0] for who in some)
+            assert abs(first - len(some) * shares[groups[0]] / sum(shares[n] for n in groups)) < 1
     with tenant.records() as session:
         locked(session, tenant, number).state = "canceled"
 

@@ -43,7 +43,7 @@ from rapport.campaigns.responses import past_responses
 from rapport.campaigns.schedule import send_time
 from rapport.campaigns.schemas import Schedule
 from rapport.campaigns.settings import settings_of
-from rapport.campaigns.splits import cuts, shares_of, thompson_shares
+from rapport.campaigns.splits import shares_of, thompson_shares
 from rapport.campaigns.staging import Place, drop_stage, fill_stage
 from rapport.conditions.histories import LONGEST_LEAD
 from rapport.errors import RapportError
@@ -131,7 +131,7 @@ def reopen(scope: Scope, campaign_ids: Sequence[int]) -> None:
 def _write(scope: Scope, found: Occurrence, data_date: date) -> tuple[list[Place], Sizes]:
     shares = _shares(scope, found)
     places = _places(scope, found)
-    stage, stood = fill_stage(scope, found, data_date, places, _bindings(scope, found, data_date, shares))
+    stage, stood = fill_stage(scope, found, data_date, places, shares, _bindings(scope, found, data_date))
     common: dict[str, Any] = {"execution_date": found.execution_date, "campaign": found.id}
     control = _control_place(places)
     _add_recipients(scope, found, [control, *places], stage)
@@ -158,8 +158,8 @@ def rehearse(
     whole = _where([_control_place(places), *places])
     with lease(scope, "rehearse"):
         try:
-            bound = _bindings(scope, found, data_date, _shares(scope, found))
-            stage, _ = fill_stage(scope, found, data_date, places, bound)
+            bound = _bindings(scope, found, data_date)
+            stage, _ = fill_stage(scope, found, data_date, places, _shares(scope, found), bound)
             addressed = scope.warehouse.rows(queries.WOULD_BE_ADDRESSED.format(stage=stage), **whole)
             kept_out = scope.warehouse.rows(queries.WOULD_NOT_BE_ADDRESSED.format(stage=stage), **_faults(), **whole)
             return _sizes(scope, stage, places), [(*row,) for row in addressed], [(*row,) for row in kept_out]
@@ -209,7 +209,7 @@ def _places(scope: Scope, found: Occurrence) -> list[Place]:
     return places
 
 
-def _bindings(scope: Scope, found: Occurrence, data_date: date, shares: Sequence[float]) -> dict[str, Any]:
+def _bindings(scope: Scope, found: Occurrence, data_date: date) -> dict[str, Any]:
     """The values that the stage's SQL binds."""
     cap = found.plan["rules"].get("frequency_cap") or {"messages": 1, "days": 1}
     day = found.execution_date
@@ -221,7 +221,6 @@ def _bindings(scope: Scope, found: Occurrence, data_date: date, shares: Sequence
         "campaign": found.id,
         "data_date": data_date,
         "execution_date": day,
-        "cuts": cuts(shares),
         "since": since,
         "running": running,
         "cap": cap["messages"],

@@ -2,8 +2,8 @@
 
 verdict   excluded, capped, unreachable, or empty: addressed, unless it is drawn as control (see drawing)
 reason    which rule, for excluded
-grp       the recipient group that the customer is, or as control would have been, in
-lot       what control is drawn by: the lowest lots of a group are held back
+grp       the recipient group that the customer is, or as control would have been, in, by a hash (see drawing)
+lot       what groups and control are drawn by: the lowest lots are held back
 faults    per channel of the run: 0 reachable, else an index of messaging's FAULTS
 addresses per channel of the run: a hash of the address, when customers of the run share some
 """

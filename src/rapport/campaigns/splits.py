@@ -84,6 +84,13 @@ def held_back(sizes: Sequence[int], control_share: float) -> list[int]:
     return [end - begin for begin, end in pairwise([0, *ends])]
 
 
+def divided(count: int, shares: Sequence[float]) -> list[int]:
+    """So many customers by shares, to one more or less."""
+    total = sum(shares)
+    ends = [round(count * part / total) for part in accumulate(shares)] if total else [0] * len(shares)
+    return [end - begin for begin, end in pairwise([0, *ends])]
+
+
 @dataclass(frozen=True)
 class Draw:
     """How a group and the control members that it is compared with were divided.

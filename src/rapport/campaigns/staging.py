@@ -14,7 +14,7 @@ from rapport.campaigns import queries
 from rapport.campaigns.drawing import drawn
 from rapport.campaigns.models import Occurrence
 from rapport.campaigns.same_address import Sharing, decoded
-from rapport.campaigns.splits import keeps_groups
+from rapport.campaigns.splits import alike, cuts, keeps_groups
 from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
@@ -45,7 +45,12 @@ def stage_name(campaign_id: int, suffix: str = "stage") -> str:
 
 @customers.attributes_read_once()
 def fill_stage(
-    scope: Scope, found: Occurrence, data_date: date, places: Sequence[Place], bindings: dict[str, Any]
+    scope: Scope,
+    found: Occurrence,
+    data_date: date,
+    places: Sequence[Place],
+    shares: Sequence[float],
+    bindings: dict[str, Any],
 ) -> tuple[str, dict[str, str]]:
     """Build the stage of a run on a data date; answers SQL of its rows with control drawn, and by which those kept
     off are told apart, by channel and group.
@@ -62,7 +67,7 @@ def fill_stage(
     for one in lists:
         messaging.load_suppressed(scope, stage_name(found.id, "suppressed"), one, data_date, stand=profiles)
     rules, reading = found.plan["rules"], Reading(scope, used, data_date, profiles)
-    bindings["series"] = found.series_id
+    bindings |= {"series": found.series_id, "cuts": cuts(shares)}
     bindings |= {f"excluded_{n}": group for n, group in enumerate(rules.get("exclude_target_group_ids", []))}
     hold_out = hold_outs.hold_out_on(scope, found.send_date)
     bindings |= hold_outs.bound(hold_out) if hold_out else {}
@@ -92,7 +97,7 @@ def fill_stage(
         part.execute(statement, **bindings)
     if is_shared:
         sharing.skip(stage, _reachable(places))
-    rows = drawn(scope, stage, found.plan, is_shared)
+    rows = drawn(scope, stage, {**found.plan, "shares": shares}, _alike(scope, found, places), is_shared)
     return rows, {f"{one.channel_id}/{group}": text for one, text in stood for group in one.groups}
 
 
@@ -127,6 +132,11 @@ def drop_stage(scope: Scope, campaign_id: int) -> None:
     own = [identifier(stage_name(campaign_id, suffix)) for suffix in ("stage", "suppressed")]
     tables = [*own, *Sharing(scope, stage_name(campaign_id), ()).tables]
     scope.warehouse.execute(queries.NO_TABLE.format(table=", ".join(tables)))
+
+
+def _alike(scope: Scope, found: Occurrence, places: Sequence[Place]) -> list[list[int]]:
+    apps = messaging.apps_of_templates(scope, {place.channel_id for place in places})
+    return alike(found.plan["groups"], apps)
 
 
 def _lists(scope: Scope, places: Sequence[Place]) -> list[KeptOff]:
