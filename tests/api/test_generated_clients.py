@@ -29,7 +29,9 @@ LISTS = [
     for path, one in DOCUMENT["paths"].items()
     if path.startswith("/manage/v1/") and "{" not in path and "/operator/" not in path and path != "/manage/v1/tenants"
     if "get" in one and not any(part.get("required") for part in one["get"].get("parameters", []))
-    if one["get"]["responses"]["200"]["content"]["application/json"]["schema"].get("type") == "array"
+    # An answer that is a page or a file is no list.
+    for answer in [one["get"]["responses"]["200"]["content"].get("application/json", {})]
+    if answer.get("schema", {}).get("type") == "array"
 ]
 # Bodies of forms are no objects of their own for every generator.
 OBJECTS = [name for name, schema in SCHEMAS.items() if "properties" in schema and not name.startswith("Body_")]

@@ -13,9 +13,10 @@ from rapport_command import run
 from sqlalchemy import make_url, select, text
 
 from rapport.access import secrets
+from rapport.access.audit import audit_entries
 from rapport.access.models import TenantSecret
 from rapport.access.scope import Scope
-from rapport.access.service import audit_entries, create_tenant
+from rapport.access.service import create_tenant
 from rapport.channels import service as channels
 from rapport.customers.models import AttributeJob
 from rapport.errors import Invalid, Unavailable
