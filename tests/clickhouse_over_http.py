@@ -235,7 +235,9 @@ def main() -> None:
     app = Starlette(
         routes=[Route("/ping", interface.ping), Route("/", interface.query, methods=["GET", "POST"])],
     )
-    Server(uvicorn.Config(app, port=int(port), log_level="warning", lifespan="off", access_log=False)).run()
+    kept = 600  # seconds: no client is to use a connection that is being closed
+    quiet = {"log_level": "warning", "lifespan": "off", "access_log": False}
+    Server(uvicorn.Config(app, port=int(port), timeout_keep_alive=kept, **quiet)).run()
 
 
 if __name__ == "__main__":

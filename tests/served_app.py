@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import uvicorn
 from fastapi import FastAPI
 
+from rapport.commands.connections import KEEP_ALIVE_SECONDS
+
 
 @contextmanager
 def running(config: uvicorn.Config) -> Iterator[str]:
@@ -25,7 +27,9 @@ def running(config: uvicorn.Config) -> Iterator[str]:
 
 def serving(app: FastAPI) -> AbstractContextManager[str]:
     """An application on a server of the usual kind."""
-    return running(uvicorn.Config(app, port=0, log_level="warning", lifespan="off"))
+    return running(
+        uvicorn.Config(app, port=0, log_level="warning", lifespan="off", timeout_keep_alive=KEEP_ALIVE_SECONDS)
+    )
 
 
 @contextmanager

@@ -164,8 +164,9 @@ def test_the_one_that_waits_longest_goes_when_there_are_too_many(address: Addres
 
 def test_requests_that_are_sent_ahead_are_few(address: Address) -> None:
     one = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
+    last = one.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     with socket.create_connection(address) as connection:
-        connection.sendall(one * MOST_AHEAD)
+        connection.sendall(one * (MOST_AHEAD - 1) + last)
         assert answer(connection).count(b"HTTP/1.1 200 OK") == MOST_AHEAD
     with socket.create_connection(address) as connection:
         sent(connection, iter([one * 5000]))

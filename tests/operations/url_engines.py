@@ -19,6 +19,7 @@ from rapport_command import SECONDS
 
 import loaded_program
 from rapport.app import create_app
+from rapport.commands.connections import KEEP_ALIVE_SECONDS
 from rapport.settings import Settings
 from rapport.stores import Stores
 from rapport.stores.postgres import SHARED_MEMORY, Postgres, start_postgres
@@ -177,7 +178,9 @@ def stores_of(records_url: str, warehouse_url: str) -> Iterator[Stores]:
 @contextmanager
 def serving(stores: Stores) -> Iterator[str]:
     """The API on some engines in this process; its address."""
-    web = uvicorn.Server(uvicorn.Config(create_app(stores), port=0, log_level="warning", lifespan="off"))
+    kept = KEEP_ALIVE_SECONDS
+    config = uvicorn.Config(create_app(stores), port=0, log_level="warning", lifespan="off", timeout_keep_alive=kept)
+    web = uvicorn.Server(config)
     thread = Thread(target=web.run, daemon=True)
     thread.start()
     while not web.started:

@@ -22,6 +22,7 @@ from rapport.app import carrying_out, create_app
 from rapport.campaigns import service as campaigns
 from rapport.channels import service as channels
 from rapport.commands import logs
+from rapport.commands.connections import KEEP_ALIVE_SECONDS
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
 from rapport.notifications import service as notifications
@@ -84,8 +85,9 @@ def main(data_dir: Path, listener: str, smtp_port: int, warehouse_url: str) -> N
     ):
         told = {"tenant": scope.tenant_id, "sdk": tokens.tokens(scope)["sdk"].value, "key": key}
         print(json.dumps({**told, "base_url": f"http://127.0.0.1:{place.getsockname()[1]}"}), flush=True)
+        app, kept = create_app(stores, "operator"), KEEP_ALIVE_SECONDS
         server = uvicorn.Server(
-            uvicorn.Config(create_app(stores, "operator"), log_config=None, access_log=False, lifespan="off")
+            uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=kept)
         )
         asyncio.run(server.serve(sockets=[place]))
     stores.close()

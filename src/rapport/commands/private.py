@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from rapport.commands import server_file
+from rapport.commands.connections import KEEP_ALIVE_SECONDS
 from rapport.settings import Settings
 from rapport.stores import open_stores
 
@@ -35,7 +36,11 @@ def private_server(settings: Settings, working: bool, upgrading: bool) -> Iterat
 
 @contextmanager
 def _serving(app: FastAPI, listener: socket.socket) -> Iterator[None]:
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+    # Longer than its one caller keeps a connection that it does not use.
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=KEEP_ALIVE_SECONDS
+    )
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     while not server.started and thread.is_alive():

@@ -10,11 +10,17 @@ import uvicorn
 from rapport.app import create_app
 from rapport.stores import Stores
 
+# Longer than a day of a demo takes, between whose parts its clients keep their connections.
+IDLE_SECONDS = 600
+
 
 @contextmanager
 def served(stores: Stores) -> Iterator[str]:
     """The base URL of the API for as long as the block runs."""
-    config = uvicorn.Config(create_app(stores), port=0, log_config=None, access_log=False, lifespan="off")
+    app = create_app(stores)
+    config = uvicorn.Config(
+        app, port=0, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=IDLE_SECONDS
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="demo api", daemon=True)
     thread.start()
