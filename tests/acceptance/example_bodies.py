@@ -54,7 +54,9 @@ def example(schema: dict[str, Any], document: dict[str, Any]) -> Any:
 def _of_type(schema: dict[str, Any], document: dict[str, Any]) -> Any:
     kind = schema.get("type")
     if kind == "object":
-        members = schema.get("properties", {})
+        members, others = schema.get("properties", {}), schema.get("additionalProperties")
+        if not members and isinstance(others, dict) and others:
+            members = {schema.get("propertyNames", {}).get("enum", ["text"])[0]: others}
         return {name: example(member, document) for name, member in members.items()}
     if kind == "array":
         return [example(schema.get("items", {}), document)]
