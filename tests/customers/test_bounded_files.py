@@ -8,11 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError
 from emptied import emptied
 from import_world import load
 
 from rapport.access.scope import Scope
-from rapport.customers import encodings
+from rapport.customers import encodings, rejects
 from rapport.customers.mending import LONGEST_ROW
 from rapport.errors import Invalid
 
@@ -147,3 +148,14 @@ def test_a_parquet_file_whose_texts_repeat_is_taken(company: Scope, tmp_path: Pa
     ids = pa.array([f"C{number}" for number in range(50_000)])
     body = parquet_of({"CustomerID": ids, "City": many("Frankfurt am Main", 50_000)})
     assert load(company, tmp_path, "customers", body, suffix="parquet").loaded == 50_000
+
+
+@pytest.mark.parametrize(
+    ("code", "told"), [(241, "takes more memory"), (27, "a line is broken"), (636, "a line is broken")]
+)
+def test_what_the_engine_says_of_a_file_is_told_as_the_file_s(code: int, told: str) -> None:
+    error = DatabaseError(f"Code: {code}. DB::Exception: it went wrong")
+    found = rejects.unreadable(error)
+    assert found is not None and told in found.message
+    assert rejects.unreadable(DatabaseError("Code: 202. DB::Exception: it went wrong")) is None
+    assert rejects.unreadable(ValueError(f"Code: {code}.")) is None
