@@ -141,7 +141,8 @@ def an_event(client: httpx.Client, scope: Scope) -> httpx.Response:
 
 
 def packed_events(client: httpx.Client, scope: Scope) -> httpx.Response:
-    body = gzip.compress(b" " * (2 * MIB - 2) + b"[]")
+    digits = b"".join(b"%d," % (n * 7919 % 10_007) for n in range(90_000))  # which take long to unpack
+    body = gzip.compress(b" " * (2 * MIB - len(digits) - 3) + b"[" + digits + b"0]")
     path = f"/v1/optistream/{tokens(scope)[SDK_TOKEN].value}"
     return client.post(path, content=body, headers={**JSON, "Content-Encoding": "gzip"})
 
@@ -170,7 +171,7 @@ def a_form(client: httpx.Client, scope: Scope) -> httpx.Response:
         (metrics_of_a_stranger, 401),
         (metrics, 400),
         (an_event, 200),
-        (packed_events, 200),
+        (packed_events, 400),
         (a_file_under_a_key, 400),
         (a_form, 400),
     ],

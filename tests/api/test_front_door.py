@@ -224,6 +224,14 @@ def test_a_content_type_is_short(api: httpx.Client, base_url: str) -> None:
         assert (answer.status_code, "Content-Type has more than" in answer.text) == (400, True), path
 
 
+def test_a_path_has_so_many_bytes(api: httpx.Client) -> None:
+    """To spell a path takes the event loop, before it is known who calls."""
+    for path in ("/current/" + "a/" * 5000, "/manage/v1/" + "a" * 9000):
+        answer = api.get(path)
+        assert (answer.status_code, "no path of more than 8192 bytes" in answer.text) == (404, True)
+    assert "no path of more" not in api.get("/current/" + "a/" * 4000).text
+
+
 def test_methods_that_nobody_uses_are_one_series(base_url: str) -> None:
     for method in ("PROPFIND", "MKCOL", "SEARCH"):
         assert httpx.request(method, base_url + MANAGED).status_code in (401, 405)

@@ -8,7 +8,7 @@ from typing import Literal
 
 import httpx
 import pytest
-from sqlalchemy import update
+from sqlalchemy import inspect, update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
@@ -248,6 +248,7 @@ def test_what_else_is_refused(scope: Scope) -> None:
 
 
 def test_ids_are_per_channel_and_skip_given_ones(scope: Scope) -> None:
+    assert all({"html", "text"} <= inspect(one).unloaded for one in service.listed_templates(scope))
     taken = {template.id for template in service.listed_templates(scope, 505)}
     assert taken == set()
     ids = [

@@ -71,6 +71,7 @@ def test_an_unforeseen_error_is_logged_without_what_was_sent() -> None:
     with capture_logs(processors=[structlog.processors.format_exc_info]) as told:
         sent = asyncio.run(ask())
     assert sent[0]["status"] == 500
+    assert {b"x-request-id", b"x-content-type-options"} <= dict(sent[0]["headers"]).keys()
     assert [line["route"] for line in told] == [Route.path] * 2
     assert "C0000002" not in str(told)
 
