@@ -12,6 +12,7 @@ import uvicorn
 from rapport.app import create_app
 from rapport.commands.connections import MOST_AHEAD, MOST_HEADERS, MOST_PIECES, configured
 from rapport.stores import Stores
+from served_app import running
 
 Address = tuple[str, int]
 BEGUN = b"GET /health HTTP/1.1\r\nHost: rapport.example\r\n"
@@ -152,6 +153,16 @@ def test_a_body_that_keeps_coming_has_the_time_that_it_takes(address: Address) -
             threading.Event().wait(0.15)
             connection.sendall(b"a" * 250)
         assert answer(connection).split(b" ")[1] == b"404"
+
+
+def test_no_more_than_so_many_are_open_though_they_may_wait_long(stores: Stores) -> None:
+    limited = stores.settings.model_copy(update={"max_connections": MOST, "head_seconds": 600})
+    with running(configured(create_app(stores), limited, port=0)) as url, ExitStack() as stack:
+        address = ("127.0.0.1", int(url.rpartition(":")[2]))
+        first, *_, last = (stack.enter_context(socket.create_connection(address)) for _ in range(MOST + 1))
+        assert answer(first) == b"", "it is closed"
+        last.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert answer(last).startswith(b"HTTP/1.1 200")
 
 
 def test_the_one_that_waits_longest_goes_when_there_are_too_many(address: Address) -> None:
