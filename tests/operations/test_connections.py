@@ -113,6 +113,13 @@ def test_a_head_has_so_many_headers(address: Address, number: int, status: bytes
         assert answer(connection).split(b" ")[1] == status
 
 
+def test_long_headers_are_too_large_together(address: Address) -> None:
+    for number, status in ((60, b"200"), (90, b"431")):
+        with socket.create_connection(address) as connection:
+            connection.sendall(BEGUN + b"Connection: close\r\n" + b"X-A: %b\r\n" % (b"b" * 1000) * number + b"\r\n")
+            assert answer(connection).split(b" ")[1] == status
+
+
 @pytest.mark.parametrize(
     "part",
     [
