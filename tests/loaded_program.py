@@ -223,4 +223,5 @@ if __name__ == "__main__":
 
     assert threading.active_count() == 1, "a fork has no thread but its own; libraries make theirs anew"
     gc.freeze()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests are run by nohup, which ignores it
     _run(_forked(socket.socket(fileno=int(sys.argv[1]))))
