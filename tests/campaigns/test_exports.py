@@ -88,6 +88,7 @@ def test_outcomes_are_whole_and_in_order_whatever_the_pieces(
     rows = pulled(api, "outcomes")
     expected = [tuple(row) for row in tenant.warehouse.rows(ALL)]
     assert [tuple(row[name] for name in (*KEY, "outcome", "reason")) for row in rows] == expected
+    rows = [row for row in rows if row["campaign_id"] in (1, 2)]
     assert len(rows) == 46 and {row["outcome"] for row in rows} == {"sent", "control", "excluded"}
     by_outcome = {row["outcome"]: row for row in rows}
     sent = by_outcome["sent"]
@@ -127,7 +128,7 @@ def test_interactions_name_what_was_done_and_when(tenant: Scope, api: httpx.Clie
 
 def test_results_are_those_of_each_campaign(api: httpx.Client) -> None:
     rows = pulled(api, "results")
-    assert {row["name"] for row in rows} == {"First", "=Second"}
+    assert {row["name"] for row in rows if row["campaign_id"] in (1, 2)} == {"First", "=Second"}
     for row in rows:
         told = api.get(f"/manage/v1/campaigns/{row['campaign_id']}/results").json()
         one = told["groups"][row["recipient_group_id"]]
