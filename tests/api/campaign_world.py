@@ -224,8 +224,17 @@ def _occurrence(tenant: int, each: Campaign) -> Occurrence:
         target_group_id=each.group, duration=each.duration, is_one_time=each.one_time,
         is_multi_channel=len({place.channel for place in each.places}) > 1,
         test_size=len({row.customer for row in rows if row.action != 1}),
-        control_size=len({row.customer for row in rows if row.action == 1}), **values,
+        control_size=len({row.customer for row in rows if row.action == 1}), plan=_plan(each), **values,
     )  # fmt: skip
+
+
+def _plan(each: Campaign) -> dict[str, Any]:
+    groups = []
+    for number in sorted({place.group for place in each.places}):
+        places = [place for place in each.places if place.group == number]
+        channels = [{"channel_id": place.channel, "template_id": place.template} for place in places]
+        groups.append({"action_id": places[0].action, "share": 1.0, "channels": channels})
+    return {"name": f"Campaign {each.id}", "groups": groups, "control_share": 0.2, "rules": {}}
 
 
 def _channel(tenant: int, each: Campaign, place: Place) -> OccurrenceChannel:
