@@ -16,7 +16,7 @@ from rapport.stores.backup_key import backup_key
 from rapport.stores.checks import Check, engine_checks
 from rapport.stores.clock import OUTSIDE, Clock
 from rapport.stores.journal import Journal
-from rapport.stores.postgres import Postgres, start_postgres
+from rapport.stores.postgres import Postgres, end_postgres, start_postgres
 from rapport.stores.presence import Presence
 from rapport.stores.records import Records
 from rapport.stores.sealing import keys_of, require
@@ -211,8 +211,8 @@ def _open_engines(settings: Settings, serving: bool = False, hurried: bool = Fal
     except BaseException:
         if warehouse is not None:
             warehouse.close()
-        if postgres is not None:
-            postgres.stop()
+        if not settings.records_url:
+            end_postgres(data_dir)
         _let_go(held)
         raise
     return Stores(settings, records, warehouse, postgres=postgres, held=held)

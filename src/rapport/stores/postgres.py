@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -33,6 +34,8 @@ READABLE = stat.S_IRGRP | stat.S_IROTH
 SOCKET_LIMIT = 107 - len("/.s.PGSQL.5432")
 START_SECONDS = 600
 STOP_SECONDS = 120
+# For so long one that is just being started is waited for, to be stopped.
+STARTING_SECONDS = 20
 NEEDED_BYTES = 64 * 1024 * 1024  # an empty cluster; a start needs less
 READY_LINES = 8
 # What its processes share is the kernel's own, not files in /dev/shm, which containers keep small.
@@ -118,6 +121,29 @@ def postmaster(folder: Path) -> psutil.Process | None:
         if process.is_running() and process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == folder:
             return process
     return None
+
+
+def end_postgres(data_dir: Path) -> None:
+    """Stop the PostgreSQL of a data folder though its start was broken off: it may be about to have a postmaster."""
+    folder = data_dir / "records"
+    deadline = time.monotonic() + STARTING_SECONDS
+    while _is_used(folder) and time.monotonic() < deadline:
+        server = postmaster(folder)
+        if server is None:
+            time.sleep(0.05)
+            continue
+        with suppress(psutil.Error):
+            server.send_signal(signal.SIGINT)  # sessions still open are ended
+            server.wait(STOP_SECONDS)
+
+
+def _is_used(folder: Path) -> bool:
+    """Whether PostgreSQL's programs are at work in a folder."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.cwd() == str(folder.resolve()):
+                return True
+    return False
 
 
 def start_postgres(data_dir: Path) -> Postgres:
