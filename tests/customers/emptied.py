@@ -6,7 +6,7 @@ from rapport.access.scope import Scope
 
 TABLES = text("""
     SELECT table_name FROM information_schema.columns
-    WHERE table_schema = 'public' AND column_name = 'tenant_id' AND table_name <> 'tenant_secrets'
+    WHERE table_schema = 'public' AND column_name = 'tenant_id' AND table_name NOT IN ('tenant_secrets', 'api_keys')
 """)
 OF_WAREHOUSE = """
     SELECT name, create_table_query, ifnull(total_rows, 1) FROM system.tables

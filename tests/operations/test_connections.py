@@ -1,5 +1,6 @@
 """Connections: heads and bodies that do not end, too many at once, and that others are served meanwhile."""
 
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -166,8 +167,9 @@ def test_no_more_than_so_many_are_open_though_they_may_wait_long(stores: Stores)
     limited = stores.settings.model_copy(update={"max_connections": MOST, "head_seconds": 600})
     with running(configured(create_app(stores), limited, port=0)) as url, ExitStack() as stack:
         address = ("127.0.0.1", int(url.rpartition(":")[2]))
-        first, *_, last = (stack.enter_context(socket.create_connection(address)) for _ in range(MOST + 1))
-        assert answer(first) == b"", "it is closed"
+        *others, last = (stack.enter_context(socket.create_connection(address)) for _ in range(MOST + 1))
+        closed, _, _ = select.select(others, [], [], 60)
+        assert [one.recv(1) for one in closed] == [b""]
         last.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         assert answer(last).startswith(b"HTTP/1.1 200")
 
@@ -193,18 +195,22 @@ def test_requests_that_are_sent_ahead_are_few(address: Address) -> None:
 
 
 @pytest.mark.parametrize(
-    ("piece", "number", "status"),
-    [(b"1\r\na\r\n", 5000, b"400"), (b"8\r\n12345678\r\n", 5000, b"204"), (b"1\r\na\r\n", MOST_PIECES, b"204")],
-    ids=["bytes", "lines", "few"],
+    ("path", "piece", "number", "status"),
+    [
+        ("/unsubscribe/x", b"1\r\na\r\n", MOST_PIECES + 10, b""),
+        ("/unsubscribe/x", b"1\r\na\r\n", MOST_PIECES // 2, b"404"),
+        ("/report/log", b"c\r\n123456789abc\r\n", 3000, b"204"),  # the network may cut some in two
+    ],
+    ids=["bytes", "few", "lines"],
 )
 def test_a_body_in_thousands_of_single_bytes_is_refused(
-    address: Address, piece: bytes, number: int, status: bytes
+    address: Address, path: str, piece: bytes, number: int, status: bytes
 ) -> None:
-    head = b"POST /report/log HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     with socket.create_connection(address) as connection:
         sent(connection, iter([head, piece * number, b"0\r\n\r\n"]))
         told = answer(connection)
-    assert told == b"" if status == b"400" else told.split(b" ")[1] == status
+    assert told[9:12] == status
     assert lives(address)
 
 
