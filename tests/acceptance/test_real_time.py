@@ -240,3 +240,10 @@ def test_who_opted_out_with_the_vendor_is_left_alone(demo: Demo) -> None:
         c=SMS,
     )
     assert {key for (key,) in told} == gone
+
+
+def test_inserts_wait_for_the_disk_again(demo: Demo) -> None:
+    made = dict(rows(demo, "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase()"))
+    waiting = {name for name, statement in made.items() if "fsync_after_insert = 1" in statement}
+    assert {"customers", "transactions", "campaign_outcomes", "activity_events"} <= waiting
+    assert not [name for name, statement in made.items() if "fsync_after_insert = 0" in statement]

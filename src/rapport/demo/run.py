@@ -24,6 +24,7 @@ from rapport.demo.mailbox import caught_mail
 from rapport.demo.outside import Outside, outside_systems
 from rapport.demo.world import HISTORY_DAYS, Orders, Refund, World
 from rapport.stores import Stores
+from rapport.stores.unsynced import unsynced
 
 Tell = Callable[[int, int], None]
 ZONE = "Europe/Amsterdam"
@@ -96,6 +97,7 @@ def run_demo(
     given = {kind: keys.create_key(scope, f"demo {kind}", "demo@example.com", kind)[1] for kind in keys.ACCESS_TYPES}
     with ExitStack() as parts:
         parts.callback(stores.clock.set, None)
+        parts.enter_context(unsynced(scope.warehouse))
         folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="rapport-demo-")))
         box = parts.enter_context(caught_mail(stores))
         systems = outside or parts.enter_context(outside_systems(stores.settings))
