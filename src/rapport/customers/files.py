@@ -27,6 +27,7 @@ from rapport.customers.repeated import WORTH, array, is_worth
 from rapport.customers.suspicions import Suspicion
 from rapport.customers.values import trimmed
 from rapport.errors import Invalid
+from rapport.stores.faults import refused_path
 from rapport.stores.warehouse import Database, literal
 
 SUFFIXES = {
@@ -115,11 +116,19 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _require_readable(path: Path) -> None:
+    try:
+        if not path.is_file():
+            raise Invalid(f"The file {path.name!r} does not exist.")
+        path.open("rb").close()
+    except OSError as error:
+        raise refused_path(path, error, "read") from error
+
+
 @contextmanager
 def opened(warehouse: Database, path: Path, mapping: FileMapping) -> Iterator[File]:
     """A file ready to be read, under a name without special characters. Raises Invalid."""
-    if not path.is_file():
-        raise Invalid(f"The file {path.name!r} does not exist.")
+    _require_readable(path)
     suffix = path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix
     format_ = mapping.format or SUFFIXES.get(suffix.lower())
     if format_ is None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from rapport.customers.dates import form_of
 from rapport.customers.encodings import encoding_named
 from rapport.errors import Invalid
+from rapport.stores.faults import refused_path
 from rapport.wording import sentence, unknown_member, unstorable
 
 # The engine reads texts and numbers with these.
@@ -148,7 +149,7 @@ def read_mapping(source: Path | str) -> FileMapping:
         raise Invalid(f"The mapping is not a readable YAML file{where}.") from error
     except RecursionError as error:
         raise Invalid("The mapping is nested too deeply.") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise Invalid("The mapping is not a readable YAML file.") from error
     if data is not None and not isinstance(data, dict):
         raise Invalid("The mapping must be a YAML mapping.")
@@ -159,8 +160,11 @@ def _yaml_of(source: Path | str) -> str:
     if isinstance(source, str):
         text = source
     else:
-        with source.open() as file:
-            text = file.read(MAX_CHARACTERS + 1)
+        try:
+            with source.open() as file:
+                text = file.read(MAX_CHARACTERS + 1)
+        except OSError as error:
+            raise refused_path(source, error, "read") from error
     if len(text) > MAX_CHARACTERS:
         raise Invalid(f"The mapping is longer than {MAX_CHARACTERS} characters.")
     return text

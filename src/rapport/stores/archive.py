@@ -24,7 +24,7 @@ from pydantic import BaseModel, Field, ValidationError
 from rapport.errors import Invalid
 from rapport.stores.backup_key import BackupKey
 from rapport.stores.encryption import CHUNK_BYTES, DecryptingReader, is_encrypted
-from rapport.stores.faults import explained
+from rapport.stores.faults import refused_path
 
 FORMAT = 2
 MANIFEST = "manifest.json"
@@ -149,7 +149,8 @@ def signed(manifest: dict[str, Any], key: BackupKey) -> dict[str, Any]:
 
 
 def open_backup(path: Path, key: BackupKey | None) -> Backup:
-    """Read a backup through and check it. Raises Invalid when it is none, is cut off or was changed."""
+    """Read a backup through and check it. Raises Invalid when it is none, is cut off or was changed, or may not be
+    read by this user."""
     found: dict[str, dict[str, Any]] = {}
     manifest: Any = None
     try:
@@ -164,7 +165,7 @@ def open_backup(path: Path, key: BackupKey | None) -> Backup:
     except FileNotFoundError as error:
         raise Invalid(f"There is no file {path}.") from error
     except OSError as error:
-        raise explained(error) or Invalid(f"The backup cannot be read: {error.strerror}.") from error
+        raise refused_path(path, error, "read") from error
     except (tarfile.TarError, ValueError, RecursionError) as error:
         raise Invalid(NOT_ONE) from error
     if not manifest:

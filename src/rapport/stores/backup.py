@@ -32,7 +32,7 @@ from rapport.stores.archive import FORMAT, MANIFEST, signed
 from rapport.stores.backup_key import BackupKey
 from rapport.stores.connecting import unhurried
 from rapport.stores.encryption import EncryptingWriter
-from rapport.stores.faults import explained
+from rapport.stores.faults import refused_path
 from rapport.stores.migrations import records_revision, tenant_databases, warehouse_version
 from rapport.stores.records import Records
 from rapport.stores.warehouse import Database, Warehouse, identifier
@@ -124,9 +124,9 @@ def write(
 ) -> Written:
     """Write a backup while everything runs. said goes into the manifest; progress gets warehouse rows done and in all.
 
-    Raises Invalid when the file is there already, Unavailable for a full disk or a missing folder.
+    Raises Invalid when the file is there already, Unavailable for a full disk, and a folder that is missing or closed.
     """
-    if path.exists():
+    if _is_there(path):
         raise Invalid(f"{path.name} exists already: name another file.")
     part = path.with_name(path.name + ".part")
     try:
@@ -137,11 +137,18 @@ def write(
             os.fsync(file.fileno())
         part.rename(path)
     except OSError as error:
-        raise explained(error) or Unavailable(f"The backup cannot be written: {error.strerror}.") from error
+        raise refused_path(path, error, "written") from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
     return Written(str(path), rows, path.stat().st_size)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise refused_path(path, error, "written") from error
 
 
 def _write(

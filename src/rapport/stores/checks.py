@@ -126,7 +126,7 @@ def _kept(data_dir: Path, kept: Path) -> Check:
     if kept.is_relative_to(data_dir.resolve()):
         told = f"{kept} is lost with the data folder, and a restore then knows none: set RAPPORT_KEPT_DIR"
         return Check("erasures and opt-outs", "warning", told)
-    if os.access(kept if kept.exists() else kept.parent, os.R_OK | os.W_OK | os.X_OK):
+    if os.access(kept if os.path.exists(kept) else kept.parent, os.R_OK | os.W_OK | os.X_OK):
         return Check("erasures and opt-outs", "ok", str(kept))
     return Check("erasures and opt-outs", "failed", f"{kept} may not be written by this user: set RAPPORT_KEPT_DIR")
 

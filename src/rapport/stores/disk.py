@@ -13,9 +13,9 @@ NONE_LEFT = 16 * 1024**2
 
 
 def existing(folder: Path) -> Path:
-    """A folder, or the nearest one above it that there is."""
+    """A folder, or the nearest one above it that this user can find."""
     folder = folder.expanduser().absolute()
-    return next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
+    return next((path for path in (folder, *folder.parents) if os.path.exists(path)), Path("/"))
 
 
 def folders(settings: Settings) -> dict[str, Path]:

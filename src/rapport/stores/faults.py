@@ -2,11 +2,12 @@
 
 import errno
 from pathlib import Path
+from typing import Literal
 
 import psycopg
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from rapport.errors import Away, Unavailable
+from rapport.errors import Away, Invalid, RapportError, Unavailable
 from rapport.stores import disk
 
 DISK_FULL = "The disk is full: make room, then try again; nothing was half-written."
@@ -34,6 +35,16 @@ def explained(error: BaseException) -> Unavailable | None:
 def not_writable(folder: Path) -> Unavailable:
     """Why a folder that may not be written may not be."""
     return Unavailable(READ_ONLY if disk.is_read_only(folder) else NOT_PERMITTED)
+
+
+def refused_path(path: Path, error: OSError, use: Literal["read", "written"]) -> RapportError:
+    """Why a path that somebody gave cannot be used: a full disk, or a sentence that names the path."""
+    if _is_full(error):
+        return Away(DISK_FULL)
+    kind = Invalid if use == "read" else Unavailable
+    if error.errno in DENIED:
+        return kind(f"{path} may not be {use} by the user that runs Rapport.")
+    return kind(f"{path} cannot be {use}: {error.strerror or error}.")
 
 
 def _is_full(error: BaseException) -> bool:
