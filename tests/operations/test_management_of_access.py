@@ -1,23 +1,45 @@
 """Tenants, keys, the audit log and Idempotency-Key at the management API."""
 
 import concurrent.futures
+import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
 from alembic import command
 from sqlalchemy import make_url, text
+from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.access.service import create_tenant, find_tenant
+from rapport.access.service import create_tenant, find_tenant, update_tenant
 from rapport.api.manage.tenants import SECTIONS
 from rapport.errors import Conflict, NotFound
+from rapport.messaging.page_words import PageWords
 from rapport.stores import Stores, migrations
 from rapport.stores.records import Records
 
 KEY = {"nickname": "export", "contact_email": "data@example.com", "access_type": "Integrations"}
+
+
+Change = Callable[[dict[str, Any]], dict[str, Any]]
+FINNISH = dict.fromkeys(PageWords.model_fields, "Peruuta")
+
+
+@pytest.fixture
+def settings(api: httpx.Client) -> Iterator[Change]:
+    """Changes the tenant's settings for one test, and answers with all."""
+
+    def change(given: dict[str, Any]) -> dict[str, Any]:
+        answer = api.patch("/manage/v1/tenants/current", json={"settings": given})
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json()["settings"])
+
+    yield change
+    change(dict.fromkeys(SECTIONS))
 
 
 def test_the_own_tenant_is_shown_and_changed(api: httpx.Client, scope: Scope) -> None:
@@ -57,6 +79,72 @@ def test_a_mistyped_setting_is_refused_and_a_stored_one_is_no_hindrance(
     assert api.get("/manage/v1/tenants/current").json()["settings"].get(section) is None
     stored = replace(scope, settings={section: {name: 5}})
     assert SECTIONS[section].read(stored) == SECTIONS[section].read(replace(scope, settings={}))
+
+
+def test_what_a_change_of_settings_leaves_out_stays(api: httpx.Client, settings: Change) -> None:
+    quiet, hold_out = {"start": "22:00", "end": "08:00"}, {"share": 0.05, "start_date": "2999-01-01", "salt": "7"}
+    words = {"fi": FINNISH, "hu": FINNISH}
+    settings({"campaigns": {"quiet_hours": quiet, "blast_minimum": 7}, "messaging": {"unsubscribe_page": words}})
+    assert settings({"campaigns": {"hold_out": hold_out}, "messaging": {"usual_language": "fi"}}) == {
+        "campaigns": {"quiet_hours": quiet, "blast_minimum": 7, "hold_out": hold_out},
+        "messaging": {"unsubscribe_page": words, "usual_language": "fi"},
+    }
+    changed = settings(
+        {
+            "campaigns": {"quiet_hours": {"end": "07:00"}, "blast_minimum": None, "hold_out": {"share": 0.1}},
+            "messaging": {"unsubscribe_page": {"hu": None}},
+            "insight": {"trees": False},
+        }
+    )
+    assert changed == {
+        "campaigns": {"quiet_hours": {**quiet, "end": "07:00"}, "hold_out": {**hold_out, "share": 0.1}},
+        "messaging": {"unsubscribe_page": {"fi": FINNISH}, "usual_language": "fi"},
+        "insight": {"trees": False},
+    }
+    body = {"currency": "GBP", "settings": {"insight": None, "campaigns": {"quiet_hours": {"end": "22:00"}}}}
+    refused = api.patch("/manage/v1/tenants/current", json=body)
+    assert (refused.status_code, "end must differ from start" in refused.text) == (400, True)
+    shown = api.get("/manage/v1/tenants/current").json()
+    assert (shown["currency"], shown["settings"]) == ("EUR", changed)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"messaging": {"usual_language": "xx"}}, "usual_language is 'xx', of which there are no words"),
+        ({"messaging": {"unsubscribe_page": {"fi": None}}}, "usual_language is 'fi', of which there are no words"),
+        ({"messaging": {"soft_bounces": True}}, "messaging.soft_bounces cannot be used: it must be a whole number"),
+        ({"campaigns": {"retry_delays": [True]}}, "campaigns.retry_delays.0 cannot be used: it must be a number"),
+        ({"insight": {"trees": 1}}, "insight.trees cannot be used: it must be true or false"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_refused(
+    api: httpx.Client, settings: Change, given: dict[str, Any], told: str
+) -> None:
+    before = settings({"messaging": {"usual_language": "fi", "unsubscribe_page": {"fi": FINNISH}}})
+    refused = api.patch("/manage/v1/tenants/current", json={"settings": given})
+    assert (refused.status_code, told in refused.json()["detail"]) == (400, True), refused.text
+    assert api.get("/manage/v1/tenants/current").json()["settings"] == before
+
+
+def test_changes_of_settings_at_the_same_time_lose_nothing(scope: Scope, settings: Change) -> None:
+    """The second waits for the first, and begins with what that has written; so does a scope that was read before."""
+    changing = threading.Event()
+    go_on = threading.Event()
+
+    def slow(session: Session, stored: Scope, wanted: Scope) -> None:
+        changing.set()
+        assert go_on.wait(30)
+
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        first = threads.submit(update_tenant, scope, {"currency": "GBP", "settings": {"events": {"b": 1}}}, slow)
+        assert changing.wait(30)
+        second = threads.submit(update_tenant, scope, {"settings": {"events": {"c": 2}}})
+        assert not concurrent.futures.wait([second], 0.2).done, "it waits"
+        go_on.set()
+        assert first.result().settings == {"events": {"b": 1}}
+        assert second.result().settings == {"events": {"b": 1, "c": 2}} and second.result().currency == "GBP"
+    update_tenant(scope, {"currency": "EUR"})
 
 
 def test_the_time_zone_is_fixed_once_data_are_there(api: httpx.Client, scope: Scope) -> None:

@@ -1,5 +1,6 @@
 """A scope: everything a rule needs, bound to one tenant. No query is made without one."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,10 +60,14 @@ class Scope:
         with self.stores.records.reads() as session:
             yield session
 
-    def section(self, name: str, model: type[Section]) -> Section:
-        """A section of the tenant's settings. Raises Invalid naming the member that cannot be used."""
+    def section(self, name: str, model: type[Section], strict: bool = False) -> Section:
+        """A section of the tenant's settings, as it was written when strict: then true is no 1, and a text no number.
+
+        Raises Invalid naming the member that cannot be used.
+        """
+        given = self.settings.get(name, {})
         try:
-            return model.model_validate(self.settings.get(name, {}))
+            return model.model_validate_json(json.dumps(given), strict=True) if strict else model.model_validate(given)
         except ValidationError as error:
             raise Invalid(unusable(error, model, f"The tenant setting {name}")) from error
 

@@ -1,7 +1,7 @@
 """Rules of access: creating tenants and brands."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from rapport.access.models import UNIQUE_TENANT, AuditEntry, Brand, Tenant
-from rapport.access.scope import Scope, database_name, scope_of
+from rapport.access.scope import Scope, database_name, scope_from, scope_of
 from rapport.access.secrets import tenant_secret
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores import Stores
@@ -22,6 +22,7 @@ FIRST_TENANT_ID = 3001
 CURRENCY_LENGTH = 3
 DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 KEPT_SECRETS = ("pseudonyms", "addresses")
+Check = Callable[[Session, Scope, Scope], None]
 
 
 def _check(name: str, time_zone: str, currency: str) -> None:
@@ -109,24 +110,42 @@ def has_data(scope: Scope) -> bool:
     return scope.data_date() is not None or bool(scope.warehouse.value(sql))
 
 
-def update_tenant(scope: Scope, changes: dict[str, Any]) -> Scope:
-    """Change name, time_zone, currency or sections of settings (None removes a section); the tenant as it is then.
+def update_tenant(scope: Scope, changes: dict[str, Any], check: Check | None = None) -> Scope:
+    """Change name, time_zone, currency or settings; the tenant as it is then.
+
+    Settings are changed as a JSON Merge Patch (RFC 7396): what is left out stays, None takes away, a list is one value.
+    check refuses by raising, before anything is written: it is given what is stored and what would be, while nobody
+    else can change either.
 
     Raises Invalid for an unknown zone or currency, Conflict for a used name or a zone once data are there.
     """
-    zone = changes.get("time_zone", str(scope.time_zone))
-    _check(changes.get("name", "-"), zone, changes.get("currency", scope.currency))
-    if zone != str(scope.time_zone) and has_data(scope):
-        raise Conflict("time_zone cannot be changed once data are loaded: the days were cut by it.")
-    with _unsaid(changes.get("name", "")), scope.records() as session:
+    zone = changes.get("time_zone")
+    _check(changes.get("name", "-"), zone or str(scope.time_zone), changes.get("currency", scope.currency))
+    is_fixed = zone is not None and has_data(scope)
+    with scope.records() as session:
         own = session.get_one(Tenant, scope.tenant_id, with_for_update=True)
-        merged = own.settings | changes.get("settings", {})
-        own.settings = {section: given for section, given in merged.items() if given is not None}
-        own.name = changes.get("name", own.name).strip()
-        own.time_zone = zone
+        stored = scope_from(scope.stores, own, scope.actor)
+        if is_fixed and zone != own.time_zone:
+            raise Conflict("time_zone cannot be changed once data are loaded: the days were cut by it.")
+        own.settings = _merged(own.settings, changes.get("settings", {}))
+        own.time_zone = zone or own.time_zone
         own.currency = changes.get("currency", own.currency).upper()
+        with _unsaid(changes.get("name", "")):
+            own.name = changes.get("name", own.name).strip()
+            session.flush()
+        wanted = scope_from(scope.stores, own, scope.actor)
+        if check is not None:
+            check(session, stored, wanted)
         scope.audit(session, "change", f"tenant {scope.tenant_id}", **changes)
-    return scope_of(scope.stores, scope.tenant_id, scope.actor)
+    return wanted
+
+
+def _merged(stored: Any, given: Any) -> Any:
+    if not isinstance(given, dict):
+        return given
+    kept = stored if isinstance(stored, dict) else {}
+    found = kept | {name: _merged(kept.get(name), one) for name, one in given.items()}
+    return {name: one for name, one in found.items() if one is not None}
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from datetime import date
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.campaigns.models import LIVE_STATES, Occurrence
@@ -105,10 +106,10 @@ def _cut(hold_out: HoldOut) -> int:
     return round(hold_out.share * PARTS)
 
 
-def check_change(scope: Scope, wanted: HoldOut | None) -> None:
+def check_change(session: Session, scope: Scope, wanted: HoldOut | None) -> None:
     """A hold-out begins, or is another, on a day of which no message can have left and no run is processed.
 
-    Raises Conflict.
+    session is the transaction that changes it, and scope has the settings of before. Raises Conflict.
     """
     if wanted is None or wanted == settings_of(scope).hold_out:
         return
@@ -118,8 +119,7 @@ def check_change(scope: Scope, wanted: HoldOut | None) -> None:
         Occurrence.state.in_(LIVE_STATES),
         Occurrence.is_triggered.is_(False),
     )
-    with scope.records() as session:
-        last = max(last, session.scalar(processed) or last)
+    last = max(last, session.scalar(processed) or last)
     if wanted.start_date <= last:
         raise Conflict(
             f"settings.campaigns.hold_out needs a start_date after {last}: what is sent up to that day is decided."

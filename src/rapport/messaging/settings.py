@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.scope import Scope
-from rapport.messaging.page_words import ENGLISH, PageWords
+from rapport.errors import Invalid
+from rapport.messaging.page_words import BUILT_IN, ENGLISH, PageWords
 
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
@@ -31,3 +32,17 @@ class MessagingSettings(BaseModel):
 def settings_of(scope: Scope) -> MessagingSettings:
     """The tenant's settings of messages. Raises Invalid naming the member that cannot be used."""
     return scope.section("messaging", MessagingSettings)
+
+
+def check_change(stored: Scope, wanted: Scope) -> None:
+    """The usual language, or the words that there are, can only become such that it has some. Raises Invalid."""
+    before, after = (one.settings.get("messaging", {}) for one in (stored, wanted))
+    if all(before.get(name) == after.get(name) for name in ("usual_language", "unsubscribe_page")):
+        return
+    changed = settings_of(wanted)
+    known = BUILT_IN | changed.unsubscribe_page
+    if changed.usual_language not in known:
+        raise Invalid(
+            f"settings.messaging.usual_language is {changed.usual_language!r}, of which there are no words: "
+            f"there are some of {', '.join(sorted(known))}, and unsubscribe_page can bring more."
+        )

@@ -1,12 +1,13 @@
 """Management of tenants and brands."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
 
 from rapport.access import service, tenant_limits
 from rapport.access.keys import Principal
@@ -64,7 +65,9 @@ class TenantChange(Body):
     time_zone: str = Field("", max_length=64, examples=["Europe/Berlin"], description="Fixed once data are loaded")
     currency: str = Field("", examples=["EUR"])
     settings: dict[str, dict[str, Any] | None] = Field(
-        {}, examples=[{"campaigns": {"messages_per_day": 3}}], description="Sections to replace; null removes one"
+        {},
+        examples=[{"campaigns": {"messages_per_day": 3}}],
+        description="Members to change, by section; those left out stay as they are, null brings a default back",
     )
 
 
@@ -114,12 +117,11 @@ class BrandOut(BaseModel):
     name: str
 
 
-def _check_settings(scope: Scope, settings: dict[str, dict[str, Any] | None]) -> None:
-    """Raises Invalid for a section or a member of one that is not known, or that its package cannot use.
+def _check_known(settings: dict[str, dict[str, Any] | None]) -> None:
+    """Raises Invalid for a section or a member of one that is not known.
 
     Only what is written is held to known members: stored ones that a later release no longer knows can still be read.
     """
-    trial = replace(scope, settings={section: given for section, given in settings.items() if given is not None})
     for section, given in settings.items():
         if section not in SECTIONS:
             raise Invalid(f"settings has no section {section!r}: it has {', '.join(SECTIONS)}.")
@@ -127,9 +129,24 @@ def _check_settings(scope: Scope, settings: dict[str, dict[str, Any] | None]) ->
         for name in given or {}:
             if name not in members:
                 raise Invalid(f"settings.{section} has no member {name!r}: it has {', '.join(members)}.")
-        SECTIONS[section].read(trial)
-    if "campaigns" in settings:
-        hold_out.check_change(scope, campaign_settings.settings_of(trial).hold_out)
+
+
+def _usable(settings: dict[str, dict[str, Any] | None]) -> service.Check:
+    """A check of the sections that are written, each as it would be as a whole.
+
+    It raises Invalid for one that its package cannot use, Conflict for a hold-out that begins too early.
+    """
+
+    def check(session: Session, stored: Scope, wanted: Scope) -> None:
+        for section in settings:
+            wanted.section(section, SECTIONS[section].members, strict=True)
+            SECTIONS[section].read(wanted)
+        if "campaigns" in settings:
+            hold_out.check_change(session, stored, campaign_settings.settings_of(wanted).hold_out)
+        if "messaging" in settings:
+            messaging_settings.check_change(stored, wanted)
+
+    return check
 
 
 def _shown(tenant: Tenant) -> TenantOut:
@@ -164,9 +181,13 @@ def change_tenant(
     request: Request,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> TenantOut:
-    """Change names, currency or settings; 409 for another time zone once data are loaded."""
-    _check_settings(principal.scope, body.settings)
-    changed = service.update_tenant(principal.scope, body.model_dump(exclude_unset=True))
+    """Change names, currency or settings; 409 for another time zone once data are loaded.
+
+    Settings are a JSON Merge Patch (RFC 7396), at any depth: what is left out stays as it is, null takes away what was
+    set, so that the default holds again, and a list is replaced as a whole. Each section is then checked as a whole.
+    """
+    _check_known(body.settings)
+    changed = service.update_tenant(principal.scope, body.model_dump(exclude_unset=True), _usable(body.settings))
     request.app.state.keys.forget()
     request.app.state.directory.forget(principal.scope.tenant_id)
     return _own(changed)
