@@ -25,10 +25,11 @@ from campaign_tenant import (
 )
 
 from rapport.access.scope import Scope
-from rapport.campaigns import processing, responses
+from rapport.campaigns import processing
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.models import CONTROL_ACTION_ID
 from rapport.campaigns.occurrences import locked, plan_next_run
+from rapport.campaigns.windows import window
 from rapport.channels import service as channels
 from rapport.messaging import service as messaging
 
@@ -173,19 +174,38 @@ def test_running_campaigns_excluded_groups_and_caps(tenant: Scope) -> None:
     assert campaigns.scheduled_messages(tenant, sorted(busy), TODAY) == dict.fromkeys(busy, 3)
 
 
+@pytest.mark.parametrize(
+    ("processed", "begins"),
+    [
+        (datetime(2026, 3, 10, 22, 30, tzinfo=UTC), datetime(2026, 3, 10, 9)),  # its send day, by the tenant's clock
+        (datetime(2026, 3, 10, 23, 30, tzinfo=UTC), datetime(2026, 3, 11, 0, 30)),
+        (datetime(2026, 4, 8, 10, 0, 5, 7, tzinfo=UTC), datetime(2026, 4, 8, 12, 0, 5)),
+    ],
+)
+def test_a_run_that_is_processed_after_its_send_day_is_measured_from_then(
+    tenant: Scope, processed: datetime, begins: datetime
+) -> None:
+    made = add_series(tenant, 2, [group(2, (EXTERNAL, 4))], duration=3, rules={"include_all": True})
+    tenant.clock.set(processed)
+    found = campaigns.occurrence(tenant, process(tenant, made.id))
+    assert window(tenant, found) == (begins, begins + timedelta(days=3))
+    results = campaigns.results(tenant, found.id)
+    assert (results.window_start, results.is_complete) == (begins, False)
+
+
 def test_the_window_in_which_a_run_keeps_its_customers_is_that_of_its_results(tenant: Scope) -> None:
     """Whatever lead times two campaigns have: they share customers only when no day belongs to both windows."""
     one = [group(2, (EXTERNAL, 4))]
     number = process(tenant, add_series(tenant, 2, one, duration=3, lead_time=10).id)
-    begin, end = responses.window(tenant, campaigns.occurrence(tenant, number))
-    window = {(begin + timedelta(days=day)).date() for day in range((end - begin).days)}
+    begin, end = window(tenant, campaigns.occurrence(tenant, number))
+    days = {(begin + timedelta(days=day)).date() for day in range((end - begin).days)}
     for lead_time in (0, 4):
         for sent in (5, 6, 7, 8, 9, 12, 13):
             made = add_series(tenant, 2, one, duration=4, lead_time=lead_time)
             other = process(tenant, made.id, TODAY + timedelta(days=sent - lead_time))
             mine = {TODAY + timedelta(days=sent + day) for day in range(4)}
             kept_out = ("excluded", "in a running campaign") in {row[2:] for row in outcomes(tenant, other)}
-            assert kept_out == bool(window & mine), (lead_time, sent)
+            assert kept_out == bool(days & mine), (lead_time, sent)
             with tenant.records() as session:
                 locked(session, tenant, other).state = "canceled"
     with tenant.records() as session:

@@ -19,9 +19,10 @@ from rapport.campaigns.goals import bound, goal_of, is_amount, is_click, sales
 from rapport.campaigns.models import EXECUTED_STATES, Occurrence, Series
 from rapport.campaigns.own_runs import own_days, shortest_gap
 from rapport.campaigns.power import Detectable, Spread, size_of, spread_of, told
-from rapport.campaigns.responses import Response, alike_groups, clicked, reactions, responses, summed, windows
+from rapport.campaigns.responses import Response, alike_groups, clicked, reactions, responses, summed
 from rapport.campaigns.schemas import Goal, Schedule
 from rapport.campaigns.splits import shares_of
+from rapport.campaigns.windows import windows
 from rapport.customers import service as customers
 
 # Earlier runs that are looked at, newest first, and how many responders of them are enough.

@@ -5,23 +5,22 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
 from itertools import accumulate, zip_longest
 from operator import add
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from rapport.access.scope import Scope
 from rapport.campaigns import costs, goals, queries, trigger_results
 from rapport.campaigns.clearance import LEFT_OUT
 from rapport.campaigns.goals import sales
 from rapport.campaigns.interactions import CLICKED
-from rapport.campaigns.models import EXECUTED_STATES, Occurrence, OccurrenceChannel
+from rapport.campaigns.models import EXECUTED_STATES, Occurrence
 from rapport.campaigns.randomization import NOTHING, POWERS, Sums
 from rapport.campaigns.schemas import Goal
 from rapport.campaigns.splits import NO_TALLY, PARTS, Counts, Tally, alike, cuts
-from rapport.campaigns.trigger_results import trigger_window
+from rapport.campaigns.windows import windows
 from rapport.messaging import service as messaging
 
 # Past runs that a self-optimising split learns from, newest first; of those with few customers more are needed.
@@ -165,26 +164,6 @@ class Responses:
         """Those who drew some groups, held back or not."""
         found = (self.cells.get(Cell(campaign_id, group, is_control)) for group in groups)
         return sum((one for one in found if one), Response())
-
-
-def window(scope: Scope, found: Occurrence) -> tuple[datetime, datetime]:
-    """The measurement window in tenant wall-clock time: from the first send for the duration in days."""
-    return windows(scope, [found])[0]
-
-
-def windows(scope: Scope, runs: Sequence[Occurrence]) -> list[tuple[datetime, datetime]]:
-    """The same of several runs, in their order."""
-    wanted = select(OccurrenceChannel.campaign_id, func.min(OccurrenceChannel.scheduled_time)).where(
-        OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id.in_([run.id for run in runs])
-    )
-    with scope.reads() as session:
-        first: dict[int, datetime] = dict(list(session.execute(wanted.group_by("campaign_id"))))
-    found = []
-    for run in runs:
-        begin = first.get(run.id) or datetime.combine(run.send_date, time())
-        end = begin + timedelta(days=run.duration)
-        found.append(trigger_window(run, begin) if run.is_triggered else (begin, end))
-    return found
 
 
 def responses(scope: Scope, runs: Sequence[Occurrence], goal: Goal) -> Responses:

@@ -12,10 +12,11 @@ from rapport.campaigns.interactions import INTERACTIONS
 from rapport.campaigns.metrics import PlaceMetrics, metrics_of
 from rapport.campaigns.models import CONTROL_ACTION_ID, EXECUTED_STATES, Occurrence
 from rapport.campaigns.occurrences import occurrence
-from rapport.campaigns.responses import Reacted, Response, Responses, classes, clicked, reactions, responses, window
+from rapport.campaigns.responses import Reacted, Response, Responses, classes, clicked, reactions, responses
 from rapport.campaigns.schemas import Goal
 from rapport.campaigns.splits import draw_of
 from rapport.campaigns.statistics import CANNOT_CLICK, NO_CONTROL, Comparison, adjusted, compare, mean_value, rate
+from rapport.campaigns.windows import window
 from rapport.errors import Conflict
 
 

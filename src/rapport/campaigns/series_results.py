@@ -30,12 +30,12 @@ from rapport.campaigns.responses import (
     offers_of,
     reactions,
     responses,
-    windows,
 )
 from rapport.campaigns.returning import NO_INFLATION, Inflation, Sides, inflation
 from rapport.campaigns.schemas import Goal
 from rapport.campaigns.splits import Draw, draw_of
 from rapport.campaigns.statistics import CANNOT_CLICK, NO_CONTROL, Comparison, Pair, adjusted, compare, rate
+from rapport.campaigns.windows import windows
 
 # Runs that the result of a series goes back, newest first.
 MOST_RUNS = 400
