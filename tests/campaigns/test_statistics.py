@@ -45,6 +45,22 @@ def test_newcombe_interval_of_the_paper() -> None:
     assert found.uplift_interval == pytest.approx((0.0524, 0.3339), abs=5e-5)
 
 
+@pytest.mark.parametrize("responders", [(0, 0), (90, 45)])
+@pytest.mark.parametrize(
+    ("draws", "more"), [(1, {"is_open": True}), (1, {"is_watched": True}), (2, {"is_watched": True}), (2, {})]
+)
+def test_where_nobody_or_everybody_responded_the_interval_is_that_of_a_closed_campaign(
+    responders: tuple[int, int], draws: int, more: dict[str, bool]
+) -> None:
+    """The rule of three: that none of 90 responded does not say that none of all would."""
+    sizes = [(Response(90 // draws, responders[0] // draws), Response(45 // draws, responders[1] // draws))] * draws
+    closed = compare([(sum((pair[0] for pair in sizes), Response()), sum((pair[1] for pair in sizes), Response()))])
+    found = compare(sizes, **more)
+    assert found.uplift_interval == pytest.approx(closed.uplift_interval)
+    low, high = found.uplift_interval
+    assert low < -3 / 90 < 0 < 3 / 90 < high and found.p_value is None
+
+
 @pytest.mark.parametrize(
     ("group", "control", "verdict"),
     [

@@ -118,13 +118,12 @@ def compare(
     is_enough = _expected(pairs, others=True) >= LEAST_EXPECTED and p_value is not None
     better = probability_better(group, control) if is_enough and is_single else None
     raw = rate(group) - rate(control)
-    spread = (raw, raw) if counted is None else counted.interval
     found = Comparison(
         control_customers=control.customers,
         control_responders=control.responders,
         control_rate=rate(control),
         uplift=raw if is_single or counted is None else counted.estimate,
-        uplift_interval=_newcombe(group, control) if is_single else spread,
+        uplift_interval=_newcombe(group, control) if is_single or counted is None else counted.interval,
         p_value=p_value,
         p_adjusted=None,
         decided_by=("net" if has_costs else "money") if by_money else "rate",
@@ -208,6 +207,9 @@ def _wilson(one: Response) -> tuple[float, float]:
 
 
 def _newcombe(group: Response, control: Response) -> tuple[float, float]:
+    """Has a width even where nobody or everybody responded; none where there is nobody on a side."""
+    if not (group.customers and control.customers):
+        return rate(group) - rate(control), rate(group) - rate(control)
     p1, p0 = rate(group), rate(control)
     (low1, high1), (low0, high0) = _wilson(group), _wilson(control)
     below = math.sqrt((p1 - low1) ** 2 + (high0 - p0) ** 2)
