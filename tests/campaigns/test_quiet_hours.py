@@ -148,6 +148,15 @@ def test_a_send_time_in_quiet_hours_is_told(tenant: Scope) -> None:
     assert campaigns.series_warnings(tenant, series) == [f"{told} rules.any_hour lets them leave at their time."]
 
 
+def test_that_clicks_in_mail_of_its_own_are_not_measured_is_told(tenant: Scope) -> None:
+    once = {"kind": "once", "start_date": TODAY.isoformat()}
+    for channel, goal, told in ((EMAIL, "click", 1), (EXTERNAL, "click", 0), (EMAIL, "orders", 0)):
+        groups = [group(2, (channel, 1), time="10:00", share=0.5) for _ in range(2)]
+        made = add_series(tenant, 1, groups, schedule=once, goal={"kind": goal})
+        warned = campaigns.series_warnings(tenant, made)
+        assert len(warned) == told and all(f"mail of channel {EMAIL} " in one for one in warned)
+
+
 @pytest.mark.parametrize(
     ("since", "now", "hours"),
     [

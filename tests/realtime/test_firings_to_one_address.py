@@ -70,10 +70,10 @@ def test_a_trigger_over_several_kinds_of_addresses_says_by_which_it_divides(scop
     messaging.save_template(scope, MAIL, "Hello", "Hi", "<p>Hi</p>", id=1)
     texts = {"channel_id": world.SMS, "template_id": 11}
 
-    def warned(*groups: list[dict[str, int]], control_share: float = 0) -> list[str]:
+    def warned(*groups: list[dict[str, int]], control_share: float = 0, goal: str = "orders") -> list[str]:
         share, kind = 1 / len(groups), "Test/Control" if len(groups) == 1 else "A/B"
         made = [{"action_id": 2, "share": share, "channels": places} for places in groups]
-        series = world.trigger(scope, groups=made, campaign_type=kind, control_share=control_share)
+        series = world.trigger(scope, groups=made, campaign_type=kind, control_share=control_share, goal={"kind": goal})
         one = api.get(f"/manage/v1/triggers/{series.id}").json()
         assert next(each for each in api.get("/manage/v1/triggers").json() if each["id"] == series.id) == one
         return [str(warning) for warning in one["warnings"]]
@@ -86,6 +86,10 @@ def test_a_trigger_over_several_kinds_of_addresses_says_by_which_it_divides(scop
     assert warned([mail], [texts]) == [told]
     # Nothing is divided, or there is one kind of address.
     assert not warned([mail, texts]) and not warned([texts], [texts], control_share=0.5)
+    # Clicks in mail of its own are not measured.
+    (unmeasured,) = warned([mail], [mail], goal="click")
+    assert unmeasured.startswith(f"goal click: clicks in mail of channel {MAIL} (Mail of pairs) are not measured")
+    assert not warned([texts], [texts], goal="click")
 
 
 def test_who_shares_an_address_is_on_one_side(scope: Scope) -> None:

@@ -11,8 +11,7 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
-from rapport.campaigns import own_runs, quiet
-from rapport.campaigns.goals import check_goal
+from rapport.campaigns import goals, own_runs, quiet
 from rapport.campaigns.models import (
     ARCHIVED,
     CONTROL_ACTION_ID,
@@ -146,7 +145,8 @@ def series_warnings(scope: Scope, found: Series) -> list[str]:
     """What may not be meant about the runs of a series, in sentences."""
     schedule = Schedule.model_validate(found.schedule)
     of_runs = own_runs.warnings(schedule, found.rules, found.duration)
-    return [*of_runs, *quiet.warnings(scope, schedule, found.rules, found.groups)]
+    of_times = quiet.warnings(scope, schedule, found.rules, found.groups)
+    return [*of_runs, *of_times, *goals.warnings(scope, found)]
 
 
 def create_series(scope: Scope, body: SeriesBody, status: str = "active") -> Series:
@@ -238,7 +238,7 @@ def check_references(scope: Scope, body: SeriesBody) -> None:
     for group_id in body.rules.exclude_target_group_ids:
         audiences.target_group(scope, group_id)
     check_groups(scope, body.groups)
-    check_goal(scope, body.goal, len(body.groups))
+    goals.check_goal(scope, body.goal, len(body.groups))
 
 
 def check_groups(scope: Scope, groups: Sequence[Group | ImmediateGroup]) -> None:

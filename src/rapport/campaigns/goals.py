@@ -12,8 +12,10 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from rapport.access.scope import Scope
+from rapport.campaigns.models import Series
 from rapport.campaigns.queries import CAME_IN, IN_FORCE
 from rapport.campaigns.schemas import Goal, PlainGoal
+from rapport.channels import service as channels
 from rapport.errors import Invalid
 
 ORDERS, VALUE = PlainGoal(kind="orders"), PlainGoal(kind="value")
@@ -107,6 +109,19 @@ def sales(goal: Goal, since: str, until: str, customers: str) -> str:
         {joined}
         WHERE transaction_time >= {since} AND transaction_time < {until} AND {CAME_IN} AND customer_id IN ({customers})
     """
+
+
+def warnings(scope: Scope, found: Series) -> list[str]:
+    """That the clicks that are a series' goal are not measured on channels of Rapport's own mail, in sentences."""
+    if not is_click(goal_of({"goal": found.goal})):
+        return []
+    used = {place["channel_id"] for group in found.groups for place in group["channels"]}
+    return [
+        f"goal click: clicks in mail of channel {one.id} ({one.name}) are not measured, since Rapport sends it itself. "
+        "The goal shows nothing of it: choose another one, such as orders."
+        for one in channels.channels(scope)
+        if one.id in used and one.kind == "email"
+    ]
 
 
 def check_goal(scope: Scope, goal: Goal, groups: int) -> None:

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
+from rapport.campaigns import goals
 from rapport.campaigns.definitions import change_status, check_groups, replace_series
-from rapport.campaigns.goals import check_goal
 from rapport.campaigns.models import ARCHIVED, UNIQUE_SERIES, Series
 from rapport.campaigns.triggers import EventMatch, SequenceTrigger, Trigger, TriggeredBody
 from rapport.channels import service as channels
@@ -52,7 +52,7 @@ def triggered(scope: Scope, status: str | None = None) -> list[Series]:
 def triggered_warnings(scope: Scope, some: Sequence[Series]) -> dict[int, list[str]]:
     """What may not be meant about triggered campaigns, in sentences, by id."""
     addresses = {one.id: one.address_attribute.upper() for one in channels.channels(scope)}
-    return {one.id: _divided(one, addresses) for one in some}
+    return {one.id: [*_divided(one, addresses), *goals.warnings(scope, one)] for one in some}
 
 
 def _divided(found: Series, addresses: Mapping[int, str]) -> list[str]:
@@ -223,7 +223,7 @@ def check_triggered(scope: Scope, body: TriggeredBody) -> TriggeredBody:
     for group_id in body.rules.exclude_target_group_ids:
         audiences.target_group(scope, group_id)
     check_groups(scope, body.groups)
-    check_goal(scope, body.goal, len(body.groups))
+    goals.check_goal(scope, body.goal, len(body.groups))
     return body
 
 
