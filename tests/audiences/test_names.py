@@ -106,6 +106,10 @@ def test_a_segment_that_is_asked_for_stays(scope: Scope, api: httpx.Client) -> N
         ({"history": "campaigns", "where": {"template": 5}}, "definition names template 5, which does not exist."),
         ({"history": "campaigns", "where": {"campaign": 5}}, "definition names campaign 5, which does not exist."),
         ({"history": "campaigns", "where": {"action": 5}}, "definition names action 5, which does not exist."),
+        (
+            {"history": "activity", "where": {"event_type": [987654]}},
+            "definition names event_type 987654, which does not exist.",
+        ),
         ({"list": 99}, "definition names customer list 99, which does not exist."),
         ({"group": 99}, "definition names target group 99, which does not exist."),
     ],

@@ -11,6 +11,7 @@ KNOWN_IDS = {
         SELECT id FROM campaign_series WHERE tenant_id = :tenant_id
         UNION SELECT series_id FROM campaigns WHERE tenant_id = :tenant_id
     """,
+    "event_type": "SELECT id FROM event_types WHERE tenant_id = :tenant_id",
     "action": "SELECT 1 UNION SELECT id FROM actions WHERE tenant_id = :tenant_id",
     "channel": """
         SELECT id FROM channels WHERE tenant_id = :tenant_id
