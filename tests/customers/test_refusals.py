@@ -9,6 +9,8 @@ from import_world import codes, load, values
 from rapport.access.scope import Scope
 from rapport.customers import service
 from rapport.customers.attribute_writes import upsert_customer
+from rapport.customers.consent import BLOCKED
+from rapport.customers.consent_columns import named_consent
 
 HEAD = "CustomerID,Registration_Date,Allow_Email,Is_Blocked\n"
 BEFORE = HEAD + "C1,2025-01-02,nein,ja\nC2,2025-01-02,Yes,No\nC3,2025-01-02,,\n"
@@ -96,10 +98,14 @@ PERMISSIONS = [
     *("Subscribed", "Marketing permission", "Werbeerlaubnis"),
 ]
 BLOCKS = ["Unsubscribed", "opted_out", "DoNotEmail", "Do not call", "DNC", "optout", "Blacklisted", "Abgemeldet"]
+SELF_EXCLUDED = [
+    *("Self_Excluded", "Is self-excluded", "SelfExclusion", "Selbstausschluss", "Selbst gesperrt", "zelf-uitsluiting"),
+    *("Auto-exclusion", "Autoexclusi\u00f3n", "Joueur auto-exclu", "Auto-escluso", "Autoesclusione"),
+]
 NAMED = {"permission": PERMISSIONS, "blocked": BLOCKS}
 OTHERS = [
     *("Optin_Date", "Newsletter Count", "Subscription_ID", "Consent_IP", "City2", "Option", "Contacts"),
-    "Unsubscribed at",
+    *("Unsubscribed at", "Self", "Excluded", "Automobile", "Self-exclusion date"),
 ]
 
 
@@ -116,6 +122,11 @@ def test_columns_that_look_like_consent_and_are_not_read_as_such_are_told(
     service.mark_consent(company, mine, kind)
     again = load(company, tmp_path, "customers", text.replace("C2", "C3"))
     assert "consent_not_marked" not in codes(again)
+
+
+@pytest.mark.parametrize("name", SELF_EXCLUDED)
+def test_self_exclusion_forbids(name: str) -> None:
+    assert named_consent(name) == BLOCKED
 
 
 def test_columns_about_consent_are_none(company: Scope, tmp_path: Path) -> None:

@@ -16,8 +16,14 @@ FORBID = """
     optout optedout unsubscribed unsubscribe unsub dnc donotcontact donotmail donotemail donotcall suppressed suppress
     blacklist blacklisted blocklist blocklisted abgemeldet werbesperre gesperrt desabonne desinscrit uitgeschreven
     отписан 退订
+    selfexcluded selfexclusion selfexclude selbstausschluss selbstausgeschlossen selbstsperre selbstgesperrt
+    spielersperre zelfuitsluiting zelfuitgesloten autoexclusion autoexclu autoexclue autoexcluido autoexcluida
+    autoesclusione autoescluso autoesclusa
 """
-FORBID_PAIRS = {"opt out", "opted out", "not contact", "not mail", "not email", "not call", "not sms", "not send"}
+FORBID_PAIRS = {"opt out", "opted out", "not contact", "not mail", "not email", "not call", "not sms", "not send",
+                "self excluded", "self exclusion", "self exclude", "selbst ausgeschlossen", "selbst gesperrt",
+                "zelf uitgesloten", "zelf uitsluiting", "auto exclusion", "auto exclu", "auto exclue", "auto excluido",
+                "auto excluida", "auto esclusione", "auto escluso", "auto esclusa"}  # fmt: skip
 PERMIT = """
     optin optedin subscribed subscriber newsletter newsletters consent consents permission permissions gdpr dsgvo
     einwilligung werbeerlaubnis werbeeinwilligung consentement consentimiento consenso consentimento samtycke
