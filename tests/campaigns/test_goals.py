@@ -335,7 +335,7 @@ def test_a_run_keeps_the_goal_that_it_was_planned_with(world: World, api: httpx.
     assert decided == ["rate", "money"] and [one["runs"] for one in answers] == [1, 1]
 
 
-def test_a_one_time_campaign_has_a_goal(world: World, api: httpx.Client) -> None:
+def test_a_one_time_campaign_has_a_goal_and_is_checked_as_others(world: World, api: httpx.Client) -> None:
     group = campaigns.series(world.scope, world.series.id).groups[0]
     channels = [{"channel_id": EXTERNAL, "template_id": 1}]
     given = {"customer_ids": ["C00001"], "action_id": group["action_id"], "channels": channels}
@@ -346,3 +346,10 @@ def test_a_one_time_campaign_has_a_goal(world: World, api: httpx.Client) -> None
     for goal, told in (({"kind": "click"}, "two are needed"), ({"kind": "product", "product_id": "Z"}, "'Z'")):
         refused = api.post("/manage/v1/campaigns/one-time", json={"name": "Bad", **given, "goal": goal})
         assert refused.status_code == 400 and told in refused.json()["detail"]
+    many = len(campaigns.all_series(world.scope))
+    twice = api.post("/manage/v1/campaigns/one-time", json={"name": "Bad", **given, "channels": channels * 2})
+    assert twice.status_code == 400 and "channels names a channel twice" in twice.json()["detail"]
+    rules = {"exclude_target_group_ids": [99]}
+    unknown = api.post("/manage/v1/campaigns/one-time", json={"name": "Bad", **given, "rules": rules})
+    assert (unknown.status_code, unknown.json()["detail"]) == (404, "There is no target group 99.")
+    assert len(campaigns.all_series(world.scope)) == many

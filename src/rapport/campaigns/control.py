@@ -11,7 +11,7 @@ from rapport.campaigns import queries, tasks
 from rapport.campaigns.clearance import ask_clearance
 from rapport.campaigns.clearing import clear
 from rapport.campaigns.closing import finish_campaign
-from rapport.campaigns.definitions import check_groups
+from rapport.campaigns.definitions import check_excluded, check_groups
 from rapport.campaigns.definitions import series as get_series
 from rapport.campaigns.goals import check_goal
 from rapport.campaigns.models import (
@@ -87,6 +87,7 @@ def one_time(scope: Scope, body: OneTimeBody, wait: bool = False) -> Occurrence:
     if day < scope.today():
         raise Conflict("execution_date must not be in the past.")
     group = Group(action_id=body.action_id, share=1.0, channels=body.channels, promo_codes=body.promo_codes)
+    check_excluded(scope, body.rules.exclude_target_group_ids)
     check_groups(scope, [group])
     check_goal(scope, body.goal, groups=1)
     made = _list_series(scope, body, group, day)

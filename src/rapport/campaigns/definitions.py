@@ -235,10 +235,15 @@ def check_references(scope: Scope, body: SeriesBody) -> None:
     """Everything a series names must exist, and its schedule go by all that it says. Raises NotFound, Invalid."""
     check_schedule(body.schedule)
     audiences.target_group(scope, body.target_group_id)
-    for group_id in body.rules.exclude_target_group_ids:
-        audiences.target_group(scope, group_id)
+    check_excluded(scope, body.rules.exclude_target_group_ids)
     check_groups(scope, body.groups)
     goals.check_goal(scope, body.goal, len(body.groups))
+
+
+def check_excluded(scope: Scope, target_group_ids: Sequence[int]) -> None:
+    """The groups whose members are kept out must exist. Raises NotFound."""
+    for group_id in target_group_ids:
+        audiences.target_group(scope, group_id)
 
 
 def check_groups(scope: Scope, groups: Sequence[Group | ImmediateGroup]) -> None:

@@ -97,6 +97,12 @@ class GroupChannel(Strict):
     send_time: HourMinute | None = Field(None, description="Tenant time of the execution day", examples=["09:30"])
 
 
+def _must_differ(channels: list[GroupChannel]) -> None:
+    ids = [channel.channel_id for channel in channels]
+    if len(ids) != len(set(ids)):
+        raise ValueError("channels names a channel twice; a customer gets a campaign once on a channel")
+
+
 class Group(Strict):
     """A recipient group: its action, its share of those not held back, where it is reached. Id = position from 1."""
 
@@ -107,9 +113,7 @@ class Group(Strict):
 
     @model_validator(mode="after")
     def _one_template_a_channel(self) -> Self:
-        ids = [channel.channel_id for channel in self.channels]
-        if len(ids) != len(set(ids)):
-            raise ValueError("channels names a channel twice; a customer gets a campaign once on a channel")
+        _must_differ(self.channels)
         return self
 
 
@@ -229,6 +233,11 @@ class OneTimeBody(Strict):
     execution_date: Day | None = Field(None, description="None: today")
     notes: str = Field("", max_length=4000, description="For people; told by GetCampaignDetails")
     tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field([], max_length=50)
+
+    @model_validator(mode="after")
+    def _one_template_a_channel(self) -> Self:
+        _must_differ(self.channels)
+        return self
 
 
 class SeriesOut(SeriesBody):

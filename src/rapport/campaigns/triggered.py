@@ -11,7 +11,7 @@ from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns import goals
-from rapport.campaigns.definitions import change_status, check_groups, replace_series
+from rapport.campaigns.definitions import change_status, check_excluded, check_groups, replace_series
 from rapport.campaigns.models import ARCHIVED, UNIQUE_SERIES, Series
 from rapport.campaigns.triggers import EventMatch, SequenceTrigger, Trigger, TriggeredBody
 from rapport.channels import service as channels
@@ -220,8 +220,7 @@ def check_triggered(scope: Scope, body: TriggeredBody) -> TriggeredBody:
     check_events(scope, body, declared)
     if body.customer_conditions is not None:
         body = body.model_copy(update={"customer_conditions": _customer_conditions(scope, body.customer_conditions)})
-    for group_id in body.rules.exclude_target_group_ids:
-        audiences.target_group(scope, group_id)
+    check_excluded(scope, body.rules.exclude_target_group_ids)
     check_groups(scope, body.groups)
     goals.check_goal(scope, body.goal, len(body.groups))
     return body
