@@ -23,8 +23,12 @@ def data(scope: Scope) -> None:
     scope.warehouse.insert("customers", ["customer_id"], [(one,) for one in ids])
     rows = [(DATA_DATE, one, "DE" if i % 4 == 0 else "FR", "x@example.com") for i, one in enumerate(ids)]
     scope.warehouse.insert("profiles", ["data_date", "customer_id", "COUNTRY", "EMAIL"], rows)
+    newest(scope, DATA_DATE)
+
+
+def newest(scope: Scope, day: date | None) -> None:
     with scope.records() as session:
-        session.execute(update(Tenant).where(Tenant.id == scope.tenant_id).values(last_data_date=DATA_DATE))
+        session.execute(update(Tenant).where(Tenant.id == scope.tenant_id).values(last_data_date=day))
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +129,29 @@ def test_definitions_are_counted_sampled_and_told(api: httpx.Client) -> None:
     answer = api.post(f"{MANAGE}/size", json={"definition": wrong})
     assert answer.status_code == 400
     assert answer.json()["detail"] == "definition.all[1].value must be a list with at least one value."
+
+
+def test_before_the_first_day_is_modelled_a_size_says_so(api: httpx.Client, scope: Scope) -> None:
+    orders = {"attribute": "NUMBER_OF_ORDERS", "operator": "greater", "value": 1}
+    made = api.post(MANAGE, json={"name": "Early", "definition": GERMAN}).json()
+    told = api.post(f"{MANAGE}/size", json={"definition": orders})
+    assert told.json()["detail"] == (
+        "definition.attribute names 'NUMBER_OF_ORDERS', which is not a customer attribute."
+    )
+    newest(scope, None)
+    try:
+        answers = [
+            api.post(f"{MANAGE}/size", json={"definition": {"not": {"all": []}}}),
+            api.post(f"{MANAGE}/size", json={"definition": orders}),
+        ]
+        scope.clock.set(datetime(2026, 4, 9, 8, tzinfo=UTC))
+        answers.append(api.post(f"{MANAGE}/{made['id']}/size"))
+    finally:
+        scope.clock.set(datetime(2026, 3, 29, 8, tzinfo=UTC))
+        newest(scope, DATA_DATE)
+    assert [one.status_code for one in answers] == [409, 400, 409]
+    assert all("No day has been modelled yet" in one.json()["detail"] for one in answers)
+    assert api.post(f"{MANAGE}/size", json={"definition": {"not": {"all": []}}}).json()["size"] == 0
 
 
 def test_counts_are_begun_read_and_canceled(api: httpx.Client) -> None:

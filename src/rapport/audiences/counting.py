@@ -22,10 +22,10 @@ from rapport.audiences.groups import check, target_group, target_groups
 from rapport.audiences.membership import ensure_members
 from rapport.audiences.models import Count, TargetGroup
 from rapport.audiences.names import bound
-from rapport.audiences.schema import schema
+from rapport.audiences.schema import NOT_MODELLED, schema
 from rapport.channels import service as channels
 from rapport.conditions import Compiled, Condition, Schema
-from rapport.errors import Away, NotFound, RapportError
+from rapport.errors import Away, Conflict, NotFound, RapportError
 from rapport.stores.turns import Turns
 from rapport.stores.warehouse import Database
 
@@ -61,6 +61,12 @@ def size_now(scope: Scope, definition: Any) -> int:
     return _count(scope.warehouse, _compiled(scope, check(scope, bound(scope, definition)), schema(scope)))
 
 
+def check_modelled(scope: Scope) -> None:
+    """Raises Conflict before the first daily cycle, when that nobody is selected says nothing of a definition."""
+    if scope.data_date() is None:
+        raise Conflict(NOT_MODELLED)
+
+
 def reach_now(scope: Scope, definition: Any) -> dict[int, int]:
     """How many of the customers that a definition selects now each channel reaches, by channel. Raises Invalid."""
     condition, on = check(scope, bound(scope, definition)), schema(scope)
@@ -86,10 +92,12 @@ def sample_now(scope: Scope, definition: Any, n: int) -> list[str]:
 
 
 def size_target_group(scope: Scope, target_group_id: int) -> TargetGroup:
-    """Count a group now and remember the size with its age. Raises NotFound."""
+    """Count a group now and remember the size with its age. Raises NotFound, or Conflict as check_modelled does."""
     group = target_group(scope, target_group_id)
     on = schema(scope)
     size = _count(scope.warehouse, _compiled(scope, conditions.parse(group.definition), on))
+    if not size:
+        check_modelled(scope)
     with scope.records() as session:
         group = session.get_one(TargetGroup, (scope.tenant_id, target_group_id))
         group.size, group.size_date, group.sized_at = size, on.data_date, scope.clock.now()

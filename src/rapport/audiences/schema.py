@@ -14,6 +14,10 @@ from rapport.insight import service as insight
 from rapport.messaging import service as messaging
 
 PERCENTILE = "_PERCENTILE"
+NOT_MODELLED = (
+    "No day has been modelled yet: who belongs to a group, and what is calculated of customers, "
+    "are known after the first daily cycle."
+)
 # Attributes that are the name of something, and the attribute of its id.
 NAMED = {
     "LIFECYCLE_STAGE": "LIFECYCLE_STAGE_ID",
@@ -34,7 +38,8 @@ def called(scope: Scope, by_id: str) -> dict[int, str]:
 
 def schema(scope: Scope, data_date: date | None = None) -> Schema:
     """The schema of a data date: the newest when None, yesterday before the first."""
-    data_date = data_date or current_date(scope)
+    newest = scope.data_date()
+    data_date = data_date or newest or _yesterday(scope)
     return Schema(
         attributes={
             name: Column(
@@ -47,6 +52,7 @@ def schema(scope: Scope, data_date: date | None = None) -> Schema:
         },
         data_date=data_date,
         time_zone=scope.time_zone,
+        missing="" if newest else NOT_MODELLED,
         campaigns_of=lambda series_id: _campaigns_of(scope, series_id),
         unreached=lambda channel_id: messaging.unreached(scope, channel_id, data_date),
     )
@@ -54,7 +60,11 @@ def schema(scope: Scope, data_date: date | None = None) -> Schema:
 
 def current_date(scope: Scope) -> date:
     """The data date that "now" means: the newest, or yesterday before the first."""
-    return scope.data_date() or scope.today() - timedelta(days=1)
+    return scope.data_date() or _yesterday(scope)
+
+
+def _yesterday(scope: Scope) -> date:
+    return scope.today() - timedelta(days=1)
 
 
 def _campaigns_of(scope: Scope, series_id: int) -> list[int]:

@@ -4,6 +4,7 @@ from rapport.audiences.building import AttributeChoice, attribute_choices
 from rapport.audiences.changing import ChangedCustomer, GroupChanges, changes, tell_changes
 from rapport.audiences.counting import (
     cancel_count,
+    check_modelled,
     count,
     reach_now,
     sample_now,
@@ -45,6 +46,7 @@ __all__ = [
     "cancel_count",
     "changes",
     "check",
+    "check_modelled",
     "compute_members",
     "count",
     "create_customer_list",

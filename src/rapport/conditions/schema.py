@@ -62,12 +62,13 @@ class Schema:
     """attributes is keyed by upper-case name. data_date is the profile that SQL reads; today is the day after it.
 
     campaigns_of gives the campaign ids of a series, unreached the name of the table of the customers whom a channel
-    does not reach on the data date.
+    does not reach on the data date. missing is what else to say of an attribute that there is not.
     """
 
     attributes: Mapping[str, Column]
     data_date: date
     time_zone: ZoneInfo
+    missing: str = ""
     campaigns_of: Callable[[int], Sequence[int]] = lambda series_id: ()
     unreached: Callable[[int], str] = lambda channel_id: f"unreached_{channel_id}"
 

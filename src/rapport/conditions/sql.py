@@ -46,7 +46,10 @@ def column_of(condition: AttributeIs, schema: Schema) -> Column:
     """The column that a condition compares. Raises Invalid for an unknown attribute."""
     column = schema.column(condition.name)
     if column is None:
-        raise Invalid(f"{condition.path}.attribute names {condition.name!r}, which is not a customer attribute.")
+        told = (
+            f"{condition.path}.attribute names {condition.name!r}, which is not a customer attribute. {schema.missing}"
+        )
+        raise Invalid(told.rstrip())
     return column
 
 

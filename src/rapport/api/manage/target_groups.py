@@ -293,9 +293,14 @@ def get_members_file(
 
 @router.post("/target-groups/size", summary="Count a definition now")
 def size_definition(body: DefinitionIn, principal: Principal = Depends(admin)) -> SizeOut:  # noqa: B008
-    """Count on the newest data date and wait for it; whom channels reach is counted as campaigns would."""
+    """Count on the newest data date and wait for it; whom channels reach is counted as campaigns would.
+
+    409 where nobody is selected because no day has been modelled yet.
+    """
     service.check(principal.scope, body.definition)
     size = service.size_now(principal.scope, body.definition)
+    if not size:
+        service.check_modelled(principal.scope)
     return SizeOut(size=size, reachable=_reached(principal.scope, body.definition))
 
 
