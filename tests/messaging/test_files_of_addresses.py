@@ -84,6 +84,22 @@ def test_lines_without_an_address_are_told_and_nothing_is_kept(api: httpx.Client
         ("b@x.example", {"channel_id": 999}, 404, "999"),
         ("b@x.example", {"reason": "because"}, 400, "reason"),
         ("b@x.example", {"chanel_id": MAIL}, 400, "chanel_id is not a field of this call"),
+        (
+            "N0\nN1\nN4999\n@anna\nanna@\n",
+            {},
+            400,
+            "file has no e-mail address or phone number in the first column: name",
+        ),
+        ("Name,Mail\nN0,a@x.example\n", {"allow_rejects": "true"}, 400, "phone number in the first column"),
+        (
+            "Name,Mail\nN0,a@x.example\n",
+            {"column": "name"},
+            400,
+            "file has no e-mail address or phone number in column",
+        ),
+        ("Name\nA1\n", {"channel_id": MAIL, "allow_rejects": "true"}, 400, "file has no e-mail address in the first"),
+        ("a1@x.example\nN4999\n", {}, 400, "1 line has no e-mail address or phone number (2): mend"),
+        ("b@x.example", {"channel_id": [MAIL, OTHER]}, 400, "channel_id is given more than once"),
         (f"b{'b' * 140_000}@x.example", {}, 400, "file cannot be read as CSV near line 1."),
     ],
 )
@@ -102,6 +118,23 @@ def test_one_line_is_told_as_one(api: httpx.Client) -> None:
     )
 
 
-def test_an_empty_file_changes_nothing(api: httpx.Client) -> None:
-    assert sent(api, "email\n").json() == {"addresses": 0, "added": 0, "refused": 0, "refused_lines": []}
-    assert sent(api, "").json()["addresses"] == 0
+def test_a_file_without_lines_is_refused(api: httpx.Client) -> None:
+    for content in ("email\n", "", "\n \n"):
+        refused = sent(api, content)
+        told = "file has no addresses: it is empty, or has only a header."
+        assert (refused.status_code, refused.json()["detail"]) == (400, told)
+
+
+def test_phone_numbers_are_addresses_on_all_channels_and_tokens_on_their_own(api: httpx.Client, scope: Scope) -> None:
+    told = sent(api, "phone\n+49 170 12\n١٢٣٤٥٦\nN4999\n", allow_rejects="true").json()
+    assert told == {"addresses": 2, "added": 2, "refused": 1, "refused_lines": [4]}
+    assert sent(api, "handle\nanna\n", channel_id=OTHER).json()["added"] == 1
+    assert kept_off(scope, OTHER, "anna", "N4999", "+49 (170) 12") == ["+49 (170) 12", "anna"]
+
+
+def test_an_address_is_not_given_twice_in_one_call(api: httpx.Client, scope: Scope) -> None:
+    sent(api, "twice1@x.example\ntwice2@x.example\n", channel_id=MAIL).raise_for_status()
+    query = {"address": ["twice1@x.example", "twice2@x.example"], "channel_id": MAIL}
+    refused = api.delete("/manage/v1/suppressions", params=query)
+    assert refused.status_code == 400 and refused.json()["detail"].startswith("address is given more than once")
+    assert len(kept_off(scope, MAIL, *query["address"])) == 2

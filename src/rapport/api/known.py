@@ -17,10 +17,10 @@ class Body(BaseModel):
 
 
 def only_known_parameters(request: Request) -> None:
-    """Refuse a query parameter that the route does not declare. Raises Invalid."""
+    """Refuse a query parameter that the route does not declare, or that is given twice. Raises Invalid."""
     route = request.scope.get("route")
     if request.query_params and isinstance(route, APIRoute):
-        _refuse(request.query_params, _parameters(route.dependant), "parameter")
+        _refuse((name for name, _ in request.query_params.multi_items()), _parameters(route.dependant), "parameter")
 
 
 def _parameters(dependant: Dependant) -> list[str]:
@@ -30,13 +30,18 @@ def _parameters(dependant: Dependant) -> list[str]:
 
 
 async def only_known_fields(request: Request) -> None:
-    """A dependency of routes that take a form: refuse a field that the route does not declare. Raises Invalid."""
+    """A dependency of routes that take a form: refuse a field that is not declared, or given twice. Raises Invalid."""
     route = request.scope["route"]
-    _refuse(await request.form(), [one.alias for one in route.dependant.body_params], "field")
+    form = await request.form()
+    _refuse((name for name, _ in form.multi_items()), [one.alias for one in route.dependant.body_params], "field")
 
 
 def _refuse(given: Iterable[str], known: list[str], what: str) -> None:
+    seen: set[str] = set()
     for name in given:
+        if name in seen:
+            raise Invalid(f"{name} is given more than once: one of them would be ignored.")
+        seen.add(name)
         if name not in known:
             takes = f"it takes {', '.join(known)}" if known else f"it takes no {what}"
             raise Invalid(f"{name} is not a {what} of this call; {takes}.")

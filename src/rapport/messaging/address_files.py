@@ -1,7 +1,7 @@
 """Files of addresses that must not be written to, as other systems give them: a line each, or a column of a CSV."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO
@@ -15,7 +15,17 @@ from rapport.messaging.suppressions import MAX_PLACES_TOLD, REASONS
 
 AT_ONCE = 10_000
 SEPARATORS = ",;\t|"
+EMPTY = "file has no addresses: it is empty, or has only a header."
+FEWEST_DIGITS = 6  # of what may be a phone number
 NO_TEXT = "file is not text in UTF-8: save it as UTF-8."
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What counts as an address on a channel, and what it is called."""
+
+    what: str
+    passes: Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -40,19 +50,22 @@ def suppress_file(
     """Write no more to the addresses of a file on a channel (0: on any), whoever has or gets them: all or none.
 
     They are in the first column, or in the one of a name; a first line with neither a digit nor an @ is a header. Blank
-    lines are passed over. The audit log has the reason. Raises Invalid for a file that is no text, a column that
-    is not there and, unless allow_rejects, lines that have no address.
+    lines are passed over. What goes for every channel must look like an e-mail address or a phone number. The audit log
+    has the reason. Raises Invalid for a file that is no text or has no address at all, a column that is not there and,
+    unless allow_rejects, lines that have no address.
     """
     if reason not in REASONS:
         raise Invalid(f"reason must be one of {', '.join(REASONS)}.")
-    is_mail = channel_id != EVERY_CHANNEL and channels.channel(scope, channel_id).kind == "email"
-    good, bad = _judged(file, column, is_mail)
+    rule = _rule(scope, channel_id)
+    good, bad = _judged(file, column, rule)
+    if not good:
+        where = f"column {column!r}" if column else "the first column: name the one that has them in column"
+        raise Invalid(f"file has no {rule.what} in {where}." if bad else EMPTY)
     if bad and not allow_rejects:
-        what = "e-mail address" if is_mail else "address"
         listed = ", ".join(map(str, bad[:MAX_PLACES_TOLD])) + (", ..." if len(bad) > MAX_PLACES_TOLD else "")
         lines = "1 line has" if len(bad) == 1 else f"{len(bad):,} lines have"
-        raise Invalid(f"{lines} no {what} ({listed}): mend them, or give allow_rejects.")
-    cells = (cell for _, cell in _cells(file, column) if _is_address(cell, is_mail))
+        raise Invalid(f"{lines} no {rule.what} ({listed}): mend them, or give allow_rejects.")
+    cells = (cell for _, cell in _cells(file, column) if rule.passes(channels.address_key(cell)))
     added = 0
     with scope.records() as session:
         while some := list(islice(cells, AT_ONCE)):
@@ -63,20 +76,29 @@ def suppress_file(
     return FileSuppressed(good, added, len(bad), bad[:MAX_PLACES_TOLD])
 
 
-def _judged(file: IO[str], column: str, is_mail: bool) -> tuple[int, list[int]]:
+def _rule(scope: Scope, channel_id: int) -> _Rule:
+    """A channel may reach people by what is neither (tokens, handles), which on all channels is likelier a mistake."""
+    if channel_id == EVERY_CHANNEL:
+        return _Rule("e-mail address or phone number", _may_be_mail_or_phone)
+    if channels.channel(scope, channel_id).kind == "email":
+        return _Rule("e-mail address", channels.is_email_address)
+    return _Rule("address", bool)
+
+
+def _may_be_mail_or_phone(key: str) -> bool:
+    local, _, domain = key.rpartition("@")
+    return bool(local and domain) or sum(map(str.isdecimal, key)) >= FEWEST_DIGITS
+
+
+def _judged(file: IO[str], column: str, rule: _Rule) -> tuple[int, list[int]]:
     """How many lines have an address, and the numbers of those that have none."""
     good, bad = 0, []
     for number, cell in _cells(file, column):
-        if _is_address(cell, is_mail):
+        if rule.passes(channels.address_key(cell)):
             good += 1
         else:
             bad.append(number)
     return good, bad
-
-
-def _is_address(cell: str, is_mail: bool) -> bool:
-    key = channels.address_key(cell)
-    return channels.is_email_address(key) if is_mail else bool(key)
 
 
 def _cells(file: IO[str], column: str) -> Iterator[tuple[int, str]]:

@@ -149,6 +149,9 @@ def add_file(
 ) -> FileOut:
     """Whoever has one of the addresses, or gets it later, gets nothing there. All or none, unless allow_rejects.
 
+    Without channel_id an address must look like an e-mail address or have at least six digits, as a phone number; other
+    lines have none. 400 for a file without any address, also one that is empty or has only a header.
+
     A first line with neither a digit nor an @ is a header. May be repeated: what was given before is counted and stays.
     """
     if channel_id is not None:
