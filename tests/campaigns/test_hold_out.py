@@ -260,7 +260,7 @@ def test_a_hold_out_begins_on_a_day_of_which_nothing_is_decided(tenant: Scope, a
         programme_results(tenant)
 
 
-def test_no_run_writes_to_an_address_that_somebody_of_the_hold_out_has(scope: Scope) -> None:
+def test_no_run_writes_to_an_address_that_somebody_of_the_hold_out_has(tenant: Scope) -> None:
     """In the run or not, and in whatever spelling; who is drawn into control is nobody of them."""
     share, begin = 0.2, TODAY + timedelta(days=3)
     some = [f"C{n:05d}" for n in range(PEOPLE, PEOPLE + 400)]
@@ -271,17 +271,17 @@ def test_no_run_writes_to_an_address_that_somebody_of_the_hold_out_has(scope: Sc
         customer(int(one[1:]), COUNTRY="LU" if one not in kept[::2] else "LI", EMAIL=email(partners.get(one, one), n))
         for n, one in enumerate(some)
     ]
-    add_profiles(scope, rows)
-    target = add_group(scope, "Luxembourg", "LU")
-    tomorrow = with_hold_out(scope, share, begin)
+    add_profiles(tenant, rows)
+    target = add_group(tenant, "Luxembourg", "LU")
+    tomorrow = with_hold_out(tenant, share, begin)
     series = add_series(tomorrow, target, [group(2, (EMAIL, 1))], control_share=0.2, rules={"include_all": True})
     found = processed(tomorrow, plan_next_run(tomorrow, series.id, begin))
     members = {one for one in some if one not in kept[::2]}
-    ended = {row[0]: row[2:] for row in outcomes(scope, found)}
+    ended = {row[0]: row[2:] for row in outcomes(tenant, found)}
     assert {one for one, told in ended.items() if told == KEPT_BACK} == members & set(kept)
     shared = ("excluded", "kept back: address of the global hold-out")
     assert {one for one, told in ended.items() if told == shared} == set(partners)
-    assert {row[0] for row in recipients(scope, found)} == members - set(kept) - set(partners)
+    assert {row[0] for row in recipients(tenant, found)} == members - set(kept) - set(partners)
 
 
 def email(whose: str, place: int) -> str:
