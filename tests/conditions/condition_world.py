@@ -54,7 +54,7 @@ SCHEMA = Schema(
     {name: Column(name, kind, name == "T_PERCENTILE") for name, (_, kind) in COLUMNS.items()},
     DATA_DATE,
     ZONE,
-    lambda series: SERIES.get(series, []),
+    campaigns_of=lambda series: SERIES.get(series, []),
 )
 
 TEXTS = ["", "de", "DE", "De ", "Straße", "STRASSE", "ΟΔΟΣ", "οδος", "İstanbul", "istanbul", "ÅNGSTRÖM", "日本", "é"]

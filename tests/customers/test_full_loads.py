@@ -101,7 +101,7 @@ def test_events_of_real_time_count_neither_as_stored_nor_as_removed(company: Sco
     assert asked.state == "needs_confirmation" and "2 of 5 activity" in asked.message
 
 
-def test_the_api_asks_and_takes_the_confirmation(api: httpx.Client) -> None:
+def test_the_api_asks_and_takes_the_confirmation(company: Scope, api: httpx.Client) -> None:
     def upload(text: str, **more: str) -> dict[str, object]:
         data = {"kind": "products", "mode": "full", **more}
         answer = api.post("/manage/v1/imports", files={"file": ("p.csv", text.encode())}, data=data)
