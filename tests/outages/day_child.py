@@ -5,6 +5,7 @@ Prints {"place"} at each of them, and at the end what either day has come to.
 
 import json
 import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +36,7 @@ from rapport.settings import Settings
 from rapport.stores import open_stores, work
 
 MORNING = datetime(2026, 3, 10, 5, tzinfo=UTC)
+AT_A_PLACE = threading.Lock()
 TABLES = ("profiles", "model_results", "target_group_members", "product_recommendations", "campaign_recipients")
 TOLD = text(
     "SELECT event_type_id, event_key, count(*) FROM deliveries WHERE tenant_id = :t GROUP BY 1, 2 ORDER BY 1, 2"
@@ -42,8 +44,9 @@ TOLD = text(
 
 
 def stop_at(place: str) -> None:
-    print(json.dumps({"place": place}), flush=True)
-    sys.stdin.readline()
+    with AT_A_PLACE:  # two steps of a model run at once; a file of text is read and written by one thread at a time
+        print(json.dumps({"place": place}), flush=True)
+        sys.stdin.readline()
 
 
 def stopping(function: Callable[..., Any], name: str, before: bool = True) -> Callable[..., Any]:
