@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from engine_outages import full, hung, stopped
-from loaded_program import begin_file
+from loaded_program import Forked, begin_file
 from rapport.stores.postgres import start_postgres
 
 HERE = Path(__file__).parent
@@ -26,15 +26,26 @@ def lived() -> Iterator[dict[str, Any]]:
     folder = Path(tempfile.mkdtemp(prefix="rapport-outage-"))
     folder.chmod(0o755)
     process = begin_file(HERE / "day_child.py", folder / "data")
-    outages, places, found = cycle([stopped, hung, full]), set(), {}
+    try:
+        yield _lived_through(process, folder / "data")
+    finally:
+        process.kill()
+        process.wait(60)
+        start_postgres(folder / "data").stop()  # a process that failed has left it
+        process.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lived_through(process: Forked, data_dir: Path) -> dict[str, Any]:
+    outages, places, come_to = cycle([stopped, hung, full]), set(), {}
     for line in process.stdout:
         told = json.loads(line)
         if "place" not in told:
-            found = told
+            come_to = told
             continue
         if told["place"] in PLACES:
             places.add(told["place"])
-            with next(outages)(start_postgres(folder / "data")):
+            with next(outages)(start_postgres(data_dir)):
                 process.stdin.write("\n")
                 process.stdin.flush()
                 time.sleep(OUTAGE_SECONDS)
@@ -42,10 +53,7 @@ def lived() -> Iterator[dict[str, Any]]:
             process.stdin.write("\n")
             process.stdin.flush()
     process.wait(60)
-    start_postgres(folder / "data").stop()  # a process that failed has left it
-    process.close()
-    yield found | {"places": places}
-    shutil.rmtree(folder, ignore_errors=True)
+    return come_to | {"places": places}
 
 
 def test_the_day_ends_finished_with_each_step_once(lived: dict[str, Any]) -> None:
