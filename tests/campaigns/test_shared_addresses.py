@@ -155,7 +155,7 @@ def test_who_unsubscribes_by_link_takes_the_address_along(tenant: Scope, box: Ma
     token = mail["List-Unsubscribe"].strip("<>").rpartition("/")[2]
     # The record has another address by the time that the link is clicked.
     company.set("EMAIL", {company.ids[0]: "new@example.com"})
-    messaging.unsubscribe(*messaging.read_token(tenant.stores, token))
+    campaigns.unsubscribe(*messaging.read_token(tenant.stores, token))
     later = Company(tenant, ["Gone@EXAMPLE.com", "gone@example.com.", "free@example.com", "new@example.com"])
     box.to.clear()
     told = later.send(later.process())

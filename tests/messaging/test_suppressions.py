@@ -1,7 +1,9 @@
 """Opting out: links that cannot be forged, a GET that changes nothing, a POST that needs nothing."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 from datetime import UTC, datetime
+from threading import Barrier
 from typing import Any
 
 import httpx
@@ -12,6 +14,7 @@ from sqlalchemy import event
 
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
+from rapport.campaigns import service as campaigns
 from rapport.channels import service as channels
 from rapport.errors import Invalid, NotFound
 from rapport.messaging import service
@@ -77,6 +80,21 @@ def test_one_click_needs_no_cookie_and_no_key(scope: Scope, base_url: str) -> No
     assert "Zoë" in suppressed(scope, 504)
     assert "Zoë" not in suppressed(scope, 505)
     assert interactions(scope, 2) == [("2025-03-14", "Zoë", 504, 11, 2, 7, 4, "2025-03-15 09:30:01.250")]
+
+
+def test_clicks_at_the_same_time_are_one_interaction(scope: Scope) -> None:
+    people, at_once = [f"Hasty {number}" for number in range(5)], 8
+    together = Barrier(at_once)
+
+    def click(_: int) -> None:
+        for customer in people:
+            together.wait()
+            campaigns.unsubscribe(scope, customer, origin(8))
+
+    with ThreadPoolExecutor(at_once) as threads:
+        list(threads.map(click, range(at_once)))
+    assert sorted(str(row[1]) for row in interactions(scope, 8)) == people
+    assert set(people) <= suppressed(scope, 504)
 
 
 def test_a_repeated_link_makes_no_work_and_holds_up_nobody(scope: Scope, base_url: str) -> None:

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse
 from rapport.access.limits import RateLimiter
 from rapport.access.scope import Scope
 from rapport.api.sections import SectionRouter
+from rapport.campaigns import service as campaigns
 from rapport.channels import service as channels
 from rapport.errors import NotFound, TooManyRequests
 from rapport.messaging import service as messaging
@@ -102,7 +103,7 @@ def unsubscribe(
     carried_out: RateLimiter = request.app.state.unsubscribed
     wish = repr((scope.tenant_id, customer_id, origin, everything))
     if carried_out.has_room(wish):
-        messaging.unsubscribe(scope, customer_id, origin, everything)
+        campaigns.unsubscribe(scope, customer_id, origin, everything)
         with suppress(TooManyRequests):  # several at once
             carried_out.hit(wish)
     asked_in = form.get("language", [""])[0]

@@ -108,6 +108,7 @@ from rapport.campaigns.triggers import (
     TriggeredBody,
     TriggeredOut,
 )
+from rapport.campaigns.unsubscribing import unsubscribe
 from rapport.campaigns.webhooks import Hook, delete_webhook, set_webhook, webhook
 
 __all__ = [
@@ -251,6 +252,7 @@ __all__ = [
     "triggered_sentence",
     "triggered_series",
     "triggered_warnings",
+    "unsubscribe",
     "update_action",
     "update_series",
     "update_triggered",

@@ -38,7 +38,6 @@ from rapport.messaging.suppressions import (
     suppress_addresses,
     suppress_many,
     suppressed_between,
-    unsubscribe,
     unsubscribe_headers,
     unsubscribe_links,
 )
@@ -127,7 +126,6 @@ __all__ = [
     "unkept",
     "unreachable",
     "unreached",
-    "unsubscribe",
     "unsubscribe_headers",
     "unsubscribe_links",
     "words_for",

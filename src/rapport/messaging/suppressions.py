@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
@@ -261,14 +261,3 @@ def read_token(stores: Stores, token: str) -> tuple[Scope, str, Origin]:
         return scope, customer_id, Origin(*origin)
     except (ValueError, BadSignature, TypeError, NotFound) as error:
         raise NotFound("This unsubscribe address is not valid.") from error
-
-
-def unsubscribe(scope: Scope, customer_id: str, origin: Origin, everything: bool = False) -> None:
-    """Carry out a person's wish: nothing more on the message's channel, or on any. May be repeated freely.
-
-    The campaign of the message gets one interaction 4 (unsubscribed) a customer.
-    """
-    suppress(scope, customer_id, EVERY_CHANNEL if everything else origin.channel_id, mark=origin.address)
-    if origin.campaign_id:
-        day = date.fromisoformat(origin.delivery_date) if origin.delivery_date else scope.today()
-        queries.record_unsubscribed(scope, customer_id, origin, day)
