@@ -10,10 +10,12 @@ BIN := .venv/bin
 READY := .venv/ready
 # Each process of the tests would compile all modules again where a shell forbids to keep what was compiled.
 export PYTHONDONTWRITEBYTECODE :=
+# The theme tells of a release of MkDocs that is not the one of the lock.
+export NO_MKDOCS_2_WARNING := 1
 # The build tools of the lock, not those of the day.
 OWN := --quiet --no-deps --no-build-isolation
 
-.PHONY: install serve demo test check audit sbom bench lock
+.PHONY: install serve demo test check docs audit sbom bench lock
 
 install: $(READY)
 
@@ -38,12 +40,16 @@ test: install
 	$(BIN)/python -m pytest --ignore tests/house --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 # Without the cache: it keeps a verdict on imports from before a module moved.
-check: install
+check: install docs
 	$(BIN)/ruff check --no-cache
 	$(BIN)/ruff format --check --no-cache
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/house
 	.ci/audit $(BIN)/python --tell
+
+# The documentation as a site with search, in site/; a link that leads nowhere is an error, which --quiet would hide.
+docs: install
+	$(BIN)/mkdocs build --strict
 
 # Known vulnerabilities of the pinned dependencies; says so where no database of advisories can be reached.
 audit: install
