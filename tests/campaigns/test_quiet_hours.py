@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 from campaign_mail import Mailbox, mailbox
 from campaign_tenant import (
@@ -87,20 +88,32 @@ def state(scope: Scope, number: int) -> tuple[str, dict[str, int]]:
     return campaigns.occurrence(scope, number).state, tally(outcomes(scope, number))
 
 
+def waits_until(api: httpx.Client, *numbers: int) -> list[str | None]:
+    """What the campaigns say of quiet hours, by themselves and in the list alike."""
+    listed = {one["id"]: one["quiet_until"] for one in api.get("/manage/v1/campaigns").raise_for_status().json()}
+    alone = [api.get(f"/manage/v1/campaigns/{number}").raise_for_status().json() for number in numbers]
+    assert [one["quiet_until"] for one in alone] == [listed[number] for number in numbers]
+    return [listed[number] for number in numbers]
+
+
 SENT = ("successful", {"sent": PEOPLE})
 
 
-def test_what_was_not_begun_by_night_leaves_in_the_morning(tenant: Scope, box: Mailbox) -> None:
+def test_what_was_not_begun_by_night_leaves_in_the_morning(tenant: Scope, box: Mailbox, api: httpx.Client) -> None:
     box.refusals = 0
     held, at_any_hour, pulled = run(tenant), run(tenant, any_hour=True), run(tenant, EXTERNAL)
+    tenant.clock.set(EVENING)
+    assert waits_until(api, held, at_any_hour, pulled) == [None] * 3
     for at in (NIGHT, DAWN):
         tenant.clock.set(at)
+        assert waits_until(api, held, at_any_hour, pulled) == ["2026-03-11T07:00:00Z", None, None]
         campaigns.execute_due(tenant)
         assert state(tenant, held) == ("scheduled", {})
         assert state(tenant, at_any_hour) == state(tenant, pulled) == SENT
         late = [what for what in overdue(tenant) if what.startswith("Campaign ")]
         assert late == [], "what waits for the morning is not late"
     tenant.clock.set(MORNING)
+    assert waits_until(api, held) == [None]
     campaigns.execute_due(tenant)
     assert state(tenant, held) == SENT, "of the ten hours that it waited none counts as late"
 

@@ -1,9 +1,12 @@
 """Quiet hours: by the tenant's wall clock, so that they begin and end at the same hour all year."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 
+from sqlalchemy import select
+
 from rapport.access.scope import Scope
-from rapport.campaigns.models import Occurrence
+from rapport.campaigns.models import EXECUTING, SCHEDULED, Occurrence, OccurrenceChannel
 from rapport.campaigns.schedule import send_time
 from rapport.campaigns.schemas import Group, Schedule
 from rapport.campaigns.settings import Hours, settings_of
@@ -55,6 +58,25 @@ def hours_of(scope: Scope, campaign: Occurrence, channel_id: int) -> Hours | Non
 def is_held(scope: Scope, campaign: Occurrence, channel_id: int) -> bool:
     """Whether what is due of a scheduled campaign on a channel waits for the end of quiet hours now."""
     return quiet_until(scope, hours_of(scope, campaign, channel_id), scope.clock.now()) is not None
+
+
+def held_until(scope: Scope, campaigns: Sequence[Occurrence]) -> dict[int, datetime]:
+    """Which of some campaigns have messages that quiet hours hold back now, by id, and the instant of their end."""
+    now = scope.clock.now()
+    until = quiet_until(scope, settings_of(scope).quiet_hours, now)
+    kept = {one.id for one in campaigns if not one.is_triggered and not one.plan["rules"].get("any_hour")}
+    if until is None or not kept:
+        return {}
+    wanted = select(OccurrenceChannel).where(
+        OccurrenceChannel.tenant_id == scope.tenant_id,
+        OccurrenceChannel.campaign_id.in_([one.id for one in campaigns if one.state in (SCHEDULED, EXECUTING)]),
+        OccurrenceChannel.state.in_([SCHEDULED, EXECUTING]),
+    )
+    with scope.reads() as session:
+        units = list(session.scalars(wanted))
+    come = [unit for unit in units if unit.state == EXECUTING or scope.instant(unit.scheduled_time) <= now]
+    pulled = {number: channels.is_pulled(scope, number) for number in {unit.channel_id for unit in come}}
+    return {unit.campaign_id: until for unit in come if unit.campaign_id in kept and not pulled[unit.channel_id]}
 
 
 def warnings(scope: Scope, schedule: Schedule, rules: dict[str, object], groups: list[dict[str, object]]) -> list[str]:

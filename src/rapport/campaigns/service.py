@@ -48,7 +48,7 @@ from rapport.campaigns.planned import planned, planned_trigger
 from rapport.campaigns.power import Detectable
 from rapport.campaigns.programme import ProgrammeResults, programme_results
 from rapport.campaigns.promotions import add_promotions, delete_promotions, promotions
-from rapport.campaigns.quiet import quiet_until
+from rapport.campaigns.quiet import held_until, quiet_until
 from rapport.campaigns.received import Received, tells_unfiled
 from rapport.campaigns.result_rows import export_results
 from rapport.campaigns.results import Results, results
@@ -203,6 +203,7 @@ __all__ = [
     "forget_addresses",
     "hashed_part",
     "held",
+    "held_until",
     "in_running",
     "is_held_out",
     "kept_back_on",

@@ -1,5 +1,6 @@
 """Management of campaigns: the runs of series, what became of everybody, results."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
@@ -7,11 +8,12 @@ from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.keys import Principal
+from rapport.access.scope import Scope
 from rapport.api.auth import admin
 from rapport.api.managed import JsonRoute
 from rapport.api.sections import SectionRouter
 from rapport.campaigns import service
-from rapport.campaigns.service import Answer, Clearance, CustomerOutcome, OneTimeBody, PlainGoal, Results
+from rapport.campaigns.service import Answer, Clearance, CustomerOutcome, Occurrence, OneTimeBody, PlainGoal, Results
 
 router = SectionRouter("Management: campaigns", "/manage/v1/campaigns", JsonRoute)
 CampaignId = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -59,6 +61,9 @@ class CampaignOut(BaseModel):
     executed_at: datetime | None = Field(description="When the first channel was handed over or sent (event 1)")
     canceled_at: datetime | None
     finished_at: datetime | None
+    quiet_until: datetime | None = Field(
+        None, description="When the quiet hours end that hold back what is due of it; null when none do"
+    )
 
 
 class CampaignChannelOut(BaseModel):
@@ -95,6 +100,13 @@ class CampaignDetail(CampaignOut):
     clearance: Clearance | None = Field(description="How the approval stands; conditional campaigns only")
 
 
+def told(scope: Scope, campaigns: Sequence[Occurrence]) -> list[CampaignOut]:
+    """Campaigns as they are answered, in their order."""
+    held = service.held_until(scope, campaigns)
+    answers = [CampaignOut.model_validate(one) for one in campaigns]
+    return [one.model_copy(update={"quiet_until": held.get(one.id)}) for one in answers]
+
+
 @router.get("", summary="List campaigns")
 def list_campaigns(
     series_id: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
@@ -108,13 +120,13 @@ def list_campaigns(
 ) -> list[CampaignOut]:
     """Campaigns, newest first."""
     found = service.occurrences(principal.scope, series_id, state, execution_date, limit, offset, first, last)
-    return [CampaignOut.model_validate(one) for one in found]
+    return told(principal.scope, found)
 
 
 @router.post("/one-time", status_code=201, summary="Run an action on a list of customers")
 def one_time(body: OneTimeBody, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
     """Start a one-time campaign; unknown customers end as excluded."""
-    return CampaignOut.model_validate(service.one_time(principal.scope, body))
+    return told(principal.scope, [service.one_time(principal.scope, body)])[0]
 
 
 @router.get("/{campaign_id}", summary="Get a campaign")
@@ -122,7 +134,7 @@ def get_campaign(campaign_id: CampaignId, principal: Principal = Depends(admin))
     """A campaign with its channels; counts are as they stand now."""
     scope = principal.scope
     found = service.occurrence(scope, campaign_id)
-    data: dict[str, Any] = CampaignOut.model_validate(found).model_dump()
+    data: dict[str, Any] = told(scope, [found])[0].model_dump()
     data["counts"] = service.counts_of(scope, found)
     channels = [CampaignChannelOut.model_validate(row).model_dump() for row in service.channel_rows(scope, campaign_id)]
     data["clearance"] = service.clearance(scope, campaign_id) if found.conditional and not found.is_triggered else None
@@ -170,10 +182,10 @@ def get_results(
 @router.post("/{campaign_id}/cancel", summary="Cancel a campaign")
 def cancel(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
     """Stop a campaign: what has not left is skipped; 409 when it has ended."""
-    return CampaignOut.model_validate(service.cancel(principal.scope, campaign_id))
+    return told(principal.scope, [service.cancel(principal.scope, campaign_id)])[0]
 
 
 @router.post("/{campaign_id}/confirm", summary="Confirm a campaign that the blast guard stopped")
 def confirm(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
     """Let a campaign go on; 409 when it does not wait for that. Its error says why it was stopped."""
-    return CampaignOut.model_validate(service.confirm(principal.scope, campaign_id))
+    return told(principal.scope, [service.confirm(principal.scope, campaign_id)])[0]

@@ -10,7 +10,7 @@ from rapport.access.keys import Principal
 from rapport.access.scope import Scope
 from rapport.api.auth import admin
 from rapport.api.known import Body
-from rapport.api.manage.campaigns import CampaignOut, OtherGoal
+from rapport.api.manage.campaigns import CampaignOut, OtherGoal, told
 from rapport.api.managed import JsonRoute
 from rapport.api.sections import SectionRouter
 from rapport.campaigns import service
@@ -138,7 +138,7 @@ def run_now(series_id: SeriesId, principal: Principal = Depends(admin)) -> Campa
 
     409 for a series that is paused or archived, and for that of a one-time campaign.
     """
-    return CampaignOut.model_validate(service.run_now(principal.scope, series_id))
+    return told(principal.scope, [service.run_now(principal.scope, series_id)])[0]
 
 
 @router.post("/{series_id}/dry-run", summary="Count whom a series would reach")
