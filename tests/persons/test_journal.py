@@ -42,8 +42,16 @@ def test_a_place_that_a_backup_names_may_be_anything(tmp_path: Path) -> None:
 
 def test_a_backup_from_a_time_to_come_gets_all_that_was_kept() -> None:
     now = datetime(2026, 11, 1, tzinfo=UTC)
-    assert restored._since({"taken_at": "2026-11-02T00:00:00+00:00"}, now) is None
-    assert restored._since({"taken_at": "2026-11-01T00:00:00+00:00"}, now) == now - restored.MARGIN
+    assert restored._taken({"taken_at": "2026-11-02T00:00:00+00:00"}, now) is None
+    assert restored._taken({"taken_at": "2026-11-01T00:00:00+00:00"}, now) == now
+    assert restored._is_since({"at": "2026-01-01T00:00:00+00:00"}, None), "all of it"
+
+
+def test_what_was_noted_a_moment_before_a_backup_is_applied_but_not_counted() -> None:
+    taken, just_before = datetime(2026, 11, 1, tzinfo=UTC), {"at": "2026-10-31T23:55:00+00:00"}
+    assert restored._is_since(just_before, taken, restored.MARGIN) and not restored._is_since(just_before, taken)
+    assert not restored._is_since({"at": "2026-10-31T23:49:00+00:00"}, taken, restored.MARGIN)
+    assert restored._is_since({"at": "2026-11-01T00:00:00+00:00"}, taken)
 
 
 @pytest.mark.parametrize("change", [{"at": "2026-11-01"}, {"at": 1}, {"of": "a"}, {"tenant": "1"}, {"what": None}])

@@ -21,8 +21,9 @@ from rapport.realtime import service as realtime
 from rapport.stores import Stores, journal
 from rapport.stores.spellings import NOT_ASCII, lower_ascii
 
-# An erasure is noted a moment before it is done: a backup in between holds the person still.
-MARGIN = timedelta(minutes=10)
+# An erasure is noted a moment before it is done: a backup in between holds the person still. What was noted in these
+# minutes is applied as well, but is not told as of the time since the backup.
+MARGIN, NO_MARGIN = timedelta(minutes=10), timedelta()
 MEMBERS: dict[str, type] = {"tenant": int, "key": str, "what": str, "of": list}
 # Where the records have CustomerIDs that no table of customers may have.
 NAMED = f"""
@@ -50,9 +51,10 @@ WISHES: dict[str, Callable[[Scope, dict[str, Any]], None]] = {
 
 @dataclass
 class Applied:
-    """What was applied, in persons. ended are keys, users and tokens that are refused again.
+    """What was applied of the time since the backup was begun, in persons.
 
-    unknown are entries of tenants that the backup does not have as they are now.
+    ended are keys, users and tokens that are refused again, unknown entries of tenants that the backup does not have as
+    they are now.
     """
 
     erased: int = 0
@@ -70,15 +72,16 @@ def apply(stores: Stores, manifest: dict[str, Any]) -> Applied:
     """
     places = _places(stores, manifest)
     entries = [entry for place in places for entry in journal.read(place) if _is_whole(entry)]
-    since = _since(manifest, stores.clock.now())
-    recent = sorted((one for one in entries if since is None or _at(one) >= since), key=lambda one: str(one["at"]))
+    taken = _taken(manifest, stores.clock.now())
+    recent = sorted((one for one in entries if _is_since(one, taken, MARGIN)), key=lambda one: str(one["at"]))
     stores.journal.take_over(stores.clock.now(), entries)
     applied = Applied(journals=[str(place) for place in places])
     stores.start_work(listening=False)
     scopes = {(tenant.id, kept.tenant_key(scope)): scope for tenant, scope in _tenants(stores)}
     for (tenant_id, key), scope in scopes.items():
-        _apply(scope, [one for one in recent if (one.get("tenant"), one.get("key")) == (tenant_id, key)], applied)
-    applied.unknown = sum((one.get("tenant"), one.get("key")) not in scopes for one in recent)
+        _apply(scope, [one for one in recent if (one["tenant"], one["key"]) == (tenant_id, key)], taken, applied)
+    later = (one for one in recent if _is_since(one, taken))
+    applied.unknown = sum((one["tenant"], one["key"]) not in scopes for one in later)
     return applied
 
 
@@ -93,11 +96,16 @@ def _tenants(stores: Stores) -> Iterator[tuple[Any, Scope]]:
         yield tenant, scope_of(stores, tenant.id, actor="restore")
 
 
-def _since(manifest: dict[str, Any], now: datetime) -> datetime | None:
-    """From when on entries count; None (all) for a backup that does not say when it was taken, or a time to come."""
+def _taken(manifest: dict[str, Any], now: datetime) -> datetime | None:
+    """When a backup was begun; None for one that does not say that, or a time to come."""
     taken = manifest.get("taken_at")
-    since = datetime.fromisoformat(taken) - MARGIN if taken else None
-    return None if since is None or since > now else since
+    at = datetime.fromisoformat(taken) if taken else None
+    return None if at is None or at > now + MARGIN else at
+
+
+def _is_since(entry: dict[str, Any], taken: datetime | None, margin: timedelta = NO_MARGIN) -> bool:
+    """Whether an entry was made since a backup was begun, or by a margin before; all are where that is not known."""
+    return taken is None or _at(entry) >= taken - margin
 
 
 def _is_whole(entry: dict[str, Any]) -> bool:
@@ -113,14 +121,14 @@ def _at(entry: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(entry["at"])
 
 
-def _apply(scope: Scope, entries: list[dict[str, Any]], applied: Applied) -> None:
+def _apply(scope: Scope, entries: list[dict[str, Any]], taken: datetime | None, applied: Applied) -> None:
+    later = [entry for entry in entries if _is_since(entry, taken)]
     for entry in entries:
         if entry["what"] == kept.END:
             end = {mark: datetime.fromisoformat(at) for mark, at in entry["of"]}
             applied.ended += end_again(scope, end) + realtime.end_again(scope, end)
         if entry["what"] in WISHES:
             WISHES[entry["what"]](scope, entry)
-            applied.wishes += len(entry["of"])
     anonymised = _marks(entries, kept.ANONYMISE)
     if anonymised:
         customers.remove_pii_again(scope, anonymised, partial(take_away, scope))
@@ -129,8 +137,9 @@ def _apply(scope: Scope, entries: list[dict[str, Any]], applied: Applied) -> Non
         take_out(scope, customer_id)
     if erased:
         customers.remember_erased(scope, erased)
-    applied.anonymised += len(anonymised)
-    applied.erased += len(erased)
+    applied.anonymised += len(_marks(later, kept.ANONYMISE))
+    applied.erased += len(_marks(later, kept.ERASE))
+    applied.wishes += sum(len(entry["of"]) for entry in later if entry["what"] in WISHES)
 
 
 def _marks(entries: list[dict[str, Any]], what: str) -> list[str]:
