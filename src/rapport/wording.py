@@ -14,14 +14,20 @@ _TEXTS = {
     "must be true or false": ("bool_type", "bool_parsing"),
     "must be a list": ("list_type",),
     "must be an object": ("dict_type", "model_type", "model_attributes_type"),
-    "must be a date as YYYY-MM-DD": (
+    "must be a date as YYYY-MM-DD, such as 2026-11-02": (
         "date_type",
         "date_parsing",
         "date_from_datetime_parsing",
         "date_from_datetime_inexact",
     ),
-    "must be a time as YYYY-MM-DDTHH:MM:SS": ("datetime_type", "datetime_parsing", "datetime_from_date_parsing"),
-    "must be an instant with its zone, as YYYY-MM-DDTHH:MM:SSZ": ("timezone_aware",),
+    # Every time that is asked for is an instant; wall-clock times are texts.
+    "must be an ISO 8601 time with its zone, such as 2026-11-02T09:30:00Z": (
+        "datetime_type",
+        "datetime_parsing",
+        "datetime_from_date_parsing",
+        "datetime_object_invalid",
+        "timezone_aware",
+    ),
     "is required": ("missing", "union_tag_not_found"),
     "is not known here": ("extra_forbidden",),
 }

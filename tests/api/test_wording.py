@@ -166,6 +166,19 @@ def test_parameters_of_the_management_api(api: httpx.Client) -> None:
         assert (answer.status_code, answer.json()["detail"]) == (400, sentence)
 
 
+@pytest.mark.parametrize("given", ["yesterday", "2026-11-02T09:30:00", "2026-11-02", "2026-13-45T00:00:00Z", ""])
+@pytest.mark.parametrize("path", ["audit-entries", "event-log", "exports/outcomes"])
+def test_an_instant_is_asked_for_with_its_zone_and_an_example(api: httpx.Client, path: str, given: str) -> None:
+    answer = api.get(f"/manage/v1/{path}", params={"since": given})
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == "since: must be an ISO 8601 time with its zone, such as 2026-11-02T09:30:00Z."
+
+
+def test_a_day_is_asked_for_with_an_example(api: httpx.Client) -> None:
+    answer = api.get("/manage/v1/summary", params={"first": "yesterday"})
+    assert answer.json()["detail"] == "first: must be a date as YYYY-MM-DD, such as 2026-11-02."
+
+
 def test_what_no_route_takes_is_told_with_what_there_is(api: httpx.Client) -> None:
     answer = api.post("/Actions/getactionname")
     assert (answer.status_code, answer.json()) == (405, "GetActionName takes GET, not POST.")

@@ -183,7 +183,7 @@ def test_days_are_those_of_the_processing(api: httpx.Client) -> None:
     ("what", "asked", "said"),
     [
         ("outcomes", {"since": "2026-03-10"}, "since"),
-        ("outcomes", {"since": "2026-03-10T00:00:00"}, "since: must be an instant with its zone, as"),
+        ("outcomes", {"since": "2026-03-10T00:00:00"}, "since: must be an ISO 8601 time with its zone, such as"),
         ("outcomes", {"first": "2026-03-10", "last": "2026-03-09"}, "last must not be before first"),
         ("interactions", {"format": "xlsx"}, "format"),
         ("results", {"since": "2026-03-10T00:00:00Z"}, "since is not a parameter of this call"),
