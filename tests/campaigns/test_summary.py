@@ -106,6 +106,28 @@ def test_orders_are_those_of_the_days_beside_those_before(api: httpx.Client) -> 
     assert told(api, first="2026-03-09", last="2026-03-10")["orders"]["orders"] == 2
 
 
+def test_a_period_that_has_not_ended_is_compared_with_the_same_part_of_the_days_before(api: httpx.Client) -> None:
+    week = told(api, first=str(TODAY), last=str(TODAY + timedelta(days=6)))
+    assert not week["has_ended"] and week["orders_before"] == {"orders": 1, "customers": 1, "value": 10.0}
+    assert told(api)["has_ended"]
+    ahead = told(api, first="2026-03-11", last="2026-03-17")
+    assert not ahead["has_ended"] and ahead["orders"] == ahead["orders_before"], "no part of it is over"
+    assert ahead["orders"]["orders"] == 0
+
+
+def test_suppressions_of_addresses_are_counted(scope: Scope, api: httpx.Client) -> None:
+    told_before = told(api, first=str(TODAY))["suppressed"]
+    scope.clock.set(NOW + timedelta(days=2))
+    try:
+        given = [{"address": f"{who}@example.com"} for who in ("one", "two")]
+        for address in given:
+            api.post("/manage/v1/suppressions", json=address).raise_for_status()
+        today = told(api, first="2026-03-12", last="2026-03-12")["suppressed"]
+    finally:
+        scope.clock.set(NOW + timedelta(hours=1))
+    assert today == {"addresses": 2} and told_before == {"unsubscribed": 1}
+
+
 def test_campaigns_and_what_came_of_them(api: httpx.Client) -> None:
     found = told(api, first=str(TODAY))
     assert found["last"] == str(TODAY) and found["campaigns"] == {"successful": 1}

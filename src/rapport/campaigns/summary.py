@@ -52,11 +52,13 @@ class Summary:
     """Days of the tenant, both included. Campaigns, outcomes and interactions are those of campaigns processed then.
 
     customers is none where no two days with results of the model are there to compare: the last before the first day,
-    and the last of the period. orders_before is of as many days before.
+    and the last of the period. orders_before is of as many days before; of a period that has not ended, of the same
+    part of them. suppressed has addresses that were suppressed by themselves as "addresses".
     """
 
     first: date
     last: date
+    has_ended: bool
     customers: insight.Moves | None
     currency: str
     orders: Orders
@@ -83,15 +85,19 @@ def summary(scope: Scope, first: date | None = None, last: date | None = None) -
         raise Invalid(f"last must not be before first, which is {first}.")
     if days > MOST_DAYS:
         raise Invalid(f"first and last must be at most {MOST_DAYS} days apart.")
-    begin, end = (instant_of(datetime.combine(day, time()), scope.time_zone) for day in (first, last + DAY))
+    begins, ends = (datetime.combine(day, time()) for day in (first, last + DAY))
+    begin, end = (instant_of(at, scope.time_zone) for at in (begins, ends))
+    now = scope.clock.now()
+    passed = min(ends, max(begins, now.astimezone(scope.time_zone).replace(tzinfo=None)))
     outcomes, sent = _outcomes(scope, first, last)
     return Summary(
         first=first,
         last=last,
+        has_ended=end <= now,
         customers=_moves(scope, first, last),
         currency=scope.currency,
-        orders=_orders(scope, first, last),
-        orders_before=_orders(scope, first - days * DAY, first - DAY),
+        orders=_orders(scope, begins, ends),
+        orders_before=_orders(scope, begins - days * DAY, passed - days * DAY),
         campaigns=_states(scope, first, last),
         outcomes=outcomes,
         sent_by_channel=sent,
@@ -113,9 +119,10 @@ def _until(days: Sequence[date], last: date) -> date | None:
     return days[place - 1] if place else None
 
 
-def _orders(scope: Scope, first: date, last: date) -> Orders:
-    begin, end = (f"{day} 00:00:00" for day in (first, last + DAY))
-    ((orders, customers, value),) = scope.warehouse.rows(ORDERS, begin=begin, end=end)
+def _orders(scope: Scope, begin: datetime, end: datetime) -> Orders:
+    """Those from one wall-clock time of the tenant to before another."""
+    bound = {"begin": f"{begin:%F %T}", "end": f"{end:%F %T}"}
+    ((orders, customers, value),) = scope.warehouse.rows(ORDERS, **bound)
     return Orders(int(orders), int(customers), round(float(value), 2))
 
 

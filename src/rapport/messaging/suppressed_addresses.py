@@ -69,6 +69,11 @@ OF_MARK = text("""
     WHERE tenant_id = :tenant_id AND mark = ANY(CAST(:marks AS text[])) AND app_key = ''
     GROUP BY channel_id, listed ORDER BY channel_id, listed
 """)
+GIVEN = text("""
+    SELECT count(*) FROM suppressed_addresses
+    WHERE tenant_id = :tenant_id AND listed = :listed AND starts_with(customer_key, :by_itself)
+        AND added_at >= :begin AND added_at < :end
+""")
 OF_CHANNEL = f"""
     SELECT mark, max(listed) FROM suppressed_addresses
     WHERE tenant_id = :tenant_id AND channel_id IN ({EVERY_CHANNEL}, :channel_id)
@@ -144,6 +149,13 @@ def keep_given(scope: Scope, session: Session, channel_id: int, marks: Iterable[
     where = {"channel": channel_id, "app": "", "listed": SUPPRESSED}
     kept.keep_wish(scope, kept.ADDRESSES, where, [[mark, key] for mark, key in new])
     return len(new)
+
+
+def given_between(scope: Scope, begin: datetime, end: datetime) -> int:
+    """How many addresses were kept by themselves on suppression lists, from one instant to before another."""
+    bound = {"tenant_id": scope.tenant_id, "listed": SUPPRESSED, "by_itself": BY_ITSELF, "begin": begin, "end": end}
+    with scope.stores.records.reading() as connection:
+        return int(connection.execute(GIVEN, bound).scalar_one())
 
 
 def of_address(scope: Scope, address: str) -> list[tuple[int, str, datetime]]:

@@ -25,6 +25,7 @@ from rapport.stores import Stores
 
 UNSUBSCRIBED = "unsubscribed"
 REASONS = (UNSUBSCRIBED, "bounced", "complaint", "manual")
+ADDRESSES = "addresses"  # that were suppressed by themselves, where suppressions are counted
 MAX_CUSTOMER_ID = 255
 MAX_PLACES_TOLD = 100  # of addresses in a list that are none
 TOKEN = re.compile(r"(?P<tenant>[0-9]{1,9})[.](?:v(?P<version>[1-9][0-9]{0,5})[.])?(?P<signed>.+)")
@@ -59,12 +60,14 @@ def list_suppressions(
 
 
 def suppressed_between(scope: Scope, begin: datetime, end: datetime) -> dict[str, int]:
-    """How many suppressions were made from one instant to before another, by reason."""
+    """How many suppressions were made from one instant to before another: of customers by reason, and of ADDRESSES."""
     made = (Suppression.created_at >= begin, Suppression.created_at < end)
     counted = select(Suppression.reason, func.count()).where(Suppression.tenant_id == scope.tenant_id, *made)
     with scope.reads() as session:
         rows = session.execute(counted.group_by(Suppression.reason).order_by(Suppression.reason))
-        return {str(reason): int(count) for reason, count in rows}
+        found = {str(reason): int(count) for reason, count in rows}
+    addresses = suppressed_addresses.given_between(scope, begin, end)
+    return {**found, ADDRESSES: addresses} if addresses else found
 
 
 def _of(scope: Scope, customer_id: str) -> ColumnElement[bool]:
