@@ -27,7 +27,7 @@ from rapport.notifications.callbacks import take_up
 from rapport.notifications.deliverer import DeliveryQueue
 from rapport.realtime import gateways, tokens
 from rapport.settings import Settings
-from rapport.stores import Stores, migrations, restore, sealing
+from rapport.stores import Stores, migrations, restore, sealed_values, sealing
 from rapport.stores.backup import MANIFEST
 from rapport.stores.checks import secrets_check
 from rapport.stores.records import Records, Sequence
@@ -125,7 +125,7 @@ def test_what_is_stored_is_sealed_opened_and_sealed_again(plain: Scope, url: str
     replaced = _with(plain, url, NEW)
     assert _secrets(replaced) == before
     with pytest.raises(Unavailable, match="a key that is not here"):
-        sealing.require(sealed.stores.records.keys, sealed.stores.records.sealed_with())
+        sealing.require(sealed.stores.records.keys, sealed_values.sealed_with(sealed.stores.records))
     for scope in (sealed, both, replaced):
         scope.stores.records.close()
     _new_secrets_are_sealed_and_signed_with(plain, url)

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from rapport.access.models import AuditEntry, TenantSecret
 from rapport.access.scope import Scope
-from rapport.stores import Stores, sealing
+from rapport.stores import Stores, sealed_values
 from rapport.stores.records import Records, hold
 
 FIRST_VERSION = 1
@@ -79,7 +79,7 @@ def seal_secrets(stores: Stores) -> int:
     Each tenant has a row of it in its audit log.
     """
     with stores.records.session() as session:
-        sealed = sealing.seal_all(session.connection(), stores.records.keys)
+        sealed = sealed_values.seal_all(session.connection(), stores.records.keys)
         for tenant_id, secrets_of_tenant in sealed.items():
             session.add(
                 AuditEntry(

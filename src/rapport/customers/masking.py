@@ -5,7 +5,7 @@
 from rapport.access.pseudonyms import PSEUDONYM, pseudonym_secret
 from rapport.access.scope import Scope
 from rapport.customers import pii, scrubbing
-from rapport.customers.persons import leave_disk
+from rapport.customers.hidden_rows import leave_disk
 from rapport.customers.staging import Stage
 
 

@@ -4,7 +4,6 @@ Full erasure takes every row of the person: profile, transactions, events, model
 Only the accounts of campaigns are not touched here: their package keeps their sums.
 """
 
-import time
 from typing import Any
 
 import orjson
@@ -13,6 +12,7 @@ from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope
 from rapport.customers import attribute_times, imports, jobs, locks, pii, rejects
 from rapport.customers.attribute_writes import spelling
+from rapport.customers.hidden_rows import leave_disk
 from rapport.stores.warehouse import identifier
 
 # Tables with a person in each row, but for those that stand aside while something is built.
@@ -23,15 +23,6 @@ HOLDING = """
 """
 ACCOUNTS = "campaign_"
 ERASED = "customer_id IN (SELECT customer_id FROM erase_ids)"
-OLD_PARTS = """
-    SELECT count() FROM system.parts
-    WHERE database = {database:String} AND table = {table:String} AND NOT active
-"""
-MASKED_PARTS = """
-    SELECT count() FROM system.parts
-    WHERE database = {database:String} AND table = {table:String} AND active AND has_lightweight_delete
-"""
-TRIES, PAUSE = 300, 0.1
 
 
 def export(scope: Scope, customer_id: str) -> dict[str, list[dict[str, Any]]]:
@@ -97,21 +88,3 @@ def delete_staged(scope: Scope, table: str) -> None:
     """Hide the rows of the persons in erase_ids. Call it under locks.writing."""
     if scope.warehouse.value(f"SELECT count() FROM {identifier(table)} WHERE {ERASED}"):  # noqa: S608 - a table of the schema
         scope.warehouse.execute(f"DELETE FROM {identifier(table)} WHERE {ERASED}")  # noqa: S608 - a table of the schema
-
-
-def leave_disk(scope: Scope, table: str) -> None:
-    """Write what is hidden in a table out of it, and drop the parts that it was in as soon as nobody reads them."""
-    warehouse, name = scope.warehouse, identifier(table)
-    place = {"database": warehouse.name, "table": table}
-    if warehouse.value(MASKED_PARTS, **place):
-        warehouse.execute(f"ALTER TABLE {name} APPLY DELETED MASK")
-    if not warehouse.value(OLD_PARTS, **place):
-        return
-    warehouse.execute(f"ALTER TABLE {name} MODIFY SETTING old_parts_lifetime = 0")
-    for _ in range(TRIES):
-        # Dropping a partition, even one that does not exist, makes the engine drop old parts at once.
-        warehouse.execute(f"ALTER TABLE {name} DROP PARTITION ID 'erased'")
-        if not warehouse.value(OLD_PARTS, **place):
-            break
-        time.sleep(PAUSE)
-    warehouse.execute(f"ALTER TABLE {name} RESET SETTING old_parts_lifetime")

@@ -36,6 +36,7 @@ from rapport.customers.event_types import (
     note_event_types,
 )
 from rapport.customers.event_types import ensure as ensure_event_types
+from rapport.customers.hidden_rows import leave_disk
 from rapport.customers.identity import NOBODY, identifies_nobody, says_nothing
 from rapport.customers.imports import ImportResult, import_file, import_of, imports
 from rapport.customers.jobs import add_attribute, job, naming, remove_pii, update_attributes, upsert
@@ -45,7 +46,7 @@ from rapport.customers.models import AttributeJob
 from rapport.customers.ordering import Outcome, accept, carried_out_by, carry_out, carry_out_if_free, take_outcomes
 from rapport.customers.personal_columns import DECIDED
 from rapport.customers.personal_values import OwnTexts
-from rapport.customers.persons import delete_staged, erase, export, is_removed, leave_disk, purge
+from rapport.customers.persons import delete_staged, erase, export, is_removed, purge
 from rapport.customers.pii import attribute_named, identifying_names, is_identifying, removed_pseudonyms, stage_known
 from rapport.customers.products import product_attribute_expressions
 from rapport.customers.queries import attribute_values, instants, last_two_dates

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from sqlalchemy import text
@@ -15,14 +15,12 @@ from rapport.campaigns import service as campaigns
 from rapport.campaigns.service import ReEntry
 from rapport.conditions import Facts
 from rapport.customers import service as customers
+from rapport.realtime.candidates import Candidate
 from rapport.realtime.facts import Needs, load
 from rapport.realtime.models import ASKING, DELAYED
 from rapport.realtime.owners import IS_FIRST
 from rapport.realtime.reach import Fault, Reach, address_attributes, attributes_of
 from rapport.realtime.triggers import Catalogue, Trigger
-
-if TYPE_CHECKING:
-    from rapport.realtime.deciding import Candidate
 
 EVER = datetime(1970, 1, 1)
 # Of a frequency cap: the tenant's days up to one, by their number and the last.
@@ -82,7 +80,7 @@ class Background:
     drawn: dict[tuple[str, int], int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, session: Session, catalogue: Catalogue, some: "Sequence[Candidate]", now: datetime) -> "Background":
+    def of(cls, session: Session, catalogue: Catalogue, some: Sequence[Candidate], now: datetime) -> "Background":
         """What the conditions and rules of candidates ask about them."""
         made = cls(
             catalogue.scope,
@@ -110,14 +108,14 @@ class Background:
             made.reach.find_reachable(scope, needs.channels)
         return made
 
-    def meets(self, one: "Candidate") -> bool:
+    def meets(self, one: Candidate) -> bool:
         """Whether a person meets the customer conditions, and visitors are asked for if it is one."""
         if one.is_visitor and not one.trigger.body.visitors:
             return False
         known = self.reach.known.get(one.person)
         return one.trigger.meets(known.facts if known else Facts(one.customer_id, self.scope.today()))
 
-    def count(self, session: Session, some: "Sequence[Candidate]") -> None:
+    def count(self, session: Session, some: Sequence[Candidate]) -> None:
         """What persons who met their triggers got before, and where they must not be written to."""
         self._count_entries(session, some)
         self._count_messages(session, some)
@@ -127,10 +125,10 @@ class Background:
         used = {place.channel_id for one in some for group in one.trigger.body.groups for place in group.channels}
         self.reach.ask(self.scope, used, self._customers(some))
 
-    def _customers(self, some: "Iterable[Candidate]") -> list[str]:
+    def _customers(self, some: Iterable[Candidate]) -> list[str]:
         return sorted({self.spelled(one) for one in some if not one.is_visitor})
 
-    def spelled(self, one: "Candidate") -> str:
+    def spelled(self, one: Candidate) -> str:
         """The id of a candidate as the warehouse knows it, else as it was given."""
         known = self.reach.known.get(one.person)
         return known.customer_id if known else one.customer_id
@@ -147,7 +145,7 @@ class Background:
         assert cap is not None, "only triggers with a cap are counted for"  # noqa: S101 - tells the type checker
         return cap.days, self.leaves_at(trigger).astimezone(self.scope.time_zone).date()
 
-    def _count_entries(self, session: Session, some: "Sequence[Candidate]") -> None:
+    def _count_entries(self, session: Session, some: Sequence[Candidate]) -> None:
         wanted = {
             (one.person, one.trigger.id): _since(one.trigger.body.re_entry, self.leaves_at(one.trigger))
             for one in some
@@ -159,7 +157,7 @@ class Background:
             for person, series, times in session.execute(ENTERED, bound):
                 self.entered[person, series] = times
 
-    def _ask_drawn(self, session: Session, some: "Sequence[Candidate]") -> None:
+    def _ask_drawn(self, session: Session, some: Sequence[Candidate]) -> None:
         keys = sorted(
             {(one.person, one.trigger.id) for one in some if one.trigger.body.visitors and not one.is_visitor}
         )
@@ -168,7 +166,7 @@ class Background:
             for person, series, group in session.execute(DRAWN, {"tenant_id": self.scope.tenant_id, "rows": rows}):
                 self.drawn[person, series] = group
 
-    def has_entered(self, one: "Candidate") -> bool:
+    def has_entered(self, one: Candidate) -> bool:
         """Whether the person has had the trigger as often as it may."""
         limit = one.trigger.body.re_entry
         if limit == "unlimited":
@@ -176,7 +174,7 @@ class Background:
         times = limit.times if isinstance(limit, ReEntry) else 1
         return self.entered[one.person, one.trigger.id] >= times
 
-    def _count_messages(self, session: Session, some: "Sequence[Candidate]") -> None:
+    def _count_messages(self, session: Session, some: Sequence[Candidate]) -> None:
         wanted: dict[Days, dict[str, str]] = defaultdict(dict)
         for one in some:
             if one.trigger.body.rules.frequency_cap is not None:
@@ -185,12 +183,12 @@ class Background:
             for person, messages in messages_of(session, self.scope, persons, days).items():
                 self.messages[person][days] = messages
 
-    def is_capped(self, one: "Candidate") -> bool:
+    def is_capped(self, one: Candidate) -> bool:
         """Whether the person has had as many messages as the trigger's cap allows."""
         cap = one.trigger.body.rules.frequency_cap
         return cap is not None and self.messages[one.person][self._days(one.trigger)] >= cap.messages
 
-    def note(self, one: "Candidate", outcome: str, messages: int) -> None:
+    def note(self, one: Candidate, outcome: str, messages: int) -> None:
         """Count a decision of this batch, with the messages that it brings."""
         if outcome in ("", "sent", "failed", "control"):
             self.entered[one.person, one.trigger.id] += 1
@@ -200,7 +198,7 @@ class Background:
                 if last - timedelta(days=number - 1) <= day <= last:
                     self.messages[one.person][number, last] += messages
 
-    def faults(self, one: "Candidate", plan: Mapping[str, Any]) -> dict[int, Fault]:
+    def faults(self, one: Candidate, plan: Mapping[str, Any]) -> dict[int, Fault]:
         """The channels of a group on which a candidate cannot be reached, with outcome and reason."""
         return self.reach.faults(one.person, plan)
 

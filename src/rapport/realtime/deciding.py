@@ -16,10 +16,11 @@ from sqlalchemy.orm import Session
 
 from rapport.campaigns import service as campaigns
 from rapport.realtime.background import Background
+from rapport.realtime.candidates import Candidate
 from rapport.realtime.models import ASKING, DELAYED, DONE
 from rapport.realtime.reach import Fault, Reach
 from rapport.realtime.releasing import Outgoing, let_out, state_of, wake
-from rapport.realtime.triggers import Catalogue, Trigger
+from rapport.realtime.triggers import Catalogue
 
 PARTS = 1_000_000
 # Outcomes of whoever is kept out, of which there is one firing a day and reason.
@@ -37,18 +38,6 @@ ADD_FIRINGS = text("""
     )
     ON CONFLICT DO NOTHING RETURNING id, series_id, event_key
 """)
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A trigger that a person's events have met. customer_id is the visitor id when is_visitor."""
-
-    trigger: Trigger
-    person: str
-    customer_id: str
-    is_visitor: bool
-    event_key: str
-    parameters: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

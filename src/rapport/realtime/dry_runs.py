@@ -15,7 +15,8 @@ from rapport.campaigns import service as campaigns
 from rapport.campaigns.service import WouldNotReach, WouldReach
 from rapport.errors import Conflict, Invalid
 from rapport.realtime.background import Background
-from rapport.realtime.deciding import Candidate, Decision, decided
+from rapport.realtime.candidates import Candidate
+from rapport.realtime.deciding import Decision, decided
 from rapport.realtime.models import DELAYED
 from rapport.realtime.trials import NOT_TODAY
 from rapport.realtime.triggers import Catalogue, Trigger, compiled

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.campaigns.service import RepeatedTrigger, SequenceTrigger
 from rapport.realtime import progress
-from rapport.realtime.deciding import Candidate
+from rapport.realtime.candidates import Candidate
 from rapport.realtime.owners import IS_FIRST
 from rapport.realtime.progress import OpenSequence, Progress
 from rapport.realtime.triggers import Catalogue, Role, Trigger, Watch

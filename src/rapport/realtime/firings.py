@@ -6,7 +6,8 @@ from sqlalchemy import select
 
 from rapport.access.scope import Scope
 from rapport.realtime.accounts import file_batch
-from rapport.realtime.deciding import Candidate, decide
+from rapport.realtime.candidates import Candidate
+from rapport.realtime.deciding import decide
 from rapport.realtime.models import Firing
 from rapport.realtime.releasing import conclude, message_id, messages_of, refuse, release, wake
 from rapport.realtime.unfiled import unfiled

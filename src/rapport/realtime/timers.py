@@ -18,7 +18,8 @@ from rapport.channels.service import channels as channels_of
 from rapport.customers import service as customers
 from rapport.realtime import progress
 from rapport.realtime.background import Days, messages_of
-from rapport.realtime.deciding import Candidate, decide, group_of, unwelcome
+from rapport.realtime.candidates import Candidate
+from rapport.realtime.deciding import decide, group_of, unwelcome
 from rapport.realtime.evaluating import Key, States
 from rapport.realtime.facts import Needs, load
 from rapport.realtime.models import ASKING, DELAYED, DONE, Firing, TriggerState

@@ -11,7 +11,8 @@ from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
 from rapport.errors import Invalid
 from rapport.realtime.background import Background
-from rapport.realtime.deciding import Candidate, decided
+from rapport.realtime.candidates import Candidate
+from rapport.realtime.deciding import decided
 from rapport.realtime.evaluating import Arrival, States, watched
 from rapport.realtime.models import ASKING, DELAYED
 from rapport.realtime.triggers import Catalogue, Role, compiled

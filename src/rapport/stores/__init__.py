@@ -19,6 +19,7 @@ from rapport.stores.journal import Journal
 from rapport.stores.postgres import Postgres, end_postgres, start_postgres
 from rapport.stores.presence import Presence
 from rapport.stores.records import Records
+from rapport.stores.sealed_values import sealed_with
 from rapport.stores.sealing import keys_of, require
 from rapport.stores.warehouse import Warehouse
 
@@ -80,7 +81,7 @@ class Stores:
         said = {
             "taken_at": self.clock.now().isoformat(),
             "kept": str(self.journal.folder),
-            "sealed_with": sorted(self.records.sealed_with()),
+            "sealed_with": sorted(sealed_with(self.records)),
         }
         return began, backup.write(self.records, self.warehouse, path, said, protection, progress)
 
@@ -123,7 +124,7 @@ def open_stores(settings: Settings, serving: bool = False, upgrading: bool = Tru
     stores = _open_engines(settings, serving, hurried)
     try:
         migrations.migrate(stores.records, stores.warehouse, _before_migration(stores, upgrading))
-        require(stores.records.keys, stores.records.sealed_with())
+        require(stores.records.keys, sealed_with(stores.records))
     except BaseException:
         stores.close()
         raise

@@ -4,22 +4,20 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from sqlalchemy import text
 
 from rapport.settings import Settings
-from rapport.stores import backup_log, disk, holds, sealing
+from rapport.stores import backup_log, disk, holds, sealed_values, sealing
 from rapport.stores.clock import OUTSIDE
 from rapport.stores.disk import GIGABYTE
 from rapport.stores.migrations import records_revision, warehouse_versions
+from rapport.stores.opened import Opened
 from rapport.stores.postgres import postmaster
 from rapport.stores.presence import FAR_AHEAD, KEEP_TIME, processes
 from rapport.stores.records import Records
 from rapport.stores.warehouse import Warehouse
-
-if TYPE_CHECKING:
-    from rapport.stores import Stores
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def clock_check(records: Records) -> Check:
     return Check("clock", "warning", f"{told}: {KEEP_TIME}") if is_far else Check("clock", "ok", told)
 
 
-def outbound_check(stores: "Stores") -> Check:
+def outbound_check(stores: Opened) -> Check:
     """Whether what goes out is held, and why, as far as the process that is asked knows."""
     reason = holds.why_held(stores)
     return Check("outbound", "warning", str(reason)) if reason else Check("outbound", "ok", "what is due goes out")
@@ -86,7 +84,7 @@ def secrets_check(settings: Settings, records: Records) -> Check:
     if not records.keys.keys:
         return Check("secrets", "warning", sealing.NO_KEY)
     with records.reading() as connection:
-        left = sealing.left(connection, records.keys)
+        left = sealed_values.left(connection, records.keys)
     if left:
         return Check("secrets", "warning", f"{left} are not sealed with the first key: `rapport secrets seal`")
     return Check("secrets", "ok", f"sealed with key {records.keys.first}")

@@ -4,17 +4,14 @@ import time
 import weakref
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from sqlalchemy import DateTime, String, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rapport.errors import Withheld
+from rapport.stores.opened import Opened
 from rapport.stores.records import Base, Records
-
-if TYPE_CHECKING:
-    from rapport.stores import Stores
 
 OUTBOUND = "outbound"
 HELD = (
@@ -56,7 +53,7 @@ class Reason:
         return "What goes out is held " + " and ".join(told)
 
 
-def is_held(stores: "Stores") -> bool:
+def is_held(stores: Opened) -> bool:
     """Whether mail, posts, triggers and the schedule wait. Raises what the records raise."""
     if stores.settings.outbound == "off":
         return True
@@ -68,7 +65,7 @@ def is_held(stores: "Stores") -> bool:
     return held
 
 
-def why_held(stores: "Stores") -> Reason | None:
+def why_held(stores: Opened) -> Reason | None:
     """Why what goes out is held; None when it is not. Asks the records each time."""
     with stores.records.reads() as session:
         found = session.execute(select(Hold.since, Hold.backup_taken_at).where(Hold.name == OUTBOUND)).first()
@@ -79,7 +76,7 @@ def why_held(stores: "Stores") -> Reason | None:
     return Reason(by_setting, since.astimezone(UTC), taken_at.astimezone(UTC) if taken_at else None)
 
 
-def require_not_held(stores: "Stores") -> None:
+def require_not_held(stores: Opened) -> None:
     """Raises Withheld while what goes out is held."""
     if is_held(stores):
         raise Withheld(HELD, retry_after=60)

@@ -5,7 +5,6 @@ import time
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 import psycopg
 import structlog
@@ -15,12 +14,10 @@ from sqlalchemy import Connection, text
 from rapport.errors import Unavailable
 from rapport.stores import connecting
 from rapport.stores.clock import OUTSIDE
+from rapport.stores.opened import Opened
 from rapport.stores.outages import refusal
 from rapport.stores.records import Records
 from rapport.stores.services import Service
-
-if TYPE_CHECKING:
-    from rapport.stores import Stores
 
 log = structlog.get_logger("rapport.presence")
 LOCKS, NAMES = 7300, 7301
@@ -156,7 +153,7 @@ def processes(connection: Connection) -> dict[str, int]:
     return {role: int(found.get(number, 0)) for role, number in ROLES.items()}
 
 
-def measure(stores: "Stores") -> None:
+def measure(stores: Opened) -> None:
     """Tell the metrics which processes there are."""
     with stores.records.reading() as connection:
         for role, number in processes(connection).items():

@@ -143,11 +143,6 @@ class Records:
         except DBAPIError as error:
             raise Unavailable(refusal(str(error))) from error
 
-    def sealed_with(self) -> set[str]:
-        """The ids of the keys that secrets are sealed with."""
-        with self.reading() as connection:
-            return sealing.sealed_with(connection)
-
     def time(self) -> datetime:
         """The present instant of the database."""
         with self.reading() as connection:

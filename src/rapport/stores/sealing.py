@@ -8,19 +8,17 @@ import base64
 import hashlib
 import re
 import secrets
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Column, Connection, String, Table, func, select, text, type_coerce, update
+from sqlalchemy import String
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-from rapport.errors import Invalid, Unavailable
+from rapport.errors import Unavailable
 from rapport.settings import Settings
 
 PREFIX = "sealed:"
@@ -31,9 +29,6 @@ NONCE_BYTES = 12
 GIVEN = "sealing_keys"  # of an engine's dialect, which is what types of columns get to see
 LENGTH = 300  # of a column whose values have up to 100 characters
 NO_KEY = "secrets in the records are not sealed: set RAPPORT_SECRET_KEY or RAPPORT_SECRET_KEY_FILE"
-
-
-COLUMNS = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
 
 
 @dataclass(frozen=True)
@@ -169,61 +164,7 @@ class SealedMember(TypeDecorator[dict[str, Any]]):
         return {**value, self.member: change(value[self.member], self.of)}
 
 
-def _columns() -> Iterator[tuple[Table, Column[Any], Any]]:
-    """Every sealed column with an expression of its text as it is stored."""
-    from rapport.stores.models import metadata
-
-    for table in metadata.sorted_tables:
-        for column in table.columns:
-            if isinstance(column.type, Sealed):
-                yield table, column, type_coerce(column, String)
-            elif isinstance(column.type, SealedMember):
-                yield table, column, type_coerce(column, JSONB)[column.type.member].astext
-
-
-def sealed_with(connection: Connection) -> set[str]:
-    """The ids of the keys that stored values are sealed with."""
-    found: set[str] = set()
-    # An older schema, of which a backup is taken before it is upgraded, lacks some.
-    there = {(row[0], row[1]) for row in connection.execute(text(COLUMNS))}
-    for table, column, stored in _columns():
-        if (table.name, column.name) not in there:
-            continue
-        found.update(
-            connection.scalars(select(func.split_part(stored, ":", 2)).where(stored.like(f"{PREFIX}%")).distinct())
-        )
-    return found
-
-
 def require(keys: Keys, ids: set[str]) -> None:
     """Raises Unavailable when one of these keys is not here."""
     if unknown := ids - {one.id for one in keys.keys}:
         raise Unavailable(missing(unknown))
-
-
-def _is_left(stored: Any, keys: Keys) -> Any:
-    """Whether a stored value is not sealed with the first key."""
-    return (stored != "") & stored.not_like(f"{PREFIX}{keys.first}:%")
-
-
-def left(connection: Connection, keys: Keys) -> int:
-    """How many values are not sealed with the first key; 0 without a key."""
-    if not keys.keys:
-        return 0
-    counts = (select(func.count()).where(_is_left(stored, keys)) for _, _, stored in _columns())
-    return sum(connection.scalar(count) or 0 for count in counts)
-
-
-def seal_all(connection: Connection, keys: Keys) -> Counter[int]:
-    """Seal what is not sealed with the first key; how many values of each tenant. Raises Invalid without a key."""
-    if not keys.keys:
-        raise Invalid("RAPPORT_SECRET_KEY or RAPPORT_SECRET_KEY_FILE must be set: there is no key to seal with.")
-    sealed: Counter[int] = Counter()
-    for table, column, stored in _columns():
-        names = {*table.primary_key.columns, table.c.tenant_id, column}
-        wanted = select(*names).where(_is_left(stored, keys))
-        for row in connection.execute(wanted.with_for_update(key_share=True)).mappings().all():
-            this = [one == row[one.name] for one in table.primary_key.columns]
-            connection.execute(update(table).where(*this).values({column: row[column.name]}))
-            sealed[row["tenant_id"]] += 1
-    return sealed

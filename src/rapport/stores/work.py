@@ -12,7 +12,7 @@ from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import structlog
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
@@ -24,12 +24,10 @@ from sqlalchemy import Engine, make_url, text
 
 from rapport.errors import RapportError
 from rapport.stores import connecting
+from rapport.stores.opened import Opened
 from rapport.stores.outages import outage
 from rapport.stores.queue_looks import Looks, spare
 from rapport.stores.records import Records
-
-if TYPE_CHECKING:
-    from rapport.stores import Stores
 
 __all__ = [
     "Queue",
@@ -317,7 +315,7 @@ def connections_in_use() -> int:
     return connecting.in_use(_engine) if _engine is not None else 0
 
 
-def measure(stores: "Stores") -> None:
+def measure(stores: Opened) -> None:
     """Tell the metrics how much durable work waits or is under way, and since when the oldest of it was begun."""
     with stores.records.reading() as connection:
         found = {state: (count, age) for state, count, age in connection.execute(OPEN_WORK)}
