@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, func, select
 
 from rapport.access.models import AuditEntry
 from rapport.access.scope import Scope
+from rapport.stores.parts import Part, part
 
 # The kind of an object is what stands before its number: of "target group 4" the target group.
 KIND = func.regexp_replace(AuditEntry.object, r"\s*[0-9].*$", "")
@@ -52,11 +53,11 @@ class AuditCount:
 ALL = AuditFilter()
 
 
-def audit_entries(scope: Scope, limit: int, offset: int, wanted: AuditFilter = ALL) -> list[AuditEntry]:
+def audit_entries(scope: Scope, limit: int, offset: int, wanted: AuditFilter = ALL) -> Part[AuditEntry]:
     """The tenant's audit log, newest first."""
     newest = select(AuditEntry).where(*_of(scope, wanted)).order_by(AuditEntry.id.desc())
     with scope.reads() as session:
-        return list(session.scalars(newest.limit(limit).offset(offset)))
+        return part(session, newest, limit, offset)
 
 
 def audit_counts(scope: Scope, wanted: AuditFilter) -> list[AuditCount]:

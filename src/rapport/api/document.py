@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from rapport.api.responses import ERRORS, MANAGED, PROBLEM, PROBLEMS
+from rapport.api.responses import ERRORS, MANAGED, PROBLEM, PROBLEMS, TOTAL, TOTAL_HEADER
 from rapport.errors import Conflict, TooLarge
 
 Described = dict[str, Any]
@@ -48,7 +48,7 @@ given. A query holds at most 1,000 parameters.
 **Pages.** Functions of the wire that declare `$top` and `$skip` answer `$top` rows after the first `$skip`. Lists of
 customers have at most 10,000 rows a page unless the function says otherwise: read on until a page is empty. When
 `$top` asks for more than a page has, the header `X-Page-Limit` says how many rows a page has at most. Lists of the
-management API take `limit` and `offset`.
+management API take `limit` and `offset`; the header `X-Total-Count` says how many entries the whole list has.
 """.strip()
 
 # What names mean that stand in many places; a route that knows better says so itself.
@@ -106,6 +106,8 @@ def completed(document: Described) -> Described:
             _drop_titles(part)
     for path, operation in _operations(document):
         _set_errors(operation, "Management" if path.startswith(MANAGED) else "Wire")
+        if path.startswith(MANAGED) and _is_paged_list(operation):
+            operation["responses"]["200"]["headers"] = {TOTAL: TOTAL_HEADER}
         for parameter in operation.get("parameters", []):
             parameter["description"] = parameter.get("description") or PARAMETERS.get(parameter["name"], "")
     return document
@@ -121,6 +123,13 @@ def _drop_titles(part: Any) -> None:
     elif isinstance(part, list):
         for inner in part:
             _drop_titles(inner)
+
+
+def _is_paged_list(operation: Described) -> bool:
+    """Whether a call answers a page of a list, and so how long the whole list is."""
+    schema = operation["responses"].get("200", {}).get("content", {}).get("application/json", {}).get("schema", {})
+    is_paged = any(parameter["name"] == "offset" for parameter in operation.get("parameters", []))
+    return is_paged and schema.get("type") == "array"
 
 
 def _operations(document: Described) -> Iterator[tuple[str, Described]]:

@@ -13,8 +13,9 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from rapport.api.json_bodies import MOST_MEMBERS, loaded
-from rapport.api.responses import json_response
+from rapport.api.responses import TOTAL, json_response
 from rapport.errors import Invalid
+from rapport.stores.parts import Part
 from rapport.wording import sentence
 
 # Stands for a body that does not fit, until it is known that nothing else of the request is to be told before. No call
@@ -53,7 +54,12 @@ class JsonRoute(APIRoute):
         if isinstance(found, Response) or self.response_field is None or self.dependant.response_param_name:
             return found
         answer, faults = self.response_field.validate(found, {}, loc=("response",))
-        return found if faults else json_response(self.response_field.serialize_json(answer), self.status_code or 200)
+        if faults:
+            return found
+        written = json_response(self.response_field.serialize_json(answer), self.status_code or 200)
+        if isinstance(found, Part):
+            written.headers[TOTAL] = str(found.total)
+        return written
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler of FastAPI, with a request whose body is read and checked."""

@@ -5,6 +5,8 @@ from typing import Annotated, TypeVar
 
 from fastapi import Depends, Query
 
+from rapport.stores.parts import Part
+
 Entry = TypeVar("Entry")
 LONGEST = 10_000
 
@@ -20,9 +22,9 @@ class Page:
         self._limit = limit
         self._offset = offset
 
-    def of(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+    def of(self, entries: Sequence[Entry]) -> Part[Entry]:
         """The entries of the page."""
-        return entries[self._offset : self._offset + self._limit]
+        return Part.of(entries, self._limit, self._offset)
 
 
 Paged = Annotated[Page, Depends()]

@@ -25,6 +25,9 @@ RETRY_AFTER = 5
 REASONS = {429: "Too Many Requests"}
 PROBLEM_TYPE = "application/problem+json"
 MANAGED = "/manage/"
+# Of an answer with a page of a list of the management API.
+TOTAL = "X-Total-Count"
+TOTAL_HEADER = {"description": "Entries of the whole list", "schema": {"type": "integer", "minimum": 0}}
 # An error of each kind, and what it means to whoever calls.
 MEANINGS: dict[RapportError, str] = {
     Invalid("name is required."): "A parameter or the body is missing or malformed",

@@ -10,15 +10,19 @@ from rapport.campaigns.clearance import NOT_CLEARED, REFUSED, said_of
 from rapport.campaigns.models import AWAITING_CLEARANCE, Occurrence
 from rapport.campaigns.occurrences import channel_rows, occurrence
 from rapport.errors import NotFound
+from rapport.stores.parts import Part
 
-OUTCOMES = """
-    SELECT customer_id, channel_id, outcome, reason, message_id, toString(recorded_at)
+FROM_OUTCOMES = """
     FROM campaign_outcomes
     WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
         AND ({outcome:String} = '' OR outcome = {outcome:String})
         AND ({customer:String} = '' OR lowerUTF8(customer_id) = lowerUTF8({customer:String}))
-    ORDER BY customer_id, channel_id LIMIT {limit:UInt32} OFFSET {offset:UInt64}
 """
+OUTCOMES = f"""
+    SELECT customer_id, channel_id, outcome, reason, message_id, toString(recorded_at) {FROM_OUTCOMES}
+    ORDER BY customer_id, channel_id LIMIT {{limit:UInt32}} OFFSET {{offset:UInt64}}
+"""
+COUNT_OUTCOMES = f"SELECT count() {FROM_OUTCOMES}"
 
 REASONS = """
     SELECT channel_id, outcome, reason, count() FROM campaign_outcomes
@@ -80,19 +84,20 @@ class Answer:
 
 def outcome_rows(
     scope: Scope, campaign_id: int, outcome: str = "", customer_id: str = "", limit: int = 1000, offset: int = 0
-) -> list[CustomerOutcome]:
+) -> Part[CustomerOutcome]:
     """Outcomes of a campaign by customer and channel. Raises NotFound for the campaign."""
-    found = occurrence(scope, campaign_id)
-    rows = scope.warehouse.rows(
-        OUTCOMES,
-        execution_date=found.execution_date,
-        campaign=campaign_id,
-        outcome=outcome,
-        customer=customer_id,
-        limit=limit,
-        offset=offset,
-    )
-    return [CustomerOutcome(*row) for row in rows]
+    bound = {
+        "execution_date": occurrence(scope, campaign_id).execution_date,
+        "campaign": campaign_id,
+        "outcome": outcome,
+        "customer": customer_id,
+    }
+    rows = scope.warehouse.rows(OUTCOMES, **bound, limit=limit, offset=offset)
+    if len(rows) < limit and (rows or not offset):
+        total = offset + len(rows)
+    else:
+        total = int(scope.warehouse.value(COUNT_OUTCOMES, **bound))
+    return Part((CustomerOutcome(*row) for row in rows), total)
 
 
 def reason_counts(scope: Scope, campaign_id: int) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from rapport.access.scope import Scope
 from rapport.campaigns.models import Cycle
 from rapport.errors import Conflict, NotFound
+from rapport.stores.parts import Part, part
 
 RUNNING, FINISHED, FAILED = "running", "finished", "failed"
 
@@ -130,9 +131,8 @@ def result(scope: Scope, data_date: date, run: int | None = None) -> CycleResult
     return CycleResult(found.data_date, found.run, found.state, found.steps, found.error)
 
 
-def cycles(scope: Scope, limit: int = 100, offset: int = 0) -> list[Cycle]:
+def cycles(scope: Scope, limit: int = 100, offset: int = 0) -> Part[Cycle]:
     """The tenant's cycles, newest first."""
     wanted = select(Cycle).where(Cycle.tenant_id == scope.tenant_id)
-    wanted = wanted.order_by(Cycle.data_date.desc(), Cycle.run.desc()).limit(limit).offset(offset)
     with scope.reads() as session:
-        return list(session.scalars(wanted))
+        return part(session, wanted.order_by(Cycle.data_date.desc(), Cycle.run.desc()), limit, offset)

@@ -15,6 +15,7 @@ from rapport.campaigns.models import LIVE_STATES, PLANNED, Occurrence, Occurrenc
 from rapport.campaigns.schedule import runs_on
 from rapport.campaigns.schemas import Schedule
 from rapport.errors import NotFound
+from rapport.stores.parts import Part, part
 from rapport.stores.records import next_id
 
 LOWEST_PRIORITY = 2**31
@@ -43,7 +44,7 @@ def occurrences(
     offset: int = 0,
     first: date | None = None,
     last: date | None = None,
-) -> list[Occurrence]:
+) -> Part[Occurrence]:
     """Campaigns, newest first, filtered by what is given."""
     wanted = select(Occurrence).where(Occurrence.tenant_id == scope.tenant_id)
     if series_id is not None:
@@ -57,7 +58,7 @@ def occurrences(
     if last is not None:
         wanted = wanted.where(Occurrence.execution_date <= last)
     with scope.reads() as session:
-        return list(session.scalars(wanted.order_by(Occurrence.id.desc()).limit(limit).offset(offset)))
+        return part(session, wanted.order_by(Occurrence.id.desc()), limit, offset)
 
 
 def channel_rows(scope: Scope, campaign_id: int) -> list[OccurrenceChannel]:

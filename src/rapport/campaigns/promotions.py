@@ -7,14 +7,15 @@ from sqlalchemy.dialects.postgresql import insert
 
 from rapport.access.scope import Scope
 from rapport.campaigns.models import Promotion
+from rapport.stores.parts import Part, part
 
 
-def promotions(scope: Scope, limit: int = 1000, offset: int = 0) -> list[Promotion]:
+def promotions(scope: Scope, limit: int = 1000, offset: int = 0) -> Part[Promotion]:
     """The tenant's promotions, by code."""
     wanted = select(Promotion).where(Promotion.tenant_id == scope.tenant_id)
     order = Promotion.promo_code.collate("C")
     with scope.reads() as session:
-        return list(session.scalars(wanted.order_by(order).limit(limit).offset(offset)))
+        return part(session, wanted.order_by(order), limit, offset)
 
 
 def add_promotions(scope: Scope, names: Mapping[str, str]) -> None:

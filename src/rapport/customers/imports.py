@@ -47,6 +47,7 @@ from rapport.customers.suspicions import counted
 from rapport.errors import Invalid, NotFound
 from rapport.stores import schedulers, work
 from rapport.stores.outages import outage
+from rapport.stores.parts import Part, part
 from rapport.stores.records import next_id
 
 MODES = ("full", "incremental")
@@ -362,11 +363,11 @@ def forget(scope: Scope, customer_id: str) -> None:
             row.warnings = suspicions.without(row.warnings, customer_id)
 
 
-def imports(scope: Scope, limit: int = 100, offset: int = 0) -> list[Import]:
+def imports(scope: Scope, limit: int = 100, offset: int = 0) -> Part[Import]:
     """The tenant's imports, newest first."""
     with scope.reads() as session:
         query = select(Import).where(Import.tenant_id == scope.tenant_id).order_by(Import.id.desc())
-        return list(session.scalars(query.limit(limit).offset(offset)))
+        return part(session, query, limit, offset)
 
 
 def import_of(scope: Scope, import_id: int) -> Import:

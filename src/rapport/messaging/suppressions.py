@@ -22,6 +22,7 @@ from rapport.errors import Invalid, NotFound
 from rapport.messaging import queries, suppressed_addresses
 from rapport.messaging.models import EVERY_CHANNEL, Suppression
 from rapport.stores import Stores
+from rapport.stores.parts import Part, part
 
 UNSUBSCRIBED = "unsubscribed"
 REASONS = (UNSUBSCRIBED, "bounced", "complaint", "manual")
@@ -47,16 +48,15 @@ SUPPRESS_MANY = """
 
 def list_suppressions(
     scope: Scope, customer_id: str | None = None, channel_id: int | None = None, limit: int = 100, offset: int = 0
-) -> list[Suppression]:
+) -> Part[Suppression]:
     """Suppressions by customer and channel, of one customer or one channel when asked for."""
     wanted = select(Suppression).where(Suppression.tenant_id == scope.tenant_id)
     if customer_id is not None:
         wanted = wanted.where(_of(scope, customer_id))
     if channel_id is not None:
         wanted = wanted.where(Suppression.channel_id == channel_id)
-    wanted = wanted.order_by(Suppression.customer_key, Suppression.channel_id).limit(limit).offset(offset)
     with scope.reads() as session:
-        return list(session.scalars(wanted))
+        return part(session, wanted.order_by(Suppression.customer_key, Suppression.channel_id), limit, offset)
 
 
 def suppressed_between(scope: Scope, begin: datetime, end: datetime) -> dict[str, int]:

@@ -35,6 +35,7 @@ from rapport.notifications.secret_members import secret_member
 from rapport.stores import Stores
 from rapport.stores.addresses import checked_url
 from rapport.stores.masks import unmasked
+from rapport.stores.parts import Part, part
 from rapport.stores.posting import GRACE_HOURS, new_secret
 from rapport.stores.records import next_id
 
@@ -279,7 +280,7 @@ def _delivery(scope: Scope, found: Listener, key: str, body: str) -> dict[str, A
 
 def deliveries(
     scope: Scope, listener_id: int | None = None, state: str | None = None, limit: int = 100, offset: int = 0
-) -> list[Delivery]:
+) -> Part[Delivery]:
     """Deliveries, newest first, of one listener or in one state when asked for."""
     wanted = select(Delivery).where(Delivery.tenant_id == scope.tenant_id)
     if listener_id is not None:
@@ -287,7 +288,7 @@ def deliveries(
     if state is not None:
         wanted = wanted.where(Delivery.state == state)
     with scope.reads() as session:
-        return list(session.scalars(wanted.order_by(Delivery.id.desc()).limit(limit).offset(offset)))
+        return part(session, wanted.order_by(Delivery.id.desc()), limit, offset)
 
 
 def replay(scope: Scope, listener_id: int, delivery_id: int | None = None) -> int:

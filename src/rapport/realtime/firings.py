@@ -11,6 +11,7 @@ from rapport.realtime.deciding import decide
 from rapport.realtime.models import Firing
 from rapport.realtime.releasing import conclude, message_id, messages_of, refuse, release, wake
 from rapport.realtime.unfiled import unfiled
+from rapport.stores.parts import Part, part
 
 __all__ = [
     "Candidate",
@@ -27,9 +28,9 @@ __all__ = [
 ]
 
 
-def firings(scope: Scope, series_id: int, limit: int = 100, offset: int = 0, **filters: Any) -> list[Firing]:
+def firings(scope: Scope, series_id: int, limit: int = 100, offset: int = 0, **filters: Any) -> Part[Firing]:
     """The firings of a triggered campaign, newest first; filters are columns of Firing and their values."""
     wanted = select(Firing).where(Firing.tenant_id == scope.tenant_id, Firing.series_id == series_id)
     wanted = wanted.filter_by(**{name: value for name, value in filters.items() if value not in (None, "")})
     with scope.reads() as session:
-        return list(session.scalars(wanted.order_by(Firing.id.desc()).limit(limit).offset(offset)))
+        return part(session, wanted.order_by(Firing.id.desc()), limit, offset)

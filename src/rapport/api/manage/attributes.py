@@ -69,7 +69,7 @@ class AttributeOut(BaseModel):
 @router.get("/attributes", summary="List customer attributes")
 def list_attributes(page: Paged, principal: Principal = Depends(admin)) -> list[AttributeOut]:  # noqa: B008
     """By name."""
-    return [AttributeOut.model_validate(info) for info in page.of(list(service.attributes(principal.scope).values()))]
+    return page.of(list(service.attributes(principal.scope).values())).each(AttributeOut.model_validate)
 
 
 @router.post("/attributes", status_code=201, summary="Create a customer attribute")

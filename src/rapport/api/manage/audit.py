@@ -43,4 +43,4 @@ def list_audit_entries(
     """Writes, newest first, all or those that are asked for."""
     wanted = AuditFilter(actor=actor, action=action, object=object, since=since, until=until)
     entries = audit_entries(principal.scope, limit, offset, wanted)
-    return [AuditOut.model_validate(entry, from_attributes=True) for entry in entries]
+    return entries.each(lambda entry: AuditOut.model_validate(entry, from_attributes=True))

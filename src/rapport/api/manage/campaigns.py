@@ -14,6 +14,7 @@ from rapport.api.managed import JsonRoute
 from rapport.api.sections import SectionRouter
 from rapport.campaigns import service
 from rapport.campaigns.service import Answer, Clearance, CustomerOutcome, Occurrence, OneTimeBody, PlainGoal, Results
+from rapport.stores.parts import Part
 
 router = SectionRouter("Management: campaigns", "/manage/v1/campaigns", JsonRoute)
 CampaignId = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -120,7 +121,7 @@ def list_campaigns(
 ) -> list[CampaignOut]:
     """Campaigns, newest first."""
     found = service.occurrences(principal.scope, series_id, state, execution_date, limit, offset, first, last)
-    return told(principal.scope, found)
+    return Part(told(principal.scope, found), found.total)
 
 
 @router.post("/one-time", status_code=201, summary="Run an action on a list of customers")

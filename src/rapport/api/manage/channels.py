@@ -107,7 +107,7 @@ def _shown(found: Channel) -> ChannelOut:
 @router.get("", summary="List channels")
 def list_channels(page: Paged, principal: Principal = Depends(admin)) -> list[ChannelOut]:  # noqa: B008
     """The tenant's channels, by id."""
-    return [_shown(found) for found in page.of(service.channels(principal.scope))]
+    return page.of(service.channels(principal.scope)).each(_shown)
 
 
 @router.post("", status_code=201, summary="Create a channel")

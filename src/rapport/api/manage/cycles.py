@@ -51,7 +51,7 @@ def list_cycles(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[CycleOut]:
     """Cycles, the newest date first."""
-    return [CycleOut.model_validate(one) for one in service.cycles(principal.scope, limit, offset)]
+    return service.cycles(principal.scope, limit, offset).each(CycleOut.model_validate)
 
 
 @router.post("", status_code=201, summary="Run a daily cycle")

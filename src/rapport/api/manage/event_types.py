@@ -13,6 +13,7 @@ from rapport.api.sections import SectionRouter
 from rapport.campaigns import service as campaigns
 from rapport.customers import service
 from rapport.customers.models import EventType
+from rapport.stores.parts import Part
 
 router = SectionRouter("Management: events", "/manage/v1/event-types", JsonRoute)
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -73,7 +74,7 @@ def list_event_types(
 ) -> list[EventTypeOut]:
     """The tenant's event types by id: declared ones, and those that came in under a name nobody declared."""
     found = [one for one in service.event_types(principal.scope) if declared in (None, one.declared)]
-    return [_shown(one) for one in found[offset : offset + limit]]
+    return Part.of(found, limit, offset).each(_shown)
 
 
 @router.post("", status_code=201, summary="Declare an event type")

@@ -118,7 +118,7 @@ def list_imports(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[ImportOut]:
     """Newest first."""
-    return [ImportOut.model_validate(row) for row in service.imports(principal.scope, limit, offset)]
+    return service.imports(principal.scope, limit, offset).each(ImportOut.model_validate)
 
 
 @router.get("/imports/{import_id}", summary="Get an import")

@@ -79,7 +79,7 @@ def _shown(scope: Scope, key: ApiKey) -> KeyOut:
 @router.get("/keys", summary="List API keys")
 def list_keys(page: Paged, principal: Principal = Depends(admin)) -> list[KeyOut]:  # noqa: B008
     """The tenant's keys, oldest first."""
-    return [_shown(principal.scope, key) for key in page.of(keys.keys(principal.scope))]
+    return page.of(keys.keys(principal.scope)).each(lambda key: _shown(principal.scope, key))
 
 
 @router.post("/keys", status_code=201, summary="Create an API key")

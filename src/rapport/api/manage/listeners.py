@@ -98,7 +98,8 @@ def _delivery(found: Delivery) -> DeliveryOut:
 @router.get("", summary="List listeners")
 def list_listeners(page: Paged, principal: Principal = Depends(admin)) -> list[ListenerOut]:  # noqa: B008
     """The tenant's listeners, by event type and channel. Of event type 0 are hosts that callbacks are posted to."""
-    return [_shown(found, principal) for found in page.of(service.listeners(principal.scope, with_callbacks=True))]
+    listeners = page.of(service.listeners(principal.scope, with_callbacks=True))
+    return listeners.each(lambda listener: _shown(listener, principal))
 
 
 @router.post("", status_code=201, summary="Register a listener")
@@ -142,8 +143,7 @@ def list_deliveries(
 ) -> list[DeliveryOut]:
     """What the listener was told or is to be told, newest first."""
     service.listener(principal.scope, listener_id)
-    found = service.deliveries(principal.scope, listener_id, state, limit, offset)
-    return [_delivery(delivery) for delivery in found]
+    return service.deliveries(principal.scope, listener_id, state, limit, offset).each(_delivery)
 
 
 @router.post("/{listener_id}/replay", status_code=202, summary="Post parked deliveries again")

@@ -32,4 +32,4 @@ def list_promotions(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[PromotionOut]:
     """Promotions by code, as AddPromotions and DeletePromotions left them."""
-    return [PromotionOut.model_validate(one) for one in service.promotions(principal.scope, limit, offset)]
+    return service.promotions(principal.scope, limit, offset).each(PromotionOut.model_validate)

@@ -16,6 +16,7 @@ from rapport.api.sections import SectionRouter
 from rapport.campaigns import service
 from rapport.campaigns.models import Series
 from rapport.campaigns.service import Detectable, DryRun, PlainGoal, SeriesBody, SeriesOut, SeriesResults
+from rapport.stores.parts import Part
 
 router = SectionRouter("Management: campaigns", "/manage/v1/series", JsonRoute)
 SeriesId = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -67,8 +68,8 @@ def list_series(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[SeriesOut]:
     """The tenant's series, by id."""
-    found = service.all_series(principal.scope, status)[offset : offset + limit]
-    return [rendered(principal.scope, one) for one in found]
+    whole = service.all_series(principal.scope, status)
+    return Part.of(whole, limit, offset).each(lambda series: rendered(principal.scope, series))
 
 
 @router.post("", status_code=201, summary="Create a series")

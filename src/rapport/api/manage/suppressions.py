@@ -94,8 +94,7 @@ def list_suppressions(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[SuppressionOut]:
     """By customer and channel; of one customer or one channel when asked for."""
-    found = service.list_suppressions(principal.scope, customer_id, channel_id, limit, offset)
-    return [_shown(row) for row in found]
+    return service.list_suppressions(principal.scope, customer_id, channel_id, limit, offset).each(_shown)
 
 
 @router.get("/of-address", summary="Where an address is suppressed")

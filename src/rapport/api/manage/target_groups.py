@@ -16,6 +16,7 @@ from rapport.api.pages import Paged
 from rapport.api.sections import SectionRouter
 from rapport.api.tables import CONTENT, FORMATS, Format, table_file
 from rapport.audiences import service
+from rapport.stores.parts import Part
 
 router = SectionRouter("Management: target groups", "/manage/v1", JsonRoute)
 MAX_INT = 2**31 - 1
@@ -187,8 +188,8 @@ def list_target_groups(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[TargetGroupOut]:
     """The groups in use by id, or the archived ones; sizes are as last counted."""
-    groups = service.target_groups(principal.scope, archived)[offset : offset + limit]
-    return [TargetGroupOut.model_validate(group) for group in groups]
+    groups = service.target_groups(principal.scope, archived)
+    return Part.of(groups, limit, offset).each(TargetGroupOut.model_validate)
 
 
 @router.post("/target-groups", status_code=201, summary="Create a target group")
@@ -340,4 +341,4 @@ def cancel_count(count_id: CountId, principal: Principal = Depends(admin)) -> Co
 @router.get("/condition-attributes", summary="List what conditions can compare")
 def list_choices(page: Paged, principal: Principal = Depends(admin)) -> list[AttributeChoiceOut]:  # noqa: B008
     """Every attribute with its operators and a few frequent values (none of personal data)."""
-    return [AttributeChoiceOut.model_validate(choice) for choice in page.of(service.attribute_choices(principal.scope))]
+    return page.of(service.attribute_choices(principal.scope)).each(AttributeChoiceOut.model_validate)

@@ -91,7 +91,7 @@ def list_templates(
 ) -> list[TemplateListed]:
     """Templates by channel and id, of one channel when asked for. The content is told of one at a time."""
     listed = page.of(service.listed_templates(principal.scope, channel_id))
-    return [TemplateListed.model_validate(found, from_attributes=True) for found in listed]
+    return listed.each(lambda template: TemplateListed.model_validate(template, from_attributes=True))
 
 
 @router.post("/channels/{channel_id}/templates", status_code=201, summary="Create a template")

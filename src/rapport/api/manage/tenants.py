@@ -160,7 +160,7 @@ def _own(scope: Scope) -> TenantOut:
 @router.get("/tenants", summary="List tenants (operator)")
 def list_tenants(page: Paged, stores: Stores = Depends(operator)) -> list[TenantOut]:  # noqa: B008
     """Every tenant, by id; only for the operator on the server's machine."""
-    return [_shown(tenant) for tenant in page.of(service.tenants(stores))]
+    return page.of(service.tenants(stores)).each(_shown)
 
 
 @router.post("/tenants", status_code=201, summary="Create a tenant (operator)")
@@ -216,7 +216,7 @@ def change_limits(
 @router.get("/brands", summary="List brands")
 def list_brands(page: Paged, principal: Principal = Depends(admin)) -> list[BrandOut]:  # noqa: B008
     """The tenant's brands, by id."""
-    return [BrandOut(id=brand.id, name=brand.name) for brand in page.of(service.brands(principal.scope))]
+    return page.of(service.brands(principal.scope)).each(lambda brand: BrandOut(id=brand.id, name=brand.name))
 
 
 @router.post("/brands", status_code=201, summary="Create a brand")

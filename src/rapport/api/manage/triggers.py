@@ -19,6 +19,7 @@ from rapport.campaigns.models import Series
 from rapport.campaigns.service import Detectable, PlainGoal, SeriesResults, TriggeredBody, TriggeredOut
 from rapport.realtime import service as realtime
 from rapport.realtime.service import Trial, TriggerDryRun
+from rapport.stores.parts import Part
 
 router = SectionRouter("Management: triggers", "/manage/v1/triggers", JsonRoute)
 TriggerId = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -109,7 +110,8 @@ def list_triggers(
 ) -> list[TriggeredOut]:
     """The tenant's triggered campaigns, by id."""
     scope = principal.scope
-    return _rendered(scope, service.triggered(scope, status)[offset : offset + limit])
+    triggers = Part.of(service.triggered(scope, status), limit, offset)
+    return Part(_rendered(scope, triggers), triggers.total)
 
 
 @router.post("", status_code=201, summary="Create a triggered campaign")
@@ -179,7 +181,7 @@ def list_firings(
     found = realtime.firings(
         scope, trigger_id, limit, offset, outcome=outcome, campaign_id=campaign_id, person=customer_id.lower()
     )
-    return [FiringOut.model_validate(one) for one in found]
+    return found.each(FiringOut.model_validate)
 
 
 @router.post("/{trigger_id}/test", summary="Try a triggered campaign with an event")

@@ -37,7 +37,7 @@ class UserOut(BaseModel):
 @router.get("", summary="List users")
 def list_users(page: Paged, principal: Principal = Depends(admin)) -> list[UserOut]:  # noqa: B008
     """The tenant's users, oldest first."""
-    return [UserOut.model_validate(user, from_attributes=True) for user in page.of(users.users(principal.scope))]
+    return page.of(users.users(principal.scope)).each(lambda user: UserOut.model_validate(user, from_attributes=True))
 
 
 @router.post("", status_code=201, summary="Create a user")
