@@ -43,24 +43,26 @@ PIECES = st.sampled_from(
 TEXTS = st.lists(PIECES, max_size=6).map("".join)
 
 
-def in_warehouse(scope: Scope, texts: list[str]) -> list[tuple[str, bool]]:
+def in_warehouse(scope: Scope, texts: list[str]) -> list[tuple[str, bool, bool]]:
     scope.warehouse.execute("CREATE TABLE IF NOT EXISTS asked (n UInt32, text Nullable(String)) ENGINE = Memory")
     scope.warehouse.execute("TRUNCATE TABLE asked")
     scope.warehouse.insert("asked", ["n", "text"], list(enumerate(texts)))
     domains = addresses.decode_domains(scope.warehouse, "asked_domains", "SELECT text FROM asked")
-    whole = f"{addresses.key_sql('text', domains)} AS key, {addresses.email_sql('text')} AS mail"
-    short = f"{addresses.key_sql('text', plain=True)} AS key, {addresses.email_sql('text', plain=True)} AS mail"
+    whole = f"{addresses.key_sql('text', domains)}, {addresses.email_sql('text')}, {addresses.blank_sql('text')}"
+    short = ", ".join(
+        rule("text", plain=True) for rule in (addresses.key_sql, addresses.email_sql, addresses.blank_sql)
+    )
     plain = f"SELECT n, {short} FROM asked WHERE {addresses.plain_sql('text')} ORDER BY n"
     found = scope.warehouse.rows(f"SELECT n, {whole} FROM asked ORDER BY n")
     assert set(scope.warehouse.rows(plain)) <= set(found)
-    return [(key, bool(mail)) for _, key, mail in found]
+    return [(key, bool(mail), bool(blank)) for _, key, mail, blank in found]
 
 
 @quick
 @given(st.lists(TEXTS, min_size=1, max_size=10))
 def test_python_and_warehouse_agree(scope: Scope, texts: list[str]) -> None:
-    expected = [(addresses.address_key(text), addresses.is_email_address(text)) for text in texts]
-    assert in_warehouse(scope, texts) == expected
+    rules = (addresses.address_key, addresses.is_email_address, addresses.is_blank)
+    assert in_warehouse(scope, texts) == [tuple(rule(text) for rule in rules) for text in texts]
 
 
 SAME = [
@@ -80,7 +82,7 @@ SAME = [
 
 @pytest.mark.parametrize("spellings", SAME, ids=lambda texts: texts[0])
 def test_spellings_of_one_address_have_one_key(scope: Scope, spellings: tuple[str, ...]) -> None:
-    assert len({key for key, _ in in_warehouse(scope, list(spellings))}) == 1
+    assert len({key for key, *_ in in_warehouse(scope, list(spellings))}) == 1
     assert len({addresses.address_key(text) for text in spellings}) == 1
 
 
@@ -147,3 +149,9 @@ def test_what_stands_around_an_address_is_taken_off(text: str, to: str) -> None:
 )
 def test_what_is_not_one_address_is_told_apart(text: str) -> None:
     assert not addresses.is_email_address(text)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t\n", "\u00a0", "\u2003", "\u200b\ufeff"])
+def test_what_cannot_be_seen_is_no_address(scope: Scope, text: str) -> None:
+    assert addresses.is_blank(text) and in_warehouse(scope, [text]) == [("", False, True)]
+    assert not addresses.is_blank(text + ".") and not in_warehouse(scope, [text + "."])[0][2]

@@ -70,7 +70,7 @@ def _addresses(scope: Scope, hold_out: HoldOut, attributes: Collection[str]) -> 
     columns = ", ".join(customers.rendered(info) for info in customers.find(scope, names))
     sql = ADDRESSES.format(columns=columns, held_out=held_out_sql("customer_id"))
     rows = scope.warehouse.rows(sql, data_date=data_date, **bound(hold_out))
-    known = frozenset(channels.address_key(str(one)) for row in rows for one in row if one) - {""}
+    known = frozenset(channels.address_key(str(one)) for row in rows for one in row if one is not None) - {""}
     with _lock:
         _known[key] = (time.monotonic(), known)
         while len(_known) > KNOWN_TENANTS:

@@ -46,6 +46,8 @@ PLAIN_MAIL = "^[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,63}@[A-Za-z0-9-]+([.][A-Za-z0-9-]
 PLAIN_PHONE = "^[+][1-9][0-9]{5,}$"
 OTHER = f'[^@"(),:;<>\\[\\]\\\\{BLANK}\\x00-\\x1f\\x7f'
 EMAIL = f"^{OTHER}.]{OTHER}]{{0,63}}@{OTHER}.]+([.]{OTHER}.]+)*$"
+# A cell in which nothing can be seen.
+NO_TEXT = f"^[{BLANK}{INVISIBLE}]*$"
 PUNYCODE = "xn--"
 DOMAIN = "[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"
 # Octets (RFC 5321, 4.5.3.1).
@@ -98,6 +100,11 @@ def _decoded_label(label: str) -> str:
     return unicodedata.normalize("NFKC", letters.lower()) or label
 
 
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text can be seen, so that it is no address at all."""
+    return _matches(NO_TEXT, text)
+
+
 def is_email_address(text: str) -> bool:
     """Whether a text, mended, can stand as the one recipient of a mail, by the look of it."""
     return _matches(EMAIL, mended(text))
@@ -136,6 +143,15 @@ def key_sql(text: str, domains: str = "", plain: bool = False) -> str:
         return f"lower({clean})"
     digits = f"match({clean}, {literal(f'^{INTERNATIONAL}$')}), concat('+', {clean})"
     return f"multiIf({plain_sql(text)}, lower({clean}), {digits}, {_folded_sql(clean, domains)})"
+
+
+def blank_sql(text: str, plain: bool = False) -> str:
+    """SQL that tells of a text column, or null, whether nothing of it can be seen: is_blank.
+
+    plain: every text of the column is, by plain_sql.
+    """
+    clean = _clean_sql(text)
+    return f"{clean} = ''" if plain else f"match({clean}, {literal(NO_TEXT)})"
 
 
 def email_sql(text: str, plain: bool = False) -> str:

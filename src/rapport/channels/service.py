@@ -9,8 +9,10 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.channels.addresses import (
     address_key,
+    blank_sql,
     decode_domains,
     email_sql,
+    is_blank,
     is_email_address,
     key_sql,
     mended,
@@ -38,6 +40,7 @@ __all__ = [
     "add_apps",
     "address_key",
     "apps",
+    "blank_sql",
     "channel",
     "channels",
     "count",
@@ -45,6 +48,7 @@ __all__ = [
     "decode_domains",
     "delete_apps",
     "email_sql",
+    "is_blank",
     "is_email_address",
     "is_hard_bounce",
     "is_pulled",

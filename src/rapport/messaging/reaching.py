@@ -84,9 +84,9 @@ def fault_sql(
         branches.append(f"{reading.not_permitted(channel.permission_attribute)}, {NO_PERMISSION}")
     if channel.address_attribute != channels.OWN_ID:
         address = f"p.{profile_alias(channel.address_attribute)}"
-        branches.append(f"trimBoth(ifNull({address}, '')) = '', {NO_ADDRESS}")
+        is_plain = reading.is_plain(channel.address_attribute)
+        branches.append(f"{channels.blank_sql(address, is_plain)}, {NO_ADDRESS}")
         if channel.kind == "email":
-            is_plain = reading.is_plain(channel.address_attribute)
             branches.append(f"NOT {channels.email_sql(address, is_plain)}, {NO_EMAIL_ADDRESS}")
     for one in lists:
         if one.channel_id == channel.id:

@@ -6,7 +6,7 @@ from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
-from rapport.channels.service import OWN_ID, Channel, address_key, is_email_address
+from rapport.channels.service import OWN_ID, Channel, address_key, is_blank, is_email_address
 from rapport.customers.service import Consents
 from rapport.messaging import service as messaging
 from rapport.realtime.facts import Known
@@ -62,7 +62,7 @@ class Reach:
         """Where messages of a channel would go, by customer."""
         name = channel.address_attribute.upper()
         found = {one: self.attribute(one.lower(), name) for one in customer_ids} if name != OWN_ID else {}
-        return {one: str(value) for one, value in found.items() if value}
+        return {one: str(value) for one, value in found.items() if value is not None}
 
     def find_reachable(self, scope: Scope, channel_ids: set[int]) -> None:
         """Let the facts of those who are known say which of some channels reach them."""
@@ -90,7 +90,7 @@ class Reach:
         if self.kept_back is None or person.startswith(VISITOR):
             return ""
         addresses = (self.attribute(person, name) for name in address_attributes(self.channels))
-        return self.kept_back.reason(person, [str(one) for one in addresses if one])
+        return self.kept_back.reason(person, [str(one) for one in addresses if one is not None])
 
     def attribute(self, person: str, name: str) -> Any:
         """The value of an attribute of a person by its upper-case name; None for whoever is not a known customer."""
@@ -118,7 +118,8 @@ class Reach:
     def _address(self, person: str, channel_id: int) -> str:
         channel = self.channels.get(channel_id)
         name = channel.address_attribute.upper() if channel else OWN_ID
-        return "" if name == OWN_ID else str(self.attribute(person, name) or "")
+        value = None if name == OWN_ID else self.attribute(person, name)
+        return "" if value is None else str(value)
 
     def _fault(self, person: str, channel_id: int, template_id: int) -> Fault | None:
         channel = self.channels.get(channel_id)
@@ -132,7 +133,7 @@ class Reach:
             and self.consents.permission.forbids_writing(self.attribute(person, permission.upper()))
         ):
             return "suppressed", "no permission"
-        if address != OWN_ID and not self._address(person, channel_id).strip():
+        if address != OWN_ID and is_blank(self._address(person, channel_id)):
             return "no address", ""
         if channel.kind == "email" and address != OWN_ID and not is_email_address(self._address(person, channel_id)):
             return "no address", "not an e-mail address"

@@ -1,0 +1,196 @@
+"""Customers of every kind, with wishes and histories drawn by a seed; and what each of the two ways decides of them."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from random import Random
+from typing import Any
+
+import trigger_world as world
+
+from rapport.access.scope import Scope
+from rapport.access.service import update_tenant
+from rapport.audiences import service as audiences
+from rapport.campaigns import processing
+from rapport.campaigns import service as campaigns
+from rapport.campaigns.service import OneTimeBody
+from rapport.channels import service as channels
+from rapport.customers import service as customers
+from rapport.messaging import service as messaging
+from rapport.realtime.background import Background
+from rapport.realtime.deciding import Candidate, decided
+from rapport.realtime.triggers import compiled
+
+TEXT, PUSH, MAIL, PHONE, NUMBERED = 505, 506, 504, 507, 508
+PLAIN, OF_APP = world.TEMPLATE, 12
+TODAY = date(2026, 3, 14)
+PEOPLE = 48
+CONSENTS = [
+    None,
+    None,
+    None,
+    None,
+    "",
+    "Yes",
+    "yes!",
+    "1",
+    "No",
+    "nein",
+    "perhaps",
+    "\u200b",
+    "\u00a0",
+    "\u2713",
+    "0.0",
+]
+FLAGS = [None] * 60 + ["", "No", "nee", "0", "\u00a0", "Yes", "ja", "optout", "n/a", "1"]
+ODD_MAIL = [None, "", " ", "\t", "\u00a0", "\u200b", ".", "nobody", "a@b@example.com", "two words@example.com"]
+ODD_PHONE = [None, "", " ", "\t\n", "\u00a0", "\ufeff", "\u2003"]
+Verdict = dict[int, tuple[str, str]]
+
+
+def made(scope: Scope) -> Scope:
+    """The tenant of all examples: channels of every kind, a hold-out, two excluded groups, attributes of its own."""
+    world.fill(scope, [{"customer_id": "somebody"}])
+    world.channel(scope, PUSH, "Push")
+    mail = {"host": "127.0.0.1", "port": 25, "from_address": "shop@example.com"}
+    channels.create_channel(scope, "Mail", "email", id=MAIL, settings=mail)
+    channels.create_channel(
+        scope, "Phone", "external", id=PHONE, address_attribute="MOBILE_NUMBER", permission_attribute="ALLOW_SMS"
+    )
+    own = [("Left_By_Wish", "Nvarchar"), ("Calls_To", "Bigint")]
+    customers.declare(scope, [customers.AttributeInfo(name, name, "", kind, "batch") for name, kind in own])
+    customers.mark_consent(scope, "Left_By_Wish", "blocked")
+    channels.create_channel(scope, "Calls", "external", id=NUMBERED, address_attribute="Calls_To")
+    for number in (MAIL, PHONE, NUMBERED):
+        messaging.save_template(scope, number, "Offer", id=PLAIN, subject="Offer", html="<p>Offer</p>")
+    messaging.register_apps(scope, PUSH, {"App-1": "App"})
+    messaging.register_templates(scope, PUSH, [messaging.Registered(OF_APP, "Of the app", "App-1")])
+    for country in ("XA", "XB"):
+        definition = {"attribute": "COUNTRY", "operator": "equals", "value": country}
+        audiences.create_target_group(scope, f"Excluded {country}", definition)
+    return update_tenant(
+        scope, {"settings": {"campaigns": {"hold_out": {"share": 0.15, "start_date": "2026-03-11", "salt": "rules"}}}}
+    )
+
+
+class People:
+    """Customers of one seed."""
+
+    def __init__(self, scope: Scope, seed: int) -> None:
+        self.scope, self.seed, self.random = scope, seed, Random(seed)
+        self.ids = [f"S{seed}P{n}" for n in range(PEOPLE)]
+        world.add_customers(scope, [self._attributes(one) for one in self.ids])
+        self.ids.append(f"S{seed}Nobody")
+        for _ in range(30):
+            self.wish()
+
+    def _attributes(self, customer_id: str) -> dict[str, Any]:
+        pick = self.random.choice
+        family = f"family{self.random.randrange(6)}of{self.seed}"
+        phone = f"{self.seed:03}{self.random.randrange(8)}0123"
+        mail = [f"{customer_id}@example.com", f"Jo <{family}@example.com>", f"{family.upper()}@Example.com."]
+        return {
+            "customer_id": customer_id,
+            "EMAIL": pick([*mail, *mail, *mail, f"{family}@xn--mller-kva.example", pick(ODD_MAIL)]),
+            "MOBILE_NUMBER": pick([f"+49170{phone}", f"0049 170 {phone}", f"49170{phone}.0", pick(ODD_PHONE)]),
+            "Calls_To": pick([None, 0, int(f"49171{phone}"), int(f"49172{phone}")]),
+            "COUNTRY": pick(["XA", "XB", *["NL"] * 8]),
+            "ALLOW_EMAIL": pick(CONSENTS),
+            "ALLOW_SMS": pick(CONSENTS),
+            **{name: pick(FLAGS) for name in ("IS_TEST", "IS_BLOCKED", "IS_OPTIN", "Left_By_Wish")},
+        }
+
+    def some(self, share: float) -> list[str]:
+        """Some of the customers, in any spelling."""
+        chosen = [one for one in self.ids if self.random.random() < share]
+        return [self.random.choice([one, one.lower(), one.upper()]) for one in chosen]
+
+    def wish(self) -> None:
+        """Somebody, or an address, says no on a channel or on all; or yes again."""
+        who, channel = self.random.choice(self.ids), self.random.choice([TEXT, PUSH, MAIL, PHONE, NUMBERED])
+        family = f"family{self.random.randrange(6)}of{self.seed}@example.com"
+        kind = self.random.randrange(5)
+        if kind == 0:
+            messaging.suppress(self.scope, who, self.random.choice([channel, channel, messaging.EVERY_CHANNEL]))
+        elif kind == 1:
+            messaging.set_preference(self.scope, channel, [who.upper()], self.random.choice([2, 2, 1]))
+        elif kind == 2:
+            messaging.set_preference(self.scope, PUSH, [who], 2, "app-1")
+        elif kind == 3:
+            messaging.suppress_addresses(self.scope, [family], self.random.choice([MAIL, messaging.EVERY_CHANNEL]))
+        else:
+            messaging.set_preference(self.scope, MAIL, [who], 2)
+
+    def groups(self) -> list[dict[str, Any]]:
+        """One recipient group on some of the channels."""
+        number = self.random.randint(1, 5)
+        used = sorted(self.random.sample([TEXT, PUSH, MAIL, PHONE, NUMBERED], number))
+        return [{"channel_id": one, "template_id": OF_APP if one == PUSH else PLAIN} for one in used]
+
+    def rules(self) -> dict[str, Any]:
+        """Rules of a campaign."""
+        cap = {"messages": self.random.randint(1, 3), "days": self.random.randint(1, 4)}
+        return {
+            "include_all": self.random.random() < 0.6,
+            "exclude_target_group_ids": self.random.choice([[], [1], [2, 1]]),
+            "frequency_cap": self.random.choice([None, cap]),
+        }
+
+
+def run(scope: Scope, ids: Sequence[str], places: list[dict[str, Any]], rules: dict[str, Any], day: date) -> int:
+    """Process a campaign of a day to a list of customers; its number."""
+    scope.clock.set(datetime.combine(day - timedelta(days=1), datetime.min.time(), UTC) + timedelta(hours=9))
+    body = {"name": "A list", "customer_ids": list(ids), "action_id": 2, "channels": places, "rules": rules}
+    planned = campaigns.one_time(scope, OneTimeBody.model_validate({**body, "execution_date": day.isoformat()}))
+    scope.clock.set(scope.clock.now() + timedelta(days=1))
+    processing.prepare_members(scope, planned.id, world.DATA_DATE)
+    processing.process(scope, planned.id, world.DATA_DATE)
+    return planned.id
+
+
+def fire(scope: Scope, people: People, day: date) -> None:
+    """Let a trigger fire on a day for some customers, and its firings be in the accounts."""
+    minutes = (day - world.NOW.date()).days * 24 * 60
+    series = world.trigger(scope)
+    for one in people.some(0.3):
+        world.event(scope, "add_to_cart", one, minutes)
+    world.process(scope, minutes)
+    world.file(scope)
+    campaigns.set_triggered_status(scope, series.id, "archived")
+
+
+def of_run(scope: Scope, number: int) -> dict[str, Verdict]:
+    """What became of the customers of a run, by lower-case id and channel; 0 for what keeps out of the whole."""
+    bound = {"number": number}
+    ended = "SELECT customer_id, channel_id, outcome, reason FROM campaign_outcomes WHERE campaign_id = {number:UInt32}"
+    listed = "SELECT customer_id, channel_id FROM campaign_recipients WHERE campaign_id = {number:UInt32}"
+    found: dict[str, Verdict] = defaultdict(dict)
+    for who, channel, outcome, reason in scope.warehouse.rows(ended, **bound):
+        # Who of an address gets the message is settled after the rules: of a trigger, whoever comes first.
+        shares = (outcome, reason) == ("skipped", "same address")
+        found[who.lower()][channel] = ("", "") if shares else (outcome, reason)
+    for who, channel in scope.warehouse.rows(listed, **bound):
+        found[who.lower()][channel] = ("", "")
+    return dict(found)
+
+
+def in_real_time(
+    scope: Scope, ids: Sequence[str], places: list[dict[str, Any]], rules: dict[str, Any]
+) -> dict[str, Verdict]:
+    """The same of a trigger that all of them would meet now."""
+    series = world.trigger(scope, groups=[{"action_id": 2, "channels": places}], rules=rules)
+    for group_id in rules["exclude_target_group_ids"]:
+        audiences.compute_members(scope, group_id, world.DATA_DATE)
+    catalogue, campaign = compiled(scope, [series]), campaigns.planned_day(scope, series)
+    some = [Candidate(catalogue.triggers[series.id], one.lower(), one, False, one, {}) for one in ids]
+    found: dict[str, Verdict] = {}
+    with scope.records() as session:
+        background = Background.of(session, catalogue, some, scope.clock.now())
+        background.count(session, some)
+        for one in some:
+            decision = decided(one, campaign, background)
+            faults = background.faults(one, campaign.plan["groups"][0])
+            channels_of = {place["channel_id"]: faults.get(place["channel_id"], ("", "")) for place in places}
+            found[one.person] = channels_of if decision.group else {0: (decision.outcome, decision.reason)}
+    campaigns.set_triggered_status(scope, series.id, "archived")
+    return found
