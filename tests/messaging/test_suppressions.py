@@ -16,6 +16,7 @@ from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.campaigns import service as campaigns
 from rapport.channels import service as channels
+from rapport.channels.kinds.email import unsubscribe_headers
 from rapport.errors import Invalid, NotFound
 from rapport.messaging import service
 from rapport.messaging.service import Origin
@@ -182,7 +183,7 @@ def test_nobody_without_a_key_is_read_out(scope: Scope, base_url: str, chunked: 
 
 
 def test_headers_of_rfc_8058() -> None:
-    assert service.unsubscribe_headers("https://r.example/unsubscribe/3001.a.b") == {
+    assert unsubscribe_headers("https://r.example/unsubscribe/3001.a.b") == {
         "List-Unsubscribe": "<https://r.example/unsubscribe/3001.a.b>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
     }

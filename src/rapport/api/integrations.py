@@ -1,5 +1,6 @@
 """External System Integration: what outside systems register, and which activity events there are."""
 
+import json
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from rapport.api.reads import Read, Values, register
 from rapport.api.sections import SectionRouter
 from rapport.campaigns import service as campaigns
 from rapport.channels import service as channels
+from rapport.errors import NotFound
 from rapport.messaging import service as messaging
 from rapport.messaging.service import Registered
 
@@ -81,9 +83,20 @@ class PromotionKey(WireModel):
 
 
 def _known_channel(scope: Scope, values: Values) -> Values:
-    """The values, if the tenant has the channel, with the sender of mail that names none. Raises NotFound."""
+    """The values, if the tenant has the channel. Raises NotFound."""
     channels.channel(scope, values["ChannelID"])
-    return {**values, "mail_from": scope.stores.settings.mail_from}
+    return values
+
+
+def _with_attributes(scope: Scope, values: Values) -> Values | None:
+    """The values with the template's sending attributes; None for a template that there is not. Raises NotFound."""
+    channel = channels.channel(scope, values["ChannelID"])
+    try:
+        subject = messaging.template(scope, channel.id, values["TemplateID"]).subject
+    except NotFound:
+        return None
+    attributes = channel.behaviour.sending_attributes(channel.settings, scope.stores.settings, subject)
+    return {**values, "attributes": json.dumps(attributes)}
 
 
 def _templates(scope: Scope, values: Values) -> str:
@@ -114,24 +127,19 @@ register(
         "Content and sending attributes of one template",
         engine="records",
         sql="""
-            SELECT t.id AS "TemplateID", t.name AS "TemplateName",
-                CASE WHEN t.html != '' THEN t.html ELSE t.text END AS "TemplateContent",
-                CASE c.kind WHEN 'email' THEN json_build_array(
-                    coalesce(c.settings->>'from_name', ''),
-                    coalesce(nullif(c.settings->>'from_address', ''), :mail_from),
-                    t.subject
-                ) ELSE '[]'::json END AS "TemplateAttributes"
-            FROM templates AS t JOIN channels AS c ON c.tenant_id = t.tenant_id AND c.id = t.channel_id
-            WHERE t.tenant_id = :tenant_id AND t.channel_id = :ChannelID AND t.id = :TemplateID""",
+            SELECT id AS "TemplateID", name AS "TemplateName",
+                CASE WHEN html != '' THEN html ELSE text END AS "TemplateContent",
+                CAST(:attributes AS json) AS "TemplateAttributes"
+            FROM templates WHERE tenant_id = :tenant_id AND channel_id = :ChannelID AND id = :TemplateID""",
         row={
             "TemplateID": "integer",
             "TemplateName": "string",
             "TemplateContent": "string",
             "TemplateAttributes": "strings",
         },
-        order="t.id",
+        order="id",
         params=(CHANNEL, required("TemplateID", "integer", "The template, see GetChannelTemplates")),
-        prepare=_known_channel,
+        prepare=_with_attributes,
         paged=False,
         description="Placeholders stay as they are. Attributes of mail: from name, from address, subject; "
         "an outside channel has none, and its content is its vendor's. An unknown template gives [].",

@@ -55,7 +55,8 @@ def finish_unit(scope: Scope, unit: Unit, error: str = "") -> None:
     for part in scope.warehouse.customer_slices(*queries.ACCOUNT):
         found.update({outcome: int(n) for outcome, n in part.rows(queries.UNIT_OUTCOMES, **unit.bindings)})
     sent = found.get("sent", 0)
-    pulled = channels.is_pulled(scope, unit.channel_id)
+    kind = channels.kind_at(scope, unit.channel_id)
+    pulled = kind is not None and kind.is_pulled
     if found.get("failed"):
         bounces.note_unit(scope, unit)
     with scope.records() as session:
@@ -77,8 +78,8 @@ def finish_unit(scope: Scope, unit: Unit, error: str = "") -> None:
         campaign.error = _errors(rows)
         if not (pulled and campaign.handed_over_at):
             _tell(scope, session, unit, campaign, rows, sent)
-    if pulled:
-        channels.count("external", "sent", sent)
+    if kind and pulled:
+        channels.count(kind.name, "sent", sent)
 
 
 def _tell(

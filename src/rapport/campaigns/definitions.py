@@ -257,5 +257,6 @@ def check_groups(scope: Scope, groups: Sequence[Group | ImmediateGroup]) -> None
         if action(scope, group.action_id).archived:
             raise Invalid(f"groups names action {group.action_id}, which is archived.")
         for one in group.channels:
-            if channels.channel(scope, one.channel_id).kind != "external" or one.channel_id in registered:
+            is_pulled = channels.channel(scope, one.channel_id).behaviour.is_pulled
+            if not is_pulled or one.channel_id in registered:
                 messaging.template(scope, one.channel_id, one.template_id)

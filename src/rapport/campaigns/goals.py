@@ -112,15 +112,15 @@ def sales(goal: Goal, since: str, until: str, customers: str) -> str:
 
 
 def warnings(scope: Scope, found: Series) -> list[str]:
-    """That the clicks that are a series' goal are not measured on channels of Rapport's own mail, in sentences."""
+    """That the clicks that are a series' goal are not measured on channels that Rapport sends on, in sentences."""
     if not is_click(goal_of({"goal": found.goal})):
         return []
     used = {place["channel_id"] for group in found.groups for place in group["channels"]}
     return [
-        f"goal click: clicks in mail of channel {one.id} ({one.name}) are not measured, since Rapport sends it itself. "
-        "The goal shows nothing of it: choose another one, such as orders."
+        f"goal click: clicks in {one.behaviour.message_noun} of channel {one.id} ({one.name}) are not measured, "
+        "since Rapport sends it itself. The goal shows nothing of it: choose another one, such as orders."
         for one in channels.channels(scope)
-        if one.id in used and one.kind == "email"
+        if one.id in used and not one.behaviour.measures_clicks
     ]
 
 

@@ -173,7 +173,7 @@ def _control_place(places: Sequence[Place]) -> Place:
 
 
 def _faults() -> dict[str, Any]:
-    return {"outcomes": [one for one, _ in messaging.FAULTS], "reasons": [reason for _, reason in messaging.FAULTS]}
+    return {"outcomes": [one for one, _ in messaging.faults()], "reasons": [reason for _, reason in messaging.faults()]}
 
 
 def _sizes(scope: Scope, stage: str, places: Sequence[Place]) -> Sizes:

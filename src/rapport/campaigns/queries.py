@@ -4,7 +4,7 @@ verdict   excluded, capped, unreachable, or empty: addressed, unless it is drawn
 reason    which rule, for excluded
 grp       the recipient group that the customer is, or as control would have been, in, by a hash (see drawing)
 lot       what groups and control are drawn by: the lowest lots are held back
-faults    per channel of the run: 0 reachable, else an index of messaging's FAULTS
+faults    per channel of the run: 0 reachable, else an index of messaging's faults
 addresses per channel of the run: a hash of the address, when customers of the run share some
 """
 

@@ -28,10 +28,10 @@ def begin_unit(tenant_id: int, campaign_id: int, channel_id: int, group: int) ->
     scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
     if not sending.begin(scope, unit):
         return ""
-    kind = channels.channel(scope, channel_id).kind
-    if kind != "external":
+    kind = channels.channel(scope, channel_id).behaviour
+    if not kind.is_pulled:
         lateness.require_begun_in_time(scope, unit)
-    return kind
+    return kind.name
 
 
 @work.step("campaigns.list_unit", ATTEMPTS)
@@ -93,7 +93,7 @@ def _open(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> list
     scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
     if not sending.begin(scope, unit):
         return []
-    if channels.channel(scope, channel_id).kind != "external":
+    if not channels.channel(scope, channel_id).behaviour.is_pulled:
         lateness.require_begun_in_time(scope, unit)
         return sending.plan_batches(scope, unit)
     if unit.campaign.handed_over_at is None:
@@ -122,7 +122,7 @@ def send_unit_as_before(tenant_id: int, campaign_id: int, channel_id: int, group
     error = ""
     try:
         kind = begin_unit(*unit)
-        if kind == "external":
+        if kind and channels.kind_named(kind).is_pulled:
             _list(*unit)
         elif kind:
             _send_all(unit, _plan_batches(*unit))

@@ -228,7 +228,7 @@ def _messages(
         action_id=row.action_id,
         delivery_date=unit.campaign.execution_date.isoformat(),
     )
-    letters = messaging.Letters(scope, template, origin)
+    letters = messaging.Letters(scope, channel, template, origin)
     contents = _contents(scope, unit, channel, names, pending)
     own = channel.address_attribute == channels.OWN_ID
     addresses = {} if own else {customer_id: address or "" for customer_id, _, address, *_ in contents}

@@ -52,7 +52,7 @@ def set_webhook(
     Raises NotFound for the channel, Invalid for one that Rapport sends on itself, a URL that is not to be posted
     to or an attribute that is not known, Conflict for a name that another channel's webhook has.
     """
-    if channels.channel(scope, channel_id).kind != "external":
+    if not channels.channel(scope, channel_id).behaviour.is_pulled:
         raise Invalid(f"Channel {channel_id} is one that Rapport sends on by itself: it takes no webhook.")
     names = [info.real_field_name for info in customers.find(scope, attributes, "attributes")]
     values = {"name": name, "rows_per_file": rows_per_file, "attributes": names, "updated_at": scope.clock.now()}

@@ -12,14 +12,26 @@ MESSAGES = Counter(
 
 
 @dataclass(frozen=True)
+class Content:
+    """What a template or a message says: text, html beside it, a subject. The kind of channel tells what it needs."""
+
+    subject: str = ""
+    text: str = ""
+    html: str = ""
+
+
+@dataclass(frozen=True)
 class Message:
-    """One message to one customer. message_id is deterministic, so that a receiver can tell a repetition."""
+    """One message to one customer. message_id is deterministic, so that a receiver can tell a repetition.
+
+    Its kind of channel writes it: what a kind does not have, such as a subject or headers, stays empty.
+    """
 
     message_id: str
     customer_id: str
     to: str
-    subject: str
-    text: str
+    subject: str = ""
+    text: str = ""
     html: str = ""
     headers: dict[str, str] = field(default_factory=dict)
 

@@ -6,25 +6,32 @@ from typing import Any
 from sqlalchemy import DateTime, Integer, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from rapport.channels.kinds.base import ChannelKind
+from rapport.channels.kinds.registry import kind_named
 from rapport.stores.records import Base
 from rapport.stores.sealing import SealedMember
 
 
 class Channel(Base):
-    """One execution channel of a tenant. settings depends on the kind: see channels.settings."""
+    """One execution channel of a tenant. settings depends on the kind: see channels.kinds."""
 
     __tablename__ = "channels"
 
     tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     name: Mapped[str] = mapped_column(String(200))
-    kind: Mapped[str] = mapped_column(String(20))  # email, external
+    kind: Mapped[str] = mapped_column(String(20))  # a name in channels.kinds
     address_attribute: Mapped[str] = mapped_column(String(128))
     permission_attribute: Mapped[str | None] = mapped_column(String(128))
     settings: Mapped[dict[str, Any]] = mapped_column(SealedMember("channels.settings", "password"), default=dict)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
     __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+
+    @property
+    def behaviour(self) -> ChannelKind:
+        """What its kind says of it, instead of comparing the kind. Raises Invalid for a kind that there is not."""
+        return kind_named(self.kind)
 
 
 class App(Base):

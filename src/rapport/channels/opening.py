@@ -9,12 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rapport.access.scope import Scope
-from rapport.channels.email import EmailTransport
-from rapport.channels.external import ExternalTransport
 from rapport.channels.messages import Transport
 from rapport.channels.models import Channel
-from rapport.channels.senders import require_allowed_sender
-from rapport.channels.settings import EmailSettings
 from rapport.errors import TooManyRequests
 from rapport.stores import holds
 
@@ -48,13 +44,10 @@ def trying(scope: Scope, channel: Channel) -> Iterator[Transport]:
 def transport(scope: Scope, channel: Channel, longest: float = float("inf")) -> Transport:
     """Open a channel for sending, to wait for its server at most so many seconds at a time; the caller closes it.
 
-    Raises Invalid for a RAPPORT_SMTP_URL that is none and for a sender that is not allowed (any more), Away while what
-    goes out is held.
+    Raises Invalid for settings by which nothing can be sent, such as a RAPPORT_SMTP_URL that is none or a sender that
+    is not allowed (any more), and for a kind that there is not; Away while what goes out is held.
     """
-    if channel.kind == "external":
-        return ExternalTransport()
-    holds.require_not_held(scope.stores)
-    settings = EmailSettings.model_validate(channel.settings)
-    require_allowed_sender(scope, settings)
-    settings = settings.model_copy(update={"timeout_seconds": min(settings.timeout_seconds, longest)})
-    return EmailTransport(settings, scope.stores.settings, scope.clock)
+    kind = channel.behaviour
+    if not kind.is_pulled:
+        holds.require_not_held(scope.stores)
+    return kind.open(scope, channel.settings, longest)

@@ -20,24 +20,30 @@ from rapport.channels.addresses import (
     recipient,
 )
 from rapport.channels.apps import add_apps, apps, delete_apps
-from rapport.channels.messages import Message, Receipt, Transport, count
+from rapport.channels.kinds.base import ANY_ADDRESS, OWN_ID, AddressForm, ChannelKind
+from rapport.channels.kinds.registry import address_forms, kind_named, kinds
+from rapport.channels.messages import Content, Message, Receipt, Transport, count
 from rapport.channels.models import App, Channel
 from rapport.channels.opening import transport, trying
 from rapport.channels.replies import is_hard_bounce, is_soft_bounce
-from rapport.channels.senders import require_allowed_sender
-from rapport.channels.settings import EmailSettings, masked, merged
+from rapport.channels.settings import masked, merged
 from rapport.customers import service as customers
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores.records import next_id
 
 __all__ = [
+    "ANY_ADDRESS",
     "OWN_ID",
+    "AddressForm",
     "App",
     "Channel",
+    "ChannelKind",
+    "Content",
     "Message",
     "Receipt",
     "Transport",
     "add_apps",
+    "address_forms",
     "address_key",
     "apps",
     "blank_sql",
@@ -54,6 +60,9 @@ __all__ = [
     "is_pulled",
     "is_soft_bounce",
     "key_sql",
+    "kind_at",
+    "kind_named",
+    "kinds",
     "masked",
     "mended",
     "plain_sql",
@@ -75,9 +84,6 @@ WELL_KNOWN_IDS = {
     "web push": 510,
     "in-platform": 511,
 }
-# The address attribute of channels that reach customers by their own id.
-OWN_ID = "CUSTOMER_ID"
-DEFAULTS = {"email": ("EMAIL", "ALLOW_EMAIL"), "external": (OWN_ID, None)}
 MAX_ID = 2**31 - 1
 
 
@@ -99,12 +105,18 @@ def is_pulled(scope: Scope, channel_id: int) -> bool:
 
     Of a channel that is gone none does: so a campaign that was planned before ends, with that as its reason.
     """
-    return channel_id in pulled(scope)
+    kind = kind_at(scope, channel_id)
+    return kind is not None and kind.is_pulled
+
+
+def kind_at(scope: Scope, channel_id: int) -> ChannelKind | None:
+    """The kind of a channel; None for a channel that is gone."""
+    return next((channel.behaviour for channel in channels(scope) if channel.id == channel_id), None)
 
 
 def pulled(scope: Scope) -> set[int]:
     """The channels whose lists outside systems pull."""
-    return {channel.id for channel in channels(scope) if channel.kind == "external"}
+    return {channel.id for channel in channels(scope) if channel.behaviour.is_pulled}
 
 
 def _get(session: Session, scope: Scope, channel_id: int) -> Channel:
@@ -129,16 +141,15 @@ def create_channel(
     permission_attribute must not say No for a customer to be written to (None: no such attribute).
     Raises Invalid, and Conflict for a name or id that is taken.
     """
-    stored = merged(kind, {}, settings or {})
-    address, permission = DEFAULTS[kind]
-    address = address_attribute or address
-    permission = permission if permission_attribute == "default" else permission_attribute
+    behaviour = kind_named(kind)
+    stored = merged(behaviour, {}, settings or {})
+    address = address_attribute or behaviour.address_attribute
+    permission = behaviour.permission_attribute if permission_attribute == "default" else permission_attribute
     _check(scope, name, address, permission)
-    if kind == "email":
-        require_allowed_sender(scope, EmailSettings.model_validate(stored))
+    behaviour.check_settings(scope, stored)
     try:
         with scope.records() as session:
-            number = _free_id(session, scope, name, kind) if id is None else id
+            number = _free_id(session, scope, name, behaviour) if id is None else id
             made = Channel(
                 tenant_id=scope.tenant_id,
                 id=number,
@@ -169,9 +180,8 @@ def update_channel(scope: Scope, channel_id: int, **changes: Any) -> Channel:
         with scope.records() as session:
             found = _get(session, scope, channel_id)
             if "settings" in changes:
-                changes["settings"] = merged(found.kind, found.settings, changes["settings"])
-                if found.kind == "email":
-                    require_allowed_sender(scope, EmailSettings.model_validate(changes["settings"]))
+                changes["settings"] = merged(found.behaviour, found.settings, changes["settings"])
+                found.behaviour.check_settings(scope, changes["settings"])
             for member, value in changes.items():
                 setattr(found, member, value.upper() if member.endswith("_attribute") and value else value)
             _check(scope, found.name, found.address_attribute, found.permission_attribute)
@@ -199,10 +209,10 @@ def _mark(scope: Scope, made: Channel) -> None:
         customers.mark_consent(scope, made.permission_attribute, customers.PERMISSION)
 
 
-def _free_id(session: Session, scope: Scope, name: str, kind: str) -> int:
+def _free_id(session: Session, scope: Scope, name: str, kind: ChannelKind) -> int:
     """The id for a new channel; the sequence skips ids that were given by hand."""
     taken = set(session.scalars(select(Channel.id).where(Channel.tenant_id == scope.tenant_id)))
-    known = WELL_KNOWN_IDS.get(name.strip().lower()) or WELL_KNOWN_IDS.get(kind)
+    known = WELL_KNOWN_IDS.get(name.strip().lower()) or kind.known_id
     if known is not None and known not in taken:
         return known
     while True:

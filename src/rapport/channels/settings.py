@@ -1,18 +1,17 @@
-"""The settings of each kind of channel, checked when a channel is saved."""
+"""The settings of channels, checked when a channel is saved, and those of e-mail."""
 
 import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from rapport.channels.kinds.base import ChannelKind
 from rapport.errors import Invalid
 from rapport.stores.masks import kept
 from rapport.wording import refused
 
 SECRETS = ("password",)
 MASK = "********"
-# What a secret is entered for: it is sent nowhere else.
-PLACE = ("host", "port", "username", "security")
 # One address of printable ASCII, without anything that could begin another recipient or header.
 ADDRESS = re.compile(r"(?![.])[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
 
@@ -41,23 +40,12 @@ class EmailSettings(BaseModel):
         return value
 
 
-class ExternalSettings(BaseModel):
-    """An outside system that is told by a listener and pulls the list: nothing to set."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-KINDS: dict[str, type[BaseModel]] = {"email": EmailSettings, "external": ExternalSettings}
-
-
-def checked(kind: str, settings: dict[str, Any]) -> dict[str, Any]:
+def checked(kind: ChannelKind, settings: dict[str, Any]) -> dict[str, Any]:
     """Settings of a channel as they are stored: only what was set. Raises Invalid naming the setting."""
-    if kind not in KINDS:
-        raise Invalid(f"kind must be one of {', '.join(KINDS)}.")
     try:
-        return KINDS[kind].model_validate(settings).model_dump(exclude_unset=True)
+        return kind.settings.model_validate(settings).model_dump(exclude_unset=True)
     except ValidationError as error:
-        raise Invalid(refused(error, KINDS[kind], settings, "settings")) from error
+        raise Invalid(refused(error, kind.settings, settings, "settings")) from error
 
 
 def masked(settings: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +53,7 @@ def masked(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: MASK if name in SECRETS and value else value for name, value in settings.items()}
 
 
-def merged(kind: str, present: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def merged(kind: ChannelKind, present: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """New settings in place of the present ones, as they are stored; a secret given masked keeps its present value.
 
     It does so only for the server and the login that it was entered for. Raises Invalid naming the setting.
@@ -74,12 +62,12 @@ def merged(kind: str, present: dict[str, Any], new: dict[str, Any]) -> dict[str,
     for name in SECRETS:
         if stored.get(name) == MASK:
             same_place = name in present and _place(kind, stored) == _place(kind, present)
-            place = f"{', '.join(PLACE[:-1])} or {PLACE[-1]}"
+            place = " or ".join(filter(None, [", ".join(kind.secret_place[:-1]), *kind.secret_place[-1:]]))
             stored[name] = kept(f"settings.{name}", MASK, present.get(name), same_place, place)
     return stored
 
 
-def _place(kind: str, settings: dict[str, Any]) -> tuple[Any, ...]:
+def _place(kind: ChannelKind, settings: dict[str, Any]) -> tuple[Any, ...]:
     """Where secrets of settings go, and how."""
-    whole = KINDS[kind].model_validate(settings)
-    return tuple(getattr(whole, name) for name in PLACE)
+    whole = kind.settings.model_validate(settings)
+    return tuple(getattr(whole, name) for name in kind.secret_place)

@@ -1,7 +1,7 @@
 """Files of addresses that must not be written to, as other systems give them: a line each, or a column of a CSV."""
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO
@@ -18,14 +18,6 @@ SEPARATORS = ",;\t|"
 EMPTY = "file has no addresses: it is empty, or has only a header."
 FEWEST_DIGITS = 6  # of what may be a phone number
 NO_TEXT = "file is not text in UTF-8: save it as UTF-8."
-
-
-@dataclass(frozen=True)
-class _Rule:
-    """What counts as an address on a channel, and what it is called."""
-
-    what: str
-    passes: Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -56,16 +48,16 @@ def suppress_file(
     """
     if reason not in REASONS:
         raise Invalid(f"reason must be one of {', '.join(REASONS)}.")
-    rule = _rule(scope, channel_id)
-    good, bad = _judged(file, column, rule)
+    form = _form(scope, channel_id)
+    good, bad = _judged(file, column, form)
     if not good:
         where = f"column {column!r}" if column else "the first column: name the one that has them in column"
-        raise Invalid(f"file has no {rule.what} in {where}." if bad else EMPTY)
+        raise Invalid(f"file has no {form.name} in {where}." if bad else EMPTY)
     if bad and not allow_rejects:
         listed = ", ".join(map(str, bad[:MAX_PLACES_TOLD])) + (", ..." if len(bad) > MAX_PLACES_TOLD else "")
         lines = "1 line has" if len(bad) == 1 else f"{len(bad):,} lines have"
-        raise Invalid(f"{lines} no {rule.what} ({listed}): mend them, or give allow_rejects.")
-    cells = (cell for _, cell in _cells(file, column) if rule.passes(channels.address_key(cell)))
+        raise Invalid(f"{lines} no {form.name} ({listed}): mend them, or give allow_rejects.")
+    cells = (cell for _, cell in _cells(file, column) if form.passes(channels.address_key(cell)))
     added = 0
     with scope.records() as session:
         while some := list(islice(cells, AT_ONCE)):
@@ -76,13 +68,11 @@ def suppress_file(
     return FileSuppressed(good, added, len(bad), bad[:MAX_PLACES_TOLD])
 
 
-def _rule(scope: Scope, channel_id: int) -> _Rule:
+def _form(scope: Scope, channel_id: int) -> channels.AddressForm:
     """A channel may reach people by what is neither (tokens, handles), which on all channels is likelier a mistake."""
     if channel_id == EVERY_CHANNEL:
-        return _Rule("e-mail address or phone number", _may_be_mail_or_phone)
-    if channels.channel(scope, channel_id).kind == "email":
-        return _Rule("e-mail address", channels.is_email_address)
-    return _Rule("address", bool)
+        return MAIL_OR_PHONE
+    return channels.channel(scope, channel_id).behaviour.address_form
 
 
 def _may_be_mail_or_phone(key: str) -> bool:
@@ -90,11 +80,16 @@ def _may_be_mail_or_phone(key: str) -> bool:
     return bool(local and domain) or sum(map(str.isdecimal, key)) >= FEWEST_DIGITS
 
 
-def _judged(file: IO[str], column: str, rule: _Rule) -> tuple[int, list[int]]:
+MAIL_OR_PHONE = channels.AddressForm(
+    "e-mail address or phone number", "e-mail addresses or phone numbers", "an", _may_be_mail_or_phone
+)
+
+
+def _judged(file: IO[str], column: str, form: channels.AddressForm) -> tuple[int, list[int]]:
     """How many lines have an address, and the numbers of those that have none."""
     good, bad = 0, []
     for number, cell in _cells(file, column):
-        if rule.passes(channels.address_key(cell)):
+        if form.passes(channels.address_key(cell)):
             good += 1
         else:
             bad.append(number)

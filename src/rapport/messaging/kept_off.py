@@ -13,7 +13,7 @@ from rapport.messaging import preferences, suppressed_addresses
 from rapport.messaging.survey import profiles_stand, survey
 from rapport.stores.warehouse import identifier
 
-# Outcome and reason of a channel on which a customer cannot be reached, by fault.
+# Outcome and reason of a channel on which a customer cannot be reached, by fault; see faults for the others.
 FAULTS = (
     ("", ""),
     ("suppressed", "no permission"),
@@ -21,9 +21,8 @@ FAULTS = (
     ("suppressed", "suppression list"),
     ("suppressed", "channel preference"),
     ("skipped", "same address"),
-    ("no address", "not an e-mail address"),
 )
-NO_PERMISSION, NO_ADDRESS, SAME_ADDRESS, NO_EMAIL_ADDRESS = 1, 2, 5, 6
+NO_PERMISSION, NO_ADDRESS, SAME_ADDRESS = 1, 2, 5
 # Why somebody is kept off a channel whatever else is known, with the fault of each.
 KEPT_OFF = {"suppression list": 3, "channel preference": 4}
 SUPPRESSED_TABLE = """
@@ -55,6 +54,16 @@ class KeptOff:
     channel_id: int
     app_id: str
     groups: tuple[int, ...] = ()
+
+
+def faults() -> list[tuple[str, str]]:
+    """Outcome and reason by fault: FAULTS and, after them, an address that has not the form of its kind of channel."""
+    return [*FAULTS, *(("no address", form.fault) for form in channels.address_forms())]
+
+
+def fault_of_form(form: channels.AddressForm) -> int:
+    """The fault of an address that has not this form."""
+    return len(FAULTS) + channels.address_forms().index(form)
 
 
 def stand(scope: Scope, wanted: KeptOff, data_date: date, profiles: str | None = None) -> str:

@@ -1,4 +1,4 @@
-"""Messages of one template on one channel, ready to leave: rendered, with the ways to unsubscribe."""
+"""Messages of one template on one channel, ready to leave: rendered, and written as the channel's kind does."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,14 +7,17 @@ from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.messaging.models import Template
 from rapport.messaging.rendering import render
-from rapport.messaging.suppressions import Origin, unsubscribe_headers, unsubscribe_links
+from rapport.messaging.suppressions import Origin, unsubscribe_links
 
 
 class Letters:
-    """Writes the messages of a template. origin is what the unsubscribe links lead back to; get one a batch."""
+    """Writes the messages of a template of a channel. origin is what the unsubscribe links lead back to.
 
-    def __init__(self, scope: Scope, template: Template, origin: Origin) -> None:
-        self._template, self._origin = template, origin
+    Get one a batch.
+    """
+
+    def __init__(self, scope: Scope, channel: channels.Channel, template: Template, origin: Origin) -> None:
+        self._kind, self._template, self._origin = channel.behaviour, template, origin
         self._link = unsubscribe_links(scope)
 
     def write(
@@ -28,12 +31,4 @@ class Letters:
             "template_id": str(self._origin.template_id),
         }
         content = render(self._template, customer_id, values, {**extra, **own})
-        return channels.Message(
-            message_id=message_id,
-            customer_id=customer_id,
-            to=to,
-            subject=content.subject,
-            text=content.text,
-            html=content.html,
-            headers=unsubscribe_headers(url),
-        )
+        return self._kind.write(message_id, customer_id, to, content, url)

@@ -10,7 +10,7 @@ from datetime import date
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.customers import service as customers
-from rapport.messaging.kept_off import KEPT_OFF, NO_ADDRESS, NO_EMAIL_ADDRESS, NO_PERMISSION, KeptOff
+from rapport.messaging.kept_off import KEPT_OFF, NO_ADDRESS, NO_PERMISSION, KeptOff, fault_of_form
 from rapport.messaging.survey import survey
 from rapport.stores.warehouse import identifier
 
@@ -75,7 +75,7 @@ def unkept(customer_id: str) -> str:
 def fault_sql(
     channel: channels.Channel, lists: Sequence[KeptOff], suppressed: str, reading: Reading, customer_id: str
 ) -> str:
-    """An expression for the fault of a channel, an index of kept_off.FAULTS; suppressed is the table of the lists.
+    """An expression for the fault of a channel, an index of kept_off.faults(); suppressed is the table of the lists.
 
     Lists that are for recipient groups are taken for customers of these: column grp.
     """
@@ -86,8 +86,9 @@ def fault_sql(
         address = f"p.{profile_alias(channel.address_attribute)}"
         is_plain = reading.is_plain(channel.address_attribute)
         branches.append(f"{channels.blank_sql(address, is_plain)}, {NO_ADDRESS}")
-        if channel.kind == "email":
-            branches.append(f"NOT {channels.email_sql(address, is_plain)}, {NO_EMAIL_ADDRESS}")
+        form = channel.behaviour.address_form
+        if form.sql is not None:
+            branches.append(f"NOT {form.sql(address, is_plain)}, {fault_of_form(form)}")
     for one in lists:
         if one.channel_id == channel.id:
             of_group = f"grp IN ({', '.join(map(str, one.groups))}) AND " if one.groups else ""

@@ -28,7 +28,7 @@ class Registered:
 def external_channel(scope: Scope, channel_id: int) -> channels.Channel:
     """A channel whose templates and apps are a vendor's. Raises NotFound, and Invalid for one of Rapport's own."""
     found = channels.channel(scope, channel_id)
-    if found.kind != "external":
+    if not found.behaviour.is_pulled:
         raise Invalid(f"ChannelID: channel {channel_id} is sent by Rapport itself, which keeps its templates.")
     return found
 
@@ -57,7 +57,7 @@ def remove_templates(scope: Scope, pairs: Sequence[tuple[int, int]]) -> None:
     Campaigns keep the ids that they were built with. Raises Invalid when a channel is one of Rapport's own;
     nothing is removed then.
     """
-    own = {one.id for one in channels.channels(scope) if one.kind != "external"}
+    own = {one.id for one in channels.channels(scope) if not one.behaviour.is_pulled}
     for channel_id, template_id in pairs:
         if channel_id in own:
             raise Invalid(f"Template {template_id} of channel {channel_id} is Rapport's own: remove it there.")

@@ -2,22 +2,13 @@
 
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from rapport.channels import service as channels
 from rapport.messaging.content import text_of
 from rapport.messaging.models import Template
 from rapport.messaging.placeholders import EXTRAS, OF_EVENT, Compiled, defused, names
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """The content of one message."""
-
-    subject: str
-    text: str
-    html: str
 
 
 def attributes_used(template: Template) -> list[str]:
@@ -35,7 +26,7 @@ def _compiled(subject: str, html_text: str, text: str) -> tuple[Compiled, Compil
 
 def render(
     template: Template, customer_id: str, values: Mapping[str, str | None], extra: Mapping[str, Any]
-) -> Rendered:
+) -> channels.Content:
     """One message. values are attribute values by RealFieldName, upper case; extra holds the sender's.
 
     extra may hold promo_code, unsubscribe_url, campaign_id, template_id (text) and products (names, or
@@ -50,7 +41,7 @@ def render(
     in_text = {"PRODUCTS": "\n" + "".join(f"- {name}\n" for name in products)} if products else {}
     in_html = {"PRODUCTS": _list(products)} if products else {}
     in_subject = {"PRODUCTS": ", ".join(products)} if products else {}
-    return Rendered(
+    return channels.Content(
         " ".join(subject.fill(known, in_subject).split()), plain.fill(known, in_text), page.fill(known, in_html)
     )
 

@@ -4,7 +4,7 @@ from rapport.messaging.address_files import FileSuppressed, suppress_file
 from rapport.messaging.erasure import forget
 from rapport.messaging.finding import customers_at
 from rapport.messaging.kept import allow_again, keep_addresses_again, prefer_again, suppress_again
-from rapport.messaging.kept_off import FAULTS, SAME_ADDRESS, KeptOff, create_suppressed, load_suppressed
+from rapport.messaging.kept_off import FAULTS, SAME_ADDRESS, KeptOff, create_suppressed, faults, load_suppressed
 from rapport.messaging.kept_off import stand as kept_off_stand
 from rapport.messaging.letters import Letters
 from rapport.messaging.models import EVERY_CHANNEL, ChannelPreference, Suppression, Template
@@ -19,7 +19,7 @@ from rapport.messaging.registration import (
     remove_apps,
     remove_templates,
 )
-from rapport.messaging.rendering import Rendered, attributes_used, render
+from rapport.messaging.rendering import attributes_used, render
 from rapport.messaging.soft_bounces import Reported, any_counted, arrived, soft_bounced
 from rapport.messaging.suppressed_addresses import keep_again
 from rapport.messaging.suppressed_addresses import marks_of as address_marks
@@ -38,7 +38,6 @@ from rapport.messaging.suppressions import (
     suppress_addresses,
     suppress_many,
     suppressed_between,
-    unsubscribe_headers,
     unsubscribe_links,
 )
 from rapport.messaging.survey import nobody_shares, profiles_stand
@@ -68,7 +67,6 @@ __all__ = [
     "Origin",
     "Reading",
     "Registered",
-    "Rendered",
     "Reported",
     "Suppression",
     "Template",
@@ -86,6 +84,7 @@ __all__ = [
     "delete_template",
     "direction",
     "fault_sql",
+    "faults",
     "flagged",
     "forget",
     "invalid_in",
@@ -126,7 +125,6 @@ __all__ = [
     "unkept",
     "unreachable",
     "unreached",
-    "unsubscribe_headers",
     "unsubscribe_links",
     "words_for",
     "words_in",

@@ -158,20 +158,21 @@ def suppress_addresses(
 
 def _marks(scope: Scope, addresses: Sequence[str], channel_id: int) -> list[str]:
     """The marks of addresses given by hand. Raises Invalid, which tells the place and never the address."""
-    is_mail = channel_id != EVERY_CHANNEL and channels.channel(scope, channel_id).kind == "email"
+    every = channel_id == EVERY_CHANNEL
+    form = channels.ANY_ADDRESS if every else channels.channel(scope, channel_id).behaviour.address_form
     keys = map(channels.address_key, addresses)
-    bad = [number for number, key in enumerate(keys, 1) if not key or (is_mail and not channels.is_email_address(key))]
+    bad = [number for number, key in enumerate(keys, 1) if not key or not form.passes(key)]
     if bad:
-        raise Invalid(_no_addresses(bad, "e-mail address" if is_mail else "address"))
+        raise Invalid(_no_addresses(bad, form))
     return suppressed_addresses.marks_of(scope, addresses)
 
 
-def _no_addresses(places: Sequence[int], what: str) -> str:
+def _no_addresses(places: Sequence[int], form: channels.AddressForm) -> str:
     if len(places) == 1:
-        return f"address {places[0]} is not an {what}."
+        return f"address {places[0]} is {form.fault}."
     listed = ", ".join(map(str, places[:MAX_PLACES_TOLD]))
     more = f" and {len(places) - MAX_PLACES_TOLD:,} more" if len(places) > MAX_PLACES_TOLD else ""
-    return f"addresses {listed}{more} are not {what}es: leave them out, nothing was suppressed."
+    return f"addresses {listed}{more} are not {form.plural}: leave them out, nothing was suppressed."
 
 
 def allow_address(scope: Scope, address: str, channel_id: int = EVERY_CHANNEL) -> None:
@@ -242,11 +243,6 @@ def link_keys(scope: Scope) -> list[TenantSecret]:
 def rotate_link_keys(scope: Scope, grace: timedelta) -> list[TenantSecret]:
     """Sign links with a new secret; links in messages of before work for the grace. The versions that are good then."""
     return rotate(scope, UNSUBSCRIBE, grace)
-
-
-def unsubscribe_headers(url: str) -> dict[str, str]:
-    """The headers by which mail programs offer to unsubscribe with one click (RFC 2369, RFC 8058)."""
-    return {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
 
 
 def read_token(stores: Stores, token: str) -> tuple[Scope, str, Origin]:

@@ -79,7 +79,7 @@ def save_template(
     that is malformed, misplaced or names no customer attribute, and e-mail without a subject or content; Conflict
     for a name that another template of the channel has.
     """
-    kind = channels.channel(scope, channel_id).kind
+    kind = channels.channel(scope, channel_id).behaviour
     _check_size(html, text)
     clean = sanitised(html)
     if wrong := misplaced(html) or misplaced(clean):  # also what sanitising takes away, which somebody would miss
@@ -128,7 +128,7 @@ def _free_id(scope: Scope, session: Session, channel_id: int) -> int:
             return number
 
 
-def check(scope: Scope, made: Template, kind: str) -> None:
+def check(scope: Scope, made: Template, kind: channels.ChannelKind) -> None:
     """Whether a template can be sent on a channel of this kind. Raises Invalid."""
     if not made.name:
         raise Invalid("name must not be empty.")
@@ -144,8 +144,7 @@ def check(scope: Scope, made: Template, kind: str) -> None:
     except Invalid as error:
         others = ", ".join(sorted(EXTRAS))
         raise Invalid(f"{error.message} Beside attributes there are {others} and EVENT.name.") from error
-    if kind == "email" and not (made.subject and (made.html or made.text)):
-        raise Invalid("An e-mail template needs a subject, and html or text.")
+    kind.check_content(channels.Content(made.subject, made.text, made.html))
 
 
 def _check_size(html: str, text: str) -> None:

@@ -88,7 +88,7 @@ def _letters(
     values = attribute_values(scope, ids, {*messaging.attributes_used(template), address} - {channels.OWN_ID})
     going = {who: found.get(address) or "" for who, found in values.items() if address != channels.OWN_ID}
     unreachable = messaging.unreachable(scope, channel.id, ids, template.app_id, going) if ids else {}
-    writer = messaging.Letters(scope, template, origin)
+    writer = messaging.Letters(scope, channel, template, origin)
     found: dict[Claimed, channels.Message | Ended] = {}
     for one, of in some.items():
         known = {} if of.is_visitor else {channels.OWN_ID: of.customer_id, **values.get(of.customer_id, {})}

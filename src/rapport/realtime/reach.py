@@ -6,7 +6,7 @@ from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
-from rapport.channels.service import OWN_ID, Channel, address_key, is_blank, is_email_address
+from rapport.channels.service import OWN_ID, Channel, address_key, is_blank
 from rapport.customers.service import Consents
 from rapport.messaging import service as messaging
 from rapport.realtime.facts import Known
@@ -135,8 +135,9 @@ class Reach:
             return "suppressed", "no permission"
         if address != OWN_ID and is_blank(self._address(person, channel_id)):
             return "no address", ""
-        if channel.kind == "email" and address != OWN_ID and not is_email_address(self._address(person, channel_id)):
-            return "no address", "not an e-mail address"
+        form = channel.behaviour.address_form
+        if address != OWN_ID and not form.passes(self._address(person, channel_id)):
+            return "no address", form.fault
         app_id = (self.apps or {}).get((channel_id, template_id), "")
         reason = self.unreachable.get((channel_id, app_id), {}).get(person)
         return ("suppressed", reason) if reason else None

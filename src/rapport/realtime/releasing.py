@@ -23,7 +23,6 @@ from rapport.realtime.owners import found_out
 from rapport.realtime.reach import Fault, Reach, address_attributes, attributes_of
 
 EVENT = 11
-EXTERNAL = "external"
 WAKE = "rapport_firings"
 # What becomes of a firing that waited while its trigger was paused or archived.
 NOT_ACTIVE: Fault = ("skipped", "its trigger is not active any more")
@@ -79,7 +78,7 @@ def message_id(scope: Scope, firing_id: int, channel_id: int) -> str:
 def state_of(plan: Mapping[str, Any], faults: Mapping[int, Fault], ways: Mapping[int, Channel]) -> tuple[str, str, str]:
     """State, outcome and reason of a firing of a group as it goes out."""
     reached = [one["channel_id"] for one in plan["channels"] if one["channel_id"] not in faults]
-    if any(ways[channel_id].kind != EXTERNAL for channel_id in reached):
+    if any(not ways[channel_id].behaviour.is_pulled for channel_id in reached):
         return SENDING, "", ""
     if reached:
         return DONE, SENT, ""
@@ -174,7 +173,7 @@ def let_out(session: Session, scope: Scope, some: Sequence[Outgoing], ways: Mapp
         for place in one.plan["channels"]:
             channel_id = place["channel_id"]
             rows.append(_message(scope, one, place, ways))
-            if channel_id not in one.faults and ways[channel_id].kind == EXTERNAL:
+            if channel_id not in one.faults and ways[channel_id].behaviour.is_pulled:
                 key = f"{EVENT}:{one.firing_id}:{channel_id}"
                 told.append(notifications.Told(_payload(one, place), key, channel_id))
     if rows:
@@ -191,7 +190,7 @@ def wake(session: Session) -> None:
 
 def _message(scope: Scope, one: Outgoing, place: Mapping[str, Any], ways: Mapping[int, Channel]) -> dict[str, Any]:
     channel_id = place["channel_id"]
-    state, reason = one.faults.get(channel_id) or (SENT if ways[channel_id].kind == EXTERNAL else PENDING, "")
+    state, reason = one.faults.get(channel_id) or (SENT if ways[channel_id].behaviour.is_pulled else PENDING, "")
     return {
         "f": one.firing_id,
         "c": channel_id,

@@ -2,10 +2,11 @@
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import Depends, Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator
+from pydantic_core import PydanticKnownError
 
 from rapport.access.keys import Principal
 from rapport.api.auth import admin
@@ -15,8 +16,7 @@ from rapport.api.managed import JsonRoute
 from rapport.api.pages import Paged
 from rapport.api.sections import SectionRouter
 from rapport.channels import service
-from rapport.channels.service import Channel, Message
-from rapport.channels.settings import EmailSettings
+from rapport.channels.service import Channel, Content
 from rapport.errors import Invalid, Unavailable
 from rapport.messaging import service as messaging
 
@@ -24,20 +24,39 @@ router = SectionRouter("Management: channels", "/manage/v1/channels", JsonRoute)
 ChannelId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 SERVER = {"host": "smtp.example.com", "port": 587, "security": "starttls", "username": "mailer"}
 MAIL, MAIL_SHOWN = ({**SERVER, "password": password} for password in ("the mailer's", "********"))
-MAIL_SETTINGS = f"Of an email channel, how mail leaves: {', '.join(EmailSettings.model_fields)}"
+SETTINGS = ". ".join(
+    f"{kind.settings_told}: {', '.join(kind.settings.model_fields)}" for kind in service.kinds() if kind.settings_told
+)
+
+
+def _known(name: Any) -> Any:
+    """A name of a kind of channel; any other value is told as pydantic tells it of a Literal of their names."""
+    names = [kind.name for kind in service.kinds()]
+    if name not in names:
+        *others, last = map(repr, names)
+        expected = " or ".join(filter(None, [", ".join(others), last]))
+        raise PydanticKnownError("literal_error", {"expected": expected})
+    return name
+
+
+def _listed(schema: dict[str, Any]) -> None:
+    schema["enum"] = [kind.name for kind in service.kinds()]
+
+
+KindName = Annotated[str, PlainValidator(_known, json_schema_input_type=str), Field(json_schema_extra=_listed)]
 
 
 class ChannelIn(Body):
     """A channel to create."""
 
     name: str = Field(min_length=1, max_length=200, examples=["Email"])
-    kind: Literal["email", "external"] = Field(examples=["email"])
+    kind: KindName = Field(examples=["email"])
     id: int | None = Field(None, ge=1, le=2**31 - 1, examples=[504], description="Its ChannelID; chosen when left out")
     address_attribute: str | None = Field(None, max_length=128, examples=["EMAIL"], description="Where it reaches one")
     permission_attribute: str | None = Field(
         "default", max_length=128, examples=["ALLOW_EMAIL"], description="Must not be No; null: no such attribute"
     )
-    settings: dict[str, Any] = Field({}, examples=[MAIL], description=MAIL_SETTINGS)
+    settings: dict[str, Any] = Field({}, examples=[MAIL], description=SETTINGS)
 
 
 class ChannelChange(Body):
@@ -158,18 +177,17 @@ def send_test_message(
 ) -> TestOut:
     """Send one message at once and tell what became of it; suppressions do not apply."""
     found = service.channel(principal.scope, channel_id)
-    if found.kind != "email":
+    if found.behaviour.is_pulled:
         raise Invalid("Messages of an external channel are sent by the outside system.")
-    message = _message(principal, channel_id, body)
+    content = _content(principal, channel_id, body)
+    message = found.behaviour.write(f"test-{uuid.uuid4()}", "test", body.to, content)
     with service.trying(principal.scope, found) as transport:
         (receipt,) = transport.send([message])
     return TestOut.model_validate(receipt, from_attributes=True)
 
 
-def _message(principal: Principal, channel_id: int, body: TestIn) -> Message:
-    subject, text, html = body.subject, body.text, ""
-    if body.template_id is not None:
-        template = messaging.template(principal.scope, channel_id, body.template_id)
-        written = rendered(principal.scope, template, body)
-        subject, text, html = written.subject, written.text, written.html
-    return Message(f"test-{uuid.uuid4()}", "test", body.to, subject, text, html)
+def _content(principal: Principal, channel_id: int, body: TestIn) -> Content:
+    if body.template_id is None:
+        return Content(body.subject, body.text)
+    template = messaging.template(principal.scope, channel_id, body.template_id)
+    return rendered(principal.scope, template, body)

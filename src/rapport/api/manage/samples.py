@@ -4,11 +4,12 @@ from pydantic import Field
 
 from rapport.access.scope import Scope
 from rapport.api.known import Body
+from rapport.channels.service import Content
 from rapport.customers import service as customers
 from rapport.errors import NotFound
 from rapport.insight import service as insight
 from rapport.messaging import service as messaging
-from rapport.messaging.service import Rendered, Template
+from rapport.messaging.service import Template
 from rapport.realtime import service as realtime
 
 # A link of the right form that unsubscribes nobody, whoever follows it.
@@ -32,7 +33,7 @@ class Sample(Body):
     )
 
 
-def rendered(scope: Scope, template: Template, sample: Sample) -> Rendered:
+def rendered(scope: Scope, template: Template, sample: Sample) -> Content:
     """The message of a sample; nothing is sent, and its link unsubscribes nobody. Raises NotFound for the customer."""
     customer_id = SAMPLE
     values: dict[str, str | None] = {}

@@ -1,0 +1,83 @@
+"""What a kind of channel is: everything in which channels of one kind differ from those of another, in one object."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import BaseModel
+
+from rapport.access.scope import Scope
+from rapport.channels.messages import Content, Message, Transport
+from rapport.settings import Settings
+
+# The address attribute of channels that reach customers by their own id.
+OWN_ID = "CUSTOMER_ID"
+
+
+@dataclass(frozen=True)
+class AddressForm:
+    """What counts as an address: how it is called, and one rule in two languages.
+
+    passes tells it of a text, sql of a column (the SQL of the text, and whether every text of the column is a plain
+    address); sql is None where any text that is not blank will do.
+    """
+
+    name: str
+    plural: str
+    article: str
+    passes: Callable[[str], bool]
+    sql: Callable[[str, bool], str] | None = None
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with a text that does not pass, as the reason of an outcome."""
+        return f"not {self.article} {self.name}"
+
+
+# Tokens, handles, numbers: whatever an outside system takes.
+ANY_ADDRESS = AddressForm("address", "addresses", "an", bool)
+
+
+class ChannelKind(ABC):
+    """One kind of channel. Other packages ask it; none of them knows which kinds there are.
+
+    settings is the model of a channel's settings, settings_told what they are about, in documents; a secret among them
+    is sent only where the settings in secret_place point. known_id is the id of a tenant's first channel of the kind.
+    address_attribute and permission_attribute are what a channel gets that names none.
+    is_pulled: outside systems pull the lists and keep the templates; otherwise Rapport sends the messages.
+    measures_clicks: whether it becomes known who clicked in its messages, which are called message_noun.
+    """
+
+    name: ClassVar[str]
+    settings: ClassVar[type[BaseModel]]
+    settings_told: ClassVar[str] = ""
+    secret_place: ClassVar[tuple[str, ...]] = ()
+    known_id: ClassVar[int | None] = None
+    address_attribute: ClassVar[str] = OWN_ID
+    permission_attribute: ClassVar[str | None] = None
+    address_form: ClassVar[AddressForm] = ANY_ADDRESS
+    is_pulled: ClassVar[bool] = False
+    measures_clicks: ClassVar[bool] = False
+    message_noun: ClassVar[str] = "any message"
+
+    @abstractmethod
+    def open(self, scope: Scope, settings: Mapping[str, Any], longest: float) -> Transport:
+        """The way out of a channel with these settings; it waits for its server at most so many seconds at a time.
+
+        Raises Invalid for settings by which nothing can be sent (any more).
+        """
+
+    def check_settings(self, scope: Scope, settings: Mapping[str, Any]) -> None:  # noqa: B027 - all will do
+        """Whether a tenant may have a channel with these settings, which fit the model. Raises Invalid."""
+
+    def check_content(self, content: Content) -> None:  # noqa: B027 - all will do
+        """Whether a template with this content can be sent on channels of the kind. Raises Invalid."""
+
+    def write(self, message_id: str, customer_id: str, to: str, content: Content, unsubscribe_url: str = "") -> Message:
+        """A message of the content as the transport takes it; without a URL nobody can unsubscribe by it."""
+        return Message(message_id, customer_id, to, content.subject, content.text, content.html)
+
+    def sending_attributes(self, settings: Mapping[str, Any], server: Settings, subject: str) -> list[str]:
+        """What GetChannelTemplateDetails tells, beside the content, of a template with this subject."""
+        return []

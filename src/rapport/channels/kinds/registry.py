@@ -1,0 +1,26 @@
+"""The kinds of channels that there are: a new one is a module beside this one and a name in KINDS."""
+
+from rapport.channels.kinds.base import AddressForm, ChannelKind
+from rapport.channels.kinds.email import EmailKind
+from rapport.channels.kinds.external import ExternalKind
+from rapport.errors import Invalid
+
+# By name, as channels store it.
+KINDS: dict[str, ChannelKind] = {kind.name: kind for kind in (EmailKind(), ExternalKind())}
+
+
+def kind_named(name: str) -> ChannelKind:
+    """A kind by its name. Raises Invalid for one that there is not: no other kind takes its place."""
+    if name not in KINDS:
+        raise Invalid(f"kind must be one of {', '.join(KINDS)}, not {name!r}.")
+    return KINDS[name]
+
+
+def kinds() -> list[ChannelKind]:
+    """All kinds, in a fixed order."""
+    return list(KINDS.values())
+
+
+def address_forms() -> list[AddressForm]:
+    """The forms of addresses that not every text has, each once, in the order of the kinds."""
+    return list(dict.fromkeys(kind.address_form for kind in kinds() if kind.address_form.sql))
