@@ -177,20 +177,24 @@ def of_run(scope: Scope, number: int) -> dict[str, Verdict]:
 def in_real_time(
     scope: Scope, ids: Sequence[str], places: list[dict[str, Any]], rules: dict[str, Any]
 ) -> dict[str, Verdict]:
-    """The same of a trigger that all of them would meet now."""
+    """The same of a trigger that all of them would meet now, while somebody meets another one on more channels."""
     series = world.trigger(scope, groups=[{"action_id": 2, "channels": places}], rules=rules)
+    all_places = [{"channel_id": one, "template_id": PLAIN} for one in (TEXT, PUSH, MAIL, PHONE, NUMBERED)]
+    beside = world.trigger(scope, groups=[{"action_id": 2, "channels": all_places}])
     for group_id in rules["exclude_target_group_ids"]:
         audiences.compute_members(scope, group_id, world.DATA_DATE)
-    catalogue, campaign = compiled(scope, [series]), campaigns.planned_day(scope, series)
+    catalogue, campaign = compiled(scope, [series, beside]), campaigns.planned_day(scope, series)
     some = [Candidate(catalogue.triggers[series.id], one.lower(), one, False, one, {}) for one in ids]
     found: dict[str, Verdict] = {}
     with scope.records() as session:
-        background = Background.of(session, catalogue, some, scope.clock.now())
+        other = Candidate(catalogue.triggers[beside.id], "somebody", "somebody", False, "beside", {})
+        background = Background.of(session, catalogue, [*some, other], scope.clock.now())
         background.count(session, some)
         for one in some:
             decision = decided(one, campaign, background)
             faults = background.faults(one, campaign.plan["groups"][0])
             channels_of = {place["channel_id"]: faults.get(place["channel_id"], ("", "")) for place in places}
             found[one.person] = channels_of if decision.group else {0: (decision.outcome, decision.reason)}
-    campaigns.set_triggered_status(scope, series.id, "archived")
+    for one in (series, beside):
+        campaigns.set_triggered_status(scope, one.id, "archived")
     return found

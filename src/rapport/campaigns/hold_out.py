@@ -10,7 +10,7 @@ the hold-out, though it is not in it: where customers are compared, each counts 
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -33,23 +33,28 @@ KNOWN_SECONDS, KNOWN_TENANTS = 60.0, 64
 ADDRESSES = """
     SELECT {columns} FROM (SELECT * FROM profiles WHERE data_date = {{data_date:Date}} AND {held_out}) AS p
 """
-_known: OrderedDict[tuple[str, ...], tuple[float, frozenset[str]]] = OrderedDict()
+_known: OrderedDict[tuple[str, ...], tuple[float, Mapping[str, frozenset[str]]]] = OrderedDict()
 _lock = threading.Lock()
 
 
 @dataclass(frozen=True)
 class KeptBack:
-    """A hold-out that holds, with the keys of the addresses of its customers (see channels.address_key)."""
+    """A hold-out that holds, with the keys of its customers' addresses (see channels.address_key) by attribute."""
 
     hold_out: HoldOut
-    addresses: frozenset[str]
+    addresses: Mapping[str, frozenset[str]]
 
-    def reason(self, customer_id: str, addresses: Iterable[str]) -> str:
-        """Why a customer with some addresses gets nothing; empty for none."""
+    def reason(self, customer_id: str, addresses: Mapping[str, str]) -> str:
+        """Why a customer gets nothing of a campaign; empty for none.
+
+        addresses has the customer's address in every attribute that the campaign's channels go to, by its upper-case
+        name; an empty text for none.
+        """
         if is_held_out(self.hold_out, customer_id):
             return REASON
-        is_shared = self.addresses and any(channels.address_key(one) in self.addresses for one in addresses)
-        return SHARED_REASON if is_shared else ""
+        held = [self.addresses.get(name, frozenset[str]()) for name in addresses]
+        keys = [channels.address_key(one) for one in addresses.values()] if any(held) else []
+        return SHARED_REASON if any(key in some for key in keys for some in held) else ""
 
 
 def kept_back_on(scope: Scope, day: date, attributes: Collection[str]) -> KeptBack | None:
@@ -58,24 +63,28 @@ def kept_back_on(scope: Scope, day: date, attributes: Collection[str]) -> KeptBa
     return KeptBack(found, _addresses(scope, found, attributes)) if found else None
 
 
-def _addresses(scope: Scope, hold_out: HoldOut, attributes: Collection[str]) -> frozenset[str]:
+def _addresses(scope: Scope, hold_out: HoldOut, attributes: Collection[str]) -> Mapping[str, frozenset[str]]:
     data_date, names = scope.data_date(), sorted({one.upper() for one in attributes} - {channels.OWN_ID, ""})
     if data_date is None or not names:
-        return frozenset()
+        return {}
     key = (scope.warehouse.name, data_date.isoformat(), hold_out.salt, str(_cut(hold_out)), *names)
     with _lock:
-        asked_at, known = _known.get(key, (None, frozenset[str]()))
+        asked_at, known = _known.get(key, (None, {}))
     if asked_at is not None and time.monotonic() - asked_at < KNOWN_SECONDS:
         return known
     columns = ", ".join(customers.rendered(info) for info in customers.find(scope, names))
     sql = ADDRESSES.format(columns=columns, held_out=held_out_sql("customer_id"))
     rows = scope.warehouse.rows(sql, data_date=data_date, **bound(hold_out))
-    known = frozenset(channels.address_key(str(one)) for row in rows for one in row if one is not None) - {""}
+    known = {name: _keys(texts) for name, texts in zip(names, zip(*rows, strict=True), strict=True)} if rows else {}
     with _lock:
         _known[key] = (time.monotonic(), known)
         while len(_known) > KNOWN_TENANTS:
             _known.popitem(last=False)
     return known
+
+
+def _keys(texts: Iterable[str | None]) -> frozenset[str]:
+    return frozenset(map(channels.address_key, texts)) - {""}
 
 
 def hold_out_on(scope: Scope, day: date) -> HoldOut | None:

@@ -18,7 +18,7 @@ from rapport.campaigns import service as campaigns
 from rapport.realtime.background import Background
 from rapport.realtime.candidates import Candidate
 from rapport.realtime.models import ASKING, DELAYED, DONE
-from rapport.realtime.reach import Fault, Reach
+from rapport.realtime.reach import Fault, Reach, channels_in
 from rapport.realtime.releasing import Outgoing, let_out, state_of, wake
 from rapport.realtime.triggers import Catalogue
 
@@ -168,7 +168,7 @@ def kept_out(one: Candidate, background: Background, campaign: campaigns.Occurre
     rules = campaign.plan["rules"]
     if not one.is_visitor and not (known and known.loaded) and not one.trigger.body.visitors:
         return Decision(DONE, "excluded", "unknown customer")
-    if found := unwelcome(background.reach, one.person, rules):
+    if found := unwelcome(background.reach, one.person, campaign.plan):
         return Decision(DONE, *found)
     if background.has_entered(one):
         return Decision(DONE, "excluded", "fired before")
@@ -177,13 +177,13 @@ def kept_out(one: Candidate, background: Background, campaign: campaigns.Occurre
     return Decision(DONE, "capped") if background.is_capped(one) else None
 
 
-def unwelcome(reach: Reach, person: str, rules: Mapping[str, Any]) -> Fault | None:
-    """Why nothing may go to a person whatever it is: a flag, the hold-out, or an always-excluded group."""
-    if reason := reach.refused(person):
+def unwelcome(reach: Reach, person: str, plan: Mapping[str, Any]) -> Fault | None:
+    """Why nothing of a campaign may go to a person: a flag, the hold-out, or an always-excluded group."""
+    if reason := reach.refused(person, channels_in(plan)):
         return "excluded", reason
     known = reach.known.get(person)
     groups = known.facts.groups if known else frozenset()
-    found = [number for number in rules["exclude_target_group_ids"] if number in groups]
+    found = [number for number in plan["rules"]["exclude_target_group_ids"] if number in groups]
     return ("excluded", f"target group {found[0]}") if found else None
 
 

@@ -28,6 +28,11 @@ def address_attributes(channels: Mapping[int, Channel]) -> set[str]:
     return {one.address_attribute.upper() for one in channels.values()} - {OWN_ID}
 
 
+def channels_in(plan: Mapping[str, Any]) -> set[int]:
+    """The channels of all recipient groups of a campaign's plan."""
+    return {place["channel_id"] for group in plan["groups"] for place in group["channels"]}
+
+
 @dataclass
 class Reach:
     """Of some persons, by the channels of the tenant; known are the customers among them, by person.
@@ -83,14 +88,19 @@ class Reach:
                 return reason
         return ""
 
-    def refused(self, person: str) -> str:
-        """Why no campaign may write to a person: a flag, or the hold-out, which has customers only; empty for none."""
+    def refused(self, person: str, channel_ids: Iterable[int]) -> str:
+        """Why no campaign on some channels may write to a person: a flag, or the hold-out; empty for none.
+
+        The hold-out has customers only, and whoever has an address of one of them on one of the channels.
+        """
         if reason := self.flag(person):
             return reason
         if self.kept_back is None or person.startswith(VISITOR):
             return ""
-        addresses = (self.attribute(person, name) for name in address_attributes(self.channels))
-        return self.kept_back.reason(person, [str(one) for one in addresses if one is not None])
+        used = {number: self.channels[number] for number in channel_ids if number in self.channels}
+        values = {name: self.attribute(person, name) for name in address_attributes(used)}
+        addresses = {name: "" if value is None else str(value) for name, value in values.items()}
+        return self.kept_back.reason(person, addresses)
 
     def attribute(self, person: str, name: str) -> Any:
         """The value of an attribute of a person by its upper-case name; None for whoever is not a known customer."""
@@ -111,8 +121,7 @@ class Reach:
 
     def divided_by(self, person: str, plan: Mapping[str, Any]) -> str:
         """By what a person is divided: an address of the campaign's channels, which others may share, or itself."""
-        used = {place["channel_id"] for group in plan["groups"] for place in group["channels"]}
-        keys = (address_key(self._address(person, channel_id)) for channel_id in sorted(used))
+        keys = (address_key(self._address(person, channel_id)) for channel_id in sorted(channels_in(plan)))
         return next((f"address {key}" for key in keys if key), person)
 
     def _address(self, person: str, channel_id: int) -> str:

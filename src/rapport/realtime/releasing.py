@@ -20,7 +20,7 @@ from rapport.notifications import service as notifications
 from rapport.realtime.facts import Needs, load
 from rapport.realtime.models import ASKING, DONE, FILED, PENDING, SENDING, SENT, Firing, FiringMessage
 from rapport.realtime.owners import found_out
-from rapport.realtime.reach import Fault, Reach, address_attributes, attributes_of
+from rapport.realtime.reach import Fault, Reach, address_attributes, attributes_of, channels_in
 
 EVENT = 11
 WAKE = "rapport_firings"
@@ -110,8 +110,9 @@ def let_go(session: Session, scope: Scope, waiting: Sequence[Firing]) -> None:
     days = {one.id: one for one in campaigns.of_ids(scope, sorted({one.campaign_id for one in waiting}))}
     plans = {one.id: days[one.campaign_id].plan["groups"][one.recipient_group_id - 1] for one in waiting}
     known = found_out(session, scope, waiting)
-    reach = _reach(scope, waiting, known, {p["channel_id"] for plan in plans.values() for p in plan["channels"]})
-    waiting = [one for one in waiting if not _is_flagged(scope, one, known, reach)]
+    used = {number: channels_in(day.plan) for number, day in days.items()}
+    reach = _reach(scope, waiting, known, set().union(*used.values()))
+    waiting = [one for one in waiting if not _is_flagged(scope, one, known, reach, used[one.campaign_id])]
     faults_of = _faults(scope, session, waiting, known, plans, reach)
     outgoing = []
     for one in waiting:
@@ -124,9 +125,9 @@ def let_go(session: Session, scope: Scope, waiting: Sequence[Firing]) -> None:
     let_out(session, scope, outgoing, reach.channels)
 
 
-def _is_flagged(scope: Scope, one: Firing, known: Mapping[str, str], reach: Reach) -> bool:
-    """Whether nothing may go to the person of a firing on any channel by now; it has ended then."""
-    reason = reach.refused(known[one.person].lower() if one.person in known else one.person)
+def _is_flagged(scope: Scope, one: Firing, known: Mapping[str, str], reach: Reach, channel_ids: set[int]) -> bool:
+    """Whether nothing of the campaign, on these channels, may go to the person by now; the firing has ended then."""
+    reason = reach.refused(known[one.person].lower() if one.person in known else one.person, channel_ids)
     if reason:
         one.state, one.finished_at, one.outcome, one.reason = DONE, scope.clock.now(), "excluded", reason
     return bool(reason)

@@ -24,7 +24,7 @@ from rapport.realtime.evaluating import Key, States
 from rapport.realtime.facts import Needs, load
 from rapport.realtime.models import ASKING, DELAYED, DONE, Firing, TriggerState
 from rapport.realtime.owners import found_out, owners
-from rapport.realtime.reach import Fault, Reach, address_attributes, attributes_of
+from rapport.realtime.reach import Fault, Reach, address_attributes, attributes_of, channels_in
 from rapport.realtime.releasing import NOT_ACTIVE, let_go, refuse, wake
 from rapport.realtime.triggers import Catalogue, fault_entry
 from rapport.realtime.visitors import VISITOR
@@ -209,7 +209,7 @@ class Meanwhile:
         rules, plan, person = self.campaign(one).plan["rules"], self._group(one), self.person(one)
         if one.series_id not in self.active:
             return NOT_ACTIVE
-        if found := unwelcome(self.reach, person, rules):
+        if found := unwelcome(self.reach, person, self.campaign(one).plan):
             return found
         cap = rules["frequency_cap"]
         if cap and self.messages[cap["days"], self.scope.today()][person] >= cap["messages"]:
@@ -247,7 +247,7 @@ def _reach(
     ways, forbidding = {one.id: one for one in channels_of(scope)}, customers.forbidding(scope)
     found = Reach(ways, customers.consents(scope), forbidding)
     found.kept_back = campaigns.kept_back_on(scope, scope.today(), address_attributes(found.channels))
-    used = {place["channel_id"] for day in days.values() for group in day.plan["groups"] for place in group["channels"]}
+    used = {channel_id for day in days.values() for channel_id in channels_in(day.plan)}
     needs = Needs(groups={n for day in days.values() for n in day.plan["rules"]["exclude_target_group_ids"]})
     needs.attributes |= attributes_of(found.channels, used) | {*forbidding}
     ids = [*(one.customer_id for one in waiting if not one.is_visitor), *known.values()]
