@@ -1,4 +1,4 @@
-"""The index in docs/architecture.md of where things are decided names what there is."""
+"""What docs/architecture.md names is there: packages, and the places of its index of where things are decided."""
 
 import ast
 import re
@@ -7,9 +7,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "rapport"
-INDEX = (ROOT / "docs" / "architecture.md").read_text().partition("\n## Where is X decided\n")[2].partition("\n## ")[0]
+PAGE = (ROOT / "docs" / "architecture.md").read_text()
 ROW = re.compile(r"^\| (?P<question>[^|]+) \| (?P<places>[^|]*`[^|]*) \|$", re.MULTILINE)
 CODE = re.compile(r"`([^`]+)`")
+
+
+def section(title: str) -> str:
+    return PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+INDEX = section("Where is X decided")
 
 
 def places() -> Iterator[tuple[str, str, str]]:
@@ -51,3 +58,14 @@ def test_the_index_has_a_place_for_each_of_its_questions() -> None:
     assert len(questions) > 30
     assert {row["question"] for row in ROW.finditer(INDEX)} == {question for question, _, _ in places()}
     assert len(questions) == len({question for question, _, _ in places()})
+
+
+def test_the_list_of_packages_is_whole() -> None:
+    named = {
+        name
+        for line in section("Packages").splitlines()
+        if re.match(r"\| \d", line)
+        for name in CODE.findall(line.split("|")[2])
+    }
+    modules = {path.stem for path in SOURCE.glob("*.py")} - {"__init__", "__main__"}
+    assert named == modules | {path.parent.name for path in SOURCE.glob("*/__init__.py")}
