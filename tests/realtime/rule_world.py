@@ -18,7 +18,9 @@ from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
 from rapport.realtime.background import Background
-from rapport.realtime.deciding import Candidate, decided
+from rapport.realtime.candidates import Candidate
+from rapport.realtime.deciding import decided
+from rapport.realtime.eligibility import eligibility
 from rapport.realtime.triggers import compiled
 
 TEXT, PUSH, MAIL, PHONE, NUMBERED = 505, 506, 504, 507, 508
@@ -198,3 +200,19 @@ def in_real_time(
     for one in (series, beside):
         campaigns.set_triggered_status(scope, one.id, "archived")
     return found
+
+
+def asked(
+    scope: Scope, ids: Sequence[str], places: list[dict[str, Any]], rules: dict[str, Any]
+) -> dict[str, dict[int, tuple[str, str]]]:
+    """What is answered of single customers, by lower-case id and channel, of a trigger with the rules."""
+    series = world.trigger(scope, groups=[{"action_id": 2, "channels": places}], rules=rules)
+    found = {
+        one.lower(): {place["channel_id"]: eligibility(scope, one, place["channel_id"], series.id) for place in places}
+        for one in ids
+    }
+    campaigns.set_triggered_status(scope, series.id, "archived")
+    return {
+        one: {channel: (said.outcome, said.reason) for channel, said in answers.items()}
+        for one, answers in found.items()
+    }

@@ -62,6 +62,7 @@ SECTIONS = (
     "channels",
     "condition-attributes",
     "cycles",
+    "eligibility",
     "event-intake",
     "event-log",
     "event-types",

@@ -6,9 +6,9 @@ from datetime import date
 from sqlalchemy import select
 
 from rapport.access.scope import Scope
-from rapport.campaigns.models import LIVE_STATES, Occurrence
-from rapport.campaigns.occurrences import live_ids, running_ids
-from rapport.campaigns.processing import LONGEST_RUN
+from rapport.campaigns.models import LIVE_STATES, Occurrence, Series
+from rapport.campaigns.occurrences import imagined_run, live_ids, running_ids
+from rapport.campaigns.processing import LONGEST_RUN, running_beside
 
 RUNNING = """
     SELECT DISTINCT customer_id FROM campaign_recipients
@@ -23,10 +23,13 @@ MESSAGES = """
 """
 
 
-def in_running(scope: Scope, customer_ids: Sequence[str]) -> set[str]:
-    """Those customers who are in a scheduled campaign whose results are measured today."""
+def in_running(scope: Scope, customer_ids: Sequence[str], series: Series | None = None) -> set[str]:
+    """Those customers who are in a scheduled campaign whose results are measured today.
+
+    Of a series: in one that would keep them out of its run of today.
+    """
     today = scope.today()
-    running = running_ids(scope, today, 1)
+    running = running_beside(scope, imagined_run(scope, series, today)) if series else running_ids(scope, today, 1)
     if not running or not customer_ids:
         return set()
     bound = {"since": today - LONGEST_RUN, "running": running, "ids": list(customer_ids)}

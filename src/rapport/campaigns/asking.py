@@ -125,7 +125,7 @@ def why(scope: Scope, campaign_id: int, customer_id: str) -> Answer:
     common = {"execution_date": found.execution_date, "campaign": campaign_id, "customer": customer_id}
     places = _places(scope, found, common)
     rows = outcome_rows(scope, campaign_id, customer_id=customer_id)
-    said = [_words(row) for row in rows]
+    said = [words_of(row.outcome, row.reason, row.channel_id) for row in rows]
     decided = {row.channel_id for row in rows}
     waiting = _waiting(scope, found, customer_id)
     said += [waiting.format(channel=place["channel_id"]) for place in places if place["channel_id"] not in decided]
@@ -145,9 +145,10 @@ def _places(scope: Scope, found: Occurrence, common: dict[str, Any]) -> list[dic
     return places
 
 
-def _words(row: CustomerOutcome) -> str:
-    pattern = WORDS_OF_REASON.get(row.reason, WORDS[row.outcome]) if row.outcome == "excluded" else WORDS[row.outcome]
-    return pattern.format(reason=row.reason, channel=row.channel_id)
+def words_of(outcome: str, reason: str, channel_id: int) -> str:
+    """A sentence that says what an outcome on a channel (0: none) means."""
+    pattern = WORDS_OF_REASON.get(reason, WORDS[outcome]) if outcome == "excluded" else WORDS[outcome]
+    return pattern.format(reason=reason, channel=channel_id)
 
 
 def _waiting(scope: Scope, found: Occurrence, customer_id: str) -> str:

@@ -214,19 +214,23 @@ def _bindings(scope: Scope, found: Occurrence, data_date: date) -> dict[str, Any
     cap = found.plan["rules"].get("frequency_cap") or {"messages": 1, "days": 1}
     day = found.execution_date
     since, cap_since = day - LONGEST_RUN, day - timedelta(days=cap["days"] - 1)
-    schedule = Schedule.model_validate(found.plan["schedule"])
-    own = own_days(schedule, found.plan["rules"], found.duration)
-    running = running_ids(scope, found.send_date, found.duration, found, own)
     return {
         "campaign": found.id,
         "data_date": data_date,
         "execution_date": day,
         "since": since,
-        "running": running,
+        "running": running_beside(scope, found),
         "cap": cap["messages"],
         "cap_since": cap_since,
         "cap_campaigns": live_ids(scope, LIVE_STATES, cap_since, day, but=found.id),
     }
+
+
+def running_beside(scope: Scope, run: Occurrence) -> list[int]:
+    """Ids of the campaigns whose customers a run does not take unless it includes all."""
+    schedule = Schedule.model_validate(run.plan["schedule"])
+    own = own_days(schedule, run.plan["rules"], run.duration)
+    return running_ids(scope, run.send_date, run.duration, run, own)
 
 
 def _forget_run(scope: Scope, found: Occurrence) -> None:

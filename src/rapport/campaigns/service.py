@@ -1,7 +1,7 @@
 """What other packages may ask of campaigns."""
 
 from rapport.campaigns.addressed import in_running, scheduled_messages, series_of
-from rapport.campaigns.asking import Answer, CustomerOutcome, outcome_rows, reason_counts, why
+from rapport.campaigns.asking import Answer, CustomerOutcome, outcome_rows, reason_counts, why, words_of
 from rapport.campaigns.attribute_uses import delete_attribute, retype_attribute
 from rapport.campaigns.bounces import note as note_failed
 from rapport.campaigns.clearance import Clearance, clearance, report
@@ -259,4 +259,5 @@ __all__ = [
     "update_triggered",
     "webhook",
     "why",
+    "words_of",
 ]

@@ -130,7 +130,7 @@ def _skipped(plan: Mapping[str, Any], decision: Decision, late: Mapping[int, Fau
 
 def decided(one: Candidate, campaign: campaigns.Occurrence, background: Background) -> Decision:
     """What becomes of a candidate as a member of a campaign."""
-    kept = kept_out(one, background, campaign)
+    kept = kept_out(one, background, campaign.plan)
     if kept is not None:
         return kept
     groups, person = campaign.plan["groups"], background.reach.divided_by(one.person, campaign.plan)
@@ -162,17 +162,16 @@ def _out(background: Background, plan: Mapping[str, Any], group: int, faults: Ma
     return Decision(state, outcome, reason, group=group, faults=faults)
 
 
-def kept_out(one: Candidate, background: Background, campaign: campaigns.Occurrence) -> Decision | None:
-    """The first rule that keeps a person out; None when none does."""
+def kept_out(one: Candidate, background: Background, plan: Mapping[str, Any]) -> Decision | None:
+    """The first rule of a campaign's plan that keeps a person out; None when none does."""
     known = background.reach.known.get(one.person)
-    rules = campaign.plan["rules"]
     if not one.is_visitor and not (known and known.loaded) and not one.trigger.body.visitors:
         return Decision(DONE, "excluded", "unknown customer")
-    if found := unwelcome(background.reach, one.person, campaign.plan):
+    if found := unwelcome(background.reach, one.person, plan):
         return Decision(DONE, *found)
     if background.has_entered(one):
         return Decision(DONE, "excluded", "fired before")
-    if not rules["include_all"] and known is not None and known.customer_id in background.running:
+    if not plan["rules"]["include_all"] and known is not None and known.customer_id in background.running:
         return Decision(DONE, "excluded", "in a running campaign")
     return Decision(DONE, "capped") if background.is_capped(one) else None
 

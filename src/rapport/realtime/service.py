@@ -8,6 +8,7 @@ from rapport.realtime.credentials import end_again
 from rapport.realtime.details import warn_of_nothing
 from rapport.realtime.directory import Directory, Known
 from rapport.realtime.dry_runs import TriggerDryRun, dry_run
+from rapport.realtime.eligibility import Eligibility, eligibility
 from rapport.realtime.filer import Filer
 from rapport.realtime.firings import firings
 from rapport.realtime.intake import Accepted, Incoming, Intake, LogEntry
@@ -24,6 +25,7 @@ from rapport.stores import Stores
 __all__ = [
     "Accepted",
     "Directory",
+    "Eligibility",
     "Incoming",
     "Intake",
     "Known",
@@ -36,6 +38,7 @@ __all__ = [
     "customer_of",
     "customers_named",
     "dry_run",
+    "eligibility",
     "end_again",
     "firings",
     "forget",
