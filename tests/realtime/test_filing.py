@@ -73,7 +73,7 @@ def test_an_event_is_filed_with_its_parameters(scope: Scope, intake: Intake) -> 
 def test_a_repeated_filing_writes_nothing_twice(scope: Scope, intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kill after the warehouse has a batch, or a part of it, and before the records know."""
     events = [incoming(f"Again-{n}") for n in range(5)] + [incoming("", visitor_id=f"again-{n}") for n in range(5)]
-    write = filing._insert
+    write = customers.add_activity
 
     def killed(*arguments: Any) -> None:
         write(*arguments)
@@ -81,10 +81,10 @@ def test_a_repeated_filing_writes_nothing_twice(scope: Scope, intake: Intake, mo
 
     intake.accept_now(scope, events)
     handle(scope)
-    monkeypatch.setattr(filing, "_insert", killed)
+    monkeypatch.setattr(customers, "add_activity", killed)
     with pytest.raises(KeyboardInterrupt):  # the customers' are written, the visitors' are not
         file_batch(scope, Names())
-    monkeypatch.setattr(filing, "_insert", write)
+    monkeypatch.setattr(customers, "add_activity", write)
     monkeypatch.setattr(filing, "DONE", text("SELECT 1 WHERE :tenant_id > 0 AND :numbers IS NULL"))
     assert file_batch(scope, Names()) == 10  # all are written, and still in the records
     assert len(stored(scope)) == 10

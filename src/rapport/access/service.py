@@ -3,10 +3,11 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import Text, cast, func, select
+from sqlalchemy import Text, cast, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -108,6 +109,13 @@ def has_data(scope: Scope) -> bool:
         WHERE database = currentDatabase() AND name != 'schema_history' AND total_rows > 0
     """
     return scope.data_date() is not None or bool(scope.warehouse.value(sql))
+
+
+def publish_data_date(scope: Scope, data_date: date) -> None:
+    """Make a date the tenant's newest data date; an older one than the present changes nothing."""
+    older = Tenant.last_data_date.is_(None) | (Tenant.last_data_date < data_date)
+    with scope.records() as session:
+        session.execute(update(Tenant).where(Tenant.id == scope.tenant_id, older).values(last_data_date=data_date))
 
 
 def update_tenant(scope: Scope, changes: dict[str, Any], check: Check | None = None) -> Scope:

@@ -1,7 +1,9 @@
 """Fixed lists of customers as target groups."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
 from sqlalchemy import func, select
 
 from rapport.access.scope import Scope
@@ -10,6 +12,7 @@ from rapport.audiences.groups import create_target_group
 from rapport.audiences.models import CustomerList, TargetGroup
 from rapport.errors import Conflict, Invalid
 from rapport.stores.records import next_id
+from rapport.stores.warehouse import identifier
 
 MAX_LIST = 1_000_000
 MAX_LISTS = 10_000
@@ -49,6 +52,18 @@ def create_customer_list(scope: Scope, name: str, customer_ids: list[str]) -> Li
         raise Invalid(f"list-name: {error.message}") from error
     _keep(scope, list_id, group, len(known))
     return ListMade(group.id, list_id, group.name, len(known), [given[one] for one in given if one not in known])
+
+
+def keep_list(scope: Scope, list_id: int, customer_ids: Sequence[str]) -> None:
+    """Keep ids as a list without a target group: of customers as the warehouse spells them, others as given."""
+    given = f"list_{list_id}_given"
+    table = identifier(given)
+    scope.warehouse.execute(f"CREATE TABLE {table} (customer_id String) ENGINE = Memory")
+    try:
+        scope.warehouse.insert_arrow(given, pa.table({"customer_id": pa.array(customer_ids, pa.string())}))
+        scope.warehouse.execute(queries.ADD_TO_LIST.format(given=table), list=list_id)
+    finally:
+        scope.warehouse.execute(f"DROP TABLE IF EXISTS {table}")
 
 
 def _check(scope: Scope, name: str) -> None:

@@ -115,6 +115,14 @@ FILL_LIST = """
     SELECT {list:UInt32}, customer_id FROM customers WHERE lowerUTF8(customer_id) IN {given:Array(String)}
 """
 
+# The ids given for a list, those of customers as the warehouse spells them and the others as they are.
+ADD_TO_LIST = """
+    INSERT INTO customer_lists (list_id, customer_id)
+    SELECT DISTINCT {{list:UInt32}}, if(c.customer_id = '', g.customer_id, c.customer_id)
+    FROM {given} AS g
+    LEFT JOIN customers AS c ON lowerUTF8(c.customer_id) = lowerUTF8(g.customer_id)
+"""
+
 # A few frequent values of each attribute among some customers; {columns} are topK expressions.
 EXAMPLES = """
     SELECT {columns} FROM (SELECT * FROM profiles WHERE data_date = {{data_date:Date}} LIMIT 20000)

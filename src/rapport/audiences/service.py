@@ -23,7 +23,7 @@ from rapport.audiences.groups import (
     target_groups,
     update_target_group,
 )
-from rapport.audiences.lists import ListMade, create_customer_list
+from rapport.audiences.lists import ListMade, create_customer_list, keep_list
 from rapport.audiences.membership import compute_members, ensure_members, members, newest_snapshots, snapshot
 from rapport.audiences.models import Count, DailySize, Snapshot, TargetGroup
 from rapport.audiences.names import bound
@@ -53,6 +53,7 @@ __all__ = [
     "create_target_group",
     "ensure_members",
     "export_members",
+    "keep_list",
     "members",
     "names",
     "newest_snapshots",

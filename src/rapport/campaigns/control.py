@@ -3,11 +3,11 @@
 from datetime import date
 from typing import Any
 
-import pyarrow as pa
 from sqlalchemy import select
 
 from rapport.access.scope import Scope
-from rapport.campaigns import queries, tasks
+from rapport.audiences import service as audiences
+from rapport.campaigns import tasks
 from rapport.campaigns.clearance import ask_clearance
 from rapport.campaigns.clearing import clear
 from rapport.campaigns.closing import finish_campaign
@@ -31,7 +31,6 @@ from rapport.errors import Conflict
 from rapport.notifications import service as notifications
 from rapport.stores import work
 from rapport.stores.records import next_id
-from rapport.stores.warehouse import identifier
 
 PROCESSED_OPEN = (AWAITING_CLEARANCE, AWAITING_CONFIRMATION, SCHEDULED, EXECUTING)
 
@@ -103,7 +102,7 @@ def _list_series(scope: Scope, body: OneTimeBody, group: Group, day: date) -> Se
     with scope.records() as session:
         list_id = next_id(session, scope.tenant_id, "customer list")
         series_id = next_id(session, scope.tenant_id, "series")
-    _keep_list(scope, list_id, body.customer_ids)
+    audiences.keep_list(scope, list_id, body.customer_ids)
     rules: dict[str, Any] = body.rules.model_dump(mode="json") | {"min_share": 0}
     with scope.records() as session:
         made = Series(
@@ -133,18 +132,6 @@ def _list_series(scope: Scope, body: OneTimeBody, group: Group, day: date) -> Se
         session.add(made)
         scope.audit(session, "create", f"series {series_id}", name=body.name, customers=len(body.customer_ids))
     return made
-
-
-def _keep_list(scope: Scope, list_id: int, customer_ids: list[str]) -> None:
-    """Store a list under the spelling that the warehouse knows."""
-    given = f"list_{list_id}_given"
-    table = identifier(given)
-    scope.warehouse.execute(f"CREATE TABLE {table} (customer_id String) ENGINE = Memory")
-    try:
-        scope.warehouse.insert_arrow(given, pa.table({"customer_id": pa.array(customer_ids, pa.string())}))
-        scope.warehouse.execute(queries.ADD_TO_LIST.format(given=table), list=list_id)
-    finally:
-        scope.warehouse.execute(queries.NO_TABLE.format(table=table))
 
 
 def confirm(scope: Scope, campaign_id: int) -> Occurrence:

@@ -221,13 +221,6 @@ ADD_PRODUCTS = """
     LIMIT {products:UInt32} BY customer_id
 """
 
-ADD_TO_LIST = """
-    INSERT INTO customer_lists
-    SELECT DISTINCT {{list:UInt32}}, if(c.customer_id = '', g.customer_id, c.customer_id)
-    FROM {given} AS g
-    LEFT JOIN customers AS c ON lowerUTF8(c.customer_id) = lowerUTF8(g.customer_id)
-"""
-
 # --- sending: batch 0 is processing, the first batch of a group's range is its start.
 
 CLOSE_REST = """

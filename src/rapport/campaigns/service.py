@@ -30,6 +30,7 @@ from rapport.campaigns.dry_runs import DryRun, WouldNotReach, WouldReach, dry_ru
 from rapport.campaigns.engagements import read_file as engagement_file
 from rapport.campaigns.erasure import held, purge, renew_files
 from rapport.campaigns.exports import Export, Period, export_interactions, export_outcomes
+from rapport.campaigns.filed_firings import FiringOutcome, FiringRecipient, add_filed
 from rapport.campaigns.hold_out import KeptBack, check_change, is_held_out, kept_back_on
 from rapport.campaigns.interactions import (
     INTERACTIONS,
@@ -127,6 +128,8 @@ __all__ = [
     "EventMatch",
     "Export",
     "Filed",
+    "FiringOutcome",
+    "FiringRecipient",
     "FrequencyCap",
     "Going",
     "Group",
@@ -164,6 +167,7 @@ __all__ = [
     "action",
     "actions",
     "active_triggers",
+    "add_filed",
     "add_interactions",
     "add_promotions",
     "add_to_day",

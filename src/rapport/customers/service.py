@@ -1,5 +1,6 @@
 """What other packages may ask of customers."""
 
+from rapport.customers.activity import ACTIVITY, add_activity, copy_activity
 from rapport.customers.attribute_times import drop_old as drop_old_times
 from rapport.customers.attribute_writes import Fault, Overwriting, overwrite, spelling, spellings
 from rapport.customers.attributes import (
@@ -59,6 +60,7 @@ from rapport.customers.tasks import look_at_attributes
 from rapport.customers.writer import writer_of
 
 __all__ = [
+    "ACTIVITY",
     "AUTOMATIC",
     "COLUMN_TYPES",
     "CORE_EVENTS",
@@ -82,6 +84,7 @@ __all__ = [
     "OwnTexts",
     "VolumeCheck",
     "accept",
+    "add_activity",
     "add_attribute",
     "attribute_named",
     "attribute_values",
@@ -98,6 +101,7 @@ __all__ = [
     "consents",
     "conversion_checks",
     "convert_all",
+    "copy_activity",
     "create_attribute",
     "declare",
     "declare_event_type",

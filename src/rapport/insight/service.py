@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import date
 
 from rapport.access.scope import Scope
+from rapport.access.service import publish_data_date as publish
 from rapport.insight import queries
 from rapport.insight.fits import ask_for_refit, newest_fits
 from rapport.insight.forecasts import met_forecasts
@@ -13,7 +14,7 @@ from rapport.insight.moves import Move, Moves, moves
 from rapport.insight.recommendations import recommend
 from rapport.insight.recommended import recommended
 from rapport.insight.scores import score
-from rapport.insight.snapshot import clean_up, publish, write_profiles, write_results
+from rapport.insight.snapshot import clean_up, write_profiles, write_results
 from rapport.insight.stages import DORMANT, change_stage_rules, stage_rules
 from rapport.insight.values import define_value_segments, value_segments
 

@@ -3,9 +3,6 @@
 from collections.abc import Collection
 from datetime import date, timedelta
 
-from sqlalchemy import update
-
-from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.customers import service as customers
 from rapport.insight import forecasts, microsegments, stages, values, work
@@ -220,16 +217,3 @@ def clean_up(scope: Scope, data_date: date, under_way: Collection[date] = ()) ->
         day = date.fromisoformat(partition)
         if day <= newest - timedelta(days=kept[table]) and day not in (newest, *under_way):
             scope.warehouse.execute(f"ALTER TABLE {identifier(table)} DROP PARTITION '{partition}'")
-
-
-def publish(scope: Scope, data_date: date) -> None:
-    """Make the date the tenant's newest data date; an older one than the present changes nothing."""
-    with scope.records() as session:
-        session.execute(
-            update(Tenant)
-            .where(
-                Tenant.id == scope.tenant_id,
-                Tenant.last_data_date.is_(None) | (Tenant.last_data_date < data_date),
-            )
-            .values(last_data_date=data_date)
-        )

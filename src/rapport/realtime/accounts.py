@@ -16,20 +16,6 @@ from rapport.campaigns import service as campaigns
 from rapport.realtime.models import DONE, FAILED, FILED, SENT, Firing, FiringMessage
 from rapport.realtime.releasing import messages_of, scheduled_time
 
-RECIPIENTS = (
-    "execution_date", "campaign_id", "customer_id", "channel_id", "recipient_group_id", "action_id", "template_id",
-    "target_group_id", "promo_code", "scheduled_time", "end_date", "drawn_group", "messages",
-    "firing_id",
-)  # fmt: skip
-OUTCOMES = (
-    "execution_date", "campaign_id", "customer_id", "channel_id", "outcome", "reason", "message_id", "batch",
-    "recorded_at", "drawn_group", "firing_id",
-)  # fmt: skip
-WRITTEN = """
-    SELECT DISTINCT firing_id FROM {table}
-    WHERE execution_date IN {{days:Array(Date)}} AND campaign_id IN {{campaigns:Array(UInt32)}}
-        AND firing_id IN {{ids:Array(UInt64)}}
-"""
 # Whom the campaign addressed or held back for the first time with these firings, by recipient group.
 FIRST = text("""
     SELECT campaign_id, recipient_group_id, count(*) FROM (
@@ -58,8 +44,7 @@ def file_batch(scope: Scope, firings: Sequence[Firing]) -> None:
     days = {one.id: one for one in campaigns.of_ids(scope, sorted({one.campaign_id for one in ended}))}
     recipients = [row for one in ended for row in _recipients(scope, days[one.campaign_id], one, by_firing[one.id])]
     outcomes = [row for one in ended for row in _outcomes(days[one.campaign_id], one, by_firing[one.id])]
-    _write(scope, "campaign_recipients", RECIPIENTS, recipients)
-    _write(scope, "campaign_outcomes", OUTCOMES, outcomes)
+    campaigns.add_filed(scope, recipients, outcomes)
     _count(scope, ids, outcomes, recipients)
 
 
@@ -69,47 +54,71 @@ def _name(one: Firing) -> str:
 
 def _recipients(
     scope: Scope, campaign: campaigns.Occurrence, one: Firing, messages: Iterable[FiringMessage]
-) -> list[tuple[Any, ...]]:
+) -> list[campaigns.FiringRecipient]:
     """A row a channel that was or should have been reached; one without channel for a control member."""
     if one.is_visitor:
         return []
     at = scheduled_time(scope, one.fired_at, one.due_at)
-    end = at.date() + timedelta(days=campaign.duration)
-    head = (campaign.execution_date, campaign.id, one.customer_id)
-    tail = (at.replace(tzinfo=UTC), end, one.drawn_group)
+
+    def row(
+        channel_id: int, group: int, action_id: int, template_id: int, promo_code: str, counted: int
+    ) -> campaigns.FiringRecipient:
+        return campaigns.FiringRecipient(
+            execution_date=campaign.execution_date,
+            campaign_id=campaign.id,
+            customer_id=one.customer_id,
+            channel_id=channel_id,
+            recipient_group_id=group,
+            action_id=action_id,
+            template_id=template_id,
+            target_group_id=0,
+            promo_code=promo_code,
+            scheduled_time=at.replace(tzinfo=UTC),
+            end_date=at.date() + timedelta(days=campaign.duration),
+            drawn_group=one.drawn_group,
+            messages=counted,
+            firing_id=one.id,
+        )
+
     if one.outcome == "control":
-        return [(*head, 0, 0, campaigns.CONTROL_ACTION_ID, 0, 0, "", *tail, one.messages, one.id)]
+        return [row(0, 0, campaigns.CONTROL_ACTION_ID, 0, "", one.messages)]
     return [
-        (*head, m.channel_id, one.recipient_group_id, m.action_id, m.template_id, 0, m.promo_code, *tail, 1, one.id)
+        row(m.channel_id, one.recipient_group_id, m.action_id, m.template_id, m.promo_code, 1)
         for m in messages
         if m.state in (SENT, FAILED)
     ]
 
 
-def _outcomes(campaign: campaigns.Occurrence, one: Firing, messages: Sequence[FiringMessage]) -> list[tuple[Any, ...]]:
+def _outcomes(
+    campaign: campaigns.Occurrence, one: Firing, messages: Sequence[FiringMessage]
+) -> list[campaigns.FiringOutcome]:
     """A row a unit: each channel of whoever was addressed, else one."""
-    head = (campaign.execution_date, campaign.id, _name(one))
-    tail = (0, one.finished_at, one.drawn_group, one.id)
+
+    def row(channel_id: int, outcome: str, reason: str, message_id: str) -> campaigns.FiringOutcome:
+        return campaigns.FiringOutcome(
+            execution_date=campaign.execution_date,
+            campaign_id=campaign.id,
+            customer_id=_name(one),
+            channel_id=channel_id,
+            outcome=outcome,
+            reason=reason,
+            message_id=message_id,
+            batch=0,
+            recorded_at=one.finished_at,
+            drawn_group=one.drawn_group,
+            firing_id=one.id,
+        )
+
     if not messages:
-        return [(*head, 0, one.outcome, one.reason, "", *tail)]
-    return [(*head, m.channel_id, m.state, m.reason, m.message_id, *tail) for m in messages]
-
-
-def _write(scope: Scope, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert the rows of those firings that have none in the table."""
-    if not rows:
-        return
-    bound = {
-        "days": sorted({row[0] for row in rows}),
-        "campaigns": sorted({row[1] for row in rows}),
-        "ids": [row[-1] for row in rows],
-    }
-    known = {int(one) for (one,) in scope.warehouse.rows(WRITTEN.format(table=table), **bound)}
-    scope.warehouse.insert(table, columns, [row for row in rows if row[-1] not in known])
+        return [row(0, one.outcome, one.reason, "")]
+    return [row(m.channel_id, m.state, m.reason, m.message_id) for m in messages]
 
 
 def _count(
-    scope: Scope, ids: Sequence[int], outcomes: Sequence[tuple[Any, ...]], recipients: Sequence[tuple[Any, ...]]
+    scope: Scope,
+    ids: Sequence[int],
+    outcomes: Sequence[campaigns.FiringOutcome],
+    recipients: Sequence[campaigns.FiringRecipient],
 ) -> None:
     """Mark firings as filed and count them into their campaigns, at once; those marked by others are not counted."""
     with scope.records() as session:
@@ -130,20 +139,22 @@ def _count(
 def _filed(
     marked: set[int],
     new: Sequence[Any],
-    outcomes: Sequence[tuple[Any, ...]],
-    recipients: Sequence[tuple[Any, ...]],
+    outcomes: Sequence[campaigns.FiringOutcome],
+    recipients: Sequence[campaigns.FiringRecipient],
 ) -> dict[int, campaigns.Filed]:
     """What was marked comes to, by campaign in order of id."""
-    units = [row for row in outcomes if row[-1] in marked]
-    places = [row for row in recipients if row[-1] in marked and row[3]]
+    units = [row for row in outcomes if row.firing_id in marked]
+    places = [row for row in recipients if row.firing_id in marked and row.channel_id]
     found = {}
-    for campaign_id in sorted({row[1] for row in units}):
-        own = [row for row in units if row[1] == campaign_id]
+    for campaign_id in sorted({row.campaign_id for row in units}):
+        own = [row for row in units if row.campaign_id == campaign_id]
         found[campaign_id] = campaigns.Filed(
             units=len(own),
             tested=sum(n for campaign, group, n in new if campaign == campaign_id and group),
             held_back=sum(n for campaign, group, n in new if campaign == campaign_id and not group),
-            outcomes=Counter(row[4] for row in own),
-            places=Counter((row[4], row[3]) for row in places if row[1] == campaign_id),
+            outcomes=Counter(row.outcome for row in own),
+            places=Counter(
+                (row.recipient_group_id, row.channel_id) for row in places if row.campaign_id == campaign_id
+            ),
         )
     return found

@@ -33,19 +33,7 @@ DONE = text("DELETE FROM accepted_events WHERE tenant_id = :tenant_id AND seq = 
 PRESENT = "SELECT seq, event_id FROM {table} WHERE seq BETWEEN {{first:UInt64}} AND {{last:UInt64}}"
 # Late events may belong to many months, each of which is a partition.
 SETTINGS = {"max_partitions_per_insert_block": 0}
-ACTIVITY = pa.schema(
-    [
-        ("event_id", pa.string()),
-        ("event_type_id", pa.uint32()),
-        ("customer_id", pa.string()),
-        ("event_at", pa.timestamp("ms", tz="UTC")),
-        ("properties", pa.map_(pa.string(), pa.string())),
-        ("visitor_id", pa.string()),
-        ("origin", pa.string()),
-        ("seq", pa.uint64()),
-    ]
-)
-VISITORS = pa.schema([field for field in ACTIVITY if field.name != "customer_id"])
+VISITORS = pa.schema([field for field in customers.ACTIVITY if field.name != "customer_id"])
 
 
 customers.carried_out_by(KIND, details.overwrite)
@@ -128,13 +116,9 @@ def _write(scope: Scope, names: Names, events: Sequence[Filed]) -> None:
     types = names.event_types(scope, missing)
     removed, hidden = customers.identifying_names(scope, {one.customer_id for one in missing if one.customer_id})
     rows = [_row(one, types[one.event], hidden if one.customer_id in removed else None) for one in missing]
-    _insert(scope, "activity_events", ACTIVITY, [row for row in rows if row["customer_id"]])
-    _insert(scope, "visitor_events", VISITORS, [row for row in rows if not row["customer_id"]])
-
-
-def _insert(scope: Scope, table: str, schema: pa.Schema, rows: Sequence[dict[str, Any]]) -> None:
-    if rows:
-        scope.warehouse.insert_arrow(table, pa.Table.from_pylist(rows, schema=schema), SETTINGS)
+    customers.add_activity(scope, [row for row in rows if row["customer_id"]])
+    if nobody := [row for row in rows if not row["customer_id"]]:
+        scope.warehouse.insert_arrow("visitor_events", pa.Table.from_pylist(nobody, schema=VISITORS), SETTINGS)
 
 
 def _name_customers(scope: Scope, names: Names, events: Sequence[Filed]) -> None:

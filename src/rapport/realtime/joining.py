@@ -24,9 +24,7 @@ THEIRS = f"visitor_id IN (SELECT visitor_id FROM {JOINED})"  # noqa: S608 - ours
 SPAN = f"SELECT count(), min(seq), max(seq) FROM visitor_events WHERE {THEIRS}"  # noqa: S608 - ours
 KEPT = customers.kept_properties(customers.shaped("value"))
 # What a killed run has copied is not copied again.
-COPY = f"""
-    INSERT INTO activity_events
-        (event_id, event_type_id, customer_id, event_at, properties, visitor_id, origin, seq)
+COPIED = f"""
     SELECT event_id, event_type_id, joinGet('{JOINED}', 'customer_id', visitor_id), event_at,
         if(joinGet('{JOINED}', 'masked', visitor_id), {KEPT}, properties),
         visitor_id, origin, seq
@@ -35,7 +33,6 @@ COPY = f"""
         SELECT seq, event_id FROM activity_events
         WHERE seq BETWEEN {{first:UInt64}} AND {{last:UInt64}} AND visitor_id != ''
     )
-    SETTINGS max_partitions_per_insert_block = 0
 """  # noqa: S608 - ours
 NOTHING_HIDDEN: dict[str, Any] = {"hidden": [], "personal": []}
 DELETE = f"DELETE FROM visitor_events WHERE {THEIRS}"  # noqa: S608 - ours
@@ -80,6 +77,6 @@ def _move(scope: Scope, names: Names, found: Sequence[tuple[str, str]]) -> None:
     count, first, last = warehouse.rows(SPAN)[0]
     if count:
         masks = customers.property_names(scope, "visitor_events", THEIRS, hidden) if removed else NOTHING_HIDDEN
-        warehouse.execute(COPY, first=first, last=last, **masks)
+        customers.copy_activity(scope, COPIED, first=first, last=last, **masks)
         warehouse.execute(DELETE)
     warehouse.execute(f"DROP TABLE {JOINED} SYNC")

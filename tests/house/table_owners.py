@@ -1,0 +1,221 @@
+"""Which package owns each table of both engines, and who may read the tables of others.
+
+The owner alone writes: it knows what must hold in the table, and the locks under which it changes. Others ask its
+service to. What goes over all tables by what the schema says of them (backups, the erasure of a person, changes of an
+attribute's type) names no table and is not meant.
+"""
+
+RECORDS = {
+    "stores": ("backups", "holds", "sequences"),
+    "access": (
+        "api_keys",
+        "audit_log",
+        "brands",
+        "idempotency_keys",
+        "login_tokens",
+        "tenant_secrets",
+        "tenants",
+        "users",
+    ),
+    "customers": (
+        "attribute_jobs",
+        "attribute_times",
+        "attributes",
+        "consent_conversions",
+        "event_types",
+        "imports",
+        "pii_removed",
+        "table_exchanges",
+    ),
+    "messaging": ("channel_preferences", "soft_bounces", "suppressed_addresses", "suppressions", "templates"),
+    "channels": ("channel_apps", "channels"),
+    "notifications": ("deliveries", "listeners"),
+    "insight": ("forecasts", "lifecycle_stages", "microsegments", "model_fits", "value_segments"),
+    "audiences": (
+        "customer_lists",
+        "target_group_counts",
+        "target_group_sizes",
+        "target_group_snapshots",
+        "target_groups",
+    ),
+    "campaigns": (
+        "actions",
+        "campaign_channels",
+        "campaign_leases",
+        "campaign_metrics",
+        "campaign_sends",
+        "campaign_series",
+        "campaigns",
+        "channel_webhooks",
+        "cycles",
+        "engagements",
+        "firing_addresses",
+        "promotions",
+    ),
+    "realtime": (
+        "accepted_events",
+        "event_counts",
+        "event_keys",
+        "event_log",
+        "event_recordings",
+        "event_tokens",
+        "firing_messages",
+        "gateways",
+        "trigger_firings",
+        "trigger_states",
+        "user_jwt_keys",
+        "visitor_owners",
+        "visitors",
+    ),
+}
+WAREHOUSE = {
+    "customers": ("activity_events", "customers", "products", "profiles", "transaction_items", "transactions"),
+    "insight": ("model_results", "product_recommendations"),
+    "audiences": ("customer_lists", "target_group_members"),  # the ids of a list; what it is called is in the records
+    "campaigns": (
+        "campaign_clearances",
+        "campaign_interactions",
+        "campaign_outcomes",
+        "campaign_products",
+        "campaign_recipients",
+    ),
+    "realtime": ("visitor_events",),
+}
+
+# Who writes a table of another all the same: the table, the package, and why it is not the owner who does.
+WRITES = {
+    ("profiles", "insight"): "the snapshot of a day is made of features and scores; customers change and read it",
+    ("campaign_interactions", "demo"): "makes up what the recipients of its story did, which nobody reported",
+}
+
+# Which tables of others a package reads, by why it does not ask their owner.
+READS = {
+    "stores": {
+        "how many customers there are tells how much memory a statement takes": ("customers",),
+        "a copy of the records has the tenants that the warehouse has databases of": ("tenants",),
+    },
+    "conditions": {
+        "a condition is one SELECT over what customers are and did": (
+            "activity_events",
+            "campaign_interactions",
+            "campaign_outcomes",
+            "campaign_recipients",
+            "customer_lists",
+            "products",
+            "profiles",
+            "target_group_members",
+            "transaction_items",
+        ),
+    },
+    "customers": {
+        "settings of the tenant are locked while they are changed": ("tenants",),
+    },
+    "messaging": {
+        "addresses and who can be reached are columns of customers": ("customers", "profiles"),
+    },
+    "insight": {
+        "features and models are statements over all histories": (
+            "activity_events",
+            "campaign_interactions",
+            "campaign_recipients",
+            "customers",
+            "products",
+            "profiles",
+            "transaction_items",
+            "transactions",
+        ),
+    },
+    "audiences": {
+        "members of groups are customers, and are told with their profiles": ("customers", "profiles"),
+        "slices of what conditions read": (
+            "activity_events",
+            "campaign_interactions",
+            "campaign_outcomes",
+            "campaign_recipients",
+        ),
+        "the ids that conditions may name, those of what has gone since included": (
+            "actions",
+            "campaign_channels",
+            "campaign_series",
+            "campaigns",
+            "channels",
+            "event_types",
+            "templates",
+        ),
+    },
+    "campaigns": {
+        "the agenda of all tenants": ("tenants",),
+        "runs and results join customers, their groups and what they did in one statement": (
+            "activity_events",
+            "customer_lists",
+            "customers",
+            "product_recommendations",
+            "products",
+            "profiles",
+            "target_group_members",
+            "transaction_items",
+            "transactions",
+        ),
+    },
+    "realtime": {
+        "triggers and what they name are read in one statement, at every change of any": (
+            "attributes",
+            "campaign_series",
+            "channels",
+            "event_types",
+            "templates",
+            "tenants",
+        ),
+        "what conditions ask about a few customers": (
+            "activity_events",
+            "campaign_interactions",
+            "campaign_outcomes",
+            "campaign_recipients",
+            "customer_lists",
+            "customers",
+            "products",
+            "profiles",
+            "target_group_members",
+            "transaction_items",
+            "transactions",
+        ),
+    },
+    "persons": {
+        "where the records have ids of persons who were erased since a backup": (
+            "accepted_events",
+            "campaign_sends",
+            "channel_preferences",
+            "suppressions",
+            "trigger_firings",
+            "visitor_owners",
+        ),
+    },
+    "api": {
+        "a read function is one SELECT that the engine renders": (
+            "actions",
+            "activity_events",
+            "campaign_channels",
+            "campaign_interactions",
+            "campaign_products",
+            "campaign_recipients",
+            "campaigns",
+            "channels",
+            "event_types",
+            "lifecycle_stages",
+            "microsegments",
+            "model_results",
+            "product_recommendations",
+            "products",
+            "profiles",
+            "promotions",
+            "target_groups",
+            "templates",
+            "tenants",
+            "value_segments",
+        ),
+    },
+    "demo": {
+        "the story goes on when all events and firings of before are done": ("accepted_events", "trigger_firings"),
+        "recipients react to what they got": ("campaign_recipients",),
+    },
+}
