@@ -60,7 +60,7 @@ def import_files(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Load files, each wholly or not at all; exit code 1 when one was not loaded."""
+    """Load files, each wholly or not at all; exit code 1 when one was not, or has no row that could be loaded."""
     if mode is Mode.full and len(files) > 1:
         raise Invalid("A full import takes one file: each would replace the one before.")
     options = {"kind": kind.value, "mode": mode.value} | {
@@ -87,8 +87,15 @@ def import_files(
                     show(None, False, f"  warning: {_warned(warning)}")
     if json:
         print_json(results)
-    if any(result["state"] not in ("loaded", "unchanged", "checked") for result in results):
+    if not all(map(_has_succeeded, results)):
         raise typer.Exit(1)
+
+
+def _has_succeeded(result: dict[str, Any]) -> bool:
+    """Whether a file is as it was asked for; it is not where every row of it was refused."""
+    if result["state"] == "loaded":
+        return result["loaded"] > 0 or not result["rejected"]
+    return result["state"] in ("unchanged", "checked")
 
 
 def _show_preview(preview: dict[str, Any] | None) -> None:

@@ -112,7 +112,10 @@ def resume(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Let go out what is held since a restore, mail, posts, triggers and the schedule; says what, and asks, before."""
+    """Let go out what is held since a restore, mail, posts, triggers and the schedule; says what, and asks, before.
+
+    Exit code 1 when it is held still, by RAPPORT_OUTBOUND=off.
+    """
     with connected(settings_of(data_dir)) as connection:
         waiting = connection.call("GET", "/manage/v1/operator/held")
         if waiting["since"] and not yes:
@@ -121,10 +124,15 @@ def resume(
                 raise Invalid(NOTHING_CHANGED)
             _ask(_about_to_leave(waiting))
         done = connection.call("POST", "/manage/v1/operator/resume")
-    told = "What goes out is still held here by RAPPORT_OUTBOUND=off." if done["held"] else "What was held goes out."
-    show(done, json, told)
+    if not done["held"]:
+        show(done, json, "What was held goes out.")
+        return
+    if json:
+        print_json(done)
+    raise Unavailable(STILL_HELD)
 
 
+STILL_HELD = "Nothing goes out: RAPPORT_OUTBOUND=off still holds it here. Set it to on, or leave it out, and start again."
 NOTHING_CHANGED = "Nothing was changed: give --yes to let it go out."
 
 
