@@ -105,8 +105,18 @@ def with_channel(**more: Any) -> dict[str, Any]:
             SERIES | {"schedule": {"kind": "once", "start_date": "x"}},
             "schedule.start_date: must be a date as",
         ),
-        ("series", SERIES | {"campaign_type": "A/B"}, "A/B needs two groups."),
-        ("series", SERIES | {"campaign_type": "A/B/n"}, "A/B/n needs 3 to 26 groups."),
+        ("series", SERIES | {"campaign_type": "A/B"}, "A/B needs two groups: choose Test/Control for one group."),
+        (
+            "series",
+            SERIES | {"groups": [GROUP] * 2},
+            "Test/Control needs one group: choose A/B for 2 groups.",
+        ),
+        (
+            "series",
+            SERIES | {"groups": [GROUP] * 3, "campaign_type": "A/B"},
+            "A/B needs two groups: choose A/B/n for 3 groups.",
+        ),
+        ("triggers", TRIGGER | {"groups": [GROUP] * 2}, "Test/Control needs one group: choose A/B for 2 groups."),
         ("series", [], "The body: must be an object."),
         (
             "triggers",

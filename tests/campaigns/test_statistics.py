@@ -10,6 +10,7 @@ from scipy import stats
 
 from rapport.campaigns.between import between, with_reactions
 from rapport.campaigns.checks import SIZES, SOUND, SPENDING, check
+from rapport.campaigns.power import Spread, plain, told
 from rapport.campaigns.randomization import POWERS, Stratum, Sums, difference
 from rapport.campaigns.responses import Response
 from rapport.campaigns.splits import Draw
@@ -220,10 +221,30 @@ def test_groups_on_the_same_channels_compare_without_control() -> None:
     found = with_reactions(between([sent], [[1, 2], [1, 2], [3]]), [sent], [{(1, 3): 400, (2, 3): 300}])
     (pair,) = found
     assert (pair.recipient_group_id, pair.other_group_id) == (2, 1)
-    assert pair.verdict == "Group 2 does better than group 1."
+    assert pair.verdict == pair.comparison.verdict == "Group 2 does better than group 1."
     assert pair.comparison.uplift == pytest.approx(0.025)
     clicked = pair.interactions["clicked"]
     assert (clicked.rate, clicked.other_rate) == (0.075, 0.1)
     assert clicked.verdict == "Group 1 does better than group 2."
     many = {n: Response(100, 50) for n in range(1, 27)}
     assert len(between([many], [list(many)] * 26)) == 25
+
+
+@pytest.mark.parametrize(
+    ("number", "digits", "words"),
+    [
+        (1_234_567_890_123.4, 2, "1234567890123"),
+        (1234.5, 3, "1234"),
+        (99.97, 2, "100"),
+        (12.345, 3, "12.3"),
+        (0.5, 2, "0.5"),
+        (0.00001234, 2, "0.000012"),
+    ],
+)
+def test_amounts_are_told_in_plain_digits(number: float, digits: int, words: str) -> None:
+    assert plain(number, digits) == words
+
+
+def test_what_a_series_can_show_of_large_amounts_is_told_in_plain_digits() -> None:
+    words = told("It", 100.0, Spread(1_234_567_890_123.0, 1e25, True), None).words
+    assert "1234567890123 per customer" in words and "e+" not in words

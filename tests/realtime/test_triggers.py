@@ -403,7 +403,7 @@ def test_sentences(scope: Scope) -> None:
         ({"rules": {"exclude_target_group_ids": [77]}}, "There is no target group 77"),
         ({"trigger": {**SEQUENCE, "window_minutes": 4321}}, "window_minutes"),
         ({"trigger": {**REPEATED, "times": 1}}, "times"),
-        ({"campaign_type": "A/B"}, "A/B needs two groups."),
+        ({"campaign_type": "A/B"}, "A/B needs two groups: choose Test/Control for one group."),
         ({"quiet_hours": {"start": "08:00", "end": "08:00"}}, "end must differ from start"),
         ({"starts": "2026-02-02", "ends": "2026-02-01"}, "ends must not be before starts"),
         ({"groups": [{"action_id": 9, "channels": [{"channel_id": 505, "template_id": 1}]}]}, "no action 9"),

@@ -1,13 +1,15 @@
 """Tables as files: rows by the batch as CSV, JSON lines or Parquet."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any, Literal
 
 import orjson
 import pyarrow as pa
-from pyarrow import csv, parquet
+from pyarrow import compute, csv, parquet
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response, StreamingResponse
 
@@ -16,6 +18,8 @@ from rapport.stores.spreadsheets import without_formulas
 ROWS_OF_A_GROUP = 50_000
 Format = Literal["csv", "jsonl", "parquet"]
 FORMATS = "csv (UTF-8, commas, with a header), jsonl (an object a line) or parquet"
+# Every text is in quotes, and no number is.
+QUOTED_OR_EXPONENT = re.compile(rb'"(?:[^"]|"")*"|(-?[0-9.]+e[+-]?[0-9]+)')
 CONTENT: dict[str, Any] = {"text/csv": {}, "application/x-ndjson": {}, "application/vnd.apache.parquet": {}}
 
 
@@ -75,4 +79,16 @@ def _csv(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[bytes
 def _written(batch: pa.RecordBatch, header: bool) -> bytes:
     sink = pa.BufferOutputStream()
     csv.write_csv(batch, sink, csv.WriteOptions(include_header=header))
-    return bytes(sink.getvalue())
+    written = bytes(sink.getvalue())
+    return QUOTED_OR_EXPONENT.sub(_plain, written) if _has_exponents(batch) else written
+
+
+def _has_exponents(batch: pa.RecordBatch) -> bool:
+    """Whether Arrow writes any number with an exponent, as it does from 10,000,000,000 on."""
+    numbers = (column for column in batch.columns if pa.types.is_floating(column.type))
+    return any(compute.any(compute.match_substring(one.cast(pa.string()), "e")).as_py() for one in numbers)
+
+
+def _plain(found: re.Match[bytes]) -> bytes:
+    """A number in plain digits, which spreadsheets and people read as money; texts stay as they are."""
+    return found[0] if found[1] is None else f"{Decimal(found[1].decode()):f}".encode()

@@ -52,9 +52,10 @@ def between(
             inflation = inflations(Sides(group, (other,), False))
             found.append((group, other, compare(pairs, is_watched, is_open, by_money, inflation)))
     together = adjusted([comparison for _, _, comparison in found])
+    verdicts = [_words(group, other, one.verdict) for (group, other, _), one in zip(found, together, strict=True)]
     return [
-        Between(group, other, one, {}, _words(group, other, one.verdict))
-        for (group, other, _), one in zip(found, together, strict=True)
+        Between(group, other, replace(one, verdict=verdict), {}, verdict)
+        for (group, other, _), one, verdict in zip(found, together, verdicts, strict=True)
     ]
 
 

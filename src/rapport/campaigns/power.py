@@ -72,9 +72,9 @@ def detectable(
 def told(who: str, size: float, spread: Spread, lasted: int | None) -> Detectable:
     """By a size (see size_of) that came together in so many days; none when there will be no more."""
     so_far = BOTH * math.sqrt(spread.variance / size)
-    difference, base = f"{100 * so_far:.2g} points", f"a rate of {100 * spread.mean:.2g}%"
+    difference, base = f"{plain(100 * so_far, 2)} points", f"a rate of {plain(100 * spread.mean, 2)}%"
     if spread.is_money:
-        difference, base = f"{so_far:.2g}", f"{spread.mean:.3g} per customer"
+        difference, base = plain(so_far, 2), f"{plain(spread.mean, 3)} per customer"
     words = f"{who} can show a difference of {difference} from {base}"
     if lasted is None:
         return Detectable(so_far, so_far, None, f"{words}.")
@@ -85,6 +85,13 @@ def told(who: str, size: float, spread: Spread, lasted: int | None) -> Detectabl
             so_far, a_year, None, f"{words}; a change of a tenth of that it will never show at this pace."
         )
     return Detectable(so_far, a_year, until, f"{words}; a change of a tenth of that shows after {until} days of runs.")
+
+
+def plain(number: float, digits: int) -> str:
+    """A number above 0 in plain digits, whole ones all and of a fraction so many as make up digits that count."""
+    decimals = max(0, digits - 1 - math.floor(math.log10(number)))
+    told = f"{number:.{decimals}f}"
+    return told.rstrip("0").rstrip(".") if decimals else told
 
 
 def size_of(own: float, other: float) -> float:

@@ -36,7 +36,13 @@ def must_have_groups(campaign_type: CampaignType, count: int) -> None:
     least, most = GROUPS[campaign_type]
     if not least <= count <= most:
         needed = {1: "one group", 2: "two groups"}.get(most, f"{least} to {most} groups")
-        raise ValueError(f"{campaign_type} needs {needed}")
+        raise ValueError(f"{campaign_type} needs {needed}{_fitting(count)}")
+
+
+def _fitting(count: int) -> str:
+    """The type of campaign that has so many groups, as what to choose instead."""
+    name = next((name for name, (least, most) in GROUPS.items() if least <= count <= most), None)
+    return f": choose {name} for {'one group' if count == 1 else f'{count} groups'}" if name else ""
 
 
 class Strict(BaseModel):
