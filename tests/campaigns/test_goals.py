@@ -23,6 +23,7 @@ from campaign_tenant import (
 from scipy import stats
 
 from rapport.access.scope import Scope
+from rapport.audiences import service as audiences
 from rapport.campaigns import processing
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.occurrences import plan_next_run
@@ -353,3 +354,13 @@ def test_a_one_time_campaign_has_a_goal_and_is_checked_as_others(world: World, a
     unknown = api.post("/manage/v1/campaigns/one-time", json={"name": "Bad", **given, "rules": rules})
     assert (unknown.status_code, unknown.json()["detail"]) == (404, "There is no target group 99.")
     assert len(campaigns.all_series(world.scope)) == many
+
+
+def test_an_archived_group_is_refused_as_an_excluded_one(world: World, api: httpx.Client) -> None:
+    gone = add_group(world.scope, "Gone", "FR")
+    given = body(world, name="Kept out", rules={"exclude_target_group_ids": [gone]})
+    assert api.post("/manage/v1/series", json=given).status_code == 201
+    audiences.archive_target_group(world.scope, gone)
+    refused = api.post("/manage/v1/series", json=given | {"name": "Later"})
+    told = f"rules.exclude_target_group_ids names target group {gone}, which is archived."
+    assert (refused.status_code, refused.json()["detail"]) == (400, told)

@@ -170,6 +170,21 @@ def test_that_clicks_in_mail_of_its_own_are_not_measured_is_told(tenant: Scope) 
         assert len(warned) == told and all(f"mail of channel {EMAIL} " in one for one in warned)
 
 
+def test_that_what_a_goal_names_cannot_be_looked_for_yet_is_told(tenant: Scope) -> None:
+    once = {"kind": "once", "start_date": TODAY.isoformat()}
+    for goal, missing in (
+        ({"kind": "product", "product_id": "P1"}, "products"),
+        ({"kind": "category", "category": "Tea"}, "products"),
+        ({"kind": "margin", "property": "MARGIN"}, "transactions"),
+    ):
+        made = add_series(tenant, 1, [group(2, (EXTERNAL, 1), time="10:00")], schedule=once, goal=goal)
+        (told,) = campaigns.series_warnings(tenant, made)
+        assert told.startswith(f"goal {goal['kind']}: there are no {missing} yet, ")
+    tenant.warehouse.insert("products", ["product_id", "category"], [("P1", "Tea")])
+    made = add_series(tenant, 1, [group(2, (EXTERNAL, 1), time="10:00")], goal={"kind": "product", "product_id": "P1"})
+    assert not any(one.startswith("goal") for one in campaigns.series_warnings(tenant, made))
+
+
 @pytest.mark.parametrize(
     ("since", "now", "hours"),
     [

@@ -241,9 +241,10 @@ def check_references(scope: Scope, body: SeriesBody) -> None:
 
 
 def check_excluded(scope: Scope, target_group_ids: Sequence[int]) -> None:
-    """The groups whose members are kept out must exist. Raises NotFound."""
+    """The groups whose members are kept out must exist and be in use. Raises NotFound, Invalid."""
     for group_id in target_group_ids:
-        audiences.target_group(scope, group_id)
+        if audiences.target_group(scope, group_id).archived:
+            raise Invalid(f"rules.exclude_target_group_ids names target group {group_id}, which is archived.")
 
 
 def check_groups(scope: Scope, groups: Sequence[Group | ImmediateGroup]) -> None:

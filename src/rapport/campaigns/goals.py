@@ -112,9 +112,17 @@ def sales(goal: Goal, since: str, until: str, customers: str) -> str:
 
 
 def warnings(scope: Scope, found: Series) -> list[str]:
-    """That the clicks that are a series' goal are not measured on channels that Rapport sends on, in sentences."""
-    if not is_click(goal_of({"goal": found.goal})):
-        return []
+    """What of a series' goal is not measured, in sentences: what names something without any data yet, and clicks on
+    channels that Rapport sends on.
+    """
+    goal = goal_of({"goal": found.goal})
+    if not is_click(goal):
+        return [
+            f"goal {goal.kind}: there are no {NAMED_IN[goal.kind]} yet, so that {name!r} could not be looked for. "
+            "The goal shows nothing before they are loaded."
+            for name in bound(goal).values()
+            if not _has_data(scope, goal) and not _is_known(scope, goal, name)
+        ]
     used = {place["channel_id"] for group in found.groups for place in group["channels"]}
     return [
         f"goal click: clicks in {one.behaviour.message_noun} of channel {one.id} ({one.name}) are not measured, "
@@ -129,6 +137,14 @@ def check_goal(scope: Scope, goal: Goal, groups: int) -> None:
     if is_click(goal) and groups < 2:
         raise Invalid("goal click compares groups with each other: control cannot click, so that two are needed.")
     for name in bound(goal).values():
-        is_empty = scope.warehouse.row(f"SELECT 1 FROM {NAMED_IN[goal.kind]} LIMIT 1") is None
-        if not is_empty and scope.warehouse.row(KNOWN[goal.kind], goal=name) is None:
+        if _has_data(scope, goal) and not _is_known(scope, goal, name):
             raise Invalid(UNKNOWN[goal.kind].format(name))
+
+
+def _has_data(scope: Scope, goal: Goal) -> bool:
+    """Whether there is anything of the kind that a goal names."""
+    return scope.warehouse.row(f"SELECT 1 FROM {NAMED_IN[goal.kind]} LIMIT 1") is not None
+
+
+def _is_known(scope: Scope, goal: Goal, name: str) -> bool:
+    return scope.warehouse.row(KNOWN[goal.kind], goal=name) is not None
