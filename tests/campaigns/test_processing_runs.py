@@ -27,6 +27,7 @@ from campaign_tenant import (
 from rapport.access.scope import Scope
 from rapport.campaigns import processing
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.lateness import late_by
 from rapport.campaigns.models import CONTROL_ACTION_ID
 from rapport.campaigns.occurrences import locked, plan_next_run
 from rapport.campaigns.windows import window
@@ -191,6 +192,22 @@ def test_a_run_that_is_processed_after_its_send_day_is_measured_from_then(
     assert window(tenant, found) == (begins, begins + timedelta(days=3))
     results = campaigns.results(tenant, found.id)
     assert (results.window_start, results.is_complete) == (begins, False)
+
+
+def test_a_run_that_is_confirmed_after_its_send_day_is_measured_from_then(tenant: Scope) -> None:
+    made = add_series(tenant, 2, [group(2, (EXTERNAL, 4))], duration=3, rules={"include_all": True})
+    tenant.clock.set(datetime(2026, 3, 10, 7, tzinfo=UTC))
+    number = process(tenant, made.id)
+    with tenant.records() as session:
+        stopped = locked(session, tenant, number)
+        stopped.state, stopped.error = "awaiting confirmation", "It is large."
+    tenant.clock.set(datetime(2026, 3, 14, 10, 0, 5, tzinfo=UTC))
+    confirmed = campaigns.confirm(tenant, number)
+    assert confirmed.confirmed_at == tenant.clock.now()
+    assert window(tenant, confirmed)[0] == datetime(2026, 3, 14, 11, 0, 5)
+    (row,) = campaigns.channel_rows(tenant, number)
+    tenant.clock.set(datetime(2026, 3, 14, 10, 30, 5, tzinfo=UTC))
+    assert late_by(tenant, confirmed, row) == timedelta(minutes=30), "before it was confirmed it could not leave"
 
 
 def test_the_window_in_which_a_run_keeps_its_customers_is_that_of_its_results(tenant: Scope) -> None:

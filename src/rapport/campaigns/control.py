@@ -141,7 +141,7 @@ def confirm(scope: Scope, campaign_id: int) -> Occurrence:
         if found.state != AWAITING_CONFIRMATION:
             raise Conflict(f"Campaign {campaign_id} is {found.state} and does not wait for a confirmation.")
         scope.audit(session, "confirm", f"campaign {campaign_id}", reason=found.error)
-        found.error = ""
+        found.error, found.confirmed_at = "", scope.clock.now()
         found.state = AWAITING_CLEARANCE if found.conditional else SCHEDULED
         if found.conditional:
             session.flush()

@@ -18,8 +18,10 @@ HELD_UP = timedelta(minutes=10)
 
 
 def late_by(scope: Scope, campaign: Occurrence, row: OccurrenceChannel) -> timedelta:
-    """For how long a unit could have left, not before its run was processed and cleared; quiet hours do not count."""
-    times = (scope.instant(row.scheduled_time), campaign.processed_at, campaign.cleared_at)
+    """For how long a unit could have left, not before its run was processed, cleared and confirmed; quiet hours do not
+    count.
+    """
+    times = (scope.instant(row.scheduled_time), campaign.processed_at, campaign.cleared_at, campaign.confirmed_at)
     due = max(at for at in times if at is not None)
     return quiet.awake(scope, quiet.hours_of(scope, campaign, row.channel_id), due)
 

@@ -145,6 +145,7 @@ class Occurrence(Base):
     clearance_by: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # the deadline of approval
     cleared_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # from then on none is accepted
     processed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    confirmed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))  # that the blast guard had stopped
     # The lists of its outside channels were handed over, if it has any (campaigns.handing_over).
     handed_over_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     # Event 1 was due: the first of its channels was handed over or sent; for triggered ones the first firing.

@@ -13,7 +13,7 @@ from rapport.campaigns.trigger_results import trigger_window
 def window(scope: Scope, found: Occurrence) -> tuple[datetime, datetime]:
     """The measurement window in tenant wall-clock time: from the first send for the duration in days.
 
-    A run that was processed or cleared after its send day could not leave before: its window begins then.
+    A run that was processed, cleared or confirmed after its send day could not leave before: its window begins then.
     """
     return windows(scope, [found])[0]
 
@@ -35,6 +35,7 @@ def windows(scope: Scope, runs: Sequence[Occurrence]) -> list[tuple[datetime, da
 
 def _begun(scope: Scope, run: Occurrence, scheduled: datetime) -> datetime:
     """When a run began in tenant wall-clock time, to the second: as scheduled, or when it was ready on a later day."""
-    known = [at for at in (run.processed_at, run.cleared_at) if at is not None and not run.is_triggered]
+    times = () if run.is_triggered else (run.processed_at, run.cleared_at, run.confirmed_at)
+    known = [at for at in times if at is not None]
     ready = max((at.astimezone(scope.time_zone).replace(tzinfo=None, microsecond=0) for at in known), default=scheduled)
     return ready if ready.date() > scheduled.date() else scheduled

@@ -58,6 +58,7 @@ class CampaignOut(BaseModel):
     clearance_by: datetime | None = Field(description="Deadline of approval; conditional campaigns only")
     cleared_at: datetime | None = Field(description="When that was decided")
     processed_at: datetime | None
+    confirmed_at: datetime | None = Field(description="When a person let it go on that the blast guard had stopped")
     handed_over_at: datetime | None = Field(description="When the lists of outside channels were handed over")
     executed_at: datetime | None = Field(description="When the first channel was handed over or sent (event 1)")
     canceled_at: datetime | None
