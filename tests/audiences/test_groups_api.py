@@ -131,6 +131,16 @@ def test_definitions_are_counted_sampled_and_told(api: httpx.Client) -> None:
     assert answer.json()["detail"] == "definition.all[1].value must be a list with at least one value."
 
 
+def ended(api: httpx.Client, count_id: str) -> dict[str, Any]:
+    """A count, when it has ended."""
+    for _ in range(100):
+        told: dict[str, Any] = api.get(f"/manage/v1/target-group-counts/{count_id}").json()
+        if told["state"] != "running":
+            break
+        time.sleep(0.02)
+    return told
+
+
 def test_before_the_first_day_is_modelled_a_size_says_so(api: httpx.Client, scope: Scope) -> None:
     orders = {"attribute": "NUMBER_OF_ORDERS", "operator": "greater", "value": 1}
     made = api.post(MANAGE, json={"name": "Early", "definition": GERMAN}).json()
@@ -146,10 +156,14 @@ def test_before_the_first_day_is_modelled_a_size_says_so(api: httpx.Client, scop
         ]
         scope.clock.set(datetime(2026, 4, 9, 8, tzinfo=UTC))
         answers.append(api.post(f"{MANAGE}/{made['id']}/size"))
+        answers.append(api.post(f"{MANAGE}/sample", json={"definition": GERMAN, "customers": 5}))
+        begun = api.post("/manage/v1/target-group-counts", json={"definition": GERMAN}).json()
+        counted = ended(api, begun["id"])
     finally:
         scope.clock.set(datetime(2026, 3, 29, 8, tzinfo=UTC))
         newest(scope, DATA_DATE)
-    assert [one.status_code for one in answers] == [409, 400, 409]
+    assert [one.status_code for one in answers] == [409, 400, 409, 409]
+    assert (counted["state"], counted["size"]) == ("failed", None) and "No day has been modelled" in counted["error"]
     assert all("No day has been modelled yet" in one.json()["detail"] for one in answers)
     assert api.post(f"{MANAGE}/size", json={"definition": {"not": {"all": []}}}).json()["size"] == 0
 
@@ -158,11 +172,7 @@ def test_counts_are_begun_read_and_canceled(api: httpx.Client) -> None:
     counts = "/manage/v1/target-group-counts"
     begun = api.post(counts, json={"definition": GERMAN})
     assert begun.status_code == 201
-    for _ in range(100):
-        told = api.get(f"{counts}/{begun.json()['id']}").json()
-        if told["state"] != "running":
-            break
-        time.sleep(0.02)
+    told = ended(api, begun.json()["id"])
     assert (told["state"], told["size"], told["data_date"]) == ("done", 25, "2026-03-28")
     assert told["age_seconds"] >= 0
     assert api.post(f"{counts}/{told['id']}/cancel").json()["state"] == "done"

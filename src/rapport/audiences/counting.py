@@ -193,6 +193,8 @@ def _run(scope: Scope, count_id: str, condition: Condition, on: Schema) -> None:
         if count(scope, count_id).state != RUNNING:
             return
         size = _count(scope.warehouse, _compiled(scope, condition, on), count_id)
+        if not size:
+            check_modelled(scope)
         _finish(scope, count_id, DONE, size=size, seconds=time.perf_counter() - began)
     except RapportError as error:
         _finish(scope, count_id, FAILED, error=error.message)

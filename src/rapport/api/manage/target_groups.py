@@ -307,9 +307,15 @@ def size_definition(body: DefinitionIn, principal: Principal = Depends(admin)) -
 
 @router.post("/target-groups/sample", summary="Take customers of a definition")
 def sample_definition(body: SampleIn, principal: Principal = Depends(admin)) -> CustomersOut:  # noqa: B008
-    """Customers spread evenly over all that are selected; the same every time."""
+    """Customers spread evenly over all that are selected; the same every time.
+
+    409 where nobody is selected because no day has been modelled yet.
+    """
     service.check(principal.scope, body.definition)
-    return CustomersOut(customer_ids=service.sample_now(principal.scope, body.definition, body.customers))
+    found = service.sample_now(principal.scope, body.definition, body.customers)
+    if not found:
+        service.check_modelled(principal.scope)
+    return CustomersOut(customer_ids=found)
 
 
 @router.post("/target-groups/sentence", summary="Read a definition in words")
@@ -322,7 +328,10 @@ def read_definition(body: DefinitionIn, principal: Principal = Depends(admin)) -
 
 @router.post("/target-group-counts", status_code=201, summary="Begin to count a definition")
 def begin_count(body: CountIn, principal: Principal = Depends(admin)) -> CountOut:  # noqa: B008
-    """Count aside, without waiting; a definition that was counted for the data date is answered at once."""
+    """Count aside, without waiting; a definition that was counted for the data date is answered at once.
+
+    A count that finds nobody because no day has been modelled yet fails and says so.
+    """
     return _count(principal.scope, service.start_count(principal.scope, body.definition, body.refresh))
 
 
