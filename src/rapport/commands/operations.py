@@ -132,7 +132,9 @@ def resume(
     raise Unavailable(STILL_HELD)
 
 
-STILL_HELD = "Nothing goes out: RAPPORT_OUTBOUND=off still holds it here. Set it to on, or leave it out, and start again."
+STILL_HELD = (
+    "Nothing goes out: RAPPORT_OUTBOUND=off still holds it here. Set it to on, or leave it out, and start again."
+)
 NOTHING_CHANGED = "Nothing was changed: give --yes to let it go out."
 
 
