@@ -34,6 +34,7 @@ from rapport.campaigns import erasure, exports, processing
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.customers import service as customers
+from rapport.persons.declared import going
 from rapport.stores import migrations
 
 PATH = "/manage/v1/exports"
@@ -156,8 +157,8 @@ def test_only_what_was_written_since_comes_again_and_nothing_is_lost(
     assert len(pulled(api, "outcomes")) == len(before) + len(came)
     gone = next(row["customer_id"] for row in came if row["outcome"] == "sent")
     cursor = api.get(f"{PATH}/outcomes", params={"since": cursor}).headers["x-next-since"]
-    customers.erase(tenant, gone)
-    erasure._purge_accounts(tenant.tenant_id, pseudonym(tenant, gone))
+    customers.erase(tenant, gone, going(tenant))
+    erasure.clear_accounts(tenant, pseudonym(tenant, gone))
     renamed = pulled(api, "outcomes", since=cursor)
     assert len(renamed) == 3 and all(row["customer_id"].startswith("erased-") for row in renamed)
     assert gone not in str(pulled(api, "outcomes")) + str(pulled(api, "interactions"))

@@ -161,6 +161,6 @@ def test_long_lists(scope: Scope, removed: list[str]) -> None:
 
 
 def test_export_of_a_person(scope: Scope, removed: list[str]) -> None:
-    held = service.export(scope, "LEE")
+    held = service.export(scope, "LEE", ["customers", "profiles", "transactions"])
     assert len(held["profiles"]) == 2 and len(held["customers"]) == 1
     assert held["transactions"] == [] and held["customers"][0]["FIRST_NAME"] == "Lee"

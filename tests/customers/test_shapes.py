@@ -320,7 +320,7 @@ def test_a_person_of_a_refused_line_reads_as_others_do(scope: Scope, load: Load,
     with httpx.Client(base_url=base_url, headers={"X-API-KEY": secret}, timeout=60) as client:
         assert client.get("/manage/v1/customers/R1/data").status_code in (200, 404)
         assert client.get("/Customers/R1/Attributes").status_code == 200
-    assert len(service.export(scope, "R1")["transactions"]) == 60
+    assert len(service.export(scope, "R1", ["transactions"])["transactions"]) == 60
 
 
 @pytest.mark.parametrize(

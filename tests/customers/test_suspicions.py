@@ -12,6 +12,7 @@ from import_world import codes, load, values
 from rapport.access.scope import Scope
 from rapport.customers import service
 from rapport.customers.suspicions import told_apart
+from rapport.persons.declared import going
 
 
 @pytest.fixture
@@ -164,10 +165,10 @@ def test_columns_that_files_do_not_write_are_told(company: Scope, tmp_path: Path
 
 def test_an_erased_person_leaves_the_examples(company: Scope, tmp_path: Path) -> None:
     result = load(company, tmp_path, "customers", people("17850.0", "17850", "9", "9.0", "1.23E+05"))
-    service.erase(company, "17850")
+    service.erase(company, "17850", going(company))
     kept = {one["code"]: one["examples"] for one in service.import_of(company, result.import_id).warnings}
     assert kept == {"similar_ids": ["'9' and '9.0'"], "scientific_notation": ["1.23E+05"]}
-    service.erase(company, "1.23e+05")
+    service.erase(company, "1.23e+05", going(company))
     kept = {one["code"]: one["examples"] for one in service.import_of(company, result.import_id).warnings}
     assert kept == {"similar_ids": ["'9' and '9.0'"], "scientific_notation": []}
 

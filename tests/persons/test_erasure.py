@@ -302,7 +302,7 @@ def test_whoever_comes_back_stays_anonymous_and_unwritten_to(
 def test_what_a_running_day_writes_is_erased_when_it_has_ended(
     scope: Scope, api: httpx.Client, erased: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rapport.campaigns.erasure.LOOK_AGAIN", timedelta(seconds=0.1))
+    monkeypatch.setattr("rapport.persons.clearing.LOOK_AGAIN", timedelta(seconds=0.1))
     wait_until_idle(scope)
     running = Cycle(tenant_id=scope.tenant_id, data_date=DAY, run=0, state="running", started_at=AT)
     with scope.records() as session:

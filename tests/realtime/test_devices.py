@@ -131,7 +131,9 @@ def test_an_erasure_finds_every_spelling(scope: Scope, customer: str) -> None:
     assert named >= {customer, customer.lower()} and "C50" not in named
     assert series.id in {row["series_id"] for row in held["trigger_firings"]}
     assert {row["visitor_id"] for row in held["visitors"]} >= {visitor}
-    persons.forget(scope, customer)
+    followed: list[str] = []
+    persons.forget(scope, customer, followed.append)
+    assert f"v:{visitor}" in followed, "the accounts of the visitor are cleared, too"
     assert not any(persons.held(scope, customer.lower()).values())
     assert world.fired(scope, series) == []
     with scope.records() as session:
@@ -149,6 +151,6 @@ def test_an_erasure_leaves_what_others_did_on_the_same_device(scope: Scope) -> N
     world.process(scope)
     world.identify(scope, "Family", "C51", 1)
     world.identify(scope, "Family", "C52", 2)
-    persons.forget(scope, "C52")
+    persons.forget(scope, "C52", lambda name: None)
     assert world.fired(scope, series) == [("Family", "sent", "")], "what was done before C51 was known is of C51"
     assert owned(scope, "Family").first("Family") == "", "nobody is taken for who went"

@@ -45,7 +45,7 @@ def test_what_is_decided_meanwhile_is_erased_too(
     if kind == "sequence":
         world.process(scope)
         scope.clock.set(world.NOW + timedelta(minutes=31))
-    erasure = threading.Thread(target=persons.forget, args=(scope, who))
+    erasure = threading.Thread(target=persons.forget, args=(scope, who, lambda name: None))
     with scope.records() as session:
         work(scope, session)
         erasure.start()

@@ -13,6 +13,7 @@ from rapport.customers import attribute_times
 from rapport.customers import service as customers
 from rapport.customers.attributes import attributes, save
 from rapport.messaging import service as messaging
+from rapport.persons.declared import going
 
 MAIL = 520
 
@@ -148,5 +149,5 @@ def test_nothing_is_left_of_who_is_erased(scope: Scope, watched: None) -> None:
     told(scope, "C16", 0, "Gone")
     held(scope, "C16")
     assert attribute_times.told(scope, ["c16"])["c16"].keys() == {"EMAIL", "FIRST_NAME"}
-    customers.erase(scope, "C16")
+    customers.erase(scope, "C16", going(scope))
     assert attribute_times.told(scope, ["C16"]) == {}

@@ -27,10 +27,12 @@ from rapport.audiences.lists import ListMade, create_customer_list, keep_list
 from rapport.audiences.membership import compute_members, ensure_members, members, newest_snapshots, snapshot
 from rapport.audiences.models import Count, DailySize, Snapshot, TargetGroup
 from rapport.audiences.names import bound
+from rapport.audiences.personal import PERSONAL_DATA
 from rapport.audiences.schema import names, schema
 from rapport.audiences.sizes import note_sizes, sizes_of
 
 __all__ = [
+    "PERSONAL_DATA",
     "AttributeChoice",
     "ChangedCustomer",
     "Count",

@@ -1,4 +1,4 @@
-"""Erased persons in the accounts of campaigns, and the durable work that clears the disk of them.
+"""Persons who are erased or anonymised, in the accounts of campaigns and in the files for senders.
 
 The accounts must add up, also those of campaigns that were run long ago. So a row stays, under a name
 made of the person's pseudonym, and what had not been sent to the person counts as skipped.
@@ -7,12 +7,11 @@ made of the person's pseudonym, and what had not been sent to the person counts 
 # ruff: noqa: S608 - statements are put together of constants and names of tables and columns
 
 import uuid
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import delete, func, select
 
-from rapport.access.pseudonyms import PSEUDONYM, pseudonym, pseudonym_secret
+from rapport.access.pseudonyms import PSEUDONYM, pseudonym_secret
 from rapport.access.scope import Scope, current_scope
 from rapport.campaigns import handing_over
 from rapport.campaigns.clearing import none_decided
@@ -32,8 +31,6 @@ ACCOUNTS = (
     "campaign_clearances",
 )
 ATTEMPTS = 3
-LOOK_AGAIN = timedelta(seconds=30)
-LONGEST_WAIT = timedelta(hours=24)
 ERASED = "customer_id IN (SELECT customer_id FROM erase_ids)"
 ALIAS = f"concat('erased-', substring({PSEUDONYM}, 1, 32))"
 NAMES = "CREATE TABLE erase_names (customer_id String, alias String) ENGINE = MergeTree ORDER BY customer_id"
@@ -69,13 +66,6 @@ def held(scope: Scope, customer_id: str) -> list[Send]:
         return list(session.scalars(mine))
 
 
-def purge(scope: Scope, customer_id: str) -> None:
-    """Have the accounts and the disk cleared of an erased person: at once, or when what runs now has ended."""
-    work.enqueue(
-        work.Queue.ERASURES, f"purge-{uuid.uuid4()}", purge_person, scope.tenant_id, pseudonym(scope, customer_id)
-    )
-
-
 def renew_files(scope: Scope) -> None:
     """Have kept files for senders written anew that hold persons whose identifying data was removed."""
     work.enqueue(work.Queue.ERASURES, f"files-{uuid.uuid4()}", renew, scope.tenant_id)
@@ -97,21 +87,9 @@ def _renew(tenant_id: int) -> None:
     write_again(scope, places)
 
 
-@work.workflow("campaigns.purge_person")
-def purge_person(tenant_id: int, mark: str) -> None:
-    """Clear what is there, and again what the day's process and sends that ran meanwhile wrote."""
-    waited = timedelta()
-    while _busy(tenant_id) and waited < LONGEST_WAIT:
-        _purge_customer(tenant_id, mark)
-        work.sleep(LOOK_AGAIN.total_seconds())
-        waited += LOOK_AGAIN
-    _purge_customer(tenant_id, mark)
-    _purge_accounts(tenant_id, mark)
-
-
-@work.step("campaigns.is_busy", ATTEMPTS)
-def _busy(tenant_id: int) -> bool:
+def is_busy(scope: Scope) -> bool:
     """Whether a day is processed or anything is handed over or sent."""
+    tenant_id = scope.tenant_id
     running: tuple[Any, ...] = (
         select(Cycle.run).where(Cycle.tenant_id == tenant_id, Cycle.state == RUNNING),
         select(Occurrence.id).where(Occurrence.tenant_id == tenant_id, Occurrence.state == PROCESSING),
@@ -122,7 +100,7 @@ def _busy(tenant_id: int) -> bool:
             OccurrenceChannel.campaign_id.not_in(_triggered(tenant_id)),
         ),
     )
-    with current_scope(tenant_id).records() as session:
+    with scope.records() as session:
         return any(session.execute(one.limit(1)).first() for one in running)
 
 
@@ -131,15 +109,11 @@ def _triggered(tenant_id: int) -> Any:
     return select(Occurrence.id).where(Occurrence.tenant_id == tenant_id, Occurrence.is_triggered)
 
 
-@work.step("campaigns.purge_customer", ATTEMPTS)
-def _purge_customer(tenant_id: int, mark: str) -> None:
-    customers.purge(current_scope(tenant_id), [mark])
+def clear_accounts(scope: Scope, mark: str) -> None:
+    """Rename an erased person, by pseudonym, in the accounts, and write kept files anew that had the person.
 
-
-@work.step("campaigns.purge_accounts", ATTEMPTS)
-def _purge_accounts(tenant_id: int, mark: str) -> None:
-    """Rename the person in the accounts. Steps of ended sends kept the ids at which their batches end: dropped, too."""
-    scope = current_scope(tenant_id)
+    Steps of ended sends kept the ids at which their batches end: dropped, too. May be repeated.
+    """
     with customers.writing(scope), no_reports(scope), none_decided(scope):
         customers.stage_known(scope, [mark], ACCOUNTS)
         places = {
@@ -151,7 +125,7 @@ def _purge_accounts(tenant_id: int, mark: str) -> None:
     write_again(scope, places)
     for table in ACCOUNTS:
         customers.leave_disk(scope, table)
-    work.forget_results(scope.stores.records, f"send:{tenant_id}:")
+    work.forget_results(scope.stores.records, f"send:{scope.tenant_id}:")
 
 
 def _rename(scope: Scope) -> None:

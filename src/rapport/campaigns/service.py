@@ -28,7 +28,7 @@ from rapport.campaigns.definitions import (
 )
 from rapport.campaigns.dry_runs import DryRun, WouldNotReach, WouldReach, dry_run
 from rapport.campaigns.engagements import read_file as engagement_file
-from rapport.campaigns.erasure import held, purge, renew_files
+from rapport.campaigns.erasure import is_busy
 from rapport.campaigns.exports import Export, Period, export_interactions, export_outcomes
 from rapport.campaigns.filed_firings import FiringOutcome, FiringRecipient, add_filed
 from rapport.campaigns.hold_out import KeptBack, check_change, is_held_out, kept_back_on
@@ -45,6 +45,7 @@ from rapport.campaigns.occurrences import channel_rows, occurrence, occurrences
 from rapport.campaigns.once import Going
 from rapport.campaigns.once import forget as forget_addresses
 from rapport.campaigns.once import refused as take_addresses
+from rapport.campaigns.personal import PERSONAL_DATA
 from rapport.campaigns.planned import planned, planned_trigger
 from rapport.campaigns.power import Detectable
 from rapport.campaigns.programme import ProgrammeResults, programme_results
@@ -117,6 +118,7 @@ __all__ = [
     "CONTROL_ACTION_ID",
     "INTERACTIONS",
     "METRICS",
+    "PERSONAL_DATA",
     "ActionBody",
     "ActionOut",
     "Answer",
@@ -206,9 +208,9 @@ __all__ = [
     "export_results",
     "forget_addresses",
     "hashed_part",
-    "held",
     "held_until",
     "in_running",
+    "is_busy",
     "is_held_out",
     "kept_back_on",
     "leaving",
@@ -227,10 +229,8 @@ __all__ = [
     "planned_trigger",
     "programme_results",
     "promotions",
-    "purge",
     "quiet_until",
     "reason_counts",
-    "renew_files",
     "report",
     "results",
     "retype_attribute",

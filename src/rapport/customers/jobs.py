@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.customers import attribute_writes, locks, ordering, pii, rejects, tasks
+from rapport.customers import attribute_writes, locks, ordering, pii, tasks
 from rapport.customers.attribute_writes import Fault
 from rapport.customers.identity import NOBODY, identifies_nobody
 from rapport.customers.models import AttributeJob
@@ -59,10 +59,9 @@ def update_attributes(scope: Scope, items: list[dict[str, Any]], callback_url: s
 def remove_pii(scope: Scope, customer_ids: list[str], elsewhere: Callable[[OwnTexts], None] | None = None) -> list[str]:
     """Mask these persons at once and have the disk rewritten after; the ids that nobody ever had.
 
-    elsewhere takes what identified them out of what others hold, before it is forgotten with the disk.
+    elsewhere takes what identified them out of what is held besides, before it is forgotten with the disk.
     """
     failed, own = pii.remember(scope, customer_ids)
-    rejects.forget(scope, customer_ids, own)
     if elsewhere is not None:
         elsewhere(own)
     work.enqueue(work.Queue.JOBS, f"erase-{uuid.uuid4()}", tasks.erase, scope.tenant_id)

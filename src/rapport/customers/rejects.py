@@ -9,6 +9,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from pyarrow.csv import CSVWriter
 
 from rapport import private
+from rapport.access.personal_data import Texts
 from rapport.access.scope import Scope
 from rapport.customers import merging, staging
 from rapport.customers.cells import shown
@@ -150,7 +151,7 @@ def write(scope: Scope, stage: Stage, encoding: str) -> Path:
     return path
 
 
-def forget(scope: Scope, customer_ids: Iterable[str], own: OwnTexts) -> None:
+def forget(scope: Scope, customer_ids: Iterable[str], own: Texts) -> None:
     """Take out of the files of refused rows the values that name these persons, or look as if they named anybody."""
     ids = OwnTexts(customer_ids)
     for path in sorted(_folder(scope).glob("import-*.csv")):

@@ -1,21 +1,21 @@
 """Customers whom a restore brought back as they were: removed again, with what they said of consent since."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from rapport.access.pseudonyms import pseudonyms
 from rapport.access.scope import Scope
-from rapport.customers import locks, persons, pii, scrubbing, tasks
+from rapport.customers import locks, pii, scrubbing, tasks
 from rapport.customers.attribute_writes import Overwriting, overwrite
 from rapport.customers.personal_values import OwnTexts
 from rapport.stores import work
 
 
-def ids_of(scope: Scope, marks: list[str]) -> list[str]:
-    """The CustomerIDs that the warehouse has of persons by pseudonyms."""
+def ids_of(scope: Scope, marks: list[str], tables: Iterable[str]) -> list[str]:
+    """The CustomerIDs that tables of the warehouse have of persons by pseudonyms."""
     with locks.writing(scope):
-        return pii.ids_of(scope, marks, persons.holding(scope))
+        return pii.ids_of(scope, marks, tables)
 
 
 def remember_erased(scope: Scope, marks: list[str]) -> None:
@@ -26,7 +26,7 @@ def remember_erased(scope: Scope, marks: list[str]) -> None:
 def remove_pii_again(scope: Scope, marks: list[str], elsewhere: Callable[[list[str], OwnTexts], None]) -> None:
     """Take away what identifies persons, by pseudonyms. The disk is rewritten by durable work.
 
-    elsewhere takes it out of what others hold, by their CustomerIDs and what identified them.
+    elsewhere takes it out of what is held besides, by their CustomerIDs and what identified them.
     """
     with locks.writing(scope):
         ids = pii.ids_of(scope, marks, [*pii.WIDE, *scrubbing.PROPERTIED])

@@ -40,11 +40,12 @@ from rapport.customers.event_types import ensure as ensure_event_types
 from rapport.customers.hidden_rows import leave_disk
 from rapport.customers.identity import NOBODY, identifies_nobody, says_nothing
 from rapport.customers.imports import ImportResult, import_file, import_of, imports
-from rapport.customers.jobs import add_attribute, job, naming, remove_pii, update_attributes, upsert
+from rapport.customers.jobs import add_attribute, job, remove_pii, update_attributes, upsert
 from rapport.customers.locks import writing, writing_if_free
 from rapport.customers.mapping import FileMapping, read_mapping, with_blank_cells
 from rapport.customers.models import AttributeJob
 from rapport.customers.ordering import Outcome, accept, carried_out_by, carry_out, carry_out_if_free, take_outcomes
+from rapport.customers.personal import PERSONAL_DATA
 from rapport.customers.personal_columns import DECIDED
 from rapport.customers.personal_values import OwnTexts
 from rapport.customers.persons import delete_staged, erase, export, is_removed, purge
@@ -67,6 +68,7 @@ __all__ = [
     "DECIDED",
     "NOBODY",
     "PERMISSION",
+    "PERSONAL_DATA",
     "AttributeInfo",
     "AttributeJob",
     "Consent",
@@ -133,7 +135,6 @@ __all__ = [
     "load_checks",
     "look_at_attributes",
     "mark_consent",
-    "naming",
     "note_event_types",
     "overwrite",
     "product_attribute_expressions",

@@ -11,6 +11,7 @@ from rapport.insight.forecasts import met_forecasts
 from rapport.insight.future import fit_future_value, models_for
 from rapport.insight.microsegments import fit_microsegments, microsegment_names
 from rapport.insight.moves import Move, Moves, moves
+from rapport.insight.personal import PERSONAL_DATA
 from rapport.insight.recommendations import recommend
 from rapport.insight.recommended import recommended
 from rapport.insight.scores import score
@@ -55,6 +56,7 @@ def run_model(scope: Scope, data_date: date) -> None:
 __all__ = [
     "DORMANT",
     "MODEL_STEPS",
+    "PERSONAL_DATA",
     "Move",
     "Moves",
     "ask_for_refit",

@@ -9,6 +9,7 @@ from rapport.messaging.kept_off import stand as kept_off_stand
 from rapport.messaging.letters import Letters
 from rapport.messaging.models import EVERY_CHANNEL, ChannelPreference, Suppression, Template
 from rapport.messaging.page_words import ENGLISH, direction, invalid_in
+from rapport.messaging.personal import PERSONAL_DATA
 from rapport.messaging.preferences import preferences, set_preference, suppressions, unreachable
 from rapport.messaging.reaching import Reading, fault_sql, flagged, profile_alias, profile_columns, unkept
 from rapport.messaging.registration import (
@@ -58,6 +59,7 @@ __all__ = [
     "EVERY_CHANNEL",
     "FAULTS",
     "MAX_CONTENT",
+    "PERSONAL_DATA",
     "REASONS",
     "SAME_ADDRESS",
     "ChannelPreference",

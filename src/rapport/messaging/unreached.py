@@ -46,8 +46,13 @@ def unreached(scope: Scope, channel_id: int, data_date: date) -> str:
     return name
 
 
+def tables(scope: Scope) -> list[str]:
+    """The tables that there are, of every channel and day."""
+    return sorted(_known(scope, PREFIX))
+
+
 def _known(scope: Scope, prefix: str) -> dict[str, str]:
-    """Tables that there are of a channel, with what they went by."""
+    """Tables whose names begin so, with what they went by."""
     return dict(scope.warehouse.rows(KNOWN, database=scope.warehouse.name, prefix=prefix))
 
 

@@ -20,7 +20,6 @@ from rapport.channels import service as channels
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.notifications import queries
 from rapport.notifications.deliverer import OUTSIDE_CLOCK, start, stop
-from rapport.notifications.erasure import forget, naming
 from rapport.notifications.models import (
     ACTIVE,
     CALLBACK,
@@ -31,6 +30,7 @@ from rapport.notifications.models import (
     Delivery,
     Listener,
 )
+from rapport.notifications.personal import PERSONAL_DATA
 from rapport.notifications.secret_members import secret_member
 from rapport.stores import Stores
 from rapport.stores.addresses import checked_url
@@ -43,15 +43,14 @@ __all__ = [
     "CALLBACK",
     "GROUP_CHANGED",
     "OUTSIDE_CLOCK",
+    "PERSONAL_DATA",
     "Delivery",
     "Listener",
     "Told",
     "deliveries",
     "drop_ended",
-    "forget",
     "listener",
     "listeners",
-    "naming",
     "notify",
     "notify_many",
     "register_listener",

@@ -16,6 +16,7 @@ from rapport.access.scope import Scope, scope_of
 from rapport.access.service import tenants
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
+from rapport.persons.declared import naming, tables
 from rapport.persons.erasing import take_away, take_out
 from rapport.realtime import service as realtime
 from rapport.stores import Stores, journal
@@ -26,15 +27,12 @@ from rapport.stores.spellings import NOT_ASCII, lower_ascii
 MARGIN, NO_MARGIN = timedelta(minutes=10), timedelta()
 MEMBERS: dict[str, type] = {"tenant": int, "key": str, "what": str, "of": list}
 # Where the records have CustomerIDs that no table of customers may have.
+NAMES = " UNION ALL ".join(
+    f"SELECT customer_id AS id FROM {table} WHERE tenant_id = :tenant_id"  # noqa: S608 - tables of ours
+    for table in naming()
+)
 NAMED = f"""
-    SELECT DISTINCT id FROM (
-        SELECT customer_id AS id FROM visitor_owners WHERE tenant_id = :tenant_id
-        UNION ALL SELECT customer_id FROM accepted_events WHERE tenant_id = :tenant_id
-        UNION ALL SELECT customer_id FROM suppressions WHERE tenant_id = :tenant_id
-        UNION ALL SELECT customer_id FROM channel_preferences WHERE tenant_id = :tenant_id
-        UNION ALL SELECT customer_id FROM campaign_sends WHERE tenant_id = :tenant_id
-        UNION ALL SELECT customer_id FROM trigger_firings WHERE tenant_id = :tenant_id
-    ) AS named
+    SELECT DISTINCT id FROM ({NAMES}) AS named
     WHERE id <> '' AND (
         encode(sha256(convert_to(:secret || {lower_ascii("id")}, 'UTF8')), 'hex') = ANY(CAST(:marks AS text[]))
         OR id {NOT_ASCII}
@@ -154,4 +152,4 @@ def _named(scope: Scope, marks: list[str]) -> list[str]:
     with scope.records() as session:
         named = list(session.scalars(text(NAMED), bound))
     found = {one for one, mark in zip(named, pseudonyms(scope, named), strict=True) if mark in set(marks)}
-    return sorted({*found, *customers.ids_of(scope, marks)})
+    return sorted({*found, *customers.ids_of(scope, marks, tables(scope))})

@@ -1,34 +1,71 @@
-"""One person in every package that holds something of it: erased or anonymised."""
+"""One person in every package that holds something of it: shown, erased or anonymised."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from rapport.access import kept
 from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope
 from rapport.customers import service as customers
+from rapport.errors import NotFound
+from rapport.persons.declared import DECLARED, tables
 from rapport.persons.erasing import take_away, take_out
 from rapport.persons.restored import Applied, apply
 
-__all__ = ["Applied", "anonymise", "apply", "erase", "note_export"]
+__all__ = ["Applied", "Held", "anonymise", "apply", "erase", "export"]
+
+
+@dataclass(frozen=True)
+class Held:
+    """Everything that is held of a person.
+
+    customer_id is in the spelling of the data; warehouse has rows by table; others has by package what else it holds,
+    lists by name.
+    """
+
+    customer_id: str
+    warehouse: dict[str, list[dict[str, Any]]]
+    others: dict[str, dict[str, list[Any]]]
+
+    def is_empty(self) -> bool:
+        """Whether nothing is held."""
+        return not any([*self.warehouse.values(), *(rows for lists in self.others.values() for rows in lists.values())])
+
+
+def export(scope: Scope, customer_id: str) -> Held:
+    """Everything held of a person; the audit log has a row of it, which does not name the person. Raises NotFound."""
+    held = _held(scope, customer_id)
+    with scope.records() as session:
+        scope.audit(session, "export", "1 customer", pseudonym=pseudonym(scope, customer_id))
+    return held
 
 
 def erase(scope: Scope, customer_id: str) -> None:
     """Take a person out of everything but the accounts of campaigns, which follow with the disk. May be repeated.
 
-    It is noted beside the data first, so that a restore does it again. Raises Unavailable when it cannot be.
+    It is noted beside the data first, so that a restore does it again. Raises Unavailable when it cannot be, and
+    NotFound for somebody of whom nothing was ever held.
     """
+    if not customers.is_removed(scope, customer_id):
+        _held(scope, customer_id)
     kept.keep_removal(scope, kept.ERASE, [pseudonym(scope, customer_id)])
     take_out(scope, customer_id)
-
-
-def note_export(scope: Scope, customer_id: str) -> None:
-    """Leave a row in the audit log that everything held of a person was shown; it does not name the person."""
-    with scope.records() as session:
-        scope.audit(session, "export", "1 customer", pseudonym=pseudonym(scope, customer_id))
 
 
 def anonymise(scope: Scope, customer_ids: Iterable[str]) -> list[str]:
     """Take away what identifies persons, who stay; the ids that nobody ever had. Raises Invalid, Unavailable."""
     ids = list(customer_ids)
     return customers.remove_pii(scope, ids, partial(take_away, scope, ids))
+
+
+def _held(scope: Scope, customer_id: str) -> Held:
+    held = Held(
+        customers.spelling(scope, customer_id) or customer_id,
+        customers.export(scope, customer_id, tables(scope)),
+        {one.package: one.export(scope, customer_id) for one in DECLARED},
+    )
+    if held.is_empty():
+        raise NotFound(f"Nothing is held of a customer {customer_id!r}.")
+    return held

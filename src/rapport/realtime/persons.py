@@ -1,15 +1,15 @@
 """One person in real time: what is held of it, and erasure of it. A person is a customer and its visitors."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from rapport.access.personal_data import Texts
 from rapport.access.scope import Scope, current_scope
-from rapport.campaigns import service as campaigns
 from rapport.customers import service as customers
 from rapport.realtime.evaluating import with_parameters
 from rapport.realtime.owners import IS_FIRST
@@ -104,11 +104,11 @@ def _bound(session: Session, scope: Scope, customer_ids: Iterable[str]) -> dict[
     }
 
 
-def forget(scope: Scope, customer_id: str) -> None:
+def forget(scope: Scope, customer_id: str, follow: Callable[[str], None]) -> None:
     """Take a person out: waiting events, log, visitors with their history, triggers' states, firings. May be repeated.
 
-    Call it before the warehouse is cleared, since what waits would be written there. The disk is cleared by
-    durable work after.
+    Call it before the warehouse is cleared, since what waits would be written there. follow has the accounts cleared
+    of a visitor that the person was. The disk is cleared by durable work after.
     """
     with scope.records() as session:
         bound = _bound(session, scope, [customer_id])
@@ -117,11 +117,11 @@ def forget(scope: Scope, customer_id: str) -> None:
     if bound["first"]:
         _hide(scope, bound["first"])
         for visitor in bound["first"]:
-            campaigns.purge(scope, VISITOR + visitor)
+            follow(VISITOR + visitor)
     work.enqueue(work.Queue.ERASURES, f"visitors-{uuid.uuid4()}", purge_visitors, scope.tenant_id)
 
 
-def anonymise(scope: Scope, customer_ids: Iterable[str], own: customers.OwnTexts) -> None:
+def anonymise(scope: Scope, customer_ids: Iterable[str], own: Texts) -> None:
     """Drop what the log has of these persons, and identifying parameters of what waits, fired or may fire for them.
 
     Call it when customers.remove_pii has noted who they are. own: what identified them.
@@ -136,7 +136,7 @@ def anonymise(scope: Scope, customer_ids: Iterable[str], own: customers.OwnTexts
 
 
 def _anonymise_table(
-    session: Session, place: tuple[str, str, str], bound: dict[str, Any], hidden: set[str], own: customers.OwnTexts
+    session: Session, place: tuple[str, str, str], bound: dict[str, Any], hidden: set[str], own: Texts
 ) -> None:
     table, column, naming = place
     sql = f"SELECT CAST(ctid AS text), {column} FROM {table} WHERE {naming} FOR UPDATE"  # noqa: S608 - ours

@@ -14,7 +14,7 @@ from rapport.realtime.firings import firings
 from rapport.realtime.intake import Accepted, Incoming, Intake, LogEntry
 from rapport.realtime.mailing import attribute_values
 from rapport.realtime.pacing import Pace
-from rapport.realtime.persons import anonymise, forget, held
+from rapport.realtime.personal import PERSONAL_DATA
 from rapport.realtime.processor import Processor
 from rapport.realtime.sending import Sender
 from rapport.realtime.trials import Trial, try_event
@@ -23,6 +23,7 @@ from rapport.realtime.visitors import customer_of, customers_named, person_of
 from rapport.stores import Stores
 
 __all__ = [
+    "PERSONAL_DATA",
     "Accepted",
     "Directory",
     "Eligibility",
@@ -33,7 +34,6 @@ __all__ = [
     "Pace",
     "Trial",
     "TriggerDryRun",
-    "anonymise",
     "attribute_values",
     "customer_of",
     "customers_named",
@@ -41,8 +41,6 @@ __all__ = [
     "eligibility",
     "end_again",
     "firings",
-    "forget",
-    "held",
     "leaving",
     "measure",
     "person_of",

@@ -6,17 +6,11 @@ from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.keys import Principal
-from rapport.access.scope import Scope
 from rapport.api.auth import admin
 from rapport.api.managed import JsonRoute
 from rapport.api.sections import SectionRouter
-from rapport.campaigns import service as campaigns
-from rapport.customers import service as customers
-from rapport.errors import NotFound
 from rapport.messaging import service as messaging
-from rapport.notifications import service as notifications
 from rapport.persons import service as persons
-from rapport.realtime import service as realtime
 
 router = SectionRouter("Management: persons", "/manage/v1/persons", JsonRoute)
 PATH = "/{customer_id:path}"
@@ -86,26 +80,16 @@ class PersonOut(BaseModel):
         examples=[{"visitors": [{"visitor_id": "0123456789abcdef", "customer_id": "Q1001"}]}],
     )
 
-    def is_empty(self) -> bool:
-        """Whether nothing is held."""
-        held = self.records
-        lists = (held.suppressions, held.preferences, held.deliveries, held.messages, held.attribute_requests)
-        return not any([*self.warehouse.values(), *self.real_time.values(), *lists])
 
-
-def _held(scope: Scope, customer_id: str) -> PersonOut:
-    suppressions = messaging.list_suppressions(scope, customer_id, limit=1000)
+def _shown(held: persons.Held) -> PersonOut:
+    others = dict(held.others)
+    real_time = others.pop("realtime")
+    records = {name: rows for lists in others.values() for name, rows in lists.items()}
     return PersonOut(
-        customer_id=customers.spelling(scope, customer_id) or customer_id,
-        warehouse=customers.export(scope, customer_id),
-        records=RecordsHeld(
-            suppressions=[SuppressionHeld.model_validate(one) for one in suppressions],
-            preferences=[PreferenceHeld.model_validate(one) for one in messaging.preferences(scope, customer_id)],
-            deliveries=[DeliveryHeld.model_validate(one) for one in notifications.naming(scope, customer_id)],
-            messages=[MessageHeld.model_validate(one) for one in campaigns.held(scope, customer_id)],
-            attribute_requests=customers.naming(scope, customer_id),
-        ),
-        real_time=realtime.held(scope, customer_id),
+        customer_id=held.customer_id,
+        warehouse=held.warehouse,
+        records=RecordsHeld.model_validate(records),
+        real_time=real_time,
     )
 
 
@@ -135,11 +119,7 @@ def export_person(customer_id: str, principal: Principal = Depends(admin)) -> Pe
 
     The audit log has a row of it, which names the person by a keyed hash of the id.
     """
-    held = _held(principal.scope, customer_id)
-    if held.is_empty():
-        raise NotFound(f"Nothing is held of a customer {customer_id!r}.")
-    persons.note_export(principal.scope, customer_id)
-    return held
+    return _shown(persons.export(principal.scope, customer_id))
 
 
 @router.delete(PATH, status_code=204, summary="Erase a person")
@@ -149,7 +129,4 @@ def erase_person(customer_id: str, principal: Principal = Depends(admin)) -> Non
     A wish not to be written to stays, and with it that the person stays anonymous, under a keyed hash
     of the id. May be repeated; 404 for somebody of whom nothing was ever held.
     """
-    scope = principal.scope
-    if not customers.is_removed(scope, customer_id) and _held(scope, customer_id).is_empty():
-        raise NotFound(f"Nothing is held of a customer {customer_id!r}.")
-    persons.erase(scope, customer_id)
+    persons.erase(principal.scope, customer_id)

@@ -1,0 +1,41 @@
+"""What customers hold of persons."""
+
+from typing import Any
+
+from rapport.access.personal_data import Anonymised, Erased, PersonalData
+from rapport.access.scope import Scope
+from rapport.customers import jobs, persons, rejects
+from rapport.customers.pii import WIDE
+from rapport.customers.scrubbing import PROPERTIED
+
+
+def _export(scope: Scope, customer_id: str) -> dict[str, list[Any]]:
+    return {"attribute_requests": jobs.naming(scope, customer_id)}
+
+
+def _anonymise(scope: Scope, of: Anonymised) -> None:
+    rejects.forget(scope, of.customer_ids, of.texts)
+
+
+def _erase(scope: Scope, of: Erased) -> None:
+    persons.erase(scope, of.customer_id, of.tables)
+
+
+# What identifies persons leaves the warehouse's tables before any package's `anonymise` is called: jobs.remove_pii.
+PERSONAL_DATA = PersonalData(
+    "customers",
+    records={
+        "attribute_jobs": ("payload", "outcome"),
+        "attribute_times": ("mark",),
+        "imports": ("warnings",),
+        "pii_removed": ("key",),
+    },
+    warehouse=dict.fromkeys((*WIDE, *PROPERTIED), ("customer_id",))
+    | {
+        "activity_events": ("customer_id", "visitor_id"),
+    },
+    files=("rejects",),
+    export=_export,
+    anonymise=_anonymise,
+    erase=_erase,
+)

@@ -1,0 +1,48 @@
+"""The declarations of personal data of all packages, and what they say together of the tables of either engine."""
+
+from rapport.access.personal_data import PersonalData
+from rapport.access.scope import Scope
+from rapport.audiences import service as audiences
+from rapport.campaigns import service as campaigns
+from rapport.customers import service as customers
+from rapport.insight import service as insight
+from rapport.messaging import service as messaging
+from rapport.notifications import service as notifications
+from rapport.realtime import service as realtime
+
+# In the order in which they are carried out: what waits in real time would be written to the tables of customers and
+# make notifications, so it goes first; accounts and files are made of what the others hold, so they come last.
+DECLARED: tuple[PersonalData, ...] = (
+    realtime.PERSONAL_DATA,
+    customers.PERSONAL_DATA,
+    audiences.PERSONAL_DATA,
+    insight.PERSONAL_DATA,
+    messaging.PERSONAL_DATA,
+    notifications.PERSONAL_DATA,
+    campaigns.PERSONAL_DATA,
+)
+ID = "customer_id"
+
+
+def tables(scope: Scope) -> list[str]:
+    """The tables of the warehouse with a CustomerID in each row."""
+    return sorted({*_migrated(), *_made(scope)})
+
+
+def going(scope: Scope) -> list[str]:
+    """Those of them from which an erasure takes a person's rows."""
+    kept = frozenset[str]().union(*(one.kept for one in DECLARED))
+    return [table for table in tables(scope) if table not in kept]
+
+
+def naming() -> list[str]:
+    """The tables of the records with a CustomerID, as it was given, in each row."""
+    return sorted(table for one in DECLARED for table, columns in one.records.items() if ID in columns)
+
+
+def _migrated() -> list[str]:
+    return [table for one in DECLARED for table, columns in one.warehouse.items() if ID in columns]
+
+
+def _made(scope: Scope) -> list[str]:
+    return [table for one in DECLARED for table in one.made(scope)]
