@@ -24,6 +24,7 @@ READING = ("FROM", "JOIN", "USING")
 # Tables whose names are everyday words: such a word by itself is no use of the table.
 WORDS = {*RECORDS["access"], *(table for table in OWNER if "_" not in table)}
 WRITING = re.compile(r"_?(insert|replace|write|add|delete|drop|clear|fill)(_\w+)?")
+ADDING = {"session.add", "session.add_all", "session.merge"}
 STATEMENTS = {"insert", "update", "delete"}
 
 
@@ -58,6 +59,8 @@ class Uses:
             for target in node.targets
             if isinstance(target, ast.Name)
         }
+        # A row that is made is a write in a module that adds rows; in others it only stands for one.
+        self.adds = any(isinstance(node, ast.Call) and ast.unparse(node.func) in ADDING for node in self.nodes)
         self.models: dict[str, str] = {}
         self.packages: dict[str, str] = {}
         for node in self.nodes:
@@ -133,8 +136,8 @@ class Uses:
 
     def _by_model(self, node: ast.AST) -> Iterator[tuple[str, bool]]:
         if isinstance(node, ast.Call):
-            if table := self._model(node.func):
-                yield table, True  # a row is made to be added
+            if self.adds and (table := self._model(node.func)):
+                yield table, True
             if _name(node.func) in STATEMENTS and node.args and (table := self._model(node.args[0])):
                 yield table, True
         if table := self._model(node):
@@ -190,6 +193,8 @@ def test_what_is_read_of_the_tables_of_others_is_listed() -> None:
         ('_write(scope, "campaign_recipients", [])', "campaign_recipients", True),
         ('replace_partition(scope, "profiles", day)', "profiles", True),
         ("session.add(Suppression(tenant_id=1))", "suppressions", True),
+        ("rows = [Suppression(tenant_id=1)]; session.add_all(rows)", "suppressions", True),
+        ("never = Suppression(tenant_id=1)", "suppressions", False),
         ("update(access.Tenant).values(name=1)", "tenants", True),
         ("delete(Suppression)", "suppressions", True),
         ('SQL = "SELECT 1 FROM a JOIN channels USING (id)"', "channels", False),
