@@ -180,16 +180,6 @@ READS = {
             "transactions",
         ),
     },
-    "persons": {
-        "where the records have ids of persons who were erased since a backup": (
-            "accepted_events",
-            "campaign_sends",
-            "channel_preferences",
-            "suppressions",
-            "trigger_firings",
-            "visitor_owners",
-        ),
-    },
     "api": {
         "a read function is one SELECT that the engine renders": (
             "actions",
