@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Table
+from table_owners import RECORDS, WAREHOUSE
 
 from rapport.persons.declared import DECLARED
 from rapport.stores import models
 from rapport.stores.migrations import statements, warehouse_migrations
-from rapport.stores.records import Base
 
 # Columns that hold a person, an address of one, or a name made of either.
 PERSONAL = re.compile(
@@ -124,13 +123,9 @@ def test_there_are_the_columns_of_others() -> None:
     assert [f"{table}.{column}" for table, column in OTHERS if column not in records()[table]] == []
 
 
-def test_a_package_claims_its_own_records() -> None:
-    owners = {}
-    for mapper in Base.registry.mappers:
-        assert isinstance(mapper.local_table, Table)
-        owners[mapper.local_table.name] = mapper.class_.__module__.split(".")[1]
-    for table, (package, _) in claims("records").items():
-        assert owners[table] == package, f"{table} is of {owners[table]}"
+@pytest.mark.parametrize(("engine", "owned"), [("records", RECORDS), ("warehouse", WAREHOUSE)])
+def test_a_package_claims_its_own_tables(engine: str, owned: dict[str, tuple[str, ...]]) -> None:
+    assert [table for table, (package, _) in claims(engine).items() if table not in owned[package]] == []
 
 
 def test_folders_of_the_data_folder_are_claimed() -> None:
