@@ -30,10 +30,11 @@ from rapport.campaigns import processing
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.channels import service as channels
-from rapport.channels.kinds.base import AddressForm, ChannelKind
+from rapport.channels.kinds.base import AddressForm, Bounce, ChannelKind
 from rapport.channels.kinds.registry import KINDS
 from rapport.channels.service import Content, Message, Receipt, Transport
 from rapport.errors import Invalid
+from rapport.messaging import service as messaging
 from rapport.realtime import firings
 from rapport.realtime.sending import Sender
 from rapport.settings import Settings
@@ -96,6 +97,9 @@ class PigeonKind(ChannelKind):
 
     def write(self, message_id: str, customer_id: str, to: str, content: Content, unsubscribe_url: str = "") -> Message:
         return Message(message_id, customer_id, to, text=content.text)
+
+    def bounce(self, reason: str) -> Bounce | None:
+        return Bounce.HARD if reason == "pigeon lost" else None
 
     def sending_attributes(self, settings: Mapping[str, Any], server: Settings, subject: str) -> list[str]:
         return [LoftSettings.model_validate(settings).loft]
@@ -202,6 +206,8 @@ def test_a_campaign_goes_out_by_its_transport(tenant: Scope) -> None:
         ("E", PIGEON, "no address", "not a ring number"),
     ]
     assert campaigns.occurrence(tenant, number).counts == tally(rows)
+    listed = messaging.list_suppressions(tenant, channel_id=PIGEON)
+    assert [(one.customer_id, one.reason) for one in listed] == [("D", "bounced")]
     assert sorted(message.text for _, message in flown) == ["Coo, Name of A!", "Coo, Name of B!"]
     assert not any(message.headers or message.subject for _, message in flown)
 

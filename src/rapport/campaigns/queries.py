@@ -361,11 +361,18 @@ UNIT_OUTCOMES = (
 """
 )
 
+# Reasons are few short phrases, see Receipt; messages of a channel may have failed by the million.
+FAILURE_REASONS = """
+    SELECT DISTINCT reason FROM campaign_outcomes
+    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+        AND channel_id = {channel:UInt32} AND outcome = 'failed'
+"""
+
 FAILED_RECIPIENTS = (
     """
     SELECT customer_id, reason FROM campaign_outcomes
     WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
-        AND channel_id = {channel:UInt32} AND outcome = 'failed' AND startsWith(reason, 'recipient ')
+        AND channel_id = {channel:UInt32} AND outcome = 'failed' AND reason IN {reasons:Array(String)}
         AND customer_id IN (SELECT customer_id
 """
     + UNIT

@@ -20,12 +20,11 @@ from rapport.channels.addresses import (
     recipient,
 )
 from rapport.channels.apps import add_apps, apps, delete_apps
-from rapport.channels.kinds.base import ANY_ADDRESS, OWN_ID, AddressForm, ChannelKind
+from rapport.channels.kinds.base import ANY_ADDRESS, OWN_ID, AddressForm, Bounce, ChannelKind
 from rapport.channels.kinds.registry import address_forms, kind_named, kinds
 from rapport.channels.messages import Content, Message, Receipt, Transport, count
 from rapport.channels.models import App, Channel
 from rapport.channels.opening import transport, trying
-from rapport.channels.replies import is_hard_bounce, is_soft_bounce
 from rapport.channels.settings import masked, merged
 from rapport.customers import service as customers
 from rapport.errors import Conflict, Invalid, NotFound
@@ -36,6 +35,7 @@ __all__ = [
     "OWN_ID",
     "AddressForm",
     "App",
+    "Bounce",
     "Channel",
     "ChannelKind",
     "Content",
@@ -56,9 +56,7 @@ __all__ = [
     "email_sql",
     "is_blank",
     "is_email_address",
-    "is_hard_bounce",
     "is_pulled",
-    "is_soft_bounce",
     "key_sql",
     "kind_at",
     "kind_named",

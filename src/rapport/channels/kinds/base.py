@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
@@ -37,6 +38,13 @@ class AddressForm:
 
 # Tokens, handles, numbers: whatever an outside system takes.
 ANY_ADDRESS = AddressForm("address", "addresses", "an", bool)
+
+
+class Bounce(Enum):
+    """What a message that failed says of its address: that there is none, or that it takes nothing for now."""
+
+    HARD = "hard"
+    SOFT = "soft"
 
 
 class ChannelKind(ABC):
@@ -77,6 +85,10 @@ class ChannelKind(ABC):
     def write(self, message_id: str, customer_id: str, to: str, content: Content, unsubscribe_url: str = "") -> Message:
         """A message of the content as the transport takes it; without a URL nobody can unsubscribe by it."""
         return Message(message_id, customer_id, to, content.subject, content.text, content.html)
+
+    def bounce(self, reason: str) -> Bounce | None:
+        """What the reason on the receipt of a message that failed says of its address; None for nothing."""
+        return None
 
     def sending_attributes(self, settings: Mapping[str, Any], server: Settings, subject: str) -> list[str]:
         """What GetChannelTemplateDetails tells, beside the content, of a template with this subject."""

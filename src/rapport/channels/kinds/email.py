@@ -7,8 +7,9 @@ from typing import Any
 from rapport.access.scope import Scope
 from rapport.channels.addresses import email_sql, is_email_address
 from rapport.channels.email import EmailTransport
-from rapport.channels.kinds.base import AddressForm, ChannelKind
+from rapport.channels.kinds.base import AddressForm, Bounce, ChannelKind
 from rapport.channels.messages import Content, Message, Transport
+from rapport.channels.replies import is_hard_bounce, is_soft_bounce
 from rapport.channels.senders import require_allowed_sender
 from rapport.channels.settings import EmailSettings
 from rapport.errors import Invalid
@@ -48,6 +49,12 @@ class EmailKind(ChannelKind):
         """A letter; with a URL it has the headers to unsubscribe."""
         letter = super().write(message_id, customer_id, to, content)
         return replace(letter, headers=unsubscribe_headers(unsubscribe_url)) if unsubscribe_url else letter
+
+    def bounce(self, reason: str) -> Bounce | None:
+        """By what the recipient's mail server answered."""
+        if is_hard_bounce(reason):
+            return Bounce.HARD
+        return Bounce.SOFT if is_soft_bounce(reason) else None
 
     def sending_attributes(self, settings: Mapping[str, Any], server: Settings, subject: str) -> list[str]:
         """From name, from address and subject."""
