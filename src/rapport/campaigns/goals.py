@@ -13,9 +13,9 @@ from pydantic import TypeAdapter
 
 from rapport.access.scope import Scope
 from rapport.campaigns.models import Series
-from rapport.campaigns.queries import CAME_IN, IN_FORCE
 from rapport.campaigns.schemas import Goal, PlainGoal
 from rapport.channels import service as channels
+from rapport.conditions.purchases import IN_FORCE, IS_PURCHASE
 from rapport.errors import Invalid
 
 ORDERS, VALUE = PlainGoal(kind="orders"), PlainGoal(kind="value")
@@ -107,7 +107,8 @@ def sales(goal: Goal, since: str, until: str, customers: str) -> str:
         FROM transactions
         LEFT JOIN ({refunds}) AS refunds ON refunds.refund_of = transaction_id AND refunded = customer_id
         {joined}
-        WHERE transaction_time >= {since} AND transaction_time < {until} AND {CAME_IN} AND customer_id IN ({customers})
+        WHERE transaction_time >= {since} AND transaction_time < {until} AND {IS_PURCHASE}
+            AND customer_id IN ({customers})
     """
 
 

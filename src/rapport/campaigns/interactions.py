@@ -18,26 +18,35 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.campaigns.models import CANCELED, EXECUTED_STATES, Occurrence, OccurrenceChannel
 from rapport.campaigns.received import Received, parts, received
+from rapport.conditions.interaction_codes import (
+    BOUNCED,
+    CLICKED,
+    DELIVERED,
+    DROPPED,
+    OPENED,
+    SENT,
+    SPAM_REPORT,
+    UNSUBSCRIBED,
+)
 from rapport.errors import Invalid
 from rapport.messaging import service as messaging
 
 log = structlog.get_logger("rapport.campaigns")
 
 INTERACTIONS = {
-    0: "sent",
-    1: "delivered",
-    2: "opened",
-    3: "clicked",
-    4: "unsubscribed",
-    5: "dropped",
-    6: "spam report",
-    7: "bounced",
+    SENT: "sent",
+    DELIVERED: "delivered",
+    OPENED: "opened",
+    CLICKED: "clicked",
+    UNSUBSCRIBED: "unsubscribed",
+    DROPPED: "dropped",
+    SPAM_REPORT: "spam report",
+    BOUNCED: "bounced",
 }
-CLICKED = 3
 # Interactions after which a customer must not be written to on the channel any more.
-SUPPRESSING = {4: "unsubscribed", 6: "complaint", 7: "bounced"}
+SUPPRESSING = {UNSUBSCRIBED: "unsubscribed", SPAM_REPORT: "complaint", BOUNCED: "bounced"}
 # Interactions that only a message that arrived makes possible.
-ARRIVED = frozenset({1, 2, 3})
+ARRIVED = frozenset({DELIVERED, OPENED, CLICKED})
 REPORTED_STATES = (*EXECUTED_STATES, CANCELED)
 # A vendor's calendar may be a day before or after the tenant's.
 A_DAY = timedelta(days=1)

@@ -10,11 +10,6 @@ addresses per channel of the run: a hash of the address, when customers of the r
 
 # ruff: noqa: S608 - statements are put together of constants, checked identifiers and numbers
 
-# A transaction counts when money came in for good.
-IN_FORCE = "lower(status) NOT IN ('canceled', 'cancelled', 'failed', 'void')"
-CAME_IN = f"""
-    lower(type) NOT IN ('withdrawal', 'bonus', 'refund') AND {IN_FORCE} AND amount > 0
-"""
 NO_TABLE = "DROP TABLE IF EXISTS {table}"
 
 STAGE_TABLE = """

@@ -15,12 +15,12 @@ from rapport.access.scope import Scope
 from rapport.campaigns import costs, goals, queries, trigger_results
 from rapport.campaigns.clearance import LEFT_OUT
 from rapport.campaigns.goals import sales
-from rapport.campaigns.interactions import CLICKED
 from rapport.campaigns.models import EXECUTED_STATES, Occurrence
 from rapport.campaigns.randomization import NOTHING, POWERS, Sums
 from rapport.campaigns.schemas import Goal
 from rapport.campaigns.splits import NO_TALLY, PARTS, Counts, Tally, alike, cuts
 from rapport.campaigns.windows import windows
+from rapport.conditions.interaction_codes import CLICKED
 from rapport.messaging import service as messaging
 
 # Past runs that a self-optimising split learns from, newest first; of those with few customers more are needed.

@@ -13,7 +13,7 @@ from rapport.access.audit import AuditCount, AuditFilter, audit_counts
 from rapport.access.scope import Scope
 from rapport.campaigns.interactions import INTERACTIONS
 from rapport.campaigns.models import Occurrence
-from rapport.campaigns.queries import CAME_IN
+from rapport.conditions.purchases import IS_PURCHASE
 from rapport.errors import Invalid
 from rapport.insight import service as insight
 from rapport.messaging import service as messaging
@@ -26,7 +26,7 @@ EARLIEST, LATEST = date(1971, 1, 1), date(2148, 12, 31)
 
 ORDERS = f"""
     SELECT count(), uniqExact(customer_id), sum(amount) FROM transactions
-    WHERE transaction_time >= {{begin:DateTime('UTC')}} AND transaction_time < {{end:DateTime('UTC')}} AND {CAME_IN}
+    WHERE transaction_time >= {{begin:DateTime('UTC')}} AND transaction_time < {{end:DateTime('UTC')}} AND {IS_PURCHASE}
 """
 OUTCOMES = """
     SELECT outcome, channel_id, count() FROM campaign_outcomes

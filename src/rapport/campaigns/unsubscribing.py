@@ -4,6 +4,7 @@ from datetime import date
 
 from rapport.access.scope import Scope
 from rapport.campaigns.interactions import no_reports
+from rapport.conditions.interaction_codes import UNSUBSCRIBED
 from rapport.messaging import service as messaging
 
 # One row a customer, campaign and channel, however often the wish is repeated.
@@ -12,10 +13,10 @@ RECORD = """
         (delivery_date, campaign_id, customer_id, channel_id, template_id, recipient_group_id, action_id, event_id,
          interaction_at)
     SELECT {day:Date}, {campaign_id:UInt32}, {customer_id:String}, {channel_id:UInt32}, {template_id:UInt32},
-           {recipient_group_id:UInt16}, {action_id:UInt32}, 4, {at:DateTime64(3, 'UTC')}
+           {recipient_group_id:UInt16}, {action_id:UInt32}, {event:UInt8}, {at:DateTime64(3, 'UTC')}
     WHERE NOT EXISTS (
         SELECT 1 FROM campaign_interactions
-        WHERE delivery_date = {day:Date} AND channel_id = {channel_id:UInt32} AND event_id = 4
+        WHERE delivery_date = {day:Date} AND channel_id = {channel_id:UInt32} AND event_id = {event:UInt8}
           AND customer_id = {customer_id:String} AND campaign_id = {campaign_id:UInt32}
     )
 """
@@ -43,5 +44,6 @@ def _record(scope: Scope, customer_id: str, origin: messaging.Origin) -> None:
         template_id=origin.template_id,
         recipient_group_id=origin.recipient_group_id,
         action_id=origin.action_id,
+        event=UNSUBSCRIBED,
         at=scope.clock.now().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3],
     )

@@ -6,13 +6,17 @@ An event of an interaction has a number in storage and a name in conditions.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from rapport.conditions.interaction_codes import BOUNCED, CLICKED, DROPPED, OPENED, SPAM_REPORT, UNSUBSCRIBED
 from rapport.conditions.schema import Kind
 
-INTERACTIONS = {"opened": 2, "clicked": 3, "unsubscribed": 4, "dropped": 5, "reported_spam": 6, "bounced": 7}
-
-# Transactions that are no purchase, unless a condition names its types or statuses.
-NO_VALUE_TYPES = ("withdrawal", "bonus", "refund")
-NO_VALUE_STATUSES = ("canceled", "cancelled", "failed", "void")
+INTERACTIONS = {
+    "opened": OPENED,
+    "clicked": CLICKED,
+    "unsubscribed": UNSUBSCRIBED,
+    "dropped": DROPPED,
+    "reported_spam": SPAM_REPORT,
+    "bounced": BOUNCED,
+}
 
 # Amounts are compared in ten-thousandths of the currency unit, as whole numbers, so that the order
 # in which an engine adds them never matters.

@@ -11,14 +11,13 @@ from rapport.conditions.histories import (
     AMOUNT_SCALE,
     CONTROL_ACTION_ID,
     INTERACTIONS,
-    NO_VALUE_STATUSES,
-    NO_VALUE_TYPES,
     SOURCES,
     Measure,
 )
 from rapport.conditions.measuring import value_without_rows
 from rapport.conditions.nodes import HistoryIs
 from rapport.conditions.passing import in_range
+from rapport.conditions.purchases import NO_VALUE_STATUSES, NO_VALUE_TYPES
 from rapport.conditions.schema import Anchor
 from rapport.conditions.text import fold
 

@@ -15,8 +15,6 @@ from rapport.conditions.histories import (
     CONTROL_ACTION_ID,
     INTERACTIONS,
     LONGEST_LEAD,
-    NO_VALUE_STATUSES,
-    NO_VALUE_TYPES,
     SOURCES,
     Filter,
     Measure,
@@ -24,6 +22,7 @@ from rapport.conditions.histories import (
 from rapport.conditions.measuring import resolve_measure, value_without_rows
 from rapport.conditions.nodes import HistoryIs
 from rapport.conditions.passing import passes
+from rapport.conditions.purchases import NO_VALUE_STATUSES, NO_VALUE_TYPES
 from rapport.conditions.rendering import render, within_sql
 from rapport.conditions.schema import Anchor, Kind, Schema
 

@@ -17,6 +17,7 @@ from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant, tenants
 from rapport.campaigns import service as campaigns
+from rapport.conditions.interaction_codes import BOUNCED, CLICKED, OPENED, UNSUBSCRIBED
 from rapport.customers import service as customers
 from rapport.demo import files, story
 from rapport.demo.live import Live
@@ -48,7 +49,6 @@ INTERACTION_COLUMNS = (
     "event_id",
     "interaction_at",
 )
-OPENED, CLICKED, UNSUBSCRIBED, BOUNCED = 2, 3, 4, 7
 # Chance per mail of each interaction; clicking presupposes opening.
 OPEN_RATE, CLICK_RATE, UNSUBSCRIBE_RATE, BOUNCE_RATE = 0.34, 0.08, 0.003, 0.006
 

@@ -17,7 +17,7 @@ from rapport.demo.outside import EVENTS, Outside
 from rapport.demo.visits import signed
 
 # MetricID of UpdateCampaignMetrics, EventID of UpdateCampaignInteractions, chance a text; clicking presupposes opening.
-SENT, DELIVERED = 0, 1
+SENT_METRIC, DELIVERED_METRIC = 0, 1
 REPORTED = {"opened": (2, 2, 0.34), "clicked": (3, 3, 0.08), "unsubscribed": (4, 4, 0.003), "bounced": (9, 7, 0.006)}
 OPTED_OUT = 2
 PAGE = 10_000
@@ -83,7 +83,7 @@ class Vendor:
             place = {"CampaignID": campaign_id, "ChannelID": self._channel, "TemplateID": template_id}
             happened = self._happened(texted)
             bounced = len(happened["bounced"])
-            totals = {SENT: len(texted), DELIVERED: len(texted) - bounced}
+            totals = {SENT_METRIC: len(texted), DELIVERED_METRIC: len(texted) - bounced}
             totals |= {REPORTED[name][0]: len(customers) for name, customers in happened.items()}
             metrics = [{**place, "MetricID": metric, "MetricValue": value} for metric, value in totals.items()]
             yield place, happened, metrics

@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from rapport.access.scope import Scope
+from rapport.conditions.purchases import IS_PURCHASE, IS_REFUND
 from rapport.insight import queries, trees
 from rapport.insight.arrow import floats
 from rapport.insight.bgnbd import Floats
@@ -38,7 +39,7 @@ LEAST_EXPECTED = 0.01  # of the mean; where nothing is expected and something co
 BOUGHT_BEFORE = f"""
     SELECT count() FROM (
         SELECT DISTINCT customer_id FROM transactions
-        WHERE transaction_time < toDateTime({{day:Date}} + 1, 'UTC') AND {queries.VALUE_TRANSACTION}
+        WHERE transaction_time < toDateTime({{day:Date}} + 1, 'UTC') AND {IS_PURCHASE}
         LIMIT {{most:UInt32}}
     )
 """  # noqa: S608 - built from constants
@@ -83,11 +84,11 @@ def _year_later(past: str) -> str:
         FROM ({trees.staged(past)}) AS past
         LEFT JOIN (
             SELECT customer_id, sum(amount) AS bought FROM transactions
-            WHERE {since} AND {queries.VALUE_TRANSACTION} GROUP BY customer_id
+            WHERE {since} AND {IS_PURCHASE} GROUP BY customer_id
         ) AS later ON later.customer_id = past.customer_id
         LEFT JOIN (
             SELECT customer_id, sum(abs(amount)) AS given_back FROM transactions
-            WHERE {since} AND {queries.REFUND} GROUP BY customer_id
+            WHERE {since} AND {IS_REFUND} GROUP BY customer_id
         ) AS refunds ON refunds.customer_id = past.customer_id
         ORDER BY sipHash64(past.customer_id), past.customer_id
     """  # noqa: S608

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from rapport.access.scope import Scope
+from rapport.conditions.purchases import IS_PURCHASE, IS_REFUND
 from rapport.insight import bgnbd, future, queries, work
 from rapport.insight.arrow import floats
 from rapport.insight.fitting import YEAR_WEEKS
@@ -45,8 +46,8 @@ CAME = f"""
         WHERE data_date = {{made_on:Date}} AND lifecycle_stage_id < 5
     ) AS forecast
     INNER JOIN (
-        SELECT customer_id, sumIf(amount, {queries.VALUE_TRANSACTION}) AS ordered,
-            sumIf(abs(amount), {queries.REFUND}) AS refunded
+        SELECT customer_id, sumIf(amount, {IS_PURCHASE}) AS ordered,
+            sumIf(abs(amount), {IS_REFUND}) AS refunded
         FROM transactions
         WHERE transaction_time >= toDateTime({{made_on:Date}} + 1, 'UTC') AND transaction_time < {queries.DAY_END}
         GROUP BY customer_id

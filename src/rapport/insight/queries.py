@@ -10,18 +10,14 @@ from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.conditions.histories import LONGEST_LEAD, SEND_DAY
+from rapport.conditions.interaction_codes import CLICKED, OPENED
+from rapport.conditions.purchases import IS_PURCHASE, IS_REFUND
 from rapport.insight import work
 from rapport.insight.features import FEATURES, WINDOWS
 from rapport.insight.stages import stage_rules
 from rapport.stores.warehouse import identifier
 
 SAMPLE = "cityHash64(customer_id) % {sample_of:UInt64} = 0"
-VALUE_TRANSACTION = """amount > 0
-        AND lower(type) NOT IN ('withdrawal', 'bonus', 'refund')
-        AND lower(status) NOT IN ('canceled', 'cancelled', 'failed', 'void')"""
-# Money given back: of type refund whatever its sign, or a negative amount that is no payout of another kind.
-REFUND = """(lower(type) = 'refund' OR amount < 0 AND lower(type) NOT IN ('withdrawal', 'bonus'))
-        AND lower(status) NOT IN ('canceled', 'cancelled', 'failed', 'void')"""
 DAY_END = "toDateTime({data_date:Date} + 1, 'UTC')"
 
 _ORDER_WINDOWS = "".join(
@@ -59,7 +55,7 @@ ORDERS = f"""
             arraySort(groupArray((toUInt16(day), amount))) AS purchases{_ORDER_WINDOWS}
         FROM (
             SELECT *, toDate(transaction_time) AS day FROM transactions
-            WHERE transaction_time < {DAY_END} AND {VALUE_TRANSACTION} AND {SAMPLE}
+            WHERE transaction_time < {DAY_END} AND {IS_PURCHASE} AND {SAMPLE}
         )
         GROUP BY customer_id
     )
@@ -68,7 +64,7 @@ ORDERS = f"""
 # No row says which order it refunds, so refunds are of the customer.
 REFUNDS = f"""
     SELECT customer_id, sum(abs(amount)) AS refunded FROM transactions
-    WHERE transaction_time < {DAY_END} AND {REFUND} AND {SAMPLE}
+    WHERE transaction_time < {DAY_END} AND {IS_REFUND} AND {SAMPLE}
     GROUP BY customer_id
 """  # noqa: S608
 
@@ -142,17 +138,18 @@ RESPONSES = f"""
         interaction_at >= fromUnixTimestamp64Milli({{start_1m:Int64}}, 'UTC') AS in_month
     SELECT
         customer_id,
-        countIf(event_id = 2 AND in_week) AS opens_1w,
-        countIf(event_id = 2 AND in_month) AS opens_1m,
-        countIf(event_id = 3 AND in_week) AS clicks_1w,
-        countIf(event_id = 3 AND in_month) AS clicks_1m,
-        toDate(maxIf(interaction_at, event_id = 2), {{zone:String}}) AS last_open_day,
-        toDate(maxIf(interaction_at, event_id = 3), {{zone:String}}) AS last_click_day,
+        countIf(event_id = {OPENED} AND in_week) AS opens_1w,
+        countIf(event_id = {OPENED} AND in_month) AS opens_1m,
+        countIf(event_id = {CLICKED} AND in_week) AS clicks_1w,
+        countIf(event_id = {CLICKED} AND in_month) AS clicks_1m,
+        toDate(maxIf(interaction_at, event_id = {OPENED}), {{zone:String}}) AS last_open_day,
+        toDate(maxIf(interaction_at, event_id = {CLICKED}), {{zone:String}}) AS last_click_day,
         uniqExactIf(campaign_id, delivery_date > {{data_date:Date}} - 7) AS responded_1w,
         uniqExactIf(campaign_id, delivery_date > {{data_date:Date}} - 30) AS responded_1m
     FROM campaign_interactions
     WHERE delivery_date > {{data_date:Date}} - 365 AND delivery_date <= {{data_date:Date}}
-      AND interaction_at < fromUnixTimestamp64Milli({{end:Int64}}, 'UTC') AND event_id IN (2, 3) AND {SAMPLE}
+      AND interaction_at < fromUnixTimestamp64Milli({{end:Int64}}, 'UTC') AND event_id IN ({OPENED}, {CLICKED})
+      AND {SAMPLE}
     GROUP BY customer_id
 """  # noqa: S608
 

@@ -22,8 +22,9 @@ from math import ceil
 from typing import Any
 
 from rapport.access.scope import Scope
+from rapport.conditions.purchases import IS_PURCHASE
 from rapport.insight import work
-from rapport.insight.queries import DAY_END, SAMPLE, VALUE_TRANSACTION
+from rapport.insight.queries import DAY_END, SAMPLE
 from rapport.insight.settings import settings_of
 from rapport.stores.warehouse import Database
 
@@ -60,7 +61,7 @@ HISTORIES = f"""
         arraySort(groupUniqArray(toUInt16(toDate(transaction_time)))) AS days
     FROM transaction_items
     WHERE NOT is_return AND transaction_time < {DAY_END} AND {SAMPLE}
-      AND transaction_id NOT IN (SELECT transaction_id FROM transactions WHERE NOT ({VALUE_TRANSACTION}) AND {SAMPLE})
+      AND transaction_id NOT IN (SELECT transaction_id FROM transactions WHERE NOT ({IS_PURCHASE}) AND {SAMPLE})
     GROUP BY customer, product
 """  # noqa: S608 - built from constants of this module, as all SQL here
 

@@ -8,13 +8,24 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# The numbers are those of interactions; a soft bounce is none of them.
-OPENED, CLICKED, UNSUBSCRIBED, DROPPED, COMPLAINED, BOUNCED, SOFT_BOUNCED = 2, 3, 4, 5, 6, 7, -1
+from rapport.conditions.interaction_codes import (
+    BOUNCED,
+    CLICKED,
+    DELIVERED,
+    DROPPED,
+    OPENED,
+    SENT,
+    SPAM_REPORT,
+    UNSUBSCRIBED,
+)
+
+# Beside the codes of interactions, of which it is none.
+SOFT_BOUNCED = -1
 WORDS = {
-    "sent": 0,
-    "send": 0,
-    "delivered": 1,
-    "delivery": 1,
+    "sent": SENT,
+    "send": SENT,
+    "delivered": DELIVERED,
+    "delivery": DELIVERED,
     "opened": OPENED,
     "open": OPENED,
     "clicked": CLICKED,
@@ -24,9 +35,9 @@ WORDS = {
     "optout": UNSUBSCRIBED,
     "dropped": DROPPED,
     "drop": DROPPED,
-    "spam": COMPLAINED,
-    "complaint": COMPLAINED,
-    "complained": COMPLAINED,
+    "spam": SPAM_REPORT,
+    "complaint": SPAM_REPORT,
+    "complained": SPAM_REPORT,
     "bounced": BOUNCED,
     "bounce": BOUNCED,
 }
@@ -57,7 +68,7 @@ SHOWN = re.compile(
 DONE = re.compile("submit(ted)?|complete(d)?|confirm(ed|ation)?|success(ful)?|done|processed")
 # Words that say by themselves that it was done.
 PLAIN = frozenset({"unsubscribed", "optout", "complained"})
-STOPPING = frozenset({UNSUBSCRIBED, COMPLAINED, BOUNCED})
+STOPPING = frozenset({UNSUBSCRIBED, SPAM_REPORT, BOUNCED})
 OPT_OUT = re.compile(r"opt(ed)?[\W_]*out", re.IGNORECASE)
 # Runs of letters, cut before a capital: smsNotDelivered, SMSDelivered.
 CUT = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")

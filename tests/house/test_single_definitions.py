@@ -1,0 +1,27 @@
+"""What several packages go by is written down in one place."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src" / "rapport"
+# What is defined, where, and a text by which somebody would define it again.
+DEFINITIONS = {
+    "which transactions count": ("conditions/purchases.py", r"['\"](void|cancelled|withdrawal)['\"]"),
+    "codes of interactions": (
+        "conditions/interaction_codes.py",
+        r"event_id (=|IN) \(?[0-9]|\b(SENT|DELIVERED|OPENED|CLICKED|UNSUBSCRIBED|DROPPED|BOUNCED)\b.* = [0-9r]",
+    ),
+}
+# The same words of another thing.
+OTHERS = {"customers/consent.py": "cancelled is a word by which somebody takes a consent back"}
+
+
+@pytest.mark.parametrize("what", DEFINITIONS)
+def test_a_definition_has_one_place(what: str) -> None:
+    place, text = DEFINITIONS[what]
+    assert re.search(text, (SOURCE / place).read_text())
+    paths = {path.relative_to(SOURCE).as_posix(): path for path in SOURCE.rglob("*.py")}
+    again = [name for name, path in paths.items() if re.search(text, path.read_text()) and name not in OTHERS]
+    assert again == [place], f"{what} is written in {place}: import it"
