@@ -42,6 +42,7 @@ from rapport.channels import service as channels
 from rapport.errors import NotFound
 from rapport.messaging import service as messaging
 from rapport.messaging import suppressed_addresses
+from rapport.messaging.erasure import forget
 from rapport.messaging.kept_off import KeptOff, stand
 
 DUE = NOW + timedelta(hours=1)
@@ -318,7 +319,7 @@ def test_an_address_that_somebody_suppressed_has_only_now_is_kept_with_the_day(t
 def test_an_erased_persons_address_stays_suppressed(tenant: Scope) -> None:
     company = Company(tenant, ["erased@example.com", "erased@example.com"])
     messaging.suppress(tenant, company.ids[0], EMAIL)
-    messaging.forget(tenant, company.ids[0])
+    forget(tenant, company.ids[0])
     assert company.send(company.process())[company.ids[1]] == LISTED
 
 

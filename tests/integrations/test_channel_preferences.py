@@ -7,6 +7,7 @@ from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.customers.service import Consents
 from rapport.errors import Invalid
+from rapport.messaging import erasure
 from rapport.messaging import service as messaging
 from rapport.messaging.models import ChannelPreference
 from rapport.messaging.service import Registered
@@ -76,7 +77,7 @@ def test_ids_of_apps_compare_ignoring_case(scope: Scope) -> None:
         assert "Cased" in messaging.suppressions(scope, CHANNEL, app)["customer_id"].to_pylist()
     assert messaging.unreachable(scope, CHANNEL, ["cased"], "droid") == {}
     assert [(one.app_id, one.mode) for one in messaging.preferences(scope, "cased")] == [("iOS", 2)]
-    messaging.forget(scope, "cased")
+    erasure.forget(scope, "cased")
     assert messaging.unreachable(scope, CHANNEL, ["Cased"], "ioS") == {"Cased": "channel preference"}
     messaging.set_preference(scope, CHANNEL, ["Cased"], 1, "IOS")
     assert messaging.unreachable(scope, CHANNEL, ["Cased"], "ios") == {}
@@ -97,7 +98,7 @@ def test_an_erased_person_stays_opted_out_until_the_vendor_says_otherwise(scope:
     messaging.set_preference(scope, CHANNEL, ["Gone"], 2)
     messaging.suppress(scope, "Gone too", CHANNEL)
     for who in ("Gone", "Gone too"):
-        messaging.forget(scope, who)
+        erasure.forget(scope, who)
     with scope.records() as session:
         mine = select(ChannelPreference.customer_id, ChannelPreference.customer_key)
         rows = session.execute(mine.where(ChannelPreference.tenant_id == scope.tenant_id)).all()

@@ -1,7 +1,6 @@
 """What other packages may ask of messaging."""
 
 from rapport.messaging.address_files import FileSuppressed, suppress_file
-from rapport.messaging.erasure import forget
 from rapport.messaging.finding import customers_at
 from rapport.messaging.kept import allow_again, keep_addresses_again, prefer_again, suppress_again
 from rapport.messaging.kept_off import FAULTS, SAME_ADDRESS, KeptOff, create_suppressed, faults, load_suppressed
@@ -88,7 +87,6 @@ __all__ = [
     "fault_sql",
     "faults",
     "flagged",
-    "forget",
     "invalid_in",
     "keep_addresses_again",
     "keep_again",
