@@ -1,5 +1,7 @@
 """Whatever stands in a mapping, it is refused in a sentence or read in bounded time and memory."""
 
+from pathlib import Path
+
 import httpx
 import pytest
 
@@ -29,6 +31,27 @@ def test_a_mapping_beyond_bounds_is_refused(text: str, told: str) -> None:
     with pytest.raises(Invalid) as refused:
         read_mapping(text)
     assert refused.value.message == told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            b"- a\n- b\n",
+            "The mapping must be names with values, such as `columns:` with columns under it, but is a list.",
+        ),
+        (b"columns", "The mapping must be names with values, such as `columns:` with columns under it, but is a text."),
+        (b"columns: [A, B]", "The mapping's columns: must be an object."),
+        (b"values:\n  Shop: x\n", "The mapping's values.Shop: must be an object."),
+        (b"columns: \xff", "The mapping is not a readable YAML file."),
+    ],
+)
+def test_a_file_without_its_mapping_is_named_with_the_place(tmp_path: Path, text: bytes, told: str) -> None:
+    file = tmp_path / "shop.yaml"
+    file.write_bytes(text)
+    with pytest.raises(Invalid) as refused:
+        read_mapping(file)
+    assert refused.value.message == f"shop.yaml: {told}"
 
 
 @pytest.mark.parametrize("value", ["!!timestamp 2026-13-45", "!!int x", "!!float x", "!!int " + "9" * 5_000])

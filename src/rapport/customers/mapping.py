@@ -140,31 +140,42 @@ class _AsWritten(yaml.SafeLoader):
 
 
 def read_mapping(source: Path | str) -> FileMapping:
-    """A mapping from a YAML file, or from YAML text. Raises Invalid."""
+    """A mapping from a YAML file, or from YAML text. Raises Invalid, which names the file."""
+    text = _yaml_of(source)
     try:
-        data = yaml.load(_yaml_of(source), _AsWritten)  # noqa: S506 - a subclass of the safe loader
+        return parse_mapping(_read(text))
+    except Invalid as error:
+        if isinstance(source, str):
+            raise
+        raise Invalid(f"{source.name}: {error.message}") from error
+
+
+def _read(text: str) -> dict[str, Any] | None:
+    if len(text) > MAX_CHARACTERS:
+        raise Invalid(f"The mapping is longer than {MAX_CHARACTERS} characters.")
+    try:
+        data: Any = yaml.load(text, _AsWritten)  # noqa: S506 - a subclass of the safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f": line {mark.line + 1} cannot be read ({error.problem})" if mark else ""
         raise Invalid(f"The mapping is not a readable YAML file{where}.") from error
     except RecursionError as error:
         raise Invalid("The mapping is nested too deeply.") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except yaml.YAMLError as error:
         raise Invalid("The mapping is not a readable YAML file.") from error
-    if data is not None and not isinstance(data, dict):
-        raise Invalid("The mapping must be a YAML mapping.")
-    return parse_mapping(data)
+    if data is None or isinstance(data, dict):
+        return data
+    kind = "a list" if isinstance(data, list) else "a text"
+    raise Invalid(f"The mapping must be names with values, such as `columns:` with columns under it, but is {kind}.")
 
 
 def _yaml_of(source: Path | str) -> str:
     if isinstance(source, str):
-        text = source
-    else:
-        try:
-            with source.open() as file:
-                text = file.read(MAX_CHARACTERS + 1)
-        except OSError as error:
-            raise refused_path(source, error, "read") from error
-    if len(text) > MAX_CHARACTERS:
-        raise Invalid(f"The mapping is longer than {MAX_CHARACTERS} characters.")
-    return text
+        return source
+    try:
+        with source.open() as file:
+            return file.read(MAX_CHARACTERS + 1)
+    except OSError as error:
+        raise refused_path(source, error, "read") from error
+    except UnicodeDecodeError as error:
+        raise Invalid(f"{source.name}: The mapping is not a readable YAML file.") from error
