@@ -47,6 +47,10 @@ def _nothing_held(scope: Scope, customer_id: str) -> dict[str, list[Any]]:
     return {}
 
 
+def _nothing_erased(scope: Scope, of: Erased) -> int:
+    return 0
+
+
 def _nothing_to_do(scope: Scope, of: Any) -> None:
     return
 
@@ -61,7 +65,8 @@ class PersonalData:
     and that stay. files are folders of the data folder.
 
     export answers what else is held of a CustomerID in any spelling, lists by name. anonymise, erase and clear may be
-    repeated; clear has the pseudonym of an erased person, and is a part of durable work.
+    repeated. erase answers how many rows it took; clear has the pseudonym of an erased person, and is a part of durable
+    work.
     """
 
     package: str
@@ -72,5 +77,5 @@ class PersonalData:
     files: tuple[str, ...] = ()
     export: Callable[[Scope, str], dict[str, list[Any]]] = _nothing_held
     anonymise: Callable[[Scope, Anonymised], None] = _nothing_to_do
-    erase: Callable[[Scope, Erased], None] = _nothing_to_do
+    erase: Callable[[Scope, Erased], int] = _nothing_erased
     clear: Callable[[Scope, str], None] = _nothing_to_do

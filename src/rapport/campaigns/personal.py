@@ -19,8 +19,9 @@ def _anonymise(scope: Scope, of: Anonymised) -> None:
     erasure.renew_files(scope)
 
 
-def _erase(scope: Scope, of: Erased) -> None:
+def _erase(scope: Scope, of: Erased) -> int:
     of.follow(of.customer_id)
+    return 0
 
 
 PERSONAL_DATA = PersonalData(

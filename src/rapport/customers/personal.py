@@ -17,8 +17,8 @@ def _anonymise(scope: Scope, of: Anonymised) -> None:
     rejects.forget(scope, of.customer_ids, of.texts)
 
 
-def _erase(scope: Scope, of: Erased) -> None:
-    persons.erase(scope, of.customer_id, of.tables)
+def _erase(scope: Scope, of: Erased) -> int:
+    return persons.erase(scope, of.customer_id, of.tables)
 
 
 # What identifies persons leaves the warehouse's tables before any package's `anonymise` is called: jobs.remove_pii.

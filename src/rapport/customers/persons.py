@@ -32,23 +32,25 @@ def is_removed(scope: Scope, customer_id: str) -> bool:
     return pseudonym(scope, customer_id) in pii.removed_pseudonyms(scope)
 
 
-def erase(scope: Scope, customer_id: str, tables: Iterable[str]) -> None:
+def erase(scope: Scope, customer_id: str, tables: Iterable[str]) -> int:
     """Take a person out of tables of the warehouse and of what customers hold besides; may be repeated.
+
+    How many rows of the tables those were; whoever erases tells the audit log.
 
     The id is remembered by pseudonym, so that whoever comes back under it stays anonymous. `purge` clears the disk.
     """
     known = spelling(scope, customer_id) or customer_id
     with locks.writing(scope):
-        pii.note(scope, [pseudonym(scope, customer_id)], "erase")
+        pii.remember_removed(scope, [pseudonym(scope, customer_id)])
         pii.stage_ids(scope, sorted({known, customer_id}))
         own = pii.texts_of_staged(scope)
-        for table in tables:
-            delete_staged(scope, table)
+        rows = sum(delete_staged(scope, table) for table in tables)
         scope.warehouse.execute("DROP TABLE erase_ids SYNC")
     rejects.forget(scope, [known, customer_id], own)
     jobs.forget(scope, customer_id)
     attribute_times.forget(scope, customer_id)
     imports.forget(scope, customer_id)
+    return rows
 
 
 def purge(scope: Scope, marks: list[str], tables: Collection[str]) -> None:
@@ -67,7 +69,9 @@ def purge(scope: Scope, marks: list[str], tables: Collection[str]) -> None:
         leave_disk(scope, table)
 
 
-def delete_staged(scope: Scope, table: str) -> None:
-    """Hide the rows of the persons in erase_ids. Call it under locks.writing."""
-    if scope.warehouse.value(f"SELECT count() FROM {identifier(table)} WHERE {ERASED}"):  # noqa: S608 - a table of the schema
+def delete_staged(scope: Scope, table: str) -> int:
+    """Hide the rows of the persons in erase_ids; how many those are. Call it under locks.writing."""
+    rows = int(scope.warehouse.value(f"SELECT count() FROM {identifier(table)} WHERE {ERASED}"))  # noqa: S608 - a table of the schema
+    if rows:
         scope.warehouse.execute(f"DELETE FROM {identifier(table)} WHERE {ERASED}")  # noqa: S608 - a table of the schema
+    return rows

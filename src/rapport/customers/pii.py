@@ -119,13 +119,21 @@ def is_identifying(name: str, value: Any, hidden: Collection[str]) -> bool:
     return isinstance(value, str) and (identifies(value) or any(map(named_personal, member_names(value))))
 
 
-def note(scope: Scope, marks: Iterable[str], action: str) -> None:
+def note(scope: Scope, marks: Collection[str], action: str) -> None:
     """Remember persons by pseudonym as removed; the audit log tells how many, not who."""
-    now = scope.clock.now()
-    rows = [{"tenant_id": scope.tenant_id, "key": mark, "removed_at": now} for mark in marks]
     with scope.records() as session:
-        session.execute(insert(Removed).on_conflict_do_nothing(), rows)
-        scope.audit(session, action, f"{len(rows)} customers")
+        session.execute(insert(Removed).on_conflict_do_nothing(), _removed(scope, marks))
+        scope.audit(session, action, f"{len(marks)} customers")
+
+
+def remember_removed(scope: Scope, marks: Collection[str]) -> None:
+    """Remember persons by pseudonym as removed, of which the caller tells the audit log when it is done."""
+    with scope.records() as session:
+        session.execute(insert(Removed).on_conflict_do_nothing(), _removed(scope, marks))
+
+
+def _removed(scope: Scope, marks: Collection[str]) -> list[dict[str, Any]]:
+    return [{"tenant_id": scope.tenant_id, "key": mark, "removed_at": scope.clock.now()} for mark in marks]
 
 
 def _identifying(scope: Scope, table: str) -> list[str]:

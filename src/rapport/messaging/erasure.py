@@ -19,15 +19,16 @@ KEEP_ADDRESSES = text("""
 DROP_NAMED = text("DELETE FROM suppressed_addresses WHERE tenant_id = :tenant_id AND customer_key = :key")
 
 
-def forget(scope: Scope, customer_id: str) -> None:
-    """Keep what a person said about being written to, but not who it is. May be repeated."""
+def forget(scope: Scope, customer_id: str) -> int:
+    """Keep what a person said about being written to, but not who it is; how many wishes those are. May be repeated."""
     mark = pseudonym(scope, customer_id)
     with scope.records() as session:
-        _rename(session, scope, Suppression, customer_id, mark, ["created_at", "reason"])
-        _rename(session, scope, ChannelPreference, customer_id, mark, ["updated_at", "mode", "app_id"])
+        wishes = _rename(session, scope, Suppression, customer_id, mark, ["created_at", "reason"])
+        wishes += _rename(session, scope, ChannelPreference, customer_id, mark, ["updated_at", "mode", "app_id"])
         bound = {"tenant_id": scope.tenant_id, "key": customer_id.lower(), "pseudonym": mark}
         session.execute(KEEP_ADDRESSES, bound)
         session.execute(DROP_NAMED, bound)
+    return wishes
 
 
 def _rename(
@@ -37,13 +38,18 @@ def _rename(
     customer_id: str,
     mark: str,
     said: list[str],
-) -> None:
-    """Give the rows of a person the pseudonym. What was said last, under the id, takes the place of older rows."""
+) -> int:
+    """Give the rows of a person the pseudonym; how many those are.
+
+    What was said last, under the id, takes the place of older rows.
+    """
     mine = (table.tenant_id == scope.tenant_id, table.customer_key == customer_id.lower())
     key = [column.name for column in table.__table__.primary_key]
-    for row in session.scalars(select(table).where(*mine)).all():
+    rows = session.scalars(select(table).where(*mine)).all()
+    for row in rows:
         values: dict[str, Any] = {name: getattr(row, name) for name in [*key, *said]}
         made = insert(table).values(values | {"customer_key": mark, "customer_id": ERASED})
         changes = {name: values[name] for name in said}
         session.execute(made.on_conflict_do_update(index_elements=key, set_=changes))
     session.execute(delete(table).where(*mine))
+    return len(rows)

@@ -22,8 +22,8 @@ def _export(scope: Scope, customer_id: str) -> dict[str, list[Any]]:
     }
 
 
-def _erase(scope: Scope, of: Erased) -> None:
-    erasure.forget(scope, of.customer_id)
+def _erase(scope: Scope, of: Erased) -> int:
+    return erasure.forget(scope, of.customer_id)
 
 
 PERSONAL_DATA = PersonalData(

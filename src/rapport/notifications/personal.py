@@ -15,8 +15,8 @@ def _anonymise(scope: Scope, of: Anonymised) -> None:
     erasure.forget(scope, of.customer_ids)
 
 
-def _erase(scope: Scope, of: Erased) -> None:
-    erasure.forget(scope, [of.customer_id])
+def _erase(scope: Scope, of: Erased) -> int:
+    return erasure.forget(scope, [of.customer_id])
 
 
 PERSONAL_DATA = PersonalData(

@@ -9,10 +9,14 @@ from rapport.persons.declared import DECLARED, going
 
 
 def take_out(scope: Scope, customer_id: str) -> None:
-    """Take a person out at once of all that is read but the accounts of campaigns, which follow with the disk."""
+    """Take a person out at once of all that is read but the accounts of campaigns, which follow with the disk.
+
+    The audit log tells how many rows went, or are wishes that stay under a pseudonym, by package; not whose.
+    """
     erased = Erased(customer_id, going(scope), partial(begin, scope))
-    for one in DECLARED:
-        one.erase(scope, erased)
+    rows = {one.package: one.erase(scope, erased) for one in DECLARED}
+    with scope.records() as session:
+        scope.audit(session, "erase", "1 customers", rows={package: count for package, count in rows.items() if count})
 
 
 def take_away(scope: Scope, customer_ids: list[str], texts: Texts) -> None:

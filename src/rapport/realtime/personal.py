@@ -9,8 +9,8 @@ def _anonymise(scope: Scope, of: Anonymised) -> None:
     persons.anonymise(scope, of.customer_ids, of.texts)
 
 
-def _erase(scope: Scope, of: Erased) -> None:
-    persons.forget(scope, of.customer_id, of.follow)
+def _erase(scope: Scope, of: Erased) -> int:
+    return persons.forget(scope, of.customer_id, of.follow)
 
 
 PERSONAL_DATA = PersonalData(

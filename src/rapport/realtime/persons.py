@@ -104,21 +104,26 @@ def _bound(session: Session, scope: Scope, customer_ids: Iterable[str]) -> dict[
     }
 
 
-def forget(scope: Scope, customer_id: str, follow: Callable[[str], None]) -> None:
+def forget(scope: Scope, customer_id: str, follow: Callable[[str], None]) -> int:
     """Take a person out: waiting events, log, visitors with their history, triggers' states, firings. May be repeated.
+
+    How many rows of the records those were.
 
     Call it before the warehouse is cleared, since what waits would be written there. follow has the accounts cleared
     of a visitor that the person was. The disk is cleared by durable work after.
     """
     with scope.records() as session:
         bound = _bound(session, scope, [customer_id])
+        rows = 0
         for table in ORDER:
-            session.execute(text(DELETE.format(table=table, naming=HELD[table])), bound)
+            done = session.execute(text(DELETE.format(table=table, naming=HELD[table])), bound)
+            rows += done.rowcount  # type: ignore[attr-defined]
     if bound["first"]:
         _hide(scope, bound["first"])
         for visitor in bound["first"]:
             follow(VISITOR + visitor)
     work.enqueue(work.Queue.ERASURES, f"visitors-{uuid.uuid4()}", purge_visitors, scope.tenant_id)
+    return rows
 
 
 def anonymise(scope: Scope, customer_ids: Iterable[str], own: Texts) -> None:
