@@ -54,9 +54,11 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def before(
     data_dir: DataDir = None,
-    _version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
-    """What comes before the command's name."""
+    """Rapport: open, self-hosted relationship marketing."""
     given["data_dir"] = data_dir
     for_command()
 

@@ -154,7 +154,7 @@ def _resumes_when_told_to(data_dir: Path, restored: Path, server: Server) -> Non
     assert (waiting["held"], waiting["deliveries"]) == (True, 0) and waiting["backup_taken_at"]
     refused = run("resume", "--data-dir", restored)
     assert (refused.code, refused.out) == (1, "")
-    for told in ("since a restore of the backup of", "0 deliveries to listeners", "leaves again", "--yes"):
+    for told in ("since a restore of the backup of", "0 deliveries to listeners", "would be sent again", "--yes"):
         assert told in refused.err
     assert httpx.get(f"{server.base_url}/ready").json()["outbound"] == "held"
     assert run("resume", "--yes", "--data-dir", restored, "--json").json == {"held": False}

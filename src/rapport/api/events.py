@@ -218,7 +218,7 @@ async def _stored(sent: _Sent, given: Sequence[Given], ids: Sequence[str | None]
 
 @router.post(
     "/v1/events",
-    summary="One event, from a server",
+    summary="Send one event from a server",
     operation_id="PostEvent",
     response_class=Response,
     responses=_answers("1234567890123456"),
@@ -293,7 +293,10 @@ _FROM_APPS: dict[str, Any] = {
 
 
 @router.post(
-    "/v1/optistream/{tenantToken}", summary="A batch of events, from an SDK", operation_id="Optistream", **_FROM_APPS
+    "/v1/optistream/{tenantToken}",
+    summary="Send a batch of events from an SDK",
+    operation_id="Optistream",
+    **_FROM_APPS,
 )
 async def optistream(tenantToken: str, request: Request) -> Response:
     """Up to 100 events. Repetitions are told by metadata.eventId; events that cannot be used are in the events log."""
@@ -302,7 +305,7 @@ async def optistream(tenantToken: str, request: Request) -> Response:
 
 @router.post(
     "/v1/realtime/{tenantToken}/reportEvent",
-    summary="The same, where older SDKs report what is urgent",
+    summary="Send urgent events from an older SDK",
     operation_id="ReportEvent",
     **_FROM_APPS,
 )
@@ -357,7 +360,7 @@ _FROM_VENDORS: dict[str, Any] = {
 
 @router.post(
     "/api/saveEvent",
-    summary="Engagement metrics of an outside vendor",
+    summary="Report engagement metrics as an external provider",
     operation_id="SaveMetricEvent",
     **_FROM_VENDORS,
 )
@@ -371,7 +374,7 @@ async def save_event(request: Request) -> Response:
 
 @router.post(
     "/v1/metrics/{tenantID}/saveEvent",
-    summary="The same, with the tenant in the path",
+    summary="Report engagement metrics, with the tenant in the path",
     operation_id="SaveMetricEventOfTenant",
     **_FROM_VENDORS,
 )

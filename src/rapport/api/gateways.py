@@ -56,7 +56,7 @@ def set_gateway(
 
 @router.get(
     PATH,
-    summary="The gateway that is set",
+    summary="Get the gateway",
     operation_id="GetConditionalGateways",
     response_class=Response,
     responses={

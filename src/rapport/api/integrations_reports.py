@@ -186,7 +186,7 @@ def _instant(scope: Scope, campaign_id: int, text: str) -> datetime:
 
 @_write(
     "UpdateCustomerPromotionStatus",
-    "Tell which customers of a campaign on hold are cleared",
+    "Approve customers of a campaign that waits for clearance",
     documented(
         PromotionStatusBody,
         {

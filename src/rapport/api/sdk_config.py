@@ -100,7 +100,7 @@ def _described(properties: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 @router.get(
     "/mobilesdkconfig/{tenantToken}/{configName}",
-    summary="The tenant's configuration of an SDK",
+    summary="SDK configuration of the tenant",
     operation_id="SdkConfig",
     response_class=Response,
     responses={
@@ -131,7 +131,7 @@ async def sdk_config(tenantToken: str, configName: str, request: Request) -> Res
 
 @router.get(
     "/configs/mobile/global/v4/{env}/configs.json",
-    summary="What is the same for every tenant",
+    summary="SDK configuration shared by all tenants",
     operation_id="GlobalSdkConfig",
     response_class=Response,
     responses={
@@ -158,7 +158,7 @@ def global_config(env: str, request: Request) -> Response:
 
 @router.post(
     "/report/log",
-    summary="An SDK's own log, which is not kept",
+    summary="Accept an SDK's own log (not stored)",
     operation_id="SdkLog",
     response_class=Response,
     responses={204: {"description": "Taken and dropped"}},

@@ -112,13 +112,13 @@ def _in_time(ask: Callable[[], None]) -> None:
 router = APIRouter(tags=["operations"])
 
 
-@router.get("/health", summary="Whether the process lives")
+@router.get("/health", summary="Liveness of the process")
 async def health() -> dict[str, str]:
     """Answers as long as the process does, whatever the engines do: for a probe that restarts what is dead."""
     return {"status": "ok"}
 
 
-@router.get("/ready", summary="Whether the process can work", responses={503: {"description": "It cannot now"}})
+@router.get("/ready", summary="Readiness of the process", responses={503: {"description": "It cannot now"}})
 async def ready(request: Request) -> dict[str, str]:
     """503 with a sentence that names the engine which does not answer, or the thread which has ended.
 

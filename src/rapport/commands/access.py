@@ -12,10 +12,10 @@ from rapport.commands.connection import connected
 from rapport.commands.options import day, email
 from rapport.commands.output import DataDir, Json, Tenant, settings_of, show, show_rows
 
-tenants = typer.Typer(help="Companies.", no_args_is_help=True)
-SenderDomain = Annotated[str, typer.Argument(help="A domain such as shop.example.")]
-keys = typer.Typer(help="API keys of a tenant.", no_args_is_help=True)
-secrets = typer.Typer(help="Secrets that Rapport keeps.", no_args_is_help=True)
+tenants = typer.Typer(help="Create, list and limit tenants (companies).", no_args_is_help=True)
+SenderDomain = Annotated[str, typer.Argument(help="Domain, such as shop.example.")]
+keys = typer.Typer(help="Create, list and disable API keys.", no_args_is_help=True)
+secrets = typer.Typer(help="Seal stored secrets.", no_args_is_help=True)
 
 
 KEY_COLUMNS = ("id", "nickname", "access_type", "rights", "prefix", "status", "expires_on", "last_used_at", "unused")
@@ -39,9 +39,9 @@ class Rights(StrEnum):
 
 @tenants.command("create")
 def create_tenant(
-    name: Annotated[str, typer.Argument(help="The company's name.")],
-    time_zone: Annotated[str, typer.Option(help="IANA name; cuts the days.")] = "UTC",
-    currency: Annotated[str, typer.Option(help="Three letters.")] = "USD",
+    name: Annotated[str, typer.Argument(help="Name of the company.")],
+    time_zone: Annotated[str, typer.Option(help="IANA name; decides when days begin.")] = "UTC",
+    currency: Annotated[str, typer.Option(help="ISO code of three letters.")] = "USD",
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
@@ -62,13 +62,13 @@ def list_tenants(data_dir: DataDir = None, json: Json = False) -> None:
 
 @tenants.command("allow-sender")
 def allow_sender(tenant: Tenant, domain: SenderDomain, data_dir: DataDir = None, json: Json = False) -> None:
-    """Let a tenant send mail from a domain over the server's own mail server."""
+    """Allow a tenant to send mail from a domain through the server's mail server."""
     _change_senders("PUT", tenant, domain, data_dir, json)
 
 
 @tenants.command("disallow-sender")
 def disallow_sender(tenant: Tenant, domain: SenderDomain, data_dir: DataDir = None, json: Json = False) -> None:
-    """Let a tenant send no mail from a domain any more."""
+    """Stop a tenant from sending mail from a domain."""
     _change_senders("DELETE", tenant, domain, data_dir, json)
 
 
@@ -82,13 +82,15 @@ def _change_senders(method: str, tenant: str, domain: str, data_dir: Path | None
 @tenants.command("limits")
 def limits(
     tenant: Tenant,
-    calls: Annotated[int | None, typer.Option(min=0, help="Calls of all keys together in a window.")] = None,
-    app_events: Annotated[int | None, typer.Option(min=0, help="Events of apps in 10 seconds.")] = None,
-    key_number: Annotated[int | None, typer.Option("--keys", min=0, help="API keys.")] = None,
+    calls: Annotated[
+        int | None, typer.Option(min=0, help="API calls of all keys together, per rate-limit window.")
+    ] = None,
+    app_events: Annotated[int | None, typer.Option(min=0, help="Events from apps per 10 seconds.")] = None,
+    key_number: Annotated[int | None, typer.Option("--keys", min=0, help="Number of API keys.")] = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Show what a tenant may use, after changing what is given; 0 means no limit."""
+    """Show the limits of a tenant, and change those that are given. 0 means no limit."""
     given = {"calls": calls, "app_events": app_events, "keys": key_number}
     body = {name: limit for name, limit in given.items() if limit is not None}
     with connected(settings_of(data_dir)) as connection:
@@ -100,24 +102,28 @@ def limits(
 @keys.command("create")
 def create_key(
     tenant: Tenant,
-    nickname: Annotated[str, typer.Option(help="What the key is for.")],
+    nickname: Annotated[str, typer.Option(help="A name for the key, such as the system that uses it.")],
     contact_email: Annotated[
-        str, typer.Option("--contact", parser=email, metavar="EMAIL", help="Whom to write to about the key.")
+        str,
+        typer.Option(
+            "--contact", parser=email, metavar="EMAIL", help="E-mail address of whoever is responsible for the key."
+        ),
     ],
     access_type: Annotated[
-        AccessType, typer.Option("--type", case_sensitive=False, help="What the key may do.")
+        AccessType, typer.Option("--type", case_sensitive=False, help="Access type of the key.")
     ] = AccessType.Admin,
     expires_on: Annotated[
-        date | None, typer.Option(parser=day, metavar="YYYY-MM-DD", help="The last day it works; else a year from now.")
+        date | None,
+        typer.Option(parser=day, metavar="YYYY-MM-DD", help="Last day the key works. Default: a year from now."),
     ] = None,
-    never_expires: Annotated[bool, typer.Option("--never-expires", help="It has no last day.")] = False,
-    rights: Annotated[Rights, typer.Option(help="All, reading only, or imports and attributes only.")] = Rights.full,
-    section: Annotated[list[str] | None, typer.Option(help="A part of /manage/v1 it is for; repeatable.")] = None,
-    cidr: Annotated[list[str] | None, typer.Option(help="An address range it may be used from; repeatable.")] = None,
+    never_expires: Annotated[bool, typer.Option("--never-expires", help="Create a key without an end.")] = False,
+    rights: Annotated[Rights, typer.Option(help="full, read only, or imports and attributes only.")] = Rights.full,
+    section: Annotated[list[str] | None, typer.Option(help="Restrict it to a part of /manage/v1; repeatable.")] = None,
+    cidr: Annotated[list[str] | None, typer.Option(help="Restrict it to an address range; repeatable.")] = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Create an API key; this is the only time it is shown."""
+    """Create an API key. It is shown only now."""
     body = {"nickname": nickname, "contact_email": contact_email, "access_type": access_type.value, "cidrs": cidr or []}
     body |= {"rights": rights.value, "sections": section or []}
     if expires_on or never_expires:
@@ -131,7 +137,7 @@ def create_key(
 
 @keys.command("list")
 def list_keys(tenant: Tenant, data_dir: DataDir = None, json: Json = False) -> None:
-    """List a tenant's keys."""
+    """List the API keys of a tenant."""
     with connected(settings_of(data_dir)) as connection:
         found = connection.call("GET", "/manage/v1/keys", connection.tenant(tenant))
     show_rows(found, KEY_COLUMNS, json)
@@ -140,11 +146,11 @@ def list_keys(tenant: Tenant, data_dir: DataDir = None, json: Json = False) -> N
 @keys.command("disable")
 def disable_key(
     tenant: Tenant,
-    key_id: Annotated[int, typer.Argument(help="The key's number in the list.")],
+    key_id: Annotated[int, typer.Argument(help="ID of the key, see rapport key list.")],
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Refuse a key from now on."""
+    """Disable an API key for good."""
     with connected(settings_of(data_dir)) as connection:
         disabled = connection.call("POST", f"/manage/v1/keys/{key_id}/disable", connection.tenant(tenant))
     show(disabled, json, f"Key {key_id} ({disabled['nickname']}) is disabled.")
@@ -152,12 +158,12 @@ def disable_key(
 
 @secrets.callback()
 def _of_secrets() -> None:
-    """Secrets that Rapport keeps."""
+    """Seal stored secrets."""
 
 
 @secrets.command("seal")
 def seal_secrets(data_dir: DataDir = None, json: Json = False) -> None:
-    """Seal every stored secret with the first key of RAPPORT_SECRET_KEY."""
+    """Encrypt every stored secret with the first key of RAPPORT_SECRET_KEY."""
     with connected(settings_of(data_dir)) as connection:
         done = connection.call("POST", "/manage/v1/operator/secrets/seal")
     show(done, json, f"{done['sealed']:,} secrets were sealed.")

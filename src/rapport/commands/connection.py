@@ -42,7 +42,9 @@ class Connection:
                 if "result" in told:
                     return told["result"]
                 tell(told["done"], told["total"])
-        raise Unavailable("The server ended before the work did: start it again; the work can be repeated.")
+        raise Unavailable(
+            "The server stopped before the work was done. Start the server and repeat the command; that is safe."
+        )
 
     def tenant(self, reference: str) -> str:
         """The id of the tenant that a command is about to act on, which is told on standard error. Raises RapportError.

@@ -14,7 +14,7 @@ from rapport.commands.output import DataDir, Json, Tenant, print_json, progress,
 from rapport.errors import Invalid
 
 DayOption = partial(typer.Option, parser=day, metavar="YYYY-MM-DD")
-cycles = typer.Typer(help="The daily process of a tenant.", no_args_is_help=True)
+cycles = typer.Typer(help="Run the daily cycle of a tenant.", no_args_is_help=True)
 
 
 class Kind(StrEnum):
@@ -42,27 +42,31 @@ class BlankCells(StrEnum):
 
 
 def import_files(
-    kind: Annotated[Kind, typer.Argument(help="What the files hold.")],
-    files: Annotated[list[Path], typer.Argument(help="CSV, JSON lines or Parquet, also .gz.")],
+    kind: Annotated[Kind, typer.Argument(help="What the files contain.")],
+    files: Annotated[list[Path], typer.Argument(help="CSV, JSON lines or Parquet; .gz is fine.")],
     tenant: Tenant,
-    mapping: Annotated[Path | None, typer.Option(help="A file that maps columns.")] = None,
-    mode: Annotated[Mode, typer.Option(help="full replaces what is there.")] = Mode.incremental,
-    allow_rejects: Annotated[bool, typer.Option("--allow-rejects", help="Load the good rows of a bad file.")] = False,
+    mapping: Annotated[Path | None, typer.Option(help="A mapping file, for other column names or formats.")] = None,
+    mode: Annotated[
+        Mode, typer.Option(help="incremental adds and updates; full replaces everything.")
+    ] = Mode.incremental,
+    allow_rejects: Annotated[
+        bool, typer.Option("--allow-rejects", help="Load the valid rows even if others are rejected.")
+    ] = False,
     blank_cells: Annotated[
-        BlankCells | None, typer.Option("--blank-cells", help="What a blank cell does to a stored value.")
+        BlankCells | None, typer.Option("--blank-cells", help="Whether a blank cell clears or keeps the stored value.")
     ] = None,
     confirm_removal: Annotated[
-        bool, typer.Option("--confirm-removal", help="Let a full load remove what it does not hold.")
+        bool, typer.Option("--confirm-removal", help="Allow a full load to remove rows that it lacks.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the files and show their first rows; change nothing.")
+        bool, typer.Option("--dry-run", help="Check the files and show their first rows, without loading.")
     ] = False,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Load files, each wholly or not at all; exit code 1 when one was not, or has no row that could be loaded."""
+    """Load files, each completely or not at all. Exit code 1 if one was not loaded, or has no row that could be loaded."""
     if mode is Mode.full and len(files) > 1:
-        raise Invalid("A full import takes one file: each would replace the one before.")
+        raise Invalid("A full import takes one file: each file would replace the one before.")
     options = {"kind": kind.value, "mode": mode.value} | {
         "allow_rejects": allow_rejects,
         "confirm_removal": confirm_removal,
@@ -134,15 +138,15 @@ def _warned(warning: dict[str, Any]) -> str:
 @cycles.command("run")
 def run_cycles(
     tenant: Tenant,
-    data_date: Annotated[date | None, DayOption("--date", help="A day of data; yesterday by default.")] = None,
-    first: Annotated[date | None, DayOption("--from", help="The first of many days.")] = None,
-    last: Annotated[date | None, DayOption("--to", help="The last of many days.")] = None,
+    data_date: Annotated[date | None, DayOption("--date", help="Data date to process. Default: yesterday.")] = None,
+    first: Annotated[date | None, DayOption("--from", help="First of several data dates.")] = None,
+    last: Annotated[date | None, DayOption("--to", help="Last of several data dates.")] = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Model a day of data and process its campaigns, or many days in order; a day can be run again.
+    """Model a day of data and process its campaigns, or several days in order. A day can be run again.
 
-    What campaigns of a past day have to send goes out now: pause series that should not.
+    Campaigns of past days send their messages now: pause series that should not.
     """
     if (data_date and (first or last)) or bool(first) != bool(last):
         raise Invalid("Give --date, or --from and --to.")

@@ -23,15 +23,15 @@ LIBRARIES = ("fastapi", "uvicorn", "scipy.optimize", "scipy.stats", "scipy.clust
 
 
 def demo(
-    customers: Annotated[int, typer.Option(min=100, max=1_000_000, help="Customers of the retailer.")] = 6000,
-    days: Annotated[int, typer.Option(min=3, max=365, help="Days that are lived.")] = 7,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same retailer.")] = 7,
-    no_serve: Annotated[bool, typer.Option("--no-serve", help="Build it and exit.")] = False,
+    customers: Annotated[int, typer.Option(min=100, max=1_000_000, help="Number of customers.")] = 6000,
+    days: Annotated[int, typer.Option(min=3, max=365, help="Number of days to simulate.")] = 7,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same retailer.")] = 7,
+    no_serve: Annotated[bool, typer.Option("--no-serve", help="Exit when the demo is built.")] = False,
     port: Port = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Simulate a retailer, run the real pipeline over its days, then serve it."""
+    """Simulate a retailer with customers, campaigns and results, then serve it."""
     settings = settings_of(data_dir, port=port)
     if no_serve:
         _tell(_build(settings, customers, days, seed, json), settings, json)

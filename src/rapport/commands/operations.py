@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Engines are imported by the commands that open them: the others answer at once.
 
-File = Annotated[Path, typer.Argument(help="The backup's file.")]
+File = Annotated[Path, typer.Argument(help="Path of the backup file.")]
 COLUMNS = ("name", "outcome", "detail")
 SIGNATURES = {
     "VALID": "It is signed with the key.",
@@ -30,12 +30,16 @@ SIGNATURES = {
 
 def backup(
     file: File,
-    verify: Annotated[bool, typer.Option("--verify", help="Read a backup and say whether it can be restored.")] = False,
-    encrypt: Annotated[bool, typer.Option("--encrypt", help="Encrypt it with the key of the server.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check whether a backup can be restored; writes nothing.")
+    ] = False,
+    encrypt: Annotated[
+        bool, typer.Option("--encrypt", help="Encrypt the backup with the server's backup key.")
+    ] = False,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Write both engines into one file, while everything runs; or verify one that was written."""
+    """Write a backup of both databases into one file while everything runs, or verify one."""
     if verify:
         _verify(file, settings_of(data_dir), json)
         return
@@ -62,12 +66,12 @@ def _verify(file: Path, settings: Settings, as_json: bool) -> None:
 def restore(
     file: File,
     unsigned: Annotated[
-        bool, typer.Option("--unsigned", help="Restore it though it is not signed with the key that is set.")
+        bool, typer.Option("--unsigned", help="Accept a backup that is not signed with the configured key.")
     ] = False,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Load a backup into an empty data folder."""
+    """Restore a backup into an empty data folder."""
     from rapport import stores
     from rapport.persons import service as persons
 
@@ -79,7 +83,7 @@ def restore(
     folder = str(settings.data_dir.expanduser())
     told = (
         f"Restored into {_where(settings, folder)}. {SIGNATURES[signature.name]} {_told(applied, settings)} "
-        "Nothing goes out until `rapport resume`."
+        "Nothing is sent until `rapport resume`."
     )
     show({"data_dir": folder, "signature": signature, "applied": asdict(applied)}, json, told)
 
@@ -96,7 +100,7 @@ def _told(applied: "Applied", settings: Settings) -> str:
     """What was applied of the time since the backup."""
     if not applied.journals:
         return (
-            f"No journal of erasures and opt-outs was found in {settings.kept_folder}: whoever was erased or said no "
+            f"No journal of erasures and opt-outs was found in {settings.kept_folder}: whoever was erased or opted out "
             "since the backup is back."
         )
     unknown = f" {applied.unknown} entries are of tenants that the backup does not have." if applied.unknown else ""
@@ -108,13 +112,13 @@ def _told(applied: "Applied", settings: Settings) -> str:
 
 
 def resume(
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Let go out what is held since a restore, mail, posts, triggers and the schedule; says what, and asks, before.
+    """Send what a restore holds back: mail, posts, triggers, the schedule. Lists it and asks first.
 
-    Exit code 1 when it is held still, by RAPPORT_OUTBOUND=off.
+    Exit code 1 if sending is still held, by RAPPORT_OUTBOUND=off.
     """
     with connected(settings_of(data_dir)) as connection:
         waiting = connection.call("GET", "/manage/v1/operator/held")
@@ -125,7 +129,7 @@ def resume(
             _ask(_about_to_leave(waiting))
         done = connection.call("POST", "/manage/v1/operator/resume")
     if not done["held"]:
-        show(done, json, "What was held goes out.")
+        show(done, json, "What was held is being sent.")
         return
     if json:
         print_json(done)
@@ -145,17 +149,17 @@ def _about_to_leave(waiting: dict[str, Any]) -> str:
     of = f" (tenant/campaign: {named}{more})" if named else ""
     told = [
         f"{waiting['reason']}.",
-        f"Waiting to leave: {waiting['messages']:,} messages of {waiting['open_campaigns']:,} campaigns{of}, "
+        f"Waiting to be sent: {waiting['messages']:,} messages of {waiting['open_campaigns']:,} campaigns{of}, "
         f"{waiting['firings']:,} firings and {waiting['firing_messages']:,} messages of triggers, "
         f"{waiting['deliveries']:,} deliveries to listeners.",
-        f"Active, and due by themselves: {waiting['active_series']:,} series and {waiting['active_triggers']:,} "
+        f"Active, and running by themselves: {waiting['active_series']:,} series and {waiting['active_triggers']:,} "
         f"triggered campaigns, for which {waiting['events']:,} events wait.",
     ]
     taken_at = waiting["backup_taken_at"]
     since = f"on {taken_at[:19].replace('T', ' ')} UTC" if taken_at else "that was restored"
     told.append(
-        f"What left after the backup was taken {since} is not known here and leaves again: cancel those campaigns, "
-        "and pause their series, first."
+        f"Messages sent after the backup was taken {since} are not known here and would be sent again: "
+        "cancel those campaigns and pause their series first."
     )
     return "\n".join(told)
 
@@ -165,11 +169,11 @@ def _ask(told: str) -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise Invalid(f"{told}\n{NOTHING_CHANGED}")
     people.print(told, highlight=False, soft_wrap=True, markup=False, emoji=False)
-    typer.confirm("Let it go out?", abort=True)
+    typer.confirm("Send it now?", abort=True)
 
 
 def migrate(data_dir: DataDir = None, json: Json = False) -> None:
-    """Bring both engines to the newest schema, after a backup when there is something to do."""
+    """Migrate both databases to the newest schema, after a backup if anything has to change."""
     settings = settings_of(data_dir)
     with connected(settings, upgrading=True) as connection, progress("Migrating", json) as tell:
         done = connection.follow("/manage/v1/operator/migrations", tell)
@@ -177,7 +181,7 @@ def migrate(data_dir: DataDir = None, json: Json = False) -> None:
 
 
 def doctor(data_dir: DataDir = None, json: Json = False) -> None:
-    """Look at engines, versions, disk space, permissions, the port and leftovers; exit code 1 when one failed."""
+    """Check databases, versions, disk space, permissions, the port, backups and keys. Exit code 1 if a check failed."""
     from rapport.stores.checks import folder_checks
 
     settings = settings_of(data_dir)
@@ -191,7 +195,7 @@ def doctor(data_dir: DataDir = None, json: Json = False) -> None:
 
 
 def openapi() -> None:
-    """Print the OpenAPI document of everything; opens no engine."""
+    """Print the OpenAPI document of both APIs."""
     from rapport.app import openapi_document
 
     print_json(openapi_document())

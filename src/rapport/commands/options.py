@@ -32,5 +32,5 @@ def email(text: str) -> str:
 
 
 Port = Annotated[
-    int | None, typer.Option("--port", parser=port, metavar="PORT", help="Port to listen on; 0 takes a free one.")
+    int | None, typer.Option("--port", parser=port, metavar="PORT", help="Port to listen on; 0 picks a free one.")
 ]

@@ -18,9 +18,9 @@ from rapport.errors import Invalid
 from rapport.settings import Settings
 from rapport.wording import because
 
-Json = Annotated[bool, typer.Option("--json", help="Answer one JSON value, for machines.")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="The folder of both engines.", readable=False)]
-Tenant = Annotated[str, typer.Option("--tenant", help="A tenant's id or name.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value, for scripts.")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of both databases.", readable=False)]
+Tenant = Annotated[str, typer.Option("--tenant", help="ID or name of the tenant.")]
 Tell = Callable[[int, int], None]
 
 # What `rapport --data-dir X` was given before the command's name.

@@ -12,11 +12,13 @@ from rapport.settings import ROLES, roles_of
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Port = None,
-    roles: Annotated[str | None, typer.Option(help=f"Some of {','.join(ROLES)}; all by default.")] = None,
+    roles: Annotated[
+        str | None, typer.Option(help=f"What this process does: some of {','.join(ROLES)}. Default: all.")
+    ] = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Serve the API, carry out durable work and run the schedule until told to stop."""
+    """Serve the API, run campaigns and the daily schedule, until stopped."""
     settings = settings_of(data_dir, host=host, port=port, roles=roles)
     wanted = roles_of(settings)
     from rapport.commands.serving import run

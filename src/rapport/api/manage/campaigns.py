@@ -143,13 +143,13 @@ def get_campaign(campaign_id: CampaignId, principal: Principal = Depends(admin))
     return CampaignDetail(**data, channels=channels, reasons=service.reason_counts(scope, campaign_id))
 
 
-@router.get("/{campaign_id}/clearance", summary="How the approval of a conditional campaign stands")
+@router.get("/{campaign_id}/clearance", summary="Get the approval status of a conditional campaign")
 def get_clearance(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> Clearance:  # noqa: B008
     """The deadline, and how many customers were approved, refused and not reported so far; 409 if not conditional."""
     return service.clearance(principal.scope, campaign_id)
 
 
-@router.get("/{campaign_id}/outcomes", summary="List what became of a campaign's customers")
+@router.get("/{campaign_id}/outcomes", summary="List the outcomes of a campaign's customers")
 def list_outcomes(
     campaign_id: CampaignId,
     outcome: Text = "",
@@ -161,7 +161,7 @@ def list_outcomes(
     return service.outcome_rows(principal.scope, campaign_id, outcome, limit=limit, offset=offset)
 
 
-@router.get("/{campaign_id}/customers/{customer_id:path}", summary="Why a customer got a campaign or not")
+@router.get("/{campaign_id}/customers/{customer_id:path}", summary="Explain why a customer got a campaign or not")
 def why(
     campaign_id: CampaignId,
     customer_id: Annotated[str, Path(min_length=1, max_length=255, pattern=r"^[^\x00]+$")],
@@ -171,7 +171,7 @@ def why(
     return service.why(principal.scope, campaign_id, customer_id)
 
 
-@router.get("/{campaign_id}/results", summary="Results against control")
+@router.get("/{campaign_id}/results", summary="Get results against control")
 def get_results(
     campaign_id: CampaignId,
     goal: OtherGoal = None,

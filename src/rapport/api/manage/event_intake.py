@@ -86,7 +86,7 @@ def _shown(principal: Principal, reveal: bool) -> IntakeOut:
     )
 
 
-@router.get("", summary="Where to send events, and with which tokens")
+@router.get("", summary="Get event addresses and tokens")
 def get_intake(
     reveal: Annotated[bool, Query(description="Show the tokens whole")] = False,
     principal: Principal = Depends(admin),  # noqa: B008
@@ -98,7 +98,7 @@ def get_intake(
     return _shown(principal, reveal)
 
 
-@router.post("/rotate", summary="Replace a token")
+@router.post("/rotate", summary="Rotate an event token")
 def rotate_token(
     body: Rotation,
     request: Request,

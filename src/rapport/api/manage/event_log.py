@@ -63,13 +63,13 @@ def list_event_log(
     return [LogEntryOut.model_validate(one, from_attributes=True) for one in found]
 
 
-@router.get("/counts", summary="How many events there were a day")
+@router.get("/counts", summary="Count events per day")
 def count_events(principal: Principal = Depends(admin)) -> list[DayOut]:  # noqa: B008
     """The last 14 days, today last. Every event counts, logged or not."""
     return [DayOut.model_validate({"day": day, **numbers}) for day, numbers in eventlog.counts(principal.scope)]
 
 
-@router.get("/recording", summary="Whether every event is logged")
+@router.get("/recording", summary="Get whether every event is being logged")
 def get_recording(principal: Principal = Depends(admin)) -> RecordingOut:  # noqa: B008
     """Until when."""
     return RecordingOut(until=eventlog.recording_until(principal.scope))

@@ -97,7 +97,7 @@ def get_event_type(event_type_id: Id, principal: Principal = Depends(admin)) -> 
     return _shown(service.event_type(principal.scope, event_type_id))
 
 
-@router.put("/{event_type_id}", summary="Declare an event type anew")
+@router.put("/{event_type_id}", summary="Replace an event type")
 def change_event_type(
     event_type_id: Id,
     body: EventTypeChange,

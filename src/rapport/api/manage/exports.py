@@ -34,7 +34,7 @@ def _answer(name: str, form: Format, export: service.Export) -> Response:
     return table_file(name, form, export.schema, export.batches, {NEXT_SINCE: told})
 
 
-@router.get("/outcomes", summary="Export what became of customers", response_class=Response, responses=FILE_WITH_NEXT)
+@router.get("/outcomes", summary="Export customer outcomes", response_class=Response, responses=FILE_WITH_NEXT)
 def export_outcomes(
     first: First = None,
     last: Last = None,
@@ -50,7 +50,9 @@ def export_outcomes(
     return _answer("outcomes", form, found)
 
 
-@router.get("/interactions", summary="Export what recipients did", response_class=Response, responses=FILE_WITH_NEXT)
+@router.get(
+    "/interactions", summary="Export interactions of recipients", response_class=Response, responses=FILE_WITH_NEXT
+)
 def export_interactions(
     first: First = None,
     last: Last = None,

@@ -99,7 +99,7 @@ def delete_gateway(principal: Principal = Depends(admin)) -> None:  # noqa: B008
     gateways.delete_gateway(principal.scope)
 
 
-@router.post("/rotate-secret", summary="Give the gateway a new secret")
+@router.post("/rotate-secret", summary="Rotate the gateway's secret")
 def rotate_gateway_secret(
     body: SecretRotation | None = None,
     principal: Principal = Depends(admin),  # noqa: B008

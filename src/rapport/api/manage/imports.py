@@ -127,7 +127,7 @@ def get_import(import_id: int, principal: Principal = Depends(admin)) -> ImportO
     return ImportOut.model_validate(service.import_of(principal.scope, import_id))
 
 
-@router.get("/imports/{import_id}/rejects", summary="Download the rows that were refused", response_class=FileResponse)
+@router.get("/imports/{import_id}/rejects", summary="Download the rejected rows", response_class=FileResponse)
 def get_rejects(import_id: int, principal: Principal = Depends(admin)) -> FileResponse:  # noqa: B008
     """CSV: line, column, reason, value. 404 when no row was refused."""
     path = service.import_of(principal.scope, import_id).rejects_path

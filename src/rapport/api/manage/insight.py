@@ -137,19 +137,19 @@ def define_value_segments(
     return _segments(principal)
 
 
-@router.get("/forecasts", summary="List forecasts of the future value with what came")
+@router.get("/forecasts", summary="List forecasts of future value beside actual revenue")
 def list_forecasts(principal: Principal = Depends(admin)) -> list[ForecastOut]:  # noqa: B008
     """Every Sunday's forecast of 28, 91, 182 and 364 days that have passed, the newest first."""
     return [_forecast(forecast) for forecast in insight.met_forecasts(principal.scope)]
 
 
-@router.get("/model-fits", summary="List the newest fit of every model")
+@router.get("/model-fits", summary="List the latest fit of each model")
 def list_fits(principal: Principal = Depends(admin)) -> list[FitOut]:  # noqa: B008
     """Parameters, sizes and back-tests of what scores customers now."""
     return [FitOut.model_validate(fit, from_attributes=True) for fit in insight.newest_fits(principal.scope)]
 
 
-@router.post("/model-fits/refit", status_code=202, summary="Fit every model anew in the next cycle")
+@router.post("/model-fits/refit", status_code=202, summary="Refit every model in the next cycle")
 def refit(principal: Principal = Depends(admin)) -> None:  # noqa: B008
     """The next cycle fits all models to its data, whatever the age of the present fits."""
     insight.ask_for_refit(principal.scope)

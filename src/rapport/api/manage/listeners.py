@@ -122,7 +122,7 @@ def delete_listener(listener_id: Id, principal: Principal = Depends(admin)) -> N
     service.unregister_listener(principal.scope, found.event_type_id, found.channel_id or None)
 
 
-@router.post("/{listener_id}/rotate-secret", summary="Give a listener a new secret")
+@router.post("/{listener_id}/rotate-secret", summary="Rotate a listener's secret")
 def rotate_listener_secret(
     listener_id: Id,
     body: SecretRotation | None = None,
@@ -162,7 +162,7 @@ def replay_one(
     return Replayed(deliveries=service.replay(principal.scope, listener_id, delivery_id))
 
 
-@router.post("/{listener_id}/cancel", summary="Cancel deliveries that wait")
+@router.post("/{listener_id}/cancel", summary="Cancel pending deliveries")
 def cancel_waiting(listener_id: Id, principal: Principal = Depends(admin)) -> Canceled:  # noqa: B008
     """Every delivery that is pending or parked; the listener stays. A post that is under way may still arrive."""
     return Canceled(deliveries=service.cancel(principal.scope, listener_id))

@@ -100,7 +100,7 @@ def write_backup(body: BackupIn, stores: Stores = Depends(operator)) -> Streamin
     return stream("backup", work)
 
 
-@router.get("/held", summary="What is held, and what would leave")
+@router.get("/held", summary="Show what is held and what would be sent")
 def list_held(stores: Stores = Depends(operator)) -> HeldOut:  # noqa: B008
     """What waits in all tenants, whether it is held or not."""
     reason = holds.why_held(stores)
@@ -110,7 +110,7 @@ def list_held(stores: Stores = Depends(operator)) -> HeldOut:  # noqa: B008
     return HeldOut(held=reason is not None, since=since, deliveries=notifications.leaving(stores), **told, **counts)
 
 
-@router.post("/resume", summary="Let go out what a restore holds")
+@router.post("/resume", summary="Send what a restore holds back")
 def resume(stores: Stores = Depends(operator)) -> dict[str, bool]:  # noqa: B008
     """Mail, posts, triggers and the schedule go on, unless RAPPORT_OUTBOUND=off holds them in a process."""
     holds.resume(stores.records)
@@ -122,13 +122,13 @@ def operated(principal: Principal = Depends(admin), _stores: Stores = Depends(op
     return principal.scope
 
 
-@router.put("/sender-domains/{domain}", summary="Let a tenant send mail from a domain")
+@router.put("/sender-domains/{domain}", summary="Allow a tenant to send mail from a domain")
 def allow_sender_domain(domain: Domain, scope: Scope = Depends(operated)) -> SenderDomains:  # noqa: B008
     """Its channels without a mail server of their own may have senders of this very domain."""
     return SenderDomains(sender_domains=access.allow_sender_domain(scope, domain))
 
 
-@router.delete("/sender-domains/{domain}", summary="Let a tenant send no mail from a domain any more")
+@router.delete("/sender-domains/{domain}", summary="Stop a tenant from sending mail from a domain")
 def disallow_sender_domain(domain: Domain, scope: Scope = Depends(operated)) -> SenderDomains:  # noqa: B008
     """Channels that have such a sender send nothing until it is changed."""
     return SenderDomains(sender_domains=access.disallow_sender_domain(scope, domain))
@@ -149,7 +149,7 @@ def load_file(body: ImportIn, scope: Scope = Depends(operated)) -> StreamingResp
     return stream("import", work)
 
 
-@router.post("/cycles", summary="Process days", response_class=StreamingResponse)
+@router.post("/cycles", summary="Process data dates", response_class=StreamingResponse)
 def run_cycles(body: CycleRange, scope: Scope = Depends(operated)) -> StreamingResponse:  # noqa: B008
     """Process a tenant's days in order; progress counts days."""
     first = body.first or scope.today() - timedelta(days=1)
@@ -169,7 +169,7 @@ def run_cycles(body: CycleRange, scope: Scope = Depends(operated)) -> StreamingR
     return stream("cycle", work)
 
 
-@router.post("/migrations", summary="Bring both engines to the newest schema", response_class=StreamingResponse)
+@router.post("/migrations", summary="Migrate both databases to the newest schema", response_class=StreamingResponse)
 def migrate(stores: Stores = Depends(operator)) -> StreamingResponse:  # noqa: B008
     """Run what a start runs; a server that answers has done it already, so this usually changes nothing."""
 
@@ -182,13 +182,13 @@ def migrate(stores: Stores = Depends(operator)) -> StreamingResponse:  # noqa: B
     return stream("migrate", work)
 
 
-@router.post("/secrets/seal", summary="Seal every stored secret with the first key")
+@router.post("/secrets/seal", summary="Encrypt every stored secret with the first key")
 def seal(stores: Stores = Depends(operator)) -> dict[str, int]:  # noqa: B008
     """Those that are not sealed yet, or with another key of RAPPORT_SECRET_KEY."""
     return {"sealed": seal_secrets(stores)}
 
 
-@router.get("/checks", summary="Versions and schemas of both engines")
+@router.get("/checks", summary="Check both databases")
 def list_checks(stores: Stores = Depends(operator)) -> list[Check]:  # noqa: B008
     """What rapport doctor shows of the engines."""
     return _checks(stores)

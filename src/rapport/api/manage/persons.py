@@ -113,7 +113,7 @@ def find_persons(
     return [PersonFound(customer_id=one) for one in messaging.customers_at(principal.scope, address)]
 
 
-@router.get(PATH, summary="Export everything held of a person")
+@router.get(PATH, summary="Export all data about a person")
 def export_person(customer_id: str, principal: Principal = Depends(admin)) -> PersonOut:  # noqa: B008
     """Rows of the warehouse as they are, and what the records hold. 404 when nothing is held.
 

@@ -12,7 +12,7 @@ from rapport.campaigns.service import ProgrammeResults
 router = SectionRouter("Management: campaigns", "/manage/v1/programme", JsonRoute)
 
 
-@router.get("/results", summary="Results of all campaigns together")
+@router.get("/results", summary="Get results of all campaigns together")
 def get_programme_results(principal: Principal = Depends(admin)) -> ProgrammeResults:  # noqa: B008
     """All customers against the global hold-out since it began, in all and by month, beside the sum of the series.
 

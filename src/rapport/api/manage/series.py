@@ -91,7 +91,7 @@ def get_series(series_id: SeriesId, principal: Principal = Depends(admin)) -> Se
     return rendered(principal.scope, service.series(principal.scope, series_id))
 
 
-@router.get("/{series_id}/results", summary="Results of a series over its runs")
+@router.get("/{series_id}/results", summary="Get results of a series over its runs")
 def get_series_results(
     series_id: SeriesId,
     goal: OtherGoal = None,
@@ -142,7 +142,7 @@ def run_now(series_id: SeriesId, principal: Principal = Depends(admin)) -> Campa
     return told(principal.scope, [service.run_now(principal.scope, series_id)])[0]
 
 
-@router.post("/{series_id}/dry-run", summary="Count whom a series would reach")
+@router.post("/{series_id}/dry-run", summary="Count the customers a series would reach")
 def dry_run_series(series_id: SeriesId, principal: Principal = Depends(admin)) -> DryRun:  # noqa: B008
     """A run of today, counted: how many each group would reach, who is kept out and why. Nothing is planned or sent."""
     return service.dry_run(principal.scope, series_id)

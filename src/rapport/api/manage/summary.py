@@ -14,7 +14,7 @@ from rapport.campaigns.service import Summary
 router = SectionRouter("Management: campaigns", "/manage/v1/summary")
 
 
-@router.get("", summary="What happened in some days")
+@router.get("", summary="Summarise a period")
 def get_summary(
     first: Annotated[date | None, Query(description="None: six days before the last")] = None,
     last: Annotated[date | None, Query(description="None: the newest data date, or six days after the first")] = None,

@@ -97,7 +97,7 @@ def list_suppressions(
     return service.list_suppressions(principal.scope, customer_id, channel_id, limit, offset).each(_shown)
 
 
-@router.get("/of-address", summary="Where an address is suppressed")
+@router.get("/of-address", summary="Find where an address is suppressed")
 def list_of_address(
     address: Annotated[str, Query(min_length=1, max_length=1000, description=OF_ADDRESS)],
     principal: Principal = Depends(admin),  # noqa: B008
@@ -136,7 +136,7 @@ def add_suppression(
 
 
 @router.post(
-    "/file", summary="Suppress the addresses of a file", dependencies=[Depends(admin), Depends(only_known_fields)]
+    "/file", summary="Suppress the addresses in a file", dependencies=[Depends(admin), Depends(only_known_fields)]
 )
 def add_file(
     file: Annotated[UploadFile, File(description="UTF-8: an address a line, or CSV; up to 64 MB")],
@@ -163,7 +163,7 @@ def add_file(
         text.detach()
 
 
-@router.delete("", status_code=204, summary="Take a suppression back")
+@router.delete("", status_code=204, summary="Remove a suppression")
 def remove_suppression(
     customer_id: Annotated[str | None, Query(min_length=1, max_length=300)] = None,
     address: Annotated[str | None, Query(min_length=1, max_length=1000, description=OF_ADDRESS)] = None,

@@ -218,7 +218,7 @@ def change_target_group(
     return _told(principal.scope, changed)
 
 
-@router.post("/target-groups/{group_id}/archive", summary="Take a target group out of use")
+@router.post("/target-groups/{group_id}/archive", summary="Archive a target group")
 def archive_target_group(group_id: GroupId, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
     """Past members stay; 409 when another group depends on it."""
     return _told(principal.scope, service.archive_target_group(principal.scope, group_id))
@@ -231,7 +231,7 @@ def size_target_group(group_id: GroupId, principal: Principal = Depends(admin)) 
     return TargetGroupSized(**told.model_dump(), reachable=_reached(principal.scope, told.definition))
 
 
-@router.get("/target-groups/{group_id}/sizes", summary="Read how large a target group was, day by day")
+@router.get("/target-groups/{group_id}/sizes", summary="List the daily sizes of a target group")
 def list_sizes(
     group_id: GroupId,
     first: Annotated[date | None, Query(description="A data date; none: from the beginning")] = None,
@@ -243,7 +243,7 @@ def list_sizes(
     return [DailySizeOut.model_validate(one) for one in found]
 
 
-@router.get("/target-groups/{group_id}/members", summary="Read the members of a target group on a date")
+@router.get("/target-groups/{group_id}/members", summary="List the members of a target group on a date")
 def list_members(
     group_id: GroupId,
     data_date: Annotated[date | None, Query(examples=["2031-05-04"], description="None: the newest data date")] = None,
@@ -256,7 +256,7 @@ def list_members(
     return CustomersOut(customer_ids=found)
 
 
-@router.get("/target-groups/{group_id}/changes", summary="Read who came into a target group and who left it")
+@router.get("/target-groups/{group_id}/changes", summary="List who entered and left a target group")
 def list_changes(
     group_id: GroupId,
     data_date: Annotated[date | None, Query(description="None: the newest with stored members")] = None,
@@ -271,7 +271,7 @@ def list_changes(
 
 @router.get(
     "/target-groups/{group_id}/members-file",
-    summary="Download the members of a target group with attributes",
+    summary="Download target group members with attributes",
     response_class=Response,
     responses={
         200: {"description": "A file", "content": CONTENT},
@@ -305,7 +305,7 @@ def size_definition(body: DefinitionIn, principal: Principal = Depends(admin)) -
     return SizeOut(size=size, reachable=_reached(principal.scope, body.definition))
 
 
-@router.post("/target-groups/sample", summary="Take customers of a definition")
+@router.post("/target-groups/sample", summary="Sample customers of a definition")
 def sample_definition(body: SampleIn, principal: Principal = Depends(admin)) -> CustomersOut:  # noqa: B008
     """Customers spread evenly over all that are selected; the same every time.
 
@@ -318,7 +318,7 @@ def sample_definition(body: SampleIn, principal: Principal = Depends(admin)) -> 
     return CustomersOut(customer_ids=found)
 
 
-@router.post("/target-groups/sentence", summary="Read a definition in words")
+@router.post("/target-groups/sentence", summary="Describe a definition in words")
 def read_definition(body: DefinitionIn, principal: Principal = Depends(admin)) -> SentenceOut:  # noqa: B008
     """The definition as an English sentence; 400 for whatever a target group could not be saved with."""
     kept = service.bound(principal.scope, body.definition)
@@ -326,7 +326,7 @@ def read_definition(body: DefinitionIn, principal: Principal = Depends(admin)) -
     return SentenceOut(sentence=service.readable(principal.scope, kept))
 
 
-@router.post("/target-group-counts", status_code=201, summary="Begin to count a definition")
+@router.post("/target-group-counts", status_code=201, summary="Start counting a definition")
 def begin_count(body: CountIn, principal: Principal = Depends(admin)) -> CountOut:  # noqa: B008
     """Count aside, without waiting; a definition that was counted for the data date is answered at once.
 
@@ -347,7 +347,7 @@ def cancel_count(count_id: CountId, principal: Principal = Depends(admin)) -> Co
     return _count(principal.scope, service.cancel_count(principal.scope, count_id))
 
 
-@router.get("/condition-attributes", summary="List what conditions can compare")
+@router.get("/condition-attributes", summary="List attributes and histories for conditions")
 def list_choices(page: Paged, principal: Principal = Depends(admin)) -> list[AttributeChoiceOut]:  # noqa: B008
     """Every attribute with its operators and a few frequent values (none of personal data)."""
     return page.of(service.attribute_choices(principal.scope)).each(AttributeChoiceOut.model_validate)

@@ -169,13 +169,13 @@ def create_tenant(body: TenantIn, stores: Stores = Depends(operator)) -> TenantO
     return _own(service.create_tenant(stores, body.name, body.time_zone, body.currency, actor="operator"))
 
 
-@router.get("/tenants/current", summary="The key's own tenant")
+@router.get("/tenants/current", summary="Get the key's tenant")
 def get_tenant(principal: Principal = Depends(admin)) -> TenantOut:  # noqa: B008
     """The tenant that the key belongs to, with its settings."""
     return _own(principal.scope)
 
 
-@router.patch("/tenants/current", summary="Change the key's own tenant")
+@router.patch("/tenants/current", summary="Change the key's tenant")
 def change_tenant(
     body: TenantChange,
     request: Request,
@@ -193,13 +193,13 @@ def change_tenant(
     return _own(changed)
 
 
-@router.get("/tenants/current/limits", summary="What the key's own tenant may use")
+@router.get("/tenants/current/limits", summary="Get the limits of the key's tenant")
 def get_limits(principal: Principal = Depends(admin)) -> LimitsOut:  # noqa: B008
     """Only the operator can change it."""
     return LimitsOut.model_validate(tenant_limits.limits_of(principal.scope))
 
 
-@router.patch("/tenants/current/limits", summary="Change what a tenant may use (operator)")
+@router.patch("/tenants/current/limits", summary="Change the limits of a tenant (operator)")
 def change_limits(
     body: LimitsChange,
     request: Request,

@@ -154,7 +154,7 @@ def change_trigger_status(
     return rendered(principal.scope, service.set_triggered_status(principal.scope, trigger_id, body.status))
 
 
-@router.get("/{trigger_id}/results", summary="Results of a triggered campaign over its days")
+@router.get("/{trigger_id}/results", summary="Get results of a triggered campaign over its days")
 def get_trigger_results(
     trigger_id: TriggerId,
     goal: OtherGoal = None,
@@ -184,7 +184,7 @@ def list_firings(
     return found.each(FiringOut.model_validate)
 
 
-@router.post("/{trigger_id}/test", summary="Try a triggered campaign with an event")
+@router.post("/{trigger_id}/test", summary="Test a triggered campaign with an event")
 def try_trigger(trigger_id: TriggerId, body: TrialBody, principal: Principal = Depends(admin)) -> Trial:  # noqa: B008
     """What the event would do: whether it matches, whether the customer meets the conditions, who would be kept out."""
     return realtime.try_event(
@@ -192,7 +192,7 @@ def try_trigger(trigger_id: TriggerId, body: TrialBody, principal: Principal = D
     )
 
 
-@router.post("/{trigger_id}/dry-run", summary="Count whom a triggered campaign could reach")
+@router.post("/{trigger_id}/dry-run", summary="Count the customers a triggered campaign could reach")
 def dry_run_trigger(trigger_id: TriggerId, principal: Principal = Depends(admin)) -> TriggerDryRun:  # noqa: B008
     """If everybody who meets its conditions met the trigger now: how many each group would reach, who is kept out, why.
 

@@ -38,13 +38,13 @@ def _shown(keys: list[TenantSecret]) -> list[LinkKeyOut]:
     return [LinkKeyOut.model_validate(one, from_attributes=True) for one in keys]
 
 
-@router.get("/secrets", summary="List the versions of the secret of unsubscribe links")
+@router.get("/secrets", summary="List secret versions of unsubscribe links")
 def list_link_keys(principal: Principal = Depends(admin)) -> list[LinkKeyOut]:  # noqa: B008
     """Those whose links work, the newest first, with which new links are signed. The secrets are not shown."""
     return _shown(service.link_keys(principal.scope))
 
 
-@router.post("/rotate-secret", summary="Sign unsubscribe links with a new secret")
+@router.post("/rotate-secret", summary="Rotate the secret of unsubscribe links")
 def rotate_link_keys(body: LinkRotation, principal: Principal = Depends(admin)) -> list[LinkKeyOut]:  # noqa: B008
     """Links in messages that were sent already work for the grace. Laws ask for a month at least."""
     return _shown(service.rotate_link_keys(principal.scope, timedelta(days=body.grace_days)))
