@@ -26,4 +26,4 @@ def test_resume_says_that_the_setting_holds_what_goes_out(folder: Path) -> None:
     assert held.line.startswith("Nothing goes out: RAPPORT_OUTBOUND=off still holds it here.")
     as_json = run(*words, "--json", RAPPORT_OUTBOUND="off")
     assert (as_json.code, json.loads(as_json.out)) == (1, {"held": True})
-    assert run(*words).out == "What was held goes out.\n"
+    assert run(*words).out == "What was held is being sent.\n"

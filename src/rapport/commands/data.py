@@ -64,7 +64,7 @@ def import_files(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Load files, each completely or not at all. Exit code 1 if one was not loaded, or has no row that could be loaded."""
+    """Load files, each completely or not at all. Exit code 1 if one was not loaded, or had no row that could be."""
     if mode is Mode.full and len(files) > 1:
         raise Invalid("A full import takes one file: each file would replace the one before.")
     options = {"kind": kind.value, "mode": mode.value} | {
