@@ -5,27 +5,13 @@ from datetime import timedelta
 import rule_world as rules
 
 from rapport.access.scope import Scope
+from rapport.messaging.service import rules as rules_of
 
 SEEDS, ROUNDS = (1, 2), 3
-# Every rule but those of one of the two ways: quiet hours, re-entry, and who of an address comes first.
-TOLD = {
-    ("", ""),
-    ("excluded", "unknown customer"),
-    ("excluded", "test account"),
-    ("excluded", "blocked"),
-    ("excluded", "opted out"),
-    ("excluded", "kept back: global hold-out"),
-    ("excluded", "kept back: address of the global hold-out"),
-    ("excluded", "target group 1"),
-    ("excluded", "target group 2"),
-    ("excluded", "in a running campaign"),
-    ("capped", ""),
-    ("suppressed", "no permission"),
-    ("no address", ""),
-    ("no address", "not an e-mail address"),
-    ("suppressed", "suppression list"),
-    ("suppressed", "channel preference"),
-}
+# Rules that one of the two ways has alone, or that come after all others: who of an address is first, and the hour.
+APART = {rules_of.UNKEPT, rules_of.FIRED_BEFORE, rules_of.SAME_ADDRESS, rules_of.QUIET}
+FOUND = {rules_of.IN_GROUP: (1, 2), rules_of.BAD_ADDRESS: ("not an e-mail address",)}
+EVERY = {rule.told(found) for rule in rules_of.RULES if rule not in APART for found in FOUND.get(rule, (None,))}
 
 
 def test_both_ways_decide_the_same_of_everybody(scope: Scope) -> None:
@@ -48,4 +34,9 @@ def test_both_ways_decide_the_same_of_everybody(scope: Scope) -> None:
                 said in (run[one].get(0), run[one].get(n)) for one, by in single.items() for n, said in by.items()
             )
             told |= {said for verdict in run.values() for said in verdict.values()}
-    assert told == TOLD, "the examples show every rule"
+    assert told == {("", ""), *EVERY}, "the examples show every rule"
+
+
+def test_every_rule_has_its_place() -> None:
+    assert {one for one in vars(rules_of).values() if isinstance(one, rules_of.Rule)} == set(rules_of.RULES)
+    assert len(set(rules_of.RULES)) == len(rules_of.RULES)

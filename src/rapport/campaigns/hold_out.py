@@ -26,8 +26,6 @@ from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.errors import Conflict
 
-REASON = "kept back: global hold-out"
-SHARED_REASON = "kept back: address of the global hold-out"
 # For so long the addresses of the hold-out hold for triggers, in seconds, and those of so many tenants are at hand.
 KNOWN_SECONDS, KNOWN_TENANTS = 60.0, 64
 ADDRESSES = """
@@ -44,17 +42,19 @@ class KeptBack:
     hold_out: HoldOut
     addresses: Mapping[str, frozenset[str]]
 
-    def reason(self, customer_id: str, addresses: Mapping[str, str]) -> str:
-        """Why a customer gets nothing of a campaign; empty for none.
+    def has(self, customer_id: str) -> bool:
+        """Whether a customer is in it."""
+        return is_held_out(self.hold_out, customer_id)
 
-        addresses has the customer's address in every attribute that the campaign's channels go to, by its upper-case
+    def has_address(self, addresses: Mapping[str, str]) -> bool:
+        """Whether one of its customers has an address of somebody.
+
+        addresses has that person's address in every attribute that the campaign's channels go to, by its upper-case
         name; an empty text for none.
         """
-        if is_held_out(self.hold_out, customer_id):
-            return REASON
         held = [self.addresses.get(name, frozenset[str]()) for name in addresses]
         keys = [channels.address_key(one) for one in addresses.values()] if any(held) else []
-        return SHARED_REASON if any(key in some for key in keys for some in held) else ""
+        return any(key in some for key in keys for some in held)
 
 
 def kept_back_on(scope: Scope, day: date, attributes: Collection[str]) -> KeptBack | None:

@@ -38,7 +38,7 @@ LIST_MEMBERS = "SELECT DISTINCT customer_id FROM customer_lists WHERE list_id = 
 FILL_STAGE = """
     INSERT INTO {stage}
     WITH
-        multiIf({exclusions}'') AS kept_out,
+        multiIf({kept_out}0) AS kept_out,
         toUInt16(arrayFirstIndex(
             cut -> sipHash64({seed}, 'group', {unit}) % 1000000 < cut, {{cuts:Array(UInt32)}}
         )) AS grp,
@@ -46,12 +46,11 @@ FILL_STAGE = """
     SELECT
         m.customer_id,
         multiIf(
-            kept_out != '', 'excluded',
-            {capped}, 'capped',
+            kept_out > 0, ['', {outcomes}][kept_out + 1],
             NOT ({reachable}), 'unreachable',
             ''
         ),
-        kept_out,
+        ['', {reasons}][kept_out + 1],
         grp,
         sipHash64({seed}, 'control', {unit}),
         faults,
@@ -255,8 +254,8 @@ SUPPRESS_LATE = (
     INSERT INTO campaign_outcomes (* EXCEPT (firing_id, written_at))
     SELECT execution_date, campaign_id, customer_id, channel_id, 'suppressed',
         if(
-            lowerUTF8(customer_id) IN (SELECT customer_id FROM SUPPRESSED WHERE fault = 3),
-            'suppression list', 'channel preference'
+            lowerUTF8(customer_id) IN (SELECT customer_id FROM SUPPRESSED WHERE fault = {listed_fault:UInt8}),
+            {listed:String}, {preference:String}
         ),
         '', {start:UInt32}, {at:DateTime64(3, 'UTC')}, drawn_group
 """

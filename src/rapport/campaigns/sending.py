@@ -117,9 +117,11 @@ def _suppress_late(scope: Scope, unit: Unit, wanted: messaging.KeptOff) -> None:
     scope.warehouse.execute(queries.NO_TABLE.format(table=table))
     messaging.create_suppressed(scope, name)
     messaging.load_suppressed(scope, name, wanted, _data_date(scope, unit), AMONG_UNIT, **unit.bindings)
-    statement = queries.SUPPRESS_LATE.replace("SUPPRESSED", table)
+    statement, listed = queries.SUPPRESS_LATE.replace("SUPPRESSED", table), messaging.rules.LISTED
+    words = {"listed": listed.reason, "preference": messaging.rules.PREFERENCE.reason}
+    bound = {"at": scope.clock.now(), "listed_fault": messaging.fault_of(listed), **words, **unit.bindings}
     for part in scope.warehouse.customer_slices(*queries.ACCOUNT):
-        part.execute(statement, at=scope.clock.now(), **unit.bindings)
+        part.execute(statement, **bound)
     scope.warehouse.execute(queries.NO_TABLE.format(table=table))
 
 

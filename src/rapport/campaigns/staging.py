@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - statements are put together of constants, checked identifiers and numbers
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -19,7 +19,8 @@ from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
 from rapport.messaging.service import KeptOff, Reading, profile_alias
-from rapport.stores.warehouse import identifier
+from rapport.messaging.service import rules as eligibility
+from rapport.stores.warehouse import identifier, literal
 
 # What groups and control are drawn by: each run anew, or once for a series.
 OF_RUN, OF_SERIES = "{campaign:UInt32}", "{series:UInt32}, 'series'"
@@ -75,11 +76,11 @@ def fill_stage(
     sharing = _sharing(scope, found, used, data_date, reading)
     may_share = _may_share(scope, used, data_date, reading)
     is_shared = may_share and sharing.find(members, columns, **bindings)
-    kept_back = [(hold_outs.held_out_sql("m.customer_id"), hold_outs.REASON)] if hold_out else []
+    kept_back = {eligibility.HELD_OUT: hold_outs.held_out_sql("m.customer_id")} if hold_out else {}
     if hold_out and may_share:
         bound = {"data_date": data_date, **hold_outs.bound(hold_out)}
         of_held_out = sharing.of_held_out(columns, hold_outs.held_out_sql("customer_id"), **bound)
-        kept_back.append((of_held_out, hold_outs.SHARED_REASON))
+        kept_back[eligibility.HELD_OUT_ADDRESS] = of_held_out
     faults = (messaging.fault_sql(channel, lists, suppressed, reading, "m.customer_id") for channel in used)
     statement = queries.FILL_STAGE.format(
         stage=stage,
@@ -88,8 +89,7 @@ def fill_stage(
         seed=OF_SERIES if keeps_groups(found.plan) else OF_RUN,
         unit=sharing.unit if is_shared else "m.customer_id",
         addresses=sharing.hashes if is_shared else "[]",
-        exclusions=_exclusions(rules, reading, kept_back),
-        capped=queries.OVER_CAP if rules.get("frequency_cap") else "false",
+        **_kept_out(rules, reading, kept_back),
         faults=f"[{', '.join(faults)}]",
         reachable=_reachable(places),
     )
@@ -154,23 +154,33 @@ def _members(found: Occurrence) -> str:
     return queries.GROUP_MEMBERS.format(number=int(found.target_group_id))
 
 
-def _exclusions(rules: dict[str, Any], reading: Reading, kept_back: Sequence[tuple[str, str]]) -> str:
-    """The branches of a multiIf: condition and reason of every exclusion rule, first one counts."""
-    found = [
-        (messaging.unkept("m.customer_id"), "id that cannot be kept"),
-        ("p.known_id = ''", "unknown customer"),
-        *messaging.flagged(reading),
-        *kept_back,
-    ]
-    for n, group_id in enumerate(rules.get("exclude_target_group_ids", [])):
-        members = (
-            "m.customer_id IN (SELECT customer_id FROM target_group_members "
-            f"WHERE data_date = {{data_date:Date}} AND target_group_id = {{excluded_{n}:UInt32}})"
-        )
-        found.append((members, f"target group {int(group_id)}"))
-    if not rules.get("include_all"):
-        found.append((queries.IN_RUNNING, "in a running campaign"))
-    return "".join(f"{condition}, '{reason}', " for condition, reason in found)
+def _kept_out(rules: dict[str, Any], reading: Reading, kept_back: Mapping[eligibility.Rule, str]) -> dict[str, str]:
+    """SQL of the first rule that keeps a member m out, as a number from 1, and of outcomes and reasons by it."""
+    found: dict[eligibility.Rule, list[tuple[str, Any]]] = {
+        eligibility.UNKEPT: [(messaging.unkept("m.customer_id"), None)],
+        eligibility.UNKNOWN: [("p.known_id = ''", None)],
+        **{rule: [(one, None) for one in some] for rule, some in messaging.flagged(reading).items()},
+        **{rule: [(one, None)] for rule, one in kept_back.items()},
+        eligibility.IN_GROUP: [
+            (_in_group(n), int(group)) for n, group in enumerate(rules.get("exclude_target_group_ids", []))
+        ],
+        eligibility.RUNNING: [] if rules.get("include_all") else [(queries.IN_RUNNING, None)],
+        eligibility.CAPPED: [(queries.OVER_CAP, None)] if rules.get("frequency_cap") else [],
+    }
+    ordered = [(sql, *rule.told(what)) for rule, some in eligibility.in_order(found) for sql, what in some]
+    return {
+        "kept_out": "".join(f"{sql}, {number}, " for number, (sql, *_) in enumerate(ordered, start=1)),
+        "outcomes": ", ".join(literal(outcome) for _, outcome, _ in ordered),
+        "reasons": ", ".join(literal(reason) for *_, reason in ordered),
+    }
+
+
+def _in_group(n: int) -> str:
+    """SQL of whether a member m is in the n-th group that a run excludes."""
+    return (
+        "m.customer_id IN (SELECT customer_id FROM target_group_members "
+        f"WHERE data_date = {{data_date:Date}} AND target_group_id = {{excluded_{n}:UInt32}})"
+    )
 
 
 def _reachable(places: Sequence[Place]) -> str:

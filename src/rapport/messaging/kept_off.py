@@ -9,22 +9,17 @@ import pyarrow as pa
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.customers import service as customers
-from rapport.messaging import preferences, suppressed_addresses
+from rapport.messaging import preferences, rules, suppressed_addresses
 from rapport.messaging.survey import profiles_stand, survey
 from rapport.stores.warehouse import identifier
 
+# The rules of a channel by fault, from 1.
+FAULTED = (rules.NO_PERMISSION, rules.NO_ADDRESS, rules.LISTED, rules.PREFERENCE, rules.SAME_ADDRESS)
 # Outcome and reason of a channel on which a customer cannot be reached, by fault; see faults for the others.
-FAULTS = (
-    ("", ""),
-    ("suppressed", "no permission"),
-    ("no address", ""),
-    ("suppressed", "suppression list"),
-    ("suppressed", "channel preference"),
-    ("skipped", "same address"),
-)
-NO_PERMISSION, NO_ADDRESS, SAME_ADDRESS = 1, 2, 5
+FAULTS = (("", ""), *(rule.told() for rule in FAULTED))
 # Why somebody is kept off a channel whatever else is known, with the fault of each.
-KEPT_OFF = {"suppression list": 3, "channel preference": 4}
+KEPT_OFF = {rule.reason: FAULTED.index(rule) + 1 for rule in (rules.LISTED, rules.PREFERENCE)}
+SAME_ADDRESS = FAULTED.index(rules.SAME_ADDRESS) + 1
 SUPPRESSED_TABLE = """
     CREATE TABLE {suppressed} (list UInt16, fault UInt8, customer_id String, mark String)
     ENGINE = {engine}
@@ -58,7 +53,12 @@ class KeptOff:
 
 def faults() -> list[tuple[str, str]]:
     """Outcome and reason by fault: FAULTS and, after them, an address that has not the form of its kind of channel."""
-    return [*FAULTS, *(("no address", form.fault) for form in channels.address_forms())]
+    return [*FAULTS, *(rules.BAD_ADDRESS.told(form.fault) for form in channels.address_forms())]
+
+
+def fault_of(rule: rules.Rule) -> int:
+    """The fault of a rule of FAULTED."""
+    return FAULTED.index(rule) + 1
 
 
 def fault_of_form(form: channels.AddressForm) -> int:

@@ -10,7 +10,8 @@ from datetime import date
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.customers import service as customers
-from rapport.messaging.kept_off import KEPT_OFF, NO_ADDRESS, NO_PERMISSION, KeptOff, fault_of_form
+from rapport.messaging import rules
+from rapport.messaging.kept_off import KeptOff, fault_of, fault_of_form
 from rapport.messaging.survey import survey
 from rapport.stores.warehouse import identifier
 
@@ -58,13 +59,13 @@ def profile_columns(scope: Scope, used: Sequence[channels.Channel]) -> str:
     return ", ".join(f"{customers.rendered(info)} AS {profile_alias(info.real_field_name)}" for info in found)
 
 
-def flagged(reading: Reading) -> list[tuple[str, str]]:
-    """Condition and reason of every flag that keeps a customer out of everything."""
-    return [
-        (reading.blocked("IS_TEST"), "test account"),
-        *((reading.blocked(name), "blocked") for name in ("IS_BLOCKED", *reading.forbidding)),
-        (reading.not_permitted("IS_OPTIN"), "opted out"),
-    ]
+def flagged(reading: Reading) -> dict[rules.Rule, list[str]]:
+    """The conditions of the rules by which a flag keeps a customer out of everything."""
+    return {
+        rules.TEST: [reading.blocked("IS_TEST")],
+        rules.BLOCKED: [reading.blocked(name) for name in ("IS_BLOCKED", *reading.forbidding)],
+        rules.OPTED_OUT: [reading.not_permitted("IS_OPTIN")],
+    }
 
 
 def unkept(customer_id: str) -> str:
@@ -79,20 +80,21 @@ def fault_sql(
 
     Lists that are for recipient groups are taken for customers of these: column grp.
     """
-    branches = []
+    found: dict[rules.Rule, list[str]] = {rule: [] for rule in rules.OF_CHANNEL}
     if channel.permission_attribute:
-        branches.append(f"{reading.not_permitted(channel.permission_attribute)}, {NO_PERMISSION}")
+        not_permitted = reading.not_permitted(channel.permission_attribute)
+        found[rules.NO_PERMISSION].append(f"{not_permitted}, {fault_of(rules.NO_PERMISSION)}")
     if channel.address_attribute != channels.OWN_ID:
-        address = f"p.{profile_alias(channel.address_attribute)}"
-        is_plain = reading.is_plain(channel.address_attribute)
-        branches.append(f"{channels.blank_sql(address, is_plain)}, {NO_ADDRESS}")
+        address, is_plain = f"p.{profile_alias(channel.address_attribute)}", reading.is_plain(channel.address_attribute)
+        found[rules.NO_ADDRESS].append(f"{channels.blank_sql(address, is_plain)}, {fault_of(rules.NO_ADDRESS)}")
         form = channel.behaviour.address_form
         if form.sql is not None:
-            branches.append(f"NOT {form.sql(address, is_plain)}, {fault_of_form(form)}")
-    for one in lists:
-        if one.channel_id == channel.id:
-            of_group = f"grp IN ({', '.join(map(str, one.groups))}) AND " if one.groups else ""
-            for fault in KEPT_OFF.values():
-                listed = f"SELECT customer_id FROM {suppressed} WHERE list = {one.list} AND fault = {fault}"  # noqa: S608 - ours
-                branches.append(f"{of_group}lowerUTF8({customer_id}) IN ({listed}), {fault}")
+            found[rules.BAD_ADDRESS].append(f"NOT {form.sql(address, is_plain)}, {fault_of_form(form)}")
+    for one in (one for one in lists if one.channel_id == channel.id):
+        of_group = f"grp IN ({', '.join(map(str, one.groups))}) AND " if one.groups else ""
+        for rule in (rules.LISTED, rules.PREFERENCE):
+            fault = fault_of(rule)
+            listed = f"SELECT customer_id FROM {suppressed} WHERE list = {one.list} AND fault = {fault}"  # noqa: S608 - ours
+            found[rule].append(f"{of_group}lowerUTF8({customer_id}) IN ({listed}), {fault}")
+    branches = [branch for _, some in rules.in_order(found) for branch in some]
     return f"toUInt8(multiIf({', '.join(branches)}, 0))" if branches else "toUInt8(0)"

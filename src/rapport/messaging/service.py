@@ -1,9 +1,18 @@
 """What other packages may ask of messaging."""
 
+from rapport.messaging import rules
 from rapport.messaging.address_files import FileSuppressed, suppress_file
 from rapport.messaging.finding import customers_at
 from rapport.messaging.kept import allow_again, keep_addresses_again, prefer_again, suppress_again
-from rapport.messaging.kept_off import FAULTS, SAME_ADDRESS, KeptOff, create_suppressed, faults, load_suppressed
+from rapport.messaging.kept_off import (
+    FAULTS,
+    SAME_ADDRESS,
+    KeptOff,
+    create_suppressed,
+    fault_of,
+    faults,
+    load_suppressed,
+)
 from rapport.messaging.kept_off import stand as kept_off_stand
 from rapport.messaging.letters import Letters
 from rapport.messaging.models import EVERY_CHANNEL, ChannelPreference, Suppression, Template
@@ -84,6 +93,7 @@ __all__ = [
     "customers_at",
     "delete_template",
     "direction",
+    "fault_of",
     "fault_sql",
     "faults",
     "flagged",
@@ -109,6 +119,7 @@ __all__ = [
     "render",
     "require_no_address",
     "rotate_link_keys",
+    "rules",
     "save_template",
     "set_preference",
     "soft_bounced",

@@ -19,12 +19,12 @@ from rapport.access.pseudonyms import pseudonyms
 from rapport.access.scope import Scope
 from rapport.access.secrets import tenant_secret
 from rapport.channels import service as channels
-from rapport.messaging import queries
+from rapport.messaging import queries, rules
 from rapport.messaging.models import EVERY_CHANNEL
 
 # Why somebody gets nothing on a channel, as outcomes tell it; a suppression is told rather than a preference, which
 # max() does by the alphabet.
-SUPPRESSED, OPTED_OUT_OF_CHANNEL = "suppression list", "channel preference"
+SUPPRESSED, OPTED_OUT_OF_CHANNEL = rules.LISTED.reason, rules.PREFERENCE.reason
 SECRET = "addresses"  # noqa: S105 - the purpose of a secret
 # SQL of the mark of a key; binds address_secret.
 MARK = "lower(hex(substring(SHA256(concat({{address_secret:String}}, {key})), 1, 16)))"

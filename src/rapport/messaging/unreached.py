@@ -72,7 +72,7 @@ def _make(scope: Scope, channel: channels.Channel, data_date: date, profiles: st
     wanted = KeptOff(0, channel.id, "")
     kept_off.load_suppressed(scope, suppressed, wanted, data_date)
     fault = reaching.fault_sql(channel, [wanted], identifier(suppressed), reading, "p.customer_id")
-    kept_out = [reaching.unkept("p.customer_id"), *(condition for condition, _ in reaching.flagged(reading))]
+    kept_out = [reaching.unkept("p.customer_id"), *(one for some in reaching.flagged(reading).values() for one in some)]
     columns = reaching.profile_columns(scope, [channel])
     profile = f"SELECT customer_id, {columns} FROM profiles WHERE data_date = {{data_date:Date}}"
     rows = f"SELECT p.customer_id FROM ({profile}) AS p WHERE {' OR '.join(kept_out)} OR {fault} > 0"

@@ -15,10 +15,11 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from rapport.campaigns import service as campaigns
+from rapport.messaging.service import rules
 from rapport.realtime.background import Background
 from rapport.realtime.candidates import Candidate
 from rapport.realtime.models import ASKING, DELAYED, DONE
-from rapport.realtime.reach import Fault, Reach, channels_in
+from rapport.realtime.reach import Fault, Reach
 from rapport.realtime.releasing import Outgoing, let_out, state_of, wake
 from rapport.realtime.triggers import Catalogue
 
@@ -143,7 +144,7 @@ def decided(one: Candidate, campaign: campaigns.Occurrence, background: Backgrou
     until = campaigns.quiet_until(background.scope, one.trigger.body.quiet_hours, background.now)
     hours = one.trigger.body.quiet_hours
     if until is not None and hours is not None and hours.then == "skip":
-        return Decision(DONE, "skipped", "quiet hours")
+        return Decision(DONE, *rules.QUIET.told())
     share = round(campaign.plan["control_share"] * PARTS)
     if (drawn == 0 and share) or (drawn is None and part(one.trigger.id, "control", person) < share):
         # Control waits too, so that whoever opts out meanwhile is missing on both sides.
@@ -165,25 +166,19 @@ def _out(background: Background, plan: Mapping[str, Any], group: int, faults: Ma
 def kept_out(one: Candidate, background: Background, plan: Mapping[str, Any]) -> Decision | None:
     """The first rule of a campaign's plan that keeps a person out; None when none does."""
     known = background.reach.known.get(one.person)
-    if not one.is_visitor and not (known and known.loaded) and not one.trigger.body.visitors:
-        return Decision(DONE, "excluded", "unknown customer")
-    if found := unwelcome(background.reach, one.person, plan):
-        return Decision(DONE, *found)
-    if background.has_entered(one):
-        return Decision(DONE, "excluded", "fired before")
-    if not plan["rules"]["include_all"] and known is not None and known.customer_id in background.running:
-        return Decision(DONE, "excluded", "in a running campaign")
-    return Decision(DONE, "capped") if background.is_capped(one) else None
-
-
-def unwelcome(reach: Reach, person: str, plan: Mapping[str, Any]) -> Fault | None:
-    """Why nothing of a campaign may go to a person: a flag, the hold-out, or an always-excluded group."""
-    if reason := reach.refused(person, channels_in(plan)):
-        return "excluded", reason
-    known = reach.known.get(person)
-    groups = known.facts.groups if known else frozenset()
-    found = [number for number in plan["rules"]["exclude_target_group_ids"] if number in groups]
-    return ("excluded", f"target group {found[0]}") if found else None
+    is_loaded = one.is_visitor or one.trigger.body.visitors or (known is not None and known.loaded)
+    found = rules.first(
+        {
+            rules.UNKNOWN: lambda: not is_loaded,
+            **background.reach.barring(one.person, plan),
+            rules.FIRED_BEFORE: lambda: background.has_entered(one),
+            rules.RUNNING: lambda: (
+                not plan["rules"]["include_all"] and known is not None and known.customer_id in background.running
+            ),
+            rules.CAPPED: lambda: background.is_capped(one),
+        }
+    )
+    return Decision(DONE, *found) if found else None
 
 
 def _add(

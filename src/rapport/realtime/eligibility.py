@@ -13,6 +13,7 @@ from rapport.campaigns import service as campaigns
 from rapport.campaigns.service import TriggeredBody
 from rapport.channels import service as channels
 from rapport.errors import Conflict, Invalid, NotFound
+from rapport.messaging.service import rules
 from rapport.realtime.background import Background
 from rapport.realtime.candidates import Candidate
 from rapport.realtime.deciding import kept_out
@@ -21,7 +22,7 @@ from rapport.realtime.triggers import Catalogue, Trigger, compiled
 from rapport.stores.clock import Clock
 
 # The outcome of whoever may be written to, but not before the end of quiet hours.
-WAITING, QUIET = "waiting", "quiet hours"
+WAITING = "waiting"
 MAY = "May be written to on channel {channel}."
 WAITS = "It is a quiet hour: what is to leave on channel {channel} waits until {until:%H:%M}."
 # A channel alone is asked about as if a campaign without rules of its own used it.
@@ -143,7 +144,7 @@ def _answer(
     if not outcome and hours is not None:
         until = campaigns.quiet_until(scope, hours, background.now)
         if until is not None:
-            outcome, reason = ("skipped" if hours.then == "skip" else WAITING), QUIET
+            outcome, reason = (rules.QUIET.outcome if hours.then == "skip" else WAITING), rules.QUIET.reason
     if outcome == WAITING and until is not None:
         explanation = WAITS.format(channel=channel_id, until=until.astimezone(scope.time_zone))
     else:

@@ -9,6 +9,7 @@ from rapport.campaigns import service as campaigns
 from rapport.channels.service import OWN_ID, Channel, address_key, is_blank
 from rapport.customers.service import Consents
 from rapport.messaging import service as messaging
+from rapport.messaging.service import rules
 from rapport.realtime.facts import Known
 from rapport.realtime.visitors import VISITOR
 
@@ -74,33 +75,54 @@ class Reach:
         there = sorted(channel_ids & self.channels.keys())
         self.ask(scope, there, [one.customer_id for one in self.known.values()])
         for person, one in self.known.items():
-            reached = frozenset() if self.flag(person) else {n for n in there if not self._fault(person, n, 0)}
+            reached = (
+                frozenset() if rules.first(self._flags(person)) else {n for n in there if not self._fault(person, n, 0)}
+            )
             facts = replace(one.facts, reachable=frozenset(reached))
             self.known[person] = replace(one, facts=facts)
 
-    def flag(self, person: str) -> str:
-        """Why nothing may go to a person on any channel: a flag of the customer; empty for none."""
+    def _flags(self, person: str) -> rules.Holds:
+        """Whether a flag of the customer keeps it off every channel."""
         blocked, permission = self.consents.blocked, self.consents.permission
-        forbidding = [(name, blocked, "blocked") for name in ("IS_BLOCKED", *self.forbidding)]
-        flags = [("IS_TEST", blocked, "test account"), *forbidding, ("IS_OPTIN", permission, "opted out")]
-        for name, consent, reason in flags:
-            if person in self.known and consent.forbids_writing(self.attribute(person, name)):
-                return reason
-        return ""
+        if person not in self.known:
+            return {}
+        forbidding = ("IS_BLOCKED", *self.forbidding)
+        return {
+            rules.TEST: lambda: blocked.forbids_writing(self.attribute(person, "IS_TEST")),
+            rules.BLOCKED: lambda: any(blocked.forbids_writing(self.attribute(person, name)) for name in forbidding),
+            rules.OPTED_OUT: lambda: permission.forbids_writing(self.attribute(person, "IS_OPTIN")),
+        }
 
-    def refused(self, person: str, channel_ids: Iterable[int]) -> str:
-        """Why no campaign on some channels may write to a person: a flag, or the hold-out; empty for none.
+    def _never(self, person: str, channel_ids: Iterable[int]) -> rules.Holds:
+        """Whether no campaign on some channels may write to a person: a flag, or the hold-out.
 
         The hold-out has customers only, and whoever has an address of one of them on one of the channels.
         """
-        if reason := self.flag(person):
-            return reason
-        if self.kept_back is None or person.startswith(VISITOR):
-            return ""
+        kept_back = self.kept_back
+        if kept_back is None or person.startswith(VISITOR):
+            return self._flags(person)
         used = {number: self.channels[number] for number in channel_ids if number in self.channels}
-        values = {name: self.attribute(person, name) for name in address_attributes(used)}
-        addresses = {name: "" if value is None else str(value) for name, value in values.items()}
-        return self.kept_back.reason(person, addresses)
+        return {
+            **self._flags(person),
+            rules.HELD_OUT: lambda: kept_back.has(person),
+            rules.HELD_OUT_ADDRESS: lambda: kept_back.has_address(
+                {name: self._text(person, name) for name in address_attributes(used)}
+            ),
+        }
+
+    def refused(self, person: str, channel_ids: Iterable[int]) -> Fault | None:
+        """Why no campaign on some channels may write to a person; None when one may."""
+        return rules.first(self._never(person, channel_ids))
+
+    def barring(self, person: str, plan: Mapping[str, Any]) -> rules.Holds:
+        """Whether nothing of a campaign may go to a person: a flag, the hold-out, or an always-excluded group."""
+        known = self.known.get(person)
+        groups = known.facts.groups if known else frozenset[int]()
+        excluded = plan["rules"]["exclude_target_group_ids"]
+        return {
+            **self._never(person, channels_in(plan)),
+            rules.IN_GROUP: lambda: next((number for number in excluded if number in groups), 0),
+        }
 
     def attribute(self, person: str, name: str) -> Any:
         """The value of an attribute of a person by its upper-case name; None for whoever is not a known customer."""
@@ -127,26 +149,30 @@ class Reach:
     def _address(self, person: str, channel_id: int) -> str:
         channel = self.channels.get(channel_id)
         name = channel.address_attribute.upper() if channel else OWN_ID
-        value = None if name == OWN_ID else self.attribute(person, name)
+        return "" if name == OWN_ID else self._text(person, name)
+
+    def _text(self, person: str, name: str) -> str:
+        """The text of an attribute; empty for none."""
+        value = self.attribute(person, name)
         return "" if value is None else str(value)
 
     def _fault(self, person: str, channel_id: int, template_id: int) -> Fault | None:
         channel = self.channels.get(channel_id)
         if channel is None:  # gone since the firing was planned
             return "no address", f"there is no channel {channel_id}"
-        permission, address = channel.permission_attribute, channel.address_attribute.upper()
-        known = person in self.known
-        if (
-            permission
-            and known
-            and self.consents.permission.forbids_writing(self.attribute(person, permission.upper()))
-        ):
-            return "suppressed", "no permission"
-        if address != OWN_ID and is_blank(self._address(person, channel_id)):
-            return "no address", ""
+        permission = channel.permission_attribute if person in self.known else None
+        has_address, at = channel.address_attribute.upper() != OWN_ID, self._address(person, channel_id)
         form = channel.behaviour.address_form
-        if address != OWN_ID and not form.passes(self._address(person, channel_id)):
-            return "no address", form.fault
         app_id = (self.apps or {}).get((channel_id, template_id), "")
-        reason = self.unreachable.get((channel_id, app_id), {}).get(person)
-        return ("suppressed", reason) if reason else None
+        said = self.unreachable.get((channel_id, app_id), {}).get(person)
+        return rules.first(
+            {
+                rules.NO_PERMISSION: lambda: (
+                    permission and self.consents.permission.forbids_writing(self.attribute(person, permission.upper()))
+                ),
+                rules.NO_ADDRESS: lambda: has_address and is_blank(at),
+                rules.BAD_ADDRESS: lambda: has_address and not form.passes(at) and form.fault,
+                rules.LISTED: lambda: said == rules.LISTED.reason,
+                rules.PREFERENCE: lambda: said == rules.PREFERENCE.reason,
+            }
+        )

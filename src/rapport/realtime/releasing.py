@@ -127,10 +127,10 @@ def let_go(session: Session, scope: Scope, waiting: Sequence[Firing]) -> None:
 
 def _is_flagged(scope: Scope, one: Firing, known: Mapping[str, str], reach: Reach, channel_ids: set[int]) -> bool:
     """Whether nothing of the campaign, on these channels, may go to the person by now; the firing has ended then."""
-    reason = reach.refused(known[one.person].lower() if one.person in known else one.person, channel_ids)
-    if reason:
-        one.state, one.finished_at, one.outcome, one.reason = DONE, scope.clock.now(), "excluded", reason
-    return bool(reason)
+    fault = reach.refused(known[one.person].lower() if one.person in known else one.person, channel_ids)
+    if fault:
+        one.state, one.finished_at, (one.outcome, one.reason) = DONE, scope.clock.now(), fault
+    return bool(fault)
 
 
 def _faults(

@@ -16,10 +16,11 @@ from rapport.campaigns import service as campaigns
 from rapport.campaigns.service import QuietHours
 from rapport.channels.service import channels as channels_of
 from rapport.customers import service as customers
+from rapport.messaging.service import rules
 from rapport.realtime import progress
 from rapport.realtime.background import Days, messages_of
 from rapport.realtime.candidates import Candidate
-from rapport.realtime.deciding import decide, group_of, unwelcome
+from rapport.realtime.deciding import decide, group_of
 from rapport.realtime.evaluating import Key, States
 from rapport.realtime.facts import Needs, load
 from rapport.realtime.models import ASKING, DELAYED, DONE, Firing, TriggerState
@@ -206,14 +207,18 @@ class Meanwhile:
 
     def kept_out(self, one: Firing) -> Fault | None:
         """Why a firing does not go out now, as outcome and reason; who goes or is held back is counted."""
-        rules, plan, person = self.campaign(one).plan["rules"], self._group(one), self.person(one)
+        campaign, plan, person = self.campaign(one), self._group(one), self.person(one)
         if one.series_id not in self.active:
             return NOT_ACTIVE
-        if found := unwelcome(self.reach, person, self.campaign(one).plan):
+        cap = campaign.plan["rules"]["frequency_cap"]
+        found = rules.first(
+            {
+                **self.reach.barring(person, campaign.plan),
+                rules.CAPPED: lambda: cap and self.messages[cap["days"], self.scope.today()][person] >= cap["messages"],
+            }
+        )
+        if found:
             return found
-        cap = rules["frequency_cap"]
-        if cap and self.messages[cap["days"], self.scope.today()][person] >= cap["messages"]:
-            return "capped", ""
         faults = {**self.reach.faults(person, plan), **self.reach.faults(one.person, plan)}
         if len(faults) == len(plan["channels"]):
             return min(faults.values())

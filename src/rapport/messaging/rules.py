@@ -1,0 +1,73 @@
+"""The rules that decide whether a message goes out: the one list, from which runs, triggers and single answers take
+order, outcome and reason.
+
+A run has a condition for each as SQL (`in_order`), a trigger a predicate (`first`); where one of them does not know a
+rule, it has no condition for it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """Why a message stays back; {} in the reason stands for what the condition has found."""
+
+    outcome: str
+    reason: str = ""
+
+    def told(self, found: Any = None) -> tuple[str, str]:
+        """Outcome and reason."""
+        return self.outcome, self.reason.format(found)
+
+
+UNKEPT = Rule("excluded", "id that cannot be kept")
+UNKNOWN = Rule("excluded", "unknown customer")
+TEST = Rule("excluded", "test account")
+BLOCKED = Rule("excluded", "blocked")
+OPTED_OUT = Rule("excluded", "opted out")
+HELD_OUT = Rule("excluded", "kept back: global hold-out")
+HELD_OUT_ADDRESS = Rule("excluded", "kept back: address of the global hold-out")
+IN_GROUP = Rule("excluded", "target group {}")
+FIRED_BEFORE = Rule("excluded", "fired before")
+RUNNING = Rule("excluded", "in a running campaign")
+CAPPED = Rule("capped")
+NO_PERMISSION = Rule("suppressed", "no permission")
+NO_ADDRESS = Rule("no address")
+BAD_ADDRESS = Rule("no address", "{}")  # what it is not, as the kind of channel says
+LISTED = Rule("suppressed", "suppression list")
+PREFERENCE = Rule("suppressed", "channel preference")
+SAME_ADDRESS = Rule("skipped", "same address")
+QUIET = Rule("skipped", "quiet hours")
+
+# What keeps a customer out of the whole, then what keeps it off a channel, then what others and the hour decide.
+OF_CUSTOMER = (
+    UNKEPT,
+    UNKNOWN,
+    TEST,
+    BLOCKED,
+    OPTED_OUT,
+    HELD_OUT,
+    HELD_OUT_ADDRESS,
+    IN_GROUP,
+    FIRED_BEFORE,
+    RUNNING,
+    CAPPED,
+)
+OF_CHANNEL = (NO_PERMISSION, NO_ADDRESS, BAD_ADDRESS, LISTED, PREFERENCE)
+RULES = (*OF_CUSTOMER, *OF_CHANNEL, SAME_ADDRESS, QUIET)
+# Whether rules apply to a person: what a condition finds, false for nothing.
+Holds = Mapping[Rule, Callable[[], Any]]
+
+
+def in_order(conditions: Mapping[Rule, T]) -> list[tuple[Rule, T]]:
+    """What there is for rules, in their order."""
+    return [(rule, conditions[rule]) for rule in RULES if rule in conditions]
+
+
+def first(holds: Holds) -> tuple[str, str] | None:
+    """Outcome and reason of the first rule that applies; None when none does."""
+    return next((rule.told(found) for rule, condition in in_order(holds) if (found := condition())), None)
