@@ -25,3 +25,10 @@ def test_a_definition_has_one_place(what: str) -> None:
     paths = {path.relative_to(SOURCE).as_posix(): path for path in SOURCE.rglob("*.py")}
     again = [name for name, path in paths.items() if re.search(text, path.read_text()) and name not in OTHERS]
     assert again == [place], f"{what} is written in {place}: import it"
+
+
+def test_ids_compare_ignoring_case_as_stores_spellings_says() -> None:
+    """lowerUTF8 in the warehouse, lower_ascii in the records: plain lower() depends on the engine and its machine."""
+    text = re.compile(r"\blower\((\w+\.)?(customer_id|visitor_id)\b")
+    paths = (path for path in SOURCE.rglob("*.py") if "records_migrations" not in path.parts)
+    assert [path.relative_to(SOURCE).as_posix() for path in paths if text.search(path.read_text())] == []

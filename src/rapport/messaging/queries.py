@@ -8,18 +8,10 @@ from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.customers import service as customers
 
-SPELLING = "SELECT customer_id FROM customers WHERE lowerUTF8(customer_id) = lowerUTF8({customer_id:String}) LIMIT 1"
-
 KNOWN = f"SELECT customer_id FROM customers WHERE {PSEUDONYM} IN {{marks:Array(String)}}"  # noqa: S608 - a constant
 # A server takes bound values in an address of limited length.
 MARKS_AT_ONCE = IDS_AT_ONCE = 2000
 NO_DAY = date(1970, 1, 1)
-
-
-def spelling(scope: Scope, customer_id: str) -> str:
-    """A customer id as the warehouse spells it; as given when there is no such customer yet."""
-    found = scope.warehouse.rows(SPELLING, customer_id=customer_id)
-    return str(found[0][0]) if found else customer_id
 
 
 def addresses(scope: Scope, attributes: Sequence[str], customer_ids: Sequence[str]) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from rapport.access.secrets import FIRST_VERSION, rotate, versions
 from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.errors import Invalid, NotFound
-from rapport.messaging import queries, suppressed_addresses
+from rapport.messaging import suppressed_addresses
 from rapport.messaging.models import EVERY_CHANNEL, Suppression
 from rapport.stores import Stores
 from rapport.stores.parts import Part, part
@@ -88,7 +88,7 @@ def suppress(
     if not customer_id.strip() or len(customer_id.lower()) > MAX_CUSTOMER_ID:
         raise Invalid(f"customer_id must have 1 to {MAX_CUSTOMER_ID} characters.")
     key = (scope.tenant_id, customer_id.lower(), channel_id)
-    spelled = queries.spelling(scope, customer_id)
+    spelled = customers.spelling(scope, customer_id) or customer_id
     with scope.records() as session:
         new = _write(scope, session, channel_id, reason, {customer_id.lower(): spelled}, {spelled: mark}) > 0
         if new:
