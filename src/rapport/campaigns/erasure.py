@@ -9,7 +9,7 @@ made of the person's pseudonym, and what had not been sent to the person counts 
 import uuid
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select, text
 
 from rapport.access.pseudonyms import PSEUDONYM, pseudonym_secret
 from rapport.access.scope import Scope, current_scope
@@ -21,6 +21,7 @@ from rapport.campaigns.interactions import no_reports
 from rapport.campaigns.models import EXECUTING, PROCESSING, Cycle, Occurrence, OccurrenceChannel, Send
 from rapport.customers import service as customers
 from rapport.stores import work
+from rapport.stores.spellings import is_one_of, spellings_of
 from rapport.stores.warehouse import identifier
 
 ACCOUNTS = (
@@ -61,9 +62,11 @@ RENAMED = {"customer_id": "names.alias", "message_id": "''"}
 
 def held(scope: Scope, customer_id: str) -> list[Send]:
     """The messages to a person that are under way."""
-    mine = select(Send).where(Send.tenant_id == scope.tenant_id, func.lower(Send.customer_id) == customer_id.lower())
+    ids = [customer_id.lower()]
+    mine = select(Send).where(Send.tenant_id == scope.tenant_id, text(is_one_of("customer_id")))
     with scope.reads() as session:
-        return list(session.scalars(mine))
+        spellings = spellings_of(session, scope.tenant_id, Send.__tablename__, "customer_id", ids)
+        return list(session.scalars(mine, {"ids": ids, "spellings": spellings}))
 
 
 def renew_files(scope: Scope) -> None:
