@@ -14,6 +14,7 @@ from alembic import command
 from sqlalchemy import make_url, text
 from sqlalchemy.orm import Session
 
+from rapport.access.idempotency import MOST_BYTES, MOST_KEYS
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant, find_tenant, update_tenant
 from rapport.api.manage.tenants import SECTIONS
@@ -294,6 +295,39 @@ def test_concurrent_repeats_are_carried_out_once(api: httpx.Client) -> None:
     assert [brand["name"] for brand in api.get("/manage/v1/brands").json()].count(name) == 1
     waiting = [answer.json()["detail"] for answer in answers if answer.status_code == 409]
     assert all("under way" in detail for detail in waiting)
+
+
+def keep(scope: Scope, keys: int, bytes_each: int) -> None:
+    """Answers of a made-up past of the tenant, an hour old; none instead of those before."""
+    with scope.records() as session:
+        session.execute(text("DELETE FROM idempotency_keys WHERE tenant_id = :t"), {"t": scope.tenant_id})
+        session.execute(
+            text("""
+                INSERT INTO idempotency_keys (tenant_id, key, fingerprint, created_at, status, content_type, body)
+                SELECT :t, 'past ' || n, '', CAST(:at AS timestamptz), 200, '', convert_to(repeat('x', :size), 'UTF8')
+                FROM generate_series(1, :keys) AS past (n)
+            """),
+            {"t": scope.tenant_id, "at": scope.clock.now() - timedelta(hours=1), "size": bytes_each, "keys": keys},
+        )
+
+
+@pytest.mark.parametrize(("keys", "bytes_each"), [(MOST_KEYS, 1), (2, MOST_BYTES // 2)], ids=["keys", "bytes"])
+def test_what_is_kept_of_a_tenant_is_bounded(api: httpx.Client, scope: Scope, keys: int, bytes_each: int) -> None:
+    name = f"bounded {time.time_ns()}"
+    body, headers = {"name": name}, {"Idempotency-Key": name}
+    try:
+        keep(scope, keys, bytes_each + 1)
+        refused = api.post("/manage/v1/brands", json=body, headers=headers)
+        assert refused.status_code == 429 and "try again when the oldest has gone" in refused.json()["detail"]
+        assert 22 * 3600 < int(refused.headers["retry-after"]) <= 23 * 3600
+        assert api.post("/manage/v1/brands", json=body).status_code == 201, "without the header nothing is kept"
+        keep(scope, keys - 1, bytes_each)
+        made = api.post("/manage/v1/brands", json={"name": f"{name}, again"}, headers=headers)
+        assert made.status_code == 201
+        again = api.post("/manage/v1/brands", json={"name": f"{name}, again"}, headers=headers)
+        assert again.headers["idempotency-replayed"] == "true", "what is kept is answered, however much it is"
+    finally:
+        keep(scope, 0, 0)
 
 
 def test_keys_are_each_tenants_own_and_checked(

@@ -2,20 +2,26 @@
 
 import base64
 import hashlib
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 
 from cryptography.fernet import Fernet, InvalidToken
-from sqlalchemy import delete, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
 
 from rapport.access.models import IdempotentAnswer
 from rapport.access.scope import Scope
-from rapport.errors import Conflict, RapportError
+from rapport.errors import Conflict, RapportError, TooManyRequests
 
 KEPT = timedelta(hours=24)
 ABANDONED = timedelta(minutes=10)  # a request still without an answer after this died with its process
 LONGEST_KEY = 255
+# What is kept of a tenant at most. A new key beyond is refused: dropping the oldest answer would carry its request out
+# twice when it is repeated.
+MOST_KEYS = 20_000
+MOST_BYTES = 64 * 1024 * 1024
 
 
 class AnotherRequest(RapportError):
@@ -56,7 +62,7 @@ def begin(scope: Scope, key: str, print_: str, secret: str) -> Answer | None:
     """Claim a key, or the answer that was given under it.
 
     Raises AnotherRequest when the key was used for something else or by another caller, Conflict while the first is
-    under way.
+    under way, TooManyRequests for a new key when as much is kept of the tenant as may be.
     """
     now = scope.clock.now()
     mine = IdempotentAnswer.tenant_id == scope.tenant_id
@@ -66,6 +72,7 @@ def begin(scope: Scope, key: str, print_: str, secret: str) -> Answer | None:
         session.execute(delete(IdempotentAnswer).where(mine, abandoned | (IdempotentAnswer.created_at < now - KEPT)))
         claim = insert(IdempotentAnswer).values(**values, content_type="", body=b"").on_conflict_do_nothing()
         if session.scalar(claim.returning(IdempotentAnswer.tenant_id)) is not None:
+            _require_room(session, scope)
             return None
         found = session.get_one(IdempotentAnswer, (scope.tenant_id, key))
     if found.fingerprint != print_:
@@ -77,6 +84,24 @@ def begin(scope: Scope, key: str, print_: str, secret: str) -> Answer | None:
     except InvalidToken as error:
         raise AnotherRequest("The Idempotency-Key was used with another API key within 24 hours.") from error
     return Answer(found.status, found.content_type, body)
+
+
+def _require_room(session: Session, scope: Scope) -> None:
+    """Raises TooManyRequests when too much is kept, with the key that was just claimed; the claim ends with it."""
+    measured = select(
+        func.count(),
+        func.coalesce(func.sum(func.octet_length(IdempotentAnswer.body)), 0),
+        func.min(IdempotentAnswer.created_at),
+    ).where(IdempotentAnswer.tenant_id == scope.tenant_id)
+    keys, kept, oldest = session.execute(measured).one()
+    if keys <= MOST_KEYS and kept <= MOST_BYTES:
+        return
+    wait = max(1, math.ceil((oldest + KEPT - scope.clock.now()).total_seconds()))
+    raise TooManyRequests(
+        f"Answers under Idempotency-Key are kept for {KEPT // timedelta(hours=1)} hours, at most {MOST_KEYS:,} and "
+        f"{MOST_BYTES // 1024**2} MB of a tenant: try again when the oldest has gone, or leave the header out.",
+        wait,
+    )
 
 
 def finish(scope: Scope, key: str, answer: Answer | None, secret: str) -> None:
