@@ -10,9 +10,11 @@ import httpx
 import pyarrow as pa
 import pytest
 from itsdangerous import URLSafeSerializer
-from sqlalchemy import event
+from sqlalchemy import event, select
 
+from rapport.access.models import TenantSecret
 from rapport.access.scope import Scope
+from rapport.access.secrets import MOST_VERSIONS
 from rapport.access.service import create_tenant
 from rapport.campaigns import service as campaigns
 from rapport.channels import service as channels
@@ -170,6 +172,22 @@ def test_links_outlive_the_secret_they_were_signed_with_for_the_grace(
     entry = api.get("/manage/v1/audit-entries").json()[0]
     assert (entry["action"], entry["object"]) == ("rotate", "secret of unsubscribe")
     assert entry["details"] == {"version": 3, "grace_days": 0}
+
+
+def test_only_so_many_versions_of_the_secret_are_good_at_once(api: httpx.Client, scope: Scope) -> None:
+    rotate = "/manage/v1/unsubscribe-links/rotate-secret"
+    assert len(api.post(rotate, json={"grace_days": 0}).json()) == 1
+    for number in range(1, MOST_VERSIONS):
+        good = api.post(rotate, json={"grace_days": 400}).json()
+        assert len(good) == number + 1
+    refused = api.post(rotate, json={"grace_days": 400})
+    assert refused.status_code == 409 and f"has {MOST_VERSIONS} versions that are good" in refused.json()["detail"]
+    assert api.get("/manage/v1/unsubscribe-links/secrets").json() == good, "nothing ended sooner by it"
+    (last,) = api.post(rotate, json={"grace_days": 0}).json()
+    assert last["version"] == good[0]["version"] + 1
+    with scope.reads() as session:
+        kept = select(TenantSecret.version).filter_by(tenant_id=scope.tenant_id, purpose="unsubscribe")
+        assert set(session.scalars(kept)) == {1, last["version"]}
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -1,18 +1,23 @@
 """Secrets that Rapport itself makes, one a tenant and purpose (to sign links, for instance), and the sealing of all."""
 
 import secrets
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
 
 from rapport.access.models import AuditEntry, TenantSecret
 from rapport.access.scope import Scope
+from rapport.errors import Conflict
 from rapport.stores import Stores, sealed_values
 from rapport.stores.records import Records, hold
 
 FIRST_VERSION = 1
+# Versions of a secret that are good at once, at most.
+MOST_VERSIONS = 20
 # Such a secret never changes once it is made, so that it is read once in the life of a process.
 _KNOWN: WeakKeyDictionary[Records, dict[tuple[int, str], str]] = WeakKeyDictionary()
 
@@ -42,7 +47,8 @@ def versions(scope: Scope, purpose: str) -> list[TenantSecret]:
 def rotate(scope: Scope, purpose: str, grace: timedelta) -> list[TenantSecret]:
     """Make a new version of a secret; those before stay good for the grace, or shorter where they end sooner.
 
-    The versions that are good then, the newest first.
+    The versions that are good then, the newest first. Raises Conflict when more than MOST_VERSIONS would be. Versions
+    that have ended are forgotten, but for the first, which would be made again.
     """
     _stored(scope, purpose)
     now = scope.clock.now()
@@ -52,11 +58,26 @@ def rotate(scope: Scope, purpose: str, grace: timedelta) -> list[TenantSecret]:
         hold(session, scope.tenant_id, f"secret {purpose}")
         newest = session.scalars(select(func.max(TenantSecret.version)).where(*mine)).one()
         session.execute(update(TenantSecret).where(*mine, later).values(ends_at=now + grace))
+        _require_few(session, purpose, mine, now)
+        ended = (TenantSecret.ends_at <= now, TenantSecret.version != FIRST_VERSION)
+        session.execute(delete(TenantSecret).where(*mine, *ended))
         made = {"version": newest + 1, "value": secrets.token_urlsafe(32), "created_at": now}
         session.add(TenantSecret(tenant_id=scope.tenant_id, purpose=purpose, **made))
         details = {"version": newest + 1, "grace_days": grace.total_seconds() / 86_400}
         scope.audit(session, "rotate", f"secret of {purpose}", **details)
     return versions(scope, purpose)
+
+
+def _require_few(session: Session, purpose: str, mine: tuple[Any, ...], now: datetime) -> None:
+    """Raises Conflict when one more version of a secret would be too many."""
+    good = select(func.count(), func.min(TenantSecret.ends_at)).where(*mine, TenantSecret.ends_at > now)
+    versions, first_end = session.execute(good).one()
+    if versions >= MOST_VERSIONS:
+        raise Conflict(
+            f"The secret of {purpose} has {versions} versions that are good, as many as it may: rotate it after "
+            f"{first_end.astimezone(UTC):%Y-%m-%d %H:%M} UTC, when the first of them ends, or with a grace of 0, which "
+            "ends all of them."
+        )
 
 
 def _stored(scope: Scope, purpose: str) -> str:

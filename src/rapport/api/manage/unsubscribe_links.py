@@ -46,5 +46,8 @@ def list_link_keys(principal: Principal = Depends(admin)) -> list[LinkKeyOut]:  
 
 @router.post("/rotate-secret", summary="Rotate the secret of unsubscribe links")
 def rotate_link_keys(body: LinkRotation, principal: Principal = Depends(admin)) -> list[LinkKeyOut]:  # noqa: B008
-    """Links in messages that were sent already work for the grace. Laws ask for a month at least."""
+    """Links in messages that were sent already work for the grace. Laws ask for a month at least.
+
+    409 when 20 versions are good already, unless the grace is 0.
+    """
     return _shown(service.rotate_link_keys(principal.scope, timedelta(days=body.grace_days)))
