@@ -2,9 +2,10 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pyarrow as pa
@@ -19,7 +20,7 @@ from rapport.access.service import create_tenant
 from rapport.campaigns import service as campaigns
 from rapport.channels import service as channels
 from rapport.channels.kinds.email import unsubscribe_headers
-from rapport.errors import Invalid, NotFound
+from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging import service
 from rapport.messaging.service import Origin
 from rapport.stores import Stores
@@ -174,20 +175,20 @@ def test_links_outlive_the_secret_they_were_signed_with_for_the_grace(
     assert entry["details"] == {"version": 3, "grace_days": 0}
 
 
-def test_only_so_many_versions_of_the_secret_are_good_at_once(api: httpx.Client, scope: Scope) -> None:
-    rotate = "/manage/v1/unsubscribe-links/rotate-secret"
-    assert len(api.post(rotate, json={"grace_days": 0}).json()) == 1
+def test_only_so_many_versions_of_the_secret_are_good_at_once(stores: Stores) -> None:
+    scope, grace = create_tenant(stores, f"rotates-{uuid4()}"), timedelta(days=400)
     for number in range(1, MOST_VERSIONS):
-        good = api.post(rotate, json={"grace_days": 400}).json()
+        good = [one.version for one in service.rotate_link_keys(scope, grace)]
         assert len(good) == number + 1
-    refused = api.post(rotate, json={"grace_days": 400})
-    assert refused.status_code == 409 and f"has {MOST_VERSIONS} versions that are good" in refused.json()["detail"]
-    assert api.get("/manage/v1/unsubscribe-links/secrets").json() == good, "nothing ended sooner by it"
-    (last,) = api.post(rotate, json={"grace_days": 0}).json()
-    assert last["version"] == good[0]["version"] + 1
+    with pytest.raises(Conflict, match=f"has {MOST_VERSIONS} versions that are good"):
+        service.rotate_link_keys(scope, grace)
+    assert [one.version for one in service.link_keys(scope)] == good, "nothing ended by it"
+    (last,) = service.rotate_link_keys(scope, timedelta())
+    assert last.version == good[0] + 1
+    (last,) = service.rotate_link_keys(scope, timedelta())
     with scope.reads() as session:
         kept = select(TenantSecret.version).filter_by(tenant_id=scope.tenant_id, purpose="unsubscribe")
-        assert set(session.scalars(kept)) == {1, last["version"]}
+        assert set(session.scalars(kept)) == {1, last.version}, "those that ended are forgotten"
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -72,7 +72,7 @@ def _require_few(session: Session, purpose: str, mine: tuple[Any, ...], now: dat
     """Raises Conflict when one more version of a secret would be too many."""
     good = select(func.count(), func.min(TenantSecret.ends_at)).where(*mine, TenantSecret.ends_at > now)
     versions, first_end = session.execute(good).one()
-    if versions >= MOST_VERSIONS:
+    if first_end is not None and versions >= MOST_VERSIONS:
         raise Conflict(
             f"The secret of {purpose} has {versions} versions that are good, as many as it may: rotate it after "
             f"{first_end.astimezone(UTC):%Y-%m-%d %H:%M} UTC, when the first of them ends, or with a grace of 0, which "
