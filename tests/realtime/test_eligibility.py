@@ -114,6 +114,30 @@ def test_the_rules_of_every_campaign(
     assert told(api, customer, channel) == said
 
 
+def test_of_several_rules_the_first_is_told(tenant: Scope, api: httpx.Client) -> None:
+    """Each of these loses one reason after the other, in the documented order."""
+    everything = {"IS_TEST": "Yes", "IS_BLOCKED": "Yes", "IS_OPTIN": "No", "COUNTRY": "XB", "ALLOW_EMAIL": "No"}
+    reasons = ["test account", "blocked", "opted out", "target group 2", "no permission", "suppression list"]
+    people = [outside(f"Order{n}and") for n in range(len(reasons))]
+    names = list(everything)
+    rows = [{name: value for name, value in everything.items() if name not in names[:n]} for n in range(len(people))]
+    world.add_customers(
+        tenant,
+        [
+            {"customer_id": who, "EMAIL": f"{who}@x.example", **dict.fromkeys(names), **row}
+            for who, row in zip(people, rows, strict=True)
+        ],
+    )
+    for who in people:
+        messaging.suppress(tenant, who, MAIL)
+    places = [{"channel_id": MAIL, "template_id": rules.PLAIN}]
+    series = world.trigger(
+        tenant, groups=[{"action_id": 2, "channels": places}], rules={"exclude_target_group_ids": [2]}
+    )
+    audiences.compute_members(tenant, 2, world.DATA_DATE)
+    assert [ask(api, who, MAIL, series_id=series.id)["reason"] for who in people] == reasons
+
+
 def test_the_answer_is_a_sentence_too(tenant: Scope, api: httpx.Client) -> None:
     assert ask(api, LISTED.lower(), MAIL) == {
         "customer_id": LISTED,
