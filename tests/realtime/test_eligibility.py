@@ -15,8 +15,10 @@ from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.audiences import service as audiences
+from rapport.campaigns import processing
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.hold_out import is_held_out
+from rapport.campaigns.occurrences import plan_next_run
 from rapport.messaging import service as messaging
 
 QUIET = {"start": "21:00", "end": "09:00"}
@@ -174,7 +176,7 @@ def test_the_rules_of_a_trigger(tenant: Scope, api: httpx.Client) -> None:
 
 
 def test_the_rules_of_a_series_are_those_of_its_runs(tenant: Scope, api: httpx.Client) -> None:
-    """Who is in the window of another run, but not for this one's own when they are a week apart."""
+    """Who is in the window of another run is kept out, and of a run of its own for as long as the series says."""
     tenant.clock.set(world.NOW)
     who = [SAID_NO, EXCLUDED]
     rules.run(tenant, who[:1], [{"channel_id": TEXT, "template_id": rules.PLAIN}], {}, (world.NOW + DAY).date())
@@ -194,6 +196,32 @@ def test_the_rules_of_a_series_are_those_of_its_runs(tenant: Scope, api: httpx.C
     assert told(api, SAID_NO, TEXT, series_id=narrow.id) == ("excluded", "in a running campaign")
     assert told(api, SAID_NO, TEXT, series_id=wide.id) == ("", "")
     assert told(api, EXCLUDED, TEXT, series_id=narrow.id) == ("", "")
+
+
+def test_a_run_keeps_its_customers_from_its_own_series_as_long_as_it_says(tenant: Scope, api: httpx.Client) -> None:
+    tenant.clock.set(world.NOW)
+    who = outside("Own")
+    world.add_customers(tenant, [{"customer_id": who}])
+    alone = audiences.create_target_group(tenant, f"Alone {time.time_ns()}", {"customers": [who]}).id
+    body = {
+        "name": f"Series {time.time_ns()}",
+        "target_group_id": alone,
+        "campaign_type": "Test/Control",
+        "control_share": 0,
+        "schedule": {"kind": "daily", "start_date": "2026-03-10"},
+        "groups": [{"action_id": 2, "channels": [{"channel_id": TEXT, "template_id": rules.PLAIN}]}],
+        "rules": {"own_runs": "period"},
+    }
+    again = campaigns.create_series(tenant, campaigns.SeriesBody.model_validate(body))
+    other = campaigns.create_series(
+        tenant, campaigns.SeriesBody.model_validate({**body, "name": f"{body['name']} beside"})
+    )
+    number = plan_next_run(tenant, again.id, world.NOW.date())
+    processing.prepare_members(tenant, number, world.DATA_DATE)
+    processing.process(tenant, number, world.DATA_DATE)
+    tenant.clock.set(world.NOW + DAY)
+    assert told(api, who, TEXT, series_id=again.id) == ("", "")
+    assert told(api, who, TEXT, series_id=other.id) == ("excluded", "in a running campaign")
 
 
 def test_quiet_hours_hold_a_message_back(tenant: Scope, api: httpx.Client) -> None:
