@@ -14,9 +14,9 @@ from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.audiences import service as audiences
-from rapport.campaigns import processing
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.occurrences import plan_next_run
+from rapport.campaigns.runs import processing
 from rapport.channels import service as channels
 from rapport.settings import Settings
 from rapport.stores import open_stores

@@ -38,7 +38,7 @@ from pathlib import Path
 from rapport.access.service import create_tenant
 from rapport.access.tenant_limits import change_limits
 from rapport.customers import service as customers
-from rapport.realtime import tokens
+from rapport.realtime.events import tokens
 from rapport.settings import Settings
 from rapport.stores import open_stores
 stores = open_stores(Settings(data_dir=Path(sys.argv[1])))

@@ -25,8 +25,8 @@ from bench_cycle import ORDERS, PRODUCTS, TRANSACTIONS, D
 from rapport.access.scope import Scope, scope_of
 from rapport.access.service import create_tenant, tenants
 from rapport.audiences import service as audiences
-from rapport.campaigns import cycles
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.cycle import cycles
 from rapport.channels import service as channels
 from rapport.settings import Settings
 from rapport.stores import open_stores

@@ -43,7 +43,7 @@ from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
 from rapport.notifications import service as notifications
-from rapport.realtime.tokens import tokens
+from rapport.realtime.events.tokens import tokens
 from rapport.settings import Settings, roles_of
 from rapport.stores import open_stores
 

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from rapport.campaigns.randomization import POWERS, Difference, Stratum, Sums, difference
-from rapport.campaigns.responses import CAPPED_SHARE, PAST_DAYS, REMEMBERED_SMALL_RUNS, Response
-from rapport.campaigns.splits import Tally, thompson_shares
-from rapport.campaigns.statistics import BETTER, LEAST_BUYERS, SIGNIFICANT, WORSE, adjusted, compare
+from rapport.campaigns.measurement.randomization import POWERS, Difference, Stratum, Sums, difference
+from rapport.campaigns.measurement.responses import CAPPED_SHARE, PAST_DAYS, REMEMBERED_SMALL_RUNS, Response
+from rapport.campaigns.measurement.statistics import BETTER, LEAST_BUYERS, SIGNIFICANT, WORSE, adjusted, compare
+from rapport.campaigns.runs.splits import Tally, thompson_shares
 
 Numbers = Any
 MOST_FALSE, MOST_ON_A_SIDE = 0.06, 0.035

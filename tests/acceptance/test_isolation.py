@@ -12,7 +12,7 @@ from lived import Demo
 
 from rapport.access import keys, users
 from rapport.access.scope import Scope
-from rapport.realtime.tokens import tokens
+from rapport.realtime.events.tokens import tokens
 
 # Ids of the demo: its customers, orders and products, and its marketers' words.
 TRACES = re.compile(r"C00\d{5}|c00\d{5}@|SKU-\d{4}|Calluna|Lapsed buyers|Win back|SAVE1|rap_demo|demo Admin")

@@ -23,7 +23,7 @@ from rapport.app import create_app
 from rapport.channels import service as channels
 from rapport.commands.connections import configured
 from rapport.messaging import service as messaging
-from rapport.realtime.tokens import SDK_TOKEN, SERVER_TOKEN, tokens
+from rapport.realtime.events.tokens import SDK_TOKEN, SERVER_TOKEN, tokens
 from rapport.stores import Stores
 from served_app import running
 

@@ -15,8 +15,8 @@ from rapport.access.scope import Scope
 from rapport.access.tenant_limits import change_limits
 from rapport.app import create_app
 from rapport.errors import TooManyRequests
-from rapport.realtime.pacing import Pace
-from rapport.realtime.tokens import SDK_TOKEN, rotate, tokens
+from rapport.realtime.events.pacing import Pace
+from rapport.realtime.events.tokens import SDK_TOKEN, rotate, tokens
 from rapport.stores import Stores
 from served_app import serving
 

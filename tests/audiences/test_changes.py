@@ -12,7 +12,7 @@ from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.audiences.models import Snapshot, TargetGroup
-from rapport.campaigns.daily import _follow_groups
+from rapport.campaigns.cycle.daily import _follow_groups
 from rapport.errors import Invalid
 from rapport.notifications import service as notifications
 from rapport.notifications.models import Delivery

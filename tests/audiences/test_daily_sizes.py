@@ -12,7 +12,7 @@ from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.audiences import sizes
 from rapport.audiences.models import DailySize, Snapshot, TargetGroup
-from rapport.campaigns.daily import _note_sizes
+from rapport.campaigns.cycle.daily import _note_sizes
 from rapport.errors import NotFound
 
 BEFORE, DATA_DATE = date(2026, 3, 27), date(2026, 3, 28)

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope, scope_of
 from rapport.access.service import create_tenant
 from rapport.campaigns import service as campaigns
-from rapport.campaigns import tasks
+from rapport.campaigns.cycle import tasks
 from rapport.settings import Settings
 from rapport.stores import Stores, open_stores
 from rapport.stores.records import Records

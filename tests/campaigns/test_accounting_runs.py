@@ -27,9 +27,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rapport.access.scope import Scope
-from rapport.campaigns import processing
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.occurrences import plan_next_run
+from rapport.campaigns.runs import processing
 
 NUMBERS = count(1)
 FLAGS = st.fixed_dictionaries(

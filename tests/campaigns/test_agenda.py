@@ -13,9 +13,10 @@ from sqlalchemy import event, update
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
 from rapport.access.service import create_tenant
-from rapport.campaigns import cycles
 from rapport.campaigns import service as campaigns
-from rapport.campaigns.agenda import Agenda, agendas
+from rapport.campaigns.cycle import cycles
+from rapport.campaigns.cycle.agenda import Agenda, agendas
+from rapport.campaigns.cycle.scheduler import Alarms, Scheduler
 from rapport.campaigns.leases import lease
 from rapport.campaigns.models import (
     AWAITING_CLEARANCE,
@@ -28,7 +29,6 @@ from rapport.campaigns.models import (
     OccurrenceChannel,
     Send,
 )
-from rapport.campaigns.scheduler import Alarms, Scheduler
 from rapport.customers import service as customers
 from rapport.stores import Stores, work
 

@@ -34,10 +34,11 @@ from sqlalchemy import update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
-from rapport.campaigns import clearing, processing, scheduler, tasks
 from rapport.campaigns import service as campaigns
-from rapport.campaigns.guard import past_sizes
+from rapport.campaigns.cycle import scheduler, tasks
 from rapport.campaigns.occurrences import plan_next_run
+from rapport.campaigns.runs import clearing, processing
+from rapport.campaigns.runs.guard import past_sizes
 from rapport.errors import Invalid
 from rapport.notifications import service as notifications
 

@@ -23,8 +23,8 @@ from campaign_tenant import (
 
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
-from rapport.campaigns import cycles, daily, tasks
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.cycle import cycles, daily, tasks
 from rapport.campaigns.models import Series
 from rapport.customers import service as customers
 from rapport.errors import RapportError

@@ -24,10 +24,10 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from rapport.access.scope import Scope
-from rapport.campaigns import processing
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.occurrences import locked, plan_next_run
-from rapport.campaigns.splits import draw_of, held_back
+from rapport.campaigns.runs import processing
+from rapport.campaigns.runs.splits import draw_of, held_back
 
 SIZES = {"AT": 1, "BE": 2, "CH": 3, "DE": 11, "ES": 30, "FR": 127}
 LOTS = """

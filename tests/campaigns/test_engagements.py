@@ -29,11 +29,13 @@ from sqlalchemy import update
 
 from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope
-from rapport.campaigns import engagements, erasure, processing
+from rapport.campaigns import erasure
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.delivery import engagements
+from rapport.campaigns.delivery.units import Unit
 from rapport.campaigns.models import Engagement, Webhook
 from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.units import Unit
+from rapport.campaigns.runs import processing
 from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.errors import Conflict, Invalid, NotFound

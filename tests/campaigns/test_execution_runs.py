@@ -30,14 +30,15 @@ from sqlalchemy import delete, func, select, update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
-from rapport.campaigns import ledger, processing, sending
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.cycle.tasks import dispatch
+from rapport.campaigns.delivery import ledger, sending
+from rapport.campaigns.delivery.send_tasks import send_unit_as_before
+from rapport.campaigns.delivery.units import Unit
 from rapport.campaigns.leases import Held, LeaseLost, lease
 from rapport.campaigns.models import Send
 from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.send_tasks import send_unit_as_before
-from rapport.campaigns.tasks import dispatch
-from rapport.campaigns.units import Unit
+from rapport.campaigns.runs import processing
 from rapport.channels import service as channels
 from rapport.channels.service import Receipt
 from rapport.messaging import service as messaging

@@ -30,9 +30,11 @@ from rapport.access import keys
 from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.campaigns import erasure, exports, processing
+from rapport.campaigns import erasure
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.measurement import exports
 from rapport.campaigns.occurrences import plan_next_run
+from rapport.campaigns.runs import processing
 from rapport.customers import service as customers
 from rapport.persons.declared import going
 from rapport.stores import migrations

@@ -24,13 +24,13 @@ from scipy import stats
 
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
-from rapport.campaigns import processing
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.measurement.responses import past_responses
+from rapport.campaigns.measurement.statistics import CANNOT_CLICK
 from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.responses import past_responses
+from rapport.campaigns.runs import processing
+from rapport.campaigns.runs.splits import Tally
 from rapport.campaigns.schemas import CategoryGoal, Goal, MarginGoal, PlainGoal, ProductGoal
-from rapport.campaigns.splits import Tally
-from rapport.campaigns.statistics import CANNOT_CLICK
 
 PEOPLE = 900
 DURATION = 7

@@ -33,10 +33,12 @@ from sqlalchemy.orm import Session
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
-from rapport.campaigns import handing_over, processing, tasks
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.cycle import tasks
+from rapport.campaigns.delivery import handing_over
 from rapport.campaigns.models import Webhook
 from rapport.campaigns.occurrences import plan_next_run
+from rapport.campaigns.runs import processing
 from rapport.channels import service as channels
 from rapport.channels.models import Channel
 from rapport.messaging import service as messaging

@@ -30,11 +30,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rapport.access.scope import Scope
-from rapport.campaigns import processing
 from rapport.campaigns import service as campaigns
-from rapport.campaigns.hold_out import bound, held_out_sql, is_held_out
+from rapport.campaigns.measurement.programme import compared, programme_results
 from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.programme import compared, programme_results
+from rapport.campaigns.runs import processing
+from rapport.campaigns.runs.hold_out import bound, held_out_sql, is_held_out
 from rapport.campaigns.schemas import OneTimeBody
 from rapport.campaigns.settings import HoldOut
 from rapport.errors import Conflict

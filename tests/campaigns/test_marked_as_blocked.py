@@ -19,8 +19,8 @@ from campaign_tenant import (
 )
 
 from rapport.access.scope import Scope
-from rapport.campaigns import processing
 from rapport.campaigns.occurrences import plan_next_run
+from rapport.campaigns.runs import processing
 from rapport.customers import service as customers
 
 KINDS = [("Nvarchar", ["ja", "Nein", "since May", None]), ("Bigint", [1, 0, 2, None])]

@@ -6,8 +6,8 @@ import pytest
 from campaign_tenant import DATA_DATE, EXTERNAL, FILL, add_action, add_channels, add_group, add_series, group
 
 from rapport.access.scope import Scope
-from rapport.campaigns import cycles
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.cycle import cycles
 from rapport.insight import service as insight
 
 

@@ -25,8 +25,8 @@ from campaign_tenant import (
 from scipy import stats
 
 from rapport.access.scope import Scope
-from rapport.campaigns import processing
 from rapport.campaigns.occurrences import plan_next_run
+from rapport.campaigns.runs import processing
 
 PEOPLE = 2000
 BOTH = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)

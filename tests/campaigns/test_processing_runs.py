@@ -25,12 +25,12 @@ from campaign_tenant import (
 )
 
 from rapport.access.scope import Scope
-from rapport.campaigns import processing
 from rapport.campaigns import service as campaigns
-from rapport.campaigns.lateness import late_by
+from rapport.campaigns.delivery.lateness import late_by
+from rapport.campaigns.measurement.windows import window
 from rapport.campaigns.models import CONTROL_ACTION_ID
 from rapport.campaigns.occurrences import locked, plan_next_run
-from rapport.campaigns.windows import window
+from rapport.campaigns.runs import processing
 from rapport.channels import service as channels
 from rapport.messaging import service as messaging
 

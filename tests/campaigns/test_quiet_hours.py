@@ -29,10 +29,11 @@ from sqlalchemy import update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
-from rapport.campaigns import processing, quiet
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.cycle.scheduler import overdue
+from rapport.campaigns.delivery import quiet
 from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.scheduler import overdue
+from rapport.campaigns.runs import processing
 from rapport.campaigns.settings import Hours
 from rapport.channels import service as channels
 from rapport.stores import work

@@ -24,8 +24,8 @@ from campaign_tenant import (
 from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
-from rapport.campaigns import processing
 from rapport.campaigns.occurrences import plan_next_run
+from rapport.campaigns.runs import processing
 from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.errors import Invalid
@@ -124,8 +124,8 @@ def test_what_changes_counts_at_once(tenant: Scope) -> None:
 
 def test_conditions_of_triggers_ask_the_same(tenant: Scope) -> None:
     """The rule for one customer, by its wishes of now, and the rule for all come to the same people."""
-    from rapport.realtime.facts import Needs, load
-    from rapport.realtime.reach import Reach, attributes_of
+    from rapport.realtime.matching.facts import Needs, load
+    from rapport.realtime.matching.reach import Reach, attributes_of
 
     ids, on = sorted(everybody(tenant)), audiences.schema(tenant)
     used = {one.id: one for one in channels.channels(tenant)}

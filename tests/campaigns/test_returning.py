@@ -24,13 +24,13 @@ from campaign_tenant import (
 )
 
 from rapport.access.scope import Scope
-from rapport.campaigns import processing
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.measurement.randomization import POWERS, Stratum, Sums, difference
+from rapport.campaigns.measurement.responses import responses
+from rapport.campaigns.measurement.returning import Sides, inflation
 from rapport.campaigns.models import Series
 from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.randomization import POWERS, Stratum, Sums, difference
-from rapport.campaigns.responses import responses
-from rapport.campaigns.returning import Sides, inflation
+from rapport.campaigns.runs import processing
 from rapport.campaigns.schemas import PlainGoal
 
 PEOPLE, RUNS = 300, 3

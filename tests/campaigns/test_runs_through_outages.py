@@ -29,11 +29,12 @@ from sqlalchemy import update
 from engine_outages import hung, stopped
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
-from rapport.campaigns import ledger, processing, sending
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.delivery import ledger, sending
+from rapport.campaigns.delivery.units import Unit
 from rapport.campaigns.leases import lease
 from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.units import Unit
+from rapport.campaigns.runs import processing
 from rapport.channels import service as channels
 from rapport.channels.service import Receipt
 from rapport.stores import connecting, work

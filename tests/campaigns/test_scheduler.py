@@ -22,9 +22,10 @@ from campaign_tenant import (
 )
 
 from rapport.access.scope import Scope
-from rapport.campaigns import cycles, processing, scheduler, tasks
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.cycle import cycles, scheduler, tasks
 from rapport.campaigns.occurrences import plan_next_run
+from rapport.campaigns.runs import processing
 from rapport.channels.messages import MESSAGES
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy import stats
 
+from rapport.campaigns.runs.splits import PARTS, Tally, cuts, thompson_shares
 from rapport.campaigns.schedule import check_schedule, runs_on, send_time, upcoming
 from rapport.campaigns.schemas import Schedule
-from rapport.campaigns.splits import PARTS, Tally, cuts, thompson_shares
 from rapport.errors import Invalid
 from rapport.stores.clock import instant_of
 

@@ -32,12 +32,13 @@ from sqlalchemy import func, select, update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
-from rapport.campaigns import processing, sending
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.delivery import sending
+from rapport.campaigns.delivery.send_tasks import send_unit
+from rapport.campaigns.delivery.units import Unit
 from rapport.campaigns.models import TakenAddress
 from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.send_tasks import send_unit
-from rapport.campaigns.units import Unit
+from rapport.campaigns.runs import processing
 from rapport.channels import service as channels
 from rapport.errors import NotFound
 from rapport.messaging import service as messaging

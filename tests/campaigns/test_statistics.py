@@ -8,13 +8,22 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rapport.campaigns.between import between, with_reactions
-from rapport.campaigns.checks import SIZES, SOUND, SPENDING, check
-from rapport.campaigns.power import Spread, plain, told
-from rapport.campaigns.randomization import POWERS, Stratum, Sums, difference
-from rapport.campaigns.responses import Response
-from rapport.campaigns.splits import Draw
-from rapport.campaigns.statistics import BETTER, OPEN, TOO_FEW, UNSURE, WORSE, adjusted, compare, probability_better
+from rapport.campaigns.measurement.between import between, with_reactions
+from rapport.campaigns.measurement.checks import SIZES, SOUND, SPENDING, check
+from rapport.campaigns.measurement.power import Spread, plain, told
+from rapport.campaigns.measurement.randomization import POWERS, Stratum, Sums, difference
+from rapport.campaigns.measurement.responses import Response
+from rapport.campaigns.measurement.statistics import (
+    BETTER,
+    OPEN,
+    TOO_FEW,
+    UNSURE,
+    WORSE,
+    adjusted,
+    compare,
+    probability_better,
+)
+from rapport.campaigns.runs.splits import Draw
 
 Values = np.ndarray[tuple[int], np.dtype[np.float64]]
 

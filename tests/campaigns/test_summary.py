@@ -22,9 +22,9 @@ from campaign_tenant import (
 )
 
 from rapport.access.scope import Scope
-from rapport.campaigns import processing
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.occurrences import plan_next_run
+from rapport.campaigns.runs import processing
 from rapport.messaging import service as messaging
 
 WEEK_BEFORE = DATA_DATE - timedelta(days=7)

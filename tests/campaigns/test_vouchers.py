@@ -23,11 +23,11 @@ from campaign_tenant import (
 )
 
 from rapport.access.scope import Scope
-from rapport.campaigns import processing
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.measurement.randomization import POWERS, Stratum, Sums, difference
+from rapport.campaigns.measurement.responses import past_responses
 from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.randomization import POWERS, Stratum, Sums, difference
-from rapport.campaigns.responses import past_responses
+from rapport.campaigns.runs import processing
 from rapport.campaigns.schemas import ActionBody, CodeCost, ProductGoal
 
 PEOPLE = 1500

@@ -26,16 +26,16 @@ from pydantic import BaseModel, ConfigDict
 
 from rapport.access import keys
 from rapport.access.scope import Scope
-from rapport.campaigns import processing
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.occurrences import plan_next_run
+from rapport.campaigns.runs import processing
 from rapport.channels import service as channels
 from rapport.channels.kinds.base import AddressForm, Bounce, ChannelKind
 from rapport.channels.kinds.registry import KINDS
 from rapport.channels.service import Content, Message, Receipt, Transport
 from rapport.errors import Invalid
 from rapport.messaging import service as messaging
-from rapport.realtime import firings
+from rapport.realtime.matching import firings
 from rapport.realtime.sending import Sender
 from rapport.settings import Settings
 

@@ -13,8 +13,9 @@ from emptied import emptied
 from import_world import load
 
 from rapport.access.scope import Scope
-from rapport.customers import encodings, rejects
-from rapport.customers.mending import LONGEST_ROW
+from rapport.customers.formats import encodings
+from rapport.customers.formats.mending import LONGEST_ROW
+from rapport.customers.importing import rejects
 from rapport.errors import Invalid
 
 HEAD = b"Customer_ID,Registration_Date,City\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rapport.customers.mapping import MAX_CHARACTERS, MAX_SKIPPED, read_mapping
+from rapport.customers.importing.mapping import MAX_CHARACTERS, MAX_SKIPPED, read_mapping
 from rapport.errors import Invalid
 
 UNREADABLE = "The mapping is not a readable YAML file: line {} cannot be read ({})."

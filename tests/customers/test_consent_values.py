@@ -13,9 +13,9 @@ from rapport.access.models import AuditEntry, Tenant
 from rapport.access.scope import Scope, scope_of
 from rapport.channels import service as channels
 from rapport.customers import service
-from rapport.customers.attribute_writes import update_values, upsert_customer
 from rapport.customers.attributes import CONSENT, AttributeInfo
 from rapport.customers.models import ConsentConversion
+from rapport.customers.writes.attribute_writes import update_values, upsert_customer
 from rapport.errors import Invalid
 from rapport.stores import Stores, progress
 

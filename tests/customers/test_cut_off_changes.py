@@ -8,7 +8,8 @@ from import_world import load, tenant
 from sqlalchemy import text
 
 from rapport.access.scope import Scope
-from rapport.customers import locks, ordering, retyping, service
+from rapport.customers import retyping, service
+from rapport.customers.writes import locks, ordering
 from rapport.stores import Stores
 
 FILE = "CustomerID,Registration_Date,Level,Colour\nP1,2025-01-02,7.5,red\nP2,2025-01-02,8.0,blue\n"

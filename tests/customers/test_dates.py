@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.customers import service
-from rapport.customers.dates import Dates
+from rapport.customers.formats.dates import Dates
 from rapport.errors import Invalid
 from rapport.stores import Stores
 from rapport.stores.clock import instant_of, instant_sql, wall_sql

@@ -10,7 +10,7 @@ from import_world import codes, load, tenant, values
 
 from rapport.access.scope import Scope
 from rapport.customers import service
-from rapport.customers.headers import column_name
+from rapport.customers.formats.headers import column_name
 from rapport.errors import Invalid
 from rapport.stores import Stores
 from rapport.stores.warehouse import IDENTIFIER

@@ -13,7 +13,7 @@ from import_world import load, values
 
 from rapport.access.scope import Scope
 from rapport.customers import service
-from rapport.customers.mapping import read_mapping
+from rapport.customers.importing.mapping import read_mapping
 from rapport.errors import Invalid
 
 ORDERS = "Order_ID;Customer_ID;Order_Date;Amount;Shop\n"

@@ -17,9 +17,11 @@ from sqlalchemy import select, text
 
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.customers import attribute_writes, locks, ordering, pii, service
+from rapport.customers import service
 from rapport.customers.attributes import AttributeInfo
 from rapport.customers.models import AttributeJob
+from rapport.customers.privacy import pii
+from rapport.customers.writes import attribute_writes, locks, ordering
 from rapport.errors import Away
 
 quick = settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))

@@ -12,7 +12,8 @@ from sqlalchemy import update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
-from rapport.customers import pii, service
+from rapport.customers import service
+from rapport.customers.privacy import pii
 
 CANARIES = {"EMAIL": "canarymail", "FIRST_NAME": "canaryfirst", "ADDRESS": "canarystreet"}
 FILE = "Customer_ID,Registration_Date,Email,First_Name,Address,City\n"

@@ -8,9 +8,9 @@ from import_world import codes, load, values
 
 from rapport.access.scope import Scope
 from rapport.customers import service
-from rapport.customers.attribute_writes import upsert_customer
 from rapport.customers.consent import BLOCKED
-from rapport.customers.consent_columns import named_consent
+from rapport.customers.importing.consent_columns import named_consent
+from rapport.customers.writes.attribute_writes import upsert_customer
 
 HEAD = "CustomerID,Registration_Date,Allow_Email,Is_Blocked\n"
 BEFORE = HEAD + "C1,2025-01-02,nein,ja\nC2,2025-01-02,Yes,No\nC3,2025-01-02,,\n"

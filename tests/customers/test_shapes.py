@@ -18,7 +18,7 @@ from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.customers import service
-from rapport.customers.mending import must_mend
+from rapport.customers.formats.mending import must_mend
 from rapport.errors import Invalid
 from rapport.stores import Stores
 

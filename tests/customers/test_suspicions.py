@@ -11,7 +11,7 @@ from import_world import codes, load, values
 
 from rapport.access.scope import Scope
 from rapport.customers import service
-from rapport.customers.suspicions import told_apart
+from rapport.customers.importing.suspicions import told_apart
 from rapport.persons.declared import going
 
 

@@ -15,7 +15,7 @@ from import_world import load, tenant, values
 
 from rapport.access.scope import Scope
 from rapport.customers import service
-from rapport.customers.numerals import AGGREGATES, counts_sql, forms_of, in_form, whole
+from rapport.customers.formats.numerals import AGGREGATES, counts_sql, forms_of, in_form, whole
 from rapport.stores import Stores
 
 COLUMNS = 25

@@ -10,8 +10,8 @@ from avro_files import records
 from flow_company import DATA_DATE, LETTERS, MORNING, PUSH, SMS, TODAY, Company
 from flow_vendor import Event, Vendor, of
 
-from rapport.campaigns import engagements
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.delivery import engagements
 
 DAYS = timedelta(days=1)
 

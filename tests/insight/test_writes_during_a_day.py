@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from rapport.access.scope import Scope
-from rapport.customers import locks
 from rapport.customers import service as customers
+from rapport.customers.writes import locks
 from rapport.insight import service as insight
 from rapport.insight import snapshot, work
 

@@ -10,8 +10,8 @@ from senders import stored as waiting
 from vendor_world import AB, NOW, SMS, fill, stored
 
 from rapport.access.scope import Scope
-from rapport.realtime.filing import file_batch
-from rapport.realtime.names import Names
+from rapport.realtime.events.names import Names
+from rapport.realtime.recording.filing import file_batch
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from sqlalchemy import update
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
 from rapport.audiences import service as audiences
-from rapport.campaigns import processing
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.occurrences import plan_next_run
+from rapport.campaigns.runs import processing
 from rapport.channels import service as channels
 from rapport.errors import NotFound
 from rapport.messaging import service as messaging

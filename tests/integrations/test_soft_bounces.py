@@ -9,9 +9,9 @@ from sqlalchemy import update
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
 from rapport.messaging import service as messaging
-from rapport.realtime import reported
-from rapport.realtime.filed import Filed
 from rapport.realtime.models import METRIC
+from rapport.realtime.recording import reported
+from rapport.realtime.recording.filed import Filed
 
 NAMES = [customer for customer in world.MEMBERS if world.group_of(customer) == 1]
 

@@ -14,14 +14,14 @@ from vendor_world import stored as interactions
 
 from rapport.access.models import AuditEntry
 from rapport.access.scope import Scope
-from rapport.campaigns import received
+from rapport.campaigns.measurement import received
 from rapport.campaigns.models import Series
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
-from rapport.realtime import firings
-from rapport.realtime.filing import file_batch
+from rapport.realtime.events.names import Names
+from rapport.realtime.matching import firings
 from rapport.realtime.models import FILED
-from rapport.realtime.names import Names
+from rapport.realtime.recording.filing import file_batch
 
 BOTH = [{"channel_id": SMS, "template_id": TEMPLATE}, {"channel_id": PUSH, "template_id": TEMPLATE}]
 CLICKED = 3

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from rapport.access.scope import Scope
-from rapport.customers.files import opened
-from rapport.customers.mapping import parse_mapping, read_mapping
+from rapport.customers.formats.files import opened
+from rapport.customers.importing.mapping import parse_mapping, read_mapping
 from rapport.errors import RapportError
 from rapport.stores import Stores, backup, disk
 from rapport.stores.archive import open_backup

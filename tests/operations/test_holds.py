@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import text
 
 from rapport.access.scope import Scope
-from rapport.campaigns.scheduler import HELD_SECONDS, Scheduler
+from rapport.campaigns.cycle.scheduler import HELD_SECONDS, Scheduler
 from rapport.channels import service as channels
 from rapport.errors import Withheld
-from rapport.realtime.processor import Processor
+from rapport.realtime.matching.processor import Processor
 from rapport.stores import Stores, holds
 from rapport.stores.taking import Taker
 

@@ -25,7 +25,8 @@ from rapport.messaging.service import Origin
 from rapport.notifications import service as notifications
 from rapport.notifications.callbacks import take_up
 from rapport.notifications.deliverer import DeliveryQueue
-from rapport.realtime import gateways, tokens
+from rapport.realtime import gateways
+from rapport.realtime.events import tokens
 from rapport.settings import Settings
 from rapport.stores import Stores, migrations, restore, sealed_values, sealing
 from rapport.stores.backup import MANIFEST

@@ -14,7 +14,7 @@ from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.api.observing import Observing
 from rapport.commands import logs
-from rapport.realtime.tokens import PREFIXES
+from rapport.realtime.events.tokens import PREFIXES
 from rapport.stores import Stores
 from rapport.stores.posting import new_secret
 

@@ -27,8 +27,9 @@ from sqlalchemy import text
 
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.campaigns import cycles, daily, processing
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.cycle import cycles, daily
+from rapport.campaigns.runs import processing
 from rapport.commands import logs
 from rapport.insight import service as insight
 from rapport.notifications import service as notifications

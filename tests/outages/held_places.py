@@ -12,8 +12,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from rapport.campaigns import daily
-from rapport.customers import imports
+from rapport.campaigns.cycle import daily
+from rapport.customers.importing import imports
 from rapport.insight import service as insight
 from rapport.notifications import deliverer
 from rapport.realtime import sending

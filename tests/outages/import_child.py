@@ -19,7 +19,9 @@ from sqlalchemy import text
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.commands import logs
-from rapport.customers import attribute_writes, imports, jobs, locks, merging, retyping, service
+from rapport.customers import retyping, service
+from rapport.customers.importing import imports, merging
+from rapport.customers.writes import attribute_writes, jobs, locks
 from rapport.settings import Settings
 from rapport.stores import open_stores, work
 

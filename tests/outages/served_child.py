@@ -26,7 +26,10 @@ from rapport.commands.connections import KEEP_ALIVE_SECONDS
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
 from rapport.notifications import service as notifications
-from rapport.realtime import filer, processor, sending, tokens
+from rapport.realtime import sending
+from rapport.realtime.events import tokens
+from rapport.realtime.matching import processor
+from rapport.realtime.recording import filer
 from rapport.settings import Settings
 from rapport.stores import open_stores, work
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from webhook_receiver import eventually
 
 from rapport.access.scope import Scope, scope_of
-from rapport.customers import locks
+from rapport.customers.writes import locks
 from rapport.errors import Away
 from rapport.stores import Stores, connecting, migrations, work
 from rapport.stores.records import Records

@@ -14,7 +14,7 @@ import pytest
 
 from engine_outages import Outage, hung, stopped
 from loaded_program import begin_file
-from rapport.customers.locks import CUSTOMER_WRITES
+from rapport.customers.writes.locks import CUSTOMER_WRITES
 from rapport.stores.postgres import Postgres, start_postgres
 
 CHILD = Path(__file__).parent / "import_child.py"

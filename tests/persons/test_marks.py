@@ -5,10 +5,10 @@ from sqlalchemy import text
 
 from rapport.access.scope import Scope
 from rapport.customers import service as customers
-from rapport.customers import tasks
 from rapport.customers.attributes import AttributeInfo, declare
-from rapport.customers.personal_names import named_personal
-from rapport.customers.personal_values import OwnTexts, holds_email, identifies, is_phone
+from rapport.customers.privacy import tasks
+from rapport.customers.privacy.personal_names import named_personal
+from rapport.customers.privacy.personal_values import OwnTexts, holds_email, identifies, is_phone
 
 PERSONAL = [
     "Email Address",

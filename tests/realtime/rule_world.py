@@ -11,17 +11,17 @@ import trigger_world as world
 from rapport.access.scope import Scope
 from rapport.access.service import update_tenant
 from rapport.audiences import service as audiences
-from rapport.campaigns import processing
 from rapport.campaigns import service as campaigns
+from rapport.campaigns.runs import processing
 from rapport.campaigns.service import OneTimeBody
 from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
-from rapport.realtime.background import Background
-from rapport.realtime.candidates import Candidate
-from rapport.realtime.deciding import decided
-from rapport.realtime.eligibility import eligibility
-from rapport.realtime.triggers import compiled
+from rapport.realtime.matching.background import Background
+from rapport.realtime.matching.candidates import Candidate
+from rapport.realtime.matching.deciding import decided
+from rapport.realtime.matching.eligibility import eligibility
+from rapport.realtime.matching.triggers import compiled
 
 TEXT, PUSH, MAIL, PHONE, NUMBERED = 505, 506, 504, 507, 508
 PLAIN, OF_APP = world.TEMPLATE, 12

@@ -13,7 +13,7 @@ import httpx
 from sqlalchemy import text
 
 from rapport.access.scope import Scope
-from rapport.realtime import tokens
+from rapport.realtime.events import tokens
 
 NUMBERS = itertools.count(1)
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from senders import NUMBERS, Sender, app_event, empty, event, logged, metric, signed, stamp, stored
 
 from rapport.access.scope import Scope
-from rapport.realtime import eventlog, reading
-from rapport.realtime.reading import Given
+from rapport.realtime.events import eventlog, reading
+from rapport.realtime.events.reading import Given
 
 Send = Callable[[Sender, bytes], httpx.Response]
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
 from rapport.realtime import persons
-from rapport.realtime.owners import Owners, owners
+from rapport.realtime.events.owners import Owners, owners
 
 CART: dict[str, Any] = {
     "kind": "sequence",

@@ -15,10 +15,10 @@ from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.audiences import service as audiences
-from rapport.campaigns import processing
 from rapport.campaigns import service as campaigns
-from rapport.campaigns.hold_out import is_held_out
 from rapport.campaigns.occurrences import plan_next_run
+from rapport.campaigns.runs import processing
+from rapport.campaigns.runs.hold_out import is_held_out
 from rapport.messaging import service as messaging
 
 QUIET = {"start": "21:00", "end": "09:00"}

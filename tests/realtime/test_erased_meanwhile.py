@@ -10,9 +10,10 @@ import trigger_world as world
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.realtime import persons, timers
-from rapport.realtime.processor import TAKE, handle
-from rapport.realtime.triggers import compiled
+from rapport.realtime import persons
+from rapport.realtime.matching import timers
+from rapport.realtime.matching.processor import TAKE, handle
+from rapport.realtime.matching.triggers import compiled
 
 CART: dict[str, Any] = {
     "kind": "sequence",

@@ -9,9 +9,9 @@ from senders import handle
 
 from rapport.access.scope import Scope
 from rapport.customers import service as customers
-from rapport.realtime.filing import file_batch
-from rapport.realtime.intake import Incoming, Intake
-from rapport.realtime.names import Names
+from rapport.realtime.events.intake import Incoming, Intake
+from rapport.realtime.events.names import Names
+from rapport.realtime.recording.filing import file_batch
 
 HOME = "/manage/v1/event-types"
 

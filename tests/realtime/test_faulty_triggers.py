@@ -14,8 +14,8 @@ from rapport.channels.models import Channel
 from rapport.customers import service as customers
 from rapport.customers.attributes import AttributeInfo, declare
 from rapport.customers.models import Attribute, EventType
+from rapport.realtime.matching.processor import Processor
 from rapport.realtime.models import EventLogEntry
-from rapport.realtime.processor import Processor
 
 OVER = {"attribute": "amount", "operator": "greater", "value": 5}
 CART: dict[str, Any] = {

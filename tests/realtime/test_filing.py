@@ -16,12 +16,12 @@ from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant, update_tenant
 from rapport.customers import service as customers
-from rapport.realtime import filing
 from rapport.realtime.chores import Purge
-from rapport.realtime.filer import Filer
-from rapport.realtime.filing import file_batch
-from rapport.realtime.intake import Incoming, Intake
-from rapport.realtime.names import Names
+from rapport.realtime.events.intake import Incoming, Intake
+from rapport.realtime.events.names import Names
+from rapport.realtime.recording import filing
+from rapport.realtime.recording.filer import Filer
+from rapport.realtime.recording.filing import file_batch
 
 NOW = datetime.now(UTC).replace(microsecond=123000)
 

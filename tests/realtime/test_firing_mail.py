@@ -22,7 +22,7 @@ from rapport.campaigns.models import Occurrence
 from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
-from rapport.realtime import firings
+from rapport.realtime.matching import firings
 from rapport.realtime.models import FiringMessage
 from rapport.realtime.sending import Outbox, Sender, Transports
 from rapport.stores import Stores

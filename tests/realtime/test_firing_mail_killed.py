@@ -12,7 +12,7 @@ from loaded_program import begin_script
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.messaging import service as messaging
-from rapport.realtime import firings
+from rapport.realtime.matching import firings
 from rapport.realtime.models import FiringMessage
 from rapport.realtime.sending import Sender
 from rapport.stores import Stores

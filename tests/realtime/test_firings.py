@@ -19,8 +19,8 @@ from rapport.campaigns.triggered import groups_of_triggers
 from rapport.channels import service as channels
 from rapport.errors import Conflict
 from rapport.messaging import service as messaging
-from rapport.realtime import firings
-from rapport.realtime.deciding import group_of, part
+from rapport.realtime.matching import firings
+from rapport.realtime.matching.deciding import group_of, part
 from rapport.realtime.models import ASKING, PENDING, FiringMessage
 
 PEOPLE: list[dict[str, Any]] = [

@@ -12,8 +12,8 @@ from rapport.campaigns import service as campaigns
 from rapport.campaigns.service import HoldOut
 from rapport.channels import service as channels
 from rapport.messaging import service as messaging
-from rapport.realtime import firings
 from rapport.realtime import service as realtime
+from rapport.realtime.matching import firings
 
 TOMORROW = world.NOW.date() + timedelta(days=1)
 HELD = ("excluded", "kept back: global hold-out")

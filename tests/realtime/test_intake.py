@@ -16,8 +16,8 @@ from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant, update_tenant
 from rapport.errors import Unavailable
-from rapport.realtime import tokens
-from rapport.realtime.intake import Incoming, Intake
+from rapport.realtime.events import tokens
+from rapport.realtime.events.intake import Incoming, Intake
 
 VENDOR_AND_SERVER = ("vendor", "server")
 FAILED = "Failed to validate the event with the following error - "
@@ -555,7 +555,7 @@ def test_the_same_fault_is_logged_so_often_only_and_counted_always(scope: Scope,
     assert len(logged(other)) == 100
     counts = sender.client.get("/metrics").text
     assert 'rapport_events_rejected_total{origin="sdk",reason="invalid"}' in counts
-    from rapport.realtime.eventlog import counts as by_day
+    from rapport.realtime.events.eventlog import counts as by_day
 
     assert by_day(other)[-1][1]["error"] == 300
     sender.client.close()

@@ -26,7 +26,7 @@ SETUP = """
 import sys, json
 from pathlib import Path
 from rapport.access.service import create_tenant
-from rapport.realtime import tokens
+from rapport.realtime.events import tokens
 from rapport.settings import Settings
 from rapport.stores import open_stores
 stores = open_stores(Settings(data_dir=Path(sys.argv[1])))

@@ -16,8 +16,8 @@ from sqlalchemy import text
 from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.realtime import validation
-from rapport.realtime.directory import FRESH_SECONDS
+from rapport.realtime.events import validation
+from rapport.realtime.events.directory import FRESH_SECONDS
 
 FULL = "Failed to validate the event with the following error - the event is not declared, and there are {} types"
 SEEN = """

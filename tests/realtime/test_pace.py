@@ -15,7 +15,7 @@ from senders import Sender, app_event, event, logged, metric, stored
 from rapport.access.scope import Scope
 from rapport.access.service import update_tenant
 from rapport.errors import Invalid, TooManyRequests
-from rapport.realtime.pacing import WINDOW_SECONDS, Pace
+from rapport.realtime.events.pacing import WINDOW_SECONDS, Pace
 
 LIMIT = 5
 

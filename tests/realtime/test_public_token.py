@@ -10,8 +10,8 @@ from senders import Sender, app_event, empty, event, logged, metric, stamp
 
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
-from rapport.customers.ordering import writing
-from rapport.realtime.visitors import customer_of
+from rapport.customers.writes.ordering import writing
+from rapport.realtime.events.visitors import customer_of
 
 UPDATE, SET_EMAIL, SET_USER_ID, STITCH = (
     "ootb_user_details_update",

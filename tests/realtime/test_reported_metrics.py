@@ -16,8 +16,8 @@ import vendor_world as world
 
 from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
-from rapport.realtime.filing import file_batch
-from rapport.realtime.names import Names
+from rapport.realtime.events.names import Names
+from rapport.realtime.recording.filing import file_batch
 
 
 @pytest.fixture(scope="module")

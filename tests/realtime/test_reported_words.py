@@ -11,9 +11,9 @@ sys.path.append(str(Path(__file__).parents[1] / "integrations"))
 import vendor_world as world
 
 from rapport.access.scope import Scope
-from rapport.realtime.filing import file_batch
-from rapport.realtime.names import Names
-from rapport.realtime.vendor_words import SOFT_BOUNCED, told
+from rapport.realtime.events.names import Names
+from rapport.realtime.recording.filing import file_batch
+from rapport.realtime.recording.vendor_words import SOFT_BOUNCED, told
 
 SENT, DELIVERED, OPENED, CLICKED, UNSUBSCRIBED, DROPPED, COMPLAINED, BOUNCED = range(8)
 DONE = {

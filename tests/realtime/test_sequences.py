@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rapport.realtime import progress
-from rapport.realtime.progress import Progress
+from rapport.realtime.matching import progress
+from rapport.realtime.matching.progress import Progress
 
 quick = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=300)
 

@@ -18,7 +18,7 @@ from rapport.notifications import service as notifications
 from rapport.notifications.deliverer import Deliverer
 from rapport.realtime import gateways
 from rapport.realtime.asking import Decider
-from rapport.realtime.processor import BATCH, Processor
+from rapport.realtime.matching.processor import BATCH, Processor
 from rapport.stores import Stores
 
 SMS, CUSTOMERS = 505, 20

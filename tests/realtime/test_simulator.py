@@ -18,7 +18,7 @@ from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
-from rapport.realtime import firings
+from rapport.realtime.matching import firings
 from rapport.realtime.models import ASKING, Firing
 from rapport.stores import Stores
 

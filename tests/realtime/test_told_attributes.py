@@ -9,9 +9,9 @@ import trigger_world as world
 from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
 from rapport.channels import service as channels
-from rapport.customers import attribute_times
 from rapport.customers import service as customers
 from rapport.customers.attributes import attributes, save
+from rapport.customers.writes import attribute_times
 from rapport.messaging import service as messaging
 from rapport.persons.declared import going
 

@@ -15,7 +15,7 @@ from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
-from rapport.realtime import dry_runs
+from rapport.realtime.matching import dry_runs
 
 PEOPLE = [
     {"customer_id": f"C{n}", "COUNTRY": "NL" if n % 2 else "BE", "IS_TEST": "Yes" if n == 1 else "No"}

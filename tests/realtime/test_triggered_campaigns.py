@@ -13,10 +13,10 @@ from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns import service as campaigns
-from rapport.campaigns.daily import _trigger_groups
+from rapport.campaigns.cycle.daily import _trigger_groups
 from rapport.campaigns.models import Series
 from rapport.campaigns.schemas import CodeCost
-from rapport.realtime import firings
+from rapport.realtime.matching import firings
 from rapport.realtime.models import DONE, FILED, Firing
 from rapport.realtime.tidying import close_days
 

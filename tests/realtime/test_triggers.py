@@ -13,10 +13,10 @@ from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.models import Series
 from rapport.customers import service as customers
+from rapport.realtime.matching.processor import BATCH, Processor
+from rapport.realtime.matching.triggers import FRESH_SECONDS
 from rapport.realtime.models import ERROR, AcceptedEvent, EventLogEntry
-from rapport.realtime.processor import BATCH, Processor
 from rapport.realtime.tidying import drop_states
-from rapport.realtime.triggers import FRESH_SECONDS
 
 
 @pytest.fixture(scope="module", autouse=True)

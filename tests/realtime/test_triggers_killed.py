@@ -30,7 +30,7 @@ from rapport.campaigns import service as campaigns
 from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.notifications import service as notifications
-from rapport.realtime import tokens
+from rapport.realtime.events import tokens
 from rapport.settings import Settings
 from rapport.stores import open_stores
 stores = open_stores(Settings(data_dir=Path(sys.argv[1]), allow_private_addresses=True))

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from senders import Sender, app_event, empty, stored
 
 from rapport.access.scope import Scope
-from rapport.customers.ordering import writing
-from rapport.realtime.user_jwts import MOST_GOOD
+from rapport.customers.writes.ordering import writing
+from rapport.realtime.events.user_jwts import MOST_GOOD
 
 KEYS = "/manage/v1/event-intake/user-jwt-keys"
 SECRET = "0123456789abcdef0123456789abcdef"

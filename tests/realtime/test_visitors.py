@@ -13,12 +13,12 @@ from sqlalchemy import text
 
 from rapport.access.scope import Scope
 from rapport.customers import service as customers
-from rapport.realtime import joining
-from rapport.realtime.filing import file_batch
-from rapport.realtime.intake import Incoming, Intake
-from rapport.realtime.joining import join
-from rapport.realtime.names import Names
-from rapport.realtime.visitors import customer_of, person_of
+from rapport.realtime.events import joining
+from rapport.realtime.events.intake import Incoming, Intake
+from rapport.realtime.events.joining import join
+from rapport.realtime.events.names import Names
+from rapport.realtime.events.visitors import customer_of, person_of
+from rapport.realtime.recording.filing import file_batch
 from rapport.stores import backup
 
 AT = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)

@@ -12,7 +12,7 @@ from rapport.campaigns.models import Series
 from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
-from rapport.realtime import firings
+from rapport.realtime.matching import firings
 
 QUIET = {"start": "22:00", "end": "08:00"}
 ONE = {"frequency_cap": {"messages": 1, "days": 1}}

@@ -19,11 +19,11 @@ from rapport.customers import service as customers
 from rapport.messaging import service as messaging
 from rapport.notifications import service as notifications
 from rapport.notifications.models import Delivery
-from rapport.realtime.firings import file_batch
+from rapport.realtime.events.visitors import Links, links
+from rapport.realtime.matching.firings import file_batch
+from rapport.realtime.matching.processor import Processor
 from rapport.realtime.models import DONE, AcceptedEvent, Firing, TriggerState
-from rapport.realtime.processor import Processor
-from rapport.realtime.telling import TELLING, put_in_line
-from rapport.realtime.visitors import Links, links
+from rapport.realtime.recording.telling import TELLING, put_in_line
 
 DATA_DATE = date(2026, 3, 9)
 NOW = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)  # 10:00 in Berlin

@@ -12,13 +12,13 @@ from fastapi import Request
 
 from rapport.api.parameters import INT32_MAX
 from rapport.errors import Invalid, RapportError, TooLarge, Unauthorized
-from rapport.realtime import reading, user_jwts
 from rapport.realtime import service as realtime
-from rapport.realtime.directory import Directory, Known
-from rapport.realtime.reading import Given
+from rapport.realtime.events import reading, user_jwts
+from rapport.realtime.events.directory import Directory, Known
+from rapport.realtime.events.reading import Given
+from rapport.realtime.events.tokens import SDK_TOKEN, SERVER_TOKEN, VENDOR_TOKEN
+from rapport.realtime.events.validation import TENANT_FAULT
 from rapport.realtime.service import Incoming
-from rapport.realtime.tokens import SDK_TOKEN, SERVER_TOKEN, VENDOR_TOKEN
-from rapport.realtime.validation import TENANT_FAULT
 
 T = TypeVar("T")
 MOST_BYTES = 2 * 1024 * 1024

@@ -31,13 +31,13 @@ from rapport.api.event_senders import (
 from rapport.api.responses import headers_of, wire_error
 from rapport.api.sections import SectionRouter
 from rapport.errors import Invalid, RapportError, TooManyRequests
-from rapport.realtime.directory import Known
+from rapport.realtime.events.directory import Known
+from rapport.realtime.events.reading import Given
+from rapport.realtime.events.tokens import SDK_TOKEN
+from rapport.realtime.events.validation import TENANT_FAULT, Faulty, check_of_vendor, event_of
 from rapport.realtime.metrics import REJECTED
 from rapport.realtime.models import ERROR, METRIC, SDK, SERVER
-from rapport.realtime.reading import Given
 from rapport.realtime.service import Accepted, Incoming, LogEntry, person_of
-from rapport.realtime.tokens import SDK_TOKEN
-from rapport.realtime.validation import TENANT_FAULT, Faulty, check_of_vendor, event_of
 
 router = SectionRouter("Events")
 

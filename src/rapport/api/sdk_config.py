@@ -15,7 +15,7 @@ from rapport.api.responses import wire_error
 from rapport.api.sections import SectionRouter
 from rapport.customers import service as customers
 from rapport.errors import NotFound, RapportError
-from rapport.realtime.validation import MOST_PARAMETERS
+from rapport.realtime.events.validation import MOST_PARAMETERS
 
 router = SectionRouter("Events")
 

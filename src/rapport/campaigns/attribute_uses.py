@@ -7,7 +7,7 @@ from typing import Any
 from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
-from rapport.campaigns import webhooks
+from rapport.campaigns.delivery import webhooks
 from rapport.campaigns.triggered import triggered
 from rapport.channels import service as channels
 from rapport.conditions import FIELD_KINDS, Column

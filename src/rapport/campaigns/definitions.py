@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
-from rapport.campaigns import goals, own_runs, quiet
+from rapport.campaigns import goals, own_runs
+from rapport.campaigns.delivery import quiet
 from rapport.campaigns.models import (
     ARCHIVED,
     CONTROL_ACTION_ID,

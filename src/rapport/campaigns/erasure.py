@@ -13,12 +13,12 @@ from sqlalchemy import delete, select, text
 
 from rapport.access.pseudonyms import PSEUDONYM, pseudonym_secret
 from rapport.access.scope import Scope, current_scope
-from rapport.campaigns import handing_over
-from rapport.campaigns.clearing import none_decided
-from rapport.campaigns.cycles import RUNNING
-from rapport.campaigns.engagements import write_again
-from rapport.campaigns.interactions import no_reports
+from rapport.campaigns.cycle.cycles import RUNNING
+from rapport.campaigns.delivery import handing_over
+from rapport.campaigns.delivery.engagements import write_again
+from rapport.campaigns.measurement.interactions import no_reports
 from rapport.campaigns.models import EXECUTING, PROCESSING, Cycle, Occurrence, OccurrenceChannel, Send
+from rapport.campaigns.runs.clearing import none_decided
 from rapport.customers import service as customers
 from rapport.stores import work
 from rapport.stores.spellings import is_one_of, spellings_of

@@ -1,16 +1,14 @@
 """What other packages may ask of campaigns."""
 
-from rapport.campaigns.addressed import in_running, scheduled_messages, series_of
-from rapport.campaigns.asking import Answer, CustomerOutcome, outcome_rows, reason_counts, why, words_of
 from rapport.campaigns.attribute_uses import delete_attribute, retype_attribute
-from rapport.campaigns.bounces import note as note_failed
-from rapport.campaigns.clearance import Clearance, clearance, report
-from rapport.campaigns.closing import counts_of
-from rapport.campaigns.control import cancel, confirm, one_time, run_now
-from rapport.campaigns.cycles import CycleResult, cycles
-from rapport.campaigns.cycles import result as cycle
-from rapport.campaigns.cycles import row as cycle_row
-from rapport.campaigns.daily import run_cycle, start_cycle
+from rapport.campaigns.cycle.cycles import CycleResult, cycles
+from rapport.campaigns.cycle.cycles import result as cycle
+from rapport.campaigns.cycle.cycles import row as cycle_row
+from rapport.campaigns.cycle.daily import run_cycle, start_cycle
+from rapport.campaigns.cycle.measuring import leaving, measure
+from rapport.campaigns.cycle.scheduler import start_scheduler
+from rapport.campaigns.cycle.scheduler import stop as stop_scheduler
+from rapport.campaigns.cycle.tasks import execute_due
 from rapport.campaigns.definitions import (
     action,
     actions,
@@ -26,36 +24,44 @@ from rapport.campaigns.definitions import (
     update_action,
     update_series,
 )
-from rapport.campaigns.dry_runs import DryRun, WouldNotReach, WouldReach, dry_run
-from rapport.campaigns.engagements import read_file as engagement_file
+from rapport.campaigns.delivery.bounces import note as note_failed
+from rapport.campaigns.delivery.closing import counts_of
+from rapport.campaigns.delivery.engagements import read_file as engagement_file
+from rapport.campaigns.delivery.filed_firings import FiringOutcome, FiringRecipient, add_filed
+from rapport.campaigns.delivery.once import Going
+from rapport.campaigns.delivery.once import forget as forget_addresses
+from rapport.campaigns.delivery.once import refused as take_addresses
+from rapport.campaigns.delivery.quiet import held_until, quiet_until
+from rapport.campaigns.delivery.unsubscribing import unsubscribe
+from rapport.campaigns.delivery.webhooks import Hook, delete_webhook, set_webhook, webhook
 from rapport.campaigns.erasure import is_busy
-from rapport.campaigns.exports import Export, Period, export_interactions, export_outcomes
-from rapport.campaigns.filed_firings import FiringOutcome, FiringRecipient, add_filed
-from rapport.campaigns.hold_out import KeptBack, check_change, is_held_out, kept_back_on
-from rapport.campaigns.interactions import (
+from rapport.campaigns.measurement.exports import Export, Period, export_interactions, export_outcomes
+from rapport.campaigns.measurement.interactions import (
     INTERACTIONS,
     ReportedInteraction,
     add_interactions,
     check_interaction_date,
 )
-from rapport.campaigns.measuring import leaving, measure
-from rapport.campaigns.metrics import METRICS, PlaceMetrics, ReportedMetric, set_metrics
+from rapport.campaigns.measurement.metrics import METRICS, PlaceMetrics, ReportedMetric, set_metrics
+from rapport.campaigns.measurement.planned import planned, planned_trigger
+from rapport.campaigns.measurement.power import Detectable
+from rapport.campaigns.measurement.programme import ProgrammeResults, programme_results
+from rapport.campaigns.measurement.received import Received, tells_unfiled
+from rapport.campaigns.measurement.result_rows import export_results
+from rapport.campaigns.measurement.results import Results, results
+from rapport.campaigns.measurement.series_results import SeriesResults, series_results
+from rapport.campaigns.measurement.summary import Summary, summary
 from rapport.campaigns.models import ARCHIVED, CONTROL_ACTION_ID, Occurrence, Series
 from rapport.campaigns.occurrences import channel_rows, occurrence, occurrences
-from rapport.campaigns.once import Going
-from rapport.campaigns.once import forget as forget_addresses
-from rapport.campaigns.once import refused as take_addresses
 from rapport.campaigns.personal import PERSONAL_DATA
-from rapport.campaigns.planned import planned, planned_trigger
-from rapport.campaigns.power import Detectable
-from rapport.campaigns.programme import ProgrammeResults, programme_results
 from rapport.campaigns.promotions import add_promotions, delete_promotions, promotions
-from rapport.campaigns.quiet import held_until, quiet_until
-from rapport.campaigns.received import Received, tells_unfiled
-from rapport.campaigns.result_rows import export_results
-from rapport.campaigns.results import Results, results
-from rapport.campaigns.scheduler import start_scheduler
-from rapport.campaigns.scheduler import stop as stop_scheduler
+from rapport.campaigns.runs.addressed import in_running, scheduled_messages, series_of
+from rapport.campaigns.runs.asking import Answer, CustomerOutcome, outcome_rows, reason_counts, why, words_of
+from rapport.campaigns.runs.clearance import Clearance, clearance, report
+from rapport.campaigns.runs.control import cancel, confirm, one_time, run_now
+from rapport.campaigns.runs.dry_runs import DryRun, WouldNotReach, WouldReach, dry_run
+from rapport.campaigns.runs.hold_out import KeptBack, check_change, is_held_out, kept_back_on
+from rapport.campaigns.runs.splits import cuts, hashed_part
 from rapport.campaigns.schemas import (
     ActionBody,
     ActionOut,
@@ -72,11 +78,7 @@ from rapport.campaigns.schemas import (
     SeriesRules,
 )
 from rapport.campaigns.segment_names import change_stages, define_value_segments
-from rapport.campaigns.series_results import SeriesResults, series_results
 from rapport.campaigns.settings import HoldOut, settings_of
-from rapport.campaigns.splits import cuts, hashed_part
-from rapport.campaigns.summary import Summary, summary
-from rapport.campaigns.tasks import execute_due
 from rapport.campaigns.trigger_days import (
     Filed,
     add_to_day,
@@ -110,8 +112,6 @@ from rapport.campaigns.triggers import (
     TriggeredBody,
     TriggeredOut,
 )
-from rapport.campaigns.unsubscribing import unsubscribe
-from rapport.campaigns.webhooks import Hook, delete_webhook, set_webhook, webhook
 
 __all__ = [
     "ARCHIVED",

@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from rapport.customers.attributes import WORDS, AttributeInfo
-from rapport.customers.dates import PLACEHOLDERS
+from rapport.customers.formats.dates import PLACEHOLDERS
 
 BITS = {"Bigint": 63, "Int": 31}
 LARGEST_DECIMAL = Decimal(10) ** 15

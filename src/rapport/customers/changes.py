@@ -4,8 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.customers import attribute_writes, locks, personal_columns, tasks
 from rapport.customers.attributes import AttributeInfo, attributes, declare, save
+from rapport.customers.privacy import personal_columns, tasks
+from rapport.customers.writes import attribute_writes, locks
 from rapport.errors import Conflict, Invalid, NotFound
 
 

@@ -13,11 +13,11 @@ from sqlalchemy import select
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
-from rapport.customers import locks
-from rapport.customers.attribute_writes import EPOCH, PROFILE_DAYS
 from rapport.customers.attributes import COLUMN_TYPES, CONSENT, WORDS, AttributeInfo, attributes, save
 from rapport.customers.consent import consents, kind_of
 from rapport.customers.models import Attribute, ConsentConversion
+from rapport.customers.writes import locks
+from rapport.customers.writes.attribute_writes import EPOCH, PROFILE_DAYS
 from rapport.errors import Invalid, NotFound
 from rapport.stores import Stores
 from rapport.stores.checks import Check

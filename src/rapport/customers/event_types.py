@@ -7,13 +7,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.customers.cells import unclean
 from rapport.customers.core_events import BOOLEAN, CORE_EVENTS, NUMBER, STRING
-from rapport.customers.files import File, rows_sql
+from rapport.customers.formats.cells import unclean
+from rapport.customers.formats.files import File, rows_sql
+from rapport.customers.formats.values import RULES
+from rapport.customers.importing.plans import Plan
+from rapport.customers.importing.staging import Stage
 from rapport.customers.models import EventType
-from rapport.customers.plans import Plan
-from rapport.customers.staging import Stage
-from rapport.customers.values import RULES
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores.records import next_id
 

@@ -9,7 +9,7 @@ from rapport.access.scope import Scope
 from rapport.customers.attribute_values import field_type, typed_value
 from rapport.customers.attributes import COLUMN_TYPES, AttributeInfo, attributes, declare
 from rapport.customers.models import AttributeJob
-from rapport.customers.personal_columns import judged
+from rapport.customers.privacy.personal_columns import judged
 from rapport.errors import Invalid, RapportError, Unavailable
 from rapport.stores.warehouse import identifier
 

@@ -4,9 +4,11 @@ from typing import Any
 
 from rapport.access.personal_data import Anonymised, Erased, PersonalData
 from rapport.access.scope import Scope
-from rapport.customers import jobs, persons, rejects
-from rapport.customers.pii import WIDE
-from rapport.customers.scrubbing import PROPERTIED
+from rapport.customers.importing import rejects
+from rapport.customers.privacy import persons
+from rapport.customers.privacy.pii import WIDE
+from rapport.customers.privacy.scrubbing import PROPERTIED
+from rapport.customers.writes import jobs
 
 
 def _export(scope: Scope, customer_id: str) -> dict[str, list[Any]]:

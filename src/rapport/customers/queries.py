@@ -4,8 +4,8 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.customers.attribute_writes import spelling
 from rapport.customers.attributes import NUMERIC, AttributeInfo, attributes
+from rapport.customers.writes.attribute_writes import spelling
 from rapport.errors import NotFound
 from rapport.stores.warehouse import identifier
 

@@ -3,15 +3,15 @@
 from dataclasses import replace
 
 from rapport.access.scope import Scope
-from rapport.customers import locks
 from rapport.customers.agreeing import CORE, WRITABLE, reopen
-from rapport.customers.asides import drop_aside
 from rapport.customers.attributes import COLUMN_TYPES, AttributeInfo, attributes, save
 from rapport.customers.attributes import forget as forget_record
-from rapport.customers.dates import SQL_TYPES, Dates
-from rapport.customers.merging import PARTITIONS
-from rapport.customers.numerals import FLOAT, PLACES, SHORTEST
-from rapport.customers.values import RULES
+from rapport.customers.formats.dates import SQL_TYPES, Dates
+from rapport.customers.formats.numerals import FLOAT, PLACES, SHORTEST
+from rapport.customers.formats.values import RULES
+from rapport.customers.importing.asides import drop_aside
+from rapport.customers.importing.merging import PARTITIONS
+from rapport.customers.writes import locks
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores import work
 from rapport.stores.warehouse import identifier

@@ -1,8 +1,6 @@
 """What other packages may ask of customers."""
 
 from rapport.customers.activity import ACTIVITY, add_activity, copy_activity
-from rapport.customers.attribute_times import drop_old as drop_old_times
-from rapport.customers.attribute_writes import Fault, Overwriting, overwrite, spelling, spellings
 from rapport.customers.attributes import (
     COLUMN_TYPES,
     AttributeInfo,
@@ -15,15 +13,6 @@ from rapport.customers.attributes import (
     rendered,
 )
 from rapport.customers.changes import change_attribute, create_attribute
-from rapport.customers.checks import (
-    KindChecks,
-    LoadCheck,
-    LoadCheckFailed,
-    VolumeCheck,
-    check_loads,
-    load_checks,
-    set_load_checks,
-)
 from rapport.customers.consent import PERMISSION, Consent, Consents, ConsentSettings, consents, word_sql
 from rapport.customers.consent_marks import conversion_checks, convert_all
 from rapport.customers.consent_marks import mark as mark_consent
@@ -37,28 +26,52 @@ from rapport.customers.event_types import (
     note_event_types,
 )
 from rapport.customers.event_types import ensure as ensure_event_types
-from rapport.customers.hidden_rows import leave_disk
 from rapport.customers.identity import NOBODY, identifies_nobody, says_nothing
-from rapport.customers.imports import ImportResult, import_file, import_of, imports
-from rapport.customers.jobs import add_attribute, job, remove_pii, update_attributes, upsert
-from rapport.customers.locks import writing, writing_if_free
-from rapport.customers.mapping import FileMapping, read_mapping, with_blank_cells
+from rapport.customers.importing.checks import (
+    KindChecks,
+    LoadCheck,
+    LoadCheckFailed,
+    VolumeCheck,
+    check_loads,
+    load_checks,
+    set_load_checks,
+)
+from rapport.customers.importing.imports import ImportResult, import_file, import_of, imports
+from rapport.customers.importing.mapping import FileMapping, read_mapping, with_blank_cells
 from rapport.customers.models import AttributeJob
-from rapport.customers.ordering import Outcome, accept, carried_out_by, carry_out, carry_out_if_free, take_outcomes
 from rapport.customers.personal import PERSONAL_DATA
-from rapport.customers.personal_columns import DECIDED
-from rapport.customers.personal_values import OwnTexts
-from rapport.customers.persons import delete_staged, erase, export, is_removed, purge
-from rapport.customers.pii import attribute_named, identifying_names, is_identifying, removed_pseudonyms, stage_known
+from rapport.customers.privacy.hidden_rows import leave_disk
+from rapport.customers.privacy.personal_columns import DECIDED
+from rapport.customers.privacy.personal_values import OwnTexts
+from rapport.customers.privacy.persons import delete_staged, erase, export, is_removed, purge
+from rapport.customers.privacy.pii import (
+    attribute_named,
+    identifying_names,
+    is_identifying,
+    removed_pseudonyms,
+    stage_known,
+)
+from rapport.customers.privacy.restored import consent_again, ids_of, remember_erased, remove_pii_again
+from rapport.customers.privacy.scrubbing import kept_properties, property_names, shaped
+from rapport.customers.privacy.tasks import look_at_attributes
 from rapport.customers.products import product_attribute_expressions
 from rapport.customers.queries import attribute_values, instants, last_two_dates
-from rapport.customers.restored import consent_again, ids_of, remember_erased, remove_pii_again
 from rapport.customers.retyping import changeable
 from rapport.customers.retyping import delete as delete_attribute
 from rapport.customers.retyping import retype as retype_attribute
-from rapport.customers.scrubbing import kept_properties, property_names, shaped
-from rapport.customers.tasks import look_at_attributes
-from rapport.customers.writer import writer_of
+from rapport.customers.writes.attribute_times import drop_old as drop_old_times
+from rapport.customers.writes.attribute_writes import Fault, Overwriting, overwrite, spelling, spellings
+from rapport.customers.writes.jobs import add_attribute, job, remove_pii, update_attributes, upsert
+from rapport.customers.writes.locks import writing, writing_if_free
+from rapport.customers.writes.ordering import (
+    Outcome,
+    accept,
+    carried_out_by,
+    carry_out,
+    carry_out_if_free,
+    take_outcomes,
+)
+from rapport.customers.writes.writer import writer_of
 
 __all__ = [
     "ACTIVITY",

@@ -30,9 +30,9 @@ from rapport.notifications import service as notifications
 from rapport.realtime import gateways
 from rapport.realtime import service as realtime
 from rapport.realtime.asking import Decider
-from rapport.realtime.filer import Filer
+from rapport.realtime.matching.processor import Processor
 from rapport.realtime.models import ACCEPTED, ASKING, DONE, HANDLED, SENDING, AcceptedEvent, Firing
-from rapport.realtime.processor import Processor
+from rapport.realtime.recording.filer import Filer
 from rapport.realtime.sending import Sender
 from rapport.realtime.tidying import close_days
 

@@ -15,7 +15,7 @@ import orjson
 from rapport.access.scope import Scope
 from rapport.demo.files import customer_id, product_id
 from rapport.demo.world import CATEGORIES, Ints, World
-from rapport.realtime import tokens
+from rapport.realtime.events import tokens
 
 # Name and parameters of the events that the retailer's developers define.
 EVENTS = {

@@ -25,8 +25,9 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope, scope_of
 from rapport.campaigns import service as campaigns
 from rapport.notifications import service as notifications
-from rapport.realtime import firings
 from rapport.realtime.gateways import PAUSE, TROUBLE_AFTER, circuit
+from rapport.realtime.matching import firings
+from rapport.realtime.matching.releasing import NOT_ACTIVE
 from rapport.realtime.models import Gateway
 from rapport.realtime.questions import (
     BY_GATEWAY,
@@ -38,7 +39,6 @@ from rapport.realtime.questions import (
     unasked,
     verdict_of,
 )
-from rapport.realtime.releasing import NOT_ACTIVE
 from rapport.stores import Stores
 from rapport.stores.posting import Poster, signed_headers
 from rapport.stores.taking import FAULTS, Taker, is_timely

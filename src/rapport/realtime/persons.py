@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from rapport.access.personal_data import Texts
 from rapport.access.scope import Scope, current_scope
 from rapport.customers import service as customers
-from rapport.realtime.evaluating import with_parameters
-from rapport.realtime.owners import IS_FIRST
-from rapport.realtime.visitors import VISITOR
+from rapport.realtime.events.owners import IS_FIRST
+from rapport.realtime.events.visitors import VISITOR
+from rapport.realtime.matching.evaluating import with_parameters
 from rapport.stores import work
 from rapport.stores.spellings import is_one_of, spellings_of
 

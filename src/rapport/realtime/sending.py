@@ -27,8 +27,8 @@ from rapport.campaigns import service as campaigns
 from rapport.channels import service as channels
 from rapport.errors import RapportError
 from rapport.notifications import service as notifications
-from rapport.realtime import firings
 from rapport.realtime.mailing import Claimed, Ended, write
+from rapport.realtime.matching import firings
 from rapport.realtime.models import FAILED, PENDING, SENT
 from rapport.stores import Stores
 from rapport.stores.taking import FAULTS, Taker, is_timely

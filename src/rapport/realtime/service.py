@@ -4,22 +4,22 @@ from typing import Protocol
 
 from rapport.realtime.asking import Decider
 from rapport.realtime.chores import leaving, measure
-from rapport.realtime.credentials import end_again
-from rapport.realtime.details import warn_of_nothing
-from rapport.realtime.directory import Directory, Known
-from rapport.realtime.dry_runs import TriggerDryRun, dry_run
-from rapport.realtime.eligibility import Eligibility, eligibility
-from rapport.realtime.filer import Filer
-from rapport.realtime.firings import firings
-from rapport.realtime.intake import Accepted, Incoming, Intake, LogEntry
+from rapport.realtime.events.credentials import end_again
+from rapport.realtime.events.directory import Directory, Known
+from rapport.realtime.events.intake import Accepted, Incoming, Intake, LogEntry
+from rapport.realtime.events.pacing import Pace
+from rapport.realtime.events.visitors import customer_of, customers_named, person_of
 from rapport.realtime.mailing import attribute_values
-from rapport.realtime.pacing import Pace
+from rapport.realtime.matching.dry_runs import TriggerDryRun, dry_run
+from rapport.realtime.matching.eligibility import Eligibility, eligibility
+from rapport.realtime.matching.firings import firings
+from rapport.realtime.matching.processor import Processor
+from rapport.realtime.matching.trials import Trial, try_event
+from rapport.realtime.matching.triggers import faults as trigger_faults
 from rapport.realtime.personal import PERSONAL_DATA
-from rapport.realtime.processor import Processor
+from rapport.realtime.recording.details import warn_of_nothing
+from rapport.realtime.recording.filer import Filer
 from rapport.realtime.sending import Sender
-from rapport.realtime.trials import Trial, try_event
-from rapport.realtime.triggers import faults as trigger_faults
-from rapport.realtime.visitors import customer_of, customers_named, person_of
 from rapport.stores import Stores
 
 __all__ = [

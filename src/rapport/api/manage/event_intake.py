@@ -13,7 +13,7 @@ from rapport.api.auth import admin, require_secrets
 from rapport.api.known import Body
 from rapport.api.managed import JsonRoute
 from rapport.api.sections import SectionRouter
-from rapport.realtime import tokens
+from rapport.realtime.events import tokens
 from rapport.realtime.models import EventToken
 
 router = SectionRouter("Management: events", "/manage/v1/event-intake", JsonRoute)

@@ -10,7 +10,7 @@ from rapport.access.keys import Principal
 from rapport.api.auth import admin
 from rapport.api.managed import JsonRoute
 from rapport.api.sections import SectionRouter
-from rapport.realtime import eventlog
+from rapport.realtime.events import eventlog
 
 router = SectionRouter("Management: events", "/manage/v1/event-log", JsonRoute)
 Status = Literal["success", "warning", "error"]

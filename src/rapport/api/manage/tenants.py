@@ -18,8 +18,8 @@ from rapport.api.known import Body
 from rapport.api.managed import JsonRoute
 from rapport.api.pages import Paged
 from rapport.api.sections import SectionRouter
-from rapport.campaigns import hold_out
 from rapport.campaigns import settings as campaign_settings
+from rapport.campaigns.runs import hold_out
 from rapport.customers import service as customers
 from rapport.customers import settings as file_settings
 from rapport.errors import Invalid

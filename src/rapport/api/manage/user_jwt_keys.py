@@ -11,7 +11,7 @@ from rapport.api.auth import admin
 from rapport.api.known import Body
 from rapport.api.managed import JsonRoute
 from rapport.api.sections import SectionRouter
-from rapport.realtime import user_jwts
+from rapport.realtime.events import user_jwts
 from rapport.realtime.models import UserJwtKey
 
 router = SectionRouter("Management: events", "/manage/v1/event-intake/user-jwt-keys", JsonRoute)

@@ -1,0 +1,73 @@
+"""How the days of all tenants stand, for /metrics: the same whichever process is asked."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from prometheus_client import Gauge
+from sqlalchemy import text
+
+from rapport.campaigns.cycle import cycles
+from rapport.campaigns.cycle.agenda import DAY, Agenda, agendas, ready_at
+from rapport.stores import Stores
+
+DAYS = Gauge("rapport_days", "Tenants by what is the matter with their day: late, running or failed", ["state"])
+OLDEST = Gauge(
+    "rapport_day_oldest_seconds", "Since when the data of the oldest day that is not finished were to be complete"
+)
+
+NAMED = 100
+OPEN = text("""
+    SELECT c.tenant_id, c.id, greatest(0, coalesce(
+        (SELECT sum(u.recipients) FROM campaign_channels AS u WHERE u.tenant_id = c.tenant_id AND u.campaign_id = c.id
+            AND u.state IN ('scheduled', 'executing'))
+        - (SELECT count(*) FROM campaign_sends AS s
+            WHERE s.tenant_id = c.tenant_id AND s.campaign_id = c.id
+            AND s.state IN ('sent', 'failed', 'suppressed', 'skipped')
+            AND (s.channel_id, s.recipient_group_id) IN (
+                SELECT u.channel_id, u.recipient_group_id FROM campaign_channels AS u
+                WHERE u.tenant_id = c.tenant_id AND u.campaign_id = c.id AND u.state = 'executing'
+            )), 0)) AS messages
+    FROM campaigns AS c
+    WHERE c.state IN ('processing', 'awaiting clearance', 'scheduled', 'executing') AND NOT c.is_triggered
+    ORDER BY c.tenant_id, c.id
+""")
+ACTIVE = text("""
+    SELECT count(*) FILTER (WHERE trigger IS NULL), count(*) FILTER (WHERE trigger IS NOT NULL)
+    FROM campaign_series WHERE status = 'active' AND customer_list_id IS NULL
+""")
+
+
+def measure(stores: Stores) -> None:
+    """Tell the metrics of the days that are due and not finished."""
+    found = agendas(stores)
+    now = stores.clock.now()
+    DAYS.labels("late").set(sum(agenda.is_late for agenda in found))
+    for state in (cycles.RUNNING, cycles.FAILED):
+        DAYS.labels(state).set(sum(agenda.day_state == state for agenda in found))
+    oldest = max((now - at for at in map(_waits_since, found) if at is not None), default=timedelta())
+    OLDEST.set(max(oldest.total_seconds(), 0.0))
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """What campaigns of all tenants would send by themselves. messages are recipients' that were not written to yet."""
+
+    campaigns: list[str]  # "tenant/campaign", at most NAMED of them
+    open_campaigns: int
+    messages: int
+    active_series: int
+    active_triggers: int
+
+
+def leaving(stores: Stores) -> Leaving:
+    """What waits, and what would begin when it is due."""
+    with stores.records.reading() as connection:
+        found = connection.execute(OPEN).all()
+        series, triggers = connection.execute(ACTIVE).one()
+    named = [f"{tenant_id}/{campaign_id}" for tenant_id, campaign_id, _ in found[:NAMED]]
+    return Leaving(named, len(found), sum(int(one.messages) for one in found), series, triggers)
+
+
+def _waits_since(agenda: Agenda) -> datetime | None:
+    """When the first day after the published one was to be there; None for a tenant that never had one."""
+    return None if agenda.published is None else ready_at(agenda.scope, agenda.published + DAY)

@@ -1,0 +1,263 @@
+"""Durable workflows of campaigns: handing over, processing, a run by hand."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from functools import partial
+from itertools import chain
+
+import structlog
+
+from rapport.access.scope import Scope, current_scope
+from rapport.audiences import service as audiences
+from rapport.campaigns.delivery import handing_over, sending
+from rapport.campaigns.delivery.send_tasks import begin_unit, finish_unit, given_up, send_unit, unit_at
+from rapport.campaigns.faults import ATTEMPTS, FAULTS, PAUSE_SECONDS, sentence
+from rapport.campaigns.models import SCHEDULED, OccurrenceChannel
+from rapport.campaigns.runs import clearing, processing
+from rapport.errors import Away, RapportError
+from rapport.stores import work
+from rapport.stores.outages import outage
+
+log = structlog.get_logger("rapport.campaigns")
+
+# Beginning of the keys of the sending of units.
+SENDS = "send:"
+
+
+@work.step("campaigns.pulled_units", ATTEMPTS)
+def _pulled(tenant_id: int, campaign_id: int) -> list[list[int]]:
+    units = handing_over.pulled_units(current_scope(tenant_id), campaign_id)
+    return [[tenant_id, campaign_id, unit.channel_id, unit.group] for unit in units]
+
+
+@work.step("campaigns.prepare_unit", ATTEMPTS)
+def _prepare(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> None:
+    handing_over.prepare(*unit_at(tenant_id, campaign_id, channel_id, group))
+
+
+@work.step("campaigns.tell_handed_over", ATTEMPTS)
+def _tell(tenant_id: int, campaign_id: int) -> None:
+    handing_over.tell(current_scope(tenant_id), campaign_id)
+
+
+@work.workflow("campaigns.hand_over")
+def hand_over(tenant_id: int, campaign_id: int) -> None:
+    """Hand over what outside systems pull of a campaign that waited after its processing; a unit may fail alone."""
+    for place in _pulled(tenant_id, campaign_id):
+        unit = (place[0], place[1], place[2], place[3])
+        try:
+            _prepare(*unit)
+        except FAULTS as fault:
+            if begin_unit(*unit):
+                finish_unit(*unit, given_up(unit, fault))
+    _tell(tenant_id, campaign_id)
+
+
+def _due(scope: Scope) -> list[list[int]]:
+    """Units that are due by the clock, as arguments of send_unit; waits for approval that are over are ended."""
+    for campaign_id in clearing.due_clearances(scope):
+        try:
+            clearing.clear(scope, campaign_id)
+        except Away:
+            raise
+        except FAULTS:  # tried again at the next round; nothing else waits for it
+            log.exception("clearance failed", tenant_id=scope.tenant_id, campaign_id=campaign_id)
+    return _arguments(sending.due(scope))
+
+
+def _arguments(rows: list[OccurrenceChannel]) -> list[list[int]]:
+    return [[row.tenant_id, row.campaign_id, row.channel_id, row.recipient_group_id] for row in rows]
+
+
+def _sends(units: list[list[int]]) -> dict[str, work.Work]:
+    """The sending of units, by the keys of the work: whoever finds a unit due, it is carried out once."""
+    return {SENDS + ":".join(map(str, unit)): (send_unit, *unit) for unit in units}
+
+
+def _works_due(scope: Scope) -> dict[str, work.Work]:
+    """What is due by the clock, lists for vendors first, by the keys of the work."""
+    units = _due(scope)  # ends clearances, after which there is more to hand over
+    lists = [(scope.tenant_id, campaign_id) for campaign_id in handing_over.waiting(scope)]
+    return {f"hand over:{one[0]}:{one[1]}": (hand_over, *one) for one in lists} | _sends(units)
+
+
+def _queue(works: dict[str, work.Work]) -> list[str]:
+    return [work.enqueue(work.Queue.SENDS, key, *one) for key, one in works.items()]
+
+
+def dispatch(scope: Scope) -> list[str]:
+    """Queue what is due, lists for vendors too; the keys of the work. Any number of callers is as good as one."""
+    return _queue(_works_due(scope))
+
+
+def execute_due(scope: Scope) -> int:
+    """Send what is due and wait until it is sent; how many units that were. For backfills, demos and tests.
+
+    What others (the cycle's own dispatch, say) began to send is waited for too.
+    """
+    works = _works_due(scope)
+    begun = _sends(_arguments(sending.under_way(scope)))  # triggered ones among them, that no work sends
+    work.run_all({key: send for key, send in begun.items() if work.exists(key)} | works)
+    return sum(key.startswith(SENDS) for key in works)
+
+
+@work.step("campaigns.groups", ATTEMPTS)
+def _groups(tenant_id: int, campaign_id: int) -> list[int]:
+    return processing.groups_needed(current_scope(tenant_id), campaign_id)
+
+
+@work.step("campaigns.members", ATTEMPTS)
+def _members(tenant_id: int, group_id: int, data_date: str) -> int:
+    return audiences.compute_members(current_scope(tenant_id), group_id, date.fromisoformat(data_date))
+
+
+@work.step("campaigns.process", ATTEMPTS)
+def _process(tenant_id: int, campaign_id: int, data_date: str) -> str:
+    """Process a run; what outside systems pull of it is handed over before the next one, and before event 2."""
+    scope = current_scope(tenant_id)
+    state = processing.process(scope, campaign_id, date.fromisoformat(data_date))
+    if state == SCHEDULED:
+        handing_over.hand_over(scope, campaign_id)
+    return state
+
+
+@work.step("campaigns.fail", ATTEMPTS, bounded=False)
+def _fail(tenant_id: int, campaign_id: int, reason: str) -> None:
+    processing.fail(current_scope(tenant_id), campaign_id, reason)
+
+
+@work.step("campaigns.due", ATTEMPTS)
+def _due_now(tenant_id: int) -> list[list[int]]:
+    return _due(current_scope(tenant_id))
+
+
+def dispatch_due(tenant_id: int) -> None:
+    """Dispatch from within a workflow: only the workflow itself, never a step of it, may queue other work."""
+    _queue(_sends(_due_now(tenant_id)))
+
+
+def process_run(tenant_id: int, campaign_id: int, data_date: str, known: dict[int, str]) -> None:
+    """Process one run; a fault fails it and no other. known: groups already computed, with what went wrong."""
+    try:
+        for group_id in _groups(tenant_id, campaign_id):
+            if group_id not in known:
+                known[group_id] = _compute(tenant_id, group_id, data_date)
+            if known[group_id]:
+                _fail(tenant_id, campaign_id, known[group_id])
+                return
+    except FAULTS as fault:
+        _failed(tenant_id, campaign_id, fault)
+        return
+    process_prepared(tenant_id, campaign_id, data_date, "")
+
+
+def process_prepared(tenant_id: int, campaign_id: int, data_date: str, problem: str) -> None:
+    """Process a run whose target groups are computed, or fail it for the problem that there was with one."""
+    try:
+        if problem:
+            _fail(tenant_id, campaign_id, problem)
+        else:
+            _process(tenant_id, campaign_id, data_date)
+    except FAULTS as fault:
+        _failed(tenant_id, campaign_id, fault)
+
+
+@work.step("campaigns.process_together", ATTEMPTS)
+def process_together(
+    tenant_id: int, campaign_ids: list[int], data_date: str, problems: dict[str, str]
+) -> dict[str, float]:
+    """Process the runs of a day, one after the other, of a tenant with few customers: seconds by run.
+
+    What outside systems pull of a run is handed over while the next one is processed. A fault fails a run and no other;
+    problems: what there was with target groups, by run (a number in text). Raises Away.
+    """
+    scope, day, seconds = current_scope(tenant_id), date.fromisoformat(data_date), dict[str, float]()
+
+    def take(campaign_id: int, part: Callable[[], str | None]) -> str | None:
+        name, began = f"campaign {campaign_id}", time.monotonic()
+        try:
+            return _persistently(part)
+        except FAULTS as fault:
+            if outage(fault) is not None:
+                raise
+            _failed(tenant_id, campaign_id, fault)
+            return None
+        finally:
+            seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - began, 3)
+
+    with ThreadPoolExecutor(1, "handing over") as behind:
+        handed_over = []
+        for campaign_id in campaign_ids:
+            if problem := problems.get(str(campaign_id)):
+                take(campaign_id, partial(processing.fail, scope, campaign_id, problem))
+            elif take(campaign_id, partial(processing.process, scope, campaign_id, day)) == SCHEDULED:
+                part = partial(handing_over.hand_over, scope, campaign_id)
+                handed_over.append(behind.submit(take, campaign_id, part))
+        for ended in handed_over:
+            ended.result()
+    return seconds
+
+
+def _persistently(part: Callable[[], str | None]) -> str | None:
+    """Carry out a part of a step, which is tried again as a step is; what is away the whole step waits for."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return part()
+        except FAULTS as fault:
+            if isinstance(fault, RapportError) or outage(fault) is not None:
+                raise
+            time.sleep(PAUSE_SECONDS)
+    return part()
+
+
+def _failed(tenant_id: int, campaign_id: int, fault: BaseException) -> None:
+    log.exception("run failed", tenant_id=tenant_id, campaign_id=campaign_id)
+    _fail(tenant_id, campaign_id, sentence(fault))
+
+
+def _compute(tenant_id: int, group_id: int, data_date: str) -> str:
+    """Compute a target group once for all runs of the day; why that failed, or nothing."""
+    try:
+        _members(tenant_id, group_id, data_date)
+    except FAULTS as fault:
+        return _uncounted(tenant_id, group_id, fault)
+    return ""
+
+
+def _uncounted(tenant_id: int, group_id: int, fault: BaseException) -> str:
+    log.exception("target group failed", tenant_id=tenant_id, target_group_id=group_id)
+    return f"Target group {group_id}: {sentence(fault)}"
+
+
+@work.step("campaigns.members_of_day", ATTEMPTS)
+def members_of_day(tenant_id: int, campaign_ids: list[int], data_date: str) -> tuple[list[int], dict[str, str]]:
+    """Compute the target groups of the runs of a day: the groups, and what went wrong by campaign (a number in text).
+
+    Two are computed at once where there are few customers. Raises Away.
+    """
+    scope, day = current_scope(tenant_id), date.fromisoformat(data_date)
+
+    def compute(group_id: int) -> str:
+        try:
+            audiences.compute_members(scope, group_id, day)
+        except FAULTS as fault:
+            if outage(fault) is not None:
+                raise
+            return _uncounted(tenant_id, group_id, fault)
+        return ""
+
+    needed = {campaign_id: processing.groups_needed(scope, campaign_id) for campaign_id in campaign_ids}
+    groups = list(dict.fromkeys(chain.from_iterable(needed.values())))
+    with ThreadPoolExecutor(2 if scope.warehouse.has_few_customers else 1, "members") as threads:
+        faults = dict(zip(groups, threads.map(compute, groups), strict=True))
+    problems = {str(one): next(filter(None, map(faults.get, ids)), "") for one, ids in needed.items()}
+    return [group for group in groups if not faults[group]], {one: text for one, text in problems.items() if text}
+
+
+@work.workflow("campaigns.run_campaign")
+def run_campaign(tenant_id: int, campaign_id: int, data_date: str) -> None:
+    """Process a run by hand and send what of it is due."""
+    process_run(tenant_id, campaign_id, data_date, {})
+    dispatch_due(tenant_id)

@@ -1,0 +1,1 @@
+"""What a run sends or hands over, and how it ends."""

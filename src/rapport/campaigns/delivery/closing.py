@@ -1,0 +1,172 @@
+"""Ending units and campaigns: the sum is checked, the state follows from it, and listeners are told."""
+
+from collections import Counter
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.campaigns.delivery import bounces, once
+from rapport.campaigns.delivery.units import Unit, row_of
+from rapport.campaigns.models import (
+    CANCELED,
+    EXECUTING,
+    FAILED,
+    SCHEDULED,
+    SUCCESSFUL,
+    Occurrence,
+    OccurrenceChannel,
+)
+from rapport.campaigns.occurrences import locked, occurrence
+from rapport.campaigns.runs import queries
+from rapport.channels import service as channels
+from rapport.notifications import service as notifications
+
+OPEN = (SCHEDULED, EXECUTING)
+
+
+def close_rest(
+    scope: Scope, campaign_id: int, outcome: str, reason: str, channel_id: int = 0, group: int = 0, batch: int = 0
+) -> None:
+    """Give every recipient without an outcome this one (of one unit, or of the campaign). May be repeated."""
+    found = occurrence(scope, campaign_id)
+    for part in scope.warehouse.customer_slices(*queries.ACCOUNT):
+        part.execute(
+            queries.CLOSE_REST,
+            outcome=outcome,
+            reason=reason,
+            execution_date=found.execution_date,
+            campaign=campaign_id,
+            channel=channel_id,
+            group=group,
+            batch=batch,
+            at=scope.clock.now(),
+        )
+
+
+def counts_of(scope: Scope, found: Occurrence) -> dict[str, int]:
+    """Units by outcome as they stand in the warehouse now."""
+    common = {"execution_date": found.execution_date, "campaign": found.id}
+    return {outcome: int(n) for outcome, n in scope.warehouse.rows(queries.COUNT_OUTCOMES, **common)}
+
+
+def finish_unit(scope: Scope, unit: Unit, error: str = "") -> None:
+    """End a unit: all of its recipients must have an outcome. Tells events 13 and 1, where that was not done before."""
+    found = Counter[str]()
+    for part in scope.warehouse.customer_slices(*queries.ACCOUNT):
+        found.update({outcome: int(n) for outcome, n in part.rows(queries.UNIT_OUTCOMES, **unit.bindings)})
+    sent = found.get("sent", 0)
+    kind = channels.kind_at(scope, unit.channel_id)
+    pulled = kind is not None and kind.is_pulled
+    if found.get("failed"):
+        bounces.note_unit(scope, unit)
+    with scope.records() as session:
+        campaign = locked(session, scope, unit.campaign.id)
+        row = row_of(session, scope, unit)
+        if row.state != EXECUTING:
+            return
+        if campaign.state == CANCELED:
+            row.state = CANCELED
+            return
+        missing = row.recipients - sum(found.values())
+        if missing:
+            error = error or f"{missing} of {row.recipients} recipients have no outcome."
+        elif not sent and found.get("failed"):
+            error = error or "No message could be sent."
+        row.state, row.error = (FAILED, error) if error else (SUCCESSFUL, "")
+        session.flush()
+        rows = rows_of(session, scope, unit.campaign.id)
+        campaign.error = _errors(rows)
+        if not (pulled and campaign.handed_over_at):
+            _tell(scope, session, unit, campaign, rows, sent)
+    if kind and pulled:
+        channels.count(kind.name, "sent", sent)
+
+
+def _tell(
+    scope: Scope, session: Session, unit: Unit, campaign: Occurrence, rows: list[OccurrenceChannel], sent: int
+) -> None:
+    if all(row.state == SUCCESSFUL for row in rows if row.channel_id == unit.channel_id):
+        tell_channel(scope, session, campaign.id, unit.channel_id, rows)
+    if sent:
+        tell_executed(scope, session, campaign, rows)
+
+
+def tell_channel(
+    scope: Scope, session: Session, campaign_id: int, channel_id: int, rows: list[OccurrenceChannel]
+) -> None:
+    """Event 13, once a channel of a campaign; not when a part of the channel has failed."""
+    if all(row.state != FAILED for row in rows if row.channel_id == channel_id):
+        payload = {"CampaignID": campaign_id, "ChannelID": channel_id}
+        notifications.notify(scope, session, 13, payload, f"13:{campaign_id}:{channel_id}", channel_id=channel_id)
+
+
+def tell_executed(scope: Scope, session: Session, campaign: Occurrence, rows: list[OccurrenceChannel]) -> None:
+    """Event 1, once a campaign: the first of its channels was handed over or sent, and the Status is Successful."""
+    if campaign.executed_at is None:
+        campaign.executed_at = scope.clock.now()
+        used = sorted({row.channel_id for row in rows})
+        payload = {"CampaignID": campaign.id}
+        notifications.notify(scope, session, 1, payload, f"1:{campaign.id}", channel_ids=used)
+
+
+def rows_of(session: Session, scope: Scope, campaign_id: int) -> list[OccurrenceChannel]:
+    """What each group of a campaign gets on each channel, in the caller's transaction."""
+    wanted = select(OccurrenceChannel).where(
+        OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id
+    )
+    order = (OccurrenceChannel.channel_id, OccurrenceChannel.recipient_group_id)
+    return list(session.scalars(wanted.order_by(*order)))
+
+
+def finish_campaign(scope: Scope, campaign_id: int) -> str:
+    """End a campaign whose units have all ended; its state now. Canceled ones get the rest of their outcomes."""
+    with scope.records() as session:
+        found = locked(session, scope, campaign_id)
+        if any(row.state in OPEN for row in rows_of(session, scope, campaign_id)):
+            return found.state
+        if found.state == CANCELED:
+            close_rest_of_canceled(scope, found)
+            found.counts = counts_of(scope, found)
+            once.forget(scope, session, campaign_id)
+        elif found.state in OPEN:
+            _conclude(scope, session, found)
+            once.forget(scope, session, campaign_id)
+        return found.state
+
+
+def close_rest_of_canceled(scope: Scope, found: Occurrence) -> None:
+    """What was not sent when a campaign was canceled is skipped."""
+    close_rest(scope, found.id, "skipped", "canceled")
+
+
+def _conclude(scope: Scope, session: Session, found: Occurrence) -> None:
+    """The state follows from the sum; a channel that failed is told of, also when others did what they should."""
+    found.counts, twice = _ended(scope, found)
+    found.finished_at = scope.clock.now()
+    problem, failures = _problem(found, twice), _errors(rows_of(session, scope, found.id))
+    failed = problem or (failures and not found.counts.get("sent"))
+    found.state, found.error = (FAILED if failed else SUCCESSFUL), problem or failures
+
+
+def _ended(scope: Scope, found: Occurrence) -> tuple[dict[str, int], int]:
+    """Units by outcome as they stand now, and how many have more than one."""
+    common = {"execution_date": found.execution_date, "campaign": found.id}
+    rows = scope.warehouse.rows(queries.COUNT_ENDED, **common)
+    twice = sum(int(again) for _, _, again in rows)
+    return counts_of(scope, found) if twice else {outcome: int(n) for outcome, n, _ in rows}, twice
+
+
+def _problem(found: Occurrence, twice: int) -> str:
+    """What is wrong with the sum of a finished campaign; empty when everybody has exactly one outcome."""
+    total = sum(found.counts.values())
+    if twice:
+        return f"{twice} recipients have more than one outcome."
+    if total != found.targeted:
+        return f"The outcomes add up to {total}, not to the {found.targeted} that were targeted."
+    return ""
+
+
+def _errors(rows: list[OccurrenceChannel]) -> str:
+    """What failed of a campaign's channels so far, each fault once."""
+    return " ".join(dict.fromkeys(f"Channel {row.channel_id}: {row.error}" for row in rows if row.state == FAILED))

@@ -1,0 +1,257 @@
+"""Engagements: what one group of a campaign gets on a channel, as files for whoever sends it.
+
+The engine itself writes the customers as Avro; every file is encrypted with the engagement's own key before it
+reaches the disk. The names of the files follow the reference.
+"""
+
+# ruff: noqa: S608 - statements are put together of constants and checked identifiers
+
+import base64
+import hmac
+import re
+import secrets
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from rapport.access.models import Tenant
+from rapport.access.scope import Scope
+from rapport.audiences import service as audiences
+from rapport.campaigns.definitions import action
+from rapport.campaigns.delivery import sealed
+from rapport.campaigns.delivery.units import Unit, row_of, unit_of
+from rapport.campaigns.delivery.webhooks import FILES_READY, Hook, webhook
+from rapport.campaigns.models import CANCELED, Engagement, OccurrenceChannel
+from rapport.campaigns.occurrences import locked, occurrence
+from rapport.campaigns.runs import queries
+from rapport.campaigns.settings import settings_of
+from rapport.channels import service as channels
+from rapport.customers import service as customers
+from rapport.errors import Forbidden, NotFound
+from rapport.messaging import service as messaging
+from rapport.notifications import service as notifications
+from rapport.stores.records import next_id
+from rapport.stores.warehouse import identifier
+
+KEY_MEMBER = "DecryptionKey"
+PATH = re.compile(
+    r"(?P<folder>[^/]+-(?P<id>\d{1,9}))/(metadata_(?P=id)|customers/customers_file\d{3,6}\.deflate\.avro)"
+)
+
+Place = tuple[int, int, int]  # campaign, channel, recipient group
+
+# Both tables are in order of customers, so that a range of them costs what it holds.
+RANGE = "AND customer_id > {low:String} AND customer_id <= {high:String}"
+
+
+def _listed(within: str = "") -> str:
+    """The recipients of a unit, without those to whom nothing is sent: persons who were erased before it."""
+    return f"""
+        {queries.UNIT} {within}
+            AND customer_id NOT IN (
+                SELECT customer_id FROM campaign_outcomes
+                WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
+                    AND channel_id = {{channel:UInt32}} AND outcome != 'sent' {within}
+            )
+    """
+
+
+FILE_ENDS = f"""
+    SELECT customer_id, whole FROM (
+        SELECT customer_id, row_number() OVER (ORDER BY customer_id) AS n, count() OVER () AS whole {_listed()}
+    ) WHERE n % {{rows:UInt32}} = 0 OR n = whole ORDER BY n
+"""
+CUSTOMERS = f"""
+    SELECT r.customer_id AS CustomerID, r.promo_code AS PromoCode,
+        formatDateTime(r.scheduled_time, '%Y-%m-%d %H:%i:%S') AS ScheduledTime COLUMNS
+    FROM (SELECT customer_id, toString(promo_code) AS promo_code, scheduled_time {_listed(RANGE)}) AS r
+    LEFT JOIN (SELECT * FROM profiles WHERE data_date = {{data_date:Date}} {RANGE}) AS p
+        ON p.customer_id = r.customer_id
+    ORDER BY r.customer_id
+"""
+
+
+def hand_over(scope: Scope, unit: Unit) -> None:
+    """Write the files of a unit whose channel has a webhook, and tell event 14 unless it is canceled. Repeatable."""
+    hook = webhook(scope, unit.channel_id)
+    if hook is None:
+        return
+    drop_old(scope)
+    made = _engagement(scope, unit, hook)
+    files, whole = _write(scope, unit, hook, made)
+    payload = {
+        "CampaignID": unit.campaign.id,
+        "EngagementID": made.id,
+        "TenantID": scope.tenant_id,
+        "BucketName": bucket(scope),
+        "CustomersFolderPath": f"{made.folder}/customers",
+        "MetadataFilePath": f"{made.folder}/metadata_{made.id}",
+        KEY_MEMBER: "",
+        "ChannelID": unit.channel_id,
+    }
+    with scope.records() as session:
+        found = session.get_one(Engagement, (scope.tenant_id, made.id))
+        found.files, found.customers = files, whole
+        if locked(session, scope, unit.campaign.id).state != CANCELED:
+            notifications.notify(scope, session, FILES_READY, payload, f"14:{made.id}", channel_id=unit.channel_id)
+
+
+def _key(scope: Scope, payload: Mapping[str, Any]) -> str:
+    """The key of the files that a payload of event 14 tells of; empty once they are not kept any more."""
+    with scope.reads() as session:
+        found = session.get(Engagement, (scope.tenant_id, payload.get("EngagementID", 0)))
+    return found.key if found else ""
+
+
+notifications.secret_member(FILES_READY, KEY_MEMBER, _key)
+
+
+def bucket(scope: Scope) -> str:
+    """The name under which a tenant's files are asked for."""
+    return f"rapport-{scope.tenant_id}"
+
+
+def _engagement(scope: Scope, unit: Unit, hook: Hook) -> Engagement:
+    """The engagement of a unit, made once."""
+    mine = select(Engagement).where(
+        Engagement.tenant_id == scope.tenant_id,
+        Engagement.campaign_id == unit.campaign.id,
+        Engagement.channel_id == unit.channel_id,
+        Engagement.recipient_group_id == unit.group,
+    )
+    with scope.records() as session:
+        if found := session.scalar(mine):
+            return found
+        number = next_id(session, scope.tenant_id, "engagement")
+        made = insert(Engagement).values(
+            tenant_id=scope.tenant_id,
+            id=number,
+            campaign_id=unit.campaign.id,
+            channel_id=unit.channel_id,
+            recipient_group_id=unit.group,
+            folder=f"{scope.now_local():%Y-%m-%d %H%M} {hook.name}-{unit.channel_id}-{number}",
+            key=base64.b64encode(secrets.token_bytes(sealed.KEY_BYTES)).decode(),
+            created_at=scope.clock.now(),
+        )
+        session.execute(made.on_conflict_do_nothing())
+        return session.scalars(mine).one()
+
+
+def _write(scope: Scope, unit: Unit, hook: Hook, made: Engagement) -> tuple[int, int]:
+    """Write an engagement's files: how many of customers there are, and how many customers."""
+    key, home = base64.b64decode(made.key), sealed.home(scope, made.folder)
+    infos = customers.find(scope, hook.attributes)
+    columns = "".join(
+        f", {customers.rendered(info, f'p.{identifier(info.real_field_name)}')} AS {identifier(info.real_field_name)}"
+        for info in infos
+    )
+    written = CUSTOMERS.replace("COLUMNS", columns)
+    parts = scope.warehouse.customer_slices(*queries.ACCOUNT)
+    found = [part.rows(FILE_ENDS, rows=hook.rows_per_file, **unit.bindings) for part in parts]
+    ends = [str(high) for rows in found for high, _ in rows]
+    low = ""
+    for number, high in enumerate(ends, start=1):
+        body = scope.warehouse.avro(written, data_date=scope.data_date(), low=low, high=high, **unit.bindings)
+        sealed.write(home / "customers" / f"customers_file{number:03}.deflate.avro", body, key)
+        low = high
+    whole = sum(int(rows[0][1]) for rows in found if rows)
+    metadata = orjson.dumps(_metadata(scope, unit, hook, made.id, len(ends), whole))
+    sealed.write(home / f"metadata_{made.id}", metadata, key)
+    return len(ends), whole
+
+
+def _metadata(scope: Scope, unit: Unit, hook: Hook, number: int, files: int, whole: int) -> dict[str, Any]:
+    """What the reference says of an engagement; times are UTC."""
+    with scope.reads() as session:
+        row = row_of(session, scope, unit)
+        account = session.get_one(Tenant, scope.tenant_id).name
+    return {
+        "AccountName": account,
+        "ActionID": row.action_id,
+        "ActionName": action(scope, row.action_id).name,
+        "CampaignID": unit.campaign.id,
+        "CampaignPlanID": unit.campaign.series_id,
+        "ChannelID": unit.channel_id,
+        "ChannelName": channels.channel(scope, unit.channel_id).name,
+        "Duration": unit.campaign.duration,
+        "EmailAddresses": [],
+        "EngagementID": number,
+        "EngagementTimezone": str(scope.time_zone),
+        "Identifier": "CustomerID",
+        "InternalAccountID": scope.tenant_id,
+        "NumberOfCustomers": whole,
+        "NumberOfFiles": files,
+        "PlanDetailChannelID": unit.group,
+        "Promotions": row.promo_code,
+        "ScheduledTime": f"{scope.instant(row.scheduled_time):%Y-%m-%dT%H:%M:%SZ}",
+        "Tags": ",".join(unit.campaign.tags),
+        "TargetGroupName": _group_name(scope, unit.campaign.target_group_id),
+        "TemplateID": row.template_id,
+        "TemplateName": _template_name(scope, row),
+        "WebhookAttributes": hook.attributes,
+    }
+
+
+def _group_name(scope: Scope, group_id: int) -> str:
+    """The name of a target group; a one-time campaign has none."""
+    return audiences.target_group(scope, group_id).name if group_id else ""
+
+
+def _template_name(scope: Scope, row: OccurrenceChannel) -> str:
+    """The name of a template, which an outside system need not have registered."""
+    try:
+        return messaging.template(scope, row.channel_id, row.template_id).name
+    except NotFound:
+        return ""
+
+
+def read_file(scope: Scope, asked_bucket: str, path: str, key: str) -> bytes:
+    """A file of one of the tenant's engagements, decrypted. Raises NotFound (also once its campaign was canceled),
+    and Forbidden for another key.
+    """
+    match = PATH.fullmatch(path)
+    missing = NotFound("There is no such file, or it is not kept any more.")
+    if asked_bucket != bucket(scope) or match is None:
+        raise missing
+    with scope.reads() as session:
+        found = session.get(Engagement, (scope.tenant_id, int(match["id"])))
+    if found is None or not found.key or found.folder != match["folder"]:
+        raise missing
+    if occurrence(scope, found.campaign_id).state == CANCELED:
+        raise missing
+    if not hmac.compare_digest(found.key.encode(), key.encode()):
+        raise Forbidden("X-Decryption-Key is not the key of these files.")
+    body = sealed.read(sealed.home(scope, found.folder) / path.removeprefix(f"{found.folder}/"), base64.b64decode(key))
+    if body is None:
+        raise missing
+    return body
+
+
+def drop_old(scope: Scope) -> None:
+    """Delete the files of engagements that are older than the tenant keeps them."""
+    before = scope.clock.now() - timedelta(days=settings_of(scope).engagement_days)
+    with scope.records() as session:
+        old = select(Engagement).where(Engagement.tenant_id == scope.tenant_id, Engagement.created_at < before)
+        for one in session.scalars(old.where(Engagement.key != "")):
+            sealed.drop(sealed.home(scope, one.folder))
+            one.key = ""
+
+
+def write_again(scope: Scope, places: Collection[Place]) -> None:
+    """Write kept files of units anew from the accounts, in which a person was erased."""
+    kept = select(Engagement).where(Engagement.tenant_id == scope.tenant_id, Engagement.key != "")
+    with scope.reads() as session:
+        found = list(session.scalars(kept))
+    for one in found:
+        place = (one.campaign_id, one.channel_id, one.recipient_group_id)
+        if place not in places:
+            continue
+        hook = webhook(scope, one.channel_id)
+        if hook is None:
+            sealed.drop(sealed.home(scope, one.folder))
+        else:
+            _write(scope, unit_of(scope, occurrence(scope, place[0]), *place[1:]), hook, one)

@@ -1,0 +1,64 @@
+"""How late a run may still be sent: after an outage a message may have lost its sense."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from rapport.access.scope import Scope
+from rapport.campaigns.delivery import quiet
+from rapport.campaigns.delivery.units import Unit, row_of
+from rapport.campaigns.models import Lease, Occurrence, OccurrenceChannel
+from rapport.campaigns.occurrences import locked
+from rapport.campaigns.settings import settings_of
+from rapport.errors import Conflict
+from rapport.stores import work
+
+# A unit of which nothing was heard for so long was held up: less is the work itself.
+HELD_UP = timedelta(minutes=10)
+
+
+def late_by(scope: Scope, campaign: Occurrence, row: OccurrenceChannel) -> timedelta:
+    """For how long a unit could have left, not before its run was processed, cleared and confirmed; quiet hours do not
+    count.
+    """
+    times = (scope.instant(row.scheduled_time), campaign.processed_at, campaign.cleared_at, campaign.confirmed_at)
+    due = max(at for at in times if at is not None)
+    return quiet.awake(scope, quiet.hours_of(scope, campaign, row.channel_id), due)
+
+
+def is_late(scope: Scope, unit: Unit) -> bool:
+    """Whether the time of a unit is over by more hours than the tenant lets its messages be late."""
+    with scope.reads() as session:
+        campaign = locked(session, scope, unit.campaign.id, lock=False)
+        row = row_of(session, scope, unit)
+    return late_by(scope, campaign, row) > timedelta(hours=settings_of(scope).wait_hours)
+
+
+def require_begun_in_time(scope: Scope, unit: Unit) -> None:
+    """Raises Conflict when a unit begins too late."""
+    if is_late(scope, unit):
+        raise too_late(scope)
+
+
+def require_in_time(scope: Scope, unit: Unit) -> None:
+    """Raises Conflict when a unit was held up, and is too late by that: one that only takes long is not."""
+    with scope.reads() as session:
+        wanted = select(Lease.acquired_at).filter_by(tenant_id=scope.tenant_id, name=unit.lease_name)
+        heard: datetime | None = session.scalar(wanted)
+    if heard is None:
+        return
+    hours = quiet.hours_of(scope, unit.campaign, unit.channel_id)
+    if quiet.awake(scope, hours, heard) > HELD_UP and is_late(scope, unit):
+        raise too_late(scope)
+
+
+def require_no_quiet_hour(scope: Scope, unit: Unit) -> None:
+    """Raises Later in the quiet hours that a unit keeps."""
+    if quiet.is_held(scope, unit.campaign, unit.channel_id):
+        raise work.Later
+
+
+def too_late(scope: Scope) -> Conflict:
+    """What a unit fails with whose time is over."""
+    hours = settings_of(scope).wait_hours
+    return Conflict(f"Not sent: its time was over by more than {hours:g} hours when it could be.")

@@ -1,0 +1,158 @@
+"""The sending of a unit as durable work: what begins it, its batches and retries, and what ends it."""
+
+import structlog
+
+from rapport.access.scope import Scope, current_scope
+from rapport.campaigns.delivery import closing, handing_over, lateness, sending
+from rapport.campaigns.delivery.units import Unit, unit_of
+from rapport.campaigns.faults import ATTEMPTS, FAULTS, sentence
+from rapport.campaigns.occurrences import occurrence
+from rapport.campaigns.settings import settings_of
+from rapport.channels import service as channels
+from rapport.stores import work
+
+log = structlog.get_logger("rapport.campaigns")
+# Arguments of a unit's work: tenant, campaign, channel and group.
+Place = tuple[int, int, int, int]
+
+
+def unit_at(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> tuple[Scope, Unit]:
+    """A unit by its place, and its tenant's scope."""
+    scope = current_scope(tenant_id)
+    return scope, unit_of(scope, occurrence(scope, campaign_id), channel_id, group)
+
+
+@work.step("campaigns.begin_unit", ATTEMPTS)
+def begin_unit(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> str:
+    """The kind of channel of a unit that begins; empty when there is nothing to send."""
+    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
+    if not sending.begin(scope, unit):
+        return ""
+    kind = channels.channel(scope, channel_id).behaviour
+    if not kind.is_pulled:
+        lateness.require_begun_in_time(scope, unit)
+    return kind.name
+
+
+@work.step("campaigns.list_unit", ATTEMPTS)
+def _list(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> None:
+    """At its time; a campaign that was processed later than that is handed over here."""
+    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
+    if unit.campaign.handed_over_at is None:
+        handing_over.hand_over(scope, campaign_id)
+    sending.list_unit(scope, unit)
+
+
+@work.step("campaigns.plan_batches", ATTEMPTS)
+def _plan_batches(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> list[str]:
+    return sending.plan_batches(*unit_at(tenant_id, campaign_id, channel_id, group))
+
+
+@work.step("campaigns.send_batch", ATTEMPTS)
+def _send(tenant_id: int, campaign_id: int, channel_id: int, group: int, number: int, low: str, high: str) -> bool:
+    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
+    lateness.require_no_quiet_hour(scope, unit)
+    lateness.require_in_time(scope, unit)
+    return sending.send_batch(scope, unit, number, low, high)
+
+
+@work.step("campaigns.send_retries", ATTEMPTS)
+def _retry(tenant_id: int, campaign_id: int, channel_id: int, group: int, number: int, attempt: int) -> int:
+    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
+    lateness.require_no_quiet_hour(scope, unit)
+    return sending.send_retries(scope, unit, number, attempt)
+
+
+@work.step("campaigns.retry_delays")
+def _delays(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> list[float]:
+    """Seconds before each round of retries; no round when nothing is to be tried again."""
+    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
+    return settings_of(scope).retry_delays if sending.waiting(scope, unit) else []
+
+
+@work.step("campaigns.abandon_unit", ATTEMPTS, bounded=False)
+def _abandon(tenant_id: int, campaign_id: int, channel_id: int, group: int, reason: str) -> None:
+    sending.abandon(*unit_at(tenant_id, campaign_id, channel_id, group), reason)
+
+
+@work.step("campaigns.finish_unit", ATTEMPTS, bounded=False)
+def finish_unit(tenant_id: int, campaign_id: int, channel_id: int, group: int, error: str) -> None:
+    """End a unit, with the sentence of what went wrong or none, and its campaign with the last of its units."""
+    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
+    closing.finish_unit(scope, unit, error)
+    sending.forget(scope, unit)
+    closing.finish_campaign(scope, campaign_id)
+
+
+@work.step("campaigns.open_unit", ATTEMPTS)
+def _open(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> list[str]:
+    """Begin a unit; of an outside channel it is executed at once. The last customers of its batches of messages.
+
+    A campaign that was processed later than its time is handed over here.
+    """
+    scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
+    if not sending.begin(scope, unit):
+        return []
+    if not channels.channel(scope, channel_id).behaviour.is_pulled:
+        lateness.require_begun_in_time(scope, unit)
+        return sending.plan_batches(scope, unit)
+    if unit.campaign.handed_over_at is None:
+        handing_over.hand_over(scope, campaign_id)
+    sending.list_unit(scope, unit)
+    return []
+
+
+@work.workflow("campaigns.send_whole_unit")
+def send_unit(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> None:
+    """Send what a group of a campaign gets on a channel, in durable batches."""
+    unit = (tenant_id, campaign_id, channel_id, group)
+    error = ""
+    try:
+        if batches := _open(*unit):
+            _send_all(unit, batches)
+    except FAULTS as fault:
+        error = given_up(unit, fault)
+    finish_unit(*unit, error)
+
+
+@work.workflow("campaigns.send_unit")
+def send_unit_as_before(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> None:
+    """The same, of a unit that an earlier release began: it is carried on in its steps."""
+    unit = (tenant_id, campaign_id, channel_id, group)
+    error = ""
+    try:
+        kind = begin_unit(*unit)
+        if kind and channels.kind_named(kind).is_pulled:
+            _list(*unit)
+        elif kind:
+            _send_all(unit, _plan_batches(*unit))
+    except FAULTS as fault:
+        error = given_up(unit, fault)
+    finish_unit(*unit, error)
+
+
+def given_up(unit: Place, fault: BaseException) -> str:
+    """Abandon a unit that cannot be sent; why, in a sentence."""
+    log.exception("unit abandoned", tenant_id=unit[0], campaign_id=unit[1], channel_id=unit[2])
+    error = sentence(fault)
+    _abandon(*unit, error)
+    return error
+
+
+def _send_all(unit: Place, batches: list[str]) -> None:
+    low = ""
+    for number, high in enumerate(batches, start=1):
+        if not _send(*unit, number, low, high):
+            return
+        low = high
+    number = 0
+    for attempt, delay in enumerate(_delays(*unit), start=1):
+        if _waiting(*unit):
+            work.sleep(delay)
+        while _retry(*unit, number + 1, attempt):
+            number += 1
+
+
+@work.step("campaigns.waiting", ATTEMPTS)
+def _waiting(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> int:
+    return sending.waiting(*unit_at(tenant_id, campaign_id, channel_id, group))

@@ -1,0 +1,349 @@
+"""Sending a unit: of outside channels all are entered in one statement, others go out in batches by a transport."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from itertools import takewhile
+from typing import Any
+
+import structlog
+from sqlalchemy import Select, func, select
+
+from rapport.access.scope import Scope
+from rapport.campaigns.delivery import lateness, ledger, once, quiet
+from rapport.campaigns.delivery.closing import close_rest
+from rapport.campaigns.delivery.units import RETRIES, Unit, row_of
+from rapport.campaigns.leases import Held, lease
+from rapport.campaigns.models import EXECUTING, SCHEDULED, Occurrence, OccurrenceChannel, Send
+from rapport.campaigns.occurrences import locked, move
+from rapport.campaigns.runs import queries
+from rapport.campaigns.runs.staging import stage_name
+from rapport.campaigns.settings import settings_of
+from rapport.channels import service as channels
+from rapport.customers import service as customers
+from rapport.errors import Away
+from rapport.messaging import service as messaging
+from rapport.stores.warehouse import identifier
+
+log = structlog.get_logger("rapport.campaigns")
+
+NO_ADDRESS = "no address"
+# Instead of the last customer of a batch: it is all of the unit.
+WHOLE = ""
+AMONG_UNIT = f" AND customer_id IN (SELECT customer_id {queries.UNIT})"
+
+
+def begin(scope: Scope, unit: Unit) -> bool:
+    """Mark a unit and its campaign as executing; False when the campaign was canceled or the unit has ended."""
+    with scope.records() as session:
+        locked(session, scope, unit.campaign.id)
+        row = row_of(session, scope, unit)
+        if row.state not in (SCHEDULED, EXECUTING):
+            return False
+        if not move(session, scope, unit.campaign.id, (SCHEDULED, EXECUTING), state=EXECUTING):
+            return False
+        row.state = EXECUTING
+    return True
+
+
+def is_open(scope: Scope, unit: Unit) -> bool:
+    """Whether a unit is still to be sent: it is not once its campaign is canceled."""
+    with scope.reads() as session:
+        campaign = locked(session, scope, unit.campaign.id, lock=False)
+        return _is_open(campaign, row_of(session, scope, unit))
+
+
+def _is_open(campaign: Occurrence, row: OccurrenceChannel) -> bool:
+    return campaign.state == EXECUTING and row.state == EXECUTING
+
+
+def take_out(scope: Scope, unit: Unit) -> None:
+    """Who was suppressed since processing leaves the list of an outside channel. May be repeated."""
+    if wanted := _suppressed_since(scope, unit):
+        with lease(scope, unit.lease_name):
+            _suppress_late(scope, unit, wanted)
+            _withdraw(scope, unit)
+
+
+def list_unit(scope: Scope, unit: Unit) -> None:
+    """Execute a unit of an outside channel, whose list was handed over: at its time everybody on it counts as sent.
+
+    Who was suppressed meanwhile leaves the list first; what was handed over at or after its time is as it was told.
+    """
+    with lease(scope, unit.lease_name):
+        with scope.reads() as session:
+            campaign, row = locked(session, scope, unit.campaign.id, lock=False), row_of(session, scope, unit)
+        if not _is_open(campaign, row):
+            return
+        told_in_time = campaign.handed_over_at is None or campaign.handed_over_at < scope.instant(row.scheduled_time)
+        if told_in_time and (wanted := _suppressed_since(scope, unit)):
+            _suppress_late(scope, unit, wanted)
+            _withdraw(scope, unit)
+        batch = unit.start + 1
+        if scope.warehouse.value(queries.COUNT_BATCH, batch=batch, **unit.bindings):
+            scope.warehouse.execute(queries.DELETE_BATCH, batch=batch, **unit.bindings)
+        for part in scope.warehouse.customer_slices(*queries.ACCOUNT):
+            part.execute(queries.LIST_UNIT, batch=batch, at=scope.clock.now(), **unit.bindings)
+
+
+def plan_batches(scope: Scope, unit: Unit) -> list[str]:
+    """The last customer of every batch, or WHOLE for all in one. Who was suppressed meanwhile is taken out first."""
+    with lease(scope, unit.lease_name):
+        if wanted := _suppressed_since(scope, unit):
+            _suppress_late(scope, unit, wanted)
+        size = settings_of(scope).batch_size
+        with scope.reads() as session:
+            if row_of(session, scope, unit).recipients <= size:
+                return [WHOLE]
+        parts = scope.warehouse.customer_slices(*queries.ACCOUNT)
+        return [str(last) for part in parts for (last,) in part.rows(queries.BATCH_ENDS, size=size, **unit.bindings)]
+
+
+def _suppressed_since(scope: Scope, unit: Unit) -> messaging.KeptOff | None:
+    """Whom a unit must not reach, when that may be others than at its processing; None when nothing has changed."""
+    wanted, data_date = messaging.KeptOff(0, unit.channel_id, _app(scope, unit)), _data_date(scope, unit)
+    stands = messaging.kept_off_stand(scope, wanted, data_date)
+    known = unit.campaign.plan.get("kept_off", {}).get(f"{unit.channel_id}/{unit.group}")
+    return None if stands in ("", known) else wanted
+
+
+def _data_date(scope: Scope, unit: Unit) -> date:
+    return scope.data_date() or unit.campaign.execution_date
+
+
+def _suppress_late(scope: Scope, unit: Unit, wanted: messaging.KeptOff) -> None:
+    """Give that outcome to who was suppressed since processing."""
+    name = stage_name(unit.campaign.id, f"late_{unit.channel_id}_{unit.group}")
+    table = identifier(name)
+    scope.warehouse.execute(queries.NO_TABLE.format(table=table))
+    messaging.create_suppressed(scope, name)
+    messaging.load_suppressed(scope, name, wanted, _data_date(scope, unit), AMONG_UNIT, **unit.bindings)
+    statement, listed = queries.SUPPRESS_LATE.replace("SUPPRESSED", table), messaging.rules.LISTED
+    words = {"listed": listed.reason, "preference": messaging.rules.PREFERENCE.reason}
+    bound = {"at": scope.clock.now(), "listed_fault": messaging.fault_of(listed), **words, **unit.bindings}
+    for part in scope.warehouse.customer_slices(*queries.ACCOUNT):
+        part.execute(statement, **bound)
+    scope.warehouse.execute(queries.NO_TABLE.format(table=table))
+
+
+def _app(scope: Scope, unit: Unit) -> str:
+    """The app that a unit's template is for; empty for none."""
+    with scope.reads() as session:
+        template_id = row_of(session, scope, unit).template_id
+    return messaging.apps_of_templates(scope, [unit.channel_id]).get((unit.channel_id, template_id), "")
+
+
+def _withdraw(scope: Scope, unit: Unit) -> None:
+    if scope.warehouse.value(queries.COUNT_BATCH, batch=unit.start, **unit.bindings):
+        scope.warehouse.execute(queries.WITHDRAW, **unit.bindings)
+        left = int(scope.warehouse.value(queries.COUNT_UNIT, **unit.bindings))
+        with scope.records() as session:
+            row_of(session, scope, unit).recipients = left
+
+
+def send_batch(scope: Scope, unit: Unit, number: int, low: str, high: str) -> bool:
+    """Send to the recipients after low up to high, or WHOLE. False when the campaign was canceled. May be repeated."""
+    batch = unit.start + number
+    with lease(scope, unit.lease_name) as held:
+        if not is_open(scope, unit):
+            return False
+        found = [who for (who,) in scope.warehouse.rows(queries.BATCH, low=low, high=high, **unit.bindings)]
+        _deliver(scope, held, unit, ledger.claim(scope, held, unit, batch, found), last=not _delays(scope))
+        ledger.flush(scope, held, unit, batch)
+    return True
+
+
+def send_retries(scope: Scope, unit: Unit, number: int, attempt: int) -> int:
+    """Try up to a batch of temporary failures again; how many were tried. attempt counts retries from 1."""
+    batch = unit.start + RETRIES + number
+    with lease(scope, unit.lease_name) as held:
+        if not is_open(scope, unit):
+            return 0
+        pending, size = ledger.claim_retries(held, unit, batch, attempt, settings_of(scope).batch_size)
+        _deliver(scope, held, unit, pending, last=attempt >= len(_delays(scope)))
+        ledger.flush(scope, held, unit, batch)
+    return size
+
+
+def _delays(scope: Scope) -> list[float]:
+    return settings_of(scope).retry_delays
+
+
+def abandon(scope: Scope, unit: Unit, reason: str) -> None:
+    """Give up a unit that cannot be sent: what was sent counts as that, what was not fails with the reason."""
+    with lease(scope, unit.lease_name) as held:
+        ledger.flush_all(scope, held, unit)
+        close_rest(scope, unit.campaign.id, "failed", reason, unit.channel_id, unit.group, unit.start)
+
+
+def forget(scope: Scope, unit: Unit) -> None:
+    """Drop a finished unit's ledger, which a list that is pulled has none of."""
+    if channels.is_pulled(scope, unit.channel_id):
+        return
+    with lease(scope, unit.lease_name) as held:
+        ledger.drop(held, unit)
+
+
+def _deliver(scope: Scope, held: Held, unit: Unit, pending: Sequence[str], last: bool) -> None:
+    """Send claimed messages and settle each as its reply comes."""
+    if not pending:
+        return
+    channel = channels.channel(scope, unit.channel_id)
+    written = dict(_messages(scope, held, unit, channel, pending))
+    messages = {one.message_id: one for one in written.values() if isinstance(one, channels.Message)}
+    given = {customer_id: written.get(customer_id, _not_sent(NO_ADDRESS)) for customer_id in pending}
+    unwritten = {customer_id: one for customer_id, one in given.items() if isinstance(one, channels.Receipt)}
+    if unwritten:
+        ledger.settle(held, unit, unwritten, last)
+    transport = channels.transport(scope, channel)
+    away: list[channels.Receipt] = []
+    there = takewhile(lambda _: not away, messages.values())
+    try:
+        for receipts in transport.send_many(there):
+            away.extend(receipt for receipt in receipts if receipt.away)
+            tried = {messages[one.message_id].customer_id: one for one in receipts if not one.away}
+            if tried:
+                ledger.settle(held, unit, tried, last)
+    finally:
+        transport.close()
+    if away:  # what was not tried stays claimed, and goes out when the step is repeated
+        raise lateness.too_late(scope) if lateness.is_late(scope, unit) else Away(f"The {away[0].reason}.")
+
+
+def _messages(
+    scope: Scope, held: Held, unit: Unit, channel: channels.Channel, pending: Sequence[str]
+) -> Iterator[tuple[str, channels.Message | channels.Receipt]]:
+    """The messages to these customers, or why one cannot be written; those who have no address any more are absent.
+
+    Addresses may have changed since the run was processed, and people said no: it is looked again where each goes, and
+    whether somebody else has had the campaign there.
+    """
+    with scope.reads() as session:
+        row = row_of(session, scope, unit)
+    template = messaging.template(scope, channel.id, row.template_id)
+    names = messaging.attributes_used(template)
+    products = _products(scope, unit, pending)
+    origin = messaging.Origin(
+        channel_id=channel.id,
+        campaign_id=unit.campaign.id,
+        template_id=row.template_id,
+        recipient_group_id=unit.group,
+        action_id=row.action_id,
+        delivery_date=unit.campaign.execution_date.isoformat(),
+    )
+    letters = messaging.Letters(scope, channel, template, origin)
+    contents = _contents(scope, unit, channel, names, pending)
+    own = channel.address_attribute == channels.OWN_ID
+    addresses = {} if own else {customer_id: address or "" for customer_id, _, address, *_ in contents}
+    unreachable = messaging.unreachable(scope, channel.id, pending, template.app_id, addresses)
+    late = _late(scope, held, unit, {who: at for who, at in addresses.items() if who not in unreachable})
+    for customer_id, promo_code, address, *values in contents:
+        if customer_id in unreachable:
+            yield customer_id, channels.Receipt("", "suppressed", unreachable[customer_id], permanent=True)
+        elif customer_id in late:
+            yield customer_id, late[customer_id]
+        elif (address or "").strip():
+            extra = {"promo_code": promo_code, "products": products[customer_id]}
+            attributes = dict(zip(names, values, strict=True))
+            message_id = ledger.message_id(scope, unit, customer_id)
+            try:
+                yield customer_id, letters.write(message_id, customer_id, channels.mended(address), attributes, extra)
+            except Exception as error:  # one that cannot be written is no other customer's fault
+                log.exception("a message cannot be written", tenant_id=scope.tenant_id, campaign_id=unit.campaign.id)
+                yield customer_id, _not_sent(f"not sent: {type(error).__name__}")
+
+
+def _late(scope: Scope, held: Held, unit: Unit, addresses: Mapping[str, str]) -> dict[str, channels.Receipt]:
+    """Those of a unit whose address, by customer, somebody else of the campaign has had on the channel, and the others
+    have from now on."""
+    going = [once.Going(unit.campaign.id, who, {unit.channel_id: at}) for who, at in addresses.items() if at.strip()]
+    taken = once.refused(scope, held.connection, going)
+    _, reason = once.SAME_ADDRESS
+    receipt = channels.Receipt("", "skipped", reason, permanent=True)
+    return {one.person: receipt for one, late in zip(going, taken, strict=True) if late}
+
+
+def _not_sent(reason: str) -> channels.Receipt:
+    return channels.Receipt("", "failed", reason, permanent=True)
+
+
+def _contents(
+    scope: Scope, unit: Unit, channel: channels.Channel, names: Sequence[str], pending: Sequence[str]
+) -> list[tuple[Any, ...]]:
+    """customer_id, promo_code, address and the attributes of a template, by customer; values as on the wire."""
+    own = channel.address_attribute == channels.OWN_ID
+    columns = ", ".join(
+        ["r.customer_id", *_rendered(scope, names)] if own else _rendered(scope, [channel.address_attribute, *names])
+    )
+    return scope.warehouse.rows(
+        queries.CONTENTS.format(columns=columns),
+        data_date=scope.data_date(),
+        customers=list(pending),
+        **unit.bindings,
+    )
+
+
+def _rendered(scope: Scope, names: Sequence[str]) -> list[str]:
+    found = customers.find(scope, names, "The template")
+    return [customers.rendered(info, f"p.{identifier(info.real_field_name)}") for info in found]
+
+
+def _products(scope: Scope, unit: Unit, pending: Sequence[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    if unit.campaign.plan["products"]:
+        rows = scope.warehouse.rows(queries.PRODUCTS, customers=list(pending), **unit.bindings)
+        for customer_id, name in rows:
+            found[customer_id].append(name)
+    return found
+
+
+def not_begun(tenant_id: Any) -> Select[OccurrenceChannel, Occurrence]:
+    """A SELECT of the units of a tenant (or of a column's) that may be sent and were not begun, and their campaigns."""
+    of_campaign = (Occurrence.tenant_id == OccurrenceChannel.tenant_id) & (
+        Occurrence.id == OccurrenceChannel.campaign_id
+    )
+    return (
+        select(OccurrenceChannel, Occurrence)
+        .join(Occurrence, of_campaign)
+        .where(
+            OccurrenceChannel.tenant_id == tenant_id,
+            OccurrenceChannel.state == SCHEDULED,
+            Occurrence.state.in_([SCHEDULED, EXECUTING]),
+        )
+    )
+
+
+def due(scope: Scope) -> list[OccurrenceChannel]:
+    """Units whose time has come by the clock, that no quiet hour holds and that were not begun, in order of time."""
+    with scope.reads() as session:
+        rows = session.execute(not_begun(scope.tenant_id)).all()
+    now = scope.clock.now()
+    come = [(row, campaign) for row, campaign in rows if scope.instant(row.scheduled_time) <= now]
+    found = [row for row, campaign in come if not quiet.is_held(scope, campaign, row.channel_id)]
+    return sorted(found, key=lambda row: (row.scheduled_time, row.campaign_id, row.channel_id, row.recipient_group_id))
+
+
+def under_way(scope: Scope) -> list[OccurrenceChannel]:
+    """Units that were begun and have not ended."""
+    wanted = select(OccurrenceChannel).filter_by(tenant_id=scope.tenant_id, state=EXECUTING)
+    with scope.reads() as session:
+        return list(session.scalars(wanted))
+
+
+def waiting(scope: Scope, unit: Unit) -> int:
+    """How many messages of a unit are to be tried again."""
+    with scope.reads() as session:
+        return int(
+            session.scalar(
+                select(func.count())
+                .select_from(Send)
+                .filter_by(
+                    tenant_id=scope.tenant_id,
+                    campaign_id=unit.campaign.id,
+                    channel_id=unit.channel_id,
+                    recipient_group_id=unit.group,
+                    state="retry",
+                )
+            )
+            or 0
+        )

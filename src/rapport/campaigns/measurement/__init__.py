@@ -1,0 +1,1 @@
+"""What campaigns brought: reactions, results, statistics, exports."""

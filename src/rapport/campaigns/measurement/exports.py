@@ -1,0 +1,158 @@
+"""What became of everybody, and what they did, for a warehouse of one's own.
+
+Rows are read in pieces of bounded size, in order of the table. Whoever takes them day by day takes those written since
+the last time: written_at is the engine's clock, which all processes share. A statement that writes may have begun long
+before its rows are seen, so the next time begins a while before this one, and a few rows come twice.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from rapport.access.scope import Scope
+from rapport.campaigns.measurement.interactions import INTERACTIONS
+from rapport.errors import Invalid
+
+AT_ONCE = 50_000
+# Longer than a statement may take until its rows are there (stores.warehouse_server).
+SEEN_WITHIN = timedelta(minutes=15)
+NOW = "SELECT toUnixTimestamp64Milli(now64(3))"
+# The days and instants that the warehouse knows.
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2149, 6, 6)
+FIRST_INSTANT, LAST_INSTANT = datetime(1970, 1, 1, tzinfo=UTC), datetime(2149, 6, 6, tzinfo=UTC)
+
+# Ties are read whole, so that the next piece begins behind them.
+OUTCOMES = """
+    WITH piece AS (
+        SELECT * FROM campaign_outcomes
+        WHERE execution_date BETWEEN {first:Date} AND {last:Date} AND written_at >= {since:DateTime64(3, 'UTC')}
+            AND (execution_date, campaign_id, customer_id, channel_id, firing_id)
+                > ({key_0:Date}, {key_1:UInt32}, {key_2:String}, {key_3:UInt32}, {key_4:UInt64})
+        ORDER BY execution_date, campaign_id, customer_id, channel_id, firing_id LIMIT {at_once:UInt32} WITH TIES
+    )
+    SELECT toDate32(o.execution_date) AS execution_date, o.campaign_id AS campaign_id, o.customer_id AS customer_id,
+        o.channel_id AS channel_id, o.firing_id AS firing_id, o.outcome AS outcome, o.reason AS reason,
+        o.message_id AS message_id, r.recipient_group_id AS recipient_group_id,
+        greatest(o.drawn_group, r.drawn_group) AS drawn_group, r.action_id AS action_id, r.template_id AS template_id,
+        r.promo_code AS promo_code,
+        if(r.campaign_id = 0, NULL, toDateTime64(r.scheduled_time, 0, 'UTC')) AS scheduled_time,
+        o.recorded_at AS recorded_at, o.written_at AS written_at
+    FROM piece AS o
+    LEFT JOIN (
+        SELECT * FROM campaign_recipients
+        WHERE execution_date IN (SELECT execution_date FROM piece) AND campaign_id IN (SELECT campaign_id FROM piece)
+            AND customer_id IN (SELECT customer_id FROM piece)
+    ) AS r ON r.campaign_id = o.campaign_id AND r.customer_id = o.customer_id AND r.channel_id = o.channel_id
+        AND r.firing_id = o.firing_id
+    ORDER BY execution_date, campaign_id, customer_id, channel_id, firing_id
+"""
+INTERACTED = """
+    SELECT toDate32(delivery_date) AS execution_date, channel_id, event_id, customer_id, campaign_id,
+        transform(event_id, {numbers:Array(UInt8)}, {words:Array(String)}, '') AS event, interaction_at, template_id,
+        recipient_group_id, action_id, app_id, origin, written_at
+    FROM campaign_interactions
+    WHERE delivery_date BETWEEN {first:Date} AND {last:Date} AND written_at >= {since:DateTime64(3, 'UTC')}
+        AND (delivery_date, channel_id, event_id, customer_id, campaign_id)
+            > ({key_0:Date}, {key_1:UInt32}, {key_2:UInt8}, {key_3:String}, {key_4:UInt32})
+    ORDER BY delivery_date, channel_id, event_id, customer_id, campaign_id LIMIT {at_once:UInt32} WITH TIES
+"""
+TEXTS = ("customer_id", "outcome", "reason", "message_id", "promo_code", "event", "app_id", "origin")
+# The first five are the order of the rows.
+OUTCOME_COLUMNS = (
+    *("execution_date", "campaign_id", "customer_id", "channel_id", "firing_id", "outcome", "reason", "message_id"),
+    *("recipient_group_id", "drawn_group", "action_id", "template_id", "promo_code", "scheduled_time"),
+    *("recorded_at", "written_at"),
+)
+INTERACTION_COLUMNS = (
+    *("execution_date", "channel_id", "event_id", "customer_id", "campaign_id", "event", "interaction_at"),
+    *("template_id", "recipient_group_id", "action_id", "app_id", "origin", "written_at"),
+)
+KEY_COLUMNS = 5
+
+
+@dataclass(frozen=True)
+class Period:
+    """Which rows: of campaigns by the days of their processing, both included, and written since an instant.
+
+    Raises Invalid for a last day before the first.
+    """
+
+    first: date | None = None
+    last: date | None = None
+    since: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.first and self.last and self.last < self.first:
+            raise Invalid(f"last must not be before first, which is {self.first}.")
+
+    def bound(self) -> dict[str, str]:
+        """What the statements bind."""
+        first, last = max(self.first or FIRST_DAY, FIRST_DAY), min(self.last or LAST_DAY, LAST_DAY)
+        since = min(max(self.since or FIRST_INSTANT, FIRST_INSTANT), LAST_INSTANT).astimezone(UTC)
+        return {"first": f"{first}", "last": f"{last}", "since": f"{since:%Y-%m-%d %H:%M:%S.%f}"[:-3]}
+
+    def told(self) -> dict[str, str]:
+        """What the audit log says of it."""
+        given = {"first": self.first, "last": self.last, "since": self.since}
+        return {name: value.isoformat() for name, value in given.items() if value}
+
+
+@dataclass(frozen=True)
+class Export:
+    """A table in batches. next_since: from when on rows written later have to be asked for the next time."""
+
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+    next_since: datetime
+
+
+def export_outcomes(scope: Scope, period: Period) -> Export:
+    """What became of each unit of campaigns, with its place: all that a period has. The audit log has it."""
+    return _export(scope, "outcomes", OUTCOMES, OUTCOME_COLUMNS, [f"{FIRST_DAY}", 0, "", 0, 0], period)
+
+
+def export_interactions(scope: Scope, period: Period) -> Export:
+    """What recipients did with campaigns: all that a period has. The audit log has it."""
+    words = {"numbers": list(INTERACTIONS), "words": list(INTERACTIONS.values())}
+    after = [f"{FIRST_DAY}", 0, 0, "", 0]
+    return _export(scope, "interactions", INTERACTED, INTERACTION_COLUMNS, after, period, **words)
+
+
+def _export(
+    scope: Scope, name: str, sql: str, columns: Sequence[str], after: list[Any], period: Period, **more: object
+) -> Export:
+    schema = pa.schema([(column, _type(column)) for column in columns])
+    seen = FIRST_INSTANT + timedelta(milliseconds=int(scope.warehouse.value(NOW))) - SEEN_WITHIN
+    with scope.records() as session:
+        scope.audit(session, "export", name, **period.told())
+    return Export(schema, _pieces(scope, sql, schema, after, {**period.bound(), **more}), seen)
+
+
+def _type(column: str) -> pa.DataType:
+    if column in TEXTS:
+        return pa.string()
+    if column.endswith("_date"):
+        return pa.date32()
+    if column.endswith("_at"):
+        return pa.timestamp("ms", "UTC")
+    return pa.timestamp("s") if column.endswith("_time") else pa.int64()
+
+
+def _pieces(
+    scope: Scope, sql: str, schema: pa.Schema, after: list[Any], bound: dict[str, Any]
+) -> Iterator[pa.RecordBatch]:
+    """Tables of so many rows, each from behind the last row of the one before."""
+    while True:
+        key = {f"key_{n}": value for n, value in enumerate(after)}
+        found = scope.warehouse.arrow(sql, **bound, **key, at_once=AT_ONCE).cast(schema)
+        yield from found.to_batches()
+        if found.num_rows < AT_ONCE:
+            return
+        after = [str(one) if isinstance(one, date) else one for one in _last(found)]
+
+
+def _last(found: pa.Table) -> list[Any]:
+    return [column[-1].as_py() for column in found.columns[:KEY_COLUMNS]]

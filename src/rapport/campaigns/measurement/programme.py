@@ -1,0 +1,266 @@
+"""What all series and triggers together have brought: everybody against the global hold-out.
+
+Each series draws its own control among those who may be written to, so the sum over series counts an order in each
+of them that it follows, and does not see what one series takes from another. The hold-out gets nothing of any.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from rapport.access.scope import Scope
+from rapport.campaigns.goals import VALUE, sales
+from rapport.campaigns.measurement.checks import BalanceCheck, check
+from rapport.campaigns.measurement.responses import PAST_DAYS, Lot, Response, Responses, summed
+from rapport.campaigns.measurement.series_results import series_results
+from rapport.campaigns.measurement.statistics import (
+    BETTER,
+    OPEN,
+    UNSURE,
+    WORSE,
+    Comparison,
+    Pair,
+    adjusted,
+    compare,
+    mean_value,
+    rate,
+)
+from rapport.campaigns.models import EXECUTED_STATES, Occurrence, Series
+from rapport.campaigns.runs import hold_out as hold_outs
+from rapport.campaigns.runs.splits import Draw
+from rapport.campaigns.settings import HoldOut, settings_of
+from rapport.errors import Conflict
+
+WORDS = {
+    BETTER: "Customers spend more than without any campaign.",
+    WORSE: "Customers spend less than without any campaign.",
+    UNSURE: "No difference from the hold-out can be shown.",
+    OPEN: "The month is not over.",
+}
+# The whole time, beside the months, which are told by their first day.
+WHOLE = date(1970, 1, 1)
+HELD_OUT = hold_outs.held_out_sql("customer_id")
+
+
+@dataclass(frozen=True)
+class ProgrammeSide:
+    """Everybody on one side: customers of the time, those who ordered, orders and money in all and per customer."""
+
+    customers: int
+    responders: int
+    response_rate: float
+    orders: int
+    orders_per_customer: float
+    value: float
+    value_per_customer: float
+
+
+@dataclass(frozen=True)
+class ProgrammePeriod:
+    """The written-to against the hold-out over some days of the tenant, both included.
+
+    cap is the money of a customer up to which it counts in the comparison.
+    In against_hold_out the hold-out stands where control does; its verdict is on money.
+    """
+
+    first_date: date
+    last_date: date
+    is_complete: bool
+    cap: float | None
+    written_to: ProgrammeSide
+    hold_out: ProgrammeSide
+    against_hold_out: Comparison | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class SeriesPart:
+    """What a series or trigger has brought against its own control by its results; none where it cannot be told."""
+
+    series_id: int
+    name: str
+    is_triggered: bool
+    runs: int
+    orders: float | None
+    value: float | None
+
+
+@dataclass(frozen=True)
+class ProgrammeResults:
+    """Since the hold-out began. Money is in the tenant's currency."""
+
+    share: float
+    start_date: date
+    currency: str
+    whole: ProgrammePeriod
+    check: BalanceCheck | None
+    months: list[ProgrammePeriod]
+    series: list[SeriesPart]
+    orders_of_series: float
+    value_of_series: float
+
+
+def programme_results(scope: Scope) -> ProgrammeResults:
+    """What campaigns have brought in all since the hold-out began.
+
+    Raises Conflict without a hold-out, and before the first data date of it.
+    """
+    hold_out = settings_of(scope).hold_out
+    last = scope.data_date()
+    if hold_out is None:
+        raise Conflict("There is no global hold-out: set hold_out in the tenant's settings of campaigns.")
+    if last is None or last < hold_out.start_date:
+        raise Conflict(f"The global hold-out begins on {hold_out.start_date}: there are no data of it yet.")
+    whole, tested, months = compared(scope, hold_out, last)
+    parts = _series_parts(scope, hold_out.start_date)
+    return ProgrammeResults(
+        share=hold_out.share,
+        start_date=hold_out.start_date,
+        currency=scope.currency,
+        whole=whole,
+        check=tested,
+        months=months,
+        series=parts,
+        orders_of_series=sum(one.orders or 0 for one in parts),
+        value_of_series=sum(one.value or 0 for one in parts),
+    )
+
+
+def compared(
+    scope: Scope, hold_out: HoldOut, last: date
+) -> tuple[ProgrammePeriod, BalanceCheck | None, list[ProgrammePeriod]]:
+    """Everybody against a hold-out up to a day: in all, with whether that may be read, and by month."""
+    done = summed(scope, [_lot(hold_out, WHOLE, hold_out.start_date, last)])
+    spans = list(_months(hold_out.start_date, last))
+    monthly = summed(scope, [_lot(hold_out, first, first, end) for first, end in spans])
+    pair = _pair(done, WHOLE)
+    tested = check([pair], [Draw(hold_out.share)]) if all(one.customers for one in pair) else None
+    whole = _whole(hold_out.start_date, last, pair, tested, done.cap)
+    months = [_month(first, end, last, _pair(monthly, first), monthly.cap) for first, end in spans]
+    return whole, tested, _judged(months)
+
+
+def people() -> str:
+    """SQL of a row a customer of a period: what it did in it, and spent before the hold-out began."""
+    since, until = "{began:DateTime('UTC')} - toIntervalDay({past:UInt32})", "{end:DateTime('UTC')}"
+    return f"""
+    WITH
+        t.transaction_time >= {{begin:DateTime('UTC')}} AS within,
+        t.transaction_time >= {since} AND t.transaction_time < {{began:DateTime('UTC')}} AS earlier
+    SELECT {{period:UInt32}} AS campaign, c.customer_id AS customer, any(c.place) AS grp, 1 AS drawn,
+        countIf(within AND t.counts) AS orders, sumIf(t.money, within) AS value, sumIf(t.money, earlier) AS past
+    FROM (
+        SELECT customer_id, toUInt16(NOT {HELD_OUT}) AS place FROM customers
+        WHERE REGISTRATION_DATE IS NULL OR REGISTRATION_DATE < {until}
+    ) AS c
+    LEFT JOIN ({sales(VALUE, since, until, "SELECT customer_id FROM customers")}) AS t
+        ON t.customer_id = c.customer_id
+    GROUP BY campaign, customer
+    """  # noqa: S608 - of constants
+
+
+def _lot(hold_out: HoldOut, key: date, first: date, last: date) -> Lot:
+    bound: dict[str, Any] = {
+        "period": _number(key),
+        "began": datetime.combine(hold_out.start_date, time()),
+        "begin": datetime.combine(first, time()),
+        "end": datetime.combine(last + timedelta(days=1), time()),
+        "past": PAST_DAYS,
+    }
+    return people(), bound | hold_outs.bound(hold_out)
+
+
+def _number(key: date) -> int:
+    return (key - WHOLE).days
+
+
+def _pair(done: Responses, key: date) -> Pair:
+    return done.of(_number(key), [1], False), done.of(_number(key), [1], True)
+
+
+def _months(first: date, last: date) -> Iterator[tuple[date, date]]:
+    """The calendar months of some days, the first and last as far as they go."""
+    while first <= last:
+        following = (first.replace(day=1) + timedelta(days=32)).replace(day=1)
+        yield first, min(last, following - timedelta(days=1))
+        first = following
+
+
+def _whole(first: date, last: date, pair: Pair, tested: BalanceCheck | None, cap: float | None) -> ProgrammePeriod:
+    """The whole time, which is looked at again and again while it grows."""
+    found = compare([pair], is_watched=True, by_money=True) if tested else None
+    if found and tested and not tested.may_be_read:
+        found = replace(found, verdict=tested.words)
+    return _made(first, last, True, pair, found, cap)
+
+
+def _month(first: date, end: date, last: date, pair: Pair, cap: float | None) -> ProgrammePeriod:
+    is_over = end < last or (end + timedelta(days=1)).day == 1
+    found = compare([pair], is_open=not is_over, by_money=True) if all(one.customers for one in pair) else None
+    return _made(first, end, is_over, pair, found, cap)
+
+
+def _made(
+    first: date, last: date, is_complete: bool, pair: Pair, found: Comparison | None, cap: float | None
+) -> ProgrammePeriod:
+    written_to, held_out = map(_side, pair)
+    verdict = _words(found) if found else ""
+    return ProgrammePeriod(first, last, is_complete, cap, written_to, held_out, found, verdict)
+
+
+def _words(found: Comparison) -> str:
+    return WORDS.get(found.verdict, found.verdict)
+
+
+def _judged(months: Sequence[ProgrammePeriod]) -> list[ProgrammePeriod]:
+    """The same with verdicts of all months together."""
+    known = [one.against_hold_out for one in months if one.against_hold_out]
+    together = dict(zip(map(id, known), adjusted(known), strict=True))
+    return [
+        replace(one, against_hold_out=found, verdict=_words(found))
+        if (found := together.get(id(one.against_hold_out)))
+        else one
+        for one in months
+    ]
+
+
+def _side(one: Response) -> ProgrammeSide:
+    orders = int(one.orders.powers[1, 0])
+    return ProgrammeSide(
+        customers=one.customers,
+        responders=one.responders,
+        response_rate=rate(one),
+        orders=orders,
+        orders_per_customer=orders / one.customers if one.customers else 0.0,
+        value=one.value,
+        value_per_customer=mean_value(one),
+    )
+
+
+def _series_parts(scope: Scope, first: date) -> list[SeriesPart]:
+    """The results of every series and trigger that has sent something since a day, archived ones too."""
+    ran = select(Occurrence.series_id).where(
+        Occurrence.tenant_id == scope.tenant_id, Occurrence.state.in_(EXECUTED_STATES), Occurrence.send_date >= first
+    )
+    wanted = select(Series).where(Series.tenant_id == scope.tenant_id, Series.id.in_(ran))
+    with scope.reads() as session:
+        found = list(session.scalars(wanted.order_by(Series.id)))
+    return [_series_part(scope, one, first) for one in found]
+
+
+def _series_part(scope: Scope, found: Series, first: date) -> SeriesPart:
+    result = series_results(scope, found, VALUE, first)
+    against = [one.against_control for one in result.groups if one.against_control]
+    orders = [one.orders.total for one in against if one.orders]
+    money = [one.money.total for one in against if one.money]
+    return SeriesPart(
+        series_id=found.id,
+        name=found.name,
+        is_triggered=found.trigger is not None,
+        runs=result.runs,
+        orders=sum(orders) if orders else None,
+        value=sum(money) if money else None,
+    )

@@ -1,0 +1,173 @@
+"""Results of a campaign: every recipient group against control over the measurement window."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from rapport.access.scope import Scope
+from rapport.campaigns.goals import WORDS, goal_of, is_amount, is_click
+from rapport.campaigns.measurement.between import Between, between, with_reactions
+from rapport.campaigns.measurement.checks import BalanceCheck, check
+from rapport.campaigns.measurement.interactions import INTERACTIONS
+from rapport.campaigns.measurement.metrics import PlaceMetrics, metrics_of
+from rapport.campaigns.measurement.responses import Reacted, Response, Responses, classes, clicked, reactions, responses
+from rapport.campaigns.measurement.statistics import (
+    CANNOT_CLICK,
+    NO_CONTROL,
+    Comparison,
+    adjusted,
+    compare,
+    mean_value,
+    rate,
+)
+from rapport.campaigns.measurement.windows import window
+from rapport.campaigns.models import CONTROL_ACTION_ID, EXECUTED_STATES, Occurrence
+from rapport.campaigns.occurrences import occurrence
+from rapport.campaigns.runs.splits import draw_of
+from rapport.campaigns.schemas import Goal
+from rapport.errors import Conflict
+
+
+@dataclass(frozen=True)
+class GroupResult:
+    """What a group did, and what its vouchers cost; group 0 is control.
+
+    against_control is none for control itself and without control.
+
+    check says whether the comparison may be read.
+    """
+
+    recipient_group_id: int
+    action_id: int
+    customers: int
+    responders: int
+    response_rate: float
+    value: float
+    mean_value: float
+    cost: float
+    interactions: dict[str, int]
+    against_control: Comparison | None
+    check: BalanceCheck | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """Results as they stand. The window is in tenant wall-clock time, money in the tenant's currency.
+
+    goal is what responders and value count: who did it, and the money of it; counted says so in words.
+    metrics are totals that outside systems reported, per channel and template; nobody is named by them. cap is the
+    money of one customer up to which it counts in comparisons; none where nobody is above. between are groups
+    against each other, where they reach the same people.
+    """
+
+    campaign_id: int
+    state: str
+    window_start: datetime
+    window_end: datetime
+    is_complete: bool
+    goal: Goal
+    counted: str
+    currency: str
+    cap: float | None
+    groups: list[GroupResult]
+    between: list[Between]
+    metrics: list[PlaceMetrics]
+
+
+def results(scope: Scope, campaign_id: int, goal: Goal | None = None) -> Results:
+    """How a campaign did so far, for its goal or another one.
+
+    Everybody assigned counts, reached or cleared or not: groups compare fairly.
+
+    Raises NotFound, and Conflict for a campaign that was not executed.
+    """
+    found = occurrence(scope, campaign_id)
+    if found.state not in EXECUTED_STATES:
+        raise Conflict(f"Campaign {campaign_id} is {found.state} and has no results.")
+    begin, end = window(scope, found)
+    data_date = scope.data_date()
+    is_open = data_date is None or data_date < end.date()
+    goal = goal or goal_of(found.plan)
+    (reacted,) = reactions(scope, [found]).values()
+    done = responses(scope, [found], goal)
+    done = clicked(done, {found.id: reacted}) if is_click(goal) else done
+    alike = classes(scope, found)
+    sent = {number: done.of(found.id, [number], False) for number in range(1, len(alike) + 1)}
+    against = between([sent], alike, is_open=is_open, by_money=is_amount(goal))
+    return Results(
+        campaign_id=found.id,
+        state=found.state,
+        window_start=begin,
+        window_end=end,
+        is_complete=not is_open,
+        goal=goal,
+        counted=WORDS[goal.kind],
+        currency=scope.currency,
+        cap=done.cap,
+        groups=_groups(found, done, alike, reacted, goal, is_open),
+        between=with_reactions(against, [sent], [reacted], is_open=is_open),
+        metrics=metrics_of(scope, campaign_id),
+    )
+
+
+def _groups(
+    found: Occurrence,
+    done: Responses,
+    alike: Sequence[Sequence[int]],
+    reacted: Reacted,
+    goal: Goal,
+    is_open: bool,
+) -> list[GroupResult]:
+    """Control, then every group against those held back who would have been in it or in one that reaches the same."""
+    plan = found.plan
+    everybody = range(1, len(plan["groups"]) + 1)
+    control = done.of(found.id, everybody, True)
+    made = [_result(0, CONTROL_ACTION_ID, control, reacted)]
+    for number, alike_ones in enumerate(alike, start=1):
+        own, held_back = done.of(found.id, [number], False), done.of(found.id, alike_ones, True)
+        one = _result(number, plan["groups"][number - 1]["action_id"], own, reacted)
+        if is_click(goal):
+            one = replace(one, verdict=CANNOT_CLICK)
+        elif not control.customers:
+            one = replace(one, verdict=NO_CONTROL)
+        elif own.customers and held_back.customers:
+            comparison = compare([(own, held_back)], is_open=is_open, by_money=is_amount(goal))
+            tested = check([(own, held_back)], [draw_of(plan, number, alike_ones)])
+            one = replace(one, against_control=comparison, check=tested)
+        made.append(one)
+    return _judged_together(made)
+
+
+def _judged_together(groups: Sequence[GroupResult]) -> list[GroupResult]:
+    """The same with their verdicts: of all comparisons together, and of the check where one fails."""
+    compared = [one for one in groups if one.against_control]
+    together = adjusted([one.against_control for one in compared if one.against_control])
+    found = {one.recipient_group_id: other for one, other in zip(compared, together, strict=True)}
+    return [_judged(one, found.get(one.recipient_group_id)) for one in groups]
+
+
+def _judged(one: GroupResult, comparison: Comparison | None) -> GroupResult:
+    if comparison is None or one.check is None:
+        return one
+    verdict = comparison.verdict if one.check.may_be_read else one.check.words
+    return replace(one, against_control=replace(comparison, verdict=verdict), verdict=verdict)
+
+
+def _result(number: int, action_id: int, one: Response, reacted: Reacted) -> GroupResult:
+    return GroupResult(
+        recipient_group_id=number,
+        action_id=action_id,
+        customers=one.customers,
+        responders=one.responders,
+        response_rate=rate(one),
+        value=one.value,
+        mean_value=mean_value(one),
+        cost=one.cost,
+        interactions={
+            name: reacted[number, event] for event, name in INTERACTIONS.items() if (number, event) in reacted
+        },
+        against_control=None,
+        check=None,
+        verdict="",
+    )

@@ -1,0 +1,247 @@
+"""Comparing a recipient group with those who would have been in it: differences, intervals, and how sure they are.
+
+Rates of one draw: Newcombe's hybrid score interval (Newcombe 1998, method 10) and the pooled two-proportion z
+test. Rates of several draws, numbers that are watched, relative effects and money: see the module randomization.
+Several groups: Holm (1979).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+import scipy
+
+from rapport.campaigns.measurement.randomization import Difference, Stratum, Sums, difference
+from rapport.campaigns.measurement.responses import Response
+from rapport.campaigns.measurement.returning import NO_INFLATION, Inflation
+
+Z95 = NormalDist().inv_cdf(0.975)
+QUANTILES = (np.arange(2000) + 0.5) / 2000
+# Below this many expected responders or others in a group the z test does not hold (Cochran 1954).
+LEAST_EXPECTED = 5
+# Below this many expected buyers in the smaller group its money says nothing (benchmarks/bench_statistics.py).
+LEAST_BUYERS = 20
+SIGNIFICANT = 0.05
+
+TOO_FEW = "Too few customers or responses to tell."
+NO_CONTROL = "There is no control group to compare with."
+CANNOT_CLICK = "Control cannot click: the groups are compared with each other."
+UNSURE = "No difference from control can be shown."
+BETTER, WORSE = "Better than control.", "Worse than control."
+OPEN = "The measurement window is still open."
+
+Pair = tuple[Response, Response]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A difference from control with its 95% interval: a customer, as a part of control (0.1: a tenth more), in all."""
+
+    per_customer: float
+    interval: tuple[float, float]
+    p_value: float
+    relative: float | None
+    relative_interval: tuple[float | None, float | None] | None
+    total: float
+    total_interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A group against the control members who would have been in it. Rates are shares, values money per customer.
+
+    Intervals are 95%. The verdict goes by decided_by: the rate or the money, as the goal is, or net where vouchers
+    cost something. p_adjusted is the p-value of that with the other groups counted (Holm).
+    probability_better is none where there is too little to tell; probability_real is its old name and will go.
+    responders, orders and money are estimates of what came in addition; orders and money need enough buyers.
+    Money counts a customer up to the cap, and what customers spent before is taken into account: money_spread_left
+    is the part of the variance that was left by that.
+    """
+
+    control_customers: int
+    control_responders: int
+    control_rate: float
+    uplift: float
+    uplift_interval: tuple[float, float]
+    p_value: float | None
+    p_adjusted: float | None
+    decided_by: Literal["rate", "money", "net"]
+    probability_better: float | None
+    probability_real: float | None
+    responders: Estimate | None
+    orders: Estimate | None
+    money: Estimate | None
+    net: Estimate | None
+    money_spread_left: float | None
+    value_uplift: float
+    value_interval: tuple[float, float] | None
+    value_p_value: float | None
+    verdict: str
+
+
+def rate(one: Response) -> float:
+    """The share of a group's customers who responded."""
+    return one.responders / one.customers if one.customers else 0.0
+
+
+def mean_value(one: Response) -> float:
+    """Money per customer of a group."""
+    return one.value / one.customers if one.customers else 0.0
+
+
+def compare(
+    pairs: Sequence[Pair],
+    is_watched: bool = False,
+    is_open: bool = False,
+    by_money: bool = False,
+    inflation: Inflation = NO_INFLATION,
+) -> Comparison:
+    """A group against its control, a pair for each draw; the verdict is of this comparison alone (see adjusted).
+
+    is_watched: more draws come and are looked at; is_open: the window is, and no verdict is given; by_money: the
+    verdict is on money, else on the rate; inflation: of the variances, by customers who are in several draws.
+    """
+    group, control = (sum((pair[i] for pair in pairs[1:]), pairs[0][i]) for i in (0, 1))
+    is_sequence = is_watched or is_open
+    counted = difference([Stratum(_share(one), _share(other)) for one, other in pairs], is_sequence, inflation.rate)
+    is_single = len(pairs) == 1 and not is_sequence
+    p_value = _z_test(group, control) if is_single else counted.p_value if counted else None
+    money = _of_buyers(pairs, [Stratum(one.money, other.money) for one, other in pairs], is_sequence, inflation.money)
+    net = _of_buyers(pairs, [Stratum(one.net, other.net) for one, other in pairs], is_sequence, inflation.net)
+    has_costs = any(side.net.customers for pair in pairs for side in pair)
+    orders = _of_buyers(
+        pairs, [Stratum(one.orders, other.orders) for one, other in pairs], is_sequence, inflation.orders
+    )
+    is_enough = _expected(pairs, others=True) >= LEAST_EXPECTED and p_value is not None
+    better = probability_better(group, control) if is_enough and is_single else None
+    raw = rate(group) - rate(control)
+    found = Comparison(
+        control_customers=control.customers,
+        control_responders=control.responders,
+        control_rate=rate(control),
+        uplift=raw if is_single or counted is None else counted.estimate,
+        uplift_interval=_newcombe(group, control) if is_single or counted is None else counted.interval,
+        p_value=p_value,
+        p_adjusted=None,
+        decided_by=("net" if has_costs else "money") if by_money else "rate",
+        probability_better=better,
+        probability_real=better,
+        responders=_estimate(counted, group.customers) if is_enough else None,
+        orders=_estimate(orders, group.customers),
+        money=_estimate(money, group.customers),
+        net=_estimate(net, group.customers),
+        money_spread_left=money.spread_left if money else None,
+        value_uplift=money.estimate if money else mean_value(group) - mean_value(control),
+        value_interval=money.interval if money else None,
+        value_p_value=money.p_value if money else None,
+        verdict=OPEN if is_open else TOO_FEW,
+    )
+    return adjusted([found])[0]
+
+
+def adjusted(found: Sequence[Comparison]) -> list[Comparison]:
+    """The same comparisons as members of one family: no more than one in twenty families has a false verdict."""
+    decisive = [_decisive(one) for one in found]
+    known = sorted((p_value, n) for n, (_, p_value) in enumerate(decisive) if p_value is not None)
+    worst, result = 0.0, list(found)
+    for place, (p_value, n) in enumerate(known):
+        worst = max(worst, min(1.0, (len(known) - place) * p_value))
+        verdict = found[n].verdict if found[n].verdict == OPEN else _verdict(decisive[n][0], worst)
+        result[n] = replace(found[n], p_adjusted=worst, verdict=verdict)
+    return result
+
+
+def _decisive(one: Comparison) -> tuple[float, float | None]:
+    """The difference that a verdict goes by, with its p-value, which is none where there is too little to tell."""
+    if one.decided_by != "rate":
+        amount = one.money if one.decided_by == "money" else one.net
+        return (amount.per_customer, amount.p_value) if amount else (0.0, None)
+    return one.uplift, one.p_value if one.responders else None
+
+
+def _share(one: Response) -> Sums:
+    return Sums.of_share(one.customers, one.responders)
+
+
+def _estimate(found: Difference | None, customers: int) -> Estimate | None:
+    if found is None:
+        return None
+    low, high = found.interval
+    return Estimate(
+        per_customer=found.estimate,
+        interval=found.interval,
+        p_value=found.p_value,
+        relative=found.relative,
+        relative_interval=found.relative_interval,
+        total=found.estimate * customers,
+        total_interval=(low * customers, high * customers),
+    )
+
+
+def _of_buyers(
+    pairs: Sequence[Pair], strata: Sequence[Stratum], is_sequence: bool, inflation: float
+) -> Difference | None:
+    """A difference of what buyers did; None where too few of them are to be expected in either group."""
+    return difference(strata, is_sequence, inflation) if _expected(pairs) >= LEAST_BUYERS else None
+
+
+def _expected(pairs: Sequence[Pair], others: bool = False) -> float:
+    """How many responders the smaller side would have if both were alike; the fewer of responders and others."""
+    found = np.zeros((2, 2))
+    for one, other in pairs:
+        size, hits = one.customers + other.customers, one.responders + other.responders
+        if size:
+            sides = np.array([one.customers, other.customers]) / size
+            found += np.outer(sides, [hits, size - hits])
+    return float(found.min() if others else found[:, 0].min())
+
+
+def _wilson(one: Response) -> tuple[float, float]:
+    n, p = one.customers, rate(one)
+    middle = p + Z95**2 / (2 * n)
+    spread = Z95 * math.sqrt(p * (1 - p) / n + Z95**2 / (4 * n * n))
+    return (middle - spread) / (1 + Z95**2 / n), (middle + spread) / (1 + Z95**2 / n)
+
+
+def _newcombe(group: Response, control: Response) -> tuple[float, float]:
+    """Has a width even where nobody or everybody responded; none where there is nobody on a side."""
+    if not (group.customers and control.customers):
+        return rate(group) - rate(control), rate(group) - rate(control)
+    p1, p0 = rate(group), rate(control)
+    (low1, high1), (low0, high0) = _wilson(group), _wilson(control)
+    below = math.sqrt((p1 - low1) ** 2 + (high0 - p0) ** 2)
+    above = math.sqrt((high1 - p1) ** 2 + (p0 - low0) ** 2)
+    return p1 - p0 - below, p1 - p0 + above
+
+
+def _pooled(group: Response, control: Response) -> float:
+    return (group.responders + control.responders) / (group.customers + control.customers)
+
+
+def _z_test(group: Response, control: Response) -> float | None:
+    """The two-sided p-value; None when nobody or everybody responded."""
+    pooled = _pooled(group, control)
+    error = math.sqrt(pooled * (1 - pooled) * (1 / group.customers + 1 / control.customers))
+    if error == 0:
+        return None
+    return 2 * NormalDist().cdf(-abs(rate(group) - rate(control)) / error)
+
+
+def probability_better(group: Response, control: Response) -> float:
+    """P(rate of the group > rate of control). The prior of both is the rate of all, worth one responder.
+
+    Some must have responded and some not.
+    """
+    pooled = _pooled(group, control)
+    ours, theirs = ((1 + one.responders, 1 / pooled - 1 + one.customers - one.responders) for one in (group, control))
+    levels = scipy.stats.beta.ppf(QUANTILES, *ours)
+    return float(np.mean(scipy.stats.beta.cdf(levels, *theirs)))
+
+
+def _verdict(difference: float, p_value: float) -> str:
+    if p_value >= SIGNIFICANT:
+        return UNSURE
+    return BETTER if difference > 0 else WORSE

@@ -1,0 +1,149 @@
+"""What happened in some days: customers, orders, campaigns, reactions, suppressions, and who changed what."""
+
+# ruff: noqa: S608 - statements are put together of constants
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+from sqlalchemy import func, select
+
+from rapport.access.audit import AuditCount, AuditFilter, audit_counts
+from rapport.access.scope import Scope
+from rapport.campaigns.measurement.interactions import INTERACTIONS
+from rapport.campaigns.models import Occurrence
+from rapport.conditions.purchases import IS_PURCHASE
+from rapport.errors import Invalid
+from rapport.insight import service as insight
+from rapport.messaging import service as messaging
+from rapport.stores.clock import instant_of
+
+DAY = timedelta(days=1)
+USUAL_DAYS, MOST_DAYS = 7, 92
+# Days that the warehouse knows, with those before that are compared.
+EARLIEST, LATEST = date(1971, 1, 1), date(2148, 12, 31)
+
+ORDERS = f"""
+    SELECT count(), uniqExact(customer_id), sum(amount) FROM transactions
+    WHERE transaction_time >= {{begin:DateTime('UTC')}} AND transaction_time < {{end:DateTime('UTC')}} AND {IS_PURCHASE}
+"""
+OUTCOMES = """
+    SELECT outcome, channel_id, count() FROM campaign_outcomes
+    WHERE execution_date BETWEEN {first:Date} AND {last:Date} GROUP BY outcome, channel_id
+"""
+REACTIONS = """
+    SELECT event_id, count() FROM campaign_interactions
+    WHERE delivery_date BETWEEN {first:Date} AND {last:Date} GROUP BY event_id ORDER BY event_id
+"""
+
+
+@dataclass(frozen=True)
+class Orders:
+    """Transactions of some days that came in, how many customers had any, and the money of all."""
+
+    orders: int
+    customers: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Days of the tenant, both included. Campaigns, outcomes and interactions are those of campaigns processed then.
+
+    customers is none where no two days with results of the model are there to compare: the last before the first day,
+    and the last of the period. orders_before is of as many days before; of a period that has not ended, of the same
+    part of them. suppressed has addresses that were suppressed by themselves as "addresses".
+    """
+
+    first: date
+    last: date
+    has_ended: bool
+    customers: insight.Moves | None
+    currency: str
+    orders: Orders
+    orders_before: Orders
+    campaigns: dict[str, int]
+    outcomes: dict[str, int]
+    sent_by_channel: dict[int, int]
+    interactions: dict[str, int]
+    suppressed: dict[str, int]
+    changes: list[AuditCount]
+
+
+def summary(scope: Scope, first: date | None = None, last: date | None = None) -> Summary:
+    """What happened from one day to another: in the seven days to the newest data date unless told otherwise.
+
+    Raises Invalid for a period that ends before it begins, is longer than MOST_DAYS or lies beyond all calendars.
+    """
+    if any(day and not EARLIEST <= day <= LATEST for day in (first, last)):
+        raise Invalid(f"first and last must be days from {EARLIEST} to {LATEST}.")
+    last = last or (first and min(first + (USUAL_DAYS - 1) * DAY, scope.today())) or scope.data_date() or scope.today()
+    first = first or last - (USUAL_DAYS - 1) * DAY
+    days = (last - first).days + 1
+    if days < 1:
+        raise Invalid(f"last must not be before first, which is {first}.")
+    if days > MOST_DAYS:
+        raise Invalid(f"first and last must be at most {MOST_DAYS} days apart.")
+    begins, ends = (datetime.combine(day, time()) for day in (first, last + DAY))
+    begin, end = (instant_of(at, scope.time_zone) for at in (begins, ends))
+    now = scope.clock.now()
+    passed = min(ends, max(begins, now.astimezone(scope.time_zone).replace(tzinfo=None)))
+    outcomes, sent = _outcomes(scope, first, last)
+    return Summary(
+        first=first,
+        last=last,
+        has_ended=end <= now,
+        customers=_moves(scope, first, last),
+        currency=scope.currency,
+        orders=_orders(scope, begins, ends),
+        orders_before=_orders(scope, begins - days * DAY, passed - days * DAY),
+        campaigns=_states(scope, first, last),
+        outcomes=outcomes,
+        sent_by_channel=sent,
+        interactions=_interactions(scope, first, last),
+        suppressed=messaging.suppressed_between(scope, begin, end),
+        changes=audit_counts(scope, AuditFilter(since=begin, until=end)),
+    )
+
+
+def _moves(scope: Scope, first: date, last: date) -> insight.Moves | None:
+    days = insight.result_dates(scope)
+    before, after = _until(days, first - DAY), _until(days, last)
+    return None if before is None or after is None or before == after else insight.moves(scope, before, after)
+
+
+def _until(days: Sequence[date], last: date) -> date | None:
+    """The last of some days up to one."""
+    place = bisect_right(days, last)
+    return days[place - 1] if place else None
+
+
+def _orders(scope: Scope, begin: datetime, end: datetime) -> Orders:
+    """Those from one wall-clock time of the tenant to before another."""
+    bound = {"begin": f"{begin:%F %T}", "end": f"{end:%F %T}"}
+    ((orders, customers, value),) = scope.warehouse.rows(ORDERS, **bound)
+    return Orders(int(orders), int(customers), round(float(value), 2))
+
+
+def _states(scope: Scope, first: date, last: date) -> dict[str, int]:
+    counted = select(Occurrence.state, func.count()).where(
+        Occurrence.tenant_id == scope.tenant_id, Occurrence.execution_date.between(first, last)
+    )
+    with scope.reads() as session:
+        return {str(state): int(count) for state, count in session.execute(counted.group_by("state").order_by("state"))}
+
+
+def _outcomes(scope: Scope, first: date, last: date) -> tuple[dict[str, int], dict[int, int]]:
+    units: dict[str, int] = {}
+    sent: dict[int, int] = {}
+    for outcome, channel, count in sorted(scope.warehouse.rows(OUTCOMES, first=first, last=last)):
+        units[outcome] = units.get(outcome, 0) + int(count)
+        if outcome == "sent":
+            sent[int(channel)] = int(count)
+    return units, sent
+
+
+def _interactions(scope: Scope, first: date, last: date) -> dict[str, int]:
+    rows = scope.warehouse.rows(REACTIONS, first=first, last=last)
+    return {INTERACTIONS[event]: int(count) for event, count in rows if event in INTERACTIONS}

@@ -1,0 +1,58 @@
+"""What a few customers have had from campaigns, for the rules of triggered ones."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+from sqlalchemy import select
+
+from rapport.access.scope import Scope
+from rapport.campaigns.models import LIVE_STATES, Occurrence, Series
+from rapport.campaigns.occurrences import imagined_run, live_ids, running_ids
+from rapport.campaigns.runs.processing import LONGEST_RUN, running_beside
+
+RUNNING = """
+    SELECT DISTINCT customer_id FROM campaign_recipients
+    WHERE execution_date >= {since:Date} AND campaign_id IN {running:Array(UInt32)}
+        AND customer_id IN {ids:Array(String)}
+"""
+MESSAGES = """
+    SELECT customer_id, sum(messages) FROM campaign_recipients
+    WHERE execution_date BETWEEN {first:Date} AND {today:Date} AND campaign_id IN {live:Array(UInt32)}
+        AND customer_id IN {ids:Array(String)}
+    GROUP BY customer_id
+"""
+
+
+def in_running(scope: Scope, customer_ids: Sequence[str], series: Series | None = None) -> set[str]:
+    """Those customers who are in a scheduled campaign whose results are measured today.
+
+    Of a series: in one that would keep them out of its run of today.
+    """
+    today = scope.today()
+    running = running_beside(scope, imagined_run(scope, series, today)) if series else running_ids(scope, today, 1)
+    if not running or not customer_ids:
+        return set()
+    bound = {"since": today - LONGEST_RUN, "running": running, "ids": list(customer_ids)}
+    return {str(one) for (one,) in scope.warehouse.rows(RUNNING, **bound)}
+
+
+def scheduled_messages(scope: Scope, customer_ids: Sequence[str], first: date) -> dict[str, int]:
+    """How many messages of scheduled campaigns customers had from a tenant day on; those without any are absent.
+
+    Whoever was held back counts as if the messages had been sent.
+    """
+    today = scope.today()
+    live = live_ids(scope, LIVE_STATES, first, today, but=0, triggered=False)
+    if not live or not customer_ids:
+        return {}
+    bound = {"first": first, "today": today, "live": live, "ids": list(customer_ids)}
+    return {str(who): int(messages) for who, messages in scope.warehouse.rows(MESSAGES, **bound)}
+
+
+def series_of(scope: Scope, campaign_ids: Iterable[int]) -> dict[int, int]:
+    """The series of campaigns by their ids."""
+    wanted = select(Occurrence.id, Occurrence.series_id).where(
+        Occurrence.tenant_id == scope.tenant_id, Occurrence.id.in_(sorted(campaign_ids))
+    )
+    with scope.reads() as session:
+        return {row[0]: row[1] for row in session.execute(wanted)}

@@ -1,0 +1,167 @@
+"""Answers about a campaign's customers: who got what, and why one did not get it."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rapport.access.scope import Scope
+from rapport.campaigns.models import AWAITING_CLEARANCE, Occurrence
+from rapport.campaigns.occurrences import channel_rows, occurrence
+from rapport.campaigns.runs.clearance import NOT_CLEARED, REFUSED, said_of
+from rapport.errors import NotFound
+from rapport.stores.parts import Part
+
+FROM_OUTCOMES = """
+    FROM campaign_outcomes
+    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+        AND ({outcome:String} = '' OR outcome = {outcome:String})
+        AND ({customer:String} = '' OR lowerUTF8(customer_id) = lowerUTF8({customer:String}))
+"""
+OUTCOMES = f"""
+    SELECT customer_id, channel_id, outcome, reason, message_id, toString(recorded_at) {FROM_OUTCOMES}
+    ORDER BY customer_id, channel_id LIMIT {{limit:UInt32}} OFFSET {{offset:UInt64}}
+"""
+COUNT_OUTCOMES = f"SELECT count() {FROM_OUTCOMES}"
+
+REASONS = """
+    SELECT channel_id, outcome, reason, count() FROM campaign_outcomes
+    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+    GROUP BY channel_id, outcome, reason ORDER BY channel_id, outcome, reason
+"""
+
+PLACES = """
+    SELECT channel_id, recipient_group_id, action_id, template_id, promo_code, toString(scheduled_time)
+    FROM campaign_recipients
+    WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
+        AND lowerUTF8(customer_id) = lowerUTF8({customer:String})
+    ORDER BY channel_id
+"""
+
+# What an outcome means, in words for the question "why did this customer not get it?".
+WORDS = {
+    "control": "Held back as control group.",
+    "excluded": "Kept out: {reason}.",
+    "capped": "Kept out: got as many messages as the frequency cap allows.",
+    "suppressed": "Not written to on channel {channel}: {reason}.",
+    "no address": "Has no address for channel {channel}.",
+    "sent": "Sent on channel {channel}.",
+    "failed": "Could not be sent on channel {channel}: {reason}.",
+    "skipped": "Not sent on channel {channel}: {reason}.",
+}
+WORDS_OF_REASON = {
+    NOT_CLEARED: "Kept out on channel {channel}: nobody approved the customer before the deadline.",
+    REFUSED: "Kept out on channel {channel}: the outside system that was asked refused the customer.",
+}
+ON_HOLD = "Waits for approval on channel {channel} until {by}: {said} so far."
+WAITING = "Not sent yet on channel {channel}."
+NOT_MEMBER = "Was not in the target group when the campaign was processed."
+NO_FIRING = "Its trigger has not fired for this customer, or what came of it is not in the accounts yet."
+NOT_PROCESSED = "The campaign has not been processed."
+
+
+@dataclass(frozen=True)
+class CustomerOutcome:
+    """What became of a customer in a campaign on a channel (0: none). recorded_at is UTC."""
+
+    customer_id: str
+    channel_id: int
+    outcome: str
+    reason: str
+    message_id: str
+    recorded_at: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Why a customer got a campaign or not: where it was placed, what became of it, and that in words."""
+
+    customer_id: str
+    places: list[dict[str, Any]]
+    outcomes: list[CustomerOutcome]
+    explanation: list[str]
+
+
+def outcome_rows(
+    scope: Scope, campaign_id: int, outcome: str = "", customer_id: str = "", limit: int = 1000, offset: int = 0
+) -> Part[CustomerOutcome]:
+    """Outcomes of a campaign by customer and channel. Raises NotFound for the campaign."""
+    bound = {
+        "execution_date": occurrence(scope, campaign_id).execution_date,
+        "campaign": campaign_id,
+        "outcome": outcome,
+        "customer": customer_id,
+    }
+    rows = scope.warehouse.rows(OUTCOMES, **bound, limit=limit, offset=offset)
+    if len(rows) < limit and (rows or not offset):
+        total = offset + len(rows)
+    else:
+        total = int(scope.warehouse.value(COUNT_OUTCOMES, **bound))
+    return Part((CustomerOutcome(*row) for row in rows), total)
+
+
+def reason_counts(scope: Scope, campaign_id: int) -> list[dict[str, Any]]:
+    """Units of a campaign by channel, outcome and reason. Raises NotFound."""
+    found = occurrence(scope, campaign_id)
+    rows = scope.warehouse.rows(REASONS, execution_date=found.execution_date, campaign=campaign_id)
+    names = ("channel_id", "outcome", "reason", "units")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def nobody_left(reasons: Sequence[Mapping[str, Any]]) -> str:
+    """Why a run had nobody to send to, by what reason_counts gives of it, most frequent first."""
+    units: Counter[str] = Counter()
+    for one in reasons:
+        units[one["reason"] or one["outcome"]] += one["units"]
+    told = ", ".join(f"{words} ({count})" for words, count in sorted(units.items(), key=lambda one: (-one[1], one[0])))
+    return f"Nobody was left to write to: {told}."
+
+
+def why(scope: Scope, campaign_id: int, customer_id: str) -> Answer:
+    """What a campaign did with a customer, and why. Raises NotFound for the campaign."""
+    found = occurrence(scope, campaign_id)
+    if not customer_id.strip():
+        raise NotFound("customer_id must not be empty.")
+    common = {"execution_date": found.execution_date, "campaign": campaign_id, "customer": customer_id}
+    places = _places(scope, found, common)
+    rows = outcome_rows(scope, campaign_id, customer_id=customer_id)
+    said = [words_of(row.outcome, row.reason, row.channel_id) for row in rows]
+    decided = {row.channel_id for row in rows}
+    waiting = _waiting(scope, found, customer_id)
+    said += [waiting.format(channel=place["channel_id"]) for place in places if place["channel_id"] not in decided]
+    if not said:
+        said = [_absent(found)]
+    return Answer(customer_id, places, rows, said)
+
+
+def _places(scope: Scope, found: Occurrence, common: dict[str, Any]) -> list[dict[str, Any]]:
+    """Where a customer was placed; times as the records have them, where they move first."""
+    names = ("channel_id", "recipient_group_id", "action_id", "template_id", "promo_code", "scheduled_time")
+    places = [dict(zip(names, row, strict=True)) for row in scope.warehouse.rows(PLACES, **common)]
+    times = {(row.channel_id, row.recipient_group_id): str(row.scheduled_time) for row in channel_rows(scope, found.id)}
+    for place in places:
+        key = (place["channel_id"], place["recipient_group_id"])
+        place["scheduled_time"] = times.get(key, place["scheduled_time"])
+    return places
+
+
+def words_of(outcome: str, reason: str, channel_id: int) -> str:
+    """A sentence that says what an outcome on a channel (0: none) means."""
+    pattern = WORDS_OF_REASON.get(reason, WORDS[outcome]) if outcome == "excluded" else WORDS[outcome]
+    return pattern.format(reason=reason, channel=channel_id)
+
+
+def _waiting(scope: Scope, found: Occurrence, customer_id: str) -> str:
+    """What to say of a channel on which nothing became of a customer yet."""
+    if found.state != AWAITING_CLEARANCE or found.clearance_by is None:
+        return WAITING
+    by = found.clearance_by.astimezone(scope.time_zone)
+    words = {"by": f"{by:%Y-%m-%d %H:%M:%S}", "said": said_of(scope, found, customer_id)}
+    return ON_HOLD.format(channel="{channel}", **words)
+
+
+def _absent(found: Occurrence) -> str:
+    """Why a campaign knows nothing of a customer."""
+    if found.is_triggered:
+        return NO_FIRING
+    return NOT_MEMBER if found.processed_at else NOT_PROCESSED

@@ -1,0 +1,159 @@
+"""The deadline of a conditional run: it goes on for exactly the customers that were approved.
+
+Every step may be repeated, and a repetition after a kill finds the same reports: none is accepted
+once the decision has begun. Nobody leaves the recipients before the reason stands in the outcomes.
+"""
+
+# ruff: noqa: S608 - statements are put together of constants
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Select, select
+
+from rapport.access.scope import Scope
+from rapport.campaigns.delivery.closing import counts_of
+from rapport.campaigns.leases import lease
+from rapport.campaigns.models import (
+    AWAITING_CLEARANCE,
+    NOT_RUN,
+    SCHEDULED,
+    SUCCESSFUL,
+    Occurrence,
+    OccurrenceChannel,
+)
+from rapport.campaigns.occurrences import channel_rows, locked, occurrence
+from rapport.campaigns.runs import queries
+from rapport.campaigns.runs.clearance import LEFT_OUT, NOT_CLEARED, REFUSED, VERDICTS
+
+NOBODY = "No customer was approved before the deadline."
+
+OF_CAMPAIGN = "execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}"
+
+LEAVE_OUT = f"""
+    INSERT INTO campaign_outcomes (* EXCEPT (firing_id, written_at))
+    SELECT r.execution_date, r.campaign_id, r.customer_id, r.channel_id, 'excluded',
+        if(v.reports > 0, '{REFUSED}', '{NOT_CLEARED}'), '', 0, {{at:DateTime64(3, 'UTC')}}, r.drawn_group
+    FROM (
+        SELECT execution_date, campaign_id, customer_id, channel_id, drawn_group FROM campaign_recipients
+        WHERE {OF_CAMPAIGN} AND channel_id > 0
+            AND (customer_id, channel_id) NOT IN (
+                SELECT customer_id, channel_id FROM campaign_outcomes WHERE {OF_CAMPAIGN}
+            )
+    ) AS r
+    LEFT JOIN ({VERDICTS}) AS v ON v.who = lowerUTF8(r.customer_id)
+    WHERE v.approved = 0
+"""
+
+OF_LEFT_OUT = f"""
+    {OF_CAMPAIGN} AND customer_id IN (SELECT customer_id FROM campaign_outcomes WHERE {OF_CAMPAIGN} AND {LEFT_OUT})
+"""
+
+PLANNED_TIMES = f"""
+    SELECT channel_id, recipient_group_id, toString(min(scheduled_time)) FROM campaign_recipients
+    WHERE {OF_CAMPAIGN} GROUP BY channel_id, recipient_group_id
+"""
+
+MOVE_SENDS = f"""
+    ALTER TABLE campaign_recipients UPDATE scheduled_time = {{time:DateTime('UTC')}}
+    WHERE {OF_CAMPAIGN} AND channel_id = {{channel:UInt32}} AND recipient_group_id = {{group:UInt16}}
+"""
+
+ADDRESSED = f"SELECT uniqExact(customer_id) FROM campaign_recipients WHERE {OF_CAMPAIGN} AND channel_id > 0"
+
+
+def undecided(tenant_id: Any) -> Select[Any]:
+    """A SELECT of the ids of campaigns of a tenant (or of a column's) that wait for approval."""
+    return select(Occurrence.id).where(Occurrence.tenant_id == tenant_id, Occurrence.state == AWAITING_CLEARANCE)
+
+
+def due_clearances(scope: Scope, since: datetime | None = None) -> list[int]:
+    """Campaigns whose deadline of approval has come, or had come by an earlier instant."""
+    wanted = undecided(scope.tenant_id).where(Occurrence.clearance_by <= (since or scope.clock.now()))
+    with scope.reads() as session:
+        return list(session.scalars(wanted.order_by(Occurrence.id)))
+
+
+def clear(scope: Scope, campaign_id: int) -> None:
+    """End the wait of a campaign whose deadline has come. Any number of callers at once is as good as one."""
+    with lease(scope, f"clear/{campaign_id}"):
+        if not _end_reports(scope, campaign_id):
+            return
+        found = occurrence(scope, campaign_id)
+        _leave_out(scope, found)
+        _move_sends(scope, found)
+        _go_on(scope, campaign_id)
+
+
+@contextmanager
+def none_decided(scope: Scope) -> Iterator[None]:
+    """Hold off decisions on the clearance of campaigns for the length of the block."""
+    with scope.reads() as session:
+        numbers = list(session.scalars(undecided(scope.tenant_id).order_by(Occurrence.id)))
+    with ExitStack() as held:
+        for number in numbers:
+            held.enter_context(lease(scope, f"clear/{number}"))
+        yield
+
+
+def _end_reports(scope: Scope, campaign_id: int) -> bool:
+    """Begin the decision: waits for reports being written, and none is accepted after. False when none is due."""
+    with scope.records() as session:
+        found = locked(session, scope, campaign_id)
+        if found.state != AWAITING_CLEARANCE:
+            return False
+        if found.cleared_at is None and found.clearance_by and found.clearance_by <= scope.clock.now():
+            found.cleared_at = scope.clock.now()
+        return found.cleared_at is not None
+
+
+def _bindings(found: Occurrence) -> dict[str, Any]:
+    return {"execution_date": found.execution_date, "campaign": found.id}
+
+
+def _leave_out(scope: Scope, found: Occurrence) -> None:
+    """Give everybody who was not approved that outcome on every channel, then take them out of the recipients."""
+    for part in scope.warehouse.customer_slices(*queries.ACCOUNT):
+        part.execute(LEAVE_OUT, at=scope.clock.now(), **_bindings(found))
+    for table in ("campaign_recipients", "campaign_products"):
+        if scope.warehouse.value(f"SELECT count() FROM {table} WHERE {OF_LEFT_OUT}", **_bindings(found)):
+            scope.warehouse.execute(f"DELETE FROM {table} WHERE {OF_LEFT_OUT}", **_bindings(found))
+
+
+def _move_sends(scope: Scope, found: Occurrence) -> None:
+    """Bring to the recipients what moved when approval was asked for late; control has the first send's time."""
+    times = {(row.channel_id, row.recipient_group_id): row.scheduled_time for row in channel_rows(scope, found.id)}
+    times[0, 0] = min(times.values())
+    for channel, group, stands in scope.warehouse.rows(PLANNED_TIMES, **_bindings(found)):
+        time = times[channel, group]
+        if datetime.fromisoformat(stands) != time:
+            aware = time.replace(tzinfo=UTC)
+            scope.warehouse.execute(MOVE_SENDS, time=aware, channel=channel, group=group, **_bindings(found))
+
+
+def _go_on(scope: Scope, campaign_id: int) -> None:
+    """Make the decision known: scheduled for whoever is left, or not run."""
+    found = occurrence(scope, campaign_id)
+    rows = scope.warehouse.rows(queries.RECIPIENTS_BY_PLACE, **_bindings(found))
+    left = {(channel, group): int(n) for channel, group, n in rows if channel}
+    addressed = int(scope.warehouse.value(ADDRESSED, **_bindings(found)))
+    counts = counts_of(scope, found)
+    with scope.records() as session:
+        held = locked(session, scope, campaign_id)
+        if held.state != AWAITING_CLEARANCE:
+            return
+        if left:
+            held.state = SCHEDULED
+        else:
+            held.state, held.error, held.finished_at = NOT_RUN, NOBODY, scope.clock.now()
+        held.plan = {**held.plan, "asked": held.test_size}
+        held.test_size, held.counts = addressed, counts
+        for row in session.scalars(
+            select(OccurrenceChannel).where(
+                OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id
+            )
+        ):
+            row.recipients = left.get((row.channel_id, row.recipient_group_id), 0)
+            row.state = SCHEDULED if row.recipients else SUCCESSFUL if left else NOT_RUN

@@ -1,0 +1,186 @@
+"""What a person does to runs: run now, one-time on a list, cancel, confirm."""
+
+from datetime import date
+from typing import Any
+
+from sqlalchemy import select
+
+from rapport.access.scope import Scope
+from rapport.audiences import service as audiences
+from rapport.campaigns.cycle import tasks
+from rapport.campaigns.definitions import check_excluded, check_groups
+from rapport.campaigns.definitions import series as get_series
+from rapport.campaigns.delivery.closing import finish_campaign
+from rapport.campaigns.goals import check_goal
+from rapport.campaigns.models import (
+    AWAITING_CLEARANCE,
+    AWAITING_CONFIRMATION,
+    CANCELED,
+    EXECUTING,
+    PLANNED,
+    SCHEDULED,
+    Occurrence,
+    OccurrenceChannel,
+    Series,
+)
+from rapport.campaigns.occurrences import locked, occurrence, plan_next_run, plan_run
+from rapport.campaigns.runs.clearance import ask_clearance
+from rapport.campaigns.runs.clearing import clear
+from rapport.campaigns.schemas import Group, OneTimeBody
+from rapport.errors import Conflict
+from rapport.notifications import service as notifications
+from rapport.stores import work
+from rapport.stores.records import next_id
+
+PROCESSED_OPEN = (AWAITING_CLEARANCE, AWAITING_CONFIRMATION, SCHEDULED, EXECUTING)
+
+
+def run_now(scope: Scope, series_id: int, wait: bool = False) -> Occurrence:
+    """Run a series today on the newest data, besides its planned run.
+
+    Raises NotFound, and Conflict for a series that is not active or of a one-time campaign, and before the first
+    daily cycle.
+    """
+    data_date = _data_date(scope)
+    if objection := _objection(get_series(scope, series_id)):
+        raise Conflict(objection)
+    campaign_id = plan_next_run(scope, series_id, scope.today())
+    return _start(scope, campaign_id, data_date, wait)
+
+
+def _objection(found: Series) -> str:
+    """Why a series must not be run by hand; empty when it may."""
+    if found.customer_list_id is not None:
+        return f"Series {found.id} is of a one-time campaign, which runs once: create another one-time campaign."
+    if found.status == "paused":
+        return f"Series {found.id} is paused: make it active first, or count with its dry run whom it would reach."
+    return "" if found.status == "active" else f"Series {found.id} is {found.status} and cannot run."
+
+
+def _data_date(scope: Scope) -> date:
+    data_date = scope.data_date()
+    if data_date is None:
+        raise Conflict("No daily cycle has finished yet, so there are no customers to run a campaign on.")
+    return data_date
+
+
+def _start(scope: Scope, campaign_id: int, data_date: date, wait: bool) -> Occurrence:
+    with scope.records() as session:
+        scope.audit(session, "run", f"campaign {campaign_id}")
+    key = f"run:{scope.tenant_id}:{campaign_id}"
+    arguments = (scope.tenant_id, campaign_id, data_date.isoformat())
+    if wait:
+        work.run(key, tasks.run_campaign, *arguments)
+    else:
+        work.enqueue(work.Queue.CAMPAIGNS, key, tasks.run_campaign, *arguments)
+    return occurrence(scope, campaign_id)
+
+
+def one_time(scope: Scope, body: OneTimeBody, wait: bool = False) -> Occurrence:
+    """Run an action by hand on a list of customers: today at once, or on a later day with that day's cycle.
+
+    Ids are matched ignoring case; unknown ones end as excluded. Raises NotFound, Invalid, Conflict.
+    """
+    data_date = _data_date(scope)
+    day = body.execution_date or scope.today()
+    if day < scope.today():
+        raise Conflict("execution_date must not be in the past.")
+    group = Group(action_id=body.action_id, share=1.0, channels=body.channels, promo_codes=body.promo_codes)
+    check_excluded(scope, body.rules.exclude_target_group_ids)
+    check_groups(scope, [group])
+    check_goal(scope, body.goal, groups=1)
+    made = _list_series(scope, body, group, day)
+    campaign_id = plan_run(scope, made, day)
+    assert campaign_id is not None  # noqa: S101 - the series is new
+    if day > scope.today():
+        return occurrence(scope, campaign_id)
+    return _start(scope, campaign_id, data_date, wait)
+
+
+def _list_series(scope: Scope, body: OneTimeBody, group: Group, day: date) -> Series:
+    """The series of a one-time campaign, with its list in the warehouse first."""
+    with scope.records() as session:
+        list_id = next_id(session, scope.tenant_id, "customer list")
+        series_id = next_id(session, scope.tenant_id, "series")
+    audiences.keep_list(scope, list_id, body.customer_ids)
+    rules: dict[str, Any] = body.rules.model_dump(mode="json") | {"min_share": 0}
+    with scope.records() as session:
+        made = Series(
+            tenant_id=scope.tenant_id,
+            id=series_id,
+            name=body.name,
+            target_group_id=0,
+            customer_list_id=list_id,
+            campaign_type="Test/Control",
+            split="fixed",
+            control_share=body.control_share,
+            goal=body.goal.model_dump(mode="json"),
+            priority=0,
+            schedule={"kind": "once", "start_date": day.isoformat()},
+            groups=[group.model_dump(mode="json")],
+            rules=rules,
+            duration=body.duration,
+            lead_time=0,
+            conditional=False,
+            products=0,
+            notes=body.notes,
+            tags=body.tags,
+            status="active",
+            version=1,
+            created_at=scope.clock.now(),
+        )
+        session.add(made)
+        scope.audit(session, "create", f"series {series_id}", name=body.name, customers=len(body.customer_ids))
+    return made
+
+
+def confirm(scope: Scope, campaign_id: int) -> Occurrence:
+    """Let a run go on that the blast guard stopped. Raises NotFound, and Conflict when it does not wait for this."""
+    with scope.records() as session:
+        found = locked(session, scope, campaign_id)
+        if found.state != AWAITING_CONFIRMATION:
+            raise Conflict(f"Campaign {campaign_id} is {found.state} and does not wait for a confirmation.")
+        scope.audit(session, "confirm", f"campaign {campaign_id}", reason=found.error)
+        found.error, found.confirmed_at = "", scope.clock.now()
+        found.state = AWAITING_CLEARANCE if found.conditional else SCHEDULED
+        if found.conditional:
+            session.flush()
+            ask_clearance(scope, session, campaign_id)
+    tasks.dispatch(scope)
+    return occurrence(scope, campaign_id)
+
+
+def cancel(scope: Scope, campaign_id: int) -> Occurrence:
+    """Stop a run: what has not left is skipped, and listeners of event 4 are told if it had been processed.
+
+    Raises NotFound, and Conflict for a run that has ended or is being processed. One whose approval is just
+    being decided is canceled after that.
+    """
+    while not _canceled(scope, campaign_id):
+        clear(scope, campaign_id)
+    finish_campaign(scope, campaign_id)
+    return occurrence(scope, campaign_id)
+
+
+def _canceled(scope: Scope, campaign_id: int) -> bool:
+    """Cancel a run, unless a decision on its approval is under way."""
+    with scope.records() as session:
+        found = locked(session, scope, campaign_id)
+        if found.is_triggered:
+            raise Conflict(f"Campaign {campaign_id} is triggered and cannot be canceled: pause its trigger.")
+        if found.state not in (PLANNED, *PROCESSED_OPEN):
+            raise Conflict(f"Campaign {campaign_id} is {found.state} and cannot be canceled.")
+        if found.state == AWAITING_CLEARANCE and found.cleared_at:
+            return False
+        if found.state != PLANNED:
+            notifications.notify(scope, session, 4, {"CampaignID": campaign_id}, f"4:{campaign_id}")
+        found.state = CANCELED
+        found.canceled_at = found.finished_at = scope.clock.now()
+        for row in session.scalars(
+            select(OccurrenceChannel).where(
+                OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id
+            )
+        ):
+            row.state = CANCELED if row.state == SCHEDULED else row.state
+        scope.audit(session, "cancel", f"campaign {campaign_id}")
+    return True

@@ -1,0 +1,105 @@
+"""Who of a run is in which group, and who is held back: exactly so many as the shares say, by lots.
+
+A lot is a hash of campaign and customer, so that a run draws alike however often it is processed, and each campaign
+anew. Groups that reach the same people are drawn from one urn: those with its lowest lots are held back, the next are
+in the first group, and so on. Between groups that reach different people a hash decides, since who can be reached
+hangs on it. The share of control is one of those who could be reached. Customers who share an address have one lot,
+and are one.
+
+In a series whose customers keep their groups, a hash of the series decides on the group, and lots, which are of the
+series too, below the share itself are held back.
+"""
+
+# ruff: noqa: S608 - statements are put together of constants and numbers
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from rapport.access.scope import Scope
+from rapport.campaigns.runs.splits import divided, held_back, keeps_groups, shares_of
+
+MOST = 2**64 - 1
+LOTS = "FROM {stage} WHERE verdict = ''"
+SIZES = f"SELECT grp, count() {LOTS} GROUP BY grp"
+SIZES_OF_UNITS = f"SELECT grp, count() FROM (SELECT DISTINCT grp, lot {LOTS}) GROUP BY grp"
+BOUNDS = f"SELECT quantilesExact({{levels}})(lot) FROM (SELECT {{distinct}} lot {LOTS} AND grp IN ({{groups}}))"
+DRAWN = """(
+        SELECT s.customer_id AS customer_id, s.reason AS reason, s.faults AS faults, {group} AS grp,
+            if(s.verdict = '' AND ({control}), 'control', s.verdict) AS verdict
+        FROM {stage} AS s
+    )"""
+
+
+@dataclass(frozen=True)
+class _Urn:
+    """Groups that reach the same people, with the highest lot of each segment: held back from each, then in each."""
+
+    groups: Sequence[int]
+    bounds: Sequence[int]
+
+    @property
+    def control(self) -> str:
+        """SQL of whether a row is held back."""
+        return f"{self._here} AND s.lot <= {self.bounds[len(self.groups) - 1]}"
+
+    @property
+    def branches(self) -> list[str]:
+        """Branches of a multiIf: condition and group of every segment. Who is kept out stays in the group of the hash.
+
+        So does who cannot be reached.
+        """
+        drawn = f"s.verdict = '' AND {self._here}"
+        groups = [*self.groups, *self.groups]
+        return [f"{drawn} AND s.lot <= {upto}, {one}" for one, upto in zip(groups, self.bounds, strict=True)]
+
+    @property
+    def _here(self) -> str:
+        return f"s.grp IN ({', '.join(map(str, self.groups))})"
+
+
+def drawn(scope: Scope, stage: str, plan: Mapping[str, Any], alike: Sequence[Sequence[int]], is_shared: bool) -> str:
+    """SQL of the rows of a stage (quoted name) with control among their verdicts.
+
+    alike: for each group those that reach the same people; is_shared: some rows have one lot.
+    """
+    if keeps_groups(plan):
+        return DRAWN.format(stage=stage, group="s.grp", control=f"s.lot <= {int(MOST * plan['control_share'])}")
+    urns = _urns(scope, stage, plan, alike, is_shared)
+    branches = ", ".join(one for urn in urns if len(urn.groups) > 1 for one in urn.branches)
+    group = f"toUInt16(multiIf({branches}, s.grp))" if branches else "s.grp"
+    return DRAWN.format(stage=stage, group=group, control=" OR ".join(urn.control for urn in urns) or "false")
+
+
+def _urns(
+    scope: Scope, stage: str, plan: Mapping[str, Any], alike: Sequence[Sequence[int]], is_shared: bool
+) -> list[_Urn]:
+    """The urns of a run that hold anybody."""
+    found = scope.warehouse.rows((SIZES_OF_UNITS if is_shared else SIZES).format(stage=stage))
+    counted = {int(group): int(size) for group, size in found}
+    members = list(dict.fromkeys(tuple(one) for one in alike))
+    sizes = [sum(counted.get(group, 0) for group in groups) for groups in members]
+    shares = plan.get("shares") or shares_of(plan["groups"])
+    urns = []
+    for groups, size, held in zip(members, sizes, held_back(sizes, plan["control_share"]), strict=True):
+        of_groups = [shares[group - 1] for group in groups]
+        if size:
+            ends = [*accumulate([*divided(held, of_groups), *divided(size - held, of_groups)])]
+            urns.append(_Urn(groups, _bounds(scope, stage, groups, size, ends, is_shared)))
+    return urns
+
+
+def _bounds(
+    scope: Scope, stage: str, groups: Sequence[int], size: int, ends: Sequence[int], is_shared: bool
+) -> list[int]:
+    """The lots at some places, from 1, among those of an urn in their order; 0, which nobody has, at the place 0."""
+    places = sorted({end for end in ends if end})
+    sql = BOUNDS.format(
+        stage=stage,
+        levels=", ".join(repr((place - 0.5) / size) for place in places),
+        distinct="DISTINCT" if is_shared else "",
+        groups=", ".join(map(str, groups)),
+    )
+    lots = dict(zip(places, scope.warehouse.value(sql), strict=True))
+    return [int(lots[end]) if end else 0 for end in ends]

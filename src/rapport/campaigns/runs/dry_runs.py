@@ -1,0 +1,83 @@
+"""Whom a series would reach today, who would be kept out and why: counted, with nothing planned, written or sent."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from rapport.access.scope import Scope
+from rapport.audiences import service as audiences
+from rapport.campaigns.definitions import series
+from rapport.campaigns.measurement.planned import planned
+from rapport.campaigns.measurement.power import Detectable
+from rapport.campaigns.models import ARCHIVED
+from rapport.campaigns.occurrences import imagined_run
+from rapport.campaigns.runs.guard import objection
+from rapport.campaigns.runs.processing import rehearse
+from rapport.errors import Conflict
+
+
+@dataclass(frozen=True)
+class WouldReach:
+    """Customers of a recipient group who would get a message on a channel."""
+
+    recipient_group_id: int
+    channel_id: int
+    customers: int
+
+
+@dataclass(frozen=True)
+class WouldNotReach:
+    """Units without a message. channel_id is 0 for who is kept out or held back as control."""
+
+    channel_id: int
+    outcome: str
+    reason: str
+    units: int
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a run of today on the data of data_date comes to; objection is why it would wait for a confirmation.
+
+    detectable is what the series can show with so many customers a run.
+    """
+
+    series_id: int
+    data_date: date
+    execution_date: date
+    targeted: int
+    addressed: int
+    control: int
+    reached: list[WouldReach]
+    not_reached: list[WouldNotReach]
+    objection: str
+    detectable: Detectable
+
+
+def dry_run(scope: Scope, series_id: int) -> DryRun:
+    """Count a run of a series, active or paused, without having it.
+
+    Groups and control are drawn by the number of the campaign, which it has not got yet: the sizes of groups are about
+    right, and who is in them or in control is not known. Raises NotFound, and Conflict before the first data date or
+    for an archived series.
+    """
+    found, data_date = series(scope, series_id), scope.data_date()
+    if data_date is None:
+        raise Conflict("There are no data yet: run a daily cycle first.")
+    if found.status == ARCHIVED:
+        raise Conflict(f"Series {series_id} is archived.")
+    run = imagined_run(scope, found, scope.today())
+    groups = {found.target_group_id, *found.rules.get("exclude_target_group_ids", [])} - {0}
+    audiences.ensure_members(scope, groups, data_date)
+    sizes, reached, not_reached = rehearse(scope, run, data_date)
+    return DryRun(
+        series_id=series_id,
+        data_date=data_date,
+        execution_date=run.execution_date,
+        targeted=sizes.units,
+        addressed=sizes.addressed,
+        control=sizes.control,
+        reached=[WouldReach(group, channel, customers) for channel, group, customers in reached],
+        not_reached=[WouldNotReach(*row) for row in not_reached],
+        objection=objection(scope, run, sizes.addressed) if sizes.addressed else "",
+        detectable=planned(scope, found, sizes.addressed + sizes.control),
+    )

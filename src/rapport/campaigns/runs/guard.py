@@ -1,0 +1,65 @@
+"""The blast guard: a run that is out of proportion stops and asks before anybody gets a message."""
+
+from statistics import median
+
+from sqlalchemy import func, select
+
+from rapport.access.scope import Scope
+from rapport.campaigns.models import EXECUTED_STATES, LIVE_STATES, PROCESSING, Occurrence
+from rapport.campaigns.occurrences import live_ids
+from rapport.campaigns.runs import queries
+from rapport.campaigns.settings import settings_of
+
+REMEMBERED_RUNS = 5
+
+
+def objection(scope: Scope, found: Occurrence, addressed: int) -> str:
+    """Why a processed run should be confirmed by a person, as one sentence; empty when nothing speaks against it."""
+    return _too_large(scope, found, addressed) or _too_many(scope, found)
+
+
+def _too_large(scope: Scope, found: Occurrence, addressed: int) -> str:
+    settings = settings_of(scope)
+    sizes = past_sizes(scope, found)
+    usual = median(sizes) if sizes else None
+    if usual is None or addressed <= settings.blast_minimum or addressed <= settings.blast_factor * usual:
+        return ""
+    return (
+        f"The run would address {addressed} customers, more than {settings.blast_factor:g} times "
+        f"the usual {usual:g} of its target group."
+    )
+
+
+def past_sizes(scope: Scope, found: Occurrence) -> list[int]:
+    """Customers addressed by the last runs of the same target group, newest first; none for a customer list.
+
+    Of a conditional run those count who were asked about, cleared or not: that is what a run is compared by.
+    """
+    if found.is_one_time:
+        return []
+    wanted = (
+        select(func.coalesce(Occurrence.plan["asked"].as_integer(), Occurrence.test_size))
+        .where(
+            Occurrence.tenant_id == scope.tenant_id,
+            Occurrence.target_group_id == found.target_group_id,
+            Occurrence.id != found.id,
+            Occurrence.state.in_(EXECUTED_STATES),
+            Occurrence.processed_at.is_not(None),
+        )
+        .order_by(Occurrence.execution_date.desc(), Occurrence.id.desc())
+        .limit(REMEMBERED_RUNS)
+    )
+    with scope.reads() as session:
+        return list(session.scalars(wanted))
+
+
+def _too_many(scope: Scope, found: Occurrence) -> str:
+    limit = settings_of(scope).messages_per_day
+    day = found.execution_date
+    ids = [*live_ids(scope, (*LIVE_STATES, PROCESSING), day, day, but=found.id, triggered=False), found.id]
+    bound = {"execution_date": day, "campaign": found.id, "campaigns": ids}
+    parts = scope.warehouse.customer_slices("campaign_recipients")
+    most = max(int(part.value(queries.MOST_MESSAGES, **bound) or 0) for part in parts)
+    if most <= limit:
+        return ""
+    return f"The run would bring a customer to {most} messages on {day}, more than the {limit} that are allowed a day."

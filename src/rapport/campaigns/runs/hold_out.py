@@ -1,0 +1,135 @@
+"""The global hold-out: customers whom no series and no trigger may write to, to measure what all of them bring.
+
+Who is in it follows from a hash of its salt and the customer alone: a customer stays where it is, and a new one is
+drawn when it arrives. A larger share takes customers in and lets none out, another salt draws everybody anew.
+
+What goes to an address reaches everybody who has it. So nobody is written to who shares an address with a customer in
+the hold-out, though it is not in it: where customers are compared, each counts on the side that it was drawn to.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.campaigns.models import LIVE_STATES, Occurrence
+from rapport.campaigns.runs.splits import PARTS, hashed_part, hashed_part_sql
+from rapport.campaigns.settings import HoldOut, settings_of
+from rapport.channels import service as channels
+from rapport.customers import service as customers
+from rapport.errors import Conflict
+
+# For so long the addresses of the hold-out hold for triggers, in seconds, and those of so many tenants are at hand.
+KNOWN_SECONDS, KNOWN_TENANTS = 60.0, 64
+ADDRESSES = """
+    SELECT {columns} FROM (SELECT * FROM profiles WHERE data_date = {{data_date:Date}} AND {held_out}) AS p
+"""
+_known: OrderedDict[tuple[str, ...], tuple[float, Mapping[str, frozenset[str]]]] = OrderedDict()
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class KeptBack:
+    """A hold-out that holds, with the keys of its customers' addresses (see channels.address_key) by attribute."""
+
+    hold_out: HoldOut
+    addresses: Mapping[str, frozenset[str]]
+
+    def has(self, customer_id: str) -> bool:
+        """Whether a customer is in it."""
+        return is_held_out(self.hold_out, customer_id)
+
+    def has_address(self, addresses: Mapping[str, str]) -> bool:
+        """Whether one of its customers has an address of somebody.
+
+        addresses has that person's address in every attribute that the campaign's channels go to, by its upper-case
+        name; an empty text for none.
+        """
+        held = [self.addresses.get(name, frozenset[str]()) for name in addresses]
+        keys = [channels.address_key(one) for one in addresses.values()] if any(held) else []
+        return any(key in some for key in keys for some in held)
+
+
+def kept_back_on(scope: Scope, day: date, attributes: Collection[str]) -> KeptBack | None:
+    """The hold-out that holds on a day, with its addresses in some attributes; these may be a minute old."""
+    found = hold_out_on(scope, day)
+    return KeptBack(found, _addresses(scope, found, attributes)) if found else None
+
+
+def _addresses(scope: Scope, hold_out: HoldOut, attributes: Collection[str]) -> Mapping[str, frozenset[str]]:
+    data_date, names = scope.data_date(), sorted({one.upper() for one in attributes} - {channels.OWN_ID, ""})
+    if data_date is None or not names:
+        return {}
+    key = (scope.warehouse.name, data_date.isoformat(), hold_out.salt, str(_cut(hold_out)), *names)
+    with _lock:
+        asked_at, known = _known.get(key, (None, {}))
+    if asked_at is not None and time.monotonic() - asked_at < KNOWN_SECONDS:
+        return known
+    columns = ", ".join(customers.rendered(info) for info in customers.find(scope, names))
+    sql = ADDRESSES.format(columns=columns, held_out=held_out_sql("customer_id"))
+    rows = scope.warehouse.rows(sql, data_date=data_date, **bound(hold_out))
+    known = {name: _keys(texts) for name, texts in zip(names, zip(*rows, strict=True), strict=True)} if rows else {}
+    with _lock:
+        _known[key] = (time.monotonic(), known)
+        while len(_known) > KNOWN_TENANTS:
+            _known.popitem(last=False)
+    return known
+
+
+def _keys(texts: Iterable[str | None]) -> frozenset[str]:
+    return frozenset(map(channels.address_key, texts)) - {""}
+
+
+def hold_out_on(scope: Scope, day: date) -> HoldOut | None:
+    """The tenant's hold-out if it holds for what leaves on a day of the tenant."""
+    found = settings_of(scope).hold_out
+    return found if found and day >= found.start_date else None
+
+
+def is_held_out(hold_out: HoldOut | None, customer_id: str) -> bool:
+    """Whether a hold-out has a customer, whose id is taken in any case."""
+    if hold_out is None:
+        return False
+    return hashed_part(f"hold-out/{hold_out.salt}/{customer_id.lower()}") < _cut(hold_out)
+
+
+def held_out_sql(customer_id: str) -> str:
+    """The same as SQL over a column, with what bound gives."""
+    text = f"concat('hold-out/', {{hold_out_salt:String}}, '/', lowerUTF8({customer_id}))"
+    return f"{hashed_part_sql(text)} < {{hold_out_cut:UInt32}}"
+
+
+def bound(hold_out: HoldOut) -> dict[str, Any]:
+    """What the SQL binds."""
+    return {"hold_out_salt": hold_out.salt, "hold_out_cut": _cut(hold_out)}
+
+
+def _cut(hold_out: HoldOut) -> int:
+    return round(hold_out.share * PARTS)
+
+
+def check_change(session: Session, scope: Scope, wanted: HoldOut | None) -> None:
+    """A hold-out begins, or is another, on a day of which no message can have left and no run is processed.
+
+    session is the transaction that changes it, and scope has the settings of before. Raises Conflict.
+    """
+    if wanted is None or wanted == settings_of(scope).hold_out:
+        return
+    last = scope.today()
+    processed = select(func.max(Occurrence.send_date)).where(
+        Occurrence.tenant_id == scope.tenant_id,
+        Occurrence.state.in_(LIVE_STATES),
+        Occurrence.is_triggered.is_(False),
+    )
+    last = max(last, session.scalar(processed) or last)
+    if wanted.start_date <= last:
+        raise Conflict(
+            f"settings.campaigns.hold_out needs a start_date after {last}: what is sent up to that day is decided."
+        )

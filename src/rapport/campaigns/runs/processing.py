@@ -1,0 +1,342 @@
+"""Processing a run: from the members of its target group to who gets what, and why the others get nothing.
+
+All in the warehouse; nothing is sent before every row is written. A repetition comes to the same
+people, since splits go by hashes of campaign and customer, and replaces the rows of the run.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import inspect, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.audiences import service as audiences
+from rapport.campaigns.costs import costs_of
+from rapport.campaigns.definitions import action
+from rapport.campaigns.leases import lease
+from rapport.campaigns.measurement.responses import past_responses
+from rapport.campaigns.models import (
+    AWAITING_CLEARANCE,
+    AWAITING_CONFIRMATION,
+    CONTROL_ACTION_ID,
+    FAILED,
+    FINAL_STATES,
+    LIVE_STATES,
+    NOT_RUN,
+    PLANNED,
+    PROCESSING,
+    SCHEDULED,
+    SUCCESSFUL,
+    Occurrence,
+    OccurrenceChannel,
+)
+from rapport.campaigns.occurrences import live_ids, locked, move, occurrence, running_ids
+from rapport.campaigns.own_runs import own_days
+from rapport.campaigns.runs import queries
+from rapport.campaigns.runs.asking import nobody_left, reason_counts
+from rapport.campaigns.runs.clearance import ask_clearance
+from rapport.campaigns.runs.guard import objection
+from rapport.campaigns.runs.splits import shares_of, thompson_shares
+from rapport.campaigns.runs.staging import Place, drop_stage, fill_stage
+from rapport.campaigns.schedule import send_time
+from rapport.campaigns.schemas import Schedule
+from rapport.campaigns.settings import settings_of
+from rapport.conditions.histories import LONGEST_LEAD
+from rapport.errors import RapportError
+from rapport.messaging import service as messaging
+
+# The longest measurement window that a series may have, with its lead time.
+LONGEST_RUN = timedelta(days=366 + LONGEST_LEAD)
+UNPROCESSED = (PLANNED, PROCESSING)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a processed run comes to: units in all, customers addressed and held back of each group."""
+
+    units: int
+    drawn: list[tuple[int, int]]
+
+    @property
+    def addressed(self) -> int:
+        """Customers who are to get something."""
+        return sum(addressed for addressed, _ in self.drawn)
+
+    @property
+    def control(self) -> int:
+        """Customers who are held back."""
+        return sum(control for _, control in self.drawn)
+
+
+def groups_needed(scope: Scope, campaign_id: int) -> list[int]:
+    """The target groups whose members a run needs: its own and the ones it always excludes."""
+    found = occurrence(scope, campaign_id)
+    if found.state not in UNPROCESSED:
+        return []
+    groups = list(found.plan["rules"].get("exclude_target_group_ids", []))
+    return groups if found.is_one_time else [found.target_group_id, *groups]
+
+
+def prepare_members(scope: Scope, campaign_id: int, data_date: date) -> None:
+    """Compute the members of the target groups that a run needs."""
+    for group_id in dict.fromkeys(groups_needed(scope, campaign_id)):
+        audiences.compute_members(scope, group_id, data_date)
+
+
+def process(scope: Scope, campaign_id: int, data_date: date) -> str:
+    """Process a run on the customers of a data date and give its new state; a processed run is left as it is."""
+    with lease(scope, f"process/{campaign_id}"):
+        with scope.records() as session:
+            found = locked(session, scope, campaign_id)
+            was_begun = found.state == PROCESSING
+            if found.state not in UNPROCESSED:
+                return found.state
+            found.state = PROCESSING
+        if was_begun:
+            _forget_run(scope, found)
+        try:
+            places, sizes = _write(scope, found, data_date)
+            return _conclude(scope, found, places, sizes)
+        finally:
+            drop_stage(scope, campaign_id)
+
+
+def fail(scope: Scope, campaign_id: int, reason: str) -> None:
+    """End a run that could not be processed, with the reason."""
+    with scope.records() as session:
+        now = scope.clock.now()
+        move(session, scope, campaign_id, UNPROCESSED, state=FAILED, error=reason, finished_at=now)
+
+
+def reopen(scope: Scope, campaign_ids: Sequence[int]) -> None:
+    """Let those of some runs that failed before they were processed be processed again."""
+    wanted = select(Occurrence).where(
+        Occurrence.tenant_id == scope.tenant_id,
+        Occurrence.id.in_(campaign_ids),
+        Occurrence.state == FAILED,
+        Occurrence.processed_at.is_(None),
+    )
+    with scope.reads() as session:
+        failed = list(session.scalars(wanted.order_by(Occurrence.id)))
+    for found in failed:
+        _forget_run(scope, found)
+        with scope.records() as session:
+            move(session, scope, found.id, (FAILED,), state=PLANNED, error="", finished_at=None)
+
+
+def _write(scope: Scope, found: Occurrence, data_date: date) -> tuple[list[Place], Sizes]:
+    shares = _shares(scope, found)
+    places = _places(scope, found)
+    stage, stood = fill_stage(scope, found, data_date, places, shares, _bindings(scope, found, data_date))
+    common: dict[str, Any] = {"execution_date": found.execution_date, "campaign": found.id}
+    control = _control_place(places)
+    _add_recipients(scope, found, [control, *places], stage)
+    _add_outcomes(scope, [control, *places], stage, common)
+    if found.plan["products"]:
+        for part in scope.warehouse.customer_slices("product_recommendations", "campaign_recipients"):
+            part.execute(queries.ADD_PRODUCTS, data_date=data_date, products=found.plan["products"], **common)
+    sizes = _sizes(scope, stage, places)
+    more = {"shares": shares, "drawn": sizes.drawn, "data_date": data_date.isoformat(), "kept_off": stood}
+    more |= costs_of(scope, found.plan["groups"])
+    with scope.records() as session:
+        move(session, scope, found.id, (PROCESSING,), plan={**found.plan, **more})
+    return places, sizes
+
+
+def rehearse(
+    scope: Scope, found: Occurrence, data_date: date
+) -> tuple[Sizes, list[tuple[int, int, int]], list[tuple[int, str, str, int]]]:
+    """What a run that is not kept (its id is 0) comes to; the members of its groups are computed before.
+
+    Its sizes, customers by channel and group, and units that get nothing by channel, outcome and reason.
+    """
+    places = _places(scope, found)
+    whole = _where([_control_place(places), *places])
+    with lease(scope, "rehearse"):
+        try:
+            bound = _bindings(scope, found, data_date)
+            stage, _ = fill_stage(scope, found, data_date, places, _shares(scope, found), bound)
+            addressed = scope.warehouse.rows(queries.WOULD_BE_ADDRESSED.format(stage=stage), **whole)
+            kept_out = scope.warehouse.rows(queries.WOULD_NOT_BE_ADDRESSED.format(stage=stage), **_faults(), **whole)
+            return _sizes(scope, stage, places), [(*row,) for row in addressed], [(*row,) for row in kept_out]
+        finally:
+            drop_stage(scope, found.id)
+
+
+def _control_place(places: Sequence[Place]) -> Place:
+    """Where the control group stands among the places of a run."""
+    return Place(0, 0, 0, 0, CONTROL_ACTION_ID, "", min(place.scheduled_time for place in places))
+
+
+def _faults() -> dict[str, Any]:
+    return {"outcomes": [one for one, _ in messaging.faults()], "reasons": [reason for _, reason in messaging.faults()]}
+
+
+def _sizes(scope: Scope, stage: str, places: Sequence[Place]) -> Sizes:
+    groups = max(place.group for place in places)
+    widths = [sum(place.group == group for place in places) for group in range(1, groups + 1)]
+    rows = scope.warehouse.rows(queries.STAGE_SIZES.format(stage=stage), widths=widths)
+    drawn = {group: (int(addressed), int(control)) for group, _, addressed, control in rows}
+    return Sizes(sum(int(row[1]) for row in rows), [drawn.get(group, (0, 0)) for group in range(1, groups + 1)])
+
+
+def _shares(scope: Scope, found: Occurrence) -> list[float]:
+    groups = found.plan["groups"]
+    if found.plan["split"] != "thompson":
+        return shares_of(groups)
+    runs = past_responses(scope, found)
+    return thompson_shares(found.id, runs, len(groups), found.plan["rules"]["min_share"])
+
+
+def _places(scope: Scope, found: Occurrence) -> list[Place]:
+    """Every group and channel of a run, with what is sent there and when (tenant wall clock)."""
+    schedule = Schedule.model_validate(found.plan["schedule"])
+    default = settings_of(scope).default_send_time
+    channel_ids = sorted({one["channel_id"] for group in found.plan["groups"] for one in group["channels"]})
+    places = []
+    for number, group in enumerate(found.plan["groups"], start=1):
+        codes = group["promo_codes"]
+        codes = action(scope, group["action_id"]).promo_codes if codes is None else codes
+        for one in group["channels"]:
+            at = datetime.combine(found.send_date, send_time(schedule, one["send_time"], default))
+            position = channel_ids.index(one["channel_id"]) + 1
+            place = (number, one["channel_id"], position, one["template_id"], group["action_id"], ",".join(codes), at)
+            places.append(Place(*place))
+    return places
+
+
+def _bindings(scope: Scope, found: Occurrence, data_date: date) -> dict[str, Any]:
+    """The values that the stage's SQL binds."""
+    cap = found.plan["rules"].get("frequency_cap") or {"messages": 1, "days": 1}
+    day = found.execution_date
+    since, cap_since = day - LONGEST_RUN, day - timedelta(days=cap["days"] - 1)
+    return {
+        "campaign": found.id,
+        "data_date": data_date,
+        "execution_date": day,
+        "since": since,
+        "running": running_beside(scope, found),
+        "cap": cap["messages"],
+        "cap_since": cap_since,
+        "cap_campaigns": live_ids(scope, LIVE_STATES, cap_since, day, but=found.id),
+    }
+
+
+def running_beside(scope: Scope, run: Occurrence) -> list[int]:
+    """Ids of the campaigns whose customers a run does not take unless it includes all."""
+    schedule = Schedule.model_validate(run.plan["schedule"])
+    own = own_days(schedule, run.plan["rules"], run.duration)
+    return running_ids(scope, run.send_date, run.duration, run, own)
+
+
+def _forget_run(scope: Scope, found: Occurrence) -> None:
+    """Delete what an attempt wrote that was interrupted or failed."""
+    common: dict[str, Any] = {"execution_date": found.execution_date, "campaign": found.id}
+    tables = ("campaign_recipients", "campaign_outcomes", "campaign_products")
+    counts = " UNION ALL ".join(queries.COUNT_RUN.format(table=table) for table in tables)
+    for table, count in scope.warehouse.rows(counts, **common):
+        if count:
+            scope.warehouse.execute(queries.DELETE_RUN.format(table=table), **common)
+
+
+def _add_recipients(scope: Scope, found: Occurrence, places: Sequence[Place], stage: str) -> None:
+    scope.warehouse.execute(
+        queries.ADD_RECIPIENTS.format(stage=stage),
+        execution_date=found.execution_date,
+        campaign=found.id,
+        actions=[place.action_id for place in places],
+        templates=[place.template_id for place in places],
+        target_group=found.target_group_id,
+        promo_codes=[place.promo_code for place in places],
+        scheduled_times=[int(place.scheduled_time.replace(tzinfo=UTC).timestamp()) for place in places],
+        end_date=found.send_date + timedelta(days=found.duration),
+        **_where(places),
+    )
+
+
+def _add_outcomes(scope: Scope, places: Sequence[Place], stage: str, common: dict[str, Any]) -> None:
+    scope.warehouse.execute(
+        queries.NOT_ADDRESSED.format(stage=stage),
+        **_faults(),
+        at=scope.clock.now(),
+        **_where(places),
+        **common,
+    )
+
+
+def _where(places: Sequence[Place]) -> dict[str, Any]:
+    return {
+        "channels": [place.channel_id for place in places],
+        "groups": [place.group for place in places],
+        "positions": [place.position for place in places],
+    }
+
+
+def _conclude(scope: Scope, found: Occurrence, places: Sequence[Place], sizes: Sizes) -> str:
+    """Check the sum, then make the run known in one transaction with its event."""
+    common: dict[str, Any] = {"execution_date": found.execution_date, "campaign": found.id}
+    accounted = scope.warehouse.rows(queries.ACCOUNTED, **common)
+    counts = {outcome: int(n) for outcome, _, _, n in accounted if outcome}
+    sent_to = {(channel, group): int(n) for _, channel, group, n in accounted if channel}
+    waiting = sum(sent_to.values())
+    if sum(counts.values()) + waiting != sizes.units:
+        raise RapportError(f"Campaign {found.id} accounts for {sum(counts.values()) + waiting} of {sizes.units} units.")
+    state, error = _next_state(scope, found, sizes)
+    now = scope.clock.now()
+    values = {
+        "state": state,
+        "error": error,
+        "targeted": sizes.units,
+        "test_size": sizes.addressed,
+        "control_size": sizes.control,
+        "counts": counts,
+        "processed_at": now,
+        "finished_at": now if state in FINAL_STATES else None,
+    }
+    with scope.records() as session:
+        _keep_channels(scope, session, found, places, sent_to)
+        move(session, scope, found.id, (PROCESSING,), **values)
+        if state == AWAITING_CLEARANCE:
+            ask_clearance(scope, session, found.id)
+    return state
+
+
+def _next_state(scope: Scope, found: Occurrence, sizes: Sizes) -> tuple[str, str]:
+    if sizes.units == 0:
+        return NOT_RUN, "The target group has no members."
+    if sizes.addressed == 0:
+        return SUCCESSFUL, nobody_left(reason_counts(scope, found.id))
+    if reason := objection(scope, found, sizes.addressed):
+        return AWAITING_CONFIRMATION, reason
+    return (AWAITING_CLEARANCE if found.conditional else SCHEDULED), ""
+
+
+def _keep_channels(
+    scope: Scope, session: Session, found: Occurrence, places: Sequence[Place], sent_to: Mapping[tuple[int, int], int]
+) -> None:
+    """Enter what each group gets on each channel, also where an attempt that was interrupted did. sent_to: how many."""
+    rows = [
+        {
+            "tenant_id": scope.tenant_id,
+            "campaign_id": found.id,
+            "recipient_group_id": place.group,
+            "channel_id": place.channel_id,
+            "template_id": place.template_id,
+            "action_id": place.action_id,
+            "promo_code": place.promo_code,
+            "scheduled_time": place.scheduled_time,
+            "send_id": f"{found.id}G{place.group}C{place.position}",
+            "recipients": recipients,
+            "state": SCHEDULED if recipients else SUCCESSFUL,
+        }
+        for place in places
+        for recipients in [sent_to.get((place.channel_id, place.group), 0)]
+    ]
+    entered = insert(OccurrenceChannel).values(rows)
+    key = [column.name for column in inspect(OccurrenceChannel).primary_key]
+    changed = {name: entered.excluded[name] for name in rows[0] if name not in key}
+    session.execute(entered.on_conflict_do_update(index_elements=key, set_=changed))

@@ -1,0 +1,193 @@
+"""The stage of a run: every member of the target group with the verdict of the rules."""
+
+# ruff: noqa: S608 - statements are put together of constants, checked identifiers and numbers
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from rapport.access.scope import Scope
+from rapport.campaigns.models import Occurrence
+from rapport.campaigns.runs import hold_out as hold_outs
+from rapport.campaigns.runs import queries
+from rapport.campaigns.runs.drawing import drawn
+from rapport.campaigns.runs.same_address import Sharing, decoded
+from rapport.campaigns.runs.splits import alike, cuts, keeps_groups
+from rapport.channels import service as channels
+from rapport.customers import service as customers
+from rapport.messaging import service as messaging
+from rapport.messaging.service import KeptOff, Reading, profile_alias
+from rapport.messaging.service import rules as eligibility
+from rapport.stores.warehouse import identifier, literal
+
+# What groups and control are drawn by: each run anew, or once for a series.
+OF_RUN, OF_SERIES = "{campaign:UInt32}", "{series:UInt32}, 'series'"
+
+
+@dataclass(frozen=True)
+class Place:
+    """One recipient group on one channel. position counts the run's channels from 1; times are tenant wall clock."""
+
+    group: int
+    channel_id: int
+    position: int
+    template_id: int
+    action_id: int
+    promo_code: str
+    scheduled_time: datetime
+
+
+def stage_name(campaign_id: int, suffix: str = "stage") -> str:
+    """The name of a run's table aside."""
+    return f"run_{campaign_id}_{suffix}"
+
+
+@customers.attributes_read_once()
+def fill_stage(
+    scope: Scope,
+    found: Occurrence,
+    data_date: date,
+    places: Sequence[Place],
+    shares: Sequence[float],
+    bindings: dict[str, Any],
+) -> tuple[str, dict[str, str]]:
+    """Build the stage of a run on a data date; answers SQL of its rows with control drawn, and by which those kept
+    off are told apart, by channel and group.
+    """
+    stage, suppressed = (identifier(stage_name(found.id, suffix)) for suffix in ("stage", "suppressed"))
+    drop_stage(scope, found.id)
+    engine = scope.warehouse.engine_aside(queries.STAGE_ORDER)
+    scope.warehouse.execute(queries.STAGE_TABLE.format(stage=stage, engine=engine))
+    messaging.create_suppressed(scope, stage_name(found.id, "suppressed"))
+    used = [channels.channel(scope, channel_id) for channel_id in sorted({place.channel_id for place in places})]
+    lists = _lists(scope, places)
+    profiles = messaging.profiles_stand(scope)
+    stood = [(one, messaging.kept_off_stand(scope, one, data_date, profiles)) for one in lists]
+    for one in lists:
+        messaging.load_suppressed(scope, stage_name(found.id, "suppressed"), one, data_date, stand=profiles)
+    rules, reading = found.plan["rules"], Reading(scope, used, data_date, profiles)
+    bindings |= {"series": found.series_id, "cuts": cuts(shares)}
+    bindings |= {f"excluded_{n}": group for n, group in enumerate(rules.get("exclude_target_group_ids", []))}
+    hold_out = hold_outs.hold_out_on(scope, found.send_date)
+    bindings |= hold_outs.bound(hold_out) if hold_out else {}
+    members, columns = _members(found), messaging.profile_columns(scope, used)
+    sharing = _sharing(scope, found, used, data_date, reading)
+    may_share = _may_share(scope, used, data_date, reading)
+    is_shared = may_share and sharing.find(members, columns, **bindings)
+    kept_back = {eligibility.HELD_OUT: hold_outs.held_out_sql("m.customer_id")} if hold_out else {}
+    if hold_out and may_share:
+        bound = {"data_date": data_date, **hold_outs.bound(hold_out)}
+        of_held_out = sharing.of_held_out(columns, hold_outs.held_out_sql("customer_id"), **bound)
+        kept_back[eligibility.HELD_OUT_ADDRESS] = of_held_out
+    faults = (messaging.fault_sql(channel, lists, suppressed, reading, "m.customer_id") for channel in used)
+    statement = queries.FILL_STAGE.format(
+        stage=stage,
+        members=members,
+        columns=columns,
+        seed=OF_SERIES if keeps_groups(found.plan) else OF_RUN,
+        unit=sharing.unit if is_shared else "m.customer_id",
+        addresses=sharing.hashes if is_shared else "[]",
+        **_kept_out(rules, reading, kept_back),
+        faults=f"[{', '.join(faults)}]",
+        reachable=_reachable(places),
+    )
+    for part in scope.warehouse.customer_slices(*queries.STAGE_READS):
+        part.execute(statement, **bindings)
+    if is_shared:
+        sharing.skip(stage, _reachable(places))
+    rows = drawn(scope, stage, {**found.plan, "shares": shares}, _alike(scope, found, places), is_shared)
+    return rows, {f"{one.channel_id}/{group}": text for one, text in stood for group in one.groups}
+
+
+def _may_share(scope: Scope, used: Sequence[channels.Channel], data_date: date, reading: Reading) -> bool:
+    """Whether members of a run may share an address, which all runs of a day find out at once where that is cheap."""
+    addresses = {channel.address_attribute for channel in used} - {channels.OWN_ID}
+    if not all(map(reading.is_plain, addresses)):
+        return True
+    return bool(addresses) and not messaging.nobody_shares(scope, data_date, addresses, reading.profiles)
+
+
+def _sharing(
+    scope: Scope, found: Occurrence, used: Sequence[channels.Channel], data_date: date, reading: Reading
+) -> Sharing:
+    """Who of a run shares an address with whom, to be found; its tables are those of the run."""
+    prefix = stage_name(found.id)
+    addresses = {one.address_attribute: f"p.{profile_alias(one.address_attribute)}" for one in used}
+    addresses.pop(channels.OWN_ID, None)
+    odd = [name for name in addresses if not reading.is_plain(name)]
+    domains = decoded(scope, prefix, _stored(scope, odd), data_date)
+    keys = {name: channels.key_sql(column, domains, reading.is_plain(name)) for name, column in addresses.items()}
+    return Sharing(scope, prefix, [keys.get(one.address_attribute, "") for one in used])
+
+
+def _stored(scope: Scope, names: Sequence[str]) -> list[str]:
+    """SQL of the texts of attributes as a profile has them."""
+    return [customers.rendered(info) for info in customers.find(scope, names)]
+
+
+def drop_stage(scope: Scope, campaign_id: int) -> None:
+    """Drop every table aside of a run."""
+    own = [identifier(stage_name(campaign_id, suffix)) for suffix in ("stage", "suppressed")]
+    tables = [*own, *Sharing(scope, stage_name(campaign_id), ()).tables]
+    scope.warehouse.execute(queries.NO_TABLE.format(table=", ".join(tables)))
+
+
+def _alike(scope: Scope, found: Occurrence, places: Sequence[Place]) -> list[list[int]]:
+    apps = messaging.apps_of_templates(scope, {place.channel_id for place in places})
+    return alike(found.plan["groups"], apps)
+
+
+def _lists(scope: Scope, places: Sequence[Place]) -> list[KeptOff]:
+    """The lists that a run needs, each with the recipient groups that it is for."""
+    apps = messaging.apps_of_templates(scope, {place.channel_id for place in places})
+    groups: dict[tuple[int, str], list[int]] = defaultdict(list)
+    for place in places:
+        groups[place.channel_id, apps.get((place.channel_id, place.template_id), "")].append(place.group)
+    return [KeptOff(number, *key, tuple(sorted(found))) for number, (key, found) in enumerate(sorted(groups.items()))]
+
+
+def _members(found: Occurrence) -> str:
+    if found.is_one_time:
+        return queries.LIST_MEMBERS.format(number=int(found.plan["customer_list_id"])) + " ORDER BY customer_id"
+    return queries.GROUP_MEMBERS.format(number=int(found.target_group_id))
+
+
+def _kept_out(rules: dict[str, Any], reading: Reading, kept_back: Mapping[eligibility.Rule, str]) -> dict[str, str]:
+    """SQL of the first rule that keeps a member m out, as a number from 1, and of outcomes and reasons by it."""
+    found: dict[eligibility.Rule, list[tuple[str, Any]]] = {
+        eligibility.UNKEPT: [(messaging.unkept("m.customer_id"), None)],
+        eligibility.UNKNOWN: [("p.known_id = ''", None)],
+        **{rule: [(one, None) for one in some] for rule, some in messaging.flagged(reading).items()},
+        **{rule: [(one, None)] for rule, one in kept_back.items()},
+        eligibility.IN_GROUP: [
+            (_in_group(n), int(group)) for n, group in enumerate(rules.get("exclude_target_group_ids", []))
+        ],
+        eligibility.RUNNING: [] if rules.get("include_all") else [(queries.IN_RUNNING, None)],
+        eligibility.CAPPED: [(queries.OVER_CAP, None)] if rules.get("frequency_cap") else [],
+    }
+    ordered = [(sql, *rule.told(what)) for rule, some in eligibility.in_order(found) for sql, what in some]
+    return {
+        "kept_out": "".join(f"{sql}, {number}, " for number, (sql, *_) in enumerate(ordered, start=1)),
+        "outcomes": ", ".join(literal(outcome) for _, outcome, _ in ordered),
+        "reasons": ", ".join(literal(reason) for *_, reason in ordered),
+    }
+
+
+def _in_group(n: int) -> str:
+    """SQL of whether a member m is in the n-th group that a run excludes."""
+    return (
+        "m.customer_id IN (SELECT customer_id FROM target_group_members "
+        f"WHERE data_date = {{data_date:Date}} AND target_group_id = {{excluded_{n}:UInt32}})"
+    )
+
+
+def _reachable(places: Sequence[Place]) -> str:
+    """Whether at least one channel of the customer's group reaches it."""
+    groups = sorted({place.group for place in places})
+    branches = []
+    for group in groups:
+        tests = (f"faults[{place.position}] = 0" for place in places if place.group == group)
+        branches.append(f"grp = {group}, {' OR '.join(tests)}")
+    return f"multiIf({', '.join(branches)}, false)"

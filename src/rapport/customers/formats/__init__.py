@@ -1,0 +1,1 @@
+"""How files and the values in them are read, as SQL."""

@@ -1,0 +1,295 @@
+"""A plan: which column of a file goes to which column of a table, as SQL."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from rapport.access.scope import Scope
+from rapport.customers.attributes import NUMERIC, WORDS, AttributeInfo, attributes
+from rapport.customers.formats.dates import LOSSES, SQL_TYPES, Dates
+from rapport.customers.formats.encodings import UTF8
+from rapport.customers.formats.files import File
+from rapport.customers.formats.headers import alias_of, attribute_of, column_name, field_name, same_name
+from rapport.customers.formats.numerals import in_form, plain
+from rapport.customers.formats.parquet import ISO_KINDS
+from rapport.customers.formats.values import RULES, reason
+from rapport.customers.importing.kinds import Field, Kind
+from rapport.customers.importing.mapping import FileMapping, several
+from rapport.customers.privacy.address_names import read_as
+from rapport.errors import Invalid
+from rapport.stores.warehouse import literal
+
+WRITABLE = ("batch",)
+RESERVED = ("CUSTOMER_ID", "DATA_DATE")
+# Of the names that a file may use, the one that the documentation and the wire use.
+ONE_COLUMN = (
+    " That is one column: name the delimiter or the lines before the header in the mapping (delimiter, skip_lines), "
+    "and take off quotes around whole lines."
+)
+DOCUMENTED = {"customer_id": "CustomerID"}
+NUMBERS = ("Number", *NUMERIC)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A column of the table with the text it is made of: SQL over r0, r1 ..., and the file's name for it.
+
+    header is the name that a new attribute is made of: the file's, unless the mapping gives it another. What the
+    mapping says of the column: an example of its numbers, its forms of dates.
+    """
+
+    field: Field
+    text: str
+    name: str
+    header: str = ""
+    number: str = ""
+    formats: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> int | None:
+        """Which of the file's columns it is, from 0; None for what the mapping gives."""
+        return int(self.text[1:]) if re.fullmatch("r[0-9]+", self.text) else None
+
+    def plain(self, text: str) -> str:
+        """SQL of a text of the column with its number written the usual way."""
+        return plain(text, self.number) if self.number else text
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How rows of a file become rows of a kind's table."""
+
+    kind: Kind
+    bound: tuple[Bound, ...]
+    properties: tuple[tuple[str, str], ...]
+    new_attributes: tuple[AttributeInfo, ...]
+    ignored: tuple[str, ...]
+    dates: Dates
+    # Rows may leave out what is to stay as it is: see staging.missing_sql.
+    partial: bool = False
+    event_types: tuple[tuple[str, int], ...] = ()
+    # The places of columns whose dates the file holds as dates.
+    iso: frozenset[int] = frozenset()
+    # The tenant's attributes, as they were when the file was opened.
+    known: Mapping[str, AttributeInfo] = field(default_factory=dict)
+    # The file's columns that were taken for what messages are sent to by their names: see address_names.
+    guessed: tuple[tuple[str, str], ...] = ()
+    # The encoding of the file's bytes.
+    encoding: str = UTF8
+    # Only the usual form of a value is read, in SQL of few words; what has another form does not fit.
+    usual: bool = False
+
+    def value(self, one: Bound, text: str) -> str:
+        """SQL of a column's typed value of a text; NULL where it is absent or does not fit."""
+        text = one.plain(text)
+        value = self.typed(one, one.field.type, text)
+        return f"if({self._kept(one, text)}, {value}, NULL)" if one.field.forms else value
+
+    def _kept(self, one: Bound, text: str) -> str:
+        """SQL of whether a text is in the form in which the attribute's values come back."""
+        if one.field.type in SQL_TYPES:
+            return self.dates_of(one).keeps(one.field.type, text, self.usual)
+        return in_form(text, one.field.forms)
+
+    def typed(self, one: Bound, type_: str, text: str) -> str:
+        """SQL of a column's value of a text as one of a type."""
+        if one.field.consent is not None:
+            return one.field.consent.usual_sql(text) if self.usual else one.field.consent.sql(text)
+        if type_ in SQL_TYPES:
+            dates = self.dates_of(one)
+            if self.usual and not dates.formats:
+                value = dates.usual(type_, text)
+            else:
+                value = dates.value(type_, text, birth="BIRTH" in one.field.column.upper())
+            # Attributes come back as they were written.
+            is_time = type_ == "Datetime" and one.field.column == self.kind.time_column
+            return dates.moved_on(value) if is_time else value
+        return RULES[type_].value(text)
+
+    def dates_of(self, one: Bound) -> Dates:
+        """How the dates of a column are read: constants of the mapping and dates of Parquet are in the ISO form."""
+        formats = one.formats or self.dates.formats if one.place is not None and one.place not in self.iso else ()
+        return self.dates if formats == self.dates.formats else replace(self.dates, formats=formats)
+
+    def fault(self, one: Bound) -> str:
+        """SQL that is true when a column's text is refused; v_<column> is its value."""
+        if one.field.consent is not None and not self.usual:
+            return "false"
+        absent = f"v_{one.field.column} IS NULL"
+        if one.field.required:
+            lenient = self.partial and self.kind.name == "customers" and one.field.column != "customer_id"
+            return f"({absent} AND NOT has(_missing, {one.place}))" if lenient and one.place is not None else absent
+        return f"({absent} AND {one.text} IS NOT NULL)"
+
+    def reason(self, one: Bound, text: str) -> str:
+        """SQL of why a text of a column is refused."""
+        if one.number:
+            otherwise = self.reason(replace(one, number=""), text)
+            misfit = f"{text} IS NOT NULL AND {one.plain(text)} IS NULL"
+            return f"if({misfit}, {literal(f'is not a number written as {one.number}')}, {otherwise})"
+        if one.field.forms and one.field.type not in SQL_TYPES:
+            return "'is not a decimal number in the form of the column''s other values, so it would not come back'"
+        if one.field.type not in SQL_TYPES:
+            return reason(one.field.type, text, one.field.required)
+        dates = self.dates_of(one)
+        misfit = dates.reason(one.field.type, text)
+        if one.field.forms:
+            whole = f"{dates.fits(one.field.type, text)} AND NOT {dates.keeps(one.field.type, text)}"
+            misfit = f"if({whole}, {literal(LOSSES[one.field.type])}, {misfit})"
+        return f"if({text} IS NULL, 'is required and empty', {misfit})" if one.field.required else misfit
+
+    @property
+    def consents(self) -> list[Bound]:
+        """The columns that are read as Yes or No."""
+        return [one for one in self.bound if one.field.consent is not None]
+
+    def has(self, column: str) -> bool:
+        """Whether the file gives a column."""
+        return any(one.field.column == column for one in self.bound)
+
+
+def make_plan(scope: Scope, kind: Kind, file: File, mapping: FileMapping, mode: str) -> Plan:
+    """Bind a file's columns. Raises Invalid for a missing mandatory column or one given twice."""
+    _check_named(file, mapping)
+    guessed = _guessed(scope, kind, file, mapping)
+    renamed = {same_name(theirs): ours for theirs, ours in {**guessed, **mapping.columns}.items()}
+    bound: list[Bound] = []
+    extras: list[tuple[str, str, str]] = []
+    for index, name in enumerate(file.names):
+        ours = renamed.get(same_name(name), name)
+        if ours is not None:
+            _bind(kind, ours, f"r{index}", name, bound, extras)
+    for ours, constant in mapping.constants.items():
+        _bind(kind, ours, literal(_text(constant)), ours, bound, extras)
+    if mapping.generate_ids:
+        _generate_id(kind, len(file.names), bound)
+    plan = Plan(kind, tuple(bound), (), (), (), Dates(str(scope.time_zone), scope.today(), mapping.formats))
+    plan = _with_attributes(scope, plan, extras) if kind.extras == "attributes" else _with_properties(plan, extras)
+    plan = _with_forms(plan, file, mapping)
+    _check_complete(plan, mode, file)
+    # Items without numbers are replaced all at once with their transaction's others.
+    keyed = kind.name != "items" or plan.has("line_number")
+    partial = mode == "incremental" and keyed and (file.format == "jsonl" or mapping.blank_cells == "keep")
+    iso = frozenset(place for place, kind in enumerate(file.kinds) if kind in ISO_KINDS)
+    return replace(plan, partial=partial, iso=iso, guessed=tuple(guessed.items()), encoding=file.encoding)
+
+
+def _guessed(scope: Scope, kind: Kind, file: File, mapping: FileMapping) -> dict[str, str]:
+    """The columns of a customers file that are read as what messages are sent to, see address_names."""
+    if kind.extras != "attributes":
+        return {}
+    ours = [one for one in mapping.columns.values() if one is not None]
+    given = (one for one in file.names if field_name(one) in kind.by_name)
+    taken = {field_name(one) for one in (*mapping.columns, *ours, *mapping.constants, *given)}
+    return read_as(scope, file, attributes(scope), taken)
+
+
+def _check_named(file: File, mapping: FileMapping) -> None:
+    named = (*mapping.columns, *mapping.values, *mapping.numbers, *mapping.date_formats)
+    theirs = {same_name(name) for name in file.names}
+    unknown = [name for name in named if same_name(name) not in theirs]
+    if unknown:
+        has = ", ".join(file.names[:20])
+        hint = _turned_round(mapping, theirs)
+        raise Invalid(f"The mapping names the column {unknown[0]!r}, which the file does not have; it has {has}.{hint}")
+
+
+def _turned_round(mapping: FileMapping, theirs: set[str]) -> str:
+    """What to write instead where `columns` seem to have the file's name behind ours; empty where they do not."""
+    turned = [
+        f"{value}: {name}"
+        for name, value in mapping.columns.items()
+        if value is not None and same_name(name) not in theirs and same_name(value) in theirs
+    ]
+    return f" Write columns the other way round, the file's name first: {', '.join(turned)}." if turned else ""
+
+
+def _with_forms(plan: Plan, file: File, mapping: FileMapping) -> Plan:
+    """Tell columns how the mapping says that they write numbers and dates; a new attribute with numbers holds them."""
+    numbers = {same_name(name): example for name, example in mapping.numbers.items()}
+    formats = {same_name(name): several(forms) for name, forms in mapping.date_formats.items()}
+    bound, made = [], []
+    for one in plan.bound:
+        name = "" if one.place is None else same_name(file.names[one.place])
+        number = numbers.pop(name, "") if one.field.type in ("", *NUMBERS) else ""
+        dated = formats.pop(name, ()) if one.field.type in ("", *SQL_TYPES) else ()
+        field = replace(one.field, type=one.field.type or "Decimal") if number else one.field
+        bound.append(replace(one, field=field, number=number, formats=dated))
+        if number and not one.field.type:
+            made.append(new_attribute(bound[-1]))
+    for member, left, what in (("numbers", numbers, "numbers"), ("date_formats", formats, "dates")):
+        if left:
+            raise Invalid(f"The mapping's {member}: {min(left)!r} is not loaded into a column of {what}.")
+    return replace(plan, bound=tuple(bound), new_attributes=tuple(made))
+
+
+def new_attribute(one: Bound) -> AttributeInfo:
+    """The attribute that a column of a file makes, of the type that the column has."""
+    column, header = one.field.column, one.header
+    forms = one.field.forms
+    return AttributeInfo(column, alias_of(header), "", one.field.type, "batch", forms=forms, header=same_name(header))
+
+
+def _text(constant: str | int | float | bool) -> str:
+    return str(constant).lower() if isinstance(constant, bool) else str(constant)
+
+
+def _bind(kind: Kind, ours: str, text: str, name: str, bound: list[Bound], extras: list[tuple[str, str, str]]) -> None:
+    field = kind.by_name.get(field_name(ours))
+    if field is None:
+        extras.append((ours.strip(), text, name))
+    elif other := next((one.name for one in bound if one.field.column == field.column), None):
+        raise Invalid(f"The file gives {field.names[0]} twice: in {other!r} and in {name!r}.")
+    else:
+        bound.append(Bound(field, text, name))
+
+
+def _generate_id(kind: Kind, columns: int, bound: list[Bound]) -> None:
+    field = next(field for field in kind.fields if field.column == kind.key[0])
+    if any(one.field.column == field.column for one in bound):
+        return
+    content = ", ".join(f"ifNull(r{index}, '')" for index in range(columns))
+    bound.append(Bound(field, f"CAST(lower(hex(sipHash128(_row, {content}))), 'Nullable(String)')", "generated id"))
+
+
+def _with_properties(plan: Plan, extras: list[tuple[str, str, str]]) -> Plan:
+    return replace(plan, properties=tuple((ours, text) for ours, text, _ in extras))
+
+
+def _with_attributes(scope: Scope, plan: Plan, extras: list[tuple[str, str, str]]) -> Plan:
+    known, ignored = attributes(scope), []
+    bound = [replace(one, field=_with_consent(one.field, known)) for one in plan.bound]
+    for ours, text, name in extras:
+        info = attribute_of(known, ours)
+        column = info.real_field_name if info else column_name(ours)
+        if info is not None and info.source not in WRITABLE:
+            ignored.append(name)
+            continue
+        if column in RESERVED:
+            raise Invalid(f"The file's column {name!r} would be {column}, which Rapport keeps: map it to another name.")
+        if other := next((one.name for one in bound if one.field.column == column), None):
+            raise Invalid(
+                f"The file's columns {other!r} and {name!r} would both be the attribute {column}: map one of them "
+                "to another name."
+            )
+        # A new attribute's type is found by reading the file: see inference.typed.
+        field = Field(column, info.field_type, (), pii=info.is_pii, forms=info.forms) if info else Field(column, "", ())
+        bound.append(Bound(_with_consent(field, known), text, name, ours))
+    return replace(plan, bound=tuple(bound), ignored=tuple(ignored), known=known)
+
+
+def _with_consent(field: Field, known: dict[str, AttributeInfo]) -> Field:
+    """A field that is read as Yes or No when its attribute is one of consent."""
+    info = known.get(field.column.upper())
+    return replace(field, consent=info.consent) if info is not None and info.field_type in WORDS else field
+
+
+def _check_complete(plan: Plan, mode: str, file: File) -> None:
+    for one in plan.kind.fields:
+        lenient = plan.kind.name == "customers" and mode == "incremental" and one.column != "customer_id"
+        if one.required and not lenient and not plan.has(one.column):
+            name = DOCUMENTED.get(one.column, one.names[0])
+            has = ", ".join(file.names[:20])
+            mapped = f" If one of them is that, a mapping says so: columns: {{{file.names[0]}: {name}}}."
+            hint = ONE_COLUMN if len(file.names) == 1 else mapped
+            raise Invalid(f"The file has no column {name}, which {plan.kind.name} must have; it has {has}.{hint}")

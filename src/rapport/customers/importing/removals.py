@@ -1,0 +1,46 @@
+"""What a full load would take away, counted before anything changes: a file that was cut off must not empty a table."""
+
+from dataclasses import dataclass
+
+from rapport.access.scope import Scope
+from rapport.customers import settings
+from rapport.customers.importing.merging import matching, passes_over_keys
+from rapport.customers.importing.plans import Plan
+from rapport.customers.importing.staging import Stage
+
+# Events that came in real time stay whatever a file brings.
+FROM_FILES = {"activity": "origin = 'file'"}
+
+
+@dataclass(frozen=True)
+class Removal:
+    """How many rows that files may replace are stored, and how many of them a full load does not bring again."""
+
+    stored: int
+    removed: int
+
+    def asks(self, share: float) -> bool:
+        """Whether somebody must confirm it: all would go, or more than a share from 0 to 1."""
+        return self.removed > 0 and (self.removed == self.stored or self.removed > share * self.stored)
+
+
+def removal(stage: Stage, plan: Plan, rows: int) -> Removal:
+    """What a full load of so many rows would remove, found by hashes of keys in passes of bounded size."""
+    brought = FROM_FILES.get(plan.kind.name, "1")
+    passes = passes_over_keys(stage, rows)
+    stored = stage.warehouse.value(f"SELECT count() FROM {plan.kind.table} WHERE {brought}")  # noqa: S608 - our table
+    asked = [matching(stage, plan, passes, number, brought) for number in range(passes if stored else 0)]
+    kept = sum(int(stage.warehouse.value(sql)) for sql in asked)
+    return Removal(int(stored), int(stored) - kept)
+
+
+def question(scope: Scope, stage: Stage, plan: Plan, rows: int) -> str:
+    """The sentence that asks for confirmation of a full load; empty when it may go on."""
+    share = settings.settings_of(scope).removal_share
+    found = removal(stage, plan, rows)
+    if not found.asks(share):
+        return ""
+    return (
+        f"The file would remove {found.removed:,} of {found.stored:,} {plan.kind.name}; more than {share:.0%} must be "
+        "confirmed. Nothing was changed: load it again with --confirm-removal (confirm_removal) if it is meant."
+    )

@@ -1,0 +1,37 @@
+"""One look at staged rows: how many there are, and whether any could be doubled, refused or suspicious.
+
+Most files have nothing to tell, so each of its figures only says whether it is worth to ask more.
+"""
+
+from dataclasses import dataclass
+
+from rapport.customers.importing import inspection, look_alikes
+from rapport.customers.importing.merging import has_duplicates, key_hash
+from rapport.customers.importing.plans import Plan
+from rapport.customers.importing.staging import Stage, put_aside
+from rapport.stores.slices import BYTES_A_KEY
+
+UNTYPED = "event of no known type"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """rows are the good ones, aside those that were put aside; odd names what is to be looked at: see inspection."""
+
+    rows: int
+    aside: int
+    doubled: bool
+    odd: frozenset[str]
+
+
+def survey(stage: Stage, plan: Plan, small: bool) -> Survey:
+    """Look at the staged rows. small: they are few enough for a set of all their keys."""
+    at_once = small or stage.count("good") <= stage.warehouse.at_once(BYTES_A_KEY)
+    asked = inspection.signs(plan) | look_alikes.signs(plan)
+    asked |= {UNTYPED: "countIf(event_type_id = 0)"} if plan.event_types else {}
+    aside = put_aside(plan)
+    doubled = f"countIf(NOT {aside}) - uniqExactIf({key_hash(plan)}, NOT {aside})" if at_once else "0"
+    figures = ", ".join(["count()", f"countIf({aside})", doubled, *asked.values()])
+    rows, put, doubles, *found = stage.warehouse.row(f"SELECT {figures} FROM {stage.table('good')}") or ()  # noqa: S608 - names of columns
+    odd = frozenset(name for name, figure in zip(asked, found, strict=True) if figure)
+    return Survey(rows - put, put, bool(doubles) if at_once else has_duplicates(stage, plan), odd)

@@ -1,0 +1,1 @@
+"""Writes of attributes that the API accepted, in their order."""

@@ -1,0 +1,179 @@
+"""Accepted writes of attributes: kept in the records first, carried out in their order right after."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.customers.identity import NOBODY, identifies_nobody
+from rapport.customers.models import AttributeJob
+from rapport.customers.privacy import pii, tasks
+from rapport.customers.privacy.personal_values import OwnTexts
+from rapport.customers.writes import attribute_writes, locks, ordering
+from rapport.customers.writes.attribute_writes import Fault
+from rapport.customers.writes.writer import writer_of
+from rapport.errors import Invalid, NotFound
+from rapport.stores import work
+from rapport.stores.addresses import checked_url
+from rapport.stores.json_text import holds_null
+from rapport.stores.spellings import NOT_ASCII
+
+MAX_CUSTOMERS = 1000
+MAX_ATTRIBUTES = 10
+# Requests with a person among the items still to be written or the faults that were told.
+NAMING = text(
+    """
+    tenant_id = :tenant_id AND EXISTS (
+        SELECT 1 FROM jsonb_path_query(jsonb_build_array(payload, outcome), '$[*].*[*].*') AS value
+        WHERE lower((value #>> '{}') COLLATE "C") = :person OR (value #>> '{}') NOT_ASCII
+    )
+""".replace("NOT_ASCII", NOT_ASCII)
+)
+
+
+def add_attribute(scope: Scope, name: str, type_: str, default: str | None, callback_url: str | None) -> str:
+    """Accept a new attribute; the outcome goes to the callback. Answers the job's id. Raises Invalid."""
+    if not name.strip() or not type_.strip():
+        raise Invalid("Name and Type must not be empty.")
+    return _accept(scope, ordering.ADD, {"name": name.strip(), "type": type_, "default": default}, callback_url)
+
+
+def update_attributes(scope: Scope, items: list[dict[str, Any]], callback_url: str | None) -> str:
+    """Accept values of existing customers: items as attribute_writes.update_values takes them.
+
+    Answers the request's id, which the callback repeats. Raises Invalid for too many of them.
+    """
+    if not items:
+        raise Invalid("CustomerNewAttributesValuesList must not be empty.")
+    if len(items) > MAX_CUSTOMERS:
+        raise Invalid(f"CustomerNewAttributesValuesList must hold at most {MAX_CUSTOMERS} customers, not {len(items)}.")
+    for item in items:
+        if len(item["values"]) > MAX_ATTRIBUTES:
+            raise Invalid(f"Attributes of {item['customer']!r} must be at most {MAX_ATTRIBUTES}.")
+    return _accept(scope, ordering.UPDATE, {"items": items}, callback_url)
+
+
+def remove_pii(scope: Scope, customer_ids: list[str], elsewhere: Callable[[OwnTexts], None] | None = None) -> list[str]:
+    """Mask these persons at once and have the disk rewritten after; the ids that nobody ever had.
+
+    elsewhere takes what identified them out of what is held besides, before it is forgotten with the disk.
+    """
+    failed, own = pii.remember(scope, customer_ids)
+    if elsewhere is not None:
+        elsewhere(own)
+    work.enqueue(work.Queue.JOBS, f"erase-{uuid.uuid4()}", tasks.erase, scope.tenant_id)
+    return failed
+
+
+def upsert(
+    scope: Scope,
+    customer_id: str,
+    values: list[list[Any]],
+    callback_url: str | None,
+    kept: Callable[[list[Fault]], None] | None = None,
+) -> dict[str, Any]:
+    """Write one customer, new or not, at once; the outcome is the answer, and is posted to a callback if given.
+
+    It is newer than whatever was accepted before. values are pairs of an attribute's name and value; kept is told of
+    those that say nothing, so that what is known stays. Raises Invalid for an id or a callback that cannot be.
+    """
+    customer_id = customer_id.strip()
+    if not customer_id:
+        raise Invalid("CustomerId must not be empty.")
+    if "\0" in customer_id:
+        raise Invalid("CustomerId holds a character U+0000, which no text may have.")
+    if identifies_nobody(customer_id):
+        raise Invalid(f"CustomerId {customer_id!r} {NOBODY}.")
+    callback_url = _checked(scope, callback_url)
+    with ordering.writing(scope):
+        faults = attribute_writes.upsert_customer(scope, customer_id, values)
+        locks.require_writing(scope)
+    nothing = [fault for fault in faults if fault.nothing]
+    if nothing and kept is not None:
+        kept(nothing)
+    errors = [fault.shown() for fault in faults if fault.error]
+    outcome = {"isSuccess": not errors, "errors": errors}
+    if callback_url:
+        _to_be_told(scope, outcome, callback_url)
+    return outcome
+
+
+def job(scope: Scope, job_id: str) -> AttributeJob:
+    """A job by id. Raises NotFound."""
+    with scope.reads() as session:
+        found = session.get(AttributeJob, (scope.tenant_id, job_id))
+    if found is None:
+        raise NotFound(f"There is no request {job_id}.")
+    return found
+
+
+def _checked(scope: Scope, callback_url: str | None) -> str | None:
+    """A callback URL that may be posted to, None when there is none. Raises Invalid for one that never would be."""
+    return (
+        checked_url(callback_url, "CallbackURL", scope.stores.settings.allow_private_addresses)
+        if callback_url
+        else None
+    )
+
+
+def _accept(scope: Scope, kind: str, payload: dict[str, Any], callback_url: str | None) -> str:
+    callback_url = _checked(scope, callback_url)
+    if holds_null(orjson.dumps(payload)):
+        raise Invalid("The body holds a character U+0000, which no text may have.")
+    with scope.records() as session:
+        job_id = ordering.accept(session, scope.tenant_id, scope.clock.now(), kind, payload, callback_url)
+        scope.audit(session, f"{kind} attributes", f"request {job_id}")
+    writer_of(scope.stores).wake(scope.tenant_id)
+    return job_id
+
+
+def _to_be_told(scope: Scope, outcome: dict[str, Any], callback_url: str) -> None:
+    job_id, now = str(uuid.uuid4()), scope.clock.now()
+    told = AttributeJob(tenant_id=scope.tenant_id, id=job_id, kind="tell", outcome=outcome, callback_url=callback_url)
+    told.callback_state, told.created_at, told.finished_at = "waiting", now, now
+    with scope.records() as session:
+        session.add(told)
+        scope.audit(session, "tell attributes", f"request {job_id}")
+
+
+def naming(scope: Scope, customer_id: str) -> list[dict[str, Any]]:
+    """What requests hold of a person: values still to be written, and faults that were told."""
+    with scope.records() as session:
+        return [
+            {"id": one.id, "kind": one.kind, "created_at": one.created_at, "holds": _of(one, customer_id)}
+            for one in _naming(session, scope, customer_id)
+        ]
+
+
+def forget(scope: Scope, customer_id: str) -> None:
+    """Take a person out of requests: values still to be written, and faults that were told."""
+    with scope.records() as session:
+        for one in _naming(session, scope, customer_id):
+            if one.payload is not None:
+                one.payload = _without(one.payload, customer_id)
+            if one.outcome is not None:
+                one.outcome = _without(one.outcome, customer_id)
+
+
+def _naming(session: Session, scope: Scope, customer_id: str) -> list[AttributeJob]:
+    bound = {"tenant_id": scope.tenant_id, "person": customer_id.lower()}
+    found = session.scalars(select(AttributeJob).where(NAMING), bound)
+    return [one for one in found if _of(one, customer_id)]
+
+
+def _names(entry: Any, customer_id: str) -> bool:
+    return customer_id.lower() in (str(entry.get(name, "")).lower() for name in ("customer", "customerId"))
+
+
+def _of(one: AttributeJob, customer_id: str) -> list[Any]:
+    lists = [(held or {}).get(name, []) for held in (one.payload, one.outcome) for name in ("items", "errors")]
+    return [entry for entries in lists for entry in entries if _names(entry, customer_id)]
+
+
+def _without(held: dict[str, Any], customer_id: str) -> dict[str, Any]:
+    lists = [name for name in ("items", "errors") if name in held]
+    return held | {name: [one for one in held[name] if not _names(one, customer_id)] for name in lists}

@@ -1,0 +1,126 @@
+"""What intake must know of a tenant for every event, read at most once a second."""
+
+import asyncio
+import hmac
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+
+from rapport.access.scope import Scope, scope_of
+from rapport.access.tenant_limits import limits_of
+from rapport.customers import service as customers
+from rapport.errors import NotFound
+from rapport.realtime.events.tokens import KINDS, good_tokens, tenant_of
+from rapport.realtime.events.user_jwts import VerifyingKey, verifying_keys
+from rapport.realtime.models import EventRecording
+from rapport.realtime.settings import EventSettings, settings_of
+from rapport.stores import Stores
+
+FRESH_SECONDS = 1.0
+# So long a name that was let in may take to become a type; one whose event was not stored after all never does.
+ADMITTED_SECONDS = 600.0
+MOST_TOKENS = 10_000
+
+
+@dataclass(frozen=True)
+class Known:
+    """A tenant as intake knows it.
+
+    tokens: the good ones of each kind, the present one first; user_keys: those of X-User-JWT; types: the type of each
+    declared parameter, of each event type; declared: the names of those that are declared; admitted: names that this
+    process let in and that are no types yet, with when (time.monotonic); app_events: how many events apps may send in
+    10 seconds, 0 without limit.
+    """
+
+    scope: Scope
+    settings: EventSettings
+    tokens: dict[str, tuple[str, ...]]
+    user_keys: tuple[VerifyingKey, ...]
+    types: dict[str, dict[str, str]]
+    declared: frozenset[str]
+    recording: bool
+    admitted: dict[str, float]
+    app_events: int
+    read_at: float = field(default_factory=time.monotonic)
+
+    def has_token(self, kind: str, token: str) -> bool:
+        """Whether a token of the kind is good; takes as long for any that is not."""
+        given = token.encode("utf-8", "replace")
+        good = [hmac.compare_digest(one.encode(), given) for one in self.tokens[kind]]
+        return any(good)
+
+
+class Directory:
+    """Tenants by id and by token, for one process."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._tenants: dict[int, Known] = {}
+        self._tokens: dict[str, int] = {}
+        self._admitted: defaultdict[int, dict[str, float]] = defaultdict(dict)
+        self._lock = threading.Lock()
+
+    async def tenant(self, tenant_id: int) -> Known | None:
+        """A tenant by id, None when there is none."""
+        known = self._tenants.get(tenant_id)
+        if known is not None and time.monotonic() - known.read_at < FRESH_SECONDS:
+            return known
+        return await asyncio.to_thread(self._read, tenant_id)
+
+    async def by_token(self, kind: str, token: str) -> Known | None:
+        """The tenant that a good token of the kind belongs to, or None."""
+        tenant_id = self._tokens.get(token)
+        if tenant_id is None:
+            tenant_id = await asyncio.to_thread(self._owner, token)
+        known = await self.tenant(tenant_id) if tenant_id is not None else None
+        return known if known is not None and known.has_token(kind, token) else None
+
+    def forget(self, tenant_id: int) -> None:
+        """Read a tenant again, at once."""
+        self._tenants.pop(tenant_id, None)
+
+    def _owner(self, token: str) -> int | None:
+        found = tenant_of(self._stores, token) if token.isascii() and token.isprintable() else None
+        if found is not None:
+            if len(self._tokens) > MOST_TOKENS:
+                self._tokens.clear()
+            self._tokens[token] = found
+        return found
+
+    def _read(self, tenant_id: int) -> Known | None:
+        with self._lock:  # many requests that wait for the same reading
+            known = self._tenants.get(tenant_id)
+            if known is not None and time.monotonic() - known.read_at < FRESH_SECONDS:
+                return known
+            try:
+                scope = scope_of(self._stores, tenant_id, actor="events")
+            except NotFound:
+                self._tenants.pop(tenant_id, None)
+                return None
+            self._tenants[tenant_id] = known = _read(scope, self._admitted[tenant_id])
+            return known
+
+
+def _read(scope: Scope, admitted: dict[str, float]) -> Known:
+    tokens = sorted(good_tokens(scope), key=lambda token: token.ends_at is not None)
+    with scope.reads() as session:
+        until = session.scalar(select(EventRecording.until_at).where(EventRecording.tenant_id == scope.tenant_id))
+    types = customers.event_types(scope)
+    names, since = {one.name for one in types}, time.monotonic() - ADMITTED_SECONDS
+    for name, at in list(admitted.items()):
+        if name in names or at < since:
+            del admitted[name]
+    return Known(
+        scope,
+        settings_of(scope),
+        {kind: tuple(one.value for one in tokens if one.kind == kind) for kind in KINDS},
+        verifying_keys(scope),
+        {one.name: one.types for one in types},
+        frozenset(one.name for one in types if one.declared),
+        until is not None and until > scope.clock.now(),
+        admitted,
+        limits_of(scope).app_events,
+    )

@@ -1,0 +1,157 @@
+"""The way in for events: an event is accepted when the transaction that stored it has committed.
+
+One thread of a process commits for all of its requests: while one transaction is written to the disk
+the next gathers, so that a commit is shared by as many events as come meanwhile.
+"""
+
+import asyncio
+import threading
+from collections import Counter, deque
+from collections.abc import Sequence
+
+import structlog
+from sqlalchemy.exc import DataError
+
+from rapport.access.scope import Scope
+from rapport.customers import service as customers
+from rapport.errors import Invalid, RapportError, Unavailable
+from rapport.realtime.events.eventlog import Thrift
+from rapport.realtime.events.storing import MAX_EVENT, Accepted, Incoming, LogEntry, Store, Submission
+from rapport.realtime.metrics import ACCEPTED, DUPLICATES, REJECTED
+from rapport.realtime.models import ERROR, WARNING
+from rapport.realtime.recording.telling import tells
+from rapport.stores import Stores
+from rapport.stores.outages import outage
+from rapport.stores.services import Service
+
+__all__ = ["Accepted", "Incoming", "Intake", "LogEntry"]
+
+log = structlog.get_logger("rapport.realtime")
+MOST_AT_ONCE = 5_000  # events and entries of the log in a transaction
+MOST_WAITING = 100_000
+
+
+class Intake:
+    """The intake of one process."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._store = Store(stores.records)
+        self._thrift = Thrift()
+        self._waiting: dict[int, deque[Submission]] = {}  # by tenant, in the order of their turns
+        self._events: Counter[int] = Counter()
+        self._ready = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    async def accept(
+        self, scope: Scope, events: Sequence[Incoming], entries: Sequence[LogEntry] = (), recording: bool = False
+    ) -> list[Accepted]:
+        """Store events and entries of the log; what became of each event, once that has committed.
+
+        Raises Unavailable when the records do not answer or too much waits for them: nothing was stored then.
+        """
+        return await asyncio.wrap_future(self._submit(scope, events, entries, recording).answer)
+
+    def accept_now(self, scope: Scope, events: Sequence[Incoming], entries: Sequence[LogEntry] = ()) -> list[Accepted]:
+        """The same for a caller without an event loop."""
+        return self._submit(scope, events, entries, False).answer.result()
+
+    def _submit(
+        self, scope: Scope, events: Sequence[Incoming], entries: Sequence[LogEntry], recording: bool
+    ) -> Submission:
+        self._spare(scope.tenant_id, events, entries)
+        one = Submission(scope.tenant_id, scope.clock.now(), scope.today(), events, entries, recording)
+        with self._ready:
+            # A tenant fills half of the room that others leave, so that there is some for whoever comes.
+            if self._events[scope.tenant_id] + one.size > MOST_WAITING - self._events.total():
+                raise Unavailable("Too many events wait to be stored: try again in a moment.")
+            if self._thread is None:
+                self._thread = Service("intake", self._run, threading.Event())
+                self._thread.start()
+            self._waiting.setdefault(one.tenant_id, deque()).append(one)
+            self._events[one.tenant_id] += one.size
+            self._ready.notify()
+        return one
+
+    def _spare(self, tenant_id: int, events: Sequence[Incoming], entries: Sequence[LogEntry]) -> None:
+        """Leave out of the log what is in it often enough."""
+        for event in events:
+            if event.warnings:
+                reason = "; ".join(event.warnings)
+                event.logged = not self._thrift.spares(tenant_id, WARNING, event.event, reason)
+        for entry in entries:
+            entry.logged = not self._thrift.spares(tenant_id, entry.status, entry.event[:MAX_EVENT], entry.reason)
+
+    def _run(self) -> None:
+        while True:
+            self._commit(self._gathered())
+
+    def _gathered(self) -> list[Submission]:
+        """Wait for submissions; those of tenants in turn, up to the most that go into a transaction."""
+        taken: list[Submission] = []
+        size = 0
+        with self._ready:
+            while not self._waiting:
+                self._ready.wait()
+            while (one := self._next(MOST_AT_ONCE - size if taken else None)) is not None:
+                if one.answer.set_running_or_notify_cancel():  # the caller may have gone away
+                    taken.append(one)
+                    size += one.size
+        return taken
+
+    def _next(self, room: int | None) -> Submission | None:
+        """The oldest submission of the tenant whose turn it is, unless it is larger than there is room for."""
+        tenant_id, line = next(iter(self._waiting.items()), (0, None))
+        if line is None or (room is not None and line[0].size > room):
+            return None
+        one = line.popleft()
+        del self._waiting[tenant_id]
+        if line:  # at the end of all
+            self._waiting[tenant_id] = line
+        self._events[tenant_id] -= one.size
+        return one
+
+    def _commit(self, taken: list[Submission]) -> None:
+        try:
+            answers = self._store.keep(taken)
+        except Exception as error:
+            self._failed(taken, error)
+            return
+        for tenant_id in {one.tenant_id for one in taken if any(tells(each.event, each.origin) for each in one.events)}:
+            customers.writer_of(self._stores).wake(tenant_id)
+        for one, answer in zip(taken, answers, strict=True):
+            one.answer.set_result(answer)
+        _count(taken, answers)
+
+    def _failed(self, taken: list[Submission], error: Exception) -> None:
+        """One submission's fault is not the others': each is stored on its own, if none of them is yet for sure."""
+        lost = outage(error) is not None
+        if len(taken) > 1 and not lost:
+            for one in taken:
+                self._commit([one])
+            return
+        log.error("events cannot be stored", tenant_id=taken[0].tenant_id, error=str(error)[:300])
+        for one in taken:
+            one.answer.set_exception(_explained(error))
+
+
+def _explained(error: Exception) -> RapportError:
+    if isinstance(error, RapportError):
+        return error
+    if isinstance(error, DataError):
+        return Invalid("An event holds a value that cannot be stored.")
+    return outage(error) or Unavailable("Events cannot be stored now: try again in a moment.")
+
+
+def _count(taken: Sequence[Submission], answers: Sequence[Sequence[Accepted]]) -> None:
+    met = Counter(
+        (event.origin, accepted.duplicate)
+        for one, answer in zip(taken, answers, strict=True)
+        for event, accepted in zip(one.events, answer, strict=True)
+    )
+    for (origin, duplicate), number in met.items():
+        (DUPLICATES if duplicate else ACCEPTED).labels(origin).inc(number)
+    for one in taken:
+        for entry in one.entries:
+            if entry.status == ERROR:
+                REJECTED.labels(entry.origin, "invalid").inc()

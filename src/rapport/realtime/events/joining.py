@@ -1,0 +1,82 @@
+"""The histories of visitors who were identified: from the events of visitors to those of their customers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import select, text
+
+from rapport.access.scope import Scope
+from rapport.customers import service as customers
+from rapport.realtime.events.names import Names
+from rapport.realtime.events.owners import owners
+from rapport.realtime.models import Visitor
+
+AT_ONCE = 1000
+# A table that the engine joins: statements that change rows are kept in a file, so they name no one. Its name is
+# of those that a killed write leaves, which the next write drops.
+JOINED = "write_visitors"
+CREATE = f"""
+    CREATE TABLE {JOINED} (visitor_id String, customer_id String, masked UInt8)
+    ENGINE = Join(ANY, LEFT, visitor_id)
+"""
+THEIRS = f"visitor_id IN (SELECT visitor_id FROM {JOINED})"  # noqa: S608 - ours
+SPAN = f"SELECT count(), min(seq), max(seq) FROM visitor_events WHERE {THEIRS}"  # noqa: S608 - ours
+KEPT = customers.kept_properties(customers.shaped("value"))
+# What a killed run has copied is not copied again.
+COPIED = f"""
+    SELECT event_id, event_type_id, joinGet('{JOINED}', 'customer_id', visitor_id), event_at,
+        if(joinGet('{JOINED}', 'masked', visitor_id), {KEPT}, properties),
+        visitor_id, origin, seq
+    FROM visitor_events
+    WHERE {THEIRS} AND (seq, event_id) NOT IN (
+        SELECT seq, event_id FROM activity_events
+        WHERE seq BETWEEN {{first:UInt64}} AND {{last:UInt64}} AND visitor_id != ''
+    )
+"""  # noqa: S608 - ours
+NOTHING_HIDDEN: dict[str, Any] = {"hidden": [], "personal": []}
+DELETE = f"DELETE FROM visitor_events WHERE {THEIRS}"  # noqa: S608 - ours
+MARK = text("""
+    UPDATE visitors SET joined = true
+    FROM json_to_recordset(CAST(:rows AS json)) AS g(v text, c text)
+    WHERE tenant_id = :tenant_id AND visitor_id = g.v AND customer_id = g.c
+""")
+
+
+def join(scope: Scope, names: Names) -> int:
+    """Move the histories of visitors identified since; how many visitors. Call it where events are filed."""
+    wanted = select(Visitor.visitor_id, Visitor.customer_id).where(
+        Visitor.tenant_id == scope.tenant_id, Visitor.joined.is_(False), Visitor.customer_id != ""
+    )
+    with scope.records() as session:
+        found = [(row.visitor_id, row.customer_id) for row in session.execute(wanted.limit(AT_ONCE))]
+        owned = owners(session, scope, (visitor for visitor, _ in found))
+    if not found:
+        return 0
+    with customers.writing_if_free(scope) as free:
+        if not free:
+            return 0
+        # Before anybody knew a visitor it was whoever it was first.
+        _move(scope, names, [(visitor, owned.first(visitor) or customer) for visitor, customer in found])
+    rows = orjson.dumps([{"v": visitor, "c": customer} for visitor, customer in found]).decode()
+    with scope.records() as session:
+        session.execute(MARK, {"tenant_id": scope.tenant_id, "rows": rows})
+    return len(found)
+
+
+def _move(scope: Scope, names: Names, found: Sequence[tuple[str, str]]) -> None:
+    warehouse = scope.warehouse
+    spelled = names.customers(scope, {customer for _, customer in found})
+    removed, hidden = customers.identifying_names(scope, spelled.values())
+    rows: list[tuple[Any, ...]] = [
+        (visitor, spelled[customer], int(spelled[customer] in removed)) for visitor, customer in found
+    ]
+    warehouse.execute(f"DROP TABLE IF EXISTS {JOINED} SYNC")
+    warehouse.execute(CREATE)
+    warehouse.insert(JOINED, ["visitor_id", "customer_id", "masked"], rows)
+    count, first, last = warehouse.rows(SPAN)[0]
+    if count:
+        masks = customers.property_names(scope, "visitor_events", THEIRS, hidden) if removed else NOTHING_HIDDEN
+        customers.copy_activity(scope, COPIED, first=first, last=last, **masks)
+        warehouse.execute(DELETE)
+    warehouse.execute(f"DROP TABLE {JOINED} SYNC")

@@ -1,0 +1,289 @@
+"""Visitors: persons whom only events know. One becomes a customer when an event names both.
+
+Whoever was identified last by the sender's time counts. A visitor may be merged into another before
+anybody knows who it is; whoever is then identified brings all of the merged ones along.
+
+Visitor ids are random, so that only the device knows its own; but for those that SDKs make of a customer's id, which
+anybody can work out. An app, whose token is public, makes no such visitor of a customer another one's.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, select, text
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.customers import service as customers
+from rapport.realtime.events.owners import keep_owners
+from rapport.realtime.models import METRIC, SDK, SERVER, Visitor
+
+SET_USER_ID, STITCH = "set_user_id_event", "stitch_event"
+# Parameters that name a person, by event.
+IDS = {
+    SET_USER_ID: ("userId", "originalVisitorId", "updatedVisitorId"),
+    STITCH: ("sourcePublicCustomerId", "sourceVisitorId", "targetVsitorId", "targetVisitorId"),
+}
+# Those of them that name a customer.
+OF_CUSTOMERS = {SET_USER_ID: "userId", STITCH: "sourcePublicCustomerId"}
+DERIVED_LENGTH = 16
+
+
+def derived_from(user_id: str) -> str:
+    """The visitor that an SDK goes on as once an app has set a user id: the beginning of the id's SHA-1."""
+    return hashlib.sha1(user_id.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()[:DERIVED_LENGTH]
+
+
+OF_NOBODY = frozenset(
+    derived_from(word)
+    for word in ("", "undefined", "null", "NULL", "Null", "None", "none", "nil", "NaN", "nan", "0", "[object Object]")
+)
+VISITOR = "v:"
+LONGEST_ID = 255
+# Whom a process has seen identified, so that each further event of a person costs no statement; that it still is
+# the same customer is noted from time to time, for an event of another that comes late.
+REMEMBERED = 200_000
+RENEWED = timedelta(minutes=10)
+
+# Rows come in order of their key, so that two processes never wait for each other crosswise.
+IDENTIFY = text("""
+    INSERT INTO visitors AS known (tenant_id, visitor_id, customer_id, person, same_as, identified_at, joined, derived)
+    SELECT t, v, c, p, '', a, false, d
+    FROM json_to_recordset(CAST(:rows AS json)) AS g(t int, v text, c text, p text, a timestamptz, d boolean)
+    ORDER BY t, v
+    ON CONFLICT (tenant_id, visitor_id) DO UPDATE
+    SET customer_id = excluded.customer_id, person = excluded.person, identified_at = excluded.identified_at,
+        joined = known.joined AND known.person = excluded.person,
+        derived = excluded.derived OR (known.derived AND known.person = excluded.person)
+    WHERE known.customer_id = '' OR known.identified_at < excluded.identified_at
+       OR (known.identified_at = excluded.identified_at AND known.person <> excluded.person)
+""")
+# Whose visitors are whose ids were made of the customers' own.
+OWN_IDS = text("""
+    SELECT v.tenant_id, v.visitor_id, v.person
+    FROM json_to_recordset(CAST(:rows AS json)) AS g(t int, v text)
+    JOIN visitors AS v ON v.tenant_id = g.t AND v.visitor_id = g.v AND v.derived
+""")
+# Who a visitor was merged into: one step leads to whoever stands for all of them.
+ROOTS = text("""
+    SELECT visitor_id, same_as FROM visitors
+    WHERE tenant_id = :tenant_id AND visitor_id IN (:visitor, :other) AND same_as <> ''
+""")
+FOLLOW = text("UPDATE visitors SET same_as = :root WHERE tenant_id = :tenant_id AND same_as = :visitor")
+MERGE = text("""
+    INSERT INTO visitors (tenant_id, visitor_id, customer_id, person, same_as, identified_at, joined)
+    VALUES (:tenant_id, :visitor, '', '', :root, :at, false)
+    ON CONFLICT (tenant_id, visitor_id) DO UPDATE SET same_as = excluded.same_as
+""")
+ALONE = text("SELECT pg_advisory_xact_lock(:lock, :tenant_id)")
+MERGES = 7102
+# Everybody who is the same as one of these visitors, and is nobody yet.
+SPREAD = text("""
+    WITH named AS (
+        SELECT v.tenant_id, v.customer_id, v.person, v.identified_at,
+            coalesce(nullif(v.same_as, ''), v.visitor_id) AS root
+        FROM json_to_recordset(CAST(:rows AS json)) AS g(t int, v text)
+        JOIN visitors AS v ON v.tenant_id = g.t AND v.visitor_id = g.v AND v.customer_id <> ''
+    ),
+    following AS (
+        SELECT o.tenant_id, o.visitor_id, n.customer_id, n.person, n.identified_at
+        FROM named AS n JOIN visitors AS o
+            ON o.tenant_id = n.tenant_id AND o.same_as = n.root AND o.same_as <> '' AND o.customer_id = ''
+        UNION
+        SELECT tenant_id, root, customer_id, person, identified_at FROM named
+    ),
+    spread AS (
+        INSERT INTO visitors AS known (tenant_id, visitor_id, customer_id, person, same_as, identified_at, joined)
+        SELECT DISTINCT ON (tenant_id, visitor_id) tenant_id, visitor_id, customer_id, person, '', identified_at, false
+        FROM following ORDER BY tenant_id, visitor_id, identified_at DESC
+        ON CONFLICT (tenant_id, visitor_id) DO UPDATE
+        SET customer_id = excluded.customer_id, person = excluded.person, identified_at = excluded.identified_at,
+            joined = false
+        WHERE known.customer_id = ''
+        RETURNING tenant_id, visitor_id, identified_at, customer_id, person
+    )
+    INSERT INTO visitor_owners (tenant_id, visitor_id, since, customer_id, person) SELECT * FROM spread
+    ON CONFLICT DO NOTHING
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What an event says of a visitor: the customer it is, or (same_as) the visitor it is merged into."""
+
+    tenant_id: int
+    visitor_id: str
+    customer_id: str
+    same_as: str
+    at: datetime
+    stated: bool  # said by an event that exists to say it, not by one that just names both
+    by_app: bool = False
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether the visitor's id is the one that an SDK makes of this customer's."""
+        return bool(self.customer_id) and self.visitor_id == derived_from(self.customer_id)
+
+    @property
+    def may_take(self) -> bool:
+        """Whether the visitor's id may have been made of another customer's than this one's."""
+        return bool(self.customer_id) and len(self.visitor_id) == DERIVED_LENGTH and not self.is_derived
+
+
+def person_of(customer_id: str, visitor_id: str) -> str:
+    """Whom an event is about: the customer id in lower case, or 'v:' and the visitor id."""
+    return customer_id.lower() if customer_id else VISITOR + visitor_id
+
+
+def is_nobody(person_id: str) -> bool:
+    """Whether an id of a customer or a visitor identifies nobody, or is the visitor that an SDK makes of such an id."""
+    return customers.identifies_nobody(person_id) or person_id.lower() in OF_NOBODY
+
+
+def customer_of(session: Session, scope: Scope, visitor_ids: Iterable[str]) -> dict[str, str]:
+    """The customer behind each visitor that was identified; the others are absent."""
+    wanted = [one for one in set(visitor_ids) if one]
+    if not wanted:
+        return {}
+    query = select(Visitor.visitor_id, Visitor.customer_id).where(
+        Visitor.tenant_id == scope.tenant_id, Visitor.visitor_id.in_(wanted), Visitor.customer_id != ""
+    )
+    return {row.visitor_id: row.customer_id for row in session.execute(query)}
+
+
+def customers_named(event: str, customer_id: str, parameters: dict[str, Any]) -> set[str]:
+    """The customers whom an event names, as person ids: whom it is about, and whom it says a visitor to be."""
+    other = _id(parameters, OF_CUSTOMERS[event]) if event in OF_CUSTOMERS else ""
+    return {one.lower() for one in (customer_id, other) if one}
+
+
+def links(
+    tenant_id: int,
+    event: str,
+    customer_id: str,
+    visitor_id: str,
+    parameters: dict[str, Any],
+    at: datetime,
+    origin: str = SERVER,
+) -> list[Link]:
+    """What an event says of visitors; nothing for most, and for a vendor's, who reports of messages only."""
+    if origin == METRIC:
+        return []
+    found, by_app = list[Link](), origin == SDK
+    if event == SET_USER_ID:
+        customer = _id(parameters, "userId") or customer_id
+        names = (_id(parameters, "originalVisitorId"), _id(parameters, "updatedVisitorId"), visitor_id)
+        named = [one for one in dict.fromkeys(names) if one and customer]
+        found = [Link(tenant_id, one, customer, "", at, True, by_app) for one in named]
+    elif event == STITCH:
+        found = _stitched(tenant_id, parameters, customer_id, at, by_app)
+    elif customer_id and visitor_id:
+        found = [Link(tenant_id, visitor_id, customer_id, "", at, False, by_app)]
+    return found
+
+
+def _stitched(tenant_id: int, parameters: dict[str, Any], customer_id: str, at: datetime, by_app: bool) -> list[Link]:
+    # The vendor misspells the target's name.
+    target = _id(parameters, "targetVsitorId") or _id(parameters, "targetVisitorId")
+    source, customer = _id(parameters, "sourceVisitorId"), _id(parameters, "sourcePublicCustomerId") or customer_id
+    if customer:
+        both = dict.fromkeys((target, source))
+        return [Link(tenant_id, one, customer, "", at, True, by_app) for one in both if one]
+    if target and source and target != source:
+        return [Link(tenant_id, target, "", source, at, True, by_app)]
+    return []
+
+
+def _id(parameters: dict[str, Any], name: str) -> str:
+    given = parameters.get(name)
+    text = given.strip() if isinstance(given, str) and len(given) <= LONGEST_ID else ""
+    return "" if is_nobody(text) else text
+
+
+class Links:
+    """Keeps links in the records, leaving out what this process has kept lately."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, str], tuple[str, datetime]] = {}
+
+    def are_new(self, found: Iterable[Link]) -> bool:
+        """Whether there is any to be kept."""
+        return any(self._is_new(one) for one in found)
+
+    def _is_new(self, one: Link) -> bool:
+        customer_id, at = self._known.get((one.tenant_id, one.visitor_id), ("", one.at))
+        return one.stated or customer_id != one.customer_id or one.at - at >= RENEWED
+
+    def keep(self, connection: Connection, found: Iterable[Link]) -> list[Link]:
+        """Write links in a transaction of the caller, who calls `kept` with those written once it has committed."""
+        new = _without_taking(connection, [one for one in found if self._is_new(one)])
+        saying = sorted((one for one in new if one.customer_id), key=lambda one: one.at)
+        named = {(one.tenant_id, one.visitor_id): one for one in saying}
+        changed = [(one.tenant_id, one.visitor_id) for one in named.values()]
+        if named:
+            keep_owners(connection, [(one.tenant_id, one.visitor_id, one.at, one.customer_id) for one in saying])
+            connection.execute(IDENTIFY, {"rows": _rows(named.values())})
+        for one in new:
+            if one.same_as:
+                changed += _merged(connection, one)
+        if changed:
+            rows = [{"t": tenant_id, "v": visitor} for tenant_id, visitor in changed]
+            connection.execute(SPREAD, {"rows": orjson.dumps(rows).decode()})
+        return new
+
+    def kept(self, found: Sequence[Link]) -> None:
+        """Remember links that are in the records."""
+        if len(self._known) > REMEMBERED:
+            self._known.clear()
+        for one in found:
+            if one.customer_id and self._is_new(one):
+                self._known[one.tenant_id, one.visitor_id] = (one.customer_id, one.at)
+
+
+def _without_taking(connection: Connection, found: list[Link]) -> list[Link]:
+    """The same without what apps say of visitors whose ids were made of another customer's id."""
+    suspected = {(one.tenant_id, one.visitor_id) for one in found if one.by_app and one.may_take}
+    if not suspected:
+        return found
+    rows = [{"t": tenant_id, "v": visitor} for tenant_id, visitor in suspected]
+    known = connection.execute(OWN_IDS, {"rows": orjson.dumps(rows).decode()})
+    whose = {(row.tenant_id, row.visitor_id): row.person for row in known}
+    whose |= {(one.tenant_id, one.visitor_id): one.customer_id.lower() for one in found if one.is_derived}
+
+    def takes(one: Link) -> bool:
+        person = one.customer_id.lower()
+        return one.by_app and one.may_take and whose.get((one.tenant_id, one.visitor_id), person) != person
+
+    return [one for one in found if not takes(one)]
+
+
+def _merged(connection: Connection, one: Link) -> list[tuple[int, str]]:
+    """Merge a visitor, and whoever was merged into it, into another; those that stood for either of them."""
+    bound = {"tenant_id": one.tenant_id, "visitor": one.visitor_id, "other": one.same_as}
+    connection.execute(ALONE, {"lock": MERGES, "tenant_id": one.tenant_id})
+    roots = {row.visitor_id: row.same_as for row in connection.execute(ROOTS, bound)}
+    merged, root = roots.get(one.visitor_id, one.visitor_id), roots.get(one.same_as, one.same_as)
+    if merged != root:
+        bound = {"tenant_id": one.tenant_id, "visitor": merged, "root": root, "at": one.at}
+        connection.execute(FOLLOW, bound)
+        connection.execute(MERGE, bound)
+    return [(one.tenant_id, merged), (one.tenant_id, root)]
+
+
+def _rows(found: Iterable[Link]) -> str:
+    names = [
+        {
+            "t": one.tenant_id,
+            "v": one.visitor_id,
+            "c": one.customer_id,
+            "p": one.customer_id.lower(),
+            "a": one.at,
+            "d": one.is_derived,
+        }
+        for one in found
+    ]
+    return orjson.dumps(names).decode()

@@ -1,0 +1,1 @@
+"""Events against triggers: who met which, and what becomes of it."""

@@ -1,0 +1,240 @@
+"""What deciding about a batch of candidates rests on: who they are, what they got before, where they can be reached."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.campaigns import service as campaigns
+from rapport.campaigns.service import ReEntry
+from rapport.conditions import Facts
+from rapport.customers import service as customers
+from rapport.realtime.events.owners import IS_FIRST
+from rapport.realtime.matching.candidates import Candidate
+from rapport.realtime.matching.facts import Needs, load
+from rapport.realtime.matching.reach import Fault, Reach, address_attributes, attributes_of
+from rapport.realtime.matching.triggers import Catalogue, Trigger
+from rapport.realtime.models import ASKING, DELAYED
+
+EVER = datetime(1970, 1, 1)
+# Of a frequency cap: the tenant's days up to one, by their number and the last.
+Days = tuple[int, date]
+
+# Firings of a person w.p: its own, and those of visitors who turned out to be the customer.
+THEIRS = f"""f.tenant_id = :tenant_id AND f.person = ANY(ARRAY(
+            SELECT w.p UNION ALL SELECT 'v:' || v.visitor_id FROM visitor_owners AS v
+            WHERE v.tenant_id = :tenant_id AND v.person = w.p AND {IS_FIRST}
+        ))"""  # noqa: S608 - ours
+# When a firing goes out or went out: at the end of quiet hours, else when it was made.
+LEAVES = "coalesce(f.due_at, f.fired_at)"
+# How often they went out, were held back, or may still go out, since a time.
+ENTERED = text(f"""
+    SELECT w.p, w.s, (
+        SELECT count(*) FROM trigger_firings AS f
+        WHERE {THEIRS} AND f.series_id = w.s AND {LEAVES} > w.t AND f.outcome IN ('', 'sent', 'failed', 'control')
+    )
+    FROM json_to_recordset(CAST(:rows AS json)) AS w(p text, s int, t timestamptz)
+""")  # noqa: S608 - ours
+# Messages that left with them in some days; a firing that may still leave in them counts as one, and one that was held
+# back as the messages that it would have had.
+MESSAGES = text(f"""
+    SELECT w.p, (
+        SELECT coalesce(sum(CASE WHEN f.outcome = 'control' THEN f.messages ELSE 1 END), 0) FROM trigger_firings AS f
+        LEFT JOIN firing_messages AS m
+            ON m.tenant_id = f.tenant_id AND m.firing_id = f.id AND m.state IN ('pending', 'claimed', 'sent')
+        WHERE {THEIRS} AND {LEAVES} >= :since AND {LEAVES} < :before
+            AND (m.firing_id IS NOT NULL OR f.outcome = 'control' OR f.state = ANY(CAST(:waiting AS text[])))
+    )
+    FROM unnest(CAST(:persons AS text[])) AS w(p)
+""")  # noqa: S608 - ours
+
+
+# The recipient group, 0 for control, in which customers had a trigger when nobody knew yet that they are.
+DRAWN = text(f"""
+    SELECT DISTINCT ON (w.p, w.s) w.p, w.s, f.recipient_group_id
+    FROM json_to_recordset(CAST(:rows AS json)) AS w(p text, s int)
+    JOIN visitor_owners AS v ON v.tenant_id = :tenant_id AND v.person = w.p AND {IS_FIRST}
+    JOIN trigger_firings AS f ON f.tenant_id = v.tenant_id AND f.person = 'v:' || v.visitor_id AND f.series_id = w.s
+    WHERE f.recipient_group_id > 0 OR f.outcome IN ('', 'control')
+    ORDER BY w.p, w.s, f.id
+""")  # noqa: S608 - ours
+
+
+@dataclass
+class Background:
+    """Of one batch; counts go on as decisions are noted, so that a person is not let in twice by one batch."""
+
+    scope: Scope
+    catalogue: Catalogue
+    now: datetime
+    reach: Reach
+    entered: Counter[tuple[str, int]] = field(default_factory=Counter)
+    messages: dict[str, Counter[Days]] = field(default_factory=lambda: defaultdict(Counter))
+    running: set[str] = field(default_factory=set)
+    drawn: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, session: Session, catalogue: Catalogue, some: Sequence[Candidate], now: datetime) -> "Background":
+        """What the conditions and rules of candidates ask about them."""
+        made = cls(
+            catalogue.scope,
+            catalogue,
+            now,
+            Reach(
+                catalogue.channels,
+                customers.consents(catalogue.scope),
+                customers.forbidding(catalogue.scope),
+                apps=catalogue.apps,
+                kept_back=campaigns.kept_back_on(
+                    catalogue.scope, catalogue.scope.today(), address_attributes(catalogue.channels)
+                ),
+            ),
+        )
+        persons = {one.person: one.customer_id for one in some if not one.is_visitor}
+        needs = Needs()
+        needs.attributes |= {*made.reach.forbidding}
+        for trigger in {one.trigger.id: one.trigger for one in some}.values():
+            _ask(needs, trigger, catalogue)
+        today = catalogue.scope.today()
+        scope = catalogue.scope
+        made.reach.known = load(scope, catalogue.schema, catalogue.data_date, persons.values(), needs, today)
+        if needs.channels:
+            made.reach.find_reachable(scope, needs.channels)
+        return made
+
+    def meets(self, one: Candidate) -> bool:
+        """Whether a person meets the customer conditions, and visitors are asked for if it is one."""
+        if one.is_visitor and not one.trigger.body.visitors:
+            return False
+        known = self.reach.known.get(one.person)
+        return one.trigger.meets(known.facts if known else Facts(one.customer_id, self.scope.today()))
+
+    def count(self, session: Session, some: Sequence[Candidate]) -> None:
+        """What persons who met their triggers got before, and where they must not be written to."""
+        self._count_entries(session, some)
+        self._count_messages(session, some)
+        self._ask_drawn(session, some)
+        if any(not one.trigger.body.rules.include_all for one in some):
+            self.running = campaigns.in_running(self.scope, self._customers(some))
+        used = {place.channel_id for one in some for group in one.trigger.body.groups for place in group.channels}
+        self.reach.ask(self.scope, used, self._customers(some))
+
+    def _customers(self, some: Iterable[Candidate]) -> list[str]:
+        return sorted({self.spelled(one) for one in some if not one.is_visitor})
+
+    def spelled(self, one: Candidate) -> str:
+        """The id of a candidate as the warehouse knows it, else as it was given."""
+        known = self.reach.known.get(one.person)
+        return known.customer_id if known else one.customer_id
+
+    def leaves_at(self, trigger: Trigger) -> datetime:
+        """When what fires now goes out: at once, or at the end of quiet hours."""
+        hours = trigger.body.quiet_hours
+        waits = hours is not None and hours.then == "delay"
+        return (campaigns.quiet_until(self.scope, hours, self.now) if waits else None) or self.now
+
+    def _days(self, trigger: Trigger) -> Days:
+        """The days in which the messages of a person are counted for a trigger's cap."""
+        cap = trigger.body.rules.frequency_cap
+        assert cap is not None, "only triggers with a cap are counted for"  # noqa: S101 - tells the type checker
+        return cap.days, self.leaves_at(trigger).astimezone(self.scope.time_zone).date()
+
+    def _count_entries(self, session: Session, some: Sequence[Candidate]) -> None:
+        wanted = {
+            (one.person, one.trigger.id): _since(one.trigger.body.re_entry, self.leaves_at(one.trigger))
+            for one in some
+            if one.trigger.body.re_entry != "unlimited"
+        }
+        rows = [{"p": person, "s": series, "t": since} for (person, series), since in wanted.items()]
+        if rows:
+            bound = {"tenant_id": self.scope.tenant_id, "rows": orjson.dumps(rows).decode()}
+            for person, series, times in session.execute(ENTERED, bound):
+                self.entered[person, series] = times
+
+    def _ask_drawn(self, session: Session, some: Sequence[Candidate]) -> None:
+        keys = sorted(
+            {(one.person, one.trigger.id) for one in some if one.trigger.body.visitors and not one.is_visitor}
+        )
+        if keys:
+            rows = orjson.dumps([{"p": person, "s": series} for person, series in keys]).decode()
+            for person, series, group in session.execute(DRAWN, {"tenant_id": self.scope.tenant_id, "rows": rows}):
+                self.drawn[person, series] = group
+
+    def has_entered(self, one: Candidate) -> bool:
+        """Whether the person has had the trigger as often as it may."""
+        limit = one.trigger.body.re_entry
+        if limit == "unlimited":
+            return False
+        times = limit.times if isinstance(limit, ReEntry) else 1
+        return self.entered[one.person, one.trigger.id] >= times
+
+    def _count_messages(self, session: Session, some: Sequence[Candidate]) -> None:
+        wanted: dict[Days, dict[str, str]] = defaultdict(dict)
+        for one in some:
+            if one.trigger.body.rules.frequency_cap is not None:
+                wanted[self._days(one.trigger)][one.person] = "" if one.is_visitor else self.spelled(one)
+        for days, persons in wanted.items():
+            for person, messages in messages_of(session, self.scope, persons, days).items():
+                self.messages[person][days] = messages
+
+    def is_capped(self, one: Candidate) -> bool:
+        """Whether the person has had as many messages as the trigger's cap allows."""
+        cap = one.trigger.body.rules.frequency_cap
+        return cap is not None and self.messages[one.person][self._days(one.trigger)] >= cap.messages
+
+    def note(self, one: Candidate, outcome: str, messages: int) -> None:
+        """Count a decision of this batch, with the messages that it brings."""
+        if outcome in ("", "sent", "failed", "control"):
+            self.entered[one.person, one.trigger.id] += 1
+        if messages and one.person in self.messages:
+            day = self.leaves_at(one.trigger).astimezone(self.scope.time_zone).date()
+            for number, last in self.messages[one.person]:
+                if last - timedelta(days=number - 1) <= day <= last:
+                    self.messages[one.person][number, last] += messages
+
+    def faults(self, one: Candidate, plan: Mapping[str, Any]) -> dict[int, Fault]:
+        """The channels of a group on which a candidate cannot be reached, with outcome and reason."""
+        return self.reach.faults(one.person, plan)
+
+
+def _ask(needs: Needs, trigger: Trigger, catalogue: Catalogue) -> None:
+    """Add what a trigger's conditions, exclusions and channels ask about a customer."""
+    needs.of_condition(trigger.condition)
+    needs.groups |= set(trigger.body.rules.exclude_target_group_ids)
+    used = {place.channel_id for group in trigger.body.groups for place in group.channels}
+    needs.attributes |= attributes_of(catalogue.channels, used | needs.channels)
+
+
+def messages_of(
+    session: Session, scope: Scope, persons: Mapping[str, str], days: Days, waiting: Sequence[str] = (DELAYED, ASKING)
+) -> Counter[str]:
+    """How many messages persons had, or are to have, in some days; persons are given with their ids as customers.
+
+    waiting are the states of firings that count although they have not gone out.
+    """
+    number, last = days
+    first = last - timedelta(days=number - 1)
+    bound = {
+        "tenant_id": scope.tenant_id,
+        "persons": sorted(persons),
+        "since": scope.instant(datetime.combine(first, time())),
+        "before": scope.instant(datetime.combine(last + timedelta(days=1), time())),
+        "waiting": list(waiting),
+    }
+    found = Counter[str]()
+    for person, messages in session.execute(MESSAGES, bound):
+        found[person] = int(messages)
+    customer_ids = sorted({one for one in persons.values() if one})
+    for customer_id, messages in campaigns.scheduled_messages(scope, customer_ids, first).items():
+        found[customer_id.lower()] += messages
+    return found
+
+
+def _since(limit: Any, leaves_at: datetime) -> datetime:
+    return leaves_at - timedelta(days=limit.days) if isinstance(limit, ReEntry) else EVER

@@ -1,0 +1,239 @@
+"""What becomes of a trigger that was met: who is kept out, held back, waits, is asked for, or goes out at once.
+
+Rules are taken in the order of scheduled campaigns. Splits are hashes of campaign and person, so that a
+person is in the same group whenever the trigger fires again.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from rapport.campaigns import service as campaigns
+from rapport.messaging.service import rules
+from rapport.realtime.matching.background import Background
+from rapport.realtime.matching.candidates import Candidate
+from rapport.realtime.matching.reach import Fault, Reach
+from rapport.realtime.matching.releasing import Outgoing, let_out, state_of, wake
+from rapport.realtime.matching.triggers import Catalogue
+from rapport.realtime.models import ASKING, DELAYED, DONE
+
+PARTS = 1_000_000
+# Outcomes of whoever is kept out, of which there is one firing a day and reason.
+KEPT_OUT = ("excluded", "capped", "skipped", "suppressed", "no address")
+
+ADD_FIRINGS = text("""
+    INSERT INTO trigger_firings
+        (tenant_id, series_id, campaign_id, event_key, person, customer_id, is_visitor, parameters,
+         recipient_group_id, drawn_group, messages, state, outcome, reason, fired_at, due_at, finished_at)
+    SELECT :tenant_id, s, k, e, p, c, v, x, g, h, n, st, o, r, :now, d,
+        CASE WHEN st = 'done' THEN CAST(:now AS timestamptz) END
+    FROM json_to_recordset(CAST(:rows AS json)) AS given(
+        s int, k int, e text, p text, c text, v boolean, x jsonb, g int, h int, n int, st text, o text, r text,
+        d timestamptz
+    )
+    ON CONFLICT DO NOTHING RETURNING id, series_id, event_key
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of a candidate. group is the recipient group, 0 for control and whoever is kept out.
+
+    drawn is the group that a control member would have been in.
+    """
+
+    state: str
+    outcome: str = ""
+    reason: str = ""
+    group: int = 0
+    due_at: datetime | None = None
+    faults: Mapping[int, Fault] | None = None
+    drawn: int = 0
+    messages: int = 1
+
+
+def part(series_id: int, word: str, person: str) -> int:
+    """Where a person falls, in parts of a million: the same for ever for a series."""
+    return campaigns.hashed_part(f"{series_id}/{word}/{person}")
+
+
+def group_of(series_id: int, groups: Sequence[Mapping[str, Any]], person: str) -> int:
+    """The recipient group of a person, from 1."""
+    cuts = campaigns.cuts([float(group["share"]) for group in groups])
+    place = part(series_id, "group", person)
+    return next(number for number, cut in enumerate(cuts, start=1) if place < cut)
+
+
+def decide(session: Session, catalogue: Catalogue, candidates: Sequence[Candidate]) -> int:
+    """Make the firings of candidates and let out what goes out, in the caller's transaction; how many were made.
+
+    Who does not meet the customer conditions has not met the trigger and leaves no firing.
+    """
+    now, today = catalogue.scope.clock.now(), catalogue.scope.today()
+    on_time = [one for one in candidates if one.trigger.runs_on(today)]
+    background = Background.of(session, catalogue, on_time, now)
+    met = [one for one in on_time if background.meets(one)]
+    if not met:
+        return 0
+    background.count(session, met)
+    made = []
+    for one in met:
+        campaign = catalogue.occurrence(one.trigger.series, today)
+        decision = decided(one, campaign, background)
+        background.note(one, decision.outcome, _messages(campaign, decision))
+        made.append((one, campaign, decision))
+    made = _once_an_address(session, background, made)
+    return _add(session, catalogue, background, made, now)
+
+
+def _messages(campaign: campaigns.Occurrence, decision: Decision) -> int:
+    """How many messages a decision counts for: one as long as it waits, then one on each channel, or as if so."""
+    if decision.outcome not in ("", "sent", "control"):
+        return 0
+    if decision.faults is None:
+        return decision.messages
+    return len(campaign.plan["groups"][decision.group - 1]["channels"]) - len(decision.faults)
+
+
+Made = tuple[Candidate, campaigns.Occurrence, Decision]
+
+
+def _once_an_address(session: Session, background: Background, made: Sequence[Made]) -> list[Made]:
+    """The same, but that nothing goes to an address that somebody else has had of the campaign."""
+    going, reach = [], background.reach
+    for one, campaign, decision in made:
+        faults = decision.faults
+        plan = campaign.plan["groups"][decision.group - 1]
+        addresses = {} if faults is None else reach.addresses(one.person, plan, faults)
+        going.append(campaigns.Going(campaign.id, one.person, addresses))
+    found: list[Made] = []
+    for (one, campaign, decision), late in zip(
+        made, campaigns.take_addresses(background.scope, session, going), strict=True
+    ):
+        plan = campaign.plan["groups"][decision.group - 1]
+        found.append((one, campaign, _skipped(plan, decision, late, reach) if late else decision))
+    return found
+
+
+def _skipped(plan: Mapping[str, Any], decision: Decision, late: Mapping[int, Fault], reach: Reach) -> Decision:
+    faults = {**(decision.faults or {}), **late}
+    if len(faults) == len(plan["channels"]):
+        return Decision(DONE, *min(faults.values()), group=decision.group, faults=faults)
+    state, outcome, reason = state_of(plan, faults, reach.channels)
+    return Decision(state, outcome, reason, group=decision.group, faults=faults)
+
+
+def decided(one: Candidate, campaign: campaigns.Occurrence, background: Background) -> Decision:
+    """What becomes of a candidate as a member of a campaign."""
+    kept = kept_out(one, background, campaign.plan)
+    if kept is not None:
+        return kept
+    groups, person = campaign.plan["groups"], background.reach.divided_by(one.person, campaign.plan)
+    # Who had it as a visitor stays where it was.
+    drawn = background.drawn.get((one.person, one.trigger.id))
+    group = drawn if drawn and drawn <= len(groups) else group_of(one.trigger.id, groups, person)
+    faults = background.faults(one, groups[group - 1])
+    if len(faults) == len(groups[group - 1]["channels"]):
+        return Decision(DONE, *min(faults.values()), group=group, faults=faults)
+    until = campaigns.quiet_until(background.scope, one.trigger.body.quiet_hours, background.now)
+    hours = one.trigger.body.quiet_hours
+    if until is not None and hours is not None and hours.then == "skip":
+        return Decision(DONE, *rules.QUIET.told())
+    share = round(campaign.plan["control_share"] * PARTS)
+    if (drawn == 0 and share) or (drawn is None and part(one.trigger.id, "control", person) < share):
+        # Control waits too, so that whoever opts out meanwhile is missing on both sides.
+        if until is None:
+            return Decision(DONE, "control", drawn=group, messages=len(groups[group - 1]["channels"]) - len(faults))
+        return Decision(DELAYED, due_at=until, drawn=group)
+    if until is not None:
+        return Decision(DELAYED, group=group, due_at=until)
+    if campaign.conditional:
+        return Decision(ASKING, group=group)
+    return _out(background, groups[group - 1], group, faults)
+
+
+def _out(background: Background, plan: Mapping[str, Any], group: int, faults: Mapping[int, Fault]) -> Decision:
+    state, outcome, reason = state_of(plan, faults, background.reach.channels)
+    return Decision(state, outcome, reason, group=group, faults=faults)
+
+
+def kept_out(one: Candidate, background: Background, plan: Mapping[str, Any]) -> Decision | None:
+    """The first rule of a campaign's plan that keeps a person out; None when none does."""
+    known = background.reach.known.get(one.person)
+    is_loaded = one.is_visitor or one.trigger.body.visitors or (known is not None and known.loaded)
+    found = rules.first(
+        {
+            rules.UNKNOWN: lambda: not is_loaded,
+            **background.reach.barring(one.person, plan),
+            rules.FIRED_BEFORE: lambda: background.has_entered(one),
+            rules.RUNNING: lambda: (
+                not plan["rules"]["include_all"] and known is not None and known.customer_id in background.running
+            ),
+            rules.CAPPED: lambda: background.is_capped(one),
+        }
+    )
+    return Decision(DONE, *found) if found else None
+
+
+def _add(
+    session: Session,
+    catalogue: Catalogue,
+    background: Background,
+    made: Sequence[Made],
+    now: datetime,
+) -> int:
+    """Write firings and let out those that go; who was kept out for a reason has one firing of that a day."""
+    scope = catalogue.scope
+    rows, places = [], {}
+    for one, campaign, decision in made:
+        key = _key(one, campaign, decision)
+        places[one.trigger.id, key] = (one, campaign, decision)
+        rows.append(_row(one, campaign, decision, key, background))
+    bound = {"tenant_id": scope.tenant_id, "now": now, "rows": orjson.dumps(rows).decode()}
+    added = session.execute(ADD_FIRINGS, bound).all()
+    outgoing, asking = [], False
+    for number, series_id, key in added:
+        one, campaign, decision = places[series_id, key]
+        asking = asking or decision.state == ASKING
+        if decision.faults is not None:
+            who = background.spelled(one)
+            faults = decision.faults
+            outgoing.append(Outgoing(number, campaign, decision.group, who, one.is_visitor, one.parameters, faults))
+    let_out(session, scope, outgoing, background.reach.channels)
+    if asking:
+        wake(session)
+    return len(added)
+
+
+def _key(one: Candidate, campaign: campaigns.Occurrence, decision: Decision) -> str:
+    if decision.outcome not in KEPT_OUT:
+        return one.event_key
+    told = f"{campaign.id}/{decision.outcome}/{decision.reason}/{one.person}"
+    return "kept:" + hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+
+
+def _row(
+    one: Candidate, campaign: campaigns.Occurrence, decision: Decision, key: str, background: Background
+) -> dict[str, Any]:
+    return {
+        "s": one.trigger.id,
+        "k": campaign.id,
+        "e": key,
+        "p": one.person,
+        "c": background.spelled(one),
+        "v": one.is_visitor,
+        "x": one.parameters,
+        "g": decision.group,
+        "h": decision.group or decision.drawn,
+        "n": decision.messages,
+        "st": decision.state,
+        "o": decision.outcome,
+        "r": decision.reason,
+        "d": decision.due_at,
+    }

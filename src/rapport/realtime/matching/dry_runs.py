@@ -1,0 +1,146 @@
+"""Whom a trigger could reach today, who would be kept out and why: counted, with nothing stored, asked or sent."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from rapport import conditions
+from rapport.access.scope import Scope
+from rapport.audiences import service as audiences
+from rapport.campaigns import service as campaigns
+from rapport.campaigns.service import WouldNotReach, WouldReach
+from rapport.errors import Conflict, Invalid
+from rapport.realtime.matching.background import Background
+from rapport.realtime.matching.candidates import Candidate
+from rapport.realtime.matching.deciding import Decision, decided
+from rapport.realtime.matching.trials import NOT_TODAY
+from rapport.realtime.matching.triggers import Catalogue, Trigger, compiled
+from rapport.realtime.models import DELAYED
+
+# Of more customers so many are looked at, spread evenly, and what is counted is scaled.
+LOOKED_AT = 20_000
+AT_ONCE = 2_000
+WAITS = "It is a quiet hour: what fires now waits until {until:%H:%M}."
+DROPPED = "It is a quiet hour until {until:%H:%M}: what fires now is skipped."
+ASKED = "The gateway is asked about everybody before anything goes out; what it would say is not known."
+SAMPLED = "{looked_at} of them were looked at, spread evenly; all numbers but customers are scaled to {customers}."
+
+Unreached = tuple[int, str, str]
+
+
+@dataclass(frozen=True)
+class TriggerDryRun:
+    """What would become of the firings if the trigger were met now, once, by everybody who meets its conditions.
+
+    customers are those on the data date; notes say in sentences what holds for all of them.
+    """
+
+    trigger_id: int
+    data_date: date
+    customers: int
+    looked_at: int
+    addressed: int
+    control: int
+    reached: list[WouldReach]
+    not_reached: list[WouldNotReach]
+    notes: list[str]
+
+
+def dry_run(scope: Scope, trigger_id: int) -> TriggerDryRun:
+    """Count a triggered campaign, active or paused. Visitors whom nobody knows are not among those counted.
+
+    Raises NotFound; Invalid when it cannot be evaluated; Conflict before the first data date or for an archived one.
+    """
+    series, data_date = campaigns.triggered_series(scope, trigger_id), scope.data_date()
+    if data_date is None:
+        raise Conflict("There are no data yet: run a daily cycle first.")
+    if series.status == campaigns.ARCHIVED:
+        raise Conflict(f"Triggered campaign {trigger_id} is archived.")
+    catalogue = compiled(scope, [series])
+    if trigger_id in catalogue.faults:
+        raise Invalid(catalogue.faults[trigger_id])
+    trigger = catalogue.triggers[trigger_id]
+    definition: Any = {"all": []} if trigger.body.customer_conditions is None else trigger.body.customer_conditions
+    groups = set(trigger.body.rules.exclude_target_group_ids) | conditions.groups_in(conditions.parse(definition))
+    audiences.ensure_members(scope, groups, data_date)
+    customers, sample = audiences.size_now(scope, definition), audiences.sample_now(scope, definition, LOOKED_AT)
+    tally = _Tally(catalogue, trigger)
+    with scope.records() as session:
+        for first in range(0, len(sample), AT_ONCE):
+            tally.count(session, sample[first : first + AT_ONCE])
+    return tally.result(data_date, customers)
+
+
+class _Tally:
+    """Decisions on customers, counted; nothing of them is kept."""
+
+    def __init__(self, catalogue: Catalogue, trigger: Trigger) -> None:
+        self._catalogue, self._trigger, self._scope = catalogue, trigger, catalogue.scope
+        self._campaign = campaigns.planned_day(self._scope, trigger.series)
+        self._now = self._scope.clock.now()
+        self._looked_at = self._addressed = self._control = 0
+        self._reached: Counter[tuple[int, int]] = Counter()
+        self._not_reached: Counter[Unreached] = Counter()
+
+    def count(self, session: Session, customer_ids: Sequence[str]) -> None:
+        """What would become of some customers."""
+        self._looked_at += len(customer_ids)
+        some = [Candidate(self._trigger, one.lower(), one, False, "dry run", {}) for one in customer_ids]
+        background = Background.of(session, self._catalogue, some, self._now)
+        met = [one for one in some if background.meets(one)]
+        if met:
+            background.count(session, met)
+        for one in met:
+            self._add(one, decided(one, self._campaign, background), background)
+
+    def _add(self, one: Candidate, decision: Decision, background: Background) -> None:
+        if decision.outcome == "control" or (decision.state == DELAYED and not decision.group):
+            self._control += 1
+            self._not_reached[0, "control", ""] += 1
+        elif not decision.group:
+            self._not_reached[0, decision.outcome, decision.reason] += 1
+        else:
+            self._add_places(one, decision.group, background)
+
+    def _add_places(self, one: Candidate, group: int, background: Background) -> None:
+        plan = self._campaign.plan["groups"][group - 1]
+        faults = background.faults(one, plan)
+        for place in plan["channels"]:
+            channel_id = place["channel_id"]
+            if channel_id in faults:
+                self._not_reached[channel_id, *faults[channel_id]] += 1
+            else:
+                self._reached[group, channel_id] += 1
+        self._addressed += len(faults) < len(plan["channels"])
+
+    def result(self, data_date: date, customers: int) -> TriggerDryRun:
+        """What was counted, scaled to so many customers."""
+        scale = customers / self._looked_at if self._looked_at else 1.0
+        return TriggerDryRun(
+            trigger_id=self._trigger.id,
+            data_date=data_date,
+            customers=customers,
+            looked_at=self._looked_at,
+            addressed=round(self._addressed * scale),
+            control=round(self._control * scale),
+            reached=[WouldReach(*place, round(n * scale)) for place, n in sorted(self._reached.items())],
+            not_reached=[WouldNotReach(*told, round(n * scale)) for told, n in sorted(self._not_reached.items())],
+            notes=list(self._notes(customers)),
+        )
+
+    def _notes(self, customers: int) -> Iterator[str]:
+        if not self._trigger.runs_on(self._scope.today()):
+            yield NOT_TODAY
+        hours = self._trigger.body.quiet_hours
+        until = campaigns.quiet_until(self._scope, hours, self._now)
+        if hours is not None and until is not None:
+            words = WAITS if hours.then == "delay" else DROPPED
+            yield words.format(until=until.astimezone(self._scope.time_zone))
+        if self._campaign.conditional:
+            yield ASKED
+        if self._looked_at < customers:
+            yield SAMPLED.format(looked_at=self._looked_at, customers=customers)

@@ -1,0 +1,261 @@
+"""A batch of accepted events against the triggers of a tenant: who has met which trigger, and how far others are."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.campaigns.service import RepeatedTrigger, SequenceTrigger
+from rapport.realtime.events.owners import IS_FIRST
+from rapport.realtime.events.visitors import person_of
+from rapport.realtime.matching import progress
+from rapport.realtime.matching.candidates import Candidate
+from rapport.realtime.matching.progress import OpenSequence, Progress
+from rapport.realtime.matching.triggers import Catalogue, Role, Trigger, Watch
+
+STATES = text("""
+    SELECT s.series_id, s.person, s.times, s.deadline, s.closed_at, s.opened
+    FROM json_to_recordset(CAST(:keys AS json)) AS k(s int, p text, v int)
+    JOIN trigger_states AS s ON s.tenant_id = :tenant_id AND s.series_id = k.s AND s.person = k.p
+        AND s.trigger_version = k.v
+    FOR UPDATE OF s
+""")
+# What visitors have done who turned out to be one of these customers.
+VISITORS_STATES = text(f"""
+    SELECT s.series_id, s.person, v.person, s.times, s.deadline, s.closed_at, s.opened
+    FROM visitor_owners AS v
+    CROSS JOIN json_to_recordset(CAST(:series AS json)) AS k(s int, v int)
+    JOIN trigger_states AS s ON s.tenant_id = v.tenant_id AND s.person = 'v:' || v.visitor_id
+        AND s.series_id = k.s AND s.trigger_version = k.v
+    WHERE v.tenant_id = :tenant_id AND v.person = ANY(CAST(:customers AS text[])) AND {IS_FIRST}
+    ORDER BY s.series_id, s.person FOR UPDATE OF s
+""")  # noqa: S608 - ours
+KEEP_STATES = text("""
+    INSERT INTO trigger_states
+        (tenant_id, series_id, person, trigger_version, times, deadline, closed_at, opened, updated_at)
+    SELECT :tenant_id, s, p, v, ARRAY(SELECT CAST(x AS timestamptz) FROM json_array_elements_text(t) AS x),
+        d, c, o, :now
+    FROM json_to_recordset(CAST(:rows AS json)) AS g(
+        s int, p text, v int, t json, d timestamptz, c timestamptz, o jsonb
+    )
+    ON CONFLICT (tenant_id, series_id, person) DO UPDATE
+    SET trigger_version = excluded.trigger_version, times = excluded.times,
+        deadline = excluded.deadline, closed_at = excluded.closed_at,
+        opened = excluded.opened, updated_at = excluded.updated_at
+""")
+DROP_STATES = text("""
+    DELETE FROM trigger_states AS s USING json_to_recordset(CAST(:keys AS json)) AS k(s int, p text)
+    WHERE s.tenant_id = :tenant_id AND s.series_id = k.s AND s.person = k.p
+""")
+
+Key = tuple[int, str]
+LATER = "later"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An accepted event with whom it is about. at is the sender's time, never after the event was received."""
+
+    seq: int
+    key: str
+    event: str
+    customer_id: str
+    visitor_id: str
+    parameters: Mapping[str, Any]
+    at: datetime
+    received_at: datetime
+
+    @property
+    def person(self) -> str:
+        """Whom it is about."""
+        return person_of(self.customer_id, self.visitor_id)
+
+
+def watched(catalogue: Catalogue, arrival: Arrival, day: date) -> list[Watch]:
+    """The triggers that an event matters to: it matches, and has not come too late for anything but closing."""
+    late = arrival.received_at - arrival.at
+    facts = catalogue.parameters(arrival.event, arrival.parameters, day)
+    return [
+        watch
+        for watch in catalogue.watches.get(arrival.event, ())
+        if (watch.role is Role.CLOSES or late <= watch.trigger.lateness) and watch.passes(facts)
+    ]
+
+
+class States:
+    """How far the persons of a batch are in triggers that need more than one event."""
+
+    def __init__(self, scope: Scope, session: Session, triggers: Mapping[int, Trigger]) -> None:
+        self._scope, self._session, self._triggers = scope, session, triggers
+        self._loaded: set[Key] = set()
+        self._known: dict[Key, Progress] = {}
+        self._found: set[Key] = set()
+        self._gone: set[Key] = set()
+
+    def load(self, keys: Iterable[Key]) -> None:
+        """Read the states of these, of the triggers as they are now."""
+        found = {(series, person) for series, person in keys if series in self._triggers}
+        self._loaded |= found
+        wanted = [{"s": series, "p": person, "v": self._version(series)} for series, person in sorted(found)]
+        if not wanted:
+            return
+        bound = {"tenant_id": self._scope.tenant_id, "keys": orjson.dumps(wanted).decode()}
+        for series, person, times, deadline, closed_at, opened in self._session.execute(STATES, bound):
+            self._known[series, person] = _progress(times, deadline, closed_at, opened)
+            self._found.add((series, person))
+
+    def _version(self, series: int) -> int:
+        return self._triggers[series].series.trigger_version
+
+    def was_found(self, key: Key) -> bool:
+        """Whether there was a state when it was read, of the trigger as it is now."""
+        return key in self._found
+
+    def of(self, trigger: Trigger, person: str) -> Progress:
+        """The state of a person in a trigger."""
+        return self._known.setdefault((trigger.id, person), Progress())
+
+    def adopt(self, customers: Mapping[str, str]) -> None:
+        """Give customers, as persons with their ids, what visitors have done who turned out to be them."""
+        series = sorted({number for number, person in self._loaded if person in customers})
+        if not series:
+            return
+        rows = orjson.dumps([{"s": number, "v": self._version(number)} for number in series]).decode()
+        bound = {"tenant_id": self._scope.tenant_id, "series": rows, "customers": sorted(customers)}
+        for number, visitor, person, times, *more in self._session.execute(VISITORS_STATES, bound).all():
+            if (number, person) in self._loaded:
+                self._known[number, visitor] = _progress(times, *more)
+                self.join(self._triggers[number], visitor, person, customers[person])
+
+    def join(self, trigger: Trigger, visitor: str, person: str, customer_id: str) -> None:
+        """Give what a visitor has done to the customer that it turned out to be."""
+        found = self._known.pop((trigger.id, visitor), None)
+        if found is None or found.is_empty:
+            return
+        merged = progress.joined(self.of(trigger, person), found, trigger.window)
+        for one in merged.sequences:
+            one.opened = {**one.opened, "customer_id": one.opened["customer_id"] or customer_id}
+        self._known[trigger.id, person] = merged
+        self._gone.add((trigger.id, visitor))
+
+    def drop(self, key: Key) -> None:
+        """Forget a state."""
+        self._known.pop(key, None)
+        self._gone.add(key)
+
+    def keep(self) -> None:
+        """Write what has changed."""
+        changed = [(key, self._known[key]) for key in sorted(self._known) if self._known[key].changed]
+        rows = [_row(key, one) | {"v": self._version(key[0])} for key, one in changed]
+        tenant_id = self._scope.tenant_id
+        if rows:
+            bound = {"tenant_id": tenant_id, "now": self._scope.clock.now(), "rows": orjson.dumps(rows).decode()}
+            self._session.execute(KEEP_STATES, bound)
+        if self._gone:
+            keys = [{"s": series, "p": person} for series, person in sorted(self._gone)]
+            self._session.execute(DROP_STATES, {"tenant_id": tenant_id, "keys": orjson.dumps(keys).decode()})
+
+
+def _progress(
+    times: Sequence[datetime], deadline: datetime | None, closed_at: datetime | None, opened: dict[str, Any] | None
+) -> Progress:
+    """What is kept of a person: of several open sequences the later ones stand in the first, with their deadlines."""
+    found = Progress(list(times), closed_at)
+    if opened is not None and deadline is not None:
+        first = {name: value for name, value in opened.items() if name != LATER}
+        later = [OpenSequence(one["opened"], datetime.fromisoformat(one["deadline"])) for one in opened.get(LATER, [])]
+        found.sequences = [OpenSequence(first, deadline), *later]
+    return found
+
+
+def _row(key: Key, one: Progress) -> dict[str, Any]:
+    series, person = key
+    opened = None
+    if one.sequences:
+        first, *later = one.sequences
+        more = {LATER: [{"opened": each.opened, "deadline": each.deadline} for each in later]} if later else {}
+        opened = {**first.opened, **more}
+    return {"s": series, "p": person, "t": one.times, "d": one.deadline, "c": one.closed_at, "o": opened}
+
+
+def with_parameters(opened: dict[str, Any], kept: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """What is kept of the events that opened sequences, with other parameters in each."""
+    changed = {**opened, "parameters": kept(opened.get("parameters") or {})}
+    if LATER in opened:
+        changed[LATER] = [{**one, "opened": with_parameters(one["opened"], kept)} for one in opened[LATER]]
+    return changed
+
+
+def candidates(scope: Scope, session: Session, arrivals: Sequence[tuple[Arrival, Sequence[Watch]]]) -> list[Candidate]:
+    """The triggers that events have met, in order of the events; states are read and kept in the transaction."""
+    stateful = {one.trigger.id: one.trigger for _, some in arrivals for one in some if _is_stateful(one.trigger)}
+    states = States(scope, session, stateful)
+    states.load(
+        (one.trigger.id, arrival.person) for arrival, some in arrivals for one in some if _is_stateful(one.trigger)
+    )
+    states.adopt({arrival.person: arrival.customer_id for arrival, _ in arrivals if arrival.customer_id})
+    found = []
+    for arrival, watches in arrivals:
+        taken: set[int] = set()
+        for watch in watches:
+            trigger = watch.trigger
+            if trigger.id in taken:
+                continue
+            if watch.role is Role.CLOSES:
+                taken.add(trigger.id)
+            if _meets(watch, arrival, states):
+                found.append(_candidate(trigger, arrival))
+    states.keep()
+    return found
+
+
+def _is_stateful(trigger: Trigger) -> bool:
+    return trigger.body.trigger.kind != "simple"
+
+
+def _meets(watch: Watch, arrival: Arrival, states: States) -> bool:
+    """Whether an event meets a trigger now; what it does to a sequence is noted."""
+    trigger, kind = watch.trigger, watch.trigger.body.trigger
+    if isinstance(kind, RepeatedTrigger):
+        return progress.count(states.of(trigger, arrival.person), arrival.at, trigger.window, kind.times)
+    if not isinstance(kind, SequenceTrigger):
+        return True
+    state = states.of(trigger, arrival.person)
+    if watch.role is Role.CLOSES:
+        progress.close(state, arrival.at)
+    elif watch.role is Role.RESTARTS:
+        progress.restart(state, arrival.at, trigger.window)
+    else:
+        progress.begin(state, arrival.at, trigger.window, _opening(arrival))
+    return False
+
+
+def _opening(arrival: Arrival) -> dict[str, Any]:
+    """What is kept of the event that opens a sequence."""
+    return {
+        "key": arrival.key,
+        "at": arrival.at.isoformat(),
+        "customer_id": arrival.customer_id,
+        "visitor_id": arrival.visitor_id,
+        "parameters": arrival.parameters,
+    }
+
+
+def _candidate(trigger: Trigger, arrival: Arrival) -> Candidate:
+    is_visitor = not arrival.customer_id
+    who = arrival.visitor_id if is_visitor else arrival.customer_id
+    return Candidate(trigger, arrival.person, who, is_visitor, arrival.key, arrival.parameters)
+
+
+def by_tenant(rows: Iterable[Any]) -> dict[int, list[Any]]:
+    """Rows that begin with a tenant, by it."""
+    found: dict[int, list[Any]] = defaultdict(list)
+    for tenant_id, *rest in rows:
+        found[tenant_id].append(rest)
+    return found

@@ -1,0 +1,175 @@
+"""What is known of a few customers when triggers fire for them, read by key and never by a scan of all.
+
+Attributes come from the current profile, of customers loaded since from their record. Only what the
+conditions ask for is read: a statement for each history, as far back as its windows go.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from rapport.access.scope import Scope
+from rapport.audiences import service as audiences
+from rapport.conditions import Column, Condition, Facts, Kind, Schema
+from rapport.conditions.nodes import AttributeIs, HistoryIs, InGroup, InList, Reachable, leaves
+from rapport.customers import service as customers
+from rapport.realtime.matching.histories import READERS
+from rapport.stores.warehouse import identifier
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TIMES = (Kind.TIME, Kind.INSTANT)
+FLAGS = ("IS_TEST", "IS_BLOCKED", "IS_OPTIN")
+
+PROFILES = """
+    SELECT customer_id, {columns} FROM profiles
+    WHERE data_date = {{data_date:Date}} AND customer_id IN {{ids:Array(String)}}
+"""
+CUSTOMERS = "SELECT customer_id, {columns} FROM customers WHERE customer_id IN {{ids:Array(String)}}"
+MEMBERS = """
+    SELECT customer_id, target_group_id FROM target_group_members
+    WHERE (data_date, target_group_id) IN ({groups}) AND customer_id IN {{ids:Array(String)}}
+"""
+LISTED = """
+    SELECT customer_id, list_id FROM customer_lists
+    WHERE list_id IN {lists:Array(UInt32)} AND customer_id IN {ids:Array(String)}
+"""
+
+
+@dataclass
+class Needs:
+    """What has to be known: attributes by upper-case name, groups, lists, conditions over histories, channels."""
+
+    attributes: set[str] = field(default_factory=lambda: set(FLAGS))
+    groups: set[int] = field(default_factory=set)
+    lists: set[int] = field(default_factory=set)
+    histories: list[HistoryIs] = field(default_factory=list)
+    channels: set[int] = field(default_factory=set)
+
+    def of_condition(self, condition: Condition | None) -> None:
+        """Add what a condition asks for."""
+        for leaf in leaves(condition) if condition is not None else ():
+            if isinstance(leaf, AttributeIs):
+                self.attributes.add(leaf.name)
+            elif isinstance(leaf, HistoryIs):
+                self.histories.append(leaf)
+            elif isinstance(leaf, InGroup):
+                self.groups.add(leaf.group_id)
+            elif isinstance(leaf, InList):
+                self.lists.add(leaf.list_id)
+            elif isinstance(leaf, Reachable):
+                self.channels.add(leaf.channel_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A customer as the warehouse knows it; loaded is false for one that it does not know."""
+
+    customer_id: str
+    loaded: bool
+    facts: Facts
+
+
+def load(
+    scope: Scope, schema: Schema, data_date: date | None, customer_ids: Iterable[str], needs: Needs, today: date
+) -> dict[str, Known]:
+    """What is known of customers, by their id in lower case."""
+    given = {one.lower(): one for one in customer_ids}
+    if not given:
+        return {}
+    columns = {name: schema.attributes[name] for name in sorted(needs.attributes) if name in schema.attributes}
+    rows = _rows(scope, columns, data_date, given)
+    values = {key: _values(row[1:], columns) for key, row in rows.items()}
+    spelled = {key: str(rows[key][0]) if key in rows else one for key, one in given.items()}
+    more = _more(scope, sorted(spelled[key] for key in rows), needs, schema, today)
+    return {
+        key: Known(one, key in rows, Facts(one, today, values.get(key, {}), **more.get(one, {})))
+        for key, one in spelled.items()
+    }
+
+
+def _rows(
+    scope: Scope, columns: Mapping[str, Column], data_date: date | None, given: Mapping[str, str]
+) -> dict[str, tuple[Any, ...]]:
+    """customer_id and columns by lower-case id, in whatever case it is known.
+
+    Most ids come as they are stored, so they are found by key; only the others are looked for by spelling.
+    """
+    found = _of_ids(scope, columns, data_date, list(given.values()))
+    missing = [one for key, one in given.items() if key not in found]
+    if missing:
+        spelled = customers.spellings(scope, missing)
+        found |= _of_ids(scope, columns, data_date, [one for one in spelled.values() if one not in missing])
+    return found
+
+
+def _of_ids(
+    scope: Scope, columns: Mapping[str, Column], data_date: date | None, ids: Sequence[str]
+) -> dict[str, tuple[Any, ...]]:
+    """The rows of ids as they are stored: of the profile, else of the record, which has what was not calculated."""
+    found: dict[str, tuple[Any, ...]] = {}
+    if ids and data_date is not None:
+        sql = PROFILES.format(columns=", ".join(map(_selected, columns.values())))
+        found = {row[0].lower(): row for row in scope.warehouse.rows(sql, ids=ids, data_date=data_date)}
+    others = [one for one in ids if one.lower() not in found]
+    if others:
+        written = {name for name, info in customers.attributes(scope).items() if info.source in ("batch", "api")}
+        wanted = (_selected(column) if name in written else "NULL" for name, column in columns.items())
+        sql = CUSTOMERS.format(columns=", ".join(wanted))
+        found |= {row[0].lower(): row for row in scope.warehouse.rows(sql, ids=others)}
+    return found
+
+
+def _selected(column: Column) -> str:
+    """A column; times as a number, which no time zone of the process shifts."""
+    name = identifier(column.name)
+    return f"toUnixTimestamp64Micro(toDateTime64({name}, 6, 'UTC'))" if column.kind in TIMES else name
+
+
+def _values(row: Sequence[Any], columns: Mapping[str, Column]) -> dict[str, Any]:
+    return {name: _typed(value, column) for (name, column), value in zip(columns.items(), row, strict=True)}
+
+
+def _typed(value: Any, column: Column) -> Any:
+    """A value as facts hold it: wall-clock times naive, instants aware."""
+    if column.kind not in TIMES or value is None:
+        return value
+    at = EPOCH + timedelta(microseconds=value)
+    return at if column.kind is Kind.INSTANT else at.replace(tzinfo=None)
+
+
+def _more(scope: Scope, ids: Sequence[str], needs: Needs, schema: Schema, today: date) -> dict[str, dict[str, Any]]:
+    """Histories, groups and lists of customers, as members of Facts."""
+    found: dict[str, dict[str, Any]] = defaultdict(dict)
+    if not ids:
+        return found
+    for source in sorted({one.source for one in needs.histories}):
+        asked = [one for one in needs.histories if one.source == source]
+        for customer_id, some in READERS[source](scope, ids, asked, schema, today).items():
+            found[customer_id][MEMBERS_OF[source]] = some
+    for name, rows in (("groups", _groups(scope, ids, needs.groups)), ("lists", _lists(scope, ids, needs.lists))):
+        of: dict[str, set[int]] = defaultdict(set)
+        for customer_id, number in rows:
+            of[customer_id].add(int(number))
+        for customer_id, numbers in of.items():
+            found[customer_id][name] = frozenset(numbers)
+    return found
+
+
+MEMBERS_OF = {"transactions": "transactions", "activity": "events", "campaigns": "campaigns"}
+MEMBERS_OF["interactions"] = "interactions"
+
+
+def _groups(scope: Scope, ids: Sequence[str], groups: Iterable[int]) -> list[tuple[Any, ...]]:
+    """Membership as it was last computed of each group."""
+    computed = audiences.newest_snapshots(scope, groups) if groups else {}
+    if not computed:
+        return []
+    places = ", ".join(f"(toDate('{day.isoformat()}'), {int(number)})" for number, day in computed.items())
+    return scope.warehouse.rows(MEMBERS.format(groups=places), ids=list(ids))
+
+
+def _lists(scope: Scope, ids: Sequence[str], lists: Iterable[int]) -> list[tuple[Any, ...]]:
+    wanted = sorted(lists)
+    return scope.warehouse.rows(LISTED, ids=list(ids), lists=wanted) if wanted else []

@@ -1,0 +1,332 @@
+"""The processor: takes accepted events in the order of their acceptance and fires the triggers that they meet.
+
+What events come to (firings, what is told of them, states) and that they were handled is one records
+transaction, so a kill at any point neither loses nor doubles a firing. There is one processor in a
+deployment: whoever holds the lock; the others wait for it.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import chain
+from typing import Any, TypeVar
+
+import psycopg
+import structlog
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from rapport.customers import service as customers
+from rapport.errors import RapportError, Unavailable
+from rapport.realtime.events.owners import Owners, owners
+from rapport.realtime.events.visitors import person_of
+from rapport.realtime.leading import PROCESSOR, Lead
+from rapport.realtime.matching.deciding import decide
+from rapport.realtime.matching.evaluating import Arrival, candidates, watched
+from rapport.realtime.matching.timers import (
+    AT_ONCE,
+    GRACE,
+    LOOK,
+    drop_sequence,
+    due_firings,
+    due_sequences,
+    end_sequences,
+    give_up,
+    resume,
+)
+from rapport.realtime.matching.triggers import Catalogue, Catalogues
+from rapport.realtime.metrics import HANDLED_SECONDS
+from rapport.realtime.models import ERROR, EventLogEntry
+from rapport.realtime.tidying import tidy
+from rapport.stores import Stores
+from rapport.stores.holds import is_held
+from rapport.stores.outages import outage
+from rapport.stores.services import Service
+
+T = TypeVar("T")
+log = structlog.get_logger("rapport.realtime")
+
+BATCH, SHORTEST_TURN = 500, 50
+POLL_SECONDS = 0.5
+PAUSE_SECONDS = 1.0
+LOOK_SECONDS = 0.5
+GATHER_SECONDS, LONGEST_GATHERING = 0.04, 0.1
+TIDY_SECONDS = 300.0
+# How long triggers wait for what events and the API say of customers, while another changes the tenant's tables.
+UNWRITTEN_SECONDS = 60.0
+EVENTS, TRIGGERS = "rapport_events", "rapport_triggers"
+# Engine faults that may pass are waited for; a single event that keeps causing one is put aside after so many tries.
+TRIES = 5
+
+WAITING = text("""
+    SELECT t.id FROM tenants AS t
+    WHERE EXISTS (SELECT 1 FROM accepted_events AS e WHERE e.tenant_id = t.id AND e.state = 0) ORDER BY t.id
+""")
+TAKE = text("""
+    SELECT seq, key, event, customer_id, visitor_id, parameters, event_at, received_at FROM accepted_events
+    WHERE tenant_id = :tenant_id AND state = 0 ORDER BY seq LIMIT :batch
+""")
+HANDLED = text("""
+    UPDATE accepted_events SET state = 1
+    WHERE tenant_id = :tenant_id AND seq = ANY(CAST(:seqs AS bigint[])) AND state = 0
+""")
+
+
+class Taken(RuntimeError):
+    """Another processor has handled some of these events; what this one did with them must not count."""
+
+
+def _away(error: Exception) -> bool:
+    """Whether an engine is away, so that trying again later may help."""
+    return outage(error) is not None or isinstance(error, Unavailable | Taken)
+
+
+class Processor:
+    """The thread of one process."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._stopping = threading.Event()
+        self._catalogues = Catalogues(stores)
+        self._lead = Lead(stores, PROCESSOR)
+        self._tidied = self._taken = float("-inf")
+        self._took = 0.0
+        self._tries: dict[int, int] = {}
+        self._rests: dict[int, float] = {}  # tenants with a fault, and until when they are left alone
+        self._unwritten: dict[int, float] = {}  # tenants whose triggers wait, and since when
+        self._thread = Service("processor", self._run, self._stopping)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, after the batch under way."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                if not is_held(self._stores) and self._lead.taken():
+                    with self._stores.records.listening() as ear:
+                        self._work(ear)
+            except Exception:
+                log.exception("the processor begins again")
+            self._stopping.wait(PAUSE_SECONDS)
+        self._lead.give_up()
+
+    def _work(self, ear: psycopg.Connection[Any]) -> None:
+        """Handle what comes for as long as this process leads: a batch of each tenant in turn."""
+        for channel in (EVENTS, TRIGGERS):
+            ear.execute(f"LISTEN {channel}")
+        waiting = self._lead.ask(WAITING)
+        if waiting is None:
+            return
+        tenants, looked, more_due = [row.id for row in waiting], float("-inf"), False
+        while not self._stopping.is_set():
+            rest = self._round(tenants)
+            seen: list[int] = []
+            if more_due or time.monotonic() - looked >= LOOK_SECONDS:
+                looked = time.monotonic()
+                found = None if is_held(self._stores) else self._lead.ask(LOOK, self._now())
+                if found is None:
+                    return
+                more_due = self._look([row.id for row in found if row.due])
+                seen = [row.id for row in found if row.waits]  # those who had to wait are told of by nobody
+            heard = self._heard(ear, 0.0 if rest or seen or more_due else POLL_SECONDS)
+            tenants = list(dict.fromkeys([*heard, *seen, *rest]))
+            if not rest:
+                self._gather()
+
+    def _round(self, tenants: Sequence[int]) -> list[int]:
+        """A turn of each tenant, the shorter the more there are; those of whom more waits."""
+        most = max(SHORTEST_TURN, BATCH // max(1, len(tenants)))
+        return [one for one in self._ready(tenants) if not self._stopping.is_set() and self.turn(one, most) == most]
+
+    def _ready(self, tenants: Sequence[int]) -> list[int]:
+        return [one for one in tenants if self._rests.get(one, 0.0) <= time.monotonic()]
+
+    def _gather(self) -> None:
+        """Let events gather for a moment when the last batch was taken only just before: a batch costs more than
+        what is in it. Where a batch takes long more gathers; whoever sends one event now and then waits for nothing.
+        """
+        pause = min(max(GATHER_SECONDS, 2 * self._took), LONGEST_GATHERING)
+        self._stopping.wait(max(0.0, self._taken + pause - time.monotonic()))
+
+    def _now(self) -> dict[str, Any]:
+        return {"now": self._stores.clock.now(), "grace": GRACE}
+
+    def _look(self, tenants: Sequence[int]) -> bool:
+        """A batch of each tenant of what comes due by the clock, and the days that are over; whether more is due."""
+        # What was accepted before a deadline is handled before it.
+        handled = {one: self.turn(one, BATCH) for one in self._ready(tenants)}
+        drained = [one for one, events in handled.items() if events is not None and events < BATCH]
+        more = [self._due_turn(one) for one in drained]
+        if time.monotonic() - self._tidied >= TIDY_SECONDS:
+            self._tidied = time.monotonic()
+            tidy(self._stores)
+        return any(more)
+
+    def _heard(self, ear: psycopg.Connection[Any], seconds: float) -> list[int]:
+        """Wait so long for word of events; the tenants that have some."""
+        found: set[int] = set()
+        for note in chain(ear.notifies(timeout=seconds, stop_after=1), ear.notifies(timeout=0)):
+            if note.channel == TRIGGERS:
+                self._catalogues.forget(int(note.payload))
+            else:
+                found.add(int(note.payload))
+        return sorted(found)
+
+    def drain(self, tenant_id: int) -> bool:
+        """Handle what waits of a tenant; whether all of it was."""
+        handled: int | None = BATCH
+        while handled == BATCH and not self._stopping.is_set():
+            handled = self.turn(tenant_id, BATCH)
+        return handled is not None and handled < BATCH
+
+    def turn(self, tenant_id: int, most: int) -> int | None:
+        """Handle some of what waits of a tenant; how many, None when they have to wait.
+
+        A tenant's fault is logged, and the tenant left alone for a moment: it holds up no other.
+        """
+        try:
+            return self.batch(tenant_id, most)
+        except Exception:
+            log.exception("events cannot be handled", tenant_id=tenant_id)
+            self._rests[tenant_id] = time.monotonic() + PAUSE_SECONDS
+            return None
+
+    def batch(self, tenant_id: int, most: int) -> int | None:
+        """Handle the oldest events of a tenant; how many, None when they have to wait."""
+        catalogue = self._catalogues.of(tenant_id, time.monotonic())
+        with self._stores.records.reading() as connection:
+            rows = connection.execute(TAKE, {"tenant_id": tenant_id, "batch": most}).all()
+        if rows:
+            self._taken = time.monotonic()
+            if any(row.event in catalogue.watches for row in rows) and not self._written(catalogue):
+                return None
+            self._together(rows, partial(handle, catalogue), partial(self._put_aside, catalogue))
+            self._took = time.monotonic() - self._taken
+            now = self._stores.clock.now()
+            for row in rows:
+                HANDLED_SECONDS.observe((now - row.received_at).total_seconds())
+        return len(rows)
+
+    def _written(self, catalogue: Catalogue) -> bool:
+        """Whether triggers may be judged: what was said of customers until now stands in their attributes."""
+        tenant_id = catalogue.scope.tenant_id
+        if customers.carry_out_if_free(catalogue.scope):
+            self._unwritten.pop(tenant_id, None)
+            return True
+        since = self._unwritten.setdefault(tenant_id, time.monotonic())
+        if time.monotonic() - since < UNWRITTEN_SECONDS:
+            return False
+        log.warning("triggers are judged without the newest attributes", tenant_id=tenant_id)
+        return True
+
+    def due(self, tenant_id: int) -> None:
+        """Fire what has come due by the clock."""
+        while self._due_turn(tenant_id) and not self._stopping.is_set():
+            pass
+
+    def _due_turn(self, tenant_id: int) -> bool:
+        """A batch of what is due; whether there may be more. A tenant's fault is logged and holds up no other."""
+        try:
+            return self._due(tenant_id)
+        except Exception:
+            log.exception("what is due cannot be fired", tenant_id=tenant_id)
+            self._rests[tenant_id] = time.monotonic() + PAUSE_SECONDS
+            return False
+
+    def _due(self, tenant_id: int) -> bool:
+        """A batch of what is due; whether there may be more."""
+        catalogue = self._catalogues.of(tenant_id, time.monotonic())
+        scope = catalogue.scope
+        with scope.records() as session:
+            keys, firings = due_sequences(session, scope), due_firings(session, scope)
+        if (keys or firings) and not self._written(catalogue):
+            return False
+        if keys:
+            self._together(keys, partial(end_sequences, catalogue), partial(drop_sequence, scope))
+        if firings:
+            self._together(firings, partial(resume, scope), partial(give_up, scope))
+        return max(len(keys), len(firings)) == AT_ONCE
+
+    def _together(
+        self, some: Sequence[T], work: Callable[[Session, Sequence[T]], object], aside: Callable[[T, Exception], None]
+    ) -> None:
+        """Do work on some in one transaction; when one of them cannot be, on halves, and put that one aside."""
+        try:
+            with self._stores.records.session() as session:
+                work(session, some)
+        except Exception as error:
+            if _away(error):
+                raise
+            if len(some) == 1:
+                aside(some[0], error)
+                return
+            middle = len(some) // 2
+            for half in (some[:middle], some[middle:]):
+                self._together(half, work, aside)
+
+    def _put_aside(self, catalogue: Catalogue, row: Any, error: Exception) -> None:
+        """Log an event whose triggers cannot be evaluated, and go on without it."""
+        self._tries[row.seq] = self._tries.get(row.seq, 0) + 1
+        if isinstance(error, OperationalError | ClickHouseError) and self._tries[row.seq] < TRIES:
+            raise error
+        self._tries.pop(row.seq, None)
+        log.error("event put aside", tenant_id=catalogue.scope.tenant_id, seq=row.seq, error=str(error)[:300])
+        with self._stores.records.session() as session:
+            session.add(_entry(catalogue, row, error))
+            _mark(session, catalogue.scope.tenant_id, [row.seq])
+
+
+def _entry(catalogue: Catalogue, row: Any, error: Exception) -> EventLogEntry:
+    reason = error.message if isinstance(error, RapportError) else f"{type(error).__name__} in a trigger"
+    return EventLogEntry(
+        tenant_id=catalogue.scope.tenant_id,
+        at=catalogue.scope.clock.now(),
+        status=ERROR,
+        origin="",
+        event=row.event,
+        person=person_of(row.customer_id, row.visitor_id)[:300],
+        reason=f"Triggers could not be evaluated: {reason}"[:500],
+        body=str(row.parameters)[:8000].replace("\0", "\ufffd"),
+    )
+
+
+def handle(catalogue: Catalogue, session: Session, rows: Sequence[Any]) -> int:
+    """Mark events, evaluate them and fire what they meet, in the caller's transaction; how many fired."""
+    scope = catalogue.scope
+    today = scope.today()
+    # First, so that whoever takes them out of the records waits, or is seen.
+    _mark(session, scope.tenant_id, [row.seq for row in rows])
+    wanted = [row for row in rows if row.event in catalogue.watches]
+    known = owners(session, scope, [row.visitor_id for row in wanted if not row.customer_id])
+    met = []
+    for row in wanted:
+        arrival = _arrival(row, known)
+        if watches := watched(catalogue, arrival, today):
+            met.append((arrival, watches))
+    met.sort(key=lambda one: one[0].at)  # a sender's batch need not be in order
+    fired = 0
+    if met and (found := candidates(scope, session, met)):
+        fired = decide(session, catalogue, found)
+    return fired
+
+
+def _arrival(row: Any, known: Owners) -> Arrival:
+    at = min(row.event_at, row.received_at)
+    customer_id = row.customer_id or known.at(row.visitor_id, at)
+    return Arrival(row.seq, str(row.key), row.event, customer_id, row.visitor_id, row.parameters, at, row.received_at)
+
+
+def _mark(session: Session, tenant_id: int, seqs: list[int]) -> None:
+    done = session.execute(HANDLED, {"tenant_id": tenant_id, "seqs": seqs})
+    if done.rowcount != len(seqs):  # type: ignore[attr-defined]
+        raise Taken("Some of the events were handled by another process.")

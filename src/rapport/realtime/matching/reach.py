@@ -1,0 +1,178 @@
+"""On which channels a person can be reached: by permission, address, and wish not to be written to."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from rapport.access.scope import Scope
+from rapport.campaigns import service as campaigns
+from rapport.channels.service import OWN_ID, Channel, address_key, is_blank
+from rapport.customers.service import Consents
+from rapport.messaging import service as messaging
+from rapport.messaging.service import rules
+from rapport.realtime.events.visitors import VISITOR
+from rapport.realtime.matching.facts import Known
+
+# A fault of a channel: the outcome and the reason why a person cannot be reached on it.
+Fault = tuple[str, str]
+
+
+def attributes_of(channels: Mapping[int, Channel], used: Iterable[int]) -> set[str]:
+    """The attributes, in upper case, that tell whether a person can be reached on the used channels that there are."""
+    there = (channels[one] for one in used if one in channels)
+    names = {name for one in there for name in (one.address_attribute, one.permission_attribute) if name}
+    return {name.upper() for name in names} - {OWN_ID}
+
+
+def address_attributes(channels: Mapping[int, Channel]) -> set[str]:
+    """The attributes, in upper case, that hold the addresses of channels."""
+    return {one.address_attribute.upper() for one in channels.values()} - {OWN_ID}
+
+
+def channels_in(plan: Mapping[str, Any]) -> set[int]:
+    """The channels of all recipient groups of a campaign's plan."""
+    return {place["channel_id"] for group in plan["groups"] for place in group["channels"]}
+
+
+@dataclass
+class Reach:
+    """Of some persons, by the channels of the tenant; known are the customers among them, by person.
+
+    consents tells how the tenant's attributes of consent are read; forbidding are those beside the built-in ones whose
+    Yes says not to write.
+
+    apps are those of templates that are for one, by channel and template, None before they are read;
+    unreachable is by channel and app.
+    """
+
+    channels: Mapping[int, Channel]
+    consents: Consents
+    forbidding: Sequence[str] = ()
+    known: dict[str, Known] = field(default_factory=dict)
+    apps: dict[tuple[int, int], str] | None = None
+    unreachable: dict[tuple[int, str], dict[str, str]] = field(default_factory=dict)
+    kept_back: campaigns.KeptBack | None = None
+
+    def ask(self, scope: Scope, channel_ids: Iterable[int], customer_ids: Sequence[str]) -> None:
+        """Read who of these customers must not be written to on channels, or with the templates of an app of one."""
+        wanted = sorted(set(channel_ids) & self.channels.keys()) if customer_ids else []
+        if self.apps is None:
+            self.apps = messaging.apps_of_templates(scope, wanted) if wanted else {}
+        for channel_id in wanted:
+            for app_id in {"", *(app for (channel, _), app in self.apps.items() if channel == channel_id)}:
+                addresses = self._addresses(self.channels[channel_id], customer_ids)
+                found = messaging.unreachable(scope, channel_id, customer_ids, app_id, addresses)
+                self.unreachable[channel_id, app_id] = {who.lower(): reason for who, reason in found.items()}
+
+    def _addresses(self, channel: Channel, customer_ids: Iterable[str]) -> dict[str, str]:
+        """Where messages of a channel would go, by customer."""
+        name = channel.address_attribute.upper()
+        found = {one: self.attribute(one.lower(), name) for one in customer_ids} if name != OWN_ID else {}
+        return {one: str(value) for one, value in found.items() if value is not None}
+
+    def find_reachable(self, scope: Scope, channel_ids: set[int]) -> None:
+        """Let the facts of those who are known say which of some channels reach them."""
+        there = sorted(channel_ids & self.channels.keys())
+        self.ask(scope, there, [one.customer_id for one in self.known.values()])
+        for person, one in self.known.items():
+            reached = (
+                frozenset() if rules.first(self._flags(person)) else {n for n in there if not self._fault(person, n, 0)}
+            )
+            facts = replace(one.facts, reachable=frozenset(reached))
+            self.known[person] = replace(one, facts=facts)
+
+    def _flags(self, person: str) -> rules.Holds:
+        """Whether a flag of the customer keeps it off every channel."""
+        blocked, permission = self.consents.blocked, self.consents.permission
+        if person not in self.known:
+            return {}
+        forbidding = ("IS_BLOCKED", *self.forbidding)
+        return {
+            rules.TEST: lambda: blocked.forbids_writing(self.attribute(person, "IS_TEST")),
+            rules.BLOCKED: lambda: any(blocked.forbids_writing(self.attribute(person, name)) for name in forbidding),
+            rules.OPTED_OUT: lambda: permission.forbids_writing(self.attribute(person, "IS_OPTIN")),
+        }
+
+    def _never(self, person: str, channel_ids: Iterable[int]) -> rules.Holds:
+        """Whether no campaign on some channels may write to a person: a flag, or the hold-out.
+
+        The hold-out has customers only, and whoever has an address of one of them on one of the channels.
+        """
+        kept_back = self.kept_back
+        if kept_back is None or person.startswith(VISITOR):
+            return self._flags(person)
+        used = {number: self.channels[number] for number in channel_ids if number in self.channels}
+        return {
+            **self._flags(person),
+            rules.HELD_OUT: lambda: kept_back.has(person),
+            rules.HELD_OUT_ADDRESS: lambda: kept_back.has_address(
+                {name: self._text(person, name) for name in address_attributes(used)}
+            ),
+        }
+
+    def refused(self, person: str, channel_ids: Iterable[int]) -> Fault | None:
+        """Why no campaign on some channels may write to a person; None when one may."""
+        return rules.first(self._never(person, channel_ids))
+
+    def barring(self, person: str, plan: Mapping[str, Any]) -> rules.Holds:
+        """Whether nothing of a campaign may go to a person: a flag, the hold-out, or an always-excluded group."""
+        known = self.known.get(person)
+        groups = known.facts.groups if known else frozenset[int]()
+        excluded = plan["rules"]["exclude_target_group_ids"]
+        return {
+            **self._never(person, channels_in(plan)),
+            rules.IN_GROUP: lambda: next((number for number in excluded if number in groups), 0),
+        }
+
+    def attribute(self, person: str, name: str) -> Any:
+        """The value of an attribute of a person by its upper-case name; None for whoever is not a known customer."""
+        known = self.known.get(person)
+        return known.facts.attributes.get(name) if known else None
+
+    def faults(self, person: str, plan: Mapping[str, Any]) -> dict[int, Fault]:
+        """The channels of a recipient group on which a person cannot be reached, with outcome and reason."""
+        places = ((place["channel_id"], place["template_id"]) for place in plan["channels"])
+        found = ((channel_id, self._fault(person, channel_id, template_id)) for channel_id, template_id in places)
+        return {channel_id: fault for channel_id, fault in found if fault is not None}
+
+    def addresses(self, person: str, plan: Mapping[str, Any], faults: Mapping[int, Fault]) -> dict[int, str]:
+        """The addresses at which a person is reached, by those channels of a group that have any."""
+        reached = {place["channel_id"] for place in plan["channels"]} - faults.keys()
+        found = ((channel_id, self._address(person, channel_id)) for channel_id in sorted(reached))
+        return {channel_id: address for channel_id, address in found if address}
+
+    def divided_by(self, person: str, plan: Mapping[str, Any]) -> str:
+        """By what a person is divided: an address of the campaign's channels, which others may share, or itself."""
+        keys = (address_key(self._address(person, channel_id)) for channel_id in sorted(channels_in(plan)))
+        return next((f"address {key}" for key in keys if key), person)
+
+    def _address(self, person: str, channel_id: int) -> str:
+        channel = self.channels.get(channel_id)
+        name = channel.address_attribute.upper() if channel else OWN_ID
+        return "" if name == OWN_ID else self._text(person, name)
+
+    def _text(self, person: str, name: str) -> str:
+        """The text of an attribute; empty for none."""
+        value = self.attribute(person, name)
+        return "" if value is None else str(value)
+
+    def _fault(self, person: str, channel_id: int, template_id: int) -> Fault | None:
+        channel = self.channels.get(channel_id)
+        if channel is None:  # gone since the firing was planned
+            return "no address", f"there is no channel {channel_id}"
+        permission = channel.permission_attribute if person in self.known else None
+        has_address, at = channel.address_attribute.upper() != OWN_ID, self._address(person, channel_id)
+        form = channel.behaviour.address_form
+        app_id = (self.apps or {}).get((channel_id, template_id), "")
+        said = self.unreachable.get((channel_id, app_id), {}).get(person)
+        return rules.first(
+            {
+                rules.NO_PERMISSION: lambda: (
+                    permission and self.consents.permission.forbids_writing(self.attribute(person, permission.upper()))
+                ),
+                rules.NO_ADDRESS: lambda: has_address and is_blank(at),
+                rules.BAD_ADDRESS: lambda: has_address and not form.passes(at) and form.fault,
+                rules.LISTED: lambda: said == rules.LISTED.reason,
+                rules.PREFERENCE: lambda: said == rules.PREFERENCE.reason,
+            }
+        )

@@ -1,0 +1,248 @@
+"""Letting firings out: event 11 for outside channels, messages to be sent for our own; and ending those that stay."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.audiences import service as audiences
+from rapport.campaigns import service as campaigns
+from rapport.channels.service import Channel
+from rapport.channels.service import channels as channels_of
+from rapport.customers import service as customers
+from rapport.notifications import service as notifications
+from rapport.realtime.events.owners import found_out
+from rapport.realtime.matching.facts import Needs, load
+from rapport.realtime.matching.reach import Fault, Reach, address_attributes, attributes_of, channels_in
+from rapport.realtime.models import ASKING, DONE, FILED, PENDING, SENDING, SENT, Firing, FiringMessage
+
+EVENT = 11
+WAKE = "rapport_firings"
+# What becomes of a firing that waited while its trigger was paused or archived.
+NOT_ACTIVE: Fault = ("skipped", "its trigger is not active any more")
+
+ADD_MESSAGES = text("""
+    INSERT INTO firing_messages
+        (tenant_id, firing_id, channel_id, template_id, action_id, promo_code, message_id, state, reason, attempts)
+    SELECT :tenant_id, f, c, t, a, p, m, s, r, 0 FROM json_to_recordset(CAST(:rows AS json)) AS g(
+        f bigint, c int, t int, a int, p text, m text, s text, r text
+    )
+    ON CONFLICT DO NOTHING
+""")
+# A firing of which every message is settled: sent when one of them was.
+CONCLUDE = text("""
+    UPDATE trigger_firings AS f
+    SET state = 'done', finished_at = :now, outcome = settled.outcome, reason = settled.reason
+    FROM (
+        SELECT firing_id,
+            CASE WHEN bool_or(state = 'sent') THEN 'sent' WHEN bool_or(state = 'failed') THEN 'failed'
+                ELSE min(state) END AS outcome,
+            CASE WHEN bool_or(state = 'sent') THEN '' ELSE max(reason) END AS reason
+        FROM firing_messages WHERE tenant_id = :tenant_id AND firing_id = ANY(CAST(:ids AS bigint[]))
+        GROUP BY firing_id HAVING bool_and(state NOT IN ('pending', 'claimed'))
+    ) AS settled
+    WHERE f.tenant_id = :tenant_id AND f.id = settled.firing_id AND f.state = 'sending'
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A firing that goes out now. faults: the channels of its group on which the person cannot be reached."""
+
+    firing_id: int
+    campaign: campaigns.Occurrence
+    group: int
+    customer_id: str
+    is_visitor: bool
+    parameters: Mapping[str, Any]
+    faults: Mapping[int, Fault]
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """The recipient group as the campaign planned it."""
+        found: dict[str, Any] = self.campaign.plan["groups"][self.group - 1]
+        return found
+
+
+def message_id(scope: Scope, firing_id: int, channel_id: int) -> str:
+    """The id of a firing's message on a channel: constant, so that a receiver can tell a repetition."""
+    return hashlib.sha256(f"{scope.tenant_id}/firing/{firing_id}/{channel_id}".encode()).hexdigest()[:40]
+
+
+def state_of(plan: Mapping[str, Any], faults: Mapping[int, Fault], ways: Mapping[int, Channel]) -> tuple[str, str, str]:
+    """State, outcome and reason of a firing of a group as it goes out."""
+    reached = [one["channel_id"] for one in plan["channels"] if one["channel_id"] not in faults]
+    if any(not ways[channel_id].behaviour.is_pulled for channel_id in reached):
+        return SENDING, "", ""
+    if reached:
+        return DONE, SENT, ""
+    return (DONE, *min(faults.values(), default=(SENT, "")))
+
+
+def release(scope: Scope, session: Session, firing_ids: Sequence[int]) -> None:
+    """Let firings out that waited for a verdict, in the caller's transaction; those that do not wait stay.
+
+    Those of a trigger that is not active any more are skipped.
+    Whether persons may be written to and can be reached is looked at again, of visitors also as the customers that they
+    turned out to be; who cannot any more ends with the reason.
+    """
+    wanted = select(Firing).where(
+        Firing.tenant_id == scope.tenant_id, Firing.id.in_(firing_ids), Firing.state == ASKING
+    )
+    waiting = list(session.scalars(wanted.order_by(Firing.id).with_for_update()))
+    active = campaigns.active_triggers(scope)
+    for one in waiting:
+        if one.series_id not in active:
+            one.state, one.finished_at, (one.outcome, one.reason) = DONE, scope.clock.now(), NOT_ACTIVE
+    let_go(session, scope, [one for one in waiting if one.series_id in active])
+
+
+def let_go(session: Session, scope: Scope, waiting: Sequence[Firing]) -> None:
+    """Let out firings that are held in the caller's transaction; of whom nothing may go to any more they end."""
+    if not waiting:
+        return
+    days = {one.id: one for one in campaigns.of_ids(scope, sorted({one.campaign_id for one in waiting}))}
+    plans = {one.id: days[one.campaign_id].plan["groups"][one.recipient_group_id - 1] for one in waiting}
+    known = found_out(session, scope, waiting)
+    used = {number: channels_in(day.plan) for number, day in days.items()}
+    reach = _reach(scope, waiting, known, set().union(*used.values()))
+    waiting = [one for one in waiting if not _is_flagged(scope, one, known, reach, used[one.campaign_id])]
+    faults_of = _faults(scope, session, waiting, known, plans, reach)
+    outgoing = []
+    for one in waiting:
+        faults = faults_of[one.id]
+        one.state, one.outcome, one.reason = state_of(plans[one.id], faults, reach.channels)
+        one.finished_at = scope.clock.now() if one.state == DONE else None
+        group, who = one.recipient_group_id, one.customer_id
+        outgoing.append(Outgoing(one.id, days[one.campaign_id], group, who, one.is_visitor, one.parameters, faults))
+    session.flush()
+    let_out(session, scope, outgoing, reach.channels)
+
+
+def _is_flagged(scope: Scope, one: Firing, known: Mapping[str, str], reach: Reach, channel_ids: set[int]) -> bool:
+    """Whether nothing of the campaign, on these channels, may go to the person by now; the firing has ended then."""
+    fault = reach.refused(known[one.person].lower() if one.person in known else one.person, channel_ids)
+    if fault:
+        one.state, one.finished_at, (one.outcome, one.reason) = DONE, scope.clock.now(), fault
+    return bool(fault)
+
+
+def _faults(
+    scope: Scope,
+    session: Session,
+    waiting: Sequence[Firing],
+    known: Mapping[str, str],
+    plans: Mapping[int, dict[str, Any]],
+    reach: Reach,
+) -> dict[int, dict[int, Fault]]:
+    """On which channels firings cannot go out: the person cannot be reached, or somebody else has had its address."""
+    found = {one.id: reach.faults(one.person, plans[one.id]) for one in waiting}
+    for one in waiting:
+        if customer := known.get(one.person):
+            found[one.id] = {**reach.faults(customer.lower(), plans[one.id]), **found[one.id]}
+    going = [
+        campaigns.Going(one.campaign_id, one.person, reach.addresses(one.person, plans[one.id], found[one.id]))
+        for one in waiting
+    ]
+    late = campaigns.take_addresses(scope, session, going)
+    return {one.id: {**found[one.id], **same} for one, same in zip(waiting, late, strict=True)}
+
+
+def _reach(scope: Scope, waiting: Sequence[Firing], known: Mapping[str, str], channel_ids: set[int]) -> Reach:
+    """Where the persons of firings can be reached now."""
+    forbidding = customers.forbidding(scope)
+    found = Reach({one.id: one for one in channels_of(scope)}, customers.consents(scope), forbidding)
+    found.kept_back = campaigns.kept_back_on(scope, scope.today(), address_attributes(found.channels))
+    ids = [*(one.customer_id for one in waiting if not one.is_visitor), *known.values()]
+    needs = Needs()
+    needs.attributes |= attributes_of(found.channels, channel_ids) | {*forbidding}
+    found.known = load(scope, audiences.schema(scope), scope.data_date(), ids, needs, scope.today())
+    found.ask(scope, channel_ids, ids)
+    return found
+
+
+def let_out(session: Session, scope: Scope, some: Sequence[Outgoing], ways: Mapping[int, Channel]) -> None:
+    """Write the messages of firings and tell event 11, in the transaction that has made or released them."""
+    rows, told = [], []
+    for one in some:
+        for place in one.plan["channels"]:
+            channel_id = place["channel_id"]
+            rows.append(_message(scope, one, place, ways))
+            if channel_id not in one.faults and ways[channel_id].behaviour.is_pulled:
+                key = f"{EVENT}:{one.firing_id}:{channel_id}"
+                told.append(notifications.Told(_payload(one, place), key, channel_id))
+    if rows:
+        session.execute(ADD_MESSAGES, {"tenant_id": scope.tenant_id, "rows": orjson.dumps(rows).decode()})
+    notifications.notify_many(scope, session, EVENT, told)
+    if any(row["s"] == PENDING for row in rows):
+        wake(session)
+
+
+def wake(session: Session) -> None:
+    """Tell whoever asks gateways and sends messages, when this commits."""
+    session.execute(select(func.pg_notify(WAKE, "")))
+
+
+def _message(scope: Scope, one: Outgoing, place: Mapping[str, Any], ways: Mapping[int, Channel]) -> dict[str, Any]:
+    channel_id = place["channel_id"]
+    state, reason = one.faults.get(channel_id) or (SENT if ways[channel_id].behaviour.is_pulled else PENDING, "")
+    return {
+        "f": one.firing_id,
+        "c": channel_id,
+        "t": place["template_id"],
+        "a": one.plan["action_id"],
+        "p": ",".join(one.plan["promo_codes"]),
+        "m": message_id(scope, one.firing_id, channel_id),
+        "s": state,
+        "r": reason,
+    }
+
+
+def _payload(one: Outgoing, place: Mapping[str, Any]) -> dict[str, Any]:
+    """Event 11 as the reference has it; parameters of the event stand in it with a prefix."""
+    return {
+        "campaignID": one.campaign.id,
+        "channelID": place["channel_id"],
+        "templateID": place["template_id"],
+        "customerID": one.customer_id,
+        "promoCode": one.plan["promo_codes"],
+        "notes": one.campaign.notes,
+        "actionID": one.plan["action_id"],
+        "tags": one.campaign.tags,
+        "isVisitor": one.is_visitor,
+        **{f"event_{name}": value for name, value in one.parameters.items()},
+    }
+
+
+def conclude(scope: Scope, session: Session, firing_ids: Iterable[int]) -> None:
+    """End those firings of which every message is settled; the others stay as they are."""
+    bound = {"tenant_id": scope.tenant_id, "ids": list(firing_ids), "now": scope.clock.now()}
+    session.execute(CONCLUDE, bound)
+
+
+def refuse(scope: Scope, session: Session, firing_id: int, outcome: str, reason: str) -> None:
+    """End a firing that is not to go out; one that has gone out or ended stays as it is."""
+    found = session.get(Firing, firing_id, with_for_update=True)
+    if found is None or found.tenant_id != scope.tenant_id or found.state in (SENDING, DONE, FILED):
+        return
+    found.state, found.outcome, found.reason = DONE, outcome, reason[:300]
+    found.finished_at = scope.clock.now()
+
+
+def messages_of(session: Session, scope: Scope, firing_ids: Sequence[int]) -> list[FiringMessage]:
+    """The messages of firings."""
+    wanted = select(FiringMessage).where(
+        FiringMessage.tenant_id == scope.tenant_id, FiringMessage.firing_id.in_(firing_ids)
+    )
+    return list(session.scalars(wanted.order_by(FiringMessage.firing_id, FiringMessage.channel_id)))
+
+
+def scheduled_time(scope: Scope, fired_at: datetime, due_at: datetime | None) -> datetime:
+    """The wall-clock time of the tenant at which a firing went or was to go out, to the second."""
+    return (due_at or fired_at).astimezone(scope.time_zone).replace(tzinfo=None, microsecond=0)

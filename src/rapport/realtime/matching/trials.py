@@ -1,0 +1,106 @@
+"""Trying a trigger: what an event would do, without storing or sending anything."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.campaigns import service as campaigns
+from rapport.errors import Invalid
+from rapport.realtime.events.validation import parameters_of
+from rapport.realtime.events.visitors import customer_of, person_of
+from rapport.realtime.matching.background import Background
+from rapport.realtime.matching.candidates import Candidate
+from rapport.realtime.matching.deciding import decided
+from rapport.realtime.matching.evaluating import Arrival, States, watched
+from rapport.realtime.matching.triggers import Catalogue, Role, compiled
+from rapport.realtime.models import ASKING, DELAYED
+
+NOTHING = "The event does not match: it would do nothing."
+DOES = {Role.CLOSES: "It would close an open sequence.", Role.RESTARTS: "It would begin the window anew."}
+NOT_OPEN = "It would begin the window anew, but no sequence of the person is open: it would do nothing."
+NOT_TODAY = "Today is not from its first to its last day: nothing would fire."
+OPENS = {
+    "simple": "It meets the trigger.",
+    "repeated": "It would count; from here on as if it completed the number.",
+    "sequence": "It would open a sequence; from here on as if its window ended without a closing event.",
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What an event would do. outcome is what would become of the firing now: sent, control, excluded, waiting ..."""
+
+    matches: bool
+    meets_conditions: bool
+    outcome: str
+    reason: str
+    recipient_group_id: int
+    explanation: list[str]
+
+
+def try_event(
+    scope: Scope, series_id: int, event: str, parameters: Mapping[str, Any], customer_id: str, visitor_id: str
+) -> Trial:
+    """What an event of a person would do to a triggered campaign, whatever its status. Raises NotFound, Invalid."""
+    series = campaigns.triggered_series(scope, series_id)
+    if not customer_id and not visitor_id:
+        raise Invalid("customer_id or visitor_id must be given.")
+    catalogue = compiled(scope, [series])
+    if series_id in catalogue.faults:
+        raise Invalid(catalogue.faults[series_id])
+    now = scope.clock.now()
+    with scope.records() as session:
+        customer_id = customer_id or customer_of(session, scope, [visitor_id]).get(visitor_id, "")
+        warnings: list[str] = []
+        read = parameters_of(parameters, catalogue.types.get(event), warnings)
+        arrival = Arrival(0, "trial", event, customer_id, visitor_id, read, now, now)
+        roles = [watch.role for watch in watched(catalogue, arrival, scope.today())]
+        said = [f"{warning}." for warning in warnings]
+        if not roles:
+            return Trial(False, False, "", "", 0, [*said, NOTHING])
+        if roles[0] is Role.CLOSES or (roles[0] is Role.RESTARTS and _is_open(session, catalogue, series, arrival)):
+            return Trial(True, False, "", "", 0, [*said, DOES[roles[0]]])
+        if Role.OPENS not in roles:
+            return Trial(True, False, "", "", 0, [*said, NOT_OPEN])
+        return _fired(session, catalogue, series, arrival, now, said)
+
+
+def _is_open(session: Session, catalogue: Catalogue, series: campaigns.Series, arrival: Arrival) -> bool:
+    """Whether a sequence of the person is open now."""
+    states = States(catalogue.scope, session, catalogue.triggers)
+    states.load([(series.id, arrival.person)])
+    if arrival.customer_id:
+        states.adopt({arrival.person: arrival.customer_id})
+    return any(one.covers(arrival.at) for one in states.of(catalogue.triggers[series.id], arrival.person).sequences)
+
+
+def _fired(
+    session: Session,
+    catalogue: Catalogue,
+    series: campaigns.Series,
+    arrival: Arrival,
+    now: datetime,
+    warnings: Sequence[str],
+) -> Trial:
+    trigger = catalogue.triggers[series.id]
+    said = [*warnings, OPENS[trigger.body.trigger.kind]]
+    if not trigger.runs_on(catalogue.scope.today()):
+        return Trial(True, False, "", "", 0, [*said, NOT_TODAY])
+    is_visitor = not arrival.customer_id
+    who = arrival.visitor_id if is_visitor else arrival.customer_id
+    person = person_of(arrival.customer_id, arrival.visitor_id)
+    one = Candidate(trigger, person, who, is_visitor, arrival.key, arrival.parameters)
+    background = Background.of(session, catalogue, [one], now)
+    if not background.meets(one):
+        return Trial(True, False, "", "", 0, [*said, "The person does not meet the conditions of the campaign."])
+    background.count(session, [one])
+    found = decided(one, campaigns.planned_day(catalogue.scope, series), background)
+    waits = {ASKING: "waiting for the gateway", DELAYED: "waiting for the end of quiet hours"}
+    is_control = found.state == DELAYED and not found.group
+    outcome = "control" if is_control else waits.get(found.state, found.outcome or "sending")
+    said.append(f"Outcome: {outcome}{f', {found.reason}' if found.reason else ''}.")
+    return Trial(True, True, outcome, found.reason, found.group, said)

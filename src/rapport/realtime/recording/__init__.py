@@ -1,0 +1,1 @@
+"""What events and firings leave in the warehouse."""

@@ -1,0 +1,160 @@
+"""Ended firings into the accounts of their campaigns: recipients and outcomes in the warehouse, sizes in the records.
+
+Rows are written before the firings are marked; a repetition finds by firing what it wrote and leaves it out.
+Visitors whom nobody knows are no customers, so they are in the outcomes only, under 'v:' and their id.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, timedelta
+from typing import Any
+
+from sqlalchemy import text, update
+
+from rapport.access.scope import Scope
+from rapport.campaigns import service as campaigns
+from rapport.realtime.matching.releasing import messages_of, scheduled_time
+from rapport.realtime.models import DONE, FAILED, FILED, SENT, Firing, FiringMessage
+
+# Whom the campaign addressed or held back for the first time with these firings, by recipient group.
+FIRST = text("""
+    SELECT campaign_id, recipient_group_id, count(*) FROM (
+        SELECT DISTINCT f.campaign_id, f.recipient_group_id, f.person FROM trigger_firings AS f
+        WHERE f.tenant_id = :tenant_id AND f.id = ANY(CAST(:ids AS bigint[])) AND f.state = 'done'
+            AND f.outcome IN ('sent', 'failed', 'control') AND NOT f.is_visitor AND NOT EXISTS (
+                SELECT 1 FROM trigger_firings AS o
+                WHERE o.tenant_id = f.tenant_id AND o.person = f.person AND o.series_id = f.series_id
+                    AND o.campaign_id = f.campaign_id AND o.state = 'filed'
+                    AND o.outcome IN ('sent', 'failed', 'control')
+            )
+    ) AS new GROUP BY 1, 2
+""")
+
+
+def file_batch(scope: Scope, firings: Sequence[Firing]) -> None:
+    """Enter ended firings into the accounts and mark them as filed. May be repeated; one caller at a time."""
+    ended = [one for one in firings if one.state == DONE]
+    if not ended:
+        return
+    ids = [one.id for one in ended]
+    with scope.records() as session:
+        by_firing: dict[int, list[FiringMessage]] = defaultdict(list)
+        for message in messages_of(session, scope, ids):
+            by_firing[message.firing_id].append(message)
+    days = {one.id: one for one in campaigns.of_ids(scope, sorted({one.campaign_id for one in ended}))}
+    recipients = [row for one in ended for row in _recipients(scope, days[one.campaign_id], one, by_firing[one.id])]
+    outcomes = [row for one in ended for row in _outcomes(days[one.campaign_id], one, by_firing[one.id])]
+    campaigns.add_filed(scope, recipients, outcomes)
+    _count(scope, ids, outcomes, recipients)
+
+
+def _name(one: Firing) -> str:
+    return f"v:{one.customer_id}" if one.is_visitor else one.customer_id
+
+
+def _recipients(
+    scope: Scope, campaign: campaigns.Occurrence, one: Firing, messages: Iterable[FiringMessage]
+) -> list[campaigns.FiringRecipient]:
+    """A row a channel that was or should have been reached; one without channel for a control member."""
+    if one.is_visitor:
+        return []
+    at = scheduled_time(scope, one.fired_at, one.due_at)
+
+    def row(
+        channel_id: int, group: int, action_id: int, template_id: int, promo_code: str, counted: int
+    ) -> campaigns.FiringRecipient:
+        return campaigns.FiringRecipient(
+            execution_date=campaign.execution_date,
+            campaign_id=campaign.id,
+            customer_id=one.customer_id,
+            channel_id=channel_id,
+            recipient_group_id=group,
+            action_id=action_id,
+            template_id=template_id,
+            target_group_id=0,
+            promo_code=promo_code,
+            scheduled_time=at.replace(tzinfo=UTC),
+            end_date=at.date() + timedelta(days=campaign.duration),
+            drawn_group=one.drawn_group,
+            messages=counted,
+            firing_id=one.id,
+        )
+
+    if one.outcome == "control":
+        return [row(0, 0, campaigns.CONTROL_ACTION_ID, 0, "", one.messages)]
+    return [
+        row(m.channel_id, one.recipient_group_id, m.action_id, m.template_id, m.promo_code, 1)
+        for m in messages
+        if m.state in (SENT, FAILED)
+    ]
+
+
+def _outcomes(
+    campaign: campaigns.Occurrence, one: Firing, messages: Sequence[FiringMessage]
+) -> list[campaigns.FiringOutcome]:
+    """A row a unit: each channel of whoever was addressed, else one."""
+
+    def row(channel_id: int, outcome: str, reason: str, message_id: str) -> campaigns.FiringOutcome:
+        return campaigns.FiringOutcome(
+            execution_date=campaign.execution_date,
+            campaign_id=campaign.id,
+            customer_id=_name(one),
+            channel_id=channel_id,
+            outcome=outcome,
+            reason=reason,
+            message_id=message_id,
+            batch=0,
+            recorded_at=one.finished_at,
+            drawn_group=one.drawn_group,
+            firing_id=one.id,
+        )
+
+    if not messages:
+        return [row(0, one.outcome, one.reason, "")]
+    return [row(m.channel_id, m.state, m.reason, m.message_id) for m in messages]
+
+
+def _count(
+    scope: Scope,
+    ids: Sequence[int],
+    outcomes: Sequence[campaigns.FiringOutcome],
+    recipients: Sequence[campaigns.FiringRecipient],
+) -> None:
+    """Mark firings as filed and count them into their campaigns, at once; those marked by others are not counted."""
+    with scope.records() as session:
+        new = session.execute(FIRST, {"tenant_id": scope.tenant_id, "ids": list(ids)}).all()
+        marked = set(
+            session.scalars(
+                update(Firing)
+                .where(Firing.tenant_id == scope.tenant_id, Firing.id.in_(ids), Firing.state == DONE)
+                .values(state=FILED)
+                .returning(Firing.id),
+                execution_options={"synchronize_session": False},
+            )
+        )
+        for campaign_id, filed in _filed(marked, new, outcomes, recipients).items():
+            campaigns.add_to_day(session, scope, campaign_id, filed)
+
+
+def _filed(
+    marked: set[int],
+    new: Sequence[Any],
+    outcomes: Sequence[campaigns.FiringOutcome],
+    recipients: Sequence[campaigns.FiringRecipient],
+) -> dict[int, campaigns.Filed]:
+    """What was marked comes to, by campaign in order of id."""
+    units = [row for row in outcomes if row.firing_id in marked]
+    places = [row for row in recipients if row.firing_id in marked and row.channel_id]
+    found = {}
+    for campaign_id in sorted({row.campaign_id for row in units}):
+        own = [row for row in units if row.campaign_id == campaign_id]
+        found[campaign_id] = campaigns.Filed(
+            units=len(own),
+            tested=sum(n for campaign, group, n in new if campaign == campaign_id and group),
+            held_back=sum(n for campaign, group, n in new if campaign == campaign_id and not group),
+            outcomes=Counter(row.outcome for row in own),
+            places=Counter(
+                (row.recipient_group_id, row.channel_id) for row in places if row.campaign_id == campaign_id
+            ),
+        )
+    return found

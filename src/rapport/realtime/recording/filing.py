@@ -1,0 +1,165 @@
+"""Handled events into the warehouse. What comes of them besides (details, interactions) comes first.
+
+An event is taken out of the records after the warehouse has it. What is written is what the warehouse does
+not have by number and id, so that a kill at any point, or records from a backup, neither lose nor repeat any.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import structlog
+from sqlalchemy import text
+
+from rapport.access.scope import Scope
+from rapport.customers import service as customers
+from rapport.realtime.events.names import Names
+from rapport.realtime.events.owners import owners
+from rapport.realtime.leading import FAULTS
+from rapport.realtime.metrics import FILED
+from rapport.realtime.models import ERROR, EventLogEntry
+from rapport.realtime.recording import details, reported
+from rapport.realtime.recording.filed import Filed
+from rapport.realtime.recording.telling import KIND
+
+log = structlog.get_logger("rapport.realtime")
+AT_ONCE = 10_000
+TAKE = text("""
+    SELECT seq, key, event, origin, customer_id, visitor_id, parameters, event_at
+    FROM accepted_events WHERE tenant_id = :tenant_id AND state > 0 ORDER BY seq LIMIT :most
+""")
+DONE = text("DELETE FROM accepted_events WHERE tenant_id = :tenant_id AND seq = ANY(CAST(:numbers AS bigint[]))")
+# A number alone does not name an event: records from a backup give out numbers again.
+PRESENT = "SELECT seq, event_id FROM {table} WHERE seq BETWEEN {{first:UInt64}} AND {{last:UInt64}}"
+# Late events may belong to many months, each of which is a partition.
+SETTINGS = {"max_partitions_per_insert_block": 0}
+VISITORS = pa.schema([field for field in customers.ACTIVITY if field.name != "customer_id"])
+
+
+customers.carried_out_by(KIND, details.overwrite)
+
+
+def file_batch(scope: Scope, names: Names, apart: bool = False) -> int:
+    """File a tenant's oldest handled events; how many there were, 0 while its tables are held by another.
+
+    One caller at a time in a deployment. With apart, an event that cannot be written while others can be is
+    logged and left out; whoever calls does so when a batch has failed again and again.
+    """
+    with customers.writing_if_free(scope) as free:
+        # Read under the lock: what an erasure takes out before it clears the warehouse is not written after.
+        events = _taken(scope, AT_ONCE) if free else []
+        if not events:
+            return 0
+        while customers.carry_out(scope):
+            pass
+        if apart:
+            _write_apart(scope, names, events)
+        else:
+            _write(scope, names, events)
+    with scope.records() as session:
+        session.execute(DONE, {"tenant_id": scope.tenant_id, "numbers": [one.seq for one in events]})
+    FILED.inc(len(events))
+    return len(events)
+
+
+def _taken(scope: Scope, most: int) -> list[Filed]:
+    with scope.stores.records.reading() as connection:
+        return [Filed(*row) for row in connection.execute(TAKE, {"tenant_id": scope.tenant_id, "most": most})]
+
+
+def _write_apart(scope: Scope, names: Names, events: Sequence[Filed]) -> None:
+    """Write events, but for those that cannot be. Raises when none can be: then it is not the events' fault."""
+    failed = _failing(scope, names, events)
+    if failed and len(failed) == len(events):
+        raise failed[0][1]
+    for one, error in failed:
+        _put_aside(scope, one, error)
+
+
+def _failing(scope: Scope, names: Names, events: Sequence[Filed]) -> list[tuple[Filed, Exception]]:
+    """Write events, halves of them when that fails; the single ones that cannot be written."""
+    try:
+        _write(scope, names, events)
+    except FAULTS:
+        raise
+    except Exception as error:
+        if len(events) == 1:
+            return [(events[0], error)]
+        middle = len(events) // 2
+        return _failing(scope, names, events[:middle]) + _failing(scope, names, events[middle:])
+    return []
+
+
+def _put_aside(scope: Scope, one: Filed, error: Exception) -> None:
+    log.error("event cannot be filed", tenant_id=scope.tenant_id, seq=one.seq, error=str(error)[:300])
+    with scope.records() as session:
+        session.add(
+            EventLogEntry(
+                tenant_id=scope.tenant_id,
+                at=scope.clock.now(),
+                status=ERROR,
+                origin=one.origin,
+                event=one.event,
+                person=(one.customer_id or one.visitor_id).lower(),
+                reason="The event cannot be written to the warehouse.",
+                body=str(one.parameters)[:8000],
+            )
+        )
+
+
+def _write(scope: Scope, names: Names, events: Sequence[Filed]) -> None:
+    missing = _missing(scope, events)
+    if not missing:
+        return
+    _name_customers(scope, names, missing)
+    reported.interactions(scope, missing)
+    types = names.event_types(scope, missing)
+    removed, hidden = customers.identifying_names(scope, {one.customer_id for one in missing if one.customer_id})
+    rows = [_row(one, types[one.event], hidden if one.customer_id in removed else None) for one in missing]
+    customers.add_activity(scope, [row for row in rows if row["customer_id"]])
+    if nobody := [row for row in rows if not row["customer_id"]]:
+        scope.warehouse.insert_arrow("visitor_events", pa.Table.from_pylist(nobody, schema=VISITORS), SETTINGS)
+
+
+def _name_customers(scope: Scope, names: Names, events: Sequence[Filed]) -> None:
+    """Give visitors who are known their customers, and customers the warehouse's spelling."""
+    with scope.records() as session:
+        found = owners(session, scope, (one.visitor_id for one in events if not one.customer_id))
+    for one in events:
+        one.customer_id = one.customer_id or found.at(one.visitor_id, one.event_at)
+    spelled = names.customers(scope, {one.customer_id for one in events if one.customer_id})
+    for one in events:
+        one.customer_id = spelled.get(one.customer_id, "")
+
+
+def _missing(scope: Scope, events: Sequence[Filed]) -> list[Filed]:
+    """Those that the warehouse does not have yet."""
+    span = {"first": events[0].seq, "last": events[-1].seq}
+    present: set[tuple[int, str]] = set()
+    for table in ("activity_events", "visitor_events"):
+        present.update(scope.warehouse.rows(PRESENT.format(table=table), **span))
+    return [one for one in events if (one.seq, str(one.key)) not in present]
+
+
+def _row(one: Filed, event_type_id: int, hidden: set[str] | None) -> dict[str, Any]:
+    """The row of an event; hidden are the identifying attributes of a removed person."""
+    return {
+        "event_id": str(one.key),
+        "event_type_id": event_type_id,
+        "customer_id": one.customer_id,
+        "event_at": one.event_at,
+        "properties": [
+            (name, _shown(value))
+            for name, value in one.parameters.items()
+            if hidden is None or not customers.is_identifying(name, value, hidden)
+        ],
+        "visitor_id": one.visitor_id,
+        "origin": one.origin,
+        "seq": one.seq,
+    }
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else str(value)

@@ -1,0 +1,87 @@
+"""Metric events of outside vendors that name a campaign: interactions of its recipients, as if reported by call."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rapport.access.scope import Scope
+from rapport.campaigns import service as campaigns
+from rapport.errors import Invalid
+from rapport.messaging import service as messaging
+from rapport.realtime.events.eventlog import warn
+from rapport.realtime.models import METRIC
+from rapport.realtime.recording.filed import Filed
+from rapport.realtime.recording.vendor_words import SOFT_BOUNCED, told
+
+CAMPAIGN, CHANNEL, TEMPLATE = ("campaignid", "campaign"), ("channelid", "channel"), ("templateid", "template")
+GROUP, APP = ("recipientgroupid", "recipientgroup"), ("appid", "app")
+LARGEST = 2**31 - 1
+
+
+def interactions(scope: Scope, events: Iterable[Filed]) -> None:
+    """Add what metric events report of campaigns; what cannot be is a warning in the log. May be repeated."""
+    rows, wrong = [], []
+    for one in events:
+        if one.origin != METRIC or not one.customer_id:
+            continue
+        try:
+            row = _reported(one)
+        except Invalid as error:
+            wrong.append((one, error.message))
+            continue
+        if row is not None:
+            rows.append((one, row))
+    soft = [row for _, row in rows if row.event_id == SOFT_BOUNCED]
+    wrong += _added(scope, [(one, row) for one, row in rows if row.event_id != SOFT_BOUNCED])
+    if soft:
+        messaging.soft_bounced(scope, [messaging.Reported(row.channel_id, row.customer_id, row.at) for row in soft])
+    if wrong:
+        with scope.records() as session:
+            for one, reason in wrong:
+                warn(scope, session, one.origin, one.event, one.customer_id, [reason], "")
+
+
+Reported = tuple[Filed, campaigns.ReportedInteraction]
+
+
+def _added(scope: Scope, rows: Sequence[Reported]) -> list[tuple[Filed, str]]:
+    """Add interactions; those that cannot be, with the reason. One's fault is not the others'."""
+    if not rows:
+        return []
+    try:
+        campaigns.add_interactions(scope, [row for _, row in rows])
+    except Invalid as error:
+        if len(rows) == 1:
+            return [(rows[0][0], error.message)]
+        middle = len(rows) // 2
+        return _added(scope, rows[:middle]) + _added(scope, rows[middle:])
+    return []
+
+
+def _reported(one: Filed) -> campaigns.ReportedInteraction | None:
+    """The interaction that an event tells of; None for one that names no campaign. Raises Invalid."""
+    given = {re.sub(r"[^a-z]", "", name.lower()): value for name, value in one.parameters.items()}
+    campaign = _number(given, CAMPAIGN)
+    if campaign is None:
+        return None
+    channel, template = _number(given, CHANNEL), _number(given, TEMPLATE)
+    if channel is None or template is None:
+        raise Invalid("A metric of a campaign must name its channel and template.")
+    kind = told(one.event, one.parameters)
+    if kind is None:
+        raise Invalid("The event's name does not say what the customer did.")
+    app = next((str(given[name]) for name in APP if given.get(name) is not None), "")
+    return campaigns.ReportedInteraction(
+        campaign, channel, template, kind, one.customer_id, one.event_at, _number(given, GROUP), app, METRIC
+    )
+
+
+def _number(given: Mapping[str, Any], names: Iterable[str]) -> int | None:
+    """A number that stands under one of the names, as a number or a text."""
+    for name in names:
+        value = given.get(name)
+        if isinstance(value, str) and re.fullmatch(r"\d{1,10}", value, re.ASCII):
+            value = int(value)
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST:
+            return value
+    return None
