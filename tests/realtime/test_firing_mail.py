@@ -22,6 +22,7 @@ from rapport.campaigns.models import Occurrence
 from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
+from rapport.realtime import sending
 from rapport.realtime.matching import firings
 from rapport.realtime.models import FiringMessage
 from rapport.realtime.sending import Outbox, Sender, Transports
@@ -288,6 +289,24 @@ def test_the_reply_of_a_claim_that_ran_out_changes_nothing(world: Scope, of: Occ
     assert (message(world, one).state, theirs.attempts) == ("claimed", 2)
     outbox.renew([mine])
     outbox.settle(world, theirs, "sent", "")
+    assert firing(world, one).outcome == "sent"
+
+
+def test_a_renewal_that_comes_late_shortens_no_claim(world: Scope, of: Occurrence, stores: Stores) -> None:
+    """A server that hung carries out an earlier renewal after a later one: what is under way is nobody else's."""
+    outbox = Outbox(stores)
+    (one,) = let_out(world, of, "C00010")
+    (mine,) = [claimed for claimed in outbox.claim(1000, {}) if claimed.firing_id == one]
+    now = sending.CLOCK.now()
+    try:
+        for seconds in (120, 0):
+            sending.CLOCK.set(now + timedelta(seconds=seconds))
+            outbox.renew([mine])
+        sending.CLOCK.set(now + timedelta(seconds=121))
+        assert one not in {claimed.firing_id for claimed in outbox.claim(1000, {})}
+        outbox.settle(world, mine, "sent", "")
+    finally:
+        sending.CLOCK.set(None)
     assert firing(world, one).outcome == "sent"
 
 

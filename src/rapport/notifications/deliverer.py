@@ -96,10 +96,9 @@ class DeliveryQueue:
         asked: since when it is wanted, by the monotonic clock, now by default: what was long in coming leases nothing,
         since leases of what was answered may have run out meanwhile.
         """
-        asked = asked or time.monotonic()
+        asked, now = asked or time.monotonic(), self._clock.now()
         if not is_timely(asked, LEASE):
             return []
-        now = self._clock.now()
         most = {"free": free, "trouble": TROUBLE_AFTER, "per_listener": PER_LISTENER, "per_tenant": PER_TENANT}
         bound = {"now": now, "lease": now + LEASE, **most}
         claimed = text(queries.CLAIM).columns(

@@ -177,7 +177,7 @@ class Questions:
         asked: since when they are wanted, by the monotonic clock, now by default: what was long in coming leases
         nothing, since somebody else may have leased it meanwhile.
         """
-        asked = asked or time.monotonic()
+        asked, now = asked or time.monotonic(), CLOCK.now()
         if not is_timely(asked, SPARE):
             return []
         bound = {"tenants": list(busy), "questions": list(busy.values()), "per_tenant": per_tenant, "free": free}
@@ -185,7 +185,7 @@ class Questions:
             claimed = text(CLAIM).columns(
                 url=Gateway.url.type, secret=Gateway.secret.type, previous_secret=Gateway.previous_secret.type
             )
-            rows = session.execute(claimed, {**bound, "now": CLOCK.now(), "spare": SPARE})
+            rows = session.execute(claimed, {**bound, "now": now, "spare": SPARE})
             found = [Question(*row) for row in rows]
         if not is_timely(asked, SPARE):
             return []

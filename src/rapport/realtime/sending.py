@@ -84,9 +84,10 @@ FROM due WHERE m.firing_id = due.firing_id AND m.channel_id = due.channel_id
 RETURNING m.tenant_id, m.firing_id, m.channel_id, m.template_id, m.action_id, m.promo_code, m.message_id, m.attempts
 """
 
-# attempts tells whose a claim is: one that ran out was taken by somebody else.
+# attempts tells whose a claim is: one that ran out was taken by somebody else. A renewal that a hung server carries out
+# late shortens no claim that a later one has renewed meanwhile.
 RENEW = """
-UPDATE firing_messages AS m SET due_at = :lease
+UPDATE firing_messages AS m SET due_at = greatest(m.due_at, :lease)
 FROM json_to_recordset(CAST(:claims AS json)) AS given (f bigint, c integer, a integer)
 WHERE m.firing_id = given.f AND m.channel_id = given.c AND m.attempts = given.a AND m.state = 'claimed'
 """
@@ -111,10 +112,9 @@ class Outbox:
         asked: since when it is wanted, by the monotonic clock, now by default: what was long in coming claims nothing,
         since claims of what is under way may have run out meanwhile.
         """
-        asked = asked or time.monotonic()
+        asked, now = asked or time.monotonic(), CLOCK.now()
         if not is_timely(asked, LEASE):
             return []
-        now = CLOCK.now()
         bound = {
             "tenants": [tenant for tenant, _ in busy],
             "channels": [channel for _, channel in busy],
