@@ -37,7 +37,7 @@ GRACE = timedelta(seconds=2)
 
 DUE_SEQUENCES = text("""
     SELECT series_id, person FROM trigger_states
-    WHERE tenant_id = :tenant_id AND deadline <= :now ORDER BY deadline LIMIT :most
+    WHERE tenant_id = :tenant_id AND deadline <= :now ORDER BY deadline, series_id, person LIMIT :most
 """)
 # Tenants of whom events wait, and those of whom something has come due by the clock.
 LOOK = text("""
