@@ -106,7 +106,7 @@ def test_the_lowest_lots_are_held_back_and_the_next_are_group_by_group(
     assert sum(one[1] for one in found.plan["drawn"]) == held
     assert draw_of(found.plan, 1, range(1, groups + 1)).customers == sent[0] + held
     with tenant.records() as session:
-        locked(session, tenant, number).state = "canceled"
+        locked(tenant, session, number).state = "canceled"
 
 
 def test_groups_that_reach_the_same_people_share_one_urn(tenant: Scope) -> None:
@@ -127,7 +127,7 @@ def test_groups_that_reach_the_same_people_share_one_urn(tenant: Scope) -> None:
             first = sum(lots[who][0] == groups[0] for who in some)
             assert abs(first - len(some) * shares[groups[0]] / sum(shares[n] for n in groups)) < 1
     with tenant.records() as session:
-        locked(session, tenant, number).state = "canceled"
+        locked(tenant, session, number).state = "canceled"
 
 
 def test_a_draw_is_the_same_again_and_another_for_each_campaign(tenant: Scope) -> None:
@@ -135,7 +135,7 @@ def test_a_draw_is_the_same_again_and_another_for_each_campaign(tenant: Scope) -
     drawn = [control(tenant, number) for number in numbers]
     before = recipients(tenant, numbers[0]), outcomes(tenant, numbers[0])
     with tenant.records() as session:  # as after a kill in the middle
-        locked(session, tenant, numbers[0]).state = "processing"
+        locked(tenant, session, numbers[0]).state = "processing"
     processing.process(tenant, numbers[0], DATA_DATE)
     assert (recipients(tenant, numbers[0]), outcomes(tenant, numbers[0])) == before
     assert [len(one) for one in drawn] == [38] * 2
@@ -145,4 +145,4 @@ def test_a_draw_is_the_same_again_and_another_for_each_campaign(tenant: Scope) -
     assert (told.addressed, told.control) == (89, 38)
     with tenant.records() as session:
         for number in numbers:
-            locked(session, tenant, number).state = "canceled"
+            locked(tenant, session, number).state = "canceled"

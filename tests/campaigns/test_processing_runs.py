@@ -105,7 +105,7 @@ def test_a_repetition_comes_to_the_same_people(tenant: Scope) -> None:
     number = process(tenant, made.id)
     first = recipients(tenant, number), outcomes(tenant, number)
     with tenant.records() as session:  # as after a kill in the middle
-        locked(session, tenant, number).state = "processing"
+        locked(tenant, session, number).state = "processing"
     processing.process(tenant, number, DATA_DATE)
     assert (recipients(tenant, number), outcomes(tenant, number)) == first
 
@@ -199,7 +199,7 @@ def test_a_run_that_is_confirmed_after_its_send_day_is_measured_from_then(tenant
     tenant.clock.set(datetime(2026, 3, 10, 7, tzinfo=UTC))
     number = process(tenant, made.id)
     with tenant.records() as session:
-        stopped = locked(session, tenant, number)
+        stopped = locked(tenant, session, number)
         stopped.state, stopped.error = "awaiting confirmation", "It is large."
     tenant.clock.set(datetime(2026, 3, 14, 10, 0, 5, tzinfo=UTC))
     confirmed = campaigns.confirm(tenant, number)
@@ -224,9 +224,9 @@ def test_the_window_in_which_a_run_keeps_its_customers_is_that_of_its_results(te
             kept_out = ("excluded", "in a running campaign") in {row[2:] for row in outcomes(tenant, other)}
             assert kept_out == bool(days & mine), (lead_time, sent)
             with tenant.records() as session:
-                locked(session, tenant, other).state = "canceled"
+                locked(tenant, session, other).state = "canceled"
     with tenant.records() as session:
-        locked(session, tenant, number).state = "canceled"
+        locked(tenant, session, number).state = "canceled"
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_runs_of_a_series_reach_its_customers_as_its_rule_says(
     assert tally(outcomes(tenant, again)) == {"excluded": 40}, "one more run of the day reaches nobody a second time"
     with tenant.records() as session:
         for run in [*runs, again]:
-            locked(session, tenant, run).state = "canceled"
+            locked(tenant, session, run).state = "canceled"
 
 
 def test_a_dry_run_says_what_a_run_comes_to_and_leaves_nothing(tenant: Scope) -> None:
@@ -284,7 +284,7 @@ def test_a_dry_run_says_what_a_run_comes_to_and_leaves_nothing(tenant: Scope) ->
     assert (told.targeted, told.addressed, told.control) == (found.targeted, found.test_size, found.control_size)
     assert (told.data_date, told.execution_date, told.objection) == (DATA_DATE, TODAY, "")
     with tenant.records() as session:
-        locked(session, tenant, number).state = "canceled"
+        locked(tenant, session, number).state = "canceled"
     body |= {"name": "Halves", "campaign_type": "A/B"}
     halves = {**body, "groups": [group(2, (EXTERNAL, 4), share=0.5)] * 2, "control_share": 0.2}
     told = campaigns.dry_run(tenant, campaigns.create_series(tenant, campaigns.SeriesBody.model_validate(halves)).id)
@@ -378,7 +378,7 @@ def test_a_group_is_compared_with_those_who_would_have_been_in_it(tenant: Scope)
     names = ["transaction_id", "customer_id", "transaction_time", "amount"]
     tenant.warehouse.insert("transactions", names, [(f"f{who}", who, at, 9.0) for who in buyers])
     with tenant.records() as session:
-        locked(session, tenant, first).state = "successful"
+        locked(tenant, session, first).state = "successful"
     publish(tenant, TODAY + timedelta(days=1))
     try:
         found = campaigns.results(tenant, first)
@@ -429,7 +429,7 @@ def test_a_series_has_one_result_over_its_runs(tenant: Scope) -> None:
     tenant.warehouse.insert("transactions", names, insert)
     with tenant.records() as session:
         for number in numbers:
-            locked(session, tenant, number).state = "successful"
+            locked(tenant, session, number).state = "successful"
     publish(tenant, TODAY + timedelta(days=7))
     try:
         found = campaigns.series_results(tenant, made)

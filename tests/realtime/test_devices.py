@@ -37,7 +37,7 @@ def alone(scope: Scope) -> None:
 
 def owned(scope: Scope, visitor: str) -> Owners:
     with scope.records() as session:
-        return owners(session, scope, [visitor])
+        return owners(scope, session, [visitor])
 
 
 @pytest.mark.parametrize("together", [False, True])

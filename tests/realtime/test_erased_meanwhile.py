@@ -30,11 +30,11 @@ def filled(scope: Scope) -> None:
 
 def events(scope: Scope, session: Session) -> None:
     rows = session.execute(TAKE, {"tenant_id": scope.tenant_id, "batch": 10}).all()
-    handle(compiled(scope), session, rows)
+    handle(session, compiled(scope), rows)
 
 
 def deadlines(scope: Scope, session: Session) -> None:
-    timers.end_sequences(compiled(scope), session, timers.due_sequences(session, scope))
+    timers.end_sequences(session, compiled(scope), timers.due_sequences(scope, session))
 
 
 @pytest.mark.parametrize(("who", "kind", "work"), [("C1", "simple", events), ("C2", "sequence", deadlines)])

@@ -62,7 +62,7 @@ def given(scope: Scope, name: str, who: str = "", visitor: str = "device", **con
 
 def behind(scope: Scope, visitor: str) -> str:
     with scope.records() as session:
-        return customer_of(session, scope, [visitor]).get(visitor, "")
+        return customer_of(scope, session, [visitor]).get(visitor, "")
 
 
 # What is known of customers.

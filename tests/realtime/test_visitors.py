@@ -63,7 +63,7 @@ def unjoined(scope: Scope) -> int:
 
 def behind(scope: Scope, *visitors: str) -> dict[str, str]:
     with scope.records() as session:
-        return customer_of(session, scope, visitors)
+        return customer_of(scope, session, visitors)
 
 
 def histories(scope: Scope, *visitors: str) -> tuple[dict[str, list[str]], int]:

@@ -72,7 +72,7 @@ def begin(scope: Scope, key: str, print_: str, secret: str) -> Answer | None:
         session.execute(delete(IdempotentAnswer).where(mine, abandoned | (IdempotentAnswer.created_at < now - KEPT)))
         claim = insert(IdempotentAnswer).values(**values, content_type="", body=b"").on_conflict_do_nothing()
         if session.scalar(claim.returning(IdempotentAnswer.tenant_id)) is not None:
-            _require_room(session, scope)
+            _require_room(scope, session)
             return None
         found = session.get_one(IdempotentAnswer, (scope.tenant_id, key))
     if found.fingerprint != print_:
@@ -86,7 +86,7 @@ def begin(scope: Scope, key: str, print_: str, secret: str) -> Answer | None:
     return Answer(found.status, found.content_type, body)
 
 
-def _require_room(session: Session, scope: Scope) -> None:
+def _require_room(scope: Scope, session: Session) -> None:
     """Raises TooManyRequests when too much is kept, with the key that was just claimed; the claim ends with it."""
     measured = select(
         func.count(),

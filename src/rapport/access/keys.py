@@ -91,7 +91,7 @@ def create_key(
         created_at=scope.clock.now(),
     )
     with scope.records() as session:
-        check_new_key(session, scope, rate_limit)
+        check_new_key(scope, session, rate_limit)
         session.add(key)
         session.flush()
         details = {"nickname": key.nickname, "access_type": access_type, "rights": key.rights, "sections": key.sections}

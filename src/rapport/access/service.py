@@ -23,7 +23,7 @@ FIRST_TENANT_ID = 3001
 CURRENCY_LENGTH = 3
 DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 KEPT_SECRETS = ("pseudonyms", "addresses")
-Check = Callable[[Session, Scope, Scope], None]
+Check = Callable[[Scope, Scope, Session], None]
 
 
 def _check(name: str, time_zone: str, currency: str) -> None:
@@ -143,7 +143,7 @@ def update_tenant(scope: Scope, changes: dict[str, Any], check: Check | None = N
             session.flush()
         wanted = scope_from(scope.stores, own, scope.actor)
         if check is not None:
-            check(session, stored, wanted)
+            check(stored, wanted, session)
         scope.audit(session, "change", f"tenant {scope.tenant_id}", **changes)
     return wanted
 

@@ -55,7 +55,7 @@ def change_limits(scope: Scope, changes: dict[str, int | None]) -> TenantLimits:
     return limits
 
 
-def check_new_key(session: Session, scope: Scope, rate_limit: int | None) -> None:
+def check_new_key(scope: Scope, session: Session, rate_limit: int | None) -> None:
     """Raises Invalid for a key with more calls than its tenant has, Conflict when the tenant has its keys already.
 
     Whoever asks at the same time waits until the session has ended.

@@ -142,8 +142,8 @@ def _endpoint(read: Read) -> Callable[..., Response]:
     def endpoint(request: Request) -> Response:
         principal = principal_of(request)
         query = {name.lower(): text for name, text in request.query_params.multi_items()}
-        response = json_response(answer(read, principal.scope, query))
-        most = clamped(read, principal.scope, query)
+        response = json_response(answer(principal.scope, read, query))
+        most = clamped(principal.scope, read, query)
         if most:
             response.headers[PAGE_LIMIT] = str(most)
         return response
@@ -151,20 +151,20 @@ def _endpoint(read: Read) -> Callable[..., Response]:
     return endpoint
 
 
-def answer(read: Read, scope: Scope, query: dict[str, str]) -> bytes:
+def answer(scope: Scope, read: Read, query: dict[str, str]) -> bytes:
     """The JSON answer of a read to a query whose names are lower-case. Raises Invalid, NotFound."""
     given: Values = {parameter.name: parameter.read(query) for parameter in read.parameters}
     given["$legacy"] = any(parameter.is_legacy(query) for parameter in read.params)
     values = given if read.prepare is None else read.prepare(scope, given)
-    body = b"[]" if values is None else _query(read, scope, values)
+    body = b"[]" if values is None else _query(scope, read, values)
     return _only(read, body, given) if read.single else body
 
 
-def _query(read: Read, scope: Scope, values: Values) -> bytes:
+def _query(scope: Scope, read: Read, values: Values) -> bytes:
     sql = read.sql if isinstance(read.sql, str) else read.sql(scope, values)
     if read.engine == "records":
-        return scope.records_json(*_records_page(read, scope, sql, values), read.omit_nulls)
-    return scope.warehouse.json_rows(*_warehouse_page(read, scope, sql, values))
+        return scope.records_json(*_records_page(scope, read, sql, values), read.omit_nulls)
+    return scope.warehouse.json_rows(*_warehouse_page(scope, read, sql, values))
 
 
 def _only(read: Read, body: bytes, given: Values) -> bytes:
@@ -174,7 +174,7 @@ def _only(read: Read, body: bytes, given: Values) -> bytes:
     return found.removeprefix(b"[").removesuffix(b"]").strip()
 
 
-def page(read: Read, scope: Scope, values: Values) -> tuple[int, int]:
+def page(scope: Scope, read: Read, values: Values) -> tuple[int, int]:
     """Rows of the page and rows before it: $top is clamped to the function's largest page."""
     if read.single or not read.paged:
         return 1 if read.single else UNBOUNDED, 0
@@ -185,12 +185,12 @@ def page(read: Read, scope: Scope, values: Values) -> tuple[int, int]:
     return min(top or settings.max_page, getattr(settings, read.max_page)), skip
 
 
-def clamped(read: Read, scope: Scope, query: dict[str, str]) -> int:
+def clamped(scope: Scope, read: Read, query: dict[str, str]) -> int:
     """The rows that a page has at most, when a query asks for more; else 0."""
     asked = {parameter.name: parameter.read(query) for parameter in PAGING}
     if read.single or not read.paged or asked["$top"] is None:
         return 0
-    most, _ = page(read, scope, asked)
+    most, _ = page(scope, read, asked)
     return most if most < asked["$top"] else 0
 
 
@@ -201,8 +201,8 @@ def _kept(read: Read, values: Values) -> list[str]:
     return [identifier(name) for name in read.row if name not in read.drop or values[read.drop[name]]]
 
 
-def _records_page(read: Read, scope: Scope, sql: str, values: Values) -> tuple[str, Values]:
-    top, skip = page(read, scope, values)
+def _records_page(scope: Scope, read: Read, sql: str, values: Values) -> tuple[str, Values]:
+    top, skip = page(scope, read, values)
     bound = {name: value for name, value in values.items() if not name.startswith("$")}
     sql = f"{sql} ORDER BY {read.order} LIMIT :page_top OFFSET :page_skip"
     if read.drop:
@@ -211,8 +211,8 @@ def _records_page(read: Read, scope: Scope, sql: str, values: Values) -> tuple[s
     return sql, {**bound, "page_top": top, "page_skip": skip}
 
 
-def _warehouse_page(read: Read, scope: Scope, sql: str, values: Values) -> tuple[str, Values]:
-    top, skip = page(read, scope, values)
+def _warehouse_page(scope: Scope, read: Read, sql: str, values: Values) -> tuple[str, Values]:
+    top, skip = page(scope, read, values)
     once = f" LIMIT 1 BY {read.once_by}" if read.once_by else ""
     sql = f"{sql} ORDER BY {read.order}{once} LIMIT {{page_top:UInt64}} OFFSET {{page_skip:UInt64}}"
     kept = ", ".join(_kept(read, values))

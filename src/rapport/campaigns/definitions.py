@@ -47,10 +47,10 @@ def actions(scope: Scope, archived: bool = True) -> list[Action]:
 def action(scope: Scope, action_id: int) -> Action:
     """An action by id. Raises NotFound."""
     with scope.reads() as session:
-        return _action(session, scope, action_id)
+        return _action(scope, session, action_id)
 
 
-def _action(session: Session, scope: Scope, action_id: int) -> Action:
+def _action(scope: Scope, session: Session, action_id: int) -> Action:
     found = session.get(Action, (scope.tenant_id, action_id))
     if found is None:
         raise NotFound(f"There is no action {action_id}.")
@@ -78,7 +78,7 @@ def update_action(scope: Scope, action_id: int, body: ActionBody) -> Action:
     Raises NotFound, and Conflict for a name in use.
     """
     with _action_name(body.name), scope.records() as session:
-        found = _action(session, scope, action_id)
+        found = _action(scope, session, action_id)
         for name, value in body.model_dump().items():
             setattr(found, name, value)
         scope.audit(session, "update", f"action {action_id}", name=found.name)
@@ -96,7 +96,7 @@ def _action_name(name: str) -> Iterator[None]:
 def archive_action(scope: Scope, action_id: int) -> None:
     """Take an action out of use. Raises NotFound, and Conflict while an active or paused series uses it."""
     with scope.records() as session:
-        found = _action(session, scope, action_id)
+        found = _action(scope, session, action_id)
         wanted = select(Series).where(Series.tenant_id == scope.tenant_id, Series.status != ARCHIVED)
         for one in session.scalars(wanted):
             if any(group["action_id"] == action_id for group in one.groups):
@@ -117,10 +117,10 @@ def all_series(scope: Scope, status: str | None = None) -> list[Series]:
 def series(scope: Scope, series_id: int) -> Series:
     """A series by id. Raises NotFound."""
     with scope.reads() as session:
-        return _series(session, scope, series_id)
+        return _series(scope, session, series_id)
 
 
-def _series(session: Session, scope: Scope, series_id: int) -> Series:
+def _series(scope: Scope, session: Session, series_id: int) -> Series:
     found = session.get(Series, (scope.tenant_id, series_id))
     if found is None or found.trigger is not None:
         raise NotFound(f"There is no series {series_id}.")
@@ -179,8 +179,8 @@ def update_series(scope: Scope, series_id: int, body: SeriesBody, version: int) 
     """
     check_references(scope, body)
     with unique_name(UNIQUE_SERIES, A_SERIES, body.name), scope.records() as session:
-        found = _series(session, scope, series_id)
-        replace_series(session, scope, found, f"series {series_id}", version, columns(body))
+        found = _series(scope, session, series_id)
+        replace_series(scope, session, found, f"series {series_id}", version, columns(body))
     return found
 
 
@@ -190,13 +190,13 @@ def set_status(scope: Scope, series_id: int, status: str) -> Series:
     Raises NotFound, Invalid for another status, Conflict for an archived series.
     """
     with scope.records() as session:
-        found = _series(session, scope, series_id)
-        change_status(session, scope, found, f"series {series_id}", status)
+        found = _series(scope, session, series_id)
+        change_status(scope, session, found, f"series {series_id}", status)
     return found
 
 
 def replace_series(
-    session: Session, scope: Scope, found: Series, what: str, version: int, values: dict[str, Any]
+    scope: Scope, session: Session, found: Series, what: str, version: int, values: dict[str, Any]
 ) -> None:
     """Write a series (what it is called: what) anew if it still stands at this version, in the caller's transaction.
 
@@ -215,7 +215,7 @@ def replace_series(
     session.refresh(found)
 
 
-def change_status(session: Session, scope: Scope, found: Series, what: str, status: str) -> None:
+def change_status(scope: Scope, session: Session, found: Series, what: str, status: str) -> None:
     """Give a series another status, in the caller's transaction. Raises Invalid for none, Conflict when archived."""
     if status not in STATUSES:
         raise Invalid(f"status must be one of {', '.join(STATUSES)}.")

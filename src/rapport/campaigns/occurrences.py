@@ -24,10 +24,10 @@ LOWEST_PRIORITY = 2**31
 def occurrence(scope: Scope, campaign_id: int) -> Occurrence:
     """A campaign by id. Raises NotFound."""
     with scope.reads() as session:
-        return locked(session, scope, campaign_id, lock=False)
+        return locked(scope, session, campaign_id, lock=False)
 
 
-def locked(session: Session, scope: Scope, campaign_id: int, lock: bool = True) -> Occurrence:
+def locked(scope: Scope, session: Session, campaign_id: int, lock: bool = True) -> Occurrence:
     """A campaign inside a transaction, held against other writers. Raises NotFound."""
     found = session.get(Occurrence, (scope.tenant_id, campaign_id), with_for_update=lock or None)
     if found is None:
@@ -71,7 +71,7 @@ def channel_rows(scope: Scope, campaign_id: int) -> list[OccurrenceChannel]:
         return list(session.scalars(wanted.order_by(*order)))
 
 
-def move(session: Session, scope: Scope, campaign_id: int, states: Sequence[str], **values: Any) -> bool:
+def move(scope: Scope, session: Session, campaign_id: int, states: Sequence[str], **values: Any) -> bool:
     """Change a campaign if it is in one of the states; False when it is in another."""
     done = session.execute(
         update(Occurrence)
@@ -102,7 +102,7 @@ def plan_run(scope: Scope, found: Series, execution_date: date, run: int = 0) ->
     """Create a run of a series for a day; None when that run exists. Concurrent planners create one."""
     try:
         with scope.records() as session:
-            made = _new(session, scope, found, execution_date, run)
+            made = _new(scope, session, found, execution_date, run)
             session.add(made)
             session.flush()
             return made.id
@@ -117,7 +117,7 @@ def imagined_run(scope: Scope, found: Series, execution_date: date) -> Occurrenc
     return made
 
 
-def _new(session: Session, scope: Scope, found: Series, execution_date: date, run: int) -> Occurrence:
+def _new(scope: Scope, session: Session, found: Series, execution_date: date, run: int) -> Occurrence:
     return _run_of(scope, found, execution_date, run, next_id(session, scope.tenant_id, "campaign"))
 
 

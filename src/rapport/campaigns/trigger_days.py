@@ -46,7 +46,7 @@ def occurrence_of_day(scope: Scope, series: Series, day: date) -> Occurrence:
             return last
         try:
             with scope.records() as session:
-                return _begin(session, scope, series, day, plan, 0 if last is None else last.run + 1)
+                return _begin(scope, session, series, day, plan, 0 if last is None else last.run + 1)
         except IntegrityError:
             continue
 
@@ -76,7 +76,7 @@ def planned_day(scope: Scope, series: Series) -> Occurrence:
     return _occurrence(scope, series, scope.today(), _plan(scope, series), 0, 0)
 
 
-def _begin(session: Session, scope: Scope, series: Series, day: date, plan: dict[str, Any], run: int) -> Occurrence:
+def _begin(scope: Scope, session: Session, series: Series, day: date, plan: dict[str, Any], run: int) -> Occurrence:
     made = _occurrence(scope, series, day, plan, run, next_id(session, scope.tenant_id, "campaign"))
     session.add(made)
     session.flush()
@@ -127,9 +127,9 @@ def _places(scope: Scope, made: Occurrence) -> list[OccurrenceChannel]:
     ]
 
 
-def add_to_day(session: Session, scope: Scope, campaign_id: int, filed: Filed) -> None:
+def add_to_day(scope: Scope, session: Session, campaign_id: int, filed: Filed) -> None:
     """Count filed firings into their campaign, in the transaction that marks them as filed."""
-    found = locked(session, scope, campaign_id)
+    found = locked(scope, session, campaign_id)
     found.targeted += filed.units
     found.test_size += filed.tested
     found.control_size += filed.held_back
@@ -162,9 +162,9 @@ def open_days(scope: Scope, before: date) -> list[int]:
         return list(session.scalars(wanted.order_by(Occurrence.id)))
 
 
-def close_day(session: Session, scope: Scope, campaign_id: int, at: datetime) -> None:
+def close_day(scope: Scope, session: Session, campaign_id: int, at: datetime) -> None:
     """End the campaign of a day, all of whose firings are filed."""
-    found = locked(session, scope, campaign_id)
+    found = locked(scope, session, campaign_id)
     if found.state != EXECUTING:
         return
     found.state, found.finished_at = SUCCESSFUL, at

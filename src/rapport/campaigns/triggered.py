@@ -80,10 +80,10 @@ def active_triggers(scope: Scope) -> set[int]:
 def triggered_series(scope: Scope, series_id: int) -> Series:
     """A triggered campaign by id. Raises NotFound."""
     with scope.records() as session:
-        return _get(session, scope, series_id)
+        return _get(scope, session, series_id)
 
 
-def _get(session: Session, scope: Scope, series_id: int) -> Series:
+def _get(scope: Scope, session: Session, series_id: int) -> Series:
     found = session.get(Series, (scope.tenant_id, series_id))
     if found is None or found.trigger is None:
         raise NotFound(f"There is no triggered campaign {series_id}.")
@@ -129,7 +129,7 @@ def create_triggered(scope: Scope, body: TriggeredBody, status: str = "active") 
         )
         session.add(made)
         scope.audit(session, "create", _called(made.id), name=made.name)
-        _tell(session, scope)
+        _tell(scope, session)
     _prepare(scope, body)
     return made
 
@@ -144,12 +144,12 @@ def update_triggered(scope: Scope, series_id: int, body: TriggeredBody, version:
     """
     body = check_triggered(scope, body)
     with unique_name(UNIQUE_SERIES, A_TRIGGERED, body.name), scope.records() as session:
-        found = _get(session, scope, series_id)
+        found = _get(scope, session, series_id)
         values = _columns(body)
         if _makes_it_go_out(values["trigger"]) != _makes_it_go_out(found.trigger or {}):
             values["trigger_version"] = version + 1
-        replace_series(session, scope, found, _called(series_id), version, values)
-        _tell(session, scope)
+        replace_series(scope, session, found, _called(series_id), version, values)
+        _tell(scope, session)
     _prepare(scope, body)
     return found
 
@@ -160,12 +160,12 @@ def set_triggered_status(scope: Scope, series_id: int, status: str) -> Series:
     Raises NotFound, Invalid for another status, Conflict for an archived one.
     """
     with scope.records() as session:
-        found = _get(session, scope, series_id)
+        found = _get(scope, session, series_id)
         before = found.status
-        change_status(session, scope, found, _called(series_id), status)
+        change_status(scope, session, found, _called(series_id), status)
         if status != before:
             found.trigger_version = found.version
-        _tell(session, scope)
+        _tell(scope, session)
     return found
 
 
@@ -192,7 +192,7 @@ def _asked(definition: Any) -> set[int]:
     return set() if definition is None else conditions.groups_in(conditions.parse(definition))
 
 
-def _tell(session: Session, scope: Scope) -> None:
+def _tell(scope: Scope, session: Session) -> None:
     """Whoever evaluates triggers learns of the change when it commits."""
     session.execute(select(func.pg_notify(CHANGED, str(scope.tenant_id))))
 

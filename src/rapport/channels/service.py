@@ -95,7 +95,7 @@ def channels(scope: Scope) -> list[Channel]:
 def channel(scope: Scope, channel_id: int) -> Channel:
     """A channel by id. Raises NotFound."""
     with scope.reads() as session:
-        return _get(session, scope, channel_id)
+        return _get(scope, session, channel_id)
 
 
 def is_pulled(scope: Scope, channel_id: int) -> bool:
@@ -117,7 +117,7 @@ def pulled(scope: Scope) -> set[int]:
     return {channel.id for channel in channels(scope) if channel.behaviour.is_pulled}
 
 
-def _get(session: Session, scope: Scope, channel_id: int) -> Channel:
+def _get(scope: Scope, session: Session, channel_id: int) -> Channel:
     found = session.get(Channel, (scope.tenant_id, channel_id)) if 0 <= channel_id <= MAX_ID else None
     if found is None:
         raise NotFound(f"There is no channel {channel_id}.")
@@ -147,7 +147,7 @@ def create_channel(
     behaviour.check_settings(scope, stored)
     try:
         with scope.records() as session:
-            number = _free_id(session, scope, name, behaviour) if id is None else id
+            number = _free_id(scope, session, name, behaviour) if id is None else id
             made = Channel(
                 tenant_id=scope.tenant_id,
                 id=number,
@@ -176,7 +176,7 @@ def update_channel(scope: Scope, channel_id: int, **changes: Any) -> Channel:
     """
     try:
         with scope.records() as session:
-            found = _get(session, scope, channel_id)
+            found = _get(scope, session, channel_id)
             if "settings" in changes:
                 changes["settings"] = merged(found.behaviour, found.settings, changes["settings"])
                 found.behaviour.check_settings(scope, changes["settings"])
@@ -207,7 +207,7 @@ def _mark(scope: Scope, made: Channel) -> None:
         customers.mark_consent(scope, made.permission_attribute, customers.PERMISSION)
 
 
-def _free_id(session: Session, scope: Scope, name: str, kind: ChannelKind) -> int:
+def _free_id(scope: Scope, session: Session, name: str, kind: ChannelKind) -> int:
     """The id for a new channel; the sequence skips ids that were given by hand."""
     taken = set(session.scalars(select(Channel.id).where(Channel.tenant_id == scope.tenant_id)))
     known = WELL_KNOWN_IDS.get(name.strip().lower()) or kind.known_id

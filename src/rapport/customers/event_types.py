@@ -62,7 +62,7 @@ def declare_event_type(
     types = dict(core.parameters if core and parameters is None else parameters or {})
     _check(name, types, description, core is not None)
     with scope.records() as session:
-        found = _of_names(session, scope, [name])[name]
+        found = _of_names(scope, session, [name])[name]
         if found.declared and core is None:
             raise Conflict(f"The event type {name!r} is declared already.")
         _declare(found, types, description or (core.description if core else ""))
@@ -113,7 +113,7 @@ def ensure(scope: Scope, names: Iterable[str], parameters: Iterable[str] = ()) -
 def note_event_types(scope: Scope, seen: Mapping[str, Iterable[str]]) -> dict[str, int]:
     """The id of each name, making types that are new; the parameters seen with each are added to its own."""
     with scope.records() as session:
-        known = _of_names(session, scope, seen)
+        known = _of_names(scope, session, seen)
         for name, parameters in seen.items():
             present = known[name].parameters
             new = [one for one in dict.fromkeys(parameters) if one not in present]
@@ -122,7 +122,7 @@ def note_event_types(scope: Scope, seen: Mapping[str, Iterable[str]]) -> dict[st
     return {name: found.id for name, found in known.items()}
 
 
-def _of_names(session: Session, scope: Scope, names: Iterable[str]) -> dict[str, EventType]:
+def _of_names(scope: Scope, session: Session, names: Iterable[str]) -> dict[str, EventType]:
     """The types of these names, held for the transaction; those that are new are made, core events as declared."""
     session.execute(select(func.pg_advisory_xact_lock(EVENT_TYPES, scope.tenant_id)))
     query = select(EventType).where(EventType.tenant_id == scope.tenant_id).with_for_update()
@@ -130,11 +130,11 @@ def _of_names(session: Session, scope: Scope, names: Iterable[str]) -> dict[str,
     known, taken = {one.name: one for one in present}, {one.id for one in present}
     for name in names:
         if name not in known:
-            known[name] = _made(session, scope, name, taken)
+            known[name] = _made(scope, session, name, taken)
     return {name: known[name] for name in names}
 
 
-def _made(session: Session, scope: Scope, name: str, taken: set[int]) -> EventType:
+def _made(scope: Scope, session: Session, name: str, taken: set[int]) -> EventType:
     core = CORE_EVENTS.get(name)
     number = core.id if core else 0
     while number in taken or not number:

@@ -131,7 +131,7 @@ def _live_through(retailer: "Retailer", days: int, tell: Tell) -> None:
     """The history, the first day's set-up, and the days one after the other."""
     scope, world = retailer.scope, retailer.world
     retailer.load_history()
-    _be(scope.stores, scope, world.date_of(HISTORY_DAYS), time(4))
+    _be(scope, scope.stores, world.date_of(HISTORY_DAYS), time(4))
     campaigns.run_cycle(scope, world.date_of(HISTORY_DAYS - 1))
     retailer.places = story.set_up(scope, world.date_of(HISTORY_DAYS + 1))
     retailer.live_side.set_up(retailer.places)
@@ -146,7 +146,7 @@ def _free_name(stores: Stores) -> str:
     return next(name for n in range(1, len(taken) + 2) if (name := f"Calluna demo {n}") not in taken)
 
 
-def _be(stores: Stores, scope: Scope, day: date, at: time) -> None:
+def _be(scope: Scope, stores: Stores, day: date, at: time) -> None:
     """Stand the clock at a wall-clock time of the tenant."""
     stores.clock.set(scope.instant(datetime.combine(day, at)))
 
@@ -175,21 +175,21 @@ class Retailer:
     def live(self, day: int) -> None:
         """A day of data, the morning after with its cycle and sends, and how people react to them."""
         stores, morning = self.scope.stores, self.world.date_of(day + 1)
-        _be(stores, self.scope, morning, time(5))
+        _be(self.scope, stores, morning, time(5))
         self._deliver(day)
         campaigns.run_cycle(self.scope, self.world.date_of(day))
         in_real_time = day >= self.world.days - REAL_TIME_DAYS
         for hour in (time(10, 30), time(12), time(17)):
-            _be(stores, self.scope, morning, hour)
+            _be(self.scope, stores, morning, hour)
             if hour == time(12):
                 self._run_by_hand(day)
                 campaigns.execute_due(self.scope)
             elif in_real_time:
                 self.live_side.part_of_day(day + 1)
         if in_real_time:
-            _be(stores, self.scope, morning, time(19))
+            _be(self.scope, stores, morning, time(19))
             self.live_side.end_of_day()
-        _be(stores, self.scope, morning, time(22))
+        _be(self.scope, stores, morning, time(22))
         self._react(day + 1)
 
     def _deliver(self, day: int) -> None:

@@ -23,8 +23,8 @@ def forget(scope: Scope, customer_id: str) -> int:
     """Keep what a person said about being written to, but not who it is; how many wishes those are. May be repeated."""
     mark = pseudonym(scope, customer_id)
     with scope.records() as session:
-        wishes = _rename(session, scope, Suppression, customer_id, mark, ["created_at", "reason"])
-        wishes += _rename(session, scope, ChannelPreference, customer_id, mark, ["updated_at", "mode", "app_id"])
+        wishes = _rename(scope, session, Suppression, customer_id, mark, ["created_at", "reason"])
+        wishes += _rename(scope, session, ChannelPreference, customer_id, mark, ["updated_at", "mode", "app_id"])
         bound = {"tenant_id": scope.tenant_id, "key": customer_id.lower(), "pseudonym": mark}
         session.execute(KEEP_ADDRESSES, bound)
         session.execute(DROP_NAMED, bound)
@@ -32,8 +32,8 @@ def forget(scope: Scope, customer_id: str) -> int:
 
 
 def _rename(
-    session: Session,
     scope: Scope,
+    session: Session,
     table: type[Suppression] | type[ChannelPreference],
     customer_id: str,
     mark: str,

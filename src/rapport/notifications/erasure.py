@@ -16,7 +16,7 @@ AT_ONCE = 1000
 def naming(scope: Scope, customer_id: str) -> list[Delivery]:
     """Deliveries whose payload holds a CustomerID as one of its texts, ignoring case; oldest first."""
     with scope.records() as session:
-        ids = list(_naming(session, scope, [customer_id]))
+        ids = list(_naming(scope, session, [customer_id]))
         mine = select(Delivery).where(Delivery.tenant_id == scope.tenant_id, Delivery.id == _any(ids))
         return list(session.scalars(mine.order_by(Delivery.id)))
 
@@ -24,7 +24,7 @@ def naming(scope: Scope, customer_id: str) -> list[Delivery]:
 def forget(scope: Scope, customer_ids: Iterable[str]) -> int:
     """Drop every delivery that names one of these persons, posted or not; how many those were."""
     with scope.records() as session:
-        ids = list(_naming(session, scope, customer_ids))
+        ids = list(_naming(scope, session, customer_ids))
         session.execute(delete(Delivery).where(Delivery.tenant_id == scope.tenant_id, Delivery.id == _any(ids)))
     return len(ids)
 
@@ -34,7 +34,7 @@ def _any(ids: list[int]) -> CollectionAggregate[Any]:
     return any_(cast(ids, ARRAY(BigInteger)))
 
 
-def _naming(session: Session, scope: Scope, customer_ids: Iterable[str]) -> Iterator[int]:
+def _naming(scope: Scope, session: Session, customer_ids: Iterable[str]) -> Iterator[int]:
     keys = {one.lower() for one in customer_ids}
     wanted = select(Delivery.id, Delivery.event_key, Delivery.body).where(Delivery.tenant_id == scope.tenant_id)
     for number, event_key, body in session.execute(wanted.execution_options(yield_per=AT_ONCE)):

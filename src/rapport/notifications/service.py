@@ -88,10 +88,10 @@ def listeners(scope: Scope, with_callbacks: bool = False) -> list[Listener]:
 def listener(scope: Scope, listener_id: int) -> Listener:
     """A listener by id. Raises NotFound."""
     with scope.records() as session:
-        return _get(session, scope, listener_id)
+        return _get(scope, session, listener_id)
 
 
-def _get(session: Session, scope: Scope, listener_id: int) -> Listener:
+def _get(scope: Scope, session: Session, listener_id: int) -> Listener:
     found = session.get(Listener, (scope.tenant_id, listener_id)) if listener_id <= MAX_ID else None
     if found is None:
         raise NotFound(f"There is no listener {listener_id}.")
@@ -122,7 +122,7 @@ def register_listener(scope: Scope, event_type_id: int, url: str, channel_id: in
     url = checked_url(url, "ListenerURL", scope.stores.settings.allow_private_addresses)
     now = scope.clock.now()
     with scope.records() as session:
-        before = _url_before(session, scope, event_type_id, channel_id or 0)
+        before = _url_before(scope, session, event_type_id, channel_id or 0)
         url = unmasked(url, before, "ListenerURL")
         made = insert(Listener).values(
             tenant_id=scope.tenant_id,
@@ -145,7 +145,7 @@ def register_listener(scope: Scope, event_type_id: int, url: str, channel_id: in
     return found
 
 
-def _url_before(session: Session, scope: Scope, event_type_id: int, channel_id: int) -> str | None:
+def _url_before(scope: Scope, session: Session, event_type_id: int, channel_id: int) -> str | None:
     mine = (Listener.event_type_id == event_type_id, Listener.channel_id == channel_id)
     return session.scalar(select(Listener.url).where(Listener.tenant_id == scope.tenant_id, *mine).with_for_update())
 
@@ -170,12 +170,12 @@ def unregister_listener(scope: Scope, event_type_id: int, channel_id: int | None
             return False
         session.delete(found)
         session.flush()  # waits for events being announced, so that theirs are canceled too
-        _cancel(session, scope, found.id)
+        _cancel(scope, session, found.id)
         scope.audit(session, "unregister", f"listener {found.id}", event_type_id=event_type_id, channel_id=channel_id)
     return True
 
 
-def _cancel(session: Session, scope: Scope, listener_id: int, delivery_id: int | None = None) -> int:
+def _cancel(scope: Scope, session: Session, listener_id: int, delivery_id: int | None = None) -> int:
     """Cancel what a listener has not been told, or one such delivery; how many."""
     canceled = (
         update(Delivery)
@@ -191,7 +191,7 @@ def _cancel(session: Session, scope: Scope, listener_id: int, delivery_id: int |
 def rotate_secret(scope: Scope, listener_id: int, grace_hours: float = GRACE_HOURS) -> Listener:
     """Give a listener a new signing secret; for the grace posts carry signatures of both. Raises NotFound."""
     with scope.records() as session:
-        found = _get(session, scope, listener_id)
+        found = _get(scope, session, listener_id)
         found.previous_secret, found.previous_until = found.secret, OUTSIDE_CLOCK.now() + timedelta(hours=grace_hours)
         found.secret = new_secret()
         scope.audit(session, "rotate", f"listener {listener_id}", grace_hours=grace_hours)
@@ -296,7 +296,7 @@ def replay(scope: Scope, listener_id: int, delivery_id: int | None = None) -> in
     Ids stay the same, so a receiver can tell a repetition. Raises NotFound, and Conflict when the listener is disabled.
     """
     with scope.records() as session:
-        found = _get(session, scope, listener_id)
+        found = _get(scope, session, listener_id)
         if found.status == DISABLED:
             raise Conflict("The listener is disabled: register its URL again first.")
         wanted = Delivery.state == PARKED if delivery_id is None else Delivery.id == delivery_id
@@ -319,8 +319,8 @@ def cancel(scope: Scope, listener_id: int, delivery_id: int | None = None) -> in
     A post that is under way may still arrive. Raises NotFound, and Conflict for a delivery that has ended.
     """
     with scope.records() as session:
-        _get(session, scope, listener_id)
-        canceled = _cancel(session, scope, listener_id, delivery_id)
+        _get(scope, session, listener_id)
+        canceled = _cancel(scope, session, listener_id, delivery_id)
         if delivery_id is not None and not canceled:
             wanted = (Delivery.tenant_id == scope.tenant_id, Delivery.listener_id == listener_id)
             state = session.scalar(select(Delivery.state).where(*wanted, Delivery.id == delivery_id))

@@ -53,7 +53,7 @@ def set_gateway(
         url = unmasked(url, before.url if before else None, "url")
         made = insert(Gateway).values(tenant_id=scope.tenant_id, url=url, secret=new_secret(), updated_at=now)
         new = session.scalar(made.on_conflict_do_nothing().returning(Gateway.tenant_id)) is not None
-        found = _get(session, scope)
+        found = _get(scope, session)
         found.url, found.updated_at = url, now
         found.timeout_seconds, found.retries, found.fallback = timeout_seconds, retries, fallback
         found.failures, found.open_until = 0, None
@@ -64,14 +64,14 @@ def set_gateway(
 def delete_gateway(scope: Scope) -> None:
     """Remove the gateway: conditional triggered campaigns reach nobody any more. Raises NotFound when there is none."""
     with scope.records() as session:
-        session.delete(_get(session, scope))
+        session.delete(_get(scope, session))
         scope.audit(session, "delete", "gateway")
 
 
 def rotate_secret(scope: Scope, grace_hours: float = GRACE_HOURS) -> Gateway:
     """Give the gateway a new signing secret; for the grace questions carry signatures of both. Raises NotFound."""
     with scope.records() as session:
-        found = _get(session, scope)
+        found = _get(scope, session)
         found.previous_secret = found.secret
         found.previous_until = notifications.OUTSIDE_CLOCK.now() + timedelta(hours=grace_hours)
         found.secret = new_secret()
@@ -79,7 +79,7 @@ def rotate_secret(scope: Scope, grace_hours: float = GRACE_HOURS) -> Gateway:
     return found
 
 
-def _get(session: Session, scope: Scope) -> Gateway:
+def _get(scope: Scope, session: Session) -> Gateway:
     found = session.get(Gateway, scope.tenant_id, with_for_update=True, populate_existing=True)
     if found is None:
         raise NotFound("There is no gateway.")

@@ -75,7 +75,7 @@ PARAMETERS = (
 def held(scope: Scope, customer_id: str) -> dict[str, list[dict[str, Any]]]:
     """Everything that is held of a person, rows by table; without rows when nobody has the id."""
     with scope.records() as session:
-        bound = _bound(session, scope, [customer_id])
+        bound = _bound(scope, session, [customer_id])
         found = {table: _rows(session, table, bound) for table in HELD}
     sql = f"SELECT * FROM visitor_events WHERE {MINE} ORDER BY seq"  # noqa: S608 - ours
     found["visitor_events"] = orjson.loads(scope.warehouse.json_rows(sql, {"ids": bound["first"]}))
@@ -88,7 +88,7 @@ def _rows(session: Session, table: str, bound: dict[str, Any]) -> list[dict[str,
     return [{name: value for name, value in row.items() if name != "tenant_id"} for row in found]
 
 
-def _bound(session: Session, scope: Scope, customer_ids: Iterable[str]) -> dict[str, Any]:
+def _bound(scope: Scope, session: Session, customer_ids: Iterable[str]) -> dict[str, Any]:
     """What names persons in the records, in every spelling."""
     ids = sorted({one.lower() for one in customer_ids})
     known = {"tenant_id": scope.tenant_id, "ids": ids}
@@ -113,7 +113,7 @@ def forget(scope: Scope, customer_id: str, follow: Callable[[str], None]) -> int
     of a visitor that the person was. The disk is cleared by durable work after.
     """
     with scope.records() as session:
-        bound = _bound(session, scope, [customer_id])
+        bound = _bound(scope, session, [customer_id])
         rows = 0
         for table in ORDER:
             done = session.execute(text(DELETE.format(table=table, naming=HELD[table])), bound)
@@ -134,7 +134,7 @@ def anonymise(scope: Scope, customer_ids: Iterable[str], own: Texts) -> None:
     customer_ids = list(customer_ids)
     _, hidden = customers.identifying_names(scope, ())
     with scope.records() as session:
-        bound = _bound(session, scope, customer_ids)
+        bound = _bound(scope, session, customer_ids)
         session.execute(FORGET_LOG, bound)
         for table, column, naming in PARAMETERS:
             _anonymise_table(session, (table, column, naming), bound, hidden, own)

@@ -48,7 +48,7 @@ def close_days(scope: Scope) -> None:
         busy = set(session.scalars(open_firings.distinct()))
         for campaign_id in past:
             if campaign_id not in busy:
-                campaigns.close_day(session, scope, campaign_id, scope.clock.now())
+                campaigns.close_day(scope, session, campaign_id, scope.clock.now())
                 campaigns.forget_addresses(scope, session, campaign_id)
 
 

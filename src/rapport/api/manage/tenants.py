@@ -137,12 +137,12 @@ def _usable(settings: dict[str, dict[str, Any] | None]) -> service.Check:
     It raises Invalid for one that its package cannot use, Conflict for a hold-out that begins too early.
     """
 
-    def check(session: Session, stored: Scope, wanted: Scope) -> None:
+    def check(stored: Scope, wanted: Scope, session: Session) -> None:
         for section in settings:
             wanted.section(section, SECTIONS[section].members, strict=True)
             SECTIONS[section].read(wanted)
         if "campaigns" in settings:
-            hold_out.check_change(session, stored, campaign_settings.settings_of(wanted).hold_out)
+            hold_out.check_change(stored, session, campaign_settings.settings_of(wanted).hold_out)
         if "messaging" in settings:
             messaging_settings.check_change(stored, wanted)
 

@@ -78,7 +78,7 @@ def under_way(scope: Scope) -> list[date]:
         return list(session.scalars(wanted.distinct().order_by(Cycle.data_date)))
 
 
-def _get(session: Any, scope: Scope, data_date: date, run: int) -> Cycle:
+def _get(scope: Scope, session: Any, data_date: date, run: int) -> Cycle:
     found: Cycle | None = session.get(Cycle, (scope.tenant_id, data_date, run))
     if found is None:
         raise NotFound(f"There is no cycle {run} of {data_date}.")
@@ -88,7 +88,7 @@ def _get(session: Any, scope: Scope, data_date: date, run: int) -> Cycle:
 def note(scope: Scope, data_date: date, run: int, name: str, seconds: float) -> None:
     """Enter the time that a step took; a repeated step keeps one entry."""
     with scope.records() as session:
-        found = _get(session, scope, data_date, run)
+        found = _get(scope, session, data_date, run)
         others = [step for step in found.steps if step["name"] != name]
         found.steps = [*others, {"name": name, "seconds": seconds}]
 
@@ -110,7 +110,7 @@ def note_all(scope: Scope, data_date: date, run: int, seconds: Mapping[str, floa
 def end(scope: Scope, data_date: date, run: int, error: str) -> None:
     """Enter the end of a cycle."""
     with scope.records() as session:
-        found = _get(session, scope, data_date, run)
+        found = _get(scope, session, data_date, run)
         found.state, found.error = (FAILED, error) if error else (FINISHED, "")
         found.finished_at = scope.clock.now()
 
@@ -122,7 +122,7 @@ def row(scope: Scope, data_date: date, run: int | None = None) -> Cycle:
             run = session.scalar(_of(scope, data_date).with_only_columns(func.max(Cycle.run)))
         if run is None:
             raise NotFound(f"There is no cycle of {data_date}.")
-        return _get(session, scope, data_date, run)
+        return _get(scope, session, data_date, run)
 
 
 def result(scope: Scope, data_date: date, run: int | None = None) -> CycleResult:

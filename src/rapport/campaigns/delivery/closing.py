@@ -61,8 +61,8 @@ def finish_unit(scope: Scope, unit: Unit, error: str = "") -> None:
     if found.get("failed"):
         bounces.note_unit(scope, unit)
     with scope.records() as session:
-        campaign = locked(session, scope, unit.campaign.id)
-        row = row_of(session, scope, unit)
+        campaign = locked(scope, session, unit.campaign.id)
+        row = row_of(scope, session, unit)
         if row.state != EXECUTING:
             return
         if campaign.state == CANCELED:
@@ -75,7 +75,7 @@ def finish_unit(scope: Scope, unit: Unit, error: str = "") -> None:
             error = error or "No message could be sent."
         row.state, row.error = (FAILED, error) if error else (SUCCESSFUL, "")
         session.flush()
-        rows = rows_of(session, scope, unit.campaign.id)
+        rows = rows_of(scope, session, unit.campaign.id)
         campaign.error = _errors(rows)
         if not (pulled and campaign.handed_over_at):
             _tell(scope, session, unit, campaign, rows, sent)
@@ -110,7 +110,7 @@ def tell_executed(scope: Scope, session: Session, campaign: Occurrence, rows: li
         notifications.notify(scope, session, 1, payload, f"1:{campaign.id}", channel_ids=used)
 
 
-def rows_of(session: Session, scope: Scope, campaign_id: int) -> list[OccurrenceChannel]:
+def rows_of(scope: Scope, session: Session, campaign_id: int) -> list[OccurrenceChannel]:
     """What each group of a campaign gets on each channel, in the caller's transaction."""
     wanted = select(OccurrenceChannel).where(
         OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id
@@ -122,8 +122,8 @@ def rows_of(session: Session, scope: Scope, campaign_id: int) -> list[Occurrence
 def finish_campaign(scope: Scope, campaign_id: int) -> str:
     """End a campaign whose units have all ended; its state now. Canceled ones get the rest of their outcomes."""
     with scope.records() as session:
-        found = locked(session, scope, campaign_id)
-        if any(row.state in OPEN for row in rows_of(session, scope, campaign_id)):
+        found = locked(scope, session, campaign_id)
+        if any(row.state in OPEN for row in rows_of(scope, session, campaign_id)):
             return found.state
         if found.state == CANCELED:
             close_rest_of_canceled(scope, found)
@@ -144,7 +144,7 @@ def _conclude(scope: Scope, session: Session, found: Occurrence) -> None:
     """The state follows from the sum; a channel that failed is told of, also when others did what they should."""
     found.counts, twice = _ended(scope, found)
     found.finished_at = scope.clock.now()
-    problem, failures = _problem(found, twice), _errors(rows_of(session, scope, found.id))
+    problem, failures = _problem(found, twice), _errors(rows_of(scope, session, found.id))
     failed = problem or (failures and not found.counts.get("sent"))
     found.state, found.error = (FAILED if failed else SUCCESSFUL), problem or failures
 

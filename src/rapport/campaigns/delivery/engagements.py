@@ -96,7 +96,7 @@ def hand_over(scope: Scope, unit: Unit) -> None:
     with scope.records() as session:
         found = session.get_one(Engagement, (scope.tenant_id, made.id))
         found.files, found.customers = files, whole
-        if locked(session, scope, unit.campaign.id).state != CANCELED:
+        if locked(scope, session, unit.campaign.id).state != CANCELED:
             notifications.notify(scope, session, FILES_READY, payload, f"14:{made.id}", channel_id=unit.channel_id)
 
 
@@ -167,7 +167,7 @@ def _write(scope: Scope, unit: Unit, hook: Hook, made: Engagement) -> tuple[int,
 def _metadata(scope: Scope, unit: Unit, hook: Hook, number: int, files: int, whole: int) -> dict[str, Any]:
     """What the reference says of an engagement; times are UTC."""
     with scope.reads() as session:
-        row = row_of(session, scope, unit)
+        row = row_of(scope, session, unit)
         account = session.get_one(Tenant, scope.tenant_id).name
     return {
         "AccountName": account,

@@ -42,7 +42,7 @@ def pulled_units(scope: Scope, campaign_id: int) -> list[Unit]:
     if campaign.handed_over_at or campaign.state not in OPEN:
         return []
     with scope.reads() as session:
-        rows = [row for row in rows_of(session, scope, campaign_id) if row.state in OPEN]
+        rows = [row for row in rows_of(scope, session, campaign_id) if row.state in OPEN]
     pulled = channels.pulled(scope)
     places = sorted((row.channel_id, row.recipient_group_id) for row in rows if row.channel_id in pulled)
     return [unit_of(scope, campaign, *place) for place in places]
@@ -63,11 +63,11 @@ def tell(scope: Scope, campaign_id: int) -> None:
     """Make it known, once: event 13 of every outside channel all of whose lists are ready, and event 1."""
     pulled = {unit.channel_id for unit in pulled_units(scope, campaign_id)}
     with scope.records() as session:
-        campaign = locked(session, scope, campaign_id)
+        campaign = locked(scope, session, campaign_id)
         if campaign.handed_over_at or campaign.state not in OPEN:
             return
         campaign.handed_over_at = scope.clock.now()
-        rows = rows_of(session, scope, campaign_id)
+        rows = rows_of(scope, session, campaign_id)
         for channel_id in sorted(pulled):
             tell_channel(scope, session, campaign_id, channel_id, rows)
         if any(row.recipients for row in rows if row.channel_id in pulled and row.state in OPEN):

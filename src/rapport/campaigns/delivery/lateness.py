@@ -29,8 +29,8 @@ def late_by(scope: Scope, campaign: Occurrence, row: OccurrenceChannel) -> timed
 def is_late(scope: Scope, unit: Unit) -> bool:
     """Whether the time of a unit is over by more hours than the tenant lets its messages be late."""
     with scope.reads() as session:
-        campaign = locked(session, scope, unit.campaign.id, lock=False)
-        row = row_of(session, scope, unit)
+        campaign = locked(scope, session, unit.campaign.id, lock=False)
+        row = row_of(scope, session, unit)
     return late_by(scope, campaign, row) > timedelta(hours=settings_of(scope).wait_hours)
 
 

@@ -31,7 +31,7 @@ def quiet_until(scope: Scope, hours: Hours | None, now: datetime) -> datetime | 
     over = datetime.combine(day, end)
     first = instant_of(over, scope.time_zone)
     if first.astimezone(scope.time_zone).replace(tzinfo=None) != over:
-        return _skipped(over, scope, start, end)
+        return _skipped(scope, over, start, end)
     return first if first > now else over.replace(tzinfo=scope.time_zone, fold=1).astimezone(UTC)
 
 
@@ -104,7 +104,7 @@ def _inside(at: time, start: time, end: time) -> bool:
     return start <= at < end if start < end else at >= start or at < end
 
 
-def _skipped(over: datetime, scope: Scope, start: time, end: time) -> datetime:
+def _skipped(scope: Scope, over: datetime, start: time, end: time) -> datetime:
     """The first minute that is not quiet around an end that no clock shows."""
     at = over.replace(tzinfo=scope.time_zone, fold=1).astimezone(UTC)  # as far before the skip as it is long, at most
     while _inside(at.astimezone(scope.time_zone).time(), start, end):

@@ -36,11 +36,11 @@ AMONG_UNIT = f" AND customer_id IN (SELECT customer_id {queries.UNIT})"
 def begin(scope: Scope, unit: Unit) -> bool:
     """Mark a unit and its campaign as executing; False when the campaign was canceled or the unit has ended."""
     with scope.records() as session:
-        locked(session, scope, unit.campaign.id)
-        row = row_of(session, scope, unit)
+        locked(scope, session, unit.campaign.id)
+        row = row_of(scope, session, unit)
         if row.state not in (SCHEDULED, EXECUTING):
             return False
-        if not move(session, scope, unit.campaign.id, (SCHEDULED, EXECUTING), state=EXECUTING):
+        if not move(scope, session, unit.campaign.id, (SCHEDULED, EXECUTING), state=EXECUTING):
             return False
         row.state = EXECUTING
     return True
@@ -49,8 +49,8 @@ def begin(scope: Scope, unit: Unit) -> bool:
 def is_open(scope: Scope, unit: Unit) -> bool:
     """Whether a unit is still to be sent: it is not once its campaign is canceled."""
     with scope.reads() as session:
-        campaign = locked(session, scope, unit.campaign.id, lock=False)
-        return _is_open(campaign, row_of(session, scope, unit))
+        campaign = locked(scope, session, unit.campaign.id, lock=False)
+        return _is_open(campaign, row_of(scope, session, unit))
 
 
 def _is_open(campaign: Occurrence, row: OccurrenceChannel) -> bool:
@@ -72,7 +72,7 @@ def list_unit(scope: Scope, unit: Unit) -> None:
     """
     with lease(scope, unit.lease_name):
         with scope.reads() as session:
-            campaign, row = locked(session, scope, unit.campaign.id, lock=False), row_of(session, scope, unit)
+            campaign, row = locked(scope, session, unit.campaign.id, lock=False), row_of(scope, session, unit)
         if not _is_open(campaign, row):
             return
         told_in_time = campaign.handed_over_at is None or campaign.handed_over_at < scope.instant(row.scheduled_time)
@@ -93,7 +93,7 @@ def plan_batches(scope: Scope, unit: Unit) -> list[str]:
             _suppress_late(scope, unit, wanted)
         size = settings_of(scope).batch_size
         with scope.reads() as session:
-            if row_of(session, scope, unit).recipients <= size:
+            if row_of(scope, session, unit).recipients <= size:
                 return [WHOLE]
         parts = scope.warehouse.customer_slices(*queries.ACCOUNT)
         return [str(last) for part in parts for (last,) in part.rows(queries.BATCH_ENDS, size=size, **unit.bindings)]
@@ -129,7 +129,7 @@ def _suppress_late(scope: Scope, unit: Unit, wanted: messaging.KeptOff) -> None:
 def _app(scope: Scope, unit: Unit) -> str:
     """The app that a unit's template is for; empty for none."""
     with scope.reads() as session:
-        template_id = row_of(session, scope, unit).template_id
+        template_id = row_of(scope, session, unit).template_id
     return messaging.apps_of_templates(scope, [unit.channel_id]).get((unit.channel_id, template_id), "")
 
 
@@ -138,7 +138,7 @@ def _withdraw(scope: Scope, unit: Unit) -> None:
         scope.warehouse.execute(queries.WITHDRAW, **unit.bindings)
         left = int(scope.warehouse.value(queries.COUNT_UNIT, **unit.bindings))
         with scope.records() as session:
-            row_of(session, scope, unit).recipients = left
+            row_of(scope, session, unit).recipients = left
 
 
 def send_batch(scope: Scope, unit: Unit, number: int, low: str, high: str) -> bool:
@@ -219,7 +219,7 @@ def _messages(
     whether somebody else has had the campaign there.
     """
     with scope.reads() as session:
-        row = row_of(session, scope, unit)
+        row = row_of(scope, session, unit)
     template = messaging.template(scope, channel.id, row.template_id)
     names = messaging.attributes_used(template)
     products = _products(scope, unit, pending)

@@ -50,7 +50,7 @@ def unit_of(scope: Scope, campaign: Occurrence, channel_id: int, group: int) -> 
     return Unit(campaign, channel_id, group)
 
 
-def row_of(session: Session, scope: Scope, unit: Unit) -> OccurrenceChannel:
+def row_of(scope: Scope, session: Session, unit: Unit) -> OccurrenceChannel:
     """The records row of a unit: a group has one template on a channel."""
     return (
         session.query(OccurrenceChannel)

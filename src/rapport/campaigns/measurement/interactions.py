@@ -220,7 +220,7 @@ def _new(
     strangers: list[ReportedInteraction] = []
     for (campaign_id, channel_id), mine in by_place.items():
         campaign = campaigns[campaign_id]
-        got = received(session, scope, campaign, channel_id, (row.customer_id for row in mine))
+        got = received(scope, session, campaign, channel_id, (row.customer_id for row in mine))
         seen = _present(scope, campaign, channel_id, {row.event_id for row in mine}, got)
         for row in mine:
             who = row.customer_id.lower()

@@ -32,7 +32,7 @@ class Received(NamedTuple):
     template: int
 
 
-Teller = Callable[[Session, Scope, int, int, Sequence[str]], Iterable[Received]]
+Teller = Callable[[Scope, Session, int, int, Sequence[str]], Iterable[Received]]
 _tellers: list[Teller] = []
 
 
@@ -47,12 +47,12 @@ def tells_unfiled(teller: Teller) -> Teller:
 
 
 def received(
-    session: Session, scope: Scope, campaign: Occurrence, channel_id: int, customer_ids: Iterable[str]
+    scope: Scope, session: Session, campaign: Occurrence, channel_id: int, customer_ids: Iterable[str]
 ) -> dict[str, Received]:
     """What customers got of a campaign on a channel, by id in lower case; those who got nothing are absent."""
     ids = list(customer_ids)
     # Firings first: one that is filed after this look is found by the next, the other way round by neither.
-    found = _unfiled(session, scope, campaign.id, channel_id, ids) if campaign.is_triggered else {}
+    found = _unfiled(scope, session, campaign.id, channel_id, ids) if campaign.is_triggered else {}
     bound = {"day": campaign.execution_date, "campaign": campaign.id, "channel": channel_id}
     for sql, fold in ((RECIPIENTS, str), (RESPELLED, str.lower)):
         for part in parts(dict.fromkeys(fold(one) for one in ids if one.lower() not in found)):
@@ -62,10 +62,10 @@ def received(
 
 
 def _unfiled(
-    session: Session, scope: Scope, campaign_id: int, channel_id: int, customer_ids: Iterable[str]
+    scope: Scope, session: Session, campaign_id: int, channel_id: int, customer_ids: Iterable[str]
 ) -> dict[str, Received]:
     persons = list(dict.fromkeys(one.lower() for one in customer_ids))
-    told = (one for teller in _tellers for one in teller(session, scope, campaign_id, channel_id, persons))
+    told = (one for teller in _tellers for one in teller(scope, session, campaign_id, channel_id, persons))
     return {one.customer_id.lower(): one for one in told}
 
 

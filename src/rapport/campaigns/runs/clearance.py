@@ -102,7 +102,7 @@ def ask_clearance(scope: Scope, session: Session, campaign_id: int) -> None:
     for row in rows:
         if scope.instant(row.scheduled_time) < by + lead:
             row.scheduled_time = _wall(scope, by + lead)
-    locked(session, scope, campaign_id).clearance_by = by
+    locked(scope, session, campaign_id).clearance_by = by
     payload = {"CampaignID": campaign_id, "ClearanceRequiredBy": f"{_wall(scope, by):%Y-%m-%d %H:%M:%S}"}
     notifications.notify(scope, session, 5, payload, f"5:{campaign_id}")
     schedulers.wake(session, scope.tenant_id)

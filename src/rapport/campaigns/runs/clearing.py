@@ -101,7 +101,7 @@ def none_decided(scope: Scope) -> Iterator[None]:
 def _end_reports(scope: Scope, campaign_id: int) -> bool:
     """Begin the decision: waits for reports being written, and none is accepted after. False when none is due."""
     with scope.records() as session:
-        found = locked(session, scope, campaign_id)
+        found = locked(scope, session, campaign_id)
         if found.state != AWAITING_CLEARANCE:
             return False
         if found.cleared_at is None and found.clearance_by and found.clearance_by <= scope.clock.now():
@@ -141,7 +141,7 @@ def _go_on(scope: Scope, campaign_id: int) -> None:
     addressed = int(scope.warehouse.value(ADDRESSED, **_bindings(found)))
     counts = counts_of(scope, found)
     with scope.records() as session:
-        held = locked(session, scope, campaign_id)
+        held = locked(scope, session, campaign_id)
         if held.state != AWAITING_CLEARANCE:
             return
         if left:

@@ -137,7 +137,7 @@ def _list_series(scope: Scope, body: OneTimeBody, group: Group, day: date) -> Se
 def confirm(scope: Scope, campaign_id: int) -> Occurrence:
     """Let a run go on that the blast guard stopped. Raises NotFound, and Conflict when it does not wait for this."""
     with scope.records() as session:
-        found = locked(session, scope, campaign_id)
+        found = locked(scope, session, campaign_id)
         if found.state != AWAITING_CONFIRMATION:
             raise Conflict(f"Campaign {campaign_id} is {found.state} and does not wait for a confirmation.")
         scope.audit(session, "confirm", f"campaign {campaign_id}", reason=found.error)
@@ -165,7 +165,7 @@ def cancel(scope: Scope, campaign_id: int) -> Occurrence:
 def _canceled(scope: Scope, campaign_id: int) -> bool:
     """Cancel a run, unless a decision on its approval is under way."""
     with scope.records() as session:
-        found = locked(session, scope, campaign_id)
+        found = locked(scope, session, campaign_id)
         if found.is_triggered:
             raise Conflict(f"Campaign {campaign_id} is triggered and cannot be canceled: pause its trigger.")
         if found.state not in (PLANNED, *PROCESSED_OPEN):

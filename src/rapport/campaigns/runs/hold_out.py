@@ -115,7 +115,7 @@ def _cut(hold_out: HoldOut) -> int:
     return round(hold_out.share * PARTS)
 
 
-def check_change(session: Session, scope: Scope, wanted: HoldOut | None) -> None:
+def check_change(scope: Scope, session: Session, wanted: HoldOut | None) -> None:
     """A hold-out begins, or is another, on a day of which no message can have left and no run is processed.
 
     session is the transaction that changes it, and scope has the settings of before. Raises Conflict.

@@ -91,7 +91,7 @@ def process(scope: Scope, campaign_id: int, data_date: date) -> str:
     """Process a run on the customers of a data date and give its new state; a processed run is left as it is."""
     with lease(scope, f"process/{campaign_id}"):
         with scope.records() as session:
-            found = locked(session, scope, campaign_id)
+            found = locked(scope, session, campaign_id)
             was_begun = found.state == PROCESSING
             if found.state not in UNPROCESSED:
                 return found.state
@@ -109,7 +109,7 @@ def fail(scope: Scope, campaign_id: int, reason: str) -> None:
     """End a run that could not be processed, with the reason."""
     with scope.records() as session:
         now = scope.clock.now()
-        move(session, scope, campaign_id, UNPROCESSED, state=FAILED, error=reason, finished_at=now)
+        move(scope, session, campaign_id, UNPROCESSED, state=FAILED, error=reason, finished_at=now)
 
 
 def reopen(scope: Scope, campaign_ids: Sequence[int]) -> None:
@@ -125,7 +125,7 @@ def reopen(scope: Scope, campaign_ids: Sequence[int]) -> None:
     for found in failed:
         _forget_run(scope, found)
         with scope.records() as session:
-            move(session, scope, found.id, (FAILED,), state=PLANNED, error="", finished_at=None)
+            move(scope, session, found.id, (FAILED,), state=PLANNED, error="", finished_at=None)
 
 
 def _write(scope: Scope, found: Occurrence, data_date: date) -> tuple[list[Place], Sizes]:
@@ -143,7 +143,7 @@ def _write(scope: Scope, found: Occurrence, data_date: date) -> tuple[list[Place
     more = {"shares": shares, "drawn": sizes.drawn, "data_date": data_date.isoformat(), "kept_off": stood}
     more |= costs_of(scope, found.plan["groups"])
     with scope.records() as session:
-        move(session, scope, found.id, (PROCESSING,), plan={**found.plan, **more})
+        move(scope, session, found.id, (PROCESSING,), plan={**found.plan, **more})
     return places, sizes
 
 
@@ -299,7 +299,7 @@ def _conclude(scope: Scope, found: Occurrence, places: Sequence[Place], sizes: S
     }
     with scope.records() as session:
         _keep_channels(scope, session, found, places, sent_to)
-        move(session, scope, found.id, (PROCESSING,), **values)
+        move(scope, session, found.id, (PROCESSING,), **values)
         if state == AWAITING_CLEARANCE:
             ask_clearance(scope, session, found.id)
     return state

@@ -145,21 +145,21 @@ def naming(scope: Scope, customer_id: str) -> list[dict[str, Any]]:
     with scope.records() as session:
         return [
             {"id": one.id, "kind": one.kind, "created_at": one.created_at, "holds": _of(one, customer_id)}
-            for one in _naming(session, scope, customer_id)
+            for one in _naming(scope, session, customer_id)
         ]
 
 
 def forget(scope: Scope, customer_id: str) -> None:
     """Take a person out of requests: values still to be written, and faults that were told."""
     with scope.records() as session:
-        for one in _naming(session, scope, customer_id):
+        for one in _naming(scope, session, customer_id):
             if one.payload is not None:
                 one.payload = _without(one.payload, customer_id)
             if one.outcome is not None:
                 one.outcome = _without(one.outcome, customer_id)
 
 
-def _naming(session: Session, scope: Scope, customer_id: str) -> list[AttributeJob]:
+def _naming(scope: Scope, session: Session, customer_id: str) -> list[AttributeJob]:
     bound = {"tenant_id": scope.tenant_id, "person": customer_id.lower()}
     found = session.scalars(select(AttributeJob).where(NAMING), bound)
     return [one for one in found if _of(one, customer_id)]

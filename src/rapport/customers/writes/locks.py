@@ -45,7 +45,7 @@ def _connected(scope: Scope) -> Iterator[Connection]:
 
 
 @contextmanager
-def _kept(scope: Scope, lock: int, connection: Connection) -> Iterator[None]:
+def _kept(scope: Scope, connection: Connection, lock: int) -> Iterator[None]:
     """A lock that the connection has, for the length of the block; an outage may have let go of it before the end."""
     place = (scope.tenant_id, lock)
     _in_hand[place] = connection
@@ -70,7 +70,7 @@ def _held(scope: Scope, lock: int) -> Iterator[None]:
                 unhurried(connection)
                 with statements_within(LOCK_SECONDS):
                     connection.execute(text(LOCK), bound)
-            with _kept(scope, lock, connection):
+            with _kept(scope, connection, lock):
                 yield
     finally:
         turn.release()
@@ -107,7 +107,7 @@ def writing_if_free(scope: Scope) -> Iterator[bool]:
             if not connection.execute(text(LOCK_IF_FREE), bound).scalar():
                 yield False
                 return
-            with _kept(scope, CUSTOMER_WRITES, connection):
+            with _kept(scope, connection, CUSTOMER_WRITES):
                 yield True
     finally:
         turn.release()

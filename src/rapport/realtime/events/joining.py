@@ -50,7 +50,7 @@ def join(scope: Scope, names: Names) -> int:
     )
     with scope.records() as session:
         found = [(row.visitor_id, row.customer_id) for row in session.execute(wanted.limit(AT_ONCE))]
-        owned = owners(session, scope, (visitor for visitor, _ in found))
+        owned = owners(scope, session, (visitor for visitor, _ in found))
     if not found:
         return 0
     with customers.writing_if_free(scope) as free:

@@ -61,7 +61,7 @@ class Owners:
         return self.of[visitor_id][1][0] if visitor_id in self.of else ""
 
 
-def owners(session: Session, scope: Scope, visitor_ids: Iterable[str]) -> Owners:
+def owners(scope: Scope, session: Session, visitor_ids: Iterable[str]) -> Owners:
     """Whose visitors were; one statement, none when none is asked for."""
     wanted = sorted({one for one in visitor_ids if one})
     found: dict[str, tuple[list[datetime], list[str]]] = defaultdict(lambda: ([], []))
@@ -72,9 +72,9 @@ def owners(session: Session, scope: Scope, visitor_ids: Iterable[str]) -> Owners
     return Owners(dict(found))
 
 
-def found_out(session: Session, scope: Scope, waiting: "Sequence[Firing]") -> dict[str, str]:
+def found_out(scope: Scope, session: Session, waiting: "Sequence[Firing]") -> dict[str, str]:
     """The customers that visitors of firings turned out to be since, by person; without those whom nobody knows."""
-    known = owners(session, scope, (one.customer_id for one in waiting if one.is_visitor))
+    known = owners(scope, session, (one.customer_id for one in waiting if one.is_visitor))
     found = {one.person: known.first(one.customer_id) for one in waiting if one.is_visitor}
     return {person: customer for person, customer in found.items() if customer}
 

@@ -25,10 +25,10 @@ MOST_GOOD = 5
 def tokens(scope: Scope) -> dict[str, EventToken]:
     """The tenant's present token of each kind, made when there is none."""
     with scope.records() as session:
-        _lock(session, scope)
+        _lock(scope, session)
         present = select(EventToken).where(EventToken.tenant_id == scope.tenant_id, EventToken.ends_at.is_(None))
         found = {one.kind: one for one in session.scalars(present)}
-        return {kind: found.get(kind) or _made(session, scope, kind) for kind in KINDS}
+        return {kind: found.get(kind) or _made(scope, session, kind) for kind in KINDS}
 
 
 def note_revealed(scope: Scope) -> None:
@@ -47,22 +47,22 @@ def rotate(scope: Scope, kind: str, grace_hours: float) -> EventToken:
     good = (EventToken.tenant_id == scope.tenant_id, EventToken.kind == kind, EventToken.ends_at > now)
     newest_first = select(EventToken.hash).where(*good).order_by(EventToken.created_at.desc(), EventToken.hash)
     with scope.records() as session:
-        _lock(session, scope)
+        _lock(scope, session)
         ended = session.scalars(replaced.values(ends_at=ends_at).returning(EventToken.hash))
         keep_ended(scope, dict.fromkeys(ended, ends_at))
         surplus = session.scalars(newest_first.offset(MOST_GOOD - 1)).all()
         session.execute(update(EventToken).where(EventToken.hash.in_(surplus)).values(ends_at=now))
         keep_ended(scope, dict.fromkeys(surplus, now))
         scope.audit(session, "rotate", f"{kind} token of events", grace_hours=grace_hours)
-        return _made(session, scope, kind)
+        return _made(scope, session, kind)
 
 
-def _lock(session: Session, scope: Scope) -> None:
+def _lock(scope: Scope, session: Session) -> None:
     """One caller at a time, so that a kind has one present token."""
     session.execute(select(Tenant.id).where(Tenant.id == scope.tenant_id).with_for_update())
 
 
-def _made(session: Session, scope: Scope, kind: str) -> EventToken:
+def _made(scope: Scope, session: Session, kind: str) -> EventToken:
     value = PREFIXES[kind] + secrets.token_urlsafe(32)
     made = EventToken(
         hash=digest(value), value=value, tenant_id=scope.tenant_id, kind=kind, created_at=scope.clock.now()

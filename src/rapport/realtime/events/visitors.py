@@ -144,7 +144,7 @@ def is_nobody(person_id: str) -> bool:
     return customers.identifies_nobody(person_id) or person_id.lower() in OF_NOBODY
 
 
-def customer_of(session: Session, scope: Scope, visitor_ids: Iterable[str]) -> dict[str, str]:
+def customer_of(scope: Scope, session: Session, visitor_ids: Iterable[str]) -> dict[str, str]:
     """The customer behind each visitor that was identified; the others are absent."""
     wanted = [one for one in set(visitor_ids) if one]
     if not wanted:

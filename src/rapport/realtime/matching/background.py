@@ -180,7 +180,7 @@ class Background:
             if one.trigger.body.rules.frequency_cap is not None:
                 wanted[self._days(one.trigger)][one.person] = "" if one.is_visitor else self.spelled(one)
         for days, persons in wanted.items():
-            for person, messages in messages_of(session, self.scope, persons, days).items():
+            for person, messages in messages_of(self.scope, session, persons, days).items():
                 self.messages[person][days] = messages
 
     def is_capped(self, one: Candidate) -> bool:
@@ -212,7 +212,7 @@ def _ask(needs: Needs, trigger: Trigger, catalogue: Catalogue) -> None:
 
 
 def messages_of(
-    session: Session, scope: Scope, persons: Mapping[str, str], days: Days, waiting: Sequence[str] = (DELAYED, ASKING)
+    scope: Scope, session: Session, persons: Mapping[str, str], days: Days, waiting: Sequence[str] = (DELAYED, ASKING)
 ) -> Counter[str]:
     """How many messages persons had, or are to have, in some days; persons are given with their ids as customers.
 

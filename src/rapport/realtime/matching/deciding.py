@@ -205,7 +205,7 @@ def _add(
             who = background.spelled(one)
             faults = decision.faults
             outgoing.append(Outgoing(number, campaign, decision.group, who, one.is_visitor, one.parameters, faults))
-    let_out(session, scope, outgoing, background.reach.channels)
+    let_out(scope, session, outgoing, background.reach.channels)
     if asking:
         wake(session)
     return len(added)

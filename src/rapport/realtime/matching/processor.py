@@ -210,7 +210,9 @@ class Processor:
             self._taken = time.monotonic()
             if any(row.event in catalogue.watches for row in rows) and not self._written(catalogue):
                 return None
-            self._together(rows, partial(handle, catalogue), partial(self._put_aside, catalogue))
+            self._together(
+                rows, lambda session, part: handle(session, catalogue, part), partial(self._put_aside, catalogue)
+            )
             self._took = time.monotonic() - self._taken
             now = self._stores.clock.now()
             for row in rows:
@@ -248,11 +250,13 @@ class Processor:
         catalogue = self._catalogues.of(tenant_id, time.monotonic())
         scope = catalogue.scope
         with scope.records() as session:
-            keys, firings = due_sequences(session, scope), due_firings(session, scope)
+            keys, firings = due_sequences(scope, session), due_firings(scope, session)
         if (keys or firings) and not self._written(catalogue):
             return False
         if keys:
-            self._together(keys, partial(end_sequences, catalogue), partial(drop_sequence, scope))
+            self._together(
+                keys, lambda session, part: end_sequences(session, catalogue, part), partial(drop_sequence, scope)
+            )
         if firings:
             self._together(firings, partial(resume, scope), partial(give_up, scope))
         return max(len(keys), len(firings)) == AT_ONCE
@@ -300,14 +304,14 @@ def _entry(catalogue: Catalogue, row: Any, error: Exception) -> EventLogEntry:
     )
 
 
-def handle(catalogue: Catalogue, session: Session, rows: Sequence[Any]) -> int:
+def handle(session: Session, catalogue: Catalogue, rows: Sequence[Any]) -> int:
     """Mark events, evaluate them and fire what they meet, in the caller's transaction; how many fired."""
     scope = catalogue.scope
     today = scope.today()
     # First, so that whoever takes them out of the records waits, or is seen.
     _mark(session, scope.tenant_id, [row.seq for row in rows])
     wanted = [row for row in rows if row.event in catalogue.watches]
-    known = owners(session, scope, [row.visitor_id for row in wanted if not row.customer_id])
+    known = owners(scope, session, [row.visitor_id for row in wanted if not row.customer_id])
     met = []
     for row in wanted:
         arrival = _arrival(row, known)

@@ -100,16 +100,16 @@ def release(scope: Scope, session: Session, firing_ids: Sequence[int]) -> None:
     for one in waiting:
         if one.series_id not in active:
             one.state, one.finished_at, (one.outcome, one.reason) = DONE, scope.clock.now(), NOT_ACTIVE
-    let_go(session, scope, [one for one in waiting if one.series_id in active])
+    let_go(scope, session, [one for one in waiting if one.series_id in active])
 
 
-def let_go(session: Session, scope: Scope, waiting: Sequence[Firing]) -> None:
+def let_go(scope: Scope, session: Session, waiting: Sequence[Firing]) -> None:
     """Let out firings that are held in the caller's transaction; of whom nothing may go to any more they end."""
     if not waiting:
         return
     days = {one.id: one for one in campaigns.of_ids(scope, sorted({one.campaign_id for one in waiting}))}
     plans = {one.id: days[one.campaign_id].plan["groups"][one.recipient_group_id - 1] for one in waiting}
-    known = found_out(session, scope, waiting)
+    known = found_out(scope, session, waiting)
     used = {number: channels_in(day.plan) for number, day in days.items()}
     reach = _reach(scope, waiting, known, set().union(*used.values()))
     waiting = [one for one in waiting if not _is_flagged(scope, one, known, reach, used[one.campaign_id])]
@@ -122,7 +122,7 @@ def let_go(session: Session, scope: Scope, waiting: Sequence[Firing]) -> None:
         group, who = one.recipient_group_id, one.customer_id
         outgoing.append(Outgoing(one.id, days[one.campaign_id], group, who, one.is_visitor, one.parameters, faults))
     session.flush()
-    let_out(session, scope, outgoing, reach.channels)
+    let_out(scope, session, outgoing, reach.channels)
 
 
 def _is_flagged(scope: Scope, one: Firing, known: Mapping[str, str], reach: Reach, channel_ids: set[int]) -> bool:
@@ -167,7 +167,7 @@ def _reach(scope: Scope, waiting: Sequence[Firing], known: Mapping[str, str], ch
     return found
 
 
-def let_out(session: Session, scope: Scope, some: Sequence[Outgoing], ways: Mapping[int, Channel]) -> None:
+def let_out(scope: Scope, session: Session, some: Sequence[Outgoing], ways: Mapping[int, Channel]) -> None:
     """Write the messages of firings and tell event 11, in the transaction that has made or released them."""
     rows, told = [], []
     for one in some:
@@ -235,7 +235,7 @@ def refuse(scope: Scope, session: Session, firing_id: int, outcome: str, reason:
     found.finished_at = scope.clock.now()
 
 
-def messages_of(session: Session, scope: Scope, firing_ids: Sequence[int]) -> list[FiringMessage]:
+def messages_of(scope: Scope, session: Session, firing_ids: Sequence[int]) -> list[FiringMessage]:
     """The messages of firings."""
     wanted = select(FiringMessage).where(
         FiringMessage.tenant_id == scope.tenant_id, FiringMessage.firing_id.in_(firing_ids)

@@ -58,19 +58,19 @@ LOOK = text("""
 """)
 
 
-def due_sequences(session: Session, scope: Scope) -> list[Key]:
+def due_sequences(scope: Scope, session: Session) -> list[Key]:
     """Sequences whose deadline has come, as series and person, the oldest first."""
     bound = {"tenant_id": scope.tenant_id, "now": scope.clock.now() - GRACE, "most": AT_ONCE}
     return [(int(series), str(person)) for series, person in session.execute(DUE_SEQUENCES, bound)]
 
 
-def end_sequences(catalogue: Catalogue, session: Session, keys: Sequence[Key]) -> None:
+def end_sequences(session: Session, catalogue: Catalogue, keys: Sequence[Key]) -> None:
     """End sequences and fire for them, in the caller's transaction; those of a trigger
     that is not active, or was something else, just end."""
     scope = catalogue.scope
     now = scope.clock.now() - GRACE
     visitors = [person.removeprefix(VISITOR) for _, person in keys if person.startswith(VISITOR)]
-    owned = owners(session, scope, visitors)
+    owned = owners(scope, session, visitors)
     known = {one: owned.first(one) for one in visitors if owned.first(one)}
     customers_of = {person: person for _, person in keys if not person.startswith(VISITOR)}
     customers_of |= {customer.lower(): customer for customer in known.values()}
@@ -124,7 +124,7 @@ def _ended(
             yield Candidate(trigger, person, who, is_visitor, opened["key"], opened["parameters"])
 
 
-def due_firings(session: Session, scope: Scope) -> list[int]:
+def due_firings(scope: Scope, session: Session) -> list[int]:
     """Firings whose quiet hours have ended, by id, the oldest first."""
     due = (Firing.tenant_id == scope.tenant_id, Firing.state == DELAYED, Firing.due_at <= scope.clock.now())
     return list(session.scalars(select(Firing.id).where(*due).order_by(Firing.due_at, Firing.id).limit(AT_ONCE)))
@@ -162,7 +162,7 @@ def resume(scope: Scope, session: Session, firing_ids: Sequence[int]) -> None:
             one.state = ASKING
         else:
             going.append(one)
-    let_go(session, scope, going)
+    let_go(scope, session, going)
     if any(one.state == ASKING for one in waiting):
         wake(session)
     session.flush()
@@ -187,13 +187,13 @@ class Meanwhile:
     def of(cls, scope: Scope, session: Session, waiting: Sequence[Firing]) -> "Meanwhile":
         """Of firings that are held by the caller."""
         days = {one.id: one for one in campaigns.of_ids(scope, sorted({one.campaign_id for one in waiting}))}
-        known = found_out(session, scope, waiting)
+        known = found_out(scope, session, waiting)
         persons: dict[Days, dict[str, str]] = defaultdict(dict)
         for one in waiting:
             if cap := days[one.campaign_id].plan["rules"]["frequency_cap"]:
                 customer = known.get(one.person, "" if one.is_visitor else one.customer_id)
                 persons[cap["days"], scope.today()][customer.lower() or one.person] = customer
-        messages = {each: messages_of(session, scope, some, each, [ASKING]) for each, some in persons.items()}
+        messages = {each: messages_of(scope, session, some, each, [ASKING]) for each, some in persons.items()}
         return cls(scope, days, campaigns.active_triggers(scope), known, _reach(scope, waiting, known, days), messages)
 
     def person(self, one: Firing) -> str:

@@ -54,7 +54,7 @@ def try_event(
         raise Invalid(catalogue.faults[series_id])
     now = scope.clock.now()
     with scope.records() as session:
-        customer_id = customer_id or customer_of(session, scope, [visitor_id]).get(visitor_id, "")
+        customer_id = customer_id or customer_of(scope, session, [visitor_id]).get(visitor_id, "")
         warnings: list[str] = []
         read = parameters_of(parameters, catalogue.types.get(event), warnings)
         arrival = Arrival(0, "trial", event, customer_id, visitor_id, read, now, now)

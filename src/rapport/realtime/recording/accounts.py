@@ -39,7 +39,7 @@ def file_batch(scope: Scope, firings: Sequence[Firing]) -> None:
     ids = [one.id for one in ended]
     with scope.records() as session:
         by_firing: dict[int, list[FiringMessage]] = defaultdict(list)
-        for message in messages_of(session, scope, ids):
+        for message in messages_of(scope, session, ids):
             by_firing[message.firing_id].append(message)
     days = {one.id: one for one in campaigns.of_ids(scope, sorted({one.campaign_id for one in ended}))}
     recipients = [row for one in ended for row in _recipients(scope, days[one.campaign_id], one, by_firing[one.id])]
@@ -133,7 +133,7 @@ def _count(
             )
         )
         for campaign_id, filed in _filed(marked, new, outcomes, recipients).items():
-            campaigns.add_to_day(session, scope, campaign_id, filed)
+            campaigns.add_to_day(scope, session, campaign_id, filed)
 
 
 def _filed(

@@ -51,7 +51,7 @@ def overwrite(scope: Scope, jobs: Sequence[customers.AttributeJob]) -> list[None
     fills = settings_of(scope).apps_change_customers
     events = [one for job in jobs for one in _events(job) if _may_tell(one, fills)]
     with scope.records() as session:
-        known = owners(session, scope, (one["visitor"] for one in events if not one["customer"]))
+        known = owners(scope, session, (one["visitor"] for one in events if not one["customer"]))
     told = [one | {"customer": one["customer"] or known.at(one["visitor"], one["at"])} for one in events]
     items = [_item(one) for one in told if one["customer"]]
     faults = customers.overwrite(scope, [item for item in items if item.values])

@@ -124,7 +124,7 @@ def _write(scope: Scope, names: Names, events: Sequence[Filed]) -> None:
 def _name_customers(scope: Scope, names: Names, events: Sequence[Filed]) -> None:
     """Give visitors who are known their customers, and customers the warehouse's spelling."""
     with scope.records() as session:
-        found = owners(session, scope, (one.visitor_id for one in events if not one.customer_id))
+        found = owners(scope, session, (one.visitor_id for one in events if not one.customer_id))
     for one in events:
         one.customer_id = one.customer_id or found.at(one.visitor_id, one.event_at)
     spelled = names.customers(scope, {one.customer_id for one in events if one.customer_id})

@@ -23,7 +23,7 @@ UNFILED = text("""
 
 @campaigns.tells_unfiled
 def unfiled(
-    session: Session, scope: Scope, campaign_id: int, channel_id: int, persons: Sequence[str]
+    scope: Scope, session: Session, campaign_id: int, channel_id: int, persons: Sequence[str]
 ) -> list[campaigns.Received]:
     """What persons (customer ids in lower case) got of a triggered campaign on a channel by firings not yet filed."""
     bound = {
