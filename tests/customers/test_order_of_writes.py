@@ -23,6 +23,7 @@ from rapport.customers.models import AttributeJob
 from rapport.customers.privacy import pii
 from rapport.customers.writes import attribute_writes, locks, ordering
 from rapport.errors import Away
+from rapport.stores.locks import Lock
 
 quick = settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
 PEOPLE = ["Ann", "bob", "Cyd"]
@@ -140,7 +141,7 @@ def test_numbers_are_in_order_of_commits(scope: Scope) -> None:
             deadline = time.monotonic() + 60
             while time.monotonic() < deadline:
                 with scope.stores.records.reading() as connection:
-                    if connection.scalar(blocked, {"tenant": other.tenant_id, "lock": ordering.ACCEPTING}):
+                    if connection.scalar(blocked, {"tenant": other.tenant_id, "lock": Lock.WRITES_AND_EVENT_TYPES}):
                         break
                 time.sleep(0.01)
             assert not done
@@ -282,7 +283,7 @@ def lose_lock(scope: Scope) -> None:
             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     """)
     with scope.stores.records.reading() as connection:
-        assert connection.execute(holder, {"lock": locks.CUSTOMER_WRITES, "tenant_id": scope.tenant_id}).scalars().all()
+        assert connection.execute(holder, {"lock": Lock.CUSTOMER_WRITES, "tenant_id": scope.tenant_id}).scalars().all()
 
 
 def test_a_write_whose_lock_was_lost_is_carried_out_again(other: Scope) -> None:

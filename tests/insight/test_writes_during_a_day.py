@@ -4,13 +4,12 @@ from datetime import date
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from rapport.access.scope import Scope
 from rapport.customers import service as customers
-from rapport.customers.writes import locks
 from rapport.insight import service as insight
 from rapport.insight import snapshot, work
+from rapport.stores import locks
 
 FIRST, SECOND = date(2026, 3, 1), date(2026, 3, 2)
 CITIES = "SELECT customer_id, CITY FROM profiles WHERE data_date = {day:Date} ORDER BY customer_id"
@@ -27,11 +26,10 @@ def steps(scope: Scope, day: date, until: str) -> None:
 
 def lock_is_free(scope: Scope) -> bool:
     """Whether another connection could take the lock of customers' writes."""
-    bound = {"lock": locks.CUSTOMER_WRITES, "tenant": scope.tenant_id}
     with scope.stores.records.engine.connect() as connection:
-        free = bool(connection.scalar(text("SELECT pg_try_advisory_lock(:lock, :tenant)"), bound))
+        free = locks.take_if_free(connection, locks.Lock.CUSTOMER_WRITES, scope.tenant_id)
         if free:
-            connection.execute(text("SELECT pg_advisory_unlock(:lock, :tenant)"), bound)
+            locks.release(connection, locks.Lock.CUSTOMER_WRITES, scope.tenant_id)
     return free
 
 

@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
-
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.commands import logs
@@ -23,7 +21,9 @@ from rapport.customers import retyping, service
 from rapport.customers.importing import imports, merging
 from rapport.customers.writes import attribute_writes, jobs, locks
 from rapport.settings import Settings
+from rapport.stores import locks as advisory
 from rapport.stores import open_stores, work
+from rapport.stores.locks import Lock
 
 MERGED, EXCHANGED, LOOKED = "merged", "exchanged", "looked"
 
@@ -38,12 +38,11 @@ def tell(**what: object) -> None:
 
 def elsewhere(scope: Scope, customer_id: str, name: str, value: str) -> None:
     """Take the lock as another process does, and write."""
-    bound = {"lock": locks.CUSTOMER_WRITES, "tenant_id": scope.tenant_id}
     with locks._connected(scope) as connection:
-        assert connection.execute(text(locks.LOCK_IF_FREE), bound).scalar()
+        assert advisory.take_if_free(connection, Lock.CUSTOMER_WRITES, scope.tenant_id)
         locks.drop_noted(scope, connection)
         attribute_writes.upsert_customer(scope, customer_id, [[name, value]])
-        connection.execute(text(locks.UNLOCK), bound)
+        advisory.release(connection, Lock.CUSTOMER_WRITES, scope.tenant_id)
 
 
 def main(data_dir: Path) -> None:

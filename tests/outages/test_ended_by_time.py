@@ -15,6 +15,8 @@ from rapport.access.scope import Scope, scope_of
 from rapport.customers.writes import locks
 from rapport.errors import Away
 from rapport.stores import Stores, connecting, migrations, work
+from rapport.stores import locks as advisory
+from rapport.stores.locks import Lock
 from rapport.stores.records import Records
 
 SLEEPING = text("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(%' AND state = 'active'")
@@ -56,13 +58,12 @@ def test_a_wait_for_a_lock_is_not_ended(limited: Stores, scope: Scope) -> None:
             entered.set()
 
     with scope.stores.records.engine.connect() as other:
-        bound = {"lock": locks.CUSTOMER_WRITES, "tenant_id": scope.tenant_id}
-        other.execute(text(locks.LOCK), bound)
+        advisory.take(other, Lock.CUSTOMER_WRITES, scope.tenant_id)
         thread = threading.Thread(target=enter)
         thread.start()
         time.sleep(2 * LIMIT)
         assert not entered.is_set()
-        other.execute(text(locks.UNLOCK), bound)
+        advisory.release(other, Lock.CUSTOMER_WRITES, scope.tenant_id)
     thread.join(30)
     assert entered.is_set()
     # The limit holds again for who comes next.

@@ -14,7 +14,7 @@ import pytest
 
 from engine_outages import Outage, hung, stopped
 from loaded_program import begin_file
-from rapport.customers.writes.locks import CUSTOMER_WRITES
+from rapport.stores import locks
 from rapport.stores.postgres import Postgres, start_postgres
 
 CHILD = Path(__file__).parent / "import_child.py"
@@ -99,7 +99,7 @@ def test_a_file_waits_for_another_process_that_took_its_lock(importer: Importer)
         pass
     place = {"host": str(importer.postgres.folder), "user": "postgres", "dbname": "postgres", "autocommit": True}
     with psycopg.connect(**place) as other:  # type: ignore[arg-type]
-        other.execute("SELECT pg_advisory_lock(%s, %s)", (CUSTOMER_WRITES, TENANT))
+        locks.take(other, locks.Lock.CUSTOMER_WRITES, TENANT)
         importer.say({})
         assert not select.select([importer.process.stdout], [], [], 1)[0], "nothing is swapped in without the lock"
     found = importer.hear()

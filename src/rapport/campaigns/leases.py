@@ -15,12 +15,9 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from rapport.access.scope import Scope
-from rapport.stores import work
-from rapport.stores.connecting import let_go
+from rapport.stores import locks, work
 
 POLL_SECONDS = 0.1
-TRY = text("SELECT pg_try_advisory_lock(:number)")
-UNLOCK = text("SELECT pg_advisory_unlock(:number)")
 
 TAKE = """
     INSERT INTO campaign_leases (tenant_id, name, token, acquired_at) VALUES (:tenant_id, :name, 1, :at)
@@ -52,15 +49,15 @@ class Held:
         def enter() -> int:
             if self.connection.invalidated:  # an outage has let go of the lock
                 self.connection.rollback()
-                if not self.connection.execute(TRY, self._number).scalar_one():
+                if not locks.take_if_free(self.connection, self._number):
                     raise LeaseLost(f"Another worker has taken over {self.name}.")
             return self.connection.execute(text(statement), bound).rowcount
 
         return work.waiting(enter, "campaigns.note", bounded=False)()
 
     @property
-    def _number(self) -> dict[str, int]:
-        return {"number": lock_number(self.tenant_id, self.name)}
+    def _number(self) -> int:
+        return lock_number(self.tenant_id, self.name)
 
 
 def lock_number(tenant_id: int, name: str) -> int:
@@ -72,14 +69,14 @@ def lock_number(tenant_id: int, name: str) -> int:
 @contextmanager
 def lease(scope: Scope, name: str) -> Iterator[Held]:
     """Hold a piece of work for the length of the block, waiting while another worker holds it."""
-    number = {"number": lock_number(scope.tenant_id, name)}
+    number = lock_number(scope.tenant_id, name)
     engine = scope.stores.records.engine.execution_options(isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        while not connection.execute(TRY, number).scalar_one():
+        while not locks.take_if_free(connection, number):
             time.sleep(POLL_SECONDS)
         try:
             at = scope.clock.now()
             taken = connection.execute(text(TAKE), {"tenant_id": scope.tenant_id, "name": name, "at": at})
             yield Held(connection, scope.tenant_id, name, taken.scalar_one())
         finally:
-            let_go(connection, UNLOCK, number)
+            locks.release(connection, number)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
@@ -15,6 +15,7 @@ from rapport.customers.importing.plans import Plan
 from rapport.customers.importing.staging import Stage
 from rapport.customers.models import EventType
 from rapport.errors import Conflict, Invalid, NotFound
+from rapport.stores.locks import Lock, take_for_transaction
 from rapport.stores.records import next_id
 
 FIRST_ID = 2001
@@ -26,7 +27,6 @@ MAX_DESCRIPTION = 1000
 KINDS = (STRING, NUMBER, BOOLEAN)
 SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 LONGEST_NAME = 100
-EVENT_TYPES = 7003  # the lock of a tenant's event types
 
 
 def event_types(scope: Scope) -> list[EventType]:
@@ -124,7 +124,7 @@ def note_event_types(scope: Scope, seen: Mapping[str, Iterable[str]]) -> dict[st
 
 def _of_names(scope: Scope, session: Session, names: Iterable[str]) -> dict[str, EventType]:
     """The types of these names, held for the transaction; those that are new are made, core events as declared."""
-    session.execute(select(func.pg_advisory_xact_lock(EVENT_TYPES, scope.tenant_id)))
+    take_for_transaction(session, Lock.WRITES_AND_EVENT_TYPES, scope.tenant_id)
     query = select(EventType).where(EventType.tenant_id == scope.tenant_id).with_for_update()
     present = list(session.scalars(query))
     known, taken = {one.name: one for one in present}, {one.id for one in present}

@@ -2,23 +2,21 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, TextClause, text
+from sqlalchemy import Connection, Row, TextClause
 from sqlalchemy.exc import SQLAlchemyError
 
 from rapport.errors import Unavailable
 from rapport.stores import Stores
+from rapport.stores.locks import Leadership, Lock, take_if_free
 
-PROCESSOR, FILER = 1, 2
-LOCKS = 7100
 FAULTS = (SQLAlchemyError, Unavailable)  # what the records raise when they are away
-TAKE = text("SELECT pg_try_advisory_lock(:locks, :lock)")
 
 
 class Lead:
     """The lock of one kind of work. It is let go of when the connection ends, however that comes about."""
 
-    def __init__(self, stores: Stores, lock: int) -> None:
-        self._stores, self._lock = stores, lock
+    def __init__(self, stores: Stores, leadership: Leadership) -> None:
+        self._stores, self._leadership = stores, leadership
         self._connection: Connection | None = None
 
     def taken(self) -> bool:
@@ -41,7 +39,7 @@ class Lead:
     def _try(self) -> bool:
         connection = self._stores.records.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
-            got = bool(connection.execute(TAKE, {"locks": LOCKS, "lock": self._lock}).scalar())
+            got = take_if_free(connection, Lock.LEADERS, self._leadership)
         except BaseException:
             connection.invalidate()
             raise

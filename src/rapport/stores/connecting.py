@@ -10,12 +10,10 @@ from typing import Any
 import psycopg
 from psycopg import errors
 from psycopg.conninfo import make_conninfo
-from sqlalchemy import URL, Engine, TextClause, create_engine, event, text
+from sqlalchemy import URL, Engine, create_engine, event, text
 from sqlalchemy import Connection as Pooled
-from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import QueuePool
-
-from rapport.errors import Unavailable
 
 SETTINGS = {
     "timezone": "utc",
@@ -85,14 +83,6 @@ def unhurried(connection: Pooled) -> None:
     """Let the server end nothing of a connection by time, for what may take hours; it leaves the pool."""
     connection.detach()
     connection.execute(UNHURRIED)
-
-
-def let_go(connection: Pooled, unlock: TextClause, bound: dict[str, Any]) -> None:
-    """Give a lock of a session back. An outage may have done so: the connection is then of no use to anybody."""
-    try:
-        connection.execute(unlock, bound)
-    except (SQLAlchemyError, Unavailable):
-        connection.invalidate()
 
 
 def parameters(url: URL, hurried: bool = False) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from rapport.errors import Unavailable
-from rapport.stores.connecting import LOCK_SECONDS, let_go, statements_within, unhurried
+from rapport.stores import locks
+from rapport.stores.connecting import LOCK_SECONDS, statements_within, unhurried
+from rapport.stores.locks import Lock
 from rapport.stores.progress import told
 from rapport.stores.records import Records
 from rapport.stores.warehouse import Database, Warehouse
@@ -18,7 +20,6 @@ from rapport.stores.warehouse import Database, Warehouse
 if TYPE_CHECKING:
     from alembic.config import Config
 
-MIGRATION_LOCK = 7_246_773  # any number that every Rapport process agrees on
 SCRIPTS = Path(__file__).parent / "records_migrations"
 TENANT_DATABASE = re.compile(r"rapport_\d+")
 # Tenants' databases, and whether their versions are kept yet.
@@ -148,7 +149,7 @@ def migrate(records: Records, warehouse: Warehouse, before: Callable[[], Callabl
     """
     with statements_within(LOCK_SECONDS), records.engine.connect() as connection:
         unhurried(connection)
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+        locks.take(connection, Lock.MIGRATIONS)
         try:
             after = None
             if is_behind(records, warehouse):
@@ -161,4 +162,4 @@ def migrate(records: Records, warehouse: Warehouse, before: Callable[[], Callabl
             if after:
                 after()
         finally:
-            let_go(connection, text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
+            locks.release(connection, Lock.MIGRATIONS)

@@ -9,18 +9,17 @@ from functools import partial
 import psycopg
 import structlog
 from prometheus_client import Gauge
-from sqlalchemy import Connection, text
 
 from rapport.errors import Unavailable
-from rapport.stores import connecting
+from rapport.stores import connecting, locks
 from rapport.stores.clock import OUTSIDE
+from rapport.stores.locks import Lock
 from rapport.stores.opened import Opened
 from rapport.stores.outages import refusal
 from rapport.stores.records import Records
 from rapport.stores.services import Service
 
 log = structlog.get_logger("rapport.presence")
-LOCKS, NAMES = 7300, 7301
 ROLES = {"api": 1, "worker": 2, "scheduler": 3, "console": 4}
 LOOK_SECONDS = 5.0
 # How long a process that starts waits for the one before it to be gone.
@@ -30,12 +29,6 @@ NOTICED = ("tcp_keepalives_idle = 30", "tcp_keepalives_interval = 10", "tcp_keep
 FAR_AHEAD, TOLD_SECONDS = timedelta(seconds=5), 3600.0  # told once in so long
 KEEP_TIME = "run NTP: times of campaigns go by the clock of the process"
 PROCESSES = Gauge("rapport_processes", "Processes that live, by role", ["role"])
-# The locks of this database that are held, for both ways of binding.
-OF_HERE = """
-    locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
-HELD = text(f"SELECT objid, count(*) AS processes FROM pg_locks WHERE classid = :locks AND {OF_HERE} GROUP BY objid")  # noqa: S608 - of constants
-HELD_BY_DRIVER = f"SELECT count(*) FROM pg_locks WHERE classid = %s AND objid = %s AND {OF_HERE}"  # noqa: S608 - of constants
 
 
 class Presence:
@@ -74,7 +67,7 @@ class Presence:
             with suppress(psycopg.Error):  # it is entered again with its roles
                 if self._connection is not None:
                     for role in left:
-                        self._connection.execute("SELECT pg_advisory_unlock_shared(%s, %s)", (LOCKS, ROLES[role]))
+                        locks.release_shared(self._connection, Lock.ROLES, ROLES[role])
                     _take(self._connection, taken)
 
     def stop(self) -> None:
@@ -84,7 +77,7 @@ class Presence:
             self._thread.join()
         with suppress(psycopg.Error):  # the server notices the end of a connection a moment later
             if self._connection is not None:
-                self._connection.execute("SELECT pg_advisory_unlock_all()")
+                locks.release_all(self._connection)
         self._leave()
 
     def _entered(self) -> connecting.Connection:
@@ -93,8 +86,7 @@ class Presence:
         try:
             for setting in NOTICED:
                 connection.execute(f"SET {setting}")
-            row = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", (NAMES, self._name)).fetchone()
-            if not (row and row[0]):
+            if not locks.take_name_if_free(connection, Lock.PROCESS_NAMES, self._name):
                 raise Unavailable(
                     f"A process of the name {self._name} works on these records already: give each one a name of its "
                     "own, the same after every restart, in RAPPORT_PROCESS_NAME."
@@ -112,7 +104,7 @@ class Presence:
                 with self._lock:
                     self._connection = self._connection or self._entered()
                 while not self._stopping.wait(LOOK_SECONDS):
-                    self.api_processes = max(1, _counted(self._connection, "api"))
+                    self.api_processes = max(1, processes(self._connection)["api"])
                     ahead = OUTSIDE.keep_with(partial(_time, self._connection))
                     if abs(ahead) > FAR_AHEAD and time.monotonic() >= tell_at:
                         log.warning("clocks differ", seconds=round(ahead.total_seconds(), 1), advice=KEEP_TIME)
@@ -134,12 +126,7 @@ class Presence:
 
 def _take(connection: connecting.Connection, roles: frozenset[str]) -> None:
     for role in sorted(roles):
-        connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", (LOCKS, ROLES[role]))
-
-
-def _counted(connection: connecting.Connection, role: str) -> int:
-    row = connection.execute(HELD_BY_DRIVER, (LOCKS, ROLES[role])).fetchone()
-    return int(row[0]) if row else 0
+        locks.take_shared(connection, Lock.ROLES, ROLES[role])
 
 
 def _time(connection: connecting.Connection) -> datetime:
@@ -147,10 +134,10 @@ def _time(connection: connecting.Connection) -> datetime:
     return found
 
 
-def processes(connection: Connection) -> dict[str, int]:
+def processes(connection: locks.Asked) -> dict[str, int]:
     """How many processes live, by role."""
-    found = {row.objid: row.processes for row in connection.execute(HELD, {"locks": LOCKS})}
-    return {role: int(found.get(number, 0)) for role, number in ROLES.items()}
+    held = locks.holders(connection, Lock.ROLES)
+    return {role: held.get(number, 0) for role, number in ROLES.items()}
 
 
 def measure(stores: Opened) -> None:

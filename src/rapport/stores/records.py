@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from rapport.errors import Away, Conflict, Unavailable
-from rapport.stores import connecting, sealing
+from rapport.stores import connecting, locks, sealing
 from rapport.stores.faults import explained
 from rapport.stores.outages import RECORDS_AWAY, outage, refusal
 
@@ -65,8 +65,7 @@ def next_id(session: Session, tenant_id: int, name: str, start: int = 1) -> int:
 
 def hold(session: Session, tenant_id: int, name: str) -> None:
     """Wait until no other transaction of the tenant holds this name, and hold it to the end of this one."""
-    held = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
-    session.execute(held, {"name": f"rapport {tenant_id} {name}"})
+    locks.take_name_for_transaction(session, f"rapport {tenant_id} {name}")
 
 
 @contextmanager
@@ -150,21 +149,12 @@ class Records:
         return found
 
     def require_sessions(self) -> None:
-        """Raises Unavailable behind a pooler of transactions, whose connections keep no locks and hear nothing.
-
-        Two connections take one lock: behind such a pooler they are one session to the server, or a connection is
-        not the same session at its next statement.
-        """
-        lock = {"lock": secrets.randbits(62)}
+        """Raises Unavailable behind a pooler of transactions, whose connections keep no locks and hear nothing."""
+        number = secrets.randbits(62)
         for _ in range(POOLER_TRIES):
             with self.reading() as one, self.reading() as other:
-                mine = one.execute(text("SELECT pg_backend_pid() FROM pg_advisory_lock(:lock)"), lock).scalar_one()
-                shared = other.execute(text("SELECT pg_try_advisory_lock(:lock)"), lock).scalar_one()
-                same = one.execute(text("SELECT pg_backend_pid()")).scalar_one() == mine
-                for connection in (one, other):
-                    connection.execute(text("SELECT pg_advisory_unlock_all()"))
-            if shared or not same:
-                raise Unavailable(POOLED)
+                if not locks.keep_locks(one, other, number):
+                    raise Unavailable(POOLED)
 
     def listening(self) -> connecting.Connection:
         """A connection of one's own that commits by itself, to hear what is told. Raises psycopg.Error."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import structlog
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
@@ -30,6 +30,8 @@ from rapport.conditions.interaction_codes import (
 )
 from rapport.errors import Invalid
 from rapport.messaging import service as messaging
+from rapport.stores import locks
+from rapport.stores.locks import Lock
 
 log = structlog.get_logger("rapport.campaigns")
 
@@ -50,9 +52,6 @@ ARRIVED = frozenset({DELIVERED, OPENED, CLICKED})
 REPORTED_STATES = (*EXECUTED_STATES, CANCELED)
 # A vendor's calendar may be a day before or after the tenant's.
 A_DAY = timedelta(days=1)
-LOCK_NUMBER = 7011
-LOCK = "SELECT pg_advisory_lock(:lock, :tenant_id)"
-UNLOCK = "SELECT pg_advisory_unlock(:lock, :tenant_id)"
 COLUMNS = (
     "delivery_date",
     "campaign_id",
@@ -186,16 +185,15 @@ def _check_day(scope: Scope, campaign: Occurrence, day: date) -> None:
 @contextmanager
 def _alone(scope: Scope) -> Iterator[Session]:
     """A session that holds the tenant's lock of reports, also beyond its commits."""
-    bound = {"lock": LOCK_NUMBER, "tenant_id": scope.tenant_id}
     with scope.stores.records.engine.connect() as connection:
-        connection.execute(text(LOCK), bound)
+        locks.take(connection, Lock.INTERACTIONS, scope.tenant_id)
         connection.commit()
         try:
             with Session(connection) as session:
                 yield session
         finally:
             connection.rollback()
-            connection.execute(text(UNLOCK), bound)
+            locks.release(connection, Lock.INTERACTIONS, scope.tenant_id)
             connection.commit()
 
 

@@ -16,14 +16,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from rapport.access.scope import Scope
 from rapport.customers.agreeing import agree
 from rapport.errors import Away, Unavailable
-from rapport.stores.connecting import LOCK_SECONDS, let_go, statements_within, unhurried
+from rapport.stores import locks
+from rapport.stores.connecting import LOCK_SECONDS, statements_within, unhurried
+from rapport.stores.locks import Lock
 from rapport.stores.warehouse import identifier
 
-IMPORTS = 7001
-CUSTOMER_WRITES = 7002
-LOCK = "SELECT pg_advisory_lock(:lock, :tenant_id)"
-LOCK_IF_FREE = "SELECT pg_try_advisory_lock(:lock, :tenant_id)"
-UNLOCK = "SELECT pg_advisory_unlock(:lock, :tenant_id)"
 STILL = "SELECT 1"
 NOTE = """
     INSERT INTO table_exchanges (tenant_id, name) SELECT :tenant_id, unnest(CAST(:names AS text[]))
@@ -34,8 +31,8 @@ FORGET = "DELETE FROM table_exchanges WHERE tenant_id = :tenant_id AND name = AN
 BUSY = "Another write of this tenant takes very long: try again later."
 
 # Who of this process has a lock, and the connections of those that are held, by tenant and lock.
-_turns: defaultdict[tuple[int, int], threading.Lock] = defaultdict(threading.Lock)
-_in_hand: dict[tuple[int, int], Connection] = {}
+_turns: defaultdict[tuple[int, Lock], threading.Lock] = defaultdict(threading.Lock)
+_in_hand: dict[tuple[int, Lock], Connection] = {}
 
 
 @contextmanager
@@ -45,31 +42,30 @@ def _connected(scope: Scope) -> Iterator[Connection]:
 
 
 @contextmanager
-def _kept(scope: Scope, connection: Connection, lock: int) -> Iterator[None]:
+def _kept(scope: Scope, connection: Connection, lock: Lock) -> Iterator[None]:
     """A lock that the connection has, for the length of the block; an outage may have let go of it before the end."""
     place = (scope.tenant_id, lock)
     _in_hand[place] = connection
     try:
-        if lock == CUSTOMER_WRITES:
+        if lock == Lock.CUSTOMER_WRITES:
             drop_noted(scope, connection)
         yield
     finally:
         del _in_hand[place]
-        let_go(connection, text(UNLOCK), {"lock": lock, "tenant_id": scope.tenant_id})
+        locks.release(connection, lock, scope.tenant_id)
 
 
 @contextmanager
-def _held(scope: Scope, lock: int) -> Iterator[None]:
+def _held(scope: Scope, lock: Lock) -> Iterator[None]:
     turn = _turns[scope.tenant_id, lock]
     if not turn.acquire(timeout=LOCK_SECONDS):
         raise Away(BUSY)
     try:
         with _connected(scope) as connection:
-            bound = {"lock": lock, "tenant_id": scope.tenant_id}
-            if not connection.execute(text(LOCK_IF_FREE), bound).scalar():
+            if not locks.take_if_free(connection, lock, scope.tenant_id):
                 unhurried(connection)
                 with statements_within(LOCK_SECONDS):
-                    connection.execute(text(LOCK), bound)
+                    locks.take(connection, lock, scope.tenant_id)
             with _kept(scope, connection, lock):
                 yield
     finally:
@@ -79,7 +75,7 @@ def _held(scope: Scope, lock: int) -> Iterator[None]:
 @contextmanager
 def importing(scope: Scope) -> Iterator[None]:
     """One import of a tenant at a time; waits for the one before."""
-    with _held(scope, IMPORTS):
+    with _held(scope, Lock.IMPORTS):
         yield
 
 
@@ -90,24 +86,23 @@ def writing(scope: Scope) -> Iterator[None]:
     Take it around reading customers and swapping in what was built from them, so that no write in
     between is lost.
     """
-    with _held(scope, CUSTOMER_WRITES):
+    with _held(scope, Lock.CUSTOMER_WRITES):
         yield
 
 
 @contextmanager
 def writing_if_free(scope: Scope) -> Iterator[bool]:
     """The same for a caller who comes again when it is held by another: whether it was free, and is held now."""
-    turn = _turns[scope.tenant_id, CUSTOMER_WRITES]
+    turn = _turns[scope.tenant_id, Lock.CUSTOMER_WRITES]
     if not turn.acquire(blocking=False):
         yield False
         return
     try:
         with _connected(scope) as connection:
-            bound = {"lock": CUSTOMER_WRITES, "tenant_id": scope.tenant_id}
-            if not connection.execute(text(LOCK_IF_FREE), bound).scalar():
+            if not locks.take_if_free(connection, Lock.CUSTOMER_WRITES, scope.tenant_id):
                 yield False
                 return
-            with _kept(scope, connection, CUSTOMER_WRITES):
+            with _kept(scope, connection, Lock.CUSTOMER_WRITES):
                 yield True
     finally:
         turn.release()
@@ -132,7 +127,7 @@ def replacing(scope: Scope, *aside: str) -> Iterator[None]:
 
     Raises Away, and nothing is put anywhere, when an outage has let go of the lock, so that others may have written.
     """
-    connection = _in_hand[scope.tenant_id, CUSTOMER_WRITES]
+    connection = _in_hand[scope.tenant_id, Lock.CUSTOMER_WRITES]
     bound = {"tenant_id": scope.tenant_id, "names": list(aside)}
     connection.execute(text(NOTE), bound)
     try:
@@ -146,4 +141,4 @@ def replacing(scope: Scope, *aside: str) -> Iterator[None]:
 
 def require_writing(scope: Scope) -> None:
     """Call it under writing(). Raises Away when an outage has let go of the lock, so that others may have written."""
-    _in_hand[scope.tenant_id, CUSTOMER_WRITES].execute(text(STILL))
+    _in_hand[scope.tenant_id, Lock.CUSTOMER_WRITES].execute(text(STILL))

@@ -26,13 +26,12 @@ from rapport.customers.models import UNTOLD, AttributeJob, TableExchange
 from rapport.customers.writes import attribute_writes, locks
 from rapport.errors import Unavailable
 from rapport.stores import Stores
+from rapport.stores.locks import Lock, take_for_transaction
 
 log = structlog.get_logger("rapport.customers")
 ADD, UPDATE = "add", "update"
 # Writes that are carried out together, at most 1,000 customers each.
 AT_ONCE = 20
-ACCEPTING = 7003
-ALONE = text("SELECT pg_advisory_xact_lock(:lock, :tenant_id)")
 ACCEPT = text("""
     INSERT INTO attribute_jobs (tenant_id, id, kind, payload, callback_url, callback_state, created_at)
     VALUES (:tenant_id, :id, :kind, CAST(:payload AS jsonb), :callback_url, :callback_state, :now)
@@ -83,7 +82,7 @@ def accept(
     A transaction that puts some of several tenants in line takes the tenants in order of their ids.
     """
     job_id = str(uuid.uuid4())
-    connection.execute(ALONE, {"lock": ACCEPTING, "tenant_id": tenant_id})
+    take_for_transaction(connection, Lock.WRITES_AND_EVENT_TYPES, tenant_id)
     bound = {
         "tenant_id": tenant_id,
         "id": job_id,

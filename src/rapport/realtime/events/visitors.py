@@ -21,6 +21,7 @@ from rapport.access.scope import Scope
 from rapport.customers import service as customers
 from rapport.realtime.events.owners import keep_owners
 from rapport.realtime.models import METRIC, SDK, SERVER, Visitor
+from rapport.stores.locks import Lock, take_for_transaction
 
 SET_USER_ID, STITCH = "set_user_id_event", "stitch_event"
 # Parameters that name a person, by event.
@@ -79,8 +80,6 @@ MERGE = text("""
     VALUES (:tenant_id, :visitor, '', '', :root, :at, false)
     ON CONFLICT (tenant_id, visitor_id) DO UPDATE SET same_as = excluded.same_as
 """)
-ALONE = text("SELECT pg_advisory_xact_lock(:lock, :tenant_id)")
-MERGES = 7102
 # Everybody who is the same as one of these visitors, and is nobody yet.
 SPREAD = text("""
     WITH named AS (
@@ -264,7 +263,7 @@ def _without_taking(connection: Connection, found: list[Link]) -> list[Link]:
 def _merged(connection: Connection, one: Link) -> list[tuple[int, str]]:
     """Merge a visitor, and whoever was merged into it, into another; those that stood for either of them."""
     bound = {"tenant_id": one.tenant_id, "visitor": one.visitor_id, "other": one.same_as}
-    connection.execute(ALONE, {"lock": MERGES, "tenant_id": one.tenant_id})
+    take_for_transaction(connection, Lock.VISITOR_MERGES, one.tenant_id)
     roots = {row.visitor_id: row.same_as for row in connection.execute(ROOTS, bound)}
     merged, root = roots.get(one.visitor_id, one.visitor_id), roots.get(one.same_as, one.same_as)
     if merged != root:

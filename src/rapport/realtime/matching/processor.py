@@ -23,7 +23,7 @@ from rapport.customers import service as customers
 from rapport.errors import RapportError, Unavailable
 from rapport.realtime.events.owners import Owners, owners
 from rapport.realtime.events.visitors import person_of
-from rapport.realtime.leading import PROCESSOR, Lead
+from rapport.realtime.leading import Lead
 from rapport.realtime.matching.deciding import decide
 from rapport.realtime.matching.evaluating import Arrival, candidates, watched
 from rapport.realtime.matching.timers import (
@@ -43,6 +43,7 @@ from rapport.realtime.models import ERROR, EventLogEntry
 from rapport.realtime.tidying import tidy
 from rapport.stores import Stores
 from rapport.stores.holds import is_held
+from rapport.stores.locks import Leadership
 from rapport.stores.outages import outage
 from rapport.stores.services import Service
 
@@ -91,7 +92,7 @@ class Processor:
         self._stores = stores
         self._stopping = threading.Event()
         self._catalogues = Catalogues(stores)
-        self._lead = Lead(stores, PROCESSOR)
+        self._lead = Lead(stores, Leadership.PROCESSOR)
         self._tidied = self._taken = float("-inf")
         self._took = 0.0
         self._tries: dict[int, int] = {}

@@ -10,11 +10,12 @@ from rapport.access.scope import Scope, scope_of
 from rapport.realtime.chores import Purge
 from rapport.realtime.events.joining import join
 from rapport.realtime.events.names import Names
-from rapport.realtime.leading import FILER, Lead
+from rapport.realtime.leading import Lead
 from rapport.realtime.matching import firings
 from rapport.realtime.models import DONE, Firing
 from rapport.realtime.recording.filing import AT_ONCE, file_batch
 from rapport.stores import Stores
+from rapport.stores.locks import Leadership
 from rapport.stores.services import Service
 
 log = structlog.get_logger("rapport.realtime")
@@ -41,7 +42,7 @@ class Filer:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._lead = Lead(stores, FILER)
+        self._lead = Lead(stores, Leadership.FILER)
         self._names = Names()
         self._failed: dict[int, int] = {}  # rounds in a row, by tenant
         self._purge = Purge(stores)
