@@ -20,7 +20,7 @@ from rapport.channels import service as channels
 from rapport.errors import Conflict
 from rapport.messaging import service as messaging
 from rapport.realtime.matching import firings
-from rapport.realtime.matching.deciding import group_of, part
+from rapport.realtime.matching.deciding import group_of, is_control
 from rapport.realtime.models import ASKING, PENDING, FiringMessage
 
 PEOPLE: list[dict[str, Any]] = [
@@ -210,9 +210,9 @@ def test_control_and_groups_are_drawn_by_person_and_stay(scope: Scope) -> None:
     placed = {one.customer_id: (one.outcome, one.recipient_group_id) for one in found[:100]}
     assert placed == {one.customer_id: (one.outcome, one.recipient_group_id) for one in found[100:]}
     for who, (outcome, group) in placed.items():
-        is_control = part(series.id, "control", who.lower()) < 300_000
-        expected = 0 if is_control else group_of(series.id, groups, who.lower())
-        assert (outcome, group) == ("control" if is_control else "sent", expected)
+        is_held_back = is_control(series.id, 0.3, who.lower())
+        expected = 0 if is_held_back else group_of(series.id, groups, who.lower())
+        assert (outcome, group) == ("control" if is_held_back else "sent", expected)
     sizes = Counter(group for _, group in placed.values())
     assert 15 <= sizes[0] <= 45 and sizes[1] < sizes[2], sizes
     assert len(world.told(scope, series)) == 2 * (sizes[1] + sizes[2])

@@ -61,7 +61,7 @@ from rapport.campaigns.runs.clearance import Clearance, clearance, report
 from rapport.campaigns.runs.control import cancel, confirm, one_time, run_now
 from rapport.campaigns.runs.dry_runs import DryRun, WouldNotReach, WouldReach, dry_run
 from rapport.campaigns.runs.hold_out import KeptBack, check_change, is_held_out, kept_back_on
-from rapport.campaigns.runs.splits import cuts, hashed_part
+from rapport.campaigns.runs.splits import CONTROL, GROUP, cut_of, cuts, group_at, trigger_part
 from rapport.campaigns.schemas import (
     ActionBody,
     ActionOut,
@@ -115,7 +115,9 @@ from rapport.campaigns.triggers import (
 
 __all__ = [
     "ARCHIVED",
+    "CONTROL",
     "CONTROL_ACTION_ID",
+    "GROUP",
     "INTERACTIONS",
     "METRICS",
     "PERSONAL_DATA",
@@ -190,6 +192,7 @@ __all__ = [
     "create_action",
     "create_series",
     "create_triggered",
+    "cut_of",
     "cuts",
     "cycle",
     "cycle_row",
@@ -207,7 +210,7 @@ __all__ = [
     "export_outcomes",
     "export_results",
     "forget_addresses",
-    "hashed_part",
+    "group_at",
     "held_until",
     "in_running",
     "is_busy",
@@ -252,6 +255,7 @@ __all__ = [
     "summary",
     "take_addresses",
     "tells_unfiled",
+    "trigger_part",
     "triggered",
     "triggered_body",
     "triggered_sentence",

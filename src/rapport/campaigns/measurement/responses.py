@@ -20,7 +20,7 @@ from rapport.campaigns.measurement.windows import windows
 from rapport.campaigns.models import EXECUTED_STATES, Occurrence
 from rapport.campaigns.runs import queries
 from rapport.campaigns.runs.clearance import LEFT_OUT
-from rapport.campaigns.runs.splits import NO_TALLY, PARTS, Counts, Tally, alike, cuts
+from rapport.campaigns.runs.splits import NO_TALLY, Counts, Tally, alike, cuts, group_at_sql, run_part_sql
 from rapport.campaigns.schemas import Goal
 from rapport.conditions.interaction_codes import CLICKED
 from rapport.messaging import service as messaging
@@ -47,10 +47,10 @@ Reacted = Counter[tuple[int, int]]
 # alone do not compare with it. So do those who were taken off the list of an outside channel between processing and
 # sending. The runs stand in arrays: their dates, ids, cuts of the groups, begins and ends.
 OF_RUNS = "execution_date IN {execution_dates:Array(Date)} AND campaign_id IN {campaigns:Array(UInt32)}"
-BY_HASH = f"""toUInt16(arrayFirstIndex(
-        cut -> sipHash64(campaign_id, 'group', customer_id) % {PARTS} < cut,
-        {{cuts:Array(Array(UInt32))}}[indexOf({{campaigns:Array(UInt32)}}, campaign_id)]
-    ))"""
+BY_HASH = group_at_sql(
+    run_part_sql("campaign_id", "customer_id"),
+    "{cuts:Array(Array(UInt32))}[indexOf({campaigns:Array(UInt32)}, campaign_id)]",
+)
 PLACES = f"""
     SELECT campaign_id, customer_id, recipient_group_id AS place,
         if(drawn_group > 0, drawn_group, {BY_HASH}) AS drawn

@@ -14,15 +14,14 @@ from rapport.access.scope import Scope
 from rapport.campaigns.costs import cost_sql
 from rapport.campaigns.goals import sales
 from rapport.campaigns.models import Occurrence
-from rapport.campaigns.runs.splits import cuts, hashed_part_sql
+from rapport.campaigns.runs.splits import GROUP, cuts, group_at_sql, trigger_part_sql
 from rapport.campaigns.schemas import Goal
 
-PART = hashed_part_sql("concat({series:String}, '/group/', lowerUTF8(customer_id))")
+PART = trigger_part_sql("{series:String}", GROUP, "customer_id")
 OF_DAYS = "execution_date IN {execution_dates:Array(Date)} AND campaign_id IN {campaigns:Array(UInt32)}"
 DAY = "indexOf({campaigns:Array(UInt32)}, campaign_id)"
-DRAWN = f"""if(drawn_group > 0, drawn_group, toUInt16(arrayFirstIndex(
-            cut -> {PART} < cut, {{cuts:Array(Array(UInt32))}}[{DAY}]
-        )))"""
+BY_HASH = group_at_sql(PART, f"{{cuts:Array(Array(UInt32))}}[{DAY}]")
+DRAWN = f"if(drawn_group > 0, drawn_group, {BY_HASH})"
 ASSIGNED = f"""
     SELECT draw, customer_id, max(place) AS grp, max(drawn) AS drawn, min(at) AS begin FROM (
         SELECT {{draws:Array(UInt32)}}[{DAY}] AS draw, customer_id, recipient_group_id AS place, {DRAWN} AS drawn,

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.campaigns.models import LIVE_STATES, Occurrence
-from rapport.campaigns.runs.splits import PARTS, hashed_part, hashed_part_sql
+from rapport.campaigns.runs.splits import cut_of, hold_out_part, hold_out_part_sql
 from rapport.campaigns.settings import HoldOut, settings_of
 from rapport.channels import service as channels
 from rapport.customers import service as customers
@@ -67,7 +67,7 @@ def _addresses(scope: Scope, hold_out: HoldOut, attributes: Collection[str]) -> 
     data_date, names = scope.data_date(), sorted({one.upper() for one in attributes} - {channels.OWN_ID, ""})
     if data_date is None or not names:
         return {}
-    key = (scope.warehouse.name, data_date.isoformat(), hold_out.salt, str(_cut(hold_out)), *names)
+    key = (scope.warehouse.name, data_date.isoformat(), hold_out.salt, str(cut_of(hold_out.share)), *names)
     with _lock:
         asked_at, known = _known.get(key, (None, {}))
     if asked_at is not None and time.monotonic() - asked_at < KNOWN_SECONDS:
@@ -97,22 +97,17 @@ def is_held_out(hold_out: HoldOut | None, customer_id: str) -> bool:
     """Whether a hold-out has a customer, whose id is taken in any case."""
     if hold_out is None:
         return False
-    return hashed_part(f"hold-out/{hold_out.salt}/{customer_id.lower()}") < _cut(hold_out)
+    return hold_out_part(hold_out.salt, customer_id) < cut_of(hold_out.share)
 
 
 def held_out_sql(customer_id: str) -> str:
     """The same as SQL over a column, with what bound gives."""
-    text = f"concat('hold-out/', {{hold_out_salt:String}}, '/', lowerUTF8({customer_id}))"
-    return f"{hashed_part_sql(text)} < {{hold_out_cut:UInt32}}"
+    return f"{hold_out_part_sql('{hold_out_salt:String}', customer_id)} < {{hold_out_cut:UInt32}}"
 
 
 def bound(hold_out: HoldOut) -> dict[str, Any]:
     """What the SQL binds."""
-    return {"hold_out_salt": hold_out.salt, "hold_out_cut": _cut(hold_out)}
-
-
-def _cut(hold_out: HoldOut) -> int:
-    return round(hold_out.share * PARTS)
+    return {"hold_out_salt": hold_out.salt, "hold_out_cut": cut_of(hold_out.share)}
 
 
 def check_change(scope: Scope, session: Session, wanted: HoldOut | None) -> None:

@@ -39,9 +39,7 @@ FILL_STAGE = """
     INSERT INTO {stage}
     WITH
         multiIf({kept_out}0) AS kept_out,
-        toUInt16(arrayFirstIndex(
-            cut -> sipHash64({seed}, 'group', {unit}) % 1000000 < cut, {{cuts:Array(UInt32)}}
-        )) AS grp,
+        {group} AS grp,
         {faults} AS faults
     SELECT
         m.customer_id,
@@ -52,7 +50,7 @@ FILL_STAGE = """
         ),
         ['', {reasons}][kept_out + 1],
         grp,
-        sipHash64({seed}, 'control', {unit}),
+        {lot},
         faults,
         {addresses}
     FROM ({members}) AS m

@@ -1,4 +1,8 @@
-"""How the customers of a run are divided: into control and recipient groups."""
+"""How customers are divided: into control and recipient groups, and into the hold-out; in Python and as SQL alike.
+
+Each hash is of what divides and of the customer, so that a customer's place in one campaign says nothing of its place
+in another. What divides is a run, a series whose customers keep their groups, a trigger, or the salt of a hold-out.
+"""
 
 import hashlib
 import math
@@ -12,6 +16,10 @@ from numpy.typing import NDArray
 
 # Shares are turned into cuts of this many parts; a customer's hash falls between two cuts.
 PARTS = 1_000_000
+# What a hash of a campaign and a customer decides.
+GROUP, CONTROL = "group", "control"
+# What divides the customers of a run: the run itself, or the series where they keep their groups.
+OF_RUN, OF_SERIES = "{campaign:UInt32}", "{series:UInt32}, 'series'"
 DRAWS = 20_000
 
 Numbers = NDArray[np.float64]
@@ -45,14 +53,64 @@ NO_TALLY = Tally.of_share(0, 0)
 Counts = Mapping[tuple[int, int], Tally]
 
 
-def hashed_part(text: str) -> int:
-    """Where a text falls, in parts of a million, by a hash that Python and the engine have in common."""
+def _hashed_part(text: str) -> int:
+    """Where a text falls, in parts of a million, by a hash that Python and the warehouse have in common."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") % PARTS
 
 
-def hashed_part_sql(text: str) -> str:
-    """The same as SQL over a text."""
+def _hashed_part_sql(text: str) -> str:
     return f"reinterpretAsUInt64(substring(SHA256({text}), 1, 8)) % {PARTS}"
+
+
+def trigger_part(series_id: int, division: str, person: str) -> int:
+    """Where a person falls in a trigger, for its GROUP or for CONTROL, in parts of a million: the same for ever.
+
+    The id of a customer is given in lower case.
+    """
+    return _hashed_part(f"{series_id}/{division}/{person}")
+
+
+def trigger_part_sql(series: str, division: str, customer_id: str) -> str:
+    """The same as SQL over a column of customer ids in any case; series is SQL of the number as a text."""
+    return _hashed_part_sql(f"concat({series}, '/{division}/', lowerUTF8({customer_id}))")
+
+
+def hold_out_part(salt: str, customer_id: str) -> int:
+    """Where a customer, whose id is taken in any case, falls in hold-outs of a salt, in parts of a million."""
+    return _hashed_part(f"hold-out/{salt}/{customer_id.lower()}")
+
+
+def hold_out_part_sql(salt: str, customer_id: str) -> str:
+    """The same as SQL over a column; salt is SQL of a text."""
+    return _hashed_part_sql(f"concat('hold-out/', {salt}, '/', lowerUTF8({customer_id}))")
+
+
+def run_part_sql(divides: str, unit: str) -> str:
+    """SQL of where a unit falls between the groups of a run, in parts of a million.
+
+    divides is SQL of the arguments that name what divides: OF_RUN or OF_SERIES. No run is divided in Python.
+    """
+    return f"sipHash64({divides}, '{GROUP}', {unit}) % {PARTS}"
+
+
+def run_lot_sql(divides: str, unit: str) -> str:
+    """SQL of the lot of a unit, 64 bits: the lowest of those who reach the same people are held back."""
+    return f"sipHash64({divides}, '{CONTROL}', {unit})"
+
+
+def cut_of(share: float) -> int:
+    """The parts below which a share of all falls."""
+    return round(share * PARTS)
+
+
+def group_at(part: int, upper_cuts: Sequence[int]) -> int:
+    """The group in which a part falls, from 1, by the cuts of the groups."""
+    return next(number for number, cut in enumerate(upper_cuts, start=1) if part < cut)
+
+
+def group_at_sql(part: str, upper_cuts: str) -> str:
+    """The same as SQL."""
+    return f"toUInt16(arrayFirstIndex(cut -> {part} < cut, {upper_cuts}))"
 
 
 def cuts(shares: Sequence[float]) -> list[int]:

@@ -14,7 +14,16 @@ from rapport.campaigns.runs import hold_out as hold_outs
 from rapport.campaigns.runs import queries
 from rapport.campaigns.runs.drawing import drawn
 from rapport.campaigns.runs.same_address import Sharing, decoded
-from rapport.campaigns.runs.splits import alike, cuts, keeps_groups
+from rapport.campaigns.runs.splits import (
+    OF_RUN,
+    OF_SERIES,
+    alike,
+    cuts,
+    group_at_sql,
+    keeps_groups,
+    run_lot_sql,
+    run_part_sql,
+)
 from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
@@ -23,7 +32,6 @@ from rapport.messaging.service import rules as eligibility
 from rapport.stores.warehouse import identifier, literal
 
 # What groups and control are drawn by: each run anew, or once for a series.
-OF_RUN, OF_SERIES = "{campaign:UInt32}", "{series:UInt32}, 'series'"
 
 
 @dataclass(frozen=True)
@@ -82,12 +90,14 @@ def fill_stage(
         of_held_out = sharing.of_held_out(columns, hold_outs.held_out_sql("customer_id"), **bound)
         kept_back[eligibility.HELD_OUT_ADDRESS] = of_held_out
     faults = (messaging.fault_sql(channel, lists, suppressed, reading, "m.customer_id") for channel in used)
+    divides = OF_SERIES if keeps_groups(found.plan) else OF_RUN
+    unit = sharing.unit if is_shared else "m.customer_id"
     statement = queries.FILL_STAGE.format(
         stage=stage,
         members=members,
         columns=columns,
-        seed=OF_SERIES if keeps_groups(found.plan) else OF_RUN,
-        unit=sharing.unit if is_shared else "m.customer_id",
+        group=group_at_sql(run_part_sql(divides, unit), "{cuts:Array(UInt32)}"),
+        lot=run_lot_sql(divides, unit),
         addresses=sharing.hashes if is_shared else "[]",
         **_kept_out(rules, reading, kept_back),
         faults=f"[{', '.join(faults)}]",

@@ -23,7 +23,6 @@ from rapport.realtime.matching.releasing import Outgoing, let_out, state_of, wak
 from rapport.realtime.matching.triggers import Catalogue
 from rapport.realtime.models import ASKING, DELAYED, DONE
 
-PARTS = 1_000_000
 # Outcomes of whoever is kept out, of which there is one firing a day and reason.
 KEPT_OUT = ("excluded", "capped", "skipped", "suppressed", "no address")
 
@@ -58,16 +57,15 @@ class Decision:
     messages: int = 1
 
 
-def part(series_id: int, word: str, person: str) -> int:
-    """Where a person falls, in parts of a million: the same for ever for a series."""
-    return campaigns.hashed_part(f"{series_id}/{word}/{person}")
-
-
 def group_of(series_id: int, groups: Sequence[Mapping[str, Any]], person: str) -> int:
     """The recipient group of a person, from 1."""
     cuts = campaigns.cuts([float(group["share"]) for group in groups])
-    place = part(series_id, "group", person)
-    return next(number for number, cut in enumerate(cuts, start=1) if place < cut)
+    return campaigns.group_at(campaigns.trigger_part(series_id, campaigns.GROUP, person), cuts)
+
+
+def is_control(series_id: int, share: float, person: str) -> bool:
+    """Whether a person is one of those held back."""
+    return campaigns.trigger_part(series_id, campaigns.CONTROL, person) < campaigns.cut_of(share)
 
 
 def decide(session: Session, catalogue: Catalogue, candidates: Sequence[Candidate]) -> int:
@@ -145,8 +143,8 @@ def decided(one: Candidate, campaign: campaigns.Occurrence, background: Backgrou
     hours = one.trigger.body.quiet_hours
     if until is not None and hours is not None and hours.then == "skip":
         return Decision(DONE, *rules.QUIET.told())
-    share = round(campaign.plan["control_share"] * PARTS)
-    if (drawn == 0 and share) or (drawn is None and part(one.trigger.id, "control", person) < share):
+    share = campaign.plan["control_share"]
+    if (drawn == 0 and campaigns.cut_of(share)) or (drawn is None and is_control(one.trigger.id, share, person)):
         # Control waits too, so that whoever opts out meanwhile is missing on both sides.
         if until is None:
             return Decision(DONE, "control", drawn=group, messages=len(groups[group - 1]["channels"]) - len(faults))
