@@ -22,16 +22,18 @@ from starlette.responses import RedirectResponse, Response
 
 from rapport.access.keys import KeyRing
 from rapport.access.limits import RateLimiter
-from rapport.api import MANAGEMENT, WIRE, document, unsubscribe, watching
-from rapport.api.event_senders import THREADS
-from rapport.api.front_door import FrontDoor
-from rapport.api.idempotency import Idempotency
-from rapport.api.observing import Observing
-from rapport.api.paths import WirePaths
-from rapport.api.protection import policy_of
-from rapport.api.responses import error_response, json_response
-from rapport.api.shares import Shares
-from rapport.api.unmatched import unmatched
+from rapport.api import MANAGEMENT, WIRE, document
+from rapport.api.http import watching
+from rapport.api.http.front_door import FrontDoor
+from rapport.api.http.idempotency import Idempotency
+from rapport.api.http.observing import Observing
+from rapport.api.http.paths import WirePaths
+from rapport.api.http.protection import policy_of
+from rapport.api.http.responses import error_response, json_response
+from rapport.api.http.shares import Shares
+from rapport.api.http.unmatched import unmatched
+from rapport.api.wire import unsubscribe
+from rapport.api.wire.event_senders import THREADS
 from rapport.campaigns import service as campaigns
 from rapport.customers import service as customers
 from rapport.errors import Away, Invalid, NotFound, RapportError, Withheld, WrongMethod

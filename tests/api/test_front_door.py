@@ -13,7 +13,7 @@ import pytest
 from rapport.access import keys
 from rapport.access.limits import RateLimiter
 from rapport.access.scope import Scope
-from rapport.api import body_sizes
+from rapport.api.http import body_sizes
 from rapport.app import create_app, openapi_document
 from rapport.errors import Invalid
 from rapport.stores import Stores

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rapport.access.scope import Scope
-from rapport.api import json_bodies, long_lists
-from rapport.api.bodies import PIECE, LongList, WireModel
-from rapport.api.json_bodies import MOST_COMMAS, loaded
+from rapport.api.http import json_bodies, long_lists
+from rapport.api.http.bodies import PIECE, LongList, WireModel
+from rapport.api.http.json_bodies import MOST_COMMAS, loaded
 from rapport.errors import Invalid, TooLarge
 from rapport.stores import json_text
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.api import actions, customers_campaigns, customers_reactions
+from rapport.api.wire import actions, customers_campaigns, customers_reactions
 from rapport.customers.attributes import AttributeInfo
 from rapport.customers.service import declare
 from rapport.stores import Stores

@@ -10,7 +10,7 @@ import pytest
 from rapport.access import keys
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.api import shares
+from rapport.api.http import shares
 from rapport.app import create_app
 from rapport.stores import Stores
 from rapport.stores.turns import Turns

@@ -8,7 +8,7 @@ from fastapi import Request
 
 from rapport.access import keys
 from rapport.access.scope import Scope
-from rapport.api.auth import authenticate
+from rapport.api.http.auth import authenticate
 from rapport.app import create_app
 from rapport.errors import Away, Unavailable
 from rapport.stores import Stores

@@ -5,7 +5,7 @@ import pytest
 
 from rapport.access.scope import Scope
 from rapport.api import WIRE
-from rapport.api.paths import WirePaths
+from rapport.api.http.paths import WirePaths
 
 ROUTES = [route for router in WIRE for route in router.routes]
 PATHS = sorted({str(getattr(route, "path", "")) for route in ROUTES})

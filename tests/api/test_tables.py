@@ -6,7 +6,7 @@ import io
 import pyarrow as pa
 import pytest
 
-from rapport.api.tables import _csv
+from rapport.api.http.tables import _csv
 
 AMOUNTS = [1_234_567_890_123.45, -99_999_999_999.5, 10_000_000_000.0, 1e22, 0.000000125, 12.5, None]
 WRITTEN = [

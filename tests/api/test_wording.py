@@ -6,7 +6,7 @@ import httpx
 import pytest
 from pydantic import Field
 
-from rapport.api.bodies import WireModel, parse, parse_array
+from rapport.api.http.bodies import WireModel, parse, parse_array
 from rapport.errors import Invalid
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rapport_command import Server, run
 
-from rapport.api.watching import Watch
+from rapport.api.http.watching import Watch
 from rapport.stores import Stores, disk
 from rapport.stores.checks import folder_checks
 from rapport.stores.faults import DISK_FULL, READ_ONLY, explained

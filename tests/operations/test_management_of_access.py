@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from rapport.access.idempotency import MOST_BYTES, MOST_KEYS
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant, find_tenant, update_tenant
-from rapport.api.manage.tenants import SECTIONS
+from rapport.api.manage.installation.tenants import SECTIONS
 from rapport.errors import Conflict, NotFound
 from rapport.messaging.page_words import PageWords
 from rapport.stores import Stores, migrations

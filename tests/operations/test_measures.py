@@ -14,7 +14,7 @@ from sqlalchemy import insert, select, update
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.api import watching
+from rapport.api.http import watching
 from rapport.campaigns.models import Cycle
 from rapport.notifications.models import Delivery, Listener
 from rapport.stores import Stores, disk

@@ -14,7 +14,7 @@ import structlog
 from engine_outages import hung, stopped
 from rapport.access import keys
 from rapport.access.scope import Scope
-from rapport.api import observing, watching
+from rapport.api.http import observing, watching
 from rapport.commands import logs
 from rapport.errors import Away
 from rapport.stores import Stores, services

@@ -20,7 +20,7 @@ from url_engines import WarehouseServer, serving, warehouse_server
 
 from rapport.access import keys
 from rapport.access.service import create_tenant
-from rapport.api import observing
+from rapport.api.http import observing
 from rapport.errors import Away
 from rapport.settings import Settings
 from rapport.stores import Stores

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from rapport.access import keys
 from rapport.access.scope import Scope
-from rapport.api.observing import Observing
+from rapport.api.http.observing import Observing
 from rapport.commands import logs
 from rapport.realtime.events.tokens import PREFIXES
 from rapport.stores import Stores

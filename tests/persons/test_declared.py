@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from rapport.access.scope import Scope
-from rapport.api.manage.persons import RecordsHeld
+from rapport.api.manage.data.persons import RecordsHeld
 from rapport.customers import service as customers
 from rapport.messaging.unreached import PREFIX
 from rapport.persons import service as persons

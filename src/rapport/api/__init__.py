@@ -2,7 +2,40 @@
 
 from fastapi import APIRouter
 
-from rapport.api import (
+from rapport.api.manage.data import (
+    attributes,
+    cycles,
+    event_intake,
+    event_log,
+    event_types,
+    imports,
+    insight,
+    persons,
+    target_groups,
+    user_jwt_keys,
+)
+from rapport.api.manage.installation import audit, keys, operator, tenants, users
+from rapport.api.manage.marketing import actions as manage_actions
+from rapport.api.manage.marketing import (
+    campaigns,
+    eligibility,
+    exports,
+    programme,
+    promotions,
+    series,
+    summary,
+    triggers,
+)
+from rapport.api.manage.messaging import (
+    channels,
+    gateway,
+    listeners,
+    suppressions,
+    templates,
+    unsubscribe_links,
+    webhooks,
+)
+from rapport.api.wire import (
     actions,
     apikey,
     customers_attributes,
@@ -21,39 +54,6 @@ from rapport.api import (
     sdk_config,
     segments,
     unsubscribe,
-)
-from rapport.api.manage import actions as manage_actions
-from rapport.api.manage import (
-    attributes,
-    audit,
-    campaigns,
-    channels,
-    cycles,
-    eligibility,
-    event_intake,
-    event_log,
-    event_types,
-    exports,
-    gateway,
-    imports,
-    insight,
-    keys,
-    listeners,
-    operator,
-    persons,
-    programme,
-    promotions,
-    series,
-    summary,
-    suppressions,
-    target_groups,
-    templates,
-    tenants,
-    triggers,
-    unsubscribe_links,
-    user_jwt_keys,
-    users,
-    webhooks,
 )
 
 # Paths are tried in this order, so what comes a thousand times a second comes first.

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from rapport.api.responses import ERRORS, MANAGED, PROBLEM, PROBLEMS, TOTAL, TOTAL_HEADER
+from rapport.api.http.responses import ERRORS, MANAGED, PROBLEM, PROBLEMS, TOTAL, TOTAL_HEADER
 from rapport.errors import Conflict, TooLarge
 
 Described = dict[str, Any]

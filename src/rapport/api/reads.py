@@ -13,9 +13,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from rapport.access.scope import Scope
-from rapport.api.auth import caller
-from rapport.api.parameters import CUSTOMER_ATTRIBUTES, PAGING, Parameter
-from rapport.api.responses import json_response
+from rapport.api.http.auth import caller
+from rapport.api.http.parameters import CUSTOMER_ATTRIBUTES, PAGING, Parameter
+from rapport.api.http.responses import json_response
 from rapport.customers import service as customers
 from rapport.errors import NotFound
 from rapport.settings import Settings

@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from rapport.api.protection import protected
+from rapport.api.http.protection import protected
 from rapport.settings import Settings
 
 MOST_HEAD_BYTES = 64 * 1024

@@ -1,0 +1,1 @@
+"""How requests are taken and answered: who calls, how much is read, how errors look."""

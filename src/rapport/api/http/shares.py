@@ -1,0 +1,96 @@
+"""Each tenant's share of the threads that answer requests: slow calls of one tenant hold up no other's."""
+
+import asyncio
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rapport.access.keys import Principal
+from rapport.api.http.body_sizes import UPLOADS
+from rapport.api.http.responses import error_response
+from rapport.errors import Away
+from rapport.stores.turns import Turns
+
+# As many as anyio has for all routes that are no coroutines.
+THREADS = 40
+# So many requests of a tenant wait for its share; what comes beyond is told to come again.
+MOST_WAITING = 100
+CROWDED = "So many calls of this tenant are under way that no more can wait: try again."
+
+
+class Places:
+    """Places of tenants in turn, inside one event loop."""
+
+    def __init__(self, count: int) -> None:
+        self._turns = Turns[asyncio.Future[None]](count)
+
+    def waiting(self, tenant_id: int) -> int:
+        """How many wait for a place of a tenant."""
+        return self._turns.waiting(tenant_id)
+
+    async def take(self, tenant_id: int) -> None:
+        """Wait for a place and take it."""
+        turn = asyncio.get_running_loop().create_future()
+        self._turns.join(tenant_id, turn)
+        self._admit()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.give_back(tenant_id)
+            else:
+                self._turns.leave(tenant_id, turn)
+            raise
+
+    def give_back(self, tenant_id: int) -> None:
+        """Leave a place to others."""
+        self._turns.give_back(tenant_id)
+        self._admit()
+
+    def _admit(self) -> None:
+        """Give free places to those whose turn it is."""
+        gone = []
+        for tenant_id, turn in self._turns.admitted():
+            if turn.cancelled():
+                gone.append(tenant_id)
+            else:
+                turn.set_result(None)
+        for tenant_id in gone:
+            self.give_back(tenant_id)
+
+
+class Shares:
+    """ASGI middleware behind the front door. A place is held to the end of the answer; a file that comes needs none."""
+
+    def __init__(self, app: ASGIApp, threads: int = THREADS) -> None:
+        self.app = app
+        self._places = Places(threads)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request of a known tenant wait for its turn."""
+        principal: Principal | None = scope.get("state", {}).get("principal")
+        if principal is None:
+            return await self.app(scope, receive, send)
+        tenant_id = principal.scope.tenant_id
+        if self._places.waiting(tenant_id) >= MOST_WAITING:
+            return await error_response(scope["path"], Away(CROWDED))(scope, receive, send)
+        held = False
+
+        async def take() -> None:
+            nonlocal held
+            if not held:
+                await self._places.take(tenant_id)
+                held = True
+
+        async def received() -> Message:
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body", False):
+                await take()
+            return message
+
+        try:
+            if scope["path"] not in UPLOADS or scope["method"] != "POST":
+                await take()
+            await self.app(scope, received, send)
+        finally:
+            if held:
+                self._places.give_back(tenant_id)

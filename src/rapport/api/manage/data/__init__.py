@@ -1,0 +1,1 @@
+"""Management of customers: their data, events, model and target groups."""

@@ -1,0 +1,115 @@
+"""Management of event types: what events there are and which parameters they carry."""
+
+from typing import Annotated, Literal
+
+from fastapi import Depends, Path, Query, Request
+from pydantic import BaseModel, Field
+
+from rapport.access.keys import Principal
+from rapport.api.http.auth import admin
+from rapport.api.http.known import Body
+from rapport.api.http.managed import JsonRoute
+from rapport.api.sections import SectionRouter
+from rapport.campaigns import service as campaigns
+from rapport.customers import service
+from rapport.customers.models import EventType
+from rapport.stores.parts import Part
+
+router = SectionRouter("Management: events", "/manage/v1/event-types", JsonRoute)
+Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
+ParameterType = Literal["String", "Number", "Boolean"]
+
+
+class EventTypeChange(Body):
+    """What an event type is declared as; parameters left out are still listed, but without a type."""
+
+    description: str = Field("", max_length=1000, examples=["A customer put money into the account"])
+    parameters: dict[str, ParameterType] = Field(
+        {}, examples=[{"amount": "Number", "method": "String", "first": "Boolean"}], description="At most 50"
+    )
+
+
+class EventTypeIn(Body):
+    """An event type to declare. A core event needs its name only."""
+
+    name: str = Field(min_length=1, max_length=100, examples=["deposit"], description="snake_case, case-sensitive")
+    description: str = Field("", max_length=1000, examples=["A customer put money into the account"])
+    parameters: dict[str, ParameterType] | None = Field(
+        None, examples=[{"amount": "Number", "method": "String", "first": "Boolean"}], description="At most 50"
+    )
+
+
+class EventTypeOut(BaseModel):
+    """An event type."""
+
+    id: int = Field(examples=[2001])
+    name: str = Field(examples=["deposit"])
+    description: str = Field(examples=["A customer put money into the account"])
+    declared: bool = Field(description="False for one that was only seen: no trigger can use it")
+    core: bool = Field(description="Whether every tenant has it")
+    parameters: dict[str, ParameterType] = Field(examples=[{"amount": "Number"}], description="Those that are declared")
+    seen: list[str] = Field(examples=[["coupon"]], description="Parameters that came with it and are not declared")
+
+
+def _shown(found: EventType) -> EventTypeOut:
+    return EventTypeOut.model_validate(
+        {
+            "id": found.id,
+            "name": found.name,
+            "description": found.description,
+            "declared": found.declared,
+            "core": found.name in service.CORE_EVENTS,
+            "parameters": found.types,
+            "seen": [one for one in found.parameters if one not in found.types],
+        }
+    )
+
+
+@router.get("", summary="List event types")
+def list_event_types(
+    declared: Annotated[bool | None, Query(description="Only those that are declared, or are not")] = None,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[EventTypeOut]:
+    """The tenant's event types by id: declared ones, and those that came in under a name nobody declared."""
+    found = [one for one in service.event_types(principal.scope) if declared in (None, one.declared)]
+    return Part.of(found, limit, offset).each(_shown)
+
+
+@router.post("", status_code=201, summary="Declare an event type")
+def declare_event_type(
+    body: EventTypeIn,
+    request: Request,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> EventTypeOut:
+    """Whoever sends it may do so before; then it keeps its number. 409 when it is declared already."""
+    if body.parameters is not None:
+        campaigns.check_event_change(principal.scope, body.name, dict(body.parameters))
+    made = service.declare_event_type(principal.scope, body.name, body.parameters, body.description)
+    request.app.state.directory.forget(principal.scope.tenant_id)
+    return _shown(made)
+
+
+@router.get("/{event_type_id}", summary="Get an event type")
+def get_event_type(event_type_id: Id, principal: Principal = Depends(admin)) -> EventTypeOut:  # noqa: B008
+    """An event type by id."""
+    return _shown(service.event_type(principal.scope, event_type_id))
+
+
+@router.put("/{event_type_id}", summary="Replace an event type")
+def change_event_type(
+    event_type_id: Id,
+    body: EventTypeChange,
+    request: Request,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> EventTypeOut:
+    """Replaces description and parameters. Events that came before stay as they are.
+
+    409 when a triggered campaign compares a parameter that would be missing or of another type.
+    """
+    name = service.event_type(principal.scope, event_type_id).name
+    campaigns.check_event_change(principal.scope, name, dict(body.parameters))
+    changed = service.change_event_type(principal.scope, event_type_id, body.parameters, body.description)
+    request.app.state.directory.forget(principal.scope.tenant_id)
+    return _shown(changed)

@@ -1,0 +1,353 @@
+"""Management of target groups: definitions, sizes, samples, members, and what a builder of conditions needs."""
+
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from rapport.access.keys import Principal
+from rapport.access.scope import Scope
+from rapport.api.http.auth import admin
+from rapport.api.http.known import Body
+from rapport.api.http.managed import JsonRoute
+from rapport.api.http.pages import Paged
+from rapport.api.http.tables import CONTENT, FORMATS, Format, table_file
+from rapport.api.sections import SectionRouter
+from rapport.audiences import service
+from rapport.stores.parts import Part
+
+router = SectionRouter("Management: target groups", "/manage/v1", JsonRoute)
+MAX_INT = 2**31 - 1
+GroupId = Annotated[int, Path(ge=1, le=MAX_INT)]
+CountId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
+EXAMPLE = {
+    "all": [
+        {"attribute": "COUNTRY", "operator": "in", "value": ["DE", "AT"]},
+        {"history": "transactions", "measure": "sum", "window": {"days": 90}, "operator": "greater", "value": 100},
+        {"not": {"history": "campaigns", "window": {"days": 7}}},
+    ]
+}
+TELLS = "Whether event 101 tells, after each day, how many customers came and went"
+Definition = Annotated[dict[str, Any], Field(examples=[EXAMPLE], description="A condition, see docs/conditions.md")]
+
+
+class TargetGroupIn(Body):
+    """A target group to create; without a priority it comes after all others."""
+
+    name: str = Field(min_length=1, max_length=200, examples=["Spenders of the quarter"])
+    definition: Definition
+    priority: int | None = Field(None, ge=1, le=1_000_000, examples=[3], description="The lower number goes first")
+    tells_changes: bool = Field(False, description=TELLS)
+
+
+class TargetGroupChange(Body):
+    """What to change of a target group."""
+
+    name: str | None = Field(None, min_length=1, max_length=200)
+    definition: Definition | None = None
+    priority: int | None = Field(None, ge=1, le=1_000_000)
+    tells_changes: bool | None = Field(None, description=TELLS)
+
+
+class TargetGroupOut(BaseModel):
+    """A target group; size is the last count, of data date size_date, made at sized_at."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    name: str
+    priority: int
+    definition: Definition
+    archived: bool
+    version: int
+    tells_changes: bool = Field(description=TELLS)
+    size: int | None
+    size_date: date | None
+    sized_at: datetime | None
+    created_at: datetime
+
+
+class TargetGroupTold(TargetGroupOut):
+    """A target group with its definition as a sentence."""
+
+    sentence: str = Field(examples=["Country is one of 'DE' or 'AT'"])
+
+
+class DefinitionIn(Body):
+    """A definition to look at."""
+
+    definition: Definition
+
+
+class CountIn(DefinitionIn):
+    """A definition to count aside; a count of the same data date is answered again unless refresh."""
+
+    refresh: bool = False
+
+
+class SampleIn(DefinitionIn):
+    """A definition to take customers of."""
+
+    customers: int = Field(20, ge=1, le=1000)
+
+
+Reached = Annotated[
+    dict[str, int], Field(examples=[{"504": 812}], description="How many of them each channel reaches, by its id")
+]
+
+
+class TargetGroupSized(TargetGroupTold):
+    """A target group that was just counted."""
+
+    reachable: Reached
+
+
+class SizeOut(BaseModel):
+    """How many customers a definition selects."""
+
+    size: int
+    reachable: Reached
+
+
+class DailySizeOut(BaseModel):
+    """How many customers a target group had on a data date, by the definition of this version."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    data_date: date
+    size: int
+    version: int
+
+
+class SentenceOut(BaseModel):
+    """A definition in words."""
+
+    sentence: str
+
+
+class CustomersOut(BaseModel):
+    """Customer ids."""
+
+    customer_ids: list[str]
+
+
+class CountOut(BaseModel):
+    """A count; age_seconds tells how old its answer is."""
+
+    id: str
+    state: str = Field(examples=["done"], description="running, done, canceled or failed")
+    data_date: date
+    size: int | None
+    seconds: float | None
+    error: str
+    age_seconds: float | None
+
+
+class AttributeChoiceOut(BaseModel):
+    """An attribute, its operators and a few of its values."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str = Field(examples=["COUNTRY"])
+    alias: str = Field(examples=["Country"])
+    description: str
+    kind: str = Field(examples=["text"])
+    operators: list[str] = Field(examples=[["equals", "not_equals", "in"]])
+    examples: list[str] = Field(examples=[["DE", "AT"]])
+
+
+def _told(scope: Scope, group: service.TargetGroup) -> TargetGroupTold:
+    shown = TargetGroupOut.model_validate(group).model_dump()
+    return TargetGroupTold(**shown, sentence=service.readable(scope, group.definition))
+
+
+def _reached(scope: Scope, definition: dict[str, Any]) -> dict[str, int]:
+    return {str(number): count for number, count in service.reach_now(scope, definition).items()}
+
+
+def _count(scope: Scope, count: service.Count) -> CountOut:
+    age = None if count.finished_at is None else (scope.clock.now() - count.finished_at).total_seconds()
+    return CountOut(
+        id=count.id,
+        state=count.state,
+        data_date=count.data_date,
+        size=count.size,
+        seconds=count.seconds,
+        error=count.error,
+        age_seconds=age,
+    )
+
+
+@router.get("/target-groups", summary="List target groups")
+def list_target_groups(
+    archived: bool = False,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    offset: Annotated[int, Query(ge=0, le=MAX_INT)] = 0,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[TargetGroupOut]:
+    """The groups in use by id, or the archived ones; sizes are as last counted."""
+    groups = service.target_groups(principal.scope, archived)
+    return Part.of(groups, limit, offset).each(TargetGroupOut.model_validate)
+
+
+@router.post("/target-groups", status_code=201, summary="Create a target group")
+def create_target_group(body: TargetGroupIn, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
+    """Save a definition; 400 says where it is wrong, 409 that the name is in use."""
+    group = service.create_target_group(principal.scope, body.name, body.definition, body.priority, body.tells_changes)
+    return _told(principal.scope, group)
+
+
+@router.get("/target-groups/{group_id}", summary="Read a target group")
+def get_target_group(group_id: GroupId, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
+    """A group with its definition as a sentence."""
+    return _told(principal.scope, service.target_group(principal.scope, group_id))
+
+
+@router.patch("/target-groups/{group_id}", summary="Change a target group")
+def change_target_group(
+    group_id: GroupId,
+    body: TargetGroupChange,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> TargetGroupTold:
+    """Change what is given; 409 for a name in use, an archived group or a circle of groups."""
+    changed = service.update_target_group(
+        principal.scope, group_id, body.name, body.definition, body.priority, body.tells_changes
+    )
+    return _told(principal.scope, changed)
+
+
+@router.post("/target-groups/{group_id}/archive", summary="Archive a target group")
+def archive_target_group(group_id: GroupId, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
+    """Past members stay; 409 when another group depends on it."""
+    return _told(principal.scope, service.archive_target_group(principal.scope, group_id))
+
+
+@router.post("/target-groups/{group_id}/size", summary="Count a target group now")
+def size_target_group(group_id: GroupId, principal: Principal = Depends(admin)) -> TargetGroupSized:  # noqa: B008
+    """Count on the newest data date and remember the size; whom channels reach is counted as campaigns would."""
+    told = _told(principal.scope, service.size_target_group(principal.scope, group_id))
+    return TargetGroupSized(**told.model_dump(), reachable=_reached(principal.scope, told.definition))
+
+
+@router.get("/target-groups/{group_id}/sizes", summary="List the daily sizes of a target group")
+def list_sizes(
+    group_id: GroupId,
+    first: Annotated[date | None, Query(description="A data date; none: from the beginning")] = None,
+    last: Annotated[date | None, Query(description="A data date; none: to the newest")] = None,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[DailySizeOut]:
+    """As the daily cycle counted it, oldest first, for about three years; a new version means another definition."""
+    found = service.sizes_of(principal.scope, group_id, first, last)
+    return [DailySizeOut.model_validate(one) for one in found]
+
+
+@router.get("/target-groups/{group_id}/members", summary="List the members of a target group on a date")
+def list_members(
+    group_id: GroupId,
+    data_date: Annotated[date | None, Query(examples=["2031-05-04"], description="None: the newest data date")] = None,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    offset: Annotated[int, Query(ge=0, le=MAX_INT)] = 0,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> CustomersOut:
+    """The stored members, in order of id; where none are stored, computed if the profile of the date is kept."""
+    found = service.members(principal.scope, group_id, data_date, limit, offset)
+    return CustomersOut(customer_ids=found)
+
+
+@router.get("/target-groups/{group_id}/changes", summary="List who entered and left a target group")
+def list_changes(
+    group_id: GroupId,
+    data_date: Annotated[date | None, Query(description="None: the newest with stored members")] = None,
+    since: Annotated[date | None, Query(description="A data date before; none: the one with stored members")] = None,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    after: Annotated[str, Query(max_length=255, description="The last customer of the page before")] = "",
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> service.GroupChanges:
+    """Members on one of two data dates only, by id; entered and left count all of them. 404 where none are stored."""
+    return service.changes(principal.scope, group_id, data_date, since, limit, after)
+
+
+@router.get(
+    "/target-groups/{group_id}/members-file",
+    summary="Download target group members with attributes",
+    response_class=Response,
+    responses={
+        200: {"description": "A file", "content": CONTENT},
+    },
+)
+def get_members_file(
+    group_id: GroupId,
+    data_date: Annotated[date | None, Query(description="None: the newest data date")] = None,
+    attributes: Annotated[
+        str, Query(max_length=10_000, examples=["EMAIL,FIRST_NAME"], description="RealFieldNames, with commas between")
+    ] = "",
+    form: Annotated[Format, Query(alias="format", description=FORMATS)] = "csv",
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> Response:
+    """CustomerID and attributes of all members, in order of CustomerID, values as on the wire; the audit log has it."""
+    names = [name.strip() for name in attributes.split(",") if name.strip()]
+    schema, batches = service.export_members(principal.scope, group_id, names, data_date)
+    return table_file(f"target-group-{group_id}", form, schema, batches)
+
+
+@router.post("/target-groups/size", summary="Count a definition now")
+def size_definition(body: DefinitionIn, principal: Principal = Depends(admin)) -> SizeOut:  # noqa: B008
+    """Count on the newest data date and wait for it; whom channels reach is counted as campaigns would.
+
+    409 where nobody is selected because no day has been modelled yet.
+    """
+    service.check(principal.scope, body.definition)
+    size = service.size_now(principal.scope, body.definition)
+    if not size:
+        service.check_modelled(principal.scope)
+    return SizeOut(size=size, reachable=_reached(principal.scope, body.definition))
+
+
+@router.post("/target-groups/sample", summary="Sample customers of a definition")
+def sample_definition(body: SampleIn, principal: Principal = Depends(admin)) -> CustomersOut:  # noqa: B008
+    """Customers spread evenly over all that are selected; the same every time.
+
+    409 where nobody is selected because no day has been modelled yet.
+    """
+    service.check(principal.scope, body.definition)
+    found = service.sample_now(principal.scope, body.definition, body.customers)
+    if not found:
+        service.check_modelled(principal.scope)
+    return CustomersOut(customer_ids=found)
+
+
+@router.post("/target-groups/sentence", summary="Describe a definition in words")
+def read_definition(body: DefinitionIn, principal: Principal = Depends(admin)) -> SentenceOut:  # noqa: B008
+    """The definition as an English sentence; 400 for whatever a target group could not be saved with."""
+    kept = service.bound(principal.scope, body.definition)
+    service.check(principal.scope, kept)
+    return SentenceOut(sentence=service.readable(principal.scope, kept))
+
+
+@router.post("/target-group-counts", status_code=201, summary="Start counting a definition")
+def begin_count(body: CountIn, principal: Principal = Depends(admin)) -> CountOut:  # noqa: B008
+    """Count aside, without waiting; a definition that was counted for the data date is answered at once.
+
+    A count that finds nobody because no day has been modelled yet fails and says so.
+    """
+    return _count(principal.scope, service.start_count(principal.scope, body.definition, body.refresh))
+
+
+@router.get("/target-group-counts/{count_id}", summary="Read a count")
+def read_count(count_id: CountId, principal: Principal = Depends(admin)) -> CountOut:  # noqa: B008
+    """Its state, and its size once it is done."""
+    return _count(principal.scope, service.count(principal.scope, count_id))
+
+
+@router.post("/target-group-counts/{count_id}/cancel", summary="Cancel a count")
+def cancel_count(count_id: CountId, principal: Principal = Depends(admin)) -> CountOut:  # noqa: B008
+    """Stop it in the engine; one that has ended stays as it is."""
+    return _count(principal.scope, service.cancel_count(principal.scope, count_id))
+
+
+@router.get("/condition-attributes", summary="List attributes and histories for conditions")
+def list_choices(page: Paged, principal: Principal = Depends(admin)) -> list[AttributeChoiceOut]:  # noqa: B008
+    """Every attribute with its operators and a few frequent values (none of personal data)."""
+    return page.of(service.attribute_choices(principal.scope)).each(AttributeChoiceOut.model_validate)

@@ -1,0 +1,1 @@
+"""Management of campaigns: what they bring, to whom, and with what result."""

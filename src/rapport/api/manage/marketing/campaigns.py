@@ -1,0 +1,193 @@
+"""Management of campaigns: the runs of series, what became of everybody, results."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from rapport.access.keys import Principal
+from rapport.access.scope import Scope
+from rapport.api.http.auth import admin
+from rapport.api.http.managed import JsonRoute
+from rapport.api.sections import SectionRouter
+from rapport.campaigns import service
+from rapport.campaigns.service import Answer, Clearance, CustomerOutcome, Occurrence, OneTimeBody, PlainGoal, Results
+from rapport.stores.parts import Part
+
+router = SectionRouter("Management: campaigns", "/manage/v1/campaigns", JsonRoute)
+CampaignId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
+OtherGoal = Annotated[
+    Literal["orders", "value"] | None,
+    Query(description="Look at who ordered, or at what was spent, in place of the goal of the series"),
+]
+Text = Annotated[str, Query(max_length=255, pattern=r"^[^\x00]*$")]
+
+
+class CampaignOut(BaseModel):
+    """A campaign: one run of a series. Units are customers times channels; counts adds up to targeted at the end."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int = Field(examples=[17])
+    series_id: int
+    name: str = Field(examples=["Win back: lapsed buyers"], description="The name of its series when it was planned")
+    execution_date: date = Field(description="The day of processing")
+    send_date: date = Field(description="The day of the send, lead_time days later: the execution date of the wire")
+    run: int = Field(description="0 the planned run of the day, 1.. further ones")
+    state: str = Field(examples=["scheduled"])
+    error: str
+    target_group_id: int
+    campaign_type: str = Field(examples=["Test/Control"])
+    duration: int
+    lead_time: int
+    notes: str
+    tags: list[str]
+    is_multi_channel: bool
+    is_recurrence: bool
+    is_one_time: bool
+    is_triggered: bool = Field(description="The day of a triggered campaign: see /manage/v1/triggers")
+    conditional: bool
+    targeted: int
+    test_size: int
+    control_size: int
+    counts: dict[str, int] = Field(examples=[{"sent": 890, "control": 100, "failed": 10}])
+    clearance_by: datetime | None = Field(description="Deadline of approval; conditional campaigns only")
+    cleared_at: datetime | None = Field(description="When that was decided")
+    processed_at: datetime | None
+    confirmed_at: datetime | None = Field(description="When a person let it go on that the blast guard had stopped")
+    handed_over_at: datetime | None = Field(description="When the lists of outside channels were handed over")
+    executed_at: datetime | None = Field(description="When the first channel was handed over or sent (event 1)")
+    canceled_at: datetime | None
+    finished_at: datetime | None
+    quiet_until: datetime | None = Field(
+        None, description="When the quiet hours end that hold back what is due of it; null when none do"
+    )
+
+
+class CampaignChannelOut(BaseModel):
+    """What a recipient group gets on a channel; scheduled_time is tenant wall-clock time."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    recipient_group_id: int
+    channel_id: int
+    template_id: int
+    action_id: int
+    promo_code: str
+    scheduled_time: datetime
+    send_id: str
+    recipients: int
+    state: str
+    error: str
+
+
+class ReasonOut(BaseModel):
+    """Units by channel (0: none), outcome and reason."""
+
+    channel_id: int
+    outcome: str = Field(examples=["excluded"])
+    reason: str = Field(examples=["in a running campaign"])
+    units: int
+
+
+class CampaignDetail(CampaignOut):
+    """A campaign with its channels and with what became of everybody so far."""
+
+    channels: list[CampaignChannelOut]
+    reasons: list[ReasonOut]
+    clearance: Clearance | None = Field(description="How the approval stands; conditional campaigns only")
+
+
+def told(scope: Scope, campaigns: Sequence[Occurrence]) -> list[CampaignOut]:
+    """Campaigns as they are answered, in their order."""
+    held = service.held_until(scope, campaigns)
+    answers = [CampaignOut.model_validate(one) for one in campaigns]
+    return [one.model_copy(update={"quiet_until": held.get(one.id)}) for one in answers]
+
+
+@router.get("", summary="List campaigns")
+def list_campaigns(
+    series_id: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+    state: Annotated[str | None, Query(max_length=30, pattern=r"^[a-z ]*$")] = None,
+    execution_date: date | None = None,
+    first: Annotated[date | None, Query(description="Processed on this day or later")] = None,
+    last: Annotated[date | None, Query(description="Processed on this day or before")] = None,
+    limit: Limit = 100,
+    offset: Offset = 0,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[CampaignOut]:
+    """Campaigns, newest first."""
+    found = service.occurrences(principal.scope, series_id, state, execution_date, limit, offset, first, last)
+    return Part(told(principal.scope, found), found.total)
+
+
+@router.post("/one-time", status_code=201, summary="Run an action on a list of customers")
+def one_time(body: OneTimeBody, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
+    """Start a one-time campaign; unknown customers end as excluded."""
+    return told(principal.scope, [service.one_time(principal.scope, body)])[0]
+
+
+@router.get("/{campaign_id}", summary="Get a campaign")
+def get_campaign(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignDetail:  # noqa: B008
+    """A campaign with its channels; counts are as they stand now."""
+    scope = principal.scope
+    found = service.occurrence(scope, campaign_id)
+    data: dict[str, Any] = told(scope, [found])[0].model_dump()
+    data["counts"] = service.counts_of(scope, found)
+    channels = [CampaignChannelOut.model_validate(row).model_dump() for row in service.channel_rows(scope, campaign_id)]
+    data["clearance"] = service.clearance(scope, campaign_id) if found.conditional and not found.is_triggered else None
+    return CampaignDetail(**data, channels=channels, reasons=service.reason_counts(scope, campaign_id))
+
+
+@router.get("/{campaign_id}/clearance", summary="Get the approval status of a conditional campaign")
+def get_clearance(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> Clearance:  # noqa: B008
+    """The deadline, and how many customers were approved, refused and not reported so far; 409 if not conditional."""
+    return service.clearance(principal.scope, campaign_id)
+
+
+@router.get("/{campaign_id}/outcomes", summary="List the outcomes of a campaign's customers")
+def list_outcomes(
+    campaign_id: CampaignId,
+    outcome: Text = "",
+    limit: Limit = 1000,
+    offset: Offset = 0,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[CustomerOutcome]:
+    """Outcomes by customer and channel, all or of one kind."""
+    return service.outcome_rows(principal.scope, campaign_id, outcome, limit=limit, offset=offset)
+
+
+@router.get("/{campaign_id}/customers/{customer_id:path}", summary="Explain why a customer got a campaign or not")
+def why(
+    campaign_id: CampaignId,
+    customer_id: Annotated[str, Path(min_length=1, max_length=255, pattern=r"^[^\x00]+$")],
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> Answer:
+    """Where a customer was placed, what became of it, and that in words."""
+    return service.why(principal.scope, campaign_id, customer_id)
+
+
+@router.get("/{campaign_id}/results", summary="Get results against control")
+def get_results(
+    campaign_id: CampaignId,
+    goal: OtherGoal = None,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> Results:
+    """Every recipient group against control over the measurement window, as it stands; 409 before execution."""
+    return service.results(principal.scope, campaign_id, goal and PlainGoal(kind=goal))
+
+
+@router.post("/{campaign_id}/cancel", summary="Cancel a campaign")
+def cancel(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
+    """Stop a campaign: what has not left is skipped; 409 when it has ended."""
+    return told(principal.scope, [service.cancel(principal.scope, campaign_id)])[0]
+
+
+@router.post("/{campaign_id}/confirm", summary="Confirm a campaign that the blast guard stopped")
+def confirm(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
+    """Let a campaign go on; 409 when it does not wait for that. Its error says why it was stopped."""
+    return told(principal.scope, [service.confirm(principal.scope, campaign_id)])[0]

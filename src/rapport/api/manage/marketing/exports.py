@@ -1,0 +1,77 @@
+"""Exports for a warehouse of one's own: outcomes, interactions and results of a period, each in one call."""
+
+from datetime import UTC, date
+from typing import Annotated, Any
+
+from fastapi import Depends, Query
+from pydantic import AwareDatetime
+from starlette.responses import Response
+
+from rapport.access.keys import Principal
+from rapport.api.http.auth import admin
+from rapport.api.http.tables import CONTENT, FORMATS, Format, table_file
+from rapport.api.sections import SectionRouter
+from rapport.campaigns import service
+
+router = SectionRouter("Management: exports", "/manage/v1/exports")
+NEXT_SINCE = "X-Next-Since"
+First = Annotated[date | None, Query(description="Campaigns processed from this day on", examples=["2031-05-01"])]
+Last = Annotated[date | None, Query(description="Campaigns processed to this day, included")]
+Since = Annotated[
+    AwareDatetime | None,
+    Query(description=f"Rows written from this instant on: the {NEXT_SINCE} of the time before"),
+]
+Form = Annotated[Format, Query(alias="format", description=FORMATS)]
+NEXT = {"description": "What to ask with as `since` the next time", "schema": {"type": "string"}}
+FILE: dict[int | str, dict[str, Any]] = {200: {"description": "A file", "content": CONTENT}}
+FILE_WITH_NEXT: dict[int | str, dict[str, Any]] = {
+    200: {"description": "A file", "content": CONTENT, "headers": {NEXT_SINCE: NEXT}}
+}
+
+
+def _answer(name: str, form: Format, export: service.Export) -> Response:
+    told = export.next_since.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return table_file(name, form, export.schema, export.batches, {NEXT_SINCE: told})
+
+
+@router.get("/outcomes", summary="Export customer outcomes", response_class=Response, responses=FILE_WITH_NEXT)
+def export_outcomes(
+    first: First = None,
+    last: Last = None,
+    since: Since = None,
+    form: Form = "csv",
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> Response:
+    """A row a customer, channel and campaign (and firing): what became of it and where it was placed.
+
+    Rows with the same campaign_id, customer_id, channel_id and firing_id are one, of which the last counts.
+    """
+    found = service.export_outcomes(principal.scope, service.Period(first, last, since))
+    return _answer("outcomes", form, found)
+
+
+@router.get(
+    "/interactions", summary="Export interactions of recipients", response_class=Response, responses=FILE_WITH_NEXT
+)
+def export_interactions(
+    first: First = None,
+    last: Last = None,
+    since: Since = None,
+    form: Form = "csv",
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> Response:
+    """A row a thing that a customer did with a campaign on a channel, with its instant."""
+    found = service.export_interactions(principal.scope, service.Period(first, last, since))
+    return _answer("interactions", form, found)
+
+
+@router.get("/results", summary="Export results against control", response_class=Response, responses=FILE)
+def export_results(
+    first: First = None,
+    last: Last = None,
+    form: Form = "csv",
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> Response:
+    """A row a recipient group (0: control) of each executed campaign, for its goal, as it stands now."""
+    schema, batches = service.export_results(principal.scope, service.Period(first, last))
+    return table_file("results", form, schema, batches)

@@ -1,0 +1,21 @@
+"""Management of the programme: what all series and triggers together have brought."""
+
+from fastapi import Depends
+
+from rapport.access.keys import Principal
+from rapport.api.http.auth import admin
+from rapport.api.http.managed import JsonRoute
+from rapport.api.sections import SectionRouter
+from rapport.campaigns import service
+from rapport.campaigns.service import ProgrammeResults
+
+router = SectionRouter("Management: campaigns", "/manage/v1/programme", JsonRoute)
+
+
+@router.get("/results", summary="Get results of all campaigns together")
+def get_programme_results(principal: Principal = Depends(admin)) -> ProgrammeResults:  # noqa: B008
+    """All customers against the global hold-out since it began, in all and by month, beside the sum of the series.
+
+    409 without a hold-out, and before there are data of it.
+    """
+    return service.programme_results(principal.scope)

@@ -1,0 +1,24 @@
+"""What happened in some days, on one page."""
+
+from datetime import date
+from typing import Annotated
+
+from fastapi import Depends, Query
+
+from rapport.access.keys import Principal
+from rapport.api.http.auth import admin
+from rapport.api.sections import SectionRouter
+from rapport.campaigns import service
+from rapport.campaigns.service import Summary
+
+router = SectionRouter("Management: campaigns", "/manage/v1/summary")
+
+
+@router.get("", summary="Summarise a period")
+def get_summary(
+    first: Annotated[date | None, Query(description="None: six days before the last")] = None,
+    last: Annotated[date | None, Query(description="None: the newest data date, or six days after the first")] = None,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> Summary:
+    """Customers who came, went and moved, orders beside those of as many days before, campaigns, changes."""
+    return service.summary(principal.scope, first, last)

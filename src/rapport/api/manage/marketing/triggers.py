@@ -1,0 +1,201 @@
+"""Management of triggered campaigns: what makes them go out, to whom, and what became of every firing."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from rapport.access.keys import Principal
+from rapport.access.scope import Scope
+from rapport.api.http.auth import admin
+from rapport.api.http.known import Body
+from rapport.api.http.managed import JsonRoute
+from rapport.api.manage.marketing.campaigns import OtherGoal
+from rapport.api.sections import SectionRouter
+from rapport.campaigns import service
+from rapport.campaigns.models import Series
+from rapport.campaigns.service import Detectable, PlainGoal, SeriesResults, TriggeredBody, TriggeredOut
+from rapport.realtime import service as realtime
+from rapport.realtime.service import Trial, TriggerDryRun
+from rapport.stores.parts import Part
+
+router = SectionRouter("Management: triggers", "/manage/v1/triggers", JsonRoute)
+TriggerId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
+Text = Annotated[str, Query(max_length=310, pattern=r"^[^\x00]*$")]
+
+
+class TriggeredNew(TriggeredBody):
+    """A triggered campaign to create."""
+
+    status: Literal["active", "paused"] = Field(
+        "active", description="paused: a draft, nothing runs until it is active"
+    )
+
+
+class TriggeredMade(TriggeredOut):
+    """A triggered campaign that was created, with what it can show by its results and how long until it knows."""
+
+    detectable: Detectable
+
+
+class TriggeredChange(TriggeredBody):
+    """A triggered campaign as it shall be, with the version that it was read at."""
+
+    version: int = Field(ge=1, le=2**31 - 1, examples=[1])
+
+
+class TriggerStatus(Body):
+    """Another status of a triggered campaign."""
+
+    status: Literal["active", "paused", "archived"] = Field(examples=["paused"])
+
+
+class FiringOut(BaseModel):
+    """What became of one firing. recipient_group_id 0 is control; verdict is what the gateway said, if it was asked."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int = Field(examples=[4711])
+    campaign_id: int
+    customer_id: str = Field(description="The visitor id when is_visitor", examples=["Q1001"])
+    is_visitor: bool
+    recipient_group_id: int
+    state: str = Field(description="delayed, asking, sending, done or filed", examples=["done"])
+    outcome: str = Field(examples=["sent"])
+    reason: str
+    verdict: dict[str, Any] | None
+    parameters: dict[str, Any]
+    fired_at: datetime
+    due_at: datetime | None
+    finished_at: datetime | None
+
+
+class TrialBody(Body):
+    """An event to try a trigger with; nothing is stored and nothing goes out."""
+
+    event: str = Field(min_length=1, max_length=255, examples=["add_to_cart"])
+    parameters: dict[str, Any] = Field({}, examples=[{"amount": 80}])
+    customer_id: str = Field("", max_length=255, pattern=r"^[^\x00]*$", examples=["Q1001"])
+    visitor_id: str = Field("", max_length=255, pattern=r"^[^\x00]*$")
+
+
+def rendered(scope: Scope, found: Series) -> TriggeredOut:
+    """A triggered campaign for the answer."""
+    return _rendered(scope, [found])[0]
+
+
+def _rendered(scope: Scope, some: Sequence[Series]) -> list[TriggeredOut]:
+    faults = realtime.trigger_faults(scope, some)
+    warnings = service.triggered_warnings(scope, some)
+    return [_one(scope, found, faults.get(found.id, ""), warnings[found.id]) for found in some]
+
+
+def _one(scope: Scope, found: Series, fault: str, warnings: list[str]) -> TriggeredOut:
+    body = service.triggered_body(found)
+    more = {name: getattr(found, name) for name in ("id", "status", "version", "created_at")}
+    words = {"sentence": service.triggered_sentence(scope, body), "fault": fault, "warnings": warnings}
+    return TriggeredOut.model_validate({**body.model_dump(), **more, **words})
+
+
+@router.get("", summary="List triggered campaigns")
+def list_triggers(
+    status: Literal["active", "paused", "archived"] | None = None,
+    limit: Limit = 100,
+    offset: Offset = 0,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[TriggeredOut]:
+    """The tenant's triggered campaigns, by id."""
+    scope = principal.scope
+    triggers = Part.of(service.triggered(scope, status), limit, offset)
+    return Part(_rendered(scope, triggers), triggers.total)
+
+
+@router.post("", status_code=201, summary="Create a triggered campaign")
+def create_trigger(body: TriggeredNew, principal: Principal = Depends(admin)) -> TriggeredMade:  # noqa: B008
+    """Create a triggered campaign; the events, actions, channels and templates it names must exist.
+
+    It is active at once, or a draft: a paused one can be tried with events all the same. `detectable` goes by the
+    customers who had its event in the last 30 days.
+    """
+    scope = principal.scope
+    plain = TriggeredBody.model_validate(body.model_dump(exclude={"status"}))
+    made = service.create_triggered(scope, plain, body.status)
+    return TriggeredMade(**rendered(scope, made).model_dump(), detectable=service.planned_trigger(scope, made))
+
+
+@router.get("/{trigger_id}", summary="Get a triggered campaign")
+def get_trigger(trigger_id: TriggerId, principal: Principal = Depends(admin)) -> TriggeredOut:  # noqa: B008
+    """One triggered campaign, with what makes it go out in words."""
+    return rendered(principal.scope, service.triggered_series(principal.scope, trigger_id))
+
+
+@router.put("/{trigger_id}", summary="Replace a triggered campaign")
+def update_trigger(
+    trigger_id: TriggerId,
+    body: TriggeredChange,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> TriggeredOut:
+    """Replace a triggered campaign; 409 when it was changed since the version that the body names."""
+    plain = TriggeredBody.model_validate(body.model_dump(exclude={"version"}))
+    return rendered(principal.scope, service.update_triggered(principal.scope, trigger_id, plain, body.version))
+
+
+@router.put("/{trigger_id}/status", summary="Activate, pause or archive a triggered campaign")
+def change_trigger_status(
+    trigger_id: TriggerId,
+    body: TriggerStatus,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> TriggeredOut:
+    """Firings under way go on; open sequences of one that is not active end without firing."""
+    return rendered(principal.scope, service.set_triggered_status(principal.scope, trigger_id, body.status))
+
+
+@router.get("/{trigger_id}/results", summary="Get results of a triggered campaign over its days")
+def get_trigger_results(
+    trigger_id: TriggerId,
+    goal: OtherGoal = None,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> SeriesResults:
+    """What a triggered campaign has brought since it began: each customer counts once, from its first firing on."""
+    found = service.triggered_series(principal.scope, trigger_id)
+    return service.series_results(principal.scope, found, goal and PlainGoal(kind=goal))
+
+
+@router.get("/{trigger_id}/firings", summary="List the firings of a triggered campaign")
+def list_firings(
+    trigger_id: TriggerId,
+    outcome: Text = "",
+    customer_id: Text = "",
+    campaign_id: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+    limit: Limit = 100,
+    offset: Offset = 0,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[FiringOut]:
+    """Firings, newest first: what became of each, and why."""
+    scope = principal.scope
+    service.triggered_series(scope, trigger_id)
+    found = realtime.firings(
+        scope, trigger_id, limit, offset, outcome=outcome, campaign_id=campaign_id, person=customer_id.lower()
+    )
+    return found.each(FiringOut.model_validate)
+
+
+@router.post("/{trigger_id}/test", summary="Test a triggered campaign with an event")
+def try_trigger(trigger_id: TriggerId, body: TrialBody, principal: Principal = Depends(admin)) -> Trial:  # noqa: B008
+    """What the event would do: whether it matches, whether the customer meets the conditions, who would be kept out."""
+    return realtime.try_event(
+        principal.scope, trigger_id, body.event, body.parameters, body.customer_id, body.visitor_id
+    )
+
+
+@router.post("/{trigger_id}/dry-run", summary="Count the customers a triggered campaign could reach")
+def dry_run_trigger(trigger_id: TriggerId, principal: Principal = Depends(admin)) -> TriggerDryRun:  # noqa: B008
+    """If everybody who meets its conditions met the trigger now: how many each group would reach, who is kept out, why.
+
+    Nothing is stored, asked at the gateway or sent. Large tenants are counted by an even sample.
+    """
+    return realtime.dry_run(principal.scope, trigger_id)

@@ -1,0 +1,109 @@
+"""Management of the gateway that authorises triggered campaigns: its secret, and how it fares."""
+
+from datetime import datetime
+
+from fastapi import Depends, Response
+from pydantic import BaseModel, Field
+
+from rapport.access.keys import Principal
+from rapport.api.http.auth import admin
+from rapport.api.http.known import Body
+from rapport.api.http.managed import JsonRoute
+from rapport.api.manage.messaging.addresses import MASKED_IS_KEPT
+from rapport.api.manage.messaging.rotations import SecretRotation
+from rapport.api.sections import SectionRouter
+from rapport.errors import NotFound
+from rapport.realtime import gateways
+from rapport.realtime.models import Gateway
+from rapport.stores.masks import masked
+
+router = SectionRouter("Management: gateway", "/manage/v1/gateway", JsonRoute)
+
+
+class GatewayIn(Body):
+    """The gateway to set; what is left out gets its default."""
+
+    url: str = Field(
+        min_length=1, max_length=2000, examples=["https://promo.acme.example/gateway"], description=MASKED_IS_KEPT
+    )
+    timeout_seconds: gateways.Seconds = Field(
+        gateways.TIMEOUT_SECONDS, examples=[3.0], description="How long a verdict is waited for, retries included"
+    )
+    retries: gateways.Retries = Field(
+        gateways.RETRIES, examples=[1], description="After a failure, as far as the time allows"
+    )
+    fallback: gateways.Fallback = Field(gateways.DENY, examples=["deny"], description="What no answer means")
+
+
+class GatewayOut(BaseModel):
+    """The gateway and how it fares."""
+
+    url: str = Field(examples=["https://promo.acme.example/gateway"])
+    timeout_seconds: float = Field(examples=[3.0])
+    retries: int = Field(examples=[1])
+    fallback: gateways.Fallback = Field(examples=["deny"])
+    circuit: gateways.Circuit = Field(
+        examples=["closed"],
+        description="open: too many questions in a row were not answered, nothing is asked before open_until;"
+        " half-open: one question at a time tries whether it is back",
+    )
+    failures: int = Field(examples=[0], description="Questions without an answer since the last answer")
+    open_until: datetime | None = Field(examples=[None])
+    updated_at: datetime
+
+
+class GatewayWithSecret(GatewayOut):
+    """The gateway with a new secret, which is shown this once; null where the one before was kept."""
+
+    secret: str | None = Field(examples=["whsec_bm90LWEtcmVhbC1zZWNyZXQ="])
+
+
+def _out(found: Gateway) -> GatewayOut:
+    members = {name: getattr(found, name) for name in GatewayOut.model_fields if name not in ("circuit", "url")}
+    circuit = gateways.circuit(found.failures, found.open_until)
+    return GatewayOut(circuit=circuit, url=masked(found.url), **members)
+
+
+def _with_secret(found: Gateway, new: bool) -> GatewayWithSecret:
+    return GatewayWithSecret(**_out(found).model_dump(), secret=found.secret if new else None)
+
+
+@router.get("", summary="Get the gateway")
+def get_gateway(principal: Principal = Depends(admin)) -> GatewayOut:  # noqa: B008
+    """404 when none is set."""
+    found = gateways.gateway(principal.scope)
+    if found is None:
+        raise NotFound("There is no gateway.")
+    return _out(found)
+
+
+@router.put(
+    "",
+    summary="Set the gateway",
+    responses={201: {"model": GatewayWithSecret, "description": "There was none before: its secret is shown"}},
+)
+def set_gateway(
+    body: GatewayIn,
+    response: Response,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> GatewayWithSecret:
+    """As PUT /triggered_conditional_execution_gateway, and shows the secret of a new one; closes the circuit."""
+    found, new = gateways.set_gateway(principal.scope, **body.model_dump())
+    response.status_code = 201 if new else 200
+    return _with_secret(found, new)
+
+
+@router.delete("", status_code=204, summary="Remove the gateway")
+def delete_gateway(principal: Principal = Depends(admin)) -> None:  # noqa: B008
+    """Conditional triggered campaigns reach nobody afterwards."""
+    gateways.delete_gateway(principal.scope)
+
+
+@router.post("/rotate-secret", summary="Rotate the gateway's secret")
+def rotate_gateway_secret(
+    body: SecretRotation | None = None,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> GatewayWithSecret:
+    """Shows it; for the grace, 24 hours unless given, questions carry signatures of both."""
+    grace = (body or SecretRotation()).grace_hours
+    return _with_secret(gateways.rotate_secret(principal.scope, grace), new=True)

@@ -1,0 +1,18 @@
+"""The body of calls that replace a signing secret."""
+
+from pydantic import Field
+
+from rapport.api.http.known import Body
+from rapport.stores.posting import GRACE_HOURS, LONGEST_GRACE_HOURS
+
+
+class SecretRotation(Body):
+    """How a secret is replaced."""
+
+    grace_hours: float = Field(
+        GRACE_HOURS,
+        ge=0,
+        le=LONGEST_GRACE_HOURS,
+        examples=[24],
+        description="How long posts are signed with the one before, too; 0: not",
+    )

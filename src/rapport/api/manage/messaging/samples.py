@@ -1,0 +1,56 @@
+"""A message as one customer would get it, for previews and test messages."""
+
+from pydantic import Field
+
+from rapport.access.scope import Scope
+from rapport.api.http.known import Body
+from rapport.channels.service import Content
+from rapport.customers import service as customers
+from rapport.errors import NotFound
+from rapport.insight import service as insight
+from rapport.messaging import service as messaging
+from rapport.messaging.service import Template
+from rapport.realtime import service as realtime
+
+# A link of the right form that unsubscribes nobody, whoever follows it.
+HARMLESS_LINK = "/unsubscribe/preview"
+SAMPLE = "Q1001"
+
+
+class Sample(Body):
+    """Whose message it is, and what only the campaign or the event would know."""
+
+    customer_id: str | None = Field(
+        None, min_length=1, max_length=255, examples=["Q1001"], description="Whose values; none: nobody's"
+    )
+    values: dict[str, str | None] = Field(
+        {}, examples=[{"FIRST_NAME": "Kim", "EVENT.price": "12.50"}], description="Instead of the customer's own values"
+    )
+    promo_code: str = Field("", max_length=1000, examples=["SPRING10"])
+    products: list[str] = Field([], max_length=50, examples=[["Rain jacket"]])
+    recommended_products: int = Field(
+        0, ge=0, le=20, description="So many products that are recommended to the customer, when products is empty"
+    )
+
+
+def rendered(scope: Scope, template: Template, sample: Sample) -> Content:
+    """The message of a sample; nothing is sent, and its link unsubscribes nobody. Raises NotFound for the customer."""
+    customer_id = SAMPLE
+    values: dict[str, str | None] = {}
+    products = sample.products
+    if sample.customer_id is not None:
+        customer_id = _spelled(scope, sample.customer_id)
+        names = set(messaging.attributes_used(template))
+        values = realtime.attribute_values(scope, [customer_id], names).get(customer_id, {})
+        products = products or insight.recommended(scope, customer_id, sample.recommended_products)
+    given = {name.upper(): value for name, value in sample.values.items()}
+    extra = {"promo_code": sample.promo_code, "products": products, "template_id": str(template.id)}
+    extra["unsubscribe_url"] = f"{scope.stores.settings.links_url}{HARMLESS_LINK}"
+    return messaging.render(template, customer_id, {**values, **given}, extra)
+
+
+def _spelled(scope: Scope, customer_id: str) -> str:
+    found = customers.spelling(scope, customer_id)
+    if found is None:
+        raise NotFound(f"There is no customer {customer_id}.")
+    return found

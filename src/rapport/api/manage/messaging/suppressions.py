@@ -1,0 +1,182 @@
+"""Management of suppressions: who must not be written to."""
+
+from datetime import datetime
+from io import TextIOWrapper
+from typing import Annotated, Literal
+
+from fastapi import Depends, File, Form, Query, Response, UploadFile
+from pydantic import BaseModel, ConfigDict, Field
+
+from rapport.access.keys import Principal
+from rapport.api.http.auth import admin
+from rapport.api.http.known import Body, only_known_fields
+from rapport.api.http.managed import JsonRoute
+from rapport.api.sections import SectionRouter
+from rapport.channels import service as channels
+from rapport.errors import Invalid
+from rapport.messaging import service
+from rapport.messaging.service import EVERY_CHANNEL, Suppression
+
+router = SectionRouter("Management: suppressions", "/manage/v1/suppressions", JsonRoute)
+OptionalChannel = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
+
+
+Address = Annotated[str, Field(min_length=1, max_length=1000)]
+MOST_ADDRESSES = 10_000
+OF_ADDRESS = "An address of any spelling"
+ONE_OF_BOTH = "Give customer_id or address, and not both."
+
+
+class SuppressionIn(Body):
+    """Whom not to write to any more."""
+
+    customer_id: str | None = Field(None, min_length=1, max_length=255, examples=["Q1001"])
+    address: Address | Annotated[list[Address], Field(min_length=1, max_length=MOST_ADDRESSES)] | None = Field(
+        None,
+        description="Instead of customer_id: an address, or up to 10,000, of which nobody gets anything there",
+        examples=[["anna@example.com"]],
+    )
+    channel_id: int | None = Field(None, ge=1, le=2**31 - 1, examples=[504], description="null: on any channel")
+    reason: Literal["unsubscribed", "bounced", "complaint", "manual"] = "manual"
+
+
+class SuppressionOut(BaseModel):
+    """A customer who gets nothing on a channel, or on any; nor does anybody else at its addresses."""
+
+    customer_id: str = Field(examples=["Q1001"])
+    channel_id: int | None = Field(examples=[504], description="null: any channel")
+    reason: str = Field(examples=["unsubscribed"])
+    created_at: datetime
+
+
+class AddressesOut(BaseModel):
+    """Addresses that get nothing on a channel, or on any, whoever has them; they are kept as keyed hashes."""
+
+    addresses: int = Field(description="How many were given", examples=[2])
+    added: int = Field(description="Of these, how many were not given before", examples=[1])
+    channel_id: int | None = Field(examples=[504], description="null: any channel")
+
+
+class FileOut(BaseModel):
+    """What came of a file of addresses."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    addresses: int = Field(description="How many the file has", examples=[5000])
+    added: int = Field(description="Of these, how many were not given before", examples=[4998])
+    refused: int = Field(description="Lines that have none", examples=[2])
+    refused_lines: list[int] = Field(description="The numbers of the first hundred of these", examples=[[7, 4012]])
+
+
+class AddressSuppression(BaseModel):
+    """Where an address gets nothing."""
+
+    channel_id: int | None = Field(examples=[504], description="null: any channel")
+    listed: Literal["suppression list", "channel preference"]
+    added_at: datetime
+
+
+def _shown(found: Suppression) -> SuppressionOut:
+    return SuppressionOut(
+        customer_id=found.customer_id,
+        channel_id=found.channel_id or None,
+        reason=found.reason,
+        created_at=found.created_at,
+    )
+
+
+@router.get("", summary="List suppressions")
+def list_suppressions(
+    customer_id: Annotated[str | None, Query(max_length=300)] = None,
+    channel_id: OptionalChannel = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[SuppressionOut]:
+    """By customer and channel; of one customer or one channel when asked for."""
+    return service.list_suppressions(principal.scope, customer_id, channel_id, limit, offset).each(_shown)
+
+
+@router.get("/of-address", summary="Find where an address is suppressed")
+def list_of_address(
+    address: Annotated[str, Query(min_length=1, max_length=1000, description=OF_ADDRESS)],
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[AddressSuppression]:
+    """By channel, for whatever reason: given by itself, or as that of a customer."""
+    found = service.suppressions_of_address(principal.scope, address)
+    return [AddressSuppression(channel_id=one or None, listed=why, added_at=at) for one, why, at in found]
+
+
+@router.post("", status_code=201, summary="Suppress a customer or addresses")
+def add_suppression(
+    body: SuppressionIn,
+    response: Response,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> SuppressionOut | AddressesOut:
+    """201 when one is new, 200 when all were suppressed there before: the first reason of a customer is kept.
+
+    Whoever has one of the addresses, or gets it later, gets nothing there. An e-mail address that is no customer's id
+    is refused as customer_id.
+    """
+    scope = principal.scope
+    if body.channel_id is not None:
+        channels.channel(scope, body.channel_id)
+    channel_id = body.channel_id or EVERY_CHANNEL
+    if body.customer_id is not None and body.address is None:
+        service.require_no_address(scope, body.customer_id)
+        found, new = service.suppress(scope, body.customer_id, channel_id, body.reason)
+        response.status_code = 201 if new else 200
+        return _shown(found)
+    if body.customer_id is not None or body.address is None:
+        raise Invalid(ONE_OF_BOTH)
+    given = [body.address] if isinstance(body.address, str) else body.address
+    added = service.suppress_addresses(scope, given, channel_id, body.reason)
+    response.status_code = 201 if added else 200
+    return AddressesOut(addresses=len(given), added=added, channel_id=body.channel_id)
+
+
+@router.post(
+    "/file", summary="Suppress the addresses in a file", dependencies=[Depends(admin), Depends(only_known_fields)]
+)
+def add_file(
+    file: Annotated[UploadFile, File(description="UTF-8: an address a line, or CSV; up to 64 MB")],
+    channel_id: Annotated[int | None, Form(ge=1, le=2**31 - 1, description="None: on any channel")] = None,
+    reason: Annotated[Literal["unsubscribed", "bounced", "complaint", "manual"], Form()] = "manual",
+    column: Annotated[str, Form(max_length=200, description="The column of the addresses; none: the first")] = "",
+    allow_rejects: Annotated[bool, Form(description="Leave out lines that have no address")] = False,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> FileOut:
+    """Whoever has one of the addresses, or gets it later, gets nothing there. All or none, unless allow_rejects.
+
+    Without channel_id an address must look like an e-mail address or have at least six digits, as a phone number; other
+    lines have none. 400 for a file without any address, also one that is empty or has only a header.
+
+    A first line with neither a digit nor an @ is a header. May be repeated: what was given before is counted and stays.
+    """
+    if channel_id is not None:
+        channels.channel(principal.scope, channel_id)
+    text = TextIOWrapper(file.file, encoding="utf-8-sig", newline="")
+    try:
+        given = (text, channel_id or EVERY_CHANNEL, reason, column, allow_rejects)
+        return FileOut.model_validate(service.suppress_file(principal.scope, *given))
+    finally:
+        text.detach()
+
+
+@router.delete("", status_code=204, summary="Remove a suppression")
+def remove_suppression(
+    customer_id: Annotated[str | None, Query(min_length=1, max_length=300)] = None,
+    address: Annotated[str | None, Query(min_length=1, max_length=1000, description=OF_ADDRESS)] = None,
+    channel_id: OptionalChannel = None,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> None:
+    """Of a customer or an address; of the channel, or without one the suppression on any; 404 when there is none.
+
+    Suppressions of other customers with the same address are taken back with it: the address is let in again.
+    """
+    if (customer_id is None) == (address is None):
+        raise Invalid(ONE_OF_BOTH)
+    if customer_id is not None:
+        service.allow(principal.scope, customer_id, channel_id or EVERY_CHANNEL)
+    if address is not None:
+        service.allow_address(principal.scope, address, channel_id or EVERY_CHANNEL)

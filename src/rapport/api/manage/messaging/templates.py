@@ -1,0 +1,150 @@
+"""Management of templates, with a preview."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Path, Query
+from pydantic import BaseModel, Field
+
+from rapport.access.keys import Principal
+from rapport.api.http.auth import admin
+from rapport.api.http.known import Body
+from rapport.api.http.managed import JsonRoute
+from rapport.api.http.pages import Paged
+from rapport.api.manage.messaging.samples import Sample, rendered
+from rapport.api.sections import SectionRouter
+from rapport.messaging import service
+from rapport.messaging.service import Template
+
+router = SectionRouter("Management: templates", "/manage/v1", JsonRoute)
+Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
+TemplateId = Annotated[int, Path(ge=0, le=2**31 - 1)]
+
+
+class TemplateContent(Body):
+    """The content of a template. [%ATTRIBUTE%] or [%ATTRIBUTE:default%] is replaced by a customer's value."""
+
+    name: str = Field(min_length=1, max_length=200, examples=["Spring offer"])
+    subject: str = Field("", max_length=1000, examples=["A treat for you, [%FIRST_NAME:friend%]"])
+    html: str = Field(
+        "",
+        max_length=service.MAX_CONTENT,
+        examples=["<p>Hi [%FIRST_NAME:there%], use [%PROMO_CODE%].</p><p><a href='[%UNSUB%]'>Unsubscribe</a></p>"],
+    )
+    text: str = Field("", max_length=service.MAX_CONTENT, description="Made from html when left empty")
+
+
+class TemplateIn(TemplateContent):
+    """A template to create."""
+
+    id: int | None = Field(None, ge=1, le=2**31 - 1, examples=[11], description="Its TemplateID; chosen when left out")
+
+
+class TemplateListed(BaseModel):
+    """A template of a channel, without its content."""
+
+    channel_id: int = Field(examples=[504])
+    id: int = Field(examples=[11])
+    name: str = Field(examples=["Spring offer"])
+    subject: str
+    app_id: str = Field(examples=["acme-ios"], description="The app that an outside channel's template is for")
+    created_at: datetime
+    updated_at: datetime
+
+
+class TemplateOut(TemplateListed):
+    """A template of a channel."""
+
+    html: str = Field(description="Sanitised: without scripts, event handlers and forms")
+    text: str
+    attributes_used: list[str] = Field(examples=[["FIRST_NAME"]])
+
+
+class PreviewOut(BaseModel):
+    """A rendered message."""
+
+    subject: str
+    text: str
+    html: str
+
+
+def _shown(found: Template) -> TemplateOut:
+    return TemplateOut(
+        channel_id=found.channel_id,
+        id=found.id,
+        name=found.name,
+        subject=found.subject,
+        html=found.html,
+        text=found.text,
+        app_id=found.app_id,
+        attributes_used=service.attributes_used(found),
+        created_at=found.created_at,
+        updated_at=found.updated_at,
+    )
+
+
+@router.get("/templates", summary="List templates")
+def list_templates(
+    page: Paged,
+    channel_id: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> list[TemplateListed]:
+    """Templates by channel and id, of one channel when asked for. The content is told of one at a time."""
+    listed = page.of(service.listed_templates(principal.scope, channel_id))
+    return listed.each(lambda template: TemplateListed.model_validate(template, from_attributes=True))
+
+
+@router.post("/channels/{channel_id}/templates", status_code=201, summary="Create a template")
+def create_template(
+    channel_id: Id,
+    body: TemplateIn,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> TemplateOut:
+    """Create a template; 409 for an id that is taken, 400 for a placeholder that names no attribute."""
+    return _shown(service.create_template(principal.scope, channel_id, **body.model_dump()))
+
+
+@router.get("/channels/{channel_id}/templates/{template_id}", summary="Get a template")
+def get_template(
+    channel_id: Id,
+    template_id: TemplateId,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> TemplateOut:
+    """A template of a channel."""
+    return _shown(service.template(principal.scope, channel_id, template_id))
+
+
+@router.put("/channels/{channel_id}/templates/{template_id}", summary="Create or replace a template")
+def put_template(
+    channel_id: Id,
+    template_id: TemplateId,
+    body: TemplateContent,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> TemplateOut:
+    """Save a template under its id."""
+    return _shown(service.save_template(principal.scope, channel_id, id=template_id, **body.model_dump()))
+
+
+@router.delete("/channels/{channel_id}/templates/{template_id}", status_code=204, summary="Delete a template")
+def delete_template(
+    channel_id: Id,
+    template_id: TemplateId,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> None:
+    """Remove a template; campaigns that were processed with it keep its id."""
+    service.delete_template(principal.scope, channel_id, template_id)
+
+
+@router.post("/channels/{channel_id}/templates/{template_id}/preview", summary="Render a template")
+def preview_template(
+    channel_id: Id,
+    template_id: TemplateId,
+    body: Sample,
+    principal: Principal = Depends(admin),  # noqa: B008
+) -> PreviewOut:
+    """The message as this customer would get it, or anybody with these values; nothing is sent.
+
+    Its link to unsubscribe leads nowhere, so that whoever tries it unsubscribes nobody. 404 for an unknown customer.
+    """
+    found = service.template(principal.scope, channel_id, template_id)
+    return PreviewOut.model_validate(rendered(principal.scope, found, body), from_attributes=True)

@@ -1,0 +1,53 @@
+"""Management of the secret that links to unsubscribe are signed with."""
+
+from datetime import datetime, timedelta
+
+from fastapi import Depends
+from pydantic import BaseModel, Field
+
+from rapport.access.keys import Principal
+from rapport.access.models import TenantSecret
+from rapport.api.http.auth import admin
+from rapport.api.http.known import Body
+from rapport.api.http.managed import JsonRoute
+from rapport.api.sections import SectionRouter
+from rapport.messaging import service
+
+router = SectionRouter("Management: suppressions", "/manage/v1/unsubscribe-links", JsonRoute)
+
+GRACE_DAYS = 400
+
+
+class LinkKeyOut(BaseModel):
+    """A version of the secret; links name the version that they are signed with."""
+
+    version: int = Field(examples=[2])
+    created_at: datetime | None = Field(description="null: before versions were told apart")
+    ends_at: datetime | None = Field(description="Until when its links work; null: for good")
+
+
+class LinkRotation(Body):
+    """How long links in messages of before work."""
+
+    grace_days: float = Field(
+        GRACE_DAYS, ge=0, le=3660, examples=[400], description="0: none of them works any more, at once"
+    )
+
+
+def _shown(keys: list[TenantSecret]) -> list[LinkKeyOut]:
+    return [LinkKeyOut.model_validate(one, from_attributes=True) for one in keys]
+
+
+@router.get("/secrets", summary="List secret versions of unsubscribe links")
+def list_link_keys(principal: Principal = Depends(admin)) -> list[LinkKeyOut]:  # noqa: B008
+    """Those whose links work, the newest first, with which new links are signed. The secrets are not shown."""
+    return _shown(service.link_keys(principal.scope))
+
+
+@router.post("/rotate-secret", summary="Rotate the secret of unsubscribe links")
+def rotate_link_keys(body: LinkRotation, principal: Principal = Depends(admin)) -> list[LinkKeyOut]:  # noqa: B008
+    """Links in messages that were sent already work for the grace. Laws ask for a month at least.
+
+    409 when 20 versions are good already, unless the grace is 0.
+    """
+    return _shown(service.rotate_link_keys(principal.scope, timedelta(days=body.grace_days)))

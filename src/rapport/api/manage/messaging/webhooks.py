@@ -1,0 +1,67 @@
+"""Management of webhooks: an outside channel's customers as files, told by event 14."""
+
+from typing import Annotated
+
+from fastapi import Depends, Path
+from pydantic import ConfigDict, Field
+
+from rapport.access.keys import Principal
+from rapport.api.http.auth import admin
+from rapport.api.http.known import Body
+from rapport.api.http.managed import JsonRoute
+from rapport.api.manage.messaging.addresses import MASKED_IS_KEPT
+from rapport.api.sections import SectionRouter
+from rapport.campaigns import service
+from rapport.errors import NotFound
+from rapport.stores.masks import masked
+
+router = SectionRouter("Management: channels", "/manage/v1/channels/{channel_id}/webhook", JsonRoute)
+ChannelId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+AttributeName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00]+$")]
+
+
+class WebhookIn(Body):
+    """What an outside channel's sender is told, and what stands in its files."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9_]{1,50}$", examples=["texts"], description="In the names of folders; unique"
+    )
+    url: str = Field(
+        min_length=1, max_length=2000, examples=["https://hooks.example.com/files"], description=MASKED_IS_KEPT
+    )
+    rows_per_file: int = Field(10_000, ge=10_000, le=100_000, description="Customers in a file at most")
+    attributes: list[AttributeName] = Field([], max_length=100, examples=[["FIRST_NAME", "MOBILE_NUMBER"]])
+
+
+class WebhookOut(WebhookIn):
+    """The webhook of a channel. Its secret is that of the listener of type 14."""
+
+    model_config = ConfigDict(extra="ignore", from_attributes=True)
+
+    channel_id: int = Field(examples=[505])
+    name: str = Field(examples=["texts"])
+
+
+def _shown(found: service.Hook) -> WebhookOut:
+    return WebhookOut.model_validate(found).model_copy(update={"url": masked(found.url)})
+
+
+@router.get("", summary="Get the webhook of a channel")
+def get_webhook(channel_id: ChannelId, principal: Principal = Depends(admin)) -> WebhookOut:  # noqa: B008
+    """404 when it has none."""
+    found = service.webhook(principal.scope, channel_id)
+    if found is None:
+        raise NotFound(f"Channel {channel_id} has no webhook.")
+    return _shown(found)
+
+
+@router.put("", summary="Set the webhook of a channel")
+def set_webhook(channel_id: ChannelId, body: WebhookIn, principal: Principal = Depends(admin)) -> WebhookOut:  # noqa: B008
+    """From the next execution on; the address is checked as those of listeners are."""
+    return _shown(service.set_webhook(principal.scope, channel_id, **body.model_dump()))
+
+
+@router.delete("", status_code=204, summary="Remove the webhook of a channel")
+def delete_webhook(channel_id: ChannelId, principal: Principal = Depends(admin)) -> None:  # noqa: B008
+    """Campaigns on the channel are told by event 13 only."""
+    service.delete_webhook(principal.scope, channel_id)

@@ -1,0 +1,383 @@
+"""Intake of events: from servers, from the SDKs of apps and web sites, and from vendors who report engagement."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+import orjson
+from fastapi import Request
+from starlette.responses import Response
+
+from rapport.access.limits import share
+from rapport.api.http.responses import headers_of, wire_error
+from rapport.api.sections import SectionRouter
+from rapport.api.wire.event_senders import (
+    SHORT,
+    app_of,
+    aside,
+    body_id,
+    body_of,
+    events_of,
+    expect_signature,
+    holder_of_token,
+    host_number,
+    number_of,
+    server_of,
+    tenant_number,
+    user_of,
+    vendor_of,
+    verify,
+)
+from rapport.errors import Invalid, RapportError, TooManyRequests
+from rapport.realtime.events.directory import Known
+from rapport.realtime.events.reading import Given
+from rapport.realtime.events.tokens import SDK_TOKEN
+from rapport.realtime.events.validation import TENANT_FAULT, Faulty, check_of_vendor, event_of
+from rapport.realtime.metrics import REJECTED
+from rapport.realtime.models import ERROR, METRIC, SDK, SERVER
+from rapport.realtime.service import Accepted, Incoming, LogEntry, person_of
+
+router = SectionRouter("Events")
+
+MOST_OF_APPS = 100
+MOST_METRICS = 1000
+LOGGED_BYTES = 32_000  # hold all of the characters that the log takes
+FAILED = "Failed to validate the event with the following error - "
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST, GET, OPTIONS",
+    "Access-Control-Allow-Headers": (
+        "Content-Type, Content-Encoding, Accept, Authorization, X-Request-ID, X-Tenant-Id, X-User-JWT, "
+        "X-Optimove-Auth-Capable, X-Optimove-Platform"
+    ),
+    "Access-Control-Max-Age": "86400",
+}
+EVENT = {
+    "tenant": 3001,
+    "event": "newsletter_signup",
+    "customer": "Q1001",
+    "timestamp": "2026-03-02 14:10:55.120000 UTC",
+    "context": {"topic": "offers", "opt_in": True},
+}
+APP_EVENT = {
+    "tenant": 3001,
+    "category": "track",
+    "event": "set_page_visit",
+    "origin": "sdk",
+    "customer": None,
+    "visitor": "0123456789abcdef",
+    "timestamp": "2026-03-02T14:10:55Z",
+    "context": {"customURL": "/", "pageTitle": "Home"},
+    "metadata": {"realtime": True, "eventId": "0c0c0c0c-0000-4000-8000-000000000003"},
+}
+METRIC_EVENT = {
+    "event": "sms_delivered",
+    "category": "metric",
+    "timestamp": "2026-03-02 14:10:55 UTC",
+    "customer": "Q1001",
+    "context": {"campaign_id": 12, "channel_id": 505, "template_id": 11},
+}
+_ANSWER = {
+    "type": "object",
+    "properties": {"status": {"type": "string"}, "message": {"type": "string"}},
+    "required": ["status", "message"],
+}
+
+
+def _answers(ok: str) -> dict[int | str, dict[str, Any]]:
+    def shown(description: str, status: str, message: str) -> dict[str, Any]:
+        example = {"status": status, "message": message}
+        return {"description": description, "content": {"application/json": {"schema": _ANSWER, "example": example}}}
+
+    return {
+        200: shown("Stored", "success", ok),
+        400: shown("Refused; nothing was stored", "error", FAILED + TENANT_FAULT),
+        401: shown("No good token or signature", "error", "The token, or a signature, is missing."),
+        413: {"description": "The body is larger than 2 MiB, or is when it is unpacked"},
+        415: {"description": "Content-Encoding is not gzip"},
+        429: {"description": "Too many events of one person, or of apps; Retry-After tells when to try again"},
+        503: {"description": "Nothing can be stored now: send it again; Retry-After tells when"},
+    }
+
+
+def _taking(schema: dict[str, Any], example: Any) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
+
+
+def _reply(status: int, word: str, message: str, headers: dict[str, str] | None = None) -> Response:
+    body = orjson.dumps({"status": word, "message": message})
+    return Response(body, status, headers=headers, media_type="application/json")
+
+
+def _refused(error: RapportError, headers: dict[str, str] | None = None) -> Response:
+    if isinstance(error, TooManyRequests):
+        answer = wire_error(error)
+        answer.headers.update(headers or {})
+        return answer
+    message = error.message if error.status != Invalid.status else FAILED + error.message
+    return _reply(error.status, "error", message, {**headers_of(error), **(headers or {})})
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A request whose sender is known; of_vendor tells whether it holds the token of vendors."""
+
+    request: Request
+    known: Known
+    origin: str
+    body: bytes
+    of_vendor: bool = False
+
+    async def keep(self, events: Sequence[Incoming], entries: Sequence[LogEntry] = ()) -> list[Accepted]:
+        """Store within the pace of the persons. Raises TooManyRequests, Invalid (which is logged), Unavailable."""
+        scope, state = self.known.scope, self.request.app.state
+        persons = [person_of(one.customer_id, one.visitor_id) for one in events]
+        try:
+            state.pace.take(scope.tenant_id, self.origin, persons, self.known.settings.events_per_person)
+        except TooManyRequests:
+            REJECTED.labels(self.origin, "pace").inc(len(events))
+            raise
+        except Invalid as error:
+            who = events[persons.index(Counter(persons).most_common(1)[0][0])]
+            raise await self.refused(error.message, who.customer_id or who.visitor_id) from error
+        accepted: list[Accepted] = await state.intake.accept(scope, events, entries, self.known.recording)
+        return accepted
+
+    def pace_app(self, token: str, number: int) -> None:
+        """Count what an app sends, whether or not it can be used. Raises TooManyRequests."""
+        is_present = token == self.known.tokens[SDK_TOKEN][0]
+        scope, most = self.known.scope, min(number, MOST_OF_APPS)
+        limit = share(self.known.app_events, scope.stores.api_processes)
+        try:
+            self.request.app.state.pace.take_of_apps(scope.tenant_id, token, is_present, most, limit)
+        except TooManyRequests:
+            REJECTED.labels(self.origin, "pace").inc(number)
+            raise
+
+    async def refused(self, reason: str, person: str = "") -> Invalid:
+        """The error to raise when nothing of the body is used, once the log has it."""
+        entry = LogEntry(ERROR, self.origin, "", person.lower(), reason, self.body[:LOGGED_BYTES])
+        await self.request.app.state.intake.accept(self.known.scope, [], [entry])
+        return Invalid(reason)
+
+    def not_json(self) -> str:
+        """What is said of a body that cannot be read."""
+        packed = " packed with gzip" if "content-encoding" in self.request.headers else ""
+        return f"the body is not valid JSON{packed}"
+
+
+def _entry(given: Any, origin: str, reason: str) -> LogEntry:
+    """What the log keeps of an event that cannot be used."""
+    told = given if isinstance(given, dict) else {}
+    person = told.get("customer") or told.get("visitor") or ""
+    return LogEntry(ERROR, origin, _words(told.get("event")), _words(person).lower(), reason, given)
+
+
+def _words(value: Any) -> str:
+    return str(value) if isinstance(value, str | int) else ""
+
+
+def _usable(
+    sent: _Sent, given: Sequence[Given], ids: Sequence[str | None] = ()
+) -> tuple[list[Incoming], list[LogEntry]]:
+    """The events that can be used, and what the log is to have of the others. ids are the senders' own."""
+    now, events, entries = sent.known.scope.clock.now(), list[Incoming](), list[LogEntry]()
+    for one, own in zip_longest(given, ids):
+        try:
+            if one.fault:
+                raise Faulty(one.fault)
+            event = event_of(one.value, sent.origin, sent.known, now, own, one.mended)
+            if sent.of_vendor:
+                check_of_vendor(event.event, sent.known)
+            events.append(event)
+        except Faulty as fault:
+            entries.append(_entry(one.value, sent.origin, fault.reason))
+    return events, entries
+
+
+async def _checked(
+    sent: _Sent, given: Sequence[Given], ids: Sequence[str | None] = ()
+) -> tuple[list[Incoming], list[LogEntry]]:
+    """The same for whoever must hold nobody up."""
+    if len(sent.body) <= SHORT:
+        return _usable(sent, given, ids)
+    return await aside(sent.request, _usable, sent, given, ids)
+
+
+async def _stored(sent: _Sent, given: Sequence[Given], ids: Sequence[str | None]) -> Response:
+    """Store what can be used of these events; refuse them when nothing can be. Raises Invalid."""
+    events, entries = await _checked(sent, given, ids)
+    if not events:
+        await sent.request.app.state.intake.accept(sent.known.scope, [], entries)
+        raise Invalid(entries[0].reason)
+    accepted = await sent.keep(events, entries)
+    return _reply(200, "success", ",".join(str(one.number) for one in accepted))
+
+
+@router.post(
+    "/v1/events",
+    summary="Send one event from a server",
+    operation_id="PostEvent",
+    response_class=Response,
+    responses=_answers("1234567890123456"),
+    openapi_extra=_taking({"type": "object"}, EVENT),
+)
+async def post_event(request: Request) -> Response:
+    """Answered once it is stored. Signed, or with metadata.eventId or an Idempotency-Key, it may be sent again safely.
+
+    The tenant's server token goes in Authorization-Token or X-API-KEY; or the body is signed with it:
+    X-Optimove-Signature-Version 1 and X-Optimove-Signature-Content, the body's HMAC-SHA256 in hex.
+    """
+    try:
+        holder = await holder_of_token(request)
+        body = await body_of(request)
+        given = await events_of(request, body)
+        sent = _Sent(request, await server_of(request, holder, body, given), SERVER, body)
+        if given is None:
+            raise await sent.refused(sent.not_json())
+        one = Given([each.value for each in given]) if isinstance(given, list) else given
+        return await _stored(sent, [one], [body_id(request)[:255] or None])
+    except RapportError as error:
+        return _refused(error)
+
+
+async def _from_app(request: Request, token: str) -> Response:
+    """Store the usable events of an app's batch and log the others."""
+    try:
+        known = await app_of(request, token)
+        user = user_of(request, known)
+        body = await body_of(request)
+        sent, given = _Sent(request, known, SDK, body), await events_of(request, body)
+        sent.pace_app(token, len(given) if isinstance(given, list) else 1)
+        if given is None:
+            raise await sent.refused(sent.not_json())
+        batch = given if isinstance(given, list) else [given]
+        if len(batch) > MOST_OF_APPS or not (isinstance(given, list) or isinstance(given.value, dict)):
+            raise await sent.refused(f"the body is not a JSON array of at most {MOST_OF_APPS} events")
+        events, entries = await _checked(sent, batch)
+        verify(request, known, user, events)
+        if batch:
+            await sent.keep(events, entries)
+    except RapportError as error:
+        return _refused(error, CORS)
+    return _reply(200, "success", f"{len(events)} of {len(batch)} events", CORS)
+
+
+_HEADERS_OF_APPS = [
+    {
+        "name": "X-User-JWT",
+        "in": "header",
+        "schema": {"type": "string"},
+        "description": (
+            "Proves that the app's user is the customer whom the events name (claim sub). It is looked at where the "
+            "tenant has keys for it, see /manage/v1/event-intake/user-jwt-keys, and must then be good"
+        ),
+    },
+    {
+        "name": "X-Optimove-Auth-Capable",
+        "in": "header",
+        "schema": {"type": "string", "enum": ["1"]},
+        "description": "Says that the SDK can send X-User-JWT, so that events of customers need one",
+    },
+]
+_FROM_APPS: dict[str, Any] = {
+    "response_class": Response,
+    "responses": _answers("1 of 1 events"),
+    "openapi_extra": {
+        "parameters": _HEADERS_OF_APPS,
+        **_taking({"type": "array", "items": {"type": "object"}, "maxItems": MOST_OF_APPS}, [APP_EVENT]),
+    },
+}
+
+
+@router.post(
+    "/v1/optistream/{tenantToken}",
+    summary="Send a batch of events from an SDK",
+    operation_id="Optistream",
+    **_FROM_APPS,
+)
+async def optistream(tenantToken: str, request: Request) -> Response:
+    """Up to 100 events. Repetitions are told by metadata.eventId; events that cannot be used are in the events log."""
+    return await _from_app(request, tenantToken)
+
+
+@router.post(
+    "/v1/realtime/{tenantToken}/reportEvent",
+    summary="Send urgent events from an older SDK",
+    operation_id="ReportEvent",
+    **_FROM_APPS,
+)
+async def report_event(tenantToken: str, request: Request) -> Response:
+    """An event that came to the other address too is stored once."""
+    return await _from_app(request, tenantToken)
+
+
+@router.options("/v1/optistream/{tenantToken}", include_in_schema=False)
+@router.options("/v1/realtime/{tenantToken}/reportEvent", include_in_schema=False)
+async def preflight(tenantToken: str) -> Response:
+    """Browsers of any site may report."""
+    return Response(status_code=204, headers=CORS)
+
+
+async def _vendor(request: Request, body: bytes, place: int | None) -> tuple[Known, bool, Given | list[Given] | None]:
+    """Who a vendor reports to, whether by its own token, and what; where no body has to say whose it is, none is read
+    of a stranger. Raises as vendor_of and events_of do.
+    """
+    if place is None:
+        given = await events_of(request, body)
+        return (*await vendor_of(request, body, tenant_number(given)), given)
+    known, of_vendor = await vendor_of(request, body, place)
+    return known, of_vendor, await events_of(request, body)
+
+
+async def _metrics(request: Request, place: int | None) -> Response:
+    """Store what a vendor reports and can be used. place is the tenant that the address names, if it does."""
+    try:
+        expect_signature(request)
+        body = await body_of(request)
+        known, of_vendor, given = await _vendor(request, body, place)
+        sent = _Sent(request, known, METRIC, body, of_vendor)
+        if given is None:
+            raise await sent.refused(sent.not_json())
+        batch = given if isinstance(given, list) else [given]
+        if not 0 < len(batch) <= MOST_METRICS:
+            raise await sent.refused(f"the body is not a JSON object, or an array of at most {MOST_METRICS}")
+        return await _stored(sent, batch, [f"{body_id(request)}:{n}" for n in range(len(batch))])
+    except RapportError as error:
+        return _refused(error)
+
+
+_FROM_VENDORS: dict[str, Any] = {
+    "response_class": Response,
+    "responses": _answers("1234567890123456,6543210987654321"),
+    "openapi_extra": _taking(
+        {"oneOf": [{"type": "object"}, {"type": "array", "items": {"type": "object"}}]}, [METRIC_EVENT]
+    ),
+}
+
+
+@router.post(
+    "/api/saveEvent",
+    summary="Report engagement metrics as an external provider",
+    operation_id="SaveMetricEvent",
+    **_FROM_VENDORS,
+)
+async def save_event(request: Request) -> Response:
+    """One event or an array, signed as /v1/events with the vendor token, which opens nothing else, or a server token.
+
+    The tenant is that of the host metric-<tenant>, or of the body. A repetition of the same bytes is stored once.
+    """
+    return await _metrics(request, host_number(request))
+
+
+@router.post(
+    "/v1/metrics/{tenantID}/saveEvent",
+    summary="Report engagement metrics, with the tenant in the path",
+    operation_id="SaveMetricEventOfTenant",
+    **_FROM_VENDORS,
+)
+async def save_event_of(tenantID: str, request: Request) -> Response:
+    """For who cannot give each tenant a host of its own."""
+    return await _metrics(request, number_of(tenantID))

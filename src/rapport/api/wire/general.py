@@ -1,0 +1,159 @@
+"""General: last data update, event listeners, legacy login."""
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import Depends, Request
+from pydantic import BeforeValidator, Field
+from starlette.responses import Response
+
+from rapport.access import users
+from rapport.access.keys import Principal
+from rapport.access.scope import Scope
+from rapport.api.http.auth import caller
+from rapport.api.http.bodies import Count, Whole, WireModel, documented, parse, raw_body
+from rapport.api.http.responses import json_response
+from rapport.api.reads import Read, Values, register
+from rapport.api.sections import SectionRouter
+from rapport.errors import Invalid, NotFound
+from rapport.notifications import service as notifications
+from rapport.stores import Stores
+from rapport.stores.masks import masked
+
+router = SectionRouter("General")
+
+
+def _shown(scope: Scope, values: Values) -> Values:
+    """The listeners as rows to answer: their URLs, which are sealed, opened and masked."""
+    rows = [
+        {"EventTypeID": one.event_type_id, "ListenerURL": masked(one.url), "ChannelID": one.channel_id or None}
+        for one in notifications.listeners(scope)
+    ]
+    return {**values, "listeners": orjson.dumps(rows).decode()}
+
+
+register(
+    router,
+    Read(
+        "general",
+        "GetLastDataUpdate",
+        "The newest date for which customer data are available",
+        engine="records",
+        sql="""SELECT to_char(last_data_date, 'YYYY-MM-DD') AS "Date" FROM tenants WHERE id = :tenant_id""",
+        row={"Date": "string?"},
+        order='"Date"',
+        single=True,
+    ),
+    Read(
+        "general",
+        "GetRegisteredEventListeners",
+        "Every registered event listener",
+        engine="records",
+        sql="""
+            SELECT * FROM json_to_recordset(CAST(:listeners AS json))
+                AS shown ("EventTypeID" integer, "ListenerURL" text, "ChannelID" integer)
+        """,
+        prepare=_shown,
+        row={"EventTypeID": "integer", "ListenerURL": "string", "ChannelID": "integer?"},
+        order='"EventTypeID", "ChannelID" NULLS FIRST',
+        paged=False,
+        description="Of the whole tenant, also those that were registered with another key. A password in a URL, and"
+        " values of its query such as token or key, are shown as ***; registered so again they stay.",
+    ),
+)
+
+
+def _absent(value: object) -> object:
+    """No channel for an empty text and for 0, which clients with typed members send for an absent one."""
+    return None if value in ("", 0, "0") and value is not False else value
+
+
+ChannelID = Annotated[Count | None, BeforeValidator(_absent)]
+
+
+class RegisterBody(WireModel):
+    """Which events, and where they are posted to."""
+
+    event_type_id: Whole = Field(alias="EventTypeID", description="1, 2, 3, 4, 5, 11, 13, 14 or 101")
+    listener_url: str = Field(alias="ListenerURL", min_length=1, description="Absolute http or https URL")
+    channel_id: ChannelID = Field(None, alias="ChannelID", description="Only events of this channel; not with 5")
+
+
+class UnregisterBody(WireModel):
+    """Which listener."""
+
+    event_type_id: Whole = Field(alias="EventTypeID", description="1, 2, 3, 4, 5, 11, 13, 14 or 101")
+    channel_id: ChannelID = Field(None, alias="ChannelID", description="The listener of this channel, else the general")
+
+
+class LoginBody(WireModel):
+    """Credentials of the legacy scheme."""
+
+    username: str = Field(alias="Username", description="A user of POST /manage/v1/users")
+    password: str = Field(alias="Password")
+
+
+NOTHING: dict[int | str, dict[str, Any]] = {200: {"description": "Success, without a body"}}
+
+
+@router.post(
+    "/current/general/RegisterEventListener",
+    summary="Have events of a type posted to a URL",
+    operation_id="RegisterEventListener",
+    response_class=Response,
+    responses=NOTHING,
+    openapi_extra=documented(
+        RegisterBody, {"EventTypeID": 13, "ListenerURL": "https://hooks.example.com/events?src=13", "ChannelID": 505}
+    ),
+)
+def register_event_listener(
+    principal: Principal = Depends(caller("RegisterEventListener")),  # noqa: B008
+    body: bytes = Depends(raw_body),
+) -> Response:
+    """Upserts the listener of (EventTypeID, ChannelID or none). Only later events are told."""
+    given = parse(RegisterBody, body)
+    notifications.register_listener(principal.scope, given.event_type_id, given.listener_url, given.channel_id)
+    return Response()
+
+
+@router.post(
+    "/current/general/UnregisterEventListener",
+    summary="Stop posting events of a type",
+    operation_id="UnregisterEventListener",
+    response_class=Response,
+    responses=NOTHING,
+    openapi_extra=documented(UnregisterBody, {"EventTypeID": 13, "ChannelID": 505}),
+)
+def unregister_event_listener(
+    principal: Principal = Depends(caller("UnregisterEventListener")),  # noqa: B008
+    body: bytes = Depends(raw_body),
+) -> Response:
+    """Without ChannelID the general listener of the type only. A listener that does not exist is no error."""
+    given = parse(UnregisterBody, body)
+    notifications.unregister_listener(principal.scope, given.event_type_id, given.channel_id)
+    return Response()
+
+
+TOKEN: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The token", "content": {"application/json": {"schema": {"type": "string"}}}},
+}
+
+
+@router.post(
+    "/current/general/login",
+    summary="Exchange a user name and password for a token (legacy)",
+    operation_id="Login",
+    response_class=Response,
+    responses=TOKEN,
+    openapi_extra=documented(LoginBody, {"Username": "apiuser_demo", "Password": "not-a-real-one"}),
+)
+def login(request: Request, body: bytes = Depends(raw_body)) -> Response:
+    """The token goes into the Authorization-Token header. Switched off unless RAPPORT_LEGACY_LOGIN is set."""
+    stores: Stores = request.app.state.stores
+    if not stores.settings.legacy_login:
+        raise NotFound("Login is switched off: send an API key in X-API-KEY.")
+    given = parse(LoginBody, body)
+    if not given.username.strip() or not given.password:
+        raise Invalid("Username and Password are required.")
+    address = request.client.host if request.client else ""
+    return json_response(orjson.dumps(users.login(stores, given.username, given.password, address)))

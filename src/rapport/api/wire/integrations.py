@@ -1,0 +1,314 @@
+"""External System Integration: what outside systems register, and which activity events there are."""
+
+import json
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from pydantic import AfterValidator, BeforeValidator, Field
+from starlette.responses import Response
+
+from rapport.access.keys import Principal
+from rapport.access.scope import Scope
+from rapport.api.http.auth import caller
+from rapport.api.http.bodies import (
+    Count,
+    Number,
+    WireModel,
+    as_id,
+    documented_array,
+    parse_array,
+    raw_body,
+    without_control,
+)
+from rapport.api.http.parameters import Parameter, optional, required
+from rapport.api.reads import Read, Values, register
+from rapport.api.sections import SectionRouter
+from rapport.campaigns import service as campaigns
+from rapport.channels import service as channels
+from rapport.errors import NotFound
+from rapport.messaging import service as messaging
+from rapport.messaging.service import Registered
+
+router = SectionRouter("External System Integration")
+
+MOST = 100
+CHANNEL = required("ChannelID", "integer", "The execution channel, see GetExecutionChannels")
+NOTHING: dict[int | str, dict[str, Any]] = {200: {"description": "Success, without a body"}}
+
+
+def _stripped(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
+
+
+NO_NULL = r"^[^\x00]*$"
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NULL), BeforeValidator(_stripped)]
+AppID = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(without_control), BeforeValidator(as_id)]
+OptionalAppID = Annotated[AppID | None, BeforeValidator(lambda value: None if value == "" else value)]
+PromoCode = Annotated[campaigns.PromoCode, AfterValidator(without_control), BeforeValidator(as_id)]
+AnyCode = Annotated[str, AfterValidator(without_control), BeforeValidator(as_id)]
+
+
+class NewTemplate(WireModel):
+    """A template by its vendor's key."""
+
+    template_id: Count = Field(alias="TemplateID")
+    name: Name = Field(alias="TemplateName")
+    app_id: OptionalAppID = Field(None, alias="AppID", description="The app of the channel that it is for")
+
+
+class TemplateKey(WireModel):
+    """Which template."""
+
+    channel_id: Number = Field(alias="ChannelID")
+    template_id: Count = Field(alias="TemplateID")
+
+
+class NewApp(WireModel):
+    """An app of a channel."""
+
+    app_id: AppID = Field(alias="AppID")
+    name: Name = Field(alias="AppName")
+
+
+class AppKey(WireModel):
+    """Which app."""
+
+    channel_id: Number = Field(alias="ChannelID")
+    app_id: AppID = Field(alias="AppID")
+
+
+class NewPromotion(WireModel):
+    """A promo code and its name."""
+
+    code: PromoCode = Field(alias="PromoCode")
+    name: Name = Field(alias="PromotionName")
+
+
+class PromotionKey(WireModel):
+    """Which promo code."""
+
+    code: AnyCode = Field(alias="PromoCode")
+
+
+def _known_channel(scope: Scope, values: Values) -> Values:
+    """The values, if the tenant has the channel. Raises NotFound."""
+    channels.channel(scope, values["ChannelID"])
+    return values
+
+
+def _with_attributes(scope: Scope, values: Values) -> Values | None:
+    """The values with the template's sending attributes; None for a template that there is not. Raises NotFound."""
+    channel = channels.channel(scope, values["ChannelID"])
+    try:
+        subject = messaging.template(scope, channel.id, values["TemplateID"]).subject
+    except NotFound:
+        return None
+    attributes = channel.behaviour.sending_attributes(channel.settings, scope.stores.settings, subject)
+    return {**values, "attributes": json.dumps(attributes)}
+
+
+def _templates(scope: Scope, values: Values) -> str:
+    one = "AND id = :TemplateID" if values["TemplateID"] is not None else ""
+    return f"""
+        SELECT id AS "TemplateID", name AS "TemplateName"
+        FROM templates WHERE tenant_id = :tenant_id AND channel_id = :ChannelID {one}"""  # noqa: S608 - a constant
+
+
+register(
+    router,
+    Read(
+        "integrations",
+        "GetChannelTemplates",
+        "The templates of one execution channel: ID and name",
+        engine="records",
+        sql=_templates,
+        row={"TemplateID": "integer", "TemplateName": "string"},
+        order="id",
+        params=(CHANNEL, optional("TemplateID", "integer", description="Only this template")),
+        prepare=_known_channel,
+        paged=False,
+        description="Registered ones, and of a channel that Rapport sends on by itself those made in Rapport.",
+    ),
+    Read(
+        "integrations",
+        "GetChannelTemplateDetails",
+        "Content and sending attributes of one template",
+        engine="records",
+        sql="""
+            SELECT id AS "TemplateID", name AS "TemplateName",
+                CASE WHEN html != '' THEN html ELSE text END AS "TemplateContent",
+                CAST(:attributes AS json) AS "TemplateAttributes"
+            FROM templates WHERE tenant_id = :tenant_id AND channel_id = :ChannelID AND id = :TemplateID""",
+        row={
+            "TemplateID": "integer",
+            "TemplateName": "string",
+            "TemplateContent": "string",
+            "TemplateAttributes": "strings",
+        },
+        order="id",
+        params=(CHANNEL, required("TemplateID", "integer", "The template, see GetChannelTemplates")),
+        prepare=_with_attributes,
+        paged=False,
+        description="Placeholders stay as they are. Attributes of mail: from name, from address, subject; "
+        "an outside channel has none, and its content is its vendor's. An unknown template gives [].",
+    ),
+    Read(
+        "integrations",
+        "GetPromotions",
+        "Every promo code and its name",
+        engine="records",
+        sql="""
+            SELECT promo_code AS "PromoCode", name AS "PromotionName" FROM promotions WHERE tenant_id = :tenant_id
+        """,
+        row={"PromoCode": "string", "PromotionName": "string"},
+        order='promo_code COLLATE "C"',
+        paged=False,
+    ),
+    Read(
+        "integrations",
+        "GetActivityEventList",
+        "The activity events that are known, with their parameters",
+        engine="records",
+        sql="""
+            SELECT id AS "EventID", name AS "EventName", nullif(description, '') AS "EventDescription",
+                (
+                    SELECT coalesce(json_agg(json_build_object(
+                        'ParameterName', parameter, 'ParameterType', coalesce(types->>parameter, 'String')
+                    ) ORDER BY place), '[]'::json)
+                    FROM jsonb_array_elements_text(parameters) WITH ORDINALITY AS listed (parameter, place)
+                ) AS "Parameters"
+            FROM event_types WHERE tenant_id = :tenant_id""",
+        row={"EventID": "integer", "EventName": "string", "EventDescription": "string?", "Parameters": "objects"},
+        order="id",
+        paged=False,
+        description="Types of parameters are String, Number or Boolean; one that was not declared is a String.",
+    ),
+)
+
+
+def _channel_id(request: Request) -> int:
+    """A dependency: the query parameter ChannelID, in any case."""
+    query = {name.lower(): text for name, text in request.query_params.multi_items()}
+    channel_id: int = CHANNEL.read(query)
+    return channel_id
+
+
+def _write(
+    function: str,
+    summary: str,
+    model: type[WireModel],
+    example: list[dict[str, Any]],
+    params: tuple[Parameter, ...] = (),
+    least: int = 0,
+) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
+    """Serve a function that takes an array and answers nothing."""
+    extra = documented_array(model, example, MOST, least)
+    if params:
+        extra["parameters"] = [parameter.openapi() for parameter in params]
+    return router.post(
+        f"/current/integrations/{function}",
+        summary=summary,
+        operation_id=function,
+        response_class=Response,
+        responses=NOTHING,
+        openapi_extra=extra,
+    )
+
+
+@_write(
+    "AddChannelTemplates",
+    "Register templates of an outside channel by ID and name",
+    NewTemplate,
+    [
+        {"TemplateID": 11, "TemplateName": "Spring offer EN"},
+        {"TemplateID": 12, "TemplateName": "Spring offer FR", "AppID": "acme-ios"},
+    ],
+    (CHANNEL,),
+)
+def add_channel_templates(
+    principal: Principal = Depends(caller("AddChannelTemplates")),  # noqa: B008
+    channel_id: int = Depends(_channel_id),
+    body: bytes = Depends(raw_body),
+) -> Response:
+    """At most 100. A template that is known gets the name and app of the call; nothing else of it changes."""
+    given = parse_array(NewTemplate, body, MOST)
+    found = [Registered(one.template_id, one.name, one.app_id or "") for one in given]
+    messaging.register_templates(principal.scope, channel_id, found)
+    return Response()
+
+
+@_write(
+    "DeleteChannelTemplates",
+    "Remove registered templates",
+    TemplateKey,
+    [{"ChannelID": 505, "TemplateID": 11}, {"ChannelID": 506, "TemplateID": 40}],
+    least=1,
+)
+def delete_channel_templates(
+    principal: Principal = Depends(caller("DeleteChannelTemplates")),  # noqa: B008
+    body: bytes = Depends(raw_body),
+) -> Response:
+    """At most 100, of any outside channels. Unknown ones are no error; campaigns keep the IDs that they have."""
+    given = parse_array(TemplateKey, body, MOST, least=1)
+    messaging.remove_templates(principal.scope, [(one.channel_id, one.template_id) for one in given])
+    return Response()
+
+
+@_write(
+    "AddChannelApps",
+    "Register apps of an outside channel by ID and name",
+    NewApp,
+    [{"AppID": "acme-ios", "AppName": "Acme Slots iPhone"}, {"AppID": "acme-droid", "AppName": "Acme Slots Android"}],
+    (CHANNEL,),
+)
+def add_channel_apps(
+    principal: Principal = Depends(caller("AddChannelApps")),  # noqa: B008
+    channel_id: int = Depends(_channel_id),
+    body: bytes = Depends(raw_body),
+) -> Response:
+    """At most 100. An app that is known, in any case, gets the new name and keeps its ID as it was first given."""
+    given = parse_array(NewApp, body, MOST)
+    messaging.register_apps(principal.scope, channel_id, {one.app_id: one.name for one in given})
+    return Response()
+
+
+@_write("DeleteChannelApps", "Remove registered apps", AppKey, [{"ChannelID": 506, "AppID": "acme-ios"}])
+def delete_channel_apps(
+    principal: Principal = Depends(caller("DeleteChannelApps")),  # noqa: B008
+    body: bytes = Depends(raw_body),
+) -> Response:
+    """At most 100, in any case. Unknown ones are no error; templates of a removed app stay, for the whole channel."""
+    given = parse_array(AppKey, body, MOST)
+    messaging.remove_apps(principal.scope, [(one.channel_id, one.app_id) for one in given])
+    return Response()
+
+
+@_write(
+    "AddPromotions",
+    "Register promo codes, which marketers then can choose",
+    NewPromotion,
+    [
+        {"PromoCode": "SPR15", "PromotionName": "Spring 15 percent"},
+        {"PromoCode": "FREE5", "PromotionName": "Five free rounds"},
+    ],
+)
+def add_promotions(
+    principal: Principal = Depends(caller("AddPromotions")),  # noqa: B008
+    body: bytes = Depends(raw_body),
+) -> Response:
+    """At most 100. A code that is known, in any case, gets the new name and stays as it was first given."""
+    given = parse_array(NewPromotion, body, MOST)
+    campaigns.add_promotions(principal.scope, {one.code: one.name for one in given})
+    return Response()
+
+
+@_write("DeletePromotions", "Remove promo codes from the choices", PromotionKey, [{"PromoCode": "SPR15"}])
+def delete_promotions(
+    principal: Principal = Depends(caller("DeletePromotions")),  # noqa: B008
+    body: bytes = Depends(raw_body),
+) -> Response:
+    """At most 100, in any case. Unknown ones are no error; campaigns keep the codes that they have."""
+    given = parse_array(PromotionKey, body, MOST)
+    campaigns.delete_promotions(principal.scope, [one.code for one in given])
+    return Response()

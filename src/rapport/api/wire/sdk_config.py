@@ -1,0 +1,169 @@
+"""What SDKs load at their start: which events there are, and where to send them."""
+
+import asyncio
+import re
+from typing import Any
+
+import orjson
+from fastapi import Request
+from starlette.responses import Response
+
+from rapport.access.scope import Scope
+from rapport.api.http.responses import wire_error
+from rapport.api.sections import SectionRouter
+from rapport.api.wire.event_senders import app_of
+from rapport.api.wire.events import CORS
+from rapport.customers import service as customers
+from rapport.errors import NotFound, RapportError
+from rapport.realtime.events.validation import MOST_PARAMETERS
+
+router = SectionRouter("Events")
+
+CONFIG = re.compile(r"[A-Za-z0-9._-]{1,100}\.json")
+_PARAMETER = {
+    "type": "object",
+    "properties": {
+        "type": {"type": "string", "enum": ["String", "Number", "Boolean"]},
+        "optional": {"type": "boolean"},
+        "optiTrackDimensionId": {"type": "integer"},
+    },
+}
+_EVENTS = {
+    "type": "object",
+    "additionalProperties": {
+        "type": "object",
+        "properties": {
+            "id": {"type": "integer"},
+            "supportedOnOptitrack": {"type": "boolean"},
+            "supportedOnRealTime": {"type": "boolean"},
+            "parameters": {"type": "object", "additionalProperties": _PARAMETER},
+        },
+    },
+}
+
+
+def event_map(types: dict[str, tuple[int, dict[str, str]]]) -> dict[str, Any]:
+    """Events as SDKs know them: name to number and parameters."""
+    return {
+        name: {
+            "id": number,
+            "supportedOnOptitrack": True,
+            "supportedOnRealTime": True,
+            "parameters": {
+                parameter: {"type": kind, "optional": True, "optiTrackDimensionId": place}
+                for place, (parameter, kind) in enumerate(parameters.items(), 1)
+            },
+        }
+        for name, (number, parameters) in types.items()
+    }
+
+
+def core_events() -> dict[str, tuple[int, dict[str, str]]]:
+    """The events that SDKs send by themselves."""
+    own = {name: core for name, core in customers.CORE_EVENTS.items() if core.from_apps}
+    return {name: (core.id, {**core.parameters, **customers.AUTOMATIC}) for name, core in own.items()}
+
+
+def tenant_config(scope: Scope, token: str) -> dict[str, Any]:
+    """A tenant's configuration: its declared events, and that everything goes through one address."""
+    base = scope.stores.settings.links_url
+    declared = {one.name: (one.id, {**one.types, **customers.AUTOMATIC}) for one in _declared(scope)}
+    return {
+        "enableRealtime": True,
+        "enableRealtimeThroughOptistream": True,
+        "prodLogsEnabled": False,
+        "supportAirship": False,
+        "realtimeMetaData": {"realtimeGateway": f"{base}/v1/realtime/{token}", "realtimeToken": token},
+        "optitrackMetaData": {
+            "optitrackEndpoint": f"{base}/v1/optistream/{token}",
+            "siteId": scope.tenant_id,
+            "maxActionCustomDimensions": MOST_PARAMETERS,
+        },
+        "events": event_map(core_events() | declared),
+    }
+
+
+def _declared(scope: Scope) -> list[Any]:
+    return [one for one in customers.event_types(scope) if one.declared and one.name not in customers.CORE_EVENTS]
+
+
+def _shown(content: dict[str, Any]) -> Response:
+    headers = {**CORS, "Cache-Control": "max-age=60"}
+    return Response(orjson.dumps(content), headers=headers, media_type="application/json")
+
+
+def _described(properties: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A configuration as a response of the OpenAPI document."""
+    content = {"application/json": {"schema": {"type": "object", "properties": properties}, **more}}
+    return {"description": "The configuration", "content": content}
+
+
+@router.get(
+    "/mobilesdkconfig/{tenantToken}/{configName}",
+    summary="SDK configuration of the tenant",
+    operation_id="SdkConfig",
+    response_class=Response,
+    responses={
+        200: _described(
+            {
+                "enableRealtime": {"type": "boolean"},
+                "enableRealtimeThroughOptistream": {"type": "boolean"},
+                "optitrackMetaData": {"type": "object"},
+                "realtimeMetaData": {"type": "object"},
+                "events": _EVENTS,
+            }
+        ),
+        401: {"description": "The tenant token is not known"},
+        404: {"description": "Not the name of a configuration"},
+    },
+)
+async def sdk_config(tenantToken: str, configName: str, request: Request) -> Response:
+    """Without a key: the token in the path is the public one of apps. The name, such as mobile.1.0.0.json, is free."""
+    try:
+        known = await app_of(request, tenantToken)
+        if not CONFIG.fullmatch(configName):
+            raise NotFound("There is no such configuration.")
+        content = await asyncio.to_thread(tenant_config, known.scope, tenantToken)
+    except RapportError as error:
+        return wire_error(error)
+    return _shown(content)
+
+
+@router.get(
+    "/configs/mobile/global/v4/{env}/configs.json",
+    summary="SDK configuration shared by all tenants",
+    operation_id="GlobalSdkConfig",
+    response_class=Response,
+    responses={
+        200: _described(
+            {"general": {"type": "object"}, "optitrack": {"type": "object"}, "core_events": _EVENTS},
+            example={
+                "general": {"logs_service_endpoint": "https://rapport.example.com/report/log"},
+                "optitrack": {"event_category_name": "LogEvent"},
+                "core_events": event_map({"app_open": (1014, {"app_ns": "String"})}),
+            },
+        )
+    },
+)
+def global_config(env: str, request: Request) -> Response:
+    """Without a key; the same for each environment."""
+    base = request.app.state.stores.settings.links_url
+    content = {
+        "general": {"logs_service_endpoint": f"{base}/report/log"},
+        "optitrack": {"event_category_name": "LogEvent"},
+        "core_events": event_map(core_events()),
+    }
+    return _shown(content)
+
+
+@router.post(
+    "/report/log",
+    summary="Accept an SDK's own log (not stored)",
+    operation_id="SdkLog",
+    response_class=Response,
+    responses={204: {"description": "Taken and dropped"}},
+    status_code=204,
+)
+def sdk_log() -> Response:
+    """SDKs expect somebody to take their log."""
+    return Response(status_code=204, headers=CORS)
