@@ -244,7 +244,7 @@ def test_a_batch_begun_again_sends_only_what_is_in_doubt(tenant: Scope, box: Mai
     unit = Unit(campaigns.occurrence(tenant, number), EMAIL, 1)
     assert sending.begin(tenant, unit)
     with lease(tenant, unit.lease_name) as held:
-        ledger.claim(tenant, held, unit, unit.start + 1, ["C00300", "C00301"])
+        ledger.claim(held, unit, unit.start + 1, ["C00300", "C00301"])
         ledger.settle(held, unit, {"C00300": Receipt("", "sent")}, last=False)
     assert sending.send_batch(tenant, unit, 1, "", "C99999")
     assert sending.send_batch(tenant, unit, 1, "", "C99999")
@@ -257,11 +257,11 @@ def test_a_late_worker_cannot_write(tenant: Scope) -> None:
     number = process(tenant, add_series(tenant, 2, [group(2, (EMAIL, 1))], rules=ALL, control_share=0).id)
     unit = Unit(campaigns.occurrence(tenant, number), EMAIL, 1)
     with lease(tenant, unit.lease_name) as held:
-        ledger.claim(tenant, held, unit, unit.start + 1, ["C00300"])
+        ledger.claim(held, unit, unit.start + 1, ["C00300"])
         late = Held(held.connection, held.tenant_id, held.name, held.token - 1)
         with pytest.raises(LeaseLost):
             ledger.settle(late, unit, {"C00300": Receipt("", "sent")}, last=False)
-        assert ledger.claim(tenant, late, unit, unit.start + 2, ["C00301"]) == []
+        assert not ledger.claim(late, unit, unit.start + 2, ["C00301"])
         ledger.settle(held, unit, {"C00300": Receipt("", "sent")}, last=False)
         ledger.drop(held, unit)
     campaigns.cancel(tenant, number)

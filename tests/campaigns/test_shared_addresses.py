@@ -36,10 +36,10 @@ from rapport.campaigns import service as campaigns
 from rapport.campaigns.delivery import sending
 from rapport.campaigns.delivery.send_tasks import send_unit
 from rapport.campaigns.delivery.units import Unit
-from rapport.campaigns.models import TakenAddress
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
 from rapport.channels import service as channels
+from rapport.delivery.models import TakenAddress
 from rapport.errors import NotFound
 from rapport.messaging import service as messaging
 from rapport.messaging import suppressed_addresses

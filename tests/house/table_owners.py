@@ -38,6 +38,7 @@ RECORDS = {
         "target_group_snapshots",
         "target_groups",
     ),
+    "delivery": ("firing_addresses",),
     "campaigns": (
         "actions",
         "campaign_channels",
@@ -49,7 +50,6 @@ RECORDS = {
         "channel_webhooks",
         "cycles",
         "engagements",
-        "firing_addresses",
         "promotions",
     ),
     "realtime": (
@@ -142,6 +142,9 @@ READS = {
             "event_types",
             "templates",
         ),
+    },
+    "delivery": {
+        "what a message says of a customer is read when it leaves": ("customers", "profiles"),
     },
     "campaigns": {
         "the agenda of all tenants": ("tenants",),

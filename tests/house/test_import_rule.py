@@ -16,7 +16,7 @@ FLOORS = [
     {"access"},
     {"conditions"},
     {"customers", "messaging", "channels", "notifications"},
-    {"insight", "audiences"},
+    {"insight", "audiences", "delivery"},
     {"campaigns"},
     {"realtime"},
     {"persons"},

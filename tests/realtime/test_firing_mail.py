@@ -21,11 +21,12 @@ from rapport.access.service import create_tenant
 from rapport.campaigns.models import Occurrence
 from rapport.channels import service as channels
 from rapport.customers import service as customers
+from rapport.delivery.service import Transports
 from rapport.messaging import service as messaging
 from rapport.realtime import sending
 from rapport.realtime.matching import firings
 from rapport.realtime.models import FiringMessage
-from rapport.realtime.sending import Outbox, Sender, Transports
+from rapport.realtime.sending import Outbox, Sender
 from rapport.stores import Stores
 
 DELAYS = [0.2, 0.2]

@@ -226,18 +226,6 @@ class Send(Base):
     )
 
 
-class TakenAddress(Base):
-    """Which person (a pseudonym) a campaign writes to at an address (a mark) on a channel; nobody else is."""
-
-    __tablename__ = "firing_addresses"  # once it held those of triggered campaigns alone
-
-    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    campaign_id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    mark: Mapped[str] = mapped_column(String(32), primary_key=True)
-    holder: Mapped[str] = mapped_column(String(64))
-
-
 class Webhook(Base):
     """What a channel's webhook is called and what its files hold; its address is the listener of type 14."""
 

@@ -26,7 +26,7 @@ def _erase(scope: Scope, of: Erased) -> int:
 
 PERSONAL_DATA = PersonalData(
     "campaigns",
-    records={"campaign_sends": ("customer_id",), "firing_addresses": ("mark", "holder")},
+    records={"campaign_sends": ("customer_id",)},
     warehouse=dict.fromkeys(erasure.ACCOUNTS, ("customer_id",)),
     kept=frozenset(erasure.ACCOUNTS),
     files=("files",),

@@ -24,13 +24,9 @@ from rapport.campaigns.definitions import (
     update_action,
     update_series,
 )
-from rapport.campaigns.delivery.bounces import note as note_failed
 from rapport.campaigns.delivery.closing import counts_of
 from rapport.campaigns.delivery.engagements import read_file as engagement_file
 from rapport.campaigns.delivery.filed_firings import FiringOutcome, FiringRecipient, add_filed
-from rapport.campaigns.delivery.once import Going
-from rapport.campaigns.delivery.once import forget as forget_addresses
-from rapport.campaigns.delivery.once import refused as take_addresses
 from rapport.campaigns.delivery.quiet import held_until, quiet_until
 from rapport.campaigns.delivery.unsubscribing import unsubscribe
 from rapport.campaigns.delivery.webhooks import Hook, delete_webhook, set_webhook, webhook
@@ -135,7 +131,6 @@ __all__ = [
     "FiringOutcome",
     "FiringRecipient",
     "FrequencyCap",
-    "Going",
     "Group",
     "GroupChannel",
     "HoldOut",
@@ -209,7 +204,6 @@ __all__ = [
     "export_interactions",
     "export_outcomes",
     "export_results",
-    "forget_addresses",
     "group_at",
     "held_until",
     "in_running",
@@ -219,7 +213,6 @@ __all__ = [
     "leaving",
     "measure",
     "next_runs",
-    "note_failed",
     "occurrence",
     "occurrence_of_day",
     "occurrences",
@@ -253,7 +246,6 @@ __all__ = [
     "start_scheduler",
     "stop_scheduler",
     "summary",
-    "take_addresses",
     "tells_unfiled",
     "trigger_part",
     "triggered",

@@ -5,6 +5,7 @@ from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns import service as campaigns
 from rapport.customers import service as customers
+from rapport.delivery import service as delivery
 from rapport.insight import service as insight
 from rapport.messaging import service as messaging
 from rapport.notifications import service as notifications
@@ -19,6 +20,7 @@ DECLARED: tuple[PersonalData, ...] = (
     insight.PERSONAL_DATA,
     messaging.PERSONAL_DATA,
     notifications.PERSONAL_DATA,
+    delivery.PERSONAL_DATA,
     campaigns.PERSONAL_DATA,
 )
 ID = "customer_id"

@@ -1,4 +1,4 @@
-"""The messages of firings, written from what is known of the customers when they leave, and who gets none after all."""
+"""The messages of firings as they leave: what the campaign and the event say of each."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -10,22 +10,11 @@ from sqlalchemy import select
 from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
 from rapport.channels import service as channels
-from rapport.customers import service as customers
+from rapport.delivery import service as delivery
+from rapport.errors import RapportError
 from rapport.messaging import service as messaging
-from rapport.realtime.models import FAILED, SUPPRESSED, Firing
-from rapport.stores.warehouse import identifier
-
-NO_ADDRESS = "no address"
-STORED = ("batch", "api")
-
-PROFILES = """
-    SELECT customer_id, {columns} FROM profiles
-    WHERE data_date = {{data_date:Date}} AND customer_id IN {{ids:Array(String)}}
-"""
-# Customers who came after the last daily process.
-CUSTOMERS = "SELECT customer_id, {columns} FROM customers WHERE customer_id IN {{ids:Array(String)}}"
-
-Values = dict[str, str | None]
+from rapport.realtime.models import Firing
+from rapport.stores.taking import FAULTS
 
 
 @dataclass(frozen=True)
@@ -42,65 +31,53 @@ class Claimed:
     attempts: int
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A message that is not sent, as it stands in the records: suppressed or failed, and why."""
-
-    state: str
-    reason: str
-
-
-def write(
-    scope: Scope, channel: channels.Channel, claimed: Sequence[Claimed]
-) -> dict[Claimed, channels.Message | Ended]:
-    """What is sent on a channel for each of these, or why nothing is. Raises NotFound, Invalid."""
-    firings = _firings(scope, claimed)
-    together: dict[tuple[int, int, int, int], list[Claimed]] = defaultdict(list)
-    for one in claimed:
-        of = firings[one.firing_id]
-        together[one.template_id, of.campaign_id, of.recipient_group_id, one.action_id].append(one)
-    found: dict[Claimed, channels.Message | Ended] = {}
-    for (template_id, campaign_id, group, action_id), some in together.items():
-        template = messaging.template(scope, channel.id, template_id)
-        day = campaigns.occurrence(scope, campaign_id).execution_date
-        origin = messaging.Origin(channel.id, campaign_id, template_id, group, action_id, day.isoformat())
-        found |= _letters(scope, channel, template, origin, {one: firings[one.firing_id] for one in some})
-    return found
+def write(scope: Scope, channel: channels.Channel, claimed: Sequence[Claimed]) -> dict[Claimed, delivery.Written]:
+    """What is sent on a channel for each of these, or why nothing is."""
+    firings = _firings(scope, claimed)  # those of a person who was erased meanwhile are gone
+    days = {day.id: day for day in campaigns.of_ids(scope, sorted({firing.campaign_id for firing in firings.values()}))}
+    together: dict[messaging.Origin, list[Claimed]] = defaultdict(list)
+    for claim in claimed:
+        if firing := firings.get(claim.firing_id):
+            together[_origin(claim, firing, days[firing.campaign_id])].append(claim)
+    written: dict[Claimed, delivery.Written] = {}
+    for origin, claims in together.items():
+        drafts = [_draft(claim, firings[claim.firing_id]) for claim in claims]
+        try:
+            with scope.records() as session:
+                messages = delivery.write(scope, session, channel, origin, drafts)
+        except FAULTS:
+            raise
+        except RapportError as error:  # of this template; others are sent
+            messages = {claim.message_id: _failed(claim, error.message) for claim in claims}
+        written |= {claim: messages[claim.message_id] for claim in claims}
+    return written
 
 
 def _firings(scope: Scope, claimed: Sequence[Claimed]) -> dict[int, Firing]:
-    ids = {one.firing_id for one in claimed}
+    ids = {claim.firing_id for claim in claimed}
     with scope.reads() as session:
         wanted = select(Firing).where(Firing.tenant_id == scope.tenant_id, Firing.id.in_(ids))
-        return {one.id: one for one in session.scalars(wanted)}
+        return {firing.id: firing for firing in session.scalars(wanted)}
 
 
-def _letters(
-    scope: Scope,
-    channel: channels.Channel,
-    template: messaging.Template,
-    origin: messaging.Origin,
-    some: Mapping[Claimed, Firing],
-) -> dict[Claimed, channels.Message | Ended]:
-    """The messages of one template to members of one recipient group of a campaign."""
-    ids = sorted({of.customer_id for of in some.values() if not of.is_visitor})
-    address = channel.address_attribute
-    values = attribute_values(scope, ids, {*messaging.attributes_used(template), address} - {channels.OWN_ID})
-    going = {who: found.get(address) or "" for who, found in values.items() if address != channels.OWN_ID}
-    unreachable = messaging.unreachable(scope, channel.id, ids, template.app_id, going) if ids else {}
-    writer = messaging.Letters(scope, channel, template, origin)
-    found: dict[Claimed, channels.Message | Ended] = {}
-    for one, of in some.items():
-        known = {} if of.is_visitor else {channels.OWN_ID: of.customer_id, **values.get(of.customer_id, {})}
-        to = channels.mended(known.get(address) or "")
-        if known and of.customer_id in unreachable:
-            found[one] = Ended(SUPPRESSED, unreachable[of.customer_id])
-        elif not to:
-            found[one] = Ended(FAILED, NO_ADDRESS)
-        else:
-            extra = {"promo_code": one.promo_code, **event_values(of.parameters)}
-            found[one] = writer.write(one.message_id, of.customer_id, to, known, extra)
-    return found
+def _origin(claim: Claimed, firing: Firing, day: campaigns.Occurrence) -> messaging.Origin:
+    return messaging.Origin(
+        channel_id=claim.channel_id,
+        campaign_id=day.id,
+        template_id=claim.template_id,
+        recipient_group_id=firing.recipient_group_id,
+        action_id=claim.action_id,
+        delivery_date=day.execution_date.isoformat(),
+    )
+
+
+def _draft(claim: Claimed, firing: Firing) -> delivery.Draft:
+    extra = {"promo_code": claim.promo_code, **event_values(firing.parameters)}
+    return delivery.Draft(claim.message_id, "" if firing.is_visitor else firing.customer_id, extra)
+
+
+def _failed(claim: Claimed, reason: str) -> channels.Receipt:
+    return channels.Receipt(claim.message_id, "failed", reason, permanent=True)
 
 
 def event_values(parameters: Mapping[str, Any]) -> dict[str, str]:
@@ -114,30 +91,3 @@ def _text(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
-
-
-def attribute_values(scope: Scope, customer_ids: Sequence[str], names: set[str]) -> dict[str, Values]:
-    """Attributes by upper-case name of customers, as on the wire; customers whom nobody knows are absent.
-
-    From the current profile; of a customer who is newer than that, from what files and the API said.
-    """
-    if not names:
-        return {}
-    infos = customers.find(scope, sorted(names), "The template")
-    data_date = scope.data_date()
-    found: dict[str, Values] = {}
-    if data_date is not None:
-        found = _read(scope, PROFILES, infos, customer_ids, data_date=data_date)
-    newer = [one for one in customer_ids if one not in found]
-    if newer:
-        found |= _read(scope, CUSTOMERS, [info for info in infos if info.source in STORED], newer)
-    return found
-
-
-def _read(
-    scope: Scope, sql: str, infos: Sequence[customers.AttributeInfo], ids: Sequence[str], **bound: Any
-) -> dict[str, Values]:
-    columns = [customers.rendered(info, identifier(info.real_field_name)) for info in infos] or ["NULL"]
-    rows = scope.warehouse.rows(sql.format(columns=", ".join(columns)), ids=list(ids), **bound)
-    names = [info.real_field_name.upper() for info in infos]
-    return {str(row[0]): dict(zip(names, row[1:], strict=False)) for row in rows}

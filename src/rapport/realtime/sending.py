@@ -6,16 +6,13 @@ the same message id, as those of scheduled campaigns do.
 """
 
 import asyncio
-import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import takewhile
-from typing import Any
 
 import orjson
 import structlog
@@ -25,9 +22,10 @@ from sqlalchemy import text
 from rapport.access.scope import Scope, scope_of
 from rapport.campaigns import service as campaigns
 from rapport.channels import service as channels
+from rapport.delivery import service as delivery
 from rapport.errors import RapportError
 from rapport.notifications import service as notifications
-from rapport.realtime.mailing import Claimed, Ended, write
+from rapport.realtime.mailing import Claimed, write
 from rapport.realtime.matching import firings
 from rapport.realtime.models import FAILED, PENDING, SENT
 from rapport.stores import Stores
@@ -45,8 +43,6 @@ BATCH = 25
 LANES = 32
 LEASE = timedelta(seconds=30)
 RENEW_SECONDS = 8.0
-# A transport is kept for what comes next, but its server's name is resolved anew from time to time.
-IDLE_SECONDS, OLD_SECONDS = 30.0, 300.0
 # Pauses of a message whose server is away, each twice the one before.
 FIRST_WAIT, LONGEST_WAIT = 2.5, 300.0
 
@@ -159,60 +155,6 @@ class Outbox:
         MESSAGES.labels("retried" if state == PENDING else state).inc()
 
 
-@dataclass
-class Open:
-    """A transport with what it was opened from, who uses it, and since when (monotonic)."""
-
-    transport: channels.Transport
-    made_of: tuple[Any, ...]
-    opened: float
-    used: float = field(default_factory=time.monotonic)
-    users: int = 0
-
-
-class Transports:
-    """The transports of a process: one a channel, kept from one message to the next."""
-
-    def __init__(self) -> None:
-        self._open: dict[tuple[int, int], Open] = {}
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def of(self, scope: Scope, channel: channels.Channel) -> Iterator[channels.Transport]:
-        """The transport of a channel as it is set now. Raises as channels.transport does."""
-        server = scope.stores.settings
-        made_of = (channel.settings, server.smtp_url, server.mail_from)
-        key = (scope.tenant_id, channel.id)
-        with self._lock:
-            found = self._open.get(key)
-            if found is None or found.made_of != made_of or time.monotonic() - found.opened > OLD_SECONDS:
-                self._leave(self._open.pop(key, None))
-                found = self._open[key] = Open(channels.transport(scope, channel), made_of, time.monotonic())
-            found.users += 1
-        try:
-            yield found.transport
-        finally:
-            with self._lock:
-                found.users -= 1
-                found.used = time.monotonic()
-                if self._open.get(key) is not found:
-                    self._leave(found)
-
-    def tidy(self, idle: float = IDLE_SECONDS) -> None:
-        """Close what nobody has used for so many seconds."""
-        with self._lock:
-            for key, found in list(self._open.items()):
-                if not found.users and time.monotonic() - found.used >= idle:
-                    self._leave(self._open.pop(key))
-
-    @staticmethod
-    def _leave(found: Open | None) -> None:
-        """Close a transport that is not to be used again, unless somebody still does."""
-        if found is not None and not found.users:
-            # Leaving takes a word to the server, which may be silent.
-            threading.Thread(target=found.transport.close, name="smtp leave", daemon=True).start()
-
-
 class Sender(Taker):
     """A thread with an event loop that has what is due sent until it is stopped."""
 
@@ -223,7 +165,7 @@ class Sender(Taker):
         super().__init__(stores, threads=4)
         self._lanes = ThreadPoolExecutor(LANES, "sending")
         self._outbox = Outbox(stores)
-        self._transports = Transports()
+        self._transports = delivery.transports(stores)
         self._claims: dict[tuple[int, int], Claimed] = {}
         self._busy: Counter[tuple[int, int]] = Counter()
 
@@ -295,20 +237,11 @@ class Sender(Taker):
         self, scope: Scope, channel: channels.Channel, some: Sequence[Claimed]
     ) -> list[tuple[Claimed, channels.Message]]:
         """The messages to send; whatever is not to be sent after all, or cannot be written, is settled."""
-        try:
-            written = write(scope, channel, some)
-        except FAULTS:
-            raise
-        except Exception as error:
-            if len(some) > 1:  # one that cannot be written must not hold up the others
-                return [pair for one in some for pair in self._written(scope, channel, [one])]
-            log.exception("a message cannot be written", tenant=scope.tenant_id, firing=some[0].firing_id)
-            reason = error.message if isinstance(error, RapportError) else f"not sent: {type(error).__name__}"
-            written = {some[0]: Ended(FAILED, reason)}
-        for one, letter in written.items():
-            if isinstance(letter, Ended):
-                self._outbox.settle(scope, one, letter.state, letter.reason)
-        return [(one, letter) for one, letter in written.items() if not isinstance(letter, Ended)]
+        written = write(scope, channel, some)
+        for claim, letter in written.items():
+            if isinstance(letter, channels.Receipt):
+                self._outbox.settle(scope, claim, letter.outcome, letter.reason)
+        return [(claim, letter) for claim, letter in written.items() if isinstance(letter, channels.Message)]
 
     def _settle(self, scope: Scope, one: Claimed, receipt: channels.Receipt, customer_id: str) -> None:
         """Enter a reply; a failure that may pass is due again after the pause that the tenant's settings say."""
@@ -320,7 +253,7 @@ class Sender(Taker):
             self._outbox.settle(scope, one, PENDING, receipt.reason, wait)
         elif receipt.permanent or one.attempts > len(delays):
             self._outbox.settle(scope, one, FAILED, receipt.reason)
-            campaigns.note_failed(scope, one.channel_id, [(customer_id, receipt.reason)])
+            delivery.note_failed(scope, one.channel_id, [(customer_id, receipt.reason)])
         else:
             self._outbox.settle(scope, one, PENDING, receipt.reason, delays[one.attempts - 1])
 
@@ -334,7 +267,6 @@ class Sender(Taker):
         """Keep the claims of what is under way."""
         while True:
             await asyncio.sleep(RENEW_SECONDS)
-            self._transports.tidy()
             with suppress(*FAULTS):
                 await self._renew_all()
 

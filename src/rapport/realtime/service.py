@@ -9,7 +9,6 @@ from rapport.realtime.events.directory import Directory, Known
 from rapport.realtime.events.intake import Accepted, Incoming, Intake, LogEntry
 from rapport.realtime.events.pacing import Pace
 from rapport.realtime.events.visitors import customer_of, customers_named, person_of
-from rapport.realtime.mailing import attribute_values
 from rapport.realtime.matching.dry_runs import TriggerDryRun, dry_run
 from rapport.realtime.matching.eligibility import Eligibility, eligibility
 from rapport.realtime.matching.firings import firings
@@ -34,7 +33,6 @@ __all__ = [
     "Pace",
     "Trial",
     "TriggerDryRun",
-    "attribute_values",
     "customer_of",
     "customers_named",
     "dry_run",

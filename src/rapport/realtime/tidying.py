@@ -9,6 +9,7 @@ from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
 from rapport.campaigns import service as campaigns
 from rapport.customers import service as customers
+from rapport.delivery import service as delivery
 from rapport.realtime.models import FILED, Firing
 from rapport.stores import Stores
 
@@ -49,7 +50,7 @@ def close_days(scope: Scope) -> None:
         for campaign_id in past:
             if campaign_id not in busy:
                 campaigns.close_day(scope, session, campaign_id, scope.clock.now())
-                campaigns.forget_addresses(scope, session, campaign_id)
+                delivery.forget_addresses(scope, session, campaign_id)
 
 
 def drop_states(scope: Scope) -> None:

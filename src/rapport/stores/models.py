@@ -10,6 +10,7 @@ PACKAGES = (
     "customers",
     "insight",
     "audiences",
+    "delivery",
     "campaigns",
     "messaging",
     "channels",

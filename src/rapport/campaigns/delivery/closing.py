@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.campaigns.delivery import bounces, once
+from rapport.campaigns.delivery import bounces
 from rapport.campaigns.delivery.units import Unit, row_of
 from rapport.campaigns.models import (
     CANCELED,
@@ -20,6 +20,7 @@ from rapport.campaigns.models import (
 from rapport.campaigns.occurrences import locked, occurrence
 from rapport.campaigns.runs import queries
 from rapport.channels import service as channels
+from rapport.delivery import service as delivery
 from rapport.notifications import service as notifications
 
 OPEN = (SCHEDULED, EXECUTING)
@@ -128,10 +129,10 @@ def finish_campaign(scope: Scope, campaign_id: int) -> str:
         if found.state == CANCELED:
             close_rest_of_canceled(scope, found)
             found.counts = counts_of(scope, found)
-            once.forget(scope, session, campaign_id)
+            delivery.forget_addresses(scope, session, campaign_id)
         elif found.state in OPEN:
             _conclude(scope, session, found)
-            once.forget(scope, session, campaign_id)
+            delivery.forget_addresses(scope, session, campaign_id)
         return found.state
 
 

@@ -6,7 +6,6 @@ again under the same message id. Every write names the lease's token and has no 
 
 # ruff: noqa: S608 - statements are put together of constants, checked identifiers and numbers
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from rapport.campaigns.delivery.units import Unit
 from rapport.campaigns.leases import Held, LeaseLost
 from rapport.campaigns.runs import queries
 from rapport.channels.service import Receipt
+from rapport.delivery import service as delivery
 
 HOLDS = "EXISTS (SELECT 1 FROM campaign_leases WHERE tenant_id = :tenant_id AND name = :lease AND token = :token)"
 OF_UNIT = "tenant_id = :tenant_id AND campaign_id = :campaign_id AND channel_id = :channel_id"
@@ -43,7 +43,10 @@ CLAIM_RETRIES = f"""
 """
 
 BATCH_SIZE = f"SELECT count(*) FROM campaign_sends WHERE {OF_UNIT} AND batch = :batch"
-CLAIMED = f"SELECT customer_id FROM campaign_sends WHERE {OF_UNIT} AND batch = :batch AND state = 'claimed' ORDER BY 1"
+CLAIMED = f"""
+    SELECT customer_id, message_id FROM campaign_sends
+    WHERE {OF_UNIT} AND batch = :batch AND state = 'claimed' ORDER BY 1
+"""
 SETTLED = f"""
     SELECT customer_id, state, reason, message_id FROM campaign_sends
     WHERE {OF_UNIT} AND batch = :batch AND state IN ('sent', 'failed', 'suppressed', 'skipped')
@@ -61,12 +64,6 @@ BATCHES = f"SELECT DISTINCT batch FROM campaign_sends WHERE {OF_UNIT} AND recipi
 DROP = f"DELETE FROM campaign_sends WHERE {OF_UNIT} AND recipient_group_id = :group"
 
 
-def message_id(scope: Scope, unit: Unit, customer_id: str) -> str:
-    """The id of a campaign's message to a customer on a channel: constant, so a receiver can tell a repetition."""
-    identity = f"{scope.tenant_id}/{unit.campaign.id}/{unit.channel_id}/{customer_id}"
-    return hashlib.sha256(identity.encode()).hexdigest()[:40]
-
-
 def _bindings(held: Held, unit: Unit, **more: Any) -> dict[str, Any]:
     return {
         "tenant_id": held.tenant_id,
@@ -79,15 +76,16 @@ def _bindings(held: Held, unit: Unit, **more: Any) -> dict[str, Any]:
     }
 
 
-def claim(scope: Scope, held: Held, unit: Unit, batch: int, customers: Sequence[str]) -> list[str]:
-    """Enter a batch's messages before they leave; those of them that are not settled are to be sent."""
-    messages = [message_id(scope, unit, customer) for customer in customers]
+def claim(held: Held, unit: Unit, batch: int, customers: Sequence[str]) -> dict[str, str]:
+    """Enter a batch's messages before they leave; those of them that are to be sent, ids by customer."""
+    place = (held.tenant_id, delivery.Source.RUN, unit.campaign.id, unit.channel_id)
+    messages = [delivery.message_id(*place, customer) for customer in customers]
     bindings = _bindings(held, unit, batch=batch, customers=list(customers), messages=messages)
     held.connection.execute(text(CLAIM), bindings)
     return _claimed(held, unit, batch)
 
 
-def claim_retries(held: Held, unit: Unit, batch: int, attempts: int, size: int) -> tuple[list[str], int]:
+def claim_retries(held: Held, unit: Unit, batch: int, attempts: int, size: int) -> tuple[dict[str, str], int]:
     """Take up to size messages that failed for now, tried at most so often.
 
     Those to be sent, and how many belong to the batch: a repeated call gives what is left of the same ones.
@@ -98,8 +96,9 @@ def claim_retries(held: Held, unit: Unit, batch: int, attempts: int, size: int) 
     return _claimed(held, unit, batch), held.connection.execute(text(BATCH_SIZE), whole).scalar_one()
 
 
-def _claimed(held: Held, unit: Unit, batch: int) -> list[str]:
-    return list(held.connection.execute(text(CLAIMED), _bindings(held, unit, batch=batch)).scalars())
+def _claimed(held: Held, unit: Unit, batch: int) -> dict[str, str]:
+    rows = held.connection.execute(text(CLAIMED), _bindings(held, unit, batch=batch))
+    return {row.customer_id: row.message_id for row in rows}
 
 
 def settle(held: Held, unit: Unit, receipts: Mapping[str, Receipt], last: bool) -> None:

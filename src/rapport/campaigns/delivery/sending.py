@@ -1,16 +1,15 @@
 """Sending a unit: of outside channels all are entered in one statement, others go out in batches by a transport."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import takewhile
 from typing import Any
 
-import structlog
 from sqlalchemy import Select, func, select
 
 from rapport.access.scope import Scope
-from rapport.campaigns.delivery import lateness, ledger, once, quiet
+from rapport.campaigns.delivery import lateness, ledger, quiet
 from rapport.campaigns.delivery.closing import close_rest
 from rapport.campaigns.delivery.units import RETRIES, Unit, row_of
 from rapport.campaigns.leases import Held, lease
@@ -20,14 +19,11 @@ from rapport.campaigns.runs import queries
 from rapport.campaigns.runs.staging import stage_name
 from rapport.campaigns.settings import settings_of
 from rapport.channels import service as channels
-from rapport.customers import service as customers
+from rapport.delivery import service as delivery
 from rapport.errors import Away
 from rapport.messaging import service as messaging
 from rapport.stores.warehouse import identifier
 
-log = structlog.get_logger("rapport.campaigns")
-
-NO_ADDRESS = "no address"
 # Instead of the last customer of a batch: it is all of the unit.
 WHOLE = ""
 AMONG_UNIT = f" AND customer_id IN (SELECT customer_id {queries.UNIT})"
@@ -148,7 +144,7 @@ def send_batch(scope: Scope, unit: Unit, number: int, low: str, high: str) -> bo
         if not is_open(scope, unit):
             return False
         found = [who for (who,) in scope.warehouse.rows(queries.BATCH, low=low, high=high, **unit.bindings)]
-        _deliver(scope, held, unit, ledger.claim(scope, held, unit, batch, found), last=not _delays(scope))
+        _deliver(scope, held, unit, ledger.claim(held, unit, batch, found), last=not _delays(scope))
         ledger.flush(scope, held, unit, batch)
     return True
 
@@ -184,45 +180,34 @@ def forget(scope: Scope, unit: Unit) -> None:
         ledger.drop(held, unit)
 
 
-def _deliver(scope: Scope, held: Held, unit: Unit, pending: Sequence[str], last: bool) -> None:
-    """Send claimed messages and settle each as its reply comes."""
+def _deliver(scope: Scope, held: Held, unit: Unit, pending: Mapping[str, str], last: bool) -> None:
+    """Send claimed messages, ids by customer, and settle each as its reply comes."""
     if not pending:
         return
     channel = channels.channel(scope, unit.channel_id)
-    written = dict(_messages(scope, held, unit, channel, pending))
+    written = _written(scope, held, unit, channel, pending)
     messages = {one.message_id: one for one in written.values() if isinstance(one, channels.Message)}
-    given = {customer_id: written.get(customer_id, _not_sent(NO_ADDRESS)) for customer_id in pending}
-    unwritten = {customer_id: one for customer_id, one in given.items() if isinstance(one, channels.Receipt)}
+    unwritten = {who: one for who, one in written.items() if isinstance(one, channels.Receipt)}
     if unwritten:
         ledger.settle(held, unit, unwritten, last)
-    transport = channels.transport(scope, channel)
     away: list[channels.Receipt] = []
     there = takewhile(lambda _: not away, messages.values())
-    try:
+    with delivery.transports(scope.stores).of(scope, channel) as transport:
         for receipts in transport.send_many(there):
             away.extend(receipt for receipt in receipts if receipt.away)
             tried = {messages[one.message_id].customer_id: one for one in receipts if not one.away}
             if tried:
                 ledger.settle(held, unit, tried, last)
-    finally:
-        transport.close()
     if away:  # what was not tried stays claimed, and goes out when the step is repeated
         raise lateness.too_late(scope) if lateness.is_late(scope, unit) else Away(f"The {away[0].reason}.")
 
 
-def _messages(
-    scope: Scope, held: Held, unit: Unit, channel: channels.Channel, pending: Sequence[str]
-) -> Iterator[tuple[str, channels.Message | channels.Receipt]]:
-    """The messages to these customers, or why one cannot be written; those who have no address any more are absent.
-
-    Addresses may have changed since the run was processed, and people said no: it is looked again where each goes, and
-    whether somebody else has had the campaign there.
-    """
+def _written(
+    scope: Scope, held: Held, unit: Unit, channel: channels.Channel, pending: Mapping[str, str]
+) -> dict[str, delivery.Written]:
+    """The messages to these customers, or why there is none."""
     with scope.reads() as session:
         row = row_of(scope, session, unit)
-    template = messaging.template(scope, channel.id, row.template_id)
-    names = messaging.attributes_used(template)
-    products = _products(scope, unit, pending)
     origin = messaging.Origin(
         channel_id=channel.id,
         campaign_id=unit.campaign.id,
@@ -231,61 +216,13 @@ def _messages(
         action_id=row.action_id,
         delivery_date=unit.campaign.execution_date.isoformat(),
     )
-    letters = messaging.Letters(scope, channel, template, origin)
-    contents = _contents(scope, unit, channel, names, pending)
-    own = channel.address_attribute == channels.OWN_ID
-    addresses = {} if own else {customer_id: address or "" for customer_id, _, address, *_ in contents}
-    unreachable = messaging.unreachable(scope, channel.id, pending, template.app_id, addresses)
-    late = _late(scope, held, unit, {who: at for who, at in addresses.items() if who not in unreachable})
-    for customer_id, promo_code, address, *values in contents:
-        if customer_id in unreachable:
-            yield customer_id, channels.Receipt("", "suppressed", unreachable[customer_id], permanent=True)
-        elif customer_id in late:
-            yield customer_id, late[customer_id]
-        elif (address or "").strip():
-            extra = {"promo_code": promo_code, "products": products[customer_id]}
-            attributes = dict(zip(names, values, strict=True))
-            message_id = ledger.message_id(scope, unit, customer_id)
-            try:
-                yield customer_id, letters.write(message_id, customer_id, channels.mended(address), attributes, extra)
-            except Exception as error:  # one that cannot be written is no other customer's fault
-                log.exception("a message cannot be written", tenant_id=scope.tenant_id, campaign_id=unit.campaign.id)
-                yield customer_id, _not_sent(f"not sent: {type(error).__name__}")
-
-
-def _late(scope: Scope, held: Held, unit: Unit, addresses: Mapping[str, str]) -> dict[str, channels.Receipt]:
-    """Those of a unit whose address, by customer, somebody else of the campaign has had on the channel, and the others
-    have from now on."""
-    going = [once.Going(unit.campaign.id, who, {unit.channel_id: at}) for who, at in addresses.items() if at.strip()]
-    taken = once.refused(scope, held.connection, going)
-    _, reason = once.SAME_ADDRESS
-    receipt = channels.Receipt("", "skipped", reason, permanent=True)
-    return {one.person: receipt for one, late in zip(going, taken, strict=True) if late}
-
-
-def _not_sent(reason: str) -> channels.Receipt:
-    return channels.Receipt("", "failed", reason, permanent=True)
-
-
-def _contents(
-    scope: Scope, unit: Unit, channel: channels.Channel, names: Sequence[str], pending: Sequence[str]
-) -> list[tuple[Any, ...]]:
-    """customer_id, promo_code, address and the attributes of a template, by customer; values as on the wire."""
-    own = channel.address_attribute == channels.OWN_ID
-    columns = ", ".join(
-        ["r.customer_id", *_rendered(scope, names)] if own else _rendered(scope, [channel.address_attribute, *names])
-    )
-    return scope.warehouse.rows(
-        queries.CONTENTS.format(columns=columns),
-        data_date=scope.data_date(),
-        customers=list(pending),
-        **unit.bindings,
-    )
-
-
-def _rendered(scope: Scope, names: Sequence[str]) -> list[str]:
-    found = customers.find(scope, names, "The template")
-    return [customers.rendered(info, f"p.{identifier(info.real_field_name)}") for info in found]
+    products = _products(scope, unit, list(pending))
+    drafts = [
+        delivery.Draft(message_id, who, {"promo_code": row.promo_code, "products": products[who]})
+        for who, message_id in pending.items()
+    ]
+    written = delivery.write(scope, held.connection, channel, origin, drafts)
+    return {who: written[message_id] for who, message_id in pending.items()}
 
 
 def _products(scope: Scope, unit: Unit, pending: Sequence[str]) -> dict[str, list[str]]:

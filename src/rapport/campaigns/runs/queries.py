@@ -298,18 +298,6 @@ BATCH = (
     + "AND customer_id > {low:String} AND ({high:String} = '' OR customer_id <= {high:String}) ORDER BY customer_id"
 )
 
-CONTENTS = """
-    SELECT r.customer_id, r.promo_code, {columns}
-    FROM (
-        SELECT customer_id, promo_code FROM campaign_recipients
-        WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
-            AND channel_id = {{channel:UInt32}} AND customer_id IN {{customers:Array(String)}}
-    ) AS r
-    LEFT JOIN (
-        SELECT * FROM profiles WHERE data_date = {{data_date:Date}} AND customer_id IN {{customers:Array(String)}}
-    ) AS p ON p.customer_id = r.customer_id
-"""
-
 PRODUCTS = """
     SELECT c.customer_id, if(p.name = '', c.product_id, p.name)
     FROM campaign_products AS c LEFT JOIN products AS p ON p.product_id = c.product_id

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from rapport.campaigns import service as campaigns
+from rapport.delivery import service as delivery
 from rapport.messaging.service import rules
 from rapport.realtime.matching.background import Background
 from rapport.realtime.matching.candidates import Candidate
@@ -109,10 +110,10 @@ def _once_an_address(session: Session, background: Background, made: Sequence[Ma
         faults = decision.faults
         plan = campaign.plan["groups"][decision.group - 1]
         addresses = {} if faults is None else reach.addresses(one.person, plan, faults)
-        going.append(campaigns.Going(campaign.id, one.person, addresses))
+        going.append(delivery.Going(campaign.id, one.person, addresses))
     found: list[Made] = []
     for (one, campaign, decision), late in zip(
-        made, campaigns.take_addresses(background.scope, session, going), strict=True
+        made, delivery.take_addresses(background.scope, session, going), strict=True
     ):
         plan = campaign.plan["groups"][decision.group - 1]
         found.append((one, campaign, _skipped(plan, decision, late, reach) if late else decision))

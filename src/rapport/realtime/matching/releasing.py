@@ -1,6 +1,5 @@
 """Letting firings out: event 11 for outside channels, messages to be sent for our own; and ending those that stay."""
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +15,8 @@ from rapport.campaigns import service as campaigns
 from rapport.channels.service import Channel
 from rapport.channels.service import channels as channels_of
 from rapport.customers import service as customers
+from rapport.delivery import service as delivery
+from rapport.delivery.service import Source
 from rapport.notifications import service as notifications
 from rapport.realtime.events.owners import found_out
 from rapport.realtime.matching.facts import Needs, load
@@ -68,11 +69,6 @@ class Outgoing:
         """The recipient group as the campaign planned it."""
         found: dict[str, Any] = self.campaign.plan["groups"][self.group - 1]
         return found
-
-
-def message_id(scope: Scope, firing_id: int, channel_id: int) -> str:
-    """The id of a firing's message on a channel: constant, so that a receiver can tell a repetition."""
-    return hashlib.sha256(f"{scope.tenant_id}/firing/{firing_id}/{channel_id}".encode()).hexdigest()[:40]
 
 
 def state_of(plan: Mapping[str, Any], faults: Mapping[int, Fault], ways: Mapping[int, Channel]) -> tuple[str, str, str]:
@@ -147,10 +143,10 @@ def _faults(
         if customer := known.get(one.person):
             found[one.id] = {**reach.faults(customer.lower(), plans[one.id]), **found[one.id]}
     going = [
-        campaigns.Going(one.campaign_id, one.person, reach.addresses(one.person, plans[one.id], found[one.id]))
+        delivery.Going(one.campaign_id, one.person, reach.addresses(one.person, plans[one.id], found[one.id]))
         for one in waiting
     ]
-    late = campaigns.take_addresses(scope, session, going)
+    late = delivery.take_addresses(scope, session, going)
     return {one.id: {**found[one.id], **same} for one, same in zip(waiting, late, strict=True)}
 
 
@@ -198,7 +194,7 @@ def _message(scope: Scope, one: Outgoing, place: Mapping[str, Any], ways: Mappin
         "t": place["template_id"],
         "a": one.plan["action_id"],
         "p": ",".join(one.plan["promo_codes"]),
-        "m": message_id(scope, one.firing_id, channel_id),
+        "m": delivery.message_id(scope.tenant_id, Source.FIRING, one.firing_id, channel_id, one.customer_id),
         "s": state,
         "r": reason,
     }

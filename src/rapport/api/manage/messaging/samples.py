@@ -6,11 +6,11 @@ from rapport.access.scope import Scope
 from rapport.api.http.known import Body
 from rapport.channels.service import Content
 from rapport.customers import service as customers
+from rapport.delivery import service as delivery
 from rapport.errors import NotFound
 from rapport.insight import service as insight
 from rapport.messaging import service as messaging
 from rapport.messaging.service import Template
-from rapport.realtime import service as realtime
 
 # A link of the right form that unsubscribes nobody, whoever follows it.
 HARMLESS_LINK = "/unsubscribe/preview"
@@ -41,7 +41,7 @@ def rendered(scope: Scope, template: Template, sample: Sample) -> Content:
     if sample.customer_id is not None:
         customer_id = _spelled(scope, sample.customer_id)
         names = set(messaging.attributes_used(template))
-        values = realtime.attribute_values(scope, [customer_id], names).get(customer_id, {})
+        values = delivery.attribute_values(scope, [customer_id], names).get(customer_id, {})
         products = products or insight.recommended(scope, customer_id, sample.recommended_products)
     given = {name.upper(): value for name, value in sample.values.items()}
     extra = {"promo_code": sample.promo_code, "products": products, "template_id": str(template.id)}

@@ -1,0 +1,109 @@
+"""What leaves for each customer, written from what is known at that moment, or why nothing does.
+
+Runs and firings write by it, so the same customer gets the same message, or the same reason, by either.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.channels import service as channels
+from rapport.delivery import once
+from rapport.delivery.values import Values, attribute_values
+from rapport.messaging import service as messaging
+from rapport.stores.taking import FAULTS
+
+log = structlog.get_logger("rapport.delivery")
+NO_ADDRESS = "no address"
+Written = channels.Message | channels.Receipt
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A message that is to be written. customer_id is empty for a visitor whom nobody knows.
+
+    extra is what the source knows besides: promo_code, products, and what an event said (see messaging.render).
+    """
+
+    message_id: str
+    customer_id: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write(
+    scope: Scope,
+    records: Session | Connection,
+    channel: channels.Channel,
+    origin: messaging.Origin,
+    drafts: Sequence[Draft],
+) -> dict[str, Written]:
+    """The messages of one template by id, or the receipts of those that are not sent after all: nothing may go to the
+    customer or its address, there is none, or somebody else has had the campaign there.
+
+    The addresses of the others are taken for them in records. Raises NotFound and Invalid for the template.
+    """
+    template = messaging.template(scope, channel.id, origin.template_id)
+    names = {*messaging.attributes_used(template), channel.address_attribute} - {channels.OWN_ID}
+    ids = sorted({draft.customer_id for draft in drafts if draft.customer_id})
+    values = attribute_values(scope, ids, names)
+    refused = _refused(scope, records, channel, template, origin.campaign_id, ids, values)
+    letters = messaging.Letters(scope, channel, template, origin)
+    return {draft.message_id: _written(channel, letters, draft, values, refused) for draft in drafts}
+
+
+def _refused(
+    scope: Scope,
+    records: Session | Connection,
+    channel: channels.Channel,
+    template: messaging.Template,
+    campaign_id: int,
+    ids: Sequence[str],
+    values: Mapping[str, Values],
+) -> dict[str, once.Ended]:
+    """Outcome and reason of customers to whom nothing goes: since processing addresses change and people say no."""
+    if not ids:
+        return {}
+    by_id = channel.address_attribute == channels.OWN_ID
+    addresses = {} if by_id else {who: known.get(channel.address_attribute) or "" for who, known in values.items()}
+    unreachable = messaging.unreachable(scope, channel.id, ids, template.app_id, addresses)
+    going = [
+        once.Going(campaign_id, customer_id, {channel.id: address})
+        for customer_id, address in addresses.items()
+        if address.strip() and customer_id not in unreachable
+    ]
+    ended = once.refused(scope, records, going)
+    late = {to.person: ended_on[channel.id] for to, ended_on in zip(going, ended, strict=True) if ended_on}
+    return late | {customer_id: ("suppressed", reason) for customer_id, reason in unreachable.items()}
+
+
+def _written(
+    channel: channels.Channel,
+    letters: messaging.Letters,
+    draft: Draft,
+    values: Mapping[str, Values],
+    refused: Mapping[str, once.Ended],
+) -> Written:
+    """One message, or the receipt of one that is not sent; one that cannot be written is no other customer's fault."""
+    customer_id = draft.customer_id
+    known = {channels.OWN_ID: customer_id, **values.get(customer_id, {})} if customer_id else {}
+    to = channels.mended(known.get(channel.address_attribute) or "")
+    if customer_id in refused:
+        return _not_sent(draft, *refused[customer_id])
+    if not to:
+        return _not_sent(draft, "failed", NO_ADDRESS)
+    try:
+        return letters.write(draft.message_id, customer_id, to, known, draft.extra)
+    except FAULTS:
+        raise
+    except Exception as error:
+        log.exception("a message cannot be written", channel_id=channel.id, message_id=draft.message_id)
+        return _not_sent(draft, "failed", f"not sent: {type(error).__name__}")
+
+
+def _not_sent(draft: Draft, outcome: Any, reason: str) -> channels.Receipt:
+    return channels.Receipt(draft.message_id, outcome, reason, permanent=True)

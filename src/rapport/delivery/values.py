@@ -1,0 +1,47 @@
+"""What is known of customers when a message to them leaves."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from rapport.access.scope import Scope
+from rapport.customers import service as customers
+from rapport.stores.warehouse import identifier
+
+STORED = ("batch", "api")
+
+PROFILES = """
+    SELECT customer_id, {columns} FROM profiles
+    WHERE data_date = {{data_date:Date}} AND customer_id IN {{ids:Array(String)}}
+"""
+# Customers who came after the last daily process.
+CUSTOMERS = "SELECT customer_id, {columns} FROM customers WHERE customer_id IN {{ids:Array(String)}}"
+
+# Attributes by upper-case RealFieldName, as on the wire.
+Values = dict[str, str | None]
+
+
+def attribute_values(scope: Scope, customer_ids: Sequence[str], names: Collection[str]) -> dict[str, Values]:
+    """Attributes of customers by CustomerID; those whom nobody knows are absent. Raises Invalid for an unknown name.
+
+    From the profile of the published data date; of a customer who is newer, from what files and the API said.
+    """
+    if not names:
+        return {}
+    infos = customers.find(scope, sorted(names), "The template")
+    data_date = scope.data_date()
+    values: dict[str, Values] = {}
+    if data_date is not None:
+        values = _read(scope, PROFILES, infos, customer_ids, data_date=data_date)
+    newer = [customer_id for customer_id in customer_ids if customer_id not in values]
+    if newer:
+        values |= _read(scope, CUSTOMERS, [info for info in infos if info.source in STORED], newer)
+    return values
+
+
+def _read(
+    scope: Scope, sql: str, infos: Sequence[customers.AttributeInfo], ids: Sequence[str], **bound: Any
+) -> dict[str, Values]:
+    columns = [customers.rendered(info, identifier(info.real_field_name)) for info in infos] or ["NULL"]
+    rows = scope.warehouse.rows(sql.format(columns=", ".join(columns)), ids=list(ids), **bound)
+    names = [info.real_field_name.upper() for info in infos]
+    return {str(row[0]): dict(zip(names, row[1:], strict=False)) for row in rows}
