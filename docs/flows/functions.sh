@@ -1,6 +1,6 @@
-# What the commands of these pages use, for bash and zsh. Read it in with: . docs/flows/functions.sh
+# Functions for the commands of these pages, for bash and zsh. Load them with: . docs/flows/functions.sh
 
-# field NAME: a member of the JSON on standard input; a dot leads into a member, a number is a place in a list.
+# field NAME: prints a member of the JSON on standard input; a dot leads into a member, a number is an index of a list.
 field() {
     python3 -c '
 import json, sys
@@ -16,8 +16,8 @@ except (IndexError, KeyError, TypeError, ValueError):
 ' "$1"
 }
 
-# made NOUN JSON: makes something over the management API, unless there is one of its name already; its id.
-made() {
+# create NOUN JSON: creates something with the management API, unless one of that name exists; prints its ID.
+create() {
     local all found
     all=$(curl -sS --fail-with-body "$BASE/manage/v1/$1?limit=1000" -H "X-API-KEY: $ADMIN") || { echo "$all" >&2; return 1; }
     found=$(printf %s "$all" | python3 -c '
@@ -37,7 +37,7 @@ print(*[one["id"] for one in json.load(sys.stdin) if one["name"] == name][:1])
     fi
 }
 
-# wait_for CAMPAIGN STATE [SECONDS]: waits until a campaign has a state, two minutes unless told; fails when it cannot.
+# wait_for CAMPAIGN STATE [SECONDS]: waits until a campaign has a state, two minutes by default; fails if it cannot reach it.
 wait_for() {
     local campaign state second
     for second in $(seq "${3:-120}"); do
@@ -56,8 +56,8 @@ wait_for() {
     return 1
 }
 
-# told NAME=VALUE...: the last post in the file EVENTS that has these members; waits for it for two minutes.
-told() {
+# posted NAME=VALUE...: prints the last post in the file EVENTS that has these members; waits for it for two minutes.
+posted() {
     python3 -c '
 import functools, json, pathlib, sys, time
 

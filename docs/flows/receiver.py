@@ -1,6 +1,6 @@
-"""A receiver to try the pages with: appends each post to a file, a JSON line each, and as a gateway allows everybody.
+"""A receiver for the flow pages: appends each post to a file as a JSON line and, as a gateway, approves everybody.
 
-python3 docs/flows/receiver.py events.jsonl [port]. It checks no signatures: docs/events.md shows one that does.
+python3 docs/flows/receiver.py events.jsonl [port]. It does not verify signatures; docs/events.md has one that does.
 """
 
 import json
@@ -10,22 +10,22 @@ from pathlib import Path
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Any path takes events and outcomes; /gateway takes questions."""
+    """Notifications may go to any path; questions to the gateway go to /gateway."""
 
     def do_POST(self) -> None:
-        """Keep what is told, and answer."""
-        told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        """Write the post to the file, and answer."""
+        post = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with Path(sys.argv[1]).open("a") as file:
-            file.write(json.dumps(told) + "\n")
-        asked = self.path.startswith("/gateway")
-        answer = json.dumps({"user_id": told["user"]["user_id"], "allowed": True}) if asked else ""
+            file.write(json.dumps(post) + "\n")
+        is_question = self.path.startswith("/gateway")
+        answer = json.dumps({"user_id": post["user"]["user_id"], "allowed": True}) if is_question else ""
         self.send_response(200)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer.encode())
 
     def log_message(self, *_: object) -> None:
-        """The file is the log."""
+        """Log nothing: the file is the log."""
 
 
 ThreadingHTTPServer.request_queue_size = 64

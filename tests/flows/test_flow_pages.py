@@ -127,8 +127,8 @@ def test_functions_say_what_is_wrong(company: Company, reader: Reader) -> None:
     for command, told in (
         (f"{refused} -H 'Content-Type: application/json' | field id", "There is no id in the answer: .*already"),
         ("printf '' | field id", "There was no answer"),
-        (f"ADMIN=none made channels '{taken}'", "detail"),
-        ("made channels '{'", "no JSON object with a name: {"),
+        (f"ADMIN=none create channels '{taken}'", "detail"),
+        ("create channels '{'", "no JSON object with a name: {"),
         ("wait_for 2000000000 successful", "detail.*2000000000"),
         ("wait_for $CAMPAIGN canceled 1", "Campaign .* is still (successful|executing), not canceled"),
     ):

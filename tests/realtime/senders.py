@@ -93,7 +93,7 @@ def stored(scope: Scope, **where: Any) -> list[dict[str, Any]]:
 
 
 def logged(scope: Scope, **where: Any) -> list[dict[str, Any]]:
-    """Entries of the events log, oldest first."""
+    """Entries of the event log, oldest first."""
     return rows(scope, "event_log", "id", where)
 
 

@@ -1,4 +1,4 @@
-"""What real time holds of persons: events that wait, the events log, visitors and their events, triggers."""
+"""What real time holds of persons: events that wait, the event log, visitors and their events, triggers."""
 
 from rapport.access.personal_data import Anonymised, Erased, PersonalData
 from rapport.access.scope import Scope

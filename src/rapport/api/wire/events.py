@@ -299,7 +299,7 @@ _FROM_APPS: dict[str, Any] = {
     **_FROM_APPS,
 )
 async def optistream(tenantToken: str, request: Request) -> Response:
-    """Up to 100 events. Repetitions are told by metadata.eventId; events that cannot be used are in the events log."""
+    """Up to 100 events. Repetitions are told by metadata.eventId; events that cannot be used are in the event log."""
     return await _from_app(request, tenantToken)
 
 

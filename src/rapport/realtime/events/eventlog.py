@@ -1,4 +1,4 @@
-"""The events log: what was refused or only partly used and why, and, while everything is recorded, all of it."""
+"""The event log: what was refused or only partly used and why, and, while everything is recorded, all of it."""
 
 import threading
 import time

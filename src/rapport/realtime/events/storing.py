@@ -105,7 +105,7 @@ class Incoming:
 
 @dataclass(slots=True)
 class LogEntry:
-    """Something for the events log. body is an event as JSON reads it, or the bytes of a body that holds none."""
+    """Something for the event log. body is an event as JSON reads it, or the bytes of a body that holds none."""
 
     status: str
     origin: str

@@ -216,7 +216,7 @@ def faults(scope: Scope, some: Sequence[campaigns.Series]) -> dict[int, str]:
 
 
 def fault_entry(scope: Scope, series_id: int, fault: str, then: str = "") -> EventLogEntry:
-    """An entry of the events log for a trigger that cannot be evaluated, and what came of it."""
+    """An entry of the event log for a trigger that cannot be evaluated, and what came of it."""
     reason = f"Triggered campaign {series_id} cannot be evaluated: {fault}{then}"[:500]
     return EventLogEntry(
         tenant_id=scope.tenant_id, at=scope.clock.now(), status=ERROR, origin="", event="", person="", reason=reason
@@ -238,7 +238,7 @@ class Catalogues:
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
         self._known: dict[int, tuple[float, tuple[Any, ...], Catalogue]] = {}
-        self._told: dict[int, dict[int, str]] = {}  # faults that are in the events log
+        self._told: dict[int, dict[int, str]] = {}  # faults that are in the event log
 
     def of(self, tenant_id: int, now: float) -> Catalogue:
         """The catalogue of a tenant; now is a monotonic time in seconds."""

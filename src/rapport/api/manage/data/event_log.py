@@ -1,4 +1,4 @@
-"""Management of the events log: what was wrong with events, and how many there were."""
+"""Management of the event log: what was wrong with events, and how many there were."""
 
 from datetime import date, datetime
 from typing import Annotated, Literal
@@ -45,7 +45,7 @@ class RecordingOut(BaseModel):
     until: datetime | None = Field(description="Every event is logged until then; null: faulty ones only")
 
 
-@router.get("", summary="List entries of the events log")
+@router.get("", summary="List entries of the event log")
 def list_event_log(
     status: Status | None = None,
     event: Annotated[str | None, Query(max_length=255)] = None,

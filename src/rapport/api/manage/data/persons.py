@@ -76,7 +76,7 @@ class PersonOut(BaseModel):
     )
     records: RecordsHeld
     real_time: dict[str, list[dict[str, Any]]] = Field(
-        description="Events that wait, the events log, visitors and their events, triggers; rows by table",
+        description="Events that wait, the event log, visitors and their events, triggers; rows by table",
         examples=[{"visitors": [{"visitor_id": "0123456789abcdef", "customer_id": "Q1001"}]}],
     )
 
