@@ -18,9 +18,9 @@ import numpy as np
 
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.insight import bgnbd, fits
 from rapport.insight import service as insight
-from rapport.insight.fitting import Models
+from rapport.insight.estimation import bgnbd, fits
+from rapport.insight.estimation.fitting import Models
 from rapport.settings import Settings
 from rapport.stores import open_stores
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rapport.insight import backtest, bgnbd
-from rapport.insight.fitting import Models, judged_purchases, judged_spend
+from rapport.insight.estimation import backtest, bgnbd
+from rapport.insight.estimation.fitting import Models, judged_purchases, judged_spend
 
 YEAR = 365.0
 Array = np.ndarray

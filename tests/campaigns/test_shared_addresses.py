@@ -42,9 +42,9 @@ from rapport.channels import service as channels
 from rapport.delivery.models import TakenAddress
 from rapport.errors import NotFound
 from rapport.messaging import service as messaging
-from rapport.messaging import suppressed_addresses
+from rapport.messaging.contactability import suppressed_addresses
+from rapport.messaging.contactability.kept_off import KeptOff, stand
 from rapport.messaging.erasure import forget
-from rapport.messaging.kept_off import KeptOff, stand
 
 DUE = NOW + timedelta(hours=1)
 ALL = {"include_all": True}

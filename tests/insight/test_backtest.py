@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rapport.insight import backtest
+from rapport.insight.estimation import backtest
 
 CUSTOMERS = 1200
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rapport.access.scope import Scope
-from rapport.insight import clusters
+from rapport.insight.estimation import clusters
 from rapport.insight.stages import ACTIVE
 
 

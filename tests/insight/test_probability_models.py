@@ -5,8 +5,8 @@ import pytest
 from scipy.optimize import approx_fprime
 from scipy.special import hyp2f1
 
-from rapport.insight import bgnbd, fitting
-from rapport.insight.bgnbd import Purchases, Spend
+from rapport.insight.estimation import bgnbd, fitting
+from rapport.insight.estimation.bgnbd import Purchases, Spend
 
 PAPER = Purchases(0.243, 4.414, 0.793, 2.426)
 

@@ -6,8 +6,9 @@ import pytest
 from retailer import fill_shop
 
 from rapport.access.scope import Scope
-from rapport.insight import fits, trees, work
 from rapport.insight import service as insight
+from rapport.insight import work
+from rapport.insight.estimation import fits, trees
 
 D = date(2026, 6, 30)
 TABLES = ("profiles", "model_results", "product_recommendations")

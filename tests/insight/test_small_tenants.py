@@ -3,8 +3,8 @@
 from datetime import date, timedelta
 
 from rapport.access.scope import Scope
-from rapport.insight import fits
 from rapport.insight import service as insight
+from rapport.insight.estimation import fits
 
 D = date(2026, 6, 29)
 

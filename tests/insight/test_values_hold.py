@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from rapport.access.scope import Scope
-from rapport.insight import fits
 from rapport.insight import service as insight
+from rapport.insight.estimation import fits
 
 D = date(2026, 6, 28)  # a Sunday
 ALIKE, OTHERS = 600, 400

@@ -7,7 +7,8 @@ import pytest
 
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
-from rapport.messaging import address_files, service
+from rapport.messaging import service
+from rapport.messaging.contactability import address_files
 
 PATH = "/manage/v1/suppressions/file"
 MAIL, OTHER = 504, 505

@@ -9,8 +9,9 @@ import pytest
 from rapport.access.scope import Scope
 from rapport.access.service import update_tenant
 from rapport.channels import service as channels
-from rapport.messaging import page_words, service
-from rapport.messaging.page_words import accepted, language_code
+from rapport.messaging import service
+from rapport.messaging.contactability import page_words
+from rapport.messaging.contactability.page_words import accepted, language_code
 from rapport.messaging.service import Origin
 
 PEOPLE = [["Gerda", "Deutsch"], ["Paul", "fr_CA"], ["Rita", "xx"], ["Nora", None]]

@@ -3,7 +3,7 @@
 from datetime import date
 
 from rapport.access.scope import Scope
-from rapport.messaging.survey import WORDS, nobody_shares, profiles_stand, survey
+from rapport.messaging.contactability.survey import WORDS, nobody_shares, profiles_stand, survey
 
 DATA_DATE = date(2026, 3, 9)
 PROFILES = """

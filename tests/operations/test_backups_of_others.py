@@ -18,7 +18,7 @@ from sqlalchemy import make_url, text
 
 from rapport.access.scope import Scope
 from rapport.errors import Invalid
-from rapport.insight import trees
+from rapport.insight.estimation import trees
 from rapport.stores import Stores
 from rapport.stores.archive import open_backup
 from rapport.stores.postgres import wheel_binaries

@@ -19,7 +19,7 @@ from rapport.access.scope import Scope
 from rapport.access.service import create_tenant, find_tenant, update_tenant
 from rapport.api.manage.installation.tenants import SECTIONS
 from rapport.errors import Conflict, NotFound
-from rapport.messaging.page_words import PageWords
+from rapport.messaging.contactability.page_words import PageWords
 from rapport.stores import Stores, migrations
 from rapport.stores.records import Records
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from rapport.access.scope import Scope
 from rapport.api.manage.data.persons import RecordsHeld
 from rapport.customers import service as customers
-from rapport.messaging.unreached import PREFIX
+from rapport.messaging.contactability.unreached import PREFIX
 from rapport.persons import service as persons
 from rapport.persons.declared import DECLARED, going, tables
 from rapport.stores.warehouse import identifier

@@ -14,9 +14,10 @@ from sqlalchemy.dialects.postgresql import insert
 
 from rapport.access.scope import Scope
 from rapport.conditions.purchases import IS_PURCHASE, IS_REFUND
-from rapport.insight import bgnbd, future, queries, work
+from rapport.insight import future, queries, work
 from rapport.insight.arrow import floats
-from rapport.insight.fitting import YEAR_WEEKS
+from rapport.insight.estimation import bgnbd
+from rapport.insight.estimation.fitting import YEAR_WEEKS
 from rapport.insight.models import Forecast
 
 SUNDAY = 6

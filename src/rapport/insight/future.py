@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from rapport.access.scope import Scope
-from rapport.insight import backtest, bgnbd, fits, trees, work
+from rapport.insight import work
 from rapport.insight.arrow import floats
-from rapport.insight.bgnbd import Purchases
-from rapport.insight.fitting import MOST_CELLS, YEAR_WEEKS, Models, fit_models
+from rapport.insight.estimation import backtest, bgnbd, fits, trees
+from rapport.insight.estimation.bgnbd import Purchases
+from rapport.insight.estimation.fitting import MOST_CELLS, YEAR_WEEKS, Models, fit_models
 
 WEEK = 7.0
 ALL = 2**63

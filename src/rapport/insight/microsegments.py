@@ -8,7 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
-from rapport.insight import clusters, fits, work
+from rapport.insight import work
+from rapport.insight.estimation import clusters, fits
 from rapport.insight.models import Microsegment
 from rapport.insight.stages import STAGE_ID, stage_rules
 from rapport.stores.records import next_id

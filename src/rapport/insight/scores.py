@@ -4,7 +4,8 @@ from datetime import date
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.insight import future, trees, work
+from rapport.insight import future, work
+from rapport.insight.estimation import trees
 from rapport.insight.microsegments import microsegment_sql, stage_sizes
 from rapport.insight.stages import DORMANT, DORMANT_TYPE, PREVIOUS_STAGE_ID, STAGE_ID, STAGE_START, stage_rules
 from rapport.insight.values import cuts

@@ -6,7 +6,7 @@ from datetime import date
 from rapport.access.scope import Scope
 from rapport.access.service import publish_data_date as publish
 from rapport.insight import queries
-from rapport.insight.fits import ask_for_refit, newest_fits
+from rapport.insight.estimation.fits import ask_for_refit, newest_fits
 from rapport.insight.forecasts import met_forecasts
 from rapport.insight.future import fit_future_value, models_for
 from rapport.insight.microsegments import fit_microsegments, microsegment_names

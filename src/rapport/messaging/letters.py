@@ -5,9 +5,9 @@ from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
+from rapport.messaging.contactability.suppressions import Origin, unsubscribe_links
 from rapport.messaging.models import Template
 from rapport.messaging.rendering import render
-from rapport.messaging.suppressions import Origin, unsubscribe_links
 
 
 class Letters:

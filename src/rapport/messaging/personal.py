@@ -8,9 +8,10 @@ from typing import Any
 
 from rapport.access.personal_data import Erased, PersonalData
 from rapport.access.scope import Scope
-from rapport.messaging import erasure, unreached
-from rapport.messaging.preferences import preferences
-from rapport.messaging.suppressions import list_suppressions
+from rapport.messaging import erasure
+from rapport.messaging.contactability import unreached
+from rapport.messaging.contactability.preferences import preferences
+from rapport.messaging.contactability.suppressions import list_suppressions
 
 MOST_SHOWN = 1000
 

@@ -1,10 +1,10 @@
 """What other packages may ask of messaging."""
 
-from rapport.messaging import rules
-from rapport.messaging.address_files import FileSuppressed, suppress_file
-from rapport.messaging.finding import customers_at
-from rapport.messaging.kept import allow_again, keep_addresses_again, prefer_again, suppress_again
-from rapport.messaging.kept_off import (
+from rapport.messaging.contactability import rules
+from rapport.messaging.contactability.address_files import FileSuppressed, suppress_file
+from rapport.messaging.contactability.finding import customers_at
+from rapport.messaging.contactability.kept import allow_again, keep_addresses_again, prefer_again, suppress_again
+from rapport.messaging.contactability.kept_off import (
     FAULTS,
     SAME_ADDRESS,
     KeptOff,
@@ -13,27 +13,22 @@ from rapport.messaging.kept_off import (
     faults,
     load_suppressed,
 )
-from rapport.messaging.kept_off import stand as kept_off_stand
-from rapport.messaging.letters import Letters
-from rapport.messaging.models import EVERY_CHANNEL, ChannelPreference, Suppression, Template
-from rapport.messaging.page_words import ENGLISH, direction, invalid_in
-from rapport.messaging.personal import PERSONAL_DATA
-from rapport.messaging.preferences import preferences, set_preference, suppressions, unreachable
-from rapport.messaging.reaching import Reading, fault_sql, flagged, profile_alias, profile_columns, unkept
-from rapport.messaging.registration import (
-    Registered,
-    apps_of_templates,
-    register_apps,
-    register_templates,
-    remove_apps,
-    remove_templates,
+from rapport.messaging.contactability.kept_off import stand as kept_off_stand
+from rapport.messaging.contactability.page_words import ENGLISH, direction, invalid_in
+from rapport.messaging.contactability.preferences import preferences, set_preference, suppressions, unreachable
+from rapport.messaging.contactability.reaching import (
+    Reading,
+    fault_sql,
+    flagged,
+    profile_alias,
+    profile_columns,
+    unkept,
 )
-from rapport.messaging.rendering import attributes_used, render
-from rapport.messaging.soft_bounces import Reported, any_counted, arrived, soft_bounced
-from rapport.messaging.suppressed_addresses import keep_again
-from rapport.messaging.suppressed_addresses import marks_of as address_marks
-from rapport.messaging.suppressed_addresses import of_address as suppressions_of_address
-from rapport.messaging.suppressions import (
+from rapport.messaging.contactability.soft_bounces import Reported, any_counted, arrived, soft_bounced
+from rapport.messaging.contactability.suppressed_addresses import keep_again
+from rapport.messaging.contactability.suppressed_addresses import marks_of as address_marks
+from rapport.messaging.contactability.suppressed_addresses import of_address as suppressions_of_address
+from rapport.messaging.contactability.suppressions import (
     REASONS,
     Origin,
     allow,
@@ -49,7 +44,21 @@ from rapport.messaging.suppressions import (
     suppressed_between,
     unsubscribe_links,
 )
-from rapport.messaging.survey import nobody_shares, profiles_stand
+from rapport.messaging.contactability.survey import nobody_shares, profiles_stand
+from rapport.messaging.contactability.unreached import unreached
+from rapport.messaging.contactability.unsubscribe_pages import words_for, words_in
+from rapport.messaging.letters import Letters
+from rapport.messaging.models import EVERY_CHANNEL, ChannelPreference, Suppression, Template
+from rapport.messaging.personal import PERSONAL_DATA
+from rapport.messaging.registration import (
+    Registered,
+    apps_of_templates,
+    register_apps,
+    register_templates,
+    remove_apps,
+    remove_templates,
+)
+from rapport.messaging.rendering import attributes_used, render
 from rapport.messaging.templates import (
     MAX_CONTENT,
     create_template,
@@ -59,8 +68,6 @@ from rapport.messaging.templates import (
     template,
     templates,
 )
-from rapport.messaging.unreached import unreached
-from rapport.messaging.unsubscribe_pages import words_for, words_in
 
 __all__ = [
     "ENGLISH",

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rapport.access.scope import Scope
 from rapport.errors import Invalid
-from rapport.messaging.page_words import BUILT_IN, ENGLISH, PageWords
+from rapport.messaging.contactability.page_words import BUILT_IN, ENGLISH, PageWords
 
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from rapport.access.scope import Scope
 from rapport.insight import work
 from rapport.insight.arrow import floats
-from rapport.insight.bgnbd import Floats
+from rapport.insight.estimation.bgnbd import Floats
 from rapport.insight.stages import STAGE_ID, stage_rules
 from rapport.stores import pickled
 from rapport.stores.warehouse import identifier

@@ -9,9 +9,9 @@ from typing import IO
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.errors import Invalid
-from rapport.messaging import suppressed_addresses
+from rapport.messaging.contactability import suppressed_addresses
+from rapport.messaging.contactability.suppressions import MAX_PLACES_TOLD, REASONS
 from rapport.messaging.models import EVERY_CHANNEL
-from rapport.messaging.suppressions import MAX_PLACES_TOLD, REASONS
 
 AT_ONCE = 10_000
 SEPARATORS = ",;\t|"

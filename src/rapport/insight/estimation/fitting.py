@@ -7,9 +7,9 @@ import numpy as np
 import structlog
 
 from rapport.access.scope import Scope
-from rapport.insight import bgnbd
 from rapport.insight.arrow import floats
-from rapport.insight.bgnbd import Floats, Purchases, Spend
+from rapport.insight.estimation import bgnbd
+from rapport.insight.estimation.bgnbd import Floats, Purchases, Spend
 
 log = structlog.get_logger("rapport.insight")
 

@@ -10,9 +10,9 @@ from datetime import date
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.customers import service as customers
-from rapport.messaging import rules
-from rapport.messaging.kept_off import KeptOff, fault_of, fault_of_form
-from rapport.messaging.survey import survey
+from rapport.messaging.contactability import rules
+from rapport.messaging.contactability.kept_off import KeptOff, fault_of, fault_of_form
+from rapport.messaging.contactability.survey import survey
 from rapport.stores.warehouse import identifier
 
 FLAGS = ("IS_TEST", "IS_BLOCKED", "IS_OPTIN")

@@ -19,7 +19,8 @@ from rapport.access.pseudonyms import pseudonyms
 from rapport.access.scope import Scope
 from rapport.access.secrets import tenant_secret
 from rapport.channels import service as channels
-from rapport.messaging import queries, rules
+from rapport.messaging import queries
+from rapport.messaging.contactability import rules
 from rapport.messaging.models import EVERY_CHANNEL
 
 # Why somebody gets nothing on a channel, as outcomes tell it; a suppression is told rather than a preference, which

@@ -17,10 +17,11 @@ from rapport.access.pseudonyms import pseudonym, pseudonyms
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.errors import Invalid
-from rapport.messaging import queries, suppressed_addresses
+from rapport.messaging import queries
+from rapport.messaging.contactability import suppressed_addresses
+from rapport.messaging.contactability.suppressed_addresses import OPTED_OUT_OF_CHANNEL, SUPPRESSED
+from rapport.messaging.contactability.suppressions import MAX_CUSTOMER_ID
 from rapport.messaging.models import ERASED, EVERY_CHANNEL, ChannelPreference
-from rapport.messaging.suppressed_addresses import OPTED_OUT_OF_CHANNEL, SUPPRESSED
-from rapport.messaging.suppressions import MAX_CUSTOMER_ID
 
 MAY_BE_CONTACTED, OPTED_OUT = 1, 2
 MODES = (MAY_BE_CONTACTED, OPTED_OUT)

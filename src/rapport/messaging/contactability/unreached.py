@@ -8,9 +8,9 @@ from datetime import date, timedelta
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.customers import service as customers
-from rapport.messaging import kept_off, reaching
-from rapport.messaging.kept_off import KeptOff
-from rapport.messaging.survey import profiles_stand
+from rapport.messaging.contactability import kept_off, reaching
+from rapport.messaging.contactability.kept_off import KeptOff
+from rapport.messaging.contactability.survey import profiles_stand
 from rapport.stores.records import hold
 from rapport.stores.warehouse import identifier, literal
 

@@ -6,10 +6,11 @@ from sqlalchemy import text
 
 from rapport.access.pseudonyms import pseudonyms
 from rapport.access.scope import Scope
-from rapport.messaging import queries, suppressions
+from rapport.messaging import queries
+from rapport.messaging.contactability import suppressions
+from rapport.messaging.contactability.preferences import REPLACE_ERASED, SET
+from rapport.messaging.contactability.suppressed_addresses import ADD
 from rapport.messaging.models import ERASED
-from rapport.messaging.preferences import REPLACE_ERASED, SET
-from rapport.messaging.suppressed_addresses import ADD
 
 ALLOW = """
     DELETE FROM suppressions WHERE tenant_id = :tenant_id AND channel_id = :channel_id

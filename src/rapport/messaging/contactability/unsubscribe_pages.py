@@ -7,7 +7,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from rapport.access.scope import Scope
 from rapport.errors import RapportError
 from rapport.messaging import queries
-from rapport.messaging.page_words import PageWords, accepted, chosen, language_code
+from rapport.messaging.contactability.page_words import PageWords, accepted, chosen, language_code
 from rapport.messaging.settings import MessagingSettings, settings_of
 
 

@@ -19,7 +19,7 @@ from rapport.access.secrets import FIRST_VERSION, rotate, versions
 from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.errors import Invalid, NotFound
-from rapport.messaging import suppressed_addresses
+from rapport.messaging.contactability import suppressed_addresses
 from rapport.messaging.models import EVERY_CHANNEL, Suppression
 from rapport.stores import Stores
 from rapport.stores.parts import Part, part

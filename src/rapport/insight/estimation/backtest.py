@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from rapport.access.scope import Scope
 from rapport.conditions.purchases import IS_PURCHASE, IS_REFUND
-from rapport.insight import queries, trees
+from rapport.insight import queries
 from rapport.insight.arrow import floats
-from rapport.insight.bgnbd import Floats
-from rapport.insight.fitting import FEWEST_REPEATERS, fit_models
+from rapport.insight.estimation import trees
+from rapport.insight.estimation.bgnbd import Floats
+from rapport.insight.estimation.fitting import FEWEST_REPEATERS, fit_models
 from rapport.insight.settings import settings_of
 from rapport.insight.stages import BUYERS, stage_rules
 

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from rapport.access.pseudonyms import pseudonyms
 from rapport.access.scope import Scope
 from rapport.messaging import queries
+from rapport.messaging.contactability.suppressed_addresses import address_attributes, marks_of
+from rapport.messaging.contactability.suppressions import suppress_many
 from rapport.messaging.settings import settings_of
-from rapport.messaging.suppressed_addresses import address_attributes, marks_of
-from rapport.messaging.suppressions import suppress_many
 
 # In order of the key, so that two callers with the same persons wait for each other and never lock up.
 ADD = text("""

@@ -9,8 +9,8 @@ import pyarrow as pa
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.customers import service as customers
-from rapport.messaging import preferences, rules, suppressed_addresses
-from rapport.messaging.survey import profiles_stand, survey
+from rapport.messaging.contactability import preferences, rules, suppressed_addresses
+from rapport.messaging.contactability.survey import profiles_stand, survey
 from rapport.stores.warehouse import identifier
 
 # The rules of a channel by fault, from 1.

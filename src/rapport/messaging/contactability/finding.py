@@ -6,7 +6,8 @@ from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.errors import Invalid
-from rapport.messaging import queries, suppressed_addresses
+from rapport.messaging import queries
+from rapport.messaging.contactability import suppressed_addresses
 from rapport.messaging.models import EVERY_CHANNEL
 
 MOST_FOUND = 1000

@@ -1,0 +1,1 @@
+"""How the models of the value and of microsegments are fitted, judged and kept."""

@@ -1,0 +1,1 @@
+"""Who may be contacted on a channel: the rules, suppressions and preferences, and how people unsubscribe."""
