@@ -102,8 +102,8 @@ def test_the_lowest_lots_are_held_back_and_the_next_are_group_by_group(
         assert all(abs(drawn.count(n) - len(some) / groups) < 1 for n in range(1, groups + 1))
     assert (found.test_size, found.control_size) == (size - held, held)
     sent = [sum(lots[who][0] == n for who in in_order[held:]) for n in range(1, groups + 1)]
-    assert [one[0] for one in found.plan["drawn"]] == sent
-    assert sum(one[1] for one in found.plan["drawn"]) == held
+    assert [one[0] for one in (found.plan.drawn or ())] == sent
+    assert sum(one[1] for one in (found.plan.drawn or ())) == held
     assert draw_of(found.plan, 1, range(1, groups + 1)).customers == sent[0] + held
     with tenant.records() as session:
         locked(tenant, session, number).state = "canceled"

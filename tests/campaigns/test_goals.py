@@ -247,7 +247,7 @@ def test_the_split_learns_from_the_goal(world: World) -> None:
     later.id, later.execution_date = later.id + 1000, date(2026, 3, 12)
     end = FIRST_SEND + timedelta(days=DURATION)
     for kind, goal, of in GOALS:
-        later.plan = {**later.plan, "goal": goal.model_dump()}
+        later.plan = later.plan.model_copy(update={"goal": goal})
         (run,) = past_responses(world.scope, later)
         made = world.counted(of, FIRST_SEND, end)
         for number in (0, 1, 2):
@@ -257,7 +257,7 @@ def test_the_split_learns_from_the_goal(world: World) -> None:
             if kind != "margin":
                 assert tally == Tally.of_share(sum(value > 0 for value in mine), len(mine))
     (run,) = past_responses(world.scope, later)
-    later.plan = {**later.plan, "goal": {"kind": "click"}}
+    later.plan = later.plan.model_copy(update={"goal": PlainGoal(kind="click")})
     (run,) = past_responses(world.scope, later)
     hits = {n: sum(world.groups[who] == n for who in world.clicked) for n in (1, 2)}
     assert {number: tally.total for (_, number), tally in run.items()} == hits
@@ -266,7 +266,7 @@ def test_the_split_learns_from_the_goal(world: World) -> None:
 def test_an_amount_is_learned_with_its_squares(world: World) -> None:
     later = campaigns.occurrence(world.scope, world.campaign)
     later.id, later.execution_date = later.id + 1000, date(2026, 3, 12)
-    later.plan = {**later.plan, "goal": {"kind": "margin", "property": "MARGIN"}}
+    later.plan = later.plan.model_copy(update={"goal": MarginGoal(kind="margin", property="MARGIN")})
     cap = campaigns.results(world.scope, world.campaign, MarginGoal(kind="margin", property="MARGIN")).cap
     assert cap is not None
     made = world.counted(lambda one: float(one.margin or 0), FIRST_SEND, FIRST_SEND + timedelta(days=DURATION))
@@ -279,7 +279,7 @@ def test_an_amount_is_learned_with_its_squares(world: World) -> None:
 
 def body(world: World, **more: Any) -> dict[str, Any]:
     found = campaigns.series(world.scope, world.series.id)
-    groups = found.groups[: more.pop("number", 2)]
+    groups = [group.model_dump(mode="json") for group in found.groups[: more.pop("number", 2)]]
     groups = [{**one, "share": 1 / len(groups)} for one in groups]
     kind = "A/B" if len(groups) == 2 else "Test/Control"
     schedule = {"kind": "once", "start_date": "2026-09-01"}
@@ -317,12 +317,12 @@ def test_a_run_keeps_the_goal_that_it_was_planned_with(world: World, api: httpx.
     assert made["goal"] == coffee
     scope = world.scope
     plan = campaigns.occurrence(scope, plan_next_run(scope, made["id"], date(2026, 9, 1))).plan
-    assert plan["goal"] == coffee
+    assert plan.goal is not None and plan.goal.model_dump() == coffee
     change = body(world, name="Coffee drinkers", goal={"kind": "value"}) | {"version": made["version"]}
     del change["status"]
     assert api.put(f"/manage/v1/series/{made['id']}", json=change).json()["goal"] == {"kind": "value"}
     plan = campaigns.occurrence(scope, plan_next_run(scope, made["id"], date(2026, 9, 1))).plan
-    assert plan["goal"] == {"kind": "value"}
+    assert plan.goal == PlainGoal(kind="value")
     publish(scope, LATER)
     try:
         answers = [
@@ -339,11 +339,11 @@ def test_a_run_keeps_the_goal_that_it_was_planned_with(world: World, api: httpx.
 def test_a_one_time_campaign_has_a_goal_and_is_checked_as_others(world: World, api: httpx.Client) -> None:
     group = campaigns.series(world.scope, world.series.id).groups[0]
     channels = [{"channel_id": EXTERNAL, "template_id": 1}]
-    given = {"customer_ids": ["C00001"], "action_id": group["action_id"], "channels": channels}
+    given = {"customer_ids": ["C00001"], "action_id": group.action_id, "channels": channels}
     given |= {"execution_date": "2026-09-01", "goal": {"kind": "category", "category": "Tea"}}
     made = api.post("/manage/v1/campaigns/one-time", json={"name": "Tea", **given})
     assert made.status_code == 201, made.text
-    assert campaigns.occurrence(world.scope, made.json()["id"]).plan["goal"] == given["goal"]
+    assert campaigns.occurrence(world.scope, made.json()["id"]).plan.goal.model_dump() == given["goal"]
     for goal, told in (({"kind": "click"}, "two are needed"), ({"kind": "product", "product_id": "Z"}, "'Z'")):
         refused = api.post("/manage/v1/campaigns/one-time", json={"name": "Bad", **given, "goal": goal})
         assert refused.status_code == 400 and told in refused.json()["detail"]

@@ -334,14 +334,14 @@ def test_a_self_optimising_split_learns_from_past_runs(tenant: Scope) -> None:
     groups = [group(2, (EXTERNAL, 4), share=0.5), group(3, (EXTERNAL, 4), share=0.5)]
     made = add_series(tenant, 1, groups, split="thompson", min_share=0.1, rules={"include_all": True}, control_share=0)
     first = process(tenant, made.id)
-    assert campaigns.occurrence(tenant, first).plan["shares"] == pytest.approx([0.5, 0.5], abs=0.02)
+    assert campaigns.occurrence(tenant, first).plan.shares == pytest.approx([0.5, 0.5], abs=0.02)
     second_group = [row[0] for row in recipients(tenant, first) if row[2] == 2]
     bought = datetime(2026, 3, 11, 12, tzinfo=UTC)
     names = ["transaction_id", "customer_id", "transaction_time", "amount"]
     rows = [(f"t{who}", who, bought, 9.0) for who in second_group[::3]]
     tenant.warehouse.insert("transactions", names, rows)
     tomorrow = process(tenant, made.id, TODAY + timedelta(days=1))
-    shares = campaigns.occurrence(tenant, tomorrow).plan["shares"]
+    shares = campaigns.occurrence(tenant, tomorrow).plan.shares
     assert shares == pytest.approx([0.1, 0.9], abs=0.001)
     sizes = Counter(row[2] for row in recipients(tenant, tomorrow))
     assert sizes[1] / sizes.total() == pytest.approx(0.1, abs=0.035)

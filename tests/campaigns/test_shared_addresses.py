@@ -182,7 +182,7 @@ def test_who_takes_an_address_that_is_kept_off_between_processing_and_sending_ge
     messaging.suppress(tenant, other.ids[0], EMAIL, "complaint")
     company = Company(tenant, ["before@example.com", "calm@example.com"])
     number = company.process()
-    stood = campaigns.occurrence(tenant, number).plan["kept_off"][f"{EMAIL}/1"]
+    stood = campaigns.occurrence(tenant, number).plan.kept_off[f"{EMAIL}/1"]
     assert stand(tenant, KeptOff(0, EMAIL, ""), DATA_DATE) == stood
     # As single values are written: without new parts of the whole table.
     taking = "UPDATE profiles SET EMAIL = 'Taken@example.com' WHERE customer_id = {c:String}"

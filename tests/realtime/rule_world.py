@@ -194,7 +194,7 @@ def in_real_time(
         background.count(session, some)
         for one in some:
             decision = decided(one, campaign, background)
-            faults = background.faults(one, campaign.plan["groups"][0])
+            faults = background.faults(one, campaign.plan.groups[0])
             channels_of = {place["channel_id"]: faults.get(place["channel_id"], ("", "")) for place in places}
             found[one.person] = channels_of if decision.group else {0: (decision.outcome, decision.reason)}
     for one in (series, beside):

@@ -182,7 +182,7 @@ def test_channels_that_do_not_reach(scope: Scope) -> None:
     ]
     with scope.records() as session:
         ids = [one.id for one in world.firings(scope, series)]
-        rows = firings.messages_of(session, scope, ids)
+        rows = firings.messages_of(scope, session, ids)
     told = [(ids.index(row.firing_id), row.channel_id, row.state, row.reason) for row in rows]
     assert told == [
         (0, MAIL, PENDING, ""),
@@ -211,7 +211,7 @@ def test_control_and_groups_are_drawn_by_person_and_stay(scope: Scope) -> None:
     assert placed == {one.customer_id: (one.outcome, one.recipient_group_id) for one in found[100:]}
     for who, (outcome, group) in placed.items():
         is_held_back = is_control(series.id, 0.3, who.lower())
-        expected = 0 if is_held_back else group_of(series.id, groups, who.lower())
+        expected = 0 if is_held_back else group_of(series.id, series.groups, who.lower())
         assert (outcome, group) == ("control" if is_held_back else "sent", expected)
     sizes = Counter(group for _, group in placed.values())
     assert 15 <= sizes[0] <= 45 and sizes[1] < sizes[2], sizes

@@ -71,7 +71,7 @@ def test_a_question_is_as_the_contract_says_and_signed(tenant: Scope, decider: D
             "notes": "spring push",
             "tags": ["spring", "vip"],
             "action": {
-                "id": of.plan["groups"][0]["action_id"],
+                "id": of.plan.groups[0].action_id,
                 "name": "Five free rounds",
                 "promo_codes": ["FREE5"],
                 "channels": [

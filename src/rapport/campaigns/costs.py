@@ -12,24 +12,25 @@ from rapport.access.scope import Scope
 from rapport.campaigns.definitions import action
 from rapport.campaigns.goals import is_click
 from rapport.campaigns.models import Occurrence
+from rapport.campaigns.plans import PlannedCost, PlannedGroup
 from rapport.campaigns.schemas import Goal
 
 
-def costs_of(scope: Scope, groups: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def costs_of(scope: Scope, groups: Sequence[PlannedGroup]) -> list[PlannedCost | None]:
     """The costs of recipient groups for the plan of a run; empty where no voucher costs anything."""
     found = [_cost(scope, group) for group in groups]
-    return {"costs": found} if any(found) else {}
+    return found if any(found) else []
 
 
-def _cost(scope: Scope, group: Mapping[str, Any]) -> dict[str, Any] | None:
-    used = action(scope, group["action_id"])
-    codes = used.promo_codes if group["promo_codes"] is None else group["promo_codes"]
-    return {**used.cost, "codes": [code.lower() for code in codes]} if used.cost else None
+def _cost(scope: Scope, group: PlannedGroup) -> PlannedCost | None:
+    used = action(scope, group.action_id)
+    codes = used.promo_codes if group.promo_codes is None else group.promo_codes
+    return PlannedCost(**used.cost, codes=tuple(code.lower() for code in codes)) if used.cost else None
 
 
 def has_costs(runs: Sequence[Occurrence], goal: Goal) -> bool:
     """Whether any voucher of runs costs something that is to be taken from what a goal counts; clicks are no money."""
-    return not is_click(goal) and any(run.plan.get("costs") for run in runs)
+    return not is_click(goal) and any(run.plan.costs for run in runs)
 
 
 def bound(runs: Mapping[int, Occurrence]) -> dict[str, Any]:
@@ -39,13 +40,13 @@ def bound(runs: Mapping[int, Occurrence]) -> dict[str, Any]:
     per_customer: list[float] = []
     redeemable: list[str] = []
     for draw, run in runs.items():
-        costs = run.plan.get("costs") or [None] * len(run.plan["groups"])
+        costs = run.plan.costs or (None,) * len(run.plan.groups)
         for number, cost in enumerate(costs, start=1):
             places.append(f"{draw}/{number}")
-            amount, is_redeemed = (cost["amount"], cost["per"] == "redeemed") if cost else (0.0, True)
+            amount, is_redeemed = (cost.amount, cost.per == "redeemed") if cost else (0.0, True)
             per_code.append(amount if is_redeemed else 0.0)
             per_customer.append(0.0 if is_redeemed else amount)
-            redeemable += [f"{draw}/{number}/{code}" for code in (cost["codes"] if cost else ())]
+            redeemable += [f"{draw}/{number}/{code}" for code in (cost.codes if cost else ())]
     return {"places": places, "per_code": per_code, "per_customer": per_customer, "redeemable": redeemable}
 
 

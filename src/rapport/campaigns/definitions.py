@@ -22,6 +22,7 @@ from rapport.campaigns.models import (
     Action,
     Series,
 )
+from rapport.campaigns.plans import PlannedGroup, PlannedRules
 from rapport.campaigns.schedule import check_schedule, upcoming
 from rapport.campaigns.schemas import ActionBody, Group, Schedule, SeriesBody
 from rapport.campaigns.triggers import ImmediateGroup
@@ -99,7 +100,7 @@ def archive_action(scope: Scope, action_id: int) -> None:
         found = _action(scope, session, action_id)
         wanted = select(Series).where(Series.tenant_id == scope.tenant_id, Series.status != ARCHIVED)
         for one in session.scalars(wanted):
-            if any(group["action_id"] == action_id for group in one.groups):
+            if any(group.action_id == action_id for group in one.groups):
                 raise Conflict(f"Series {one.id} uses action {action_id}: archive the series first.")
         found.archived = True
         scope.audit(session, "archive", f"action {action_id}")
@@ -130,23 +131,29 @@ def _series(scope: Scope, session: Session, series_id: int) -> Series:
 def columns(body: SeriesBody) -> dict[str, Any]:
     """A body as the columns of Series; how it splits beyond that lives among the rules."""
     data = body.model_dump(mode="json")
-    data["rules"] |= {name: data.pop(name) for name in OF_THE_SPLIT}
-    return data
+    of_the_split = {name: data.pop(name) for name in OF_THE_SPLIT}
+    return {
+        **data,
+        "goal": body.goal,
+        "schedule": Schedule.model_validate(data["schedule"]),
+        "groups": tuple(map(PlannedGroup.model_validate, data["groups"])),
+        "rules": PlannedRules(**data["rules"], **of_the_split),
+    }
 
 
 def body_of(found: Series) -> dict[str, Any]:
     """A series as the members of SeriesBody, the reverse of columns."""
     data = {name: getattr(found, name) for name in SeriesBody.model_fields if name not in OF_THE_SPLIT}
-    rules = dict(found.rules)
-    split = {name: rules.pop(name, SeriesBody.model_fields[name].default) for name in OF_THE_SPLIT}
-    return {**data, **split, "rules": rules}
+    split = {name: getattr(found.rules, name) for name in OF_THE_SPLIT}
+    rules = found.rules.model_dump(mode="json", exclude=set(OF_THE_SPLIT))
+    groups = [group.model_dump(mode="json") for group in found.groups]
+    return {**data, **split, "rules": rules, "groups": groups}
 
 
 def series_warnings(scope: Scope, found: Series) -> list[str]:
     """What may not be meant about the runs of a series, in sentences."""
-    schedule = Schedule.model_validate(found.schedule)
-    of_runs = own_runs.warnings(schedule, found.rules, found.duration)
-    of_times = quiet.warnings(scope, schedule, found.rules, found.groups)
+    of_runs = own_runs.warnings(found.days, found.rules, found.duration)
+    of_times = quiet.warnings(scope, found.days, found.rules, found.groups)
     return [*of_runs, *of_times, *goals.warnings(scope, found)]
 
 
@@ -228,8 +235,7 @@ def change_status(scope: Scope, session: Session, found: Series, what: str, stat
 
 def next_runs(scope: Scope, series_id: int, count: int, first: date | None = None) -> list[date]:
     """The next execution days of a series from today (or a day) on. Raises NotFound."""
-    schedule = Schedule.model_validate(series(scope, series_id).schedule)
-    return list(islice(upcoming(schedule, first or scope.today()), count))
+    return list(islice(upcoming(series(scope, series_id).days, first or scope.today()), count))
 
 
 def check_references(scope: Scope, body: SeriesBody) -> None:

@@ -6,20 +6,15 @@ A goal is yes or no for each customer (ordered, bought a product, clicked), of w
 
 # ruff: noqa: S608 - statements are put together of constants
 
-from collections.abc import Mapping
-from typing import Any
-
-from pydantic import TypeAdapter
-
 from rapport.access.scope import Scope
-from rapport.campaigns.models import Series
+from rapport.campaigns.models import ORDERS, Series
+from rapport.campaigns.plans import Plan, channels_in
 from rapport.campaigns.schemas import Goal, PlainGoal
 from rapport.channels import service as channels
 from rapport.conditions.purchases import IN_FORCE, IS_PURCHASE
 from rapport.errors import Invalid
 
-ORDERS, VALUE = PlainGoal(kind="orders"), PlainGoal(kind="value")
-PARSED: TypeAdapter[Goal] = TypeAdapter(Goal)
+VALUE = PlainGoal(kind="value")
 
 WORDS = {
     "orders": "customers who ordered",
@@ -63,9 +58,9 @@ UNKNOWN = {
 }
 
 
-def goal_of(plan: Mapping[str, Any]) -> Goal:
-    """The goal of a series or a run, by what is kept of it; whether customers order for those from before goals."""
-    return PARSED.validate_python(plan["goal"]) if plan.get("goal") else ORDERS
+def goal_of(plan: Plan) -> Goal:
+    """The goal of a run, by its plan; whether customers order for those from before goals."""
+    return plan.goal or ORDERS
 
 
 def is_amount(goal: Goal) -> bool:
@@ -116,7 +111,7 @@ def warnings(scope: Scope, found: Series) -> list[str]:
     """What of a series' goal is not measured, in sentences: what names something without any data yet, and clicks on
     channels that Rapport sends on.
     """
-    goal = goal_of({"goal": found.goal})
+    goal = found.goal
     if not is_click(goal):
         return [
             f"goal {goal.kind}: there are no {NAMED_IN[goal.kind]} yet, so that {name!r} could not be looked for. "
@@ -124,7 +119,7 @@ def warnings(scope: Scope, found: Series) -> list[str]:
             for name in bound(goal).values()
             if not _has_data(scope, goal) and not _is_known(scope, goal, name)
         ]
-    used = {place["channel_id"] for group in found.groups for place in group["channels"]}
+    used = channels_in(found.groups)
     return [
         f"goal click: clicks in {one.behaviour.message_noun} of channel {one.id} ({one.name}) are not measured, "
         "since Rapport sends it itself. The goal shows nothing of it: choose another one, such as orders."

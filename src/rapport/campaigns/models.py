@@ -7,8 +7,11 @@ from sqlalchemy import Boolean, Computed, Date, DateTime, Float, Index, Integer,
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from rapport.campaigns.plans import Groups, OfTrigger, Plan, PlannedRules, days_of
+from rapport.campaigns.schemas import Goal, PlainGoal, Schedule
 from rapport.stores.records import Base
 from rapport.stores.sealing import Sealed
+from rapport.stores.shapes import Shaped
 
 # ActionID 1 is the control action of every tenant; it is not stored.
 CONTROL_ACTION_ID = 1
@@ -40,7 +43,7 @@ UNIQUE_ACTION, UNIQUE_SERIES = "uq_actions_name", "uq_campaign_series_name"
 # Names compare ignoring case and blanks at their ends.
 NAME_KEY = text("lower(btrim(name))")
 # What a series is to bring unless it says otherwise (campaigns.schemas.Goal).
-ORDERS_GOAL = {"kind": "orders"}
+ORDERS = PlainGoal(kind="orders")
 ORDERS_TEXT = text('\'{"kind": "orders"}\'::jsonb')
 
 
@@ -79,11 +82,11 @@ class Series(Base):
     campaign_type: Mapped[str] = mapped_column(String(20))  # Test/Control, A/B, A/B/n
     split: Mapped[str] = mapped_column(String(20), default="fixed")  # fixed, thompson
     control_share: Mapped[float] = mapped_column(Float, default=0.1)
-    goal: Mapped[dict[str, Any]] = mapped_column(JSONB, default=lambda: dict(ORDERS_GOAL), server_default=ORDERS_TEXT)
+    goal: Mapped[Goal] = mapped_column(Shaped(Goal), default=lambda: ORDERS, server_default=ORDERS_TEXT)
     priority: Mapped[int] = mapped_column(Integer, default=100)
-    schedule: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    groups: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
-    rules: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    schedule: Mapped[Schedule | OfTrigger] = mapped_column(Shaped(Schedule | OfTrigger))
+    groups: Mapped[Groups] = mapped_column(Shaped(Groups))
+    rules: Mapped[PlannedRules] = mapped_column(Shaped(PlannedRules), default=PlannedRules)
     duration: Mapped[int] = mapped_column(Integer)  # days
     lead_time: Mapped[int] = mapped_column(Integer, default=0)  # days
     conditional: Mapped[bool] = mapped_column(Boolean, default=False)
@@ -108,6 +111,11 @@ class Series(Base):
             postgresql_where=text("status <> 'archived' AND customer_list_id IS NULL"),
         ),
     )
+
+    @property
+    def days(self) -> Schedule:
+        """On which days it runs. Raises ValueError for a triggered one."""
+        return days_of(self.schedule)
 
 
 class Occurrence(Base):
@@ -136,7 +144,7 @@ class Occurrence(Base):
     is_one_time: Mapped[bool] = mapped_column(Boolean, default=False)
     is_triggered: Mapped[bool] = mapped_column(Boolean, default=False, server_default="false")
     conditional: Mapped[bool] = mapped_column(Boolean, default=False)
-    plan: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)  # the series as it was when processed
+    plan: Mapped[Plan] = mapped_column(Shaped(Plan), default=Plan)  # the series as it was when processed
     # Units: one per customer and channel; an excluded or control customer is one unit. counts adds up to it.
     targeted: Mapped[int] = mapped_column(Integer, default=0)
     test_size: Mapped[int] = mapped_column(Integer, default=0)
@@ -156,7 +164,7 @@ class Occurrence(Base):
     @property
     def name(self) -> str:
         """The name of its series when it was planned."""
-        return str(self.plan.get("name", ""))
+        return self.plan.name
 
     __table_args__ = (
         UniqueConstraint("tenant_id", "series_id", "execution_date", "run"),

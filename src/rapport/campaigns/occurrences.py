@@ -12,8 +12,8 @@ from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns.definitions import series as get_series
 from rapport.campaigns.models import LIVE_STATES, PLANNED, Occurrence, OccurrenceChannel, Series
+from rapport.campaigns.plans import Plan, channels_in
 from rapport.campaigns.schedule import runs_on
-from rapport.campaigns.schemas import Schedule
 from rapport.errors import NotFound
 from rapport.stores.parts import Part, part
 from rapport.stores.records import next_id
@@ -81,7 +81,7 @@ def move(scope: Scope, session: Session, campaign_id: int, states: Sequence[str]
     return bool(done.rowcount)  # type: ignore[attr-defined]
 
 
-def plan_of(found: Series) -> dict[str, Any]:
+def plan_of(found: Series) -> Plan:
     """What of a series a run needs, kept with the run so that later edits do not reach it."""
     names = (
         "name",
@@ -95,7 +95,7 @@ def plan_of(found: Series) -> dict[str, Any]:
         "schedule",
         "customer_list_id",
     )
-    return {name: getattr(found, name) for name in names} | {"version": found.version}
+    return Plan(**{name: getattr(found, name) for name in names}, version=found.version)
 
 
 def plan_run(scope: Scope, found: Series, execution_date: date, run: int = 0) -> int | None:
@@ -122,7 +122,6 @@ def _new(scope: Scope, session: Session, found: Series, execution_date: date, ru
 
 
 def _run_of(scope: Scope, found: Series, execution_date: date, run: int, number: int) -> Occurrence:
-    channel_ids = {channel["channel_id"] for group in found.groups for channel in group["channels"]}
     return Occurrence(
         tenant_id=scope.tenant_id,
         id=number,
@@ -136,8 +135,8 @@ def _run_of(scope: Scope, found: Series, execution_date: date, run: int, number:
         lead_time=found.lead_time,
         notes=found.notes,
         tags=found.tags,
-        is_multi_channel=len(channel_ids) > 1,
-        is_recurrence=found.schedule["kind"] != "once",
+        is_multi_channel=len(channels_in(found.groups)) > 1,
+        is_recurrence=found.days.kind != "once",
         is_one_time=found.customer_list_id is not None,
         conditional=found.conditional,
         plan=plan_of(found),
@@ -171,7 +170,7 @@ def plan_day(scope: Scope, execution_date: date) -> list[int]:
         found = list(session.scalars(active.where(Series.trigger.is_(None)).order_by(Series.id)))
         known = set(session.scalars(_planned(scope, execution_date, Occurrence.series_id)))
     for one in found:
-        if one.id not in known and runs_on(Schedule.model_validate(one.schedule), execution_date):
+        if one.id not in known and runs_on(one.days, execution_date):
             plan_run(scope, one, execution_date)
     return in_order(scope, execution_date)
 
@@ -191,7 +190,7 @@ def in_order(scope: Scope, execution_date: date) -> list[int]:
     with scope.reads() as session:
         rows = list(session.scalars(_planned(scope, execution_date, Occurrence)))
     rows.sort(
-        key=lambda row: (priorities.get(row.target_group_id, LOWEST_PRIORITY), _number(row.plan["priority"]), row.id)
+        key=lambda row: (priorities.get(row.target_group_id, LOWEST_PRIORITY), _number(row.plan.priority), row.id)
     )
     return [row.id for row in rows]
 

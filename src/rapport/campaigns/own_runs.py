@@ -2,8 +2,8 @@
 
 from functools import lru_cache
 from itertools import islice, pairwise
-from typing import Any
 
+from rapport.campaigns.plans import PlannedRules
 from rapport.campaigns.schedule import upcoming
 from rapport.campaigns.schemas import Schedule
 
@@ -26,19 +26,19 @@ def _shortest_gap(schedule_json: str) -> int | None:
     return min(((later - earlier).days for earlier, later in pairwise(days)), default=None)
 
 
-def own_days(schedule: Schedule, rules: dict[str, Any], duration: int) -> int:
+def own_days(schedule: Schedule, rules: PlannedRules, duration: int) -> int:
     """For how many days from its send a run keeps its customers out of other runs of its series."""
     gap = shortest_gap(schedule)
     if gap is None:
         return duration
-    rule = rules.get("own_runs") or (PERIOD if gap >= WEEK else DURATION)
+    rule = rules.own_runs or (PERIOD if gap >= WEEK else DURATION)
     return min(duration, gap) if rule == PERIOD else duration
 
 
-def warnings(schedule: Schedule, rules: dict[str, Any], duration: int) -> list[str]:
+def warnings(schedule: Schedule, rules: PlannedRules, duration: int) -> list[str]:
     """What may not be meant about the runs of a series, in sentences."""
     gap = shortest_gap(schedule)
-    if gap is None or gap >= duration or rules.get("include_all"):
+    if gap is None or gap >= duration or rules.include_all:
         return []
     if own_days(schedule, rules, duration) > gap:
         return [

@@ -50,6 +50,7 @@ from rapport.campaigns.measurement.summary import Summary, summary
 from rapport.campaigns.models import ARCHIVED, CONTROL_ACTION_ID, Occurrence, Series
 from rapport.campaigns.occurrences import channel_rows, occurrence, occurrences
 from rapport.campaigns.personal import PERSONAL_DATA
+from rapport.campaigns.plans import Plan, PlannedChannel, PlannedGroup, PlannedRules, channels_in
 from rapport.campaigns.promotions import add_promotions, delete_promotions, promotions
 from rapport.campaigns.runs.addressed import in_running, scheduled_messages, series_of
 from rapport.campaigns.runs.asking import Answer, CustomerOutcome, outcome_rows, reason_counts, why, words_of
@@ -141,6 +142,10 @@ __all__ = [
     "Period",
     "PlaceMetrics",
     "PlainGoal",
+    "Plan",
+    "PlannedChannel",
+    "PlannedGroup",
+    "PlannedRules",
     "ProgrammeResults",
     "PromoCode",
     "QuietHours",
@@ -176,6 +181,7 @@ __all__ = [
     "cancel",
     "change_stages",
     "channel_rows",
+    "channels_in",
     "check_change",
     "check_event_change",
     "check_events",

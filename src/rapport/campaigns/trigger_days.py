@@ -14,6 +14,7 @@ from rapport.campaigns.costs import costs_of
 from rapport.campaigns.definitions import action
 from rapport.campaigns.models import EXECUTING, SUCCESSFUL, Occurrence, OccurrenceChannel, Series
 from rapport.campaigns.occurrences import locked
+from rapport.campaigns.plans import Plan
 from rapport.stores.records import next_id
 
 OPEN = (EXECUTING,)
@@ -58,17 +59,17 @@ def _newest(scope: Scope, series_id: int, day: date) -> Any:
     return found.order_by(Occurrence.run.desc()).limit(1)
 
 
-def _plan(scope: Scope, series: Series) -> dict[str, Any]:
+def _plan(scope: Scope, series: Series) -> Plan:
     """What of the series its firings need, with the promo codes of the actions as they are now."""
     groups = []
     for group in series.groups:
-        codes = group["promo_codes"]
-        codes = action(scope, group["action_id"]).promo_codes if codes is None else codes
-        groups.append({**group, "promo_codes": codes})
+        codes = action(scope, group.action_id).promo_codes if group.promo_codes is None else group.promo_codes
+        groups.append(group.model_copy(update={"promo_codes": tuple(codes)}))
     kept = {name: getattr(series, name) for name in ("name", "control_share", "goal", "rules", "schedule", "trigger")}
     seen = {name: getattr(series, name) for name in ("notes", "tags", "duration", "conditional", "campaign_type")}
     fixed = {"split": "fixed", "priority": 0, "products": 0, "customer_list_id": None}
-    return {**kept, **seen, **fixed, **costs_of(scope, groups), "groups": groups}
+    costs = costs_of(scope, groups)
+    return Plan(**kept, **seen, **fixed, **({"costs": tuple(costs)} if costs else {}), groups=tuple(groups))
 
 
 def planned_day(scope: Scope, series: Series) -> Occurrence:
@@ -76,7 +77,7 @@ def planned_day(scope: Scope, series: Series) -> Occurrence:
     return _occurrence(scope, series, scope.today(), _plan(scope, series), 0, 0)
 
 
-def _begin(scope: Scope, session: Session, series: Series, day: date, plan: dict[str, Any], run: int) -> Occurrence:
+def _begin(scope: Scope, session: Session, series: Series, day: date, plan: Plan, run: int) -> Occurrence:
     made = _occurrence(scope, series, day, plan, run, next_id(session, scope.tenant_id, "campaign"))
     session.add(made)
     session.flush()
@@ -84,8 +85,7 @@ def _begin(scope: Scope, session: Session, series: Series, day: date, plan: dict
     return made
 
 
-def _occurrence(scope: Scope, series: Series, day: date, plan: dict[str, Any], run: int, number: int) -> Occurrence:
-    used = {channel["channel_id"] for group in plan["groups"] for channel in group["channels"]}
+def _occurrence(scope: Scope, series: Series, day: date, plan: Plan, run: int, number: int) -> Occurrence:
     return Occurrence(
         tenant_id=scope.tenant_id,
         id=number,
@@ -97,7 +97,7 @@ def _occurrence(scope: Scope, series: Series, day: date, plan: dict[str, Any], r
         duration=series.duration,
         notes=series.notes,
         tags=series.tags,
-        is_multi_channel=len(used) > 1,
+        is_multi_channel=len(plan.channel_ids) > 1,
         is_recurrence=True,
         is_triggered=True,
         conditional=series.conditional,
@@ -108,22 +108,22 @@ def _occurrence(scope: Scope, series: Series, day: date, plan: dict[str, Any], r
 
 
 def _places(scope: Scope, made: Occurrence) -> list[OccurrenceChannel]:
-    order = sorted({one["channel_id"] for group in made.plan["groups"] for one in group["channels"]})
+    order = sorted(made.plan.channel_ids)
     return [
         OccurrenceChannel(
             tenant_id=scope.tenant_id,
             campaign_id=made.id,
             recipient_group_id=number,
-            channel_id=one["channel_id"],
-            template_id=one["template_id"],
-            action_id=group["action_id"],
-            promo_code=",".join(group["promo_codes"]),
+            channel_id=place.channel_id,
+            template_id=place.template_id,
+            action_id=group.action_id,
+            promo_code=",".join(group.promo_codes or ()),
             scheduled_time=scope.now_local(),
-            send_id=f"{made.id}G{number}C{order.index(one['channel_id']) + 1}",
+            send_id=f"{made.id}G{number}C{order.index(place.channel_id) + 1}",
             state=EXECUTING,
         )
-        for number, group in enumerate(made.plan["groups"], start=1)
-        for one in group["channels"]
+        for number, group in enumerate(made.plan.groups, start=1)
+        for place in group.channels
     ]
 
 

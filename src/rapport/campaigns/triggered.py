@@ -13,7 +13,8 @@ from rapport.audiences import service as audiences
 from rapport.campaigns import goals
 from rapport.campaigns.definitions import change_status, check_excluded, check_groups, replace_series
 from rapport.campaigns.models import ARCHIVED, UNIQUE_SERIES, Series
-from rapport.campaigns.triggers import EventMatch, SequenceTrigger, Trigger, TriggeredBody
+from rapport.campaigns.plans import OfTrigger, PlannedGroup, PlannedRules, channels_in
+from rapport.campaigns.triggers import EventMatch, SequenceTrigger, Trigger, TriggeredBody, TriggeredRules
 from rapport.channels import service as channels
 from rapport.conditions import Column, Kind, Schema
 from rapport.conditions.nodes import AttributeIs, leaves
@@ -35,7 +36,7 @@ COLUMNS = (
     "tags",
 )
 PARAMETER_KINDS = {"String": Kind.TEXT, "Number": Kind.DECIMAL, "Boolean": Kind.BOOLEAN}
-SCHEDULE = {"kind": "triggered"}
+SCHEDULE = OfTrigger(kind="triggered")
 CHANGED = "rapport_triggers"
 A_TRIGGERED = "a triggered campaign"
 
@@ -57,7 +58,7 @@ def triggered_warnings(scope: Scope, some: Sequence[Series]) -> dict[int, list[s
 
 def _divided(found: Series, addresses: Mapping[int, str]) -> list[str]:
     """That a campaign with several kinds of addresses divides its customers by one of them; nothing for any other."""
-    used = sorted({place["channel_id"] for group in found.groups for place in group["channels"]})
+    used = sorted(channels_in(found.groups))
     kinds = list(dict.fromkeys(addresses.get(one, channels.OWN_ID) for one in used))
     first, *others = [one for one in kinds if one != channels.OWN_ID] or [""]
     if not others or (len(found.groups) == 1 and not found.control_share):
@@ -93,21 +94,17 @@ def _get(scope: Scope, session: Session, series_id: int) -> Series:
 def _columns(body: TriggeredBody) -> dict[str, Any]:
     data = body.model_dump(mode="json")
     found = {name: data.pop(name) for name in COLUMNS}
-    for group in found["groups"]:
-        for channel in group["channels"]:
-            channel["send_time"] = None
-    return {**found, "trigger": data}
+    groups = tuple(map(PlannedGroup.model_validate, found["groups"]))
+    return {**found, "goal": body.goal, "groups": groups, "rules": PlannedRules(**found["rules"]), "trigger": data}
 
 
 def triggered_body(found: Series) -> TriggeredBody:
     """A triggered campaign as its body, the reverse of how it is kept."""
     data = {name: getattr(found, name) for name in COLUMNS}
-    channels = ("channel_id", "template_id")
-    groups = [
-        {**group, "channels": [{name: one[name] for name in channels} for one in group["channels"]]}
-        for group in found.groups
-    ]
-    return TriggeredBody.model_validate({**data, "groups": groups, **(found.trigger or {})})
+    of_body = TriggeredRules.model_fields.keys()
+    groups = [group.model_dump(exclude={"channels": {"__all__": {"send_time"}}}) for group in found.groups]
+    kept = {"groups": groups, "rules": found.rules.model_dump(include=set(of_body)), "goal": found.goal.model_dump()}
+    return TriggeredBody.model_validate({**data, **kept, **(found.trigger or {})})
 
 
 def create_triggered(scope: Scope, body: TriggeredBody, status: str = "active") -> Series:
@@ -281,5 +278,5 @@ def groups_of_triggers(scope: Scope) -> list[int]:
     found: set[int] = set()
     for one in triggered(scope, "active"):
         assert one.trigger is not None  # noqa: S101 - tells the type checker
-        found |= set(one.rules["exclude_target_group_ids"]) | _asked(one.trigger["customer_conditions"])
+        found |= set(one.rules.exclude_target_group_ids) | _asked(one.trigger["customer_conditions"])
     return sorted(found)

@@ -110,7 +110,7 @@ NO_GATEWAY = Verdict(False, BY_RULE, NONE_SET, "No gateway is set, so nobody cou
 def campaign_part(scope: Scope, campaign_id: int, group: int) -> dict[str, Any]:
     """What a question says of the campaign, for the members of a recipient group."""
     found = campaigns.occurrence(scope, campaign_id)
-    planned = found.plan["groups"][group - 1]
+    planned = found.plan.group(group)
     names = {channel.id: channel.name for channel in channels.channels(scope)}
     return {
         "id": found.id,
@@ -118,17 +118,17 @@ def campaign_part(scope: Scope, campaign_id: int, group: int) -> dict[str, Any]:
         "notes": found.notes,
         "tags": found.tags,
         "action": {
-            "id": planned["action_id"],
-            "name": campaigns.action(scope, planned["action_id"]).name,
-            "promo_codes": planned["promo_codes"] or None,
+            "id": planned.action_id,
+            "name": campaigns.action(scope, planned.action_id).name,
+            "promo_codes": list(planned.promo_codes or ()) or None,
             "channels": [
                 {
-                    "id": one["channel_id"],
-                    "name": names.get(one["channel_id"], ""),
+                    "id": place.channel_id,
+                    "name": names.get(place.channel_id, ""),
                     "brand_id": None,
-                    "templates": [_template(scope, one["channel_id"], one["template_id"])],
+                    "templates": [_template(scope, place.channel_id, place.template_id)],
                 }
-                for one in planned["channels"]
+                for place in planned.channels
             ],
         },
     }

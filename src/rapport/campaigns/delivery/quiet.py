@@ -7,8 +7,9 @@ from sqlalchemy import select
 
 from rapport.access.scope import Scope
 from rapport.campaigns.models import EXECUTING, SCHEDULED, Occurrence, OccurrenceChannel
+from rapport.campaigns.plans import PlannedGroup, PlannedRules
 from rapport.campaigns.schedule import send_time
-from rapport.campaigns.schemas import Group, Schedule
+from rapport.campaigns.schemas import Schedule
 from rapport.campaigns.settings import Hours, settings_of
 from rapport.channels import service as channels
 from rapport.stores.clock import instant_of
@@ -51,7 +52,7 @@ def awake(scope: Scope, hours: Hours | None, since: datetime) -> timedelta:
 
 def hours_of(scope: Scope, campaign: Occurrence, channel_id: int) -> Hours | None:
     """The quiet hours that a scheduled campaign keeps on a channel: none where an outside system pulls its lists."""
-    hours = None if campaign.plan["rules"].get("any_hour") else settings_of(scope).quiet_hours
+    hours = None if campaign.plan.rules.any_hour else settings_of(scope).quiet_hours
     return None if hours is None or channels.is_pulled(scope, channel_id) else hours
 
 
@@ -64,7 +65,7 @@ def held_until(scope: Scope, campaigns: Sequence[Occurrence]) -> dict[int, datet
     """Which of some campaigns have messages that quiet hours hold back now, by id, and the instant of their end."""
     now = scope.clock.now()
     until = quiet_until(scope, settings_of(scope).quiet_hours, now)
-    kept = {one.id for one in campaigns if not one.is_triggered and not one.plan["rules"].get("any_hour")}
+    kept = {one.id for one in campaigns if not one.is_triggered and not one.plan.rules.any_hour}
     if until is None or not kept:
         return {}
     wanted = select(OccurrenceChannel).where(
@@ -79,13 +80,13 @@ def held_until(scope: Scope, campaigns: Sequence[Occurrence]) -> dict[int, datet
     return {unit.campaign_id: until for unit in come if unit.campaign_id in kept and not pulled[unit.channel_id]}
 
 
-def warnings(scope: Scope, schedule: Schedule, rules: dict[str, object], groups: list[dict[str, object]]) -> list[str]:
+def warnings(scope: Scope, schedule: Schedule, rules: PlannedRules, groups: Sequence[PlannedGroup]) -> list[str]:
     """What may not be meant about the send times of a series, in sentences."""
     own = settings_of(scope)
-    if own.quiet_hours is None or rules.get("any_hour"):
+    if own.quiet_hours is None or rules.any_hour:
         return []
     found = set()
-    for place in (place for group in groups for place in Group.model_validate(group).channels):
+    for place in (place for group in groups for place in group.channels):
         at = send_time(schedule, place.send_time, own.default_send_time)
         if _inside(at, *_times(own.quiet_hours)) and not channels.is_pulled(scope, place.channel_id):
             found.add(at)

@@ -99,7 +99,7 @@ def _suppressed_since(scope: Scope, unit: Unit) -> messaging.KeptOff | None:
     """Whom a unit must not reach, when that may be others than at its processing; None when nothing has changed."""
     wanted, data_date = messaging.KeptOff(0, unit.channel_id, _app(scope, unit)), _data_date(scope, unit)
     stands = messaging.kept_off_stand(scope, wanted, data_date)
-    known = unit.campaign.plan.get("kept_off", {}).get(f"{unit.channel_id}/{unit.group}")
+    known = unit.campaign.plan.kept_off.get(f"{unit.channel_id}/{unit.group}")
     return None if stands in ("", known) else wanted
 
 
@@ -227,7 +227,7 @@ def _written(
 
 def _products(scope: Scope, unit: Unit, pending: Sequence[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
-    if unit.campaign.plan["products"]:
+    if unit.campaign.plan.products:
         rows = scope.warehouse.rows(queries.PRODUCTS, customers=list(pending), **unit.bindings)
         for customer_id, name in rows:
             found[customer_id].append(name)

@@ -15,14 +15,13 @@ from sqlalchemy import select
 
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
-from rapport.campaigns.goals import bound, goal_of, is_amount, is_click, sales
+from rapport.campaigns.goals import bound, is_amount, is_click, sales
 from rapport.campaigns.measurement.power import Detectable, Spread, size_of, spread_of, told
 from rapport.campaigns.measurement.responses import Response, alike_groups, clicked, reactions, responses, summed
 from rapport.campaigns.measurement.windows import windows
 from rapport.campaigns.models import EXECUTED_STATES, Occurrence, Series
 from rapport.campaigns.own_runs import own_days, shortest_gap
-from rapport.campaigns.runs.splits import shares_of
-from rapport.campaigns.schemas import Goal, Schedule
+from rapport.campaigns.schemas import Goal
 from rapport.customers import service as customers
 
 # Earlier runs that are looked at, newest first, and how many responders of them are enough.
@@ -61,7 +60,7 @@ def planned(scope: Scope, found: Series, size: int | None = None) -> Detectable:
     data_date = scope.data_date()
     if data_date is None:
         return NO_DATA
-    goal = goal_of({"goal": found.goal})
+    goal = found.goal
     part = _size_of_a_customer(scope, found, goal)
     if not part:
         return NO_COMPARISON
@@ -89,7 +88,7 @@ def planned_trigger(scope: Scope, found: Series) -> Detectable:
     data_date = scope.data_date()
     if data_date is None:
         return NO_DATA
-    goal = goal_of({"goal": found.goal})
+    goal = found.goal
     part = _size_of_a_customer(scope, found, goal)
     if not part:
         return NO_COMPARISON
@@ -122,7 +121,7 @@ def _in_days(scope: Scope, found: Series, goal: Goal, end: datetime, some: str, 
 
 def _size_of_a_customer(scope: Scope, found: Series, goal: Goal) -> float:
     """What a customer of a run adds to the size of the best comparison."""
-    alike, shares = alike_groups(scope, found.groups), shares_of(found.groups)
+    alike, shares = alike_groups(scope, found.groups), [group.share for group in found.groups]
     held_back, sent = found.control_share, [(1 - found.control_share) * share for share in shares]
     control = 0.0 if is_click(goal) else held_back
     against_control = [
@@ -136,11 +135,10 @@ def _size_of_a_customer(scope: Scope, found: Series, goal: Goal) -> float:
 
 def _lasts(found: Series) -> int | None:
     """In how many days as many new customers come together as a run has; none where there is one run."""
-    schedule = Schedule.model_validate(found.schedule)
-    gap = shortest_gap(schedule)
-    if gap is None or found.rules.get("include_all"):
+    gap = shortest_gap(found.days)
+    if gap is None or found.rules.include_all:
         return gap
-    return max(gap, own_days(schedule, found.rules, found.duration))
+    return max(gap, own_days(found.days, found.rules, found.duration))
 
 
 def _spread(scope: Scope, found: Series, goal: Goal, data_date: date) -> tuple[Spread, str]:

@@ -18,6 +18,7 @@ from rapport.campaigns.measurement import trigger_results
 from rapport.campaigns.measurement.randomization import NOTHING, POWERS, Sums
 from rapport.campaigns.measurement.windows import windows
 from rapport.campaigns.models import EXECUTED_STATES, Occurrence
+from rapport.campaigns.plans import Plan, PlannedGroup, channels_in
 from rapport.campaigns.runs import queries
 from rapport.campaigns.runs.clearance import LEFT_OUT
 from rapport.campaigns.runs.splits import NO_TALLY, Counts, Tally, alike, cuts, group_at_sql, run_part_sql
@@ -270,7 +271,7 @@ def _bindings(scope: Scope, runs: Sequence[Occurrence]) -> dict[str, Any]:
     return {
         "execution_dates": [run.execution_date for run in runs],
         "campaigns": [run.id for run in runs],
-        "cuts": [cuts(run.plan.get("shares", [1])) for run in runs],
+        "cuts": [cuts(run.plan.shares or (1.0,)) for run in runs],
         "begins": list(begins),
         "ends": list(ends),
         "begin": min(begins),
@@ -318,12 +319,12 @@ def clicked(done: Responses, reacted: Mapping[int, Reacted]) -> Responses:
 
 def classes(scope: Scope, found: Occurrence) -> list[list[int]]:
     """For each group of a run, those that reach the same people: all whose control members compare with it."""
-    return alike_groups(scope, found.plan["groups"])
+    return alike_groups(scope, found.plan.groups)
 
 
-def alike_groups(scope: Scope, groups: Sequence[dict[str, Any]]) -> list[list[int]]:
+def alike_groups(scope: Scope, groups: Sequence[PlannedGroup]) -> list[list[int]]:
     """The same of the groups of a series."""
-    apps = messaging.apps_of_templates(scope, {one["channel_id"] for group in groups for one in group["channels"]})
+    apps = messaging.apps_of_templates(scope, channels_in(groups))
     return alike(groups, apps)
 
 
@@ -343,12 +344,9 @@ def past_responses(scope: Scope, found: Occurrence) -> list[Counts]:
     return list(runs.values())
 
 
-def offers_of(plan: dict[str, Any]) -> list[tuple[Any, ...]]:
+def offers_of(plan: Plan) -> list[tuple[Any, ...]]:
     """What the groups of a run get: actions, channels and templates. Runs that differ in it are not put together."""
-    return [
-        (group["action_id"], *((one["channel_id"], one["template_id"]) for one in group["channels"]))
-        for group in plan["groups"]
-    ]
+    return [(group.action_id, *((one.channel_id, one.template_id) for one in group.channels)) for group in plan.groups]
 
 
 def _past_runs(scope: Scope, found: Occurrence) -> list[Occurrence]:

@@ -121,12 +121,12 @@ def _groups(
 ) -> list[GroupResult]:
     """Control, then every group against those held back who would have been in it or in one that reaches the same."""
     plan = found.plan
-    everybody = range(1, len(plan["groups"]) + 1)
+    everybody = range(1, len(plan.groups) + 1)
     control = done.of(found.id, everybody, True)
     made = [_result(0, CONTROL_ACTION_ID, control, reacted)]
     for number, alike_ones in enumerate(alike, start=1):
         own, held_back = done.of(found.id, [number], False), done.of(found.id, alike_ones, True)
-        one = _result(number, plan["groups"][number - 1]["action_id"], own, reacted)
+        one = _result(number, plan.group(number).action_id, own, reacted)
         if is_click(goal):
             one = replace(one, verdict=CANNOT_CLICK)
         elif not control.customers:

@@ -89,7 +89,7 @@ def series_results(scope: Scope, found: Series, goal: Goal | None = None, first:
     first: of its runs sent on this day or later.
     """
     runs = [run for run in _complete_runs(scope, found, goal is not None) if first is None or run.send_date >= first]
-    goal = goal or goal_of(runs[0].plan if runs else {"goal": found.goal})
+    goal = goal or (goal_of(runs[0].plan) if runs else found.goal)
     reacted = reactions(scope, runs)
     done = responses(scope, runs, goal) if runs else Responses({}, None)
     done = clicked(done, reacted) if is_click(goal) else done
@@ -188,7 +188,7 @@ def _groups(
         found.append(
             SeriesGroup(
                 recipient_group_id=number,
-                action_id=runs[0].plan["groups"][number - 1]["action_id"],
+                action_id=runs[0].plan.group(number).action_id,
                 customers=own.customers,
                 responders=own.responders,
                 response_rate=rate(own),

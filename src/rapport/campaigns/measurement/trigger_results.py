@@ -60,14 +60,14 @@ def trigger_window(found: Occurrence, first: datetime) -> tuple[datetime, dateti
 
     What quiet hours delayed goes out on the next day at the latest.
     """
-    waits = (found.plan["trigger"] or {}).get("quiet_hours") is not None
+    waits = found.plan.quiet_hours is not None
     last = datetime.combine(found.execution_date, time()) + timedelta(days=2 if waits else 1)
     return first, last + timedelta(days=found.duration)
 
 
 def bindings(scope: Scope, days: Sequence[Occurrence], begins: Sequence[datetime]) -> dict[str, Any]:
     """What the statement binds for days of a triggered campaign, with the first firing of each."""
-    shares = [[float(group["share"]) for group in day.plan["groups"]] for day in days]
+    shares = [[group.share for group in day.plan.groups] for day in days]
     return {
         "execution_dates": [day.execution_date for day in days],
         "campaigns": [day.id for day in days],
@@ -84,4 +84,4 @@ def bindings(scope: Scope, days: Sequence[Occurrence], begins: Sequence[datetime
 def draws(days: Sequence[Occurrence]) -> list[int]:
     """For each day the first one on which people were divided in the same way into the same groups."""
     first: dict[str, int] = {}
-    return [first.setdefault(repr((day.plan["control_share"], day.plan["groups"])), day.id) for day in days]
+    return [first.setdefault(repr((day.plan.control_share, day.plan.groups)), day.id) for day in days]

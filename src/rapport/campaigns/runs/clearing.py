@@ -148,7 +148,7 @@ def _go_on(scope: Scope, campaign_id: int) -> None:
             held.state = SCHEDULED
         else:
             held.state, held.error, held.finished_at = NOT_RUN, NOBODY, scope.clock.now()
-        held.plan = {**held.plan, "asked": held.test_size}
+        held.plan = held.plan.with_asked(held.test_size)
         held.test_size, held.counts = addressed, counts
         for row in session.scalars(
             select(OccurrenceChannel).where(

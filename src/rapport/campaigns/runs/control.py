@@ -1,7 +1,6 @@
 """What a person does to runs: run now, one-time on a list, cancel, confirm."""
 
 from datetime import date
-from typing import Any
 
 from sqlalchemy import select
 
@@ -24,9 +23,10 @@ from rapport.campaigns.models import (
     Series,
 )
 from rapport.campaigns.occurrences import locked, occurrence, plan_next_run, plan_run
+from rapport.campaigns.plans import PlannedGroup, PlannedRules
 from rapport.campaigns.runs.clearance import ask_clearance
 from rapport.campaigns.runs.clearing import clear
-from rapport.campaigns.schemas import Group, OneTimeBody
+from rapport.campaigns.schemas import Group, OneTimeBody, Schedule
 from rapport.errors import Conflict
 from rapport.notifications import service as notifications
 from rapport.stores import work
@@ -103,7 +103,7 @@ def _list_series(scope: Scope, body: OneTimeBody, group: Group, day: date) -> Se
         list_id = next_id(session, scope.tenant_id, "customer list")
         series_id = next_id(session, scope.tenant_id, "series")
     audiences.keep_list(scope, list_id, body.customer_ids)
-    rules: dict[str, Any] = body.rules.model_dump(mode="json") | {"min_share": 0}
+    rules = PlannedRules(**body.rules.model_dump(), min_share=0)
     with scope.records() as session:
         made = Series(
             tenant_id=scope.tenant_id,
@@ -114,10 +114,10 @@ def _list_series(scope: Scope, body: OneTimeBody, group: Group, day: date) -> Se
             campaign_type="Test/Control",
             split="fixed",
             control_share=body.control_share,
-            goal=body.goal.model_dump(mode="json"),
+            goal=body.goal,
             priority=0,
-            schedule={"kind": "once", "start_date": day.isoformat()},
-            groups=[group.model_dump(mode="json")],
+            schedule=Schedule(kind="once", start_date=day),
+            groups=(PlannedGroup.model_validate(group.model_dump(mode="json")),),
             rules=rules,
             duration=body.duration,
             lead_time=0,

@@ -12,13 +12,13 @@ series too, below the share itself are held back.
 
 # ruff: noqa: S608 - statements are put together of constants and numbers
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.campaigns.runs.splits import divided, held_back, keeps_groups, shares_of
+from rapport.campaigns.plans import Plan
+from rapport.campaigns.runs.splits import divided, held_back
 
 MOST = 2**64 - 1
 LOTS = "FROM {stage} WHERE verdict = ''"
@@ -59,30 +59,28 @@ class _Urn:
         return f"s.grp IN ({', '.join(map(str, self.groups))})"
 
 
-def drawn(scope: Scope, stage: str, plan: Mapping[str, Any], alike: Sequence[Sequence[int]], is_shared: bool) -> str:
+def drawn(scope: Scope, stage: str, plan: Plan, alike: Sequence[Sequence[int]], is_shared: bool) -> str:
     """SQL of the rows of a stage (quoted name) with control among their verdicts.
 
     alike: for each group those that reach the same people; is_shared: some rows have one lot.
     """
-    if keeps_groups(plan):
-        return DRAWN.format(stage=stage, group="s.grp", control=f"s.lot <= {int(MOST * plan['control_share'])}")
+    if plan.rules.keeps_groups:
+        return DRAWN.format(stage=stage, group="s.grp", control=f"s.lot <= {int(MOST * plan.control_share)}")
     urns = _urns(scope, stage, plan, alike, is_shared)
     branches = ", ".join(one for urn in urns if len(urn.groups) > 1 for one in urn.branches)
     group = f"toUInt16(multiIf({branches}, s.grp))" if branches else "s.grp"
     return DRAWN.format(stage=stage, group=group, control=" OR ".join(urn.control for urn in urns) or "false")
 
 
-def _urns(
-    scope: Scope, stage: str, plan: Mapping[str, Any], alike: Sequence[Sequence[int]], is_shared: bool
-) -> list[_Urn]:
+def _urns(scope: Scope, stage: str, plan: Plan, alike: Sequence[Sequence[int]], is_shared: bool) -> list[_Urn]:
     """The urns of a run that hold anybody."""
     found = scope.warehouse.rows((SIZES_OF_UNITS if is_shared else SIZES).format(stage=stage))
     counted = {int(group): int(size) for group, size in found}
     members = list(dict.fromkeys(tuple(one) for one in alike))
     sizes = [sum(counted.get(group, 0) for group in groups) for groups in members]
-    shares = plan.get("shares") or shares_of(plan["groups"])
+    shares = plan.divided_by
     urns = []
-    for groups, size, held in zip(members, sizes, held_back(sizes, plan["control_share"]), strict=True):
+    for groups, size, held in zip(members, sizes, held_back(sizes, plan.control_share), strict=True):
         of_groups = [shares[group - 1] for group in groups]
         if size:
             ends = [*accumulate([*divided(held, of_groups), *divided(size - held, of_groups)])]

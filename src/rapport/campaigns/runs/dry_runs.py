@@ -66,7 +66,7 @@ def dry_run(scope: Scope, series_id: int) -> DryRun:
     if found.status == ARCHIVED:
         raise Conflict(f"Series {series_id} is archived.")
     run = imagined_run(scope, found, scope.today())
-    groups = {found.target_group_id, *found.rules.get("exclude_target_group_ids", [])} - {0}
+    groups = {found.target_group_id, *found.rules.exclude_target_group_ids} - {0}
     audiences.ensure_members(scope, groups, data_date)
     sizes, reached, not_reached = rehearse(scope, run, data_date)
     return DryRun(

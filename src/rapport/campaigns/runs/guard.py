@@ -2,7 +2,8 @@
 
 from statistics import median
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, type_coerce
+from sqlalchemy.dialects.postgresql import JSONB
 
 from rapport.access.scope import Scope
 from rapport.campaigns.models import EXECUTED_STATES, LIVE_STATES, PROCESSING, Occurrence
@@ -38,7 +39,7 @@ def past_sizes(scope: Scope, found: Occurrence) -> list[int]:
     if found.is_one_time:
         return []
     wanted = (
-        select(func.coalesce(Occurrence.plan["asked"].as_integer(), Occurrence.test_size))
+        select(func.coalesce(type_coerce(Occurrence.plan, JSONB)["asked"].as_integer(), Occurrence.test_size))
         .where(
             Occurrence.tenant_id == scope.tenant_id,
             Occurrence.target_group_id == found.target_group_id,

@@ -40,10 +40,10 @@ from rapport.campaigns.runs import queries
 from rapport.campaigns.runs.asking import nobody_left, reason_counts
 from rapport.campaigns.runs.clearance import ask_clearance
 from rapport.campaigns.runs.guard import objection
-from rapport.campaigns.runs.splits import shares_of, thompson_shares
+from rapport.campaigns.runs.splits import thompson_shares
 from rapport.campaigns.runs.staging import Place, drop_stage, fill_stage
 from rapport.campaigns.schedule import send_time
-from rapport.campaigns.schemas import Schedule
+from rapport.campaigns.schemas import FrequencyCap
 from rapport.campaigns.settings import settings_of
 from rapport.conditions.histories import LONGEST_LEAD
 from rapport.errors import RapportError
@@ -52,6 +52,8 @@ from rapport.messaging import service as messaging
 # The longest measurement window that a series may have, with its lead time.
 LONGEST_RUN = timedelta(days=366 + LONGEST_LEAD)
 UNPROCESSED = (PLANNED, PROCESSING)
+# What the SQL of a stage binds where no cap is kept.
+NO_CAP = FrequencyCap(messages=1, days=1)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def groups_needed(scope: Scope, campaign_id: int) -> list[int]:
     found = occurrence(scope, campaign_id)
     if found.state not in UNPROCESSED:
         return []
-    groups = list(found.plan["rules"].get("exclude_target_group_ids", []))
+    groups = list(found.plan.rules.exclude_target_group_ids)
     return groups if found.is_one_time else [found.target_group_id, *groups]
 
 
@@ -136,14 +138,13 @@ def _write(scope: Scope, found: Occurrence, data_date: date) -> tuple[list[Place
     control = _control_place(places)
     _add_recipients(scope, found, [control, *places], stage)
     _add_outcomes(scope, [control, *places], stage, common)
-    if found.plan["products"]:
+    if found.plan.products:
         for part in scope.warehouse.customer_slices("product_recommendations", "campaign_recipients"):
-            part.execute(queries.ADD_PRODUCTS, data_date=data_date, products=found.plan["products"], **common)
+            part.execute(queries.ADD_PRODUCTS, data_date=data_date, products=found.plan.products, **common)
     sizes = _sizes(scope, stage, places)
-    more = {"shares": shares, "drawn": sizes.drawn, "data_date": data_date.isoformat(), "kept_off": stood}
-    more |= costs_of(scope, found.plan["groups"])
+    plan = found.plan.processed(shares, sizes.drawn, data_date, stood, costs_of(scope, found.plan.groups))
     with scope.records() as session:
-        move(scope, session, found.id, (PROCESSING,), plan={**found.plan, **more})
+        move(scope, session, found.id, (PROCESSING,), plan=plan)
     return places, sizes
 
 
@@ -185,42 +186,40 @@ def _sizes(scope: Scope, stage: str, places: Sequence[Place]) -> Sizes:
 
 
 def _shares(scope: Scope, found: Occurrence) -> list[float]:
-    groups = found.plan["groups"]
-    if found.plan["split"] != "thompson":
-        return shares_of(groups)
-    runs = past_responses(scope, found)
-    return thompson_shares(found.id, runs, len(groups), found.plan["rules"]["min_share"])
+    plan = found.plan
+    if plan.split != "thompson":
+        return [group.share for group in plan.groups]
+    return thompson_shares(found.id, past_responses(scope, found), len(plan.groups), plan.rules.min_share)
 
 
 def _places(scope: Scope, found: Occurrence) -> list[Place]:
     """Every group and channel of a run, with what is sent there and when (tenant wall clock)."""
-    schedule = Schedule.model_validate(found.plan["schedule"])
+    schedule = found.plan.days
     default = settings_of(scope).default_send_time
-    channel_ids = sorted({one["channel_id"] for group in found.plan["groups"] for one in group["channels"]})
+    channel_ids = sorted(found.plan.channel_ids)
     places = []
-    for number, group in enumerate(found.plan["groups"], start=1):
-        codes = group["promo_codes"]
-        codes = action(scope, group["action_id"]).promo_codes if codes is None else codes
-        for one in group["channels"]:
-            at = datetime.combine(found.send_date, send_time(schedule, one["send_time"], default))
-            position = channel_ids.index(one["channel_id"]) + 1
-            place = (number, one["channel_id"], position, one["template_id"], group["action_id"], ",".join(codes), at)
+    for number, group in enumerate(found.plan.groups, start=1):
+        codes = action(scope, group.action_id).promo_codes if group.promo_codes is None else group.promo_codes
+        for one in group.channels:
+            at = datetime.combine(found.send_date, send_time(schedule, one.send_time, default))
+            position = channel_ids.index(one.channel_id) + 1
+            place = (number, one.channel_id, position, one.template_id, group.action_id, ",".join(codes), at)
             places.append(Place(*place))
     return places
 
 
 def _bindings(scope: Scope, found: Occurrence, data_date: date) -> dict[str, Any]:
     """The values that the stage's SQL binds."""
-    cap = found.plan["rules"].get("frequency_cap") or {"messages": 1, "days": 1}
+    cap = found.plan.rules.frequency_cap or NO_CAP
     day = found.execution_date
-    since, cap_since = day - LONGEST_RUN, day - timedelta(days=cap["days"] - 1)
+    since, cap_since = day - LONGEST_RUN, day - timedelta(days=cap.days - 1)
     return {
         "campaign": found.id,
         "data_date": data_date,
         "execution_date": day,
         "since": since,
         "running": running_beside(scope, found),
-        "cap": cap["messages"],
+        "cap": cap.messages,
         "cap_since": cap_since,
         "cap_campaigns": live_ids(scope, LIVE_STATES, cap_since, day, but=found.id),
     }
@@ -228,8 +227,7 @@ def _bindings(scope: Scope, found: Occurrence, data_date: date) -> dict[str, Any
 
 def running_beside(scope: Scope, run: Occurrence) -> list[int]:
     """Ids of the campaigns whose customers a run does not take unless it includes all."""
-    schedule = Schedule.model_validate(run.plan["schedule"])
-    own = own_days(schedule, run.plan["rules"], run.duration)
+    own = own_days(run.plan.days, run.plan.rules, run.duration)
     return running_ids(scope, run.send_date, run.duration, run, own)
 
 

@@ -9,10 +9,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rapport.campaigns.plans import Plan, PlannedGroup
 
 # Shares are turned into cuts of this many parts; a customer's hash falls between two cuts.
 PARTS = 1_000_000
@@ -120,10 +121,10 @@ def cuts(shares: Sequence[float]) -> list[int]:
     return [*found[:-1], PARTS]
 
 
-def alike(groups: Sequence[dict[str, Any]], apps: Mapping[tuple[int, int], str]) -> list[list[int]]:
+def alike(groups: Sequence[PlannedGroup], apps: Mapping[tuple[int, int], str]) -> list[list[int]]:
     """For each group, those (itself too) whose members can be reached on the same channels, for the same apps."""
     reach = [
-        sorted((one["channel_id"], apps.get((one["channel_id"], one["template_id"]), "")) for one in group["channels"])
+        sorted((one.channel_id, apps.get((one.channel_id, one.template_id), "")) for one in group.channels)
         for group in groups
     ]
     return [[n for n, other in enumerate(reach, start=1) if other == own] for own in reach]
@@ -161,19 +162,14 @@ class Draw:
     customers: int | None = None
 
 
-def keeps_groups(plan: Mapping[str, Any]) -> bool:
-    """Whether customers keep their group in all runs of the series of a run, by the plan of that."""
-    return bool(plan["rules"].get("keeps_groups"))
-
-
-def draw_of(plan: Mapping[str, Any], group: int, alike_ones: Sequence[int]) -> Draw:
+def draw_of(plan: Plan, group: int, alike_ones: Sequence[int]) -> Draw:
     """What the plan of a run says of a group and of those held back who would have been in it or in one alike."""
-    if "drawn" in plan and not keeps_groups(plan):
-        sent, control = plan["drawn"][group - 1][0], sum(plan["drawn"][one - 1][1] for one in alike_ones)
+    if plan.drawn is not None and not plan.rules.keeps_groups:
+        sent, control = plan.drawn[group - 1][0], sum(plan.drawn[one - 1][1] for one in alike_ones)
         return Draw(control / max(1, sent + control), sent + control)
-    shares, control_share = plan.get("shares") or shares_of(plan["groups"]), plan["control_share"]
-    control = control_share * sum(shares[one - 1] for one in alike_ones)
-    return Draw(control / (control + (1 - control_share) * shares[group - 1]))
+    shares, control_share = plan.divided_by, plan.control_share
+    control_part = control_share * sum(shares[one - 1] for one in alike_ones)
+    return Draw(control_part / (control_part + (1 - control_share) * shares[group - 1]))
 
 
 def thompson_shares(seed: int, runs: Sequence[Counts], groups: int, min_share: float) -> list[float]:
@@ -228,8 +224,3 @@ def _learn(cells: dict[int, Tally], usual: float, precision: Numbers, weighted: 
         for other, theirs in cells.items():
             if other:
                 precision[group - 1, other - 1] -= weight * theirs.customers / whole.customers
-
-
-def shares_of(groups: Sequence[dict[str, Any]]) -> list[float]:
-    """The shares a marketer gave."""
-    return [float(group["share"]) for group in groups]

@@ -10,6 +10,7 @@ from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.campaigns.models import Occurrence
+from rapport.campaigns.plans import PlannedRules
 from rapport.campaigns.runs import hold_out as hold_outs
 from rapport.campaigns.runs import queries
 from rapport.campaigns.runs.drawing import drawn
@@ -20,7 +21,6 @@ from rapport.campaigns.runs.splits import (
     alike,
     cuts,
     group_at_sql,
-    keeps_groups,
     run_lot_sql,
     run_part_sql,
 )
@@ -75,9 +75,9 @@ def fill_stage(
     stood = [(one, messaging.kept_off_stand(scope, one, data_date, profiles)) for one in lists]
     for one in lists:
         messaging.load_suppressed(scope, stage_name(found.id, "suppressed"), one, data_date, stand=profiles)
-    rules, reading = found.plan["rules"], Reading(scope, used, data_date, profiles)
+    rules, reading = found.plan.rules, Reading(scope, used, data_date, profiles)
     bindings |= {"series": found.series_id, "cuts": cuts(shares)}
-    bindings |= {f"excluded_{n}": group for n, group in enumerate(rules.get("exclude_target_group_ids", []))}
+    bindings |= {f"excluded_{n}": group for n, group in enumerate(rules.exclude_target_group_ids)}
     hold_out = hold_outs.hold_out_on(scope, found.send_date)
     bindings |= hold_outs.bound(hold_out) if hold_out else {}
     members, columns = _members(found), messaging.profile_columns(scope, used)
@@ -90,7 +90,7 @@ def fill_stage(
         of_held_out = sharing.of_held_out(columns, hold_outs.held_out_sql("customer_id"), **bound)
         kept_back[eligibility.HELD_OUT_ADDRESS] = of_held_out
     faults = (messaging.fault_sql(channel, lists, suppressed, reading, "m.customer_id") for channel in used)
-    divides = OF_SERIES if keeps_groups(found.plan) else OF_RUN
+    divides = OF_SERIES if found.plan.rules.keeps_groups else OF_RUN
     unit = sharing.unit if is_shared else "m.customer_id"
     statement = queries.FILL_STAGE.format(
         stage=stage,
@@ -107,7 +107,7 @@ def fill_stage(
         part.execute(statement, **bindings)
     if is_shared:
         sharing.skip(stage, _reachable(places))
-    rows = drawn(scope, stage, {**found.plan, "shares": shares}, _alike(scope, found, places), is_shared)
+    rows = drawn(scope, stage, found.plan.with_shares(shares), _alike(scope, found, places), is_shared)
     return rows, {f"{one.channel_id}/{group}": text for one, text in stood for group in one.groups}
 
 
@@ -146,7 +146,7 @@ def drop_stage(scope: Scope, campaign_id: int) -> None:
 
 def _alike(scope: Scope, found: Occurrence, places: Sequence[Place]) -> list[list[int]]:
     apps = messaging.apps_of_templates(scope, {place.channel_id for place in places})
-    return alike(found.plan["groups"], apps)
+    return alike(found.plan.groups, apps)
 
 
 def _lists(scope: Scope, places: Sequence[Place]) -> list[KeptOff]:
@@ -160,22 +160,20 @@ def _lists(scope: Scope, places: Sequence[Place]) -> list[KeptOff]:
 
 def _members(found: Occurrence) -> str:
     if found.is_one_time:
-        return queries.LIST_MEMBERS.format(number=int(found.plan["customer_list_id"])) + " ORDER BY customer_id"
+        return queries.LIST_MEMBERS.format(number=int(found.plan.customer_list_id or 0)) + " ORDER BY customer_id"
     return queries.GROUP_MEMBERS.format(number=int(found.target_group_id))
 
 
-def _kept_out(rules: dict[str, Any], reading: Reading, kept_back: Mapping[eligibility.Rule, str]) -> dict[str, str]:
+def _kept_out(rules: PlannedRules, reading: Reading, kept_back: Mapping[eligibility.Rule, str]) -> dict[str, str]:
     """SQL of the first rule that keeps a member m out, as a number from 1, and of outcomes and reasons by it."""
     found: dict[eligibility.Rule, list[tuple[str, Any]]] = {
         eligibility.UNKEPT: [(messaging.unkept("m.customer_id"), None)],
         eligibility.UNKNOWN: [("p.known_id = ''", None)],
         **{rule: [(one, None) for one in some] for rule, some in messaging.flagged(reading).items()},
         **{rule: [(one, None)] for rule, one in kept_back.items()},
-        eligibility.IN_GROUP: [
-            (_in_group(n), int(group)) for n, group in enumerate(rules.get("exclude_target_group_ids", []))
-        ],
-        eligibility.RUNNING: [] if rules.get("include_all") else [(queries.IN_RUNNING, None)],
-        eligibility.CAPPED: [(queries.OVER_CAP, None)] if rules.get("frequency_cap") else [],
+        eligibility.IN_GROUP: [(_in_group(n), int(group)) for n, group in enumerate(rules.exclude_target_group_ids)],
+        eligibility.RUNNING: [] if rules.include_all else [(queries.IN_RUNNING, None)],
+        eligibility.CAPPED: [(queries.OVER_CAP, None)] if rules.frequency_cap else [],
     }
     ordered = [(sql, *rule.told(what)) for rule, some in eligibility.in_order(found) for sql, what in some]
     return {

@@ -198,9 +198,9 @@ class Background:
                 if last - timedelta(days=number - 1) <= day <= last:
                     self.messages[one.person][number, last] += messages
 
-    def faults(self, one: Candidate, plan: Mapping[str, Any]) -> dict[int, Fault]:
+    def faults(self, one: Candidate, group: campaigns.PlannedGroup) -> dict[int, Fault]:
         """The channels of a group on which a candidate cannot be reached, with outcome and reason."""
-        return self.reach.faults(one.person, plan)
+        return self.reach.faults(one.person, group)
 
 
 def _ask(needs: Needs, trigger: Trigger, catalogue: Catalogue) -> None:

@@ -58,9 +58,9 @@ class Decision:
     messages: int = 1
 
 
-def group_of(series_id: int, groups: Sequence[Mapping[str, Any]], person: str) -> int:
+def group_of(series_id: int, groups: Sequence[campaigns.PlannedGroup], person: str) -> int:
     """The recipient group of a person, from 1."""
-    cuts = campaigns.cuts([float(group["share"]) for group in groups])
+    cuts = campaigns.cuts([group.share for group in groups])
     return campaigns.group_at(campaigns.trigger_part(series_id, campaigns.GROUP, person), cuts)
 
 
@@ -97,7 +97,7 @@ def _messages(campaign: campaigns.Occurrence, decision: Decision) -> int:
         return 0
     if decision.faults is None:
         return decision.messages
-    return len(campaign.plan["groups"][decision.group - 1]["channels"]) - len(decision.faults)
+    return len(campaign.plan.group(decision.group).channels) - len(decision.faults)
 
 
 Made = tuple[Candidate, campaigns.Occurrence, Decision]
@@ -108,23 +108,23 @@ def _once_an_address(session: Session, background: Background, made: Sequence[Ma
     going, reach = [], background.reach
     for one, campaign, decision in made:
         faults = decision.faults
-        plan = campaign.plan["groups"][decision.group - 1]
-        addresses = {} if faults is None else reach.addresses(one.person, plan, faults)
+        group = campaign.plan.group(decision.group)
+        addresses = {} if faults is None else reach.addresses(one.person, group, faults)
         going.append(delivery.Going(campaign.id, one.person, addresses))
     found: list[Made] = []
     for (one, campaign, decision), late in zip(
         made, delivery.take_addresses(background.scope, session, going), strict=True
     ):
-        plan = campaign.plan["groups"][decision.group - 1]
-        found.append((one, campaign, _skipped(plan, decision, late, reach) if late else decision))
+        group = campaign.plan.group(decision.group)
+        found.append((one, campaign, _skipped(group, decision, late, reach) if late else decision))
     return found
 
 
-def _skipped(plan: Mapping[str, Any], decision: Decision, late: Mapping[int, Fault], reach: Reach) -> Decision:
+def _skipped(group: campaigns.PlannedGroup, decision: Decision, late: Mapping[int, Fault], reach: Reach) -> Decision:
     faults = {**(decision.faults or {}), **late}
-    if len(faults) == len(plan["channels"]):
+    if len(faults) == len(group.channels):
         return Decision(DONE, *min(faults.values()), group=decision.group, faults=faults)
-    state, outcome, reason = state_of(plan, faults, reach.channels)
+    state, outcome, reason = state_of(group, faults, reach.channels)
     return Decision(state, outcome, reason, group=decision.group, faults=faults)
 
 
@@ -133,22 +133,22 @@ def decided(one: Candidate, campaign: campaigns.Occurrence, background: Backgrou
     kept = kept_out(one, background, campaign.plan)
     if kept is not None:
         return kept
-    groups, person = campaign.plan["groups"], background.reach.divided_by(one.person, campaign.plan)
+    groups, person = campaign.plan.groups, background.reach.divided_by(one.person, campaign.plan)
     # Who had it as a visitor stays where it was.
     drawn = background.drawn.get((one.person, one.trigger.id))
     group = drawn if drawn and drawn <= len(groups) else group_of(one.trigger.id, groups, person)
     faults = background.faults(one, groups[group - 1])
-    if len(faults) == len(groups[group - 1]["channels"]):
+    if len(faults) == len(groups[group - 1].channels):
         return Decision(DONE, *min(faults.values()), group=group, faults=faults)
     until = campaigns.quiet_until(background.scope, one.trigger.body.quiet_hours, background.now)
     hours = one.trigger.body.quiet_hours
     if until is not None and hours is not None and hours.then == "skip":
         return Decision(DONE, *rules.QUIET.told())
-    share = campaign.plan["control_share"]
+    share = campaign.plan.control_share
     if (drawn == 0 and campaigns.cut_of(share)) or (drawn is None and is_control(one.trigger.id, share, person)):
         # Control waits too, so that whoever opts out meanwhile is missing on both sides.
         if until is None:
-            return Decision(DONE, "control", drawn=group, messages=len(groups[group - 1]["channels"]) - len(faults))
+            return Decision(DONE, "control", drawn=group, messages=len(groups[group - 1].channels) - len(faults))
         return Decision(DELAYED, due_at=until, drawn=group)
     if until is not None:
         return Decision(DELAYED, group=group, due_at=until)
@@ -157,12 +157,12 @@ def decided(one: Candidate, campaign: campaigns.Occurrence, background: Backgrou
     return _out(background, groups[group - 1], group, faults)
 
 
-def _out(background: Background, plan: Mapping[str, Any], group: int, faults: Mapping[int, Fault]) -> Decision:
-    state, outcome, reason = state_of(plan, faults, background.reach.channels)
+def _out(background: Background, planned: campaigns.PlannedGroup, group: int, faults: Mapping[int, Fault]) -> Decision:
+    state, outcome, reason = state_of(planned, faults, background.reach.channels)
     return Decision(state, outcome, reason, group=group, faults=faults)
 
 
-def kept_out(one: Candidate, background: Background, plan: Mapping[str, Any]) -> Decision | None:
+def kept_out(one: Candidate, background: Background, plan: campaigns.Plan) -> Decision | None:
     """The first rule of a campaign's plan that keeps a person out; None when none does."""
     known = background.reach.known.get(one.person)
     is_loaded = one.is_visitor or one.trigger.body.visitors or (known is not None and known.loaded)
@@ -172,7 +172,7 @@ def kept_out(one: Candidate, background: Background, plan: Mapping[str, Any]) ->
             **background.reach.barring(one.person, plan),
             rules.FIRED_BEFORE: lambda: background.has_entered(one),
             rules.RUNNING: lambda: (
-                not plan["rules"]["include_all"] and known is not None and known.customer_id in background.running
+                not plan.rules.include_all and known is not None and known.customer_id in background.running
             ),
             rules.CAPPED: lambda: background.is_capped(one),
         }

@@ -107,15 +107,15 @@ class _Tally:
             self._add_places(one, decision.group, background)
 
     def _add_places(self, one: Candidate, group: int, background: Background) -> None:
-        plan = self._campaign.plan["groups"][group - 1]
-        faults = background.faults(one, plan)
-        for place in plan["channels"]:
-            channel_id = place["channel_id"]
+        planned = self._campaign.plan.group(group)
+        faults = background.faults(one, planned)
+        for place in planned.channels:
+            channel_id = place.channel_id
             if channel_id in faults:
                 self._not_reached[channel_id, *faults[channel_id]] += 1
             else:
                 self._reached[group, channel_id] += 1
-        self._addressed += len(faults) < len(plan["channels"])
+        self._addressed += len(faults) < len(planned.channels)
 
     def result(self, data_date: date, customers: int) -> TriggerDryRun:
         """What was counted, scaled to so many customers."""

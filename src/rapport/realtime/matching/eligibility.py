@@ -1,6 +1,5 @@
 """Whether one customer may be written to on a channel: what the rules of a trigger would say if it were met now."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,14 +9,14 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns import service as campaigns
-from rapport.campaigns.service import TriggeredBody
+from rapport.campaigns.service import Plan, PlannedChannel, PlannedGroup, PlannedRules, TriggeredBody, channels_in
 from rapport.channels import service as channels
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging.service import rules
 from rapport.realtime.matching.background import Background
 from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.deciding import kept_out
-from rapport.realtime.matching.reach import Fault, channels_in
+from rapport.realtime.matching.reach import Fault
 from rapport.realtime.matching.triggers import Catalogue, Trigger, compiled
 from rapport.stores.clock import Clock
 
@@ -61,7 +60,7 @@ def eligibility(
     series = None if series_id is None else _series(scope, series_id, channel_id)
     scope = _at(scope, at)
     body = _body(scope, series, channel_id)
-    plan: dict[str, Any] = {"rules": body.rules.model_dump(), "groups": _groups(series, channel_id)}
+    plan = Plan(rules=PlannedRules(**body.rules.model_dump()), groups=_groups(series, channel_id))
     _know_members(scope, body.rules.exclude_target_group_ids)
     catalogue, trigger = compiled(scope, []), Trigger(series or campaigns.Series(id=0), body, None, None)
     who = Candidate(trigger, customer_id.lower(), customer_id, False, "", {})
@@ -79,7 +78,7 @@ def _series(scope: Scope, series_id: int, channel_id: int) -> campaigns.Series:
         found = campaigns.series(scope, series_id)
     if found.status == campaigns.ARCHIVED:
         raise Conflict(f"Series {series_id} is archived.")
-    if channel_id not in channels_in({"groups": found.groups}):
+    if channel_id not in channels_in(found.groups):
         raise Invalid(f"channel_id: series {series_id} does not write on channel {channel_id}.")
     return found
 
@@ -100,10 +99,10 @@ def _body(scope: Scope, series: campaigns.Series | None, channel_id: int) -> Tri
     """What a trigger would be that has the rules of a series; its own body for one that is triggered."""
     if series is not None and series.trigger is not None:
         return campaigns.triggered_body(series)
-    rules = NO_RULES if series is None else {name: series.rules[name] for name in NO_RULES if name in series.rules}
-    any_hour = (series is not None and series.rules.get("any_hour")) or channels.is_pulled(scope, channel_id)
+    rules = NO_RULES if series is None else series.rules.model_dump(include=set(NO_RULES), exclude_unset=True)
+    any_hour = (series is not None and series.rules.any_hour) or channels.is_pulled(scope, channel_id)
     hours = None if any_hour else campaigns.settings_of(scope).quiet_hours
-    used = sorted(channels_in({"groups": _groups(series, channel_id)}))
+    used = sorted(channels_in(_groups(series, channel_id)))
     places = [{"channel_id": number, "template_id": 1} for number in used]
     return TriggeredBody.model_validate(
         {
@@ -117,9 +116,10 @@ def _body(scope: Scope, series: campaigns.Series | None, channel_id: int) -> Tri
     )
 
 
-def _groups(series: campaigns.Series | None, channel_id: int) -> list[dict[str, Any]]:
+def _groups(series: campaigns.Series | None, channel_id: int) -> tuple[PlannedGroup, ...]:
     """The recipient groups of a series; without one, a group on the channel with a template of no app."""
-    return [{"channels": [{"channel_id": channel_id, "template_id": 0}]}] if series is None else series.groups
+    alone = PlannedGroup(action_id=2, channels=(PlannedChannel(channel_id=channel_id, template_id=0),))
+    return (alone,) if series is None else series.groups
 
 
 def _know_members(scope: Scope, group_ids: list[int]) -> None:
@@ -134,9 +134,7 @@ def _background(session: Session, catalogue: Catalogue, who: Candidate) -> Backg
     return background
 
 
-def _answer(
-    background: Background, who: Candidate, plan: Mapping[str, Any], channel_id: int, series_id: int | None
-) -> Eligibility:
+def _answer(background: Background, who: Candidate, plan: Plan, channel_id: int, series_id: int | None) -> Eligibility:
     scope, hours = background.scope, who.trigger.body.quiet_hours
     until = None
     kept = kept_out(who, background, plan)
@@ -162,11 +160,10 @@ def _answer(
     )
 
 
-def _fault(background: Background, who: Candidate, plan: Mapping[str, Any], channel_id: int) -> Fault | None:
+def _fault(background: Background, who: Candidate, plan: Plan, channel_id: int) -> Fault | None:
     """Why no group of the plan that uses the channel can reach a customer on it; None when one can."""
     found = []
-    for group in plan["groups"]:
-        places = [place for place in group["channels"] if place["channel_id"] == channel_id]
-        if places:
-            found.append(background.faults(who, {"channels": places}).get(channel_id))
+    for group in plan.groups:
+        if channel_id in group.channel_ids:
+            found.append(background.faults(who, group.on(channel_id)).get(channel_id))
     return found[0] if all(found) else None

@@ -29,11 +29,6 @@ def address_attributes(channels: Mapping[int, Channel]) -> set[str]:
     return {one.address_attribute.upper() for one in channels.values()} - {OWN_ID}
 
 
-def channels_in(plan: Mapping[str, Any]) -> set[int]:
-    """The channels of all recipient groups of a campaign's plan."""
-    return {place["channel_id"] for group in plan["groups"] for place in group["channels"]}
-
-
 @dataclass
 class Reach:
     """Of some persons, by the channels of the tenant; known are the customers among them, by person.
@@ -114,13 +109,13 @@ class Reach:
         """Why no campaign on some channels may write to a person; None when one may."""
         return rules.first(self._never(person, channel_ids))
 
-    def barring(self, person: str, plan: Mapping[str, Any]) -> rules.Holds:
+    def barring(self, person: str, plan: campaigns.Plan) -> rules.Holds:
         """Whether nothing of a campaign may go to a person: a flag, the hold-out, or an always-excluded group."""
         known = self.known.get(person)
         groups = known.facts.groups if known else frozenset[int]()
-        excluded = plan["rules"]["exclude_target_group_ids"]
+        excluded = plan.rules.exclude_target_group_ids
         return {
-            **self._never(person, channels_in(plan)),
+            **self._never(person, plan.channel_ids),
             rules.IN_GROUP: lambda: next((number for number in excluded if number in groups), 0),
         }
 
@@ -129,21 +124,21 @@ class Reach:
         known = self.known.get(person)
         return known.facts.attributes.get(name) if known else None
 
-    def faults(self, person: str, plan: Mapping[str, Any]) -> dict[int, Fault]:
+    def faults(self, person: str, group: campaigns.PlannedGroup) -> dict[int, Fault]:
         """The channels of a recipient group on which a person cannot be reached, with outcome and reason."""
-        places = ((place["channel_id"], place["template_id"]) for place in plan["channels"])
+        places = ((place.channel_id, place.template_id) for place in group.channels)
         found = ((channel_id, self._fault(person, channel_id, template_id)) for channel_id, template_id in places)
         return {channel_id: fault for channel_id, fault in found if fault is not None}
 
-    def addresses(self, person: str, plan: Mapping[str, Any], faults: Mapping[int, Fault]) -> dict[int, str]:
+    def addresses(self, person: str, group: campaigns.PlannedGroup, faults: Mapping[int, Fault]) -> dict[int, str]:
         """The addresses at which a person is reached, by those channels of a group that have any."""
-        reached = {place["channel_id"] for place in plan["channels"]} - faults.keys()
+        reached = group.channel_ids - faults.keys()
         found = ((channel_id, self._address(person, channel_id)) for channel_id in sorted(reached))
         return {channel_id: address for channel_id, address in found if address}
 
-    def divided_by(self, person: str, plan: Mapping[str, Any]) -> str:
+    def divided_by(self, person: str, plan: campaigns.Plan) -> str:
         """By what a person is divided: an address of the campaign's channels, which others may share, or itself."""
-        keys = (address_key(self._address(person, channel_id)) for channel_id in sorted(channels_in(plan)))
+        keys = (address_key(self._address(person, channel_id)) for channel_id in sorted(plan.channel_ids))
         return next((f"address {key}" for key in keys if key), person)
 
     def _address(self, person: str, channel_id: int) -> str:

@@ -20,7 +20,7 @@ from rapport.delivery.service import Source
 from rapport.notifications import service as notifications
 from rapport.realtime.events.owners import found_out
 from rapport.realtime.matching.facts import Needs, load
-from rapport.realtime.matching.reach import Fault, Reach, address_attributes, attributes_of, channels_in
+from rapport.realtime.matching.reach import Fault, Reach, address_attributes, attributes_of
 from rapport.realtime.models import ASKING, DONE, FILED, PENDING, SENDING, SENT, Firing, FiringMessage
 
 EVENT = 11
@@ -65,15 +65,16 @@ class Outgoing:
     faults: Mapping[int, Fault]
 
     @property
-    def plan(self) -> dict[str, Any]:
+    def plan(self) -> campaigns.PlannedGroup:
         """The recipient group as the campaign planned it."""
-        found: dict[str, Any] = self.campaign.plan["groups"][self.group - 1]
-        return found
+        return self.campaign.plan.group(self.group)
 
 
-def state_of(plan: Mapping[str, Any], faults: Mapping[int, Fault], ways: Mapping[int, Channel]) -> tuple[str, str, str]:
+def state_of(
+    group: campaigns.PlannedGroup, faults: Mapping[int, Fault], ways: Mapping[int, Channel]
+) -> tuple[str, str, str]:
     """State, outcome and reason of a firing of a group as it goes out."""
-    reached = [one["channel_id"] for one in plan["channels"] if one["channel_id"] not in faults]
+    reached = [one.channel_id for one in group.channels if one.channel_id not in faults]
     if any(not ways[channel_id].behaviour.is_pulled for channel_id in reached):
         return SENDING, "", ""
     if reached:
@@ -104,9 +105,9 @@ def let_go(scope: Scope, session: Session, waiting: Sequence[Firing]) -> None:
     if not waiting:
         return
     days = {one.id: one for one in campaigns.of_ids(scope, sorted({one.campaign_id for one in waiting}))}
-    plans = {one.id: days[one.campaign_id].plan["groups"][one.recipient_group_id - 1] for one in waiting}
+    plans = {one.id: days[one.campaign_id].plan.group(one.recipient_group_id) for one in waiting}
     known = found_out(scope, session, waiting)
-    used = {number: channels_in(day.plan) for number, day in days.items()}
+    used = {number: day.plan.channel_ids for number, day in days.items()}
     reach = _reach(scope, waiting, known, set().union(*used.values()))
     waiting = [one for one in waiting if not _is_flagged(scope, one, known, reach, used[one.campaign_id])]
     faults_of = _faults(scope, session, waiting, known, plans, reach)
@@ -134,7 +135,7 @@ def _faults(
     session: Session,
     waiting: Sequence[Firing],
     known: Mapping[str, str],
-    plans: Mapping[int, dict[str, Any]],
+    plans: Mapping[int, campaigns.PlannedGroup],
     reach: Reach,
 ) -> dict[int, dict[int, Fault]]:
     """On which channels firings cannot go out: the person cannot be reached, or somebody else has had its address."""
@@ -167,8 +168,8 @@ def let_out(scope: Scope, session: Session, some: Sequence[Outgoing], ways: Mapp
     """Write the messages of firings and tell event 11, in the transaction that has made or released them."""
     rows, told = [], []
     for one in some:
-        for place in one.plan["channels"]:
-            channel_id = place["channel_id"]
+        for place in one.plan.channels:
+            channel_id = place.channel_id
             rows.append(_message(scope, one, place, ways))
             if channel_id not in one.faults and ways[channel_id].behaviour.is_pulled:
                 key = f"{EVENT}:{one.firing_id}:{channel_id}"
@@ -185,31 +186,33 @@ def wake(session: Session) -> None:
     session.execute(select(func.pg_notify(WAKE, "")))
 
 
-def _message(scope: Scope, one: Outgoing, place: Mapping[str, Any], ways: Mapping[int, Channel]) -> dict[str, Any]:
-    channel_id = place["channel_id"]
+def _message(
+    scope: Scope, one: Outgoing, place: campaigns.PlannedChannel, ways: Mapping[int, Channel]
+) -> dict[str, Any]:
+    channel_id = place.channel_id
     state, reason = one.faults.get(channel_id) or (SENT if ways[channel_id].behaviour.is_pulled else PENDING, "")
     return {
         "f": one.firing_id,
         "c": channel_id,
-        "t": place["template_id"],
-        "a": one.plan["action_id"],
-        "p": ",".join(one.plan["promo_codes"]),
+        "t": place.template_id,
+        "a": one.plan.action_id,
+        "p": ",".join(one.plan.promo_codes or ()),
         "m": delivery.message_id(scope.tenant_id, Source.FIRING, one.firing_id, channel_id, one.customer_id),
         "s": state,
         "r": reason,
     }
 
 
-def _payload(one: Outgoing, place: Mapping[str, Any]) -> dict[str, Any]:
+def _payload(one: Outgoing, place: campaigns.PlannedChannel) -> dict[str, Any]:
     """Event 11 as the reference has it; parameters of the event stand in it with a prefix."""
     return {
         "campaignID": one.campaign.id,
-        "channelID": place["channel_id"],
-        "templateID": place["template_id"],
+        "channelID": place.channel_id,
+        "templateID": place.template_id,
         "customerID": one.customer_id,
-        "promoCode": one.plan["promo_codes"],
+        "promoCode": list(one.plan.promo_codes or ()),
         "notes": one.campaign.notes,
-        "actionID": one.plan["action_id"],
+        "actionID": one.plan.action_id,
         "tags": one.campaign.tags,
         "isVisitor": one.is_visitor,
         **{f"event_{name}": value for name, value in one.parameters.items()},

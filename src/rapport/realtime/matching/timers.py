@@ -4,7 +4,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 from sqlalchemy import select, text
@@ -25,7 +24,7 @@ from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.deciding import decide, group_of
 from rapport.realtime.matching.evaluating import Key, States
 from rapport.realtime.matching.facts import Needs, load
-from rapport.realtime.matching.reach import Fault, Reach, address_attributes, attributes_of, channels_in
+from rapport.realtime.matching.reach import Fault, Reach, address_attributes, attributes_of
 from rapport.realtime.matching.releasing import NOT_ACTIVE, let_go, refuse, wake
 from rapport.realtime.matching.triggers import Catalogue, fault_entry
 from rapport.realtime.models import ASKING, DELAYED, DONE, Firing, TriggerState
@@ -190,9 +189,9 @@ class Meanwhile:
         known = found_out(scope, session, waiting)
         persons: dict[Days, dict[str, str]] = defaultdict(dict)
         for one in waiting:
-            if cap := days[one.campaign_id].plan["rules"]["frequency_cap"]:
+            if cap := days[one.campaign_id].plan.rules.frequency_cap:
                 customer = known.get(one.person, "" if one.is_visitor else one.customer_id)
-                persons[cap["days"], scope.today()][customer.lower() or one.person] = customer
+                persons[cap.days, scope.today()][customer.lower() or one.person] = customer
         messages = {each: messages_of(scope, session, some, each, [ASKING]) for each, some in persons.items()}
         return cls(scope, days, campaigns.active_triggers(scope), known, _reach(scope, waiting, known, days), messages)
 
@@ -207,22 +206,22 @@ class Meanwhile:
 
     def kept_out(self, one: Firing) -> Fault | None:
         """Why a firing does not go out now, as outcome and reason; who goes or is held back is counted."""
-        campaign, plan, person = self.campaign(one), self._group(one), self.person(one)
+        campaign, group, person = self.campaign(one), self._group(one), self.person(one)
         if one.series_id not in self.active:
             return NOT_ACTIVE
-        cap = campaign.plan["rules"]["frequency_cap"]
+        cap = campaign.plan.rules.frequency_cap
         found = rules.first(
             {
                 **self.reach.barring(person, campaign.plan),
-                rules.CAPPED: lambda: cap and self.messages[cap["days"], self.scope.today()][person] >= cap["messages"],
+                rules.CAPPED: lambda: cap and self.messages[cap.days, self.scope.today()][person] >= cap.messages,
             }
         )
         if found:
             return found
-        faults = {**self.reach.faults(person, plan), **self.reach.faults(one.person, plan)}
-        if len(faults) == len(plan["channels"]):
+        faults = {**self.reach.faults(person, group), **self.reach.faults(one.person, group)}
+        if len(faults) == len(group.channels):
             return min(faults.values())
-        messages = len(plan["channels"]) - len(faults)
+        messages = len(group.channels) - len(faults)
         if not one.recipient_group_id:
             one.messages = messages
         elif self.campaign(one).conditional:
@@ -231,18 +230,16 @@ class Meanwhile:
             counted[person] += messages
         return None
 
-    def _group(self, one: Firing) -> Mapping[str, Any]:
+    def _group(self, one: Firing) -> campaigns.PlannedGroup:
         """The recipient group of a firing; of a control member the one that it would be in."""
         plan, number = self.campaign(one).plan, one.recipient_group_id
-        number = number or group_of(one.series_id, plan["groups"], self.reach.divided_by(one.person, plan))
-        found: Mapping[str, Any] = plan["groups"][number - 1]
-        return found
+        number = number or group_of(one.series_id, plan.groups, self.reach.divided_by(one.person, plan))
+        return plan.group(number)
 
 
 def _hours(campaign: campaigns.Occurrence) -> QuietHours | None:
     """The quiet hours that a campaign was planned with."""
-    hours = campaign.plan["trigger"]["quiet_hours"]
-    return None if hours is None else QuietHours.model_validate(hours)
+    return campaign.plan.quiet_hours
 
 
 def _reach(
@@ -252,8 +249,8 @@ def _reach(
     ways, forbidding = {one.id: one for one in channels_of(scope)}, customers.forbidding(scope)
     found = Reach(ways, customers.consents(scope), forbidding)
     found.kept_back = campaigns.kept_back_on(scope, scope.today(), address_attributes(found.channels))
-    used = {channel_id for day in days.values() for channel_id in channels_in(day.plan)}
-    needs = Needs(groups={n for day in days.values() for n in day.plan["rules"]["exclude_target_group_ids"]})
+    used = {channel_id for day in days.values() for channel_id in day.plan.channel_ids}
+    needs = Needs(groups={n for day in days.values() for n in day.plan.rules.exclude_target_group_ids})
     needs.attributes |= attributes_of(found.channels, used) | {*forbidding}
     ids = [*(one.customer_id for one in waiting if not one.is_visitor), *known.values()]
     found.known = load(scope, audiences.schema(scope), scope.data_date(), ids, needs, scope.today())

@@ -1,0 +1,171 @@
+"""What a series says and what a run was planned with: frozen shapes over the JSON that records keep.
+
+Plans are kept as they were written, so that those of earlier releases, which lack members or have others, load: a
+member that was never set is not written either.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from rapport.campaigns.schemas import CampaignType, FrequencyCap, Goal, Schedule
+from rapport.campaigns.triggers import QuietHours
+
+
+class Kept(BaseModel):
+    """A shape that is read from records: it cannot be changed, and ignores members that this release does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class PlannedChannel(Kept):
+    """One channel on which a recipient group is reached. send_time is HH:MM of the tenant; None: the default."""
+
+    channel_id: int
+    template_id: int
+    send_time: str | None = None
+
+
+class PlannedGroup(Kept):
+    """A recipient group: its action, its share of those not held back, where it is reached. Id = position from 1."""
+
+    action_id: int
+    share: float = 1.0
+    channels: tuple[PlannedChannel, ...] = ()
+    promo_codes: tuple[str, ...] | None = None  # None: the codes of the action
+
+    @property
+    def channel_ids(self) -> set[int]:
+        """The channels of the group."""
+        return {place.channel_id for place in self.channels}
+
+    def on(self, channel_id: int) -> Self:
+        """The same group on one of its channels alone."""
+        return self.model_copy(update={"channels": tuple(one for one in self.channels if one.channel_id == channel_id)})
+
+
+Groups = tuple[PlannedGroup, ...]
+
+
+class PlannedRules(Kept):
+    """Who is kept out although they are in the target group, and how customers are divided."""
+
+    exclude_target_group_ids: tuple[int, ...] = ()
+    include_all: bool = False
+    frequency_cap: FrequencyCap | None = None
+    any_hour: bool = False
+    own_runs: Literal["duration", "period"] | None = None
+    min_share: float = 0.05
+    keeps_groups: bool = False
+
+
+class PlannedCost(Kept):
+    """What a voucher of a group costs, in the tenant's currency, a redeemed code (in lower case) or a customer sent."""
+
+    amount: float
+    per: Literal["redeemed", "sent"]
+    codes: tuple[str, ...] = ()
+
+
+class OfTrigger(Kept):
+    """The schedule of what runs whenever its trigger is met."""
+
+    kind: Literal["triggered"]
+
+
+class Plan(Kept):
+    """A series as it was when a run of it was planned, and how the run was divided when it was processed.
+
+    shares are those of the groups, drawn how many of each got something and were held back; kept_off names, by channel
+    and group, the state of the lists that kept customers off; asked is how many a conditional run asked about.
+    """
+
+    name: str = ""
+    version: int | None = None
+    split: Literal["fixed", "thompson"] = "fixed"
+    control_share: float = 0.0
+    goal: Goal | None = None  # of runs from before goals
+    priority: int | None = None
+    groups: Groups = ()
+    rules: PlannedRules = PlannedRules()
+    products: int = 0
+    schedule: Schedule | OfTrigger | None = None
+    customer_list_id: int | None = None
+    # Of the days of triggered campaigns.
+    trigger: dict[str, Any] | None = None
+    notes: str = ""
+    tags: tuple[str, ...] = ()
+    duration: int | None = None
+    conditional: bool = False
+    campaign_type: CampaignType | None = None
+    # Of processed runs.
+    shares: tuple[float, ...] | None = None
+    drawn: tuple[tuple[int, int], ...] | None = None
+    data_date: date | None = None
+    kept_off: Mapping[str, str] = {}
+    costs: tuple[PlannedCost | None, ...] | None = None
+    asked: int | None = None
+
+    @property
+    def channel_ids(self) -> set[int]:
+        """The channels of all groups."""
+        return channels_in(self.groups)
+
+    @property
+    def divided_by(self) -> tuple[float, ...]:
+        """The shares by which customers were, or are to be, divided into groups."""
+        return self.shares or tuple(group.share for group in self.groups)
+
+    @property
+    def days(self) -> Schedule:
+        """On which days the series ran. Raises ValueError for a triggered one."""
+        return days_of(self.schedule)
+
+    @property
+    def quiet_hours(self) -> QuietHours | None:
+        """The quiet hours of a triggered campaign."""
+        hours = (self.trigger or {}).get("quiet_hours")
+        return None if hours is None else QuietHours.model_validate(hours)
+
+    def group(self, number: int) -> PlannedGroup:
+        """A recipient group by its id, from 1."""
+        return self.groups[number - 1]
+
+    def with_shares(self, shares: Sequence[float]) -> Self:
+        """The plan of a run that divides its customers by other shares than those of the groups."""
+        return self._with(shares=tuple(shares))
+
+    def processed(
+        self,
+        shares: Sequence[float],
+        drawn: Sequence[tuple[int, int]],
+        data_date: date,
+        kept_off: Mapping[str, str],
+        costs: Sequence[PlannedCost | None],
+    ) -> Self:
+        """The plan of a run with what its processing came to; costs are empty where no voucher costs anything."""
+        paid = {"costs": tuple(costs)} if costs else {}
+        return self._with(
+            shares=tuple(shares), drawn=tuple(drawn), data_date=data_date, kept_off=dict(kept_off), **paid
+        )
+
+    def with_asked(self, customers: int) -> Self:
+        """The plan of a conditional run that asked about so many customers."""
+        return self._with(asked=customers)
+
+    def _with(self, **values: Any) -> Self:
+        return self.model_copy(update=values)
+
+
+def days_of(schedule: Schedule | OfTrigger | None) -> Schedule:
+    """The schedule of what runs on days. Raises ValueError for what runs whenever its trigger is met."""
+    if not isinstance(schedule, Schedule):
+        raise ValueError("A triggered campaign has no schedule.")
+    return schedule
+
+
+def channels_in(groups: Sequence[PlannedGroup]) -> set[int]:
+    """The channels of recipient groups."""
+    return set().union(*(group.channel_ids for group in groups))
