@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from functools import partial
-from itertools import chain
+from itertools import chain, pairwise
+from types import TracebackType
+from typing import Self
 
 import structlog
 
@@ -170,8 +172,8 @@ def process_together(
 ) -> dict[str, float]:
     """Process the runs of a day, one after the other, of a tenant with few customers: seconds by run.
 
-    What outside systems pull of a run is handed over while the next one is processed. A fault fails a run and no other;
-    problems: what there was with target groups, by run (a number in text). Raises Away.
+    While one is processed, the next is begun, and what outside systems pull of the one before is handed over. A fault
+    fails a run and no other; problems: what there was with target groups, by run (a number in text). Raises Away.
     """
     scope, day, seconds = current_scope(tenant_id), date.fromisoformat(data_date), dict[str, float]()
 
@@ -187,17 +189,49 @@ def process_together(
         finally:
             seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - began, 3)
 
-    with ThreadPoolExecutor(1, "handing over") as behind:
+    following = dict(pairwise(one for one in campaign_ids if not problems.get(str(one))))
+    with ThreadPoolExecutor(1, "handing over") as behind, _Ahead(scope, day) as ahead:
         handed_over = []
         for campaign_id in campaign_ids:
             if problem := problems.get(str(campaign_id)):
                 take(campaign_id, partial(processing.fail, scope, campaign_id, problem))
-            elif take(campaign_id, partial(processing.process, scope, campaign_id, day)) == SCHEDULED:
+            elif take(campaign_id, partial(ahead.process, campaign_id, following.get(campaign_id))) == SCHEDULED:
                 part = partial(handing_over.hand_over, scope, campaign_id)
                 handed_over.append(behind.submit(take, campaign_id, part))
         for ended in handed_over:
             ended.result()
     return seconds
+
+
+class _Ahead:
+    """Begins the next run of a day while the one before it is processed, which decides on some of its customers."""
+
+    def __init__(self, scope: Scope, data_date: date) -> None:
+        self._scope, self._data_date = scope, data_date
+        self._thread = ThreadPoolExecutor(1, "next run")
+        self._begun: dict[int, Future[processing.Begun]] = {}
+
+    def __enter__(self) -> Self:
+        """Nothing is begun yet."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of a run that was begun and whose turn has not come."""
+        self._thread.shutdown()
+        for begun in self._begun.values():
+            if begun.exception() is None:
+                begun.result().held.close()
+
+    def process(self, campaign_id: int, following: int | None) -> str:
+        """Process a run; the following one is begun meanwhile. Tried again, it is begun anew."""
+        begun = self._begun.pop(campaign_id, None)
+        run = None if begun is None else begun.result()
+        if following is not None and following not in self._begun:
+            begin = partial(processing.begin, self._scope, following, self._data_date)
+            self._begun[following] = self._thread.submit(begin)
+        return processing.process(self._scope, campaign_id, self._data_date, run)
 
 
 def _persistently(part: Callable[[], str | None]) -> str | None:

@@ -5,9 +5,11 @@ people, since splits go by hashes of campaign and customer, and replaces the row
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from sqlalchemy import inspect, select
 from sqlalchemy.dialects.postgresql import insert
@@ -41,7 +43,7 @@ from rapport.campaigns.runs.asking import nobody_left, reason_counts
 from rapport.campaigns.runs.clearance import ask_clearance
 from rapport.campaigns.runs.guard import objection
 from rapport.campaigns.runs.splits import thompson_shares
-from rapport.campaigns.runs.staging import Place, drop_stage, fill_stage
+from rapport.campaigns.runs.staging import Place, StagePlan, drop_stage, fill_stage, plan_stage
 from rapport.campaigns.schedule import send_time
 from rapport.campaigns.schemas import FrequencyCap
 from rapport.campaigns.settings import settings_of
@@ -74,6 +76,34 @@ class Sizes:
         return sum(control for _, control in self.drawn)
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What of a run is ready before its turn comes: its places, the shares of its groups, how its stage is filled."""
+
+    places: list[Place]
+    shares: list[float]
+    stage: StagePlan
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A run that nobody else can process until the block ends. prepared is None for one that is not to be processed."""
+
+    found: Occurrence
+    prepared: Prepared | None
+    held: ExitStack
+
+    def __enter__(self) -> Self:
+        """Nothing: the run is held since it was begun."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Drop the tables aside and let go of the run."""
+        self.held.close()
+
+
 def groups_needed(scope: Scope, campaign_id: int) -> list[int]:
     """The target groups whose members a run needs: its own and the ones it always excludes."""
     found = occurrence(scope, campaign_id)
@@ -89,22 +119,35 @@ def prepare_members(scope: Scope, campaign_id: int, data_date: date) -> None:
         audiences.compute_members(scope, group_id, data_date)
 
 
-def process(scope: Scope, campaign_id: int, data_date: date) -> str:
-    """Process a run on the customers of a data date and give its new state; a processed run is left as it is."""
-    with lease(scope, f"process/{campaign_id}"):
+def begin(scope: Scope, campaign_id: int, data_date: date) -> Begun:
+    """Begin to process a run: hold it, and prepare what no other run of its day has a part in.
+
+    Leave the block of what is given back, or close it, to let go of the run.
+    """
+    with ExitStack() as held:
+        held.enter_context(lease(scope, f"process/{campaign_id}"))
         with scope.records() as session:
             found = locked(scope, session, campaign_id)
             was_begun = found.state == PROCESSING
             if found.state not in UNPROCESSED:
-                return found.state
+                return Begun(found, None, held.pop_all())
             found.state = PROCESSING
         if was_begun:
             _forget_run(scope, found)
-        try:
-            places, sizes = _write(scope, found, data_date)
-            return _conclude(scope, found, places, sizes)
-        finally:
-            drop_stage(scope, campaign_id)
+        held.callback(drop_stage, scope, campaign_id)
+        return Begun(found, _prepared(scope, found, data_date), held.pop_all())
+
+
+def process(scope: Scope, campaign_id: int, data_date: date, begun: Begun | None = None) -> str:
+    """Process a run on the customers of a data date and give its new state; a processed run is left as it is.
+
+    begun: what begin() gave of it, if somebody has begun it already. Runs of a day are processed in their order.
+    """
+    with begun or begin(scope, campaign_id, data_date) as run:
+        if run.prepared is None:
+            return run.found.state
+        sizes = _write(scope, run.found, data_date, run.prepared)
+        return _conclude(scope, run.found, run.prepared.places, sizes)
 
 
 def fail(scope: Scope, campaign_id: int, reason: str) -> None:
@@ -130,10 +173,19 @@ def reopen(scope: Scope, campaign_ids: Sequence[int]) -> None:
             move(scope, session, found.id, (FAILED,), state=PLANNED, error="", finished_at=None)
 
 
-def _write(scope: Scope, found: Occurrence, data_date: date) -> tuple[list[Place], Sizes]:
-    shares = _shares(scope, found)
-    places = _places(scope, found)
-    stage, stood = fill_stage(scope, found, data_date, places, shares, _bindings(scope, found, data_date))
+def _prepared(scope: Scope, found: Occurrence, data_date: date) -> Prepared:
+    shares, places = _shares(scope, found), _places(scope, found)
+    return Prepared(places, shares, plan_stage(scope, found, data_date, places, shares))
+
+
+def _filled(scope: Scope, found: Occurrence, prepared: Prepared) -> str:
+    """Fill the stage of a run, whose turn has come; SQL of its rows."""
+    bound = _bindings(scope, found)
+    return fill_stage(scope, found, prepared.stage, prepared.places, prepared.shares, bound)
+
+
+def _write(scope: Scope, found: Occurrence, data_date: date, prepared: Prepared) -> Sizes:
+    places, stage = prepared.places, _filled(scope, found, prepared)
     common: dict[str, Any] = {"execution_date": found.execution_date, "campaign": found.id}
     control = _control_place(places)
     _add_recipients(scope, found, [control, *places], stage)
@@ -142,10 +194,11 @@ def _write(scope: Scope, found: Occurrence, data_date: date) -> tuple[list[Place
         for part in scope.warehouse.customer_slices("product_recommendations", "campaign_recipients"):
             part.execute(queries.ADD_PRODUCTS, data_date=data_date, products=found.plan.products, **common)
     sizes = _sizes(scope, stage, places)
-    plan = found.plan.processed(shares, sizes.drawn, data_date, stood, costs_of(scope, found.plan.groups))
+    kept_off, costs = prepared.stage.kept_off, costs_of(scope, found.plan.groups)
+    plan = found.plan.processed(prepared.shares, sizes.drawn, data_date, kept_off, costs)
     with scope.records() as session:
         move(scope, session, found.id, (PROCESSING,), plan=plan)
-    return places, sizes
+    return sizes
 
 
 def rehearse(
@@ -155,12 +208,11 @@ def rehearse(
 
     Its sizes, customers by channel and group, and units that get nothing by channel, outcome and reason.
     """
-    places = _places(scope, found)
-    whole = _where([_control_place(places), *places])
     with lease(scope, "rehearse"):
         try:
-            bound = _bindings(scope, found, data_date)
-            stage, _ = fill_stage(scope, found, data_date, places, _shares(scope, found), bound)
+            prepared = _prepared(scope, found, data_date)
+            places, stage = prepared.places, _filled(scope, found, prepared)
+            whole = _where([_control_place(places), *places])
             addressed = scope.warehouse.rows(queries.WOULD_BE_ADDRESSED.format(stage=stage), **whole)
             kept_out = scope.warehouse.rows(queries.WOULD_NOT_BE_ADDRESSED.format(stage=stage), **_faults(), **whole)
             return _sizes(scope, stage, places), [(*row,) for row in addressed], [(*row,) for row in kept_out]
@@ -208,14 +260,13 @@ def _places(scope: Scope, found: Occurrence) -> list[Place]:
     return places
 
 
-def _bindings(scope: Scope, found: Occurrence, data_date: date) -> dict[str, Any]:
-    """The values that the stage's SQL binds."""
+def _bindings(scope: Scope, found: Occurrence) -> dict[str, Any]:
+    """The values of the stage's SQL that the run itself and other runs decide on."""
     cap = found.plan.rules.frequency_cap or NO_CAP
     day = found.execution_date
     since, cap_since = day - LONGEST_RUN, day - timedelta(days=cap.days - 1)
     return {
         "campaign": found.id,
-        "data_date": data_date,
         "execution_date": day,
         "since": since,
         "running": running_beside(scope, found),

@@ -52,18 +52,25 @@ def stage_name(campaign_id: int, suffix: str = "stage") -> str:
     return f"run_{campaign_id}_{suffix}"
 
 
-@customers.attributes_read_once()
-def fill_stage(
-    scope: Scope,
-    found: Occurrence,
-    data_date: date,
-    places: Sequence[Place],
-    shares: Sequence[float],
-    bindings: dict[str, Any],
-) -> tuple[str, dict[str, str]]:
-    """Build the stage of a run on a data date; answers SQL of its rows with control drawn, and by which those kept
-    off are told apart, by channel and group.
+@dataclass(frozen=True)
+class StagePlan:
+    """How the stage of a run is filled, all but the values that other runs of the same day decide on.
+
+    bound: values of the statement; kept_off: by which those kept off are told apart, by channel and group.
     """
+
+    statement: str
+    bound: dict[str, Any]
+    sharing: Sharing
+    is_shared: bool
+    kept_off: dict[str, str]
+
+
+@customers.attributes_read_once()
+def plan_stage(
+    scope: Scope, found: Occurrence, data_date: date, places: Sequence[Place], shares: Sequence[float]
+) -> StagePlan:
+    """Make the tables aside of a run on a data date, and the statement that fills its stage; no other run matters."""
     stage, suppressed = (identifier(stage_name(found.id, suffix)) for suffix in ("stage", "suppressed"))
     drop_stage(scope, found.id)
     engine = scope.warehouse.engine_aside(queries.STAGE_ORDER)
@@ -76,18 +83,19 @@ def fill_stage(
     for one in lists:
         messaging.load_suppressed(scope, stage_name(found.id, "suppressed"), one, data_date, stand=profiles)
     rules, reading = found.plan.rules, Reading(scope, used, data_date, profiles)
-    bindings |= {"series": found.series_id, "cuts": cuts(shares)}
-    bindings |= {f"excluded_{n}": group for n, group in enumerate(rules.exclude_target_group_ids)}
+    bound: dict[str, Any] = {"data_date": data_date, "series": found.series_id, "cuts": cuts(shares)}
+    bound |= {f"excluded_{n}": group for n, group in enumerate(rules.exclude_target_group_ids)}
     hold_out = hold_outs.hold_out_on(scope, found.send_date)
-    bindings |= hold_outs.bound(hold_out) if hold_out else {}
+    bound |= hold_outs.bound(hold_out) if hold_out else {}
     members, columns = _members(found), messaging.profile_columns(scope, used)
     sharing = _sharing(scope, found, used, data_date, reading)
     may_share = _may_share(scope, used, data_date, reading)
-    is_shared = may_share and sharing.find(members, columns, **bindings)
+    is_shared = may_share and sharing.find(members, columns, **bound)
     kept_back = {eligibility.HELD_OUT: hold_outs.held_out_sql("m.customer_id")} if hold_out else {}
     if hold_out and may_share:
-        bound = {"data_date": data_date, **hold_outs.bound(hold_out)}
-        of_held_out = sharing.of_held_out(columns, hold_outs.held_out_sql("customer_id"), **bound)
+        of_held_out = sharing.of_held_out(
+            columns, hold_outs.held_out_sql("customer_id"), data_date=data_date, **hold_outs.bound(hold_out)
+        )
         kept_back[eligibility.HELD_OUT_ADDRESS] = of_held_out
     faults = (messaging.fault_sql(channel, lists, suppressed, reading, "m.customer_id") for channel in used)
     divides = OF_SERIES if found.plan.rules.keeps_groups else OF_RUN
@@ -103,12 +111,28 @@ def fill_stage(
         faults=f"[{', '.join(faults)}]",
         reachable=_reachable(places),
     )
+    kept_off = {f"{one.channel_id}/{group}": text for one, text in stood for group in one.groups}
+    return StagePlan(statement, bound, sharing, is_shared, kept_off)
+
+
+def fill_stage(
+    scope: Scope,
+    found: Occurrence,
+    planned: StagePlan,
+    places: Sequence[Place],
+    shares: Sequence[float],
+    bound: Mapping[str, Any],
+) -> str:
+    """Fill the stage of a run whose turn has come; answers SQL of its rows with control drawn.
+
+    bound: the values that other runs decide on, and those of the run itself.
+    """
+    stage = identifier(stage_name(found.id))
     for part in scope.warehouse.customer_slices(*queries.STAGE_READS):
-        part.execute(statement, **bindings)
-    if is_shared:
-        sharing.skip(stage, _reachable(places))
-    rows = drawn(scope, stage, found.plan.with_shares(shares), _alike(scope, found, places), is_shared)
-    return rows, {f"{one.channel_id}/{group}": text for one, text in stood for group in one.groups}
+        part.execute(planned.statement, **planned.bound, **bound)
+    if planned.is_shared:
+        planned.sharing.skip(stage, _reachable(places))
+    return drawn(scope, stage, found.plan.with_shares(shares), _alike(scope, found, places), planned.is_shared)
 
 
 def _may_share(scope: Scope, used: Sequence[channels.Channel], data_date: date, reading: Reading) -> bool:
