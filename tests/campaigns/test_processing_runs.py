@@ -110,6 +110,29 @@ def test_a_repetition_comes_to_the_same_people(tenant: Scope) -> None:
     assert (recipients(tenant, number), outcomes(tenant, number)) == first
 
 
+def test_a_run_that_is_begun_early_leaves_the_customers_of_those_before_it(tenant: Scope) -> None:
+    first, second = (add_series(tenant, 1, [group(2, (EMAIL, 1))], priority=one) for one in (1, 2))
+    runs = [plan_next_run(tenant, made.id, TODAY) for made in (first, second)]
+    processing.prepare_members(tenant, runs[1], DATA_DATE)
+    early = processing.begin(tenant, runs[1], DATA_DATE)
+    assert processing.process(tenant, runs[0], DATA_DATE) == "scheduled"
+    assert processing.process(tenant, runs[1], DATA_DATE, early) == "successful"
+    reasons = Counter(row[2:] for row in outcomes(tenant, runs[1]))
+    assert reasons["excluded", "in a running campaign"] == len({row[0] for row in recipients(tenant, runs[0])})
+    assert recipients(tenant, runs[1]) == []
+
+
+def test_a_run_that_is_begun_and_let_go_is_processed_from_the_start(tenant: Scope) -> None:
+    made = add_series(tenant, 1, [group(2, (EMAIL, 1))], rules={"include_all": True})
+    number = plan_next_run(tenant, made.id, TODAY)
+    processing.prepare_members(tenant, number, DATA_DATE)
+    processing.begin(tenant, number, DATA_DATE).held.close()
+    tables = f"SELECT count() FROM system.tables WHERE database = currentDatabase() AND name LIKE 'run_{number}_%'"
+    assert tenant.warehouse.value(tables) == 0
+    assert processing.process(tenant, number, DATA_DATE) == "scheduled"
+    assert processing.process(tenant, number, DATA_DATE) == "scheduled"
+
+
 def test_shares_channels_and_codes(tenant: Scope) -> None:
     places = [
         group(2, (EXTERNAL, 4), (EMAIL, 1), share=0.5),
