@@ -171,10 +171,10 @@ def test_a_run_is_cleared_on_every_channel_and_then_goes_out_like_any_other(
         rows = api.get(f"/current/customers/{function}", params=given_ids).json()
         assert [row["CustomerID"] for row in rows] == sorted(cleared)
     assert api.get(f"{home}/customers/{customers[1]}").json()["explanation"][0] == (
-        f"Kept out on channel {EMAIL}: the outside system that was asked refused the customer."
+        f"Excluded on channel {EMAIL}: the external system refused the customer."
     )
     assert api.get(f"{home}/customers/{customers[-1]}").json()["explanation"][0] == (
-        f"Kept out on channel {EMAIL}: nobody approved the customer before the deadline."
+        f"Excluded on channel {EMAIL}: nobody approved the customer before the deadline."
     )
     sizes = {one["recipient_group_id"]: one["customers"] for one in api.get(f"{home}/results").json()["groups"]}
     assert sizes == {0: len(control), 1: len(customers)}, "all who were assigned compare with control"

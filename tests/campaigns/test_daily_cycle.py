@@ -234,7 +234,7 @@ def test_management_from_action_to_results(api: httpx.Client, tenant: Scope) -> 
     other = api.get(f"{path}/customers/C00001").json()
     assert other["explanation"] == ["Was not in the target group when the campaign was processed."]
     held = api.get(f"{path}/outcomes", params={"outcome": "control", "limit": 1}).json()[0]
-    assert api.get(f"{path}/customers/{held['customer_id']}").json()["explanation"] == ["Held back as control group."]
+    assert api.get(f"{path}/customers/{held['customer_id']}").json()["explanation"] == ["Held back as control member."]
     result = api.get(f"{path}/results").json()
     assert result["currency"] == "EUR" and result["groups"][0]["customers"] == detail["control_size"]
     assert result["groups"][1]["verdict"] == "The measurement window is still open."

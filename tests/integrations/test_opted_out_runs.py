@@ -130,7 +130,7 @@ def test_opted_out_before_and_after_processing(
     recipients = {row.channel_id: row.recipients for row in campaigns.channel_rows(tenant, number)}
     assert recipients == {SMS: 7, PUSH: 11}
     why = api.get(f"/manage/v1/campaigns/{number}/customers/Q03").json()
-    assert "Not written to on channel 505: channel preference." in why["explanation"]
+    assert "Not contacted on channel 505: channel preference." in why["explanation"]
     # Everybody assigned still counts in the results, also who was taken off the list.
     assert api.get(f"/manage/v1/campaigns/{number}/results").json()["groups"][1]["customers"] == 11
     messaging.allow(tenant, "Q01", SMS)

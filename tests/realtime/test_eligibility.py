@@ -1,4 +1,4 @@
-"""May this customer be written to on this channel now, and if not why: the rules one by one, as the API answers."""
+"""May this customer be contacted on this channel now, and if not why: the rules one by one, as the API answers."""
 
 import time
 from collections.abc import Iterator
@@ -150,10 +150,10 @@ def test_the_answer_is_a_sentence_too(tenant: Scope, api: httpx.Client) -> None:
         "outcome": "suppressed",
         "reason": "suppression list",
         "not_before": None,
-        "explanation": f"Not written to on channel {MAIL}: suppression list.",
+        "explanation": f"Not contacted on channel {MAIL}: suppression list.",
     }
-    assert ask(api, FREE, MAIL)["explanation"] == f"May be written to on channel {MAIL}."
-    assert ask(api, TESTER, MAIL)["explanation"] == "Kept out: test account."
+    assert ask(api, FREE, MAIL)["explanation"] == f"May be contacted on channel {MAIL}."
+    assert ask(api, TESTER, MAIL)["explanation"] == "Excluded: test account."
 
 
 def test_the_rules_of_a_trigger(tenant: Scope, api: httpx.Client) -> None:
@@ -237,7 +237,7 @@ def test_quiet_hours_hold_a_message_back(tenant: Scope, api: httpx.Client) -> No
         found = ask(api, FREE, MAIL, at=night)
         assert (found["outcome"], found["reason"]) == ("waiting", "quiet hours")
         assert found["not_before"] == "2026-03-12T08:00:00Z"
-        assert found["explanation"] == f"It is a quiet hour: what is to leave on channel {MAIL} waits until 09:00."
+        assert found["explanation"] == f"It is a quiet hour: messages on channel {MAIL} wait until 09:00."
         assert told(api, FREE, MAIL) == ("", "")
         assert told(api, FREE, TEXT, at=night) == ("", ""), "lists of an outside channel are pulled at any hour"
         assert told(api, LISTED, MAIL, at=night) == ("suppressed", "suppression list")

@@ -191,7 +191,7 @@ def test_the_management_api_tells_of_the_day(scope: Scope, series: Series, api: 
     shown = api.get(f"/manage/v1/campaigns/{number}").json()
     assert shown["is_triggered"] and shown["series_id"] == series.id and sum(shown["counts"].values()) > PEOPLE
     why = api.get(f"/manage/v1/campaigns/{number}/customers/blocked").json()
-    assert why["explanation"] == ["Kept out: blocked."]
+    assert why["explanation"] == ["Excluded: blocked."]
     assert "has not fired" in api.get(f"/manage/v1/campaigns/{number}/customers/nobody").json()["explanation"][0]
     outcomes = api.get(f"/manage/v1/campaigns/{number}/outcomes", params={"outcome": "excluded"}).json()
     assert [one["customer_id"] for one in outcomes] == ["Blocked"]

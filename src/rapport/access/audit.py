@@ -42,7 +42,7 @@ class AuditFilter:
 
 @dataclass(frozen=True)
 class AuditCount:
-    """How often somebody did something to a kind of objects."""
+    """How often somebody did one kind of action to one kind of object."""
 
     actor: str
     action: str

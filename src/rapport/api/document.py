@@ -13,7 +13,7 @@ KEYLESS = {"Events", "Unsubscribe", "operations"}
 LOGIN = "Login"
 KEY = {
     "type": "apiKey",
-    "description": "A key made with `rapport key create`",
+    "description": "A key created with `rapport key create`",
     "in": "header",
     "name": "X-API-KEY",
 }
@@ -22,70 +22,69 @@ VERBS = ("get", "put", "post", "patch", "delete")
 INTRODUCTION = """
 The Optimove API on the wire, and Rapport's own management API.
 
-**Begin** with a key: `rapport key create` makes one, as does `POST /manage/v1/keys` with an Admin key. Send it in the
-header `X-API-KEY` with every call; there is no session. A first call: `GET /current/general/GetLastDataUpdate`.
+**Begin** with a key: create one with `rapport key create`, or with `POST /manage/v1/keys` and an Admin key. Send it in
+the header `X-API-KEY` with every call; there is no session. A first call: `GET /current/general/GetLastDataUpdate`.
 
-**Two families of paths.** *The wire* is `/current/{category}/{Function}`, and a few paths of their own: what clients of
-the reference call. Paths, parameters and JSON members are matched ignoring case, `/current` may be left out, members
-that are not known are ignored. *The management API* is `/manage/v1/...`. It needs an Admin key, and refuses members
-and parameters that are not known. With POST it takes an `Idempotency-Key` header: the
-same request sent again under its key gets the first answer again, another request under that key is refused.
+**Two families of paths.** *The wire* is `/current/{category}/{Function}` and a few other paths that clients of the
+reference API call. Paths, parameters and JSON members match in any case, `/current` may be left out, and unknown
+members are ignored. *The management API* is `/manage/v1/...`. It needs an Admin key and refuses unknown members and
+parameters. POST takes an `Idempotency-Key` header: if you repeat the same request with the same key, you get the first
+response again; a different request with that key is refused.
 
-**Errors** are one sentence that says what to mend. On the wire it is the whole body, a JSON string, but for 429, which
-is an object, and for events, which are answered `{"status": "error", "message": "..."}`. The management API answers
-`application/problem+json` with `type`, `title`, `status` and `detail`. Every answer has an `X-Request-ID`, under which
-the server's log has it too.
+**Errors** are a sentence that says what to correct. On the wire the sentence is the whole body, a JSON string; only 429
+is an object, and errors of events are `{"status": "error", "message": "..."}`. The management API answers
+`application/problem+json` with `type`, `title`, `status` and `detail`. Every response has an `X-Request-ID`, which is
+also in the server's log.
 
-**Limits.** A key has 50 calls in 10 seconds unless the server or the key has another limit. What is over it is answered
-with 429 and `Retry-After`, in seconds. Calls of a tenant are carried out some at a time, 20 at most; of the others 100
-wait for their turn, and more are answered with 503 and `Retry-After`. A body has at most 1 MiB; calls
-of the wire that take tens of thousands of customers take 16 MiB unless the server has another limit, calls of the
-management API that take long lists or texts of messages 4 MiB, imports 1 GiB. A body holds at most 30,000 objects and
-lists and 200,000 commas, beside the customers of a list that a target group is made of; one of events 20,000 and
-100,000. What is larger is answered with 413, as is an object of more than 1,000 members that the management API is
-given. A query holds at most 1,000 parameters.
+**Limits.** A key may make 50 calls in 10 seconds, unless the server or the key has another limit. Further calls are
+answered with 429 and `Retry-After`, in seconds. At most 20 calls of a tenant are carried out at a time, and 100 more
+wait; further ones are answered with 503 and `Retry-After`. A body has at most 1 MiB; calls of the wire that take tens
+of thousands of customers take 16 MiB, unless the server has another limit, calls of the management API that take long
+lists or texts of messages 4 MiB, and imports 1 GiB. A body has at most 30,000 objects and lists and 200,000 commas, not
+counting the customers of a list for a target group; a body of events 20,000 and 100,000. A larger body is answered with
+413, and so is an object of more than 1,000 members in the management API. A query has at most 1,000 parameters.
 
-**Pages.** Functions of the wire that declare `$top` and `$skip` answer `$top` rows after the first `$skip`. Lists of
-customers have at most 10,000 rows a page unless the function says otherwise: read on until a page is empty. When
-`$top` asks for more than a page has, the header `X-Page-Limit` says how many rows a page has at most. Lists of the
-management API take `limit` and `offset`; the header `X-Total-Count` says how many entries the whole list has.
+**Pages.** Functions of the wire that declare `$top` and `$skip` skip the first `$skip` rows and return the next `$top`
+rows. Lists of customers have at most 10,000 rows per page, unless the function says otherwise: read on until a page is
+empty. If `$top` is larger than a page, the header `X-Page-Limit` gives the number of rows of a full page. Lists of the
+management API take `limit` and `offset`; the header `X-Total-Count` gives the total number of entries.
 """.strip()
 
-# What names mean that stand in many places; a route that knows better says so itself.
+# Descriptions of parameters that many routes have; a route may have its own.
 PARAMETERS = {
     "tenantToken": "The tenant's public SDK token, see GET /manage/v1/event-intake",
     "tenantID": "The tenant's number, see GET /manage/v1/event-intake",
     "token": "The token of the address in the message",
-    "CustomerID": "The tenant's own id of the customer, in any case",
-    "configName": "Free, such as mobile.1.0.0.json",
-    "env": "Free: every environment has the same configuration",
-    "limit": "At most so many entries",
-    "offset": "Entries to pass over",
-    "status": "Only those of this status",
+    "CustomerID": "The CustomerID, in any case",
+    "configName": "Any name, such as mobile.1.0.0.json",
+    "env": "Any name: every environment has the same configuration",
+    "limit": "The maximum number of entries",
+    "offset": "The number of entries to skip",
+    "status": "Only those with this status",
     "state": "Only those in this state",
     "outcome": "Only those with this outcome",
     "event": "Only this event, by its name",
     "origin": "Only events that came this way",
-    "since": "Only what came at this instant or later",
-    "until": "Only what came before this instant",
-    "archived": "The archived ones instead of those in use",
-    "count": "How many days ahead",
-    "data_date": "The day that the data are of, YYYY-MM-DD",
+    "since": "Only entries from this instant on",
+    "until": "Only entries before this instant",
+    "archived": "List the archived ones instead of those in use",
+    "count": "The number of days to list",
+    "data_date": "Data date, YYYY-MM-DD",
     "execution_date": "Only campaigns of this tenant day, YYYY-MM-DD",
     "name": "The name of the attribute (RealFieldName)",
-    "customer_id": "The tenant's own id of a customer",
+    "customer_id": "A CustomerID",
     "channel_id": "A channel, see GET /manage/v1/channels",
-    "template_id": "A template of the channel; its vendor's TemplateID on the wire",
+    "template_id": "A template of the channel; TemplateID on the wire",
     "campaign_id": "A campaign: one run of a series, or a day of a triggered one; CampaignID on the wire",
     "series_id": "A series, see GET /manage/v1/series",
     "trigger_id": "A triggered campaign, see GET /manage/v1/triggers",
     "group_id": "A target group; TargetGroupID on the wire",
-    "count_id": "A count under way, as the request for it answered",
+    "count_id": "The ID of a count, from the response that started it",
     "action_id": "An action; ActionID on the wire",
     "listener_id": "A listener, see GET /manage/v1/listeners",
     "delivery_id": "A delivery of the listener",
     "event_type_id": "An event type, see GET /manage/v1/event-types",
-    "import_id": "An import, as it was answered when the file was sent",
+    "import_id": "The ID of an import, from the response to the upload",
     "key_id": "A key's number, not the key itself, see GET /manage/v1/keys",
     "user_id": "A user, see GET /manage/v1/users",
 }

@@ -108,11 +108,11 @@ def _parameter(read: Read, parameter: Parameter) -> dict[str, Any]:
     """A parameter in the document; $top of the warehouse has the limits of a server with the usual settings."""
     told = parameter.openapi()
     if parameter.name == "$top" and read.engine == "records":
-        told["description"] += "; without it, all"
+        told["description"] += "; if left out, all"
     elif parameter.name == "$top":
         told["schema"]["default"] = Settings.model_fields["max_page"].default
         most = Settings.model_fields[read.max_page].default
-        told["description"] += f", at most {most}: of more, so many are answered (RAPPORT_{read.max_page.upper()})"
+        told["description"] += f", at most {most} (RAPPORT_{read.max_page.upper()})"
     return told
 
 

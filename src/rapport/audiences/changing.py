@@ -25,7 +25,7 @@ LEFT: Change = "left"
 
 @dataclass(frozen=True)
 class ChangedCustomer:
-    """A customer who is a member on one of two data dates only."""
+    """A customer who is a member on only one of two data dates."""
 
     customer_id: str
     change: Change
@@ -33,7 +33,9 @@ class ChangedCustomer:
 
 @dataclass(frozen=True)
 class GroupChanges:
-    """How a group changed from the data date since to data_date: how many in all, and a page of who, by id."""
+    """How a group changed from the data date since to data_date: the total numbers, and a page of the customers, by
+    ID.
+    """
 
     target_group_id: int
     since: date

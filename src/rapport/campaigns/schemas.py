@@ -17,14 +17,17 @@ Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 # Vendors give their templates the ids, which may begin with 0.
 TemplateId = Annotated[int, Field(ge=0, le=MAX_ID)]
 # What members mean that a series shares with other campaigns.
-TYPES = "Groups beside control: one for Test/Control, two for A/B, three or more for A/B/n"
-SPLIT = "fixed: by the shares of the groups; thompson: from run to run more go to the group that does better"
-CONTROL = "Share of the customers who are held back and get nothing, to measure the uplift against"
+TYPES = "The number of groups besides control: one for Test/Control, two for A/B, three or more for A/B/n"
+SPLIT = "fixed: by the shares of the groups; thompson: from run to run, more customers go to the group that does better"
+CONTROL = "Share of the customers who are held back as control, to measure the uplift"
 KEEPS = (
-    "A customer keeps its group, and stays held back or not, in all runs of the series, by a hash: sizes of groups "
-    "vary by chance. Else each run divides its customers anew, by exact numbers"
+    "Customers stay in their group, or in control, in all runs of the series; a hash decides, so sizes vary by chance. "
+    "Otherwise each run makes a new draw with exact sizes"
 )
-GOAL = "What results and a self-optimising split go by; a run keeps the goal that it was planned with. Left out: orders"
+GOAL = (
+    "The goal of results and of a self-optimising split; a run keeps the goal with which it was planned. Default: "
+    "orders"
+)
 # How many groups, at least and at most.
 GROUPS = {"Test/Control": (1, 1), "A/B": (2, 2), "A/B/n": (3, 26)}
 # As long as an index of the records takes, in any alphabet.
@@ -62,19 +65,19 @@ class Strict(BaseModel):
 class Schedule(Strict):
     """Which tenant days a series runs on. send times belong to the channels of its groups.
 
-    cron has five fields, of which minute and hour are plain numbers: they are the send time where
-    a channel has none, and the rest says the days.
+    cron has five fields. Minute and hour are plain numbers and are the send time of channels without one; the other
+    fields select the days.
     """
 
-    kind: Literal["once", "daily", "weekly", "monthly", "cron"] = Field(description="How its days are told")
+    kind: Literal["once", "daily", "weekly", "monthly", "cron"] = Field(description="The kind of schedule")
     start_date: Day = Field(description="First day, or the only one")
     end_date: Day | None = Field(None, description="Last day; none means it never ends")
-    every: int = Field(1, ge=1, le=366, description="Every so many days, weeks or months, counted from the start")
+    every: int = Field(1, ge=1, le=366, description="The interval in days, weeks or months, counted from the start")
     weekdays: list[Annotated[int, Field(ge=1, le=7)]] = Field(
-        [], description="1 Monday .. 7 Sunday; weekly only. None: that of start_date"
+        [], description="1 Monday to 7 Sunday; weekly only. null: the weekday of start_date"
     )
     days: list[Annotated[int, Field(ge=1, le=31)]] = Field(
-        [], description="Days of the month; past its end: the last. None: that of start_date"
+        [], description="Days of the month; a day that a month lacks is its last day. null: the day of start_date"
     )
     cron: str = Field(
         "", examples=["30 9 1,15 * *"], description="Five fields, in tenant time; only with the kind cron"
@@ -100,7 +103,9 @@ class GroupChannel(Strict):
 
     channel_id: Id = Field(examples=[15], description="See GET /manage/v1/channels")
     template_id: TemplateId = Field(examples=[7], description="A template of the channel")
-    send_time: HourMinute | None = Field(None, description="Tenant time of the execution day", examples=["09:30"])
+    send_time: HourMinute | None = Field(
+        None, description="Local time of the tenant on the send day", examples=["09:30"]
+    )
 
 
 def _must_differ(channels: list[GroupChannel]) -> None:
@@ -110,12 +115,16 @@ def _must_differ(channels: list[GroupChannel]) -> None:
 
 
 class Group(Strict):
-    """A recipient group: its action, its share of those not held back, where it is reached. Id = position from 1."""
+    """A recipient group: its action, its share of the customers who are not control, and its channels. The ID is the
+    position, from 1.
+    """
 
-    action_id: Id = Field(ge=2, examples=[2], description="See GET /manage/v1/actions; 1 is control, which no group is")
+    action_id: Id = Field(
+        ge=2, examples=[2], description="See GET /manage/v1/actions; 1 is the control action, which no group can have"
+    )
     share: float = Field(1.0, ge=0, le=1, description="Share of the customers who are not control")
     channels: list[GroupChannel] = Field(min_length=1, max_length=20, description="Each of them, at most once")
-    promo_codes: list[PromoCode] | None = Field(None, description="None: the codes of the action")
+    promo_codes: list[PromoCode] | None = Field(None, description="null: the codes of the action")
 
     @model_validator(mode="after")
     def _one_template_a_channel(self) -> Self:
@@ -124,55 +133,57 @@ class Group(Strict):
 
 
 class FrequencyCap(Strict):
-    """At most so many messages in so many days, the execution day included."""
+    """The maximum number of messages in a number of days, the execution day included."""
 
     messages: int = Field(ge=1, le=10_000, examples=[3], description="Over all channels and campaigns")
     days: int = Field(ge=1, le=366, examples=[7], description="The execution day included")
 
 
 class Rules(Strict):
-    """Who is kept out although they are in the target group, and whether quiet hours are kept."""
+    """Who is excluded although they are in the target group, and whether quiet hours apply."""
 
     exclude_target_group_ids: list[Id] = Field([], max_length=50, description="Always-exclude groups")
-    include_all: bool = Field(False, description="Let in customers who are in another running campaign")
-    frequency_cap: FrequencyCap | None = Field(None, description="Who got so many messages is kept out; none: nobody")
-    any_hour: bool = Field(False, description="Let messages leave in the tenant's quiet hours too")
+    include_all: bool = Field(False, description="Include customers who are in another running campaign")
+    frequency_cap: FrequencyCap | None = Field(
+        None, description="Excludes customers who have got this number of messages; null: nobody"
+    )
+    any_hour: bool = Field(False, description="Send messages in the tenant's quiet hours, too")
 
 
 class SeriesRules(Rules):
-    """Who is kept out of the runs of a series."""
+    """Who is excluded from the runs of a series."""
 
     own_runs: Literal["duration", "period"] | None = Field(
         None,
-        description="How long a run keeps its customers out of later runs of its own series: for its duration, or only "
-        "until the next planned run (period). None: period where runs are at least a week apart, else duration",
+        description="How long a run excludes its customers from later runs of the same series: its duration, or only "
+        "until the next planned run (period). Default: period if runs are at least a week apart, otherwise duration",
     )
 
 
 class PlainGoal(Strict):
-    """That customers order (orders), what they spend (value), or that they click (click)."""
+    """Customers should order (orders), spend (value) or click (click)."""
 
     kind: Literal["orders", "value", "click"]
 
 
 class MarginGoal(Strict):
-    """What is earned by the orders of customers, as a property of transactions tells."""
+    """The margin of customers' orders, from a property of transactions."""
 
     kind: Literal["margin"]
     property: str = Field(
-        min_length=1, max_length=255, examples=["margin"], description="A property of transactions that is a number"
+        min_length=1, max_length=255, examples=["margin"], description="A numeric property of transactions"
     )
 
 
 class ProductGoal(Strict):
-    """That customers buy a product."""
+    """Customers should buy a product."""
 
     kind: Literal["product"]
     product_id: str = Field(min_length=1, max_length=255, examples=["P1001"])
 
 
 class CategoryGoal(Strict):
-    """That customers buy something of a category."""
+    """Customers should buy something of a category."""
 
     kind: Literal["category"]
     category: str = Field(min_length=1, max_length=255, examples=["Coffee"])
@@ -185,29 +196,36 @@ class SeriesBody(Strict):
     """A campaign as a marketer builds it."""
 
     name: str = Field(min_length=1, max_length=200, examples=["Win back: lapsed buyers"])
-    target_group_id: Id = Field(examples=[4], description="Whose members are reached, as they are on the day of a run")
+    target_group_id: Id = Field(
+        examples=[4], description="The target group; its members on the day of a run are contacted"
+    )
     campaign_type: CampaignType = Field("Test/Control", description=TYPES)
     split: Literal["fixed", "thompson"] = Field("fixed", description=SPLIT)
     min_share: float = Field(0.05, ge=0, le=0.5, description="thompson: no group falls below this share")
     control_share: float = Field(0.1, ge=0, lt=1, description=CONTROL)
     keeps_groups: bool = Field(False, description=KEEPS)
     goal: Goal = Field(default_factory=lambda: PlainGoal(kind="orders"), description=GOAL)
-    priority: int = Field(100, ge=0, le=MAX_ID, description="Lower runs first within its target group's priority")
+    priority: int = Field(
+        100,
+        ge=0,
+        le=MAX_ID,
+        description="The lower number is processed first among series of target groups with the same priority",
+    )
     schedule: Schedule
     groups: list[Group] = Field(
-        min_length=1, max_length=26, description="In the order of their ids; shares add up to 1"
+        min_length=1, max_length=26, description="In the order of their IDs; shares add up to 1"
     )
     rules: SeriesRules = Field(default_factory=SeriesRules)
     duration: int = Field(
         7,
         ge=1,
         le=366,
-        description="Days in which results are measured, and in which its customers are in no other campaign",
+        description="Number of days in which results are measured and other campaigns exclude its customers",
     )
     lead_time: int = Field(0, ge=0, le=LONGEST_LEAD, description="Days between processing and the send")
-    conditional: bool = Field(False, description="Wait for an outside system to approve customers before the send")
-    products: int = Field(0, ge=0, le=20, description="Recommended products put into the content")
-    notes: str = Field("", max_length=4000, description="For people; told by GetCampaignDetails")
+    conditional: bool = Field(False, description="Wait for an external system to approve customers before sending")
+    products: int = Field(0, ge=0, le=20, description="Number of recommended products in the content")
+    notes: str = Field("", max_length=4000, description="For people; returned by GetCampaignDetails")
     tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field([], max_length=50)
 
     @model_validator(mode="after")
@@ -227,17 +245,17 @@ class OneTimeBody(Strict):
 
     name: str = Field(min_length=1, max_length=200, examples=["Apology voucher"])
     customer_ids: list[Annotated[str, Field(min_length=1, max_length=255)]] = Field(
-        min_length=1, description="Who is reached; who is not known ends as excluded"
+        min_length=1, description="The customers to contact; unknown ones get the outcome excluded"
     )
     action_id: Id = Field(ge=2, description="See GET /manage/v1/actions")
     channels: list[GroupChannel] = Field(min_length=1, max_length=20, description="Each of them, at most once")
-    promo_codes: list[PromoCode] | None = Field(None, description="None: the codes of the action")
+    promo_codes: list[PromoCode] | None = Field(None, description="null: the codes of the action")
     control_share: float = Field(0.0, ge=0, lt=1, description=CONTROL)
     goal: Goal = Field(default_factory=lambda: PlainGoal(kind="orders"), description=GOAL)
     rules: Rules = Field(default_factory=lambda: Rules(include_all=True))
-    duration: int = Field(7, ge=1, le=366, description="Days in which results are measured")
-    execution_date: Day | None = Field(None, description="None: today")
-    notes: str = Field("", max_length=4000, description="For people; told by GetCampaignDetails")
+    duration: int = Field(7, ge=1, le=366, description="Number of days in which results are measured")
+    execution_date: Day | None = Field(None, description="null: today")
+    notes: str = Field("", max_length=4000, description="For people; returned by GetCampaignDetails")
     tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field([], max_length=50)
 
     @model_validator(mode="after")
@@ -247,7 +265,7 @@ class OneTimeBody(Strict):
 
 
 class SeriesOut(SeriesBody):
-    """A series with what the platform adds."""
+    """A stored series."""
 
     model_config = ConfigDict(extra="ignore", from_attributes=True)
 
@@ -257,15 +275,18 @@ class SeriesOut(SeriesBody):
     status: Literal["active", "paused", "archived"]
     version: int
     created_at: datetime
-    warnings: list[str] = Field([], description="What may not be meant about its runs; nothing stops because of it")
+    warnings: list[str] = Field([], description="Likely mistakes; they stop nothing")
 
 
 class CodeCost(Strict):
     """What the voucher of an action costs, in the tenant's currency."""
 
-    amount: float = Field(gt=0, le=1e9, examples=[5.0], description="As long as orders are not counted net of it")
+    amount: float = Field(
+        gt=0, le=1e9, examples=[5.0], description="Set it only if the amounts of orders are those before the voucher"
+    )
     per: Literal["redeemed", "sent"] = Field(
-        "redeemed", description="A transaction that names a code of it, or a customer that was sent one"
+        "redeemed",
+        description="For each transaction that names one of its codes, or for each customer who was sent one",
     )
 
 
@@ -274,8 +295,10 @@ class ActionBody(Strict):
 
     name: str = Field(min_length=1, max_length=200, examples=["Spring voucher 5"], description="ActionName on the wire")
     description: str = Field("", max_length=2000)
-    promo_codes: list[PromoCode] = Field([], max_length=20, description="Go out with the action; see AddPromotions")
-    cost: CodeCost | None = Field(None, description="Taken from what results count as brought in; none: nothing")
+    promo_codes: list[PromoCode] = Field([], max_length=20, description="Sent with the action; see AddPromotions")
+    cost: CodeCost | None = Field(
+        None, description="What a voucher costs; results subtract it from the money. null: nothing"
+    )
 
     @model_validator(mode="after")
     def _can_be_redeemed(self) -> Self:
@@ -285,7 +308,7 @@ class ActionBody(Strict):
 
 
 class ActionOut(ActionBody):
-    """An action with what the platform adds."""
+    """A stored action."""
 
     model_config = ConfigDict(extra="ignore", from_attributes=True)
 

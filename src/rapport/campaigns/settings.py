@@ -17,7 +17,7 @@ class Hours(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     start: HourMinute = Field(examples=["22:00"], description="The first quiet minute, tenant time")
-    end: HourMinute = Field(examples=["08:00"], description="The first minute that is not quiet any more")
+    end: HourMinute = Field(examples=["08:00"], description="The first minute that is no longer quiet")
 
     @model_validator(mode="after")
     def _some_hours(self) -> Self:

@@ -29,7 +29,7 @@ Conditions = dict[str, Any]
 
 
 class EventMatch(Strict):
-    """An event by its declared name, and a condition over its parameters (as attributes); none means any."""
+    """An event by its declared name, and a condition over its parameters (used like attributes); null means any."""
 
     event: EventName
     conditions: Conditions | None = Field(
@@ -46,23 +46,28 @@ class SimpleTrigger(EventMatch):
 
 
 class RepeatedTrigger(EventMatch):
-    """Fires when an event matched so many times within a window, and counts anew after that."""
+    """Fires when an event has matched a number of times within a window; then counting starts again."""
 
     kind: Literal["repeated"]
-    times: int = Field(ge=2, le=100, examples=[3], description="So many events make it fire")
-    window_minutes: int = Field(ge=1, le=LONGEST_REPETITION, examples=[60], description="Within so many minutes")
+    times: int = Field(ge=2, le=100, examples=[3], description="The number of events that make it fire")
+    window_minutes: int = Field(
+        ge=1, le=LONGEST_REPETITION, examples=[60], description="The length of the window in minutes"
+    )
 
 
 class SequenceTrigger(EventMatch):
-    """Fires when after the event no closing event came within the window; a restart event begins the window anew."""
+    """Fires if no closing event follows the event within the window; a restart event starts the window again."""
 
     kind: Literal["sequence"]
     closing: list[EventMatch] = Field(
-        min_length=1, max_length=20, examples=[[{"event": "purchase"}]], description="After one of them nothing fires"
+        min_length=1,
+        max_length=20,
+        examples=[[{"event": "purchase"}]],
+        description="One of these events prevents the firing",
     )
-    restart: list[EventMatch] = Field([], max_length=20, description="After one of them the window begins anew")
+    restart: list[EventMatch] = Field([], max_length=20, description="One of these events starts the window again")
     window_minutes: int = Field(
-        ge=1, le=LONGEST_SEQUENCE, examples=[30], description="How long after the event it fires"
+        ge=1, le=LONGEST_SEQUENCE, examples=[30], description="The minutes after the event when it fires"
     )
 
 
@@ -77,12 +82,14 @@ class ImmediateChannel(Strict):
 
 
 class ImmediateGroup(Strict):
-    """A recipient group of a triggered campaign. Id = position from 1."""
+    """A recipient group of a triggered campaign. The ID is the position, from 1."""
 
-    action_id: Id = Field(ge=2, examples=[2], description="See GET /manage/v1/actions; 1 is control, which no group is")
+    action_id: Id = Field(
+        ge=2, examples=[2], description="See GET /manage/v1/actions; 1 is the control action, which no group can have"
+    )
     share: float = Field(1.0, ge=0, le=1, description="Share of the customers who are not control")
     channels: list[ImmediateChannel] = Field(min_length=1, max_length=20, description="Each of them, at most once")
-    promo_codes: list[PromoCode] | None = Field(None, description="None: the codes of the action")
+    promo_codes: list[PromoCode] | None = Field(None, description="null: the codes of the action")
 
     @model_validator(mode="after")
     def _one_template_a_channel(self) -> Self:
@@ -93,26 +100,29 @@ class ImmediateGroup(Strict):
 
 
 class ReEntry(Strict):
-    """At most so many times in so many days to one customer."""
+    """The maximum number of times that one customer gets the campaign in a number of days."""
 
     times: int = Field(1, ge=1, le=1000, description="Firings of the campaign")
-    days: int = Field(1, ge=1, le=366, description="In so many days")
+    days: int = Field(1, ge=1, le=366, description="The number of days, of 24 hours each")
 
 
 class QuietHours(Hours):
-    """Hours of the tenant's wall clock in which nothing goes out, also over midnight: it waits for their end, or never.
+    """Hours of the tenant's local time in which nothing is sent; they may include midnight. Messages wait until they
+    end, or are dropped.
 
     end is the first minute that is not quiet.
     """
 
-    then: Literal["delay", "skip"] = Field("delay", description="Whether what is due waits for the end or is dropped")
+    then: Literal["delay", "skip"] = Field(
+        "delay", description="Whether messages wait for the end (delay) or are dropped (skip)"
+    )
 
 
 class TriggeredRules(Strict):
-    """Who is kept out although the trigger was met."""
+    """Who is excluded although the trigger was met."""
 
     exclude_target_group_ids: list[Id] = Field([], max_length=50, description="Always-exclude groups")
-    include_all: bool = Field(True, description="Let in customers who are in a running scheduled campaign")
+    include_all: bool = Field(True, description="Include customers who are in a running scheduled campaign")
     frequency_cap: FrequencyCap | None = Field(None, description="Counts messages of every campaign")
 
 
@@ -135,26 +145,26 @@ class TriggeredBody(Strict):
         description="A condition that the customer must meet when the trigger fires",
         examples=[{"attribute": "COUNTRY", "operator": "equals", "value": "NL"}],
     )
-    visitors: bool = Field(False, description="Also for visitors whom nobody knows, and customers not loaded yet")
+    visitors: bool = Field(False, description="Also for unidentified visitors, and customers who are not loaded yet")
     campaign_type: CampaignType = Field("Test/Control", description=TYPES)
     control_share: float = Field(0.1, ge=0, lt=1, description=CONTROL)
     goal: Goal = Field(default_factory=lambda: PlainGoal(kind="orders"), description=GOAL)
     groups: list[ImmediateGroup] = Field(
-        min_length=1, max_length=26, description="In the order of their ids; shares add up to 1"
+        min_length=1, max_length=26, description="In the order of their IDs; shares add up to 1"
     )
     rules: TriggeredRules = Field(default_factory=TriggeredRules)
     re_entry: ReEntry | Literal["once", "unlimited"] = Field(
         default_factory=ReEntry, description="How often it may reach one customer"
     )
-    quiet_hours: QuietHours | None = Field(None, description="None: it goes out at any hour")
-    duration: int = Field(7, ge=1, le=366, description="Days after the firing in which results are measured")
-    conditional: bool = Field(False, description="Ask the tenant's gateway before anything goes out")
-    notes: str = Field("", max_length=4000, description="For people; told by GetCampaignDetails")
+    quiet_hours: QuietHours | None = Field(None, description="null: messages are sent at any hour")
+    duration: int = Field(7, ge=1, le=366, description="Number of days after the firing in which results are measured")
+    conditional: bool = Field(False, description="Ask the tenant's gateway before anything is sent")
+    notes: str = Field("", max_length=4000, description="For people; returned by GetCampaignDetails")
     tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field([], max_length=50)
     starts: Day | None = Field(None, description="First tenant day")
     ends: Day | None = Field(None, description="Last tenant day")
     late_minutes: int = Field(
-        60, ge=1, le=7 * MINUTES_OF_DAY, description="An event that arrives later than this fires nothing"
+        60, ge=1, le=7 * MINUTES_OF_DAY, description="An event that arrives more minutes late than this does not fire"
     )
 
     @model_validator(mode="after")
@@ -168,7 +178,7 @@ class TriggeredBody(Strict):
 
 
 class TriggeredOut(TriggeredBody):
-    """A triggered campaign with what the platform adds."""
+    """A stored triggered campaign."""
 
     model_config = ConfigDict(extra="ignore", from_attributes=True)
 
@@ -176,6 +186,6 @@ class TriggeredOut(TriggeredBody):
     status: Literal["active", "paused", "archived"]
     version: int
     created_at: datetime
-    sentence: str = Field(description="What makes it go out, in words")
-    fault: str = Field("", description="Why it cannot be evaluated and fires nothing as it is; empty when it can be")
-    warnings: list[str] = Field([], description="What may not be meant; nothing stops because of it")
+    sentence: str = Field(description="The trigger in words")
+    fault: str = Field("", description="Why it cannot be evaluated and does not fire; empty if it can be evaluated")
+    warnings: list[str] = Field([], description="Likely mistakes; they stop nothing")

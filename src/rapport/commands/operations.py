@@ -116,7 +116,7 @@ def resume(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Send what a restore holds back: mail, posts, triggers, the schedule. Lists it and asks first.
+    """Release what a restore holds back: mail, posts, triggers, the schedule. Lists it and asks first.
 
     Exit code 1 if sending is still held, by RAPPORT_OUTBOUND=off.
     """

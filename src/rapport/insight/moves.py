@@ -24,7 +24,7 @@ MOVES = """
 
 @dataclass(frozen=True)
 class Move:
-    """Customers who went from one place to another; the id 0 without a name: not there."""
+    """Customers who moved from one stage or segment to another; ID 0 without a name means none."""
 
     before_id: int
     before: str
@@ -35,7 +35,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Moves:
-    """What became of the customers of a data date by another one. came and gone are who was there on one only."""
+    """How customers moved between two data dates. came and gone count customers who existed on only one of them."""
 
     date_before: date
     date_after: date

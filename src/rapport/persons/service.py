@@ -19,7 +19,7 @@ __all__ = ["Applied", "Held", "anonymise", "apply", "erase", "export"]
 
 @dataclass(frozen=True)
 class Held:
-    """Everything that is held of a person.
+    """All data about a person.
 
     customer_id is in the spelling of the data; warehouse has rows by table; others has by package what else it holds,
     lists by name.

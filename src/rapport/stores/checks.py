@@ -22,7 +22,7 @@ from rapport.stores.warehouse import Warehouse
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at: "ok", "warning" (works, look at it) or "failed"."""
+    """The result of one check: "ok", "warning" (it works, but needs attention) or "failed"."""
 
     name: str
     outcome: Literal["ok", "warning", "failed"]

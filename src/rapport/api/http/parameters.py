@@ -153,6 +153,6 @@ CUSTOMER_ATTRIBUTES = (
     optional("CustomerAttributesDelimiter", "delimiter", description="Legacy; has no effect"),
 )
 PAGING = (
-    optional("$top", "count", aliases=("top",), description="Rows of the page"),
-    optional("$skip", "integer", 0, aliases=("skip",), description="Rows to pass over"),
+    optional("$top", "count", aliases=("top",), description="The number of rows to return"),
+    optional("$skip", "integer", 0, aliases=("skip",), description="The number of rows to skip"),
 )

@@ -32,18 +32,18 @@ TOTAL_HEADER = {"description": "Entries of the whole list", "schema": {"type": "
 MEANINGS: dict[RapportError, str] = {
     Invalid("name is required."): "A parameter or the body is missing or malformed",
     Unauthorized("The X-API-KEY header is missing."): "No key, or one that is unknown, disabled or expired",
-    Forbidden("The management API needs an Admin key."): "The key's access type does not cover this",
-    NotFound("There is no series 7."): "A single thing that does not exist",
-    Conflict("Series 7 is archived and cannot run."): "The present state does not allow it",
+    Forbidden("The management API needs an Admin key."): "The key does not cover this call",
+    NotFound("There is no series 7."): "The object does not exist",
+    Conflict("Series 7 is archived and cannot run."): "The current state does not allow it",
     TooLarge("The body is larger than this server accepts."): "The body is larger than this server accepts",
     TooManyRequests(
         "API group limit of 50 calls per 10 seconds is passed, try again in 4 s.", 4
     ): "Over the rate limit",
     Unavailable(
         "The records database cannot be reached."
-    ): "A database cannot be used now, or too many calls of the tenant are under way: try again",
+    ): "A database does not answer, or too many calls of the tenant are waiting: try again",
 }
-_TEXT = {"type": "string", "description": "One sentence that says what to mend"}
+_TEXT = {"type": "string", "description": "A sentence that says what to correct"}
 _LIMIT = {
     "type": "object",
     "properties": {"status": {"type": "integer"}, "error": {"type": "string"}, "message": _TEXT},
@@ -55,7 +55,7 @@ PROBLEM = {
     "properties": {
         "type": {"type": "string", "description": "Always about:blank"},
         "title": {"type": "string", "description": "The kind of error"},
-        "status": {"type": "integer", "description": "The status of the answer"},
+        "status": {"type": "integer", "description": "The HTTP status"},
         "detail": _TEXT,
     },
     "required": ["type", "title", "status", "detail"],

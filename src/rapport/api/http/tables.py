@@ -17,7 +17,7 @@ from rapport.stores.spreadsheets import without_formulas
 
 ROWS_OF_A_GROUP = 50_000
 Format = Literal["csv", "jsonl", "parquet"]
-FORMATS = "csv (UTF-8, commas, with a header), jsonl (an object a line) or parquet"
+FORMATS = "csv (UTF-8, commas, with a header), jsonl (one object per line) or parquet"
 # Every text is in quotes, and no number is.
 QUOTED_OR_EXPONENT = re.compile(rb'"(?:[^"]|"")*"|(-?[0-9.]+e[+-]?[0-9]+)')
 CONTENT: dict[str, Any] = {"text/csv": {}, "application/x-ndjson": {}, "application/vnd.apache.parquet": {}}

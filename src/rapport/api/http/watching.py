@@ -114,15 +114,17 @@ router = APIRouter(tags=["operations"])
 
 @router.get("/health", summary="Liveness of the process")
 async def health() -> dict[str, str]:
-    """Answers as long as the process does, whatever the engines do: for a probe that restarts what is dead."""
+    """Answers as long as the process runs, even if a database does not answer. Use it for a probe that restarts the
+    process.
+    """
     return {"status": "ok"}
 
 
-@router.get("/ready", summary="Readiness of the process", responses={503: {"description": "It cannot now"}})
+@router.get("/ready", summary="Readiness of the process", responses={503: {"description": "The process is not ready"}})
 async def ready(request: Request) -> dict[str, str]:
-    """503 with a sentence that names the engine which does not answer, or the thread which has ended.
+    """503 with a sentence that names the database that does not answer, or the thread that has ended.
 
-    A process in which what goes out is held is ready too, and says so: {"status": "ready", "outbound": "held"}.
+    A process in which sending is held is ready, too, and says so: {"status": "ready", "outbound": "held"}.
     """
     watch = request.app.state.watch
     if found := await watch.faults():
@@ -132,7 +134,7 @@ async def ready(request: Request) -> dict[str, str]:
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
 async def metrics(request: Request) -> Response:
-    """What this process counts and times itself, and how much waits in the records for any process."""
+    """The counts and times of this process, and the amount of work that waits for any process."""
     await request.app.state.watch.measure()
     # Thousands of lines, once each route was asked; not in the threads of requests, which may all be at work.
     return Response(await asyncio.to_thread(generate_latest), media_type=CONTENT_TYPE_LATEST)

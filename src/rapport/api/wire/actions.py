@@ -22,7 +22,7 @@ from rapport.errors import NotFound
 
 router = SectionRouter("Actions")
 
-CAMPAIGN = required("CampaignID", "integer", "One campaign, as an event or another function named it")
+CAMPAIGN = required("CampaignID", "integer", "A campaign ID from an event or another function")
 CHANNEL = required("ChannelID", "integer", "An execution channel, see GetExecutionChannels")
 TARGET_GROUP = required("TargetGroupID", "integer", "A target group, see GetTargetGroupsByDate")
 
@@ -162,7 +162,7 @@ register(
     Read(
         "actions",
         "GetActionID",
-        "The ID of an action by its whole name, in any case",
+        "The ID of an action by its full name, in any case",
         engine="records",
         sql=f"""
             SELECT id AS "ActionID"
@@ -246,7 +246,7 @@ register(
     ),
     _read(
         "GetExecutedCampaignDetails",
-        "Set-up and outcome of every campaign executed on one date, and of those that failed or were not run",
+        "Settings and outcome of every campaign executed on one date, and of those that failed or were not run",
         f"""
         SELECT c.id AS "CampaignID", {SET_UP} FROM campaigns AS c
         WHERE c.tenant_id = :tenant_id AND {ON_DATE} AND c.state IN ({TOLD})""",
@@ -257,7 +257,7 @@ register(
     Read(
         "actions",
         "GetCampaignDetails",
-        "Set-up and outcome of one campaign",
+        "Settings and outcome of one campaign",
         engine="records",
         sql=f"""
             SELECT {SET_UP}, {CAMPAIGN_CHANNELS} AS "Channels",

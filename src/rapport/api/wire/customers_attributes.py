@@ -86,8 +86,9 @@ register(
             "FinalCustomerAttributes": "string",
         },
         drop={"InitialCustomerAttributes": "$legacy", "FinalCustomerAttributes": "$legacy"},
-        description="Asked for as ChangedCustomerAttributes, rows have the members of old clients too, in which the "
-        "text NULL stands for no value.",
+        description="If called as ChangedCustomerAttributes, rows also have the members that old clients expect, in "
+        "which "
+        "the text NULL means no value.",
         order="CustomerID",
         params=(
             required("ChangedCustomerAttribute", "names", "One attribute name", aliases=("ChangedCustomerAttributes",)),
@@ -105,10 +106,10 @@ register(
         row={"CustomerID": "string", "EventID": "integer", "EventDate": "string", "EventAttributes": "objects"},
         order="EventDate, CustomerID, EventAttributes",
         params=(
-            required("EventID", "integer", "A number of the activity event list"),
-            optional("StartDate", "date", description="First day; with EndDate"),
+            required("EventID", "integer", "An event ID from GetActivityEventList"),
+            optional("StartDate", "date", description="First day; needs EndDate"),
             optional("EndDate", "date", description="Last day, inclusive"),
-            optional("Date", "date", description="One day, in place of StartDate and EndDate"),
+            optional("Date", "date", description="One day, instead of StartDate and EndDate"),
         ),
         customers=True,
         prepare=_events,

@@ -31,8 +31,8 @@ router = SectionRouter("Customers")
 # For so long after a cancellation its customers can be read, so that promotions can be withdrawn.
 CANCELED_FOR = timedelta(hours=2)
 
-CAMPAIGN = required("CampaignID", "integer", "One campaign, as an event or another function named it")
-CONTROL = optional("IncludeControlGroup", "boolean", False, "Also customers held back, with ActionID 1 and ChannelID 0")
+CAMPAIGN = required("CampaignID", "integer", "A campaign ID from an event or another function")
+CONTROL = optional("IncludeControlGroup", "boolean", False, "Include control members, with ActionID 1 and ChannelID 0")
 ONE_CHANNEL = optional("ChannelID", "integer", 0, "Only this channel; 0 means every channel")
 
 ORDER = "customer_id, campaign_id, action_id, channel_id"
@@ -205,7 +205,7 @@ register(
     Read(
         "customers",
         "GetCurrentlyTargetedCustomers",
-        "Customers inside running campaigns, one row a customer and campaign",
+        "Customers in running campaigns, one row per customer and campaign",
         sql=_targeted,
         row={
             "CustomerID": "string",
@@ -217,8 +217,9 @@ register(
         order="customer_id, campaign_id, action_id",
         once_by="customer_id, campaign_id, action_id",
         prepare=_running,
-        description="Execution date (when it is sent) <= today <= execution date + duration. Without control, canceled "
-        "campaigns and, unless the tenant lists them, triggered ones.",
+        description="A campaign runs from its execution date, the day on which it is sent, to execution date + "
+        "duration. "
+        "Leaves out control, canceled campaigns and, unless the tenant lists them, triggered campaigns.",
     ),
     Read(
         "customers",
@@ -233,7 +234,7 @@ register(
     Read(
         "customers",
         "GetProcessedCampaignCustomers",
-        "Customers of a conditional campaign that waits for clearance",
+        "Customers of a conditional campaign that awaits approval",
         sql=_coded,
         row=CODED,
         order="customer_id, action_id",
@@ -278,7 +279,7 @@ register(
     Read(
         "customers",
         "GetCustomerOneTimeActionsByCampaign",
-        "Customers of one one-time campaign with group, action and channel",
+        "Customers of a one-time campaign with group, action and channel",
         sql=_acted,
         row=GROUPED,
         order=ORDER,
@@ -316,7 +317,7 @@ register(
     Read(
         "customers",
         "GetCustomersActionEndedByDate",
-        "Customers whose action ended on one day (execution date + duration), to switch promotions off",
+        "Customers whose action ended on one day (execution date + duration), to withdraw promotions",
         sql=_ended_actions,
         row={**ACTED, "Date": "string", "Duration": "integer", "TargetGroupID": "integer"},
         order=ORDER,

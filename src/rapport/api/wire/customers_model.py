@@ -98,17 +98,17 @@ register(
     Read(
         "customers",
         "GetCustomerFutureValues",
-        "The revenue expected of customers, chosen by lifecycle stage or by one attribute value",
+        "The future values of customers of a lifecycle stage or with an attribute value",
         sql=_future_values,
         row={"CustomerID": "string", "FutureValue": "double"},
         order="CustomerID",
         params=(
             optional("LifecycleStageID", "integers", description="One stage ID, or several joined with ','"),
             optional("CustomerAttribute", "string", description="An attribute name", aliases=("CustomerAttributes",)),
-            optional("CustomerAttributeValue", "string", description="Its whole value, in any case"),
+            optional("CustomerAttributeValue", "string", description="The attribute's complete value, in any case"),
         ),
         prepare=_selector,
-        description="Revenue of the next 12 months, as of the newest data date; Dormant customers have none.",
+        description="Expected revenue of the next 12 months, as of the newest data date; Dormant customers have none.",
     ),
     Read(
         "customers",
@@ -125,12 +125,12 @@ register(
         order="CustomerID, priority, RecommendationType, ProductID",
         params=(
             optional("CustomerID", "string", description="Only this customer"),
-            optional("SuggestedInCampaign", "boolean", False, "Only what campaigns suggested"),
+            optional("SuggestedInCampaign", "boolean", False, "Only products that campaigns suggested"),
             optional("StartDate", "date", description="With SuggestedInCampaign: from this execution date"),
             optional("EndDate", "date", description="With SuggestedInCampaign: to this execution date"),
             optional("ProductAttributes", "product names", description="Product attributes joined with ','"),
         ),
         prepare=_recommended_when,
-        description="At most ten a customer, in the order of priority.",
+        description="At most ten per customer, in the order of priority.",
     ),
 )

@@ -136,7 +136,7 @@ register(
     Read(
         "customers",
         "GetCustomerChannelInteractions",
-        "One customer's interactions with the campaigns sent in a range of dates, one row a kind",
+        "One customer's interactions with the campaigns sent in a range of dates, one row per kind",
         sql=_interactions,
         row={
             "Date": "string",

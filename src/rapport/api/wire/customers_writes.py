@@ -109,7 +109,7 @@ def add_attribute(
     principal: Principal = Depends(caller("AddCustomerAttribute")),  # noqa: B008
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """Type is DECIMAL(19,4), INT, BIGINT, DATE, VARCHAR(n) or NVARCHAR(n); at most 40 attributes a tenant."""
+    """Type is DECIMAL(19,4), INT, BIGINT, DATE, VARCHAR(n) or NVARCHAR(n); at most 40 attributes per tenant."""
     new = parse(NewAttribute, body)
     default = None if new.default is None else str(new.default)
     customers.add_attribute(principal.scope, new.name, new.type, default, new.callback_url)
@@ -126,7 +126,7 @@ def update_attributes(
     principal: Principal = Depends(caller("UpdateCustomerAttributes")),  # noqa: B008
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """At most 1,000 customers with 10 attributes each; what is valid is applied, the rest is in the callback."""
+    """At most 1,000 customers with 10 attributes each. Valid values are applied; the callback lists the others."""
     updates = parse(Updates, body)
     items = [{"customer": item.customer_id, "values": _pairs(item)} for item in updates.items]
     request_id = customers.update_attributes(principal.scope, items, updates.callback_url)
@@ -147,7 +147,7 @@ def upsert_customer(
     principal: Principal = Depends(caller("UpsertCustomer")),  # noqa: B008
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """What is valid is written at once; errors lists the rest."""
+    """Valid values are written at once; errors lists the others."""
     upsert = parse(Upsert, body)
     scope, kept = principal.scope, partial(realtime.warn_of_nothing, principal.scope, "UpsertCustomer")
     outcome = customers.upsert(scope, upsert.customer_id, _pairs(upsert), upsert.callback_url, kept)
@@ -156,7 +156,7 @@ def upsert_customer(
 
 @router.post(
     "/current/customers/RemoveCustomerPII",
-    summary="Anonymise everything that identifies the given customers",
+    summary="Anonymise customers",
     operation_id="RemoveCustomerPII",
     **_documented(Removal, FAILED),
 )
@@ -164,7 +164,9 @@ def remove_pii(
     principal: Principal = Depends(caller("RemoveCustomerPII")),  # noqa: B008
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """Irreversible. At most 50,000 ids; FailedCustomerIDs are those that were never received."""
+    """Removes everything that identifies them; irreversible. At most 50,000 IDs; FailedCustomerIDs are those that
+    Rapport has never received.
+    """
     customer_ids = parse(Removal, body).customer_ids
     failed = persons.anonymise(principal.scope, customer_ids)
     return json_response(orjson.dumps({"FailedCustomerIDs": failed}))

@@ -92,7 +92,7 @@ async def app_of(request: Request, token: str) -> Known:
     directory: Directory = request.app.state.directory
     known = await directory.by_token(SDK_TOKEN, token)
     if known is None:
-        raise Unauthorized("The tenant token is not known.")
+        raise Unauthorized("The tenant token is unknown.")
     return known
 
 

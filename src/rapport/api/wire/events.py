@@ -94,11 +94,11 @@ def _answers(ok: str) -> dict[int | str, dict[str, Any]]:
     return {
         200: shown("Stored", "success", ok),
         400: shown("Refused; nothing was stored", "error", FAILED + TENANT_FAULT),
-        401: shown("No good token or signature", "error", "The token, or a signature, is missing."),
-        413: {"description": "The body is larger than 2 MiB, or is when it is unpacked"},
+        401: shown("The token or the signature is not valid", "error", "The token, or a signature, is missing."),
+        413: {"description": "The body is larger than 2 MiB, compressed or not"},
         415: {"description": "Content-Encoding is not gzip"},
-        429: {"description": "Too many events of one person, or of apps; Retry-After tells when to try again"},
-        503: {"description": "Nothing can be stored now: send it again; Retry-After tells when"},
+        429: {"description": "Too many events of one person, or from apps; Retry-After says when to try again"},
+        503: {"description": "Nothing can be stored at the moment; Retry-After says when to send it again"},
     }
 
 
@@ -225,10 +225,11 @@ async def _stored(sent: _Sent, given: Sequence[Given], ids: Sequence[str | None]
     openapi_extra=_taking({"type": "object"}, EVENT),
 )
 async def post_event(request: Request) -> Response:
-    """Answered once it is stored. Signed, or with metadata.eventId or an Idempotency-Key, it may be sent again safely.
+    """The response comes once the event is stored. You can safely repeat an event that is signed, or has a
+    metadata.eventId or an Idempotency-Key.
 
-    The tenant's server token goes in Authorization-Token or X-API-KEY; or the body is signed with it:
-    X-Optimove-Signature-Version 1 and X-Optimove-Signature-Content, the body's HMAC-SHA256 in hex.
+    Send the tenant's server token in Authorization-Token or X-API-KEY, or sign the body with it:
+    X-Optimove-Signature-Version is 1 and X-Optimove-Signature-Content is the body's HMAC-SHA256 in hex.
     """
     try:
         holder = await holder_of_token(request)
@@ -299,7 +300,9 @@ _FROM_APPS: dict[str, Any] = {
     **_FROM_APPS,
 )
 async def optistream(tenantToken: str, request: Request) -> Response:
-    """Up to 100 events. Repetitions are told by metadata.eventId; events that cannot be used are in the event log."""
+    """Up to 100 events. Duplicates are recognised by metadata.eventId; events that cannot be used are in the event
+    log.
+    """
     return await _from_app(request, tenantToken)
 
 
@@ -310,7 +313,7 @@ async def optistream(tenantToken: str, request: Request) -> Response:
     **_FROM_APPS,
 )
 async def report_event(tenantToken: str, request: Request) -> Response:
-    """An event that came to the other address too is stored once."""
+    """An event that is also sent to /v1/optistream is stored once."""
     return await _from_app(request, tenantToken)
 
 
@@ -365,9 +368,10 @@ _FROM_VENDORS: dict[str, Any] = {
     **_FROM_VENDORS,
 )
 async def save_event(request: Request) -> Response:
-    """One event or an array, signed as /v1/events with the vendor token, which opens nothing else, or a server token.
+    """One event or an array, signed like /v1/events with the vendor token, which does nothing else, or with a
+    server token.
 
-    The tenant is that of the host metric-<tenant>, or of the body. A repetition of the same bytes is stored once.
+    The tenant is named by the host metric-<tenant> or by the body. A body with the same bytes is stored once.
     """
     return await _metrics(request, host_number(request))
 
@@ -379,5 +383,5 @@ async def save_event(request: Request) -> Response:
     **_FROM_VENDORS,
 )
 async def save_event_of(tenantID: str, request: Request) -> Response:
-    """For who cannot give each tenant a host of its own."""
+    """For providers who cannot use a host name per tenant."""
     return await _metrics(request, number_of(tenantID))

@@ -31,9 +31,10 @@ def engagement_file(
     ] = "",
     principal: Principal = Depends(caller("GetEngagementFile")),  # noqa: B008
 ) -> Response:
-    """Bucket and path as event 14 tells them: MetadataFilePath, and customers_file001.deflate.avro .. in the folder.
+    """Bucket and path are those of event 14: MetadataFilePath, or customers_file001.deflate.avro and so on in the
+    folder.
 
-    Files are kept for some days (7 unless the tenant sets another time).
+    Files are kept for 7 days, unless the tenant sets another time.
     """
     if not decryption_key:
         raise Invalid("X-Decryption-Key is missing: event 14 tells it as DecryptionKey.")

@@ -26,10 +26,10 @@ class GatewayBody(WireModel):
 
     url: str = Field(min_length=1, description="Absolute http or https URL")
     timeout_seconds: gateways.Seconds = Field(
-        gateways.TIMEOUT_SECONDS, description="How long a verdict is waited for, retries included"
+        gateways.TIMEOUT_SECONDS, description="How long to wait for a verdict, retries included"
     )
-    retries: gateways.Retries = Field(gateways.RETRIES, description="After a failure, as far as the time allows")
-    fallback: gateways.Fallback = Field(gateways.DENY, description="What no answer means")
+    retries: gateways.Retries = Field(gateways.RETRIES, description="After a failure, within timeout_seconds")
+    fallback: gateways.Fallback = Field(gateways.DENY, description="The verdict if the gateway gives none")
 
 
 def _shown(found: Gateway) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def _shown(found: Gateway) -> dict[str, Any]:
 
 @router.put(
     PATH,
-    summary="Set the gateway that authorises triggered campaigns",
+    summary="Set the gateway that approves triggered campaigns",
     operation_id="SetConditionalGateway",
     response_class=Response,
     responses={200: {"description": "Success, without a body"}},
@@ -48,7 +48,7 @@ def set_gateway(
     principal: Principal = Depends(caller("SetConditionalGateway")),  # noqa: B008
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """There is one gateway a tenant: another one takes its place."""
+    """A tenant has one gateway: a new one replaces it."""
     given = parse(GatewayBody, body)
     gateways.set_gateway(principal.scope, **given.model_dump())
     return Response()
@@ -72,7 +72,7 @@ def set_gateway(
     },
 )
 def get_gateways(principal: Principal = Depends(caller("GetConditionalGateways"))) -> Response:  # noqa: B008
-    """An array of one, empty when none is set."""
+    """An array with the gateway, empty if none is set."""
     found = gateways.gateway(principal.scope)
     return json_response(orjson.dumps([_shown(found)] if found else []))
 
@@ -85,6 +85,6 @@ def get_gateways(principal: Principal = Depends(caller("GetConditionalGateways")
     responses={200: {"description": "Success, without a body"}},
 )
 def delete_gateway(principal: Principal = Depends(caller("DeleteConditionalGateway"))) -> Response:  # noqa: B008
-    """Nobody authorises conditional triggered campaigns afterwards, so they reach nobody."""
+    """Without a gateway, conditional triggered campaigns reach nobody."""
     gateways.delete_gateway(principal.scope)
     return Response()

@@ -57,8 +57,9 @@ register(
         row={"EventTypeID": "integer", "ListenerURL": "string", "ChannelID": "integer?"},
         order='"EventTypeID", "ChannelID" NULLS FIRST',
         paged=False,
-        description="Of the whole tenant, also those that were registered with another key. A password in a URL, and"
-        " values of its query such as token or key, are shown as ***; registered so again they stay.",
+        description="Lists all listeners of the tenant, whichever key registered them. A password in a URL, and "
+        "values of "
+        "its query such as token or key, are shown as ***; if you register the URL with ***, they stay as they are.",
     ),
 )
 
@@ -110,7 +111,9 @@ def register_event_listener(
     principal: Principal = Depends(caller("RegisterEventListener")),  # noqa: B008
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """Upserts the listener of (EventTypeID, ChannelID or none). Only later events are told."""
+    """Creates or replaces the listener of this EventTypeID and ChannelID (or no ChannelID). Only later events are
+    posted.
+    """
     given = parse(RegisterBody, body)
     notifications.register_listener(principal.scope, given.event_type_id, given.listener_url, given.channel_id)
     return Response()
@@ -128,7 +131,9 @@ def unregister_event_listener(
     principal: Principal = Depends(caller("UnregisterEventListener")),  # noqa: B008
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """Without ChannelID the general listener of the type only. A listener that does not exist is no error."""
+    """Without ChannelID, only the general listener of the type is removed. A listener that does not exist is not an
+    error.
+    """
     given = parse(UnregisterBody, body)
     notifications.unregister_listener(principal.scope, given.event_type_id, given.channel_id)
     return Response()
@@ -148,7 +153,9 @@ TOKEN: dict[int | str, dict[str, Any]] = {
     openapi_extra=documented(LoginBody, {"Username": "apiuser_demo", "Password": "not-a-real-one"}),
 )
 def login(request: Request, body: bytes = Depends(raw_body)) -> Response:
-    """The token goes into the Authorization-Token header. Switched off unless RAPPORT_LEGACY_LOGIN is set."""
+    """Send the token in the Authorization-Token header. The login is switched off unless RAPPORT_LEGACY_LOGIN
+    is set.
+    """
     stores: Stores = request.app.state.stores
     if not stores.settings.legacy_login:
         raise NotFound("Login is switched off: send an API key in X-API-KEY.")

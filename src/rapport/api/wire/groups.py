@@ -26,7 +26,7 @@ register(
     Read(
         "groups",
         "GetTargetGroupsByDate",
-        "The target groups that campaigns were executed to on a date",
+        "The target groups of the campaigns executed on one date",
         engine="records",
         sql=f"""
             SELECT DISTINCT target_group_id AS "TargetGroupID" FROM campaigns
@@ -48,7 +48,7 @@ register(
         """,
         row={"TargetGroupID": "integer"},
         order='"TargetGroupID"',
-        params=(required("TargetGroupName", "string", "Whole name, in any case"),),
+        params=(required("TargetGroupName", "string", "The full name, in any case"),),
         single=True,
         missing="There is no target group of the TargetGroupName {TargetGroupName!r}.",
     ),
@@ -63,7 +63,7 @@ register(
         """,
         row={"TargetGroupName": "string"},
         order='"TargetGroupName"',
-        params=(required("TargetGroupID", "integer", "Also one that is out of use, as past campaigns name it"),),
+        params=(required("TargetGroupID", "integer", "A target group; past campaigns may name archived ones"),),
         single=True,
         missing="There is no target group of the TargetGroupID {TargetGroupID}.",
     ),
@@ -109,7 +109,7 @@ class CustomerListMade(BaseModel):
 
 @router.post(
     "/api/v2/target-group/customer-list",
-    summary="Make a target group of a list of customers",
+    summary="Create a target group from a list of customers",
     operation_id="CreateCustomerList",
     response_model=CustomerListMade,
     openapi_extra={
@@ -123,7 +123,9 @@ def create_customer_list(
     principal: Principal = Depends(caller("CreateCustomerList")),  # noqa: B008
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """Keep the customers that exist; 400 for a name in use, an empty list or one without any known ID."""
+    """The group contains the customers that exist; 400 for a name in use, an empty list or a list without any known
+    ID.
+    """
     given = parse(CustomerList, body, long_list=True)
     made = audiences.create_customer_list(principal.scope, given.name, given.customers)
     told = CustomerListMade(

@@ -128,7 +128,7 @@ register(
         params=(CHANNEL, optional("TemplateID", "integer", description="Only this template")),
         prepare=_known_channel,
         paged=False,
-        description="Registered ones, and of a channel that Rapport sends on by itself those made in Rapport.",
+        description="Returns the registered templates or, for a native channel, the templates created in Rapport.",
     ),
     Read(
         "integrations",
@@ -150,8 +150,9 @@ register(
         params=(CHANNEL, required("TemplateID", "integer", "The template, see GetChannelTemplates")),
         prepare=_with_attributes,
         paged=False,
-        description="Placeholders stay as they are. Attributes of mail: from name, from address, subject; "
-        "an outside channel has none, and its content is its vendor's. An unknown template gives [].",
+        description="Placeholders are not replaced. Mail has the attributes from name, from address and subject; "
+        "templates "
+        "of external channels have none, and the provider has their content. For an unknown template the answer is [].",
     ),
     Read(
         "integrations",
@@ -168,7 +169,7 @@ register(
     Read(
         "integrations",
         "GetActivityEventList",
-        "The activity events that are known, with their parameters",
+        "The known activity events with their parameters",
         engine="records",
         sql="""
             SELECT id AS "EventID", name AS "EventName", nullif(description, '') AS "EventDescription",
@@ -182,7 +183,7 @@ register(
         row={"EventID": "integer", "EventName": "string", "EventDescription": "string?", "Parameters": "objects"},
         order="id",
         paged=False,
-        description="Types of parameters are String, Number or Boolean; one that was not declared is a String.",
+        description="Types of parameters are String, Number or Boolean; an undeclared parameter is a String.",
     ),
 )
 
@@ -218,7 +219,7 @@ def _write(
 
 @_write(
     "AddChannelTemplates",
-    "Register templates of an outside channel by ID and name",
+    "Register templates of an external channel by ID and name",
     NewTemplate,
     [
         {"TemplateID": 11, "TemplateName": "Spring offer EN"},
@@ -231,7 +232,7 @@ def add_channel_templates(
     channel_id: int = Depends(_channel_id),
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """At most 100. A template that is known gets the name and app of the call; nothing else of it changes."""
+    """At most 100. A known template gets the name and app of the call; nothing else about it changes."""
     given = parse_array(NewTemplate, body, MOST)
     found = [Registered(one.template_id, one.name, one.app_id or "") for one in given]
     messaging.register_templates(principal.scope, channel_id, found)
@@ -249,7 +250,7 @@ def delete_channel_templates(
     principal: Principal = Depends(caller("DeleteChannelTemplates")),  # noqa: B008
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """At most 100, of any outside channels. Unknown ones are no error; campaigns keep the IDs that they have."""
+    """At most 100, of any external channels. Unknown ones are not an error; campaigns keep their template IDs."""
     given = parse_array(TemplateKey, body, MOST, least=1)
     messaging.remove_templates(principal.scope, [(one.channel_id, one.template_id) for one in given])
     return Response()
@@ -257,7 +258,7 @@ def delete_channel_templates(
 
 @_write(
     "AddChannelApps",
-    "Register apps of an outside channel by ID and name",
+    "Register apps of an external channel by ID and name",
     NewApp,
     [{"AppID": "acme-ios", "AppName": "Acme Slots iPhone"}, {"AppID": "acme-droid", "AppName": "Acme Slots Android"}],
     (CHANNEL,),
@@ -267,7 +268,7 @@ def add_channel_apps(
     channel_id: int = Depends(_channel_id),
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """At most 100. An app that is known, in any case, gets the new name and keeps its ID as it was first given."""
+    """At most 100. A known app gets the new name; its ID, which is compared in any case, keeps its first spelling."""
     given = parse_array(NewApp, body, MOST)
     messaging.register_apps(principal.scope, channel_id, {one.app_id: one.name for one in given})
     return Response()
@@ -278,7 +279,9 @@ def delete_channel_apps(
     principal: Principal = Depends(caller("DeleteChannelApps")),  # noqa: B008
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """At most 100, in any case. Unknown ones are no error; templates of a removed app stay, for the whole channel."""
+    """At most 100; case does not matter. Unknown ones are not an error; templates of a removed app then apply to the
+    whole channel.
+    """
     given = parse_array(AppKey, body, MOST)
     messaging.remove_apps(principal.scope, [(one.channel_id, one.app_id) for one in given])
     return Response()
@@ -286,7 +289,7 @@ def delete_channel_apps(
 
 @_write(
     "AddPromotions",
-    "Register promo codes, which marketers then can choose",
+    "Register promo codes that marketers can choose",
     NewPromotion,
     [
         {"PromoCode": "SPR15", "PromotionName": "Spring 15 percent"},
@@ -297,7 +300,9 @@ def add_promotions(
     principal: Principal = Depends(caller("AddPromotions")),  # noqa: B008
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """At most 100. A code that is known, in any case, gets the new name and stays as it was first given."""
+    """At most 100. A known code gets the new name; the code, which is compared in any case, keeps its first
+    spelling.
+    """
     given = parse_array(NewPromotion, body, MOST)
     campaigns.add_promotions(principal.scope, {one.code: one.name for one in given})
     return Response()
@@ -308,7 +313,7 @@ def delete_promotions(
     principal: Principal = Depends(caller("DeletePromotions")),  # noqa: B008
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """At most 100, in any case. Unknown ones are no error; campaigns keep the codes that they have."""
+    """At most 100; case does not matter. Unknown ones are not an error; campaigns keep their codes."""
     given = parse_array(PromotionKey, body, MOST)
     campaigns.delete_promotions(principal.scope, [one.code for one in given])
     return Response()

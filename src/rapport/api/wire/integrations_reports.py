@@ -133,7 +133,7 @@ def update_campaign_metrics(
     principal: Principal = Depends(caller("UpdateCampaignMetrics")),  # noqa: B008
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """At most 100 totals; a later report of the same total takes its place."""
+    """At most 100 totals; a later report of a total replaces the earlier one."""
     given = parse_array(MetricBody, body, MOST)
     rows = [ReportedMetric(one.campaign_id, one.channel_id, one.template_id, one.metric_id, one.value) for one in given]
     campaigns.set_metrics(principal.scope, rows)
@@ -161,10 +161,10 @@ def update_campaign_interactions(
     principal: Principal = Depends(caller("UpdateCampaignInteractions")),  # noqa: B008
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """At most 10,000 customers. The same of a customer on the same day counts once, however often it is reported.
+    """At most 10,000 customers. A kind of interaction counts once per customer and day, however often it is reported.
 
-    Customers who did not get the campaign on the channel are passed over. EventID 4, 6 and 7 also keep
-    further messages on the channel from the customers.
+    Customers who did not get the campaign on the channel are ignored. EventID 4, 6 and 7 also suppress the customers
+    on the channel.
     """
     given = parse(InteractionsBody, body)
     at = _instant(principal.scope, given.campaign_id, given.day)
@@ -186,7 +186,7 @@ def _instant(scope: Scope, campaign_id: int, text: str) -> datetime:
 
 @_write(
     "UpdateCustomerPromotionStatus",
-    "Approve customers of a campaign that waits for clearance",
+    "Approve or refuse customers of a conditional campaign",
     documented(
         PromotionStatusBody,
         {
@@ -200,7 +200,9 @@ def update_customer_promotion_status(
     principal: Principal = Depends(caller("UpdateCustomerPromotionStatus")),  # noqa: B008
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """At most 10,000 customers, any number of calls until ClearanceRequiredBy. Who is never reported is not cleared."""
+    """At most 10,000 customers per call, any number of calls until ClearanceRequiredBy. Customers who are never
+    reported are not approved.
+    """
     given = parse(PromotionStatusBody, body)
     statuses = [(one.customer_id, one.status) for one in given.statuses]
     campaigns.report(principal.scope, given.campaign_id, statuses, _timestamp(given.timestamp))
@@ -232,7 +234,9 @@ def set_customer_channel_preference(
     principal: Principal = Depends(caller("SetCustomerChannelPreference")),  # noqa: B008
     body: bytes = Depends(raw_body),
 ) -> Response:
-    """At most 50,000 customers, known or not. The last call counts. Who opted out gets no campaign on the channel."""
+    """At most 50,000 customers, known or not. The last call counts. Customers who opted out get no campaign on the
+    channel.
+    """
     given = parse(PreferenceBody, body)
     messaging.set_preference(principal.scope, given.channel_id, given.customer_ids or [], given.mode, given.app_id)
     return Response()

@@ -13,9 +13,12 @@ from rapport.insight import service as insight
 router = SectionRouter("Model")
 
 RANGE = (
-    optional("StartDate", "date", description="Compare from this data date or the last before; goes with EndDate"),
+    optional("StartDate", "date", description="Compare from this data date, or the last one before it; needs EndDate"),
     optional(
-        "EndDate", "date", description="Compare to this data date or the last before; without both, the newest two days"
+        "EndDate",
+        "date",
+        description="Compare to this data date, or the last one before it; without both dates, the newest two days "
+        "are compared",
     ),
 )
 # Both days in one pass over the results; 0 stands for a day on which the customer was not there.
@@ -109,6 +112,6 @@ register(
         params=RANGE,
         customers=True,
         prepare=two_days,
-        description="InitialMicrosegmentID is null for a customer who was not there at the start.",
+        description="InitialMicrosegmentID is null for a customer who was in no microsegment on the first date.",
     ),
 )

@@ -26,7 +26,7 @@ from rapport.campaigns.models import (
 from rapport.campaigns.service import settings_of
 from rapport.messaging.models import Template
 
-DATE = required("Date", "date", "Execution date: the day on which campaigns are sent, processing day and lead time")
+DATE = required("Date", "date", "Execution date: the day on which campaigns are sent, lead time days after processing")
 # One thread reads in the order of the key at half the cost of two; rows of a customer are side by side.
 IN_ORDER = "max_threads = 1, optimize_aggregation_in_order = 1"
 ONE_CAMPAIGN = "{day} = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}"

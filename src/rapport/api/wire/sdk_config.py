@@ -113,12 +113,12 @@ def _described(properties: dict[str, Any], **more: Any) -> dict[str, Any]:
                 "events": _EVENTS,
             }
         ),
-        401: {"description": "The tenant token is not known"},
+        401: {"description": "The tenant token is unknown"},
         404: {"description": "Not the name of a configuration"},
     },
 )
 async def sdk_config(tenantToken: str, configName: str, request: Request) -> Response:
-    """Without a key: the token in the path is the public one of apps. The name, such as mobile.1.0.0.json, is free."""
+    """Needs no key: the token in the path is the public one of apps. Any name is valid, such as mobile.1.0.0.json."""
     try:
         known = await app_of(request, tenantToken)
         if not CONFIG.fullmatch(configName):
@@ -146,7 +146,7 @@ async def sdk_config(tenantToken: str, configName: str, request: Request) -> Res
     },
 )
 def global_config(env: str, request: Request) -> Response:
-    """Without a key; the same for each environment."""
+    """Needs no key; the same for every environment."""
     base = request.app.state.stores.settings.links_url
     content = {
         "general": {"logs_service_endpoint": f"{base}/report/log"},
@@ -161,9 +161,9 @@ def global_config(env: str, request: Request) -> Response:
     summary="Accept an SDK's own log (not stored)",
     operation_id="SdkLog",
     response_class=Response,
-    responses={204: {"description": "Taken and dropped"}},
+    responses={204: {"description": "Accepted and dropped"}},
     status_code=204,
 )
 def sdk_log() -> Response:
-    """SDKs expect somebody to take their log."""
+    """For SDKs, which expect an address for their logs."""
     return Response(status_code=204, headers=CORS)

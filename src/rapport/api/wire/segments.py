@@ -46,7 +46,7 @@ register(
         """,
         row={"ValueSegmentID": "integer"},
         order='"ValueSegmentID"',
-        params=(required("ValueSegmentName", "string", "Whole name, in any case"),),
+        params=(required("ValueSegmentName", "string", "The full name, in any case"),),
         single=True,
         missing="There is no value segment of the ValueSegmentName {ValueSegmentName!r}.",
         prepare=_segments,

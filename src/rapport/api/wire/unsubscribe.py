@@ -33,7 +33,10 @@ HEADERS = {
 }
 STYLE = "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:4rem auto;padding:0 1rem}button{font:inherit}"
 UNKNOWN: dict[int | str, dict[str, Any]] = {
-    404: {"description": "Not an address that was made here", "content": {"text/html": {"schema": {"type": "string"}}}}
+    404: {
+        "description": "Rapport did not create this address",
+        "content": {"text/html": {"schema": {"type": "string"}}},
+    }
 }
 FORM = """<form method="post"><input type="hidden" name="language" value="{language}">
 <fieldset><legend>{question}</legend>
@@ -73,9 +76,10 @@ async def _form(request: Request) -> dict[str, list[str]]:
     "/unsubscribe/{token}", summary="Ask whether to unsubscribe", response_class=HTMLResponse, responses=UNKNOWN
 )
 def show(token: str, request: Request) -> HTMLResponse:
-    """A page with a button; nothing is changed. 404 for an address that was not made here.
+    """Returns a page with a button and changes nothing. 404 for an address that Rapport did not create.
 
-    In the language of the customer, else of the browser (Accept-Language), else the tenant's usual one.
+    The page is in the customer's language, otherwise in that of the browser (Accept-Language), otherwise in the
+    tenant's default language.
     """
     try:
         scope, customer_id, origin = messaging.read_token(request.app.state.stores, token)

@@ -14,7 +14,9 @@ MOST_IN_PAIRS = 6
 
 @dataclass(frozen=True)
 class Reactions:
-    """How many more of a group's customers opened, clicked and so on, as a share; p_value with all pairs counted."""
+    """How many more of a group's customers opened, clicked and so on, as a share; p_value is corrected for the number
+    of pairs.
+    """
 
     rate: float
     other_rate: float
@@ -26,7 +28,7 @@ class Reactions:
 
 @dataclass(frozen=True)
 class Between:
-    """A group against another one: in comparison the other stands where control does."""
+    """A group against another one: in comparison, the other group takes the place of control."""
 
     recipient_group_id: int
     other_group_id: int

@@ -29,7 +29,7 @@ SPENDING = "Do not read this comparison: the groups spent differently before, so
 
 @dataclass(frozen=True)
 class BalanceCheck:
-    """Whether a comparison may be read. p-values are none where there is too little to check."""
+    """Whether a comparison is valid. p-values are null if there are too few data to check."""
 
     may_be_read: bool
     sizes_p_value: float | None

@@ -43,7 +43,7 @@ class ReportedMetric:
 
 @dataclass(frozen=True)
 class PlaceMetrics:
-    """What was reported of a template of a campaign on a channel: totals by name, and the newest report (UTC)."""
+    """Reported totals by name for a template of a campaign on a channel, and the time of the newest report (UTC)."""
 
     channel_id: int
     template_id: int

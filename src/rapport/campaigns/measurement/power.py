@@ -21,11 +21,12 @@ LONGEST = 100 * A_YEAR
 
 @dataclass(frozen=True)
 class Detectable:
-    """Which difference of the goal (a rate, or money per customer) a series shows in four of five cases, tested once.
+    """The difference of the goal (a rate, or money per customer) that a series shows in four of five cases, tested
+    once.
 
-    so_far is that of its runs until now, or of one run for a series that is only planned; after_a_year is that of a
-    year at the same pace; days_until_a_tenth is how long until a change of a tenth shows, none for more than a
-    century. None where nobody responded.
+    so_far is for the runs until now, or for one run of a series that is only planned; after_a_year is for a year at
+    the same pace; days_until_a_tenth is the number of days until a change of a tenth shows, null for more than a
+    century. All are null if nobody responded.
     """
 
     so_far: float | None

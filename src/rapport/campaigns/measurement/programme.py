@@ -47,7 +47,9 @@ HELD_OUT = hold_outs.held_out_sql("customer_id")
 
 @dataclass(frozen=True)
 class ProgrammeSide:
-    """Everybody on one side: customers of the time, those who ordered, orders and money in all and per customer."""
+    """One side of the comparison: the customers of the period, those who ordered, orders and money in total and per
+    customer.
+    """
 
     customers: int
     responders: int
@@ -60,10 +62,10 @@ class ProgrammeSide:
 
 @dataclass(frozen=True)
 class ProgrammePeriod:
-    """The written-to against the hold-out over some days of the tenant, both included.
+    """Everybody else against the hold-out, from the first to the last day of a period of the tenant, both included.
 
-    cap is the money of a customer up to which it counts in the comparison.
-    In against_hold_out the hold-out stands where control does; its verdict is on money.
+    cap is the amount up to which the money of a customer counts in the comparison. In against_hold_out, the hold-out
+    takes the place of control; its verdict is about money.
     """
 
     first_date: date
@@ -78,7 +80,7 @@ class ProgrammePeriod:
 
 @dataclass(frozen=True)
 class SeriesPart:
-    """What a series or trigger has brought against its own control by its results; none where it cannot be told."""
+    """The effect of a series or trigger against its own control; null if it cannot be determined."""
 
     series_id: int
     name: str

@@ -30,11 +30,11 @@ from rapport.errors import Conflict
 
 @dataclass(frozen=True)
 class GroupResult:
-    """What a group did, and what its vouchers cost; group 0 is control.
+    """The results of a group, and the cost of its vouchers; group 0 is control.
 
-    against_control is none for control itself and without control.
+    against_control is null for control itself and without control.
 
-    check says whether the comparison may be read.
+    check says whether the comparison is valid.
     """
 
     recipient_group_id: int
@@ -53,12 +53,12 @@ class GroupResult:
 
 @dataclass(frozen=True)
 class Results:
-    """Results as they stand. The window is in tenant wall-clock time, money in the tenant's currency.
+    """Current results. The window is in local time of the tenant, money in the tenant's currency.
 
-    goal is what responders and value count: who did it, and the money of it; counted says so in words.
-    metrics are totals that outside systems reported, per channel and template; nobody is named by them. cap is the
-    money of one customer up to which it counts in comparisons; none where nobody is above. between are groups
-    against each other, where they reach the same people.
+    responders are the customers who met the goal, and value is their money; counted describes this in words. metrics
+    are totals that external systems reported, per channel and template; they name no customers. cap is the amount up
+    to which the money of a customer counts in comparisons; null if nobody is above it. between compares groups that
+    reach the same people with each other.
     """
 
     campaign_id: int

@@ -43,7 +43,7 @@ MOST_RUNS = 400
 
 @dataclass(frozen=True)
 class SeriesGroup:
-    """A recipient group over the runs; a customer counts in each run that it was in (triggered: once)."""
+    """A recipient group over all runs; a customer counts in each of its runs (in a triggered campaign: once)."""
 
     recipient_group_id: int
     action_id: int
@@ -60,11 +60,11 @@ class SeriesGroup:
 
 @dataclass(frozen=True)
 class SeriesResults:
-    """Of the runs whose window is complete and that had the offers and the goal of the newest of them.
+    """Results of the runs whose window is complete and that had the same offers and goal as the newest of them.
 
-    goal is what responders and value count: who did it, and the money of it; counted says so in words.
-    first_date and last_date are the days of the first and last run. Money is in the tenant's currency, cap is the
-    money of one customer in a run up to which it counts in comparisons.
+    responders are the customers who met the goal, and value is their money; counted describes this in words.
+    first_date and last_date are the days of the first and last run. Money is in the tenant's currency; cap is the
+    amount up to which the money of a customer in a run counts in comparisons.
     """
 
     series_id: int

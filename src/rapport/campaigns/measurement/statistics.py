@@ -38,7 +38,9 @@ Pair = tuple[Response, Response]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A difference from control with its 95% interval: a customer, as a part of control (0.1: a tenth more), in all."""
+    """A difference from control with its 95% interval: per customer, relative to control (0.1: a tenth more), and in
+    total.
+    """
 
     per_customer: float
     interval: tuple[float, float]
@@ -51,14 +53,14 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A group against the control members who would have been in it. Rates are shares, values money per customer.
+    """A group against the control members who would have been in it. Rates are shares; values are money per customer.
 
-    Intervals are 95%. The verdict goes by decided_by: the rate or the money, as the goal is, or net where vouchers
-    cost something. p_adjusted is the p-value of that with the other groups counted (Holm).
-    probability_better is none where there is too little to tell; probability_real is its old name and will go.
-    responders, orders and money are estimates of what came in addition; orders and money need enough buyers.
-    Money counts a customer up to the cap, and what customers spent before is taken into account: money_spread_left
-    is the part of the variance that was left by that.
+    Intervals are 95%. decided_by says what the verdict is about: the rate or the money, depending on the goal, or net
+    if vouchers cost something. p_adjusted is its p-value, corrected for the number of groups (Holm).
+    probability_better is null if there are too few data; probability_real is its old name and will be removed.
+    responders, orders and money estimate the additional effect; orders and money need enough buyers. Money counts
+    each customer up to the cap and takes earlier spending into account: money_spread_left is the part of the variance
+    that remains.
     """
 
     control_customers: int

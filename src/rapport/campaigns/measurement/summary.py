@@ -40,7 +40,7 @@ REACTIONS = """
 
 @dataclass(frozen=True)
 class Orders:
-    """Transactions of some days that came in, how many customers had any, and the money of all."""
+    """The orders of a period, the number of customers who ordered, and the total amount."""
 
     orders: int
     customers: int
@@ -49,11 +49,12 @@ class Orders:
 
 @dataclass(frozen=True)
 class Summary:
-    """Days of the tenant, both included. Campaigns, outcomes and interactions are those of campaigns processed then.
+    """A period of the tenant's days, both included. Campaigns, outcomes and interactions are those of campaigns
+    processed in it.
 
-    customers is none where no two days with results of the model are there to compare: the last before the first day,
-    and the last of the period. orders_before is of as many days before; of a period that has not ended, of the same
-    part of them. suppressed has addresses that were suppressed by themselves as "addresses".
+    customers compares the last modelled day before the period with the last one in it; it is null if one is missing.
+    orders_before covers as many days before the period; if the period has not ended, the same part of them.
+    suppressed counts addresses that were suppressed by themselves as "addresses".
     """
 
     first: date

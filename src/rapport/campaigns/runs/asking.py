@@ -40,29 +40,29 @@ PLACES = """
 
 # What an outcome means, in words for the question "why did this customer not get it?".
 WORDS = {
-    "control": "Held back as control group.",
-    "excluded": "Kept out: {reason}.",
-    "capped": "Kept out: got as many messages as the frequency cap allows.",
-    "suppressed": "Not written to on channel {channel}: {reason}.",
+    "control": "Held back as control member.",
+    "excluded": "Excluded: {reason}.",
+    "capped": "Excluded: the customer has got as many messages as the frequency cap allows.",
+    "suppressed": "Not contacted on channel {channel}: {reason}.",
     "no address": "Has no address for channel {channel}.",
     "sent": "Sent on channel {channel}.",
     "failed": "Could not be sent on channel {channel}: {reason}.",
     "skipped": "Not sent on channel {channel}: {reason}.",
 }
 WORDS_OF_REASON = {
-    NOT_CLEARED: "Kept out on channel {channel}: nobody approved the customer before the deadline.",
-    REFUSED: "Kept out on channel {channel}: the outside system that was asked refused the customer.",
+    NOT_CLEARED: "Excluded on channel {channel}: nobody approved the customer before the deadline.",
+    REFUSED: "Excluded on channel {channel}: the external system refused the customer.",
 }
 ON_HOLD = "Waits for approval on channel {channel} until {by}: {said} so far."
 WAITING = "Not sent yet on channel {channel}."
 NOT_MEMBER = "Was not in the target group when the campaign was processed."
-NO_FIRING = "Its trigger has not fired for this customer, or what came of it is not in the accounts yet."
+NO_FIRING = "The trigger has not fired for this customer, or the outcome is not recorded yet."
 NOT_PROCESSED = "The campaign has not been processed."
 
 
 @dataclass(frozen=True)
 class CustomerOutcome:
-    """What became of a customer in a campaign on a channel (0: none). recorded_at is UTC."""
+    """The outcome of a customer in a campaign on a channel (0: none). recorded_at is UTC."""
 
     customer_id: str
     channel_id: int
@@ -74,7 +74,7 @@ class CustomerOutcome:
 
 @dataclass(frozen=True)
 class Answer:
-    """Why a customer got a campaign or not: where it was placed, what became of it, and that in words."""
+    """Why a customer did or did not get a campaign: group, outcome, and an explanation in words."""
 
     customer_id: str
     places: list[dict[str, Any]]

@@ -67,9 +67,9 @@ VERDICT_OF = """
 
 @dataclass(frozen=True)
 class Clearance:
-    """How the approval of a conditional campaign stands; customers, not units. Instants are UTC.
+    """The state of the approval of a conditional campaign; counts customers, not units. Instants are UTC.
 
-    unknown: customers that were reported but are no recipients, for instance by a wrong id.
+    unknown: reported customers who are not recipients, for example because of a wrong ID.
     """
 
     campaign_id: int

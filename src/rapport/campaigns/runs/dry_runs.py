@@ -26,7 +26,7 @@ class WouldReach:
 
 @dataclass(frozen=True)
 class WouldNotReach:
-    """Units without a message. channel_id is 0 for who is kept out or held back as control."""
+    """Units without a message. channel_id is 0 for customers who are excluded or held back as control."""
 
     channel_id: int
     outcome: str
@@ -36,9 +36,10 @@ class WouldNotReach:
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a run of today on the data of data_date comes to; objection is why it would wait for a confirmation.
+    """The result of a run today on the data of data_date; objection is the reason why it would wait for a
+    confirmation.
 
-    detectable is what the series can show with so many customers a run.
+    detectable is the difference that the series can show with this number of customers per run.
     """
 
     series_id: int

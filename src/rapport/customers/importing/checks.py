@@ -31,14 +31,16 @@ DAILY = """
 
 
 class VolumeCheck(BaseModel):
-    """Data volume validation of one kind: the day's rows against the average of the days before."""
+    """Check of the data volume of one kind: the day's rows against the average of the days before."""
 
     model_config = ConfigDict(extra="forbid")
 
-    compare_avg: bool = Field(True, description="false: only ask for at least one row of the data date")
-    days_backwards: int = Field(180, ge=1, le=3650, description="Days that the average is made of")
-    is_fail: bool = Field(True, description="Stop the day's cycle; false: only tell")
-    mult_factor: float = Field(0.2, ge=0, le=10, description="Fails when the count is below factor x average")
+    compare_avg: bool = Field(True, description="false: only require at least one row of the data date")
+    days_backwards: int = Field(180, ge=1, le=3650, description="Number of days for the average")
+    is_fail: bool = Field(True, description="Stop the day's cycle; false: only report")
+    mult_factor: float = Field(
+        0.2, ge=0, le=10, description="The check fails if the count is below this factor times the average"
+    )
     days_to_ignore: list[Weekday] = Field([], description="Weekdays that are not checked", examples=[["Sunday"]])
 
 
@@ -52,7 +54,7 @@ class KindChecks(BaseModel):
 
 
 class LoadCheck(BaseModel):
-    """The outcome of one check: ok, notify or fail. count and average are rows a day."""
+    """The outcome of one check: ok, notify or fail. count and average are rows per day."""
 
     kind: str
     check: Literal["missing", "volume"]

@@ -34,9 +34,9 @@ Unreached = tuple[int, str, str]
 
 @dataclass(frozen=True)
 class TriggerDryRun:
-    """What would become of the firings if the trigger were met now, once, by everybody who meets its conditions.
+    """The outcomes of the firings if everybody who meets its conditions met the trigger now, once.
 
-    customers are those on the data date; notes say in sentences what holds for all of them.
+    customers are those on the data date; notes are sentences about all of them.
     """
 
     trigger_id: int

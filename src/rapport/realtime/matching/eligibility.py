@@ -22,8 +22,8 @@ from rapport.stores.clock import Clock
 
 # The outcome of whoever may be written to, but not before the end of quiet hours.
 WAITING = "waiting"
-MAY = "May be written to on channel {channel}."
-WAITS = "It is a quiet hour: what is to leave on channel {channel} waits until {until:%H:%M}."
+MAY = "May be contacted on channel {channel}."
+WAITS = "It is a quiet hour: messages on channel {channel} wait until {until:%H:%M}."
 # A channel alone is asked about as if a campaign without rules of its own used it.
 NO_RULES: dict[str, Any] = {"include_all": True, "exclude_target_group_ids": [], "frequency_cap": None}
 FARTHEST = timedelta(days=366)

@@ -32,7 +32,9 @@ OPENS = {
 
 @dataclass(frozen=True)
 class Trial:
-    """What an event would do. outcome is what would become of the firing now: sent, control, excluded, waiting ..."""
+    """What an event would do. outcome is the outcome that a firing would have now: sent, control, excluded, waiting
+    ...
+    """
 
     matches: bool
     meets_conditions: bool

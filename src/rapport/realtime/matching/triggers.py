@@ -95,7 +95,7 @@ class Trigger:
 
     @cached_property
     def lateness(self) -> timedelta:
-        """An event that arrives later than this fires nothing."""
+        """An event that arrives more minutes late than this does not fire."""
         return timedelta(minutes=self.body.late_minutes)
 
     def runs_on(self, day: date) -> bool:

@@ -27,12 +27,12 @@ class AttributeIn(Body):
     source: Literal["batch", "api"] = "batch"
     alias: Text = Field("", max_length=200, examples=["Loyalty tier"])
     description: Text = Field("", max_length=1000)
-    is_pii: bool | None = Field(None, description="Whether it identifies a person; left out, its name decides")
+    is_pii: bool | None = Field(None, description="Whether it identifies a person; if left out, its name decides")
     api_updatable: bool = False
 
 
 class AttributePatch(Body):
-    """What of an attribute may change; members left out stay."""
+    """What can be changed of an attribute; members that are left out stay as they are."""
 
     alias: Text | None = Field(None, max_length=200, examples=["Loyalty tier"])
     description: Text | None = Field(None, max_length=1000)
@@ -43,7 +43,8 @@ class AttributePatch(Body):
     api_updatable: bool | None = None
     consent: Literal["", "permission", "blocked"] | None = Field(
         None,
-        description="Whether its words are read as Yes and No: permission (Yes permits to write), blocked (forbids)",
+        description="Whether its words are read as Yes and No: permission (Yes permits contact), blocked (Yes "
+        "forbids it)",
     )
 
 
@@ -59,7 +60,7 @@ class AttributeOut(BaseModel):
     source: str
     is_pii: bool = Field(description="Whether it identifies a person, so that RemoveCustomerPII clears it")
     pii_reason: str = Field(
-        description="How is_pii came about: name, values, decided, none (looked at and not personal), or empty",
+        description="Why is_pii is set: name, values, decided, none (checked and not personal), or empty",
         examples=["values"],
     )
     api_updatable: bool
@@ -90,11 +91,11 @@ def create_attribute(body: AttributeIn, principal: Principal = Depends(admin)) -
 
 @router.patch("/attributes/{name}", summary="Change a customer attribute")
 def patch_attribute(name: str, body: AttributePatch, principal: Principal = Depends(admin)) -> AttributeOut:  # noqa: B008
-    """Marking one as identifying (is_pii) masks it at once for everybody whose identifying data was removed.
+    """If you mark an attribute as identifying (is_pii), it is masked at once for everybody who was anonymised.
 
-    A field_type changes the stored values too: 409 when some of them do not convert, with how many and examples, or
-    when a target group or campaign compares the attribute in a way that the new type has not. Marking one as consent
-    brings what is stored into the one form, Yes and No; what is neither forbids to write.
+    A field_type also converts the stored values: 409 if values cannot be converted (with their number and examples),
+    or if a target group or campaign uses a comparison that the new type does not support. If you mark an attribute as
+    consent, its stored values become Yes or No; words that are neither forbid contact.
     """
     changes = body.model_dump(exclude_none=True, exclude={"consent"})
     if field_type := changes.pop("field_type", None):
@@ -106,5 +107,7 @@ def patch_attribute(name: str, body: AttributePatch, principal: Principal = Depe
 
 @router.delete("/attributes/{name}", status_code=204, summary="Delete a customer attribute")
 def delete_attribute(name: str, principal: Principal = Depends(admin)) -> None:  # noqa: B008
-    """Takes it away with all its values; the name is free then. 409 saying who uses it; built-in ones stay."""
+    """Deletes the attribute with all its values and frees its name. 409 if it is in use, with the names of what uses
+    it; built-in attributes cannot be deleted.
+    """
     campaigns.delete_attribute(principal.scope, name)

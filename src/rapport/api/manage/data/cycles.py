@@ -18,14 +18,14 @@ router = SectionRouter("Management: campaigns", "/manage/v1/cycles", JsonRoute)
 
 
 class Step(BaseModel):
-    """A step that ended."""
+    """A finished step."""
 
     name: str = Field(examples=["features"])
     seconds: float = Field(examples=[1.2])
 
 
 class CycleOut(BaseModel):
-    """A cycle of a data date; a date that is run again counts its runs from 0."""
+    """A cycle of a data date; the runs of a date are numbered from 0."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -56,7 +56,9 @@ def list_cycles(
 
 @router.post("", status_code=201, summary="Run a daily cycle")
 def start_cycle(body: CycleIn, principal: Principal = Depends(admin)) -> CycleOut:  # noqa: B008
-    """Start the cycle of a date in the background; a finished date is computed again, its campaigns are kept."""
+    """Start the cycle of a date in the background. A finished date is computed again; its campaigns stay as
+    they are.
+    """
     service.start_cycle(principal.scope, body.data_date)
     return CycleOut.model_validate(service.cycle_row(principal.scope, body.data_date))
 

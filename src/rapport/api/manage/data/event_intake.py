@@ -23,7 +23,7 @@ CONFIG_NAME = "mobile.1.0.0"
 
 
 class TokenOut(BaseModel):
-    """A token; masked unless it was asked for."""
+    """A token; masked unless reveal is set."""
 
     value: str = Field(examples=["rt_k3x…"])
     created_at: datetime
@@ -43,9 +43,9 @@ class IntakeOut(BaseModel):
     """Everything that a sender of events needs to know."""
 
     tenant_id: int = Field(examples=[3001])
-    server_token: TokenOut = Field(description="Secret: for servers, and to sign with")
+    server_token: TokenOut = Field(description="Secret: for servers, as a header or to sign with")
     vendor_token: TokenOut = Field(
-        description="Secret: for vendors, who sign metrics with it and can send nothing else"
+        description="Secret: for providers, who sign metrics with it and can send nothing else"
     )
     sdk_token: TokenOut = Field(description="Public: in the SDKs of apps and web sites")
     sdk_credentials: str = Field(description="What an app gives to its SDK; empty unless tokens are revealed")
@@ -57,7 +57,11 @@ class Rotation(Body):
 
     kind: Literal["server", "sdk", "vendor"] = Field(examples=["server"])
     grace_hours: float = Field(
-        tokens.GRACE_HOURS, ge=0, le=24 * 90, examples=[24], description="How long the one before stays good; 0: not"
+        tokens.GRACE_HOURS,
+        ge=0,
+        le=24 * 90,
+        examples=[24],
+        description="How long the previous token stays valid; 0: it ends at once",
     )
 
 
@@ -88,10 +92,10 @@ def _shown(principal: Principal, reveal: bool) -> IntakeOut:
 
 @router.get("", summary="Get event addresses and tokens")
 def get_intake(
-    reveal: Annotated[bool, Query(description="Show the tokens whole")] = False,
+    reveal: Annotated[bool, Query(description="Show the complete tokens")] = False,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> IntakeOut:
-    """Makes the tokens when there are none yet. Showing them whole leaves a row in the audit log."""
+    """Creates the tokens if there are none yet. The audit log records when complete tokens are shown."""
     if reveal:
         require_secrets(principal)
         tokens.note_revealed(principal.scope)
@@ -104,7 +108,9 @@ def rotate_token(
     request: Request,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> IntakeOut:
-    """The new one is shown. The one before stays good for the grace, or ends at once (elsewhere within two seconds)."""
+    """The response shows the new token. The previous one stays valid during grace_hours; with 0 it ends at once (in
+    other processes within two seconds).
+    """
     tokens.rotate(principal.scope, body.kind, body.grace_hours)
     request.app.state.directory.forget(principal.scope.tenant_id)
     return _shown(principal, reveal=True)

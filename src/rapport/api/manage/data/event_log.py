@@ -17,14 +17,14 @@ Status = Literal["success", "warning", "error"]
 
 
 class LogEntryOut(BaseModel):
-    """What is known of one event."""
+    """An entry about one event."""
 
     id: int = Field(examples=[71])
     at: datetime
     status: Status = Field(examples=["warning"])
     origin: str = Field(examples=["server"], description="server, sdk or metric")
     event: str = Field(examples=["deposit"])
-    person: str = Field(examples=["q1001"], description="The customer, else the visitor, in lower case")
+    person: str = Field(examples=["q1001"], description="The customer, or the visitor if there is none, in lower case")
     reason: str = Field(examples=["amount is not a Number"])
     body: str = Field(examples=['{"event":"deposit","context":{"amount":"ten"}}'], description="What was sent")
 
@@ -36,13 +36,13 @@ class DayOut(BaseModel):
     success: int = Field(examples=[10412])
     warning: int = Field(examples=[3])
     error: int = Field(examples=[0])
-    duplicate: int = Field(examples=[17], description="Met again by their id, and stored once")
+    duplicate: int = Field(examples=[17], description="Duplicates, which were recognised by their IDs and stored once")
 
 
 class RecordingOut(BaseModel):
     """Whether everything is logged."""
 
-    until: datetime | None = Field(description="Every event is logged until then; null: faulty ones only")
+    until: datetime | None = Field(description="Every event is logged until then; null: only faulty ones")
 
 
 @router.get("", summary="List entries of the event log")
@@ -57,7 +57,7 @@ def list_event_log(
     before: Annotated[int, Query(ge=0, le=2**63 - 1, description="The id of the last entry seen")] = 0,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[LogEntryOut]:
-    """Newest first, kept for 30 days. The same fault of the same event is logged 100 times a minute at most."""
+    """Newest first, for 30 days. The same fault of the same event is logged at most 100 times a minute."""
     filters = {"status": status, "event": event, "person": person, "origin": origin}
     found = eventlog.entries(principal.scope, filters, since, until, limit, before)
     return [LogEntryOut.model_validate(one, from_attributes=True) for one in found]
@@ -77,7 +77,7 @@ def get_recording(principal: Principal = Depends(admin)) -> RecordingOut:  # noq
 
 @router.post("/recording", summary="Log every event for five minutes")
 def record_all(request: Request, principal: Principal = Depends(admin)) -> RecordingOut:  # noqa: B008
-    """From now on; other processes follow within two seconds. Repeat it to go on."""
+    """Recording begins at once, in other processes within two seconds. Repeat the call to continue it."""
     until = eventlog.record_all(principal.scope)
     request.app.state.directory.forget(principal.scope.tenant_id)
     return RecordingOut(until=until)

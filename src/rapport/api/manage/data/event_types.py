@@ -21,7 +21,7 @@ ParameterType = Literal["String", "Number", "Boolean"]
 
 
 class EventTypeChange(Body):
-    """What an event type is declared as; parameters left out are still listed, but without a type."""
+    """The declaration of an event type; parameters that are left out are still listed, but without a type."""
 
     description: str = Field("", max_length=1000, examples=["A customer put money into the account"])
     parameters: dict[str, ParameterType] = Field(
@@ -30,7 +30,7 @@ class EventTypeChange(Body):
 
 
 class EventTypeIn(Body):
-    """An event type to declare. A core event needs its name only."""
+    """An event type to declare. A core event needs only its name."""
 
     name: str = Field(min_length=1, max_length=100, examples=["deposit"], description="snake_case, case-sensitive")
     description: str = Field("", max_length=1000, examples=["A customer put money into the account"])
@@ -45,10 +45,12 @@ class EventTypeOut(BaseModel):
     id: int = Field(examples=[2001])
     name: str = Field(examples=["deposit"])
     description: str = Field(examples=["A customer put money into the account"])
-    declared: bool = Field(description="False for one that was only seen: no trigger can use it")
+    declared: bool = Field(
+        description="False if events with this name arrived but nobody declared it: triggers cannot use it"
+    )
     core: bool = Field(description="Whether every tenant has it")
     parameters: dict[str, ParameterType] = Field(examples=[{"amount": "Number"}], description="Those that are declared")
-    seen: list[str] = Field(examples=[["coupon"]], description="Parameters that came with it and are not declared")
+    seen: list[str] = Field(examples=[["coupon"]], description="Undeclared parameters that arrived with it")
 
 
 def _shown(found: EventType) -> EventTypeOut:
@@ -67,12 +69,12 @@ def _shown(found: EventType) -> EventTypeOut:
 
 @router.get("", summary="List event types")
 def list_event_types(
-    declared: Annotated[bool | None, Query(description="Only those that are declared, or are not")] = None,
+    declared: Annotated[bool | None, Query(description="Only declared (true) or undeclared (false) ones")] = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[EventTypeOut]:
-    """The tenant's event types by id: declared ones, and those that came in under a name nobody declared."""
+    """The tenant's event types by ID: declared ones, and those that arrived under an undeclared name."""
     found = [one for one in service.event_types(principal.scope) if declared in (None, one.declared)]
     return Part.of(found, limit, offset).each(_shown)
 
@@ -83,7 +85,7 @@ def declare_event_type(
     request: Request,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> EventTypeOut:
-    """Whoever sends it may do so before; then it keeps its number. 409 when it is declared already."""
+    """If events of this name have already arrived, the type keeps its ID. 409 if it is already declared."""
     if body.parameters is not None:
         campaigns.check_event_change(principal.scope, body.name, dict(body.parameters))
     made = service.declare_event_type(principal.scope, body.name, body.parameters, body.description)
@@ -104,9 +106,9 @@ def change_event_type(
     request: Request,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> EventTypeOut:
-    """Replaces description and parameters. Events that came before stay as they are.
+    """Replaces description and parameters. Earlier events stay as they are.
 
-    409 when a triggered campaign compares a parameter that would be missing or of another type.
+    409 if a triggered campaign uses a parameter that would be missing or would have another type.
     """
     name = service.event_type(principal.scope, event_type_id).name
     campaigns.check_event_change(principal.scope, name, dict(body.parameters))

@@ -28,16 +28,16 @@ Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
 
 
 class WarningOut(BaseModel):
-    """Something suspicious of a file: what and how much of it, with a few examples. It stops nothing."""
+    """A likely mistake in a file, with a count and a few examples. It does not stop the import."""
 
     code: str = Field(examples=["similar_ids"])
     message: str
-    count: int = Field(description="Rows, ids or columns that it is about")
+    count: int = Field(description="Number of rows, IDs or columns concerned")
     examples: list[str] = Field(examples=[["'17850' and '17850.0'"]])
 
 
 class ImportOut(BaseModel):
-    """A file that was loaded, refused, failed, checked (a dry run), needs_confirmation, or was there before."""
+    """A file that was loaded, refused, failed, checked (a dry run), needs confirmation, or was unchanged."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -57,7 +57,7 @@ class ImportOut(BaseModel):
 
 
 class FilePreviewOut(BaseModel):
-    """The first rows of a dry run as they would be stored, by column, and the attributes that would be made."""
+    """The first rows of a dry run as they would be stored, by column, and the attributes that would be created."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -93,9 +93,9 @@ def create_import(
     dry_run: Annotated[bool, Form(description="Check the file and show its first rows; change nothing")] = False,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> ImportMade:
-    """All or nothing: with rows that are refused nothing is loaded, unless allow_rejects.
+    """All or nothing: if rows are refused, nothing is loaded, unless allow_rejects is set.
 
-    A full load that would remove everybody, or more than the setting files.removal_share, changes nothing and answers
+    A full load that would remove everything, or more than the share files.removal_share, changes nothing and answers
     with the state needs_confirmation; load it again with confirm_removal.
     """
     given = service.read_mapping(mapping) if mapping.strip() else None
@@ -154,7 +154,7 @@ def put_load_checks(
 
 @router.get("/load-checks/{data_date}", summary="Check the loads of a data date")
 def run_load_checks(data_date: date, principal: Principal = Depends(admin)) -> ChecksOut:  # noqa: B008
-    """What the daily cycle of that date would find."""
+    """Returns what the daily cycle of that date would find."""
     try:
         checks = service.check_loads(principal.scope, data_date)
     except service.LoadCheckFailed as failure:

@@ -25,11 +25,11 @@ class StageOut(BaseModel):
     id: int = Field(examples=[4])
     kind: str = Field(pattern=KINDS, examples=["churn"])
     name: str = Field(examples=["Churn"])
-    days: int = Field(examples=[60], description="0 for active, which is everybody else")
+    days: int = Field(examples=[60], description="0 for Active, which has no number")
 
 
 class StageIn(Body):
-    """A change to a stage; members left out stay."""
+    """A change to a stage; members that are left out stay as they are."""
 
     kind: str = Field(pattern=KINDS, examples=["churn"])
     name: str | None = Field(None, min_length=1, max_length=100, examples=["Lapsed"])
@@ -50,7 +50,7 @@ class ValueSegmentOut(ValueSegmentIn):
 
 
 class FitOut(BaseModel):
-    """What was learned from a date's data."""
+    """The fit of a model to the data of a date."""
 
     kind: str = Field(examples=["future value"])
     data_date: date
@@ -60,23 +60,27 @@ class FitOut(BaseModel):
 
 
 class DecileOut(BaseModel):
-    """A tenth of the customers by future value on the day of a forecast; fewer where many are alike."""
+    """A tenth of the customers by future value on the day of a forecast; there are fewer tenths if many values are
+    equal.
+    """
 
     decile: int = Field(examples=[1], description="1 the most valuable")
     customers: int
-    expected: float = Field(description="Revenue expected in the days, less refunds")
+    expected: float = Field(description="Expected revenue in these days, less refunds")
     came: float = Field(description="Orders of the days less refunds")
 
 
 class ForecastOut(BaseModel):
-    """A Sunday's forecast, and what came in the days after it."""
+    """A Sunday's forecast, and the actual revenue of the days after it."""
 
     made_on: date = Field(description="Data date of the forecast")
     days: int = Field(examples=[91], description="28, 91, 182 or 364 days after it")
     until: date
     expected: float
     came: float
-    ratio: float | None = Field(description="What was expected in what came; above 1 the forecast was too high")
+    ratio: float | None = Field(
+        description="Expected revenue divided by actual revenue; above 1, the forecast was too high"
+    )
     deciles: list[DecileOut]
 
 
@@ -106,7 +110,9 @@ def list_stages(principal: Principal = Depends(admin)) -> list[StageOut]:  # noq
 
 @router.put("/lifecycle-stages", summary="Change lifecycle rules and names")
 def change_stages(body: list[StageIn], principal: Principal = Depends(admin)) -> list[StageOut]:  # noqa: B008
-    """Change the stages that are named; the next cycle applies the rules. Conditions follow a stage, not its name."""
+    """Changes only the stages in the body; the next cycle applies the rules. Conditions refer to a stage by ID, so
+    renaming it does not affect them.
+    """
     days = {stage.kind: stage.days for stage in body if stage.days is not None and stage.kind != "active"}
     names = {stage.kind: stage.name for stage in body if stage.name is not None}
     campaigns.change_stages(principal.scope, days, names)
@@ -120,7 +126,7 @@ def _segments(principal: Principal) -> list[ValueSegmentOut]:
 
 @router.get("/value-segments", summary="List value segments")
 def list_value_segments(principal: Principal = Depends(admin)) -> list[ValueSegmentOut]:  # noqa: B008
-    """The bands, the most valuable first."""
+    """All bands, the most valuable first."""
     return _segments(principal)
 
 
@@ -131,25 +137,25 @@ def define_value_segments(
 ) -> list[ValueSegmentOut]:
     """Replace all bands, the most valuable first; shares add up to 1; the next cycle applies them.
 
-    Conditions follow the place of a band, not its name: 409 when one that would be missing is asked for.
+    Conditions refer to the position of a band, not to its name: 409 if one uses a band that would no longer exist.
     """
     campaigns.define_value_segments(principal.scope, [(segment.name, segment.share) for segment in body])
     return _segments(principal)
 
 
-@router.get("/forecasts", summary="List forecasts of future value beside actual revenue")
+@router.get("/forecasts", summary="List forecasts of future value with actual revenue")
 def list_forecasts(principal: Principal = Depends(admin)) -> list[ForecastOut]:  # noqa: B008
-    """Every Sunday's forecast of 28, 91, 182 and 364 days that have passed, the newest first."""
+    """Every Sunday's forecasts for the next 28, 91, 182 and 364 days, once these have passed, newest first."""
     return [_forecast(forecast) for forecast in insight.met_forecasts(principal.scope)]
 
 
 @router.get("/model-fits", summary="List the latest fit of each model")
 def list_fits(principal: Principal = Depends(admin)) -> list[FitOut]:  # noqa: B008
-    """Parameters, sizes and back-tests of what scores customers now."""
+    """Parameters, sizes and back-tests of the models that currently score customers."""
     return [FitOut.model_validate(fit, from_attributes=True) for fit in insight.newest_fits(principal.scope)]
 
 
 @router.post("/model-fits/refit", status_code=202, summary="Refit every model in the next cycle")
 def refit(principal: Principal = Depends(admin)) -> None:  # noqa: B008
-    """The next cycle fits all models to its data, whatever the age of the present fits."""
+    """The next cycle fits all models to its data, whatever the age of the current fits."""
     insight.ask_for_refit(principal.scope)

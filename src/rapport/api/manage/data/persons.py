@@ -17,7 +17,7 @@ PATH = "/{customer_id:path}"
 
 
 class SuppressionHeld(BaseModel):
-    """A wish not to be written to; channel_id 0 stands for any channel."""
+    """A suppression of the person; channel_id 0 means all channels."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -26,7 +26,9 @@ class SuppressionHeld(BaseModel):
 
 
 class PreferenceHeld(BaseModel):
-    """How the person may be contacted on a channel, or one app of it, as its vendor reported: 1 yes, 2 opted out."""
+    """Whether the person may be contacted on a channel, or on one app of it, as its provider reported: 1 yes, 2 opted
+    out.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -58,7 +60,7 @@ class MessageHeld(BaseModel):
 
 
 class RecordsHeld(BaseModel):
-    """What the records hold of a person."""
+    """Data about a person in the records database."""
 
     suppressions: list[SuppressionHeld]
     preferences: list[PreferenceHeld]
@@ -68,7 +70,7 @@ class RecordsHeld(BaseModel):
 
 
 class PersonOut(BaseModel):
-    """Everything that is held of a person."""
+    """All data about a person."""
 
     customer_id: str = Field(examples=["Q1001"])
     warehouse: dict[str, list[dict[str, Any]]] = Field(
@@ -76,7 +78,7 @@ class PersonOut(BaseModel):
     )
     records: RecordsHeld
     real_time: dict[str, list[dict[str, Any]]] = Field(
-        description="Events that wait, the event log, visitors and their events, triggers; rows by table",
+        description="Waiting events, the event log, visitors and their events, triggers; rows by table",
         examples=[{"visitors": [{"visitor_id": "0123456789abcdef", "customer_id": "Q1001"}]}],
     )
 
@@ -94,7 +96,7 @@ def _shown(held: persons.Held) -> PersonOut:
 
 
 class PersonFound(BaseModel):
-    """Somebody who has an address."""
+    """A customer who has the address."""
 
     customer_id: str = Field(examples=["Q1001"])
 
@@ -106,27 +108,29 @@ def find_persons(
     ],
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[PersonFound]:
-    """The customers who have it in an attribute that a channel writes to, at most 1,000; the audit log has a row of it.
+    """The customers who have the address in an attribute that a channel sends to, at most 1,000. The audit log
+    records the search.
 
-    Who is erased or anonymised is not among them.
+    Erased and anonymised customers are not among them.
     """
     return [PersonFound(customer_id=one) for one in messaging.customers_at(principal.scope, address)]
 
 
 @router.get(PATH, summary="Export all data about a person")
 def export_person(customer_id: str, principal: Principal = Depends(admin)) -> PersonOut:  # noqa: B008
-    """Rows of the warehouse as they are, and what the records hold. 404 when nothing is held.
+    """The person's rows in the warehouse, and the person's data in the records database. 404 if there are no data.
 
-    The audit log has a row of it, which names the person by a keyed hash of the id.
+    The audit log records the export, and names the person by a keyed hash of the ID.
     """
     return _shown(persons.export(principal.scope, customer_id))
 
 
 @router.delete(PATH, status_code=204, summary="Erase a person")
 def erase_person(customer_id: str, principal: Principal = Depends(admin)) -> None:  # noqa: B008
-    """Irreversible. Gone at once from all that is read but the accounts of campaigns, which follow with the disk.
+    """Irreversible. The person disappears at once from everything that can be read, except the outcomes of campaigns,
+    which are rewritten together with the files on the disk.
 
-    A wish not to be written to stays, and with it that the person stays anonymous, under a keyed hash
-    of the id. May be repeated; 404 for somebody of whom nothing was ever held.
+    Opt-outs, and the fact that the person must stay anonymous, are kept under a keyed hash of the ID. The call can be
+    repeated; 404 for a person about whom Rapport never had data.
     """
     persons.erase(principal.scope, customer_id)

@@ -29,12 +29,12 @@ EXAMPLE = {
         {"not": {"history": "campaigns", "window": {"days": 7}}},
     ]
 }
-TELLS = "Whether event 101 tells, after each day, how many customers came and went"
+TELLS = "Whether event 101 announces each day how many customers entered and left"
 Definition = Annotated[dict[str, Any], Field(examples=[EXAMPLE], description="A condition, see docs/conditions.md")]
 
 
 class TargetGroupIn(Body):
-    """A target group to create; without a priority it comes after all others."""
+    """A target group to create; without a priority it is last."""
 
     name: str = Field(min_length=1, max_length=200, examples=["Spenders of the quarter"])
     definition: Definition
@@ -52,7 +52,7 @@ class TargetGroupChange(Body):
 
 
 class TargetGroupOut(BaseModel):
-    """A target group; size is the last count, of data date size_date, made at sized_at."""
+    """A target group; size is the most recent count, for the data date size_date, made at sized_at."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -82,13 +82,15 @@ class DefinitionIn(Body):
 
 
 class CountIn(DefinitionIn):
-    """A definition to count aside; a count of the same data date is answered again unless refresh."""
+    """A definition to count in the background; an earlier count for the same data date is returned, unless refresh is
+    set.
+    """
 
     refresh: bool = False
 
 
 class SampleIn(DefinitionIn):
-    """A definition to take customers of."""
+    """A definition from which to sample customers."""
 
     customers: int = Field(20, ge=1, le=1000)
 
@@ -134,7 +136,7 @@ class CustomersOut(BaseModel):
 
 
 class CountOut(BaseModel):
-    """A count; age_seconds tells how old its answer is."""
+    """A count; age_seconds is the age of its result."""
 
     id: str
     state: str = Field(examples=["done"], description="running, done, canceled or failed")
@@ -187,14 +189,14 @@ def list_target_groups(
     offset: Annotated[int, Query(ge=0, le=MAX_INT)] = 0,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[TargetGroupOut]:
-    """The groups in use by id, or the archived ones; sizes are as last counted."""
+    """The groups in use, or the archived ones, by ID, with their most recent sizes."""
     groups = service.target_groups(principal.scope, archived)
     return Part.of(groups, limit, offset).each(TargetGroupOut.model_validate)
 
 
 @router.post("/target-groups", status_code=201, summary="Create a target group")
 def create_target_group(body: TargetGroupIn, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
-    """Save a definition; 400 says where it is wrong, 409 that the name is in use."""
+    """Save a definition; 400 says what is wrong and where, 409 that the name is in use."""
     group = service.create_target_group(principal.scope, body.name, body.definition, body.priority, body.tells_changes)
     return _told(principal.scope, group)
 
@@ -211,7 +213,9 @@ def change_target_group(
     body: TargetGroupChange,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> TargetGroupTold:
-    """Change what is given; 409 for a name in use, an archived group or a circle of groups."""
+    """Change the members in the body; 409 for a name in use, an archived group or a circular reference between
+    groups.
+    """
     changed = service.update_target_group(
         principal.scope, group_id, body.name, body.definition, body.priority, body.tells_changes
     )
@@ -226,7 +230,9 @@ def archive_target_group(group_id: GroupId, principal: Principal = Depends(admin
 
 @router.post("/target-groups/{group_id}/size", summary="Count a target group now")
 def size_target_group(group_id: GroupId, principal: Principal = Depends(admin)) -> TargetGroupSized:  # noqa: B008
-    """Count on the newest data date and remember the size; whom channels reach is counted as campaigns would."""
+    """Count the members on the newest data date and store the size. `reachable` counts whom a campaign would reach on
+    each channel.
+    """
     told = _told(principal.scope, service.size_target_group(principal.scope, group_id))
     return TargetGroupSized(**told.model_dump(), reachable=_reached(principal.scope, told.definition))
 
@@ -234,11 +240,13 @@ def size_target_group(group_id: GroupId, principal: Principal = Depends(admin)) 
 @router.get("/target-groups/{group_id}/sizes", summary="List the daily sizes of a target group")
 def list_sizes(
     group_id: GroupId,
-    first: Annotated[date | None, Query(description="A data date; none: from the beginning")] = None,
-    last: Annotated[date | None, Query(description="A data date; none: to the newest")] = None,
+    first: Annotated[date | None, Query(description="A data date; if left out: from the beginning")] = None,
+    last: Annotated[date | None, Query(description="A data date; if left out: to the newest")] = None,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[DailySizeOut]:
-    """As the daily cycle counted it, oldest first, for about three years; a new version means another definition."""
+    """The sizes that the daily cycle counted, oldest first, for about three years; a new version means that the
+    definition was changed.
+    """
     found = service.sizes_of(principal.scope, group_id, first, last)
     return [DailySizeOut.model_validate(one) for one in found]
 
@@ -246,12 +254,16 @@ def list_sizes(
 @router.get("/target-groups/{group_id}/members", summary="List the members of a target group on a date")
 def list_members(
     group_id: GroupId,
-    data_date: Annotated[date | None, Query(examples=["2031-05-04"], description="None: the newest data date")] = None,
+    data_date: Annotated[
+        date | None, Query(examples=["2031-05-04"], description="If left out: the newest data date")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     offset: Annotated[int, Query(ge=0, le=MAX_INT)] = 0,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> CustomersOut:
-    """The stored members, in order of id; where none are stored, computed if the profile of the date is kept."""
+    """The stored members, ordered by ID; if none are stored, they are computed as long as the profiles of the date
+    are kept.
+    """
     found = service.members(principal.scope, group_id, data_date, limit, offset)
     return CustomersOut(customer_ids=found)
 
@@ -259,13 +271,17 @@ def list_members(
 @router.get("/target-groups/{group_id}/changes", summary="List who entered and left a target group")
 def list_changes(
     group_id: GroupId,
-    data_date: Annotated[date | None, Query(description="None: the newest with stored members")] = None,
-    since: Annotated[date | None, Query(description="A data date before; none: the one with stored members")] = None,
+    data_date: Annotated[date | None, Query(description="If left out: the newest with stored members")] = None,
+    since: Annotated[
+        date | None, Query(description="An earlier data date; if left out: the previous one with stored members")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
-    after: Annotated[str, Query(max_length=255, description="The last customer of the page before")] = "",
+    after: Annotated[str, Query(max_length=255, description="The last customer of the previous page")] = "",
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> service.GroupChanges:
-    """Members on one of two data dates only, by id; entered and left count all of them. 404 where none are stored."""
+    """Customers who are members on only one of two data dates, by ID; entered and left are the total numbers. 404 if
+    no members are stored for a date.
+    """
     return service.changes(principal.scope, group_id, data_date, since, limit, after)
 
 
@@ -279,14 +295,16 @@ def list_changes(
 )
 def get_members_file(
     group_id: GroupId,
-    data_date: Annotated[date | None, Query(description="None: the newest data date")] = None,
+    data_date: Annotated[date | None, Query(description="If left out: the newest data date")] = None,
     attributes: Annotated[
-        str, Query(max_length=10_000, examples=["EMAIL,FIRST_NAME"], description="RealFieldNames, with commas between")
+        str, Query(max_length=10_000, examples=["EMAIL,FIRST_NAME"], description="RealFieldNames, separated by commas")
     ] = "",
     form: Annotated[Format, Query(alias="format", description=FORMATS)] = "csv",
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> Response:
-    """CustomerID and attributes of all members, in order of CustomerID, values as on the wire; the audit log has it."""
+    """CustomerID and attributes of all members, ordered by CustomerID, with values as on the wire. The audit log
+    records the download.
+    """
     names = [name.strip() for name in attributes.split(",") if name.strip()]
     schema, batches = service.export_members(principal.scope, group_id, names, data_date)
     return table_file(f"target-group-{group_id}", form, schema, batches)
@@ -294,9 +312,10 @@ def get_members_file(
 
 @router.post("/target-groups/size", summary="Count a definition now")
 def size_definition(body: DefinitionIn, principal: Principal = Depends(admin)) -> SizeOut:  # noqa: B008
-    """Count on the newest data date and wait for it; whom channels reach is counted as campaigns would.
+    """Count on the newest data date and wait for the result. `reachable` counts whom a campaign would reach on each
+    channel.
 
-    409 where nobody is selected because no day has been modelled yet.
+    409 if nobody is selected because no day has been modelled yet.
     """
     service.check(principal.scope, body.definition)
     size = service.size_now(principal.scope, body.definition)
@@ -307,9 +326,9 @@ def size_definition(body: DefinitionIn, principal: Principal = Depends(admin)) -
 
 @router.post("/target-groups/sample", summary="Sample customers of a definition")
 def sample_definition(body: SampleIn, principal: Principal = Depends(admin)) -> CustomersOut:  # noqa: B008
-    """Customers spread evenly over all that are selected; the same every time.
+    """Customers spread evenly over all selected ones; the same every time.
 
-    409 where nobody is selected because no day has been modelled yet.
+    409 if nobody is selected because no day has been modelled yet.
     """
     service.check(principal.scope, body.definition)
     found = service.sample_now(principal.scope, body.definition, body.customers)
@@ -320,7 +339,7 @@ def sample_definition(body: SampleIn, principal: Principal = Depends(admin)) -> 
 
 @router.post("/target-groups/sentence", summary="Describe a definition in words")
 def read_definition(body: DefinitionIn, principal: Principal = Depends(admin)) -> SentenceOut:  # noqa: B008
-    """The definition as an English sentence; 400 for whatever a target group could not be saved with."""
+    """The definition as an English sentence; 400 for a definition that could not be saved in a target group."""
     kept = service.bound(principal.scope, body.definition)
     service.check(principal.scope, kept)
     return SentenceOut(sentence=service.readable(principal.scope, kept))
@@ -328,7 +347,7 @@ def read_definition(body: DefinitionIn, principal: Principal = Depends(admin)) -
 
 @router.post("/target-group-counts", status_code=201, summary="Start counting a definition")
 def begin_count(body: CountIn, principal: Principal = Depends(admin)) -> CountOut:  # noqa: B008
-    """Count aside, without waiting; a definition that was counted for the data date is answered at once.
+    """Count in the background; a definition that was already counted for the data date is answered at once.
 
     A count that finds nobody because no day has been modelled yet fails and says so.
     """
@@ -343,7 +362,7 @@ def read_count(count_id: CountId, principal: Principal = Depends(admin)) -> Coun
 
 @router.post("/target-group-counts/{count_id}/cancel", summary="Cancel a count")
 def cancel_count(count_id: CountId, principal: Principal = Depends(admin)) -> CountOut:  # noqa: B008
-    """Stop it in the engine; one that has ended stays as it is."""
+    """Stop a running count; one that has ended stays as it is."""
     return _count(principal.scope, service.cancel_count(principal.scope, count_id))
 
 

@@ -19,13 +19,13 @@ PEM = "-----BEGIN PUBLIC KEY-----\nMFkw...\n-----END PUBLIC KEY-----\n"
 
 
 class UserJwtKeyIn(Body):
-    """A key that tokens are to be verified with."""
+    """A key to verify tokens with."""
 
     algorithm: Literal["HS256", "RS256", "ES256"] = Field(
-        examples=["HS256"], description="How tokens are signed; a token that says otherwise is refused"
+        examples=["HS256"], description="The algorithm of the tokens; a token with another one is refused"
     )
     secret: str | None = Field(
-        None, description="For HS256: 32 to 100 printable ASCII characters; one is made when it is left out"
+        None, description="For HS256: 32 to 100 printable ASCII characters; generated if left out"
     )
     public_key: str | None = Field(
         None,
@@ -33,7 +33,11 @@ class UserJwtKeyIn(Body):
         description=f"For RS256 (2048 bits or more) and ES256 (P-256): the public key in PEM, such as {PEM!r}",
     )
     grace_hours: float = Field(
-        user_jwts.GRACE_HOURS, ge=0, le=24 * 90, examples=[24], description="How long the one before stays good; 0: not"
+        user_jwts.GRACE_HOURS,
+        ge=0,
+        le=24 * 90,
+        examples=[24],
+        description="How long the previous token stays valid; 0: it ends at once",
     )
 
 
@@ -44,13 +48,13 @@ class UserJwtKeyOut(BaseModel):
     algorithm: str = Field(examples=["HS256"])
     public_key: str = Field(description="In PEM; empty for HS256", examples=[""])
     created_at: datetime
-    ends_at: datetime | None = Field(description="Of one that was replaced: until when it is good")
+    ends_at: datetime | None = Field(description="For a replaced key: until when it is valid")
 
 
 class UserJwtKeyMade(UserJwtKeyOut):
-    """A new key, once with its secret."""
+    """A new key with its secret."""
 
-    secret: str | None = Field(description="For HS256, shown now and never again")
+    secret: str | None = Field(description="For HS256; shown only now")
 
 
 def _shown(key: UserJwtKey) -> UserJwtKeyOut:
@@ -59,7 +63,7 @@ def _shown(key: UserJwtKey) -> UserJwtKeyOut:
 
 @router.get("", summary="List the keys of X-User-JWT")
 def list_user_jwt_keys(principal: Principal = Depends(admin)) -> list[UserJwtKeyOut]:  # noqa: B008
-    """Those that are good now, newest first. Without any, X-User-JWT is not looked at."""
+    """The valid keys, newest first. Without any, X-User-JWT is ignored."""
     return [_shown(key) for key in user_jwts.keys(principal.scope)]
 
 
@@ -69,7 +73,9 @@ def set_user_jwt_key(
     request: Request,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> UserJwtKeyMade:
-    """Tokens are verified with it from now on; those of keys before, for the grace (elsewhere within two seconds)."""
+    """From now on, tokens are verified with this key (in other processes within two seconds). Tokens of earlier keys
+    stay valid during grace_hours.
+    """
     made = user_jwts.set_key(principal.scope, body.algorithm, body.secret, body.public_key, body.grace_hours)
     request.app.state.directory.forget(principal.scope.tenant_id)
     return UserJwtKeyMade(**_shown(made).model_dump(), secret=made.secret)
@@ -81,6 +87,8 @@ def delete_user_jwt_key(
     request: Request,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> None:
-    """Its tokens are good no more, at once (elsewhere within two seconds). 404 for a key that is good no more."""
+    """Its tokens become invalid at once (in other processes within two seconds). 404 for a key that is no longer
+    valid.
+    """
     user_jwts.delete_key(principal.scope, key_id)
     request.app.state.directory.forget(principal.scope.tenant_id)

@@ -31,8 +31,10 @@ class AuditOut(BaseModel):
 
 @router.get("/audit-entries", summary="Read the audit log")
 def list_audit_entries(
-    actor: Annotated[Text, Query(description="Part of the actor, in any case", examples=["Warehouse export"])] = "",
-    action: Annotated[Text, Query(description="The whole word, in any case", examples=["update"])] = "",
+    actor: Annotated[
+        Text, Query(description="Part of the actor's name, in any case", examples=["Warehouse export"])
+    ] = "",
+    action: Annotated[Text, Query(description="The complete action, in any case", examples=["update"])] = "",
     object: Annotated[Text, Query(description="Part of the object, in any case", examples=["series 4"])] = "",
     since: Annotated[AwareDatetime | None, Query(description="From this instant on")] = None,
     until: Annotated[AwareDatetime | None, Query(description="Before this instant")] = None,
@@ -40,7 +42,7 @@ def list_audit_entries(
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[AuditOut]:
-    """Writes, newest first, all or those that are asked for."""
+    """Writes, newest first; the parameters filter them."""
     wanted = AuditFilter(actor=actor, action=action, object=object, since=since, until=until)
     entries = audit_entries(principal.scope, limit, offset, wanted)
     return entries.each(lambda entry: AuditOut.model_validate(entry, from_attributes=True))

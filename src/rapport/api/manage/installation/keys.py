@@ -29,13 +29,14 @@ class KeyIn(Body):
     access_type: Literal["Admin", "Integrations", "Transactional"] = Field(examples=["Integrations"])
     rights: Rights = Field(
         Rights.FULL,
-        description="Of what access_type covers: all; GET only, and no secrets; imports and writes of attributes only",
+        description="What the key may do within its access type. full: everything; read: GET only, and no secrets; "
+        "data-in: imports and writes of attributes only",
     )
     sections: list[str] = Field(
         [],
         max_length=len(SECTIONS),
         examples=[["campaigns", "series"]],
-        description="The parts of the management API (/manage/v1/...) that it is for, and nothing else; empty: all",
+        description="The only parts of the management API (/manage/v1/...) that it may call; empty: all",
     )
     expires_on: date | Literal["never"] | None = Field(
         None, examples=["2031-12-31"], description="The last day on which it works; null: a year from now"
@@ -47,7 +48,7 @@ class KeyIn(Body):
 
 
 class KeyOut(BaseModel):
-    """A key; what it is itself is shown once, when it is made."""
+    """A key without its value, which is shown only when it is created."""
 
     id: int
     nickname: str
@@ -62,7 +63,7 @@ class KeyOut(BaseModel):
     expires_on: date | None
     created_at: datetime
     last_used_at: datetime | None
-    unused: bool = Field(description="It works and was not used for 90 days: delete it if nobody needs it")
+    unused: bool = Field(description="It is valid but has not been used for 90 days: delete it if nobody needs it")
 
 
 class KeyMade(KeyOut):
@@ -84,10 +85,10 @@ def list_keys(page: Paged, principal: Principal = Depends(admin)) -> list[KeyOut
 
 @router.post("/keys", status_code=201, summary="Create an API key")
 def create_key(body: KeyIn, principal: Principal = Depends(admin)) -> KeyMade:  # noqa: B008
-    """Create a key. The answer is the only place where it is shown.
+    """Create a key. Only this response shows it.
 
-    400 for a rate_limit above the tenant's, or 0 where the tenant has one; 409 when the tenant has as many keys as it
-    may.
+    400 for a rate_limit above the tenant's, or for 0 if the tenant has a limit; 409 if the tenant has reached its
+    number of keys.
     """
     given, ends_on = body.model_dump(exclude={"expires_on"}), body.expires_on or principal.scope.today() + keys.LIFETIME
     key, secret = keys.create_key(principal.scope, **given, expires_on=None if ends_on == "never" else ends_on)
@@ -104,6 +105,6 @@ def disable_key(key_id: KeyId, request: Request, principal: Principal = Depends(
 
 @router.delete("/keys/{key_id}", status_code=204, summary="Delete an API key")
 def delete_key(key_id: KeyId, request: Request, principal: Principal = Depends(admin)) -> None:  # noqa: B008
-    """Forget the key for good."""
+    """Delete the key permanently."""
     keys.delete_key(principal.scope, key_id)
     request.app.state.keys.forget()

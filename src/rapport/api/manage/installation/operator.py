@@ -33,7 +33,7 @@ from rapport.stores.checks import Check, backup_check, clock_check, engine_check
 router = SectionRouter("Management: operator", "/manage/v1/operator", JsonRoute)
 
 Domain = Annotated[
-    str, PathParameter(min_length=1, max_length=253, examples=["shop.example"], description="Not the domains below it")
+    str, PathParameter(min_length=1, max_length=253, examples=["shop.example"], description="Without its subdomains")
 ]
 LONGEST_RUN = timedelta(days=3660)
 
@@ -52,32 +52,34 @@ class ImportIn(Body):
     path: Annotated[str, Field(min_length=1, examples=["/data/customers.csv"])]
     mapping: Annotated[str | None, Field(description="Path of a mapping file")] = None
     mode: Literal["full", "incremental"] = "incremental"
-    allow_rejects: Annotated[bool, Field(description="Load the good rows of a file that has bad ones")] = False
-    blank_cells: Annotated[Literal["clear", "keep"] | None, Field(description="None: as the mapping says")] = None
+    allow_rejects: Annotated[bool, Field(description="Load the valid rows even if others are rejected")] = False
+    blank_cells: Annotated[Literal["clear", "keep"] | None, Field(description="null: as the mapping says")] = None
     confirm_removal: Annotated[bool, Field(description="A full load may remove any number of rows")] = False
     dry_run: Annotated[bool, Field(description="Check the file and show its first rows; change nothing")] = False
 
 
 class HeldOut(BaseModel):
-    """Whether and why what goes out is held, and what would leave once it is not. Times are UTC."""
+    """Whether and why sending is held, and what would be sent once it is released. Times are UTC."""
 
     held: bool
     reason: str = ""
     since: Annotated[datetime | None, Field(description="Since when a restore holds it")] = None
-    backup_taken_at: Annotated[datetime | None, Field(description="What left after it would leave again")] = None
+    backup_taken_at: Annotated[
+        datetime | None, Field(description="Messages that were sent after it would be sent again")
+    ] = None
     open_campaigns: Annotated[int, Field(description="Runs of campaigns that are under way or due")]
     campaigns: Annotated[list[str], Field(description="The first hundred: tenant/campaign", examples=[["3001/17"]])]
-    messages: Annotated[int, Field(description="Messages of these that did not leave yet")]
+    messages: Annotated[int, Field(description="Unsent messages of these campaigns")]
     active_series: int
     active_triggers: int
-    firings: Annotated[int, Field(description="Firings that wait for an hour or a gateway")]
+    firings: Annotated[int, Field(description="Firings that wait for the end of quiet hours or for the gateway")]
     firing_messages: Annotated[int, Field(description="Messages of firings that wait to be sent")]
     events: Annotated[int, Field(description="Events that may fire triggers, up to a million")]
     deliveries: Annotated[int, Field(description="Deliveries to listeners that wait, up to a million")]
 
 
 class SenderDomains(BaseModel):
-    """The domains that a tenant may send mail from over the server's own mail server."""
+    """The domains from which a tenant may send mail through the server's mail server."""
 
     sender_domains: list[str] = Field(examples=[["shop.example"]])
 
@@ -100,9 +102,9 @@ def write_backup(body: BackupIn, stores: Stores = Depends(operator)) -> Streamin
     return stream("backup", work)
 
 
-@router.get("/held", summary="Show what is held and what would be sent")
+@router.get("/held", summary="Show whether sending is held, and what would be sent")
 def list_held(stores: Stores = Depends(operator)) -> HeldOut:  # noqa: B008
-    """What waits in all tenants, whether it is held or not."""
+    """Everything that waits in all tenants, whether sending is held or not."""
     reason = holds.why_held(stores)
     counts = {**asdict(campaigns.leaving(stores)), **asdict(realtime.leaving(stores))}
     told = {"reason": str(reason), "backup_taken_at": reason.backup_taken_at} if reason else {}
@@ -110,9 +112,9 @@ def list_held(stores: Stores = Depends(operator)) -> HeldOut:  # noqa: B008
     return HeldOut(held=reason is not None, since=since, deliveries=notifications.leaving(stores), **told, **counts)
 
 
-@router.post("/resume", summary="Send what a restore holds back")
+@router.post("/resume", summary="Release what a restore holds back")
 def resume(stores: Stores = Depends(operator)) -> dict[str, bool]:  # noqa: B008
-    """Mail, posts, triggers and the schedule go on, unless RAPPORT_OUTBOUND=off holds them in a process."""
+    """Mail, posts, triggers and the schedule resume, unless RAPPORT_OUTBOUND=off holds them in a process."""
     holds.resume(stores.records)
     return {"held": holds.is_held(stores)}
 
@@ -124,19 +126,19 @@ def operated(principal: Principal = Depends(admin), _stores: Stores = Depends(op
 
 @router.put("/sender-domains/{domain}", summary="Allow a tenant to send mail from a domain")
 def allow_sender_domain(domain: Domain, scope: Scope = Depends(operated)) -> SenderDomains:  # noqa: B008
-    """Its channels without a mail server of their own may have senders of this very domain."""
+    """The tenant's channels without their own mail server may then use senders of exactly this domain."""
     return SenderDomains(sender_domains=access.allow_sender_domain(scope, domain))
 
 
 @router.delete("/sender-domains/{domain}", summary="Stop a tenant from sending mail from a domain")
 def disallow_sender_domain(domain: Domain, scope: Scope = Depends(operated)) -> SenderDomains:  # noqa: B008
-    """Channels that have such a sender send nothing until it is changed."""
+    """Channels with such a sender send nothing until their sender is changed."""
     return SenderDomains(sender_domains=access.disallow_sender_domain(scope, domain))
 
 
 @router.post("/imports", summary="Load a file", response_class=StreamingResponse)
 def load_file(body: ImportIn, scope: Scope = Depends(operated)) -> StreamingResponse:  # noqa: B008
-    """Load a file of the server's machine; progress counts bytes or rows."""
+    """Load a file on the server's machine; progress counts bytes or rows."""
     given = customers.read_mapping(Path(body.mapping)) if body.mapping else None
     mapping = customers.with_blank_cells(given, body.blank_cells)
 
@@ -171,7 +173,9 @@ def run_cycles(body: CycleRange, scope: Scope = Depends(operated)) -> StreamingR
 
 @router.post("/migrations", summary="Migrate both databases to the newest schema", response_class=StreamingResponse)
 def migrate(stores: Stores = Depends(operator)) -> StreamingResponse:  # noqa: B008
-    """Run what a start runs; a server that answers has done it already, so this usually changes nothing."""
+    """Do what a server does at its start. A server that answers has already done it, so this usually changes
+    nothing.
+    """
 
     def work(progress: Progress) -> dict[str, Any]:
         migrations.migrate(stores.records, stores.warehouse)
@@ -184,13 +188,13 @@ def migrate(stores: Stores = Depends(operator)) -> StreamingResponse:  # noqa: B
 
 @router.post("/secrets/seal", summary="Encrypt every stored secret with the first key")
 def seal(stores: Stores = Depends(operator)) -> dict[str, int]:  # noqa: B008
-    """Those that are not sealed yet, or with another key of RAPPORT_SECRET_KEY."""
+    """Encrypts secrets that are not sealed yet, or are sealed with another key of RAPPORT_SECRET_KEY."""
     return {"sealed": seal_secrets(stores)}
 
 
 @router.get("/checks", summary="Check both databases")
 def list_checks(stores: Stores = Depends(operator)) -> list[Check]:  # noqa: B008
-    """What rapport doctor shows of the engines."""
+    """Returns what rapport doctor shows about the databases."""
     return _checks(stores)
 
 

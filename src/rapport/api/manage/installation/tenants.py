@@ -54,20 +54,24 @@ class TenantIn(Body):
     """A tenant to create."""
 
     name: str = Field(min_length=1, max_length=200, examples=["Northwind"])
-    time_zone: str = Field("UTC", max_length=64, examples=["Europe/Berlin"], description="IANA name; cuts the days")
-    currency: str = Field("USD", examples=["EUR"], description="Three letters; all money of the tenant is in it")
+    time_zone: str = Field(
+        "UTC", max_length=64, examples=["Europe/Berlin"], description="IANA name; decides when days begin"
+    )
+    currency: str = Field("USD", examples=["EUR"], description="ISO code of three letters, for all money of the tenant")
 
 
 class TenantChange(Body):
-    """What to change of a tenant; members left out stay as they are."""
+    """What to change of a tenant; members that are left out stay as they are."""
 
     name: str = Field("", min_length=1, max_length=200, examples=["Northwind Trading"])
-    time_zone: str = Field("", max_length=64, examples=["Europe/Berlin"], description="Fixed once data are loaded")
+    time_zone: str = Field(
+        "", max_length=64, examples=["Europe/Berlin"], description="Cannot be changed once data are loaded"
+    )
     currency: str = Field("", examples=["EUR"])
     settings: dict[str, dict[str, Any] | None] = Field(
         {},
         examples=[{"campaigns": {"messages_per_day": 3}}],
-        description="Members to change, by section; those left out stay as they are, null brings a default back",
+        description="Members to change, by section; those left out stay as they are, null restores a default",
     )
 
 
@@ -78,16 +82,16 @@ class TenantOut(BaseModel):
     name: str = Field(examples=["Northwind"])
     time_zone: str = Field(examples=["Europe/Berlin"])
     currency: str = Field(examples=["EUR"])
-    last_data_date: date | None = Field(description="The newest day whose daily process has finished")
+    last_data_date: date | None = Field(description="The newest day whose daily cycle has finished")
     settings: dict[str, Any]
     sender_domains: list[str] = Field(
         examples=[["northwind.example"]],
-        description="Domains of senders of mail over the server's own mail server; the operator gives them",
+        description="Domains from which it may send mail through the server's mail server; the operator allows them",
     )
 
 
 class LimitsOut(BaseModel):
-    """What the operator lets a tenant use; 0 means no limit."""
+    """The limits that the operator has set for a tenant; 0 means no limit."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -97,7 +101,7 @@ class LimitsOut(BaseModel):
 
 
 class LimitsChange(Body):
-    """Limits to set; members left out stay as they are, null sets the usual one, 0 means no limit."""
+    """Limits to set; members that are left out stay as they are, null restores the default, 0 means no limit."""
 
     calls: int | None = Field(None, ge=0, le=MOST_LIMIT, examples=[2000])
     app_events: int | None = Field(None, ge=0, le=MOST_LIMIT, examples=[50000])
@@ -159,7 +163,7 @@ def _own(scope: Scope) -> TenantOut:
 
 @router.get("/tenants", summary="List tenants (operator)")
 def list_tenants(page: Paged, stores: Stores = Depends(operator)) -> list[TenantOut]:  # noqa: B008
-    """Every tenant, by id; only for the operator on the server's machine."""
+    """All tenants, by ID; only for the operator on the server's machine."""
     return page.of(service.tenants(stores)).each(_shown)
 
 
@@ -183,8 +187,8 @@ def change_tenant(
 ) -> TenantOut:
     """Change names, currency or settings; 409 for another time zone once data are loaded.
 
-    Settings are a JSON Merge Patch (RFC 7396), at any depth: what is left out stays as it is, null takes away what was
-    set, so that the default holds again, and a list is replaced as a whole. Each section is then checked as a whole.
+    Settings are a JSON Merge Patch (RFC 7396), at any depth: members that are left out stay as they are, null
+    restores the default, and a list is replaced as a whole. Each section is then checked as a whole.
     """
     _check_known(body.settings)
     changed = service.update_tenant(principal.scope, body.model_dump(exclude_unset=True), _usable(body.settings))
@@ -205,7 +209,9 @@ def change_limits(
     request: Request,
     stores: Stores = Depends(operator),  # noqa: B008
 ) -> LimitsOut:
-    """The tenant is named by X-Rapport-Tenant. Keys that were made stay; a key's calls are bounded by the tenant's."""
+    """The header X-Rapport-Tenant names the tenant. Existing keys stay, but the tenant's limit of calls also applies
+    to them.
+    """
     scope = for_tenant(request, stores).scope
     changed = tenant_limits.change_limits(scope, body.model_dump(exclude_unset=True))
     request.app.state.keys.forget()

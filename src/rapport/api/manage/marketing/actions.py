@@ -19,7 +19,7 @@ ActionId = Annotated[int, Path(ge=2, le=2**31 - 1)]
 @router.get("", summary="List actions")
 def list_actions(
     page: Paged,
-    archived: Annotated[bool, Query(description="Archived ones too")] = False,
+    archived: Annotated[bool, Query(description="Include archived ones")] = False,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[ActionOut]:
     """The tenant's actions, by id. Action 1 (DN, do nothing) is the control action and is not listed."""
@@ -40,11 +40,11 @@ def get_action(action_id: ActionId, principal: Principal = Depends(admin)) -> Ac
 
 @router.put("/{action_id}", summary="Replace an action")
 def update_action(action_id: ActionId, body: ActionBody, principal: Principal = Depends(admin)) -> ActionOut:  # noqa: B008
-    """Replace an action; campaigns that were processed keep the codes that they had."""
+    """Replace an action; campaigns that were processed keep their codes."""
     return ActionOut.model_validate(service.update_action(principal.scope, action_id, body))
 
 
 @router.delete("/{action_id}", status_code=204, response_class=Response, summary="Archive an action")
 def archive_action(action_id: ActionId, principal: Principal = Depends(admin)) -> None:  # noqa: B008
-    """Take an action out of use; 409 while a series that is not archived uses it."""
+    """Archive an action; 409 while a series that is not archived uses it."""
     service.archive_action(principal.scope, action_id)

@@ -22,13 +22,13 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
 OtherGoal = Annotated[
     Literal["orders", "value"] | None,
-    Query(description="Look at who ordered, or at what was spent, in place of the goal of the series"),
+    Query(description="Show who ordered (orders), or what was spent (value), instead of the goal of the series"),
 ]
 Text = Annotated[str, Query(max_length=255, pattern=r"^[^\x00]*$")]
 
 
 class CampaignOut(BaseModel):
-    """A campaign: one run of a series. Units are customers times channels; counts adds up to targeted at the end."""
+    """A campaign: one run of a series. A unit is a customer on a channel; at the end, counts adds up to targeted."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -36,8 +36,8 @@ class CampaignOut(BaseModel):
     series_id: int
     name: str = Field(examples=["Win back: lapsed buyers"], description="The name of its series when it was planned")
     execution_date: date = Field(description="The day of processing")
-    send_date: date = Field(description="The day of the send, lead_time days later: the execution date of the wire")
-    run: int = Field(description="0 the planned run of the day, 1.. further ones")
+    send_date: date = Field(description="The send day, lead_time days later: the execution date on the wire")
+    run: int = Field(description="0 for the planned run of the day, 1, 2 and so on for extra ones")
     state: str = Field(examples=["scheduled"])
     error: str
     target_group_id: int
@@ -49,7 +49,7 @@ class CampaignOut(BaseModel):
     is_multi_channel: bool
     is_recurrence: bool
     is_one_time: bool
-    is_triggered: bool = Field(description="The day of a triggered campaign: see /manage/v1/triggers")
+    is_triggered: bool = Field(description="Whether it is a day of a triggered campaign, see /manage/v1/triggers")
     conditional: bool
     targeted: int
     test_size: int
@@ -58,13 +58,13 @@ class CampaignOut(BaseModel):
     clearance_by: datetime | None = Field(description="Deadline of approval; conditional campaigns only")
     cleared_at: datetime | None = Field(description="When that was decided")
     processed_at: datetime | None
-    confirmed_at: datetime | None = Field(description="When a person let it go on that the blast guard had stopped")
-    handed_over_at: datetime | None = Field(description="When the lists of outside channels were handed over")
+    confirmed_at: datetime | None = Field(description="When a person confirmed it after the blast guard had stopped it")
+    handed_over_at: datetime | None = Field(description="When the lists of external channels were handed over")
     executed_at: datetime | None = Field(description="When the first channel was handed over or sent (event 1)")
     canceled_at: datetime | None
     finished_at: datetime | None
     quiet_until: datetime | None = Field(
-        None, description="When the quiet hours end that hold back what is due of it; null when none do"
+        None, description="When the quiet hours end for which its messages wait; null if none wait"
     )
 
 
@@ -95,11 +95,11 @@ class ReasonOut(BaseModel):
 
 
 class CampaignDetail(CampaignOut):
-    """A campaign with its channels and with what became of everybody so far."""
+    """A campaign with its channels and the outcomes so far."""
 
     channels: list[CampaignChannelOut]
     reasons: list[ReasonOut]
-    clearance: Clearance | None = Field(description="How the approval stands; conditional campaigns only")
+    clearance: Clearance | None = Field(description="State of the approval; conditional campaigns only")
 
 
 def told(scope: Scope, campaigns: Sequence[Occurrence]) -> list[CampaignOut]:
@@ -127,13 +127,13 @@ def list_campaigns(
 
 @router.post("/one-time", status_code=201, summary="Run an action on a list of customers")
 def one_time(body: OneTimeBody, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
-    """Start a one-time campaign; unknown customers end as excluded."""
+    """Start a one-time campaign; unknown customers get the outcome excluded."""
     return told(principal.scope, [service.one_time(principal.scope, body)])[0]
 
 
 @router.get("/{campaign_id}", summary="Get a campaign")
 def get_campaign(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignDetail:  # noqa: B008
-    """A campaign with its channels; counts are as they stand now."""
+    """A campaign with its channels and its current counts."""
     scope = principal.scope
     found = service.occurrence(scope, campaign_id)
     data: dict[str, Any] = told(scope, [found])[0].model_dump()
@@ -145,7 +145,9 @@ def get_campaign(campaign_id: CampaignId, principal: Principal = Depends(admin))
 
 @router.get("/{campaign_id}/clearance", summary="Get the approval status of a conditional campaign")
 def get_clearance(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> Clearance:  # noqa: B008
-    """The deadline, and how many customers were approved, refused and not reported so far; 409 if not conditional."""
+    """The deadline, and how many customers have been approved, refused and not reported so far; 409 if the campaign
+    is not conditional.
+    """
     return service.clearance(principal.scope, campaign_id)
 
 
@@ -157,17 +159,19 @@ def list_outcomes(
     offset: Offset = 0,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[CustomerOutcome]:
-    """Outcomes by customer and channel, all or of one kind."""
+    """Outcomes by customer and channel; `outcome` selects one kind."""
     return service.outcome_rows(principal.scope, campaign_id, outcome, limit=limit, offset=offset)
 
 
-@router.get("/{campaign_id}/customers/{customer_id:path}", summary="Explain why a customer got a campaign or not")
+@router.get(
+    "/{campaign_id}/customers/{customer_id:path}", summary="Explain why a customer did or did not get a campaign"
+)
 def why(
     campaign_id: CampaignId,
     customer_id: Annotated[str, Path(min_length=1, max_length=255, pattern=r"^[^\x00]+$")],
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> Answer:
-    """Where a customer was placed, what became of it, and that in words."""
+    """The customer's group, the outcome, and an explanation in words."""
     return service.why(principal.scope, campaign_id, customer_id)
 
 
@@ -177,17 +181,17 @@ def get_results(
     goal: OtherGoal = None,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> Results:
-    """Every recipient group against control over the measurement window, as it stands; 409 before execution."""
+    """Every recipient group against control over the measurement window so far; 409 before execution."""
     return service.results(principal.scope, campaign_id, goal and PlainGoal(kind=goal))
 
 
 @router.post("/{campaign_id}/cancel", summary="Cancel a campaign")
 def cancel(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
-    """Stop a campaign: what has not left is skipped; 409 when it has ended."""
+    """Stop a campaign: messages that have not been sent are skipped; 409 if the campaign has ended."""
     return told(principal.scope, [service.cancel(principal.scope, campaign_id)])[0]
 
 
 @router.post("/{campaign_id}/confirm", summary="Confirm a campaign that the blast guard stopped")
 def confirm(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
-    """Let a campaign go on; 409 when it does not wait for that. Its error says why it was stopped."""
+    """Continue a campaign; 409 if it does not await confirmation. The campaign's error says why it was stopped."""
     return told(principal.scope, [service.confirm(principal.scope, campaign_id)])[0]

@@ -18,41 +18,44 @@ Number = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class EligibilityIn(Body):
-    """Whom to write to, on which channel, for which campaign and when."""
+    """The customer to contact, the channel, the campaign and the time."""
 
     customer_id: str = Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$", examples=["Q1001"])
     channel_id: Number = Field(examples=[504])
     series_id: Number | None = Field(
-        None, description="A series or triggered campaign, of which the rules count too; null: those of every campaign"
+        None,
+        description="A series or triggered campaign whose own rules count too; null: only the rules of all campaigns",
     )
-    at: AwareDatetime | None = Field(None, description="An instant of the next 366 days; null: now")
+    at: AwareDatetime | None = Field(None, description="An instant within the next 366 days; null: now")
 
 
 class EligibilityOut(BaseModel):
-    """Whether the customer may be written to, and if not, the first rule that keeps the message back."""
+    """Whether the customer may be contacted, and if not, the first rule that forbids it."""
 
     model_config = ConfigDict(from_attributes=True)
 
-    customer_id: str = Field(examples=["Q1001"], description="As it is known")
+    customer_id: str = Field(examples=["Q1001"], description="In its stored spelling")
     channel_id: int = Field(examples=[504])
     series_id: int | None
     at: datetime = Field(description="The instant that the answer is for")
     may_be_written_to: bool = Field(examples=[False])
     outcome: str = Field(
         examples=["suppressed"],
-        description="Empty if so, else excluded, capped, suppressed, no address, skipped or waiting (for not_before)",
+        description="Empty if the customer may be contacted, otherwise excluded, capped, suppressed, no address, "
+        "skipped or waiting (until not_before)",
     )
-    reason: str = Field(examples=["suppression list"], description="Which rule, in the words of campaigns' outcomes")
+    reason: str = Field(examples=["suppression list"], description="The rule, with the reason that campaigns record")
     not_before: datetime | None = Field(description="The end of the quiet hours that the message would wait for")
-    explanation: str = Field(examples=["Not written to on channel 504: suppression list."])
+    explanation: str = Field(examples=["Not contacted on channel 504: suppression list."])
 
 
-@router.post("", summary="Ask whether a customer may be written to")
+@router.post("", summary="Ask whether a customer may be contacted")
 def ask_eligibility(body: EligibilityIn, principal: Principal = Depends(admin)) -> EligibilityOut:  # noqa: B008
-    """May this customer be written to on this channel, now or at an instant, and if not, why?
+    """Says whether a customer may be contacted on a channel, now or at another time, and if not, why.
 
-    The rules are those that triggers go by, in their order; of a series its own. Nothing is sent, and nobody is drawn:
-    control, the gateway, clearances and who else has the address count when a campaign goes out.
+    The rules are those of triggers, in the same order, and with series_id also those of the series. Nothing is sent.
+    Control, the gateway, approvals and other customers with the same address are not considered; they count only when
+    a campaign is sent.
     """
     found = service.eligibility(principal.scope, body.customer_id, body.channel_id, body.series_id, body.at)
     return EligibilityOut.model_validate(found)

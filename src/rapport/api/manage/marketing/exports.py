@@ -16,10 +16,10 @@ from rapport.campaigns import service
 router = SectionRouter("Management: exports", "/manage/v1/exports")
 NEXT_SINCE = "X-Next-Since"
 First = Annotated[date | None, Query(description="Campaigns processed from this day on", examples=["2031-05-01"])]
-Last = Annotated[date | None, Query(description="Campaigns processed to this day, included")]
+Last = Annotated[date | None, Query(description="Campaigns processed up to this day, included")]
 Since = Annotated[
     AwareDatetime | None,
-    Query(description=f"Rows written from this instant on: the {NEXT_SINCE} of the time before"),
+    Query(description=f"Rows written from this instant on: the {NEXT_SINCE} of the previous call"),
 ]
 Form = Annotated[Format, Query(alias="format", description=FORMATS)]
 NEXT = {"description": "What to ask with as `since` the next time", "schema": {"type": "string"}}
@@ -42,9 +42,9 @@ def export_outcomes(
     form: Form = "csv",
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> Response:
-    """A row a customer, channel and campaign (and firing): what became of it and where it was placed.
+    """One row per customer, channel and campaign (and firing), with the outcome and the group.
 
-    Rows with the same campaign_id, customer_id, channel_id and firing_id are one, of which the last counts.
+    Of rows with the same campaign_id, customer_id, channel_id and firing_id, the last one counts.
     """
     found = service.export_outcomes(principal.scope, service.Period(first, last, since))
     return _answer("outcomes", form, found)
@@ -60,7 +60,7 @@ def export_interactions(
     form: Form = "csv",
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> Response:
-    """A row a thing that a customer did with a campaign on a channel, with its instant."""
+    """One row per interaction of a customer with a campaign on a channel, with its time."""
     found = service.export_interactions(principal.scope, service.Period(first, last, since))
     return _answer("interactions", form, found)
 
@@ -72,6 +72,6 @@ def export_results(
     form: Form = "csv",
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> Response:
-    """A row a recipient group (0: control) of each executed campaign, for its goal, as it stands now."""
+    """One row per recipient group (0: control) of each executed campaign, with the current results for its goal."""
     schema, batches = service.export_results(principal.scope, service.Period(first, last))
     return table_file("results", form, schema, batches)

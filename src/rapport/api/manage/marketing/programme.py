@@ -14,8 +14,9 @@ router = SectionRouter("Management: campaigns", "/manage/v1/programme", JsonRout
 
 @router.get("/results", summary="Get results of all campaigns together")
 def get_programme_results(principal: Principal = Depends(admin)) -> ProgrammeResults:  # noqa: B008
-    """All customers against the global hold-out since it began, in all and by month, beside the sum of the series.
+    """All customers against the global hold-out since it began, in total and by month, with the sum of the series for
+    comparison.
 
-    409 without a hold-out, and before there are data of it.
+    409 without a hold-out, and before there are data about it.
     """
     return service.programme_results(principal.scope)

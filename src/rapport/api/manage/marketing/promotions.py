@@ -16,7 +16,7 @@ router = SectionRouter("Management: campaigns", "/manage/v1/promotions", JsonRou
 
 
 class PromotionOut(BaseModel):
-    """A promo code, to be named among promo_codes of an action or a recipient group."""
+    """A promo code, for promo_codes of an action or a recipient group."""
 
     model_config = ConfigDict(from_attributes=True)
 

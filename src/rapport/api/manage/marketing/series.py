@@ -31,19 +31,19 @@ class SeriesNew(SeriesBody):
 
 
 class SeriesMade(SeriesOut):
-    """A series that was created, with what it can show by its results and how long until it knows."""
+    """A series that was created, with the difference that its results can show, and after how long."""
 
     detectable: Detectable
 
 
 class SeriesChange(SeriesBody):
-    """A series as it shall be, with the version that it was read at."""
+    """The new content of a series, with the version that you read."""
 
     version: int = Field(ge=1, le=2**31 - 1, examples=[1])
 
 
 class StatusChange(Body):
-    """Another status of a series."""
+    """The new status of a series."""
 
     status: Literal["active", "paused", "archived"] = Field(examples=["paused"])
 
@@ -76,8 +76,8 @@ def list_series(
 def create_series(body: SeriesNew, principal: Principal = Depends(admin)) -> SeriesMade:  # noqa: B008
     """Create a series; what it names (target groups, actions, channels, templates) must exist.
 
-    An active one runs with the next cycle of its days. `warnings` tells what may not be meant, `detectable` which
-    difference a run and a year can show with the customers that the target group has now.
+    An active series runs with the next daily cycle of its days. `warnings` lists likely mistakes; `detectable` says
+    which difference one run, and a year of runs, can show with the current customers of the target group.
     """
     scope = principal.scope
     plain = SeriesBody.model_validate(body.model_dump(exclude={"status"}))
@@ -97,7 +97,7 @@ def get_series_results(
     goal: OtherGoal = None,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> SeriesResults:
-    """What a series has brought since it began: its complete runs put together, each compared within itself."""
+    """The effect of a series since it began: all complete runs combined, each compared within itself."""
     found = service.series(principal.scope, series_id)
     return service.series_results(principal.scope, found, goal and PlainGoal(kind=goal))
 
@@ -119,7 +119,7 @@ def change_status(
     body: StatusChange,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> SeriesOut:
-    """Runs that are planned already are not touched: cancel them."""
+    """This does not affect runs that are already planned: cancel them."""
     return rendered(principal.scope, service.set_status(principal.scope, series_id, body.status))
 
 
@@ -135,14 +135,16 @@ def next_runs(
 
 @router.post("/{series_id}/runs", status_code=201, summary="Run a series now")
 def run_now(series_id: SeriesId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
-    """Start one more run of an active series on today's date; the campaign is processed in the background.
+    """Start an extra run of an active series with today's date; the campaign is processed in the background.
 
-    409 for a series that is paused or archived, and for that of a one-time campaign.
+    409 for a series that is paused or archived, and for the series of a one-time campaign.
     """
     return told(principal.scope, [service.run_now(principal.scope, series_id)])[0]
 
 
 @router.post("/{series_id}/dry-run", summary="Count the customers a series would reach")
 def dry_run_series(series_id: SeriesId, principal: Principal = Depends(admin)) -> DryRun:  # noqa: B008
-    """A run of today, counted: how many each group would reach, who is kept out and why. Nothing is planned or sent."""
+    """Counts what a run today would do: how many customers each group would reach, and how many would be excluded and
+    why. Nothing is planned or sent.
+    """
     return service.dry_run(principal.scope, series_id)

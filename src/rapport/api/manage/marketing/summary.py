@@ -16,9 +16,11 @@ router = SectionRouter("Management: campaigns", "/manage/v1/summary")
 
 @router.get("", summary="Summarise a period")
 def get_summary(
-    first: Annotated[date | None, Query(description="None: six days before the last")] = None,
-    last: Annotated[date | None, Query(description="None: the newest data date, or six days after the first")] = None,
+    first: Annotated[date | None, Query(description="If left out: six days before the last day")] = None,
+    last: Annotated[
+        date | None, Query(description="If left out: the newest data date, or six days after the first")
+    ] = None,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> Summary:
-    """Customers who came, went and moved, orders beside those of as many days before, campaigns, changes."""
+    """Customers who came, left and moved, orders compared with those of as many days before, campaigns, and changes."""
     return service.summary(principal.scope, first, last)

@@ -37,31 +37,31 @@ class TriggeredNew(TriggeredBody):
 
 
 class TriggeredMade(TriggeredOut):
-    """A triggered campaign that was created, with what it can show by its results and how long until it knows."""
+    """A triggered campaign that was created, with the difference that its results can show, and after how long."""
 
     detectable: Detectable
 
 
 class TriggeredChange(TriggeredBody):
-    """A triggered campaign as it shall be, with the version that it was read at."""
+    """The new content of a triggered campaign, with the version that you read."""
 
     version: int = Field(ge=1, le=2**31 - 1, examples=[1])
 
 
 class TriggerStatus(Body):
-    """Another status of a triggered campaign."""
+    """The new status of a triggered campaign."""
 
     status: Literal["active", "paused", "archived"] = Field(examples=["paused"])
 
 
 class FiringOut(BaseModel):
-    """What became of one firing. recipient_group_id 0 is control; verdict is what the gateway said, if it was asked."""
+    """A firing with its outcome. recipient_group_id 0 is control; verdict is the gateway's answer, if it was asked."""
 
     model_config = ConfigDict(from_attributes=True)
 
     id: int = Field(examples=[4711])
     campaign_id: int
-    customer_id: str = Field(description="The visitor id when is_visitor", examples=["Q1001"])
+    customer_id: str = Field(description="The visitor ID if is_visitor", examples=["Q1001"])
     is_visitor: bool
     recipient_group_id: int
     state: str = Field(description="delayed, asking, sending, done or filed", examples=["done"])
@@ -75,7 +75,7 @@ class FiringOut(BaseModel):
 
 
 class TrialBody(Body):
-    """An event to try a trigger with; nothing is stored and nothing goes out."""
+    """An event to test a trigger with; nothing is stored or sent."""
 
     event: str = Field(min_length=1, max_length=255, examples=["add_to_cart"])
     parameters: dict[str, Any] = Field({}, examples=[{"amount": 80}])
@@ -118,7 +118,7 @@ def list_triggers(
 def create_trigger(body: TriggeredNew, principal: Principal = Depends(admin)) -> TriggeredMade:  # noqa: B008
     """Create a triggered campaign; the events, actions, channels and templates it names must exist.
 
-    It is active at once, or a draft: a paused one can be tried with events all the same. `detectable` goes by the
+    It is active at once, or paused as a draft, which can still be tested with events. `detectable` is based on the
     customers who had its event in the last 30 days.
     """
     scope = principal.scope
@@ -129,7 +129,7 @@ def create_trigger(body: TriggeredNew, principal: Principal = Depends(admin)) ->
 
 @router.get("/{trigger_id}", summary="Get a triggered campaign")
 def get_trigger(trigger_id: TriggerId, principal: Principal = Depends(admin)) -> TriggeredOut:  # noqa: B008
-    """One triggered campaign, with what makes it go out in words."""
+    """One triggered campaign, with its trigger in words."""
     return rendered(principal.scope, service.triggered_series(principal.scope, trigger_id))
 
 
@@ -150,7 +150,9 @@ def change_trigger_status(
     body: TriggerStatus,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> TriggeredOut:
-    """Firings under way go on; open sequences of one that is not active end without firing."""
+    """Firings that are being sent are still sent; open sequences of a campaign that is not active end without
+    firing.
+    """
     return rendered(principal.scope, service.set_triggered_status(principal.scope, trigger_id, body.status))
 
 
@@ -160,7 +162,7 @@ def get_trigger_results(
     goal: OtherGoal = None,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> SeriesResults:
-    """What a triggered campaign has brought since it began: each customer counts once, from its first firing on."""
+    """The effect of a triggered campaign since it began: each customer counts once, from the first firing on."""
     found = service.triggered_series(principal.scope, trigger_id)
     return service.series_results(principal.scope, found, goal and PlainGoal(kind=goal))
 
@@ -175,7 +177,7 @@ def list_firings(
     offset: Offset = 0,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[FiringOut]:
-    """Firings, newest first: what became of each, and why."""
+    """Firings, newest first, with outcome and reason."""
     scope = principal.scope
     service.triggered_series(scope, trigger_id)
     found = realtime.firings(
@@ -186,7 +188,9 @@ def list_firings(
 
 @router.post("/{trigger_id}/test", summary="Test a triggered campaign with an event")
 def try_trigger(trigger_id: TriggerId, body: TrialBody, principal: Principal = Depends(admin)) -> Trial:  # noqa: B008
-    """What the event would do: whether it matches, whether the customer meets the conditions, who would be kept out."""
+    """Shows what the event would do: whether it matches, whether the customer meets the conditions, and which rule
+    would exclude the customer.
+    """
     return realtime.try_event(
         principal.scope, trigger_id, body.event, body.parameters, body.customer_id, body.visitor_id
     )
@@ -194,8 +198,9 @@ def try_trigger(trigger_id: TriggerId, body: TrialBody, principal: Principal = D
 
 @router.post("/{trigger_id}/dry-run", summary="Count the customers a triggered campaign could reach")
 def dry_run_trigger(trigger_id: TriggerId, principal: Principal = Depends(admin)) -> TriggerDryRun:  # noqa: B008
-    """If everybody who meets its conditions met the trigger now: how many each group would reach, who is kept out, why.
+    """Assumes that everybody who meets its conditions meets the trigger now, and counts how many each group would
+    reach, and how many would be excluded and why.
 
-    Nothing is stored, asked at the gateway or sent. Large tenants are counted by an even sample.
+    Nothing is stored or sent, and the gateway is not asked. For large tenants, an even sample is counted.
     """
     return realtime.dry_run(principal.scope, trigger_id)

@@ -51,10 +51,12 @@ class ChannelIn(Body):
 
     name: str = Field(min_length=1, max_length=200, examples=["Email"])
     kind: KindName = Field(examples=["email"])
-    id: int | None = Field(None, ge=1, le=2**31 - 1, examples=[504], description="Its ChannelID; chosen when left out")
-    address_attribute: str | None = Field(None, max_length=128, examples=["EMAIL"], description="Where it reaches one")
+    id: int | None = Field(None, ge=1, le=2**31 - 1, examples=[504], description="Its ChannelID; assigned if left out")
+    address_attribute: str | None = Field(
+        None, max_length=128, examples=["EMAIL"], description="The attribute with the customer's address"
+    )
     permission_attribute: str | None = Field(
-        "default", max_length=128, examples=["ALLOW_EMAIL"], description="Must not be No; null: no such attribute"
+        "default", max_length=128, examples=["ALLOW_EMAIL"], description="The attribute that must not be No; null: none"
     )
     settings: dict[str, Any] = Field({}, examples=[MAIL], description=SETTINGS)
 
@@ -68,7 +70,8 @@ class ChannelChange(Body):
     settings: dict[str, Any] = Field(
         {},
         examples=[MAIL],
-        description="Replaces all; a masked password is kept while host, port, username and security stay the same",
+        description="Replaces all settings; a masked password is kept if host, port, username and security stay the "
+        "same",
     )
 
 
@@ -85,7 +88,7 @@ class ChannelOut(BaseModel):
 
 
 class AppOut(BaseModel):
-    """An app of an outside channel, as its vendor registered it."""
+    """An app of an external channel, as its provider registered it."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -95,14 +98,14 @@ class AppOut(BaseModel):
 
 
 class CheckOut(BaseModel):
-    """Whether messages could leave now."""
+    """Whether messages could be sent now."""
 
     ok: bool
     reason: str = Field(examples=["The mail server cannot be used: mail server refused the login."])
 
 
 class TestIn(Sample):
-    """A message to try a channel with: a template of it, as a customer would get it, or a text."""
+    """A test message for a channel: one of its templates, as a customer would get it, or a text."""
 
     to: str = Field(min_length=3, max_length=320, examples=["me@northwind.example"])
     template_id: int | None = Field(None, ge=0, le=2**31 - 1)
@@ -111,7 +114,7 @@ class TestIn(Sample):
 
 
 class TestOut(BaseModel):
-    """What became of the message."""
+    """The outcome of the message."""
 
     outcome: str = Field(examples=["sent"])
     reason: str = Field(examples=["", "recipient rejected 550 5.1.1"])
@@ -175,7 +178,7 @@ def send_test_message(
     body: TestIn,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> TestOut:
-    """Send one message at once and tell what became of it; suppressions do not apply."""
+    """Send one message at once and return its outcome; suppressions do not apply."""
     found = service.channel(principal.scope, channel_id)
     if found.behaviour.is_pulled:
         raise Invalid("Messages of an external channel are sent by the outside system.")

@@ -21,22 +21,24 @@ router = SectionRouter("Management: gateway", "/manage/v1/gateway", JsonRoute)
 
 
 class GatewayIn(Body):
-    """The gateway to set; what is left out gets its default."""
+    """The gateway to set; members that are left out get their defaults."""
 
     url: str = Field(
         min_length=1, max_length=2000, examples=["https://promo.acme.example/gateway"], description=MASKED_IS_KEPT
     )
     timeout_seconds: gateways.Seconds = Field(
-        gateways.TIMEOUT_SECONDS, examples=[3.0], description="How long a verdict is waited for, retries included"
+        gateways.TIMEOUT_SECONDS, examples=[3.0], description="How long to wait for a verdict, retries included"
     )
     retries: gateways.Retries = Field(
-        gateways.RETRIES, examples=[1], description="After a failure, as far as the time allows"
+        gateways.RETRIES, examples=[1], description="After a failure, within timeout_seconds"
     )
-    fallback: gateways.Fallback = Field(gateways.DENY, examples=["deny"], description="What no answer means")
+    fallback: gateways.Fallback = Field(
+        gateways.DENY, examples=["deny"], description="The verdict if the gateway gives none"
+    )
 
 
 class GatewayOut(BaseModel):
-    """The gateway and how it fares."""
+    """The gateway and its state."""
 
     url: str = Field(examples=["https://promo.acme.example/gateway"])
     timeout_seconds: float = Field(examples=[3.0])
@@ -53,7 +55,7 @@ class GatewayOut(BaseModel):
 
 
 class GatewayWithSecret(GatewayOut):
-    """The gateway with a new secret, which is shown this once; null where the one before was kept."""
+    """The gateway with a new secret, which is shown only now; null if the previous secret was kept."""
 
     secret: str | None = Field(examples=["whsec_bm90LWEtcmVhbC1zZWNyZXQ="])
 
@@ -80,14 +82,16 @@ def get_gateway(principal: Principal = Depends(admin)) -> GatewayOut:  # noqa: B
 @router.put(
     "",
     summary="Set the gateway",
-    responses={201: {"model": GatewayWithSecret, "description": "There was none before: its secret is shown"}},
+    responses={201: {"model": GatewayWithSecret, "description": "There was no gateway before: its secret is shown"}},
 )
 def set_gateway(
     body: GatewayIn,
     response: Response,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> GatewayWithSecret:
-    """As PUT /triggered_conditional_execution_gateway, and shows the secret of a new one; closes the circuit."""
+    """Like PUT /triggered_conditional_execution_gateway; also shows the secret of a new gateway and closes the
+    circuit.
+    """
     found, new = gateways.set_gateway(principal.scope, **body.model_dump())
     response.status_code = 201 if new else 200
     return _with_secret(found, new)
@@ -95,7 +99,7 @@ def set_gateway(
 
 @router.delete("", status_code=204, summary="Remove the gateway")
 def delete_gateway(principal: Principal = Depends(admin)) -> None:  # noqa: B008
-    """Conditional triggered campaigns reach nobody afterwards."""
+    """After this, conditional triggered campaigns reach nobody."""
     gateways.delete_gateway(principal.scope)
 
 
@@ -104,6 +108,6 @@ def rotate_gateway_secret(
     body: SecretRotation | None = None,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> GatewayWithSecret:
-    """Shows it; for the grace, 24 hours unless given, questions carry signatures of both."""
+    """Shows the new secret. During grace_hours (24 by default), questions have signatures of both secrets."""
     grace = (body or SecretRotation()).grace_hours
     return _with_secret(gateways.rotate_secret(principal.scope, grace), new=True)

@@ -25,7 +25,7 @@ State = Literal["pending", "delivered", "parked", "canceled"]
 
 
 class ListenerIn(Body):
-    """A listener to register; the same event type and channel again replaces the URL."""
+    """A listener to register; registering the same event type and channel again replaces the URL."""
 
     event_type_id: int = Field(examples=[13], description="1, 2, 3, 4, 5, 11, 13, 14 or 101")
     url: str = Field(
@@ -38,7 +38,7 @@ class ListenerIn(Body):
 
 
 class ListenerOut(BaseModel):
-    """A listener with the secret that its posts are signed with."""
+    """A listener with the secret with which its posts are signed."""
 
     id: int
     event_type_id: int = Field(examples=[13], description="0: the CallbackURLs of one host")
@@ -48,9 +48,9 @@ class ListenerOut(BaseModel):
         description="Its password, and values of its query such as token or key, are shown as ***",
     )
     secret: str = Field(examples=["whsec_bm90LWEtcmVhbC1zZWNyZXQ="], description="Empty for a key that only reads")
-    status: str = Field(examples=["active"], description="disabled: it answered 410, register it again")
+    status: str = Field(examples=["active"], description="disabled: it answered 410; register it again")
     failures: int = Field(description="Failed posts since the last success")
-    paused_until: datetime | None = Field(description="Nothing is posted before, because of failures")
+    paused_until: datetime | None = Field(description="After failures, nothing is posted before this time")
     created_at: datetime
     updated_at: datetime
 
@@ -73,7 +73,7 @@ class DeliveryOut(BaseModel):
 
 
 class Replayed(BaseModel):
-    """How much will be posted again."""
+    """The number of deliveries that will be posted again."""
 
     deliveries: int
 
@@ -97,14 +97,16 @@ def _delivery(found: Delivery) -> DeliveryOut:
 
 @router.get("", summary="List listeners")
 def list_listeners(page: Paged, principal: Principal = Depends(admin)) -> list[ListenerOut]:  # noqa: B008
-    """The tenant's listeners, by event type and channel. Of event type 0 are hosts that callbacks are posted to."""
+    """The tenant's listeners, by event type and channel. Event type 0 stands for hosts to which callbacks are
+    posted.
+    """
     listeners = page.of(service.listeners(principal.scope, with_callbacks=True))
     return listeners.each(lambda listener: _shown(listener, principal))
 
 
 @router.post("", status_code=201, summary="Register a listener")
 def register_listener(body: ListenerIn, principal: Principal = Depends(admin)) -> ListenerOut:  # noqa: B008
-    """As RegisterEventListener, and shows the secret."""
+    """Like RegisterEventListener, and shows the secret."""
     made = service.register_listener(principal.scope, body.event_type_id, body.url, body.channel_id)
     return _shown(made, principal)
 
@@ -117,7 +119,7 @@ def get_listener(listener_id: Id, principal: Principal = Depends(admin)) -> List
 
 @router.delete("/{listener_id}", status_code=204, summary="Remove a listener")
 def delete_listener(listener_id: Id, principal: Principal = Depends(admin)) -> None:  # noqa: B008
-    """What was not delivered yet is canceled."""
+    """Undelivered notifications are canceled."""
     found = service.listener(principal.scope, listener_id)
     service.unregister_listener(principal.scope, found.event_type_id, found.channel_id or None)
 
@@ -128,7 +130,7 @@ def rotate_listener_secret(
     body: SecretRotation | None = None,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> ListenerOut:
-    """For the grace, 24 hours unless given, posts carry signatures of both secrets."""
+    """During grace_hours (24 by default), posts have signatures of both secrets."""
     grace = (body or SecretRotation()).grace_hours
     return _shown(service.rotate_secret(principal.scope, listener_id, grace), principal)
 
@@ -141,14 +143,16 @@ def list_deliveries(
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[DeliveryOut]:
-    """What the listener was told or is to be told, newest first."""
+    """Past and pending deliveries to the listener, newest first."""
     service.listener(principal.scope, listener_id)
     return service.deliveries(principal.scope, listener_id, state, limit, offset).each(_delivery)
 
 
 @router.post("/{listener_id}/replay", status_code=202, summary="Post parked deliveries again")
 def replay_parked(listener_id: Id, principal: Principal = Depends(admin)) -> Replayed:  # noqa: B008
-    """Every parked delivery of the listener, under its first id; 409 while the listener is disabled."""
+    """Posts every parked delivery of the listener again, with its original message ID; 409 while the listener is
+    disabled.
+    """
     return Replayed(deliveries=service.replay(principal.scope, listener_id))
 
 
@@ -158,13 +162,13 @@ def replay_one(
     delivery_id: Annotated[int, Path(ge=1, le=2**63 - 1)],
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> Replayed:
-    """One delivery in any state, under its first id."""
+    """Posts one delivery again, in whatever state it is, with its original message ID."""
     return Replayed(deliveries=service.replay(principal.scope, listener_id, delivery_id))
 
 
 @router.post("/{listener_id}/cancel", summary="Cancel pending deliveries")
 def cancel_waiting(listener_id: Id, principal: Principal = Depends(admin)) -> Canceled:  # noqa: B008
-    """Every delivery that is pending or parked; the listener stays. A post that is under way may still arrive."""
+    """Cancels every pending or parked delivery; the listener stays. A post that is under way may still arrive."""
     return Canceled(deliveries=service.cancel(principal.scope, listener_id))
 
 
@@ -174,5 +178,5 @@ def cancel_one(
     delivery_id: Annotated[int, Path(ge=1, le=2**63 - 1)],
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> Canceled:
-    """A delivery that is pending or parked; 409 for one that has ended. A post under way may still arrive."""
+    """Cancels a pending or parked delivery; 409 for one that has ended. A post that is under way may still arrive."""
     return Canceled(deliveries=service.cancel(principal.scope, listener_id, delivery_id))

@@ -14,5 +14,5 @@ class SecretRotation(Body):
         ge=0,
         le=LONGEST_GRACE_HOURS,
         examples=[24],
-        description="How long posts are signed with the one before, too; 0: not",
+        description="How long posts are also signed with the previous secret; 0: not at all",
     )

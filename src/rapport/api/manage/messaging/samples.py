@@ -18,10 +18,14 @@ SAMPLE = "Q1001"
 
 
 class Sample(Body):
-    """Whose message it is, and what only the campaign or the event would know."""
+    """The customer whose message it is, and the values that only the campaign or the event would provide."""
 
     customer_id: str | None = Field(
-        None, min_length=1, max_length=255, examples=["Q1001"], description="Whose values; none: nobody's"
+        None,
+        min_length=1,
+        max_length=255,
+        examples=["Q1001"],
+        description="The customer whose values are used; null: only defaults",
     )
     values: dict[str, str | None] = Field(
         {}, examples=[{"FIRST_NAME": "Kim", "EVENT.price": "12.50"}], description="Instead of the customer's own values"
@@ -29,7 +33,7 @@ class Sample(Body):
     promo_code: str = Field("", max_length=1000, examples=["SPRING10"])
     products: list[str] = Field([], max_length=50, examples=[["Rain jacket"]])
     recommended_products: int = Field(
-        0, ge=0, le=20, description="So many products that are recommended to the customer, when products is empty"
+        0, ge=0, le=20, description="The number of recommended products of the customer to insert if products is empty"
     )
 
 

@@ -23,25 +23,25 @@ OptionalChannel = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
 
 Address = Annotated[str, Field(min_length=1, max_length=1000)]
 MOST_ADDRESSES = 10_000
-OF_ADDRESS = "An address of any spelling"
+OF_ADDRESS = "An address, in any spelling"
 ONE_OF_BOTH = "Give customer_id or address, and not both."
 
 
 class SuppressionIn(Body):
-    """Whom not to write to any more."""
+    """Who must not be contacted any more."""
 
     customer_id: str | None = Field(None, min_length=1, max_length=255, examples=["Q1001"])
     address: Address | Annotated[list[Address], Field(min_length=1, max_length=MOST_ADDRESSES)] | None = Field(
         None,
-        description="Instead of customer_id: an address, or up to 10,000, of which nobody gets anything there",
+        description="Instead of customer_id: an address, or up to 10,000 addresses, to suppress there",
         examples=[["anna@example.com"]],
     )
-    channel_id: int | None = Field(None, ge=1, le=2**31 - 1, examples=[504], description="null: on any channel")
+    channel_id: int | None = Field(None, ge=1, le=2**31 - 1, examples=[504], description="null: all channels")
     reason: Literal["unsubscribed", "bounced", "complaint", "manual"] = "manual"
 
 
 class SuppressionOut(BaseModel):
-    """A customer who gets nothing on a channel, or on any; nor does anybody else at its addresses."""
+    """A customer who is suppressed on one or all channels, like everybody else who has the customer's addresses."""
 
     customer_id: str = Field(examples=["Q1001"])
     channel_id: int | None = Field(examples=[504], description="null: any channel")
@@ -50,22 +50,22 @@ class SuppressionOut(BaseModel):
 
 
 class AddressesOut(BaseModel):
-    """Addresses that get nothing on a channel, or on any, whoever has them; they are kept as keyed hashes."""
+    """Addresses that are suppressed on one or all channels, whoever has them; they are stored as keyed hashes."""
 
     addresses: int = Field(description="How many were given", examples=[2])
-    added: int = Field(description="Of these, how many were not given before", examples=[1])
+    added: int = Field(description="How many of them were not suppressed before", examples=[1])
     channel_id: int | None = Field(examples=[504], description="null: any channel")
 
 
 class FileOut(BaseModel):
-    """What came of a file of addresses."""
+    """The result of a file of addresses."""
 
     model_config = ConfigDict(from_attributes=True)
 
     addresses: int = Field(description="How many the file has", examples=[5000])
-    added: int = Field(description="Of these, how many were not given before", examples=[4998])
-    refused: int = Field(description="Lines that have none", examples=[2])
-    refused_lines: list[int] = Field(description="The numbers of the first hundred of these", examples=[[7, 4012]])
+    added: int = Field(description="How many of them were not suppressed before", examples=[4998])
+    refused: int = Field(description="Lines without an address", examples=[2])
+    refused_lines: list[int] = Field(description="The numbers of the first hundred such lines", examples=[[7, 4012]])
 
 
 class AddressSuppression(BaseModel):
@@ -93,7 +93,7 @@ def list_suppressions(
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[SuppressionOut]:
-    """By customer and channel; of one customer or one channel when asked for."""
+    """Ordered by customer and channel; the parameters select one customer or one channel."""
     return service.list_suppressions(principal.scope, customer_id, channel_id, limit, offset).each(_shown)
 
 
@@ -102,7 +102,7 @@ def list_of_address(
     address: Annotated[str, Query(min_length=1, max_length=1000, description=OF_ADDRESS)],
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[AddressSuppression]:
-    """By channel, for whatever reason: given by itself, or as that of a customer."""
+    """Lists the channels, whether the address itself or a customer who has it was suppressed."""
     found = service.suppressions_of_address(principal.scope, address)
     return [AddressSuppression(channel_id=one or None, listed=why, added_at=at) for one, why, at in found]
 
@@ -113,10 +113,10 @@ def add_suppression(
     response: Response,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> SuppressionOut | AddressesOut:
-    """201 when one is new, 200 when all were suppressed there before: the first reason of a customer is kept.
+    """201 if at least one is new, 200 if all were already suppressed there; a customer keeps the first reason.
 
-    Whoever has one of the addresses, or gets it later, gets nothing there. An e-mail address that is no customer's id
-    is refused as customer_id.
+    Customers who have one of the addresses, now or later, get nothing there. An e-mail address that is not a
+    customer's ID is refused as customer_id.
     """
     scope = principal.scope
     if body.channel_id is not None:
@@ -139,19 +139,24 @@ def add_suppression(
     "/file", summary="Suppress the addresses in a file", dependencies=[Depends(admin), Depends(only_known_fields)]
 )
 def add_file(
-    file: Annotated[UploadFile, File(description="UTF-8: an address a line, or CSV; up to 64 MB")],
-    channel_id: Annotated[int | None, Form(ge=1, le=2**31 - 1, description="None: on any channel")] = None,
+    file: Annotated[UploadFile, File(description="UTF-8: one address per line, or CSV; up to 64 MB")],
+    channel_id: Annotated[int | None, Form(ge=1, le=2**31 - 1, description="If left out: all channels")] = None,
     reason: Annotated[Literal["unsubscribed", "bounced", "complaint", "manual"], Form()] = "manual",
-    column: Annotated[str, Form(max_length=200, description="The column of the addresses; none: the first")] = "",
-    allow_rejects: Annotated[bool, Form(description="Leave out lines that have no address")] = False,
+    column: Annotated[
+        str, Form(max_length=200, description="The column of the addresses; if left out: the first")
+    ] = "",
+    allow_rejects: Annotated[bool, Form(description="Skip lines without an address")] = False,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> FileOut:
-    """Whoever has one of the addresses, or gets it later, gets nothing there. All or none, unless allow_rejects.
+    """Customers who have one of the addresses, now or later, get nothing there. All or none, unless allow_rejects is
+    set.
 
-    Without channel_id an address must look like an e-mail address or have at least six digits, as a phone number; other
-    lines have none. 400 for a file without any address, also one that is empty or has only a header.
+    Without channel_id, an address must look like an e-mail address or have at least six digits, like a phone number;
+    other lines count as lines without an address. 400 for a file without any address, even if it is empty or has only
+    a header.
 
-    A first line with neither a digit nor an @ is a header. May be repeated: what was given before is counted and stays.
+    A first line with neither a digit nor an @ is a header. The call can be repeated: addresses that are already
+    suppressed stay as they are, and are counted.
     """
     if channel_id is not None:
         channels.channel(principal.scope, channel_id)
@@ -170,9 +175,10 @@ def remove_suppression(
     channel_id: OptionalChannel = None,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> None:
-    """Of a customer or an address; of the channel, or without one the suppression on any; 404 when there is none.
+    """Removes the suppression of a customer or an address on a channel or, without channel_id, on all channels; 404
+    if there is none.
 
-    Suppressions of other customers with the same address are taken back with it: the address is let in again.
+    Suppressions of other customers with the same address are removed too, so that the address can be contacted again.
     """
     if (customer_id is None) == (address is None):
         raise Invalid(ONE_OF_BOTH)

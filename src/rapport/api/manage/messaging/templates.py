@@ -31,13 +31,13 @@ class TemplateContent(Body):
         max_length=service.MAX_CONTENT,
         examples=["<p>Hi [%FIRST_NAME:there%], use [%PROMO_CODE%].</p><p><a href='[%UNSUB%]'>Unsubscribe</a></p>"],
     )
-    text: str = Field("", max_length=service.MAX_CONTENT, description="Made from html when left empty")
+    text: str = Field("", max_length=service.MAX_CONTENT, description="Made from html if empty")
 
 
 class TemplateIn(TemplateContent):
     """A template to create."""
 
-    id: int | None = Field(None, ge=1, le=2**31 - 1, examples=[11], description="Its TemplateID; chosen when left out")
+    id: int | None = Field(None, ge=1, le=2**31 - 1, examples=[11], description="Its TemplateID; assigned if left out")
 
 
 class TemplateListed(BaseModel):
@@ -47,7 +47,7 @@ class TemplateListed(BaseModel):
     id: int = Field(examples=[11])
     name: str = Field(examples=["Spring offer"])
     subject: str
-    app_id: str = Field(examples=["acme-ios"], description="The app that an outside channel's template is for")
+    app_id: str = Field(examples=["acme-ios"], description="The app that a template of an external channel belongs to")
     created_at: datetime
     updated_at: datetime
 
@@ -89,7 +89,7 @@ def list_templates(
     channel_id: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[TemplateListed]:
-    """Templates by channel and id, of one channel when asked for. The content is told of one at a time."""
+    """Templates by channel and ID, without their content, which GET of a single template returns."""
     listed = page.of(service.listed_templates(principal.scope, channel_id))
     return listed.each(lambda template: TemplateListed.model_validate(template, from_attributes=True))
 
@@ -131,7 +131,7 @@ def delete_template(
     template_id: TemplateId,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> None:
-    """Remove a template; campaigns that were processed with it keep its id."""
+    """Remove a template; campaigns that were processed with it keep its ID."""
     service.delete_template(principal.scope, channel_id, template_id)
 
 
@@ -142,9 +142,9 @@ def preview_template(
     body: Sample,
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> PreviewOut:
-    """The message as this customer would get it, or anybody with these values; nothing is sent.
+    """Returns the message as this customer, or anybody with these values, would get it; nothing is sent.
 
-    Its link to unsubscribe leads nowhere, so that whoever tries it unsubscribes nobody. 404 for an unknown customer.
+    The unsubscribe link in it does not work, so trying it unsubscribes nobody. 404 for an unknown customer.
     """
     found = service.template(principal.scope, channel_id, template_id)
     return PreviewOut.model_validate(rendered(principal.scope, found, body), from_attributes=True)

@@ -19,19 +19,17 @@ GRACE_DAYS = 400
 
 
 class LinkKeyOut(BaseModel):
-    """A version of the secret; links name the version that they are signed with."""
+    """A version of the secret; links name the version with which they are signed."""
 
     version: int = Field(examples=[2])
-    created_at: datetime | None = Field(description="null: before versions were told apart")
-    ends_at: datetime | None = Field(description="Until when its links work; null: for good")
+    created_at: datetime | None = Field(description="null: before there were versions")
+    ends_at: datetime | None = Field(description="Until when its links work; null: without an end")
 
 
 class LinkRotation(Body):
-    """How long links in messages of before work."""
+    """How long links in earlier messages keep working."""
 
-    grace_days: float = Field(
-        GRACE_DAYS, ge=0, le=3660, examples=[400], description="0: none of them works any more, at once"
-    )
+    grace_days: float = Field(GRACE_DAYS, ge=0, le=3660, examples=[400], description="0: they stop working at once")
 
 
 def _shown(keys: list[TenantSecret]) -> list[LinkKeyOut]:
@@ -40,14 +38,16 @@ def _shown(keys: list[TenantSecret]) -> list[LinkKeyOut]:
 
 @router.get("/secrets", summary="List secret versions of unsubscribe links")
 def list_link_keys(principal: Principal = Depends(admin)) -> list[LinkKeyOut]:  # noqa: B008
-    """Those whose links work, the newest first, with which new links are signed. The secrets are not shown."""
+    """Lists the versions whose links still work, newest first; the newest signs new links. The secrets are not
+    shown.
+    """
     return _shown(service.link_keys(principal.scope))
 
 
 @router.post("/rotate-secret", summary="Rotate the secret of unsubscribe links")
 def rotate_link_keys(body: LinkRotation, principal: Principal = Depends(admin)) -> list[LinkKeyOut]:  # noqa: B008
-    """Links in messages that were sent already work for the grace. Laws ask for a month at least.
+    """Links in messages that were already sent keep working during grace_days. Laws require at least a month.
 
-    409 when 20 versions are good already, unless the grace is 0.
+    409 if 20 versions are already valid, unless grace_days is 0.
     """
     return _shown(service.rotate_link_keys(principal.scope, timedelta(days=body.grace_days)))

@@ -21,15 +21,15 @@ AttributeName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^
 
 
 class WebhookIn(Body):
-    """What an outside channel's sender is told, and what stands in its files."""
+    """The address to which an external channel's provider is notified, and the content of its files."""
 
     name: str = Field(
-        pattern=r"^[A-Za-z0-9_]{1,50}$", examples=["texts"], description="In the names of folders; unique"
+        pattern=r"^[A-Za-z0-9_]{1,50}$", examples=["texts"], description="Used in the names of folders; unique"
     )
     url: str = Field(
         min_length=1, max_length=2000, examples=["https://hooks.example.com/files"], description=MASKED_IS_KEPT
     )
-    rows_per_file: int = Field(10_000, ge=10_000, le=100_000, description="Customers in a file at most")
+    rows_per_file: int = Field(10_000, ge=10_000, le=100_000, description="Maximum number of customers per file")
     attributes: list[AttributeName] = Field([], max_length=100, examples=[["FIRST_NAME", "MOBILE_NUMBER"]])
 
 
@@ -57,11 +57,11 @@ def get_webhook(channel_id: ChannelId, principal: Principal = Depends(admin)) ->
 
 @router.put("", summary="Set the webhook of a channel")
 def set_webhook(channel_id: ChannelId, body: WebhookIn, principal: Principal = Depends(admin)) -> WebhookOut:  # noqa: B008
-    """From the next execution on; the address is checked as those of listeners are."""
+    """It is used from the next execution on; the address is checked like those of listeners."""
     return _shown(service.set_webhook(principal.scope, channel_id, **body.model_dump()))
 
 
 @router.delete("", status_code=204, summary="Remove the webhook of a channel")
 def delete_webhook(channel_id: ChannelId, principal: Principal = Depends(admin)) -> None:  # noqa: B008
-    """Campaigns on the channel are told by event 13 only."""
+    """After this, only event 13 announces campaigns on the channel."""
     service.delete_webhook(principal.scope, channel_id)
