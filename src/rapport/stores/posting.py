@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import functools
 import hashlib
 import hmac
 import secrets as randomness
@@ -136,13 +137,19 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """The machine's certificates, read once a process: that takes longer than a post."""
+    return ssl.create_default_context()
+
+
 class Poster:
     """Posts over kept connections; used inside one event loop."""
 
     def __init__(self, allow_private: bool, resolvers: Executor, timeout: float = TIMEOUT_SECONDS) -> None:
         self._timeout = timeout
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=ssl.create_default_context(),
+            ssl_context=_certificates(),
             max_connections=None,
             max_keepalive_connections=50,
             keepalive_expiry=15,
