@@ -16,6 +16,7 @@ from rapport.campaigns import service as campaigns
 from rapport.errors import Conflict
 from rapport.stores import migrations
 from rapport.stores.models import metadata
+from rapport.stores.warehouse import Warehouse
 
 
 def test_last_data_update_in_both_spellings_and_any_case(api: httpx.Client, scope: Scope) -> None:
@@ -51,6 +52,17 @@ def test_warehouse_has_every_table(scope: Scope) -> None:
     assert {"customers", "profiles", "transactions", "campaign_recipients"} <= {
         name for (name,) in scope.warehouse.rows("SHOW TABLES")
     }
+
+
+def test_a_connection_serves_one_database_after_the_other(scope: Scope) -> None:
+    warehouse = Warehouse(scope.stores.warehouse.url)
+    current = "SELECT currentDatabase()"
+    with warehouse.client("default") as first:
+        assert first.query(current).result_rows == [("default",)]
+    with warehouse.client(scope.warehouse.name) as second, warehouse.client("default") as third:
+        assert second is first and third is not first
+        assert second.query(current).result_rows == [(scope.warehouse.name,)]
+    warehouse.close()
 
 
 def test_no_machine_code_is_made_of_an_expression_that_is_used_again(scope: Scope) -> None:

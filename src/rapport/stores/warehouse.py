@@ -235,7 +235,10 @@ class Database:
 
 
 class Warehouse:
-    """The engine and its pool of connections, one list of idle connections per database."""
+    """The engine and its pool of connections: they serve any database, and have a bound on the time of a SELECT.
+
+    To open one takes as long as several statements: the driver first asks the engine for all its settings.
+    """
 
     def __init__(self, url: str, memory_bytes: int = 0, threads: int = 0) -> None:
         self.url = url if url.startswith("chdb:") else warehouse_server.checked(url)
@@ -254,7 +257,7 @@ class Warehouse:
         if threads:
             self._settings["max_threads"] = threads
         self._is_small: dict[str, tuple[float, bool]] = {}
-        self._idle: dict[tuple[str, int], list[Any]] = {}
+        self._idle: dict[int, list[Any]] = {}
         self._readers: dict[str, threading.BoundedSemaphore] = {}
         self._customers: dict[str, tuple[float | None, int]] = {}
         self._lock = threading.Lock()
@@ -314,9 +317,10 @@ class Warehouse:
         may take in the engine, 0 without end. Raises Unavailable.
         """
         with self._lock:
-            idle = [] if filters else self._idle.setdefault((database, seconds), [])
+            idle = [] if filters else self._idle.setdefault(seconds, [])
             client = idle.pop() if idle else None
         client = client or self._open(database, filters, seconds)
+        client.database = database  # said with each statement
         if not self.embedded:
             warehouse_server.be_patient(client)
         try:
@@ -332,7 +336,7 @@ class Warehouse:
             raise
         with self._lock:
             if not self._closed and not filters:
-                self._idle.setdefault((database, seconds), []).append(client)
+                self._idle.setdefault(seconds, []).append(client)
                 return
         client.close()
 
@@ -362,16 +366,7 @@ class Warehouse:
 
     def drop_database(self, name: str) -> None:
         """Drop a database and all in it."""
-        self.forget(name)
         self.database("default").execute(f"DROP DATABASE IF EXISTS {identifier(name)} SYNC")
-
-    def forget(self, name: str) -> None:
-        """Close the idle connections of a database."""
-        with self._lock:
-            kept = [key for key in self._idle if key[0] == name]
-            clients = [client for key in kept for client in self._idle.pop(key)]
-        for client in clients:
-            client.close()
 
     def close(self) -> None:
         """Close every connection; the embedded engine stops with the last of them."""
