@@ -169,6 +169,29 @@ def test_an_older_warehouse_is_behind_and_a_newer_one_refused(stores: Stores, sc
     assert not migrations.is_behind(stores.records, stores.warehouse)
 
 
+def test_later_databases_are_made_as_the_first_was_by_migrations(stores: Stores) -> None:
+    warehouse = stores.warehouse
+    names = [f"rapport_{time.time_ns() + number}" for number in range(4)]
+    described = "SELECT replace(create_table_query, database, '') FROM system.tables WHERE database = {name:String}"
+    try:
+        by_migrations = warehouse.create_database(names[0])
+        migrations.migrate_warehouse(by_migrations)
+        broken_off = warehouse.create_database(names[1])
+        broken_off.execute(f"CREATE TABLE transactions AS {names[0]}.transactions")
+        broken_off.execute("ALTER TABLE transactions DROP COLUMN refund_of")
+        for name in names[1:]:
+            migrations.make_warehouse(warehouse, name)
+        wanted, *others = (sorted(warehouse.database(name).rows(described, name=name)) for name in names)
+        assert wanted and others == [wanted] * 3
+        history = [
+            warehouse.database(name).rows("SELECT version, name FROM schema_history ORDER BY 1") for name in names
+        ]
+        assert history[1:] == [history[0]] * 3
+    finally:
+        for name in names:
+            warehouse.drop_database(name)
+
+
 def test_of_many_processes_one_takes_the_backup_and_the_others_wait(stores: Stores, scope: Scope) -> None:
     scope.warehouse.execute("TRUNCATE TABLE schema_history")
     said: list[str] = []

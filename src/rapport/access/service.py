@@ -16,7 +16,7 @@ from rapport.access.scope import Scope, database_name, scope_from, scope_of
 from rapport.access.secrets import tenant_secret
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores import Stores
-from rapport.stores.migrations import migrate_warehouse
+from rapport.stores.migrations import make_warehouse
 from rapport.stores.records import next_id, unique_name
 
 FIRST_TENANT_ID = 3001
@@ -51,8 +51,7 @@ def create_tenant(
     _check(name, time_zone, currency)
     with unique_name(UNIQUE_TENANT, "a tenant", name), stores.records.session() as session:
         tenant_id = next_id(session, 0, "tenant", FIRST_TENANT_ID)
-        stores_database = stores.warehouse.create_database(database_name(tenant_id))
-        migrate_warehouse(stores_database)
+        make_warehouse(stores.warehouse, database_name(tenant_id))
         session.add(
             Tenant(
                 id=tenant_id,

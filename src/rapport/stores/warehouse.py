@@ -244,6 +244,7 @@ class Warehouse:
         self.url = url if url.startswith("chdb:") else warehouse_server.checked(url)
         self.memory_bytes = memory_bytes
         self.embedded = url.startswith("chdb:")
+        self.newest_tables: list[str] = []  # see migrations.make_warehouse
         self._settings: dict[str, Any] = {
             "join_use_nulls": 0,
             "mutations_sync": 1,
