@@ -18,6 +18,12 @@ ZONES = ["UTC", "America/New_York", "Asia/Kolkata", "Pacific/Auckland", "Europe/
 os.environ["TZ"] = os.environ.get("RAPPORT_TEST_TZ") or random.choice(ZONES)
 time.tzset()
 
+# One thread computes: more wait for each other, beside workers that take all cores.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# Where files are memory, and the bytes that there must be for a run: both engines wait for a disk at each write.
+MEMORY, NEEDED_BYTES = Path("/dev/shm"), 6 * 1024**3
+
 # Folders whose tests share something that is made once a run, and those that take longest.
 TOGETHER = {"acceptance"}
 LONGEST = {"acceptance", "operations", "outages"}
@@ -25,6 +31,7 @@ LONGEST = {"acceptance", "operations", "outages"}
 warnings.simplefilter("ignore")
 
 import httpx  # noqa: E402
+import psutil  # noqa: E402
 import pytest  # noqa: E402
 import structlog  # noqa: E402
 from httpx._config import DEFAULT_TIMEOUT_CONFIG  # noqa: E402
@@ -38,6 +45,7 @@ from rapport.access import keys  # noqa: E402
 from rapport.access.scope import Scope  # noqa: E402
 from rapport.access.service import create_tenant  # noqa: E402
 from rapport.app import create_app  # noqa: E402
+from rapport.cli import OBJECTS_MADE  # noqa: E402
 from rapport.commands.connections import configured  # noqa: E402
 from rapport.settings import Settings  # noqa: E402
 from rapport.stores import Stores, open_stores  # noqa: E402
@@ -81,10 +89,34 @@ def pytest_collection_finish() -> None:
     """What was loaded and collected is there to the end, and never searched for garbage."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(OBJECTS_MADE)
+
+
+IN_MEMORY = pytest.StashKey[Path]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(left_tenants.Removal())
+    # Workers have the variable from the process that starts them.
+    if "TMPDIR" not in os.environ and _takes_programs_and_files(MEMORY):
+        made = Path(tempfile.mkdtemp(prefix="rapport-tests-", dir=MEMORY))
+        made.chmod(0o755)
+        os.environ["TMPDIR"] = tempfile.tempdir = str(made)
+        config.stash[IN_MEMORY] = made
+
+
+def _takes_programs_and_files(folder: Path) -> bool:
+    """Whether a folder has room for all files of a run, and memory for them, and programs may be run there."""
+    if not os.access(folder, os.W_OK):
+        return False
+    system = os.statvfs(folder)
+    room = min(system.f_bavail * system.f_frsize, psutil.virtual_memory().available // 2)
+    return room >= NEEDED_BYTES and not system.f_flag & os.ST_NOEXEC
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if IN_MEMORY in config.stash:
+        shutil.rmtree(config.stash[IN_MEMORY], ignore_errors=True)
 
 
 def _without_waiting_for_the_disk(opened: Stores) -> None:
