@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import orjson
@@ -40,6 +41,7 @@ from rapport.realtime.questions import (
     verdict_of,
 )
 from rapport.stores import Stores
+from rapport.stores.isolating import isolate
 from rapport.stores.posting import Poster, signed_headers
 from rapport.stores.taking import FAULTS, Taker, is_timely
 
@@ -238,17 +240,13 @@ class Questions:
         return scope_of(self._stores, tenant_id, actor="gateway")
 
     def settle(self, tenant_id: int, decided: Sequence[Decided]) -> None:
-        """Keep verdicts of one tenant and act on them; one by one when that fails for all of them together."""
-        try:
-            self._settle(self._scope(tenant_id), decided)
-        except FAULTS:
-            raise
-        except Exception:
-            if len(decided) == 1:
-                raise
-            log.exception("verdicts cannot be settled together", tenant=tenant_id)
-            for one in decided:
-                self.settle(tenant_id, [one])
+        """Keep verdicts of one tenant and act on them. Raises what the records raise while they are away."""
+
+        def leave(one: Decided, error: Exception) -> None:
+            firing = one[0].firing_id
+            log.error("a verdict cannot be settled; its lease will run out", firing=firing, exc_info=error)
+
+        isolate(decided, partial(self._settle, self._scope(tenant_id)), leave, lambda error: isinstance(error, FAULTS))
 
     def _settle(self, scope: Scope, decided: Sequence[Decided]) -> None:
         bound = {

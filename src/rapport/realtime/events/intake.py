@@ -21,6 +21,7 @@ from rapport.realtime.metrics import ACCEPTED, DUPLICATES, REJECTED
 from rapport.realtime.models import ERROR, WARNING
 from rapport.realtime.recording.telling import tells
 from rapport.stores import Stores
+from rapport.stores.isolating import isolate
 from rapport.stores.outages import outage
 from rapport.stores.services import Service
 
@@ -112,27 +113,27 @@ class Intake:
         return one
 
     def _commit(self, taken: list[Submission]) -> None:
+        """Store submissions and answer them. One's fault is not the others'; in an outage nobody knows what is kept."""
         try:
-            answers = self._store.keep(taken)
+            isolate(taken, self._keep, _refuse, lambda error: outage(error) is not None)
         except Exception as error:
-            self._failed(taken, error)
-            return
+            log.error("events cannot be stored", error=str(error)[:300])
+            for one in taken:
+                if not one.answer.done():
+                    one.answer.set_exception(_explained(error))
+
+    def _keep(self, taken: Sequence[Submission]) -> None:
+        answers = self._store.keep(taken)
         for tenant_id in {one.tenant_id for one in taken if any(tells(each.event, each.origin) for each in one.events)}:
             customers.writer_of(self._stores).wake(tenant_id)
         for one, answer in zip(taken, answers, strict=True):
             one.answer.set_result(answer)
         _count(taken, answers)
 
-    def _failed(self, taken: list[Submission], error: Exception) -> None:
-        """One submission's fault is not the others': each is stored on its own, if none of them is yet for sure."""
-        lost = outage(error) is not None
-        if len(taken) > 1 and not lost:
-            for one in taken:
-                self._commit([one])
-            return
-        log.error("events cannot be stored", tenant_id=taken[0].tenant_id, error=str(error)[:300])
-        for one in taken:
-            one.answer.set_exception(_explained(error))
+
+def _refuse(one: Submission, error: Exception) -> None:
+    log.error("events cannot be stored", tenant_id=one.tenant_id, error=str(error)[:300])
+    one.answer.set_exception(_explained(error))
 
 
 def _explained(error: Exception) -> RapportError:

@@ -43,6 +43,7 @@ from rapport.realtime.models import ERROR, EventLogEntry
 from rapport.realtime.tidying import tidy
 from rapport.stores import Stores
 from rapport.stores.holds import is_held
+from rapport.stores.isolating import isolate
 from rapport.stores.locks import Leadership
 from rapport.stores.outages import outage
 from rapport.stores.services import Service
@@ -265,19 +266,13 @@ class Processor:
     def _together(
         self, some: Sequence[T], work: Callable[[Session, Sequence[T]], object], aside: Callable[[T, Exception], None]
     ) -> None:
-        """Do work on some in one transaction; when one of them cannot be, on halves, and put that one aside."""
-        try:
+        """Do work on some in one transaction, or in several when one of them cannot be worked on, who goes to aside."""
+
+        def carry_out(items: Sequence[T]) -> None:
             with self._stores.records.session() as session:
-                work(session, some)
-        except Exception as error:
-            if _away(error):
-                raise
-            if len(some) == 1:
-                aside(some[0], error)
-                return
-            middle = len(some) // 2
-            for half in (some[:middle], some[middle:]):
-                self._together(half, work, aside)
+                work(session, items)
+
+        isolate(some, carry_out, aside, _away)
 
     def _put_aside(self, catalogue: Catalogue, row: Any, error: Exception) -> None:
         """Log an event whose triggers cannot be evaluated, and go on without it."""

@@ -21,6 +21,7 @@ from rapport.realtime.models import ERROR, EventLogEntry
 from rapport.realtime.recording import details, reported
 from rapport.realtime.recording.filed import Filed
 from rapport.realtime.recording.telling import KIND
+from rapport.stores.isolating import isolate
 
 log = structlog.get_logger("rapport.realtime")
 AT_ONCE = 10_000
@@ -69,25 +70,17 @@ def _taken(scope: Scope, most: int) -> list[Filed]:
 
 def _write_apart(scope: Scope, names: Names, events: Sequence[Filed]) -> None:
     """Write events, but for those that cannot be. Raises when none can be: then it is not the events' fault."""
-    failed = _failing(scope, names, events)
+    failed: list[tuple[Filed, Exception]] = []
+    isolate(
+        events,
+        lambda items: _write(scope, names, items),
+        aside=lambda one, error: failed.append((one, error)),
+        is_fatal=lambda error: isinstance(error, FAULTS),
+    )
     if failed and len(failed) == len(events):
         raise failed[0][1]
     for one, error in failed:
         _put_aside(scope, one, error)
-
-
-def _failing(scope: Scope, names: Names, events: Sequence[Filed]) -> list[tuple[Filed, Exception]]:
-    """Write events, halves of them when that fails; the single ones that cannot be written."""
-    try:
-        _write(scope, names, events)
-    except FAULTS:
-        raise
-    except Exception as error:
-        if len(events) == 1:
-            return [(events[0], error)]
-        middle = len(events) // 2
-        return _failing(scope, names, events[:middle]) + _failing(scope, names, events[middle:])
-    return []
 
 
 def _put_aside(scope: Scope, one: Filed, error: Exception) -> None:

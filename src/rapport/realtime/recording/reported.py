@@ -12,6 +12,7 @@ from rapport.realtime.events.eventlog import warn
 from rapport.realtime.models import METRIC
 from rapport.realtime.recording.filed import Filed
 from rapport.realtime.recording.vendor_words import SOFT_BOUNCED, told
+from rapport.stores.isolating import isolate
 
 CAMPAIGN, CHANNEL, TEMPLATE = ("campaignid", "campaign"), ("channelid", "channel"), ("templateid", "template")
 GROUP, APP = ("recipientgroupid", "recipientgroup"), ("appid", "app")
@@ -46,16 +47,14 @@ Reported = tuple[Filed, campaigns.ReportedInteraction]
 
 def _added(scope: Scope, rows: Sequence[Reported]) -> list[tuple[Filed, str]]:
     """Add interactions; those that cannot be, with the reason. One's fault is not the others'."""
-    if not rows:
-        return []
-    try:
-        campaigns.add_interactions(scope, [row for _, row in rows])
-    except Invalid as error:
-        if len(rows) == 1:
-            return [(rows[0][0], error.message)]
-        middle = len(rows) // 2
-        return _added(scope, rows[:middle]) + _added(scope, rows[middle:])
-    return []
+    wrong: list[tuple[Filed, str]] = []
+    isolate(
+        rows,
+        lambda items: campaigns.add_interactions(scope, [row for _, row in items]),
+        aside=lambda one, error: wrong.append((one[0], str(error))),
+        is_fatal=lambda error: not isinstance(error, Invalid),
+    )
+    return wrong
 
 
 def _reported(one: Filed) -> campaigns.ReportedInteraction | None:
