@@ -1,25 +1,20 @@
 """A scope: everything a rule needs, bound to one tenant. No query is made without one."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, TypeVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rapport.access.models import AuditEntry, Tenant
-from rapport.errors import Invalid, NotFound
+from rapport.errors import NotFound
 from rapport.stores import Stores, current
 from rapport.stores.clock import Clock, instant_of
 from rapport.stores.warehouse import Database
-from rapport.wording import unusable
-
-Section = TypeVar("Section", bound=BaseModel)
 
 
 def database_name(tenant_id: int) -> str:
@@ -59,17 +54,6 @@ class Scope:
         """A session for single SELECTs of the records, each on its own; every one filters by self.tenant_id."""
         with self.stores.records.reads() as session:
             yield session
-
-    def section(self, name: str, model: type[Section], strict: bool = False) -> Section:
-        """A section of the tenant's settings, as it was written when strict: then true is no 1, and a text no number.
-
-        Raises Invalid naming the member that cannot be used.
-        """
-        given = self.settings.get(name, {})
-        try:
-            return model.model_validate_json(json.dumps(given), strict=True) if strict else model.model_validate(given)
-        except ValidationError as error:
-            raise Invalid(unusable(error, model, f"The tenant setting {name}")) from error
 
     def records_json(self, sql: str, parameters: dict[str, Any], omit_nulls: bool = False) -> bytes:
         """A records SELECT as JSON rows; :tenant_id is bound to this tenant whatever the parameters say."""

@@ -1,7 +1,7 @@
 """Rules of access: creating tenants and brands."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from rapport.access.models import UNIQUE_TENANT, AuditEntry, Brand, Tenant
 from rapport.access.scope import Scope, database_name, scope_from, scope_of
 from rapport.access.secrets import tenant_secret
+from rapport.access.tenant_settings import CheckChange
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores import Stores
 from rapport.stores.migrations import make_warehouse
@@ -23,7 +24,6 @@ FIRST_TENANT_ID = 3001
 CURRENCY_LENGTH = 3
 DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 KEPT_SECRETS = ("pseudonyms", "addresses")
-Check = Callable[[Scope, Scope, Session], None]
 
 
 def _check(name: str, time_zone: str, currency: str) -> None:
@@ -117,7 +117,7 @@ def publish_data_date(scope: Scope, data_date: date) -> None:
         session.execute(update(Tenant).where(Tenant.id == scope.tenant_id, older).values(last_data_date=data_date))
 
 
-def update_tenant(scope: Scope, changes: dict[str, Any], check: Check | None = None) -> Scope:
+def update_tenant(scope: Scope, changes: dict[str, Any], check: CheckChange | None = None) -> Scope:
     """Change name, time_zone, currency or settings; the tenant as it is then.
 
     Settings are changed as a JSON Merge Patch (RFC 7396): what is left out stays, None takes away, a list is one value.

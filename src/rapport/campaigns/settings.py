@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import TenantSettings, tenant_settings
 
 HourMinute = Annotated[str, StringConstraints(pattern=re.compile(r"^([01]\d|2[0-3]):[0-5]\d$"))]
 
@@ -36,10 +37,10 @@ class HoldOut(BaseModel):
     salt: str = Field("1", min_length=1, max_length=50, description="Another one draws all customers anew")
 
 
-class CampaignSettings(BaseModel):
+class CampaignSettings(TenantSettings):
     """Defaults suit a company that sends a few campaigns a day."""
 
-    model_config = ConfigDict(extra="ignore")
+    section = "campaigns"
 
     data_ready_time: HourMinute = Field("04:00", description="When the day's data are complete, UTC")
     default_send_time: HourMinute = Field("09:00", description="Send time where a channel has none, tenant time")
@@ -70,4 +71,4 @@ class CampaignSettings(BaseModel):
 
 def settings_of(scope: Scope) -> CampaignSettings:
     """The tenant's campaign settings. Raises Invalid naming the member that cannot be used."""
-    return scope.section("campaigns", CampaignSettings)
+    return tenant_settings(scope, CampaignSettings)

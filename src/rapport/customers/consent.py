@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import TenantSettings, tenant_settings
 from rapport.errors import Invalid
 from rapport.stores.warehouse import literal
 
@@ -314,10 +316,10 @@ def kind_of(consent: Consent | None) -> str:
     return "" if consent is None else BLOCKED if consent.forbids else PERMISSION
 
 
-class ConsentSettings(BaseModel):
+class ConsentSettings(TenantSettings):
     """Words beside the usual ones, and what a blank permission means: yes (nobody said no) or no."""
 
-    model_config = ConfigDict(extra="ignore")
+    section = "consent"
 
     yes: list[str] = Field([], max_length=500)
     no: list[str] = Field([], max_length=500)
@@ -326,8 +328,13 @@ class ConsentSettings(BaseModel):
 
 def consents(scope: Scope) -> Consents:
     """How a tenant's attributes of consent are read: its setting "consent". Raises Invalid for one that cannot be."""
-    settings = scope.section("consent", ConsentSettings)
+    settings = tenant_settings(scope, ConsentSettings)
     return _made(tuple(settings.yes), tuple(settings.no), settings.blank)
+
+
+def check_consents(stored: Scope, wanted: Scope, session: Session) -> None:
+    """Raises Invalid for words that would say both yes and no."""
+    consents(wanted)
 
 
 @lru_cache(maxsize=256)

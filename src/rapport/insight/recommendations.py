@@ -22,10 +22,11 @@ from math import ceil
 from typing import Any
 
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.conditions.purchases import IS_PURCHASE
 from rapport.insight import work
 from rapport.insight.queries import DAY_END, SAMPLE
-from rapport.insight.settings import settings_of
+from rapport.insight.settings import InsightSettings
 from rapport.stores.warehouse import Database
 
 REPLENISHMENT, RECOMMENDATION = 1, 2
@@ -294,7 +295,7 @@ def recommend(scope: Scope, data_date: date) -> None:
 
 def _learn(scope: Scope, data_date: date, sample_of: int) -> dict[str, str]:
     """Working tables of what holds for all customers, learned from one in so many; their quoted names."""
-    settings = settings_of(scope)
+    settings = tenant_settings(scope, InsightSettings)
     bound: dict[str, Any] = {"data_date": data_date, "most": settings.recommended_products}
     tables = {"histories": _fill_histories(scope, data_date, scope.warehouse, sample_of)}
 

@@ -4,10 +4,11 @@ from collections.abc import Collection
 from datetime import date, timedelta
 
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.customers import service as customers
 from rapport.insight import forecasts, microsegments, stages, values, work
 from rapport.insight.features import FEATURES, Feature
-from rapport.insight.settings import settings_of
+from rapport.insight.settings import InsightSettings
 from rapport.stores.warehouse import identifier
 
 LARGEST, DECIMAL = 1e14, "Decimal(19, 4)"  # what one holds
@@ -206,7 +207,7 @@ def clean_up(scope: Scope, data_date: date, under_way: Collection[date] = ()) ->
     newest = scope.data_date()
     if newest is None:
         return
-    settings = settings_of(scope)
+    settings = tenant_settings(scope, InsightSettings)
     kept = {
         "profiles": settings.profile_days,
         "model_results": settings.model_result_days,

@@ -2,19 +2,21 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import TenantSettings, tenant_settings
 from rapport.errors import Invalid
 from rapport.messaging.contactability.page_words import BUILT_IN, ENGLISH, PageWords
 
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
 
-class MessagingSettings(BaseModel):
+class MessagingSettings(TenantSettings):
     """Defaults bear with a full mailbox for some weeks."""
 
-    model_config = ConfigDict(extra="ignore")
+    section = "messaging"
 
     soft_bounces: int = Field(5, ge=1, le=1000, description="Days with a soft bounce after which nothing more is sent")
     soft_bounce_days: int = Field(30, ge=1, le=366, description="Within how many days those must be")
@@ -29,17 +31,12 @@ class MessagingSettings(BaseModel):
     )
 
 
-def settings_of(scope: Scope) -> MessagingSettings:
-    """The tenant's settings of messages. Raises Invalid naming the member that cannot be used."""
-    return scope.section("messaging", MessagingSettings)
-
-
-def check_change(stored: Scope, wanted: Scope) -> None:
+def check_change(stored: Scope, wanted: Scope, session: Session) -> None:
     """The usual language, or the words that there are, can only become such that it has some. Raises Invalid."""
-    before, after = (one.settings.get("messaging", {}) for one in (stored, wanted))
+    before, after = (one.settings.get(MessagingSettings.section, {}) for one in (stored, wanted))
     if all(before.get(name) == after.get(name) for name in ("usual_language", "unsubscribe_page")):
         return
-    changed = settings_of(wanted)
+    changed = tenant_settings(wanted, MessagingSettings)
     known = BUILT_IN | changed.unsubscribe_page
     if changed.usual_language not in known:
         raise Invalid(

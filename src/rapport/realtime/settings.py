@@ -2,17 +2,17 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from rapport.access.scope import Scope
+from rapport.access.tenant_settings import TenantSettings
 
 EventName = Annotated[str, Field(min_length=1, max_length=255)]
 
 
-class EventSettings(BaseModel):
+class EventSettings(TenantSettings):
     """Defaults take events from servers that hold the token, and from apps that hold the public one."""
 
-    model_config = ConfigDict(extra="ignore")
+    section = "events"
 
     require_signature: bool = Field(False, description="Servers must sign: the token in a header is not enough")
     allow_query_token: bool = Field(False, description="The token may stand in the query, where logs show it")
@@ -28,8 +28,3 @@ class EventSettings(BaseModel):
     apps_without_jwt: bool = Field(
         True, description="Where X-User-JWT is verified: SDKs that cannot send one may name customers without"
     )
-
-
-def settings_of(scope: Scope) -> EventSettings:
-    """The tenant's settings of events. Raises Invalid naming the member that cannot be used."""
-    return scope.section("events", EventSettings)

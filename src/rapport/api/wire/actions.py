@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - every part of these statements is a constant of this module
 
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.api.http.parameters import Parameter, required
 from rapport.api.reads import Read, Values, register
 from rapport.api.sections import SectionRouter
@@ -17,7 +18,7 @@ from rapport.campaigns.models import (
     SUCCESSFUL,
     Occurrence,
 )
-from rapport.campaigns.service import settings_of
+from rapport.campaigns.service import CampaignSettings
 from rapport.errors import NotFound
 
 router = SectionRouter("Actions")
@@ -131,7 +132,7 @@ def _with_times(scope: Scope, values: Values) -> Values:
 
 def _with_setting(scope: Scope, values: Values) -> Values:
     """A prepare of functions by date: the values, with whether triggered campaigns are listed."""
-    return {**values, "list_triggered": settings_of(scope).list_triggered}
+    return {**values, "list_triggered": tenant_settings(scope, CampaignSettings).list_triggered}
 
 
 def _read(function: str, summary: str, sql: str, row: dict[str, str], order: str, *params: Parameter) -> Read:

@@ -13,6 +13,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.api.http.parameters import required
 from rapport.api.reads import Values
 from rapport.campaigns.models import (
@@ -23,7 +24,7 @@ from rapport.campaigns.models import (
     Occurrence,
     OccurrenceChannel,
 )
-from rapport.campaigns.service import settings_of
+from rapport.campaigns.service import CampaignSettings
 from rapport.messaging.models import Template
 
 DATE = required("Date", "date", "Execution date: the day on which campaigns are sent, lead time days after processing")
@@ -61,7 +62,7 @@ def executed_on(scope: Scope, day: date, *conditions: ColumnElement[bool]) -> li
 
 def listed(scope: Scope) -> ColumnElement[bool]:
     """Which campaigns functions by date or target group list: triggered ones only where the tenant wants them."""
-    return true() if settings_of(scope).list_triggered else Occurrence.is_triggered.is_(False)
+    return true() if tenant_settings(scope, CampaignSettings).list_triggered else Occurrence.is_triggered.is_(False)
 
 
 def campaigns(scope: Scope, *conditions: ColumnElement[bool]) -> list[Campaign]:

@@ -10,11 +10,12 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_from
+from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.cycle import cycles
 from rapport.campaigns.delivery import handing_over, sending
 from rapport.campaigns.models import Cycle, Occurrence, OccurrenceChannel
 from rapport.campaigns.runs import clearing
-from rapport.campaigns.settings import settings_of
+from rapport.campaigns.settings import CampaignSettings
 from rapport.stores import Stores
 
 log = structlog.get_logger("rapport.scheduler")
@@ -45,13 +46,13 @@ class Agenda:
     @property
     def is_late(self) -> bool:
         """Whether the day has not begun although it is more than the tenant's patience over its time."""
-        late_at = self.ready_at + timedelta(minutes=settings_of(self.scope).late_minutes)
+        late_at = self.ready_at + timedelta(minutes=tenant_settings(self.scope, CampaignSettings).late_minutes)
         return self.published is not None and not self.day_state and self.scope.clock.now() >= late_at
 
 
 def ready_at(scope: Scope, data_date: date) -> datetime:
     """The instant at which a date's data are to be complete: the readiness time (UTC) after the date's end."""
-    clock_time = time.fromisoformat(settings_of(scope).data_ready_time)
+    clock_time = time.fromisoformat(tenant_settings(scope, CampaignSettings).data_ready_time)
     end = scope.instant(datetime.combine(data_date + DAY, time()))
     found = datetime.combine(end.date(), clock_time, UTC)
     return found if found >= end else found + DAY
@@ -91,7 +92,7 @@ def _agenda(stores: Stores, row: Any) -> Agenda:
     data_date = scope.today() - DAY
     state = (row.days or {}).get(data_date.isoformat(), "")
     ready = ready_at(scope, data_date)
-    patience = timedelta(minutes=settings_of(scope).late_minutes)
+    patience = timedelta(minutes=tenant_settings(scope, CampaignSettings).late_minutes)
     send_at = scope.instant(row.send_time) if row.send_time else None
     hand_over_at = AT_ONCE if row.to_hand_over else None
     late = [at for at in (send_at, row.clearance_by) if at]

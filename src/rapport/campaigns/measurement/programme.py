@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import select
 
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.goals import VALUE, sales
 from rapport.campaigns.measurement.checks import BalanceCheck, check
 from rapport.campaigns.measurement.responses import PAST_DAYS, Lot, Response, Responses, summed
@@ -31,7 +32,7 @@ from rapport.campaigns.measurement.statistics import (
 from rapport.campaigns.models import EXECUTED_STATES, Occurrence, Series
 from rapport.campaigns.runs import hold_out as hold_outs
 from rapport.campaigns.runs.splits import Draw
-from rapport.campaigns.settings import HoldOut, settings_of
+from rapport.campaigns.settings import CampaignSettings, HoldOut
 from rapport.errors import Conflict
 
 WORDS = {
@@ -110,7 +111,7 @@ def programme_results(scope: Scope) -> ProgrammeResults:
 
     Raises Conflict without a hold-out, and before the first data date of it.
     """
-    hold_out = settings_of(scope).hold_out
+    hold_out = tenant_settings(scope, CampaignSettings).hold_out
     last = scope.data_date()
     if hold_out is None:
         raise Conflict("There is no global hold-out: set hold_out in the tenant's settings of campaigns.")

@@ -6,10 +6,11 @@ from sqlalchemy import func, select, type_coerce
 from sqlalchemy.dialects.postgresql import JSONB
 
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.models import EXECUTED_STATES, LIVE_STATES, PROCESSING, Occurrence
 from rapport.campaigns.occurrences import live_ids
 from rapport.campaigns.runs import queries
-from rapport.campaigns.settings import settings_of
+from rapport.campaigns.settings import CampaignSettings
 
 REMEMBERED_RUNS = 5
 
@@ -20,7 +21,7 @@ def objection(scope: Scope, found: Occurrence, addressed: int) -> str:
 
 
 def _too_large(scope: Scope, found: Occurrence, addressed: int) -> str:
-    settings = settings_of(scope)
+    settings = tenant_settings(scope, CampaignSettings)
     sizes = past_sizes(scope, found)
     usual = median(sizes) if sizes else None
     if usual is None or addressed <= settings.blast_minimum or addressed <= settings.blast_factor * usual:
@@ -55,7 +56,7 @@ def past_sizes(scope: Scope, found: Occurrence) -> list[int]:
 
 
 def _too_many(scope: Scope, found: Occurrence) -> str:
-    limit = settings_of(scope).messages_per_day
+    limit = tenant_settings(scope, CampaignSettings).messages_per_day
     day = found.execution_date
     ids = [*live_ids(scope, (*LIVE_STATES, PROCESSING), day, day, but=found.id, triggered=False), found.id]
     bound = {"execution_date": day, "campaign": found.id, "campaigns": ids}

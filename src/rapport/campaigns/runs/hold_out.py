@@ -19,9 +19,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.models import LIVE_STATES, Occurrence
 from rapport.campaigns.runs.splits import cut_of, hold_out_part, hold_out_part_sql
-from rapport.campaigns.settings import HoldOut, settings_of
+from rapport.campaigns.settings import CampaignSettings, HoldOut
 from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.errors import Conflict
@@ -89,7 +90,7 @@ def _keys(texts: Iterable[str | None]) -> frozenset[str]:
 
 def hold_out_on(scope: Scope, day: date) -> HoldOut | None:
     """The tenant's hold-out if it holds for what leaves on a day of the tenant."""
-    found = settings_of(scope).hold_out
+    found = tenant_settings(scope, CampaignSettings).hold_out
     return found if found and day >= found.start_date else None
 
 
@@ -110,21 +111,22 @@ def bound(hold_out: HoldOut) -> dict[str, Any]:
     return {"hold_out_salt": hold_out.salt, "hold_out_cut": cut_of(hold_out.share)}
 
 
-def check_change(scope: Scope, session: Session, wanted: HoldOut | None) -> None:
+def check_change(stored: Scope, wanted: Scope, session: Session) -> None:
     """A hold-out begins, or is another, on a day of which no message can have left and no run is processed.
 
-    session is the transaction that changes it, and scope has the settings of before. Raises Conflict.
+    session is the transaction that changes it. Raises Conflict.
     """
-    if wanted is None or wanted == settings_of(scope).hold_out:
+    before, after = (tenant_settings(one, CampaignSettings).hold_out for one in (stored, wanted))
+    if after is None or after == before:
         return
-    last = scope.today()
+    last = stored.today()
     processed = select(func.max(Occurrence.send_date)).where(
-        Occurrence.tenant_id == scope.tenant_id,
+        Occurrence.tenant_id == stored.tenant_id,
         Occurrence.state.in_(LIVE_STATES),
         Occurrence.is_triggered.is_(False),
     )
     last = max(last, session.scalar(processed) or last)
-    if wanted.start_date <= last:
+    if after.start_date <= last:
         raise Conflict(
             f"settings.campaigns.hold_out needs a start_date after {last}: what is sent up to that day is decided."
         )

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.audiences import service as audiences
 from rapport.campaigns.costs import costs_of
 from rapport.campaigns.definitions import action
@@ -46,7 +47,7 @@ from rapport.campaigns.runs.splits import thompson_shares
 from rapport.campaigns.runs.staging import Place, StagePlan, drop_stage, fill_stage, plan_stage
 from rapport.campaigns.schedule import send_time
 from rapport.campaigns.schemas import FrequencyCap
-from rapport.campaigns.settings import settings_of
+from rapport.campaigns.settings import CampaignSettings
 from rapport.conditions.histories import LONGEST_LEAD
 from rapport.errors import RapportError
 from rapport.messaging import service as messaging
@@ -247,7 +248,7 @@ def _shares(scope: Scope, found: Occurrence) -> list[float]:
 def _places(scope: Scope, found: Occurrence) -> list[Place]:
     """Every group and channel of a run, with what is sent there and when (tenant wall clock)."""
     schedule = found.plan.days
-    default = settings_of(scope).default_send_time
+    default = tenant_settings(scope, CampaignSettings).default_send_time
     channel_ids = sorted(found.plan.channel_ids)
     places = []
     for number, group in enumerate(found.plan.groups, start=1):

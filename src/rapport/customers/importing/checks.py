@@ -9,18 +9,18 @@ from datetime import date, timedelta
 from typing import Any, Literal
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 from sqlalchemy import select
 
 from rapport.access.models import Tenant
-from rapport.access.scope import Scope
+from rapport.access.scope import Scope, scope_of
+from rapport.access.tenant_settings import TenantSettings, tenant_settings
 from rapport.customers.importing.kinds import KINDS, Kind, kind_of
 from rapport.customers.models import Import
 from rapport.errors import Invalid, RapportError
 from rapport.wording import refused
 
 log = structlog.get_logger("rapport.customers")
-SETTING = "load_checks"
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 Weekday = Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 DAILY = """
@@ -53,6 +53,13 @@ class KindChecks(BaseModel):
     volume: VolumeCheck | None = None
 
 
+class LoadCheckSettings(RootModel[dict[str, KindChecks]], TenantSettings):
+    """Checks by kind of file."""
+
+    section = "load_checks"
+    root: dict[str, KindChecks] = {}
+
+
 class LoadCheck(BaseModel):
     """The outcome of one check: ok, notify or fail. count and average are rows per day."""
 
@@ -76,9 +83,8 @@ class LoadCheckFailed(RapportError):
 
 def load_checks(scope: Scope) -> dict[str, KindChecks]:
     """The tenant's settings by kind; kinds without checks are absent."""
-    with scope.reads() as session:
-        settings = session.scalar(select(Tenant.settings).where(Tenant.id == scope.tenant_id)) or {}
-    return {kind: KindChecks.model_validate(given) for kind, given in settings.get(SETTING, {}).items()}
+    newest = scope_of(scope.stores, scope.tenant_id)  # scopes of keys are kept for a while
+    return tenant_settings(newest, LoadCheckSettings).root
 
 
 def set_load_checks(scope: Scope, given: dict[str, Any]) -> dict[str, KindChecks]:
@@ -91,8 +97,9 @@ def set_load_checks(scope: Scope, given: dict[str, Any]) -> dict[str, KindChecks
             raise Invalid(refused(error, KindChecks, one, f"load_checks.{kind}")) from error
     with scope.records() as session:
         tenant = session.scalars(select(Tenant).where(Tenant.id == scope.tenant_id).with_for_update()).one()
-        tenant.settings = {**tenant.settings, SETTING: {kind: one.model_dump() for kind, one in checked.items()}}
-        scope.audit(session, "change", SETTING, **tenant.settings[SETTING])
+        stored = {kind: one.model_dump() for kind, one in checked.items()}
+        tenant.settings = {**tenant.settings, LoadCheckSettings.section: stored}
+        scope.audit(session, "change", LoadCheckSettings.section, **stored)
     return checked
 
 

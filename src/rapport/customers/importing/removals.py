@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from rapport.access.scope import Scope
-from rapport.customers import settings
+from rapport.access.tenant_settings import tenant_settings
 from rapport.customers.importing.merging import matching, passes_over_keys
 from rapport.customers.importing.plans import Plan
 from rapport.customers.importing.staging import Stage
+from rapport.customers.settings import FileSettings
 
 # Events that came in real time stay whatever a file brings.
 FROM_FILES = {"activity": "origin = 'file'"}
@@ -36,7 +37,7 @@ def removal(stage: Stage, plan: Plan, rows: int) -> Removal:
 
 def question(scope: Scope, stage: Stage, plan: Plan, rows: int) -> str:
     """The sentence that asks for confirmation of a full load; empty when it may go on."""
-    share = settings.settings_of(scope).removal_share
+    share = tenant_settings(scope, FileSettings).removal_share
     found = removal(stage, plan, rows)
     if not found.asks(share):
         return ""

@@ -15,13 +15,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.conditions.purchases import IS_PURCHASE, IS_REFUND
 from rapport.insight import queries
 from rapport.insight.arrow import floats
 from rapport.insight.estimation import trees
 from rapport.insight.estimation.bgnbd import Floats
 from rapport.insight.estimation.fitting import FEWEST_REPEATERS, fit_models
-from rapport.insight.settings import settings_of
+from rapport.insight.settings import InsightSettings
 from rapport.insight.stages import BUYERS, stage_rules
 
 Ints = NDArray[np.integer[Any]]
@@ -104,7 +105,7 @@ def tested(scope: Scope, data_date: date) -> Tested:
     rules = stage_rules(scope)
     found = Tested()
     for stage_id, stage in _stages(scope, data_date, past_date).items():
-        factor, grown, report = compare(stage, grow=settings_of(scope).trees)
+        factor, grown, report = compare(stage, grow=tenant_settings(scope, InsightSettings).trees)
         found.factors[stage_id], found.report[rules.names()[stage_id]] = factor, report
         if grown is not None:
             found.trees[stage_id] = grown

@@ -11,8 +11,9 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.insight.models import ModelFit
-from rapport.insight.settings import settings_of
+from rapport.insight.settings import InsightSettings
 
 FUTURE_VALUE = "future value"
 REFIT = "refit"  # a member of the report of a fit that is to be made anew
@@ -38,7 +39,7 @@ def is_due(scope: Scope, kind: str, data_date: date, fit: ModelFit | None) -> bo
     """Whether the data of a date should be fitted: never done, asked for, or longer ago than the tenant's period."""
     if fit is None or fit.report.get(REFIT):
         return True
-    settings = settings_of(scope)
+    settings = tenant_settings(scope, InsightSettings)
     days = settings.future_value_refit_days if kind == FUTURE_VALUE else settings.microsegment_refit_days
     return data_date - fit.data_date >= timedelta(days=days)
 

@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 
 from rapport.access.pseudonyms import pseudonyms
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.messaging import queries
 from rapport.messaging.contactability.suppressed_addresses import address_attributes, marks_of
 from rapport.messaging.contactability.suppressions import suppress_many
-from rapport.messaging.settings import settings_of
+from rapport.messaging.settings import MessagingSettings
 
 # In order of the key, so that two callers with the same persons wait for each other and never lock up.
 ADD = text("""
@@ -49,7 +50,7 @@ class Reported:
 
 def soft_bounced(scope: Scope, rows: Iterable[Reported]) -> None:
     """Count soft bounces, and suppress as bounced who has had too many. May be repeated."""
-    settings = settings_of(scope)
+    settings = tenant_settings(scope, MessagingSettings)
     since = scope.today() - timedelta(days=settings.soft_bounce_days)
     with scope.records() as session:
         for channel_id, some in _by_channel(rows):

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import settings_or_defaults
 from rapport.errors import RapportError
 from rapport.messaging import queries
 from rapport.messaging.contactability.page_words import PageWords, accepted, chosen, language_code
-from rapport.messaging.settings import MessagingSettings, settings_of
+from rapport.messaging.settings import MessagingSettings
 
 
 def words_for(scope: Scope, customer_id: str, header: str) -> tuple[str, PageWords]:
@@ -16,24 +17,17 @@ def words_for(scope: Scope, customer_id: str, header: str) -> tuple[str, PageWor
 
     A wish is not held up by words: what cannot be read, or a setting that cannot be used, counts for nothing.
     """
-    settings = _settings(scope)
+    settings = settings_or_defaults(scope, MessagingSettings)
     return _chosen(settings, [*_languages(scope, settings.language_attribute, customer_id), *accepted(header)])
 
 
 def words_in(scope: Scope, language: str, header: str) -> tuple[str, PageWords]:
     """The same for a language that was chosen before, without a look at the customer."""
-    return _chosen(_settings(scope), [language_code(language), *accepted(header)])
+    return _chosen(settings_or_defaults(scope, MessagingSettings), [language_code(language), *accepted(header)])
 
 
 def _chosen(settings: MessagingSettings, wanted: Sequence[str]) -> tuple[str, PageWords]:
     return chosen(wanted, settings.unsubscribe_page, settings.usual_language)
-
-
-def _settings(scope: Scope) -> MessagingSettings:
-    try:
-        return settings_of(scope)
-    except RapportError:
-        return MessagingSettings()
 
 
 def _languages(scope: Scope, attribute: str, customer_id: str) -> list[str]:

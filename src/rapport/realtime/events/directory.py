@@ -11,12 +11,13 @@ from sqlalchemy import select
 
 from rapport.access.scope import Scope, scope_of
 from rapport.access.tenant_limits import limits_of
+from rapport.access.tenant_settings import tenant_settings
 from rapport.customers import service as customers
 from rapport.errors import NotFound
 from rapport.realtime.events.tokens import KINDS, good_tokens, tenant_of
 from rapport.realtime.events.user_jwts import VerifyingKey, verifying_keys
 from rapport.realtime.models import EventRecording
-from rapport.realtime.settings import EventSettings, settings_of
+from rapport.realtime.settings import EventSettings
 from rapport.stores import Stores
 
 FRESH_SECONDS = 1.0
@@ -115,7 +116,7 @@ def _read(scope: Scope, admitted: dict[str, float]) -> Known:
             del admitted[name]
     return Known(
         scope,
-        settings_of(scope),
+        tenant_settings(scope, EventSettings),
         {kind: tuple(one.value for one in tokens if one.kind == kind) for kind in KINDS},
         verifying_keys(scope),
         {one.name: one.types for one in types},

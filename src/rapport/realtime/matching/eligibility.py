@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.audiences import service as audiences
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.service import Plan, PlannedChannel, PlannedGroup, PlannedRules, TriggeredBody, channels_in
@@ -101,7 +102,7 @@ def _body(scope: Scope, series: campaigns.Series | None, channel_id: int) -> Tri
         return campaigns.triggered_body(series)
     rules = NO_RULES if series is None else series.rules.model_dump(include=set(NO_RULES), exclude_unset=True)
     any_hour = (series is not None and series.rules.any_hour) or channels.is_pulled(scope, channel_id)
-    hours = None if any_hour else campaigns.settings_of(scope).quiet_hours
+    hours = None if any_hour else tenant_settings(scope, campaigns.CampaignSettings).quiet_hours
     used = sorted(channels_in(_groups(series, channel_id)))
     places = [{"channel_id": number, "template_id": 1} for number in used]
     return TriggeredBody.model_validate(

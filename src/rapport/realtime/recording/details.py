@@ -7,12 +7,13 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.customers import service as customers
 from rapport.realtime.events.eventlog import warn
 from rapport.realtime.events.owners import owners
 from rapport.realtime.models import SDK, SERVER
 from rapport.realtime.recording.telling import SET_EMAIL, UPDATE, tells
-from rapport.realtime.settings import settings_of
+from rapport.realtime.settings import EventSettings
 
 PREFIX = "ootb_"
 # Where the standard event's name is another than the attribute's.
@@ -48,7 +49,7 @@ def overwrite(scope: Scope, jobs: Sequence[customers.AttributeJob]) -> list[None
     who has none, where the tenant lets apps tell it, unless the app proved that its user is the customer: then what
     people say of themselves. Of a vendor nothing at all.
     """
-    fills = settings_of(scope).apps_change_customers
+    fills = tenant_settings(scope, EventSettings).apps_change_customers
     events = [one for job in jobs for one in _events(job) if _may_tell(one, fills)]
     with scope.records() as session:
         known = owners(scope, session, (one["visitor"] for one in events if not one["customer"]))

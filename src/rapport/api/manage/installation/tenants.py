@@ -1,53 +1,43 @@
 """Management of tenants and brands."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.orm import Session
 
 from rapport.access import service, tenant_limits
 from rapport.access.keys import Principal
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import Section, by_name, check_known, check_of
 from rapport.api.http.auth import admin, for_tenant, operator
 from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
 from rapport.api.http.pages import Paged
 from rapport.api.sections import SectionRouter
-from rapport.campaigns import settings as campaign_settings
 from rapport.campaigns.runs import hold_out
+from rapport.campaigns.settings import CampaignSettings
 from rapport.customers import service as customers
-from rapport.customers import settings as file_settings
-from rapport.errors import Invalid
-from rapport.insight import settings as insight_settings
+from rapport.customers.settings import FileSettings
+from rapport.insight.settings import InsightSettings
 from rapport.messaging import settings as messaging_settings
-from rapport.realtime import settings as event_settings
+from rapport.messaging.settings import MessagingSettings
+from rapport.realtime.settings import EventSettings
 from rapport.stores import Stores
 
 MOST_LIMIT = 2**31 - 1
 router = SectionRouter("Management: access", "/manage/v1", JsonRoute)
 
 
-@dataclass(frozen=True)
-class Section:
-    """A section of the settings: its members, and how its package reads it, which raises Invalid."""
-
-    members: type[BaseModel]
-    read: Callable[[Scope], object]
-
-
-SECTIONS = {
-    "campaigns": Section(campaign_settings.CampaignSettings, campaign_settings.settings_of),
-    "insight": Section(insight_settings.InsightSettings, insight_settings.settings_of),
-    "events": Section(event_settings.EventSettings, event_settings.settings_of),
-    "files": Section(file_settings.FileSettings, file_settings.settings_of),
-    "consent": Section(customers.ConsentSettings, customers.consents),
-    "messaging": Section(messaging_settings.MessagingSettings, messaging_settings.settings_of),
-}
+SECTIONS = by_name(
+    Section(CampaignSettings, hold_out.check_change),
+    Section(InsightSettings),
+    Section(EventSettings),
+    Section(FileSettings),
+    Section(customers.ConsentSettings, customers.check_consents),
+    Section(MessagingSettings, messaging_settings.check_change),
+)
 
 
 class TenantIn(Body):
@@ -121,38 +111,6 @@ class BrandOut(BaseModel):
     name: str
 
 
-def _check_known(settings: dict[str, dict[str, Any] | None]) -> None:
-    """Raises Invalid for a section or a member of one that is not known.
-
-    Only what is written is held to known members: stored ones that a later release no longer knows can still be read.
-    """
-    for section, given in settings.items():
-        if section not in SECTIONS:
-            raise Invalid(f"settings has no section {section!r}: it has {', '.join(SECTIONS)}.")
-        members = SECTIONS[section].members.model_fields
-        for name in given or {}:
-            if name not in members:
-                raise Invalid(f"settings.{section} has no member {name!r}: it has {', '.join(members)}.")
-
-
-def _usable(settings: dict[str, dict[str, Any] | None]) -> service.Check:
-    """A check of the sections that are written, each as it would be as a whole.
-
-    It raises Invalid for one that its package cannot use, Conflict for a hold-out that begins too early.
-    """
-
-    def check(stored: Scope, wanted: Scope, session: Session) -> None:
-        for section in settings:
-            wanted.section(section, SECTIONS[section].members, strict=True)
-            SECTIONS[section].read(wanted)
-        if "campaigns" in settings:
-            hold_out.check_change(stored, session, campaign_settings.settings_of(wanted).hold_out)
-        if "messaging" in settings:
-            messaging_settings.check_change(stored, wanted)
-
-    return check
-
-
 def _shown(tenant: Tenant) -> TenantOut:
     return TenantOut.model_validate(tenant, from_attributes=True)
 
@@ -190,8 +148,10 @@ def change_tenant(
     Settings are a JSON Merge Patch (RFC 7396), at any depth: members that are left out stay as they are, null
     restores the default, and a list is replaced as a whole. Each section is then checked as a whole.
     """
-    _check_known(body.settings)
-    changed = service.update_tenant(principal.scope, body.model_dump(exclude_unset=True), _usable(body.settings))
+    check_known(SECTIONS, body.settings)
+    changed = service.update_tenant(
+        principal.scope, body.model_dump(exclude_unset=True), check_of(SECTIONS, body.settings)
+    )
     request.app.state.keys.forget()
     request.app.state.directory.forget(principal.scope.tenant_id)
     return _own(changed)
