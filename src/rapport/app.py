@@ -41,11 +41,22 @@ from rapport.notifications import service as notifications
 from rapport.realtime import service as realtime
 from rapport.settings import networks_of
 from rapport.stores import Stores
+from rapport.stores.workers.base import Worker, running
 from rapport.wording import sentence
 
 log = structlog.get_logger("rapport.api")
 SWITCH_SECONDS = 0.001
 ASSETS = "/docs/assets"
+
+
+def workers_of(stores: Stores, roles: frozenset[str]) -> list[Worker]:
+    """The workers of a process with some roles, in the order in which they are started."""
+    workers: list[Worker] = []
+    if "worker" in roles:
+        workers += [notifications.Deliverer(stores), *realtime.workers(stores)]
+    if "scheduler" in roles:
+        workers.append(campaigns.Scheduler(stores))
+    return workers
 
 
 @contextmanager
@@ -57,14 +68,8 @@ def carrying_out(stores: Stores, roles: frozenset[str]) -> Iterator[None]:
         stores.start_work(listening="worker" in roles)
         if "worker" in roles:
             customers.look_at_attributes(stores)
-            customers.writer_of(stores).start()
-            notifications.start(stores)
-            parts.callback(notifications.stop)
-            realtime.start(stores)
-            parts.callback(realtime.stop)
-        if "scheduler" in roles:
-            campaigns.start_scheduler(stores)
-            parts.callback(campaigns.stop_scheduler)
+            customers.writer_of(stores).sweep()
+        parts.enter_context(running(*workers_of(stores, roles)))
         stores.play(roles)
         parts.callback(stores.play, frozenset())
         _be_prompt()
@@ -93,7 +98,7 @@ def create_app(stores: Stores, operator_token: str = "") -> FastAPI:
     app.state.watch = watching.Watch(stores)
     app.state.operator_token = operator_token
     app.state.keys = KeyRing(stores)
-    app.state.intake = realtime.Intake(stores)
+    app.state.intake = stores.workers.only(realtime.Intake, stores)
     app.state.directory = realtime.Directory(stores)
     app.state.pace = realtime.Pace()
     app.state.reading = CapacityLimiter(THREADS)

@@ -27,6 +27,7 @@ from rapport.campaigns.cycle import cycles, scheduler, tasks
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
 from rapport.channels.messages import MESSAGES
+from rapport.stores.workers.base import running
 
 
 @pytest.fixture(scope="module")
@@ -115,13 +116,10 @@ def test_due_sends_are_begun_by_the_thread(tenant: Scope) -> None:
     assert f"Campaign {found.id} on channel {EXTERNAL} has not begun to be sent." in scheduler.overdue(tenant)
     listed = MESSAGES.labels("external", "sent")
     counted, before = listed._value.get(), sent(tenant)
-    campaigns.start_scheduler(tenant.stores)
-    try:
+    with running(campaigns.Scheduler(tenant.stores)):
         ended = threading.Event()
         while scheduler.overdue(tenant) or campaigns.occurrence(tenant, found.id).state != "successful":
             ended.wait(0.05)
-    finally:
-        campaigns.stop_scheduler()
     assert sent(tenant) > before
     while listed._value.get() - counted < sent(tenant) - before:  # other tenants of this process are counted, too
         ended.wait(0.05)

@@ -20,6 +20,7 @@ from rapport.customers import service
 from rapport.customers.attributes import AttributeInfo
 from rapport.notifications import service as notifications
 from rapport.stores import Stores
+from rapport.stores.workers.base import running
 
 D = date(2025, 6, 1)
 
@@ -57,9 +58,8 @@ class Receiver:
 
 @pytest.fixture(scope="module", autouse=True)
 def deliverer(stores: Stores) -> Iterator[None]:
-    notifications.start(stores)
-    yield
-    notifications.stop()
+    with running(notifications.Deliverer(stores)):
+        yield
 
 
 @pytest.fixture

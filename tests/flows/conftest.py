@@ -14,6 +14,7 @@ from rapport.campaigns import service as campaigns
 from rapport.notifications import service as notifications
 from rapport.realtime import service as realtime
 from rapport.stores import Stores
+from rapport.stores.workers.base import running
 
 
 @pytest.fixture(scope="session")
@@ -28,15 +29,13 @@ def living(stores: Stores, base_url: str) -> Iterator[Company]:
 def company(living: Company) -> Iterator[Company]:
     """The company in the morning; what it is to tell is posted."""
     living.at(MORNING)
-    notifications.start(living.scope.stores)
-    yield living
-    notifications.stop()
+    with running(notifications.Deliverer(living.scope.stores)):
+        yield living
     living.scope.clock.set(None)
 
 
 @pytest.fixture(scope="module")
 def real_time(living: Company) -> Iterator[None]:
     """The workers of real time: events set off triggers, gateways are asked."""
-    realtime.start(living.scope.stores)
-    yield
-    realtime.stop()
+    with running(*realtime.workers(living.scope.stores)):
+        yield

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 import pytest
 from webhook_receiver import PATIENCE_SECONDS
 
-from rapport.notifications import service
 from rapport.notifications.deliverer import Deliverer
 from rapport.stores import Stores
 from rapport.stores.clock import Clock
@@ -23,7 +22,6 @@ def clock() -> Clock:
 @pytest.fixture
 def patient(stores: Stores, clock: Clock) -> Iterator[Deliverer]:
     """A deliverer that waits for an answer for as long as a test waits."""
-    service.stop()
     made = Deliverer(stores, clock, timeout=PATIENCE_SECONDS)
     made.start()
     yield made
@@ -32,7 +30,6 @@ def patient(stores: Stores, clock: Clock) -> Iterator[Deliverer]:
 
 @pytest.fixture
 def deliverer(stores: Stores, clock: Clock) -> Iterator[Deliverer]:
-    service.stop()  # one deliverer only, or the other takes what this one is to take
     made = Deliverer(stores, clock, timeout=3)
     made.start()
     yield made

@@ -58,7 +58,6 @@ def deliveries(scope: Scope) -> list[Delivery]:
 @pytest.fixture
 def patient(stores: Stores) -> Iterator[Deliverer]:
     """A deliverer that waits longer than a test takes."""
-    service.stop()
     made = Deliverer(stores, timeout=300)
     made.patience = 0
     made.start()

@@ -80,7 +80,6 @@ def test_a_delivery_leaves_when_its_event_commits(scope: Scope, stores: Stores, 
     class Woken(Deliverer):
         poll = 1000.0  # nothing but the commit makes it look
 
-    service.stop()
     woken = Woken(stores, clock)
     woken.start()
     try:
@@ -230,7 +229,6 @@ def test_after_a_day_of_failures_a_delivery_is_parked(scope: Scope, deliverer: D
 
 
 def test_the_lease_of_a_killed_process_runs_out(stores: Stores, scope: Scope, clock: Clock) -> None:
-    service.stop()
     with receiving() as receiver:
         listener = service.register_listener(scope, 3, receiver.url)
         tell(scope, "orphan")
@@ -256,14 +254,14 @@ import sys, time, types
 from rapport.notifications.deliverer import Deliverer
 from rapport.settings import Settings
 from rapport.stores.records import Records
+from rapport.stores.workers.base import Workers
 settings = Settings(allow_private_addresses=True)
-Deliverer(types.SimpleNamespace(records=Records(sys.argv[1]), settings=settings)).start()
+Deliverer(types.SimpleNamespace(records=Records(sys.argv[1]), settings=settings, workers=Workers())).start()
 time.sleep(60)
 """
 
 
 def test_a_post_in_flight_at_kill_9_is_made_again(stores: Stores, scope: Scope, clock: Clock) -> None:
-    service.stop()
     with receiving((200, {}, 30), (200, {}, 0)) as receiver:
         listener = service.register_listener(scope, 3, receiver.url)
         tell(scope, "in flight")

@@ -21,16 +21,17 @@ from rapport.notifications.deliverer import Deliverer
 from rapport.settings import Settings
 from rapport.stores.clock import Clock
 from rapport.stores.records import Records
+from rapport.stores.workers.base import Workers
 clock = Clock()
 clock.set(datetime.now(UTC) + timedelta(seconds=int(sys.argv[2])))  # the leases of whoever was killed before are over
-stores = types.SimpleNamespace(records=Records(sys.argv[1]), settings=Settings(allow_private_addresses=True))
+settings = Settings(allow_private_addresses=True)
+stores = types.SimpleNamespace(records=Records(sys.argv[1]), settings=settings, workers=Workers())
 Deliverer(stores, clock).start()
 time.sleep(60)
 """
 
 
 def test_every_delivery_arrives(stores: Stores, scope: Scope, clock: Clock) -> None:
-    service.stop()
     with receiving((200, {}, 0.05)) as receiver:
         listener = service.register_listener(scope, 11, receiver.url)
         with scope.records() as session:

@@ -31,6 +31,7 @@ from rapport.realtime import service as realtime
 from rapport.stores import Stores
 from rapport.stores.outages import WAREHOUSE_AWAY
 from rapport.stores.warehouse import Database
+from rapport.stores.workers.base import running
 
 sys.path.append(str(Path(__file__).parents[1] / "campaigns"))
 from campaign_mail import Mailbox, mailbox
@@ -143,13 +144,8 @@ def test_a_day_of_all_roles_is_that_of_embedded_engines(
 @contextmanager
 def all_roles(stores: Stores) -> Iterator[None]:
     """The roles of worker and scheduler in this process, too."""
-    realtime.start(stores)
-    campaigns.start_scheduler(stores)
-    try:
+    with running(*realtime.workers(stores), campaigns.Scheduler(stores)):
         yield
-    finally:
-        campaigns.stop_scheduler()
-        realtime.stop()
 
 
 @pytest.fixture(scope="module")

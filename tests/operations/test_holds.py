@@ -13,14 +13,15 @@ from rapport.channels import service as channels
 from rapport.errors import Withheld
 from rapport.realtime.matching.processor import Processor
 from rapport.stores import Stores, holds
-from rapport.stores.taking import Taker
+from rapport.stores.workers.claiming import ClaimingWorker
+from rapport.stores.workers.listening import Topic
 
 
-class Looker(Taker):
+class Looker(ClaimingWorker):
     """Counts how often it is let take."""
 
     name = "looker"
-    told = "rapport_tests"
+    topic = Topic.DELIVERIES
     poll = 0.05
 
     def __init__(self, stores: Stores) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
@@ -17,9 +16,10 @@ from rapport.access.scope import Scope
 from rapport.api.http import observing, watching
 from rapport.commands import logs
 from rapport.errors import Away
-from rapport.stores import Stores, services
+from rapport.stores import Stores
 from rapport.stores.outages import NONE_FREE, RECORDS_AWAY, outage, refusal
 from rapport.stores.records import Records
+from rapport.stores.workers.base import Worker, running
 
 READS = "/general/getlastdataupdate"
 
@@ -99,34 +99,37 @@ def test_each_refusal_has_a_sentence_of_its_own(words: str, beginning: str) -> N
 
 
 def test_a_service_thread_survives_its_faults_and_one_that_ended_is_told_of(api: httpx.Client, scope: Scope) -> None:
-    stopping, rounds = threading.Event(), []
+    rounds = []
 
-    def work() -> None:
-        rounds.append(1)
-        if len(rounds) == 1:
-            raise KeyError("a fault of one tenant")
-        stopping.wait()
+    class GoesOn(Worker):
+        name = "goes on"
 
-    going_on = services.Service("goes on", work, stopping)
-    going_on.start()
-    ended = services.Service("ended early", lambda: None, stopping)
-    ended.start()
-    ended.join()
-    try:
+        def work(self) -> None:
+            rounds.append(1)
+            if len(rounds) == 1:
+                raise KeyError("a fault of one tenant")
+            self._stopping.wait()
+
+    class EndedEarly(Worker):
+        name = "ended early"
+
+        def work(self) -> None:
+            """Nothing."""
+
+    workers = scope.stores.workers
+    with running(GoesOn(workers), ended := EndedEarly(workers)):
+        while ended.is_alive:
+            time.sleep(0.01)
         answer = api.get("/ready")
         assert (answer.status_code, answer.json()) == (
             503,
-            "The thread ended early has ended: start this process again.",
+            "The worker ended early has ended: start this process again.",
         )
         deadline = time.monotonic() + 30
         while len(rounds) < 2:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-    finally:
-        services._started.discard(ended)
-        stopping.set()
-        going_on.join()
-    assert services.ended() == []
+    assert workers.ended() == []
 
 
 def test_a_fault_is_logged_once_a_second_and_an_outage_without_a_traceback() -> None:

@@ -20,6 +20,7 @@ from rapport.stores.checks import clock_check
 from rapport.stores.clock import OUTSIDE, SharedClock
 from rapport.stores.presence import Presence
 from rapport.stores.records import Records
+from rapport.stores.workers.base import Workers
 
 
 class Pooled(Records):
@@ -102,7 +103,7 @@ def holders(stores: Stores, name: str) -> list[int]:
 
 def test_a_second_process_of_a_name_is_refused(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(presence, "ENDING_SECONDS", 0.5)
-    first, twin, other = (Presence(stores.records, name) for name in ("host-8600", "host-8600", "host-8601"))
+    first, twin, other = (Presence(Workers(), stores.records, name) for name in ("host-8600", "host-8600", "host-8601"))
     first.enter()
     other.enter()
     with pytest.raises(Unavailable, match="A process of the name host-8600 works on these records already"):
@@ -124,7 +125,7 @@ def test_a_process_is_counted_by_its_roles_and_entered_again_after_an_outage(
             return presence.processes(connection)
 
     before = counted()
-    here, others = (Presence(stores.records, name) for name in ("counted", "others"))
+    here, others = (Presence(Workers(), stores.records, name) for name in ("counted", "others"))
     here.enter()
     assert here.api_processes == 1
     others.enter()

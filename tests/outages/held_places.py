@@ -17,8 +17,9 @@ from rapport.customers.importing import imports
 from rapport.insight import service as insight
 from rapport.notifications import deliverer
 from rapport.realtime import sending
-from rapport.stores import backup, taking, work
+from rapport.stores import backup, work
 from rapport.stores.clock import Clock, SharedClock
+from rapport.stores.workers import claiming
 
 
 class Held:
@@ -91,7 +92,7 @@ def listen() -> None:
     backup.write = _after(held, "written", backup.write)
     for kind in (Clock, SharedClock):
         kind.now = _later(held, kind.__dict__["now"])  # type: ignore[method-assign]
-    for module in (sending, deliverer, taking):
+    for module in (sending, deliverer, claiming):
         module.time = Time(held)  # type: ignore[attr-defined]
     now = work._patience.now
     work._patience.now = lambda: now() + held.ahead  # type: ignore[method-assign]

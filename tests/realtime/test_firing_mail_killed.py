@@ -25,8 +25,10 @@ from rapport.realtime.sending import Sender
 from rapport.settings import Settings
 from rapport.stores.clock import Clock
 from rapport.stores.records import Records
+from rapport.stores.workers.base import Workers
 settings = Settings(allow_private_addresses=True)
-Sender(types.SimpleNamespace(records=Records(sys.argv[1]), settings=settings, clock=Clock())).start()
+opened = {"records": Records(sys.argv[1]), "settings": settings, "clock": Clock(), "workers": Workers()}
+Sender(types.SimpleNamespace(**opened)).start()
 time.sleep(60)
 """
 

@@ -19,8 +19,10 @@ from rapport.realtime.asking import Decider
 from rapport.settings import Settings
 from rapport.stores.clock import Clock
 from rapport.stores.records import Records
+from rapport.stores.workers.base import Workers
 settings = Settings(allow_private_addresses=True)
-Decider(types.SimpleNamespace(records=Records(sys.argv[1]), settings=settings, clock=Clock())).start()
+opened = {"records": Records(sys.argv[1]), "settings": settings, "clock": Clock(), "workers": Workers()}
+Decider(types.SimpleNamespace(**opened)).start()
 time.sleep(60)
 """
 

@@ -3,7 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -20,6 +20,7 @@ from rapport.realtime import gateways
 from rapport.realtime.asking import Decider
 from rapport.realtime.matching.processor import BATCH, Processor
 from rapport.stores import Stores
+from rapport.stores.workers.base import running
 
 SMS, CUSTOMERS = 505, 20
 # More than one listener or gateway is told or asked at once.
@@ -43,11 +44,7 @@ class Company:
 @contextmanager
 def working(stores: Stores) -> Iterator[None]:
     """Everything between an event and a listener, as a server runs it."""
-    notifications.stop()
-    with ExitStack() as parts:
-        for one in (Deliverer(stores, timeout=PATIENCE_SECONDS), Decider(stores), Processor(stores)):
-            one.start()
-            parts.callback(one.stop)
+    with running(Deliverer(stores, timeout=PATIENCE_SECONDS), Decider(stores), Processor(stores)):
         yield
 
 

@@ -26,6 +26,7 @@ from rapport.audiences.schema import NOT_MODELLED, schema
 from rapport.channels import service as channels
 from rapport.conditions import Compiled, Condition, Schema
 from rapport.errors import Away, Conflict, NotFound, RapportError
+from rapport.stores import Stores
 from rapport.stores.turns import Turns
 from rapport.stores.warehouse import Database
 
@@ -107,10 +108,10 @@ def size_target_group(scope: Scope, target_group_id: int) -> TargetGroup:
 # Counts that run aside
 
 
-class _Counting:
+class Counting:
     """The threads of a process that count, in which tenants take turns."""
 
-    def __init__(self) -> None:
+    def __init__(self, stores: Stores) -> None:
         self._threads = ThreadPoolExecutor(COUNTS_AT_ONCE, thread_name_prefix="count")
         self._turns = Turns[Callable[[], None]](COUNTS_AT_ONCE)
         self._lock = threading.Lock()
@@ -127,6 +128,10 @@ class _Counting:
             self._turns.join(tenant_id, count)
             self._begin()
 
+    def stop(self) -> None:
+        """Begin no more counts; those that have begun are not waited for, and are failed after a while."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
     def _begin(self) -> None:
         for tenant_id, count in self._turns.admitted():
             self._threads.submit(self._carry_out, tenant_id, count)
@@ -140,7 +145,8 @@ class _Counting:
                 self._begin()
 
 
-_counting = _Counting()
+def _counting(scope: Scope) -> Counting:
+    return scope.stores.workers.only(Counting, scope.stores)
 
 
 def _digest(scope: Scope, definition: Any) -> str:
@@ -158,7 +164,7 @@ def start_count(scope: Scope, definition: Any, refresh: bool = False) -> Count:
     digest = _digest(scope, definition)
     if not refresh and (known := _known(scope, digest, on.data_date)):
         return known
-    _counting.check(scope.tenant_id)
+    _counting(scope).check(scope.tenant_id)
     count = Count(
         tenant_id=scope.tenant_id,
         id=uuid.uuid4().hex,
@@ -172,7 +178,7 @@ def start_count(scope: Scope, definition: Any, refresh: bool = False) -> Count:
         old = (Count.tenant_id == scope.tenant_id, Count.started_at < scope.clock.now() - KEPT)
         session.execute(delete(Count).where(*old))
         session.add(count)
-    _counting.put(scope.tenant_id, partial(_run, scope, count.id, condition, on))
+    _counting(scope).put(scope.tenant_id, partial(_run, scope, count.id, condition, on))
     return count
 
 

@@ -6,8 +6,7 @@ from rapport.campaigns.cycle.cycles import result as cycle
 from rapport.campaigns.cycle.cycles import row as cycle_row
 from rapport.campaigns.cycle.daily import run_cycle, start_cycle
 from rapport.campaigns.cycle.measuring import leaving, measure
-from rapport.campaigns.cycle.scheduler import start_scheduler
-from rapport.campaigns.cycle.scheduler import stop as stop_scheduler
+from rapport.campaigns.cycle.scheduler import Scheduler
 from rapport.campaigns.cycle.tasks import execute_due
 from rapport.campaigns.definitions import (
     action,
@@ -75,7 +74,7 @@ from rapport.campaigns.schemas import (
     SeriesRules,
 )
 from rapport.campaigns.segment_names import change_stages, define_value_segments
-from rapport.campaigns.settings import HoldOut, settings_of
+from rapport.campaigns.settings import CampaignSettings, HoldOut, settings_of
 from rapport.campaigns.trigger_days import (
     Filed,
     add_to_day,
@@ -121,6 +120,7 @@ __all__ = [
     "ActionBody",
     "ActionOut",
     "Answer",
+    "CampaignSettings",
     "Clearance",
     "CustomerOutcome",
     "CycleResult",
@@ -157,6 +157,7 @@ __all__ = [
     "Results",
     "Rules",
     "Schedule",
+    "Scheduler",
     "SequenceTrigger",
     "Series",
     "SeriesBody",
@@ -249,8 +250,6 @@ __all__ = [
     "set_webhook",
     "settings_of",
     "start_cycle",
-    "start_scheduler",
-    "stop_scheduler",
     "summary",
     "tells_unfiled",
     "trigger_part",

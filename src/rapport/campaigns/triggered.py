@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rapport import conditions
@@ -21,6 +21,7 @@ from rapport.conditions.nodes import AttributeIs, leaves
 from rapport.customers import service as customers
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores.records import next_id, unique_name
+from rapport.stores.workers.listening import Topic, publish
 
 # Members of the body that are columns of the series; the rest is in its trigger.
 COLUMNS = (
@@ -37,7 +38,6 @@ COLUMNS = (
 )
 PARAMETER_KINDS = {"String": Kind.TEXT, "Number": Kind.DECIMAL, "Boolean": Kind.BOOLEAN}
 SCHEDULE = OfTrigger(kind="triggered")
-CHANGED = "rapport_triggers"
 A_TRIGGERED = "a triggered campaign"
 
 
@@ -191,7 +191,7 @@ def _asked(definition: Any) -> set[int]:
 
 def _tell(scope: Scope, session: Session) -> None:
     """Whoever evaluates triggers learns of the change when it commits."""
-    session.execute(select(func.pg_notify(CHANGED, str(scope.tenant_id))))
+    publish(session, Topic.TRIGGERS, scope.tenant_id)
 
 
 # What a triggered campaign names

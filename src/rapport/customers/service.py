@@ -13,7 +13,7 @@ from rapport.customers.attributes import (
     rendered,
 )
 from rapport.customers.changes import change_attribute, create_attribute
-from rapport.customers.consent import PERMISSION, Consent, Consents, ConsentSettings, consents, word_sql
+from rapport.customers.consent import PERMISSION, Consent, Consents, ConsentSettings, check_consents, consents, word_sql
 from rapport.customers.consent_marks import conversion_checks, convert_all
 from rapport.customers.consent_marks import mark as mark_consent
 from rapport.customers.core_events import AUTOMATIC, CORE_EVENTS, CoreEvent
@@ -111,6 +111,7 @@ __all__ = [
     "change_attribute",
     "change_event_type",
     "changeable",
+    "check_consents",
     "check_loads",
     "consent_again",
     "consents",

@@ -16,7 +16,7 @@ from rapport.channels import service as channels
 from rapport.delivery import once
 from rapport.delivery.values import Values, attribute_values
 from rapport.messaging import service as messaging
-from rapport.stores.taking import FAULTS
+from rapport.stores.workers.leader import FAULTS
 
 log = structlog.get_logger("rapport.delivery")
 NO_ADDRESS = "no address"

@@ -35,6 +35,7 @@ from rapport.realtime.models import ACCEPTED, ASKING, DONE, HANDLED, SENDING, Ac
 from rapport.realtime.recording.filer import Filer
 from rapport.realtime.sending import Sender
 from rapport.realtime.tidying import close_days
+from rapport.stores.workers.base import running
 
 PATIENCE_SECONDS = 60.0
 # Days of a demo pass in seconds, so the vendor calls more often than one that lives them.
@@ -54,11 +55,8 @@ class Live:
     def __enter__(self) -> Self:
         """Serve the API, deliver, ask and send."""
         self._base_url = self._parts.enter_context(served(self._scope.stores))
-        notifications.start(self._scope.stores)
-        self._parts.callback(notifications.stop)
-        for worker in (Decider(self._scope.stores), Sender(self._scope.stores)):
-            worker.start()
-            self._parts.callback(worker.stop)
+        stores = self._scope.stores
+        self._parts.enter_context(running(notifications.Deliverer(stores), Decider(stores), Sender(stores)))
         return self
 
     def __exit__(
@@ -116,7 +114,7 @@ class Live:
 
     def _file(self) -> None:
         while self._events(HANDLED) or self._firings(DONE):
-            self._filer.round()
+            self._filer.file_all()
         close_days(self._scope)
 
     def sign_off(self) -> None:

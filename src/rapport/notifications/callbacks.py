@@ -6,7 +6,7 @@ Callbacks of one host make one queue, with a secret, retries and pauses of its o
 from urllib.parse import urlsplit
 
 import orjson
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -15,6 +15,7 @@ from rapport.notifications.models import ACTIVE, CALLBACK, PENDING, Delivery, Li
 from rapport.stores.clock import Clock
 from rapport.stores.posting import new_secret
 from rapport.stores.records import Records, next_id
+from rapport.stores.workers.listening import Topic, publish
 
 AT_ONCE = 50
 
@@ -26,7 +27,7 @@ def take_up(records: Records, clock: Clock) -> bool:
         rows = [_delivery(session, clock, outcome) for outcome in outcomes]
         if rows:
             session.execute(insert(Delivery), rows)
-            session.execute(select(func.pg_notify("rapport_deliveries", "")))
+            publish(session, Topic.DELIVERIES)
     return len(outcomes) == AT_ONCE
 
 

@@ -25,7 +25,9 @@ from rapport.notifications.secret_members import with_secrets
 from rapport.stores import Stores
 from rapport.stores.clock import OUTSIDE, Clock
 from rapport.stores.posting import TIMEOUT_SECONDS, Answer, Poster, signed_headers
-from rapport.stores.taking import FAULTS, Taker, is_timely
+from rapport.stores.workers.claiming import ClaimingWorker, is_timely
+from rapport.stores.workers.leader import FAULTS
+from rapport.stores.workers.listening import Topic
 
 log = structlog.get_logger("rapport.notifications")
 POSTS = Metric("rapport_notification_posts_total", "Posts to listeners by outcome", ["outcome"])
@@ -179,11 +181,11 @@ class DeliveryQueue:
         session.execute(text(queries.SETTLE), bound)
 
 
-class Deliverer(Taker):
+class Deliverer(ClaimingWorker):
     """A thread with an event loop that posts what is due until it is stopped."""
 
     name = "deliverer"
-    told = "rapport_deliveries"
+    topic = Topic.DELIVERIES
 
     def __init__(self, stores: Stores, clock: Clock = OUTSIDE_CLOCK, timeout: float = TIMEOUT_SECONDS) -> None:
         super().__init__(stores, threads=4)
@@ -267,22 +269,3 @@ class Deliverer(Taker):
                     await self.in_thread(self.note, self._queue.settle, some)
             except FAULTS:
                 log.exception("deliveries cannot be settled; their leases will run out", deliveries=len(answered))
-
-
-_deliverer: Deliverer | None = None
-
-
-def start(stores: Stores) -> None:
-    """Deliver in this process from now on."""
-    global _deliverer
-    if _deliverer is None:
-        _deliverer = Deliverer(stores)
-        _deliverer.start()
-
-
-def stop() -> None:
-    """Stop delivering in this process; what is in flight ends first."""
-    global _deliverer
-    if _deliverer is not None:
-        _deliverer.stop()
-        _deliverer = None

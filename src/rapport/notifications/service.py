@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import orjson
 import structlog
 from prometheus_client import Gauge
-from sqlalchemy import func, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -19,7 +19,7 @@ from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.notifications import queries
-from rapport.notifications.deliverer import OUTSIDE_CLOCK, start, stop
+from rapport.notifications.deliverer import OUTSIDE_CLOCK, Deliverer
 from rapport.notifications.models import (
     ACTIVE,
     CALLBACK,
@@ -38,12 +38,14 @@ from rapport.stores.masks import unmasked
 from rapport.stores.parts import Part, part
 from rapport.stores.posting import GRACE_HOURS, new_secret
 from rapport.stores.records import next_id
+from rapport.stores.workers.listening import Topic, publish
 
 __all__ = [
     "CALLBACK",
     "GROUP_CHANGED",
     "OUTSIDE_CLOCK",
     "PERSONAL_DATA",
+    "Deliverer",
     "Delivery",
     "Listener",
     "Told",
@@ -57,8 +59,6 @@ __all__ = [
     "replay",
     "rotate_secret",
     "secret_member",
-    "start",
-    "stop",
     "unregister_listener",
 ]
 
@@ -223,7 +223,7 @@ def notify(
     rows = [_delivery(scope, found, key, body) for found in session.scalars(held)]
     if rows:
         session.execute(insert(Delivery).on_conflict_do_nothing(), rows)
-        session.execute(select(func.pg_notify("rapport_deliveries", "")))
+        publish(session, Topic.DELIVERIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +251,7 @@ def notify_many(scope: Scope, session: Session, event_type_id: int, some: Sequen
     ]
     if rows:
         session.execute(text(queries.ADD_MANY), {"rows": orjson.dumps(rows).decode()})
-        session.execute(select(func.pg_notify("rapport_deliveries", "")))
+        publish(session, Topic.DELIVERIES)
 
 
 def _body(scope: Scope, event_type_id: int, payload: Mapping[str, Any]) -> str:
@@ -308,7 +308,7 @@ def replay(scope: Scope, listener_id: int, delivery_id: int | None = None) -> in
         ).all()
         if delivery_id is not None and not done:
             raise NotFound(f"There is no delivery {delivery_id} of listener {listener_id}.")
-        session.execute(select(func.pg_notify("rapport_deliveries", "")))
+        publish(session, Topic.DELIVERIES)
         scope.audit(session, "replay", f"listener {listener_id}", deliveries=len(done))
     return len(done)
 

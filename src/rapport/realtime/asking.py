@@ -43,7 +43,9 @@ from rapport.realtime.questions import (
 from rapport.stores import Stores
 from rapport.stores.isolating import isolate
 from rapport.stores.posting import Poster, signed_headers
-from rapport.stores.taking import FAULTS, Taker, is_timely
+from rapport.stores.workers.claiming import ClaimingWorker, is_timely
+from rapport.stores.workers.leader import FAULTS
+from rapport.stores.workers.listening import Topic
 
 log = structlog.get_logger("rapport.realtime")
 VERDICTS = Metric("rapport_gateway_verdicts_total", "Verdicts about triggered firings", ["how", "allowed"])
@@ -284,11 +286,11 @@ def _note_health(session: Session, tenant_id: int, decided: Sequence[Decided]) -
         session.execute(text(GATEWAY_FAILED), {**bound, **trouble})
 
 
-class Decider(Taker):
+class Decider(ClaimingWorker):
     """A thread with an event loop that asks what is to be asked until it is stopped."""
 
     name = "decider"
-    told = "rapport_firings"
+    topic = Topic.FIRINGS
     patience = 2.0
 
     def __init__(self, stores: Stores) -> None:

@@ -14,7 +14,7 @@ from rapport.delivery import service as delivery
 from rapport.errors import RapportError
 from rapport.messaging import service as messaging
 from rapport.realtime.models import Firing
-from rapport.stores.taking import FAULTS
+from rapport.stores.workers.leader import FAULTS
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,9 @@ from rapport.realtime.mailing import Claimed, write
 from rapport.realtime.matching import firings
 from rapport.realtime.models import FAILED, PENDING, SENT
 from rapport.stores import Stores
-from rapport.stores.taking import FAULTS, Taker, is_timely
+from rapport.stores.workers.claiming import ClaimingWorker, is_timely
+from rapport.stores.workers.leader import FAULTS
+from rapport.stores.workers.listening import Topic
 
 log = structlog.get_logger("rapport.realtime")
 MESSAGES = Metric("rapport_firing_messages_total", "Messages of triggered campaigns by what became of them", ["state"])
@@ -155,11 +157,11 @@ class Outbox:
         MESSAGES.labels("retried" if state == PENDING else state).inc()
 
 
-class Sender(Taker):
+class Sender(ClaimingWorker):
     """A thread with an event loop that has what is due sent until it is stopped."""
 
     name = "sender"
-    told = "rapport_firings"
+    topic = Topic.FIRINGS
 
     def __init__(self, stores: Stores) -> None:
         super().__init__(stores, threads=4)

@@ -1,7 +1,5 @@
 """What the process and the API may ask of real time: its workers, the intake, visitors, erasure."""
 
-from typing import Protocol
-
 from rapport.realtime.asking import Decider
 from rapport.realtime.chores import leaving, measure
 from rapport.realtime.events.credentials import end_again
@@ -20,6 +18,7 @@ from rapport.realtime.recording.details import warn_of_nothing
 from rapport.realtime.recording.filer import Filer
 from rapport.realtime.sending import Sender
 from rapport.stores import Stores
+from rapport.stores.workers.base import Worker
 
 __all__ = [
     "PERSONAL_DATA",
@@ -42,42 +41,13 @@ __all__ = [
     "leaving",
     "measure",
     "person_of",
-    "start",
-    "stop",
     "trigger_faults",
     "try_event",
     "warn_of_nothing",
+    "workers",
 ]
-
-
-class Worker(Protocol):
-    """A thread or several that work until they are stopped."""
-
-    def start(self) -> None:
-        """Begin."""
-
-    def stop(self) -> None:
-        """End, after what is under way."""
-
-
-_running: list[Worker] = []
 
 
 def workers(stores: Stores) -> list[Worker]:
     """Whoever works in a process of the role worker."""
     return [Processor(stores), Decider(stores), Sender(stores), Filer(stores)]
-
-
-def start(stores: Stores) -> None:
-    """Work in this process from now on."""
-    if not _running:
-        _running.extend(workers(stores))
-        for one in _running:
-            one.start()
-
-
-def stop() -> None:
-    """Stop the workers of this process; what is under way ends first."""
-    for one in reversed(_running):
-        one.stop()
-    _running.clear()

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ from rapport.stores.records import Records
 from rapport.stores.sealed_values import sealed_with
 from rapport.stores.sealing import keys_of, require
 from rapport.stores.warehouse import Warehouse
+from rapport.stores.workers.base import Workers
 
 T = TypeVar("T")
 OLDER_SCHEMA = "The engines have the schema of an older Rapport: run `rapport migrate`."
@@ -32,7 +32,7 @@ class Stores:
     """What a process holds open. close() leaves nothing running. held: the open file that holds the data folder.
 
     here: this process by its name, from when it carries out durable work.
-    closing ends what works on the engines, before they are closed.
+    workers are those of this process; those that are left are stopped before the engines are closed.
     """
 
     settings: Settings
@@ -42,7 +42,7 @@ class Stores:
     postgres: Postgres | None = None
     here: Presence | None = None
     held: int | None = None
-    closing: ExitStack = field(default_factory=ExitStack)
+    workers: Workers = field(default_factory=Workers)
 
     @property
     def journal(self) -> Journal:
@@ -61,7 +61,7 @@ class Stores:
         """
         if self.here is None:
             own = self.settings
-            here = Presence(self.records, own.process)
+            here = Presence(self.workers, self.records, own.process)
             here.enter()
             self.here = here
             connections, hurried = own.work_connections, self.records.hurried
@@ -96,7 +96,7 @@ class Stores:
 
     def close(self) -> None:
         """Stop work, close both engines and stop the embedded PostgreSQL."""
-        self.closing.close()
+        self.workers.stop()
         if self.here is not None:
             work.stop()
             self.here.stop()

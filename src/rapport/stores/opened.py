@@ -4,10 +4,11 @@ from typing import Protocol
 
 from rapport.settings import Settings
 from rapport.stores.records import Records
+from rapport.stores.workers.base import Workers
 
 
 class Opened(Protocol):
-    """The settings and the records of open stores."""
+    """The settings, records and workers of open stores."""
 
     @property
     def settings(self) -> Settings:
@@ -16,3 +17,7 @@ class Opened(Protocol):
     @property
     def records(self) -> Records:
         """The pool of connections to the records."""
+
+    @property
+    def workers(self) -> Workers:
+        """The workers of this process."""

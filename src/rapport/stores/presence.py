@@ -17,7 +17,7 @@ from rapport.stores.locks import Lock
 from rapport.stores.opened import Opened
 from rapport.stores.outages import refusal
 from rapport.stores.records import Records
-from rapport.stores.services import Service
+from rapport.stores.workers.base import Worker, Workers
 
 log = structlog.get_logger("rapport.presence")
 ROLES = {"api": 1, "worker": 2, "scheduler": 3, "console": 4}
@@ -31,20 +31,21 @@ KEEP_TIME = "run NTP: times of campaigns go by the clock of the process"
 PROCESSES = Gauge("rapport_processes", "Processes that live, by role", ["role"])
 
 
-class Presence:
+class Presence(Worker):
     """This process under its name, which no other may have; it is entered again when the records were away.
 
     api_processes: how many processes have the role api, as of a few seconds ago; 1 at least.
     """
 
-    def __init__(self, records: Records, name: str) -> None:
+    name = "presence"
+
+    def __init__(self, workers: Workers, records: Records, name: str) -> None:
+        super().__init__(workers)
         self.api_processes = 1
-        self._records, self._name = records, name
+        self._records, self._process = records, name
         self._roles: frozenset[str] = frozenset()
         self._connection: connecting.Connection | None = None
         self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._thread = Service("presence", self._run, self._stopping)
 
     def enter(self) -> None:
         """Take the name. Raises Unavailable when a process that lives has it, or the records do not answer."""
@@ -58,7 +59,7 @@ class Presence:
                 if time.monotonic() >= deadline:
                     raise
                 time.sleep(AGAIN_SECONDS)
-        self._thread.start()
+        self.start()
 
     def play(self, roles: frozenset[str]) -> None:
         """Be counted under these roles from now on, and no others."""
@@ -70,11 +71,8 @@ class Presence:
                         locks.release_shared(self._connection, Lock.ROLES, ROLES[role])
                     _take(self._connection, taken)
 
-    def stop(self) -> None:
-        """End; the locks are let go of."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+    def dispose(self) -> None:
+        """Release the locks."""
         with suppress(psycopg.Error):  # the server notices the end of a connection a moment later
             if self._connection is not None:
                 locks.release_all(self._connection)
@@ -86,10 +84,10 @@ class Presence:
         try:
             for setting in NOTICED:
                 connection.execute(f"SET {setting}")
-            if not locks.take_name_if_free(connection, Lock.PROCESS_NAMES, self._name):
+            if not locks.take_name_if_free(connection, Lock.PROCESS_NAMES, self._process):
                 raise Unavailable(
-                    f"A process of the name {self._name} works on these records already: give each one a name of its "
-                    "own, the same after every restart, in RAPPORT_PROCESS_NAME."
+                    f"A process of the name {self._process} works on these records already: give each one a name of "
+                    "its own, the same after every restart, in RAPPORT_PROCESS_NAME."
                 )
             _take(connection, self._roles)
         except BaseException:
@@ -97,9 +95,10 @@ class Presence:
             raise
         return connection
 
-    def _run(self) -> None:
+    def work(self) -> None:
+        """Stay entered, and keep the clock with that of the records."""
         tell_at = 0.0
-        while not self._stopping.is_set():
+        while not self.stopping:
             try:
                 with self._lock:
                     self._connection = self._connection or self._entered()

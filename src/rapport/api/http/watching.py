@@ -17,7 +17,7 @@ from rapport.campaigns import service as campaigns
 from rapport.errors import Away, RapportError, Unavailable
 from rapport.notifications import service as notifications
 from rapport.realtime import service as realtime
-from rapport.stores import Stores, disk, holds, measures, presence, services, work
+from rapport.stores import Stores, disk, holds, measures, presence, work
 from rapport.stores.connecting import statements_within
 from rapport.stores.faults import DISK_FULL
 from rapport.stores.outages import RECORDS_AWAY, WAREHOUSE_AWAY, outage
@@ -56,7 +56,9 @@ class Watch:
         warehouse = self._answers("warehouse", self._ask_warehouse, WAREHOUSE_AWAY)
         room = self._answers("disk", self._ask_disk, DISK_FULL)
         found = [one for one in await asyncio.gather(records, warehouse, room) if one]
-        return found + [f"The thread {name} has ended: start this process again." for name in services.ended()]
+        return found + [
+            f"The worker {name} has ended: start this process again." for name in self._stores.workers.ended()
+        ]
 
     async def measure(self) -> None:
         """Bring the metrics that are measured in the records up to date, as far as those answer."""

@@ -8,24 +8,25 @@ due, or a change wakes it; what is due is carried out by others, so that a slow 
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
-from typing import Any
 
 import psycopg
 import structlog
 
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.cycle import cycles, daily, tasks
 from rapport.campaigns.cycle.agenda import ALARM, CYCLE, DAY, SENDS, Agenda, agendas, ready_at
 from rapport.campaigns.delivery.lateness import late_by
 from rapport.campaigns.delivery.sending import not_begun
 from rapport.campaigns.runs.clearing import due_clearances
-from rapport.campaigns.settings import settings_of
-from rapport.stores import Stores, schedulers
+from rapport.campaigns.settings import CampaignSettings
+from rapport.stores import Stores
 from rapport.stores.holds import is_held
-from rapport.stores.services import Service
+from rapport.stores.workers.listening import Topic
+from rapport.stores.workers.rounds import RoundWorker
 
 log = structlog.get_logger("rapport.scheduler")
 
@@ -33,7 +34,6 @@ log = structlog.get_logger("rapport.scheduler")
 LONGEST_SLEEP = 30.0
 # Between two looks while something is being begun, after which more may be due; and while what goes out is held.
 BUSY_SECONDS, HELD_SECONDS = 1.0, 3.0
-WORDS_GATHER_SECONDS, STOP_SECONDS, RETRY_SECONDS = 0.2, 0.5, 1.0
 THREADS = 8
 # What was begun and is still due is looked at again after so long: a worker may have it, or none is there.
 AGAIN_SECONDS, CYCLE_AGAIN_SECONDS, ALARM_SECONDS = 5.0, 60.0, 60.0
@@ -78,7 +78,7 @@ def begin_cycle(scope: Scope) -> float:
 
 def overdue(scope: Scope) -> list[str]:
     """What is due for too long and has not begun, one sentence each."""
-    now, patience = scope.clock.now(), timedelta(minutes=settings_of(scope).late_minutes)
+    now, patience = scope.clock.now(), timedelta(minutes=tenant_settings(scope, CampaignSettings).late_minutes)
     data_date = scope.today() - DAY
     found = []
     lives = scope.data_date() is not None  # a tenant that never had a cycle is still being set up
@@ -112,44 +112,38 @@ class Alarms:
         return ALARM_SECONDS
 
 
-class Scheduler:
+class Scheduler(RoundWorker):
     """The threads of one process."""
 
+    name = "scheduler"
+    topics = (Topic.SCHEDULE,)
+    gathers = 0.2
+
     def __init__(self, stores: Stores) -> None:
+        super().__init__(stores)
         self._stores = stores
-        self._stopping = threading.Event()
         self._acts: dict[str, Callable[[Scope], float]] = {CYCLE: begin_cycle, SENDS: send, ALARM: Alarms().tell}
         self._threads = ThreadPoolExecutor(THREADS, "scheduling")
         self._lock = threading.Lock()
         self._busy: set[Key] = set()
-        self._woken: set[Key] = set()  # of those that are busy
+        self._again: set[Key] = set()  # of those that are busy
         # What was begun and is due by the same instant as then is left alone until a time of the monotonic clock.
         self._rests: dict[Key, tuple[datetime, float]] = {}
-        self._thread = Service("scheduler", self._run, self._stopping)
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End, after what is being begun."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+    def dispose(self) -> None:
+        """End the threads, after what is being begun."""
         self._threads.shutdown()
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                with self._stores.records.listening() as ear:
-                    ear.execute(f"LISTEN {schedulers.TOLD}")
-                    with self._lock:
-                        self._rests.clear()  # nobody knows what was told meanwhile
-                    while not self._stopping.is_set():
-                        self._sleep(ear, self.look())
-            except Exception:
-                log.exception("the scheduler begins again")
-                self._stopping.wait(RETRY_SECONDS)
+    def begun(self) -> None:
+        """Leave nobody alone any more: nobody knows what was told meanwhile."""
+        with self._lock:
+            self._rests.clear()
+
+    def round(self, words: Sequence[psycopg.Notify]) -> float:
+        """Look at those whom words tell of, whatever was found before, and at all whose time has come."""
+        if words:
+            self._look_again({int(word.payload) for word in words})
+        return self.look()
 
     def look(self) -> float:
         """Begin what is due of every tenant; for how many seconds nothing more will be, unless a change tells."""
@@ -176,7 +170,7 @@ class Scheduler:
     def _begin(self, agenda: Agenda, act: str) -> None:
         key = (agenda.scope.tenant_id, act)
         with self._lock:
-            if key in self._busy or self._stopping.is_set():
+            if key in self._busy or self.stopping:
                 return
             self._busy.add(key)
         self._threads.submit(self._carry_out, agenda.scope, key, agenda.due[act])
@@ -190,27 +184,14 @@ class Scheduler:
             log.exception("scheduler round failed", tenant_id=scope.tenant_id, act=key[1])
         with self._lock:
             self._busy.discard(key)
-            if key in self._woken:
-                self._woken.discard(key)
+            if key in self._again:
+                self._again.discard(key)
             else:
                 self._rests[key] = at, time.monotonic() + pause
 
-    def _sleep(self, ear: psycopg.Connection[Any], seconds: float) -> None:
-        """Wait for a time or until a change tells; whoever is told of is looked at again, whatever was found before."""
-        until = time.monotonic() + seconds
-        while not self._stopping.is_set():
-            left = max(0.0, until - time.monotonic())
-            told = [note.payload for note in ear.notifies(timeout=min(left, STOP_SECONDS), stop_after=1)]
-            if told:
-                self._stopping.wait(WORDS_GATHER_SECONDS)
-                told.extend(note.payload for note in ear.notifies(timeout=0))
-                self._wake({int(payload) for payload in told})
-            if told or not left:
-                return
-
-    def _wake(self, tenants: set[int]) -> None:
+    def _look_again(self, tenants: set[int]) -> None:
         with self._lock:
-            self._woken |= {key for key in self._busy if key[0] in tenants}
+            self._again |= {key for key in self._busy if key[0] in tenants}
             self._rests = {key: rest for key, rest in self._rests.items() if key[0] not in tenants}
 
 
@@ -218,22 +199,3 @@ def send(scope: Scope) -> float:
     """Hand what is due of a tenant to the workers; in how many seconds to look again."""
     tasks.dispatch(scope)
     return AGAIN_SECONDS
-
-
-_running: Scheduler | None = None
-
-
-def start_scheduler(stores: Stores) -> None:
-    """Run the scheduler in this process."""
-    global _running
-    if _running is None:
-        _running = Scheduler(stores)
-        _running.start()
-
-
-def stop() -> None:
-    """Stop the scheduler of this process."""
-    global _running
-    if _running is not None:
-        _running.stop()
-        _running = None

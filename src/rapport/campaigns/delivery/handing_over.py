@@ -17,7 +17,7 @@ from rapport.campaigns.leases import lease
 from rapport.campaigns.models import Occurrence
 from rapport.campaigns.occurrences import locked, occurrence
 from rapport.channels import service as channels
-from rapport.stores import schedulers
+from rapport.stores.workers.listening import Topic, publish
 
 
 def to_hand_over(tenant_id: Any) -> Select[Any]:
@@ -72,7 +72,7 @@ def tell(scope: Scope, campaign_id: int) -> None:
             tell_channel(scope, session, campaign_id, channel_id, rows)
         if any(row.recipients for row in rows if row.channel_id in pulled and row.state in OPEN):
             tell_executed(scope, session, campaign, rows)
-        schedulers.wake(session, scope.tenant_id)  # its other channels are sent at their times
+        publish(session, Topic.SCHEDULE, scope.tenant_id)  # its other channels are sent at their times
 
 
 def hand_over(scope: Scope, campaign_id: int) -> None:

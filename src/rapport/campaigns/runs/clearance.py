@@ -14,13 +14,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.models import AWAITING_CLEARANCE, Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import locked, occurrence
-from rapport.campaigns.settings import settings_of
+from rapport.campaigns.settings import CampaignSettings
 from rapport.errors import Conflict, Invalid
 from rapport.notifications import service as notifications
-from rapport.stores import schedulers
 from rapport.stores.records import next_id
+from rapport.stores.workers.listening import Topic, publish
 
 NOT_CLEARED, REFUSED = "not cleared", "refused"
 LEFT_OUT = f"channel_id > 0 AND outcome = 'excluded' AND reason IN ('{NOT_CLEARED}', '{REFUSED}')"
@@ -95,7 +96,7 @@ def ask_clearance(scope: Scope, session: Session, campaign_id: int) -> None:
             OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id
         )
     ).all()
-    settings = settings_of(scope)
+    settings = tenant_settings(scope, CampaignSettings)
     lead = timedelta(minutes=settings.clearance_minutes)
     soonest = _full_minute(scope.clock.now() + timedelta(minutes=settings.clearance_review_minutes))
     by = max(min(scope.instant(row.scheduled_time) for row in rows) - lead, soonest)
@@ -105,7 +106,7 @@ def ask_clearance(scope: Scope, session: Session, campaign_id: int) -> None:
     locked(scope, session, campaign_id).clearance_by = by
     payload = {"CampaignID": campaign_id, "ClearanceRequiredBy": f"{_wall(scope, by):%Y-%m-%d %H:%M:%S}"}
     notifications.notify(scope, session, 5, payload, f"5:{campaign_id}")
-    schedulers.wake(session, scope.tenant_id)
+    publish(session, Topic.SCHEDULE, scope.tenant_id)
 
 
 def _full_minute(at: datetime) -> datetime:

@@ -34,10 +34,11 @@ from rapport.customers.models import Import
 from rapport.customers.privacy import masking, personal_columns, tasks
 from rapport.customers.writes import locks, ordering
 from rapport.errors import Invalid, NotFound
-from rapport.stores import schedulers, work
+from rapport.stores import work
 from rapport.stores.outages import outage
 from rapport.stores.parts import Part, part
 from rapport.stores.records import next_id
+from rapport.stores.workers.listening import Topic, publish
 
 MODES = ("full", "incremental")
 Progress = Callable[[int, int], None]
@@ -326,7 +327,7 @@ def _note(scope: Scope, row: Import) -> None:
     mine = (Import.tenant_id == scope.tenant_id, Import.id == row.id)
     with scope.records() as session:
         session.execute(update(Import).where(*mine).values({name: getattr(row, name) for name in told}))
-        schedulers.wake(session, scope.tenant_id)  # the data of a day may be there now
+        publish(session, Topic.SCHEDULE, scope.tenant_id)  # the data of a day may be there now
 
 
 def _result(row: Import) -> ImportResult:

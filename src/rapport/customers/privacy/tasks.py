@@ -16,7 +16,7 @@ log = structlog.get_logger("rapport.customers")
 @work.workflow("customers.attribute_job")
 def attribute_job(tenant_id: int, job_id: str) -> None:
     """Begun by an earlier release, in which each write was a workflow: have the tenant's carried out in order."""
-    writer_of(current()).wake(tenant_id)
+    writer_of(current()).carry_out(tenant_id)
 
 
 def erase_again(scope: Scope) -> None:

@@ -127,7 +127,7 @@ def _accept(scope: Scope, kind: str, payload: dict[str, Any], callback_url: str 
     with scope.records() as session:
         job_id = ordering.accept(session, scope.tenant_id, scope.clock.now(), kind, payload, callback_url)
         scope.audit(session, f"{kind} attributes", f"request {job_id}")
-    writer_of(scope.stores).wake(scope.tenant_id)
+    writer_of(scope.stores).carry_out(scope.tenant_id)
     return job_id
 
 

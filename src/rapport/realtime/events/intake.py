@@ -9,6 +9,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Sequence
 
+import psycopg
 import structlog
 from sqlalchemy.exc import DataError
 
@@ -23,7 +24,7 @@ from rapport.realtime.recording.telling import tells
 from rapport.stores import Stores
 from rapport.stores.isolating import isolate
 from rapport.stores.outages import outage
-from rapport.stores.services import Service
+from rapport.stores.workers.rounds import RoundWorker
 
 __all__ = ["Accepted", "Incoming", "Intake", "LogEntry"]
 
@@ -32,17 +33,19 @@ MOST_AT_ONCE = 5_000  # events and entries of the log in a transaction
 MOST_WAITING = 100_000
 
 
-class Intake:
-    """The intake of one process."""
+class Intake(RoundWorker):
+    """The intake of one process, which begins with its first event."""
+
+    name = "intake"
 
     def __init__(self, stores: Stores) -> None:
+        super().__init__(stores)
         self._stores = stores
         self._store = Store(stores.records)
         self._thrift = Thrift()
         self._waiting: dict[int, deque[Submission]] = {}  # by tenant, in the order of their turns
         self._events: Counter[int] = Counter()
-        self._ready = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
 
     async def accept(
         self, scope: Scope, events: Sequence[Incoming], entries: Sequence[LogEntry] = (), recording: bool = False
@@ -62,16 +65,16 @@ class Intake:
     ) -> Submission:
         self._spare(scope.tenant_id, events, entries)
         one = Submission(scope.tenant_id, scope.clock.now(), scope.today(), events, entries, recording)
-        with self._ready:
+        with self._lock:
             # A tenant fills half of the room that others leave, so that there is some for whoever comes.
+            if self.stopping:
+                raise Unavailable("This process is being stopped.")
             if self._events[scope.tenant_id] + one.size > MOST_WAITING - self._events.total():
                 raise Unavailable("Too many events wait to be stored: try again in a moment.")
-            if self._thread is None:
-                self._thread = Service("intake", self._run, threading.Event())
-                self._thread.start()
             self._waiting.setdefault(one.tenant_id, deque()).append(one)
             self._events[one.tenant_id] += one.size
-            self._ready.notify()
+        self.start()
+        self.wake()
         return one
 
     def _spare(self, tenant_id: int, events: Sequence[Incoming], entries: Sequence[LogEntry]) -> None:
@@ -83,17 +86,16 @@ class Intake:
         for entry in entries:
             entry.logged = not self._thrift.spares(tenant_id, entry.status, entry.event[:MAX_EVENT], entry.reason)
 
-    def _run(self) -> None:
-        while True:
-            self._commit(self._gathered())
+    def round(self, words: Sequence[psycopg.Notify]) -> None:
+        """Store all that was submitted, in as many transactions as it takes."""
+        while taken := self._gathered():
+            self._commit(taken)
 
     def _gathered(self) -> list[Submission]:
-        """Wait for submissions; those of tenants in turn, up to the most that go into a transaction."""
+        """Submissions of tenants in turn, up to the most that go into a transaction."""
         taken: list[Submission] = []
         size = 0
-        with self._ready:
-            while not self._waiting:
-                self._ready.wait()
+        with self._lock:
             while (one := self._next(MOST_AT_ONCE - size if taken else None)) is not None:
                 if one.answer.set_running_or_notify_cancel():  # the caller may have gone away
                     taken.append(one)
@@ -125,7 +127,7 @@ class Intake:
     def _keep(self, taken: Sequence[Submission]) -> None:
         answers = self._store.keep(taken)
         for tenant_id in {one.tenant_id for one in taken if any(tells(each.event, each.origin) for each in one.events)}:
-            customers.writer_of(self._stores).wake(tenant_id)
+            customers.writer_of(self._stores).carry_out(tenant_id)
         for one, answer in zip(taken, answers, strict=True):
             one.answer.set_result(answer)
         _count(taken, answers)

@@ -18,6 +18,7 @@ from rapport.realtime.events.visitors import Link, Links, links
 from rapport.realtime.models import SDK, SUCCESS, WARNING
 from rapport.realtime.recording.telling import put_in_line, tells
 from rapport.stores.records import Records
+from rapport.stores.workers.listening import Topic
 
 # One statement stores events, notes what the log and the counts say of them, and wakes who waits for them: each
 # trip to the records would let other threads of this process go first. Keys go in in order, so that two processes
@@ -65,11 +66,11 @@ STORE = text("""
         ON CONFLICT (tenant_id, day, status) DO UPDATE SET count = known.count + excluded.count
     ),
     told AS MATERIALIZED (
-        SELECT pg_notify('rapport_events', CAST(t AS text))
+        SELECT pg_notify(:channel, CAST(t AS text))
         FROM (SELECT DISTINCT t FROM given WHERE n NOT IN (SELECT n FROM repeated)) AS tenants
     )
     SELECT (SELECT array_agg(n) FROM repeated) AS repeated, (SELECT count(*) FROM told) AS told
-""")
+""").bindparams(channel=Topic.EVENTS.value)
 # A connection that was not used for so long goes back to the pool, which makes sure that it still works.
 IDLE_SECONDS = 2.0
 MAX_EVENT, MAX_PERSON, MAX_REASON, MAX_BODY = 255, 300, 500, 8000

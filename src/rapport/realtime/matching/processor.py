@@ -5,11 +5,9 @@ transaction, so a kill at any point neither loses nor doubles a firing. There is
 deployment: whoever holds the lock; the others wait for it.
 """
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import chain
 from typing import Any, TypeVar
 
 import psycopg
@@ -23,7 +21,6 @@ from rapport.customers import service as customers
 from rapport.errors import RapportError, Unavailable
 from rapport.realtime.events.owners import Owners, owners
 from rapport.realtime.events.visitors import person_of
-from rapport.realtime.leading import Lead
 from rapport.realtime.matching.deciding import decide
 from rapport.realtime.matching.evaluating import Arrival, candidates, watched
 from rapport.realtime.matching.timers import (
@@ -42,11 +39,11 @@ from rapport.realtime.metrics import HANDLED_SECONDS
 from rapport.realtime.models import ERROR, EventLogEntry
 from rapport.realtime.tidying import tidy
 from rapport.stores import Stores
-from rapport.stores.holds import is_held
 from rapport.stores.isolating import isolate
 from rapport.stores.locks import Leadership
 from rapport.stores.outages import outage
-from rapport.stores.services import Service
+from rapport.stores.workers.listening import Topic
+from rapport.stores.workers.rounds import RoundWorker
 
 T = TypeVar("T")
 log = structlog.get_logger("rapport.realtime")
@@ -59,7 +56,6 @@ GATHER_SECONDS, LONGEST_GATHERING = 0.04, 0.1
 TIDY_SECONDS = 300.0
 # How long triggers wait for what events and the API say of customers, while another changes the tenant's tables.
 UNWRITTEN_SECONDS = 60.0
-EVENTS, TRIGGERS = "rapport_events", "rapport_triggers"
 # Engine faults that may pass are waited for; a single event that keeps causing one is put aside after so many tries.
 TRIES = 5
 
@@ -86,69 +82,59 @@ def _away(error: Exception) -> bool:
     return outage(error) is not None or isinstance(error, Unavailable | Taken)
 
 
-class Processor:
+class Processor(RoundWorker):
     """The thread of one process."""
 
+    name = "processor"
+    topics = (Topic.EVENTS, Topic.TRIGGERS)
+    leadership = Leadership.PROCESSOR
+    pauses_while_held = True
+
     def __init__(self, stores: Stores) -> None:
+        super().__init__(stores)
         self._stores = stores
-        self._stopping = threading.Event()
         self._catalogues = Catalogues(stores)
-        self._lead = Lead(stores, Leadership.PROCESSOR)
-        self._tidied = self._taken = float("-inf")
+        self._tidied = self._taken = self._looked = float("-inf")
+        self._waiting: list[int] = []  # tenants of whom more waits than the last round took, or whom nobody tells of
+        self._more_due = False
         self._took = 0.0
         self._tries: dict[int, int] = {}
         self._rests: dict[int, float] = {}  # tenants with a fault, and until when they are left alone
         self._unwritten: dict[int, float] = {}  # tenants whose triggers wait, and since when
-        self._thread = Service("processor", self._run, self._stopping)
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
+    def begun(self) -> None:
+        """Find who waits already."""
+        self._waiting = [row.id for row in self.leading(WAITING)]
+        self._looked, self._more_due = float("-inf"), False
 
-    def stop(self) -> None:
-        """End, after the batch under way."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+    def round(self, words: Sequence[psycopg.Notify]) -> float:
+        """Handle what came: a batch of each tenant in turn. Now and then, look for what came without a word."""
+        tenants = list(dict.fromkeys([*self._told(words), *self._waiting]))
+        rest, seen = self._turns(tenants), list[int]()
+        if self._more_due or time.monotonic() - self._looked >= LOOK_SECONDS:
+            self._looked = time.monotonic()
+            due = self.leading(LOOK, self._now())
+            self._more_due = self._look([row.id for row in due if row.due])
+            seen = [row.id for row in due if row.waits]  # nobody tells of those who had to wait
+        self._waiting = [*seen, *rest]
+        if not rest:
+            self._gather()
+        return 0.0 if self._waiting or self._more_due else POLL_SECONDS
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                if not is_held(self._stores) and self._lead.taken():
-                    with self._stores.records.listening() as ear:
-                        self._work(ear)
-            except Exception:
-                log.exception("the processor begins again")
-            self._stopping.wait(PAUSE_SECONDS)
-        self._lead.give_up()
+    def _told(self, words: Sequence[psycopg.Notify]) -> list[int]:
+        """The tenants whose events words tell of, in order; triggers that have changed are read again."""
+        tenants: set[int] = set()
+        for word in words:
+            if word.channel == Topic.TRIGGERS:
+                self._catalogues.forget(int(word.payload))
+            else:
+                tenants.add(int(word.payload))
+        return sorted(tenants)
 
-    def _work(self, ear: psycopg.Connection[Any]) -> None:
-        """Handle what comes for as long as this process leads: a batch of each tenant in turn."""
-        for channel in (EVENTS, TRIGGERS):
-            ear.execute(f"LISTEN {channel}")
-        waiting = self._lead.ask(WAITING)
-        if waiting is None:
-            return
-        tenants, looked, more_due = [row.id for row in waiting], float("-inf"), False
-        while not self._stopping.is_set():
-            rest = self._round(tenants)
-            seen: list[int] = []
-            if more_due or time.monotonic() - looked >= LOOK_SECONDS:
-                looked = time.monotonic()
-                found = None if is_held(self._stores) else self._lead.ask(LOOK, self._now())
-                if found is None:
-                    return
-                more_due = self._look([row.id for row in found if row.due])
-                seen = [row.id for row in found if row.waits]  # those who had to wait are told of by nobody
-            heard = self._heard(ear, 0.0 if rest or seen or more_due else POLL_SECONDS)
-            tenants = list(dict.fromkeys([*heard, *seen, *rest]))
-            if not rest:
-                self._gather()
-
-    def _round(self, tenants: Sequence[int]) -> list[int]:
+    def _turns(self, tenants: Sequence[int]) -> list[int]:
         """A turn of each tenant, the shorter the more there are; those of whom more waits."""
         most = max(SHORTEST_TURN, BATCH // max(1, len(tenants)))
-        return [one for one in self._ready(tenants) if not self._stopping.is_set() and self.turn(one, most) == most]
+        return [one for one in self._ready(tenants) if not self.stopping and self.turn(one, most) == most]
 
     def _ready(self, tenants: Sequence[int]) -> list[int]:
         return [one for one in tenants if self._rests.get(one, 0.0) <= time.monotonic()]
@@ -174,20 +160,10 @@ class Processor:
             tidy(self._stores)
         return any(more)
 
-    def _heard(self, ear: psycopg.Connection[Any], seconds: float) -> list[int]:
-        """Wait so long for word of events; the tenants that have some."""
-        found: set[int] = set()
-        for note in chain(ear.notifies(timeout=seconds, stop_after=1), ear.notifies(timeout=0)):
-            if note.channel == TRIGGERS:
-                self._catalogues.forget(int(note.payload))
-            else:
-                found.add(int(note.payload))
-        return sorted(found)
-
     def drain(self, tenant_id: int) -> bool:
         """Handle what waits of a tenant; whether all of it was."""
         handled: int | None = BATCH
-        while handled == BATCH and not self._stopping.is_set():
+        while handled == BATCH and not self.stopping:
             handled = self.turn(tenant_id, BATCH)
         return handled is not None and handled < BATCH
 
@@ -235,7 +211,7 @@ class Processor:
 
     def due(self, tenant_id: int) -> None:
         """Fire what has come due by the clock."""
-        while self._due_turn(tenant_id) and not self._stopping.is_set():
+        while self._due_turn(tenant_id) and not self.stopping:
             pass
 
     def _due_turn(self, tenant_id: int) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import func, select, text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
@@ -22,9 +22,9 @@ from rapport.realtime.events.owners import found_out
 from rapport.realtime.matching.facts import Needs, load
 from rapport.realtime.matching.reach import Fault, Reach, address_attributes, attributes_of
 from rapport.realtime.models import ASKING, DONE, FILED, PENDING, SENDING, SENT, Firing, FiringMessage
+from rapport.stores.workers.listening import Topic, publish
 
 EVENT = 11
-WAKE = "rapport_firings"
 # What becomes of a firing that waited while its trigger was paused or archived.
 NOT_ACTIVE: Fault = ("skipped", "its trigger is not active any more")
 
@@ -183,7 +183,7 @@ def let_out(scope: Scope, session: Session, some: Sequence[Outgoing], ways: Mapp
 
 def wake(session: Session) -> None:
     """Tell whoever asks gateways and sends messages, when this commits."""
-    session.execute(select(func.pg_notify(WAKE, "")))
+    publish(session, Topic.FIRINGS)
 
 
 def _message(

@@ -1,8 +1,9 @@
 """The filer: the thread that files for the whole deployment, in rounds of about a second."""
 
-import threading
 import time
+from collections.abc import Sequence
 
+import psycopg
 import structlog
 from sqlalchemy import select, text
 
@@ -10,13 +11,12 @@ from rapport.access.scope import Scope, scope_of
 from rapport.realtime.chores import Purge
 from rapport.realtime.events.joining import join
 from rapport.realtime.events.names import Names
-from rapport.realtime.leading import Lead
 from rapport.realtime.matching import firings
 from rapport.realtime.models import DONE, Firing
 from rapport.realtime.recording.filing import AT_ONCE, file_batch
 from rapport.stores import Stores
 from rapport.stores.locks import Leadership
-from rapport.stores.services import Service
+from rapport.stores.workers.rounds import RoundWorker
 
 log = structlog.get_logger("rapport.realtime")
 ROUND_SECONDS = 1.0
@@ -37,49 +37,34 @@ BUSY = text("""
 """)
 
 
-class Filer:
-    """The thread of a process, which waits until it is its turn."""
+class Filer(RoundWorker):
+    """The thread of a process, which waits until it leads."""
+
+    name = "filer"
+    leadership = Leadership.FILER
+    pause_after_fault = RETRY_SECONDS
 
     def __init__(self, stores: Stores) -> None:
+        super().__init__(stores)
         self._stores = stores
-        self._lead = Lead(stores, Leadership.FILER)
         self._names = Names()
         self._failed: dict[int, int] = {}  # rounds in a row, by tenant
         self._purge = Purge(stores)
         self._purged = float("-inf")
-        self._stopping = threading.Event()
-        self._thread = Service("filer", self._run, self._stopping)
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
+    def round(self, words: Sequence[psycopg.Notify]) -> float:
+        """File a batch of every tenant of whom there is something. And chores."""
+        began = time.monotonic()
+        filed = self._file([row.id for row in self.leading(BUSY)])
+        return 0.0 if filed >= AT_ONCE else max(0.0, ROUND_SECONDS - (time.monotonic() - began))
 
-    def stop(self) -> None:
-        """End, after the batch under way."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _run(self) -> None:
-        pause = ROUND_SECONDS
-        while not self._stopping.wait(pause):
-            began = time.monotonic()
-            try:
-                busy = self._lead.ask(BUSY) if self._lead.taken() else None
-                filed = self._file([tenant_id for (tenant_id,) in busy]) if busy is not None else 0
-                pause = 0.0 if filed >= AT_ONCE else max(0.0, ROUND_SECONDS - (time.monotonic() - began))
-            except Exception:
-                log.exception("events cannot be filed")
-                pause = RETRY_SECONDS
-        self._lead.give_up()
-
-    def round(self) -> int:
-        """File a batch of every tenant of whom there is something; the most events that one had. And chores."""
+    def file_all(self) -> int:
+        """The same of a process that need not lead, since it is alone; the most events that a tenant had."""
         with self._stores.records.reading() as connection:
             return self._file(list(connection.execute(BUSY).scalars()))
 
     def _file(self, tenants: list[int]) -> int:
-        filed = max((self._tenant(tenant_id) for tenant_id in tenants if not self._stopping.is_set()), default=0)
+        filed = max((self._tenant(tenant_id) for tenant_id in tenants if not self.stopping), default=0)
         now = time.monotonic()
         if now - self._purged >= PURGE_SECONDS:
             self._purged = float("-inf") if self._purge.portion() else now

@@ -15,13 +15,13 @@ from rapport.access.scope import Scope
 from rapport.customers import service as customers
 from rapport.realtime.events.names import Names
 from rapport.realtime.events.owners import owners
-from rapport.realtime.leading import FAULTS
 from rapport.realtime.metrics import FILED
 from rapport.realtime.models import ERROR, EventLogEntry
 from rapport.realtime.recording import details, reported
 from rapport.realtime.recording.filed import Filed
 from rapport.realtime.recording.telling import KIND
 from rapport.stores.isolating import isolate
+from rapport.stores.workers.leader import FAULTS
 
 log = structlog.get_logger("rapport.realtime")
 AT_ONCE = 10_000

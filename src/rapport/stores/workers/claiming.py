@@ -1,8 +1,8 @@
-"""A thread of its own that takes durable work from the records and carries it out, much of it at once.
+"""Workers that claim durable work in the records and carry it out, much of it at once.
 
 It looks for work when a transaction that made some commits (LISTEN/NOTIFY), when work of its own has ended, and
-every second, since some falls due by itself. Work is leased in the records by whoever takes it, so that any
-number of processes may run one of these, and what a process that died had taken is taken again.
+every second, since some falls due by itself. Work is leased in the records by whoever claims it, so that any
+number of processes may run one of these, and what a process that died had claimed is claimed again.
 """
 
 import asyncio
@@ -10,29 +10,28 @@ import contextlib
 import contextvars
 import threading
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import psycopg
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
-from rapport.errors import Unavailable
 from rapport.stores import Stores
 from rapport.stores.holds import is_held
 from rapport.stores.outages import outage
-from rapport.stores.services import Service
+from rapport.stores.workers.base import Worker
+from rapport.stores.workers.leader import FAULTS
+from rapport.stores.workers.listening import Topic
 
 R = TypeVar("R")
-log = structlog.get_logger("rapport.taking")
+log = structlog.get_logger("rapport.workers")
 POLL_SECONDS = 1.0
 # Pause of a note that the records could not take.
 NOTE_SECONDS = 0.5
-FAULTS = (SQLAlchemyError, Unavailable)  # what the records raise when they are away
 
 
 def is_timely(began: float, lease: timedelta) -> bool:
@@ -43,26 +42,24 @@ def is_timely(began: float, lease: timedelta) -> bool:
     return time.monotonic() - began < lease.total_seconds() / 2
 
 
-class Taker(ABC):
-    """Takes work from start() to stop(). name is that of its threads, told the NOTIFY channel of new work.
+class ClaimingWorker(Worker):
+    """A thread with an event loop, and more for what blocks. topic is of new work.
 
     poll is after how many seconds it looks by itself; patience is how long work in flight may still take when it is
     told to stop, None waits for its end.
     """
 
-    name: str
-    told: str
-    patience: float | None = None
-    poll: float = POLL_SECONDS
+    topic: ClassVar[Topic]
+    patience: ClassVar[float | None] = None
+    poll: ClassVar[float] = POLL_SECONDS
 
     def __init__(self, stores: Stores, threads: int) -> None:
+        super().__init__(stores.workers)
         self.stores = stores
         self._threads = ThreadPoolExecutor(threads, self.name)
-        self._stopping = threading.Event()
         self._behind: set[int] = set()  # threads that have something to note which the records could not take yet
         self._fell_behind = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = Service(self.name, lambda: asyncio.run(self._run()), self._stopping)
 
     @abstractmethod
     async def take(self) -> None:
@@ -80,17 +77,18 @@ class Taker(ABC):
     async def closed(self) -> None:
         """Give it back, after the last work has ended."""
 
-    def start(self) -> None:
-        """Begin to take work."""
-        self._thread.start()
+    def work(self) -> None:
+        """Take work until told to stop; what is in flight then ends."""
+        asyncio.run(self._work())
 
-    def stop(self) -> None:
-        """Take nothing more, let work in flight end, and return."""
-        self._stopping.set()
+    def wake(self) -> None:
+        """Have it look for work at once."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended by itself
                 self._loop.call_soon_threadsafe(self._wake.set)
-        self._thread.join()
+
+    def dispose(self) -> None:
+        """End the threads."""
         self._threads.shutdown()
 
     def begin(self, work: Coroutine[Any, Any, None], makes_room: bool = True) -> None:
@@ -100,11 +98,6 @@ class Taker(ABC):
         running.add_done_callback(self._done)
         if makes_room:
             running.add_done_callback(lambda _: self._wake.set())
-
-    @property
-    def stopping(self) -> bool:
-        """Whether it was told to stop."""
-        return self._stopping.is_set()
 
     @property
     def in_flight(self) -> int:
@@ -132,19 +125,19 @@ class Taker(ABC):
                         raise
                     self._behind.add(me)
                     self._fell_behind = True
-                    log.warning("what was done cannot be noted yet", taker=self.name, reason=str(error)[:300])
+                    log.warning("what was done cannot be noted yet", worker=self.name, reason=str(error)[:300])
                     if self._stopping.wait(NOTE_SECONDS):
                         raise
         finally:
             self._behind.discard(me)
 
-    async def _run(self) -> None:
+    async def _work(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
         await self.opened()
-        ear = asyncio.create_task(self._listen())
-        while not self._stopping.is_set():
+        listening = asyncio.create_task(self._listen())
+        while not self.stopping:
             self._wake.clear()
             try:
                 if not self._behind and not await self.in_thread(is_held, self.stores):
@@ -153,14 +146,14 @@ class Taker(ABC):
                         await self.caught_up()
                     await self.take()
             except Exception:  # of one tenant, or of the records: the next round may do better
-                log.exception("work cannot be taken", taker=self.name)
+                log.exception("work cannot be taken", worker=self.name)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self.poll)
-        ear.cancel()
-        await asyncio.gather(ear, self._ended(), return_exceptions=True)
+        listening.cancel()
+        await asyncio.gather(listening, self._all_done(), return_exceptions=True)
         await self.closed()
 
-    async def _ended(self) -> None:
+    async def _all_done(self) -> None:
         """Wait for work in flight, and for no longer than patience."""
         if self._running and self.patience is not None:
             await asyncio.wait(self._running, timeout=self.patience)
@@ -171,7 +164,7 @@ class Taker(ABC):
     def _done(self, running: asyncio.Task[None]) -> None:
         self._running.discard(running)
         if not running.cancelled() and (fault := running.exception()) is not None:
-            log.error("work failed; its lease will run out", taker=self.name, exc_info=fault)
+            log.error("work failed; its lease will run out", worker=self.name, exc_info=fault)
 
     async def _listen(self) -> None:
         """Wake the loop whenever new work commits; connect again when the records were away."""
@@ -179,7 +172,7 @@ class Taker(ABC):
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-                    await connection.execute(f"LISTEN {self.told}")
+                    await connection.execute(f"LISTEN {self.topic.value}".encode())
                     self._wake.set()
                     async for _ in connection.notifies():
                         self._wake.set()
