@@ -7,7 +7,8 @@ from condition_world import COLUMNS, DAYS, INSTANTS, NUMBERS, TEXTS, VALUES, WAL
 from hypothesis import strategies as st
 
 from rapport.conditions import Kind, operators_of
-from rapport.conditions.histories import INTERACTIONS, SOURCES, Filter
+from rapport.conditions.histories.interactions import INTERACTIONS
+from rapport.conditions.histories.registry import HISTORIES
 from rapport.conditions.operators import Operator, Takes, takes
 
 text_values = st.one_of(
@@ -100,13 +101,13 @@ MEASURE_KINDS = {"first_date": None, "last_date": None, "count": Kind.INTEGER}
 
 @st.composite
 def history(draw: st.DrawFn) -> dict[str, Any]:
-    name = draw(st.sampled_from(sorted(SOURCES)))
-    source = SOURCES[name]
+    name = draw(st.sampled_from(sorted(HISTORIES)))
+    source = HISTORIES[name]
     measure = draw(st.sampled_from([one.value for one in source.measures]))
     kind = MEASURE_KINDS.get(measure, Kind.DECIMAL) or source.time_kind
-    chosen = draw(st.lists(st.sampled_from(sorted(source.filters)), unique=True, max_size=2))
+    chosen = draw(st.lists(st.sampled_from(sorted(source.filter_by_name)), unique=True, max_size=2))
     where = {one: draw(st.lists(st.sampled_from(FILTERS[one]), min_size=1, max_size=2)) for one in chosen}
-    if source.filters.get("event_type") is Filter.ID and draw(st.booleans()):
+    if source.properties and draw(st.booleans()):
         where["properties"] = {"page": draw(st.sampled_from(["home", ["CART", "x"]]))}
     found = {"history": name, "measure": measure, "where": where, "window": draw(windows)}
     # An average is a quotient of floats, which nobody compares for being in a list.

@@ -8,17 +8,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from rapport.access.scope import Scope
-from rapport.conditions import (
-    CampaignReceipt,
-    Column,
-    Event,
-    Facts,
-    Interaction,
-    Item,
-    Kind,
-    Schema,
-    Transaction,
-)
+from rapport.conditions import Column, Facts, Kind, Schema
+from rapport.conditions.histories.activity import Event
+from rapport.conditions.histories.campaigns import CampaignReceipt
+from rapport.conditions.histories.interactions import Interaction
+from rapport.conditions.histories.transactions import Item, Transaction
 
 ZONE = ZoneInfo("Europe/Berlin")
 DATA_DATE = date(2026, 3, 29)  # clocks go forward in Berlin; today is the day after
@@ -136,10 +130,12 @@ def one(rng: random.Random, customer: str) -> Facts:
         customer,
         TODAY,
         {name: value(rng, kind) for name, (_, kind) in COLUMNS.items()},
-        some(transaction),
-        some(event),
-        receipts(rng),
-        some(interaction),
+        {
+            "transactions": some(transaction),
+            "activity": some(event),
+            "campaigns": receipts(rng),
+            "interactions": some(interaction),
+        },
         frozenset(rng.sample([1, 2, 3], rng.randint(0, 3))),
         frozenset(rng.sample([1, 2], rng.randint(0, 2))),
     )
@@ -199,7 +195,11 @@ def write(scope: Scope, facts: dict[str, Facts]) -> None:
     insert(
         "activity_events",
         ["event_id", "event_type_id", "customer_id", "event_at", "properties"],
-        [(f"{c}{i}", e.event_type, c, e.at, e.properties) for c, f in facts.items() for i, e in enumerate(f.events)],
+        [
+            (f"{c}{i}", e.event_type, c, e.at, e.properties)
+            for c, f in facts.items()
+            for i, e in enumerate(f.histories["activity"])
+        ],
     )
     write_campaigns(scope, facts)
     groups = [(DATA_DATE, group, c) for c, f in facts.items() for group in f.groups]
@@ -214,7 +214,7 @@ def stored(value: Any) -> Any:
 def write_transactions(scope: Scope, facts: dict[str, Facts]) -> None:
     transactions, items = [], []
     for c, f in facts.items():
-        for i, t in enumerate(f.transactions):
+        for i, t in enumerate(f.histories["transactions"]):
             at = stored(t.time)
             transactions.append((f"{c}-{i}", c, at, t.type, t.amount, t.status, t.platform, t.promo_code))
             for line, item in enumerate(t.items):
@@ -237,7 +237,7 @@ def sent_at(one: CampaignReceipt) -> datetime:
 
 
 def write_campaigns(scope: Scope, facts: dict[str, Facts]) -> None:
-    seen = [(c, receipt) for c, f in facts.items() for receipt in f.campaigns]
+    seen = [(c, receipt) for c, f in facts.items() for receipt in f.histories["campaigns"]]
     recipients = [
         (processed(r), r.campaign, c, r.channel, 1, r.action, r.template, 1, "", sent_at(r), DATA_DATE) for c, r in seen
     ]
@@ -251,7 +251,7 @@ def write_campaigns(scope: Scope, facts: dict[str, Facts]) -> None:
     rows = [
         (DATA_DATE, i.campaign, c, i.channel, i.template, 1, i.action, i.event, i.at)
         for c, f in facts.items()
-        for i in f.interactions
+        for i in f.histories["interactions"]
     ]
     columns = "delivery_date campaign_id customer_id channel_id template_id recipient_group_id action_id event_id "
     columns += "interaction_at"

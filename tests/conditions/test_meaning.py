@@ -12,25 +12,26 @@ from condition_world import SCHEMA, TODAY
 from rapport.access.scope import Scope
 from rapport.conditions import (
     Column,
-    Event,
     Facts,
-    Interaction,
-    Item,
     Kind,
     Names,
     Schema,
-    Transaction,
     parse,
     sentence,
     to_predicate,
     to_sql,
 )
+from rapport.conditions.histories.activity import Event
+from rapport.conditions.histories.interactions import Interaction
+from rapport.conditions.histories.transactions import Item, Transaction
 
 MISSING_TRUE = ("not_equals", "not_in", "not_contains", "is_empty")
 
 
-def holds(data: dict[str, Any], **facts: Any) -> bool:
-    return to_predicate(parse(data), SCHEMA)(Facts("C1", TODAY, **facts))
+def holds(data: dict[str, Any], known_through: date | None = None, attributes: Any = None, **rows: list[Any]) -> bool:
+    """Whether a condition is true of a customer with attributes, and with rows of histories by their names."""
+    facts = Facts("C1", TODAY, attributes or {}, rows, known_through=known_through)
+    return to_predicate(parse(data), SCHEMA)(facts)
 
 
 def attribute(name: str, operator: str, value: Any, has: Any) -> bool:
@@ -215,8 +216,8 @@ def test_events_and_interactions_in_a_window() -> None:
     midnight = datetime(2026, 3, 29, 23, tzinfo=ZoneInfo("Europe/Berlin"))
     events = [Event(7, midnight, {"page": "Cart"})]
     told = history("activity", where={"event_type": 7, "properties": {"page": "cart"}}, window={"days": 1})
-    assert holds(told, events=events)
-    assert not holds({**told, "window": {"days": 0}}, events=events)
+    assert holds(told, activity=events)
+    assert not holds({**told, "window": {"days": 0}}, activity=events)
     clicked = [Interaction(midnight, 3, 11, 2, 504, 1)]
     assert holds(history("interactions", where={"event": ["clicked", "opened"], "series": 1}), interactions=clicked)
     assert not holds(history("interactions", where={"event": "bounced"}), interactions=clicked)

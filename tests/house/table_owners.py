@@ -105,6 +105,7 @@ READS = {
             "profiles",
             "target_group_members",
             "transaction_items",
+            "transactions",
         ),
     },
     "customers": {
@@ -127,12 +128,6 @@ READS = {
     },
     "audiences": {
         "members of groups are customers, and are told with their profiles": ("customers", "profiles"),
-        "slices of what conditions read": (
-            "activity_events",
-            "campaign_interactions",
-            "campaign_outcomes",
-            "campaign_recipients",
-        ),
         "the ids that conditions may name, those of what has gone since included": (
             "actions",
             "campaign_channels",
@@ -169,19 +164,13 @@ READS = {
             "templates",
             "tenants",
         ),
-        "what conditions ask about a few customers": (
-            "activity_events",
-            "campaign_interactions",
-            "campaign_outcomes",
-            "campaign_recipients",
+        "what conditions ask about a few customers, beside their histories": (
             "customer_lists",
             "customers",
-            "products",
             "profiles",
             "target_group_members",
-            "transaction_items",
-            "transactions",
         ),
+        "what is filed among the activity of customers and was not before": ("activity_events",),
     },
     "api": {
         "a read function is one SELECT that the engine renders": (

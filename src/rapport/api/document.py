@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rapport.api.http.responses import ERRORS, MANAGED, PROBLEM, PROBLEMS, TOTAL, TOTAL_HEADER
+from rapport.conditions import json_schema
 from rapport.errors import Conflict, TooLarge
 
 Described = dict[str, Any]
@@ -92,8 +93,9 @@ PARAMETERS = {
 
 def completed(document: Described) -> Described:
     """The document with all that this module knows, in place. 422 is what FastAPI assumes, and never answered."""
+    _refer_to_conditions(document)
     components = document["components"]
-    components["schemas"]["Problem"] = PROBLEM
+    components["schemas"] |= {"Problem": PROBLEM, **json_schema.components()}
     components["responses"] = {
         f"{family}{status}": shown for family, errors in FAMILIES.items() for status, shown in errors.items()
     }
@@ -110,6 +112,19 @@ def completed(document: Described) -> Described:
         for parameter in operation.get("parameters", []):
             parameter["description"] = parameter.get("description") or PARAMETERS.get(parameter["name"], "")
     return document
+
+
+def _refer_to_conditions(part: Any) -> None:
+    """Put the reference to its schema in the place of each condition."""
+    if isinstance(part, dict):
+        if json_schema.MARK in part:
+            del part["type"]
+            part["$ref"] = json_schema.REFERENCE.format(part.pop(json_schema.MARK))
+        for inner in part.values():
+            _refer_to_conditions(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            _refer_to_conditions(inner)
 
 
 def _drop_titles(part: Any) -> None:

@@ -36,17 +36,8 @@ TELL_SIZES = """
 """
 HAS_LIST = "SELECT count() > 0 FROM (SELECT 1 FROM customer_lists WHERE list_id = {list:UInt32} LIMIT 1)"
 
-# What a definition may read of each customer, for slices of customers. Items belong to transactions, not customers.
-READ = (
-    "profiles",
-    "transactions",
-    "activity_events",
-    "campaign_recipients",
-    "campaign_outcomes",
-    "campaign_interactions",
-    "target_group_members",
-    "customer_lists",
-)
+# What any definition may read of each customer, for slices of customers; a compiled one names its other tables.
+READ = ("profiles", "target_group_members", "customer_lists")
 
 HAS_PROFILE = "SELECT 1 FROM profiles WHERE data_date = {data_date:Date} LIMIT 1"
 COUNT = "SELECT count() FROM ({members})"

@@ -7,7 +7,7 @@ from croniter import croniter
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rapport.campaigns.settings import HourMinute
-from rapport.conditions.histories import LONGEST_LEAD
+from rapport.conditions.send_days import LONGEST_LEAD
 
 CampaignType = Literal["Test/Control", "A/B", "A/B/n"]
 MAX_ID = 2**31 - 1

@@ -1,7 +1,7 @@
 """Shapes of triggered campaigns: which events make them go out, to whom, and what they bring."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -20,19 +20,19 @@ from rapport.campaigns.schemas import (
     must_have_groups,
 )
 from rapport.campaigns.settings import Hours
+from rapport.conditions.json_schema import ConditionJson, EventConditionJson
 
 MINUTES_OF_DAY = 24 * 60
 LONGEST_SEQUENCE = 3 * MINUTES_OF_DAY
 LONGEST_REPETITION = 30 * MINUTES_OF_DAY
 EventName = Annotated[str, Field(min_length=1, max_length=255, examples=["add_to_cart"])]
-Conditions = dict[str, Any]
 
 
 class EventMatch(Strict):
     """An event by its declared name, and a condition over its parameters (used like attributes); null means any."""
 
     event: EventName
-    conditions: Conditions | None = Field(
+    conditions: EventConditionJson | None = Field(
         None,
         examples=[{"attribute": "amount", "operator": "greater_or_equal", "value": 50}],
         description="A condition that the parameters of the event must meet",
@@ -140,7 +140,7 @@ class TriggeredBody(Strict):
             }
         ]
     )
-    customer_conditions: Conditions | None = Field(
+    customer_conditions: ConditionJson | None = Field(
         None,
         description="A condition that the customer must meet when the trigger fires",
         examples=[{"attribute": "COUNTRY", "operator": "equals", "value": "NL"}],

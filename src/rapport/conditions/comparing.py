@@ -17,7 +17,8 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
-from rapport.conditions.nodes import Comparison, Scalar, Window
+from rapport.conditions.literals import Scalar
+from rapport.conditions.nodes import Comparison, Window
 from rapport.conditions.operators import NEGATIONS, Operator
 from rapport.conditions.schema import DATED, LISTS, NUMERIC, Anchor, Column, Kind
 from rapport.conditions.text import fold

@@ -3,13 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal
 from typing import Any
 
-from rapport.conditions.histories import Measure
+from rapport.conditions.literals import Scalar
+from rapport.conditions.measures import Measure
 from rapport.conditions.operators import Operator
-
-Scalar = str | Decimal | bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +62,11 @@ class Window:
 class HistoryIs:
     """A comparison of a measure over a customer's rows of a history that pass filters within a window.
 
-    filters maps a filter's name to the values of which one must match; properties does so for the
-    named properties of an activity event.
+    history is its name. filters maps a filter's name to the values of which one must match; properties does so for
+    the named properties of a row.
     """
 
-    source: str
+    history: str
     measure: Measure
     comparison: Comparison
     filters: tuple[tuple[str, tuple[Any, ...]], ...] = ()

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from rapport.conditions.histories import SOURCES, Measure
+from rapport.conditions.histories.registry import history_named
+from rapport.conditions.measures import Measure
 from rapport.conditions.nodes import (
     AttributeIs,
     Comparison,
@@ -151,11 +152,12 @@ def _comparison(comparison: Comparison) -> str:
 
 
 def _history(node: HistoryIs, names: Names) -> str:
+    history = history_named(node.history)
     what = [
-        f"{name.replace('_', ' ')} {_some([_named(names, name, value) for value in values], 'or')}"
+        f"{history.filter_by_name[name].words} {_some([_named(names, name, value) for value in values], 'or')}"
         for name, values in node.filters
     ] + [f"{name} {_some(values, 'or')}" for name, values in node.properties]
-    subject = MEASURES[node.measure].format(SOURCES[node.source].title)
+    subject = MEASURES[node.measure].format(history.title)
     with_filters = f" with {' and '.join(what)}" if what else ""
     return f"the {subject}{with_filters}{_window(node.window)} {_comparison(node.comparison)}"
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from rapport.conditions.binding import Binder
 from rapport.conditions.comparing import resolve_column
+from rapport.conditions.histories.registry import history_named
 from rapport.conditions.history_sql import customers_by_history
 from rapport.conditions.nodes import (
     AttributeIs,
@@ -34,7 +35,7 @@ from rapport.stores.warehouse import identifier
 class Compiled:
     """A SELECT that gives customer_id, once a customer, and the values it binds.
 
-    tables are those of customers that it reads beside the usual ones.
+    tables are those with a customer_id that it reads beside profiles, lists and members of groups.
     """
 
     sql: str
@@ -108,6 +109,8 @@ class _Compiler:
 
     def _customers(self, node: HistoryIs | InGroup | InList | CustomerIs | Reachable) -> str:
         if isinstance(node, HistoryIs):
+            history = history_named(node.history)
+            self.tables.update((history.table, *history.also_read))
             return customers_by_history(node, self.schema, self.anchor, self.binder)
         if isinstance(node, Reachable):
             table = self.schema.unreached(node.channel_id)

@@ -9,9 +9,9 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.conditions.histories import LONGEST_LEAD, SEND_DAY
 from rapport.conditions.interaction_codes import CLICKED, OPENED
 from rapport.conditions.purchases import IS_PURCHASE, IS_REFUND
+from rapport.conditions.send_days import LONGEST_LEAD, SEND_DAY
 from rapport.insight import work
 from rapport.insight.features import FEATURES, WINDOWS
 from rapport.insight.stages import stage_rules

@@ -8,7 +8,7 @@ from rapport.api.reads import Read, Values, register
 from rapport.api.sections import SectionRouter
 from rapport.api.wire.recipients import DATE, bind, campaigns, executed, executed_on, listed, of_campaigns
 from rapport.campaigns.models import Occurrence
-from rapport.conditions.histories import LONGEST_LEAD
+from rapport.conditions.send_days import LONGEST_LEAD
 from rapport.customers import service as customers
 from rapport.errors import Invalid
 

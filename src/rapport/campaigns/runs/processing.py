@@ -48,7 +48,7 @@ from rapport.campaigns.runs.staging import Place, StagePlan, drop_stage, fill_st
 from rapport.campaigns.schedule import send_time
 from rapport.campaigns.schemas import FrequencyCap
 from rapport.campaigns.settings import CampaignSettings
-from rapport.conditions.histories import LONGEST_LEAD
+from rapport.conditions.send_days import LONGEST_LEAD
 from rapport.errors import RapportError
 from rapport.messaging import service as messaging
 

@@ -8,14 +8,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
-from rapport.conditions import Column, Condition, Facts, Kind, Schema
+from rapport.campaigns import service as campaigns
+from rapport.conditions import Column, Condition, Facts, Kind, Schema, load_histories
 from rapport.conditions.nodes import AttributeIs, HistoryIs, InGroup, InList, Reachable, leaves
 from rapport.customers import service as customers
-from rapport.realtime.matching.histories import READERS
 from rapport.stores.warehouse import identifier
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -144,21 +145,16 @@ def _more(scope: Scope, ids: Sequence[str], needs: Needs, schema: Schema, today:
     found: dict[str, dict[str, Any]] = defaultdict(dict)
     if not ids:
         return found
-    for source in sorted({one.source for one in needs.histories}):
-        asked = [one for one in needs.histories if one.source == source]
-        for customer_id, some in READERS[source](scope, ids, asked, schema, today).items():
-            found[customer_id][MEMBERS_OF[source]] = some
-    for name, rows in (("groups", _groups(scope, ids, needs.groups)), ("lists", _lists(scope, ids, needs.lists))):
+    series_of = partial(campaigns.series_of, scope)
+    for customer_id, rows in load_histories(scope.warehouse, ids, needs.histories, schema, today, series_of).items():
+        found[customer_id]["histories"] = rows
+    for name, pairs in (("groups", _groups(scope, ids, needs.groups)), ("lists", _lists(scope, ids, needs.lists))):
         of: dict[str, set[int]] = defaultdict(set)
-        for customer_id, number in rows:
+        for customer_id, number in pairs:
             of[customer_id].add(int(number))
         for customer_id, numbers in of.items():
             found[customer_id][name] = frozenset(numbers)
     return found
-
-
-MEMBERS_OF = {"transactions": "transactions", "activity": "events", "campaigns": "campaigns"}
-MEMBERS_OF["interactions"] = "interactions"
 
 
 def _groups(scope: Scope, ids: Sequence[str], groups: Iterable[int]) -> list[tuple[Any, ...]]:

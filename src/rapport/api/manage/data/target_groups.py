@@ -16,21 +16,15 @@ from rapport.api.http.pages import Paged
 from rapport.api.http.tables import CONTENT, FORMATS, Format, table_file
 from rapport.api.sections import SectionRouter
 from rapport.audiences import service
+from rapport.conditions.json_schema import EXAMPLE, ConditionJson
 from rapport.stores.parts import Part
 
 router = SectionRouter("Management: target groups", "/manage/v1", JsonRoute)
 MAX_INT = 2**31 - 1
 GroupId = Annotated[int, Path(ge=1, le=MAX_INT)]
 CountId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
-EXAMPLE = {
-    "all": [
-        {"attribute": "COUNTRY", "operator": "in", "value": ["DE", "AT"]},
-        {"history": "transactions", "measure": "sum", "window": {"days": 90}, "operator": "greater", "value": 100},
-        {"not": {"history": "campaigns", "window": {"days": 7}}},
-    ]
-}
 TELLS = "Whether event 101 announces each day how many customers entered and left"
-Definition = Annotated[dict[str, Any], Field(examples=[EXAMPLE], description="A condition, see docs/conditions.md")]
+Definition = Annotated[ConditionJson, Field(description="A condition, see docs/conditions.md", examples=[EXAMPLE])]
 
 
 class TargetGroupIn(Body):

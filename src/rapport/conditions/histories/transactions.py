@@ -1,0 +1,142 @@
+"""The history of transactions: orders, deposits, bets."""
+
+# ruff: noqa: S608 - statements are put together of constants; values are bound
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rapport.conditions.histories.base import OF_CUSTOMERS, Happening, History, Query, Reading, scaled
+from rapport.conditions.histories.filters import Filter, Texts
+from rapport.conditions.histories.times import wall
+from rapport.conditions.measures import AMOUNT_SCALE, Measure
+from rapport.conditions.nodes import HistoryIs
+from rapport.conditions.purchases import NO_VALUE_STATUSES, NO_VALUE_TYPES
+from rapport.conditions.schema import Kind
+from rapport.conditions.text import fold
+
+READ = f"""
+    SELECT customer_id, transaction_id, toUnixTimestamp(transaction_time), amount, type, status, platform, promo_code
+    FROM transactions WHERE {OF_CUSTOMERS} AND transaction_time >= {{since:DateTime('UTC')}}
+"""
+READ_ITEMS = f"""
+    SELECT i.customer_id, i.transaction_id, i.product_id, i.quantity, i.unit_price, p.category, i.is_return
+    FROM transaction_items AS i LEFT JOIN (
+        SELECT product_id, any(category) AS category FROM products GROUP BY product_id
+    ) AS p ON p.product_id = i.product_id
+    WHERE i.{OF_CUSTOMERS} AND i.transaction_time >= {{since:DateTime('UTC')}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A line of a transaction."""
+
+    product_id: str
+    quantity: float
+    unit_price: float
+    category: str = ""
+    is_return: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """An order, deposit or bet; time is the tenant's wall clock, naive."""
+
+    time: datetime
+    amount: float
+    type: str = "order"
+    status: str = ""
+    platform: str = ""
+    promo_code: str = ""
+    items: Sequence[Item] = ()
+
+
+# These ask for lines of a transaction, so that no column of the transaction itself answers them.
+PRODUCT = Filter[Transaction]("product", Texts(), "A product that is on a line of the transaction")
+CATEGORY = Filter[Transaction]("category", Texts(), "A category of which a product is on a line")
+
+
+class Transactions(History[Transaction]):
+    """Transactions count by their amounts; filters of products count the matching lines."""
+
+    name = "transactions"
+    title = "transactions"
+    description = (
+        "Orders, deposits, bets. Those of type withdrawal, bonus or refund, without a positive amount, or canceled, "
+        "failed or void count only if `type` or `status` names them. With `product` or `category`, the amount is that "
+        "of the matching lines."
+    )
+    table = "transactions"
+    time_column = "transaction_time"
+    time_kind = Kind.TIME
+    measures = tuple(Measure)
+    filters = (
+        Filter[Transaction]("type", Texts(), "A type, such as order", "type", lambda row: row.type),
+        Filter[Transaction]("status", Texts(), "A status, such as paid", "status", lambda row: row.status),
+        Filter[Transaction]("platform", Texts(), "Where it was made", "platform", lambda row: row.platform),
+        Filter[Transaction]("promo_code", Texts(), "The code redeemed", "promo_code", lambda row: row.promo_code),
+        PRODUCT,
+        CATEGORY,
+    )
+
+    def from_sql(self, query: Query) -> str:
+        """Transactions; with what the matching lines amount to, where products are asked for."""
+        if not _by_item(query.node):
+            return self.table
+        parts = ["is_return = 0", query.in_window("transaction_time")]
+        if products := query.node.filter(PRODUCT.name):
+            parts.append(query.texts("product_id", products))
+        if categories := query.node.filter(CATEGORY.name):
+            parts.append(f"product_id IN (SELECT product_id FROM products WHERE {query.texts('category', categories)})")
+        return (
+            f"{self.table} INNER JOIN (SELECT transaction_id, "
+            f"sum(toInt64(round(quantity * unit_price * {AMOUNT_SCALE}))) AS item_amount FROM transaction_items "
+            f"WHERE {' AND '.join(parts)} GROUP BY transaction_id) AS i USING (transaction_id)"
+        )
+
+    def amount_sql(self, query: Query) -> str:
+        """What the transaction amounts to, or its matching lines."""
+        return "item_amount" if _by_item(query.node) else f"toInt64(round(amount * {AMOUNT_SCALE}))"
+
+    def rules_sql(self, query: Query) -> Iterator[str]:
+        """What is no purchase counts only if a filter names it."""
+        if query.node.filter("status") is None:
+            yield query.texts("status", NO_VALUE_STATUSES, "NOT IN")
+        if query.node.filter("type") is None:
+            yield f"{query.texts('type', NO_VALUE_TYPES, 'NOT IN')} AND amount > 0"
+
+    def happening(self, node: HistoryIs, row: Transaction) -> Happening | None:
+        """A purchase, or what the condition names; with the amount of its matching lines where products are asked."""
+        if node.filter("status") is None and fold(row.status) in NO_VALUE_STATUSES:
+            return None
+        if node.filter("type") is None and (fold(row.type) in NO_VALUE_TYPES or row.amount <= 0):
+            return None
+        if not _by_item(node):
+            return Happening(row.time, scaled(row.amount))
+        items = [item for item in row.items if _is_asked_for(node, item)]
+        return Happening(row.time, sum(scaled(item.quantity * item.unit_price) for item in items)) if items else None
+
+    def read(self, reading: Reading) -> Iterable[tuple[str, Transaction]]:
+        """Transactions; their lines only where a condition asks for products."""
+        items: dict[tuple[str, str], list[Item]] = defaultdict(list)
+        if any(_by_item(node) for node in reading.asked):
+            for who, number, product, quantity, price, category, is_return in reading.rows(READ_ITEMS):
+                items[who, number].append(Item(product, quantity, price, category, bool(is_return)))
+        for who, number, at, amount, kind, status, platform, code in reading.rows(READ):
+            lines = items.get((who, number), ())
+            yield who, Transaction(wall(at), amount, kind, status, platform, code, lines)
+
+
+def _by_item(node: HistoryIs) -> bool:
+    return bool(node.filter(PRODUCT.name) or node.filter(CATEGORY.name))
+
+
+def _is_asked_for(node: HistoryIs, item: Item) -> bool:
+    products, categories = node.filter(PRODUCT.name), node.filter(CATEGORY.name)
+    return (
+        not item.is_return
+        and (products is None or fold(item.product_id) in products)
+        and (categories is None or fold(item.category) in categories)
+    )

@@ -1,0 +1,336 @@
+"""The JSON Schema of conditions, made of what the parser and the evaluators go by: operators, kinds, histories.
+
+The parser alone refuses a condition, with a sentence. The schema is for whoever writes one: it says no less about the
+form, but leaves to the parser the limits that it cannot say (levels, sums over a definition, decimals, years).
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, WithJsonSchema
+
+from rapport.conditions.comparing import operators_of
+from rapport.conditions.histories.base import History
+from rapport.conditions.histories.filters import TEXT
+from rapport.conditions.histories.registry import histories
+from rapport.conditions.literals import FIRST_DAY, LAST_DAY, MAX_DAYS, MAX_DECIMALS, MAX_ID, MAX_NUMBER, MAX_TEXT
+from rapport.conditions.measures import DATES, Measure, measure_kind
+from rapport.conditions.operators import Operator, Takes, takes
+from rapport.conditions.parsing import MAX_DEPTH, MAX_HISTORIES, MAX_NODES, MAX_VALUES, PROPERTIES
+from rapport.conditions.schema import DATED, LISTS, NUMERIC, Kind
+from rapport.conditions.spelling import with_plain_operators
+
+Described = dict[str, Any]
+# In a model, stands for the component that it names: a document puts the reference in its place.
+MARK = "x-condition"
+CONDITION, EVENT_CONDITION = "Condition", "EventCondition"
+REFERENCE = "#/components/schemas/{}"
+
+ConditionJson = Annotated[
+    dict[str, Any], AfterValidator(with_plain_operators), WithJsonSchema({"type": "object", MARK: CONDITION})
+]
+EventConditionJson = Annotated[
+    dict[str, Any], AfterValidator(with_plain_operators), WithJsonSchema({"type": "object", MARK: EVENT_CONDITION})
+]
+
+ID: Described = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
+DAYS: Described = {"type": "integer", "minimum": 0, "maximum": MAX_DAYS}
+DAY: Described = {"type": "string", "format": "date"}
+TYPES: dict[str, Described] = {
+    "string": {"type": "string", "maxLength": MAX_TEXT, "pattern": r"^[^\x00]+$"},
+    "number": {"type": "number", "minimum": -MAX_NUMBER, "maximum": MAX_NUMBER},
+    "boolean": {"type": "boolean"},
+}
+KINDS = {
+    "text": (Kind.TEXT,),
+    "numbers": NUMERIC,
+    "dates": DATED,
+    "booleans": (Kind.BOOLEAN,),
+    "lists": LISTS,
+}
+EXAMPLE: Described = {
+    "all": [
+        {"attribute": "COUNTRY", "operator": "in", "value": ["DE", "AT"]},
+        {"history": "transactions", "measure": "sum", "window": {"days": 90}, "operator": "greater", "value": 100},
+        {"not": {"history": "campaigns", "window": {"days": 7}}},
+    ]
+}
+ABOUT = (
+    "A condition says which customers are meant. It has exactly one of the members all, any, not, attribute, history, "
+    f"group, list, customers and reachable. At most {MAX_DEPTH} levels, {MAX_NODES} conditions, {MAX_HISTORIES} of "
+    f"them on histories, and {MAX_VALUES} listed values. Numbers have at most {MAX_DECIMALS} decimals, dates the years "
+    f"{FIRST_DAY.year} to {LAST_DAY.year}. See docs/conditions.md."
+)
+ABOUT_EVENT = "A condition on the parameters of an event, which it names as attributes."
+
+
+def components() -> dict[str, Described]:
+    """The schemas of conditions by the names of their components."""
+    asked = {f"{_camel(history.name)}{CONDITION}": history for history in histories()}
+    found = {
+        CONDITION: _one_of(
+            [*_combinations(CONDITION), "AttributeCondition", "HistoryCondition", *_others()], ABOUT, EXAMPLE
+        ),
+        EVENT_CONDITION: _one_of(
+            [*_combinations(EVENT_CONDITION), "AttributeCondition"],
+            ABOUT_EVENT,
+            {"attribute": "amount", "operator": "greater_or_equal", "value": 50},
+        ),
+        "HistoryCondition": _one_of(asked, "A measure of what a customer did, or of what was done to it.")
+        | {
+            "discriminator": {
+                "propertyName": "history",
+                "mapping": {history.name: REFERENCE.format(name) for name, history in asked.items()},
+            }
+        },
+        "AttributeCondition": _attribute(),
+        "HistoryWindow": _window(),
+    }
+    found |= _combinations(CONDITION) | _combinations(EVENT_CONDITION) | _others()
+    for name, history in asked.items():
+        found[name] = _history(history)
+        found[f"{_camel(history.name)}Filters"] = _filters(history)
+    return found
+
+
+def _camel(name: str) -> str:
+    return name.title().replace("_", "")
+
+
+def _ref(name: str) -> Described:
+    return {"$ref": REFERENCE.format(name)}
+
+
+def _one_of(names: Iterable[str], description: str, *examples: Described) -> Described:
+    shown: Described = {"examples": list(examples)} if examples else {}
+    return {"description": description, "oneOf": [_ref(name) for name in names], **shown}
+
+
+def _object(
+    description: str, members: dict[str, Described], required: Sequence[str], *examples: Described
+) -> Described:
+    return {
+        "type": "object",
+        "description": description,
+        "properties": members,
+        "required": list(required),
+        "additionalProperties": False,
+        "examples": list(examples),
+    }
+
+
+def _combinations(of: str) -> dict[str, Described]:
+    """All, any and not, of conditions of one sort."""
+    part, example = _ref(of), {"attribute": "COUNTRY", "operator": "equals", "value": "DE"}
+    parts = {"type": "array", "items": part}
+    return {
+        f"All{of}": _object("Every part is true; without parts, always.", {"all": parts}, ["all"], {"all": [example]}),
+        f"Any{of}": _object(
+            "At least one part is true.", {"any": {**parts, "minItems": 1}}, ["any"], {"any": [example]}
+        ),
+        f"Not{of}": _object("The part is false.", {"not": part}, ["not"], {"not": example}),
+    }
+
+
+def _others() -> dict[str, Described]:
+    customers = {"type": "array", "items": dict(TEXT), "minItems": 1}
+    channel = _object("The channel.", {"channel": dict(ID)}, ["channel"], {"channel": 15})
+    return {
+        "GroupCondition": _object(
+            "A member of a target group on the same data date.", {"group": dict(ID)}, ["group"], {"group": 12}
+        ),
+        "ListCondition": _object("On a stored list of customers.", {"list": dict(ID)}, ["list"], {"list": 3}),
+        "CustomersCondition": _object(
+            "One of these customers, ignoring case.", {"customers": customers}, ["customers"], {"customers": ["C1"]}
+        ),
+        "ReachableCondition": _object(
+            "A campaign would reach the customer on a channel.",
+            {"reachable": channel},
+            ["reachable"],
+            {"reachable": {"channel": 15}},
+        ),
+    }
+
+
+# Comparisons
+
+
+class _Form:
+    """Operators that take values of one form."""
+
+    def __init__(self, what: Takes, types: tuple[str, ...]) -> None:
+        self.what, self.types, self.operators = what, types, list[Operator]()
+
+    def value(self) -> Described:
+        """The schema of a value."""
+        one = _any_of([TYPES[name] for name in self.types])
+        schemas = {
+            Takes.ONE: one,
+            Takes.LIST: {"type": "array", "items": one, "minItems": 1},
+            Takes.PAIR: _any_of(
+                [{"type": "array", "items": TYPES[name], "minItems": 2, "maxItems": 2} for name in self.types]
+            ),
+            Takes.DAYS: dict(DAYS),
+            Takes.PERCENT: {"type": "number", "exclusiveMinimum": 0, "maximum": 100},
+        }
+        return schemas[self.what]
+
+
+def _any_of(schemas: list[Described]) -> Described:
+    return dict(schemas[0]) if len(schemas) == 1 else {"anyOf": schemas}
+
+
+def _type(kind: Kind) -> str:
+    """The JSON type of what a kind is compared with."""
+    if kind in NUMERIC or kind is Kind.NUMBERS:
+        return "number"
+    return "boolean" if kind is Kind.BOOLEAN else "string"
+
+
+def _forms(kinds: Iterable[Kind], percentile: bool = False) -> list[_Form]:
+    """The forms that comparisons of some kinds have, with the operators of each."""
+    forms: dict[tuple[Takes, tuple[str, ...]], _Form] = {}
+    operators = {kind: operators_of(kind, percentile) for kind in kinds}
+    for operator in Operator:
+        fitting = {_type(kind) for kind, known in operators.items() if operator in known}
+        if fitting:
+            what = takes(operator)
+            is_typed = what in (Takes.ONE, Takes.LIST, Takes.PAIR)
+            types = tuple(name for name in TYPES if name in fitting) if is_typed else ()
+            forms.setdefault((what, types), _Form(what, types)).operators.append(operator)
+    return list(forms.values())
+
+
+def _compared(forms: Iterable[_Form], kinds: Iterable[str]) -> dict[str, Described]:
+    """The members operator and value, of all forms together; kinds are those of KINDS that are compared."""
+    operators = {operator for form in forms for operator in form.operators}
+    scalars = list(TYPES.values())
+    return {
+        "operator": {
+            "type": "string",
+            "enum": [operator.value for operator in Operator if operator in operators],
+            "description": f"How it is compared. {_told_operators(operators, kinds)}",
+        },
+        "value": {
+            "anyOf": [*scalars, {"type": "array", "items": {"anyOf": scalars}}],
+            "description": "One value, a list of values, a lower and an upper one, or a number of days, as the "
+            "operator takes it; left out where it takes none",
+        },
+    }
+
+
+def _told_operators(operators: set[Operator], kinds: Iterable[str]) -> str:
+    told = [
+        f"{name}: {', '.join(operator for operator in operators_of(KINDS[name][0], True) if operator in operators)}"
+        for name in kinds
+    ]
+    return f"Of {'; of '.join(told)}."
+
+
+def _asking(operators: Iterable[Operator], **more: Described) -> Described:
+    """What holds of a comparison with one of some operators."""
+    return {"properties": {"operator": {"enum": [operator.value for operator in operators]}, **more}}
+
+
+def _chain(branches: Sequence[tuple[Described, Described]]) -> Described:
+    """The first branch whose condition holds says what else must; where none does, nothing will do."""
+    found: Described = {"not": {}}
+    for when, then in reversed(branches):
+        found = {"if": when, "then": then, "else": found}
+    return found
+
+
+def _value(form: _Form) -> Described:
+    """What a form demands of the member value."""
+    if form.what is Takes.NOTHING:
+        return {"not": {"required": ["value"]}}
+    return {"properties": {"value": form.value()}, "required": ["value"]}
+
+
+def _attribute() -> Described:
+    forms = _forms(Kind, percentile=True)
+    members = {
+        "attribute": {**TEXT, "description": "See GET /manage/v1/condition-attributes"},
+        **_compared(forms, KINDS),
+    }
+    described = _object(
+        "A comparison of an attribute of the customer, or of a parameter of an event. A comparison with a missing "
+        "value is false, and a negative operator is exactly the negation of its positive one.",
+        members,
+        ["attribute", "operator"],
+        {"attribute": "COUNTRY", "operator": "in", "value": ["DE", "AT"]},
+    )
+    return described | _chain([(_asking(form.operators), _value(form)) for form in forms])
+
+
+# Histories
+
+
+def _history(history: History[Any]) -> Described:
+    numbers, dates = ([one for one in history.measures if (one in DATES) is dated] for dated in (False, True))
+    of_numbers, of_dates = (_forms([measure_kind(history.time_kind, one) for one in some]) for some in (numbers, dates))
+    members: dict[str, Described] = {
+        "history": {"type": "string", "const": history.name},
+        "measure": {
+            "type": "string",
+            "enum": [measure.value for measure in history.measures],
+            "description": "What is computed over the rows; without one, they are counted",
+        },
+        "where": _ref(f"{_camel(history.name)}Filters"),
+        "window": _ref("HistoryWindow"),
+        **_compared([*of_numbers, *of_dates], ("numbers", "dates")),
+    }
+    described = _object(history.description, members, ["history"], {"history": history.name, "window": {"days": 90}})
+    return described | _chain(
+        [
+            (_counting_at_least(), {"properties": {"value": TYPES["number"]}}),
+            *_branches(numbers, of_numbers, ["operator"]),
+            *_branches(dates, of_dates, ["operator", "measure"]),
+        ]
+    )
+
+
+def _counting_at_least() -> Described:
+    """A count without an operator: of so many rows or more, or of any."""
+    return {"not": {"required": ["operator"]}, "properties": {"measure": {"const": Measure.COUNT.value}}}
+
+
+def _branches(
+    measures: Sequence[Measure], forms: Iterable[_Form], required: list[str]
+) -> list[tuple[Described, Described]]:
+    named = {"enum": [measure.value for measure in measures]}
+    return [(_asking(form.operators, measure=named) | {"required": required}, _value(form)) for form in forms]
+
+
+def _window() -> Described:
+    members = {
+        "days": {**DAYS, "description": "Today and so many days before"},
+        "from": {**DAY, "description": "The first day; without one, from the beginning"},
+        "to": {**DAY, "description": "The last day; without one, to the end"},
+    }
+    described = _object(
+        "Which days of a history count: the last ones, or between two; without a window, all.",
+        members,
+        [],
+        {"days": 90},
+    )
+    return described | {"if": {"required": ["days"]}, "then": {"maxProperties": 1}}
+
+
+def _filters(history: History[Any]) -> Described:
+    members = {
+        filter_.name: {**_one_or_more(filter_.values.json_schema()), "description": filter_.description}
+        for filter_ in history.filters
+    }
+    if history.properties:
+        members[PROPERTIES] = {
+            "type": "object",
+            "description": "What rows say of themselves: values by the name of the property",
+            "propertyNames": dict(TEXT),
+            "additionalProperties": _one_or_more(dict(TEXT)),
+        }
+    return _object(f"Which {history.title} count: of each member, one of its values.", members, [], {})
+
+
+def _one_or_more(value: Described) -> Described:
+    return {"anyOf": [value, {"type": "array", "items": value, "minItems": 1}]}
