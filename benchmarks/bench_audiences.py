@@ -16,6 +16,7 @@ from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.audiences import service as audiences
+from rapport.conditions import parse
 from rapport.customers import service as customers
 from rapport.settings import Settings
 from rapport.stores import open_stores
@@ -132,7 +133,7 @@ def measure(scope: Scope) -> None:
     """Count both definitions, and store the members of one."""
     for name, definition, bare in (("six attributes", SIX, BARE_SIX), ("with two histories", MIXED, BARE_MIXED)):
         ours, baseline = side_by_side(
-            lambda definition=definition: audiences.size_now(scope, definition),  # type: ignore[misc]
+            lambda definition=definition: audiences.size_now(scope, parse(definition)),  # type: ignore[misc]
             lambda bare=bare: scope.warehouse.value(bare),  # type: ignore[misc]
         )
         told(f"size now, {name}", ours, baseline, LIMIT)

@@ -13,6 +13,7 @@ from rapport.access.service import create_tenant
 from rapport.audiences import service as audiences
 from rapport.audiences.models import Count, TargetGroup
 from rapport.campaigns.models import Occurrence
+from rapport.conditions import parse
 from rapport.errors import Away, Conflict, Invalid, NotFound
 from rapport.stores import Stores
 
@@ -74,14 +75,16 @@ def test_groups_are_computed_after_those_they_depend_on(scope: Scope) -> None:
     city = {"attribute": "CITY", "operator": "equals", "value": "city 3"}
     top = audiences.create_target_group(scope, "Top", {"all": [{"group": middle.id}, city]})
     expected = [f"C{i:04}" for i in range(CUSTOMERS) if country(i) not in ("DE", "de") and i % 10 == 3]
-    assert audiences.size_now(scope, top.definition) == len(expected) > 0
+    assert audiences.size_now(scope, top.condition) == len(expected) > 0
     assert audiences.compute_members(scope, top.id, DATA_DATE) == len(expected)
     assert stored(scope, top.id) == expected
     audiences.update_target_group(scope, base.id, definition={"all": []})
-    assert audiences.size_now(scope, {"group": top.id}) == 0, "a changed group is computed again, and those above it"
+    assert audiences.size_now(scope, parse({"group": top.id})) == 0, (
+        "a changed group is computed again, and those above it"
+    )
     audiences.update_target_group(scope, base.id, definition=GERMAN)
     audiences.compute_members(scope, base.id, DATA_DATE)
-    assert audiences.size_now(scope, {"group": top.id}) == len(expected), "also when the changed one was since"
+    assert audiences.size_now(scope, parse({"group": top.id})) == len(expected), "also when the changed one was since"
 
 
 def test_an_archived_group_is_still_computed_with_those_it_depends_on(scope: Scope) -> None:
@@ -155,19 +158,19 @@ def test_priorities_follow_on(scope: Scope) -> None:
 
 
 def test_samples_are_members_and_the_same_every_time(scope: Scope) -> None:
-    sample = audiences.sample_now(scope, GERMAN, 7)
+    sample = audiences.sample_now(scope, parse(GERMAN), 7)
     assert len(set(sample)) == 7 and set(sample) <= set(GERMANS)
-    assert audiences.sample_now(scope, GERMAN, 7) == sample
+    assert audiences.sample_now(scope, parse(GERMAN), 7) == sample
 
 
 def test_counts_run_aside_and_are_remembered(scope: Scope) -> None:
     definition = {"any": [GERMAN, {"attribute": "CITY", "operator": "ends_with", "value": "3"}]}
-    begun = audiences.start_count(scope, definition)
+    begun = audiences.start_count(scope, audiences.definition_of(scope, definition))
     done = wait_for(scope, begun.id)
     expected = sum(country(i) in ("DE", "de") or i % 10 == 3 for i in range(CUSTOMERS))
     assert (done.state, done.size) == ("done", expected)
-    assert audiences.start_count(scope, definition).id == begun.id
-    assert audiences.start_count(scope, definition, refresh=True).id != begun.id
+    assert audiences.start_count(scope, audiences.definition_of(scope, definition)).id == begun.id
+    assert audiences.start_count(scope, audiences.definition_of(scope, definition), refresh=True).id != begun.id
     assert audiences.cancel_count(scope, begun.id).state == "done"
 
 
@@ -189,7 +192,7 @@ def test_a_canceled_count_stops_in_the_engine(scope: Scope, monkeypatch: pytest.
 
     endless = Compiled("SELECT number FROM system.numbers WHERE sipHash64(number) = 1", {})
     monkeypatch.setattr(counting, "_compiled", lambda scope, condition, on: endless)
-    begun = audiences.start_count(scope, {"all": [GERMAN, GERMAN]})
+    begun = audiences.start_count(scope, audiences.definition_of(scope, {"all": [GERMAN, GERMAN]}))
     running = "SELECT count() FROM system.processes WHERE startsWith(query, {tag:String})"
     wait_until(lambda: scope.warehouse.value(running, tag=f"/* count {begun.id}") == 1)
     assert audiences.cancel_count(scope, begun.id).state == "canceled"
@@ -203,6 +206,7 @@ def test_counts_of_one_tenant_leave_a_place_to_others(
     from rapport.audiences import counting
 
     going_on, begun = threading.Event(), []
+    german = audiences.definition_of(scope, GERMAN)
     other = create_tenant(stores, f"counting beside {scope.tenant_id}")
     with other.records() as session:
         session.execute(update(Tenant).where(Tenant.id == other.tenant_id).values(last_data_date=DATA_DATE))
@@ -216,10 +220,11 @@ def test_counts_of_one_tenant_leave_a_place_to_others(
     monkeypatch.setattr(counting, "_compiled", slow)
     monkeypatch.setattr(counting, "MOST_WAITING", 3)
     try:
-        flood = [audiences.start_count(scope, GERMAN, refresh=True) for _ in range(4)]
+        flood = [audiences.start_count(scope, german, refresh=True) for _ in range(4)]
         with pytest.raises(Away, match="no more can wait"):
-            audiences.start_count(scope, GERMAN, refresh=True)
-        assert wait_for(other, audiences.start_count(other, GERMAN).id).state == "done"
+            audiences.start_count(scope, german, refresh=True)
+        begun_beside = audiences.start_count(other, audiences.definition_of(other, GERMAN))
+        assert wait_for(other, begun_beside.id).state == "done"
         assert begun == []
     finally:
         going_on.set()
@@ -238,7 +243,7 @@ def wait_until(holds) -> None:  # type: ignore[no-untyped-def]
 
 def test_a_count_that_fails_says_why(scope: Scope) -> None:
     past = audiences.create_target_group(scope, "Gone", GERMAN)
-    begun = audiences.start_count(scope, {"group": past.id})
+    begun = audiences.start_count(scope, audiences.definition_of(scope, {"group": past.id}))
     assert wait_for(scope, begun.id).state == "done"
     with pytest.raises(NotFound, match="no count"):
         audiences.count(scope, "nope")
@@ -301,14 +306,14 @@ def test_a_series_stands_for_its_campaigns(scope: Scope) -> None:
     rows = [(date(2026, 3, 20), campaign, one, 504, action, scheduled) for campaign, one, action in sent]
     scope.warehouse.insert("campaign_recipients", columns, rows)
     of_series = {"history": "campaigns", "where": {"series": 7, "outcome": "targeted"}, "window": {"days": 30}}
-    assert sorted(audiences.sample_now(scope, of_series, 10)) == ["C0001", "C0002"]
+    assert sorted(audiences.sample_now(scope, parse(of_series), 10)) == ["C0001", "C0002"]
     nothing = {"history": "campaigns", "where": {"series": 7}}
-    assert audiences.size_now(scope, nothing) == 0, "none of them was sent"
+    assert audiences.size_now(scope, parse(nothing)) == 0, "none of them was sent"
 
 
 def test_sentences_use_aliases_and_names(scope: Scope) -> None:
     group = audiences.create_target_group(scope, "Named", {"all": []})
-    told = audiences.readable(scope, {"all": [GERMAN, {"not": {"group": group.id}}]})
+    told = audiences.readable(scope, parse({"all": [GERMAN, {"not": {"group": group.id}}]}))
     assert told == "Country is 'De' and not (in target group 'Named')"
 
 
@@ -328,7 +333,7 @@ def test_another_tenant_sees_nothing(scope: Scope, stores) -> None:  # type: ign
     assert audiences.target_groups(other) == []
     with pytest.raises(NotFound):
         audiences.target_group(other, group.id)
-    assert audiences.size_now(other, GERMAN) == 0
+    assert audiences.size_now(other, parse(GERMAN)) == 0
     with scope.records() as session:
         assert session.get(TargetGroup, (other.tenant_id, group.id)) is None
 

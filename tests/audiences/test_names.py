@@ -11,6 +11,7 @@ from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.audiences.models import TargetGroup
+from rapport.conditions import parse
 from rapport.errors import Invalid
 from rapport.insight import service as insight
 from rapport.insight.snapshot import declare_attributes
@@ -48,10 +49,10 @@ def ask(attribute: str, operator: str, value: Any) -> dict[str, Any]:
     ],
 )
 def test_names_are_kept_as_ids_wherever_they_stand(scope: Scope, given: Any, kept: Any) -> None:
-    assert audiences.bound(scope, given) == kept
+    assert audiences.bound(scope, given) == audiences.Definition(kept, parse(kept))
     nested = {"all": [{"not": given}, {"any": [{"all": [given]}]}]}
-    assert audiences.bound(scope, nested) == {"all": [{"not": kept}, {"any": [{"all": [kept]}]}]}
-    assert audiences.size_now(scope, given) == audiences.size_now(scope, kept)
+    assert audiences.bound(scope, nested).raw == {"all": [{"not": kept}, {"any": [{"all": [kept]}]}]}
+    assert audiences.size_now(scope, audiences.bound(scope, given).condition) == audiences.size_now(scope, parse(kept))
 
 
 def test_a_renamed_stage_keeps_its_groups(scope: Scope, api: httpx.Client) -> None:
@@ -124,4 +125,4 @@ def test_what_does_not_exist_is_refused_wherever_a_definition_is_taken(
     for path in ("size", "sample"):
         answer = api.post(f"/manage/v1/target-groups/{path}", json={"definition": definition})
         assert answer.status_code == 400 and answer.json()["detail"].startswith(said)
-    assert audiences.size_now(scope, {"history": "campaigns", "where": {"action": 1}}) == 0
+    assert audiences.size_now(scope, parse({"history": "campaigns", "where": {"action": 1}})) == 0

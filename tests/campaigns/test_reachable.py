@@ -69,11 +69,11 @@ def tenant(scope: Scope) -> Iterator[Scope]:
 
 
 def everybody(scope: Scope) -> set[str]:
-    return set(audiences.sample_now(scope, {"all": []}, 1000))
+    return set(audiences.sample_now(scope, conditions.parse({"all": []}), 1000))
 
 
 def selected(scope: Scope, definition: dict[str, object]) -> set[str]:
-    return set(audiences.sample_now(scope, definition, 1000))
+    return set(audiences.sample_now(scope, conditions.parse(definition), 1000))
 
 
 def test_a_condition_finds_whom_a_run_would_write_to(tenant: Scope) -> None:
@@ -101,7 +101,7 @@ def test_members_are_kept_and_the_sentence_names_the_channel(tenant: Scope) -> N
     made = audiences.create_target_group(tenant, "By mail", {"all": [BY_MAIL, {"customers": ["C00008", "C00020"]}]})
     assert audiences.compute_members(tenant, made.id, DATA_DATE) == 1
     assert audiences.members(tenant, made.id, DATA_DATE, 10) == ["C00020"]
-    assert audiences.readable(tenant, BY_MAIL) == "Reachable on channel 'E-mail'"
+    assert audiences.readable(tenant, conditions.parse(BY_MAIL)) == "Reachable on channel 'E-mail'"
     with pytest.raises(Invalid, match="definition names channel 999, which does not exist"):
         audiences.create_target_group(tenant, "Nowhere", {"reachable": {"channel": 999}})
 

@@ -12,6 +12,7 @@ from rapport.access.service import update_tenant
 from rapport.audiences import service as audiences
 from rapport.campaigns import service as campaigns
 from rapport.channels import service as channels
+from rapport.conditions import parse
 from rapport.stores import slices
 from rapport.stores.warehouse import Warehouse
 
@@ -141,9 +142,9 @@ def test_every_customer_is_accounted_for_once(company: Scope) -> None:
     with limited(company, LIMIT):
         results = campaigns.results(company, found[2].id)
         assert sum(group.customers for group in results.groups) == buyers
-        assert audiences.size_now(company, BOUGHT) == buyers
-        some = audiences.sample_now(company, BOUGHT, 50)
-    assert some == audiences.sample_now(company, BOUGHT, 50)
+        assert audiences.size_now(company, parse(BOUGHT)) == buyers
+        some = audiences.sample_now(company, parse(BOUGHT), 50)
+    assert some == audiences.sample_now(company, parse(BOUGHT), 50)
 
 
 def test_slices_are_everybody_once_whatever_their_ids(company: Scope) -> None:

@@ -18,10 +18,10 @@ from sqlalchemy import delete, select, update
 from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.audiences import queries
-from rapport.audiences.groups import check, target_group, target_groups
+from rapport.audiences.groups import target_group, target_groups
 from rapport.audiences.membership import ensure_members
 from rapport.audiences.models import Count, TargetGroup
-from rapport.audiences.names import bound
+from rapport.audiences.names import Definition
 from rapport.audiences.schema import NOT_MODELLED, schema
 from rapport.channels import service as channels
 from rapport.conditions import Compiled, Condition, Schema
@@ -57,9 +57,9 @@ def _count(warehouse: Database, compiled: Compiled, count_id: str = "") -> int:
     )
 
 
-def size_now(scope: Scope, definition: Any) -> int:
-    """How many customers of the newest data date a definition selects, counted now. Raises Invalid."""
-    return _count(scope.warehouse, _compiled(scope, check(scope, bound(scope, definition)), schema(scope)))
+def size_now(scope: Scope, condition: Condition) -> int:
+    """How many customers of the newest data date a condition selects, counted now. Raises Invalid."""
+    return _count(scope.warehouse, _compiled(scope, condition, schema(scope)))
 
 
 def check_modelled(scope: Scope) -> None:
@@ -68,9 +68,9 @@ def check_modelled(scope: Scope) -> None:
         raise Conflict(NOT_MODELLED)
 
 
-def reach_now(scope: Scope, definition: Any) -> dict[int, int]:
-    """How many of the customers that a definition selects now each channel reaches, by channel. Raises Invalid."""
-    condition, on = check(scope, bound(scope, definition)), schema(scope)
+def reach_now(scope: Scope, condition: Condition) -> dict[int, int]:
+    """How many of the customers that a condition selects now each channel reaches, by channel. Raises Invalid."""
+    on = schema(scope)
     used = [one.id for one in channels.channels(scope)]
     if not used:
         return {}
@@ -83,9 +83,9 @@ def reach_now(scope: Scope, definition: Any) -> dict[int, int]:
     return found
 
 
-def sample_now(scope: Scope, definition: Any, n: int) -> list[str]:
-    """Up to n customer ids that a definition selects, spread evenly and the same every time. Raises Invalid."""
-    compiled = _compiled(scope, check(scope, bound(scope, definition)), schema(scope))
+def sample_now(scope: Scope, condition: Condition, n: int) -> list[str]:
+    """Up to n customer ids that a condition selects, spread evenly and the same every time. Raises Invalid."""
+    compiled = _compiled(scope, condition, schema(scope))
     sql = queries.SAMPLE.format(members=compiled.sql)
     parts = scope.warehouse.customer_slices(*queries.READ, *compiled.tables)
     rows = (row for part in parts for row in part.rows(sql, **compiled.parameters, sample=n))
@@ -96,7 +96,7 @@ def size_target_group(scope: Scope, target_group_id: int) -> TargetGroup:
     """Count a group now and remember the size with its age. Raises NotFound, or Conflict as check_modelled does."""
     group = target_group(scope, target_group_id)
     on = schema(scope)
-    size = _count(scope.warehouse, _compiled(scope, conditions.parse(group.definition), on))
+    size = _count(scope.warehouse, _compiled(scope, group.condition, on))
     if not size:
         check_modelled(scope)
     with scope.records() as session:
@@ -149,17 +149,15 @@ def _counting(scope: Scope) -> Counting:
     return scope.stores.workers.only(Counting, scope.stores)
 
 
-def _digest(scope: Scope, definition: Any) -> str:
+def _digest(scope: Scope, definition: Definition) -> str:
     versions = [(group.id, group.version) for group in target_groups(scope)]
-    needed = conditions.groups_in(conditions.parse(definition))
-    told = [definition, versions if needed else []]
+    told = [definition.raw, versions if conditions.groups_in(definition.condition) else []]
     return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def start_count(scope: Scope, definition: Any, refresh: bool = False) -> Count:
+def start_count(scope: Scope, definition: Definition, refresh: bool = False) -> Count:
     """Begin to count a definition aside. One that was counted for the same data date is answered as it was, unless
-    refresh. Raises Invalid, and Away when too many of the tenant's counts wait already."""
-    condition = check(scope, definition)
+    refresh. Raises Away when too many of the tenant's counts wait already."""
     on = schema(scope)
     digest = _digest(scope, definition)
     if not refresh and (known := _known(scope, digest, on.data_date)):
@@ -178,7 +176,7 @@ def start_count(scope: Scope, definition: Any, refresh: bool = False) -> Count:
         old = (Count.tenant_id == scope.tenant_id, Count.started_at < scope.clock.now() - KEPT)
         session.execute(delete(Count).where(*old))
         session.add(count)
-    _counting(scope).put(scope.tenant_id, partial(_run, scope, count.id, condition, on))
+    _counting(scope).put(scope.tenant_id, partial(_run, scope, count.id, definition.condition, on))
     return count
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.audiences.models import TargetGroup
-from rapport.audiences.names import bound
+from rapport.audiences.names import Definition, bound
 from rapport.audiences.schema import names, schema
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores.records import hold, next_id, unique_name
@@ -20,20 +20,20 @@ MAX_PRIORITY = 1_000_000
 UNIQUE, A_GROUP = "uq_target_groups_name", "a target group"
 
 
-def check(scope: Scope, definition: Any) -> conditions.Condition:
-    """A definition, parsed and found to fit the tenant's attributes and groups. Raises Invalid."""
-    condition = conditions.parse(definition)
+def definition_of(scope: Scope, definition: Any) -> Definition:
+    """A definition, given as JSON, that fits the tenant's attributes and groups, as it is kept. Raises Invalid."""
+    kept = bound(scope, definition)
     # Whether it fits is asked of nobody: the customers of a channel are not looked up for it.
-    conditions.to_sql(condition, replace(schema(scope), unreached=lambda channel_id: "customers"))
+    conditions.to_sql(kept.condition, replace(schema(scope), unreached=lambda channel_id: "customers"))
     known = {group.id for group in target_groups(scope)}
-    for number in sorted(conditions.groups_in(condition) - known):
+    for number in sorted(conditions.groups_in(kept.condition) - known):
         raise Invalid(f"definition names target group {number}, which does not exist.")
-    return condition
+    return kept
 
 
-def readable(scope: Scope, definition: Any) -> str:
-    """A definition as a sentence. Raises Invalid."""
-    return conditions.sentence(conditions.parse(definition), names(scope))
+def readable(scope: Scope, condition: conditions.Condition) -> str:
+    """A condition as a sentence."""
+    return conditions.sentence(condition, names(scope))
 
 
 def create_target_group(
@@ -44,8 +44,7 @@ def create_target_group(
     definition is the JSON of a condition; names of stages and segments are kept as their ids.
     Raises Invalid, or Conflict for a name that is in use.
     """
-    definition = bound(scope, definition)
-    condition = check(scope, definition)
+    kept = definition_of(scope, definition)
     with unique_name(UNIQUE, A_GROUP, name), scope.records() as session:
         hold(session, scope.tenant_id, "target groups")
         group = TargetGroup(
@@ -53,13 +52,14 @@ def create_target_group(
             id=next_id(session, scope.tenant_id, "target group"),
             name=_name(name),
             priority=_priority(scope, session, priority),
-            definition=definition,
-            depends_on=sorted(conditions.groups_in(condition)),
+            definition=kept.raw,
+            depends_on=sorted(conditions.groups_in(kept.condition)),
             archived=False,
             version=1,
             tells_changes=tells_changes,
             created_at=scope.clock.now(),
         )
+        group.condition = kept.condition
         session.add(group)
         session.flush()
         scope.audit(session, "create", f"target group {group.id}", name=group.name)
@@ -114,8 +114,7 @@ def update_target_group(
     Raises NotFound, Invalid, and Conflict for a name in use, an archived group, or groups that would
     depend on each other in a circle.
     """
-    definition = None if definition is None else bound(scope, definition)
-    condition = None if definition is None else check(scope, definition)
+    kept = None if definition is None else definition_of(scope, definition)
     with unique_name(UNIQUE, A_GROUP, name or ""), scope.records() as session:
         hold(session, scope.tenant_id, "target groups")
         group = _get(scope, session, target_group_id)
@@ -124,20 +123,18 @@ def update_target_group(
         group.name = group.name if name is None else _name(name)
         group.priority = group.priority if priority is None else _priority(scope, session, priority)
         group.tells_changes = group.tells_changes if tells_changes is None else tells_changes
-        if condition is not None and definition != group.definition:
-            _redefine(scope, session, group, definition, condition)
+        if kept is not None and kept.raw != group.definition:
+            _redefine(scope, session, group, kept)
         session.flush()
         scope.audit(session, "update", f"target group {target_group_id}", version=group.version)
     return group
 
 
-def _redefine(
-    scope: Scope, session: Session, group: TargetGroup, definition: Any, condition: conditions.Condition
-) -> None:
-    needed = sorted(conditions.groups_in(condition))
+def _redefine(scope: Scope, session: Session, group: TargetGroup, kept: Definition) -> None:
+    needed = sorted(conditions.groups_in(kept.condition))
     graph = _graph(scope, session) | {group.id: needed}
     _in_order(graph, group.id)
-    group.definition, group.depends_on = definition, needed
+    group.definition, group.condition, group.depends_on = kept.raw, kept.condition, needed
     group.version += 1
     group.size = group.size_date = group.sized_at = None
 
@@ -149,7 +146,7 @@ def bind_target_groups(scope: Scope) -> None:
     """
     for group in target_groups(scope):
         try:
-            definition = bound(scope, group.definition)
+            definition = bound(scope, group.definition).raw
         except Invalid:
             continue
         if definition != group.definition:

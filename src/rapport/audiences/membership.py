@@ -46,7 +46,7 @@ def compute_own(scope: Scope, target_group_id: int, data_date: date) -> int:
 
 @customers.attributes_read_once()
 def _store(scope: Scope, group: TargetGroup, data_date: date) -> int:
-    compiled = conditions.to_sql(conditions.parse(group.definition), schema(scope, data_date))
+    compiled = conditions.to_sql(group.condition, schema(scope, data_date))
     place: dict[str, Any] = {"data_date": data_date.isoformat(), "target_group": group.id}
     warehouse = scope.warehouse
     parts = list(warehouse.customer_slices(*queries.READ, *compiled.tables))

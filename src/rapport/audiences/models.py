@@ -1,12 +1,14 @@
 """Records of audiences: target groups, their snapshots, customer lists, counts asked for."""
 
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Boolean, Date, DateTime, Float, Index, Integer, String, Text, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from rapport.conditions import Condition, parse
 from rapport.stores.records import Base
 
 
@@ -35,6 +37,11 @@ class TargetGroup(Base):
             "uq_target_groups_name", "tenant_id", func.lower(text("name")), unique=True, postgresql_where="NOT archived"
         ),
     )
+
+    @cached_property
+    def condition(self) -> Condition:
+        """The definition, parsed once. Raises Invalid for one that earlier versions allowed."""
+        return parse(self.definition)
 
 
 class Snapshot(Base):

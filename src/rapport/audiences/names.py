@@ -1,6 +1,8 @@
 """What a definition names, bound to ids when it is saved: nothing that is renamed later changes whom it selects."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import text
@@ -10,9 +12,11 @@ from rapport.audiences import queries
 from rapport.audiences.schema import NAMED, called
 from rapport.audiences.schema import schema as current_schema
 from rapport.channels import service as channels
-from rapport.conditions import Condition, channels_in, leaves, parse
-from rapport.conditions.nodes import AttributeIs, HistoryIs, InList
-from rapport.conditions.operators import Operator, operator_of
+from rapport.conditions import Condition, Every, attributes_in, channels_in, leaves, parse
+from rapport.conditions.histories.filters import Ids
+from rapport.conditions.histories.registry import history_named
+from rapport.conditions.nodes import AttributeIs, Comparison, HistoryIs, InList, Not, Some
+from rapport.conditions.operators import Operator
 from rapport.errors import Invalid
 
 # Operators that ask whether a name is one of some; the others read names as they stand on the day.
@@ -21,53 +25,71 @@ NONE_OF = {Operator.NOT_EQUALS: Operator.NOT_IN, Operator.NOT_IN: Operator.NOT_I
 SHOWN = 10
 
 
-def bound(scope: Scope, definition: Any) -> Any:
+@dataclass(frozen=True)
+class Definition:
+    """A definition that names stages and segments by their ids: its JSON, as it is kept, and the same parsed."""
+
+    raw: Any
+    condition: Condition
+
+
+def bound(scope: Scope, definition: Any) -> Definition:
     """A definition with the ids of the stages and segments that it names. Raises Invalid for unknown names and ids."""
     condition = parse(definition)
     known = _names(scope, condition)
     _check_ids(scope, condition, known)
-    return _bound(definition, "definition", current_schema(scope).attributes, known)
+    return Definition(*_Binding(current_schema(scope).attributes, known).of(definition, condition))
 
 
 def _names(scope: Scope, condition: Condition) -> dict[str, Mapping[int, str]]:
     """The names behind the attributes of a condition that stand for stages and segments, by the attribute of the id."""
-    asked = {leaf.name.upper() for leaf in leaves(condition) if isinstance(leaf, AttributeIs)}
+    asked = attributes_in(condition)
     return {by_id: called(scope, by_id) for name, by_id in NAMED.items() if name in asked or by_id in asked}
 
 
-def _bound(definition: Any, path: str, attributes: Collection[str], known: Mapping[str, Mapping[int, str]]) -> Any:
-    if isinstance(definition, list):
-        return [_bound(one, f"{path}[{n}]", attributes, known) for n, one in enumerate(definition)]
-    if not isinstance(definition, dict):
-        return definition
-    if "attribute" in definition:
-        return _bound_leaf(definition, path, attributes, known)
-    nested = ("all", "any", "not")
-    return {
-        name: _bound(one, f"{path}.{name}", attributes, known) if name in nested else one
-        for name, one in definition.items()
-    }
+@dataclass(frozen=True)
+class _Binding:
+    """Puts ids in the place of names, in the JSON of a condition and in the parsed one; the two have one shape."""
 
+    attributes: Collection[str]
+    known: Mapping[str, Mapping[int, str]]
 
-def _bound_leaf(
-    leaf: dict[str, Any], path: str, attributes: Collection[str], known: Mapping[str, Mapping[int, str]]
-) -> dict[str, Any]:
-    by_id = NAMED.get(leaf["attribute"].strip().upper())
-    operator = operator_of(leaf["operator"])
-    wanted = ONE_OF.get(operator) or NONE_OF.get(operator) if operator else None
-    if by_id is None or by_id not in attributes or wanted is None:
-        return leaf
-    values = leaf["value"] if isinstance(leaf["value"], list) else [leaf["value"]]
-    ids: list[int] = []
-    for value in values:
-        found = [number for number, name in known[by_id].items() if name.lower() == str(value).strip().lower()]
-        if not found:
-            names = ", ".join(repr(name) for name in list(known[by_id].values())[:SHOWN]) or "none yet"
-            raise Invalid(f"{path}.value names {value!r}, which does not exist; there are {names}.")
-        ids += found
-    if len(ids) == 1 and not isinstance(leaf["value"], list):
-        return {"attribute": by_id, "operator": leaf["operator"], "value": ids[0]}
-    return {"attribute": by_id, "operator": wanted.value, "value": sorted(set(ids))}
+    def of(self, raw: Any, node: Condition) -> tuple[Any, Condition]:
+        """A condition and its JSON."""
+        if isinstance(node, Every | Some):
+            ((name, parts),) = raw.items()
+            bound_parts = [self.of(part, inner) for part, inner in zip(parts, node.parts, strict=True)]
+            return {name: [part for part, _ in bound_parts]}, type(node)(tuple(inner for _, inner in bound_parts))
+        if isinstance(node, Not):
+            part, inner = self.of(raw["not"], node.part)
+            return {"not": part}, Not(inner)
+        return self._leaf(raw, node) if isinstance(node, AttributeIs) else (raw, node)
+
+    def _leaf(self, raw: dict[str, Any], node: AttributeIs) -> tuple[dict[str, Any], AttributeIs]:
+        by_id, operator = NAMED.get(node.name), node.comparison.operator
+        wanted = ONE_OF.get(operator) or NONE_OF.get(operator)
+        if by_id is None or by_id not in self.attributes or wanted is None:
+            return raw, node
+        is_list = isinstance(raw["value"], list)
+        ids = [number for name in (raw["value"] if is_list else [raw["value"]]) for number in self._ids(node, name)]
+        if len(ids) == 1 and not is_list:
+            comparison = replace(node.comparison, value=Decimal(ids[0]))
+            return {"attribute": by_id, "operator": raw["operator"], "value": ids[0]}, self._by_id(node, comparison)
+        ids = sorted(set(ids))
+        comparison = replace(node.comparison, operator=wanted, value=tuple(map(Decimal, ids)))
+        return {"attribute": by_id, "operator": wanted.value, "value": ids}, self._by_id(node, comparison)
+
+    def _by_id(self, node: AttributeIs, comparison: Comparison) -> AttributeIs:
+        return replace(node, name=NAMED[node.name], comparison=comparison)
+
+    def _ids(self, node: AttributeIs, name: Any) -> list[int]:
+        """The ids of all that is called so. Raises Invalid."""
+        names = self.known[NAMED[node.name]]
+        ids = [number for number, called_now in names.items() if called_now.lower() == str(name).strip().lower()]
+        if not ids:
+            there_are = ", ".join(repr(called_now) for called_now in list(names.values())[:SHOWN]) or "none yet"
+            raise Invalid(f"{node.path}.value names {name!r}, which does not exist; there are {there_are}.")
+        return ids
 
 
 def _check_ids(scope: Scope, condition: Condition, known: Mapping[str, Mapping[int, str]]) -> None:
@@ -76,9 +98,7 @@ def _check_ids(scope: Scope, condition: Condition, known: Mapping[str, Mapping[i
         if isinstance(leaf, AttributeIs) and leaf.name in known:
             _check_numbers(leaf, known[leaf.name])
         if isinstance(leaf, HistoryIs):
-            for name, values in leaf.filters:
-                if name in queries.KNOWN_IDS:
-                    _check_some(scope, name, values)
+            _check_filters(scope, leaf)
         if isinstance(leaf, InList) and not scope.warehouse.value(queries.HAS_LIST, list=leaf.list_id):
             raise Invalid(f"definition names customer list {leaf.list_id}, which does not exist.")
     known_channels = {one.id for one in channels.channels(scope)} if channels_in(condition) else set()
@@ -94,9 +114,13 @@ def _check_numbers(leaf: AttributeIs, known: Mapping[int, str]) -> None:
                 raise Invalid(f"{leaf.path}.value names {one}, which is not an id of {leaf.name}.")
 
 
-def _check_some(scope: Scope, name: str, values: tuple[Any, ...]) -> None:
-    with scope.records() as session:
-        found = set(session.scalars(text(queries.KNOWN_IDS[name]), {"tenant_id": scope.tenant_id}))
-    for value in values:
-        if value not in found:
-            raise Invalid(f"definition names {name} {value}, which does not exist.")
+def _check_filters(scope: Scope, leaf: HistoryIs) -> None:
+    known = history_named(leaf.history).filter_by_name
+    for name, values in leaf.filters:
+        what = known[name].values
+        if isinstance(what, Ids) and what.of:
+            with scope.records() as session:
+                present = set(session.scalars(text(queries.KNOWN_IDS[what.of]), {"tenant_id": scope.tenant_id}))
+            for value in values:
+                if value not in present:
+                    raise Invalid(f"definition names {name} {value}, which does not exist.")

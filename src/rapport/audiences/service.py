@@ -16,8 +16,8 @@ from rapport.audiences.exports import export_members
 from rapport.audiences.groups import (
     archive_target_group,
     bind_target_groups,
-    check,
     create_target_group,
+    definition_of,
     readable,
     target_group,
     target_groups,
@@ -26,7 +26,7 @@ from rapport.audiences.groups import (
 from rapport.audiences.lists import ListMade, create_customer_list, keep_list
 from rapport.audiences.membership import compute_members, ensure_members, members, newest_snapshots, snapshot
 from rapport.audiences.models import Count, DailySize, Snapshot, TargetGroup
-from rapport.audiences.names import bound
+from rapport.audiences.names import Definition, bound
 from rapport.audiences.personal import PERSONAL_DATA
 from rapport.audiences.schema import names, schema
 from rapport.audiences.sizes import note_sizes, sizes_of
@@ -37,6 +37,7 @@ __all__ = [
     "ChangedCustomer",
     "Count",
     "DailySize",
+    "Definition",
     "GroupChanges",
     "ListMade",
     "Snapshot",
@@ -47,12 +48,12 @@ __all__ = [
     "bound",
     "cancel_count",
     "changes",
-    "check",
     "check_modelled",
     "compute_members",
     "count",
     "create_customer_list",
     "create_target_group",
+    "definition_of",
     "ensure_members",
     "export_members",
     "keep_list",

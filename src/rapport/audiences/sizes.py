@@ -71,7 +71,7 @@ def _counted(scope: Scope, groups: Sequence[TargetGroup], on: Schema) -> dict[in
     parsed: dict[int, Condition] = {}
     for group in groups:
         try:
-            parsed[group.id] = conditions.parse(group.definition)
+            parsed[group.id] = group.condition
             conditions.to_counts([parsed[group.id]], on)
         except RapportError as error:
             parsed.pop(group.id, None)

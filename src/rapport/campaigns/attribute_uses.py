@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from rapport import conditions
 from rapport.access.scope import Scope
@@ -29,7 +28,7 @@ def delete_attribute(scope: Scope, name: str) -> None:
 def retype_attribute(scope: Scope, name: str, field_type: str) -> None:
     """Change an attribute's type. Raises Conflict when values do not convert, or when somebody asks it as it is."""
     info = customers.changeable(scope, name)
-    misfits = [told for told, definition in definitions(scope) if not _fits(scope, definition, info, field_type)]
+    misfits = [told for told, condition in asking(scope) if not _fits(scope, condition, info, field_type)]
     if field_type not in TEXTS:
         misfits += _channels(scope, info.real_field_name.upper())
     _refuse(f"{info.real_field_name} cannot become {field_type}", misfits)
@@ -45,8 +44,8 @@ def _refuse(what: str, found: list[str]) -> None:
 def uses(scope: Scope, name: str) -> Iterator[str]:
     """Each use of an attribute, in words for people."""
     wanted = name.upper()
-    for told, definition in definitions(scope):
-        if wanted in conditions.attributes_in(conditions.parse(definition)):
+    for told, condition in asking(scope):
+        if wanted in conditions.attributes_in(condition):
             yield told
     yield from _channels(scope, wanted)
     for template in messaging.templates(scope):
@@ -61,14 +60,14 @@ def uses(scope: Scope, name: str) -> Iterator[str]:
             yield f"event {event.name!r}"
 
 
-def definitions(scope: Scope) -> Iterator[tuple[str, Any]]:
-    """What asks customers' attributes: words for people and the definition."""
+def asking(scope: Scope) -> Iterator[tuple[str, conditions.Condition]]:
+    """What asks customers' attributes: words for people and the condition."""
     for group in audiences.target_groups(scope):
-        yield f"target group {group.id} {group.name!r}", group.definition
+        yield f"target group {group.id} {group.name!r}", group.condition
     for series in triggered(scope):
         definition = (series.trigger or {}).get("customer_conditions")
         if definition and series.status != "archived":
-            yield f"campaign {series.id} {series.name!r}", definition
+            yield f"campaign {series.id} {series.name!r}", conditions.parse(definition)
 
 
 def _channels(scope: Scope, wanted: str) -> list[str]:
@@ -79,9 +78,9 @@ def _channels(scope: Scope, wanted: str) -> list[str]:
     ]
 
 
-def _fits(scope: Scope, definition: Any, info: customers.AttributeInfo, field_type: str) -> bool:
-    """Whether a definition can still be asked when the attribute has another type."""
-    condition, name = conditions.parse(definition), info.real_field_name.upper()
+def _fits(scope: Scope, condition: conditions.Condition, info: customers.AttributeInfo, field_type: str) -> bool:
+    """Whether a condition can still be asked when the attribute has another type."""
+    name = info.real_field_name.upper()
     if name not in conditions.attributes_in(condition):
         return True
     known = audiences.schema(scope)

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
 
 from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
-from rapport.campaigns.attribute_uses import TOLD, definitions
+from rapport.campaigns.attribute_uses import TOLD, asking
 from rapport.campaigns.models import Series
 from rapport.campaigns.triggered import triggered
 from rapport.conditions.nodes import AttributeIs
@@ -28,7 +27,7 @@ def change_stages(scope: Scope, days: Mapping[str, int], names: Mapping[str, str
 def define_value_segments(scope: Scope, bands: Sequence[tuple[str, float]]) -> None:
     """Replace the value segments, most valuable first. Raises Invalid, Conflict while one that goes is asked for."""
     _bind(scope)
-    used = [told for told, definition in definitions(scope) if _segments(definition) - set(range(1, len(bands) + 1))]
+    used = [told for told, condition in asking(scope) if _segments(condition) - set(range(1, len(bands) + 1))]
     if used:
         raise Conflict(f"There would be {len(bands)} value segments, but one after these is used by {_told(used)}.")
     insight.define_value_segments(scope, bands)
@@ -38,10 +37,10 @@ def _told(used: list[str]) -> str:
     return ", ".join(used[:TOLD]) + (f" and {len(used) - TOLD} more" if len(used) > TOLD else "")
 
 
-def _segments(definition: Any) -> set[int]:
-    """The value segments whose ids a definition lists."""
+def _segments(condition: conditions.Condition) -> set[int]:
+    """The value segments whose ids a condition lists."""
     found: set[int] = set()
-    for leaf in conditions.leaves(conditions.parse(definition)):
+    for leaf in conditions.leaves(condition):
         if isinstance(leaf, AttributeIs) and leaf.name == SEGMENT and leaf.comparison.operator in ONE_OF_SOME:
             value = leaf.comparison.value
             found |= {int(one) for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Decimal)}
@@ -54,7 +53,7 @@ def _bind(scope: Scope) -> None:
     for series in triggered(scope):
         definition = (series.trigger or {}).get("customer_conditions")
         try:
-            kept = audiences.bound(scope, definition) if definition else definition
+            kept = audiences.bound(scope, definition).raw if definition else definition
         except Invalid:
             continue
         if kept != definition:

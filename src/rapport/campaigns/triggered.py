@@ -266,11 +266,9 @@ def _check_event(scope: Scope, one: EventMatch, types: dict[str, str], where: st
 
 def _customer_conditions(scope: Scope, definition: Any) -> Any:
     try:
-        kept = audiences.bound(scope, definition)
-        audiences.check(scope, kept)
+        return audiences.definition_of(scope, definition).raw
     except Invalid as error:
         raise Invalid(error.message.replace("definition", "customer_conditions", 1)) from error
-    return kept
 
 
 def groups_of_triggers(scope: Scope) -> list[int]:

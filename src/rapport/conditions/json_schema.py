@@ -201,10 +201,11 @@ def _forms(kinds: Iterable[Kind], percentile: bool = False) -> list[_Form]:
     return list(forms.values())
 
 
-def _compared(forms: Iterable[_Form], kinds: Iterable[str]) -> dict[str, Described]:
+def _compared(forms: Sequence[_Form], kinds: Iterable[str]) -> dict[str, Described]:
     """The members operator and value, of all forms together; kinds are those of KINDS that are compared."""
     operators = {operator for form in forms for operator in form.operators}
-    scalars = list(TYPES.values())
+    used = {name for form in forms for name in form.types} | {"number" for form in forms if form.what is Takes.DAYS}
+    scalars = [schema for name, schema in TYPES.items() if name in used]
     return {
         "operator": {
             "type": "string",

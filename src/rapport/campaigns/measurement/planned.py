@@ -66,7 +66,7 @@ def planned(scope: Scope, found: Series, size: int | None = None) -> Detectable:
         return NO_COMPARISON
     spread, whose = _spread(scope, found, goal, data_date)
     if size is None:
-        size = audiences.size_now(scope, audiences.target_group(scope, found.target_group_id).definition)
+        size = audiences.size_now(scope, audiences.target_group(scope, found.target_group_id).condition)
     if not size:
         return NOBODY
     if spread.mean <= 0 or spread.variance <= 0:

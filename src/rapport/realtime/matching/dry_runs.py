@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -64,10 +63,10 @@ def dry_run(scope: Scope, trigger_id: int) -> TriggerDryRun:
     if trigger_id in catalogue.faults:
         raise Invalid(catalogue.faults[trigger_id])
     trigger = catalogue.triggers[trigger_id]
-    definition: Any = {"all": []} if trigger.body.customer_conditions is None else trigger.body.customer_conditions
-    groups = set(trigger.body.rules.exclude_target_group_ids) | conditions.groups_in(conditions.parse(definition))
+    condition = conditions.Every(()) if trigger.condition is None else trigger.condition
+    groups = set(trigger.body.rules.exclude_target_group_ids) | conditions.groups_in(condition)
     audiences.ensure_members(scope, groups, data_date)
-    customers, sample = audiences.size_now(scope, definition), audiences.sample_now(scope, definition, LOOKED_AT)
+    customers, sample = audiences.size_now(scope, condition), audiences.sample_now(scope, condition, LOOKED_AT)
     tally = _Tally(catalogue, trigger)
     with scope.records() as session:
         for first in range(0, len(sample), AT_ONCE):

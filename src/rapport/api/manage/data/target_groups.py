@@ -1,7 +1,7 @@
 """Management of target groups: definitions, sizes, samples, members, and what a builder of conditions needs."""
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +16,7 @@ from rapport.api.http.pages import Paged
 from rapport.api.http.tables import CONTENT, FORMATS, Format, table_file
 from rapport.api.sections import SectionRouter
 from rapport.audiences import service
+from rapport.conditions import Condition
 from rapport.conditions.json_schema import EXAMPLE, ConditionJson
 from rapport.stores.parts import Part
 
@@ -156,11 +157,11 @@ class AttributeChoiceOut(BaseModel):
 
 def _told(scope: Scope, group: service.TargetGroup) -> TargetGroupTold:
     shown = TargetGroupOut.model_validate(group).model_dump()
-    return TargetGroupTold(**shown, sentence=service.readable(scope, group.definition))
+    return TargetGroupTold(**shown, sentence=service.readable(scope, group.condition))
 
 
-def _reached(scope: Scope, definition: dict[str, Any]) -> dict[str, int]:
-    return {str(number): count for number, count in service.reach_now(scope, definition).items()}
+def _reached(scope: Scope, condition: Condition) -> dict[str, int]:
+    return {str(number): count for number, count in service.reach_now(scope, condition).items()}
 
 
 def _count(scope: Scope, count: service.Count) -> CountOut:
@@ -227,8 +228,9 @@ def size_target_group(group_id: GroupId, principal: Principal = Depends(admin)) 
     """Count the members on the newest data date and store the size. `reachable` counts whom a campaign would reach on
     each channel.
     """
-    told = _told(principal.scope, service.size_target_group(principal.scope, group_id))
-    return TargetGroupSized(**told.model_dump(), reachable=_reached(principal.scope, told.definition))
+    group = service.size_target_group(principal.scope, group_id)
+    told = _told(principal.scope, group)
+    return TargetGroupSized(**told.model_dump(), reachable=_reached(principal.scope, group.condition))
 
 
 @router.get("/target-groups/{group_id}/sizes", summary="List the daily sizes of a target group")
@@ -311,11 +313,11 @@ def size_definition(body: DefinitionIn, principal: Principal = Depends(admin)) -
 
     409 if nobody is selected because no day has been modelled yet.
     """
-    service.check(principal.scope, body.definition)
-    size = service.size_now(principal.scope, body.definition)
+    condition = service.definition_of(principal.scope, body.definition).condition
+    size = service.size_now(principal.scope, condition)
     if not size:
         service.check_modelled(principal.scope)
-    return SizeOut(size=size, reachable=_reached(principal.scope, body.definition))
+    return SizeOut(size=size, reachable=_reached(principal.scope, condition))
 
 
 @router.post("/target-groups/sample", summary="Sample customers of a definition")
@@ -324,8 +326,8 @@ def sample_definition(body: SampleIn, principal: Principal = Depends(admin)) -> 
 
     409 if nobody is selected because no day has been modelled yet.
     """
-    service.check(principal.scope, body.definition)
-    found = service.sample_now(principal.scope, body.definition, body.customers)
+    condition = service.definition_of(principal.scope, body.definition).condition
+    found = service.sample_now(principal.scope, condition, body.customers)
     if not found:
         service.check_modelled(principal.scope)
     return CustomersOut(customer_ids=found)
@@ -334,9 +336,8 @@ def sample_definition(body: SampleIn, principal: Principal = Depends(admin)) -> 
 @router.post("/target-groups/sentence", summary="Describe a definition in words")
 def read_definition(body: DefinitionIn, principal: Principal = Depends(admin)) -> SentenceOut:  # noqa: B008
     """The definition as an English sentence; 400 for a definition that could not be saved in a target group."""
-    kept = service.bound(principal.scope, body.definition)
-    service.check(principal.scope, kept)
-    return SentenceOut(sentence=service.readable(principal.scope, kept))
+    condition = service.definition_of(principal.scope, body.definition).condition
+    return SentenceOut(sentence=service.readable(principal.scope, condition))
 
 
 @router.post("/target-group-counts", status_code=201, summary="Start counting a definition")
@@ -345,7 +346,8 @@ def begin_count(body: CountIn, principal: Principal = Depends(admin)) -> CountOu
 
     A count that finds nobody because no day has been modelled yet fails and says so.
     """
-    return _count(principal.scope, service.start_count(principal.scope, body.definition, body.refresh))
+    definition = service.definition_of(principal.scope, body.definition)
+    return _count(principal.scope, service.start_count(principal.scope, definition, body.refresh))
 
 
 @router.get("/target-group-counts/{count_id}", summary="Read a count")
