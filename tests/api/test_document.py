@@ -181,6 +181,28 @@ def test_every_pattern_has_words(document: dict[str, Any]) -> None:
     assert len(used) > 5
 
 
+def test_conditions_refer_to_their_schema_wherever_they_are_taken_or_given(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    for names, schema in ((("definition", "customer_conditions"), "Condition"), (("conditions",), "EventCondition")):
+        places = {
+            f"{name}.{member}": json.dumps(found)
+            for name, one in schemas.items()
+            for member, found in one.get("properties", {}).items()
+            if member in names
+        }
+        assert len(places) >= 4
+        assert [place for place, found in places.items() if f'"#/components/schemas/{schema}"' not in found] == []
+    assert "x-condition" not in json.dumps(document)
+
+
+def test_every_example_of_a_condition_fits_its_schema(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    for name in (name for name in schemas if name.endswith("Condition")):
+        shown = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        for example in schemas[name].get("examples", ()):
+            jsonschema_rs.validate(shown, example)
+
+
 def test_an_address_alone_leads_to_the_document(base_url: str) -> None:
     answer = httpx.get(base_url, follow_redirects=True)
     assert (answer.status_code, answer.url.path) == (200, "/docs")

@@ -10,7 +10,9 @@ from sqlalchemy import update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
+from rapport.audiences import service as audiences
 from rapport.campaigns.models import Occurrence
+from rapport.conditions import parsing
 
 DATA_DATE = date(2026, 3, 28)
 MANAGE = "/manage/v1/target-groups"
@@ -185,3 +187,62 @@ def test_attributes_are_offered_with_operators_and_examples(api: httpx.Client) -
     assert choices["COUNTRY"]["examples"] == ["FR", "DE"]
     assert choices["EMAIL"]["examples"] == []
     assert "starts_with" in choices["COUNTRY"]["operators"]
+
+
+def test_operators_are_shown_by_one_name(api: httpx.Client, scope: Scope) -> None:
+    """Clients made of the document know no other; groups that were saved before are shown so as well."""
+    odd = {"any": [{**GERMAN, "operator": "NotEquals"}, {"attribute": "EMAIL", "operator": "isNull", "value": None}]}
+    plain = {"any": [{**GERMAN, "operator": "not_equals"}, {"attribute": "EMAIL", "operator": "is_empty"}]}
+    made = api.post(MANAGE, json={"name": "Other words", "definition": odd}).json()
+    assert made["definition"] == plain
+    saved_before = audiences.create_target_group(scope, "Other words, before", odd)
+    assert api.get(f"{MANAGE}/{saved_before.id}").json()["definition"] == plain
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is parsed from now on, one entry for each definition."""
+    seen: list[Any] = []
+    condition = parsing._Parser.condition
+
+    def noted(self: Any, data: Any, path: str, depth: int) -> Any:
+        if depth == 1:
+            seen.append(data)
+        return condition(self, data, path, depth)
+
+    monkeypatch.setattr(parsing._Parser, "condition", noted)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        ("target-groups", {"name": "Once"}),
+        ("target-groups/size", {}),
+        ("target-groups/sample", {"customers": 3}),
+        ("target-groups/sentence", {}),
+        ("target-group-counts", {}),
+    ],
+)
+def test_a_definition_is_parsed_once_a_request(api: httpx.Client, parsed: list[Any], path: str, more: Any) -> None:
+    definition = {"all": [GERMAN, {"attribute": "CITY", "operator": "is_empty"}]}
+    answer = api.post(f"/manage/v1/{path}", json={**more, "definition": definition})
+    assert answer.status_code in (200, 201), answer.text
+    assert parsed == [definition]
+
+
+def test_a_saved_group_is_parsed_once_a_request(api: httpx.Client, group: dict, parsed: list[Any]) -> None:
+    for method, path in (("get", ""), ("post", "/size")):
+        del parsed[:]
+        assert api.request(method, f"{MANAGE}/{group['id']}{path}").status_code == 200
+        assert parsed == [GERMAN]
+
+
+def test_a_count_refuses_what_the_size_refuses(api: httpx.Client) -> None:
+    unknown = {"history": "campaigns", "where": {"action": 77}}
+    answers = [
+        api.post(f"/manage/v1/{path}", json={"definition": unknown})
+        for path in ("target-groups/size", "target-group-counts")
+    ]
+    assert [one.status_code for one in answers] == [400, 400]
+    assert {one.json()["detail"] for one in answers} == {"definition names action 77, which does not exist."}

@@ -18,7 +18,9 @@ from test_parsing import FAULTS
 
 from rapport.app import openapi_document
 from rapport.conditions import parse
+from rapport.conditions.histories.registry import histories
 from rapport.conditions.json_schema import CONDITION, EVENT_CONDITION
+from rapport.conditions.parsing import PROPERTIES
 from rapport.conditions.spelling import with_plain_operators
 from rapport.errors import Invalid
 
@@ -194,8 +196,9 @@ def test_each_fault_of_form_is_one_of_the_schema(data: Any, message: str) -> Non
 
 def in_tests() -> Iterator[Any]:
     """The conditions among the constants of tests."""
-    for path in sorted((ROOT / "tests").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+    named = re.compile(rf'"({"|".join(NODES)})": ')
+    for source in (path.read_text() for path in sorted((ROOT / "tests").rglob("*.py"))):
+        for node in ast.walk(ast.parse(source)) if named.search(source) else ():
             if isinstance(node, ast.Dict):
                 try:
                     yield ast.literal_eval(node)
@@ -227,3 +230,17 @@ def test_every_condition_that_is_written_down_fits_the_schema(written: Any, at_l
             VALIDATOR.validate(with_plain_operators(data))
             seen += 1
     assert seen >= at_least
+
+
+def test_the_page_lists_each_history_with_its_filters_and_measures() -> None:
+    page = (ROOT / "docs" / "conditions.md").read_text().partition("## Histories")[2].partition("\n## ")[0]
+    rows = [re.findall(r"`(\w+)`", line) for line in page.splitlines() if line.startswith("| `")]
+    assert rows == [
+        [
+            history.name,
+            *history.filter_by_name,
+            *([PROPERTIES] if history.properties else []),
+            *(measure.value for measure in history.measures),
+        ]
+        for history in histories()
+    ]

@@ -100,7 +100,7 @@ def size_target_group(scope: Scope, target_group_id: int) -> TargetGroup:
     if not size:
         check_modelled(scope)
     with scope.records() as session:
-        group = session.get_one(TargetGroup, (scope.tenant_id, target_group_id))
+        session.add(group)
         group.size, group.size_date, group.sized_at = size, on.data_date, scope.clock.now()
     return group
 
