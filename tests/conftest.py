@@ -22,7 +22,7 @@ time.tzset()
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Where files are memory, and the bytes that there must be for a run: both engines wait for a disk at each write.
-MEMORY, NEEDED_BYTES = Path("/dev/shm"), 6 * 1024**3
+MEMORY, NEEDED_BYTES = Path("/dev/shm"), 3 * 1024**3
 
 # Folders whose tests share something that is made once a run, and those that take longest.
 TOGETHER = {"acceptance"}
@@ -119,10 +119,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(config.stash[IN_MEMORY], ignore_errors=True)
 
 
+# Commits are written but not forced to the disk: they outlive kills of any process, not a loss of power. What is kept
+# to recover from is a little more than what must be, since it may be memory.
+UNFORCED = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "'256MB'"}
+
+
 def _without_waiting_for_the_disk(opened: Stores) -> None:
-    """Commits are written but not forced to the disk: they outlive kills of any process, not a loss of power."""
     with opened.records.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("ALTER SYSTEM SET fsync = off"))
+        for setting, value in UNFORCED.items():
+            connection.execute(text(f"ALTER SYSTEM SET {setting} = {value}"))
         connection.execute(text("SELECT pg_reload_conf()"))
 
 
