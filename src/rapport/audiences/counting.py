@@ -151,8 +151,8 @@ def _counting(scope: Scope) -> Counting:
 
 def _digest(scope: Scope, definition: Definition) -> str:
     versions = [(group.id, group.version) for group in target_groups(scope)]
-    told = [definition.raw, versions if conditions.groups_in(definition.condition) else []]
-    return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    counted = [definition.raw, versions if conditions.groups_in(definition.condition) else []]
+    return hashlib.sha256(orjson.dumps(counted, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def start_count(scope: Scope, definition: Definition, refresh: bool = False) -> Count:

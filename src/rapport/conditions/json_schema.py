@@ -67,7 +67,7 @@ ABOUT_EVENT = "A condition on the parameters of an event, which it names as attr
 def components() -> dict[str, Described]:
     """The schemas of conditions by the names of their components."""
     asked = {f"{_camel(history.name)}{CONDITION}": history for history in histories()}
-    found = {
+    schemas = {
         CONDITION: _one_of(
             [*_combinations(CONDITION), "AttributeCondition", "HistoryCondition", *_others()], ABOUT, EXAMPLE
         ),
@@ -86,11 +86,11 @@ def components() -> dict[str, Described]:
         "AttributeCondition": _attribute(),
         "HistoryWindow": _window(),
     }
-    found |= _combinations(CONDITION) | _combinations(EVENT_CONDITION) | _others()
+    schemas |= _combinations(CONDITION) | _combinations(EVENT_CONDITION) | _others()
     for name, history in asked.items():
-        found[name] = _history(history)
-        found[f"{_camel(history.name)}Filters"] = _filters(history)
-    return found
+        schemas[name] = _history(history)
+        schemas[f"{_camel(history.name)}Filters"] = _filters(history)
+    return schemas
 
 
 def _camel(name: str) -> str:
@@ -163,10 +163,10 @@ class _Form:
 
     def value(self) -> Described:
         """The schema of a value."""
-        one = _any_of([TYPES[name] for name in self.types])
+        value = _any_of([TYPES[name] for name in self.types])
         schemas = {
-            Takes.ONE: one,
-            Takes.LIST: {"type": "array", "items": one, "minItems": 1},
+            Takes.ONE: value,
+            Takes.LIST: {"type": "array", "items": value, "minItems": 1},
             Takes.PAIR: _any_of(
                 [{"type": "array", "items": TYPES[name], "minItems": 2, "maxItems": 2} for name in self.types]
             ),
@@ -210,7 +210,7 @@ def _compared(forms: Sequence[_Form], kinds: Iterable[str]) -> dict[str, Describ
         "operator": {
             "type": "string",
             "enum": [operator.value for operator in Operator if operator in operators],
-            "description": f"How it is compared. {_told_operators(operators, kinds)}",
+            "description": f"How it is compared. {_words_of_operators(operators, kinds)}",
         },
         "value": {
             "anyOf": [*scalars, {"type": "array", "items": {"anyOf": scalars}}],
@@ -220,12 +220,12 @@ def _compared(forms: Sequence[_Form], kinds: Iterable[str]) -> dict[str, Describ
     }
 
 
-def _told_operators(operators: set[Operator], kinds: Iterable[str]) -> str:
-    told = [
+def _words_of_operators(operators: set[Operator], kinds: Iterable[str]) -> str:
+    by_kind = [
         f"{name}: {', '.join(operator for operator in operators_of(KINDS[name][0], True) if operator in operators)}"
         for name in kinds
     ]
-    return f"Of {'; of '.join(told)}."
+    return f"Of {'; of '.join(by_kind)}."
 
 
 def _asking(operators: Iterable[Operator], **more: Described) -> Described:
@@ -235,10 +235,10 @@ def _asking(operators: Iterable[Operator], **more: Described) -> Described:
 
 def _chain(branches: Sequence[tuple[Described, Described]]) -> Described:
     """The first branch whose condition holds says what else must; where none does, nothing will do."""
-    found: Described = {"not": {}}
+    chain: Described = {"not": {}}
     for when, then in reversed(branches):
-        found = {"if": when, "then": then, "else": found}
-    return found
+        chain = {"if": when, "then": then, "else": chain}
+    return chain
 
 
 def _value(form: _Form) -> Described:
@@ -268,8 +268,9 @@ def _attribute() -> Described:
 
 
 def _history(history: History[Any]) -> Described:
-    numbers, dates = ([one for one in history.measures if (one in DATES) is dated] for dated in (False, True))
-    of_numbers, of_dates = (_forms([measure_kind(history.time_kind, one) for one in some]) for some in (numbers, dates))
+    dates = [measure for measure in history.measures if measure in DATES]
+    numbers = [measure for measure in history.measures if measure not in DATES]
+    of_numbers, of_dates = _forms_of_measures(history, numbers), _forms_of_measures(history, dates)
     members: dict[str, Described] = {
         "history": {"type": "string", "const": history.name},
         "measure": {
@@ -289,6 +290,10 @@ def _history(history: History[Any]) -> Described:
             *_branches(dates, of_dates, ["operator", "measure"]),
         ]
     )
+
+
+def _forms_of_measures(history: History[Any], measures: Sequence[Measure]) -> list[_Form]:
+    return _forms([measure_kind(history.time_kind, measure) for measure in measures])
 
 
 def _counting_at_least() -> Described:

@@ -61,9 +61,9 @@ def scalar(value: Any, path: str) -> Scalar:
 def day(value: Any, path: str) -> date:
     """A calendar day. Raises Invalid."""
     try:
-        found = date.fromisoformat(value)
+        read = date.fromisoformat(value)
     except (TypeError, ValueError) as error:
         raise Invalid(f"{path} must be a date as YYYY-MM-DD.") from error
-    if not FIRST_DAY <= found <= LAST_DAY:
+    if not FIRST_DAY <= read <= LAST_DAY:
         raise Invalid(f"{path} must be a date of the years {FIRST_DAY.year} to {LAST_DAY.year}.")
-    return found
+    return read

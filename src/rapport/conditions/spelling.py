@@ -13,14 +13,14 @@ def with_plain_operators(data: Any, depth: int = 1) -> Any:
     """
     if not isinstance(data, dict) or depth > MAX_DEPTH:
         return data
-    found = {name: _inner(name, value, depth) for name, value in data.items()}
-    operator = operator_of(found["operator"]) if isinstance(found.get("operator"), str) else None
-    if operator is None or not {"attribute", "history"} & found.keys():
-        return found
-    found["operator"] = operator.value
-    if takes(operator) is Takes.NOTHING and found.get("value", "") is None:
-        del found["value"]
-    return found
+    plain = {name: _inner(name, value, depth) for name, value in data.items()}
+    operator = operator_of(plain["operator"]) if isinstance(plain.get("operator"), str) else None
+    if operator is None or not {"attribute", "history"} & plain.keys():
+        return plain
+    plain["operator"] = operator.value
+    if takes(operator) is Takes.NOTHING and plain.get("value", "") is None:
+        del plain["value"]
+    return plain
 
 
 def _inner(name: str, value: Any, depth: int) -> Any:

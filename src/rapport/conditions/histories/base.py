@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any, ClassVar, Generic
 
 from rapport.conditions.binding import Binder
@@ -94,7 +95,7 @@ class History(ABC, Generic[Row]):
     filters: ClassVar[tuple[Filter[Any], ...]] = ()
     properties: ClassVar[str] = ""
 
-    @property
+    @cached_property
     def filter_by_name(self) -> dict[str, Filter[Row]]:
         """The filters by their names."""
         return {filter_.name: filter_ for filter_ in self.filters}
