@@ -9,7 +9,8 @@ from sqlalchemy import update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
-from rapport.campaigns.models import EXECUTED_STATES, Action, Occurrence, OccurrenceChannel
+from rapport.campaigns.models import Action, Occurrence, OccurrenceChannel
+from rapport.campaigns.states import EXECUTED_STATES
 from rapport.channels.models import Channel
 from rapport.messaging.models import Template
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
-from rapport.campaigns.models import AWAITING_CLEARANCE, SCHEDULED, Occurrence, OccurrenceChannel
+from rapport.campaigns.models import Occurrence, OccurrenceChannel
+from rapport.campaigns.states import RunState
 from rapport.stores.records import next_id
 
 DAY = date(2026, 3, 10)
@@ -31,7 +32,7 @@ def on_hold(
                 id=number,
                 series_id=1000 + number,
                 execution_date=DAY,
-                state=AWAITING_CLEARANCE,
+                state=RunState.AWAITING_CLEARANCE,
                 campaign_type="Test/Control",
                 duration=5,
                 conditional=True,
@@ -67,7 +68,7 @@ def _channel(scope: Scope, number: int, channel: int, recipients: int) -> Occurr
         action_id=2,
         scheduled_time=SEND,
         recipients=recipients,
-        state=SCHEDULED,
+        state=RunState.SCHEDULED,
     )
 
 

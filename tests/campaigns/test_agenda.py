@@ -18,17 +18,8 @@ from rapport.campaigns.cycle import cycles
 from rapport.campaigns.cycle.agenda import Agenda, agendas
 from rapport.campaigns.cycle.scheduler import Alarms, Scheduler
 from rapport.campaigns.leases import lease
-from rapport.campaigns.models import (
-    AWAITING_CLEARANCE,
-    CANCELED,
-    EXECUTING,
-    NOT_RUN,
-    SCHEDULED,
-    Cycle,
-    Occurrence,
-    OccurrenceChannel,
-    Send,
-)
+from rapport.campaigns.models import Cycle, Occurrence, OccurrenceChannel, Send
+from rapport.campaigns.states import CycleState, RunState
 from rapport.customers import service as customers
 from rapport.stores import Stores, work
 
@@ -82,21 +73,21 @@ def test_what_is_due_of_a_tenant_and_when(tenant: Scope) -> None:
     ready = datetime(2026, 6, 11, 4, tzinfo=UTC)
     assert agenda_of(tenant).data_date == TODAY
     assert agenda_of(tenant).due == {"cycle": ready}
-    add_cycle(tenant, TODAY, 0, cycles.FAILED)
+    add_cycle(tenant, TODAY, 0, CycleState.FAILED)
     assert agenda_of(tenant).due == {"cycle": ready + timedelta(days=1)}
-    add_cycle(tenant, TODAY, 1, cycles.RUNNING)  # was perhaps not handed to a worker
+    add_cycle(tenant, TODAY, 1, CycleState.RUNNING)  # was perhaps not handed to a worker
     assert agenda_of(tenant).due == {"cycle": midnight}
-    add_cycle(tenant, TODAY, 2, cycles.FINISHED)
-    add_run(tenant, 1, SCHEDULED, datetime(2026, 6, 12, 9))
-    add_run(tenant, 2, EXECUTING, datetime(2026, 6, 11, 18, 30))
-    add_run(tenant, 3, CANCELED, datetime(2026, 6, 11, 8))
+    add_cycle(tenant, TODAY, 2, CycleState.FINISHED)
+    add_run(tenant, 1, RunState.SCHEDULED, datetime(2026, 6, 12, 9))
+    add_run(tenant, 2, RunState.EXECUTING, datetime(2026, 6, 11, 18, 30))
+    add_run(tenant, 3, RunState.CANCELED, datetime(2026, 6, 11, 8))
     sends = datetime(2026, 6, 11, 6, 30, tzinfo=UTC)
     due = {"cycle": ready + timedelta(days=1), "sends": sends, "alarm": sends + timedelta(minutes=30)}
     assert agenda_of(tenant).due == due
     deadline = datetime(2026, 6, 10, 20, tzinfo=UTC)
-    add_run(tenant, 4, AWAITING_CLEARANCE, clearance_by=deadline)
+    add_run(tenant, 4, RunState.AWAITING_CLEARANCE, clearance_by=deadline)
     assert agenda_of(tenant).due == due | {"sends": deadline, "alarm": deadline + timedelta(minutes=30)}
-    add_run(tenant, 5, SCHEDULED, handed_over_at=None)
+    add_run(tenant, 5, RunState.SCHEDULED, handed_over_at=None)
     assert agenda_of(tenant).due["sends"] < NOON - timedelta(days=365)
 
 
@@ -110,7 +101,7 @@ def test_a_day_that_has_not_begun_is_late(tenant: Scope) -> None:
     tenant.clock.set(datetime(2026, 6, 11, 4, 29, tzinfo=UTC))
     assert not agenda_of(tenant).is_late
     tenant.clock.set(datetime(2026, 6, 11, 5, tzinfo=UTC))
-    add_cycle(tenant, TODAY, 0, cycles.RUNNING)
+    add_cycle(tenant, TODAY, 0, CycleState.RUNNING)
     assert not agenda_of(tenant).is_late
 
 
@@ -170,14 +161,14 @@ def test_a_slow_tenant_holds_up_no_other(tenant: Scope) -> None:
     other = create_tenant(tenant.stores, "behind a slow one")
     assert other.tenant_id > tenant.tenant_id
     for scope in (tenant, other):
-        add_run(scope, 1, AWAITING_CLEARANCE, datetime(2026, 6, 12, 9), clearance_by=NOON - timedelta(hours=1))
+        add_run(scope, 1, RunState.AWAITING_CLEARANCE, datetime(2026, 6, 12, 9), clearance_by=NOON - timedelta(hours=1))
     with ExitStack() as held:
         held.enter_context(lease(tenant, "clear/1"))  # its decision takes as long as this is held
         with running(tenant.stores):
-            wait_for(other, 1, NOT_RUN)
-            assert campaigns.occurrence(tenant, 1).state == AWAITING_CLEARANCE
+            wait_for(other, 1, RunState.NOT_RUN)
+            assert campaigns.occurrence(tenant, 1).state == RunState.AWAITING_CLEARANCE
             held.close()
-            wait_for(tenant, 1, NOT_RUN)
+            wait_for(tenant, 1, RunState.NOT_RUN)
 
 
 def test_a_day_begins_as_soon_as_its_data_are_loaded(tenant: Scope, tmp_path: Path) -> None:
@@ -194,7 +185,7 @@ def test_a_day_begins_as_soon_as_its_data_are_loaded(tenant: Scope, tmp_path: Pa
         while not cycles.state_of(tenant, TODAY):
             pause.wait(0.05)
     work.wait(cycles.key(tenant, TODAY, 0))
-    assert cycles.state_of(tenant, TODAY) == cycles.FINISHED
+    assert cycles.state_of(tenant, TODAY) == CycleState.FINISHED
 
 
 def test_an_alarm_is_given_again_after_a_quarter_of_an_hour_whatever_the_clock_says(tenant: Scope) -> None:
@@ -220,15 +211,15 @@ def test_an_alarm_is_given_again_after_a_quarter_of_an_hour_whatever_the_clock_s
 
 def test_what_is_about_to_leave_is_counted(tenant: Scope, stores: Stores) -> None:
     before = campaigns.leaving(stores)
-    add_run(tenant, 1, SCHEDULED, NOON)
-    add_run(tenant, 2, EXECUTING, NOON)
-    add_run(tenant, 3, CANCELED, NOON)
+    add_run(tenant, 1, RunState.SCHEDULED, NOON)
+    add_run(tenant, 2, RunState.EXECUTING, NOON)
+    add_run(tenant, 3, RunState.CANCELED, NOON)
     place = {"tenant_id": tenant.tenant_id, "campaign_id": 2, "channel_id": 7, "recipient_group_id": 1}
     with tenant.records() as session:
         of_tenant = OccurrenceChannel.tenant_id == tenant.tenant_id
         session.execute(update(OccurrenceChannel).where(of_tenant).values(recipients=10))
         executing = of_tenant & (OccurrenceChannel.campaign_id == 2)
-        session.execute(update(OccurrenceChannel).where(executing).values(state=EXECUTING))
+        session.execute(update(OccurrenceChannel).where(executing).values(state=RunState.EXECUTING))
         for customer_id, state in (("A", "sent"), ("B", "failed"), ("C", "retry")):
             session.add(Send(**place, customer_id=customer_id, message_id=customer_id, batch=1, state=state))
     now = campaigns.leaving(stores)

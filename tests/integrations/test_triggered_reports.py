@@ -20,8 +20,8 @@ from rapport.customers import service as customers
 from rapport.messaging import service as messaging
 from rapport.realtime.events.names import Names
 from rapport.realtime.matching import firings
-from rapport.realtime.models import FILED
 from rapport.realtime.recording.filing import file_batch
+from rapport.realtime.states import FiringState
 
 BOTH = [{"channel_id": SMS, "template_id": TEMPLATE}, {"channel_id": PUSH, "template_id": TEMPLATE}]
 CLICKED = 3
@@ -93,7 +93,7 @@ def test_a_report_at_once_after_event_11_counts(now: Scope, integrations_api: ht
     row = (SMS, TEMPLATE, 1, 2, CLICKED, "2026-03-10", "", "api")
     assert interactions(now, campaign) == [("C1", *row), ("C2", *row)]
     triggers.file(now)
-    assert {one.state for one in triggers.firings(now, series)} == {FILED}
+    assert {one.state for one in triggers.firings(now, series)} == {FiringState.FILED}
     report(integrations_api, campaign, ["C1", "c2", "C3"])
     assert interactions(now, campaign) == [("C1", *row), ("C2", *row)] and passed_over(now, campaign) == 1
     query = {"Date": "2026-03-10", "ChannelID": SMS, "EventID": CLICKED}

@@ -14,7 +14,8 @@ from rapport.campaigns.models import Occurrence
 from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
-from rapport.realtime.models import ASKING, Firing
+from rapport.realtime.models import Firing
+from rapport.realtime.states import FiringState
 
 SMS, TEMPLATE = 505, 11
 NUMBERS = itertools.count(1)
@@ -49,7 +50,7 @@ def campaign(
 
 def fire(scope: Scope, of: Occurrence, *customer_ids: str, is_visitor: bool = False, **more: Any) -> list[int]:
     """Firings that wait for the gateway's verdict unless told otherwise, one a customer; their ids."""
-    given = {"state": ASKING, "fired_at": datetime.now(UTC), "parameters": {"level": 7}} | more
+    given = {"state": FiringState.ASKING, "fired_at": datetime.now(UTC), "parameters": {"level": 7}} | more
     with scope.records() as session:
         made = [
             Firing(
@@ -80,7 +81,7 @@ def firing(scope: Scope, firing_id: int) -> Firing:
 def open_firings(scope: Scope) -> int:
     """How many of the tenant's firings still wait for a verdict."""
     with scope.records() as session:
-        wanted = select(Firing.id).where(Firing.tenant_id == scope.tenant_id, Firing.state == ASKING)
+        wanted = select(Firing.id).where(Firing.tenant_id == scope.tenant_id, Firing.state == FiringState.ASKING)
         return len(session.scalars(wanted).all())
 
 

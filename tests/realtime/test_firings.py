@@ -21,7 +21,8 @@ from rapport.errors import Conflict
 from rapport.messaging import service as messaging
 from rapport.realtime.matching import firings
 from rapport.realtime.matching.deciding import group_of, is_control
-from rapport.realtime.models import ASKING, PENDING, FiringMessage
+from rapport.realtime.models import PENDING, FiringMessage
+from rapport.realtime.states import FiringState
 
 PEOPLE: list[dict[str, Any]] = [
     {"customer_id": "Test", "IS_TEST": "Yes"},
@@ -294,7 +295,7 @@ def test_quiet_hours_end_by_the_wall_clock(scope: Scope, now: str, start: str, e
 def test_conditional_firings_wait_for_the_gateway_and_are_let_out_or_refused(scope: Scope) -> None:
     series = world.trigger(scope, conditional=True, control_share=0.3)
     fire(scope, *(f"P{n}" for n in range(60, 80)))
-    waiting = [one for one in world.firings(scope, series) if one.state == ASKING]
+    waiting = [one for one in world.firings(scope, series) if one.state == FiringState.ASKING]
     controls = [one for one in world.firings(scope, series) if one.outcome == "control"]
     assert waiting and controls and len(waiting) + len(controls) == 20 and world.told(scope, series) == []
     messaging.suppress(scope, waiting[2].customer_id, world.SMS)

@@ -19,7 +19,8 @@ from rapport.access.service import create_tenant
 from rapport.customers import service as customers
 from rapport.messaging import service as messaging
 from rapport.realtime.matching import firings
-from rapport.realtime.models import ASKING, Firing
+from rapport.realtime.models import Firing
+from rapport.realtime.states import FiringState
 from rapport.stores import Stores
 
 MINUTES = 150
@@ -458,7 +459,7 @@ def members(trigger: dict[str, Any]) -> dict[str, Any]:
 def answer(scope: Scope) -> None:
     """Give the gateway's verdicts on all that it is asked about."""
     with scope.records() as session:
-        wanted = select(Firing).where(Firing.tenant_id == scope.tenant_id, Firing.state == ASKING)
+        wanted = select(Firing).where(Firing.tenant_id == scope.tenant_id, Firing.state == FiringState.ASKING)
         waiting = [(one.id, one.person) for one in session.scalars(wanted.order_by(Firing.id))]
         firings.release(scope, session, [number for number, person in waiting if person not in REFUSED])
         for number, person in waiting:

@@ -17,7 +17,8 @@ from rapport.campaigns.cycle.daily import _trigger_groups
 from rapport.campaigns.models import Series
 from rapport.campaigns.schemas import CodeCost
 from rapport.realtime.matching import firings
-from rapport.realtime.models import DONE, FILED, Firing
+from rapport.realtime.models import Firing
+from rapport.realtime.states import FiringState
 from rapport.realtime.tidying import close_days
 
 PEOPLE = 120
@@ -84,7 +85,7 @@ def channels_of(one: Firing) -> list[int]:
 
 def test_every_firing_is_in_the_accounts_once(scope: Scope, series: Series) -> None:
     found = world.firings(scope, series)
-    assert {one.state for one in found} == {FILED}
+    assert {one.state for one in found} == {FiringState.FILED}
     (day,) = campaigns.occurrences(scope, series.id)
     units = sum(len(channels_of(one)) if one.outcome == "sent" else 1 for one in found)
     sent = sum(len(channels_of(one)) for one in found if one.outcome == "sent")
@@ -101,7 +102,7 @@ def test_every_firing_is_in_the_accounts_once(scope: Scope, series: Series) -> N
             expected[one.recipient_group_id, channel] += 1
     assert rows == expected
     for one in found:
-        one.state = DONE  # as a filer that was killed before it had marked them would see them
+        one.state = FiringState.DONE  # as a filer that was killed before it had marked them would see them
     firings.file_batch(scope, found)
     (after,) = campaigns.occurrences(scope, series.id)
     assert (after.targeted, after.counts, after.test_size) == (day.targeted, day.counts, day.test_size)

@@ -15,7 +15,8 @@ from rapport.campaigns.models import Series
 from rapport.customers import service as customers
 from rapport.realtime.matching.processor import BATCH, Processor
 from rapport.realtime.matching.triggers import FRESH_SECONDS
-from rapport.realtime.models import ERROR, AcceptedEvent, EventLogEntry
+from rapport.realtime.models import AcceptedEvent, EventLogEntry
+from rapport.realtime.states import EventStatus
 from rapport.realtime.tidying import drop_states
 
 
@@ -242,7 +243,7 @@ def test_a_poison_event_is_logged_and_holds_up_nothing(scope: Scope) -> None:
     assert [who for who, _, _ in world.fired(scope, series)] == [f"C{n}" for n in (0, 1, 2, 4, 5, 6)]
     of_events = (EventLogEntry.tenant_id == scope.tenant_id, EventLogEntry.event != "")
     with scope.records() as session:
-        (entry,) = session.scalars(select(EventLogEntry).where(*of_events, EventLogEntry.status == ERROR))
+        (entry,) = session.scalars(select(EventLogEntry).where(*of_events, EventLogEntry.status == EventStatus.ERROR))
     assert entry.person == "c3" and "Triggers could not be evaluated" in entry.reason
     assert world.waiting(scope) == 0
 

@@ -22,8 +22,9 @@ from rapport.notifications.models import Delivery
 from rapport.realtime.events.visitors import Links, links
 from rapport.realtime.matching.firings import file_batch
 from rapport.realtime.matching.processor import Processor
-from rapport.realtime.models import DONE, AcceptedEvent, Firing, TriggerState
+from rapport.realtime.models import AcceptedEvent, Firing, TriggerState
 from rapport.realtime.recording.telling import TELLING, put_in_line
+from rapport.realtime.states import FiringState
 
 DATA_DATE = date(2026, 3, 9)
 NOW = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)  # 10:00 in Berlin
@@ -180,7 +181,7 @@ def process_in_time(scope: Scope) -> None:
 
 def file(scope: Scope, some: int = 1000) -> None:
     """Enter what has ended into the accounts, in batches of some."""
-    ended = select(Firing).where(Firing.tenant_id == scope.tenant_id, Firing.state == DONE)
+    ended = select(Firing).where(Firing.tenant_id == scope.tenant_id, Firing.state == FiringState.DONE)
     while True:
         with scope.records() as session:
             found = list(session.scalars(ended.order_by(Firing.id).limit(some)))

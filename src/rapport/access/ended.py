@@ -10,7 +10,7 @@ from sqlalchemy import delete, select, update
 
 from rapport.access import kept
 from rapport.access.digests import digest
-from rapport.access.models import ApiKey, LoginToken, User
+from rapport.access.models import ApiKey, KeyStatus, LoginToken, User
 from rapport.access.scope import Scope
 
 
@@ -23,9 +23,9 @@ def keep_ended(scope: Scope, until: Mapping[str, datetime]) -> None:
 def end_again(scope: Scope, until: Mapping[str, datetime]) -> int:
     """Disable API keys and remove users that were ended; how many a restore had made good again."""
     with scope.records() as session:
-        mine = (ApiKey.tenant_id == scope.tenant_id, ApiKey.hash.in_(until), ApiKey.status == "Active")
+        mine = (ApiKey.tenant_id == scope.tenant_id, ApiKey.hash.in_(until), ApiKey.status == KeyStatus.ACTIVE)
         disabled = len(
-            session.scalars(update(ApiKey).where(*mine).values(status="Disabled").returning(ApiKey.id)).all()
+            session.scalars(update(ApiKey).where(*mine).values(status=KeyStatus.DISABLED).returning(ApiKey.id)).all()
         )
         if disabled:
             scope.audit(session, "disable", "keys that were ended since the backup", keys=disabled)

@@ -13,7 +13,7 @@ from sqlalchemy import func, select, update
 
 from rapport.access.digests import digest
 from rapport.access.ended import keep_ended
-from rapport.access.models import ApiKey, Tenant
+from rapport.access.models import ApiKey, KeyStatus, Tenant
 from rapport.access.refusals import note_refusal, note_unknown
 from rapport.access.roles import DATA_IN_SECTIONS, SECTIONS, Rights
 from rapport.access.scope import Scope, scope_from
@@ -82,7 +82,7 @@ def create_key(
         access_type=access_type,
         prefix=secret[:PREFIX_LENGTH],
         hash=digest(secret),
-        status="Active",
+        status=KeyStatus.ACTIVE,
         cidrs=cidrs or [],
         rate_limit=rate_limit,
         rights=Rights(rights),
@@ -112,14 +112,14 @@ def _check_rights(access_type: str, rights: str, sections: Sequence[str]) -> Non
 
 def is_unused(scope: Scope, key: ApiKey) -> bool:
     """Whether a key that works was not used for 90 days."""
-    works = key.status == "Active" and (key.expires_on is None or key.expires_on >= scope.today())
+    works = key.status == KeyStatus.ACTIVE and (key.expires_on is None or key.expires_on >= scope.today())
     return works and scope.clock.now() - (key.last_used_at or key.created_at) > UNUSED_AFTER
 
 
 def keys_check(stores: Stores) -> Check:
     """Keys of all tenants that nobody uses, or that end soon."""
     now, today = stores.clock.now(), stores.clock.now().date()
-    works = (ApiKey.status == "Active", ApiKey.expires_on.is_(None) | (ApiKey.expires_on >= today))
+    works = (ApiKey.status == KeyStatus.ACTIVE, ApiKey.expires_on.is_(None) | (ApiKey.expires_on >= today))
     used_at = func.coalesce(ApiKey.last_used_at, ApiKey.created_at)
     unused = func.count().filter(used_at < now - UNUSED_AFTER)
     ending = func.count().filter(ApiKey.expires_on <= today + ENDS_SOON)
@@ -141,7 +141,7 @@ def disable_key(scope: Scope, key_id: int) -> ApiKey:
         key = session.get(ApiKey, key_id)
         if key is None or key.tenant_id != scope.tenant_id:
             raise NotFound(f"There is no key {key_id}.")
-        key.status = "Disabled"
+        key.status = KeyStatus.DISABLED
         keep_ended(scope, {key.hash: scope.clock.now()})
         scope.audit(session, "disable", f"key {key_id}")
     return key
@@ -219,7 +219,7 @@ class KeyRing:
             # A key that begins like one of a tenant is that one with a mistake in it.
             like = select(ApiKey.tenant_id).where(ApiKey.prefix == prefix)
             tenant_id = key.tenant_id if key else session.scalars(like).first()
-            active = key is not None and key.status == "Active"
+            active = key is not None and key.status == KeyStatus.ACTIVE
             if key and active and (key.last_used_at is None or now - key.last_used_at > LAST_USED_EVERY):
                 session.execute(update(ApiKey).where(ApiKey.id == key.id).values(last_used_at=now))
             tenant = session.get(Tenant, tenant_id) if active else None

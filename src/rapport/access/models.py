@@ -1,6 +1,7 @@
 """Records of access: tenants, brands, API keys, legacy users, audit rows."""
 
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Date, DateTime, Index, Integer, LargeBinary, String, UniqueConstraint, text
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from rapport.stores.records import Base
 from rapport.stores.sealing import Sealed
+from rapport.stores.shapes import Member
 
 UNIQUE_TENANT = "uq_tenants_name"
 
@@ -49,6 +51,13 @@ class Brand(Base):
     __table_args__ = (UniqueConstraint("tenant_id", "name"),)
 
 
+class KeyStatus(StrEnum):
+    """Whether a key works, as the wire spells it."""
+
+    ACTIVE = "Active"
+    DISABLED = "Disabled"
+
+
 class ApiKey(Base):
     """A key: only its SHA-256 and a visible prefix are kept."""
 
@@ -61,7 +70,7 @@ class ApiKey(Base):
     access_type: Mapped[str] = mapped_column(String(20))
     prefix: Mapped[str] = mapped_column(String(16))
     hash: Mapped[str] = mapped_column(String(64), unique=True)
-    status: Mapped[str] = mapped_column(String(20), default="Active")
+    status: Mapped[KeyStatus] = mapped_column(Member(KeyStatus, 20), default=KeyStatus.ACTIVE)
     cidrs: Mapped[list[str]] = mapped_column(JSONB, default=list)
     rate_limit: Mapped[int | None] = mapped_column(Integer)
     rights: Mapped[str] = mapped_column(String(20), default="full", server_default="full")  # see roles.Rights

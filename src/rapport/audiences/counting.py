@@ -23,6 +23,7 @@ from rapport.audiences.membership import ensure_members
 from rapport.audiences.models import Count, TargetGroup
 from rapport.audiences.names import Definition
 from rapport.audiences.schema import NOT_MODELLED, schema
+from rapport.audiences.states import CountState
 from rapport.channels import service as channels
 from rapport.conditions import Compiled, Condition, Schema
 from rapport.errors import Away, Conflict, NotFound, RapportError
@@ -30,7 +31,6 @@ from rapport.stores import Stores
 from rapport.stores.turns import Turns
 from rapport.stores.warehouse import Database
 
-RUNNING, DONE, CANCELED, FAILED = "running", "done", "canceled", "failed"
 COUNTS_AT_ONCE = 2
 LONGEST_COUNT = timedelta(minutes=10)
 KEPT = timedelta(days=7)
@@ -168,7 +168,7 @@ def start_count(scope: Scope, definition: Definition, refresh: bool = False) -> 
         id=uuid.uuid4().hex,
         digest=digest,
         data_date=on.data_date,
-        state=RUNNING,
+        state=CountState.RUNNING,
         error="",
         started_at=scope.clock.now(),
     )
@@ -182,7 +182,7 @@ def start_count(scope: Scope, definition: Definition, refresh: bool = False) -> 
 
 def _known(scope: Scope, digest: str, data_date: date) -> Count | None:
     chosen = (Count.tenant_id == scope.tenant_id, Count.digest == digest, Count.data_date == data_date)
-    newest = select(Count).where(*chosen, Count.state == DONE).order_by(Count.finished_at.desc()).limit(1)
+    newest = select(Count).where(*chosen, Count.state == CountState.DONE).order_by(Count.finished_at.desc()).limit(1)
     with scope.reads() as session:
         return session.scalar(newest)
 
@@ -194,21 +194,21 @@ def _tag(count_id: str) -> str:
 def _run(scope: Scope, count_id: str, condition: Condition, on: Schema) -> None:
     began = time.perf_counter()
     try:
-        if count(scope, count_id).state != RUNNING:
+        if count(scope, count_id).state != CountState.RUNNING:
             return
         size = _count(scope.warehouse, _compiled(scope, condition, on), count_id)
         if not size:
             check_modelled(scope)
-        _finish(scope, count_id, DONE, size=size, seconds=time.perf_counter() - began)
+        _finish(scope, count_id, CountState.DONE, size=size, seconds=time.perf_counter() - began)
     except RapportError as error:
-        _finish(scope, count_id, FAILED, error=error.message)
+        _finish(scope, count_id, CountState.FAILED, error=error.message)
     except ClickHouseError:
-        _finish(scope, count_id, FAILED, error="The warehouse could not count this definition.")
+        _finish(scope, count_id, CountState.FAILED, error="The warehouse could not count this definition.")
 
 
 def _finish(scope: Scope, count_id: str, state: str, **values: Any) -> None:
     """End a running count; one that has ended, as by a cancel, stays as it is."""
-    chosen = (Count.tenant_id == scope.tenant_id, Count.id == count_id, Count.state == RUNNING)
+    chosen = (Count.tenant_id == scope.tenant_id, Count.id == count_id, Count.state == CountState.RUNNING)
     with scope.records() as session:
         session.execute(update(Count).where(*chosen).values(state=state, finished_at=scope.clock.now(), **values))
 
@@ -219,15 +219,15 @@ def count(scope: Scope, count_id: str) -> Count:
         found = session.get(Count, (scope.tenant_id, count_id))
     if found is None:
         raise NotFound(f"There is no count {count_id}.")
-    if found.state == RUNNING and scope.clock.now() - found.started_at > LONGEST_COUNT:
-        _finish(scope, count_id, FAILED, error="The count did not end.")
+    if found.state == CountState.RUNNING and scope.clock.now() - found.started_at > LONGEST_COUNT:
+        _finish(scope, count_id, CountState.FAILED, error="The count did not end.")
         return count(scope, count_id)
     return found
 
 
 def cancel_count(scope: Scope, count_id: str) -> Count:
     """Stop a running count; one that has ended stays as it is. Raises NotFound."""
-    if count(scope, count_id).state == RUNNING:
-        _finish(scope, count_id, CANCELED)
+    if count(scope, count_id).state == CountState.RUNNING:
+        _finish(scope, count_id, CountState.CANCELED)
         scope.warehouse.execute(queries.KILL, None, tag=_tag(count_id))
     return count(scope, count_id)

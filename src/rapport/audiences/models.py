@@ -8,8 +8,10 @@ from sqlalchemy import Boolean, Date, DateTime, Float, Index, Integer, String, T
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from rapport.audiences.states import CountState
 from rapport.conditions import Condition, parse
 from rapport.stores.records import Base
+from rapport.stores.shapes import Member
 
 
 class TargetGroup(Base):
@@ -92,7 +94,7 @@ class Count(Base):
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     digest: Mapped[str] = mapped_column(String(64))  # of the definition and the versions of the groups it names
     data_date: Mapped[date] = mapped_column(Date)
-    state: Mapped[str] = mapped_column(String(10))
+    state: Mapped[CountState] = mapped_column(Member(CountState, 10))
     size: Mapped[int | None] = mapped_column(Integer)
     seconds: Mapped[float | None] = mapped_column(Float)
     error: Mapped[str] = mapped_column(Text, default="")

@@ -7,6 +7,7 @@ from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns.delivery import webhooks
+from rapport.campaigns.states import SeriesStatus
 from rapport.campaigns.triggered import triggered
 from rapport.channels import service as channels
 from rapport.conditions import FIELD_KINDS, Column
@@ -66,7 +67,7 @@ def asking(scope: Scope) -> Iterator[tuple[str, conditions.Condition]]:
         yield f"target group {group.id} {group.name!r}", group.condition
     for series in triggered(scope):
         definition = (series.trigger or {}).get("customer_conditions")
-        if definition and series.status != "archived":
+        if definition and series.status != SeriesStatus.ARCHIVED:
             yield f"campaign {series.id} {series.name!r}", conditions.parse(definition)
 
 

@@ -14,7 +14,6 @@ from rapport.audiences import service as audiences
 from rapport.campaigns import goals, own_runs
 from rapport.campaigns.delivery import quiet
 from rapport.campaigns.models import (
-    ARCHIVED,
     CONTROL_ACTION_ID,
     CONTROL_ACTION_NAME,
     UNIQUE_ACTION,
@@ -25,13 +24,13 @@ from rapport.campaigns.models import (
 from rapport.campaigns.plans import PlannedGroup, PlannedRules
 from rapport.campaigns.schedule import check_schedule, upcoming
 from rapport.campaigns.schemas import ActionBody, Group, Schedule, SeriesBody
+from rapport.campaigns.states import SeriesStatus
 from rapport.campaigns.triggers import ImmediateGroup
 from rapport.channels import service as channels
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging import service as messaging
 from rapport.stores.records import next_id, taken, unique_name
 
-STATUSES = ("active", "paused", ARCHIVED)
 OF_THE_SPLIT = ("min_share", "keeps_groups")
 AN_ACTION, A_SERIES = "an action", "a series"
 
@@ -98,7 +97,7 @@ def archive_action(scope: Scope, action_id: int) -> None:
     """Take an action out of use. Raises NotFound, and Conflict while an active or paused series uses it."""
     with scope.records() as session:
         found = _action(scope, session, action_id)
-        wanted = select(Series).where(Series.tenant_id == scope.tenant_id, Series.status != ARCHIVED)
+        wanted = select(Series).where(Series.tenant_id == scope.tenant_id, Series.status != SeriesStatus.ARCHIVED)
         for one in session.scalars(wanted):
             if any(group.action_id == action_id for group in one.groups):
                 raise Conflict(f"Series {one.id} uses action {action_id}: archive the series first.")
@@ -157,7 +156,7 @@ def series_warnings(scope: Scope, found: Series) -> list[str]:
     return [*of_runs, *of_times, *goals.warnings(scope, found)]
 
 
-def create_series(scope: Scope, body: SeriesBody, status: str = "active") -> Series:
+def create_series(scope: Scope, body: SeriesBody, status: str = SeriesStatus.ACTIVE) -> Series:
     """Define a series, active or paused.
 
     Raises NotFound or Invalid for an action, channel, template or target group it cannot use, Conflict for a name in
@@ -209,7 +208,7 @@ def replace_series(
 
     Raises Conflict when it does not, or is archived.
     """
-    if found.status == ARCHIVED:
+    if found.status == SeriesStatus.ARCHIVED:
         raise Conflict(f"{what.capitalize()} is archived and cannot be changed.")
     done = session.execute(
         update(Series)
@@ -224,11 +223,11 @@ def replace_series(
 
 def change_status(scope: Scope, session: Session, found: Series, what: str, status: str) -> None:
     """Give a series another status, in the caller's transaction. Raises Invalid for none, Conflict when archived."""
-    if status not in STATUSES:
-        raise Invalid(f"status must be one of {', '.join(STATUSES)}.")
-    if found.status == ARCHIVED and status != ARCHIVED:
+    if status not in tuple(SeriesStatus):
+        raise Invalid(f"status must be one of {', '.join(SeriesStatus)}.")
+    if found.status == SeriesStatus.ARCHIVED and status != SeriesStatus.ARCHIVED:
         raise Conflict(f"{what.capitalize()} is archived and cannot be changed.")
-    found.status = status
+    found.status = SeriesStatus(status)
     found.version += 1
     scope.audit(session, "status", what, status=status)
 

@@ -13,12 +13,13 @@ from sqlalchemy import delete, select, text
 
 from rapport.access.pseudonyms import PSEUDONYM, pseudonym_secret
 from rapport.access.scope import Scope, current_scope
-from rapport.campaigns.cycle.cycles import RUNNING
 from rapport.campaigns.delivery import handing_over
 from rapport.campaigns.delivery.engagements import write_again
 from rapport.campaigns.measurement.interactions import no_reports
-from rapport.campaigns.models import EXECUTING, PROCESSING, Cycle, Occurrence, OccurrenceChannel, Send
+from rapport.campaigns.models import Cycle, Occurrence, OccurrenceChannel, Send
 from rapport.campaigns.runs.clearing import none_decided
+from rapport.campaigns.states import CycleState, RunState
+from rapport.conditions.outcomes import Outcome
 from rapport.customers import service as customers
 from rapport.stores import work
 from rapport.stores.spellings import is_one_of, spellings_of
@@ -38,7 +39,8 @@ NAMES = "CREATE TABLE erase_names (customer_id String, alias String) ENGINE = Me
 FILL_NAMES = f"INSERT INTO erase_names SELECT customer_id, {ALIAS} FROM (SELECT DISTINCT customer_id FROM erase_ids)"
 SKIP = f"""
     INSERT INTO campaign_outcomes (* EXCEPT (firing_id, drawn_group, written_at))
-    SELECT execution_date, campaign_id, customer_id, channel_id, 'skipped', 'erased', '', 0, {{at:DateTime64(3, 'UTC')}}
+    SELECT execution_date, campaign_id, customer_id, channel_id, '{Outcome.SKIPPED}', 'erased', '', 0,
+        {{at:DateTime64(3, 'UTC')}}
     FROM campaign_recipients
     WHERE {ERASED} AND channel_id > 0
         AND (execution_date, campaign_id, customer_id, channel_id) NOT IN (
@@ -94,12 +96,12 @@ def is_busy(scope: Scope) -> bool:
     """Whether a day is processed or anything is handed over or sent."""
     tenant_id = scope.tenant_id
     running: tuple[Any, ...] = (
-        select(Cycle.run).where(Cycle.tenant_id == tenant_id, Cycle.state == RUNNING),
-        select(Occurrence.id).where(Occurrence.tenant_id == tenant_id, Occurrence.state == PROCESSING),
+        select(Cycle.run).where(Cycle.tenant_id == tenant_id, Cycle.state == CycleState.RUNNING),
+        select(Occurrence.id).where(Occurrence.tenant_id == tenant_id, Occurrence.state == RunState.PROCESSING),
         handing_over.to_hand_over(tenant_id),
         select(OccurrenceChannel.campaign_id).where(
             OccurrenceChannel.tenant_id == tenant_id,
-            OccurrenceChannel.state == EXECUTING,
+            OccurrenceChannel.state == RunState.EXECUTING,
             OccurrenceChannel.campaign_id.not_in(_triggered(tenant_id)),
         ),
     )

@@ -9,36 +9,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from rapport.campaigns.plans import Groups, OfTrigger, Plan, PlannedRules, days_of
 from rapport.campaigns.schemas import Goal, PlainGoal, Schedule
+from rapport.campaigns.states import CycleState, RunState, SeriesStatus
 from rapport.stores.records import Base
 from rapport.stores.sealing import Sealed
-from rapport.stores.shapes import Shaped
+from rapport.stores.shapes import Member, Shaped
 
 # ActionID 1 is the control action of every tenant; it is not stored.
 CONTROL_ACTION_ID = 1
 CONTROL_ACTION_NAME = "DN"
 
-# Occurrence states. EXECUTED_STATES are those that the "executed" functions of the wire tell of.
-PLANNED, PROCESSING, AWAITING_CLEARANCE, AWAITING_CONFIRMATION = (
-    "planned",
-    "processing",
-    "awaiting clearance",
-    "awaiting confirmation",
-)
-SCHEDULED, EXECUTING, SUCCESSFUL, FAILED, CANCELED, NOT_RUN = (
-    "scheduled",
-    "executing",
-    "successful",
-    "failed",
-    "canceled",
-    "not run",
-)
-EXECUTED_STATES = (SCHEDULED, EXECUTING, SUCCESSFUL, FAILED)
-# States in which a campaign's recipients count as addressed: for running-campaign rules, caps and the guard.
-LIVE_STATES = (AWAITING_CLEARANCE, AWAITING_CONFIRMATION, SCHEDULED, EXECUTING, SUCCESSFUL, FAILED)
-FINAL_STATES = (SUCCESSFUL, FAILED, CANCELED, NOT_RUN)
-
-
-ARCHIVED = "archived"
 UNIQUE_ACTION, UNIQUE_SERIES = "uq_actions_name", "uq_campaign_series_name"
 # Names compare ignoring case and blanks at their ends.
 NAME_KEY = text("lower(btrim(name))")
@@ -95,7 +74,7 @@ class Series(Base):
     tags: Mapped[list[str]] = mapped_column(JSONB, default=list)
     # What makes a triggered campaign go out (campaigns.schemas.TriggerBody); None for scheduled ones.
     trigger: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
-    status: Mapped[str] = mapped_column(String(20), default="active")  # active, paused, archived
+    status: Mapped[SeriesStatus] = mapped_column(Member(SeriesStatus, 20), default=SeriesStatus.ACTIVE)
     version: Mapped[int] = mapped_column(Integer, default=1)
     # The version since which what persons do counts for the trigger as it is: of its last definition or status.
     trigger_version: Mapped[int] = mapped_column(Integer, default=1)
@@ -108,7 +87,7 @@ class Series(Base):
             text("(trigger IS NULL)"),
             NAME_KEY,
             unique=True,
-            postgresql_where=text("status <> 'archived' AND customer_list_id IS NULL"),
+            postgresql_where=text(f"status <> '{SeriesStatus.ARCHIVED}' AND customer_list_id IS NULL"),
         ),
     )
 
@@ -128,7 +107,7 @@ class Occurrence(Base):
     series_id: Mapped[int] = mapped_column(Integer)
     execution_date: Mapped[date] = mapped_column(Date)
     run: Mapped[int] = mapped_column(Integer, default=0)  # 0 the planned run of the day, 1.. run-now and re-runs
-    state: Mapped[str] = mapped_column(String(30), default=PLANNED)
+    state: Mapped[RunState] = mapped_column(Member(RunState, 30), default=RunState.PLANNED)
     error: Mapped[str] = mapped_column(Text, default="")
     target_group_id: Mapped[int] = mapped_column(Integer, default=0)
     campaign_type: Mapped[str] = mapped_column(String(20))
@@ -173,7 +152,9 @@ class Occurrence(Base):
         Index(
             "ix_campaigns_open",
             "tenant_id",
-            postgresql_where=text("state IN ('awaiting clearance', 'scheduled', 'executing')"),
+            postgresql_where=text(
+                f"state IN ('{RunState.AWAITING_CLEARANCE}', '{RunState.SCHEDULED}', '{RunState.EXECUTING}')"
+            ),
         ),
     )
     __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012 - SQLAlchemy's; send_date is known after every write
@@ -195,7 +176,7 @@ class OccurrenceChannel(Base):
     send_id: Mapped[str] = mapped_column(String(20), default="")
     list_id: Mapped[int | None] = mapped_column(Integer)
     recipients: Mapped[int] = mapped_column(Integer, default=0)
-    state: Mapped[str] = mapped_column(String(30), default=SCHEDULED)
+    state: Mapped[RunState] = mapped_column(Member(RunState, 30), default=RunState.SCHEDULED)
     error: Mapped[str] = mapped_column(Text, default="")
 
     __table_args__ = (
@@ -203,7 +184,7 @@ class OccurrenceChannel(Base):
             "ix_campaign_channels_scheduled",
             "tenant_id",
             "scheduled_time",
-            postgresql_where=text("state = 'scheduled'"),
+            postgresql_where=text(f"state = '{RunState.SCHEDULED}'"),
         ),
     )
 
@@ -289,7 +270,7 @@ class Cycle(Base):
     tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     data_date: Mapped[date] = mapped_column(Date, primary_key=True)
     run: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    state: Mapped[str] = mapped_column(String(20))  # running, finished, failed
+    state: Mapped[CycleState] = mapped_column(Member(CycleState, 20))
     steps: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)
     error: Mapped[str] = mapped_column(Text, default="")
     started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

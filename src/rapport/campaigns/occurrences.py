@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns.definitions import series as get_series
-from rapport.campaigns.models import LIVE_STATES, PLANNED, Occurrence, OccurrenceChannel, Series
+from rapport.campaigns.models import Occurrence, OccurrenceChannel, Series
 from rapport.campaigns.plans import Plan, channels_in
 from rapport.campaigns.schedule import runs_on
+from rapport.campaigns.states import LIVE_STATES, RunState, SeriesStatus
 from rapport.errors import NotFound
 from rapport.stores.parts import Part, part
 from rapport.stores.records import next_id
@@ -128,7 +129,7 @@ def _run_of(scope: Scope, found: Series, execution_date: date, run: int, number:
         series_id=found.id,
         execution_date=execution_date,
         run=run,
-        state=PLANNED,
+        state=RunState.PLANNED,
         target_group_id=found.target_group_id,
         campaign_type=found.campaign_type,
         duration=found.duration,
@@ -166,7 +167,7 @@ def plan_day(scope: Scope, execution_date: date) -> list[int]:
     Order: target group priority, series priority, id. Runs that were planned before are listed too.
     """
     with scope.reads() as session:
-        active = select(Series).where(Series.tenant_id == scope.tenant_id, Series.status == "active")
+        active = select(Series).where(Series.tenant_id == scope.tenant_id, Series.status == SeriesStatus.ACTIVE)
         found = list(session.scalars(active.where(Series.trigger.is_(None)).order_by(Series.id)))
         known = set(session.scalars(_planned(scope, execution_date, Occurrence.series_id)))
     for one in found:

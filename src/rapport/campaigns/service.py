@@ -46,7 +46,7 @@ from rapport.campaigns.measurement.result_rows import export_results
 from rapport.campaigns.measurement.results import Results, results
 from rapport.campaigns.measurement.series_results import SeriesResults, series_results
 from rapport.campaigns.measurement.summary import Summary, summary
-from rapport.campaigns.models import ARCHIVED, CONTROL_ACTION_ID, Occurrence, Series
+from rapport.campaigns.models import CONTROL_ACTION_ID, Occurrence, Series
 from rapport.campaigns.occurrences import channel_rows, occurrence, occurrences
 from rapport.campaigns.personal import PERSONAL_DATA
 from rapport.campaigns.plans import Plan, PlannedChannel, PlannedGroup, PlannedRules, channels_in
@@ -75,6 +75,7 @@ from rapport.campaigns.schemas import (
 )
 from rapport.campaigns.segment_names import change_stages, define_value_segments
 from rapport.campaigns.settings import CampaignSettings, HoldOut, settings_of
+from rapport.campaigns.states import RunState, SeriesStatus
 from rapport.campaigns.trigger_days import (
     Filed,
     add_to_day,
@@ -110,7 +111,6 @@ from rapport.campaigns.triggers import (
 )
 
 __all__ = [
-    "ARCHIVED",
     "CONTROL",
     "CONTROL_ACTION_ID",
     "GROUP",
@@ -156,6 +156,7 @@ __all__ = [
     "ReportedMetric",
     "Results",
     "Rules",
+    "RunState",
     "Schedule",
     "Scheduler",
     "SequenceTrigger",
@@ -164,6 +165,7 @@ __all__ = [
     "SeriesOut",
     "SeriesResults",
     "SeriesRules",
+    "SeriesStatus",
     "Summary",
     "TriggeredBody",
     "TriggeredOut",

@@ -12,12 +12,13 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.campaigns.costs import costs_of
 from rapport.campaigns.definitions import action
-from rapport.campaigns.models import EXECUTING, SUCCESSFUL, Occurrence, OccurrenceChannel, Series
+from rapport.campaigns.models import Occurrence, OccurrenceChannel, Series
 from rapport.campaigns.occurrences import locked
 from rapport.campaigns.plans import Plan
+from rapport.campaigns.states import RunState
 from rapport.stores.records import next_id
 
-OPEN = (EXECUTING,)
+OPEN = (RunState.EXECUTING,)
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _occurrence(scope: Scope, series: Series, day: date, plan: Plan, run: int, n
         series_id=series.id,
         execution_date=day,
         run=run,
-        state=EXECUTING,
+        state=RunState.EXECUTING,
         campaign_type=series.campaign_type,
         duration=series.duration,
         notes=series.notes,
@@ -120,7 +121,7 @@ def _places(scope: Scope, made: Occurrence) -> list[OccurrenceChannel]:
             promo_code=",".join(group.promo_codes or ()),
             scheduled_time=scope.now_local(),
             send_id=f"{made.id}G{number}C{order.index(place.channel_id) + 1}",
-            state=EXECUTING,
+            state=RunState.EXECUTING,
         )
         for number, group in enumerate(made.plan.groups, start=1)
         for place in group.channels
@@ -155,7 +156,7 @@ def open_days(scope: Scope, before: date) -> list[int]:
     wanted = select(Occurrence.id).where(
         Occurrence.tenant_id == scope.tenant_id,
         Occurrence.is_triggered,
-        Occurrence.state == EXECUTING,
+        Occurrence.state == RunState.EXECUTING,
         Occurrence.execution_date < before,
     )
     with scope.reads() as session:
@@ -165,13 +166,13 @@ def open_days(scope: Scope, before: date) -> list[int]:
 def close_day(scope: Scope, session: Session, campaign_id: int, at: datetime) -> None:
     """End the campaign of a day, all of whose firings are filed."""
     found = locked(scope, session, campaign_id)
-    if found.state != EXECUTING:
+    if found.state != RunState.EXECUTING:
         return
-    found.state, found.finished_at = SUCCESSFUL, at
+    found.state, found.finished_at = RunState.SUCCESSFUL, at
     session.execute(
         update(OccurrenceChannel)
         .where(OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id)
-        .values(state=SUCCESSFUL)
+        .values(state=RunState.SUCCESSFUL)
     )
 
 

@@ -12,8 +12,9 @@ from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns import goals
 from rapport.campaigns.definitions import change_status, check_excluded, check_groups, replace_series
-from rapport.campaigns.models import ARCHIVED, UNIQUE_SERIES, Series
+from rapport.campaigns.models import UNIQUE_SERIES, Series
 from rapport.campaigns.plans import OfTrigger, PlannedGroup, PlannedRules, channels_in
+from rapport.campaigns.states import SeriesStatus
 from rapport.campaigns.triggers import EventMatch, SequenceTrigger, Trigger, TriggeredBody, TriggeredRules
 from rapport.channels import service as channels
 from rapport.conditions import Column, Kind, Schema
@@ -72,7 +73,7 @@ def _divided(found: Series, addresses: Mapping[int, str]) -> list[str]:
 def active_triggers(scope: Scope) -> set[int]:
     """The ids of the tenant's triggered campaigns that are active."""
     wanted = select(Series.id).where(
-        Series.tenant_id == scope.tenant_id, Series.trigger.is_not(None), Series.status == "active"
+        Series.tenant_id == scope.tenant_id, Series.trigger.is_not(None), Series.status == SeriesStatus.ACTIVE
     )
     with scope.reads() as session:
         return set(session.scalars(wanted))
@@ -107,7 +108,7 @@ def triggered_body(found: Series) -> TriggeredBody:
     return TriggeredBody.model_validate({**data, **kept, **(found.trigger or {})})
 
 
-def create_triggered(scope: Scope, body: TriggeredBody, status: str = "active") -> Series:
+def create_triggered(scope: Scope, body: TriggeredBody, status: str = SeriesStatus.ACTIVE) -> Series:
     """Define a triggered campaign, active at once or paused.
 
     Raises NotFound or Invalid for anything it names and cannot use, Conflict for a name in use.
@@ -239,7 +240,7 @@ def check_event_change(scope: Scope, name: str, types: dict[str, str]) -> None:
     declared = {one.name: one.types for one in customers.event_types(scope) if one.declared}
     for series in triggered(scope):
         body = triggered_body(series)
-        if series.status == ARCHIVED or all(one.event != name for _, one in matches(body)):
+        if series.status == SeriesStatus.ARCHIVED or all(one.event != name for _, one in matches(body)):
             continue
         try:
             check_events(scope, body, declared)
@@ -274,7 +275,7 @@ def _customer_conditions(scope: Scope, definition: Any) -> Any:
 def groups_of_triggers(scope: Scope) -> list[int]:
     """The target groups whose members active triggers ask for."""
     found: set[int] = set()
-    for one in triggered(scope, "active"):
+    for one in triggered(scope, SeriesStatus.ACTIVE):
         assert one.trigger is not None  # noqa: S101 - tells the type checker
         found |= set(one.rules.exclude_target_group_ids) | _asked(one.trigger["customer_conditions"])
     return sorted(found)

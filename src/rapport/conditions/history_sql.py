@@ -43,7 +43,7 @@ def customers_by_history(node: HistoryIs, schema: Schema, anchor: Anchor, binder
         return f"customer_id {word} (SELECT customer_id FROM {rows})"  # noqa: S608 - values are bound
     kept = render(resolved, AGGREGATES[node.measure](history, query), anchor, binder)
     having = f"NOT {kept}" if without_rows else kept
-    return f"customer_id {word} (SELECT customer_id FROM {rows} GROUP BY customer_id HAVING {having})"  # noqa: S608
+    return f"customer_id {word} (SELECT customer_id FROM {rows} GROUP BY customer_id HAVING {having})"  # noqa: S608 - ours
 
 
 def _conditions(history: History[Any], query: Query) -> Iterator[str]:

@@ -119,7 +119,7 @@ class _Compiler:
         if isinstance(node, CustomerIs):
             return f"lowerUTF8(customer_id) IN {self.binder.bind(list(node.ids), 'Array(String)')}"
         if isinstance(node, InList):
-            return f"customer_id IN (SELECT customer_id FROM customer_lists WHERE list_id = {self._id(node.list_id)})"  # noqa: S608
+            return f"customer_id IN (SELECT customer_id FROM customer_lists WHERE list_id = {self._id(node.list_id)})"  # noqa: S608 - ours
         return self._group(node)
 
     def _group(self, node: InGroup) -> str:

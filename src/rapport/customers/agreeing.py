@@ -7,10 +7,10 @@ from sqlalchemy import update
 from rapport.access.scope import Scope
 from rapport.customers.attributes import BUILT_IN, COLUMN_TYPES, attributes, forget, save
 from rapport.customers.models import Import
+from rapport.customers.states import STORED_SOURCES
 from rapport.stores.warehouse import identifier
 
 CORE = frozenset(info.real_field_name for info in BUILT_IN)
-WRITABLE = ("batch", "api")
 TYPES = {column: field_type for field_type, column in COLUMN_TYPES.items()}
 
 
@@ -21,7 +21,7 @@ def agree(scope: Scope) -> None:
     """
     columns, changed = scope.warehouse.columns("customers"), False
     for info in attributes(scope).values():
-        if info.real_field_name in CORE or info.source not in WRITABLE:
+        if info.real_field_name in CORE or info.source not in STORED_SOURCES:
             continue
         column = columns.get(info.real_field_name)
         if column is None:

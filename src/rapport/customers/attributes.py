@@ -15,6 +15,7 @@ from sqlalchemy import delete, select
 from rapport.access.scope import Scope
 from rapport.customers.consent import BLOCKED, PERMISSION, Consent, consents, kind_of
 from rapport.customers.models import Attribute
+from rapport.customers.states import STORED_SOURCES, AttributeSource
 from rapport.errors import Conflict, Invalid
 from rapport.stores.warehouse import IDENTIFIER, identifier
 
@@ -63,7 +64,7 @@ class AttributeInfo:
 
 def _batch(name: str, field_type: str, description: str, pii: bool = False, updatable: bool = False) -> AttributeInfo:
     alias = name.replace("_", " ").title()
-    return AttributeInfo(name, alias, description, field_type, "batch", pii, updatable)
+    return AttributeInfo(name, alias, description, field_type, AttributeSource.BATCH, pii, updatable)
 
 
 BUILT_IN = (
@@ -238,7 +239,7 @@ def _check(info: AttributeInfo) -> None:
 
 
 def _add(scope: Scope, infos: list[AttributeInfo]) -> None:
-    stored = [info for info in infos if info.source in ("batch", "api")]
+    stored = [info for info in infos if info.source in STORED_SOURCES]
     for table, theirs in (("customers", stored), ("profiles", infos)):
         columns = [f"{identifier(info.real_field_name)} {COLUMN_TYPES[info.field_type]}" for info in theirs]
         if columns:

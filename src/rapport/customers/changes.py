@@ -6,7 +6,8 @@ from typing import Any
 from rapport.access.scope import Scope
 from rapport.customers.attributes import AttributeInfo, attributes, declare, save
 from rapport.customers.privacy import personal_columns, tasks
-from rapport.customers.writes import attribute_writes, locks
+from rapport.customers.states import STORED_SOURCES
+from rapport.customers.writes import locks
 from rapport.errors import Conflict, Invalid, NotFound
 
 
@@ -35,7 +36,7 @@ def change_attribute(scope: Scope, name: str, changes: dict[str, Any]) -> Attrib
     info = attributes(scope).get(name.upper())
     if info is None:
         raise NotFound(f"There is no attribute {name!r}.")
-    if changes.get("api_updatable") and info.source not in attribute_writes.WRITABLE:
+    if changes.get("api_updatable") and info.source not in STORED_SOURCES:
         raise Invalid(f"api_updatable cannot be set: {info.real_field_name} is computed.")
     changed = replace(info, **changes)
     if "is_pii" in changes:

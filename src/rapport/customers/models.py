@@ -7,8 +7,10 @@ from sqlalchemy import BigInteger, Boolean, Date, DateTime, Index, Integer, Stri
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from rapport.customers.states import CallbackState, ImportMode, ImportState
 from rapport.stores.records import Base
 from rapport.stores.sealing import Sealed
+from rapport.stores.shapes import Member
 
 
 class Attribute(Base):
@@ -74,8 +76,8 @@ class Import(Base):
     file_name: Mapped[str] = mapped_column(String(255))
     sha256: Mapped[str] = mapped_column(String(64))
     mapping_sha256: Mapped[str] = mapped_column(String(64))
-    mode: Mapped[str] = mapped_column(String(20))
-    state: Mapped[str] = mapped_column(String(20))
+    mode: Mapped[ImportMode] = mapped_column(Member(ImportMode, 20))
+    state: Mapped[ImportState] = mapped_column(Member(ImportState, 20))
     message: Mapped[str] = mapped_column(String(1000), default="")
     loaded: Mapped[int] = mapped_column(BigInteger, default=0)
     rejected: Mapped[int] = mapped_column(BigInteger, default=0)
@@ -125,7 +127,7 @@ class Removed(Base):
 
 
 # Outcomes that somebody is to be told.
-UNTOLD = "callback_state = 'waiting' AND finished_at IS NOT NULL"
+UNTOLD = f"callback_state = '{CallbackState.WAITING}' AND finished_at IS NOT NULL"
 
 
 class AttributeJob(Base):
@@ -143,7 +145,7 @@ class AttributeJob(Base):
     payload: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     callback_url: Mapped[str | None] = mapped_column(Sealed("attribute_jobs.callback_url", None))
     outcome: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
-    callback_state: Mapped[str] = mapped_column(String(20), default="none")
+    callback_state: Mapped[CallbackState] = mapped_column(Member(CallbackState, 20), default=CallbackState.NONE)
     seq: Mapped[int] = mapped_column(BigInteger, server_default=text("nextval('attribute_jobs_seq')"))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

@@ -10,6 +10,7 @@ from rapport.customers.attribute_values import field_type, typed_value
 from rapport.customers.attributes import COLUMN_TYPES, AttributeInfo, attributes, declare
 from rapport.customers.models import AttributeJob
 from rapport.customers.privacy.personal_columns import judged
+from rapport.customers.states import AttributeSource
 from rapport.errors import Invalid, RapportError, Unavailable
 from rapport.stores.warehouse import identifier
 
@@ -71,13 +72,15 @@ def _checked(scope: Scope, name: str, payload: dict[str, Any]) -> tuple[Attribut
     mine = bool(payload.get("began"))
     if name.upper() in known and not mine:
         raise Refused("2")
-    if sum(info.source == "api" for info in known.values()) >= MAX_API_ATTRIBUTES and not mine:
+    if sum(info.source == AttributeSource.API for info in known.values()) >= MAX_API_ATTRIBUTES and not mine:
         raise Refused("1")
     try:
         type_, length = field_type(payload["type"])
     except ValueError as error:
         raise Refused("3") from error
-    info = AttributeInfo(name, name.replace("_", " ").title(), "", type_, "api", api_updatable=True, max_length=length)
+    info = AttributeInfo(
+        name, name.replace("_", " ").title(), "", type_, AttributeSource.API, api_updatable=True, max_length=length
+    )
     try:
         return judged(info), typed_value(info, payload.get("default"))
     except ValueError as error:

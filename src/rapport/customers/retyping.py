@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from rapport.access.scope import Scope
-from rapport.customers.agreeing import CORE, WRITABLE, reopen
+from rapport.customers.agreeing import CORE, reopen
 from rapport.customers.attributes import COLUMN_TYPES, AttributeInfo, attributes, save
 from rapport.customers.attributes import forget as forget_record
 from rapport.customers.formats.dates import SQL_TYPES, Dates
@@ -11,6 +11,7 @@ from rapport.customers.formats.numerals import FLOAT, PLACES, SHORTEST
 from rapport.customers.formats.values import RULES
 from rapport.customers.importing.asides import drop_aside
 from rapport.customers.importing.merging import PARTITIONS
+from rapport.customers.states import STORED_SOURCES
 from rapport.customers.writes import locks
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores import work
@@ -30,7 +31,7 @@ def changeable(scope: Scope, name: str) -> AttributeInfo:
         raise NotFound(f"There is no attribute {name!r}.")
     if info.real_field_name.upper() in CORE:
         raise Invalid(f"{info.real_field_name} is built in: its type is fixed and it cannot be deleted.")
-    if info.source not in WRITABLE:
+    if info.source not in STORED_SOURCES:
         raise Invalid(f"{info.real_field_name} is computed: its type is fixed and it cannot be deleted.")
     return info
 

@@ -59,6 +59,7 @@ from rapport.customers.queries import attribute_values, instants, last_two_dates
 from rapport.customers.retyping import changeable
 from rapport.customers.retyping import delete as delete_attribute
 from rapport.customers.retyping import retype as retype_attribute
+from rapport.customers.states import STORED_SOURCES, AttributeSource, ImportMode, ImportState
 from rapport.customers.writes.attribute_times import drop_old as drop_old_times
 from rapport.customers.writes.attribute_writes import Fault, Overwriting, overwrite, spelling, spellings
 from rapport.customers.writes.jobs import add_attribute, job, remove_pii, update_attributes, upsert
@@ -82,15 +83,19 @@ __all__ = [
     "NOBODY",
     "PERMISSION",
     "PERSONAL_DATA",
+    "STORED_SOURCES",
     "AttributeInfo",
     "AttributeJob",
+    "AttributeSource",
     "Consent",
     "ConsentSettings",
     "Consents",
     "CoreEvent",
     "Fault",
     "FileMapping",
+    "ImportMode",
     "ImportResult",
+    "ImportState",
     "KindChecks",
     "LoadCheck",
     "LoadCheckFailed",

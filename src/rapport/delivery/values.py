@@ -7,8 +7,6 @@ from rapport.access.scope import Scope
 from rapport.customers import service as customers
 from rapport.stores.warehouse import identifier
 
-STORED = ("batch", "api")
-
 PROFILES = """
     SELECT customer_id, {columns} FROM profiles
     WHERE data_date = {{data_date:Date}} AND customer_id IN {{ids:Array(String)}}
@@ -34,7 +32,7 @@ def attribute_values(scope: Scope, customer_ids: Sequence[str], names: Collectio
         values = _read(scope, PROFILES, infos, customer_ids, data_date=data_date)
     newer = [customer_id for customer_id in customer_ids if customer_id not in values]
     if newer:
-        values |= _read(scope, CUSTOMERS, [info for info in infos if info.source in STORED], newer)
+        values |= _read(scope, CUSTOMERS, [info for info in infos if info.source in customers.STORED_SOURCES], newer)
     return values
 
 

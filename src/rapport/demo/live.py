@@ -31,9 +31,10 @@ from rapport.realtime import gateways
 from rapport.realtime import service as realtime
 from rapport.realtime.asking import Decider
 from rapport.realtime.matching.processor import Processor
-from rapport.realtime.models import ACCEPTED, ASKING, DONE, HANDLED, SENDING, AcceptedEvent, Firing
+from rapport.realtime.models import ACCEPTED, HANDLED, AcceptedEvent, Firing
 from rapport.realtime.recording.filer import Filer
 from rapport.realtime.sending import Sender
+from rapport.realtime.states import FiringState
 from rapport.realtime.tidying import close_days
 from rapport.stores.workers.base import running
 
@@ -100,7 +101,7 @@ class Live:
         while self._events(ACCEPTED):
             self._processor.drain(self._scope.tenant_id)
         self._processor.due(self._scope.tenant_id)
-        self._until(lambda: not self._firings(ASKING, SENDING))
+        self._until(lambda: not self._firings(FiringState.ASKING, FiringState.SENDING))
 
     def end_of_day(self) -> None:
         """Bring what has happened into the accounts, and let the vendor report."""
@@ -113,7 +114,7 @@ class Live:
         self._file()
 
     def _file(self) -> None:
-        while self._events(HANDLED) or self._firings(DONE):
+        while self._events(HANDLED) or self._firings(realtime.FiringState.DONE):
             self._filer.file_all()
         close_days(self._scope)
 
@@ -127,7 +128,7 @@ class Live:
         first, *_ = campaigns.triggered(self._scope)
         people = [customer_id(number) for number in range(len(self._world.people))]
         outcomes = ((one, realtime.try_event(self._scope, first.id, *TRIAL, one, "").outcome) for one in people)
-        return first.id, next((one for one, outcome in outcomes if outcome == "sending"), people[0])
+        return first.id, next((one for one, outcome in outcomes if outcome == realtime.FiringState.SENDING), people[0])
 
     def firings(self) -> int:
         """How many firings there have been."""

@@ -24,7 +24,9 @@ class Feature:
     def attribute(self) -> customers.AttributeInfo:
         """The attribute as the customers package knows it."""
         alias = self.name.replace("_", " ").capitalize()
-        return customers.AttributeInfo(self.name, alias, self.description, self.field_type, "calculated")
+        return customers.AttributeInfo(
+            self.name, alias, self.description, self.field_type, customers.AttributeSource.CALCULATED
+        )
 
 
 def _since(day: str) -> str:

@@ -37,12 +37,12 @@ def fit_microsegments(scope: Scope, data_date: date) -> None:
 
 
 def _staged(data_date: date) -> str:
-    return f"SELECT *, {STAGE_ID} AS lifecycle_stage_id FROM {work.table('features', data_date)}"  # noqa: S608
+    return f"SELECT *, {STAGE_ID} AS lifecycle_stage_id FROM {work.table('features', data_date)}"  # noqa: S608 - ours
 
 
 def stage_sizes(scope: Scope, data_date: date) -> dict[int, int]:
     """How many customers each stage has that has any."""
-    sql = f"SELECT lifecycle_stage_id, count() FROM ({_staged(data_date)}) GROUP BY lifecycle_stage_id"  # noqa: S608
+    sql = f"SELECT lifecycle_stage_id, count() FROM ({_staged(data_date)}) GROUP BY lifecycle_stage_id"  # noqa: S608 - ours
     return dict(scope.warehouse.rows(sql, **stage_rules(scope).parameters()))
 
 
@@ -50,7 +50,7 @@ def _sample(scope: Scope, data_date: date, stage_id: int) -> dict[str, clusters.
     sql = f"""
         SELECT {_COLUMNS} FROM ({_staged(data_date)})
         WHERE lifecycle_stage_id = {{stage_id:UInt8}} ORDER BY sipHash64(customer_id), customer_id LIMIT {{size:UInt32}}
-    """  # noqa: S608
+    """  # noqa: S608 - ours
     bound = {"stage_id": stage_id, "size": SAMPLE_PER_STAGE, **stage_rules(scope).parameters()}
     found = scope.warehouse.arrow(sql, **bound)
     return {column: np.asarray(found[f"c{i}"], dtype=float) for i, column in enumerate(clusters.COLUMNS)}
@@ -121,7 +121,7 @@ def update_figures(scope: Scope, data_date: date) -> None:
     sql = f"""
         SELECT microsegment_id, count(), avg(future_value), avg(churn_probability)
         FROM {work.table("scores", data_date)} GROUP BY microsegment_id
-    """  # noqa: S608
+    """  # noqa: S608 - ours
     found = {row[0]: row[1:] for row in scope.warehouse.rows(sql)}
     mine = Microsegment.tenant_id == scope.tenant_id
     with scope.records() as session:

@@ -66,7 +66,7 @@ REFUNDS = f"""
     SELECT customer_id, sum(abs(amount)) AS refunded FROM transactions
     WHERE transaction_time < {DAY_END} AND {IS_REFUND} AND {SAMPLE}
     GROUP BY customer_id
-"""  # noqa: S608
+"""  # noqa: S608 - ours
 
 # The arrays of a customer's products and categories are sorted, so that a tie has one winner; the
 # table's order makes them arrays of one customer at a time.
@@ -89,7 +89,7 @@ ITEMS = f"""
         WHERE transaction_time < {DAY_END} AND {SAMPLE}
     )
     GROUP BY customer_id
-"""  # noqa: S608
+"""  # noqa: S608 - ours
 
 SOURCES = (
     "customers",
@@ -112,7 +112,7 @@ EVENTS = f"""
     FROM activity_events
     WHERE event_at < fromUnixTimestamp64Milli({{end:Int64}}, 'UTC') AND {SAMPLE}
     GROUP BY customer_id
-"""  # noqa: S608
+"""  # noqa: S608 - ours
 
 # Responses stand by the day of processing, so that their rates go by it, too.
 RECEIVED = f"""
@@ -130,7 +130,7 @@ RECEIVED = f"""
     )
     WHERE sent_on > {{data_date:Date}} - 365 AND sent_on <= {{data_date:Date}}
     GROUP BY customer_id
-"""  # noqa: S608
+"""  # noqa: S608 - ours
 
 RESPONSES = f"""
     WITH
@@ -151,7 +151,7 @@ RESPONSES = f"""
       AND interaction_at < fromUnixTimestamp64Milli({{end:Int64}}, 'UTC') AND event_id IN ({OPENED}, {CLICKED})
       AND {SAMPLE}
     GROUP BY customer_id
-"""  # noqa: S608
+"""  # noqa: S608 - ours
 
 # What the models need besides the calculated attributes, in their own units.
 INTERNAL = """
@@ -185,7 +185,7 @@ FEATURES_ON_DATE = f"""
     LEFT JOIN ({RESPONSES}) AS source_responses USING (customer_id)
     WHERE ifNull(registration_day, {{data_date:Date}}) <= {{data_date:Date}} OR orders > 0
     SETTINGS optimize_aggregation_in_order = 1
-"""  # noqa: S608
+"""  # noqa: S608 - ours
 
 
 def fill_features(scope: Scope, name: str, day: date, data_date: date, sample_of: int = 1) -> str:

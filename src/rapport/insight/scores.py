@@ -83,7 +83,7 @@ def _ranked(columns: str, scored: str) -> str:
         if(unranked, 0, toUInt8(arrayFirstIndex(cut -> value_before < cut, {{cuts:Array(Float64)}})))
             AS value_segment_id
     FROM {scored}
-    """  # noqa: S608
+    """  # noqa: S608 - ours
 
 
 JOINED = """
@@ -137,7 +137,7 @@ def _scored(scope: Scope, data_date: date) -> tuple[str, dict[str, Any]]:
         grid=work.table("grid", data_date),
         join=join,
     )
-    select = f"SELECT * EXCEPT (repeats, weeks, shape, odds, alive, silent, spend, share_kept, factor) FROM ({scored})"  # noqa: S608
+    select = f"SELECT * EXCEPT (repeats, weeks, shape, odds, alive, silent, spend, share_kept, factor) FROM ({scored})"  # noqa: S608 - ours
     return select, {
         **vars(models.purchases),
         **vars(models.spend),

@@ -119,7 +119,11 @@ def declare_attributes(scope: Scope) -> None:
     infos = [feature.attribute() for feature in FEATURES]
     for model in MODEL_ATTRIBUTES:
         alias = model.name.replace("_", " ").capitalize()
-        infos.append(customers.AttributeInfo(model.name, alias, model.description, model.field_type, "model"))
+        infos.append(
+            customers.AttributeInfo(
+                model.name, alias, model.description, model.field_type, customers.AttributeSource.MODEL
+            )
+        )
     with customers.writing(scope):
         customers.declare(scope, infos)
 
@@ -160,7 +164,7 @@ def _profile_select(scope: Scope, data_date: date) -> tuple[list[str], str]:
         INNER JOIN {work.table("scores", data_date)} AS scored ON scored.customer_id = customer.customer_id
         {KEPT if kept else ""}
         SETTINGS join_algorithm = 'full_sorting_merge'
-    """  # noqa: S608
+    """  # noqa: S608 - ours
     return ["data_date", *given, *(name for name, _ in (*calculated, *modelled))], select
 
 
@@ -191,7 +195,7 @@ def write_profiles(scope: Scope, data_date: date) -> None:
 def write_results(scope: Scope, data_date: date) -> None:
     """Replace the model results of the date, tell microsegments their figures, and keep the week's forecast."""
     columns = ["lifecycle_stage_id", "microsegment_id", "value_segment_id", "future_value", "churn_probability"]
-    select = f"SELECT {{data_date:Date}}, customer_id, {', '.join(columns)} FROM {work.table('scores', data_date)}"  # noqa: S608
+    select = f"SELECT {{data_date:Date}}, customer_id, {', '.join(columns)} FROM {work.table('scores', data_date)}"  # noqa: S608 - ours
     selects = [(scope.warehouse, select, {"data_date": data_date})]
     work.replace_partition(scope, "model_results", data_date, ["data_date", "customer_id", *columns], selects)
     microsegments.update_figures(scope, data_date)

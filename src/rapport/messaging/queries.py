@@ -43,7 +43,7 @@ def _tables_of(
 ) -> Iterator[tuple[str, str, Sequence[customers.AttributeInfo]]]:
     """Where values of attributes are: a table, which of its rows are of now, and the attributes that it has."""
     for table, where in (("customers", ""), ("profiles", " AND data_date = {data_date:Date}")):
-        present = [one for one in infos if table == "profiles" or one.source in ("batch", "api")]
+        present = [one for one in infos if table == "profiles" or one.source in customers.STORED_SOURCES]
         if present:
             yield table, where, present
 

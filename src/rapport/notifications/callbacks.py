@@ -11,7 +11,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from rapport.customers import service as customers
-from rapport.notifications.models import ACTIVE, CALLBACK, PENDING, Delivery, Listener
+from rapport.notifications.models import CALLBACK, Delivery, Listener
+from rapport.notifications.states import DeliveryState, ListenerStatus
 from rapport.stores.clock import Clock
 from rapport.stores.posting import new_secret
 from rapport.stores.records import Records, next_id
@@ -40,7 +41,7 @@ def _delivery(session: Session, clock: Clock, outcome: customers.Outcome) -> dic
         "message_id": f"msg_{outcome.job_id}",
         "body": orjson.dumps(outcome.body).decode(),
         "url": outcome.callback_url,
-        "state": PENDING,
+        "state": DeliveryState.PENDING,
         "attempts": 0,
         "last_error": "",
         "created_at": clock.now(),
@@ -66,7 +67,7 @@ def _endpoint(session: Session, clock: Clock, tenant_id: int, url: str) -> int:
             url=host,
             callback_host=host,
             secret=new_secret(),
-            status=ACTIVE,
+            status=ListenerStatus.ACTIVE,
             failures=0,
             created_at=now,
             updated_at=now,

@@ -20,8 +20,9 @@ from sqlalchemy.orm import Session
 
 from rapport.notifications import queries
 from rapport.notifications.callbacks import take_up
-from rapport.notifications.models import DISABLED, PARKED, PENDING, Delivery, Listener
+from rapport.notifications.models import Delivery, Listener
 from rapport.notifications.secret_members import with_secrets
+from rapport.notifications.states import DeliveryState, ListenerStatus
 from rapport.stores import Stores
 from rapport.stores.clock import OUTSIDE, Clock
 from rapport.stores.posting import TIMEOUT_SECONDS, Answer, Poster, signed_headers
@@ -148,14 +149,16 @@ class DeliveryQueue:
             now = self._clock.now()
             found = session.get(Listener, (task.tenant_id, task.listener_id), with_for_update=True)
             if found is not None and found.url == task.url:  # else another address has taken its place
-                found.status, found.updated_at = DISABLED, now
+                found.status, found.updated_at = ListenerStatus.DISABLED, now
                 session.flush()
-            self._end(session, task, answer, PARKED, None)
+            self._end(session, task, answer, DeliveryState.PARKED, None)
             session.execute(text(queries.PARK_ALL), {**whose, "now": now})
             return
         due_at = self._failed(session, task, answer)
         late = due_at - task.first_attempt_at > GIVE_UP_AFTER
-        self._end(session, task, answer, PARKED if late else PENDING, None if late else due_at)
+        self._end(
+            session, task, answer, DeliveryState.PARKED if late else DeliveryState.PENDING, None if late else due_at
+        )
 
     def _failed(self, session: Session, task: Task, answer: Answer) -> datetime:
         """Note a failure with its listener, pausing one in trouble; when the delivery is due again."""
@@ -176,7 +179,7 @@ class DeliveryQueue:
             "due_at": due_at,
             "status": answer.status,
             "error": answer.error[:300],
-            "finished_at": None if state == PENDING else self._clock.now(),
+            "finished_at": None if state == DeliveryState.PENDING else self._clock.now(),
         }
         session.execute(text(queries.SETTLE), bound)
 

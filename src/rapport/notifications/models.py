@@ -5,12 +5,12 @@ from datetime import datetime
 from sqlalchemy import BigInteger, DateTime, Index, Integer, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from rapport.notifications.states import DeliveryState, ListenerStatus
 from rapport.stores.records import Base
 from rapport.stores.sealing import Sealed
+from rapport.stores.shapes import Member
 
 CALLBACK = 0
-ACTIVE, DISABLED = "active", "disabled"
-PENDING, DELIVERED, PARKED, CANCELED = "pending", "delivered", "parked", "canceled"
 
 
 class Listener(Base):
@@ -32,7 +32,7 @@ class Listener(Base):
     secret: Mapped[str] = mapped_column(Sealed("listeners.secret"))
     previous_secret: Mapped[str | None] = mapped_column(Sealed("listeners.previous_secret"))
     previous_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    status: Mapped[str] = mapped_column(String(20), default=ACTIVE)
+    status: Mapped[ListenerStatus] = mapped_column(Member(ListenerStatus, 20), default=ListenerStatus.ACTIVE)
     failures: Mapped[int] = mapped_column(Integer, default=0)
     paused_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
@@ -61,7 +61,7 @@ class Delivery(Base):
     message_id: Mapped[str] = mapped_column(String(64))
     body: Mapped[str] = mapped_column(Text)
     url: Mapped[str | None] = mapped_column(Sealed("deliveries.url", None))
-    state: Mapped[str] = mapped_column(String(20), default=PENDING)
+    state: Mapped[DeliveryState] = mapped_column(Member(DeliveryState, 20), default=DeliveryState.PENDING)
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     due_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     leased_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
@@ -73,6 +73,17 @@ class Delivery(Base):
 
     __table_args__ = (
         UniqueConstraint("tenant_id", "listener_id", "event_key"),
-        Index("ix_deliveries_pending", "tenant_id", "listener_id", "id", postgresql_where=text("state = 'pending'")),
-        Index("ix_deliveries_parked", "tenant_id", "listener_id", postgresql_where=text("state = 'parked'")),
+        Index(
+            "ix_deliveries_pending",
+            "tenant_id",
+            "listener_id",
+            "id",
+            postgresql_where=text(f"state = '{DeliveryState.PENDING}'"),
+        ),
+        Index(
+            "ix_deliveries_parked",
+            "tenant_id",
+            "listener_id",
+            postgresql_where=text(f"state = '{DeliveryState.PARKED}'"),
+        ),
     )

@@ -1,19 +1,21 @@
 """SQL of the delivery queue. Times are given in, never taken from the database."""
 
+from rapport.notifications.states import DeliveryState, ListenerStatus
+
 # Deliveries that are due, at most :per_listener at a time for each listener (one at a time for a
 # listener in trouble) and :per_tenant for all of a tenant's, tenants in turn, leased until :lease. Rows
 # that another process looks at are passed over; an expired lease is somebody's who died, so it is due again.
-CLAIM = """
+CLAIM = f"""
 WITH ready AS MATERIALIZED (
     SELECT l.tenant_id, l.id, l.url, l.secret,
            CASE WHEN l.previous_until > :now THEN l.previous_secret END AS previous_secret,
            CASE WHEN l.failures >= :trouble THEN 1 ELSE :per_listener END AS allowed
     FROM listeners AS l
-    WHERE l.status = 'active'
+    WHERE l.status = '{ListenerStatus.ACTIVE}'
       AND (l.paused_until IS NULL OR l.paused_until <= :now)
       AND EXISTS (
           SELECT 1 FROM deliveries AS d
-          WHERE d.tenant_id = l.tenant_id AND d.listener_id = l.id AND d.state = 'pending'
+          WHERE d.tenant_id = l.tenant_id AND d.listener_id = l.id AND d.state = '{DeliveryState.PENDING}'
       )
 ),
 shared AS MATERIALIZED (
@@ -26,7 +28,7 @@ shared AS MATERIALIZED (
         FROM ready
         CROSS JOIN LATERAL (
             SELECT count(*) AS running FROM deliveries AS d
-            WHERE d.tenant_id = ready.tenant_id AND d.listener_id = ready.id AND d.state = 'pending'
+            WHERE d.tenant_id = ready.tenant_id AND d.listener_id = ready.id AND d.state = '{DeliveryState.PENDING}'
               AND d.leased_until > :now
         ) AS busy
     ) AS counted
@@ -40,7 +42,7 @@ chosen AS MATERIALIZED (
     ) AS taken
     CROSS JOIN LATERAL (
         SELECT d.id FROM deliveries AS d
-        WHERE d.tenant_id = shared.tenant_id AND d.listener_id = shared.id AND d.state = 'pending'
+        WHERE d.tenant_id = shared.tenant_id AND d.listener_id = shared.id AND d.state = '{DeliveryState.PENDING}'
           AND (d.due_at IS NULL OR d.due_at <= :now)
           AND (d.leased_until IS NULL OR d.leased_until <= :now)
         ORDER BY d.id
@@ -55,26 +57,26 @@ FROM chosen
 WHERE d.id = chosen.id
 RETURNING d.id, d.tenant_id, d.listener_id, d.event_type_id, d.message_id, d.body, d.attempts, d.first_attempt_at,
           d.url AS own_url, chosen.url, chosen.secret, chosen.previous_secret, chosen.room
-"""
+"""  # noqa: S608 - ours
 
 # The end of one attempt. `attempts` fences out an attempt whose lease ran out and was taken over.
-SETTLE = """
+SETTLE = f"""
 UPDATE deliveries
 SET state = :state, due_at = :due_at, leased_until = NULL, last_status = :status, last_error = :error,
     finished_at = :finished_at
-WHERE id = :id AND attempts = :attempts AND state = 'pending'
-"""
+WHERE id = :id AND attempts = :attempts AND state = '{DeliveryState.PENDING}'
+"""  # noqa: S608 - ours
 
 # The end of attempts that went well, many at once; the fence is the same. Listeners are taken in order, so
 # that two processes never wait for each other crosswise.
-SETTLE_DELIVERED = """
+SETTLE_DELIVERED = f"""
 UPDATE deliveries AS d
-SET state = 'delivered', due_at = NULL, leased_until = NULL, last_status = given.status, last_error = '',
-    finished_at = :now
+SET state = '{DeliveryState.DELIVERED}', due_at = NULL, leased_until = NULL, last_status = given.status,
+    last_error = '', finished_at = :now
 FROM unnest(CAST(:ids AS bigint[]), CAST(:attempts AS integer[]), CAST(:statuses AS integer[]))
     AS given (id, attempts, status)
-WHERE d.id = given.id AND d.attempts = given.attempts AND d.state = 'pending'
-"""
+WHERE d.id = given.id AND d.attempts = given.attempts AND d.state = '{DeliveryState.PENDING}'
+"""  # noqa: S608 - ours
 
 LISTENERS_WELL = """
 WITH well AS MATERIALIZED (
@@ -98,15 +100,15 @@ UPDATE listeners SET paused_until = greatest(paused_until, :until)
 WHERE tenant_id = :tenant_id AND id = :listener_id
 """
 
-PARK_ALL = """
+PARK_ALL = f"""
 UPDATE deliveries
-SET state = 'parked', leased_until = NULL, finished_at = :now, last_error = 'listener disabled'
-WHERE tenant_id = :tenant_id AND listener_id = :listener_id AND state = 'pending'
+SET state = '{DeliveryState.PARKED}', leased_until = NULL, finished_at = :now, last_error = 'listener disabled'
+WHERE tenant_id = :tenant_id AND listener_id = :listener_id AND state = '{DeliveryState.PENDING}'
   AND EXISTS (
       SELECT 1 FROM listeners AS l
-      WHERE l.tenant_id = :tenant_id AND l.id = :listener_id AND l.status = 'disabled'
+      WHERE l.tenant_id = :tenant_id AND l.id = :listener_id AND l.status = '{ListenerStatus.DISABLED}'
   )
-"""
+"""  # noqa: S608 - ours
 
 # Deliveries that are there already stay as they are.
 ADD_MANY = """
@@ -121,17 +123,18 @@ ON CONFLICT DO NOTHING
 """
 
 # What has ended, on some pages of the table: it has no index by age.
-DROP_ENDED = """
+DROP_ENDED = f"""
 DELETE FROM deliveries
 WHERE ctid >= CAST(:first AS tid) AND ctid < CAST(:last AS tid)
   AND (
-      state IN ('delivered', 'canceled') AND coalesce(finished_at, created_at) < :ended_before
-      OR state = 'parked' AND coalesce(finished_at, created_at) < :parked_before
+      state IN ('{DeliveryState.DELIVERED}', '{DeliveryState.CANCELED}')
+          AND coalesce(finished_at, created_at) < :ended_before
+      OR state = '{DeliveryState.PARKED}' AND coalesce(finished_at, created_at) < :parked_before
   )
-"""
+"""  # noqa: S608 - ours
 
-WAITS = """
-SELECT (SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state = 'pending' LIMIT :most) AS pending),
-       (SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state = 'parked' LIMIT :most) AS parked),
-       (SELECT count(*) FROM listeners WHERE status = 'disabled')
-"""
+WAITS = f"""
+SELECT (SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state = '{DeliveryState.PENDING}' LIMIT :most) AS pending),
+       (SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state = '{DeliveryState.PARKED}' LIMIT :most) AS parked),
+       (SELECT count(*) FROM listeners WHERE status = '{ListenerStatus.DISABLED}')
+"""  # noqa: S608 - ours

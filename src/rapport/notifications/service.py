@@ -20,18 +20,10 @@ from rapport.channels import service as channels
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.notifications import queries
 from rapport.notifications.deliverer import OUTSIDE_CLOCK, Deliverer
-from rapport.notifications.models import (
-    ACTIVE,
-    CALLBACK,
-    CANCELED,
-    DISABLED,
-    PARKED,
-    PENDING,
-    Delivery,
-    Listener,
-)
+from rapport.notifications.models import CALLBACK, Delivery, Listener
 from rapport.notifications.personal import PERSONAL_DATA
 from rapport.notifications.secret_members import secret_member
+from rapport.notifications.states import DeliveryState, ListenerStatus
 from rapport.stores import Stores
 from rapport.stores.addresses import checked_url
 from rapport.stores.masks import unmasked
@@ -134,7 +126,7 @@ def register_listener(scope: Scope, event_type_id: int, url: str, channel_id: in
             created_at=now,
             updated_at=now,
         )
-        replaced = {"url": url, "status": ACTIVE, "failures": 0, "paused_until": None, "updated_at": now}
+        replaced = {"url": url, "status": ListenerStatus.ACTIVE, "failures": 0, "paused_until": None, "updated_at": now}
         made = made.on_conflict_do_update(index_elements=["tenant_id", "event_type_id", "channel_id"], set_=replaced)
         found = session.scalars(made.returning(Listener), execution_options={"populate_existing": True}).one()
         told = {"event_type_id": event_type_id, "channel_id": channel_id, "host": _host(url)}
@@ -180,11 +172,11 @@ def _cancel(scope: Scope, session: Session, listener_id: int, delivery_id: int |
     canceled = (
         update(Delivery)
         .where(Delivery.tenant_id == scope.tenant_id, Delivery.listener_id == listener_id)
-        .where(Delivery.state.in_([PENDING, PARKED]))
+        .where(Delivery.state.in_([DeliveryState.PENDING, DeliveryState.PARKED]))
     )
     if delivery_id is not None:
         canceled = canceled.where(Delivery.id == delivery_id)
-    values = {"state": CANCELED, "due_at": None, "leased_until": None, "finished_at": scope.clock.now()}
+    values = {"state": DeliveryState.CANCELED, "due_at": None, "leased_until": None, "finished_at": scope.clock.now()}
     return len(session.scalars(canceled.values(values).returning(Delivery.id)).all())
 
 
@@ -270,9 +262,9 @@ def _delivery(scope: Scope, found: Listener, key: str, body: str) -> dict[str, A
         "event_key": key,
         "message_id": "msg_" + hashlib.sha256(identity.encode()).hexdigest()[:40],
         "body": body,
-        "state": PARKED if found.status == DISABLED else PENDING,
+        "state": DeliveryState.PARKED if found.status == ListenerStatus.DISABLED else DeliveryState.PENDING,
         "attempts": 0,
-        "last_error": "listener disabled" if found.status == DISABLED else "",
+        "last_error": "listener disabled" if found.status == ListenerStatus.DISABLED else "",
         "created_at": scope.clock.now(),
     }
 
@@ -297,13 +289,15 @@ def replay(scope: Scope, listener_id: int, delivery_id: int | None = None) -> in
     """
     with scope.records() as session:
         found = _get(scope, session, listener_id)
-        if found.status == DISABLED:
+        if found.status == ListenerStatus.DISABLED:
             raise Conflict("The listener is disabled: register its URL again first.")
-        wanted = Delivery.state == PARKED if delivery_id is None else Delivery.id == delivery_id
+        wanted = Delivery.state == DeliveryState.PARKED if delivery_id is None else Delivery.id == delivery_id
         done = session.scalars(
             update(Delivery)
             .where(Delivery.tenant_id == scope.tenant_id, Delivery.listener_id == listener_id, wanted)
-            .values(state=PENDING, due_at=None, leased_until=None, first_attempt_at=None, finished_at=None)
+            .values(
+                state=DeliveryState.PENDING, due_at=None, leased_until=None, first_attempt_at=None, finished_at=None
+            )
             .returning(Delivery.id)
         ).all()
         if delivery_id is not None and not done:

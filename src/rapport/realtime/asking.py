@@ -25,8 +25,9 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope, scope_of
 from rapport.campaigns import service as campaigns
+from rapport.conditions.outcomes import Outcome
 from rapport.notifications import service as notifications
-from rapport.realtime.gateways import PAUSE, TROUBLE_AFTER, circuit
+from rapport.realtime.gateways import PAUSE, TROUBLE_AFTER, Circuit, circuit
 from rapport.realtime.matching import firings
 from rapport.realtime.matching.releasing import NOT_ACTIVE
 from rapport.realtime.models import Gateway
@@ -40,6 +41,7 @@ from rapport.realtime.questions import (
     unasked,
     verdict_of,
 )
+from rapport.realtime.states import FiringState
 from rapport.stores import Stores
 from rapport.stores.isolating import isolate
 from rapport.stores.posting import Poster, signed_headers
@@ -60,15 +62,15 @@ SPARE = timedelta(seconds=20)
 RETRY_PAUSE = 0.05
 # How long what a question says of a campaign may be remembered.
 REMEMBERED_SECONDS = 5.0
-EXCLUDED = "excluded"
 
 # Firings to be asked about, of each tenant as many as it has room for. Rows that another process looks at are
 # passed over; an expired lease is somebody's who died. Tenants are found by steps through the index.
-CLAIM = """
+CLAIM = f"""
 WITH RECURSIVE waiting (tenant_id) AS (
-    SELECT min(tenant_id) FROM trigger_firings WHERE state = 'asking'
+    SELECT min(tenant_id) FROM trigger_firings WHERE state = '{FiringState.ASKING}'
     UNION ALL
-    SELECT (SELECT min(f.tenant_id) FROM trigger_firings AS f WHERE f.state = 'asking' AND f.tenant_id > w.tenant_id)
+    SELECT (SELECT min(f.tenant_id) FROM trigger_firings AS f WHERE f.state = '{FiringState.ASKING}'
+        AND f.tenant_id > w.tenant_id)
     FROM waiting AS w WHERE w.tenant_id IS NOT NULL
 ),
 busy (tenant_id, questions) AS (
@@ -80,7 +82,8 @@ due AS MATERIALIZED (
     LEFT JOIN busy AS b ON b.tenant_id = w.tenant_id
     CROSS JOIN LATERAL (
         SELECT f.id FROM trigger_firings AS f
-        WHERE f.tenant_id = w.tenant_id AND f.state = 'asking' AND (f.leased_until IS NULL OR f.leased_until <= :now)
+        WHERE f.tenant_id = w.tenant_id AND f.state = '{FiringState.ASKING}' AND (f.leased_until IS NULL
+            OR f.leased_until <= :now)
         ORDER BY f.id
         LIMIT greatest(:per_tenant - coalesce(b.questions, 0), 0)
         FOR UPDATE SKIP LOCKED
@@ -95,7 +98,7 @@ RETURNING f.id, f.tenant_id, f.series_id, f.campaign_id, f.recipient_group_id, f
     f.leased_until, g.url, g.url AS stored_url, g.secret,
     CASE WHEN g.previous_until > :now THEN g.previous_secret END AS previous_secret,
     g.timeout_seconds, g.retries, g.fallback, g.failures, g.open_until
-"""
+"""  # noqa: S608 - ours
 
 # The one question that tries whether a gateway is back; nobody else asks until it is answered.
 PROBE = """
@@ -106,13 +109,13 @@ RETURNING tenant_id
 """
 
 # Verdicts on those firings that are still the asker's: an expired lease was taken by somebody else.
-DECIDE = """
+DECIDE = f"""
 UPDATE trigger_firings AS f SET verdict = CAST(given.verdict AS jsonb), leased_until = NULL
 FROM unnest(CAST(:ids AS bigint[]), CAST(:leases AS timestamptz[]), CAST(:verdicts AS text[]))
     AS given (id, lease, verdict)
-WHERE f.tenant_id = :tenant_id AND f.id = given.id AND f.leased_until = given.lease AND f.state = 'asking'
+WHERE f.tenant_id = :tenant_id AND f.id = given.id AND f.leased_until = given.lease AND f.state = '{FiringState.ASKING}'
 RETURNING f.id
-"""
+"""  # noqa: S608 - ours
 
 GATEWAY_WELL = """
 UPDATE gateways SET failures = 0, open_until = NULL WHERE tenant_id = :tenant_id AND url = :stored_url AND failures > 0
@@ -124,11 +127,11 @@ SET failures = failures + :failures,
 WHERE tenant_id = :tenant_id AND url = :stored_url
 """
 
-GIVE_BACK = """
+GIVE_BACK = f"""
 UPDATE trigger_firings AS f SET leased_until = NULL
 FROM unnest(CAST(:ids AS bigint[]), CAST(:leases AS timestamptz[])) AS given (id, lease)
-WHERE f.id = given.id AND f.leased_until = given.lease AND f.state = 'asking'
-"""
+WHERE f.id = given.id AND f.leased_until = given.lease AND f.state = '{FiringState.ASKING}'
+"""  # noqa: S608 - ours
 
 
 @dataclass(frozen=True)
@@ -264,7 +267,7 @@ class Questions:
                 firings.release(scope, session, allowed)
             for question, verdict in decided:
                 if not verdict.allowed and question.firing_id in ours:
-                    firings.refuse(scope, session, question.firing_id, EXCLUDED, verdict.reason)
+                    firings.refuse(scope, session, question.firing_id, Outcome.EXCLUDED, verdict.reason)
             _note_health(session, scope.tenant_id, decided)
         for _, verdict in decided:
             VERDICTS.labels(verdict.how, str(verdict.allowed).lower()).inc()
@@ -342,9 +345,9 @@ class Decider(ClaimingWorker):
         if question.url is None:
             return NO_GATEWAY
         state = circuit(question.failures, question.open_until)
-        if state == "half-open" and not await self.in_thread(self._questions.may_probe, question):
-            state = "open"
-        if state == "open":
+        if state == Circuit.HALF_OPEN and not await self.in_thread(self._questions.may_probe, question):
+            state = Circuit.OPEN
+        if state == Circuit.OPEN:
             return unasked(question.fallback)
         began, at = time.monotonic(), CLOCK.now()
         reply, attempts = await self._exchange(question)

@@ -7,8 +7,10 @@ from datetime import timedelta
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from rapport.conditions.outcomes import Outcome
 from rapport.notifications import service as notifications
 from rapport.realtime.metrics import UNFILED, WAITING
+from rapport.realtime.states import FiringState
 from rapport.stores import Stores
 
 KEYS_KEPT, LOG_KEPT, COUNTS_KEPT = timedelta(days=8), timedelta(days=30), timedelta(days=60)
@@ -25,26 +27,26 @@ DROP_KEYS = text("""
 """)
 # Firings that are in the accounts, once no rule of their trigger looks back at them: re-entry counts its own over
 # its days, caps count those of every trigger of the tenant. One that may be met once remembers whoever met it.
-DROP_FIRINGS = text("""
+DROP_FIRINGS = text(f"""
     WITH caps AS (
-        SELECT tenant_id, max(CAST(rules #>> '{frequency_cap,days}' AS int)) AS days FROM campaign_series
+        SELECT tenant_id, max(CAST(rules #>> '{{frequency_cap,days}}' AS int)) AS days FROM campaign_series
         WHERE trigger IS NOT NULL GROUP BY tenant_id
     ),
     looking AS MATERIALIZED (
         SELECT s.tenant_id, s.id, s.trigger ->> 're_entry' = 'once' AS once,
-            greatest(caps.days, CAST(s.trigger #>> '{re_entry,days}' AS int), 0) AS days
+            greatest(caps.days, CAST(s.trigger #>> '{{re_entry,days}}' AS int), 0) AS days
         FROM campaign_series AS s JOIN caps ON caps.tenant_id = s.tenant_id WHERE s.trigger IS NOT NULL
     ),
     dropped AS (
         DELETE FROM trigger_firings AS f USING looking AS s
-        WHERE f.ctid >= CAST(:first AS tid) AND f.ctid < CAST(:last AS tid) AND f.state = 'filed'
+        WHERE f.ctid >= CAST(:first AS tid) AND f.ctid < CAST(:last AS tid) AND f.state = '{FiringState.FILED}'
             AND s.tenant_id = f.tenant_id AND s.id = f.series_id
             AND coalesce(f.due_at, f.fired_at) < least(:before, :now - make_interval(days => s.days))
-            AND NOT (s.once AND f.outcome IN ('sent', 'failed', 'control'))
+            AND NOT (s.once AND f.outcome IN ('{Outcome.SENT}', '{Outcome.FAILED}', '{Outcome.CONTROL}'))
         RETURNING f.tenant_id, f.id
     )
     DELETE FROM firing_messages AS m USING dropped AS d WHERE m.tenant_id = d.tenant_id AND m.firing_id = d.id
-""")
+""")  # noqa: S608 - ours
 DROP_ENTRIES = text("""
     DELETE FROM event_log
     WHERE id IN (SELECT id FROM event_log ORDER BY id LIMIT :most) AND at < :before
@@ -54,11 +56,11 @@ WAITS = text("""
     SELECT (SELECT count(*) FROM (SELECT 1 FROM accepted_events WHERE state = 0 LIMIT :most) AS w),
            (SELECT count(*) FROM (SELECT 1 FROM accepted_events WHERE state > 0 LIMIT :most) AS h)
 """)
-LEAVING = text("""
-    SELECT (SELECT count(*) FROM trigger_firings WHERE state IN ('delayed', 'asking')),
+LEAVING = text(f"""
+    SELECT (SELECT count(*) FROM trigger_firings WHERE state IN ('{FiringState.DELAYED}', '{FiringState.ASKING}')),
            (SELECT count(*) FROM firing_messages WHERE state IN ('pending', 'claimed')),
            (SELECT count(*) FROM (SELECT 1 FROM accepted_events WHERE state = 0 LIMIT :most) AS w)
-""")
+""")  # noqa: S608 - ours
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Rules of gateways: the one address of a tenant at which its conditional triggered campaigns are authorised."""
 
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -18,7 +19,15 @@ from rapport.stores.posting import GRACE_HOURS, new_secret
 Seconds = Annotated[float, Field(ge=0.1, le=30, strict=True)]
 Retries = Annotated[int, Field(ge=0, le=3, strict=True)]
 Fallback = Literal["deny", "allow"]
-Circuit = Literal["closed", "open", "half-open"]
+
+
+class Circuit(StrEnum):
+    """Whether a gateway is asked: closed, yes; open, not for some time; half-open, by one question at a time."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half-open"
+
 
 TIMEOUT_SECONDS, RETRIES = 3.0, 0
 DENY: Fallback = "deny"
@@ -89,5 +98,6 @@ def _get(scope: Scope, session: Session) -> Gateway:
 def circuit(failures: int, open_until: datetime | None) -> Circuit:
     """Whether a gateway is asked (closed), left alone (open), or asked once to see whether it is back (half-open)."""
     if failures < TROUBLE_AFTER:
-        return "closed"
-    return "open" if open_until is not None and open_until > notifications.OUTSIDE_CLOCK.now() else "half-open"
+        return Circuit.CLOSED
+    still_open = open_until is not None and open_until > notifications.OUTSIDE_CLOCK.now()
+    return Circuit.OPEN if still_open else Circuit.HALF_OPEN

@@ -21,19 +21,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from rapport.realtime.states import FiringState
 from rapport.stores.records import Base
 from rapport.stores.sealing import Sealed
+from rapport.stores.shapes import Member
 
-# Where an event came from.
-SDK, SERVER, METRIC = "sdk", "server", "metric"
 # How far an accepted event is: waiting for the triggers, or seen by them and waiting for the warehouse.
 ACCEPTED, HANDLED = 0, 1
-# What the log says of an event, and what events are counted by; the log has a success while it records everything.
-ERROR, WARNING, SUCCESS, DUPLICATE = "error", "warning", "success", "duplicate"
 
-# States of a firing. DELAYED waits for the end of quiet hours, ASKING for the gateway, SENDING for channels of
-# our own; DONE is final and FILED is in the warehouse too.
-DELAYED, ASKING, SENDING, DONE, FILED = "delayed", "asking", "sending", "done", "filed"
 # States of a message of a firing: as those of campaigns.models.Send, and one held back when it was to leave.
 PENDING, CLAIMED, SENT, FAILED, SUPPRESSED = "pending", "claimed", "sent", "failed", "suppressed"
 
@@ -237,7 +232,7 @@ class Firing(Base):
     recipient_group_id: Mapped[int] = mapped_column(Integer, default=0)
     drawn_group: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     messages: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
-    state: Mapped[str] = mapped_column(String(10))
+    state: Mapped[FiringState] = mapped_column(Member(FiringState, 10))
     outcome: Mapped[str] = mapped_column(String(20), default="")
     reason: Mapped[str] = mapped_column(String(300), default="")
     verdict: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
@@ -250,9 +245,20 @@ class Firing(Base):
         Index("uq_trigger_firings_event", "tenant_id", "series_id", "event_key", unique=True),
         Index("ix_trigger_firings_person", "tenant_id", "person", "series_id", "fired_at"),
         Index("ix_trigger_firings_campaign_id", "tenant_id", "campaign_id"),
-        Index("ix_trigger_firings_delayed", "tenant_id", "due_at", postgresql_where=text("state = 'delayed'")),
-        Index("ix_trigger_firings_asking", "tenant_id", "id", postgresql_where=text("state = 'asking'")),
-        Index("ix_trigger_firings_open", "tenant_id", "state", "id", postgresql_where=text("state <> 'filed'")),
+        Index(
+            "ix_trigger_firings_delayed",
+            "tenant_id",
+            "due_at",
+            postgresql_where=text(f"state = '{FiringState.DELAYED}'"),
+        ),
+        Index("ix_trigger_firings_asking", "tenant_id", "id", postgresql_where=text(f"state = '{FiringState.ASKING}'")),
+        Index(
+            "ix_trigger_firings_open",
+            "tenant_id",
+            "state",
+            "id",
+            postgresql_where=text(f"state <> '{FiringState.FILED}'"),
+        ),
     )
 
 
@@ -282,7 +288,7 @@ class FiringMessage(Base):
             "tenant_id",
             "channel_id",
             "firing_id",
-            postgresql_where=text("state IN ('pending', 'claimed')"),
+            postgresql_where=text(f"state IN ('{PENDING}', '{CLAIMED}')"),
         ),
     )
 

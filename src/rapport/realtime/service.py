@@ -17,6 +17,7 @@ from rapport.realtime.personal import PERSONAL_DATA
 from rapport.realtime.recording.details import warn_of_nothing
 from rapport.realtime.recording.filer import Filer
 from rapport.realtime.sending import Sender
+from rapport.realtime.states import FiringState
 from rapport.stores import Stores
 from rapport.stores.workers.base import Worker
 
@@ -25,6 +26,7 @@ __all__ = [
     "Accepted",
     "Directory",
     "Eligibility",
+    "FiringState",
     "Incoming",
     "Intake",
     "Known",

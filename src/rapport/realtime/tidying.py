@@ -10,7 +10,8 @@ from rapport.access.scope import Scope, scope_of
 from rapport.campaigns import service as campaigns
 from rapport.customers import service as customers
 from rapport.delivery import service as delivery
-from rapport.realtime.models import FILED, Firing
+from rapport.realtime.models import Firing
+from rapport.realtime.states import FiringState
 from rapport.stores import Stores
 
 log = structlog.get_logger("rapport.realtime")
@@ -44,7 +45,9 @@ def close_days(scope: Scope) -> None:
     past = campaigns.open_days(scope, scope.today())
     if not past:
         return
-    open_firings = select(Firing.campaign_id).where(Firing.tenant_id == scope.tenant_id, Firing.state != FILED)
+    open_firings = select(Firing.campaign_id).where(
+        Firing.tenant_id == scope.tenant_id, Firing.state != FiringState.FILED
+    )
     with scope.records() as session:
         busy = set(session.scalars(open_firings.distinct()))
         for campaign_id in past:

@@ -1,11 +1,35 @@
-"""Columns of JSON that are objects of a declared shape in Python."""
+"""Columns that are read as what they mean: JSON as objects of a declared shape, texts as members of an enum."""
 
+from enum import StrEnum
 from typing import Any
 
 from pydantic import TypeAdapter
+from sqlalchemy import String
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
+
+
+class Member(TypeDecorator[Any]):
+    """A text of at most so many characters that is read as a member of an enum. Another text raises ValueError.
+
+    It may be compared with any text.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, members: type[StrEnum], length: int) -> None:
+        super().__init__(length)
+        self.members = members
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """The text of a member."""
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:
+        """The member that a text is."""
+        return None if value is None else self.members(value)
 
 
 class Shaped(TypeDecorator[Any]):

@@ -8,17 +8,9 @@ from rapport.api.http.parameters import Parameter, required
 from rapport.api.reads import Read, Values, register
 from rapport.api.sections import SectionRouter
 from rapport.api.wire.recipients import DATE
-from rapport.campaigns.models import (
-    CANCELED,
-    CONTROL_ACTION_ID,
-    CONTROL_ACTION_NAME,
-    EXECUTED_STATES,
-    FAILED,
-    NOT_RUN,
-    SUCCESSFUL,
-    Occurrence,
-)
+from rapport.campaigns.models import CONTROL_ACTION_ID, CONTROL_ACTION_NAME, Occurrence
 from rapport.campaigns.service import CampaignSettings
+from rapport.campaigns.states import EXECUTED_STATES, RunState
 from rapport.errors import NotFound
 
 router = SectionRouter("Actions")
@@ -28,13 +20,18 @@ CHANNEL = required("ChannelID", "integer", "An execution channel, see GetExecuti
 TARGET_GROUP = required("TargetGroupID", "integer", "A target group, see GetTargetGroupsByDate")
 
 # Successful begins with event 1, not with the last message: that may leave hours after a list was handed over.
-STATUSES = {SUCCESSFUL: "Successful", FAILED: "Failed", NOT_RUN: "Failed", CANCELED: "Canceled"}
+STATUSES = {
+    RunState.SUCCESSFUL: "Successful",
+    RunState.FAILED: "Failed",
+    RunState.NOT_RUN: "Failed",
+    RunState.CANCELED: "Canceled",
+}
 STATUS = "CASE {} WHEN c.executed_at IS NOT NULL THEN 'Successful' ELSE 'Scheduled' END".format(
     " ".join(f"WHEN c.state = '{state}' THEN '{status}'" for state, status in STATUSES.items())
 )
 EXECUTED = ", ".join(f"'{state}'" for state in EXECUTED_STATES)
 # Of these the wire tells what went wrong, in a part or in the whole: a failed run is as worth knowing as another.
-TOLD = f"{EXECUTED}, '{NOT_RUN}'"
+TOLD = f"{EXECUTED}, '{RunState.NOT_RUN}'"
 # What functions by date or target group list of a day.
 ON_DATE = "c.send_date = :Date AND (:list_triggered OR NOT c.is_triggered)"
 

@@ -22,7 +22,8 @@ from rapport.api.wire.recipients import (
     send_ids,
     template_names,
 )
-from rapport.campaigns.models import AWAITING_CLEARANCE, CANCELED, CONTROL_ACTION_ID, Occurrence
+from rapport.campaigns.models import CONTROL_ACTION_ID, Occurrence
+from rapport.campaigns.states import RunState
 from rapport.customers import service as customers
 from rapport.errors import NotFound
 
@@ -81,12 +82,12 @@ def _executed_on(scope: Scope, values: Values) -> Values | None:
 
 def _canceled(scope: Scope, values: Values) -> Values | None:
     recently = Occurrence.canceled_at > scope.clock.now() - CANCELED_FOR
-    is_canceled = Occurrence.state == CANCELED
+    is_canceled = Occurrence.state == RunState.CANCELED
     return bind(values, campaigns(scope, Occurrence.id == values["CampaignID"], is_canceled, recently))
 
 
 def _awaiting(scope: Scope, values: Values) -> Values | None:
-    waits = Occurrence.state == AWAITING_CLEARANCE
+    waits = Occurrence.state == RunState.AWAITING_CLEARANCE
     return bind(values, campaigns(scope, Occurrence.id == values["CampaignID"], waits))
 
 

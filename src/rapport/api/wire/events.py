@@ -36,8 +36,8 @@ from rapport.realtime.events.reading import Given
 from rapport.realtime.events.tokens import SDK_TOKEN
 from rapport.realtime.events.validation import TENANT_FAULT, Faulty, check_of_vendor, event_of
 from rapport.realtime.metrics import REJECTED
-from rapport.realtime.models import ERROR, METRIC, SDK, SERVER
 from rapport.realtime.service import Accepted, Incoming, LogEntry, person_of
+from rapport.realtime.states import EventStatus, Origin
 
 router = SectionRouter("Events")
 
@@ -158,7 +158,7 @@ class _Sent:
 
     async def refused(self, reason: str, person: str = "") -> Invalid:
         """The error to raise when nothing of the body is used, once the log has it."""
-        entry = LogEntry(ERROR, self.origin, "", person.lower(), reason, self.body[:LOGGED_BYTES])
+        entry = LogEntry(EventStatus.ERROR, self.origin, "", person.lower(), reason, self.body[:LOGGED_BYTES])
         await self.request.app.state.intake.accept(self.known.scope, [], [entry])
         return Invalid(reason)
 
@@ -172,7 +172,7 @@ def _entry(given: Any, origin: str, reason: str) -> LogEntry:
     """What the log keeps of an event that cannot be used."""
     told = given if isinstance(given, dict) else {}
     person = told.get("customer") or told.get("visitor") or ""
-    return LogEntry(ERROR, origin, _words(told.get("event")), _words(person).lower(), reason, given)
+    return LogEntry(EventStatus.ERROR, origin, _words(told.get("event")), _words(person).lower(), reason, given)
 
 
 def _words(value: Any) -> str:
@@ -235,7 +235,7 @@ async def post_event(request: Request) -> Response:
         holder = await holder_of_token(request)
         body = await body_of(request)
         given = await events_of(request, body)
-        sent = _Sent(request, await server_of(request, holder, body, given), SERVER, body)
+        sent = _Sent(request, await server_of(request, holder, body, given), Origin.SERVER, body)
         if given is None:
             raise await sent.refused(sent.not_json())
         one = Given([each.value for each in given]) if isinstance(given, list) else given
@@ -250,7 +250,7 @@ async def _from_app(request: Request, token: str) -> Response:
         known = await app_of(request, token)
         user = user_of(request, known)
         body = await body_of(request)
-        sent, given = _Sent(request, known, SDK, body), await events_of(request, body)
+        sent, given = _Sent(request, known, Origin.SDK, body), await events_of(request, body)
         sent.pace_app(token, len(given) if isinstance(given, list) else 1)
         if given is None:
             raise await sent.refused(sent.not_json())
@@ -341,7 +341,7 @@ async def _metrics(request: Request, place: int | None) -> Response:
         expect_signature(request)
         body = await body_of(request)
         known, of_vendor, given = await _vendor(request, body, place)
-        sent = _Sent(request, known, METRIC, body, of_vendor)
+        sent = _Sent(request, known, Origin.METRIC, body, of_vendor)
         if given is None:
             raise await sent.refused(sent.not_json())
         batch = given if isinstance(given, list) else [given]

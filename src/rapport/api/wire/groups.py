@@ -15,7 +15,7 @@ from rapport.api.reads import Read, register
 from rapport.api.sections import SectionRouter
 from rapport.api.wire.recipients import DATE
 from rapport.audiences import service as audiences
-from rapport.campaigns.models import EXECUTED_STATES
+from rapport.campaigns.states import EXECUTED_STATES
 
 router = SectionRouter("Target Groups")
 EXECUTED = ", ".join(f"'{state}'" for state in EXECUTED_STATES)

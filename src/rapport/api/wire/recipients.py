@@ -16,15 +16,9 @@ from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
 from rapport.api.http.parameters import required
 from rapport.api.reads import Values
-from rapport.campaigns.models import (
-    CONTROL_ACTION_ID,
-    EXECUTED_STATES,
-    FAILED,
-    SUCCESSFUL,
-    Occurrence,
-    OccurrenceChannel,
-)
+from rapport.campaigns.models import CONTROL_ACTION_ID, Occurrence, OccurrenceChannel
 from rapport.campaigns.service import CampaignSettings
+from rapport.campaigns.states import EXECUTED_STATES, RunState
 from rapport.messaging.models import Template
 
 DATE = required("Date", "date", "Execution date: the day on which campaigns are sent, lead time days after processing")
@@ -128,8 +122,8 @@ def last_executed(scope: Scope, customer_id: str) -> list[Campaign]:
         WHERE customer_id = {{id:String}} AND execution_date <= {{today:Date}} AND {NOT_CONTROL}
     """  # noqa: S608 - a constant
     ids = [int(row[0]) for row in scope.warehouse.rows(addressed, id=customer_id, today=scope.today())]
-    told = or_(Occurrence.state == SUCCESSFUL, Occurrence.executed_at.is_not(None))
-    begun = and_(told, Occurrence.state != FAILED, Occurrence.send_date <= scope.today())
+    told = or_(Occurrence.state == RunState.SUCCESSFUL, Occurrence.executed_at.is_not(None))
+    begun = and_(told, Occurrence.state != RunState.FAILED, Occurrence.send_date <= scope.today())
     return sorted(executed(scope, Occurrence.id.in_(ids), begun), key=lambda row: (row.send_date, row.id))[-1:]
 
 

@@ -11,11 +11,11 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_from
 from rapport.access.tenant_settings import tenant_settings
-from rapport.campaigns.cycle import cycles
 from rapport.campaigns.delivery import handing_over, sending
 from rapport.campaigns.models import Cycle, Occurrence, OccurrenceChannel
 from rapport.campaigns.runs import clearing
 from rapport.campaigns.settings import CampaignSettings
+from rapport.campaigns.states import CycleState
 from rapport.stores import Stores
 
 log = structlog.get_logger("rapport.scheduler")
@@ -112,6 +112,6 @@ def _cycle_at(scope: Scope, data_date: date, state: str, ready: datetime) -> dat
 
     One that is running is due, too: it may have been noted but not handed to a worker before a kill.
     """
-    if state == cycles.RUNNING:
+    if state == CycleState.RUNNING:
         return scope.instant(datetime.combine(data_date + DAY, time()))
     return ready_at(scope, data_date + DAY) if state else ready

@@ -10,10 +10,9 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from rapport.access.scope import Scope
 from rapport.campaigns.models import Cycle
+from rapport.campaigns.states import CycleState
 from rapport.errors import Conflict, NotFound
 from rapport.stores.parts import Part, part
-
-RUNNING, FINISHED, FAILED = "running", "finished", "failed"
 
 
 @dataclass(frozen=True)
@@ -51,10 +50,10 @@ def begin(scope: Scope, data_date: date, again: bool = True) -> int:
         raise Conflict(f"data_date must be a day that is over, at the latest {scope.today() - timedelta(days=1)}.")
     with scope.records() as session:
         last: Cycle | None = session.scalar(_of(scope, data_date).order_by(Cycle.run.desc()).limit(1))
-        if last is not None and (last.state == RUNNING or not again):
+        if last is not None and (last.state == CycleState.RUNNING or not again):
             return last.run
         run = 0 if last is None else last.run + 1
-        values = {"tenant_id": scope.tenant_id, "data_date": data_date, "run": run, "state": RUNNING}
+        values = {"tenant_id": scope.tenant_id, "data_date": data_date, "run": run, "state": CycleState.RUNNING}
         values |= {"steps": [], "error": "", "started_at": scope.clock.now()}
         session.execute(insert(Cycle).values(**values).on_conflict_do_nothing())
     return run
@@ -73,7 +72,7 @@ def state_of(scope: Scope, data_date: date) -> str:
 
 def under_way(scope: Scope) -> list[date]:
     """The data dates whose cycles are running."""
-    wanted = select(Cycle.data_date).where(Cycle.tenant_id == scope.tenant_id, Cycle.state == RUNNING)
+    wanted = select(Cycle.data_date).where(Cycle.tenant_id == scope.tenant_id, Cycle.state == CycleState.RUNNING)
     with scope.reads() as session:
         return list(session.scalars(wanted.distinct().order_by(Cycle.data_date)))
 
@@ -111,7 +110,7 @@ def end(scope: Scope, data_date: date, run: int, error: str) -> None:
     """Enter the end of a cycle."""
     with scope.records() as session:
         found = _get(scope, session, data_date, run)
-        found.state, found.error = (FAILED, error) if error else (FINISHED, "")
+        found.state, found.error = (CycleState.FAILED, error) if error else (CycleState.FINISHED, "")
         found.finished_at = scope.clock.now()
 
 

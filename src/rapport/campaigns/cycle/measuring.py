@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from prometheus_client import Gauge
 from sqlalchemy import text
 
-from rapport.campaigns.cycle import cycles
 from rapport.campaigns.cycle.agenda import DAY, Agenda, agendas, ready_at
+from rapport.campaigns.states import CycleState, RunState, SeriesStatus
 from rapport.stores import Stores
 
 DAYS = Gauge("rapport_days", "Tenants by what is the matter with their day: late, running or failed", ["state"])
@@ -16,25 +16,27 @@ OLDEST = Gauge(
 )
 
 NAMED = 100
-OPEN = text("""
+OPEN = text(f"""
     SELECT c.tenant_id, c.id, greatest(0, coalesce(
         (SELECT sum(u.recipients) FROM campaign_channels AS u WHERE u.tenant_id = c.tenant_id AND u.campaign_id = c.id
-            AND u.state IN ('scheduled', 'executing'))
+            AND u.state IN ('{RunState.SCHEDULED}', '{RunState.EXECUTING}'))
         - (SELECT count(*) FROM campaign_sends AS s
             WHERE s.tenant_id = c.tenant_id AND s.campaign_id = c.id
             AND s.state IN ('sent', 'failed', 'suppressed', 'skipped')
             AND (s.channel_id, s.recipient_group_id) IN (
                 SELECT u.channel_id, u.recipient_group_id FROM campaign_channels AS u
-                WHERE u.tenant_id = c.tenant_id AND u.campaign_id = c.id AND u.state = 'executing'
+                WHERE u.tenant_id = c.tenant_id AND u.campaign_id = c.id AND u.state = '{RunState.EXECUTING}'
             )), 0)) AS messages
     FROM campaigns AS c
-    WHERE c.state IN ('processing', 'awaiting clearance', 'scheduled', 'executing') AND NOT c.is_triggered
+    WHERE c.state IN (
+        '{RunState.PROCESSING}', '{RunState.AWAITING_CLEARANCE}', '{RunState.SCHEDULED}', '{RunState.EXECUTING}'
+    ) AND NOT c.is_triggered
     ORDER BY c.tenant_id, c.id
-""")
-ACTIVE = text("""
+""")  # noqa: S608 - ours
+ACTIVE = text(f"""
     SELECT count(*) FILTER (WHERE trigger IS NULL), count(*) FILTER (WHERE trigger IS NOT NULL)
-    FROM campaign_series WHERE status = 'active' AND customer_list_id IS NULL
-""")
+    FROM campaign_series WHERE status = '{SeriesStatus.ACTIVE}' AND customer_list_id IS NULL
+""")  # noqa: S608 - ours
 
 
 def measure(stores: Stores) -> None:
@@ -42,7 +44,7 @@ def measure(stores: Stores) -> None:
     found = agendas(stores)
     now = stores.clock.now()
     DAYS.labels("late").set(sum(agenda.is_late for agenda in found))
-    for state in (cycles.RUNNING, cycles.FAILED):
+    for state in (CycleState.RUNNING, CycleState.FAILED):
         DAYS.labels(state).set(sum(agenda.day_state == state for agenda in found))
     oldest = max((now - at for at in map(_waits_since, found) if at is not None), default=timedelta())
     OLDEST.set(max(oldest.total_seconds(), 0.0))

@@ -23,6 +23,7 @@ from rapport.campaigns.delivery.lateness import late_by
 from rapport.campaigns.delivery.sending import not_begun
 from rapport.campaigns.runs.clearing import due_clearances
 from rapport.campaigns.settings import CampaignSettings
+from rapport.campaigns.states import CycleState
 from rapport.stores import Stores
 from rapport.stores.holds import is_held
 from rapport.stores.workers.listening import Topic
@@ -59,7 +60,7 @@ def due_cycle(scope: Scope) -> date | None:
     """
     data_date = scope.today() - DAY
     state = cycles.state_of(scope, data_date)
-    if state == cycles.RUNNING:
+    if state == CycleState.RUNNING:
         return data_date
     if state or scope.clock.now() < ready_at(scope, data_date):
         return None

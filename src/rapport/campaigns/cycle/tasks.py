@@ -16,8 +16,9 @@ from rapport.audiences import service as audiences
 from rapport.campaigns.delivery import handing_over, sending
 from rapport.campaigns.delivery.send_tasks import begin_unit, finish_unit, given_up, send_unit, unit_at
 from rapport.campaigns.faults import ATTEMPTS, FAULTS, PAUSE_SECONDS, sentence
-from rapport.campaigns.models import SCHEDULED, OccurrenceChannel
+from rapport.campaigns.models import OccurrenceChannel
 from rapport.campaigns.runs import clearing, processing
+from rapport.campaigns.states import RunState
 from rapport.errors import Away, RapportError
 from rapport.stores import work
 from rapport.stores.outages import outage
@@ -120,7 +121,7 @@ def _process(tenant_id: int, campaign_id: int, data_date: str) -> str:
     """Process a run; what outside systems pull of it is handed over before the next one, and before event 2."""
     scope = current_scope(tenant_id)
     state = processing.process(scope, campaign_id, date.fromisoformat(data_date))
-    if state == SCHEDULED:
+    if state == RunState.SCHEDULED:
         handing_over.hand_over(scope, campaign_id)
     return state
 
@@ -195,7 +196,9 @@ def process_together(
         for campaign_id in campaign_ids:
             if problem := problems.get(str(campaign_id)):
                 take(campaign_id, partial(processing.fail, scope, campaign_id, problem))
-            elif take(campaign_id, partial(ahead.process, campaign_id, following.get(campaign_id))) == SCHEDULED:
+            elif (
+                take(campaign_id, partial(ahead.process, campaign_id, following.get(campaign_id))) == RunState.SCHEDULED
+            ):
                 part = partial(handing_over.hand_over, scope, campaign_id)
                 handed_over.append(behind.submit(take, campaign_id, part))
         for ended in handed_over:

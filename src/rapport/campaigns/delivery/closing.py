@@ -8,22 +8,15 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.campaigns.delivery import bounces
 from rapport.campaigns.delivery.units import Unit, row_of
-from rapport.campaigns.models import (
-    CANCELED,
-    EXECUTING,
-    FAILED,
-    SCHEDULED,
-    SUCCESSFUL,
-    Occurrence,
-    OccurrenceChannel,
-)
+from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import locked, occurrence
 from rapport.campaigns.runs import queries
+from rapport.campaigns.states import RunState
 from rapport.channels import service as channels
 from rapport.delivery import service as delivery
 from rapport.notifications import service as notifications
 
-OPEN = (SCHEDULED, EXECUTING)
+OPEN = (RunState.SCHEDULED, RunState.EXECUTING)
 
 
 def close_rest(
@@ -64,17 +57,17 @@ def finish_unit(scope: Scope, unit: Unit, error: str = "") -> None:
     with scope.records() as session:
         campaign = locked(scope, session, unit.campaign.id)
         row = row_of(scope, session, unit)
-        if row.state != EXECUTING:
+        if row.state != RunState.EXECUTING:
             return
-        if campaign.state == CANCELED:
-            row.state = CANCELED
+        if campaign.state == RunState.CANCELED:
+            row.state = RunState.CANCELED
             return
         missing = row.recipients - sum(found.values())
         if missing:
             error = error or f"{missing} of {row.recipients} recipients have no outcome."
         elif not sent and found.get("failed"):
             error = error or "No message could be sent."
-        row.state, row.error = (FAILED, error) if error else (SUCCESSFUL, "")
+        row.state, row.error = (RunState.FAILED, error) if error else (RunState.SUCCESSFUL, "")
         session.flush()
         rows = rows_of(scope, session, unit.campaign.id)
         campaign.error = _errors(rows)
@@ -87,7 +80,7 @@ def finish_unit(scope: Scope, unit: Unit, error: str = "") -> None:
 def _tell(
     scope: Scope, session: Session, unit: Unit, campaign: Occurrence, rows: list[OccurrenceChannel], sent: int
 ) -> None:
-    if all(row.state == SUCCESSFUL for row in rows if row.channel_id == unit.channel_id):
+    if all(row.state == RunState.SUCCESSFUL for row in rows if row.channel_id == unit.channel_id):
         tell_channel(scope, session, campaign.id, unit.channel_id, rows)
     if sent:
         tell_executed(scope, session, campaign, rows)
@@ -97,7 +90,7 @@ def tell_channel(
     scope: Scope, session: Session, campaign_id: int, channel_id: int, rows: list[OccurrenceChannel]
 ) -> None:
     """Event 13, once a channel of a campaign; not when a part of the channel has failed."""
-    if all(row.state != FAILED for row in rows if row.channel_id == channel_id):
+    if all(row.state != RunState.FAILED for row in rows if row.channel_id == channel_id):
         payload = {"CampaignID": campaign_id, "ChannelID": channel_id}
         notifications.notify(scope, session, 13, payload, f"13:{campaign_id}:{channel_id}", channel_id=channel_id)
 
@@ -126,7 +119,7 @@ def finish_campaign(scope: Scope, campaign_id: int) -> str:
         found = locked(scope, session, campaign_id)
         if any(row.state in OPEN for row in rows_of(scope, session, campaign_id)):
             return found.state
-        if found.state == CANCELED:
+        if found.state == RunState.CANCELED:
             close_rest_of_canceled(scope, found)
             found.counts = counts_of(scope, found)
             delivery.forget_addresses(scope, session, campaign_id)
@@ -147,7 +140,7 @@ def _conclude(scope: Scope, session: Session, found: Occurrence) -> None:
     found.finished_at = scope.clock.now()
     problem, failures = _problem(found, twice), _errors(rows_of(scope, session, found.id))
     failed = problem or (failures and not found.counts.get("sent"))
-    found.state, found.error = (FAILED if failed else SUCCESSFUL), problem or failures
+    found.state, found.error = (RunState.FAILED if failed else RunState.SUCCESSFUL), problem or failures
 
 
 def _ended(scope: Scope, found: Occurrence) -> tuple[dict[str, int], int]:
@@ -170,4 +163,6 @@ def _problem(found: Occurrence, twice: int) -> str:
 
 def _errors(rows: list[OccurrenceChannel]) -> str:
     """What failed of a campaign's channels so far, each fault once."""
-    return " ".join(dict.fromkeys(f"Channel {row.channel_id}: {row.error}" for row in rows if row.state == FAILED))
+    return " ".join(
+        dict.fromkeys(f"Channel {row.channel_id}: {row.error}" for row in rows if row.state == RunState.FAILED)
+    )

@@ -25,11 +25,13 @@ from rapport.campaigns.definitions import action
 from rapport.campaigns.delivery import sealed
 from rapport.campaigns.delivery.units import Unit, row_of, unit_of
 from rapport.campaigns.delivery.webhooks import FILES_READY, Hook, webhook
-from rapport.campaigns.models import CANCELED, Engagement, OccurrenceChannel
+from rapport.campaigns.models import Engagement, OccurrenceChannel
 from rapport.campaigns.occurrences import locked, occurrence
 from rapport.campaigns.runs import queries
 from rapport.campaigns.settings import settings_of
+from rapport.campaigns.states import RunState
 from rapport.channels import service as channels
+from rapport.conditions.outcomes import Outcome
 from rapport.customers import service as customers
 from rapport.errors import Forbidden, NotFound
 from rapport.messaging import service as messaging
@@ -55,7 +57,7 @@ def _listed(within: str = "") -> str:
             AND customer_id NOT IN (
                 SELECT customer_id FROM campaign_outcomes
                 WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
-                    AND channel_id = {{channel:UInt32}} AND outcome != 'sent' {within}
+                    AND channel_id = {{channel:UInt32}} AND outcome != '{Outcome.SENT}' {within}
             )
     """
 
@@ -96,7 +98,7 @@ def hand_over(scope: Scope, unit: Unit) -> None:
     with scope.records() as session:
         found = session.get_one(Engagement, (scope.tenant_id, made.id))
         found.files, found.customers = files, whole
-        if locked(scope, session, unit.campaign.id).state != CANCELED:
+        if locked(scope, session, unit.campaign.id).state != RunState.CANCELED:
             notifications.notify(scope, session, FILES_READY, payload, f"14:{made.id}", channel_id=unit.channel_id)
 
 
@@ -221,7 +223,7 @@ def read_file(scope: Scope, asked_bucket: str, path: str, key: str) -> bytes:
         found = session.get(Engagement, (scope.tenant_id, int(match["id"])))
     if found is None or not found.key or found.folder != match["folder"]:
         raise missing
-    if occurrence(scope, found.campaign_id).state == CANCELED:
+    if occurrence(scope, found.campaign_id).state == RunState.CANCELED:
         raise missing
     if not hmac.compare_digest(found.key.encode(), key.encode()):
         raise Forbidden("X-Decryption-Key is not the key of these files.")

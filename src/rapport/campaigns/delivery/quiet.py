@@ -6,11 +6,12 @@ from datetime import UTC, datetime, time, timedelta
 from sqlalchemy import select
 
 from rapport.access.scope import Scope
-from rapport.campaigns.models import EXECUTING, SCHEDULED, Occurrence, OccurrenceChannel
+from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.plans import PlannedGroup, PlannedRules
 from rapport.campaigns.schedule import send_time
 from rapport.campaigns.schemas import Schedule
 from rapport.campaigns.settings import Hours, settings_of
+from rapport.campaigns.states import RunState
 from rapport.channels import service as channels
 from rapport.stores.clock import instant_of
 
@@ -70,12 +71,14 @@ def held_until(scope: Scope, campaigns: Sequence[Occurrence]) -> dict[int, datet
         return {}
     wanted = select(OccurrenceChannel).where(
         OccurrenceChannel.tenant_id == scope.tenant_id,
-        OccurrenceChannel.campaign_id.in_([one.id for one in campaigns if one.state in (SCHEDULED, EXECUTING)]),
-        OccurrenceChannel.state.in_([SCHEDULED, EXECUTING]),
+        OccurrenceChannel.campaign_id.in_(
+            [one.id for one in campaigns if one.state in (RunState.SCHEDULED, RunState.EXECUTING)]
+        ),
+        OccurrenceChannel.state.in_([RunState.SCHEDULED, RunState.EXECUTING]),
     )
     with scope.reads() as session:
         units = list(session.scalars(wanted))
-    come = [unit for unit in units if unit.state == EXECUTING or scope.instant(unit.scheduled_time) <= now]
+    come = [unit for unit in units if unit.state == RunState.EXECUTING or scope.instant(unit.scheduled_time) <= now]
     pulled = {number: channels.is_pulled(scope, number) for number in {unit.channel_id for unit in come}}
     return {unit.campaign_id: until for unit in come if unit.campaign_id in kept and not pulled[unit.channel_id]}
 

@@ -13,11 +13,12 @@ from rapport.campaigns.delivery import lateness, ledger, quiet
 from rapport.campaigns.delivery.closing import close_rest
 from rapport.campaigns.delivery.units import RETRIES, Unit, row_of
 from rapport.campaigns.leases import Held, lease
-from rapport.campaigns.models import EXECUTING, SCHEDULED, Occurrence, OccurrenceChannel, Send
+from rapport.campaigns.models import Occurrence, OccurrenceChannel, Send
 from rapport.campaigns.occurrences import locked, move
 from rapport.campaigns.runs import queries
 from rapport.campaigns.runs.staging import stage_name
 from rapport.campaigns.settings import settings_of
+from rapport.campaigns.states import RunState
 from rapport.channels import service as channels
 from rapport.delivery import service as delivery
 from rapport.errors import Away
@@ -34,11 +35,13 @@ def begin(scope: Scope, unit: Unit) -> bool:
     with scope.records() as session:
         locked(scope, session, unit.campaign.id)
         row = row_of(scope, session, unit)
-        if row.state not in (SCHEDULED, EXECUTING):
+        if row.state not in (RunState.SCHEDULED, RunState.EXECUTING):
             return False
-        if not move(scope, session, unit.campaign.id, (SCHEDULED, EXECUTING), state=EXECUTING):
+        if not move(
+            scope, session, unit.campaign.id, (RunState.SCHEDULED, RunState.EXECUTING), state=RunState.EXECUTING
+        ):
             return False
-        row.state = EXECUTING
+        row.state = RunState.EXECUTING
     return True
 
 
@@ -50,7 +53,7 @@ def is_open(scope: Scope, unit: Unit) -> bool:
 
 
 def _is_open(campaign: Occurrence, row: OccurrenceChannel) -> bool:
-    return campaign.state == EXECUTING and row.state == EXECUTING
+    return campaign.state == RunState.EXECUTING and row.state == RunState.EXECUTING
 
 
 def take_out(scope: Scope, unit: Unit) -> None:
@@ -244,8 +247,8 @@ def not_begun(tenant_id: Any) -> Select[OccurrenceChannel, Occurrence]:
         .join(Occurrence, of_campaign)
         .where(
             OccurrenceChannel.tenant_id == tenant_id,
-            OccurrenceChannel.state == SCHEDULED,
-            Occurrence.state.in_([SCHEDULED, EXECUTING]),
+            OccurrenceChannel.state == RunState.SCHEDULED,
+            Occurrence.state.in_([RunState.SCHEDULED, RunState.EXECUTING]),
         )
     )
 
@@ -262,7 +265,7 @@ def due(scope: Scope) -> list[OccurrenceChannel]:
 
 def under_way(scope: Scope) -> list[OccurrenceChannel]:
     """Units that were begun and have not ended."""
-    wanted = select(OccurrenceChannel).filter_by(tenant_id=scope.tenant_id, state=EXECUTING)
+    wanted = select(OccurrenceChannel).filter_by(tenant_id=scope.tenant_id, state=RunState.EXECUTING)
     with scope.reads() as session:
         return list(session.scalars(wanted))
 

@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.campaigns.measurement.received import Received, parts, received
-from rapport.campaigns.models import CANCELED, EXECUTED_STATES, Occurrence, OccurrenceChannel
+from rapport.campaigns.models import Occurrence, OccurrenceChannel
+from rapport.campaigns.states import EXECUTED_STATES, RunState
 from rapport.conditions.interaction_codes import (
     BOUNCED,
     CLICKED,
@@ -49,7 +50,7 @@ INTERACTIONS = {
 SUPPRESSING = {UNSUBSCRIBED: "unsubscribed", SPAM_REPORT: "complaint", BOUNCED: "bounced"}
 # Interactions that only a message that arrived makes possible.
 ARRIVED = frozenset({DELIVERED, OPENED, CLICKED})
-REPORTED_STATES = (*EXECUTED_STATES, CANCELED)
+REPORTED_STATES = (*EXECUTED_STATES, RunState.CANCELED)
 # A vendor's calendar may be a day before or after the tenant's.
 A_DAY = timedelta(days=1)
 COLUMNS = (

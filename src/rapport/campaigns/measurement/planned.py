@@ -19,9 +19,10 @@ from rapport.campaigns.goals import bound, is_amount, is_click, sales
 from rapport.campaigns.measurement.power import Detectable, Spread, size_of, spread_of, told
 from rapport.campaigns.measurement.responses import Response, alike_groups, clicked, reactions, responses, summed
 from rapport.campaigns.measurement.windows import windows
-from rapport.campaigns.models import EXECUTED_STATES, Occurrence, Series
+from rapport.campaigns.models import Occurrence, Series
 from rapport.campaigns.own_runs import own_days, shortest_gap
 from rapport.campaigns.schemas import Goal
+from rapport.campaigns.states import EXECUTED_STATES
 from rapport.customers import service as customers
 
 # Earlier runs that are looked at, newest first, and how many responders of them are enough.

@@ -29,10 +29,11 @@ from rapport.campaigns.measurement.statistics import (
     mean_value,
     rate,
 )
-from rapport.campaigns.models import EXECUTED_STATES, Occurrence, Series
+from rapport.campaigns.models import Occurrence, Series
 from rapport.campaigns.runs import hold_out as hold_outs
 from rapport.campaigns.runs.splits import Draw
 from rapport.campaigns.settings import CampaignSettings, HoldOut
+from rapport.campaigns.states import EXECUTED_STATES
 from rapport.errors import Conflict
 
 WORDS = {

@@ -17,13 +17,15 @@ from rapport.campaigns.goals import sales
 from rapport.campaigns.measurement import trigger_results
 from rapport.campaigns.measurement.randomization import NOTHING, POWERS, Sums
 from rapport.campaigns.measurement.windows import windows
-from rapport.campaigns.models import EXECUTED_STATES, Occurrence
+from rapport.campaigns.models import Occurrence
 from rapport.campaigns.plans import Plan, PlannedGroup, channels_in
 from rapport.campaigns.runs import queries
 from rapport.campaigns.runs.clearance import LEFT_OUT
 from rapport.campaigns.runs.splits import NO_TALLY, Counts, Tally, alike, cuts, group_at_sql, run_part_sql
 from rapport.campaigns.schemas import Goal
+from rapport.campaigns.states import EXECUTED_STATES
 from rapport.conditions.interaction_codes import CLICKED
+from rapport.conditions.outcomes import Outcome
 from rapport.messaging import service as messaging
 
 # Past runs that a self-optimising split learns from, newest first; of those with few customers more are needed.
@@ -59,7 +61,7 @@ PLACES = f"""
     UNION ALL
     SELECT campaign_id, customer_id, if(drawn_group > 0, drawn_group, {BY_HASH}) AS place, place AS drawn
     FROM campaign_outcomes
-    WHERE {OF_RUNS} AND ({LEFT_OUT} OR outcome = 'suppressed' AND batch > 0 AND firing_id = 0)
+    WHERE {OF_RUNS} AND ({LEFT_OUT} OR outcome = '{Outcome.SUPPRESSED}' AND batch > 0 AND firing_id = 0)
 """
 
 

@@ -12,7 +12,8 @@ from rapport.campaigns.measurement.exports import Period
 from rapport.campaigns.measurement.interactions import INTERACTIONS
 from rapport.campaigns.measurement.results import GroupResult, Results, results
 from rapport.campaigns.measurement.statistics import Comparison, Estimate
-from rapport.campaigns.models import EXECUTED_STATES, Occurrence
+from rapport.campaigns.models import Occurrence
+from rapport.campaigns.states import EXECUTED_STATES
 
 CAMPAIGNS_AT_ONCE = 200
 ACTS = {number: word.replace(" ", "_") for number, word in INTERACTIONS.items()}

@@ -21,10 +21,11 @@ from rapport.campaigns.measurement.statistics import (
     rate,
 )
 from rapport.campaigns.measurement.windows import window
-from rapport.campaigns.models import CONTROL_ACTION_ID, EXECUTED_STATES, Occurrence
+from rapport.campaigns.models import CONTROL_ACTION_ID, Occurrence
 from rapport.campaigns.occurrences import occurrence
 from rapport.campaigns.runs.splits import draw_of
 from rapport.campaigns.schemas import Goal
+from rapport.campaigns.states import EXECUTED_STATES
 from rapport.errors import Conflict
 
 

@@ -33,9 +33,10 @@ from rapport.campaigns.measurement.responses import (
 from rapport.campaigns.measurement.returning import NO_INFLATION, Inflation, Sides, inflation
 from rapport.campaigns.measurement.statistics import CANNOT_CLICK, NO_CONTROL, Comparison, Pair, adjusted, compare, rate
 from rapport.campaigns.measurement.windows import windows
-from rapport.campaigns.models import EXECUTED_STATES, Occurrence, Series
+from rapport.campaigns.models import Occurrence, Series
 from rapport.campaigns.runs.splits import Draw, draw_of
 from rapport.campaigns.schemas import Goal
+from rapport.campaigns.states import EXECUTED_STATES
 
 # Runs that the result of a series goes back, newest first.
 MOST_RUNS = 400

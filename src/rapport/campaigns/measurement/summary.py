@@ -13,6 +13,7 @@ from rapport.access.audit import AuditCount, AuditFilter, audit_counts
 from rapport.access.scope import Scope
 from rapport.campaigns.measurement.interactions import INTERACTIONS
 from rapport.campaigns.models import Occurrence
+from rapport.conditions.outcomes import Outcome
 from rapport.conditions.purchases import IS_PURCHASE
 from rapport.errors import Invalid
 from rapport.insight import service as insight
@@ -140,7 +141,7 @@ def _outcomes(scope: Scope, first: date, last: date) -> tuple[dict[str, int], di
     sent: dict[int, int] = {}
     for outcome, channel, count in sorted(scope.warehouse.rows(OUTCOMES, first=first, last=last)):
         units[outcome] = units.get(outcome, 0) + int(count)
-        if outcome == "sent":
+        if outcome == Outcome.SENT:
             sent[int(channel)] = int(count)
     return units, sent
 

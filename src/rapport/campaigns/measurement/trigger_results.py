@@ -16,6 +16,7 @@ from rapport.campaigns.goals import sales
 from rapport.campaigns.models import Occurrence
 from rapport.campaigns.runs.splits import GROUP, cuts, group_at_sql, trigger_part_sql
 from rapport.campaigns.schemas import Goal
+from rapport.conditions.outcomes import Outcome
 
 PART = trigger_part_sql("{series:String}", GROUP, "customer_id")
 OF_DAYS = "execution_date IN {execution_dates:Array(Date)} AND campaign_id IN {campaigns:Array(UInt32)}"
@@ -31,7 +32,8 @@ ASSIGNED = f"""
         SELECT {{draws:Array(UInt32)}}[{DAY}] AS draw, customer_id, {DRAWN} AS place, place AS drawn,
             toDateTime(toString(toDateTime(recorded_at), {{zone:String}}), 'UTC') AS at
         FROM campaign_outcomes
-        WHERE {OF_DAYS} AND outcome = 'excluded' AND startsWith(reason, 'gateway') AND NOT startsWith(customer_id, 'v:')
+        WHERE {OF_DAYS} AND outcome = '{Outcome.EXCLUDED}' AND startsWith(reason, 'gateway')
+            AND NOT startsWith(customer_id, 'v:')
     )
     GROUP BY draw, customer_id
 """

@@ -6,9 +6,10 @@ from datetime import date
 from sqlalchemy import select
 
 from rapport.access.scope import Scope
-from rapport.campaigns.models import LIVE_STATES, Occurrence, Series
+from rapport.campaigns.models import Occurrence, Series
 from rapport.campaigns.occurrences import imagined_run, live_ids, running_ids
 from rapport.campaigns.runs.processing import LONGEST_RUN, running_beside
+from rapport.campaigns.states import LIVE_STATES
 
 RUNNING = """
     SELECT DISTINCT customer_id FROM campaign_recipients

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rapport.access.scope import Scope
-from rapport.campaigns.models import AWAITING_CLEARANCE, Occurrence
+from rapport.campaigns.models import Occurrence
 from rapport.campaigns.occurrences import channel_rows, occurrence
 from rapport.campaigns.runs.clearance import NOT_CLEARED, REFUSED, said_of
+from rapport.campaigns.states import RunState
+from rapport.conditions.outcomes import Outcome
 from rapport.errors import NotFound
 from rapport.stores.parts import Part
 
@@ -40,14 +42,14 @@ PLACES = """
 
 # What an outcome means, in words for the question "why did this customer not get it?".
 WORDS = {
-    "control": "Held back as control member.",
-    "excluded": "Excluded: {reason}.",
-    "capped": "Excluded: the customer has got as many messages as the frequency cap allows.",
-    "suppressed": "Not contacted on channel {channel}: {reason}.",
-    "no address": "Has no address for channel {channel}.",
-    "sent": "Sent on channel {channel}.",
-    "failed": "Could not be sent on channel {channel}: {reason}.",
-    "skipped": "Not sent on channel {channel}: {reason}.",
+    Outcome.CONTROL: "Held back as control member.",
+    Outcome.EXCLUDED: "Excluded: {reason}.",
+    Outcome.CAPPED: "Excluded: the customer has got as many messages as the frequency cap allows.",
+    Outcome.SUPPRESSED: "Not contacted on channel {channel}: {reason}.",
+    Outcome.NO_ADDRESS: "Has no address for channel {channel}.",
+    Outcome.SENT: "Sent on channel {channel}.",
+    Outcome.FAILED: "Could not be sent on channel {channel}: {reason}.",
+    Outcome.SKIPPED: "Not sent on channel {channel}: {reason}.",
 }
 WORDS_OF_REASON = {
     NOT_CLEARED: "Excluded on channel {channel}: nobody approved the customer before the deadline.",
@@ -147,13 +149,15 @@ def _places(scope: Scope, found: Occurrence, common: dict[str, Any]) -> list[dic
 
 def words_of(outcome: str, reason: str, channel_id: int) -> str:
     """A sentence that says what an outcome on a channel (0: none) means."""
-    pattern = WORDS_OF_REASON.get(reason, WORDS[outcome]) if outcome == "excluded" else WORDS[outcome]
+    pattern = (
+        WORDS_OF_REASON.get(reason, WORDS[Outcome(outcome)]) if outcome == Outcome.EXCLUDED else WORDS[Outcome(outcome)]
+    )
     return pattern.format(reason=reason, channel=channel_id)
 
 
 def _waiting(scope: Scope, found: Occurrence, customer_id: str) -> str:
     """What to say of a channel on which nothing became of a customer yet."""
-    if found.state != AWAITING_CLEARANCE or found.clearance_by is None:
+    if found.state != RunState.AWAITING_CLEARANCE or found.clearance_by is None:
         return WAITING
     by = found.clearance_by.astimezone(scope.time_zone)
     words = {"by": f"{by:%Y-%m-%d %H:%M:%S}", "said": said_of(scope, found, customer_id)}

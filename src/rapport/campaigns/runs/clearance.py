@@ -15,16 +15,18 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
-from rapport.campaigns.models import AWAITING_CLEARANCE, Occurrence, OccurrenceChannel
+from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import locked, occurrence
 from rapport.campaigns.settings import CampaignSettings
+from rapport.campaigns.states import RunState
+from rapport.conditions.outcomes import Outcome
 from rapport.errors import Conflict, Invalid
 from rapport.notifications import service as notifications
 from rapport.stores.records import next_id
 from rapport.stores.workers.listening import Topic, publish
 
 NOT_CLEARED, REFUSED = "not cleared", "refused"
-LEFT_OUT = f"channel_id > 0 AND outcome = 'excluded' AND reason IN ('{NOT_CLEARED}', '{REFUSED}')"
+LEFT_OUT = f"channel_id > 0 AND outcome = '{Outcome.EXCLUDED}' AND reason IN ('{NOT_CLEARED}', '{REFUSED}')"
 MAX_REPORTED = 10_000
 CALLS = "clearance call"
 
@@ -154,7 +156,7 @@ def _objection(scope: Scope, found: Occurrence) -> str:
         return f"Campaign {found.id} is not conditional: it does not wait for clearance."
     if found.cleared_at or (found.clearance_by and found.clearance_by <= scope.clock.now()):
         return f"The deadline of campaign {found.id} has passed: customers can no longer be cleared."
-    if found.state != AWAITING_CLEARANCE:
+    if found.state != RunState.AWAITING_CLEARANCE:
         return f"Campaign {found.id} is {found.state} and does not wait for clearance."
     return ""
 

@@ -16,17 +16,12 @@ from sqlalchemy import Select, select
 from rapport.access.scope import Scope
 from rapport.campaigns.delivery.closing import counts_of
 from rapport.campaigns.leases import lease
-from rapport.campaigns.models import (
-    AWAITING_CLEARANCE,
-    NOT_RUN,
-    SCHEDULED,
-    SUCCESSFUL,
-    Occurrence,
-    OccurrenceChannel,
-)
+from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import channel_rows, locked, occurrence
 from rapport.campaigns.runs import queries
 from rapport.campaigns.runs.clearance import LEFT_OUT, NOT_CLEARED, REFUSED, VERDICTS
+from rapport.campaigns.states import RunState
+from rapport.conditions.outcomes import Outcome
 
 NOBODY = "No customer was approved before the deadline."
 
@@ -34,7 +29,7 @@ OF_CAMPAIGN = "execution_date = {execution_date:Date} AND campaign_id = {campaig
 
 LEAVE_OUT = f"""
     INSERT INTO campaign_outcomes (* EXCEPT (firing_id, written_at))
-    SELECT r.execution_date, r.campaign_id, r.customer_id, r.channel_id, 'excluded',
+    SELECT r.execution_date, r.campaign_id, r.customer_id, r.channel_id, '{Outcome.EXCLUDED}',
         if(v.reports > 0, '{REFUSED}', '{NOT_CLEARED}'), '', 0, {{at:DateTime64(3, 'UTC')}}, r.drawn_group
     FROM (
         SELECT execution_date, campaign_id, customer_id, channel_id, drawn_group FROM campaign_recipients
@@ -66,7 +61,9 @@ ADDRESSED = f"SELECT uniqExact(customer_id) FROM campaign_recipients WHERE {OF_C
 
 def undecided(tenant_id: Any) -> Select[Any]:
     """A SELECT of the ids of campaigns of a tenant (or of a column's) that wait for approval."""
-    return select(Occurrence.id).where(Occurrence.tenant_id == tenant_id, Occurrence.state == AWAITING_CLEARANCE)
+    return select(Occurrence.id).where(
+        Occurrence.tenant_id == tenant_id, Occurrence.state == RunState.AWAITING_CLEARANCE
+    )
 
 
 def due_clearances(scope: Scope, since: datetime | None = None) -> list[int]:
@@ -102,7 +99,7 @@ def _end_reports(scope: Scope, campaign_id: int) -> bool:
     """Begin the decision: waits for reports being written, and none is accepted after. False when none is due."""
     with scope.records() as session:
         found = locked(scope, session, campaign_id)
-        if found.state != AWAITING_CLEARANCE:
+        if found.state != RunState.AWAITING_CLEARANCE:
             return False
         if found.cleared_at is None and found.clearance_by and found.clearance_by <= scope.clock.now():
             found.cleared_at = scope.clock.now()
@@ -142,12 +139,12 @@ def _go_on(scope: Scope, campaign_id: int) -> None:
     counts = counts_of(scope, found)
     with scope.records() as session:
         held = locked(scope, session, campaign_id)
-        if held.state != AWAITING_CLEARANCE:
+        if held.state != RunState.AWAITING_CLEARANCE:
             return
         if left:
-            held.state = SCHEDULED
+            held.state = RunState.SCHEDULED
         else:
-            held.state, held.error, held.finished_at = NOT_RUN, NOBODY, scope.clock.now()
+            held.state, held.error, held.finished_at = RunState.NOT_RUN, NOBODY, scope.clock.now()
         held.plan = held.plan.with_asked(held.test_size)
         held.test_size, held.counts = addressed, counts
         for row in session.scalars(
@@ -156,4 +153,4 @@ def _go_on(scope: Scope, campaign_id: int) -> None:
             )
         ):
             row.recipients = left.get((row.channel_id, row.recipient_group_id), 0)
-            row.state = SCHEDULED if row.recipients else SUCCESSFUL if left else NOT_RUN
+            row.state = RunState.SCHEDULED if row.recipients else RunState.SUCCESSFUL if left else RunState.NOT_RUN

@@ -11,28 +11,19 @@ from rapport.campaigns.definitions import check_excluded, check_groups
 from rapport.campaigns.definitions import series as get_series
 from rapport.campaigns.delivery.closing import finish_campaign
 from rapport.campaigns.goals import check_goal
-from rapport.campaigns.models import (
-    AWAITING_CLEARANCE,
-    AWAITING_CONFIRMATION,
-    CANCELED,
-    EXECUTING,
-    PLANNED,
-    SCHEDULED,
-    Occurrence,
-    OccurrenceChannel,
-    Series,
-)
+from rapport.campaigns.models import Occurrence, OccurrenceChannel, Series
 from rapport.campaigns.occurrences import locked, occurrence, plan_next_run, plan_run
 from rapport.campaigns.plans import PlannedGroup, PlannedRules
 from rapport.campaigns.runs.clearance import ask_clearance
 from rapport.campaigns.runs.clearing import clear
 from rapport.campaigns.schemas import Group, OneTimeBody, Schedule
+from rapport.campaigns.states import RunState, SeriesStatus
 from rapport.errors import Conflict
 from rapport.notifications import service as notifications
 from rapport.stores import work
 from rapport.stores.records import next_id
 
-PROCESSED_OPEN = (AWAITING_CLEARANCE, AWAITING_CONFIRMATION, SCHEDULED, EXECUTING)
+PROCESSED_OPEN = (RunState.AWAITING_CLEARANCE, RunState.AWAITING_CONFIRMATION, RunState.SCHEDULED, RunState.EXECUTING)
 
 
 def run_now(scope: Scope, series_id: int, wait: bool = False) -> Occurrence:
@@ -52,9 +43,9 @@ def _objection(found: Series) -> str:
     """Why a series must not be run by hand; empty when it may."""
     if found.customer_list_id is not None:
         return f"Series {found.id} is of a one-time campaign, which runs once: create another one-time campaign."
-    if found.status == "paused":
+    if found.status == SeriesStatus.PAUSED:
         return f"Series {found.id} is paused: make it active first, or count with its dry run whom it would reach."
-    return "" if found.status == "active" else f"Series {found.id} is {found.status} and cannot run."
+    return "" if found.status == SeriesStatus.ACTIVE else f"Series {found.id} is {found.status} and cannot run."
 
 
 def _data_date(scope: Scope) -> date:
@@ -125,7 +116,7 @@ def _list_series(scope: Scope, body: OneTimeBody, group: Group, day: date) -> Se
             products=0,
             notes=body.notes,
             tags=body.tags,
-            status="active",
+            status=SeriesStatus.ACTIVE,
             version=1,
             created_at=scope.clock.now(),
         )
@@ -138,11 +129,11 @@ def confirm(scope: Scope, campaign_id: int) -> Occurrence:
     """Let a run go on that the blast guard stopped. Raises NotFound, and Conflict when it does not wait for this."""
     with scope.records() as session:
         found = locked(scope, session, campaign_id)
-        if found.state != AWAITING_CONFIRMATION:
+        if found.state != RunState.AWAITING_CONFIRMATION:
             raise Conflict(f"Campaign {campaign_id} is {found.state} and does not wait for a confirmation.")
         scope.audit(session, "confirm", f"campaign {campaign_id}", reason=found.error)
         found.error, found.confirmed_at = "", scope.clock.now()
-        found.state = AWAITING_CLEARANCE if found.conditional else SCHEDULED
+        found.state = RunState.AWAITING_CLEARANCE if found.conditional else RunState.SCHEDULED
         if found.conditional:
             session.flush()
             ask_clearance(scope, session, campaign_id)
@@ -168,19 +159,19 @@ def _canceled(scope: Scope, campaign_id: int) -> bool:
         found = locked(scope, session, campaign_id)
         if found.is_triggered:
             raise Conflict(f"Campaign {campaign_id} is triggered and cannot be canceled: pause its trigger.")
-        if found.state not in (PLANNED, *PROCESSED_OPEN):
+        if found.state not in (RunState.PLANNED, *PROCESSED_OPEN):
             raise Conflict(f"Campaign {campaign_id} is {found.state} and cannot be canceled.")
-        if found.state == AWAITING_CLEARANCE and found.cleared_at:
+        if found.state == RunState.AWAITING_CLEARANCE and found.cleared_at:
             return False
-        if found.state != PLANNED:
+        if found.state != RunState.PLANNED:
             notifications.notify(scope, session, 4, {"CampaignID": campaign_id}, f"4:{campaign_id}")
-        found.state = CANCELED
+        found.state = RunState.CANCELED
         found.canceled_at = found.finished_at = scope.clock.now()
         for row in session.scalars(
             select(OccurrenceChannel).where(
                 OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id
             )
         ):
-            row.state = CANCELED if row.state == SCHEDULED else row.state
+            row.state = RunState.CANCELED if row.state == RunState.SCHEDULED else row.state
         scope.audit(session, "cancel", f"campaign {campaign_id}")
     return True

@@ -19,16 +19,17 @@ from itertools import accumulate
 from rapport.access.scope import Scope
 from rapport.campaigns.plans import Plan
 from rapport.campaigns.runs.splits import divided, held_back
+from rapport.conditions.outcomes import Outcome
 
 MOST = 2**64 - 1
 LOTS = "FROM {stage} WHERE verdict = ''"
 SIZES = f"SELECT grp, count() {LOTS} GROUP BY grp"
 SIZES_OF_UNITS = f"SELECT grp, count() FROM (SELECT DISTINCT grp, lot {LOTS}) GROUP BY grp"
 BOUNDS = f"SELECT quantilesExact({{levels}})(lot) FROM (SELECT {{distinct}} lot {LOTS} AND grp IN ({{groups}}))"
-DRAWN = """(
-        SELECT s.customer_id AS customer_id, s.reason AS reason, s.faults AS faults, {group} AS grp,
-            if(s.verdict = '' AND ({control}), 'control', s.verdict) AS verdict
-        FROM {stage} AS s
+DRAWN = f"""(
+        SELECT s.customer_id AS customer_id, s.reason AS reason, s.faults AS faults, {{group}} AS grp,
+            if(s.verdict = '' AND ({{control}}), '{Outcome.CONTROL}', s.verdict) AS verdict
+        FROM {{stage}} AS s
     )"""
 
 

@@ -8,10 +8,10 @@ from rapport.audiences import service as audiences
 from rapport.campaigns.definitions import series
 from rapport.campaigns.measurement.planned import planned
 from rapport.campaigns.measurement.power import Detectable
-from rapport.campaigns.models import ARCHIVED
 from rapport.campaigns.occurrences import imagined_run
 from rapport.campaigns.runs.guard import objection
 from rapport.campaigns.runs.processing import rehearse
+from rapport.campaigns.states import SeriesStatus
 from rapport.errors import Conflict
 
 
@@ -64,7 +64,7 @@ def dry_run(scope: Scope, series_id: int) -> DryRun:
     found, data_date = series(scope, series_id), scope.data_date()
     if data_date is None:
         raise Conflict("There are no data yet: run a daily cycle first.")
-    if found.status == ARCHIVED:
+    if found.status == SeriesStatus.ARCHIVED:
         raise Conflict(f"Series {series_id} is archived.")
     run = imagined_run(scope, found, scope.today())
     groups = {found.target_group_id, *found.rules.exclude_target_group_ids} - {0}

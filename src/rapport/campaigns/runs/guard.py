@@ -7,10 +7,11 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
-from rapport.campaigns.models import EXECUTED_STATES, LIVE_STATES, PROCESSING, Occurrence
+from rapport.campaigns.models import Occurrence
 from rapport.campaigns.occurrences import live_ids
 from rapport.campaigns.runs import queries
 from rapport.campaigns.settings import CampaignSettings
+from rapport.campaigns.states import EXECUTED_STATES, LIVE_STATES, RunState
 
 REMEMBERED_RUNS = 5
 
@@ -58,7 +59,7 @@ def past_sizes(scope: Scope, found: Occurrence) -> list[int]:
 def _too_many(scope: Scope, found: Occurrence) -> str:
     limit = tenant_settings(scope, CampaignSettings).messages_per_day
     day = found.execution_date
-    ids = [*live_ids(scope, (*LIVE_STATES, PROCESSING), day, day, but=found.id, triggered=False), found.id]
+    ids = [*live_ids(scope, (*LIVE_STATES, RunState.PROCESSING), day, day, but=found.id, triggered=False), found.id]
     bound = {"execution_date": day, "campaign": found.id, "campaigns": ids}
     parts = scope.warehouse.customer_slices("campaign_recipients")
     most = max(int(part.value(queries.MOST_MESSAGES, **bound) or 0) for part in parts)

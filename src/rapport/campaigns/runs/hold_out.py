@@ -20,9 +20,10 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
-from rapport.campaigns.models import LIVE_STATES, Occurrence
+from rapport.campaigns.models import Occurrence
 from rapport.campaigns.runs.splits import cut_of, hold_out_part, hold_out_part_sql
 from rapport.campaigns.settings import CampaignSettings, HoldOut
+from rapport.campaigns.states import LIVE_STATES
 from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.errors import Conflict

@@ -22,21 +22,7 @@ from rapport.campaigns.costs import costs_of
 from rapport.campaigns.definitions import action
 from rapport.campaigns.leases import lease
 from rapport.campaigns.measurement.responses import past_responses
-from rapport.campaigns.models import (
-    AWAITING_CLEARANCE,
-    AWAITING_CONFIRMATION,
-    CONTROL_ACTION_ID,
-    FAILED,
-    FINAL_STATES,
-    LIVE_STATES,
-    NOT_RUN,
-    PLANNED,
-    PROCESSING,
-    SCHEDULED,
-    SUCCESSFUL,
-    Occurrence,
-    OccurrenceChannel,
-)
+from rapport.campaigns.models import CONTROL_ACTION_ID, Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import live_ids, locked, move, occurrence, running_ids
 from rapport.campaigns.own_runs import own_days
 from rapport.campaigns.runs import queries
@@ -48,13 +34,14 @@ from rapport.campaigns.runs.staging import Place, StagePlan, drop_stage, fill_st
 from rapport.campaigns.schedule import send_time
 from rapport.campaigns.schemas import FrequencyCap
 from rapport.campaigns.settings import CampaignSettings
+from rapport.campaigns.states import FINAL_STATES, LIVE_STATES, RunState
 from rapport.conditions.send_days import LONGEST_LEAD
 from rapport.errors import RapportError
 from rapport.messaging import service as messaging
 
 # The longest measurement window that a series may have, with its lead time.
 LONGEST_RUN = timedelta(days=366 + LONGEST_LEAD)
-UNPROCESSED = (PLANNED, PROCESSING)
+UNPROCESSED = (RunState.PLANNED, RunState.PROCESSING)
 # What the SQL of a stage binds where no cap is kept.
 NO_CAP = FrequencyCap(messages=1, days=1)
 
@@ -129,10 +116,10 @@ def begin(scope: Scope, campaign_id: int, data_date: date) -> Begun:
         held.enter_context(lease(scope, f"process/{campaign_id}"))
         with scope.records() as session:
             found = locked(scope, session, campaign_id)
-            was_begun = found.state == PROCESSING
+            was_begun = found.state == RunState.PROCESSING
             if found.state not in UNPROCESSED:
                 return Begun(found, None, held.pop_all())
-            found.state = PROCESSING
+            found.state = RunState.PROCESSING
         if was_begun:
             _forget_run(scope, found)
         held.callback(drop_stage, scope, campaign_id)
@@ -155,7 +142,7 @@ def fail(scope: Scope, campaign_id: int, reason: str) -> None:
     """End a run that could not be processed, with the reason."""
     with scope.records() as session:
         now = scope.clock.now()
-        move(scope, session, campaign_id, UNPROCESSED, state=FAILED, error=reason, finished_at=now)
+        move(scope, session, campaign_id, UNPROCESSED, state=RunState.FAILED, error=reason, finished_at=now)
 
 
 def reopen(scope: Scope, campaign_ids: Sequence[int]) -> None:
@@ -163,7 +150,7 @@ def reopen(scope: Scope, campaign_ids: Sequence[int]) -> None:
     wanted = select(Occurrence).where(
         Occurrence.tenant_id == scope.tenant_id,
         Occurrence.id.in_(campaign_ids),
-        Occurrence.state == FAILED,
+        Occurrence.state == RunState.FAILED,
         Occurrence.processed_at.is_(None),
     )
     with scope.reads() as session:
@@ -171,7 +158,7 @@ def reopen(scope: Scope, campaign_ids: Sequence[int]) -> None:
     for found in failed:
         _forget_run(scope, found)
         with scope.records() as session:
-            move(scope, session, found.id, (FAILED,), state=PLANNED, error="", finished_at=None)
+            move(scope, session, found.id, (RunState.FAILED,), state=RunState.PLANNED, error="", finished_at=None)
 
 
 def _prepared(scope: Scope, found: Occurrence, data_date: date) -> Prepared:
@@ -198,7 +185,7 @@ def _write(scope: Scope, found: Occurrence, data_date: date, prepared: Prepared)
     kept_off, costs = prepared.stage.kept_off, costs_of(scope, found.plan.groups)
     plan = found.plan.processed(prepared.shares, sizes.drawn, data_date, kept_off, costs)
     with scope.records() as session:
-        move(scope, session, found.id, (PROCESSING,), plan=plan)
+        move(scope, session, found.id, (RunState.PROCESSING,), plan=plan)
     return sizes
 
 
@@ -349,20 +336,20 @@ def _conclude(scope: Scope, found: Occurrence, places: Sequence[Place], sizes: S
     }
     with scope.records() as session:
         _keep_channels(scope, session, found, places, sent_to)
-        move(scope, session, found.id, (PROCESSING,), **values)
-        if state == AWAITING_CLEARANCE:
+        move(scope, session, found.id, (RunState.PROCESSING,), **values)
+        if state == RunState.AWAITING_CLEARANCE:
             ask_clearance(scope, session, found.id)
     return state
 
 
 def _next_state(scope: Scope, found: Occurrence, sizes: Sizes) -> tuple[str, str]:
     if sizes.units == 0:
-        return NOT_RUN, "The target group has no members."
+        return RunState.NOT_RUN, "The target group has no members."
     if sizes.addressed == 0:
-        return SUCCESSFUL, nobody_left(reason_counts(scope, found.id))
+        return RunState.SUCCESSFUL, nobody_left(reason_counts(scope, found.id))
     if reason := objection(scope, found, sizes.addressed):
-        return AWAITING_CONFIRMATION, reason
-    return (AWAITING_CLEARANCE if found.conditional else SCHEDULED), ""
+        return RunState.AWAITING_CONFIRMATION, reason
+    return (RunState.AWAITING_CLEARANCE if found.conditional else RunState.SCHEDULED), ""
 
 
 def _keep_channels(
@@ -381,7 +368,7 @@ def _keep_channels(
             "scheduled_time": place.scheduled_time,
             "send_id": f"{found.id}G{place.group}C{place.position}",
             "recipients": recipients,
-            "state": SCHEDULED if recipients else SUCCESSFUL,
+            "state": RunState.SCHEDULED if recipients else RunState.SUCCESSFUL,
         }
         for place in places
         for recipients in [sent_to.get((place.channel_id, place.group), 0)]

@@ -10,6 +10,10 @@ addresses per channel of the run: a hash of the address, when customers of the r
 
 # ruff: noqa: S608 - statements are put together of constants, checked identifiers and numbers
 
+from string import Template
+
+from rapport.conditions.outcomes import Outcome
+
 NO_TABLE = "DROP TABLE IF EXISTS {table}"
 
 STAGE_TABLE = """
@@ -27,6 +31,12 @@ STAGE_TABLE = """
 """
 STAGE_ORDER = "customer_id"
 
+
+def named(sql: str) -> str:
+    """SQL with the outcomes that it names as members of Outcome: $SENT. Raises KeyError for one that there is not."""
+    return Template(sql).substitute({one.name: f"'{one}'" for one in Outcome})
+
+
 GROUP_MEMBERS = """
     SELECT customer_id FROM target_group_members
     WHERE data_date = {{data_date:Date}} AND target_group_id = {number}
@@ -35,7 +45,7 @@ GROUP_MEMBERS = """
 LIST_MEMBERS = "SELECT DISTINCT customer_id FROM customer_lists WHERE list_id = {number}"
 
 # Both sides of the join stand in order of customer_id, so that it merges them without a hash table.
-FILL_STAGE = """
+FILL_STAGE = named("""
     INSERT INTO {stage}
     WITH
         multiIf({kept_out}0) AS kept_out,
@@ -45,7 +55,7 @@ FILL_STAGE = """
         m.customer_id,
         multiIf(
             kept_out > 0, ['', {outcomes}][kept_out + 1],
-            NOT ({reachable}), 'unreachable',
+            NOT ({reachable}), $UNREACHABLE,
             ''
         ),
         ['', {reasons}][kept_out + 1],
@@ -57,7 +67,7 @@ FILL_STAGE = """
     LEFT JOIN (SELECT customer_id AS known_id, {columns} FROM profiles WHERE data_date = {{data_date:Date}}) AS p
         ON p.known_id = m.customer_id
     SETTINGS join_algorithm = 'full_sorting_merge'
-"""
+""")
 
 # What the stage reads of each customer, for slices of customers.
 STAGE_READS = ("target_group_members", "customer_lists", "profiles", "campaign_recipients")
@@ -93,7 +103,7 @@ COUNT_RUN = """
 
 # The places of a run stand in arrays, place 0 for the control group: one statement for all of them. Whoever is held
 # back keeps the group and the number of messages that it would have had.
-ADD_RECIPIENTS = """
+ADD_RECIPIENTS = named("""
     INSERT INTO campaign_recipients (* EXCEPT (firing_id))
     SELECT {{execution_date:Date}}, {{campaign:UInt32}}, customer_id, channel, place_group, action, template,
         {{target_group:UInt32}}, promo_code, toDateTime(scheduled_time, 'UTC'), {{end_date:Date}}, grp,
@@ -106,12 +116,12 @@ ADD_RECIPIENTS = """
         {{positions:Array(UInt8)}} AS position, {{actions:Array(UInt32)}} AS action,
         {{templates:Array(UInt32)}} AS template, {{promo_codes:Array(String)}} AS promo_code,
         {{scheduled_times:Array(UInt32)}} AS scheduled_time
-    WHERE if(position = 0, verdict = 'control',
+    WHERE if(position = 0, verdict = $CONTROL,
         verdict = '' AND grp = place_group AND faults[greatest(position, 1)] = 0)
-"""
+""")
 
 # Who was kept out or held back has one outcome, of no channel; who cannot be reached has one a place of the group.
-NOT_ADDRESSED = """
+NOT_ADDRESSED = named("""
     INSERT INTO campaign_outcomes (* EXCEPT (firing_id, drawn_group, written_at))
     SELECT {{execution_date:Date}}, {{campaign:UInt32}}, customer_id, channel,
         if(position = 0, verdict, arrayElement({{outcomes:Array(String)}}, fault + 1)),
@@ -124,12 +134,12 @@ NOT_ADDRESSED = """
         ARRAY JOIN {{channels:Array(UInt32)}} AS channel, {{groups:Array(UInt16)}} AS place_group,
             {{positions:Array(UInt8)}} AS position
     )
-    WHERE if(position = 0, verdict IN ('excluded', 'capped', 'control'),
-        verdict IN ('', 'unreachable') AND grp = place_group AND fault > 0)
-"""
+    WHERE if(position = 0, verdict IN ($EXCLUDED, $CAPPED, $CONTROL),
+        verdict IN ('', $UNREACHABLE) AND grp = place_group AND fault > 0)
+""")
 
 # The same, counted, without writing anything.
-WOULD_NOT_BE_ADDRESSED = """
+WOULD_NOT_BE_ADDRESSED = named("""
     SELECT channel, told_outcome, told_reason, count() FROM (
         SELECT channel,
             if(position = 0, verdict, arrayElement({{outcomes:Array(String)}}, fault + 1)) AS told_outcome,
@@ -141,11 +151,11 @@ WOULD_NOT_BE_ADDRESSED = """
             ARRAY JOIN {{channels:Array(UInt32)}} AS channel, {{groups:Array(UInt16)}} AS place_group,
                 {{positions:Array(UInt8)}} AS position
         )
-        WHERE if(position = 0, verdict IN ('excluded', 'capped', 'control'),
-            verdict IN ('', 'unreachable') AND grp = place_group AND fault > 0)
+        WHERE if(position = 0, verdict IN ($EXCLUDED, $CAPPED, $CONTROL),
+            verdict IN ('', $UNREACHABLE) AND grp = place_group AND fault > 0)
     )
     GROUP BY channel, told_outcome, told_reason ORDER BY channel, told_outcome, told_reason
-"""
+""")
 WOULD_BE_ADDRESSED = """
     SELECT channel, place_group, count() FROM {stage}
     ARRAY JOIN {{channels:Array(UInt32)}} AS channel, {{groups:Array(UInt16)}} AS place_group,
@@ -155,14 +165,14 @@ WOULD_BE_ADDRESSED = """
 """
 
 # By group. Units: a customer kept out or held back is one, any other is one per channel of its group.
-STAGE_SIZES = """
+STAGE_SIZES = named("""
     SELECT
         grp,
-        sum(if(verdict IN ('excluded', 'capped', 'control'), 1, {{widths:Array(UInt32)}}[grp])) AS units,
+        sum(if(verdict IN ($EXCLUDED, $CAPPED, $CONTROL), 1, {{widths:Array(UInt32)}}[grp])) AS units,
         countIf(verdict = '') AS addressed,
-        countIf(verdict = 'control') AS control
+        countIf(verdict = $CONTROL) AS control
     FROM {stage} GROUP BY grp
-"""
+""")
 
 MOST_MESSAGES = """
     SELECT max(messages) FROM (
@@ -247,10 +257,10 @@ UNSENT = (
 )
 
 # Whoever did something with a message has had it: an outside channel may send before the planned time.
-SUPPRESS_LATE = (
+SUPPRESS_LATE = named(
     """
     INSERT INTO campaign_outcomes (* EXCEPT (firing_id, written_at))
-    SELECT execution_date, campaign_id, customer_id, channel_id, 'suppressed',
+    SELECT execution_date, campaign_id, customer_id, channel_id, $SUPPRESSED,
         if(
             lowerUTF8(customer_id) IN (SELECT customer_id FROM SUPPRESSED WHERE fault = {listed_fault:UInt8}),
             {listed:String}, {preference:String}
@@ -269,14 +279,14 @@ SUPPRESS_LATE = (
 )
 
 # Whoever pulls the list of an outside channel must not find those who were kept off it after processing.
-WITHDRAW = (
+WITHDRAW = named(
     "DELETE"
     + UNIT
     + """
         AND customer_id IN (
             SELECT customer_id FROM campaign_outcomes
             WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
-                AND channel_id = {channel:UInt32} AND batch = {start:UInt32} AND outcome = 'suppressed'
+                AND channel_id = {channel:UInt32} AND batch = {start:UInt32} AND outcome = $SUPPRESSED
         )
 """
 )
@@ -320,10 +330,10 @@ DELETE_BATCH = """
 
 COUNT_UNIT = "SELECT count()" + UNIT
 
-LIST_UNIT = (
+LIST_UNIT = named(
     """
     INSERT INTO campaign_outcomes (* EXCEPT (firing_id, drawn_group, written_at))
-    SELECT execution_date, campaign_id, customer_id, channel_id, 'sent', 'listed', '', {batch:UInt32},
+    SELECT execution_date, campaign_id, customer_id, channel_id, $SENT, 'listed', '', {batch:UInt32},
         {at:DateTime64(3, 'UTC')}
 """
     + UNSENT
@@ -342,17 +352,17 @@ UNIT_OUTCOMES = (
 )
 
 # Reasons are few short phrases, see Receipt; messages of a channel may have failed by the million.
-FAILURE_REASONS = """
+FAILURE_REASONS = named("""
     SELECT DISTINCT reason FROM campaign_outcomes
     WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
-        AND channel_id = {channel:UInt32} AND outcome = 'failed'
-"""
+        AND channel_id = {channel:UInt32} AND outcome = $FAILED
+""")
 
-FAILED_RECIPIENTS = (
+FAILED_RECIPIENTS = named(
     """
     SELECT customer_id, reason FROM campaign_outcomes
     WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
-        AND channel_id = {channel:UInt32} AND outcome = 'failed' AND reason IN {reasons:Array(String)}
+        AND channel_id = {channel:UInt32} AND outcome = $FAILED AND reason IN {reasons:Array(String)}
         AND customer_id IN (SELECT customer_id
 """
     + UNIT

@@ -12,6 +12,7 @@ from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
+from rapport.conditions.outcomes import Outcome
 from rapport.messaging import service as messaging
 from rapport.stores.warehouse import identifier
 
@@ -67,9 +68,9 @@ SKIP = f"""
     )
     WHERE customer_id IN (SELECT customer_id FROM {{twice}})
 """
-NOT_REACHED = """
-    ALTER TABLE {stage} UPDATE verdict = 'unreachable'
-    WHERE verdict = '' AND NOT ({reachable}) AND customer_id IN (SELECT customer_id FROM {twice})
+NOT_REACHED = f"""
+    ALTER TABLE {{stage}} UPDATE verdict = '{Outcome.UNREACHABLE}'
+    WHERE verdict = '' AND NOT ({{reachable}}) AND customer_id IN (SELECT customer_id FROM {{twice}})
 """
 HELD = "CREATE TABLE {held} (address UInt64) ENGINE = {engine}"
 FILL_HELD = """

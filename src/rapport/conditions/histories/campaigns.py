@@ -10,6 +10,7 @@ from rapport.conditions.histories.base import OF_CUSTOMERS, Happening, History, 
 from rapport.conditions.histories.campaign_filters import CAMPAIGN_FILTERS
 from rapport.conditions.histories.filters import Choices, Filter
 from rapport.conditions.nodes import HistoryIs
+from rapport.conditions.outcomes import Outcome
 from rapport.conditions.rendering import within_sql
 from rapport.conditions.schema import Kind
 from rapport.conditions.send_days import LONGEST_LEAD, SEND_DAY
@@ -23,7 +24,7 @@ READ = f"""
     SELECT r.customer_id, {SEND_DAY}, r.campaign_id, r.action_id, r.channel_id, r.template_id,
         (r.campaign_id, r.customer_id, r.channel_id) IN (
             SELECT campaign_id, customer_id, channel_id FROM campaign_outcomes
-            WHERE {OF_CUSTOMERS} AND execution_date >= toDate32({{since:Date}}) - {LONGEST_LEAD} AND outcome = 'sent'
+            WHERE {OF_CUSTOMERS} AND execution_date >= toDate32({{since:Date}}) - {LONGEST_LEAD} AND outcome = '{Outcome.SENT}'
         )
     FROM campaign_recipients AS r
     WHERE r.{OF_CUSTOMERS} AND r.execution_date >= toDate32({{since:Date}}) - {LONGEST_LEAD}

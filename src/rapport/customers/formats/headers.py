@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Mapping
 
 from rapport.customers.attributes import AttributeInfo
+from rapport.customers.states import AttributeSource
 
 LONGEST, READABLE = 128, 60
 PLAIN = re.compile(r"[A-Za-z0-9 _./:()\[\],;'\"-]*")
@@ -53,7 +54,7 @@ def attribute_of(known: Mapping[str, AttributeInfo], name: str) -> AttributeInfo
     if info := known.get(column):
         return info
     former = known.get(plain_column(name))
-    adopted = former is not None and former.source == "batch" and former.header in ("", header)
+    adopted = former is not None and former.source == AttributeSource.BATCH and former.header in ("", header)
     return former if adopted and re.search("[A-Z0-9]", plain_column(name)) else None
 
 

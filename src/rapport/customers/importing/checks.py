@@ -17,6 +17,7 @@ from rapport.access.scope import Scope, scope_of
 from rapport.access.tenant_settings import TenantSettings, tenant_settings
 from rapport.customers.importing.kinds import KINDS, Kind, kind_of
 from rapport.customers.models import Import
+from rapport.customers.states import ImportState
 from rapport.errors import Invalid, RapportError
 from rapport.wording import refused
 
@@ -126,7 +127,7 @@ def _missing(scope: Scope, kind: str, setting: Literal["fail", "notify"], data_d
             .where(
                 Import.tenant_id == scope.tenant_id,
                 Import.kind == kind,
-                Import.state.in_(("loaded", "unchanged")),
+                Import.state.in_((ImportState.LOADED, ImportState.UNCHANGED)),
                 Import.data_date >= data_date,
             )
             .limit(1)

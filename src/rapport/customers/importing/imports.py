@@ -32,6 +32,7 @@ from rapport.customers.importing.survey import UNTYPED, Survey, survey
 from rapport.customers.importing.suspicions import counted
 from rapport.customers.models import Import
 from rapport.customers.privacy import masking, personal_columns, tasks
+from rapport.customers.states import ImportMode, ImportState
 from rapport.customers.writes import locks, ordering
 from rapport.errors import Invalid, NotFound
 from rapport.stores import work
@@ -40,7 +41,6 @@ from rapport.stores.parts import Part, part
 from rapport.stores.records import next_id
 from rapport.stores.workers.listening import Topic, publish
 
-MODES = ("full", "incremental")
 Progress = Callable[[int, int], None]
 STEPS = 4
 HOW_TO_GO_ON = "mend the file, or load the other rows with --allow-rejects (allow_rejects)"
@@ -59,7 +59,7 @@ class ImportResult:
     rejected: int
     unchanged: bool
     rejects_path: Path | None
-    state: str = "loaded"
+    state: str = ImportState.LOADED
     message: str = ""
     warnings: list[dict[str, Any]] = field(default_factory=list)
     preview: Preview | None = None
@@ -87,7 +87,7 @@ def import_file(
     kind: str,
     path: Path,
     mapping: FileMapping | dict[str, Any] | None = None,
-    mode: str = "incremental",
+    mode: str = ImportMode.INCREMENTAL,
     allow_rejects: bool = False,
     progress: Progress | None = None,
     confirm_removal: bool = False,
@@ -102,7 +102,7 @@ def import_file(
     progress is called with steps done and steps in all. Raises Invalid for a file that cannot be read at all.
     """
     known = kind_of(kind)
-    if mode not in MODES:
+    if mode not in tuple(ImportMode):
         raise Invalid(f"mode must be full or incremental, not {mode!r}.")
     parsed = parse_mapping(mapping)
     begun: list[Import] = []
@@ -113,7 +113,7 @@ def import_file(
             _give_up_dead(scope)
             with opened(scope.warehouse, path, parsed) as file:
                 row = _again(scope, begun[0]) if begun else _begin(scope, known, path, parsed, mode)
-                if row.state == "unchanged":
+                if row.state == ImportState.UNCHANGED:
                     return _result(row)
                 begun[:] = [row]
                 if not file.is_small:
@@ -135,12 +135,12 @@ def _carry_out(run: Run, file: File) -> ImportResult:
     try:
         _load(run, file)
     except Invalid as error:
-        _finish(run, "failed", error.message)
+        _finish(run, ImportState.FAILED, error.message)
         raise
     except BaseException as error:
         if outage(error) is not None:  # it is done again
             raise
-        _finish(run, "failed", f"The import ended with an error ({type(error).__name__}).")
+        _finish(run, ImportState.FAILED, f"The import ended with an error ({type(error).__name__}).")
         readable = rejects.unreadable(error)
         if readable is not None:
             raise readable from error
@@ -179,21 +179,21 @@ def _load(run: Run, file: File) -> None:
         if not run.allow_rejects:
             refused = counted(run.row.rejected, "row was", "rows were")
             nothing = "nothing would be loaded" if run.dry_run else "nothing was loaded"
-            return _finish(run, "refused", f"{refused} refused, so {nothing}: {HOW_TO_GO_ON}.")
+            return _finish(run, ImportState.REFUSED, f"{refused} refused, so {nothing}: {HOW_TO_GO_ON}.")
     rows = run.stage.count("good")
-    if run.row.mode == "full" and not run.confirm_removal:
+    if run.row.mode == ImportMode.FULL and not run.confirm_removal:
         question = removals.question(run.scope, run.stage, plan, rows)
         if question:
-            return _finish(run, "needs_confirmation", question)
+            return _finish(run, ImportState.NEEDS_CONFIRMATION, question)
     if run.dry_run:
         if names_customers(run.kind):
             run.row.counts = {"unknown_customers": spelling.respell(run.stage, plan).unknown_customers}
         good = counted(rows, "row would be loaded", "rows would be loaded")
-        return _finish(run, "checked", f"{good}; nothing was changed.")
+        return _finish(run, ImportState.CHECKED, f"{good}; nothing was changed.")
     run.row.loaded = rows
     counts = _swap_in(run, plan, marks)
     run.row.counts = asdict(counts)
-    _finish(run, "loaded", "")
+    _finish(run, ImportState.LOADED, "")
     run.progress(STEPS, STEPS)
     return None
 
@@ -252,7 +252,7 @@ def _swap_in(run: Run, plan: Plan, marks: list[personal_columns.Mark]) -> Counts
 
 def _again(scope: Scope, row: Import) -> Import:
     """An import that an outage of the records has stopped, as it was when it began."""
-    row.state, row.message, row.finished_at = "running", "", None
+    row.state, row.message, row.finished_at = ImportState.RUNNING, "", None
     row.loaded, row.rejected, row.counts, row.rejects_path, row.warnings = 0, 0, {}, None, []
     _note(scope, row)
     return row
@@ -270,7 +270,7 @@ def _begin(scope: Scope, kind: Kind, path: Path, mapping: FileMapping, mode: str
             sha256=sha256,
             mapping_sha256=mapping.digest,
             mode=mode,
-            state="running",
+            state=ImportState.RUNNING,
             message="",
             loaded=0,
             rejected=0,
@@ -281,7 +281,7 @@ def _begin(scope: Scope, kind: Kind, path: Path, mapping: FileMapping, mode: str
             started_at=scope.clock.now(),
         )
         if same is not None:
-            row.state, row.finished_at = "unchanged", row.started_at
+            row.state, row.finished_at = ImportState.UNCHANGED, row.started_at
             row.message = f"The same file was loaded before, as import {same}; nothing was changed."
         session.add(row)
         scope.audit(session, "import", f"import {row.id}", kind=kind.name, mode=mode, state=row.state)
@@ -296,13 +296,13 @@ def _loaded_before(scope: Scope, kind: str, sha256: str, mapping: str, mode: str
     with scope.reads() as session:
         done = session.execute(
             select(Import.id, Import.loaded, Import.rejected, Import.sha256, Import.mapping_sha256, Import.mode)
-            .where(Import.tenant_id == scope.tenant_id, Import.kind == kind, Import.state == "loaded")
+            .where(Import.tenant_id == scope.tenant_id, Import.kind == kind, Import.state == ImportState.LOADED)
             .order_by(Import.id.desc())
         )
         for id_, loaded, rejected, *was in done:
             if was == [sha256, mapping, mode]:
                 return int(id_) if loaded and not rejected else None
-            if mode == "full" or was[2] == "full":
+            if mode == ImportMode.FULL or was[2] == ImportMode.FULL:
                 return None
     return None
 
@@ -311,12 +311,16 @@ def _give_up_dead(scope: Scope) -> None:
     with scope.records() as session:
         session.execute(
             update(Import)
-            .where(Import.tenant_id == scope.tenant_id, Import.state == "running")
-            .values(state="failed", message="The process ended before the import did.", finished_at=scope.clock.now())
+            .where(Import.tenant_id == scope.tenant_id, Import.state == ImportState.RUNNING)
+            .values(
+                state=ImportState.FAILED,
+                message="The process ended before the import did.",
+                finished_at=scope.clock.now(),
+            )
         )
 
 
-def _finish(run: Run, state: str, message: str) -> None:
+def _finish(run: Run, state: ImportState, message: str) -> None:
     run.row.state, run.row.message = state, message[:1000]
     run.row.finished_at = run.scope.clock.now()
     work.waiting(_note, "import.finish", bounded=False)(run.scope, run.row)
@@ -336,7 +340,7 @@ def _result(row: Import) -> ImportResult:
         row.id,
         row.loaded,
         row.rejected,
-        row.state == "unchanged",
+        row.state == ImportState.UNCHANGED,
         path,
         row.state,
         row.message,

@@ -15,6 +15,7 @@ from rapport.customers.importing.partial_rows import keep_unsaid
 from rapport.customers.importing.plans import Plan
 from rapport.customers.importing.staging import KEPT, Stage, put_aside
 from rapport.customers.privacy.scrubbing import TEXT_TYPES, cleared, shaped
+from rapport.customers.states import AttributeSource, ImportMode
 from rapport.stores.slices import BYTES_A_KEY
 from rapport.stores.warehouse import Database, identifier, literal
 
@@ -87,7 +88,7 @@ def merge(scope: Scope, stage: Stage, plan: Plan, mode: str, rows: int, removed:
     if plan.kind.name == "customers":
         return _merge_customers(scope, stage, plan, mode, rows, removed)
     counts = Counts(new=rows, ignored_columns=list(plan.ignored))
-    if mode == "full":
+    if mode == ImportMode.FULL:
         counts.removed = _count(stage.warehouse, plan.kind.table) - _keep_others(stage, plan)
         swap(stage, "good", plan.kind.table)
         return counts
@@ -166,8 +167,8 @@ def _merge_customers(scope: Scope, stage: Stage, plan: Plan, mode: str, rows: in
     types = warehouse.columns("customers")
     columns = [column for column in types if column != "customer_id"]
     pii = {column for column in columns if column.upper() in known and known[column.upper()].is_pii}
-    api = {name for name, info in known.items() if info.source == "api"}
-    kept = {column for column in columns if column.upper() in api or (mode != "full" and not plan.has(column))}
+    api = {name for name, info in known.items() if info.source == AttributeSource.API}
+    kept = {column for column in columns if column.upper() in api or (mode != ImportMode.FULL and not plan.has(column))}
     hidden = {
         column: _hidden(stage, column, column in pii)
         for column in columns
@@ -207,7 +208,7 @@ def _merge_customers(scope: Scope, stage: Stage, plan: Plan, mode: str, rows: in
         counts.updated += updated
         parts.update(names_of_parts)
     counts.new = rows - counts.updated
-    if mode == "full":
+    if mode == ImportMode.FULL:
         counts.removed = stored - counts.updated
     elif not counts.updated and len(parts) == 1 and UNMERGED.search(min(parts)):
         attach(stage, "next", "customers")

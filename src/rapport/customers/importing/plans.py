@@ -16,10 +16,11 @@ from rapport.customers.formats.values import RULES, reason
 from rapport.customers.importing.kinds import Field, Kind
 from rapport.customers.importing.mapping import FileMapping, several
 from rapport.customers.privacy.address_names import read_as
+from rapport.customers.states import AttributeSource, ImportMode
 from rapport.errors import Invalid
 from rapport.stores.warehouse import literal
 
-WRITABLE = ("batch",)
+WRITABLE = (AttributeSource.BATCH,)
 RESERVED = ("CUSTOMER_ID", "DATA_DATE")
 # Of the names that a file may use, the one that the documentation and the wire use.
 ONE_COLUMN = (
@@ -169,7 +170,7 @@ def make_plan(scope: Scope, kind: Kind, file: File, mapping: FileMapping, mode: 
     _check_complete(plan, mode, file)
     # Items without numbers are replaced all at once with their transaction's others.
     keyed = kind.name != "items" or plan.has("line_number")
-    partial = mode == "incremental" and keyed and (file.format == "jsonl" or mapping.blank_cells == "keep")
+    partial = mode == ImportMode.INCREMENTAL and keyed and (file.format == "jsonl" or mapping.blank_cells == "keep")
     iso = frozenset(place for place, kind in enumerate(file.kinds) if kind in ISO_KINDS)
     return replace(plan, partial=partial, iso=iso, guessed=tuple(guessed.items()), encoding=file.encoding)
 
@@ -227,7 +228,9 @@ def new_attribute(one: Bound) -> AttributeInfo:
     """The attribute that a column of a file makes, of the type that the column has."""
     column, header = one.field.column, one.header
     forms = one.field.forms
-    return AttributeInfo(column, alias_of(header), "", one.field.type, "batch", forms=forms, header=same_name(header))
+    return AttributeInfo(
+        column, alias_of(header), "", one.field.type, AttributeSource.BATCH, forms=forms, header=same_name(header)
+    )
 
 
 def _text(constant: str | int | float | bool) -> str:
@@ -286,7 +289,7 @@ def _with_consent(field: Field, known: dict[str, AttributeInfo]) -> Field:
 
 def _check_complete(plan: Plan, mode: str, file: File) -> None:
     for one in plan.kind.fields:
-        lenient = plan.kind.name == "customers" and mode == "incremental" and one.column != "customer_id"
+        lenient = plan.kind.name == "customers" and mode == ImportMode.INCREMENTAL and one.column != "customer_id"
         if one.required and not lenient and not plan.has(one.column):
             name = DOCUMENTED.get(one.column, one.names[0])
             has = ", ".join(file.names[:20])

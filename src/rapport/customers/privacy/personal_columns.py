@@ -14,6 +14,7 @@ from rapport.customers.importing.plans import Bound, Plan
 from rapport.customers.importing.suspicions import Suspicion, counted, visible
 from rapport.customers.privacy.personal_names import BIRTHDAY, EMAIL_ADDRESS, NUMBER, PHONE, named_personal
 from rapport.customers.privacy.personal_values import holds_email, is_phone
+from rapport.customers.states import STORED_SOURCES
 from rapport.stores.warehouse import identifier
 
 BY_NAME, BY_VALUES, DECIDED, NOT_PERSONAL = "name", "values", "decided", "none"
@@ -149,7 +150,7 @@ def open_attributes(scope: Scope) -> list[AttributeInfo]:
     return [
         info
         for info in attributes(scope).values()
-        if info.real_field_name not in OURS and info.source in ("batch", "api") and not (info.is_pii or info.pii_reason)
+        if info.real_field_name not in OURS and info.source in STORED_SOURCES and not (info.is_pii or info.pii_reason)
     ]
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from rapport.access.scope import Scope, current_scope
 from rapport.customers.privacy import personal_columns, pii
+from rapport.customers.states import AttributeSource
 from rapport.customers.writes.writer import writer_of
 from rapport.stores import Stores, current, work
 
@@ -37,9 +38,10 @@ def rewrite(tenant_id: int) -> None:
     pii.rewrite(current_scope(tenant_id))
 
 
-OPEN = """
-    SELECT DISTINCT tenant_id FROM attributes WHERE pii_reason = '' AND NOT is_pii AND source IN ('batch', 'api')
-"""
+OPEN = f"""
+    SELECT DISTINCT tenant_id FROM attributes WHERE pii_reason = '' AND NOT is_pii
+        AND source IN ('{AttributeSource.BATCH}', '{AttributeSource.API}')
+"""  # noqa: S608 - ours
 
 
 def look_at_attributes(stores: Stores) -> None:

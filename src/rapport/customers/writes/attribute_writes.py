@@ -16,6 +16,7 @@ from rapport.customers.attributes import COLUMN_TYPES, AttributeInfo, attributes
 from rapport.customers.identity import identifies_nobody, is_name, says_nothing
 from rapport.customers.models import Removed
 from rapport.customers.privacy.personal_values import identifies
+from rapport.customers.states import STORED_SOURCES, AttributeSource
 from rapport.customers.writes import attribute_times
 from rapport.stores.warehouse import identifier
 
@@ -26,7 +27,6 @@ UNAVAILABLE = "UPDATE_FIELD_TEMPORARY_UNAVAILABLE"
 # Of an address, a name or a consent nothing is told: by a word for nothing, which does not fit, or by an empty text.
 NOTHING, EMPTY = "NOTHING", "EMPTY"
 PREFIX = "write_"
-WRITABLE = ("batch", "api")
 TEXTS = ("Nvarchar", "Varchar")
 # A server takes bound values in an address of limited length.
 IDS_AT_ONCE = 2000
@@ -261,7 +261,9 @@ def _checked(
     info = infos.get(name.strip().upper())
     if info is None:
         return INVALID_FIELD, None, None
-    if info.source not in WRITABLE or (updating and info.source == "batch" and not info.api_updatable):
+    if info.source not in STORED_SOURCES or (
+        updating and info.source == AttributeSource.BATCH and not info.api_updatable
+    ):
         return UNAVAILABLE, info, None
     if info.is_pii and info.field_type in TEXTS and (fault := _nothing(info, value, updating)):
         return fault, info, None

@@ -13,6 +13,7 @@ from rapport.customers.identity import NOBODY, identifies_nobody
 from rapport.customers.models import AttributeJob
 from rapport.customers.privacy import pii, tasks
 from rapport.customers.privacy.personal_values import OwnTexts
+from rapport.customers.states import CallbackState
 from rapport.customers.writes import attribute_writes, locks, ordering
 from rapport.customers.writes.attribute_writes import Fault
 from rapport.customers.writes.writer import writer_of
@@ -134,7 +135,7 @@ def _accept(scope: Scope, kind: str, payload: dict[str, Any], callback_url: str 
 def _to_be_told(scope: Scope, outcome: dict[str, Any], callback_url: str) -> None:
     job_id, now = str(uuid.uuid4()), scope.clock.now()
     told = AttributeJob(tenant_id=scope.tenant_id, id=job_id, kind="tell", outcome=outcome, callback_url=callback_url)
-    told.callback_state, told.created_at, told.finished_at = "waiting", now, now
+    told.callback_state, told.created_at, told.finished_at = CallbackState.WAITING, now, now
     with scope.records() as session:
         session.add(told)
         scope.audit(session, "tell attributes", f"request {job_id}")

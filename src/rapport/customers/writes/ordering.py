@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.customers import new_attributes
 from rapport.customers.models import UNTOLD, AttributeJob, TableExchange
+from rapport.customers.states import CallbackState
 from rapport.customers.writes import attribute_writes, locks
 from rapport.errors import Unavailable
 from rapport.stores import Stores
@@ -38,7 +39,7 @@ ACCEPT = text("""
 """).bindparams(bindparam("callback_url", type_=AttributeJob.callback_url.type))
 # What is taken here is told by whoever took it; of rows that another takes the next are taken.
 TAKE_OUTCOMES = text(f"""
-    UPDATE attribute_jobs AS job SET callback_state = 'taken', callback_url = NULL
+    UPDATE attribute_jobs AS job SET callback_state = '{CallbackState.TAKEN}', callback_url = NULL
     FROM (
         SELECT tenant_id, id, callback_url FROM attribute_jobs
         WHERE {UNTOLD} ORDER BY seq LIMIT :most FOR UPDATE SKIP LOCKED
@@ -89,7 +90,7 @@ def accept(
         "kind": kind,
         "payload": orjson.dumps(payload).decode(),
         "callback_url": callback_url,
-        "callback_state": "waiting" if callback_url else "none",
+        "callback_state": CallbackState.WAITING if callback_url else CallbackState.NONE,
         "now": now,
     }
     connection.execute(ACCEPT, bound)

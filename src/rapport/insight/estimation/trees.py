@@ -83,7 +83,7 @@ SELECTED = ", ".join(f"toFloat64(ifNull({identifier(name)}, -1)) AS c{i}" for i,
 
 def staged(features: str) -> str:
     """The buyers of a table of features with their stage."""
-    return f"SELECT *, {STAGE_ID} AS lifecycle_stage_id FROM {features} WHERE purchase_days > 0"  # noqa: S608
+    return f"SELECT *, {STAGE_ID} AS lifecycle_stage_id FROM {features} WHERE purchase_days > 0"  # noqa: S608 - ours
 
 
 def matrix(table: pa.Table) -> Floats:
@@ -142,7 +142,7 @@ def fill_values(scope: Scope, data_date: date, trees: dict[int, Any]) -> str:
     sql = f"""
         SELECT customer_id, toFloat64(lifecycle_stage_id) AS stage, {SELECTED} FROM ({staged(features)})
         WHERE lifecycle_stage_id IN {{stages:Array(UInt8)}}
-    """  # noqa: S608
+    """  # noqa: S608 - ours
     plain = work.plain("features", data_date)
     for part in scope.warehouse.customer_slices(plain, of=plain, at_most=SLICE_CUSTOMERS):
         found = part.arrow(sql, stages=list(trees), **stage_rules(scope).parameters())

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from rapport.conditions.outcomes import Outcome
+
 T = TypeVar("T")
 
 
@@ -16,32 +18,32 @@ T = TypeVar("T")
 class Rule:
     """Why a message stays back; {} in the reason stands for what the condition has found."""
 
-    outcome: str
+    outcome: Outcome
     reason: str = ""
 
-    def told(self, found: Any = None) -> tuple[str, str]:
+    def told(self, found: Any = None) -> tuple[Outcome, str]:
         """Outcome and reason."""
         return self.outcome, self.reason.format(found)
 
 
-UNKEPT = Rule("excluded", "id that cannot be kept")
-UNKNOWN = Rule("excluded", "unknown customer")
-TEST = Rule("excluded", "test account")
-BLOCKED = Rule("excluded", "blocked")
-OPTED_OUT = Rule("excluded", "opted out")
-HELD_OUT = Rule("excluded", "kept back: global hold-out")
-HELD_OUT_ADDRESS = Rule("excluded", "kept back: address of the global hold-out")
-IN_GROUP = Rule("excluded", "target group {}")
-FIRED_BEFORE = Rule("excluded", "fired before")
-RUNNING = Rule("excluded", "in a running campaign")
-CAPPED = Rule("capped")
-NO_PERMISSION = Rule("suppressed", "no permission")
-NO_ADDRESS = Rule("no address")
-BAD_ADDRESS = Rule("no address", "{}")  # what it is not, as the kind of channel says
-LISTED = Rule("suppressed", "suppression list")
-PREFERENCE = Rule("suppressed", "channel preference")
-SAME_ADDRESS = Rule("skipped", "same address")
-QUIET = Rule("skipped", "quiet hours")
+UNKEPT = Rule(Outcome.EXCLUDED, "id that cannot be kept")
+UNKNOWN = Rule(Outcome.EXCLUDED, "unknown customer")
+TEST = Rule(Outcome.EXCLUDED, "test account")
+BLOCKED = Rule(Outcome.EXCLUDED, "blocked")
+OPTED_OUT = Rule(Outcome.EXCLUDED, "opted out")
+HELD_OUT = Rule(Outcome.EXCLUDED, "kept back: global hold-out")
+HELD_OUT_ADDRESS = Rule(Outcome.EXCLUDED, "kept back: address of the global hold-out")
+IN_GROUP = Rule(Outcome.EXCLUDED, "target group {}")
+FIRED_BEFORE = Rule(Outcome.EXCLUDED, "fired before")
+RUNNING = Rule(Outcome.EXCLUDED, "in a running campaign")
+CAPPED = Rule(Outcome.CAPPED)
+NO_PERMISSION = Rule(Outcome.SUPPRESSED, "no permission")
+NO_ADDRESS = Rule(Outcome.NO_ADDRESS)
+BAD_ADDRESS = Rule(Outcome.NO_ADDRESS, "{}")  # what it is not, as the kind of channel says
+LISTED = Rule(Outcome.SUPPRESSED, "suppression list")
+PREFERENCE = Rule(Outcome.SUPPRESSED, "channel preference")
+SAME_ADDRESS = Rule(Outcome.SKIPPED, "same address")
+QUIET = Rule(Outcome.SKIPPED, "quiet hours")
 
 # What keeps a customer out of the whole, then what keeps it off a channel, then what others and the hour decide.
 OF_CUSTOMER = (
@@ -68,6 +70,6 @@ def in_order(conditions: Mapping[Rule, T]) -> list[tuple[Rule, T]]:
     return [(rule, conditions[rule]) for rule in RULES if rule in conditions]
 
 
-def first(holds: Holds) -> tuple[str, str] | None:
+def first(holds: Holds) -> tuple[Outcome, str] | None:
     """Outcome and reason of the first rule that applies; None when none does."""
     return next((rule.told(found) for rule, condition in in_order(holds) if (found := condition())), None)

@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.realtime.events.storing import MAX_BODY, MAX_PERSON, MAX_REASON
-from rapport.realtime.models import ERROR, SUCCESS, WARNING, EventCount, EventLogEntry, EventRecording
+from rapport.realtime.models import EventCount, EventLogEntry, EventRecording
+from rapport.realtime.states import EventStatus
 
-STATUSES = (SUCCESS, WARNING, ERROR)
+STATUSES = (EventStatus.SUCCESS, EventStatus.WARNING, EventStatus.ERROR)
 RECORDING = timedelta(minutes=5)
 COUNTED_DAYS = 14
 # Of the same thing said of the same event only so much is logged a minute; all of it is counted.
@@ -103,7 +104,7 @@ def warn(
         EventLogEntry(
             tenant_id=scope.tenant_id,
             at=scope.clock.now(),
-            status=WARNING,
+            status=EventStatus.WARNING,
             origin=origin,
             event=event,
             person=person.lower()[:MAX_PERSON],

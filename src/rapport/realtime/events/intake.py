@@ -19,8 +19,8 @@ from rapport.errors import Invalid, RapportError, Unavailable
 from rapport.realtime.events.eventlog import Thrift
 from rapport.realtime.events.storing import MAX_EVENT, Accepted, Incoming, LogEntry, Store, Submission
 from rapport.realtime.metrics import ACCEPTED, DUPLICATES, REJECTED
-from rapport.realtime.models import ERROR, WARNING
 from rapport.realtime.recording.telling import tells
+from rapport.realtime.states import EventStatus
 from rapport.stores import Stores
 from rapport.stores.isolating import isolate
 from rapport.stores.outages import outage
@@ -82,7 +82,7 @@ class Intake(RoundWorker):
         for event in events:
             if event.warnings:
                 reason = "; ".join(event.warnings)
-                event.logged = not self._thrift.spares(tenant_id, WARNING, event.event, reason)
+                event.logged = not self._thrift.spares(tenant_id, EventStatus.WARNING, event.event, reason)
         for entry in entries:
             entry.logged = not self._thrift.spares(tenant_id, entry.status, entry.event[:MAX_EVENT], entry.reason)
 
@@ -156,5 +156,5 @@ def _count(taken: Sequence[Submission], answers: Sequence[Sequence[Accepted]]) -
         (DUPLICATES if duplicate else ACCEPTED).labels(origin).inc(number)
     for one in taken:
         for entry in one.entries:
-            if entry.status == ERROR:
+            if entry.status == EventStatus.ERROR:
                 REJECTED.labels(entry.origin, "invalid").inc()

@@ -15,15 +15,15 @@ import orjson
 from sqlalchemy import Connection, text
 
 from rapport.realtime.events.visitors import Link, Links, links
-from rapport.realtime.models import SDK, SUCCESS, WARNING
 from rapport.realtime.recording.telling import put_in_line, tells
+from rapport.realtime.states import EventStatus, Origin
 from rapport.stores.records import Records
 from rapport.stores.workers.listening import Topic
 
 # One statement stores events, notes what the log and the counts say of them, and wakes who waits for them: each
 # trip to the records would let other threads of this process go first. Keys go in in order, so that two processes
 # never wait for each other crosswise. Answers the positions of events that were there already, or come twice.
-STORE = text("""
+STORE = text(f"""
     WITH given AS MATERIALIZED (
         SELECT * FROM json_to_recordset(CAST(:events AS json)) AS g(
             n int, t int, k uuid, u boolean, e text, o text, c text, v text, p jsonb,
@@ -58,9 +58,10 @@ STORE = text("""
     counted AS (
         INSERT INTO event_counts AS known (tenant_id, day, status, count)
         SELECT t, d, s, count(*) FROM (
-            SELECT t, d, CASE WHEN n IN (SELECT n FROM repeated) THEN 'duplicate' ELSE s END AS s FROM given
+            SELECT t, d, CASE WHEN n IN (SELECT n FROM repeated) THEN '{EventStatus.DUPLICATE}' ELSE s END AS s
+                FROM given
             UNION ALL
-            SELECT t, d, s FROM entries WHERE n IS NULL AND s = 'error'
+            SELECT t, d, s FROM entries WHERE n IS NULL AND s = '{EventStatus.ERROR}'
         ) AS every
         GROUP BY t, d, s ORDER BY t, d, s
         ON CONFLICT (tenant_id, day, status) DO UPDATE SET count = known.count + excluded.count
@@ -70,7 +71,7 @@ STORE = text("""
         FROM (SELECT DISTINCT t FROM given WHERE n NOT IN (SELECT n FROM repeated)) AS tenants
     )
     SELECT (SELECT array_agg(n) FROM repeated) AS repeated, (SELECT count(*) FROM told) AS told
-""").bindparams(channel=Topic.EVENTS.value)
+""").bindparams(channel=Topic.EVENTS.value)  # noqa: S608 - ours
 # A connection that was not used for so long goes back to the pool, which makes sure that it still works.
 IDLE_SECONDS = 2.0
 MAX_EVENT, MAX_PERSON, MAX_REASON, MAX_BODY = 255, 300, 500, 8000
@@ -157,7 +158,7 @@ def key_of(one: Incoming) -> uuid.UUID:
     if one.event_id is None:
         return uuid.uuid4()
     digest = hashlib.blake2b(f"{one.origin}\0{one.event_id.lower()}".encode(), digest_size=16).digest()
-    if one.origin == SDK:
+    if one.origin == Origin.SDK:
         digest = one.sent_hour.to_bytes(4, "big") + digest[:12]
     return uuid.UUID(bytes=digest)
 
@@ -216,7 +217,7 @@ def _rows(
     for each, its in zip(submissions, keys, strict=True):
         entries += (_entry(each, one, None) for one in each.entries)
         for one, key in zip(each.events, its, strict=True):
-            status = WARNING if one.warnings else SUCCESS
+            status = EventStatus.WARNING if one.warnings else EventStatus.SUCCESS
             if each.recording or (one.warnings and one.logged):
                 entries.append(_entry(each, _told(one, status), len(events)))
             events.append(_row(each, one, key, len(events), status))

@@ -15,8 +15,8 @@ from rapport.customers import service as customers
 from rapport.realtime.events.directory import Known
 from rapport.realtime.events.storing import Incoming
 from rapport.realtime.events.visitors import IDS, is_nobody
-from rapport.realtime.models import METRIC, SDK, SERVER
 from rapport.realtime.recording.vendor_words import is_of_message
+from rapport.realtime.states import Origin
 
 LONGEST_NAME = LONGEST_ID = LONGEST_TEXT = 255
 MOST_PARAMETERS = 50
@@ -55,14 +55,14 @@ def event_of(
     if not isinstance(given, dict):
         raise Faulty("the event is not a JSON object")
     tenant = given.get("tenant", given.get("tenantId"))
-    if (tenant is not None or origin == SERVER) and not _names(tenant, known.scope.tenant_id):
+    if (tenant is not None or origin == Origin.SERVER) and not _names(tenant, known.scope.tenant_id):
         raise Faulty(TENANT_FAULT)
     warnings = list(mended)
     name = _name(given.get("event"))
     customer, visitor = _whom(given, warnings)
     sent = _timestamp(given.get("timestamp"))
     at = _past(sent, now, warnings)
-    if origin == METRIC:
+    if origin == Origin.METRIC:
         _check_metric(given, at, now)
     parameters = parameters_of(given.get("context"), _declared(name, known, warnings), warnings)
     _leave_out_nobody(name, parameters, warnings)
@@ -80,7 +80,7 @@ def _check_room(name: str, origin: str, known: Known) -> None:
     """Let a name become a type of event as long as there may be more. Raises Faulty."""
     if name in known.types or name in customers.CORE_EVENTS or name in known.admitted:
         return
-    most = MOST_TYPES_FOR_APPS if origin == SDK else MOST_TYPES
+    most = MOST_TYPES_FOR_APPS if origin == Origin.SDK else MOST_TYPES
     if len(known.types) + len(known.admitted) >= most:
         raise Faulty(f"the event is not declared, and there are {most} types of event already")
     known.admitted[name] = time.monotonic()

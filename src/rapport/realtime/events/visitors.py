@@ -20,7 +20,8 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.customers import service as customers
 from rapport.realtime.events.owners import keep_owners
-from rapport.realtime.models import METRIC, SDK, SERVER, Visitor
+from rapport.realtime.models import Visitor
+from rapport.realtime.states import Origin
 from rapport.stores.locks import Lock, take_for_transaction
 
 SET_USER_ID, STITCH = "set_user_id_event", "stitch_event"
@@ -167,12 +168,12 @@ def links(
     visitor_id: str,
     parameters: dict[str, Any],
     at: datetime,
-    origin: str = SERVER,
+    origin: str = Origin.SERVER,
 ) -> list[Link]:
     """What an event says of visitors; nothing for most, and for a vendor's, who reports of messages only."""
-    if origin == METRIC:
+    if origin == Origin.METRIC:
         return []
-    found, by_app = list[Link](), origin == SDK
+    found, by_app = list[Link](), origin == Origin.SDK
     if event == SET_USER_ID:
         customer = _id(parameters, "userId") or customer_id
         names = (_id(parameters, "originalVisitorId"), _id(parameters, "updatedVisitorId"), visitor_id)

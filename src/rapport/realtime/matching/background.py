@@ -14,13 +14,14 @@ from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.service import ReEntry
 from rapport.conditions import Facts
+from rapport.conditions.outcomes import Outcome
 from rapport.customers import service as customers
 from rapport.realtime.events.owners import IS_FIRST
 from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.facts import Needs, load
 from rapport.realtime.matching.reach import Fault, Reach, address_attributes, attributes_of
 from rapport.realtime.matching.triggers import Catalogue, Trigger
-from rapport.realtime.models import ASKING, DELAYED
+from rapport.realtime.states import FiringState
 
 EVER = datetime(1970, 1, 1)
 # Of a frequency cap: the tenant's days up to one, by their number and the last.
@@ -37,7 +38,8 @@ LEAVES = "coalesce(f.due_at, f.fired_at)"
 ENTERED = text(f"""
     SELECT w.p, w.s, (
         SELECT count(*) FROM trigger_firings AS f
-        WHERE {THEIRS} AND f.series_id = w.s AND {LEAVES} > w.t AND f.outcome IN ('', 'sent', 'failed', 'control')
+        WHERE {THEIRS} AND f.series_id = w.s AND {LEAVES} > w.t
+            AND f.outcome IN ('', '{Outcome.SENT}', '{Outcome.FAILED}', '{Outcome.CONTROL}')
     )
     FROM json_to_recordset(CAST(:rows AS json)) AS w(p text, s int, t timestamptz)
 """)  # noqa: S608 - ours
@@ -45,11 +47,12 @@ ENTERED = text(f"""
 # back as the messages that it would have had.
 MESSAGES = text(f"""
     SELECT w.p, (
-        SELECT coalesce(sum(CASE WHEN f.outcome = 'control' THEN f.messages ELSE 1 END), 0) FROM trigger_firings AS f
+        SELECT coalesce(sum(CASE WHEN f.outcome = '{Outcome.CONTROL}' THEN f.messages ELSE 1 END), 0)
+            FROM trigger_firings AS f
         LEFT JOIN firing_messages AS m
             ON m.tenant_id = f.tenant_id AND m.firing_id = f.id AND m.state IN ('pending', 'claimed', 'sent')
         WHERE {THEIRS} AND {LEAVES} >= :since AND {LEAVES} < :before
-            AND (m.firing_id IS NOT NULL OR f.outcome = 'control' OR f.state = ANY(CAST(:waiting AS text[])))
+            AND (m.firing_id IS NOT NULL OR f.outcome = '{Outcome.CONTROL}' OR f.state = ANY(CAST(:waiting AS text[])))
     )
     FROM unnest(CAST(:persons AS text[])) AS w(p)
 """)  # noqa: S608 - ours
@@ -61,7 +64,7 @@ DRAWN = text(f"""
     FROM json_to_recordset(CAST(:rows AS json)) AS w(p text, s int)
     JOIN visitor_owners AS v ON v.tenant_id = :tenant_id AND v.person = w.p AND {IS_FIRST}
     JOIN trigger_firings AS f ON f.tenant_id = v.tenant_id AND f.person = 'v:' || v.visitor_id AND f.series_id = w.s
-    WHERE f.recipient_group_id > 0 OR f.outcome IN ('', 'control')
+    WHERE f.recipient_group_id > 0 OR f.outcome IN ('', '{Outcome.CONTROL}')
     ORDER BY w.p, w.s, f.id
 """)  # noqa: S608 - ours
 
@@ -190,7 +193,7 @@ class Background:
 
     def note(self, one: Candidate, outcome: str, messages: int) -> None:
         """Count a decision of this batch, with the messages that it brings."""
-        if outcome in ("", "sent", "failed", "control"):
+        if outcome in ("", Outcome.SENT, Outcome.FAILED, Outcome.CONTROL):
             self.entered[one.person, one.trigger.id] += 1
         if messages and one.person in self.messages:
             day = self.leaves_at(one.trigger).astimezone(self.scope.time_zone).date()
@@ -212,7 +215,11 @@ def _ask(needs: Needs, trigger: Trigger, catalogue: Catalogue) -> None:
 
 
 def messages_of(
-    scope: Scope, session: Session, persons: Mapping[str, str], days: Days, waiting: Sequence[str] = (DELAYED, ASKING)
+    scope: Scope,
+    session: Session,
+    persons: Mapping[str, str],
+    days: Days,
+    waiting: Sequence[str] = (FiringState.DELAYED, FiringState.ASKING),
 ) -> Counter[str]:
     """How many messages persons had, or are to have, in some days; persons are given with their ids as customers.
 

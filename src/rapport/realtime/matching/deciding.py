@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from rapport.campaigns import service as campaigns
+from rapport.conditions.outcomes import KEPT_OUT, Outcome
 from rapport.delivery import service as delivery
 from rapport.messaging.service import rules
 from rapport.realtime.matching.background import Background
@@ -22,23 +23,20 @@ from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.reach import Fault, Reach
 from rapport.realtime.matching.releasing import Outgoing, let_out, state_of, wake
 from rapport.realtime.matching.triggers import Catalogue
-from rapport.realtime.models import ASKING, DELAYED, DONE
+from rapport.realtime.states import FiringState
 
-# Outcomes of whoever is kept out, of which there is one firing a day and reason.
-KEPT_OUT = ("excluded", "capped", "skipped", "suppressed", "no address")
-
-ADD_FIRINGS = text("""
+ADD_FIRINGS = text(f"""
     INSERT INTO trigger_firings
         (tenant_id, series_id, campaign_id, event_key, person, customer_id, is_visitor, parameters,
          recipient_group_id, drawn_group, messages, state, outcome, reason, fired_at, due_at, finished_at)
     SELECT :tenant_id, s, k, e, p, c, v, x, g, h, n, st, o, r, :now, d,
-        CASE WHEN st = 'done' THEN CAST(:now AS timestamptz) END
+        CASE WHEN st = '{FiringState.DONE}' THEN CAST(:now AS timestamptz) END
     FROM json_to_recordset(CAST(:rows AS json)) AS given(
         s int, k int, e text, p text, c text, v boolean, x jsonb, g int, h int, n int, st text, o text, r text,
         d timestamptz
     )
     ON CONFLICT DO NOTHING RETURNING id, series_id, event_key
-""")
+""")  # noqa: S608 - ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class Decision:
     drawn is the group that a control member would have been in.
     """
 
-    state: str
+    state: FiringState
     outcome: str = ""
     reason: str = ""
     group: int = 0
@@ -93,7 +91,7 @@ def decide(session: Session, catalogue: Catalogue, candidates: Sequence[Candidat
 
 def _messages(campaign: campaigns.Occurrence, decision: Decision) -> int:
     """How many messages a decision counts for: one as long as it waits, then one on each channel, or as if so."""
-    if decision.outcome not in ("", "sent", "control"):
+    if decision.outcome not in ("", Outcome.SENT, Outcome.CONTROL):
         return 0
     if decision.faults is None:
         return decision.messages
@@ -123,7 +121,7 @@ def _once_an_address(session: Session, background: Background, made: Sequence[Ma
 def _skipped(group: campaigns.PlannedGroup, decision: Decision, late: Mapping[int, Fault], reach: Reach) -> Decision:
     faults = {**(decision.faults or {}), **late}
     if len(faults) == len(group.channels):
-        return Decision(DONE, *min(faults.values()), group=decision.group, faults=faults)
+        return Decision(FiringState.DONE, *min(faults.values()), group=decision.group, faults=faults)
     state, outcome, reason = state_of(group, faults, reach.channels)
     return Decision(state, outcome, reason, group=decision.group, faults=faults)
 
@@ -139,21 +137,23 @@ def decided(one: Candidate, campaign: campaigns.Occurrence, background: Backgrou
     group = drawn if drawn and drawn <= len(groups) else group_of(one.trigger.id, groups, person)
     faults = background.faults(one, groups[group - 1])
     if len(faults) == len(groups[group - 1].channels):
-        return Decision(DONE, *min(faults.values()), group=group, faults=faults)
+        return Decision(FiringState.DONE, *min(faults.values()), group=group, faults=faults)
     until = campaigns.quiet_until(background.scope, one.trigger.body.quiet_hours, background.now)
     hours = one.trigger.body.quiet_hours
     if until is not None and hours is not None and hours.then == "skip":
-        return Decision(DONE, *rules.QUIET.told())
+        return Decision(FiringState.DONE, *rules.QUIET.told())
     share = campaign.plan.control_share
     if (drawn == 0 and campaigns.cut_of(share)) or (drawn is None and is_control(one.trigger.id, share, person)):
         # Control waits too, so that whoever opts out meanwhile is missing on both sides.
         if until is None:
-            return Decision(DONE, "control", drawn=group, messages=len(groups[group - 1].channels) - len(faults))
-        return Decision(DELAYED, due_at=until, drawn=group)
+            return Decision(
+                FiringState.DONE, Outcome.CONTROL, drawn=group, messages=len(groups[group - 1].channels) - len(faults)
+            )
+        return Decision(FiringState.DELAYED, due_at=until, drawn=group)
     if until is not None:
-        return Decision(DELAYED, group=group, due_at=until)
+        return Decision(FiringState.DELAYED, group=group, due_at=until)
     if campaign.conditional:
-        return Decision(ASKING, group=group)
+        return Decision(FiringState.ASKING, group=group)
     return _out(background, groups[group - 1], group, faults)
 
 
@@ -177,7 +177,7 @@ def kept_out(one: Candidate, background: Background, plan: campaigns.Plan) -> De
             rules.CAPPED: lambda: background.is_capped(one),
         }
     )
-    return Decision(DONE, *found) if found else None
+    return Decision(FiringState.DONE, *found) if found else None
 
 
 def _add(
@@ -199,7 +199,7 @@ def _add(
     outgoing, asking = [], False
     for number, series_id, key in added:
         one, campaign, decision = places[series_id, key]
-        asking = asking or decision.state == ASKING
+        asking = asking or decision.state == FiringState.ASKING
         if decision.faults is not None:
             who = background.spelled(one)
             faults = decision.faults

@@ -12,13 +12,14 @@ from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.service import WouldNotReach, WouldReach
+from rapport.conditions.outcomes import Outcome
 from rapport.errors import Conflict, Invalid
 from rapport.realtime.matching.background import Background
 from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.deciding import Decision, decided
 from rapport.realtime.matching.trials import NOT_TODAY
 from rapport.realtime.matching.triggers import Catalogue, Trigger, compiled
-from rapport.realtime.models import DELAYED
+from rapport.realtime.states import FiringState
 
 # Of more customers so many are looked at, spread evenly, and what is counted is scaled.
 LOOKED_AT = 20_000
@@ -57,7 +58,7 @@ def dry_run(scope: Scope, trigger_id: int) -> TriggerDryRun:
     series, data_date = campaigns.triggered_series(scope, trigger_id), scope.data_date()
     if data_date is None:
         raise Conflict("There are no data yet: run a daily cycle first.")
-    if series.status == campaigns.ARCHIVED:
+    if series.status == campaigns.SeriesStatus.ARCHIVED:
         raise Conflict(f"Triggered campaign {trigger_id} is archived.")
     catalogue = compiled(scope, [series])
     if trigger_id in catalogue.faults:
@@ -97,9 +98,9 @@ class _Tally:
             self._add(one, decided(one, self._campaign, background), background)
 
     def _add(self, one: Candidate, decision: Decision, background: Background) -> None:
-        if decision.outcome == "control" or (decision.state == DELAYED and not decision.group):
+        if decision.outcome == Outcome.CONTROL or (decision.state == FiringState.DELAYED and not decision.group):
             self._control += 1
-            self._not_reached[0, "control", ""] += 1
+            self._not_reached[0, Outcome.CONTROL, ""] += 1
         elif not decision.group:
             self._not_reached[0, decision.outcome, decision.reason] += 1
         else:

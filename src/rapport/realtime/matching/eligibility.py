@@ -77,7 +77,7 @@ def _series(scope: Scope, series_id: int, channel_id: int) -> campaigns.Series:
         found = campaigns.triggered_series(scope, series_id)
     except NotFound:
         found = campaigns.series(scope, series_id)
-    if found.status == campaigns.ARCHIVED:
+    if found.status == campaigns.SeriesStatus.ARCHIVED:
         raise Conflict(f"Series {series_id} is archived.")
     if channel_id not in channels_in(found.groups):
         raise Invalid(f"channel_id: series {series_id} does not write on channel {channel_id}.")

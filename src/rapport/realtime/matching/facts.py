@@ -115,7 +115,9 @@ def _of_ids(
         found = {row[0].lower(): row for row in scope.warehouse.rows(sql, ids=ids, data_date=data_date)}
     others = [one for one in ids if one.lower() not in found]
     if others:
-        written = {name for name, info in customers.attributes(scope).items() if info.source in ("batch", "api")}
+        written = {
+            name for name, info in customers.attributes(scope).items() if info.source in customers.STORED_SOURCES
+        }
         wanted = (_selected(column) if name in written else "NULL" for name, column in columns.items())
         sql = CUSTOMERS.format(columns=", ".join(wanted))
         found |= {row[0].lower(): row for row in scope.warehouse.rows(sql, ids=others)}

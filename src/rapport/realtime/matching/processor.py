@@ -36,7 +36,8 @@ from rapport.realtime.matching.timers import (
 )
 from rapport.realtime.matching.triggers import Catalogue, Catalogues
 from rapport.realtime.metrics import HANDLED_SECONDS
-from rapport.realtime.models import ERROR, EventLogEntry
+from rapport.realtime.models import EventLogEntry
+from rapport.realtime.states import EventStatus
 from rapport.realtime.tidying import tidy
 from rapport.stores import Stores
 from rapport.stores.isolating import isolate
@@ -267,7 +268,7 @@ def _entry(catalogue: Catalogue, row: Any, error: Exception) -> EventLogEntry:
     return EventLogEntry(
         tenant_id=catalogue.scope.tenant_id,
         at=catalogue.scope.clock.now(),
-        status=ERROR,
+        status=EventStatus.ERROR,
         origin="",
         event=row.event,
         person=person_of(row.customer_id, row.visitor_id)[:300],

@@ -7,6 +7,7 @@ from typing import Any
 from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
 from rapport.channels.service import OWN_ID, Channel, address_key, is_blank
+from rapport.conditions.outcomes import Outcome
 from rapport.customers.service import Consents
 from rapport.messaging import service as messaging
 from rapport.messaging.service import rules
@@ -154,7 +155,7 @@ class Reach:
     def _fault(self, person: str, channel_id: int, template_id: int) -> Fault | None:
         channel = self.channels.get(channel_id)
         if channel is None:  # gone since the firing was planned
-            return "no address", f"there is no channel {channel_id}"
+            return Outcome.NO_ADDRESS, f"there is no channel {channel_id}"
         permission = channel.permission_attribute if person in self.known else None
         has_address, at = channel.address_attribute.upper() != OWN_ID, self._address(person, channel_id)
         form = channel.behaviour.address_form

@@ -14,6 +14,7 @@ from rapport.audiences import service as audiences
 from rapport.campaigns import service as campaigns
 from rapport.channels.service import Channel
 from rapport.channels.service import channels as channels_of
+from rapport.conditions.outcomes import Outcome
 from rapport.customers import service as customers
 from rapport.delivery import service as delivery
 from rapport.delivery.service import Source
@@ -21,12 +22,13 @@ from rapport.notifications import service as notifications
 from rapport.realtime.events.owners import found_out
 from rapport.realtime.matching.facts import Needs, load
 from rapport.realtime.matching.reach import Fault, Reach, address_attributes, attributes_of
-from rapport.realtime.models import ASKING, DONE, FILED, PENDING, SENDING, SENT, Firing, FiringMessage
+from rapport.realtime.models import PENDING, SENT, Firing, FiringMessage
+from rapport.realtime.states import FiringState
 from rapport.stores.workers.listening import Topic, publish
 
 EVENT = 11
 # What becomes of a firing that waited while its trigger was paused or archived.
-NOT_ACTIVE: Fault = ("skipped", "its trigger is not active any more")
+NOT_ACTIVE: Fault = (Outcome.SKIPPED, "its trigger is not active any more")
 
 ADD_MESSAGES = text("""
     INSERT INTO firing_messages
@@ -37,9 +39,9 @@ ADD_MESSAGES = text("""
     ON CONFLICT DO NOTHING
 """)
 # A firing of which every message is settled: sent when one of them was.
-CONCLUDE = text("""
+CONCLUDE = text(f"""
     UPDATE trigger_firings AS f
-    SET state = 'done', finished_at = :now, outcome = settled.outcome, reason = settled.reason
+    SET state = '{FiringState.DONE}', finished_at = :now, outcome = settled.outcome, reason = settled.reason
     FROM (
         SELECT firing_id,
             CASE WHEN bool_or(state = 'sent') THEN 'sent' WHEN bool_or(state = 'failed') THEN 'failed'
@@ -48,8 +50,8 @@ CONCLUDE = text("""
         FROM firing_messages WHERE tenant_id = :tenant_id AND firing_id = ANY(CAST(:ids AS bigint[]))
         GROUP BY firing_id HAVING bool_and(state NOT IN ('pending', 'claimed'))
     ) AS settled
-    WHERE f.tenant_id = :tenant_id AND f.id = settled.firing_id AND f.state = 'sending'
-""")
+    WHERE f.tenant_id = :tenant_id AND f.id = settled.firing_id AND f.state = '{FiringState.SENDING}'
+""")  # noqa: S608 - ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +74,14 @@ class Outgoing:
 
 def state_of(
     group: campaigns.PlannedGroup, faults: Mapping[int, Fault], ways: Mapping[int, Channel]
-) -> tuple[str, str, str]:
+) -> tuple[FiringState, str, str]:
     """State, outcome and reason of a firing of a group as it goes out."""
     reached = [one.channel_id for one in group.channels if one.channel_id not in faults]
     if any(not ways[channel_id].behaviour.is_pulled for channel_id in reached):
-        return SENDING, "", ""
+        return FiringState.SENDING, "", ""
     if reached:
-        return DONE, SENT, ""
-    return (DONE, *min(faults.values(), default=(SENT, "")))
+        return FiringState.DONE, SENT, ""
+    return (FiringState.DONE, *min(faults.values(), default=(SENT, "")))
 
 
 def release(scope: Scope, session: Session, firing_ids: Sequence[int]) -> None:
@@ -90,13 +92,13 @@ def release(scope: Scope, session: Session, firing_ids: Sequence[int]) -> None:
     turned out to be; who cannot any more ends with the reason.
     """
     wanted = select(Firing).where(
-        Firing.tenant_id == scope.tenant_id, Firing.id.in_(firing_ids), Firing.state == ASKING
+        Firing.tenant_id == scope.tenant_id, Firing.id.in_(firing_ids), Firing.state == FiringState.ASKING
     )
     waiting = list(session.scalars(wanted.order_by(Firing.id).with_for_update()))
     active = campaigns.active_triggers(scope)
     for one in waiting:
         if one.series_id not in active:
-            one.state, one.finished_at, (one.outcome, one.reason) = DONE, scope.clock.now(), NOT_ACTIVE
+            one.state, one.finished_at, (one.outcome, one.reason) = FiringState.DONE, scope.clock.now(), NOT_ACTIVE
     let_go(scope, session, [one for one in waiting if one.series_id in active])
 
 
@@ -115,7 +117,7 @@ def let_go(scope: Scope, session: Session, waiting: Sequence[Firing]) -> None:
     for one in waiting:
         faults = faults_of[one.id]
         one.state, one.outcome, one.reason = state_of(plans[one.id], faults, reach.channels)
-        one.finished_at = scope.clock.now() if one.state == DONE else None
+        one.finished_at = scope.clock.now() if one.state == FiringState.DONE else None
         group, who = one.recipient_group_id, one.customer_id
         outgoing.append(Outgoing(one.id, days[one.campaign_id], group, who, one.is_visitor, one.parameters, faults))
     session.flush()
@@ -126,7 +128,7 @@ def _is_flagged(scope: Scope, one: Firing, known: Mapping[str, str], reach: Reac
     """Whether nothing of the campaign, on these channels, may go to the person by now; the firing has ended then."""
     fault = reach.refused(known[one.person].lower() if one.person in known else one.person, channel_ids)
     if fault:
-        one.state, one.finished_at, (one.outcome, one.reason) = DONE, scope.clock.now(), fault
+        one.state, one.finished_at, (one.outcome, one.reason) = FiringState.DONE, scope.clock.now(), fault
     return bool(fault)
 
 
@@ -228,9 +230,13 @@ def conclude(scope: Scope, session: Session, firing_ids: Iterable[int]) -> None:
 def refuse(scope: Scope, session: Session, firing_id: int, outcome: str, reason: str) -> None:
     """End a firing that is not to go out; one that has gone out or ended stays as it is."""
     found = session.get(Firing, firing_id, with_for_update=True)
-    if found is None or found.tenant_id != scope.tenant_id or found.state in (SENDING, DONE, FILED):
+    if (
+        found is None
+        or found.tenant_id != scope.tenant_id
+        or found.state in (FiringState.SENDING, FiringState.DONE, FiringState.FILED)
+    ):
         return
-    found.state, found.outcome, found.reason = DONE, outcome, reason[:300]
+    found.state, found.outcome, found.reason = FiringState.DONE, outcome, reason[:300]
     found.finished_at = scope.clock.now()
 
 

@@ -14,6 +14,7 @@ from rapport.audiences import service as audiences
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.service import QuietHours
 from rapport.channels.service import channels as channels_of
+from rapport.conditions.outcomes import Outcome
 from rapport.customers import service as customers
 from rapport.messaging.service import rules
 from rapport.realtime.events.owners import found_out, owners
@@ -27,7 +28,8 @@ from rapport.realtime.matching.facts import Needs, load
 from rapport.realtime.matching.reach import Fault, Reach, address_attributes, attributes_of
 from rapport.realtime.matching.releasing import NOT_ACTIVE, let_go, refuse, wake
 from rapport.realtime.matching.triggers import Catalogue, fault_entry
-from rapport.realtime.models import ASKING, DELAYED, DONE, Firing, TriggerState
+from rapport.realtime.models import Firing, TriggerState
+from rapport.realtime.states import FiringState
 
 log = structlog.get_logger("rapport.realtime")
 AT_ONCE = 500
@@ -39,7 +41,7 @@ DUE_SEQUENCES = text("""
     WHERE tenant_id = :tenant_id AND deadline <= :now ORDER BY deadline, series_id, person LIMIT :most
 """)
 # Tenants of whom events wait, and those of whom something has come due by the clock.
-LOOK = text("""
+LOOK = text(f"""
     SELECT id, waits, due FROM (
         SELECT
             t.id,
@@ -49,12 +51,12 @@ LOOK = text("""
                 WHERE s.tenant_id = t.id AND s.deadline <= CAST(:now AS timestamptz) - :grace
             ) OR EXISTS (
                 SELECT 1 FROM trigger_firings AS f
-                WHERE f.tenant_id = t.id AND f.state = 'delayed' AND f.due_at <= :now
+                WHERE f.tenant_id = t.id AND f.state = '{FiringState.DELAYED}' AND f.due_at <= :now
             ) AS due
         FROM tenants AS t
     ) AS found
     WHERE waits OR due ORDER BY id
-""")
+""")  # noqa: S608 - ours
 
 
 def due_sequences(scope: Scope, session: Session) -> list[Key]:
@@ -125,7 +127,7 @@ def _ended(
 
 def due_firings(scope: Scope, session: Session) -> list[int]:
     """Firings whose quiet hours have ended, by id, the oldest first."""
-    due = (Firing.tenant_id == scope.tenant_id, Firing.state == DELAYED, Firing.due_at <= scope.clock.now())
+    due = (Firing.tenant_id == scope.tenant_id, Firing.state == FiringState.DELAYED, Firing.due_at <= scope.clock.now())
     return list(session.scalars(select(Firing.id).where(*due).order_by(Firing.due_at, Firing.id).limit(AT_ONCE)))
 
 
@@ -133,7 +135,7 @@ def give_up(scope: Scope, firing_id: int, error: Exception) -> None:
     """End a firing that cannot be taken up, so that it holds up no other."""
     log.error("a firing cannot be taken up", tenant_id=scope.tenant_id, firing_id=firing_id, error=str(error)[:300])
     with scope.records() as session:
-        refuse(scope, session, firing_id, "failed", "It could not be taken up after quiet hours.")
+        refuse(scope, session, firing_id, Outcome.FAILED, "It could not be taken up after quiet hours.")
 
 
 def resume(scope: Scope, session: Session, firing_ids: Sequence[int]) -> None:
@@ -144,7 +146,7 @@ def resume(scope: Scope, session: Session, firing_ids: Sequence[int]) -> None:
     """
     now = scope.clock.now()
     wanted = select(Firing).where(
-        Firing.tenant_id == scope.tenant_id, Firing.id.in_(firing_ids), Firing.state == DELAYED
+        Firing.tenant_id == scope.tenant_id, Firing.id.in_(firing_ids), Firing.state == FiringState.DELAYED
     )
     waiting = list(session.scalars(wanted.order_by(Firing.due_at, Firing.id).with_for_update()))
     meanwhile = Meanwhile.of(scope, session, waiting)
@@ -154,15 +156,15 @@ def resume(scope: Scope, session: Session, firing_ids: Sequence[int]) -> None:
         if until is not None:
             one.due_at = until
         elif kept := meanwhile.kept_out(one):
-            one.state, one.finished_at, (one.outcome, one.reason) = DONE, now, kept
+            one.state, one.finished_at, (one.outcome, one.reason) = FiringState.DONE, now, kept
         elif not one.recipient_group_id:
-            one.state, one.finished_at, one.outcome = DONE, now, "control"
+            one.state, one.finished_at, one.outcome = FiringState.DONE, now, Outcome.CONTROL
         elif meanwhile.campaign(one).conditional:
-            one.state = ASKING
+            one.state = FiringState.ASKING
         else:
             going.append(one)
     let_go(scope, session, going)
-    if any(one.state == ASKING for one in waiting):
+    if any(one.state == FiringState.ASKING for one in waiting):
         wake(session)
     session.flush()
 
@@ -192,7 +194,9 @@ class Meanwhile:
             if cap := days[one.campaign_id].plan.rules.frequency_cap:
                 customer = known.get(one.person, "" if one.is_visitor else one.customer_id)
                 persons[cap.days, scope.today()][customer.lower() or one.person] = customer
-        messages = {each: messages_of(scope, session, some, each, [ASKING]) for each, some in persons.items()}
+        messages = {
+            each: messages_of(scope, session, some, each, [FiringState.ASKING]) for each, some in persons.items()
+        }
         return cls(scope, days, campaigns.active_triggers(scope), known, _reach(scope, waiting, known, days), messages)
 
     def person(self, one: Firing) -> str:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
+from rapport.conditions.outcomes import Outcome
 from rapport.errors import Invalid
 from rapport.realtime.events.validation import parameters_of
 from rapport.realtime.events.visitors import customer_of, person_of
@@ -17,7 +18,7 @@ from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.deciding import decided
 from rapport.realtime.matching.evaluating import Arrival, States, watched
 from rapport.realtime.matching.triggers import Catalogue, Role, compiled
-from rapport.realtime.models import ASKING, DELAYED
+from rapport.realtime.states import FiringState
 
 NOTHING = "The event does not match: it would do nothing."
 DOES = {Role.CLOSES: "It would close an open sequence.", Role.RESTARTS: "It would begin the window anew."}
@@ -101,8 +102,8 @@ def _fired(
         return Trial(True, False, "", "", 0, [*said, "The person does not meet the conditions of the campaign."])
     background.count(session, [one])
     found = decided(one, campaigns.planned_day(catalogue.scope, series), background)
-    waits = {ASKING: "waiting for the gateway", DELAYED: "waiting for the end of quiet hours"}
-    is_control = found.state == DELAYED and not found.group
-    outcome = "control" if is_control else waits.get(found.state, found.outcome or "sending")
+    waits = {FiringState.ASKING: "waiting for the gateway", FiringState.DELAYED: "waiting for the end of quiet hours"}
+    is_control = found.state == FiringState.DELAYED and not found.group
+    outcome = Outcome.CONTROL if is_control else waits.get(found.state, found.outcome or FiringState.SENDING)
     said.append(f"Outcome: {outcome}{f', {found.reason}' if found.reason else ''}.")
     return Trial(True, True, outcome, found.reason, found.group, said)

@@ -23,17 +23,18 @@ from rapport.conditions import Condition, Facts, Schema
 from rapport.customers import service as customers
 from rapport.errors import Invalid, NotFound, RapportError
 from rapport.messaging import service as messaging
-from rapport.realtime.models import ERROR, EventLogEntry
+from rapport.realtime.models import EventLogEntry
+from rapport.realtime.states import EventStatus
 from rapport.stores import Stores
 
 log = structlog.get_logger("rapport.realtime")
 # A change that nobody told of is seen after this long.
 FRESH_SECONDS = 1.0
-STAMP = text("""
+STAMP = text(f"""
     SELECT t.time_zone, t.settings, t.last_data_date,
         (
             SELECT json_agg(json_build_array(id, version) ORDER BY id) FROM campaign_series
-            WHERE tenant_id = t.id AND trigger IS NOT NULL AND status = 'active'
+            WHERE tenant_id = t.id AND trigger IS NOT NULL AND status = '{campaigns.SeriesStatus.ACTIVE}'
         ),
         (
             SELECT json_agg(json_build_array(name, types) ORDER BY id) FROM event_types
@@ -52,7 +53,7 @@ STAMP = text("""
             FROM templates WHERE tenant_id = t.id AND app_id <> ''
         )
     FROM tenants AS t WHERE t.id = :tenant_id
-""")
+""")  # noqa: S608 - ours
 
 
 class Role(IntEnum):
@@ -159,7 +160,7 @@ def compiled(scope: Scope, only: Sequence[campaigns.Series] | None = None) -> Ca
     found.channels = {one.id: one for one in channels_of(scope)}
     found.apps = messaging.apps_of_templates(scope, found.channels)
     watches: dict[str, list[Watch]] = defaultdict(list)
-    for series in campaigns.triggered(scope, "active") if only is None else only:
+    for series in campaigns.triggered(scope, campaigns.SeriesStatus.ACTIVE) if only is None else only:
         try:
             trigger = _trigger(series, schema)
             _channels_are_there(trigger.body, found.channels)
@@ -219,7 +220,13 @@ def fault_entry(scope: Scope, series_id: int, fault: str, then: str = "") -> Eve
     """An entry of the event log for a trigger that cannot be evaluated, and what came of it."""
     reason = f"Triggered campaign {series_id} cannot be evaluated: {fault}{then}"[:500]
     return EventLogEntry(
-        tenant_id=scope.tenant_id, at=scope.clock.now(), status=ERROR, origin="", event="", person="", reason=reason
+        tenant_id=scope.tenant_id,
+        at=scope.clock.now(),
+        status=EventStatus.ERROR,
+        origin="",
+        event="",
+        person="",
+        reason=reason,
     )
 
 

@@ -13,27 +13,30 @@ from sqlalchemy import text, update
 
 from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
+from rapport.conditions.outcomes import Outcome
 from rapport.realtime.matching.releasing import messages_of, scheduled_time
-from rapport.realtime.models import DONE, FAILED, FILED, SENT, Firing, FiringMessage
+from rapport.realtime.models import FAILED, SENT, Firing, FiringMessage
+from rapport.realtime.states import FiringState
 
 # Whom the campaign addressed or held back for the first time with these firings, by recipient group.
-FIRST = text("""
+FIRST = text(f"""
     SELECT campaign_id, recipient_group_id, count(*) FROM (
         SELECT DISTINCT f.campaign_id, f.recipient_group_id, f.person FROM trigger_firings AS f
-        WHERE f.tenant_id = :tenant_id AND f.id = ANY(CAST(:ids AS bigint[])) AND f.state = 'done'
-            AND f.outcome IN ('sent', 'failed', 'control') AND NOT f.is_visitor AND NOT EXISTS (
+        WHERE f.tenant_id = :tenant_id AND f.id = ANY(CAST(:ids AS bigint[])) AND f.state = '{FiringState.DONE}'
+            AND f.outcome IN ('{Outcome.SENT}', '{Outcome.FAILED}', '{Outcome.CONTROL}') AND NOT f.is_visitor
+                AND NOT EXISTS (
                 SELECT 1 FROM trigger_firings AS o
                 WHERE o.tenant_id = f.tenant_id AND o.person = f.person AND o.series_id = f.series_id
-                    AND o.campaign_id = f.campaign_id AND o.state = 'filed'
-                    AND o.outcome IN ('sent', 'failed', 'control')
+                    AND o.campaign_id = f.campaign_id AND o.state = '{FiringState.FILED}'
+                    AND o.outcome IN ('{Outcome.SENT}', '{Outcome.FAILED}', '{Outcome.CONTROL}')
             )
     ) AS new GROUP BY 1, 2
-""")
+""")  # noqa: S608 - ours
 
 
 def file_batch(scope: Scope, firings: Sequence[Firing]) -> None:
     """Enter ended firings into the accounts and mark them as filed. May be repeated; one caller at a time."""
-    ended = [one for one in firings if one.state == DONE]
+    ended = [one for one in firings if one.state == FiringState.DONE]
     if not ended:
         return
     ids = [one.id for one in ended]
@@ -80,7 +83,7 @@ def _recipients(
             firing_id=one.id,
         )
 
-    if one.outcome == "control":
+    if one.outcome == Outcome.CONTROL:
         return [row(0, 0, campaigns.CONTROL_ACTION_ID, 0, "", one.messages)]
     return [
         row(m.channel_id, one.recipient_group_id, m.action_id, m.template_id, m.promo_code, 1)
@@ -126,8 +129,8 @@ def _count(
         marked = set(
             session.scalars(
                 update(Firing)
-                .where(Firing.tenant_id == scope.tenant_id, Firing.id.in_(ids), Firing.state == DONE)
-                .values(state=FILED)
+                .where(Firing.tenant_id == scope.tenant_id, Firing.id.in_(ids), Firing.state == FiringState.DONE)
+                .values(state=FiringState.FILED)
                 .returning(Firing.id),
                 execution_options={"synchronize_session": False},
             )

@@ -11,9 +11,9 @@ from rapport.access.tenant_settings import tenant_settings
 from rapport.customers import service as customers
 from rapport.realtime.events.eventlog import warn
 from rapport.realtime.events.owners import owners
-from rapport.realtime.models import SDK, SERVER
 from rapport.realtime.recording.telling import SET_EMAIL, UPDATE, tells
 from rapport.realtime.settings import EventSettings
+from rapport.realtime.states import Origin
 
 PREFIX = "ootb_"
 # Where the standard event's name is another than the attribute's.
@@ -69,17 +69,17 @@ def _events(job: customers.AttributeJob) -> list[dict[str, Any]]:
 
 
 def _may_tell(one: Mapping[str, Any], apps_fill: bool) -> bool:
-    if one["origin"] == SDK and not one.get("verified"):
+    if one["origin"] == Origin.SDK and not one.get("verified"):
         return apps_fill and one["event"] == SET_EMAIL
     return tells(one["event"], one["origin"])
 
 
 def _item(one: Mapping[str, Any]) -> customers.Overwriting:
     told = one["parameters"]
-    if one["origin"] == SDK:
+    if one["origin"] == Origin.SDK:
         told = {name: value for name, value in told.items() if name == "email" or name in OWN_DETAILS}
     values = _email(told) if one["event"] == SET_EMAIL else _details(told)
-    by_server = one["origin"] == SERVER
+    by_server = one["origin"] == Origin.SERVER
     makes = by_server and one["event"] == UPDATE
     fills = not (by_server or one.get("verified", False))
     return customers.Overwriting(one["customer"], values, makes, one["at"], fills)
@@ -122,4 +122,4 @@ def _worded(fault: customers.Fault) -> str:
 def warn_of_nothing(scope: Scope, event: str, faults: Sequence[customers.Fault]) -> None:
     """Log values of one customer that say nothing, which a call of the API brought."""
     with scope.records() as session:
-        warn(scope, session, SERVER, event, faults[0].customer_id, map(_worded, faults), "")
+        warn(scope, session, Origin.SERVER, event, faults[0].customer_id, map(_worded, faults), "")

@@ -12,8 +12,9 @@ from rapport.realtime.chores import Purge
 from rapport.realtime.events.joining import join
 from rapport.realtime.events.names import Names
 from rapport.realtime.matching import firings
-from rapport.realtime.models import DONE, Firing
+from rapport.realtime.models import Firing
 from rapport.realtime.recording.filing import AT_ONCE, file_batch
+from rapport.realtime.states import FiringState
 from rapport.stores import Stores
 from rapport.stores.locks import Leadership
 from rapport.stores.workers.rounds import RoundWorker
@@ -26,15 +27,15 @@ FIRINGS_AT_ONCE = 2000
 # After so many rounds in vain a batch is taken apart, to find the event that cannot be written.
 TRIES = 5
 # Tenants of whom something is to be filed: handled events, identified visitors, ended firings.
-BUSY = text("""
+BUSY = text(f"""
     SELECT t.id FROM tenants AS t
     WHERE EXISTS (SELECT 1 FROM accepted_events AS e WHERE e.tenant_id = t.id AND e.state > 0)
        OR EXISTS (
            SELECT 1 FROM visitors AS v WHERE v.tenant_id = t.id AND NOT v.joined AND v.customer_id <> ''
        )
-       OR EXISTS (SELECT 1 FROM trigger_firings AS f WHERE f.tenant_id = t.id AND f.state = 'done')
+       OR EXISTS (SELECT 1 FROM trigger_firings AS f WHERE f.tenant_id = t.id AND f.state = '{FiringState.DONE}')
     ORDER BY t.id
-""")
+""")  # noqa: S608 - ours
 
 
 class Filer(RoundWorker):
@@ -87,7 +88,7 @@ class Filer(RoundWorker):
 
 def file_firings(scope: Scope) -> None:
     """Enter firings that have ended into the accounts of their campaigns."""
-    ended = select(Firing).where(Firing.tenant_id == scope.tenant_id, Firing.state == DONE)
+    ended = select(Firing).where(Firing.tenant_id == scope.tenant_id, Firing.state == FiringState.DONE)
     with scope.reads() as session:
         found = list(session.scalars(ended.order_by(Firing.id).limit(FIRINGS_AT_ONCE)))
     if found:

@@ -16,10 +16,11 @@ from rapport.customers import service as customers
 from rapport.realtime.events.names import Names
 from rapport.realtime.events.owners import owners
 from rapport.realtime.metrics import FILED
-from rapport.realtime.models import ERROR, EventLogEntry
+from rapport.realtime.models import EventLogEntry
 from rapport.realtime.recording import details, reported
 from rapport.realtime.recording.filed import Filed
 from rapport.realtime.recording.telling import KIND
+from rapport.realtime.states import EventStatus
 from rapport.stores.isolating import isolate
 from rapport.stores.workers.leader import FAULTS
 
@@ -90,7 +91,7 @@ def _put_aside(scope: Scope, one: Filed, error: Exception) -> None:
             EventLogEntry(
                 tenant_id=scope.tenant_id,
                 at=scope.clock.now(),
-                status=ERROR,
+                status=EventStatus.ERROR,
                 origin=one.origin,
                 event=one.event,
                 person=(one.customer_id or one.visitor_id).lower(),

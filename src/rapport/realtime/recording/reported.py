@@ -9,9 +9,9 @@ from rapport.campaigns import service as campaigns
 from rapport.errors import Invalid
 from rapport.messaging import service as messaging
 from rapport.realtime.events.eventlog import warn
-from rapport.realtime.models import METRIC
 from rapport.realtime.recording.filed import Filed
 from rapport.realtime.recording.vendor_words import SOFT_BOUNCED, told
+from rapport.realtime.states import Origin
 from rapport.stores.isolating import isolate
 
 CAMPAIGN, CHANNEL, TEMPLATE = ("campaignid", "campaign"), ("channelid", "channel"), ("templateid", "template")
@@ -23,7 +23,7 @@ def interactions(scope: Scope, events: Iterable[Filed]) -> None:
     """Add what metric events report of campaigns; what cannot be is a warning in the log. May be repeated."""
     rows, wrong = [], []
     for one in events:
-        if one.origin != METRIC or not one.customer_id:
+        if one.origin != Origin.METRIC or not one.customer_id:
             continue
         try:
             row = _reported(one)
@@ -71,7 +71,7 @@ def _reported(one: Filed) -> campaigns.ReportedInteraction | None:
         raise Invalid("The event's name does not say what the customer did.")
     app = next((str(given[name]) for name in APP if given.get(name) is not None), "")
     return campaigns.ReportedInteraction(
-        campaign, channel, template, kind, one.customer_id, one.event_at, _number(given, GROUP), app, METRIC
+        campaign, channel, template, kind, one.customer_id, one.event_at, _number(given, GROUP), app, Origin.METRIC
     )
 
 

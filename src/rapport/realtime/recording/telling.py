@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from rapport.customers import service as customers
-from rapport.realtime.models import METRIC
+from rapport.realtime.states import Origin
 
 SET_EMAIL, UPDATE = "set_email_event", "ootb_user_details_update"
 TELLING = (SET_EMAIL, UPDATE)
@@ -16,7 +16,7 @@ KIND = "details"
 
 def tells(event: str, origin: str) -> bool:
     """Whether an event tells details of its customer; a vendor's, who reports of messages only, never does."""
-    return event in TELLING and origin != METRIC
+    return event in TELLING and origin != Origin.METRIC
 
 
 def put_in_line(connection: Connection, tenant_id: int, now: datetime, events: Iterable[Mapping[str, Any]]) -> None:

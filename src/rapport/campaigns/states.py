@@ -1,0 +1,41 @@
+"""States of series, runs and daily cycles, as records keep them."""
+
+from enum import StrEnum
+
+
+class SeriesStatus(StrEnum):
+    """Whether a series, or a triggered campaign, runs."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    ARCHIVED = "archived"
+
+
+class RunState(StrEnum):
+    """How far a run is, and what it sends on a channel."""
+
+    PLANNED = "planned"
+    PROCESSING = "processing"
+    AWAITING_CLEARANCE = "awaiting clearance"
+    AWAITING_CONFIRMATION = "awaiting confirmation"
+    SCHEDULED = "scheduled"
+    EXECUTING = "executing"
+    SUCCESSFUL = "successful"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    NOT_RUN = "not run"
+
+
+# Those that the "executed" functions of the wire tell of.
+EXECUTED_STATES = (RunState.SCHEDULED, RunState.EXECUTING, RunState.SUCCESSFUL, RunState.FAILED)
+# States in which a campaign's recipients count as addressed: for running-campaign rules, caps and the guard.
+LIVE_STATES = (RunState.AWAITING_CLEARANCE, RunState.AWAITING_CONFIRMATION, *EXECUTED_STATES)
+FINAL_STATES = (RunState.SUCCESSFUL, RunState.FAILED, RunState.CANCELED, RunState.NOT_RUN)
+
+
+class CycleState(StrEnum):
+    """How far the daily cycle of a data date is."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
