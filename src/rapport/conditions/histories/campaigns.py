@@ -24,7 +24,8 @@ READ = f"""
     SELECT r.customer_id, {SEND_DAY}, r.campaign_id, r.action_id, r.channel_id, r.template_id,
         (r.campaign_id, r.customer_id, r.channel_id) IN (
             SELECT campaign_id, customer_id, channel_id FROM campaign_outcomes
-            WHERE {OF_CUSTOMERS} AND execution_date >= toDate32({{since:Date}}) - {LONGEST_LEAD} AND outcome = '{Outcome.SENT}'
+            WHERE {OF_CUSTOMERS} AND execution_date >= toDate32({{since:Date}}) - {LONGEST_LEAD}
+                AND outcome = '{Outcome.SENT}'
         )
     FROM campaign_recipients AS r
     WHERE r.{OF_CUSTOMERS} AND r.execution_date >= toDate32({{since:Date}}) - {LONGEST_LEAD}
