@@ -36,7 +36,7 @@ serve: install
 demo: install
 	$(BIN)/rapport demo $(if $(PORT),--port $(PORT))
 
-# The rules of the house are in check, which needs them whether they were tested or not.
+# The house rules are in check, which needs them whether they were tested or not.
 test: install
 	$(BIN)/python -m pytest --ignore tests/house --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 

@@ -121,7 +121,7 @@ def test_a_body_that_is_no_json_is_told_so(api: httpx.Client) -> None:
 def test_a_cycle_of_a_day_that_is_not_over_is_refused(api: httpx.Client, scope: Scope) -> None:
     for day in (scope.today(), scope.today() + timedelta(days=40)):
         answer = api.post("/manage/v1/cycles", json={"data_date": str(day)})
-        assert answer.status_code == 409 and "a day that is over" in answer.json()["detail"]
+        assert answer.status_code == 409 and "a past day" in answer.json()["detail"]
         with pytest.raises(Conflict):
             campaigns.run_cycle(scope, day)
     assert scope.data_date() is None

@@ -215,7 +215,7 @@ def _errors(app: FastAPI) -> None:
     @app.exception_handler(DataError)
     @app.exception_handler(UnicodeEncodeError)
     async def unstorable(request: Request, error: Exception) -> Response:
-        return _render(request, Invalid("A value is out of range, or holds a character that cannot be stored."))
+        return _render(request, Invalid("A value is out of range, or contains a character that cannot be stored."))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:

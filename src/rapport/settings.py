@@ -145,7 +145,7 @@ def networks_of(settings: Settings) -> tuple[Network, ...]:
         given = [part.strip() for part in settings.operator_networks.split(",") if part.strip()]
         return tuple(ipaddress.ip_network(part) for part in given)
     except ValueError as error:
-        raise Invalid(f"RAPPORT_OPERATOR_NETWORKS must be address ranges with commas between: {error}.") from error
+        raise Invalid(f"RAPPORT_OPERATOR_NETWORKS must be address ranges, separated by commas: {error}.") from error
 
 
 def _host() -> str:

@@ -32,7 +32,7 @@ _TEXTS = {
     "is not known here": ("extra_forbidden",),
 }
 # What patterns ask for, in words: nobody who calls should have to read one.
-HOLDS_NULL = "must not hold a null character"
+HOLDS_NULL = "must not contain a null character"
 HOLDS_HALF = "must not hold half of a surrogate pair"
 HALF = re.compile("[\ud800-\udfff]")
 WORDS = {

@@ -243,5 +243,5 @@ def test_a_query_has_so_many_parameters(api: httpx.Client, base_url: str) -> Non
     many = MANAGED + "?" + "a&" * 1000
     for answer in (api.get(many), httpx.get(base_url + many)):
         assert answer.status_code == 400
-        assert answer.json()["detail"] == "The query holds more than 1000 parameters."
+        assert answer.json()["detail"] == "The query has more than 1000 parameters."
     assert api.get("/current/general/GetLastDataUpdate?" + "a&" * 999).status_code == 200

@@ -45,9 +45,9 @@ def post(api: httpx.Client, path: str, body: str | bytes) -> httpx.Response:
     [
         (r'"\ud83d"', "definition.value: must not hold half of a surrogate pair."),
         (r'"a\udc00b"', "definition.value: must not hold half of a surrogate pair."),
-        (r'"a\u0000b"', "definition.value: must not hold a null character."),
-        (r'["a", {"b\\\u0000": 1}]', "definition.value[1]: must not hold a null character."),
-        ("9" * 400, "The body holds a number that is too large."),
+        (r'"a\u0000b"', "definition.value: must not contain a null character."),
+        (r'["a", {"b\\\u0000": 1}]', "definition.value[1]: must not contain a null character."),
+        ("9" * 400, "The body contains a number that is too large."),
         (nested(5_000), f"The body is nested deeper than {DEEPEST} levels."),
         (nested(DEEPEST), f"The body is nested deeper than {DEEPEST} levels."),
         (f'[{nested(3)}, "{"[" * 200}", {nested(DEEPEST)}]', f"The body is nested deeper than {DEEPEST} levels."),
@@ -81,7 +81,7 @@ def test_a_body_of_many_values_is_refused_unread(api: httpx.Client, path: str, p
 def test_an_object_of_many_unknown_members_holds_nobody_up(api: httpx.Client, body: str) -> None:
     many = ", ".join(f'"k{number}": 1' for number in range(1001))
     answer = post(api, SIZE, body.replace('"X": 1', many))
-    assert (answer.status_code, sentence(answer)) == (413, "The body holds an object with more than 1000 members.")
+    assert (answer.status_code, sentence(answer)) == (413, "The body contains an object with more than 1000 members.")
     assert post(api, SIZE, body.replace('"X": 1', many.replace('"k0": 1, ', ""))).status_code == 400
 
 

@@ -194,8 +194,8 @@ def test_page_parameters_in_every_spelling(api: httpx.Client) -> None:
         ("$skip=-1", "$skip must be a whole number of at least 0, not '-1'."),
         ("$skip=2147483648", "$skip must be a whole number of at most 2147483647, not '2147483648'."),
         ("CustomerAttributes=EMAIL;Shoe", "CustomerAttributes names 'Shoe', which is not a customer attribute."),
-        ("CustomerAttributes=EMAIL;;COUNTRY", "CustomerAttributes must not hold a blank name."),
-        ("CustomerAttributes=;EMAIL", "CustomerAttributes must not hold a blank name."),
+        ("CustomerAttributes=EMAIL;;COUNTRY", "CustomerAttributes must not contain a blank name."),
+        ("CustomerAttributes=;EMAIL", "CustomerAttributes must not contain a blank name."),
         ("CustomerAttributesDelimiter=%26", f"CustomerAttributesDelimiter must be {DELIMITER}."),
         ("CustomerAttributesDelimiter=;;", f"CustomerAttributesDelimiter must be {DELIMITER}."),
         ("IncludeControlGroup=yes", "IncludeControlGroup must be true or false, not 'yes'."),
@@ -210,7 +210,7 @@ def test_bad_values_of_shared_parameters(api: httpx.Client, query: str, sentence
 def test_text_with_a_null_character_is_refused(api: httpx.Client) -> None:
     for path in ("actions/GetActionID?ActionName=a%00b", "customers/GetCustomerLastActionExecuted?CustomerID=%00"):
         answer = api.get(f"/current/{path}")
-        assert (answer.status_code, "must not hold a null character" in answer.json()) == (400, True)
+        assert (answer.status_code, "must not contain a null character" in answer.json()) == (400, True)
 
 
 def test_pages_are_clamped_to_the_largest(api: httpx.Client, world: Scope, monkeypatch: pytest.MonkeyPatch) -> None:

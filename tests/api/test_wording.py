@@ -230,5 +230,5 @@ def test_a_file_without_its_key_is_told_so(api: httpx.Client) -> None:
     answer = api.get("/v1/files/rapport-1/a/metadata.json")
     assert (answer.status_code, answer.json()) == (
         400,
-        "X-Decryption-Key is missing: event 14 tells it as DecryptionKey.",
+        "X-Decryption-Key is missing: event 14 contains it as DecryptionKey.",
     )

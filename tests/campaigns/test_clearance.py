@@ -257,7 +257,7 @@ def test_what_cannot_be_reported_is_refused_with_its_reason(tenant: Scope) -> No
     for campaign, statuses, sentence in [
         (999_999, [("A", True)], "CampaignID 999999 is not a campaign."),
         (other, [("A", True)], "is not conditional"),
-        (number, [(str(n), True) for n in range(10_001)], "must not hold more than 10000 customers"),
+        (number, [(str(n), True) for n in range(10_001)], "must not have more than 10000 customers"),
     ]:
         with pytest.raises(Invalid, match=sentence):
             campaigns.report(tenant, campaign, statuses)
@@ -276,7 +276,7 @@ def test_what_cannot_be_reported_is_refused_with_its_reason(tenant: Scope) -> No
         campaigns.report(tenant, canceled, [("A", True)])
     kept = "SELECT count() FROM campaign_clearances WHERE campaign_id IN {c:Array(UInt32)}"
     assert tenant.warehouse.value(kept, c=[other, number, canceled]) == 0
-    with pytest.raises(Exception, match="is not conditional: it waits for no clearance"):
+    with pytest.raises(Exception, match="is not conditional: it does not wait for approval"):
         campaigns.clearance(tenant, other)
 
 

@@ -344,7 +344,7 @@ def test_a_one_time_campaign_has_a_goal_and_is_checked_as_others(world: World, a
     made = api.post("/manage/v1/campaigns/one-time", json={"name": "Tea", **given})
     assert made.status_code == 201, made.text
     assert campaigns.occurrence(world.scope, made.json()["id"]).plan.goal.model_dump() == given["goal"]
-    for goal, told in (({"kind": "click"}, "two are needed"), ({"kind": "product", "product_id": "Z"}, "'Z'")):
+    for goal, told in (({"kind": "click"}, "two groups are needed"), ({"kind": "product", "product_id": "Z"}, "'Z'")):
         refused = api.post("/manage/v1/campaigns/one-time", json={"name": "Bad", **given, "goal": goal})
         assert refused.status_code == 400 and told in refused.json()["detail"]
     many = len(campaigns.all_series(world.scope))

@@ -78,7 +78,7 @@ def test_a_rate_of_a_daily_series(tenant: Scope, api: httpx.Client) -> None:
     assert found["words"].startswith(
         "With 1500 customers a run can show a difference of 5.4 points from a rate of 10%;"
     )
-    assert found["words"].endswith("It is taken that customers do what all customers in the last 7 days did.")
+    assert found["words"].endswith("This assumes that customers do what all customers in the last 7 days did.")
     dry = api.post(f"/manage/v1/series/{made['id']}/dry-run").json()
     assert dry["detectable"]["so_far"] == pytest.approx(so_far) and dry["addressed"] + dry["control"] == 1500
 
@@ -135,4 +135,4 @@ def test_before_there_are_responses(tenant: Scope, api: httpx.Client) -> None:
 def test_a_series_that_reaches_nobody_says_so(tenant: Scope, api: httpx.Client) -> None:
     nobody = add_group(tenant, "Nobody", "XX")
     found = saved(api, "Empty", [group(2, (EXTERNAL, 1))], target_group_id=nobody)["detectable"]
-    assert (found["so_far"], found["words"]) == (None, "This series can show nothing: it reaches nobody now.")
+    assert (found["so_far"], found["words"]) == (None, "This series cannot show anything: it reaches nobody now.")

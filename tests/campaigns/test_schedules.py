@@ -46,9 +46,9 @@ def test_days(more: dict[str, object], expected: list[str]) -> None:
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ({"kind": "daily", "weekdays": [1, 2, 3, 4, 5]}, "weekdays is for the kind weekly only, not for daily"),
-        ({"kind": "weekly", "days": [1]}, "days is for the kind monthly only, not for weekly"),
-        ({"kind": "once", "every": 2}, "every is for the kinds daily, weekly and monthly only, not for once"),
+        ({"kind": "daily", "weekdays": [1, 2, 3, 4, 5]}, "weekdays applies only to the kind weekly, not to daily"),
+        ({"kind": "weekly", "days": [1]}, "days applies only to the kind monthly, not to weekly"),
+        ({"kind": "once", "every": 2}, "every applies only to the kinds daily, weekly and monthly, not to once"),
     ],
 )
 def test_a_member_that_a_kind_does_not_go_by_is_refused(more: dict[str, object], told: str) -> None:

@@ -144,7 +144,7 @@ def test_a_mask_is_no_password(client: httpx.Client) -> None:
     made = client.post("/manage/v1/channels", json=body)
     assert (made.status_code, made.json()["detail"]) == (
         400,
-        "settings.password must not be ********, which is how one that is kept is shown.",
+        "settings.password must not be ********, which stands for the stored value.",
     )
     body["settings"] = {"host": "smtp.example.com"}
     assert client.post("/manage/v1/channels", json=body).status_code == 201

@@ -59,7 +59,7 @@ FAULTS: list[tuple[Any, str]] = [
     (compared("in", ["x", None]), "definition.value[1] must be a text of at most 1000 characters, a number, true"),
     (compared("equals", "x" * 1001), "definition.value must be a text of at most 1000 characters"),
     (compared("equals", "\ud83d"), "definition.value must not hold half of a surrogate pair."),
-    (compared("in", ["x", "a\0"]), "definition.value[1] must not hold a null character."),
+    (compared("in", ["x", "a\0"]), "definition.value[1] must not contain a null character."),
     ({"customers": ["\ud83d"]}, "definition.customers[0] must not hold half of a surrogate pair."),
     (
         {

@@ -20,7 +20,7 @@ from rapport.errors import Invalid
 
 HEAD = b"Customer_ID,Registration_Date,City\n"
 TOO_LONG = f"The file has a row of more than {LONGEST_ROW >> 20} MiB: is a quote in it never closed?"
-TOO_MUCH = "The file unpacks to more than 200 times its size: cut it into several, or do not pack it."
+TOO_MUCH = "The file unpacks to more than 200 times its size: split it, or do not compress it."
 LONG = b"x" * (LONGEST_ROW + 100)
 LINES = b"x\n" * (LONGEST_ROW // 2 + 100)
 

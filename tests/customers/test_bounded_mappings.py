@@ -22,7 +22,7 @@ HALF = "a text must not hold half of a surrogate pair"
         ("- " * 3_000, "The mapping is nested too deeply."),
         ('header: no\ncolumns: {"\\ud83d": CITY}', UNREADABLE.format(2, HALF)),
         ('constants: {CITY: "\\ud83d"}', UNREADABLE.format(1, HALF)),
-        ('constants: {CITY: "a\\0"}', UNREADABLE.format(1, "a text must not hold a null character")),
+        ('constants: {CITY: "a\\0"}', UNREADABLE.format(1, "a text must not contain a null character")),
         ("null: 3", UNREADABLE.format(1, "a name must be a text")),
         ("#" * (MAX_CHARACTERS + 1), f"The mapping is longer than {MAX_CHARACTERS} characters."),
     ],

@@ -163,5 +163,5 @@ def test_a_tenant_has_words_of_its_own(scope: Scope) -> None:
     ]
     with pytest.raises(Invalid, match=r"consent\.yes"):
         consents(replace(scope, settings={"consent": {"yes": "Jepp"}}))
-    with pytest.raises(Invalid, match="among yes and among no"):
+    with pytest.raises(Invalid, match="both in yes and in no"):
         consents(replace(scope, settings={"consent": {"yes": ["Doch"], "no": ["doch!"]}}))

@@ -60,7 +60,7 @@ EVERYWHERE = pytest.mark.parametrize("call", [upsert, update, remove, clear, int
     [
         ("", "must not be blank."),
         (" \t", "must not be blank."),
-        ("a\0b", "must not hold a null character."),
+        ("a\0b", "must not contain a null character."),
         ("x" * 256, "must have at most 255 characters."),
         ("İ" * 255, "must have at most 255 characters, also in lower case."),
         (2**64, "must be a text, or a whole number of at most 64 bits."),

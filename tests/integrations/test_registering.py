@@ -325,7 +325,7 @@ def test_an_empty_list_adds_nothing_and_deletes_no_template(world: Scope, api: h
         (
             "AddChannelTemplates",
             {"TemplateID": 5, "TemplateName": "a\0b"},
-            "[1].TemplateName: must not hold a null character.",
+            "[1].TemplateName: must not contain a null character.",
         ),
         ("AddChannelTemplates", {"TemplateID": 5, "TemplateName": "x", "AppID": " "}, "[1].AppID: must not be blank."),
         ("AddChannelTemplates", {"TemplateID": 5, "TemplateName": None}, "[1].TemplateName: "),
@@ -341,7 +341,11 @@ def test_an_empty_list_adds_nothing_and_deletes_no_template(world: Scope, api: h
         ("AddPromotions", {"PromoCode": "", "PromotionName": "x"}, "[1].PromoCode: must not be blank."),
         ("AddPromotions", {"PromoCode": " \n", "PromotionName": "x"}, "[1].PromoCode: must not be blank."),
         ("AddPromotions", {"PromoCode": "A\nB", "PromotionName": "x"}, "[1].PromoCode: must not hold a control"),
-        ("AddPromotions", {"PromoCode": "A\0", "PromotionName": "x"}, "[1].PromoCode: must not hold a null character."),
+        (
+            "AddPromotions",
+            {"PromoCode": "A\0", "PromotionName": "x"},
+            "[1].PromoCode: must not contain a null character.",
+        ),
         ("AddPromotions", {"PromoCode": "x" * 501, "PromotionName": "x"}, "[1].PromoCode: must have at most 500 char"),
         ("AddPromotions", {"PromoCode": True, "PromotionName": "x"}, "[1].PromoCode: "),
         (
@@ -350,7 +354,7 @@ def test_an_empty_list_adds_nothing_and_deletes_no_template(world: Scope, api: h
             "[1].PromoCode: must be a text, or a whole number of at most 64 bits.",
         ),
         ("AddPromotions", {"code": "A", "name": "x"}, "[1].PromoCode is required."),
-        ("DeletePromotions", {"PromoCode": "A\0"}, "[1].PromoCode: must not hold a null character."),
+        ("DeletePromotions", {"PromoCode": "A\0"}, "[1].PromoCode: must not contain a null character."),
         ("DeletePromotions", {}, "[1].PromoCode is required."),
     ],
 )

@@ -69,7 +69,7 @@ def test_lines_without_an_address_are_told_and_nothing_is_kept(api: httpx.Client
     refused = sent(api, content, channel_id=MAIL)
     assert refused.status_code == 400
     assert refused.json()["detail"] == (
-        "2 lines have no e-mail address (3, 4): mend them, or give allow_rejects."
+        "2 lines have no e-mail address (3, 4): correct them, or set allow_rejects."
     )  # fmt: skip
     assert kept_off(scope, MAIL, "good1@x.example", "good2@x.example") == []
     told = sent(api, content, channel_id=MAIL, allow_rejects="true").json()
@@ -99,7 +99,7 @@ def test_lines_without_an_address_are_told_and_nothing_is_kept(api: httpx.Client
             "file has no e-mail address or phone number in column",
         ),
         ("Name\nA1\n", {"channel_id": MAIL, "allow_rejects": "true"}, 400, "file has no e-mail address in the first"),
-        ("a1@x.example\nN4999\n", {}, 400, "1 line has no e-mail address or phone number (2): mend"),
+        ("a1@x.example\nN4999\n", {}, 400, "1 line has no e-mail address or phone number (2): correct"),
         ("b@x.example", {"channel_id": [MAIL, OTHER]}, 400, "channel_id is given more than once"),
         (f"b{'b' * 140_000}@x.example", {}, 400, "file cannot be read as CSV near line 1."),
     ],

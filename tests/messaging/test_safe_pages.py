@@ -168,9 +168,9 @@ def test_a_placeholder_across_the_end_of_an_attribute_is_none() -> None:
     assert rendered("<p>[%X:<b>you</b>%] there</p>", {"X": "Kim"}) == "<p>Kim there</p>"
 
 
-STYLE = r"html holds '\[%CITY.*%\]' in a style, where no placeholder can stand"
-SCRIPT = r"html holds '\[%CITY%\]' in a script, where no placeholder can stand"
-ADDRESS = r"html holds '\[%CITY.*%\]' before or within the scheme of an address: let the address begin with https://"
+STYLE = r"html contains '\[%CITY.*%\]' in a style, where no placeholder can stand"
+SCRIPT = r"html contains '\[%CITY%\]' in a script, where no placeholder can stand"
+ADDRESS = r"html contains '\[%CITY.*%\]' before or within the scheme of an address: let the address begin with https://"
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ ADDRESS = r"html holds '\[%CITY.*%\]' before or within the scheme of an address:
         ('<a href="http[%CITY%]://shop.example">a</a>', ADDRESS),
         ('<a href="javascript:f([%CITY%])">a</a>', ADDRESS),
         ('<img src="[%CITY%]cid:x">', ADDRESS),
-        ('<p>[%CITY:"><p title="%]">a</p>', r"html holds '\[%CITY:.*', which is no placeholder; write .*"),
+        ('<p>[%CITY:"><p title="%]">a</p>', r"html contains '\[%CITY:.*', which is not a placeholder; write .*"),
     ],
 )
 def test_a_placeholder_where_no_value_may_stand_is_refused(scope: Scope, html: str, sentence: str) -> None:

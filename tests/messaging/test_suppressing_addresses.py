@@ -55,7 +55,7 @@ def test_ten_thousand_go_in_one_call_and_more_are_refused(api: httpx.Client, sco
 def test_an_address_as_a_customer_id_is_refused(api: httpx.Client) -> None:
     refused = api.post(PATH, json={"customer_id": "stranger@x.example"})
     assert refused.status_code == 400
-    assert "give it as address" in refused.text
+    assert "send it as address" in refused.text
     assert api.post(PATH, json={"customer_id": "Known@x.example"}).status_code == 201
 
 

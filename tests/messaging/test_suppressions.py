@@ -180,7 +180,7 @@ def test_only_so_many_versions_of_the_secret_are_good_at_once(stores: Stores) ->
     for number in range(1, MOST_VERSIONS):
         good = [one.version for one in service.rotate_link_keys(scope, grace)]
         assert len(good) == number + 1
-    with pytest.raises(Conflict, match=f"has {MOST_VERSIONS} versions that are good"):
+    with pytest.raises(Conflict, match=f"has {MOST_VERSIONS} valid versions"):
         service.rotate_link_keys(scope, grace)
     assert [one.version for one in service.link_keys(scope)] == good, "nothing ended by it"
     (last,) = service.rotate_link_keys(scope, timedelta())

@@ -129,7 +129,7 @@ def test_a_value_holding_a_placeholder_is_not_filled_again() -> None:
 def test_values_do_not_make_a_message_without_end(part: str) -> None:
     template = made(**{"html": "<p>a</p>", part: "[%X%]" * 10_000})
     assert len(service.render(template, "Q1", {"X": "x" * 100}, {}).html) >= len("<p>a</p>")
-    with pytest.raises(Invalid, match=r"^The message must not be longer than 4000000 characters once its values"):
+    with pytest.raises(Invalid, match=r"^The message must not be longer than 4000000 characters with its values"):
         service.render(template, "Q1", {"X": "x" * 10_000}, {})
 
 
@@ -272,7 +272,7 @@ def test_ids_are_per_channel_and_skip_given_ones(scope: Scope) -> None:
 @pytest.mark.parametrize("part", ["subject", "html", "text"])
 def test_what_looks_like_a_placeholder_and_is_none_is_refused(scope: Scope, part: str, text: str) -> None:
     content = {"subject": "S", "html": "", "text": "T", part: text}
-    with pytest.raises(Invalid, match=f"^{part} holds .*, which is no placeholder; write "):
+    with pytest.raises(Invalid, match=f"^{part} contains .*, which is not a placeholder; write "):
         service.save_template(scope, 504, "Malformed", **content)
 
 

@@ -44,8 +44,8 @@ def test_secrets_of_an_address_are_masked_and_kept(url: str, shown: str) -> None
         ("http://ann:***@h.example/p?key=new", "The password in url must be given again"),
         ("https://bob:***@h.example/p?key=new", "The password in url must be given again"),
         ("https://ann:new@h.example:444/p?key=***", "key in url must be given again"),
-        ("https://ann:***@h.example/p?token=***", "token in url must not be ***, which is how one that is kept"),
-        ("https://ann:***@h.example/p/***?key=new", "Segment 2 of the path in url must not be ***, which is"),
+        ("https://ann:***@h.example/p?token=***", "token in url must not be ***, which stands for the stored value"),
+        ("https://ann:***@h.example/p/***?key=new", "Segment 2 of the path in url must not be ***, which stands for"),
     ],
 )
 def test_a_masked_secret_goes_nowhere_else(given: str, sentence: str) -> None:

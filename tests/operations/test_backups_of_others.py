@@ -128,7 +128,7 @@ def test_statements_of_the_warehouse_other_than_of_tables_are_not_carried_out(
     name = f"warehouse/{scope.warehouse.name}/products.sql"
     parts[name] = f"INSERT INTO FUNCTION file('{pwned}', 'CSV', 'a String') SELECT 'x'".encode()
     file = backup_file.put_together(tmp_path / "changed.rapport", parts, manifest)
-    sentence = "The backup was changed: the statement of its table products does more than make one."
+    sentence = "The backup was changed: the statement of its table products does more than create one."
     assert run("restore", file, "--data-dir", folder / "refused").line == sentence
     assert not pwned.exists()
     with pytest.raises(Invalid, match=sentence):
@@ -176,7 +176,7 @@ NO_MORE = text("DELETE FROM dbos.workflow_status WHERE workflow_uuid = 'of-other
 
 @pytest.mark.parametrize(
     ("column", "line"),
-    [("inputs", "The backup was changed: its durable work holds more than names and numbers."), ("error", None)],
+    [("inputs", "The backup was changed: its durable work contains more than names and numbers."), ("error", None)],
 )
 def test_durable_work_that_would_call_something_is_not_restored(
     stores: Stores, scope: Scope, folder: Path, tmp_path: Path, column: str, line: str | None

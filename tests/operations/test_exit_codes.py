@@ -23,7 +23,7 @@ def test_an_import_that_loads_no_row_is_no_success(folder: Path) -> None:
 def test_resume_says_that_the_setting_holds_what_goes_out(folder: Path) -> None:
     words = ("resume", "--yes", "--data-dir", folder / "data")
     held = run(*words, RAPPORT_OUTBOUND="off")
-    assert held.line.startswith("Nothing goes out: RAPPORT_OUTBOUND=off still holds it here.")
+    assert held.line.startswith("Sending is still held in this process by RAPPORT_OUTBOUND=off.")
     as_json = run(*words, "--json", RAPPORT_OUTBOUND="off")
     assert (as_json.code, json.loads(as_json.out)) == (1, {"held": True})
     assert run(*words).out == "What was held is being sent.\n"

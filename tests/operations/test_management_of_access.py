@@ -113,8 +113,8 @@ def test_what_a_change_of_settings_leaves_out_stays(api: httpx.Client, settings:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"messaging": {"usual_language": "xx"}}, "usual_language is 'xx', of which there are no words"),
-        ({"messaging": {"unsubscribe_page": {"fi": None}}}, "usual_language is 'fi', of which there are no words"),
+        ({"messaging": {"usual_language": "xx"}}, "usual_language is 'xx', for which there are no texts"),
+        ({"messaging": {"unsubscribe_page": {"fi": None}}}, "usual_language is 'fi', for which there are no texts"),
         ({"messaging": {"soft_bounces": True}}, "messaging.soft_bounces cannot be used: it must be a whole number"),
         ({"campaigns": {"retry_delays": [True]}}, "campaigns.retry_delays.0 cannot be used: it must be a number"),
         ({"insight": {"trees": 1}}, "insight.trees cannot be used: it must be true or false"),
@@ -319,7 +319,7 @@ def test_what_is_kept_of_a_tenant_is_bounded(api: httpx.Client, scope: Scope, ke
     try:
         keep(scope, keys, bytes_each + 1)
         refused = api.post("/manage/v1/brands", json=body, headers=headers)
-        assert refused.status_code == 429 and "try again when the oldest has gone" in refused.json()["detail"]
+        assert refused.status_code == 429 and "try again when the oldest has expired" in refused.json()["detail"]
         assert 22 * 3600 < int(refused.headers["retry-after"]) <= 23 * 3600
         assert api.post("/manage/v1/brands", json=body).status_code == 201, "without the header nothing is kept"
         keep(scope, keys - 1, bytes_each)

@@ -106,7 +106,7 @@ def test_a_second_process_of_a_name_is_refused(stores: Stores, monkeypatch: pyte
     first, twin, other = (Presence(Workers(), stores.records, name) for name in ("host-8600", "host-8600", "host-8601"))
     first.enter()
     other.enter()
-    with pytest.raises(Unavailable, match="A process of the name host-8600 works on these records already"):
+    with pytest.raises(Unavailable, match="A process named host-8600 already works on this records database"):
         twin.enter()
     first.stop()
     twin.enter()

@@ -149,7 +149,7 @@ def _resumes_when_told_to(data_dir: Path, restored: Path, server: Server) -> Non
     checks = {check["name"]: check for check in run("doctor", "--data-dir", restored, "--json").json}
     assert checks["outbound"]["outcome"] == "warning"
     refused = run("resume", "--data-dir", restored, "--json")
-    assert (refused.code, refused.err) == (1, "Nothing was changed: give --yes to let it go out.\n")
+    assert (refused.code, refused.err) == (1, "Nothing was changed: use --yes to release what is held.\n")
     waiting = json.loads(refused.out)
     assert (waiting["held"], waiting["deliveries"]) == (True, 0) and waiting["backup_taken_at"]
     refused = run("resume", "--data-dir", restored)

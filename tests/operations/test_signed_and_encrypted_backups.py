@@ -118,7 +118,7 @@ def test_a_signature_tells_who_wrote_a_backup(written: dict[str, Path], tmp_path
         if key is None or signature is Signature.VALID:
             backup.require_signed()
         else:
-            with pytest.raises(Invalid, match="give --unsigned"):
+            with pytest.raises(Invalid, match="use --unsigned"):
                 backup.require_signed()
     parts, manifest = backup_file.parts_of(written["signed"])
     name = next(name for name in parts if name.endswith("/products.sql"))
@@ -157,7 +157,7 @@ def test_an_encrypted_backup_is_restored_and_an_unsigned_one_only_when_that_is_s
     key.write_text(f"{SECRET}\n")
     known = {"RAPPORT_BACKUP_KEY_FILE": str(key)}
     refused = run("restore", written["unsigned"], "--data-dir", folder / "no", **known)
-    assert refused.line == "The backup is not signed with the key: give --unsigned to restore it all the same."
+    assert refused.line == "The backup is not signed with the key: use --unsigned to restore it anyway."
     restored = run("restore", written["encrypted"], "--json", "--data-dir", folder / "yes", **known).json
     assert restored["signature"] == "valid"
     again = folder / "again.rapport"
@@ -174,10 +174,10 @@ def test_a_key_is_long_and_lies_outside_the_data(tmp_path: Path) -> None:
     for name, content in (("data/key", SECRET), ("short", "k" * 31), ("key", SECRET)):
         (tmp_path / name).write_text(content)
     for given_settings, sentence in (
-        ({"backup_key_file": data / "key"}, "RAPPORT_BACKUP_KEY_FILE must lie outside the data folder"),
-        ({"backup_key_file": tmp_path / "short"}, "RAPPORT_BACKUP_KEY_FILE must hold at least 32 characters"),
+        ({"backup_key_file": data / "key"}, "RAPPORT_BACKUP_KEY_FILE must be outside the data folder"),
+        ({"backup_key_file": tmp_path / "short"}, "RAPPORT_BACKUP_KEY_FILE must have at least 32 characters"),
         ({"backup_key_file": tmp_path / "none"}, "RAPPORT_BACKUP_KEY_FILE cannot be read: No such file"),
-        ({"backup_key": SecretStr("k" * 31)}, "RAPPORT_BACKUP_KEY must hold at least 32 characters"),
+        ({"backup_key": SecretStr("k" * 31)}, "RAPPORT_BACKUP_KEY must have at least 32 characters"),
     ):
         with pytest.raises(Invalid, match=sentence):
             backup_key(Settings(data_dir=data, **given_settings))

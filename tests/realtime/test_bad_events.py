@@ -210,7 +210,7 @@ def test_a_half_emoji_after_an_app_was_opened(sender: Sender) -> None:
     assert app(sender, body).status_code == 200
     assert [row["parameters"] for row in stored(sender.scope)] == [{}, {"pageTitle": "Sale \ufffd"}]
     (entry,) = logged(sender.scope)
-    assert entry["status"] == "warning" and "pageTitle holds half of a character" in entry["reason"]
+    assert entry["status"] == "warning" and "pageTitle contains half of a character" in entry["reason"]
     assert json.loads(entry["body"])["context"]["pageTitle"] == "Sale \ufffd"
 
 

@@ -280,7 +280,7 @@ def test_a_series_that_cannot_write_there(tenant: Scope, api: httpx.Client) -> N
     series = world.trigger(tenant)
     body = {"customer_id": FREE, "channel_id": MAIL, "series_id": series.id}
     answer = api.post("/manage/v1/eligibility", json=body)
-    assert answer.status_code == 400 and f"does not write on channel {MAIL}" in answer.json()["detail"]
+    assert answer.status_code == 400 and f"does not use channel {MAIL}" in answer.json()["detail"]
     campaigns.set_triggered_status(tenant, series.id, "archived")
     assert api.post("/manage/v1/eligibility", json={**body, "channel_id": TEXT}).status_code == 409
 

@@ -175,7 +175,7 @@ def test_a_batch_that_can_never_get_through_is_told_so(sender: Sender, scope: Sc
         assert answer.status_code == 400
         assert answer.json() == {
             "status": "error",
-            "message": "Failed to validate the event with the following error - the body holds 6 events of one person, "
+            "message": "Failed to validate the event with the following error - the body has 6 events of one person, "
             "more than the 5 (events_per_person) that are taken within 10 seconds",
         }
     assert stored(scope, visitor_id="Never") == stored(scope, customer_id="Never") == []

@@ -384,7 +384,7 @@ def test_sentences(scope: Scope) -> None:
         ),
         (
             {"trigger": {"kind": "simple", "event": "level_up", "conditions": {"all": [{"group": 1}]}}},
-            "trigger.conditions can compare parameters of the event only",
+            "trigger.conditions can only compare parameters of the event",
         ),
         (
             {

@@ -98,8 +98,8 @@ def _require_room(scope: Scope, session: Session) -> None:
         return
     wait = max(1, math.ceil((oldest + KEPT - scope.clock.now()).total_seconds()))
     raise TooManyRequests(
-        f"Answers under Idempotency-Key are kept for {KEPT // timedelta(hours=1)} hours, at most {MOST_KEYS:,} and "
-        f"{MOST_BYTES // 1024**2} MB of a tenant: try again when the oldest has gone, or leave the header out.",
+        f"Responses under Idempotency-Keys are kept for {KEPT // timedelta(hours=1)} hours, at most {MOST_KEYS:,} "
+        f"and {MOST_BYTES // 1024**2} MB per tenant: try again when the oldest has expired, or leave the header out.",
         wait,
     )
 

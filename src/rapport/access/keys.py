@@ -72,7 +72,7 @@ def create_key(
         try:
             ipaddress.ip_network(cidr)
         except ValueError as error:
-            raise Invalid(f"cidrs holds {cidr!r}, which is not an address range.") from error
+            raise Invalid(f"cidrs contains {cidr!r}, which is not an address range.") from error
     _check_rights(access_type, rights, sections)
     secret = f"rap_{secrets.token_urlsafe(32)}"  # fits KEY
     key = ApiKey(
@@ -103,9 +103,9 @@ def _check_rights(access_type: str, rights: str, sections: Sequence[str]) -> Non
     if rights not in set(Rights):
         raise Invalid(f"rights must be one of {', '.join(Rights)}.")
     if unknown := sorted(set(sections) - set(SECTIONS)):
-        raise Invalid(f"sections holds {unknown[0]!r}; there are {', '.join(SECTIONS)}.")
+        raise Invalid(f"sections contains {unknown[0]!r}; there are {', '.join(SECTIONS)}.")
     if sections and access_type != "Admin":
-        raise Invalid("sections needs the access_type Admin, which alone opens the management API.")
+        raise Invalid("sections needs the access_type Admin, the only one that may call the management API.")
     if rights == Rights.DATA_IN and (access_type == "Integrations" or set(sections) - DATA_IN_SECTIONS):
         raise Invalid("rights data-in goes with the access_type Admin or Transactional, and with the section imports.")
 

@@ -74,7 +74,7 @@ def _require_few(session: Session, purpose: str, mine: tuple[Any, ...], now: dat
     versions, first_end = session.execute(good).one()
     if first_end is not None and versions >= MOST_VERSIONS:
         raise Conflict(
-            f"The secret of {purpose} has {versions} versions that are good, as many as it may: rotate it after "
+            f"The secret of {purpose} has {versions} valid versions, which is the limit: rotate it after "
             f"{first_end.astimezone(UTC):%Y-%m-%d %H:%M} UTC, when the first of them ends, or with a grace of 0, which "
             "ends all of them."
         )

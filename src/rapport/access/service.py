@@ -133,7 +133,7 @@ def update_tenant(scope: Scope, changes: dict[str, Any], check: CheckChange | No
         own = session.get_one(Tenant, scope.tenant_id, with_for_update=True)
         stored = scope_from(scope.stores, own, scope.actor)
         if is_fixed and zone != own.time_zone:
-            raise Conflict("time_zone cannot be changed once data are loaded: the days were cut by it.")
+            raise Conflict("time_zone cannot be changed once data are loaded: it decides where days begin.")
         own.settings = _merged(own.settings, changes.get("settings", {}))
         own.time_zone = zone or own.time_zone
         own.currency = changes.get("currency", own.currency).upper()

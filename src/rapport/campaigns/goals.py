@@ -131,7 +131,9 @@ def warnings(scope: Scope, found: Series) -> list[str]:
 def check_goal(scope: Scope, goal: Goal, groups: int) -> None:
     """A goal must tell groups apart and name something that there is, once there are data. Raises Invalid."""
     if is_click(goal) and groups < 2:
-        raise Invalid("goal click compares groups with each other: control cannot click, so that two are needed.")
+        raise Invalid(
+            "goal click compares groups with each other: control cannot click, so at least two groups are needed."
+        )
     for name in bound(goal).values():
         if _has_data(scope, goal) and not _is_known(scope, goal, name):
             raise Invalid(UNKNOWN[goal.kind].format(name))

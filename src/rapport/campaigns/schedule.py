@@ -23,7 +23,7 @@ def check_schedule(schedule: Schedule) -> None:
     for name, kinds in OF_KINDS.items():
         if schedule.kind not in kinds and getattr(schedule, name) != Schedule.model_fields[name].default:
             of = f"kinds {', '.join(kinds[:-1])} and {kinds[-1]}" if len(kinds) > 1 else f"kind {kinds[0]}"
-            raise Invalid(f"schedule.{name} is for the {of} only, not for {schedule.kind}.")
+            raise Invalid(f"schedule.{name} applies only to the {of}, not to {schedule.kind}.")
 
 
 def runs_on(schedule: Schedule, day: date) -> bool:

@@ -29,7 +29,7 @@ def define_value_segments(scope: Scope, bands: Sequence[tuple[str, float]]) -> N
     _bind(scope)
     used = [told for told, condition in asking(scope) if _segments(condition) - set(range(1, len(bands) + 1))]
     if used:
-        raise Conflict(f"There would be {len(bands)} value segments, but one after these is used by {_told(used)}.")
+        raise Conflict(f"There would be only {len(bands)} value segments, but a later one is used by {_told(used)}.")
     insight.define_value_segments(scope, bands)
 
 

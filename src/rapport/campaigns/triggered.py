@@ -257,7 +257,7 @@ def _check_event(scope: Scope, one: EventMatch, types: dict[str, str], where: st
         condition = conditions.parse(one.conditions)
         for leaf in leaves(condition):
             if not isinstance(leaf, AttributeIs):
-                raise Invalid("definition can compare parameters of the event only.")
+                raise Invalid("definition can only compare parameters of the event.")
             if leaf.name not in {name.upper() for name in types}:
                 raise Invalid(f"{leaf.path}.attribute names {leaf.name!r}, which {one.event} does not have.")
         conditions.to_predicate(condition, event_schema(scope, types))

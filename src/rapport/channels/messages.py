@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from prometheus_client import Counter
 
 MESSAGES = Counter(
-    "rapport_messages_total", "Attempts to send, by kind of channel and what became of them", ["kind", "outcome"]
+    "rapport_messages_total", "Attempts to send messages, by kind of channel and outcome", ["kind", "outcome"]
 )
 
 

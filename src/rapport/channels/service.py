@@ -198,7 +198,7 @@ def _check(scope: Scope, name: str, address: str, permission: str | None) -> Non
         customers.find(scope, [address], "address_attribute")
     consent = customers.find(scope, [permission], "permission_attribute")[0].consent if permission else None
     if consent is not None and consent.forbids:
-        raise Invalid("permission_attribute must be one whose Yes permits to write, not one that blocks.")
+        raise Invalid("permission_attribute must be an attribute whose Yes permits contact, not one that blocks.")
 
 
 def _mark(scope: Scope, made: Channel) -> None:

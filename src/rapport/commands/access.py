@@ -40,8 +40,8 @@ class Rights(StrEnum):
 @tenants.command("create")
 def create_tenant(
     name: Annotated[str, typer.Argument(help="Name of the company.")],
-    time_zone: Annotated[str, typer.Option(help="IANA name; decides when days begin.")] = "UTC",
-    currency: Annotated[str, typer.Option(help="ISO code of three letters.")] = "USD",
+    time_zone: Annotated[str, typer.Option(help="IANA name of the time zone; decides when days begin.")] = "UTC",
+    currency: Annotated[str, typer.Option(help="ISO code of the currency, three letters.")] = "USD",
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
@@ -90,7 +90,7 @@ def limits(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Show the limits of a tenant, and change those that are given. 0 means no limit."""
+    """Show the limits of a tenant, and change those that you give. 0 means no limit."""
     given = {"calls": calls, "app_events": app_events, "keys": key_number}
     body = {name: limit for name, limit in given.items() if limit is not None}
     with connected(settings_of(data_dir)) as connection:
@@ -106,7 +106,7 @@ def create_key(
     contact_email: Annotated[
         str,
         typer.Option(
-            "--contact", parser=email, metavar="EMAIL", help="E-mail address of whoever is responsible for the key."
+            "--contact", parser=email, metavar="EMAIL", help="E-mail address of the person responsible for the key."
         ),
     ],
     access_type: Annotated[
@@ -116,14 +116,16 @@ def create_key(
         date | None,
         typer.Option(parser=day, metavar="YYYY-MM-DD", help="Last day the key works. Default: a year from now."),
     ] = None,
-    never_expires: Annotated[bool, typer.Option("--never-expires", help="Create a key without an end.")] = False,
+    never_expires: Annotated[bool, typer.Option("--never-expires", help="Create a key that does not expire.")] = False,
     rights: Annotated[Rights, typer.Option(help="full, read only, or imports and attributes only.")] = Rights.full,
-    section: Annotated[list[str] | None, typer.Option(help="Restrict it to a part of /manage/v1; repeatable.")] = None,
-    cidr: Annotated[list[str] | None, typer.Option(help="Restrict it to an address range; repeatable.")] = None,
+    section: Annotated[
+        list[str] | None, typer.Option(help="Restrict the key to a part of /manage/v1; repeatable.")
+    ] = None,
+    cidr: Annotated[list[str] | None, typer.Option(help="Restrict the key to an address range; repeatable.")] = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Create an API key. It is shown only now."""
+    """Create an API key. This command shows it once."""
     body = {"nickname": nickname, "contact_email": contact_email, "access_type": access_type.value, "cidrs": cidr or []}
     body |= {"rights": rights.value, "sections": section or []}
     if expires_on or never_expires:
@@ -150,7 +152,7 @@ def disable_key(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Disable an API key for good."""
+    """Disable an API key permanently."""
     with connected(settings_of(data_dir)) as connection:
         disabled = connection.call("POST", f"/manage/v1/keys/{key_id}/disable", connection.tenant(tenant))
     show(disabled, json, f"Key {key_id} ({disabled['nickname']}) is disabled.")

@@ -82,7 +82,7 @@ def connected(settings: Settings, working: bool = False, upgrading: bool = False
         except Held as held:
             if not held.serving:
                 raise
-            raise Unavailable(f"{held.process} is a server that does not answer yet: try again when it does.") from held
+            raise Unavailable(f"{held.process} is a server that is not ready yet: try again in a moment.") from held
         yield Connection(stack.enter_context(_client(running)))
 
 

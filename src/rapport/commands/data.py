@@ -43,11 +43,11 @@ class BlankCells(StrEnum):
 
 def import_files(
     kind: Annotated[Kind, typer.Argument(help="What the files contain.")],
-    files: Annotated[list[Path], typer.Argument(help="CSV, JSON lines or Parquet; .gz is fine.")],
+    files: Annotated[list[Path], typer.Argument(help="CSV, JSON lines or Parquet files; may be .gz.")],
     tenant: Tenant,
     mapping: Annotated[Path | None, typer.Option(help="A mapping file, for other column names or formats.")] = None,
     mode: Annotated[
-        Mode, typer.Option(help="incremental adds and updates; full replaces everything.")
+        Mode, typer.Option(help="incremental adds and updates rows; full replaces all rows.")
     ] = Mode.incremental,
     allow_rejects: Annotated[
         bool, typer.Option("--allow-rejects", help="Load the valid rows even if others are rejected.")
@@ -56,7 +56,7 @@ def import_files(
         BlankCells | None, typer.Option("--blank-cells", help="Whether a blank cell clears or keeps the stored value.")
     ] = None,
     confirm_removal: Annotated[
-        bool, typer.Option("--confirm-removal", help="Allow a full load to remove rows that it lacks.")
+        bool, typer.Option("--confirm-removal", help="Allow a full load to remove many rows that its file lacks.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the files and show their first rows, without loading.")
@@ -64,7 +64,7 @@ def import_files(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Load files, each completely or not at all. Exit code 1 if one was not loaded, or had no row that could be."""
+    """Load files, each completely or not at all. Exit code 1 if a file was not loaded, or had no valid row."""
     if mode is Mode.full and len(files) > 1:
         raise Invalid("A full import takes one file: each file would replace the one before.")
     options = {"kind": kind.value, "mode": mode.value} | {
@@ -144,7 +144,7 @@ def run_cycles(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Model a day of data and process its campaigns, or several days in order. A day can be run again.
+    """Model a day of data and process its campaigns, or several days in order. You can run a day again.
 
     Campaigns of past days send their messages now: pause series that should not.
     """

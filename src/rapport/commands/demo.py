@@ -26,7 +26,9 @@ def demo(
     customers: Annotated[int, typer.Option(min=100, max=1_000_000, help="Number of customers.")] = 6000,
     days: Annotated[int, typer.Option(min=3, max=365, help="Number of days to simulate.")] = 7,
     seed: Annotated[int, typer.Option(help="The same seed gives the same retailer.")] = 7,
-    no_serve: Annotated[bool, typer.Option("--no-serve", help="Exit when the demo is built.")] = False,
+    no_serve: Annotated[
+        bool, typer.Option("--no-serve", help="Exit after building the demo, without serving it.")
+    ] = False,
     port: Port = None,
     data_dir: DataDir = None,
     json: Json = False,

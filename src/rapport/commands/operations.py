@@ -137,9 +137,9 @@ def resume(
 
 
 STILL_HELD = (
-    "Nothing goes out: RAPPORT_OUTBOUND=off still holds it here. Set it to on, or leave it out, and start again."
+    "Sending is still held in this process by RAPPORT_OUTBOUND=off. Set it to on, or unset it, and start again."
 )
-NOTHING_CHANGED = "Nothing was changed: give --yes to let it go out."
+NOTHING_CHANGED = "Nothing was changed: use --yes to release what is held."
 
 
 def _about_to_leave(waiting: dict[str, Any]) -> str:
@@ -152,13 +152,13 @@ def _about_to_leave(waiting: dict[str, Any]) -> str:
         f"Waiting to be sent: {waiting['messages']:,} messages of {waiting['open_campaigns']:,} campaigns{of}, "
         f"{waiting['firings']:,} firings and {waiting['firing_messages']:,} messages of triggers, "
         f"{waiting['deliveries']:,} deliveries to listeners.",
-        f"Active, and running by themselves: {waiting['active_series']:,} series and {waiting['active_triggers']:,} "
+        f"Active and running automatically: {waiting['active_series']:,} series and {waiting['active_triggers']:,} "
         f"triggered campaigns, for which {waiting['events']:,} events wait.",
     ]
     taken_at = waiting["backup_taken_at"]
     since = f"on {taken_at[:19].replace('T', ' ')} UTC" if taken_at else "that was restored"
     told.append(
-        f"Messages sent after the backup was taken {since} are not known here and would be sent again: "
+        f"Messages sent after the backup was taken {since} are not recorded here and would be sent again: "
         "cancel those campaigns and pause their series first."
     )
     return "\n".join(told)

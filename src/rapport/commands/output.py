@@ -18,8 +18,10 @@ from rapport.errors import Invalid
 from rapport.settings import Settings
 from rapport.wording import because
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value, for scripts.")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of both databases.", readable=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON value, for scripts.")]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="The data folder, which contains both databases.", readable=False)
+]
 Tenant = Annotated[str, typer.Option("--tenant", help="ID or name of the tenant.")]
 Tell = Callable[[int, int], None]
 

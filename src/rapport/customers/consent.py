@@ -341,7 +341,7 @@ def check_consents(stored: Scope, wanted: Scope, session: Session) -> None:
 def _made(yes: tuple[str, ...], no: tuple[str, ...], blank: bool) -> Consents:
     own_yes, own_no, usual = _words(yes), _words(no), Consents()
     if own_yes & own_no:
-        raise Invalid(f"The tenant setting consent has {min(own_yes & own_no)!r} among yes and among no.")
+        raise Invalid(f"The tenant setting consent has {min(own_yes & own_no)!r} both in yes and in no.")
     permission = Consent(
         yes=(usual.permission.yes - own_no) | own_yes,
         no=(usual.permission.no - own_yes) | own_no,

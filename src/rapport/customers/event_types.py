@@ -171,7 +171,7 @@ def of_file(scope: Scope, file: File, plan: Plan, keep: bool = True) -> tuple[tu
     """  # noqa: S608 - made of the file's structure
     names = sorted(name for (name,) in scope.warehouse.rows(sql))
     if len(names) > MAX_NAMES:
-        raise Invalid(f"The file names more than {MAX_NAMES} types of event: is it the right column?")
+        raise Invalid(f"The file has more than {MAX_NAMES} different event names: is this the right column?")
     if not keep:
         return tuple((name, number) for number, name in enumerate(names, 1))
     return tuple(ensure(scope, names, [name for name, _ in plan.properties]).items())

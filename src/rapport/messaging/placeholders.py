@@ -181,7 +181,7 @@ class Compiled:
             filled.append(piece)
             length += len(piece)
             if length > MAX_FILLED:
-                raise Invalid(f"The message must not be longer than {MAX_FILLED} characters once its values are in it.")
+                raise Invalid(f"The message must not be longer than {MAX_FILLED} characters with its values.")
         return "".join(filled)
 
 

@@ -29,7 +29,7 @@ def external_channel(scope: Scope, channel_id: int) -> channels.Channel:
     """A channel whose templates and apps are a vendor's. Raises NotFound, and Invalid for one of Rapport's own."""
     found = channels.channel(scope, channel_id)
     if not found.behaviour.is_pulled:
-        raise Invalid(f"ChannelID: channel {channel_id} is sent by Rapport itself, which keeps its templates.")
+        raise Invalid(f"ChannelID: channel {channel_id} is a native channel, whose templates are created in Rapport.")
     return found
 
 
@@ -60,7 +60,7 @@ def remove_templates(scope: Scope, pairs: Sequence[tuple[int, int]]) -> None:
     own = {one.id for one in channels.channels(scope) if not one.behaviour.is_pulled}
     for channel_id, template_id in pairs:
         if channel_id in own:
-            raise Invalid(f"Template {template_id} of channel {channel_id} is Rapport's own: remove it there.")
+            raise Invalid(f"Template {template_id} of channel {channel_id} was created in Rapport: remove it there.")
     with scope.records() as session:
         gone = delete(Template).where(Template.tenant_id == scope.tenant_id)
         gone = gone.where(tuple_(Template.channel_id, Template.id).in_(pairs))

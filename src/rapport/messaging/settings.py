@@ -40,6 +40,6 @@ def check_change(stored: Scope, wanted: Scope, session: Session) -> None:
     known = BUILT_IN | changed.unsubscribe_page
     if changed.usual_language not in known:
         raise Invalid(
-            f"settings.messaging.usual_language is {changed.usual_language!r}, of which there are no words: "
-            f"there are some of {', '.join(sorted(known))}, and unsubscribe_page can bring more."
+            f"settings.messaging.usual_language is {changed.usual_language!r}, for which there are no texts: "
+            f"there are texts for {', '.join(sorted(known))}, and unsubscribe_page can add more."
         )

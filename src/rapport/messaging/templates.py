@@ -83,7 +83,7 @@ def save_template(
     _check_size(html, text)
     clean = sanitised(html)
     if wrong := misplaced(html) or misplaced(clean):  # also what sanitising takes away, which somebody would miss
-        raise Invalid(f"html holds {wrong}.")
+        raise Invalid(f"html contains {wrong}.")
     now = scope.clock.now()
     made = Template(
         tenant_id=scope.tenant_id,
@@ -135,15 +135,15 @@ def check(scope: Scope, made: Template, kind: channels.ChannelKind) -> None:
     _check_size(made.html, made.text)
     for part in ("subject", "html", "text"):
         if wrong := malformed(getattr(made, part), "html" if part == "html" else "plain"):
-            raise Invalid(f"{part} holds {wrong!r}, which is no placeholder; write [%NAME%] or [%NAME:default%].")
+            raise Invalid(f"{part} contains {wrong!r}, which is not a placeholder; write [%NAME%] or [%NAME:default%].")
         reserved = RESERVED.intersection(names(getattr(made, part)))
         if reserved:
-            raise Invalid(f"{part} holds [%{min(reserved)}%], which campaign templates cannot use.")
+            raise Invalid(f"{part} contains [%{min(reserved)}%], which campaign templates cannot use.")
     try:
         customers.find(scope, attributes_used(made), "A placeholder of the template")
     except Invalid as error:
         others = ", ".join(sorted(EXTRAS))
-        raise Invalid(f"{error.message} Beside attributes there are {others} and EVENT.name.") from error
+        raise Invalid(f"{error.message} Besides attributes there are {others} and EVENT.name.") from error
     kind.check_content(channels.Content(made.subject, made.text, made.html))
 
 

@@ -67,5 +67,5 @@ def _held(scope: Scope, customer_id: str) -> Held:
         {one.package: one.export(scope, customer_id) for one in DECLARED},
     )
     if held.is_empty():
-        raise NotFound(f"Nothing is held of a customer {customer_id!r}.")
+        raise NotFound(f"There are no data about a customer {customer_id!r}.")
     return held

@@ -104,7 +104,7 @@ def unasked(fallback: str) -> Verdict:
     return Verdict(fallback != DENY, BY_FALLBACK, CIRCUIT_OPEN, sentence)
 
 
-NO_GATEWAY = Verdict(False, BY_RULE, NONE_SET, "No gateway is set, so nobody could allow it.")
+NO_GATEWAY = Verdict(False, BY_RULE, NONE_SET, "No gateway is set, so nothing could approve it.")
 
 
 def campaign_part(scope: Scope, campaign_id: int, group: int) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def resolve_public(url: str, allow_private: bool) -> str:
     if parts.scheme not in PORTS or not parts.hostname:
         raise Invalid("The URL must be absolute and begin with http:// or https://.")
     if parts.username or parts.password:
-        raise Invalid("The URL must not hold a user name or a password.")
+        raise Invalid("The URL must not contain a user name or a password.")
     try:
         return public_addresses(parts.hostname, port or PORTS[parts.scheme], allow_private)[0]
     except PrivateAddress as error:

@@ -126,9 +126,9 @@ class Backup:
     def require_signed(self) -> None:
         """Raises Invalid when there is a key, and the backup is not signed with it."""
         if self.signature is Signature.MISSING and self.key is not None:
-            raise Invalid("The backup is not signed with the key: give --unsigned to restore it all the same.")
+            raise Invalid("The backup is not signed with the key: use --unsigned to restore it anyway.")
         if self.signature is Signature.OTHER_KEY:
-            raise Invalid("The backup is signed with another key: give --unsigned to restore it all the same.")
+            raise Invalid("The backup is signed with another key: use --unsigned to restore it anyway.")
 
     def members(self) -> Iterator[tuple[str, bytes]]:
         """Name and content of each member, in the order they were written. Raises Invalid when the file changed."""

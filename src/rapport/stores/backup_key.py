@@ -46,7 +46,7 @@ def backup_key(settings: Settings) -> BackupKey | None:
             raise Invalid("Set RAPPORT_BACKUP_KEY or RAPPORT_BACKUP_KEY_FILE, not both.")
         file = settings.backup_key_file.expanduser().resolve()
         if not settings.by_url and file.is_relative_to(settings.data_dir.expanduser().resolve()):
-            raise Invalid(f"{name} must lie outside the data folder, which it would be lost or stolen with.")
+            raise Invalid(f"{name} must be outside the data folder: it would be lost or stolen with it.")
         try:
             secret = file.read_bytes().strip()
         except OSError as error:
@@ -54,5 +54,5 @@ def backup_key(settings: Settings) -> BackupKey | None:
     elif not secret:
         return None
     if len(secret) < SHORTEST:
-        raise Invalid(f"{name} must hold at least {SHORTEST} characters: {HOW}.")
+        raise Invalid(f"{name} must have at least {SHORTEST} characters: {HOW}.")
     return BackupKey(secret)

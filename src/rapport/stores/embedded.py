@@ -37,7 +37,7 @@ def prepare_data_dir(data_dir: Path) -> Path:
         closed = [p for p in data_dir.parents if p.stat().st_mode & PASSABLE != PASSABLE]
         if closed:
             raise Unavailable(
-                f"As root the data folder must be where other users can pass, and {closed[-1]} is closed: "
+                f"Run by root, the data folder must be where other users can enter, and {closed[-1]} is closed: "
                 "give --data-dir a folder such as /var/lib/rapport."
             )
         data_dir.chmod(data_dir.stat().st_mode | PASSABLE)

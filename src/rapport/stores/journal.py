@@ -51,8 +51,8 @@ class Journal:
                     self._prune(at)
         except OSError as error:
             raise Unavailable(
-                f"What must outlive the data cannot be kept in {self.folder} ({error.strerror}): "
-                "set RAPPORT_KEPT_DIR to a folder that can be written."
+                f"Erasures and opt-outs cannot be recorded in {self.folder} ({error.strerror}): "
+                "set RAPPORT_KEPT_DIR to a writable folder."
             ) from error
 
     def _prune(self, now: datetime) -> None:

@@ -27,7 +27,7 @@ def kept(name: str, mask: str, present: str | None, same_place: bool, place: str
     It is kept only for the place that it was entered for: it is sent nowhere else. Raises Invalid naming the secret.
     """
     if present is None:
-        raise Invalid(f"{name} must not be {mask}, which is how one that is kept is shown.")
+        raise Invalid(f"{name} must not be {mask}, which stands for the stored value.")
     if not same_place:
         raise Invalid(f"{name} must be given again when {place} changes.")
     return present

@@ -10,14 +10,18 @@ from rapport.stores.connecting import in_use
 
 BUILD = Info("rapport_build", "The version of this process")
 BUILD.info({"version": version("rapport")})
-CONNECTIONS = Gauge("rapport_records_connections", "Connections to the records in use, of this process", ["pool"])
-MOST_CONNECTIONS = Gauge("rapport_records_connections_most", "How many this process may open", ["pool"])
-DISK_FREE = Gauge("rapport_disk_free_bytes", "Room on the disk of a folder", ["folder"])
-ENGINE_BYTES = Gauge("rapport_engine_bytes", "What an engine holds on its disk", ["engine"])
-WAREHOUSE_MEMORY = Gauge("rapport_warehouse_memory_bytes", "Memory that the warehouse has taken")
+CONNECTIONS = Gauge(
+    "rapport_records_connections", "Connections of this process to the records database that are in use", ["pool"]
+)
+MOST_CONNECTIONS = Gauge(
+    "rapport_records_connections_most", "Maximum number of connections that this process may open", ["pool"]
+)
+DISK_FREE = Gauge("rapport_disk_free_bytes", "Free space on the disk of a folder", ["folder"])
+ENGINE_BYTES = Gauge("rapport_engine_bytes", "Bytes that an engine uses on its disk", ["engine"])
+WAREHOUSE_MEMORY = Gauge("rapport_warehouse_memory_bytes", "Memory that the warehouse uses")
 BACKUP_AT = Gauge("rapport_backup_timestamp_seconds", "When the last good backup was begun; 0 before the first")
 BACKUP_BYTES = Gauge("rapport_backup_bytes", "Size of the last good backup")
-HELD = Gauge("rapport_outbound_held", "Whether what goes out is held in this process: 1 or 0")
+HELD = Gauge("rapport_outbound_held", "Whether sending is held in this process: 1 or 0")
 
 RECORDS_BYTES = text("SELECT pg_database_size(current_database())")
 WAREHOUSE_BYTES = "SELECT sum(bytes_on_disk) FROM system.parts WHERE active"

@@ -63,7 +63,7 @@ def require_plain(records: Records) -> None:
         for table, column in connection.execute(COLUMNS).all():
             refused = [place for place, value in _values(connection, table, column) if not _is_plain(value)]
             if refused and column != FAULT:
-                raise Invalid("The backup was changed: its durable work holds more than names and numbers.")
+                raise Invalid("The backup was changed: its durable work contains more than names and numbers.")
             forget = text(f"UPDATE dbos.{table} SET {column} = :told WHERE ctid = CAST(:place AS tid)")  # noqa: S608 - of the schema
             for place in refused:
                 connection.execute(forget, {"told": FORGOTTEN, "place": place})

@@ -150,7 +150,7 @@ def start_postgres(data_dir: Path) -> Postgres:
     """Start the PostgreSQL of a data folder, or adopt the one that a killed process left. Raises Unavailable."""
     folder = data_dir / "records"
     if "," in str(folder):
-        raise Unavailable("The path of the data folder must not hold a comma: PostgreSQL would read a list.")
+        raise Unavailable("The path of the data folder must not contain a comma: PostgreSQL would read a list.")
     if len(os.fsencode(folder)) > SOCKET_LIMIT:
         raise Unavailable(f"The path of the data folder is too long for a socket: at most {SOCKET_LIMIT - 8} bytes.")
     try:
@@ -224,7 +224,7 @@ def _made() -> tuple[int, int]:
         return _ids()
     except (OSError, subprocess.CalledProcessError, KeyError) as error:
         raise Unavailable(
-            f"As root the records database needs an account named {SYSTEM_USER}, which could not be made."
+            f"As root the records database needs an account named {SYSTEM_USER}, which could not be created."
         ) from error
 
 
@@ -277,4 +277,4 @@ def _run(postgres: Postgres) -> None:
     if postmaster(folder) is None:  # it was stopping
         _run(postgres)
         return
-    raise Unavailable("The records database that an earlier process left neither answers nor ends.")
+    raise Unavailable("The records database that an earlier process left running neither answers nor stops.")

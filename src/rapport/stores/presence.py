@@ -28,7 +28,7 @@ ENDING_SECONDS, AGAIN_SECONDS = 10.0, 0.25
 NOTICED = ("tcp_keepalives_idle = 30", "tcp_keepalives_interval = 10", "tcp_keepalives_count = 3")
 FAR_AHEAD, TOLD_SECONDS = timedelta(seconds=5), 3600.0  # told once in so long
 KEEP_TIME = "run NTP: times of campaigns go by the clock of the process"
-PROCESSES = Gauge("rapport_processes", "Processes that live, by role", ["role"])
+PROCESSES = Gauge("rapport_processes", "Running processes by role", ["role"])
 
 
 class Presence(Worker):
@@ -86,8 +86,8 @@ class Presence(Worker):
                 connection.execute(f"SET {setting}")
             if not locks.take_name_if_free(connection, Lock.PROCESS_NAMES, self._process):
                 raise Unavailable(
-                    f"A process of the name {self._process} works on these records already: give each one a name of "
-                    "its own, the same after every restart, in RAPPORT_PROCESS_NAME."
+                    f"A process named {self._process} already works on this records database: give each process a "
+                    "unique name that stays the same after a restart, in RAPPORT_PROCESS_NAME."
                 )
             _take(connection, self._roles)
         except BaseException:

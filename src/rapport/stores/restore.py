@@ -166,4 +166,4 @@ def _require_counts(rows: dict[str, dict[str, int]], records: Records, warehouse
     except (ClickHouseError, ValueError) as error:
         raise Invalid(COUNTS) from error
     if found != rows:
-        raise Unavailable("The restored rows do not count up to those of the backup.")
+        raise Unavailable("The number of restored rows differs from that of the backup.")

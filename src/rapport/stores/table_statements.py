@@ -30,7 +30,9 @@ def require_table(name: str, statement: str) -> None:
     try:
         _Statement(statement).table(name)
     except (ValueError, RecursionError) as error:
-        raise Invalid(f"The backup was changed: the statement of its table {name} does more than make one.") from error
+        raise Invalid(
+            f"The backup was changed: the statement of its table {name} does more than create one."
+        ) from error
 
 
 class _Statement:

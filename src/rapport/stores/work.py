@@ -64,8 +64,8 @@ FREE_SECONDS = 30.0
 
 log = structlog.get_logger("rapport.work")
 STATES = {"ENQUEUED": "waiting", "PENDING": "under way"}
-WORKS = Gauge("rapport_work", "Durable work that is open, in all processes", ["state"])
-OLDEST = Gauge("rapport_work_oldest_seconds", "Age of the oldest durable work that is open", ["state"])
+WORKS = Gauge("rapport_work", "Unfinished durable work of all processes", ["state"])
+OLDEST = Gauge("rapport_work_oldest_seconds", "Age of the oldest unfinished durable work", ["state"])
 OPEN_WORK = text("""
     SELECT status, count(*), coalesce(extract(epoch FROM now()) - min(created_at) / 1000.0, 0)
     FROM dbos.workflow_status WHERE status IN ('ENQUEUED', 'PENDING') GROUP BY status

@@ -132,7 +132,7 @@ def _check_admin(request: Request, principal: Principal) -> None:
 def require_secrets(principal: Principal) -> None:
     """Raises Forbidden for a key that reads only, which is shown no secrets."""
     if principal.rights is Rights.READ:
-        raise Forbidden("A key whose rights are read is shown no secrets.")
+        raise Forbidden("A key with the rights read cannot see secrets.")
 
 
 def operator(request: Request) -> Stores:

@@ -125,7 +125,7 @@ def parse_array(model: type[M], body: bytes, most: int, least: int = 0) -> list[
     if not isinstance(data, list):
         raise Invalid("The body must be a JSON array.")
     if not least <= len(data) <= most:
-        raise Invalid(f"The body must hold {least} to {most} items, not {len(data)}.")
+        raise Invalid(f"The body must have {least} to {most} items, not {len(data)}.")
     found = []
     for number, item in enumerate(data):
         if not isinstance(item, dict):

@@ -66,7 +66,7 @@ class FrontDoor:
             if len(Request(scope).headers.get("content-type", "")) > LONGEST_TYPE:
                 raise Invalid(f"Content-Type has more than {LONGEST_TYPE} characters.")
             if scope["query_string"].count(b"&") >= MOST_PARAMETERS:
-                raise Invalid(f"The query holds more than {MOST_PARAMETERS} parameters.")
+                raise Invalid(f"The query has more than {MOST_PARAMETERS} parameters.")
             if self.networks and scope["path"].startswith(OPERATORS):
                 self._check_network(scope)
             if scope["path"] in self._exact or scope["path"].startswith(self._open):

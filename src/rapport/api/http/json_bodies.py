@@ -27,7 +27,7 @@ TOO_DEEP = f"The body is nested deeper than {DEEPEST} levels."
 # Words of the parser, and what they mean.
 FAULTS = {
     "depth limit": TOO_DEEP,
-    "infinity": "The body holds a number that is too large.",
+    "infinity": "The body contains a number that is too large.",
 }
 
 
@@ -41,12 +41,12 @@ def loaded(body: bytes, most_members: int | None = None, long_list: bool = False
     body = body.removeprefix(codecs.BOM_UTF8)
     many = _counted(body, b"[", MOST_OBJECTS) + _counted(body, b"{", MOST_OBJECTS)
     if many > MOST_OBJECTS:
-        raise TooLarge(f"The body holds more than {MOST_OBJECTS} objects and lists.")
+        raise TooLarge(f"The body has more than {MOST_OBJECTS} objects and lists.")
     rest, texts = body, None
     if long_list and _counted(body, b",", MOST_COMMAS) > MOST_COMMAS:
         rest, texts = set_aside(body)
     if _counted(rest, b",", MOST_COMMAS) > MOST_COMMAS:
-        raise TooLarge(f"The body holds more than {MOST_COMMAS} commas.")
+        raise TooLarge(f"The body has more than {MOST_COMMAS} commas.")
     try:
         data = _read(rest) if texts is None else put_back(_read(rest), texts)
     except orjson.JSONDecodeError as error:
@@ -54,7 +54,7 @@ def loaded(body: bytes, most_members: int | None = None, long_list: bool = False
     if many > DEEPEST and _is_deep(data):
         raise Invalid(TOO_DEEP)
     if most_members is not None and body.count(b":") > most_members and _has_many_members(data, most_members):
-        raise TooLarge(f"The body holds an object with more than {most_members} members.")
+        raise TooLarge(f"The body contains an object with more than {most_members} members.")
     if holds_null(body):
         raise Invalid(_told(data if len(body) <= SHORT else None, lambda text: "\0" in text, HOLDS_NULL))
     return data

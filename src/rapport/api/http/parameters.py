@@ -55,7 +55,7 @@ def _boolean(name: str, text: str) -> bool:
 
 def _string(name: str, text: str) -> str:
     if "\0" in text:
-        raise Invalid(f"{name} must not hold a null character.")
+        raise Invalid(f"{name} must not contain a null character.")
     return text.strip()
 
 
@@ -66,7 +66,7 @@ def _parts(name: str, text: str, delimiters: str) -> list[str]:
         parts.pop()
     # Positions in the answer carry the meaning, so none may be left out.
     if not all(parts):
-        raise Invalid(f"{name} must not hold a blank name.")
+        raise Invalid(f"{name} must not contain a blank name.")
     return parts
 
 

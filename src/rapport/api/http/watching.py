@@ -38,7 +38,7 @@ MEASURES: tuple[Callable[[Stores], object], ...] = (
 )
 # When each series began is asked by nobody, and doubles their number.
 disable_created_metrics()  # type: ignore[no-untyped-call]
-UP = Gauge("rapport_engine_up", "Whether an engine answered when these metrics were asked for", ["engine"])
+UP = Gauge("rapport_engine_up", "Whether an engine answered when these metrics were collected", ["engine"])
 
 
 class Watch:

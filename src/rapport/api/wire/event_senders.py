@@ -82,7 +82,7 @@ def _unpacked(body: bytes) -> bytes:
 async def events_of(request: Request, body: bytes) -> Given | list[Given] | None:
     """The event of a body, or the events of an array; None when no event of it can be read. Raises TooLarge."""
     if body.count(b",") > MOST_COMMAS or body.count(b"{") + body.count(b"[") > MOST_OBJECTS:
-        raise TooLarge(f"The body holds more than {MOST_COMMAS} commas, or {MOST_OBJECTS} objects and lists.")
+        raise TooLarge(f"The body has more than {MOST_COMMAS} commas, or {MOST_OBJECTS} objects and lists.")
     given = reading.read(body) if len(body) <= SHORT else await aside(request, reading.read, body)
     return await aside(request, reading.read_roughly, body) if given is None else given
 

@@ -37,6 +37,6 @@ def engagement_file(
     Files are kept for 7 days, unless the tenant sets another time.
     """
     if not decryption_key:
-        raise Invalid("X-Decryption-Key is missing: event 14 tells it as DecryptionKey.")
+        raise Invalid("X-Decryption-Key is missing: event 14 contains it as DecryptionKey.")
     body = campaigns.engagement_file(principal.scope, bucket, path, decryption_key)
     return Response(body, media_type="application/octet-stream")

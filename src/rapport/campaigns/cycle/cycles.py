@@ -47,7 +47,7 @@ def begin(scope: Scope, data_date: date, again: bool = True) -> int:
     Raises Conflict for a day that is not over: published, it would stand before every real one.
     """
     if data_date >= scope.today():
-        raise Conflict(f"data_date must be a day that is over, at the latest {scope.today() - timedelta(days=1)}.")
+        raise Conflict(f"data_date must be a past day, at the latest {scope.today() - timedelta(days=1)}.")
     with scope.records() as session:
         last: Cycle | None = session.scalar(_of(scope, data_date).order_by(Cycle.run.desc()).limit(1))
         if last is not None and (last.state == CycleState.RUNNING or not again):

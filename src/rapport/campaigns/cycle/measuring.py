@@ -10,9 +10,9 @@ from rapport.campaigns.cycle.agenda import DAY, Agenda, agendas, ready_at
 from rapport.campaigns.states import CycleState, RunState, SeriesStatus
 from rapport.stores import Stores
 
-DAYS = Gauge("rapport_days", "Tenants by what is the matter with their day: late, running or failed", ["state"])
+DAYS = Gauge("rapport_days", "Tenants by the state of their day: late, running or failed", ["state"])
 OLDEST = Gauge(
-    "rapport_day_oldest_seconds", "Since when the data of the oldest day that is not finished were to be complete"
+    "rapport_day_oldest_seconds", "Seconds since the data of the oldest unpublished day were expected to be complete"
 )
 
 NAMED = 100

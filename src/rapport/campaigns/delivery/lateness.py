@@ -61,4 +61,4 @@ def require_no_quiet_hour(scope: Scope, unit: Unit) -> None:
 def too_late(scope: Scope) -> Conflict:
     """What a unit fails with whose time is over."""
     hours = settings_of(scope).wait_hours
-    return Conflict(f"Not sent: its time was over by more than {hours:g} hours when it could be.")
+    return Conflict(f"Not sent: it could be sent only more than {hours:g} hours late.")

@@ -53,7 +53,7 @@ def set_webhook(
     to or an attribute that is not known, Conflict for a name that another channel's webhook has.
     """
     if not channels.channel(scope, channel_id).behaviour.is_pulled:
-        raise Invalid(f"Channel {channel_id} is one that Rapport sends on by itself: it takes no webhook.")
+        raise Invalid(f"Channel {channel_id} is a native channel: only external channels have webhooks.")
     names = [info.real_field_name for info in customers.find(scope, attributes, "attributes")]
     values = {"name": name, "rows_per_file": rows_per_file, "attributes": names, "updated_at": scope.clock.now()}
     with scope.reads() as session:

@@ -30,14 +30,14 @@ LOOKED_AT, ENOUGH = 10, 20
 EARLIER = "those of the last runs on its target group"
 ALL = "all customers in the last {days} days"
 
-NO_DATA = Detectable(None, None, None, "It cannot be told before there are data what this series can show.")
-NO_RESPONSE = Detectable(None, None, None, "It cannot be told what this series can show: nobody has responded yet.")
-NOBODY = Detectable(None, None, None, "This series can show nothing: it reaches nobody now.")
+NO_DATA = Detectable(None, None, None, "There are no data yet to estimate what this series can show.")
+NO_RESPONSE = Detectable(None, None, None, "What this series can show cannot be estimated: nobody has responded yet.")
+NOBODY = Detectable(None, None, None, "This series cannot show anything: it reaches nobody now.")
 NO_COMPARISON = Detectable(
-    None, None, None, "This series can show nothing: it has neither control nor two groups on the same channels."
+    None, None, None, "This series cannot show anything: it has neither control nor two groups on the same channels."
 )
 
-NO_EVENT = Detectable(None, None, None, "It cannot be told what this can show: nobody had its event lately.")
+NO_EVENT = Detectable(None, None, None, "What this can show cannot be estimated: nobody had its event lately.")
 # Days whose events tell how many customers a trigger has.
 EVENT_DAYS = 30
 HAD_EVENT = """
@@ -77,7 +77,7 @@ def planned(scope: Scope, found: Series, size: int | None = None) -> Detectable:
         made.so_far,
         made.after_a_year,
         made.days_until_a_tenth,
-        f"{made.words} It is taken that customers do what {whose} did.",
+        f"{made.words} This assumes that customers do what {whose} did.",
     )
 
 

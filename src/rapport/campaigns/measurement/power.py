@@ -66,7 +66,7 @@ def detectable(
     size, whole = max(known, key=lambda one: one[0], default=(0.0, Response()))
     spread = spread_of(whole, is_money)
     if not size or spread.mean <= 0 or spread.variance <= 0:
-        return Detectable(None, None, None, "It cannot be told yet what this series can show.")
+        return Detectable(None, None, None, "What this series can show cannot be estimated yet.")
     return told("So far the series", size, spread, (max(days) - min(days)).days + 1)
 
 
@@ -83,7 +83,7 @@ def told(who: str, size: float, spread: Spread, lasted: int | None) -> Detectabl
     until = math.ceil(lasted * (so_far / (A_TENTH * spread.mean)) ** 2)
     if until > LONGEST:
         return Detectable(
-            so_far, a_year, None, f"{words}; a change of a tenth of that it will never show at this pace."
+            so_far, a_year, None, f"{words}; at this pace it will never show a change of a tenth of that."
         )
     return Detectable(so_far, a_year, until, f"{words}; a change of a tenth of that shows after {until} days of runs.")
 

@@ -117,7 +117,7 @@ def programme_results(scope: Scope) -> ProgrammeResults:
     if hold_out is None:
         raise Conflict("There is no global hold-out: set hold_out in the tenant's settings of campaigns.")
     if last is None or last < hold_out.start_date:
-        raise Conflict(f"The global hold-out begins on {hold_out.start_date}: there are no data of it yet.")
+        raise Conflict(f"The global hold-out begins on {hold_out.start_date}: there are no data about it yet.")
     whole, tested, months = compared(scope, hold_out, last)
     parts = _series_parts(scope, hold_out.start_date)
     return ProgrammeResults(

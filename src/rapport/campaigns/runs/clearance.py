@@ -130,7 +130,7 @@ def report(
     the write, so that a report is either in before the decision or refused. Raises Invalid.
     """
     if len(statuses) > MAX_REPORTED:
-        raise Invalid(f"PromosUpdated must not hold more than {MAX_REPORTED} customers.")
+        raise Invalid(f"PromosUpdated must not have more than {MAX_REPORTED} customers.")
     with scope.records() as session:
         call = next_id(session, scope.tenant_id, CALLS)
     with scope.records() as session:
@@ -169,7 +169,7 @@ def clearance(scope: Scope, campaign_id: int) -> Clearance:
     """How the approval of a campaign stands. Raises NotFound, and Conflict for one that is not conditional."""
     found = occurrence(scope, campaign_id)
     if not found.conditional or found.is_triggered:
-        raise Conflict(f"Campaign {campaign_id} is not conditional: it waits for no clearance.")
+        raise Conflict(f"Campaign {campaign_id} is not conditional: it does not wait for approval.")
     row = scope.warehouse.row(STANDING, **_bindings(found))
     asked, approved, refused, unreported, unknown = (int(n) for n in row or (0, 0, 0, 0, 0))
     return Clearance(

@@ -129,5 +129,5 @@ def check_change(stored: Scope, wanted: Scope, session: Session) -> None:
     last = max(last, session.scalar(processed) or last)
     if after.start_date <= last:
         raise Conflict(
-            f"settings.campaigns.hold_out needs a start_date after {last}: what is sent up to that day is decided."
+            f"settings.campaigns.hold_out needs a start_date after {last}: messages up to that day are already decided."
         )

@@ -71,11 +71,11 @@ def check_content(name: str, head: bytes, format_: str) -> None:
     if head.startswith(PARQUET) != (format_ == "parquet"):
         if format_ == "parquet":
             raise Invalid(f"The file {name!r} is not a readable Parquet file.")
-        raise Invalid(f"The file {name!r} is a Parquet file: name it .parquet, or say format: parquet in the mapping.")
+        raise Invalid(f"The file {name!r} is a Parquet file: name it .parquet, or set format: parquet in the mapping.")
     if format_ == "csv" and re.match(rb'\[?\s*\{\s*"', first):
-        raise Invalid(f"The file {name!r} holds JSON: name it .jsonl, with one object a line.")
+        raise Invalid(f"The file {name!r} contains JSON: name it .jsonl, with one object per line.")
     if format_ == "jsonl" and first.startswith(b"["):
-        raise Invalid(f"The file {name!r} is a JSON array: write one object a line instead, without the brackets.")
+        raise Invalid(f"The file {name!r} is a JSON array: write one object per line instead, without the brackets.")
 
 
 def dialect_of(text: TextIO, format_: str, mapping: FileMapping) -> Dialect:

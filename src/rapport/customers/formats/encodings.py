@@ -15,7 +15,7 @@ GZIP = b"\x1f\x8b"
 # What a .gz may unpack to: up to so many bytes in any case, and beyond them so many times its own.
 UNPACKED_FREELY, TIMES = 64 << 20, 200
 MOST_UNPACKED = 64 << 30
-TOO_PACKED = f"The file unpacks to more than {TIMES} times its size: cut it into several, or do not pack it."
+TOO_PACKED = f"The file unpacks to more than {TIMES} times its size: split it, or do not compress it."
 UTF8 = "utf-8"
 # UTF-32 first: its mark begins with the one of UTF-16.
 MARKS = (

@@ -219,7 +219,7 @@ def must_have_rows(file: File) -> None:
         for _ in range(file.skip):
             next(lines, "")
         if any(lines):
-            raise Invalid("The file has more than a header, but not a single row: is it cut off, or of another form?")
+            raise Invalid("The file has more than a header, but not a single row: is it cut off, or in another format?")
 
 
 def _with_members(warehouse: Database, file: File) -> File:
@@ -228,7 +228,7 @@ def _with_members(warehouse: Database, file: File) -> File:
     keys = f"arraySort(groupUniqArrayArray({MAX_COLUMNS + 1})(JSONExtractKeys(line)))"
     found = warehouse.value(f"SELECT {keys} FROM {lines}")  # noqa: S608 - ours
     if not found:
-        raise Invalid("The file holds no JSON objects, one a line.")
+        raise Invalid("The file contains no JSON objects, one per line.")
     must_be_few(len(found), MAX_COLUMNS)
     spellings: dict[str, list[str]] = {}
     for key in found:
@@ -317,7 +317,7 @@ def _streamed(warehouse: Database, file: File) -> str:
     """The file as a table of a server, which it is streamed into as it is; its rows keep their order."""
     if parquet.NESTED in file.kinds:
         column = file.names[file.kinds.index(parquet.NESTED)]
-        raise Invalid(f"The column {column!r} holds lists or structures: write it as text, in JSON for example.")
+        raise Invalid(f"The column {column!r} contains lists or structures: write it as text, in JSON for example.")
     warehouse.execute(f"""
         CREATE TABLE {RAW} ({_columns(file)}) ENGINE = MergeTree ORDER BY tuple()
         SETTINGS enable_block_number_column = 1, enable_block_offset_column = 1

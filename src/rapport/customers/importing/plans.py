@@ -269,7 +269,9 @@ def _with_attributes(scope: Scope, plan: Plan, extras: list[tuple[str, str, str]
             ignored.append(name)
             continue
         if column in RESERVED:
-            raise Invalid(f"The file's column {name!r} would be {column}, which Rapport keeps: map it to another name.")
+            raise Invalid(
+                f"The file's column {name!r} would be {column}, which is reserved for Rapport: map it to another name."
+            )
         if other := next((one.name for one in bound if one.field.column == column), None):
             raise Invalid(
                 f"The file's columns {other!r} and {name!r} would both be the attribute {column}: map one of them "

@@ -172,7 +172,7 @@ def unreadable(error: BaseException) -> Invalid | None:
     codes = ("code: 6.", "code: 26.", "code: 27.", "code: 33.", "code: 36.", "code: 117.", "code: 354.", "code: 636.")
     text = str(error).lower()
     if isinstance(error, DatabaseError) and "code: 241." in text:
-        return Invalid("The file takes more memory than the server has for an import: cut it into several.")
+        return Invalid("The file takes more memory than the server has for an import: split it.")
     if isinstance(error, DatabaseError) and any(code in text for code in codes):
         return Invalid("The file cannot be read: a line is broken (a quote that is never closed?) or it is cut off.")
     return None

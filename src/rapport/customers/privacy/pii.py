@@ -45,7 +45,7 @@ def remember(scope: Scope, customer_ids: Iterable[str]) -> tuple[list[str], OwnT
     if not wanted:
         raise Invalid("CustomerIDs must not be empty.")
     if len(wanted) > MAX_IDS:
-        raise Invalid(f"CustomerIDs must hold at most {MAX_IDS} ids, not {len(wanted)}.")
+        raise Invalid(f"CustomerIDs must have at most {MAX_IDS} ids, not {len(wanted)}.")
     with locks.writing(scope):
         known = spellings(scope, wanted)
         before = set(removed_pseudonyms(scope))

@@ -51,7 +51,7 @@ def update_attributes(scope: Scope, items: list[dict[str, Any]], callback_url: s
     if not items:
         raise Invalid("CustomerNewAttributesValuesList must not be empty.")
     if len(items) > MAX_CUSTOMERS:
-        raise Invalid(f"CustomerNewAttributesValuesList must hold at most {MAX_CUSTOMERS} customers, not {len(items)}.")
+        raise Invalid(f"CustomerNewAttributesValuesList must have at most {MAX_CUSTOMERS} customers, not {len(items)}.")
     for item in items:
         if len(item["values"]) > MAX_ATTRIBUTES:
             raise Invalid(f"Attributes of {item['customer']!r} must be at most {MAX_ATTRIBUTES}.")
@@ -86,7 +86,7 @@ def upsert(
     if not customer_id:
         raise Invalid("CustomerId must not be empty.")
     if "\0" in customer_id:
-        raise Invalid("CustomerId holds a character U+0000, which no text may have.")
+        raise Invalid("CustomerId contains a character U+0000, which no text may have.")
     if identifies_nobody(customer_id):
         raise Invalid(f"CustomerId {customer_id!r} {NOBODY}.")
     callback_url = _checked(scope, callback_url)
@@ -124,7 +124,7 @@ def _checked(scope: Scope, callback_url: str | None) -> str | None:
 def _accept(scope: Scope, kind: str, payload: dict[str, Any], callback_url: str | None) -> str:
     callback_url = _checked(scope, callback_url)
     if holds_null(orjson.dumps(payload)):
-        raise Invalid("The body holds a character U+0000, which no text may have.")
+        raise Invalid("The body contains a character U+0000, which no text may have.")
     with scope.records() as session:
         job_id = ordering.accept(session, scope.tenant_id, scope.clock.now(), kind, payload, callback_url)
         scope.audit(session, f"{kind} attributes", f"request {job_id}")

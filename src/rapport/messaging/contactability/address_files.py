@@ -56,7 +56,7 @@ def suppress_file(
     if bad and not allow_rejects:
         listed = ", ".join(map(str, bad[:MAX_PLACES_TOLD])) + (", ..." if len(bad) > MAX_PLACES_TOLD else "")
         lines = "1 line has" if len(bad) == 1 else f"{len(bad):,} lines have"
-        raise Invalid(f"{lines} no {form.name} ({listed}): mend them, or give allow_rejects.")
+        raise Invalid(f"{lines} no {form.name} ({listed}): correct them, or set allow_rejects.")
     cells = (cell for _, cell in _cells(file, column) if form.passes(channels.address_key(cell)))
     added = 0
     with scope.records() as session:

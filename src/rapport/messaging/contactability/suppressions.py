@@ -190,7 +190,7 @@ def allow_address(scope: Scope, address: str, channel_id: int = EVERY_CHANNEL) -
 def require_no_address(scope: Scope, customer_id: str) -> None:
     """Raises Invalid for an e-mail address that is given as the id of a customer and is none's."""
     if channels.is_email_address(customer_id.strip()) and not customers.spellings(scope, [customer_id]):
-        raise Invalid("customer_id is an e-mail address and no customer's id: give it as address to suppress it.")
+        raise Invalid("customer_id is an e-mail address and not a customer's ID: send it as address to suppress it.")
 
 
 def _pseudonymous(scope: Scope, keys: Iterable[str]) -> list[str]:

@@ -142,7 +142,7 @@ def _explained(error: Exception) -> RapportError:
     if isinstance(error, RapportError):
         return error
     if isinstance(error, DataError):
-        return Invalid("An event holds a value that cannot be stored.")
+        return Invalid("An event contains a value that cannot be stored.")
     return outage(error) or Unavailable("Events cannot be stored now: try again in a moment.")
 
 

@@ -33,7 +33,7 @@ class Pace:
         most = max(wanted.values(), default=0)
         if most > limit:
             raise Invalid(
-                f"the body holds {most} events of one person, more than the {limit} (events_per_person) that are "
+                f"the body has {most} events of one person, more than the {limit} (events_per_person) that are "
                 f"taken within {WINDOW_SECONDS:.0f} seconds"
             )
         wait = self._wait(wanted, limit)

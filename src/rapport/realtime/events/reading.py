@@ -15,7 +15,7 @@ MOST = 1000  # events in a body; of one with more none is looked for in what is 
 TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
 LONE = re.compile("[\ud800-\udfff]+")
 REPLACED = "\ufffd"
-BROKEN = "holds half of a character or bytes that are no text, which were replaced by U+FFFD"
+BROKEN = "contains half of a character or bytes that are not text, which were replaced by U+FFFD"
 LONGEST_INTEGER = 20
 SMALLEST, LARGEST = -(2**63), 2**64 - 1
 

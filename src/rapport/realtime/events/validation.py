@@ -252,7 +252,7 @@ def _kept(name: str, value: float, warnings: list[str]) -> bool:
 
 def _text(name: str, value: str, warnings: list[str]) -> str:
     if "\0" in value:
-        warnings.append(f"{name} holds a character U+0000, which was replaced")
+        warnings.append(f"{name} contains a character U+0000, which was replaced")
         value = value.replace("\0", "\ufffd")
     if len(value) > LONGEST_TEXT:
         warnings.append(f"{name} is longer than {LONGEST_TEXT} characters: the rest was left out")

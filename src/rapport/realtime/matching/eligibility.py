@@ -80,7 +80,7 @@ def _series(scope: Scope, series_id: int, channel_id: int) -> campaigns.Series:
     if found.status == campaigns.SeriesStatus.ARCHIVED:
         raise Conflict(f"Series {series_id} is archived.")
     if channel_id not in channels_in(found.groups):
-        raise Invalid(f"channel_id: series {series_id} does not write on channel {channel_id}.")
+        raise Invalid(f"channel_id: series {series_id} does not use channel {channel_id}.")
     return found
 
 
@@ -90,7 +90,7 @@ def _at(scope: Scope, at: datetime | None) -> Scope:
         return scope
     now = scope.clock.now()
     if not now <= at <= now + FARTHEST:
-        raise Invalid(f"at must be an instant of the next {FARTHEST.days} days: what was before is not known any more.")
+        raise Invalid(f"at must be an instant of the next {FARTHEST.days} days: past states are not stored.")
     standing = Clock()
     standing.set(at)
     return replace(scope, stores=replace(scope.stores, clock=standing))

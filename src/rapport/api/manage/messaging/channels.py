@@ -181,7 +181,7 @@ def send_test_message(
     """Send one message at once and return its outcome; suppressions do not apply."""
     found = service.channel(principal.scope, channel_id)
     if found.behaviour.is_pulled:
-        raise Invalid("Messages of an external channel are sent by the outside system.")
+        raise Invalid("An external system sends the messages of an external channel.")
     content = _content(principal, channel_id, body)
     message = found.behaviour.write(f"test-{uuid.uuid4()}", "test", body.to, content)
     with service.trying(principal.scope, found) as transport:
