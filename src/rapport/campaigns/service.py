@@ -53,8 +53,8 @@ from rapport.campaigns.plans import Plan, PlannedChannel, PlannedGroup, PlannedR
 from rapport.campaigns.promotions import add_promotions, delete_promotions, promotions
 from rapport.campaigns.runs.addressed import in_running, scheduled_messages, series_of
 from rapport.campaigns.runs.asking import Answer, CustomerOutcome, outcome_rows, reason_counts, why, words_of
+from rapport.campaigns.runs.by_hand import cancel, confirm, one_time, run_now
 from rapport.campaigns.runs.clearance import Clearance, clearance, report
-from rapport.campaigns.runs.control import cancel, confirm, one_time, run_now
 from rapport.campaigns.runs.dry_runs import DryRun, WouldNotReach, WouldReach, dry_run
 from rapport.campaigns.runs.hold_out import KeptBack, check_change, is_held_out, kept_back_on
 from rapport.campaigns.runs.splits import CONTROL, GROUP, cut_of, cuts, group_at, trigger_part
