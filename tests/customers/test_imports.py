@@ -17,8 +17,10 @@ from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.customers import service
 from rapport.customers.attributes import AttributeInfo
+from rapport.customers.writes.locks import importing, no_imports
 from rapport.errors import Invalid
-from rapport.stores import Stores
+from rapport.stores import Stores, locks
+from rapport.stores.locks import Lock
 from rapport.stores.warehouse import Database
 
 CUSTOMERS = """Customer_ID,Registration_Date,Email,Country,Points,Score,Member_Since,Zip
@@ -223,6 +225,32 @@ def test_a_file_of_which_rows_were_refused_is_read_again(scope: Scope, tmp_path:
     assert (whole.unchanged, whole.loaded, whole.rejected) == (False, 2, 0)
     assert scope.warehouse.value("SELECT count() FROM transaction_items") == 2
     assert load(scope, "items", items).unchanged, "every row of it was loaded"
+
+
+def test_files_of_several_kinds_are_imported_side_by_side(scope: Scope, tmp_path: Path) -> None:
+    people = write(tmp_path, "people.csv", "CustomerID\nBESIDE-1\n")
+    line = "Transaction_ID,CustomerID,Transaction_Date,Amount\nBESIDE-T1,beside-1,2026-02-01 10:00:00,5\n"
+    beside, is_free = [], []
+
+    def load_people(done: int, steps: int) -> None:
+        if done == 1:  # the orders are staged
+            beside.append(load(scope, "customers", people))
+            with scope.stores.records.reading() as connection:
+                is_free.append(locks.take_if_free(connection, Lock.IMPORTS, scope.tenant_id))
+
+    result = load(scope, "transactions", write(tmp_path, "orders.csv", line), progress=load_people)
+    assert [(one.state, one.loaded) for one in (result, *beside)] == [("loaded", 1), ("loaded", 1)]
+    assert is_free == [False], "whoever changes what imports go by waits for them"
+    assert service.import_of(scope, result.import_id).state == "loaded"
+    assert scope.warehouse.value("SELECT customer_id FROM transactions") == "BESIDE-1"
+    assert leftovers(scope) == []
+
+
+def test_no_import_begins_while_what_imports_go_by_is_changed(scope: Scope) -> None:
+    with no_imports(scope), scope.stores.records.reading() as connection:
+        assert not locks.take_shared_if_free(connection, Lock.IMPORTS, scope.tenant_id)
+    with importing(scope, "items"):
+        pass
 
 
 def test_incremental_rows_replace_those_of_the_same_key(scope: Scope, tmp_path: Path) -> None:

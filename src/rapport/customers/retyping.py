@@ -42,7 +42,7 @@ def retype(scope: Scope, name: str, field_type: str) -> AttributeInfo:
     Raises Away, and changes nothing, when the records went away meanwhile.
     From then on it counts as declared: files may write its decimals in any plain form.
     """
-    with locks.importing(scope), locks.writing(scope):
+    with locks.no_imports(scope), locks.writing(scope):
         info = changeable(scope, name)
         if info.field_type == field_type:
             return info
@@ -74,7 +74,7 @@ def _leave(scope: Scope, info: AttributeInfo) -> None:
 
 def delete(scope: Scope, name: str) -> None:
     """Take an attribute away with all its values; its name is free then. Who uses it is not asked here."""
-    with locks.importing(scope), locks.writing(scope):
+    with locks.no_imports(scope), locks.writing(scope):
         info = changeable(scope, name)
         with locks.replacing(scope, f"{ASIDE}customers"):
             for table in TABLES:

@@ -25,12 +25,17 @@ Asked = Connection | Session | psycopg.Connection[Any]
 class Lock(IntEnum):
     """The classes of locks, with what the key is; MIGRATIONS is a number by itself."""
 
-    IMPORTS = 7001  # tenant
+    IMPORTS = 7001  # tenant; imports share it, each with the lock of its kind
     CUSTOMER_WRITES = 7002  # tenant
     # Tenant. Event types have had the number of accepted writes from the start: each waits for the other in vain, but
     # briefly, since both are of transactions.
     WRITES_AND_EVENT_TYPES = 7003
     INTERACTIONS = 7011  # tenant
+    IMPORTS_OF_CUSTOMERS = 7021  # tenant, as of the next four
+    IMPORTS_OF_TRANSACTIONS = 7022
+    IMPORTS_OF_ITEMS = 7023
+    IMPORTS_OF_PRODUCTS = 7024
+    IMPORTS_OF_ACTIVITY = 7025
     LEADERS = 7100  # a Leadership
     VISITOR_MERGES = 7102  # tenant
     ROLES = 7300  # the number of a role
@@ -68,6 +73,11 @@ def take_shared(connection: Asked, *place: int) -> None:
     _call(connection, "pg_advisory_lock_shared", place)
 
 
+def take_shared_if_free(connection: Asked, *place: int) -> bool:
+    """The same unless a session holds it alone; whether this one shares it now."""
+    return bool(_call(connection, "pg_try_advisory_lock_shared", place))
+
+
 def take_for_transaction(connection: Connection | Session, *place: int) -> None:
     """Wait for a lock, and hold it until the transaction ends."""
     _call(connection, "pg_advisory_xact_lock", place)
@@ -86,15 +96,22 @@ def take_name_if_free(connection: psycopg.Connection[Any], lock: Lock, name: str
 
 def release(connection: Connection, *place: int) -> None:
     """Release a lock of the session. An outage may have done so: nobody can use the connection any more then."""
-    try:
-        _call(connection, "pg_advisory_unlock", place)
-    except (SQLAlchemyError, Unavailable):
-        connection.invalidate()
+    _let_go(connection, "pg_advisory_unlock", place)
 
 
 def release_shared(connection: Asked, *place: int) -> None:
-    """Release a lock that the session shares."""
-    _call(connection, "pg_advisory_unlock_shared", place)
+    """The same of a lock that the session shares."""
+    if isinstance(connection, Connection):
+        _let_go(connection, "pg_advisory_unlock_shared", place)
+    else:
+        _call(connection, "pg_advisory_unlock_shared", place)
+
+
+def _let_go(connection: Connection, function: str, place: Sequence[int]) -> None:
+    try:
+        _call(connection, function, place)
+    except (SQLAlchemyError, Unavailable):
+        connection.invalidate()
 
 
 def release_all(connection: Asked) -> None:

@@ -1,9 +1,10 @@
 """Imports: a file is all or nothing, and is never half-loaded.
 
-Everything is prepared in tables aside; the table that is read changes in one step at the end. A
-process that dies before leaves tables aside, which the next import drops; one that dies after leaves
-a loaded file whose import says that it failed, and importing it again gives the same rows. While the
-records are away an import that has begun waits for them, and is done again from its beginning.
+Everything is prepared in tables aside; the table that is read changes in one step at the end. Files of one kind are
+imported one after the other, those of several kinds side by side until that step. A process that dies before it leaves
+tables aside, which the next import of the kind drops; one that dies after leaves a loaded file whose import says that
+it failed, and importing it again gives the same rows. While the records are away an import that has begun waits for
+them, and is done again from its beginning.
 """
 
 from collections.abc import Callable
@@ -108,9 +109,9 @@ def import_file(
     begun: list[Import] = []
 
     def attempt() -> ImportResult:
-        with locks.importing(scope):
-            staging.drop_leftovers(scope.warehouse)
-            _give_up_dead(scope)
+        with locks.importing(scope, known.name):
+            _give_up_dead(scope, known)
+            staging.drop_leftovers(scope.warehouse, partial(_running, scope))
             with opened(scope.warehouse, path, parsed) as file:
                 row = _again(scope, begun[0]) if begun else _begin(scope, known, path, parsed, mode)
                 if row.state == ImportState.UNCHANGED:
@@ -307,11 +308,17 @@ def _loaded_before(scope: Scope, kind: str, sha256: str, mapping: str, mode: str
     return None
 
 
-def _give_up_dead(scope: Scope) -> None:
+def _running(scope: Scope) -> list[int]:
+    with scope.reads() as session:
+        return list(session.scalars(select(Import.id).filter_by(tenant_id=scope.tenant_id, state=ImportState.RUNNING)))
+
+
+def _give_up_dead(scope: Scope, kind: Kind) -> None:
+    """Call it under the lock of imports of the kind: then none of them is under way."""
     with scope.records() as session:
         session.execute(
             update(Import)
-            .where(Import.tenant_id == scope.tenant_id, Import.state == ImportState.RUNNING)
+            .where(Import.tenant_id == scope.tenant_id, Import.kind == kind.name, Import.state == ImportState.RUNNING)
             .values(
                 state=ImportState.FAILED,
                 message="The process ended before the import did.",

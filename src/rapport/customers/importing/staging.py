@@ -5,7 +5,7 @@ has. What is wrong with them is found out afterwards, from these texts alone, an
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -74,9 +74,15 @@ class Stage:
         self.made.clear()
 
 
-def drop_leftovers(warehouse: Database) -> None:
-    """Drop every staging table. Call it only under the lock of imports: then all of them belong to dead imports."""
-    drop(warehouse, [name for (name,) in warehouse.rows(TABLES, database=warehouse.name, prefix=PREFIX)])
+def drop_leftovers(warehouse: Database, running: Callable[[], Collection[int]]) -> None:
+    """Drop the staging tables of dead imports. running: the ids of those that are under way, which is asked afterwards.
+
+    What an import has staged is not dropped before another one of its kind begins.
+    """
+    tables = [name for (name,) in warehouse.rows(TABLES, database=warehouse.name, prefix=PREFIX)]
+    if tables:
+        living = {str(one) for one in running()}
+        drop(warehouse, [name for name in tables if name.removeprefix(PREFIX).partition("_")[0] not in living])
 
 
 def create(stage: Stage, plan: Plan) -> None:

@@ -60,7 +60,7 @@ def purge(scope: Scope, marks: list[str], tables: Collection[str]) -> None:
 
     marks are pseudonyms. Raises Away when the records went away meanwhile, so that others may have written.
     """
-    with locks.importing(scope), locks.writing(scope):
+    with locks.no_imports(scope), locks.writing(scope):
         pii.stage_known(scope, marks, tables)
         for table in tables:
             delete_staged(scope, table)

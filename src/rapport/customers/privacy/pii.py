@@ -214,7 +214,7 @@ def rewrite(scope: Scope) -> None:
     and the table changes place with a copy that links only to what is current; dropping the former drops
     the rest. Raises Away when the records went away meanwhile, so that others may have written.
     """
-    with locks.importing(scope), locks.writing(scope):
+    with locks.no_imports(scope), locks.writing(scope):
         stage_known(scope, removed_pseudonyms(scope), ["customers", *PROPERTIED])
         scrubbing.make_known(scope)
         for table in WIDE:

@@ -8,7 +8,7 @@ takes the lock over drops what is noted: the exchange has taken place before it 
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -29,6 +29,15 @@ NOTE = """
 NOTED = "SELECT name FROM table_exchanges WHERE tenant_id = :tenant_id"
 FORGET = "DELETE FROM table_exchanges WHERE tenant_id = :tenant_id AND name = ANY(:names)"
 BUSY = "Another write of this tenant takes very long: try again later."
+
+# The locks of imports by kind.
+IMPORTS_OF = {
+    "customers": Lock.IMPORTS_OF_CUSTOMERS,
+    "transactions": Lock.IMPORTS_OF_TRANSACTIONS,
+    "items": Lock.IMPORTS_OF_ITEMS,
+    "products": Lock.IMPORTS_OF_PRODUCTS,
+    "activity": Lock.IMPORTS_OF_ACTIVITY,
+}
 
 # Who of this process has a lock, and the connections of those that are held, by tenant and lock.
 _turns: defaultdict[tuple[int, Lock], threading.Lock] = defaultdict(threading.Lock)
@@ -56,26 +65,48 @@ def _kept(scope: Scope, connection: Connection, lock: Lock) -> Iterator[None]:
 
 
 @contextmanager
-def _held(scope: Scope, lock: Lock) -> Iterator[None]:
+def _turn(scope: Scope, lock: Lock) -> Iterator[None]:
     turn = _turns[scope.tenant_id, lock]
     if not turn.acquire(timeout=LOCK_SECONDS):
         raise Away(BUSY)
     try:
-        with _connected(scope) as connection:
-            if not locks.take_if_free(connection, lock, scope.tenant_id):
-                unhurried(connection)
-                with statements_within(LOCK_SECONDS):
-                    locks.take(connection, lock, scope.tenant_id)
-            with _kept(scope, connection, lock):
-                yield
+        yield
     finally:
         turn.release()
 
 
 @contextmanager
-def importing(scope: Scope) -> Iterator[None]:
-    """One import of a tenant at a time; waits for the one before."""
-    with _held(scope, Lock.IMPORTS):
+def _held(scope: Scope, lock: Lock) -> Iterator[Connection]:
+    with _turn(scope, lock), _connected(scope) as connection:
+        if not locks.take_if_free(connection, lock, scope.tenant_id):
+            unhurried(connection)
+            with statements_within(LOCK_SECONDS):
+                locks.take(connection, lock, scope.tenant_id)
+        with _kept(scope, connection, lock):
+            yield connection
+
+
+@contextmanager
+def importing(scope: Scope, kind: str) -> Iterator[None]:
+    """One import of a tenant and kind at a time, beside those of other kinds; waits for the one before."""
+    with _held(scope, IMPORTS_OF[kind]) as connection:
+        if not locks.take_shared_if_free(connection, Lock.IMPORTS, scope.tenant_id):
+            unhurried(connection)
+            with statements_within(LOCK_SECONDS):
+                locks.take_shared(connection, Lock.IMPORTS, scope.tenant_id)
+        try:
+            yield
+        finally:
+            locks.release_shared(connection, Lock.IMPORTS, scope.tenant_id)
+
+
+@contextmanager
+def no_imports(scope: Scope) -> Iterator[None]:
+    """Held by whoever changes what imports go by, or what they have staged; waits for those under way."""
+    with ExitStack() as held:
+        for lock in IMPORTS_OF.values():
+            held.enter_context(_turn(scope, lock))
+        held.enter_context(_held(scope, Lock.IMPORTS))
         yield
 
 
