@@ -23,6 +23,8 @@ from campaign_tenant import (
 )
 from gateway_server import eventually
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy import select, type_coerce
+from sqlalchemy.dialects.postgresql import JSONB
 
 from rapport.access import keys
 from rapport.access.scope import Scope
@@ -30,14 +32,17 @@ from rapport.campaigns import service as campaigns
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
 from rapport.channels import service as channels
-from rapport.channels.kinds.base import AddressForm, Bounce, ChannelKind
+from rapport.channels.kinds.base import AddressForm, Bounce, ChannelKind, Secret
 from rapport.channels.kinds.registry import KINDS
+from rapport.channels.models import Channel
 from rapport.channels.service import Content, Message, Receipt, Transport
 from rapport.errors import Invalid
 from rapport.messaging import service as messaging
 from rapport.realtime.matching import firings
 from rapport.realtime.sending import Sender
 from rapport.settings import Settings
+from rapport.stores.records import Records
+from rapport.stores.sealing import Keys
 
 RING = "^[A-Z]{2}-[0-9]{2,}$"
 flown: list[tuple[str, Message]] = []
@@ -47,6 +52,7 @@ class LoftSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     loft: str = "north"
+    call: Secret = ""
 
 
 class Loft:
@@ -152,7 +158,7 @@ def test_a_channel_is_what_its_kind_says(api: httpx.Client, channel: dict[str, A
     }
     for body, words in [
         ({"kind": "dove"}, "kind: must be 'email', 'external' or 'pigeon'."),
-        ({"kind": "pigeon", "settings": {"host": "x"}}, "There is no host in settings; there is loft."),
+        ({"kind": "pigeon", "settings": {"host": "x"}}, "There is no host in settings; there are loft, call."),
         ({"kind": "pigeon", "settings": {"loft": "burnt"}}, "settings.loft must be one that stands."),
     ]:
         answer = api.post(home, json={"name": "Other", **body})
@@ -229,11 +235,51 @@ def test_a_firing_goes_out_by_its_transport(tenant: Scope) -> None:
     assert [(message.customer_id, message.text) for _, message in flown] == [("A", "Coo, Name of A!")]
 
 
-def test_a_kind_that_is_gone_is_an_error_and_no_mail(tenant: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_kind_declares_as_secret_is_sealed_and_shown_masked(tenant: Scope, api: httpx.Client) -> None:
+    home = f"/manage/v1/channels/{PIGEON}"
+    shown = api.patch(home, json={"settings": {"loft": "south", "call": "coo coo"}}).json()
+    assert shown["settings"] == {"loft": "south", "call": "********"}
+    kept = api.patch(home, json={"settings": {"loft": "south", "call": "********"}})
+    assert kept.status_code == 200, kept.text
+    sealed = Records(tenant.stores.records.url, keys=Keys("the key of the secrets of this test, long enough"))
+    try:
+        with sealed.session() as session:
+            found = session.get_one(Channel, (tenant.tenant_id, PIGEON))
+            assert found.settings == {"loft": "south", "call": "coo coo"}, "what was stored before is read"
+            found.settings = {**found.settings, "loft": "east"}
+            session.flush()
+            stored = session.scalar(select(type_coerce(Channel.settings, JSONB)).where(Channel.id == PIGEON))
+            assert stored["loft"] == "east" and stored["call"].startswith("sealed:")
+            session.refresh(found)
+            assert found.settings == {"loft": "east", "call": "coo coo"}
+            session.rollback()
+    finally:
+        sealed.close()
+
+
+def test_a_kind_that_is_gone_is_told_on_its_channel_and_others_go_on(
+    tenant: Scope, api: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = channels.channel(tenant, PIGEON)
+    other = channels.create_channel(tenant, f"Text {time.time_ns()}", "external")
+    action = add_action(tenant, f"Coo {time.time_ns()}").id
+    made = add_series(tenant, add_group(tenant, f"Few {time.time_ns()}", "NL"), [group(action, (PIGEON, 1))])
     monkeypatch.delitem(KINDS, "pigeon")
-    words = "kind must be one of email, external, not 'pigeon'."
-    with pytest.raises(Invalid, match=words):
+    told = "The channel is of kind 'pigeon', which this release does not have: it has email, external."
+    with pytest.raises(Invalid, match=re.escape(told)):
         channels.transport(tenant, found)
-    with pytest.raises(Invalid, match=words):
+    with pytest.raises(Invalid, match="kind must be one of email, external, not 'pigeon'"):
         channels.create_channel(tenant, f"More post {time.time_ns()}", "pigeon")
+    assert (channels.is_pulled(tenant, PIGEON), channels.is_pulled(tenant, other.id)) == (False, True)
+    shown = {one["id"]: one for one in api.get("/manage/v1/channels").json()}
+    assert (shown[PIGEON]["fault"], shown[other.id]["fault"]) == (told, "")
+    assert set(shown[PIGEON]["settings"].values()) == {"********"}, "nobody knows which of them are secret"
+    assert api.get("/current/actions/GetExecutionChannels").status_code == 200
+    campaign_id = plan_next_run(tenant, made.id, TODAY)
+    processing.prepare_members(tenant, campaign_id, DATA_DATE)
+    processing.process(tenant, campaign_id, DATA_DATE)
+    tenant.clock.set(NOW + timedelta(hours=3))
+    campaigns.execute_due(tenant)
+    ended = campaigns.occurrence(tenant, campaign_id)
+    assert ended.state == "failed", (ended.state, outcomes(tenant, campaign_id))
+    assert told.removesuffix(".") in ended.error

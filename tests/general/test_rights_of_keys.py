@@ -1,14 +1,17 @@
 """Keys of less than their access type covers, and keys that end or that nobody uses."""
 
+import re
 from datetime import timedelta
 
 import httpx
 import pytest
+from fastapi.routing import APIRoute
 
 from rapport.access import keys
 from rapport.access.roles import SECTIONS
 from rapport.access.scope import Scope
 from rapport.api import MANAGEMENT
+from rapport.api.sections import changes_nothing
 
 KEY = {"nickname": "least", "contact_email": "least@example.com", "access_type": "Admin"}
 INFO, DATA = ("GET", "/current/apikey/GetApiKeyInfo"), ("GET", "/current/general/GetLastDataUpdate")
@@ -78,6 +81,35 @@ def test_a_key_that_reads_sees_no_secret(api: httpx.Client) -> None:
         assert [one["secret"] for one in client.get("/manage/v1/listeners").json()] == [""]
         assert client.get("/manage/v1/event-intake").status_code == 200
         assert client.get("/manage/v1/event-intake", params={"reveal": True}).status_code == 403
+
+
+def test_a_key_that_reads_asks_by_post_what_changes_nothing(api: httpx.Client) -> None:
+    routes = [route for router in MANAGEMENT for route in router.routes if isinstance(route, APIRoute)]
+    posts = {route.path: changes_nothing(route) for route in routes if "POST" in route.methods}
+    assert {path for path, asks in posts.items() if asks} == {
+        f"/manage/v1/{path}"
+        for path in (
+            "eligibility",
+            "target-groups/size",
+            "target-groups/sample",
+            "target-groups/sentence",
+            "series/{series_id}/dry-run",
+            "triggers/{trigger_id}/dry-run",
+            "triggers/{trigger_id}/test",
+            "channels/{channel_id}/templates/{template_id}/preview",
+        )
+    }
+    with made(api, rights="read") as reader, made(api, rights="read", sections=["brands"]) as other:
+        for path, asks in posts.items():
+            if "/operator/" in path or path == "/manage/v1/tenants":
+                continue
+            asked = re.sub(r"{\w+}", "999", path)
+            assert (reader.post(asked).status_code != 403) == asks, path
+            assert "/brands" in path or other.post(asked).status_code == 403, path
+        definition = {"definition": {"attribute": "COUNTRY", "operator": "equals", "value": "NL"}}
+        assert reader.post("/manage/v1/target-groups/sentence", json=definition).status_code == 200
+    document = api.get("/openapi.json").json()["paths"]
+    assert document["/manage/v1/eligibility"]["post"]["x-changes-nothing"] is True
 
 
 def test_a_key_ends_after_a_year_unless_it_is_to_live_for_ever(api: httpx.Client, scope: Scope) -> None:

@@ -11,9 +11,10 @@ import httpx
 import pyarrow as pa
 import pytest
 from itsdangerous import URLSafeSerializer
-from sqlalchemy import event, select
+from sqlalchemy import event, select, text
 
 from rapport.access.models import TenantSecret
+from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope
 from rapport.access.secrets import MOST_VERSIONS
 from rapport.access.service import create_tenant
@@ -22,6 +23,7 @@ from rapport.channels import service as channels
 from rapport.channels.kinds.email import unsubscribe_headers
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging import service
+from rapport.messaging.models import Suppression
 from rapport.messaging.service import Origin
 from rapport.stores import Stores
 
@@ -136,6 +138,26 @@ def test_a_link_of_a_test_message_leaves_no_interaction(scope: Scope, base_url: 
     path = token(service.unsubscribe_links(scope)("Unknown 1", Origin(504)))
     assert httpx.post(base_url + path).status_code == 200
     assert "Unknown 1" in suppressed(scope, 504)
+
+
+def test_a_click_after_an_erasure_names_nobody_again(scope: Scope, api: httpx.Client, base_url: str) -> None:
+    scope.warehouse.insert("customers", ["customer_id", "EMAIL"], [["Leaver-1", "leaver@example.com"]])
+    link = service.unsubscribe_links(scope)("Leaver-1", origin(31), "leaver@example.com")
+    assert api.delete("/manage/v1/persons/Leaver-1").status_code == 204
+    for form in ({}, {"scope": "all"}):
+        assert httpx.post(base_url + token(link), data=form).status_code == 200
+    person = pseudonym(scope, "Leaver-1")
+    assert [row[1] for row in interactions(scope, 31)] == [f"erased-{person[:32]}"]
+    with scope.reads() as session:
+        mine = select(Suppression).where(Suppression.customer_key == person)
+        kept = {(one.channel_id, one.customer_id, one.reason) for one in session.scalars(mine)}
+        sql = "SELECT count(*) FROM {} WHERE lower(t::text) LIKE '%leaver-1%'"
+        named = [session.scalar(text(sql.format(f"{name} AS t"))) for name in ("suppressions", "suppressed_addresses")]
+    assert kept == {(504, "", "unsubscribed"), (0, "", "unsubscribed")}
+    assert named == [0, 0]
+    address = {"address": "Leaver@example.com"}
+    listed = api.get("/manage/v1/suppressions/of-address", params=address).json()
+    assert {one["channel_id"] for one in listed} == {None, 504}, "nobody is written to there, whoever has it"
 
 
 def test_a_forged_link_is_refused(scope: Scope, base_url: str, stores: Stores) -> None:

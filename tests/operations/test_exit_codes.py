@@ -14,7 +14,8 @@ def test_an_import_that_loads_no_row_is_no_success(folder: Path) -> None:
     words = ("import", "customers", file, "--tenant", "A", "--allow-rejects", "--data-dir", data_dir)
     for rows, code in (("C1,no day\nC2,nor this\n", 1), ("C1,2026-01-01\nC2,no day\n", 0), ("C1,2026-01-01\n", 0)):
         file.write_text(HEAD + rows)
-        assert run(*words, "--dry-run").code == 0
+        tried = run(*words, "--dry-run")
+        assert tried.code == code and ("2 rows were refused, and no row would be loaded." in tried.out) == bool(code)
         ended = run(*words)
         assert ended.code == code and ("0 rows loaded, 2 rejected" in ended.out) == bool(code)
     assert run(*words).code == 0, "a file that was loaded before is there"

@@ -43,7 +43,7 @@ class Rights(StrEnum):
     """What a key may do of what its access type covers."""
 
     FULL = "full"
-    READ = "read"  # GET and HEAD only, and no secret
+    READ = "read"  # what changes nothing, and no secret
     DATA_IN = "data-in"  # imports and writes of attributes only
 
 
@@ -91,7 +91,10 @@ SECTIONS = (
 
 
 def rights_cover(rights: Rights, sections: Collection[str], function: str, reads: bool) -> bool:
-    """Whether a key may call a function of the wire; reads: by GET. A key of sections is for the management API."""
+    """Whether a key may call a function of the wire; reads: it changes nothing.
+
+    A key of sections is for the management API.
+    """
     if function.lower() == OWN:
         return True
     if sections:
@@ -102,7 +105,7 @@ def rights_cover(rights: Rights, sections: Collection[str], function: str, reads
 
 
 def may_manage(rights: Rights, sections: Collection[str], section: str, reads: bool) -> bool:
-    """Whether an Admin key may call the management API in a section; reads: by GET."""
+    """Whether an Admin key may call the management API in a section; reads: the call changes nothing."""
     if sections and section not in sections:
         return False
     if rights is Rights.DATA_IN:

@@ -3,6 +3,14 @@
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
+# What a route says of itself that is a POST only because its question is long: keys that read may call it, too.
+CHANGES_NOTHING = {"x-changes-nothing": True}
+
+
+def changes_nothing(route: APIRoute) -> bool:
+    """Whether a route says that its calls leave everything as it is."""
+    return CHANGES_NOTHING.items() <= (route.openapi_extra or {}).items()
+
 
 class SectionRouter(APIRouter):
     """A router whose calls stand under one tag of the document.

@@ -240,7 +240,8 @@ def next_runs(scope: Scope, series_id: int, count: int, first: date | None = Non
 def check_references(scope: Scope, body: SeriesBody) -> None:
     """Everything a series names must exist, and its schedule go by all that it says. Raises NotFound, Invalid."""
     check_schedule(body.schedule)
-    audiences.target_group(scope, body.target_group_id)
+    if audiences.target_group(scope, body.target_group_id).archived:
+        raise Invalid(f"target_group_id names target group {body.target_group_id}, which is archived.")
     check_excluded(scope, body.rules.exclude_target_group_ids)
     check_groups(scope, body.groups)
     goals.check_goal(scope, body.goal, len(body.groups))

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import delete, select, text
 
-from rapport.access.pseudonyms import PSEUDONYM, pseudonym_secret
+from rapport.access.pseudonyms import PSEUDONYM, pseudonym, pseudonym_secret
 from rapport.access.scope import Scope, current_scope
 from rapport.campaigns.delivery import handing_over
 from rapport.campaigns.delivery.engagements import write_again
@@ -34,7 +34,8 @@ ACCOUNTS = (
 )
 ATTEMPTS = 3
 ERASED = "customer_id IN (SELECT customer_id FROM erase_ids)"
-ALIAS = f"concat('erased-', substring({PSEUDONYM}, 1, 32))"
+ALIAS_BEGIN, ALIAS_DIGITS = "erased-", 32
+ALIAS = f"concat('{ALIAS_BEGIN}', substring({PSEUDONYM}, 1, {ALIAS_DIGITS}))"
 NAMES = "CREATE TABLE erase_names (customer_id String, alias String) ENGINE = MergeTree ORDER BY customer_id"
 FILL_NAMES = f"INSERT INTO erase_names SELECT customer_id, {ALIAS} FROM (SELECT DISTINCT customer_id FROM erase_ids)"
 SKIP = f"""
@@ -60,6 +61,11 @@ RENAME = """
     SELECT {columns} FROM {table} WHERE customer_id IN (SELECT alias FROM erase_names)
 """
 RENAMED = {"customer_id": "names.alias", "message_id": "''"}
+
+
+def alias(scope: Scope, customer_id: str) -> str:
+    """By what name an erased person stands in the accounts: ALIAS in Python."""
+    return f"{ALIAS_BEGIN}{pseudonym(scope, customer_id)[:ALIAS_DIGITS]}"
 
 
 def held(scope: Scope, customer_id: str) -> list[Send]:

@@ -30,6 +30,7 @@ from rapport.campaigns.delivery.quiet import held_until, quiet_until
 from rapport.campaigns.delivery.unsubscribing import unsubscribe
 from rapport.campaigns.delivery.webhooks import Hook, delete_webhook, set_webhook, webhook
 from rapport.campaigns.erasure import is_busy
+from rapport.campaigns.group_uses import archive_target_group
 from rapport.campaigns.measurement.exports import Export, Period, export_interactions, export_outcomes
 from rapport.campaigns.measurement.interactions import (
     INTERACTIONS,
@@ -180,6 +181,7 @@ __all__ = [
     "add_to_day",
     "all_series",
     "archive_action",
+    "archive_target_group",
     "body_of",
     "cancel",
     "change_stages",

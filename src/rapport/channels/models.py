@@ -7,9 +7,9 @@ from sqlalchemy import DateTime, Integer, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rapport.channels.kinds.base import ChannelKind
-from rapport.channels.kinds.registry import kind_named
+from rapport.channels.kinds.registry import behaviour_of, secret_settings
 from rapport.stores.records import Base
-from rapport.stores.sealing import SealedMember
+from rapport.stores.sealing import SealedMembers
 
 
 class Channel(Base):
@@ -23,15 +23,15 @@ class Channel(Base):
     kind: Mapped[str] = mapped_column(String(20))  # a name in channels.kinds
     address_attribute: Mapped[str] = mapped_column(String(128))
     permission_attribute: Mapped[str | None] = mapped_column(String(128))
-    settings: Mapped[dict[str, Any]] = mapped_column(SealedMember("channels.settings", "password"), default=dict)
+    settings: Mapped[dict[str, Any]] = mapped_column(SealedMembers("channels.settings", secret_settings), default=dict)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
     __table_args__ = (UniqueConstraint("tenant_id", "name"),)
 
     @property
     def behaviour(self) -> ChannelKind:
-        """What its kind says of it, instead of comparing the kind. Raises Invalid for a kind that there is not."""
-        return kind_named(self.kind)
+        """What its kind says of it, instead of comparing the kind; of one that there is not (any more) its fault."""
+        return behaviour_of(self.kind)
 
 
 class App(Base):

@@ -5,12 +5,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from rapport.channels.kinds.base import ChannelKind
+from rapport.channels.kinds.base import ChannelKind, Secret
 from rapport.errors import Invalid
 from rapport.stores.masks import kept
 from rapport.wording import refused
 
-SECRETS = ("password",)
 MASK = "********"
 # One address of printable ASCII, without anything that could begin another recipient or header.
 ADDRESS = re.compile(r"(?![.])[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
@@ -25,7 +24,7 @@ class EmailSettings(BaseModel):
     port: int = Field(25, ge=1, le=65535)
     security: Literal["none", "starttls", "tls"] = "none"
     username: str = Field("", max_length=320)
-    password: str = Field("", max_length=1000)
+    password: Secret = Field("", max_length=1000)
     from_address: str = Field("", max_length=320)
     from_name: str = Field("", max_length=200, pattern=r"^[^\r\n]*$")
     reply_to: str = Field("", max_length=320)
@@ -48,9 +47,9 @@ def checked(kind: ChannelKind, settings: dict[str, Any]) -> dict[str, Any]:
         raise Invalid(refused(error, kind.settings, settings, "settings")) from error
 
 
-def masked(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings as they may be shown: secrets are replaced."""
-    return {name: MASK if name in SECRETS and value else value for name, value in settings.items()}
+def masked(kind: ChannelKind, settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as they may be shown: secrets are replaced, and all of a kind of which nobody knows which are secret."""
+    return {name: MASK if value and (name in kind.secrets or kind.fault) else value for name, value in settings.items()}
 
 
 def merged(kind: ChannelKind, present: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -59,7 +58,7 @@ def merged(kind: ChannelKind, present: dict[str, Any], new: dict[str, Any]) -> d
     It does so only for the server and the login that it was entered for. Raises Invalid naming the setting.
     """
     stored = checked(kind, new)
-    for name in SECRETS:
+    for name in kind.secrets:
         if stored.get(name) == MASK:
             same_place = name in present and _place(kind, stored) == _place(kind, present)
             place = " or ".join(filter(None, [", ".join(kind.secret_place[:-1]), *kind.secret_place[-1:]]))

@@ -43,7 +43,7 @@ from rapport.customers.personal import PERSONAL_DATA
 from rapport.customers.privacy.hidden_rows import leave_disk
 from rapport.customers.privacy.personal_columns import DECIDED
 from rapport.customers.privacy.personal_values import OwnTexts
-from rapport.customers.privacy.persons import delete_staged, erase, export, is_removed, purge
+from rapport.customers.privacy.persons import delete_staged, erase, export, is_erased, is_removed, purge
 from rapport.customers.privacy.pii import (
     attribute_named,
     identifying_names,
@@ -145,6 +145,7 @@ __all__ = [
     "import_of",
     "imports",
     "instants",
+    "is_erased",
     "is_identifying",
     "is_removed",
     "job",

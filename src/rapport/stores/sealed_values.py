@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from rapport.errors import Invalid
 from rapport.stores.records import Records
-from rapport.stores.sealing import PREFIX, Keys, Sealed, SealedMember
+from rapport.stores.sealing import PREFIX, Keys, Sealed, SealedMembers
 
 COLUMNS = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
 
@@ -22,8 +22,9 @@ def _columns() -> Iterator[tuple[Table, Column[Any], Any]]:
         for column in table.columns:
             if isinstance(column.type, Sealed):
                 yield table, column, type_coerce(column, String)
-            elif isinstance(column.type, SealedMember):
-                yield table, column, type_coerce(column, JSONB)[column.type.member].astext
+            elif isinstance(column.type, SealedMembers):
+                for member in sorted(column.type.members()):
+                    yield table, column, type_coerce(column, JSONB)[member].astext
 
 
 def sealed_with(records: Records) -> set[str]:

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import re
 import secrets
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,28 +141,29 @@ class Sealed(TypeDecorator[str]):
         return None if value is None else _keys(dialect).open(value, self.of)
 
 
-class SealedMember(TypeDecorator[dict[str, Any]]):
-    """An object one member of which, a text, is sealed while it is stored."""
+class SealedMembers(TypeDecorator[dict[str, Any]]):
+    """An object some members of which, texts, are sealed while it is stored; members names them."""
 
     impl = JSONB
     cache_ok = True
 
-    def __init__(self, of: str, member: str) -> None:
+    def __init__(self, of: str, members: Callable[[], Collection[str]]) -> None:
         super().__init__()
-        self.of, self.member = of, member
+        self.of, self.members = of, members
 
     def process_bind_param(self, value: dict[str, Any] | None, dialect: Dialect) -> dict[str, Any] | None:
-        """Seal the member."""
+        """Seal the members."""
         return self._with(value, _keys(dialect).seal)
 
     def process_result_value(self, value: dict[str, Any] | None, dialect: Dialect) -> dict[str, Any] | None:
-        """Open the member."""
+        """Open the members."""
         return self._with(value, _keys(dialect).open)
 
     def _with(self, value: dict[str, Any] | None, change: Any) -> dict[str, Any] | None:
-        if not value or not isinstance(value.get(self.member), str):
+        if not value:
             return value
-        return {**value, self.member: change(value[self.member], self.of)}
+        texts = {name: value[name] for name in self.members() if isinstance(value.get(name), str)}
+        return {**value, **{name: change(secret, self.of) for name, secret in texts.items()}}
 
 
 def require(keys: Keys, ids: set[str]) -> None:

@@ -12,10 +12,11 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rapport.api.document import KEYLESS, LOGIN
-from rapport.api.http.auth import identified, known
+from rapport.api.http.auth import READING, identified, known
 from rapport.api.http.body_sizes import most_bytes
 from rapport.api.http.paths import LONGEST_PATH
 from rapport.api.http.responses import MANAGED, error_response
+from rapport.api.sections import changes_nothing
 from rapport.errors import Invalid, NotFound, RapportError, TooLarge
 from rapport.settings import Network
 
@@ -52,6 +53,7 @@ class FrontDoor:
             route for router in routers for route in router.routes if isinstance(route, APIRoute) and takes_key(route)
         ]
         paths = [route.path for route in self._routes if not route.path.startswith(MANAGED)]
+        self._asked_by_post = [route for route in self._routes if changes_nothing(route)]
         self._exact = frozenset(path for path in paths if "{" not in path)
         self._open = (MANAGED, *(path.partition("{")[0] for path in paths if "{" in path))
 
@@ -70,11 +72,19 @@ class FrontDoor:
             if self.networks and scope["path"].startswith(OPERATORS):
                 self._check_network(scope)
             if scope["path"] in self._exact or scope["path"].startswith(self._open):
-                await self._identify(Request(scope))
+                request = Request(scope)
+                request.state.reads = self._reads(scope)
+                await self._identify(request)
             await self._bounded(scope, receive, send)
         except RapportError as error:
             self._name_route(scope)
             await error_response(scope["path"], error)(scope, receive, send)
+
+    def _reads(self, scope: Scope) -> bool:
+        """Whether a request asks only, by its method or as its route says."""
+        if scope["method"] in READING:
+            return True
+        return any(route.matches(scope)[0] is Match.FULL for route in self._asked_by_post)
 
     def _check_network(self, scope: Scope) -> None:
         """Raises NotFound for a caller from elsewhere than the operator's networks."""

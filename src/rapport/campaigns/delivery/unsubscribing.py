@@ -3,8 +3,10 @@
 from datetime import date
 
 from rapport.access.scope import Scope
+from rapport.campaigns.erasure import alias
 from rapport.campaigns.measurement.interactions import no_reports
 from rapport.conditions.interaction_codes import UNSUBSCRIBED
+from rapport.customers import service as customers
 from rapport.messaging import service as messaging
 
 # One row a customer, campaign and channel, however often the wish is repeated.
@@ -25,13 +27,15 @@ RECORD = """
 def unsubscribe(scope: Scope, customer_id: str, origin: messaging.Origin, everything: bool = False) -> None:
     """Carry out a person's wish: nothing more on the message's channel, or on any. May be repeated freely.
 
-    The campaign of the message gets one interaction 4 (unsubscribed) a customer, also of clicks at the same time.
+    The campaign of the message gets one interaction 4 (unsubscribed) a customer, also of clicks at the same time. Of a
+    person who was erased since, neither names the CustomerID again.
     """
     channel_id = messaging.EVERY_CHANNEL if everything else origin.channel_id
     messaging.suppress(scope, customer_id, channel_id, mark=origin.address)
     if origin.campaign_id:
         with no_reports(scope):
-            _record(scope, customer_id, origin)
+            who = alias(scope, customer_id) if customers.is_erased(scope, customer_id) else customer_id
+            _record(scope, who, origin)
 
 
 def _record(scope: Scope, customer_id: str, origin: messaging.Origin) -> None:

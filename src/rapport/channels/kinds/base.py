@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel
 
@@ -12,6 +12,13 @@ from rapport.access.scope import Scope
 from rapport.channels.messages import Content, Message, Transport
 from rapport.settings import Settings
 
+
+class _Secret:
+    """Marks a setting as secret."""
+
+
+# The type of a setting that is a secret: it is sealed while it is stored, and shown masked.
+Secret = Annotated[str, _Secret]
 # The address attribute of channels that reach customers by their own id.
 OWN_ID = "CUSTOMER_ID"
 
@@ -55,6 +62,7 @@ class ChannelKind(ABC):
     address_attribute and permission_attribute are what a channel gets that names none.
     is_pulled: outside systems pull the lists and keep the templates; otherwise Rapport sends the messages.
     measures_clicks: whether it becomes known who clicked in its messages, which are called message_noun.
+    fault: why channels of the kind can send nothing whatever, in a sentence; empty where they can.
     """
 
     name: ClassVar[str]
@@ -68,6 +76,12 @@ class ChannelKind(ABC):
     is_pulled: ClassVar[bool] = False
     measures_clicks: ClassVar[bool] = False
     message_noun: ClassVar[str] = "any message"
+    fault: str = ""
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The settings that are secret: those that the model declares as Secret."""
+        return frozenset(name for name, field in self.settings.model_fields.items() if _Secret in field.metadata)
 
     @abstractmethod
     def open(self, scope: Scope, settings: Mapping[str, Any], longest: float) -> Transport:

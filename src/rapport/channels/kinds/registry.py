@@ -3,6 +3,7 @@
 from rapport.channels.kinds.base import AddressForm, ChannelKind
 from rapport.channels.kinds.email import EmailKind
 from rapport.channels.kinds.external import ExternalKind
+from rapport.channels.kinds.gone import GoneKind
 from rapport.errors import Invalid
 
 # By name, as channels store it.
@@ -14,6 +15,16 @@ def kind_named(name: str) -> ChannelKind:
     if name not in KINDS:
         raise Invalid(f"kind must be one of {', '.join(KINDS)}, not {name!r}.")
     return KINDS[name]
+
+
+def behaviour_of(name: str) -> ChannelKind:
+    """What a stored channel of a kind does: a kind that there is not (any more) has a fault and sends nothing."""
+    return KINDS.get(name) or GoneKind(name, list(KINDS))
+
+
+def secret_settings() -> frozenset[str]:
+    """The settings that channels of some kind have as secrets."""
+    return frozenset().union(*(kind.secrets for kind in kinds()))
 
 
 def kinds() -> list[ChannelKind]:

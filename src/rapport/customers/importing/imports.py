@@ -177,11 +177,13 @@ def _load(run: Run, file: File) -> None:
         run.preview = preview(run.stage, plan, file)
     if run.row.rejected:
         run.row.rejects_path = str(rejects.write(run.scope, run.stage, file.encoding))
+        refused = counted(run.row.rejected, "row was", "rows were")
         if not run.allow_rejects:
-            refused = counted(run.row.rejected, "row was", "rows were")
             nothing = "nothing would be loaded" if run.dry_run else "nothing was loaded"
             return _finish(run, ImportState.REFUSED, f"{refused} refused, so {nothing}: {HOW_TO_GO_ON}.")
     rows = run.stage.count("good")
+    if run.dry_run and run.row.rejected and not rows:
+        return _finish(run, ImportState.REFUSED, f"{refused} refused, and no row would be loaded.")
     if run.row.mode == ImportMode.FULL and not run.confirm_removal:
         question = removals.question(run.scope, run.stage, plan, rows)
         if question:

@@ -34,6 +34,11 @@ def is_removed(scope: Scope, customer_id: str) -> bool:
     return pseudonym(scope, customer_id) in pii.removed_pseudonyms(scope)
 
 
+def is_erased(scope: Scope, customer_id: str) -> bool:
+    """Whether a person was erased and has not come back: the id must be written nowhere."""
+    return is_removed(scope, customer_id) and spelling(scope, customer_id) is None
+
+
 def erase(scope: Scope, customer_id: str, tables: Iterable[str]) -> int:
     """Take a person out of tables of the warehouse and of what customers hold besides; may be repeated.
 

@@ -142,6 +142,15 @@ def keep(
         kept.keep_wish(scope, kept.ADDRESSES, where, [[one, who] for (one, _), who in zip(new, persons, strict=True)])
 
 
+def keep_of_erased(scope: Scope, session: Session, channel_id: int, person: str, mark: str) -> None:
+    """Keep the address of a message to a person who was erased since, by mark (empty: none), under the pseudonym."""
+    if mark:
+        given = {"marks": [mark], "keys": [person], "at": scope.clock.now()}
+        new = session.execute(ADD, {**_bound(scope, (channel_id, "")), "listed": SUPPRESSED, **given}).all()
+        where = {"channel": channel_id, "app": "", "listed": SUPPRESSED}
+        kept.keep_wish(scope, kept.ADDRESSES, where, [[address, who] for address, who in new])
+
+
 def keep_given(scope: Scope, session: Session, channel_id: int, marks: Iterable[str]) -> int:
     """Keep addresses on the suppression list of a channel, whoever has them or none; how many are new."""
     known = sorted(set(marks))

@@ -20,7 +20,7 @@ from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.errors import Invalid, NotFound
 from rapport.messaging.contactability import suppressed_addresses
-from rapport.messaging.models import EVERY_CHANNEL, Suppression
+from rapport.messaging.models import ERASED, EVERY_CHANNEL, Suppression
 from rapport.stores import Stores
 from rapport.stores.parts import Part, part
 
@@ -80,33 +80,46 @@ def suppress(
 ) -> tuple[Suppression, bool]:
     """Write to a customer no more on a channel (0: on any). True when that is new; the first reason is kept.
 
-    Nor to its addresses, whoever has them: the present ones, and that of mark, if given. Raises Invalid for a reason
-    that is not one of REASONS or a customer id that cannot be one.
+    Nor to its addresses, whoever has them: the present ones, and that of mark, if given. The wish of an erased person
+    is kept under the pseudonym. Raises Invalid for a reason that is not one of REASONS or a customer id that cannot be
+    one.
     """
     if reason not in REASONS:
         raise Invalid(f"reason must be one of {', '.join(REASONS)}.")
     if not customer_id.strip() or len(customer_id.lower()) > MAX_CUSTOMER_ID:
         raise Invalid(f"customer_id must have 1 to {MAX_CUSTOMER_ID} characters.")
-    key = (scope.tenant_id, customer_id.lower(), channel_id)
+    erased = customers.is_erased(scope, customer_id)
+    key = pseudonym(scope, customer_id) if erased else customer_id.lower()
     spelled = customers.spelling(scope, customer_id) or customer_id
     with scope.records() as session:
-        new = _write(scope, session, channel_id, reason, {customer_id.lower(): spelled}, {spelled: mark}) > 0
+        if erased:
+            new = _add(scope, session, channel_id, reason, {key: ERASED}, [key]) > 0
+            suppressed_addresses.keep_of_erased(scope, session, channel_id, key, mark)
+        else:
+            new = _write(scope, session, channel_id, reason, {key: spelled}, {spelled: mark}) > 0
         if new:
             scope.audit(session, "suppress", f"customer on channel {channel_id}", reason=reason)
-        return session.get_one(Suppression, key), new
+        return session.get_one(Suppression, (scope.tenant_id, key, channel_id)), new
 
 
 def _write(
     scope: Scope, session: Session, channel_id: int, reason: str, by_key: Mapping[str, str], marks: Mapping[str, str]
 ) -> int:
-    """Suppress customers, by id in lower case, with their addresses; how many are new. Only this makes suppressions."""
-    common = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "reason": reason}
-    bound = {"keys": list(by_key), "ids": list(by_key.values()), "at": scope.clock.now()}
-    kept.keep_wish(scope, kept.SUPPRESS, {"channel": channel_id, "reason": reason}, pseudonyms(scope, by_key))
-    count = len(session.execute(text(SUPPRESS_MANY), {**common, **bound}).all())
+    """Suppress customers, by id in lower case, with their addresses; how many are new."""
+    count = _add(scope, session, channel_id, reason, by_key, pseudonyms(scope, by_key))
     listed = suppressed_addresses.SUPPRESSED
     suppressed_addresses.keep(scope, session, (channel_id, ""), listed, list(by_key.values()), marks)
     return count
+
+
+def _add(
+    scope: Scope, session: Session, channel_id: int, reason: str, by_key: Mapping[str, str], persons: Sequence[str]
+) -> int:
+    """Add suppressions by key, of persons by pseudonym; how many are new. Only this makes suppressions."""
+    common = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "reason": reason}
+    bound = {"keys": list(by_key), "ids": list(by_key.values()), "at": scope.clock.now()}
+    kept.keep_wish(scope, kept.SUPPRESS, {"channel": channel_id, "reason": reason}, persons)
+    return len(session.execute(text(SUPPRESS_MANY), {**common, **bound}).all())
 
 
 def suppress_many(scope: Scope, session: Session, channel_id: int, reason: str, customer_ids: Iterable[str]) -> None:

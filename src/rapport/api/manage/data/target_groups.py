@@ -14,8 +14,9 @@ from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
 from rapport.api.http.pages import Paged
 from rapport.api.http.tables import CONTENT, FORMATS, Format, table_file
-from rapport.api.sections import SectionRouter
+from rapport.api.sections import CHANGES_NOTHING, SectionRouter
 from rapport.audiences import service
+from rapport.campaigns import service as campaigns
 from rapport.conditions import Condition
 from rapport.conditions.json_schema import EXAMPLE, ConditionJson
 from rapport.stores.parts import Part
@@ -219,8 +220,8 @@ def change_target_group(
 
 @router.post("/target-groups/{group_id}/archive", summary="Archive a target group")
 def archive_target_group(group_id: GroupId, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
-    """Past members stay; 409 when another group depends on it."""
-    return _told(principal.scope, service.archive_target_group(principal.scope, group_id))
+    """Past members stay; 409 while another group, a series or a triggered campaign uses it."""
+    return _told(principal.scope, campaigns.archive_target_group(principal.scope, group_id))
 
 
 @router.post("/target-groups/{group_id}/size", summary="Count a target group now")
@@ -306,7 +307,7 @@ def get_members_file(
     return table_file(f"target-group-{group_id}", form, schema, batches)
 
 
-@router.post("/target-groups/size", summary="Count a definition now")
+@router.post("/target-groups/size", summary="Count a definition now", openapi_extra=CHANGES_NOTHING)
 def size_definition(body: DefinitionIn, principal: Principal = Depends(admin)) -> SizeOut:  # noqa: B008
     """Count on the newest data date and wait for the result. `reachable` counts whom a campaign would reach on each
     channel.
@@ -320,7 +321,7 @@ def size_definition(body: DefinitionIn, principal: Principal = Depends(admin)) -
     return SizeOut(size=size, reachable=_reached(principal.scope, condition))
 
 
-@router.post("/target-groups/sample", summary="Sample customers of a definition")
+@router.post("/target-groups/sample", summary="Sample customers of a definition", openapi_extra=CHANGES_NOTHING)
 def sample_definition(body: SampleIn, principal: Principal = Depends(admin)) -> CustomersOut:  # noqa: B008
     """Customers spread evenly over all selected ones; the same every time.
 
@@ -333,7 +334,7 @@ def sample_definition(body: SampleIn, principal: Principal = Depends(admin)) -> 
     return CustomersOut(customer_ids=found)
 
 
-@router.post("/target-groups/sentence", summary="Describe a definition in words")
+@router.post("/target-groups/sentence", summary="Describe a definition in words", openapi_extra=CHANGES_NOTHING)
 def read_definition(body: DefinitionIn, principal: Principal = Depends(admin)) -> SentenceOut:  # noqa: B008
     """The definition as an English sentence; 400 for a definition that could not be saved in a target group."""
     condition = service.definition_of(principal.scope, body.definition).condition

@@ -10,7 +10,7 @@ from rapport.access.keys import Principal
 from rapport.api.http.auth import admin
 from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
-from rapport.api.sections import SectionRouter
+from rapport.api.sections import CHANGES_NOTHING, SectionRouter
 from rapport.realtime import service
 
 router = SectionRouter("Management: campaigns", "/manage/v1/eligibility", JsonRoute)
@@ -49,7 +49,7 @@ class EligibilityOut(BaseModel):
     explanation: str = Field(examples=["Not contacted on channel 504: suppression list."])
 
 
-@router.post("", summary="Ask whether a customer may be contacted")
+@router.post("", summary="Ask whether a customer may be contacted", openapi_extra=CHANGES_NOTHING)
 def ask_eligibility(body: EligibilityIn, principal: Principal = Depends(admin)) -> EligibilityOut:  # noqa: B008
     """Says whether a customer may be contacted on a channel, now or at another time, and if not, why.
 

@@ -12,7 +12,7 @@ from rapport.api.http.auth import admin
 from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
 from rapport.api.manage.marketing.campaigns import CampaignOut, OtherGoal, told
-from rapport.api.sections import SectionRouter
+from rapport.api.sections import CHANGES_NOTHING, SectionRouter
 from rapport.campaigns import service
 from rapport.campaigns.models import Series
 from rapport.campaigns.service import Detectable, DryRun, PlainGoal, SeriesBody, SeriesOut, SeriesResults
@@ -142,7 +142,7 @@ def run_now(series_id: SeriesId, principal: Principal = Depends(admin)) -> Campa
     return told(principal.scope, [service.run_now(principal.scope, series_id)])[0]
 
 
-@router.post("/{series_id}/dry-run", summary="Count the customers a series would reach")
+@router.post("/{series_id}/dry-run", summary="Count the customers a series would reach", openapi_extra=CHANGES_NOTHING)
 def dry_run_series(series_id: SeriesId, principal: Principal = Depends(admin)) -> DryRun:  # noqa: B008
     """Counts what a run today would do: how many customers each group would reach, and how many would be excluded and
     why. Nothing is planned or sent.

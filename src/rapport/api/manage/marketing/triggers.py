@@ -13,7 +13,7 @@ from rapport.api.http.auth import admin
 from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
 from rapport.api.manage.marketing.campaigns import OtherGoal
-from rapport.api.sections import SectionRouter
+from rapport.api.sections import CHANGES_NOTHING, SectionRouter
 from rapport.campaigns import service
 from rapport.campaigns.models import Series
 from rapport.campaigns.service import Detectable, PlainGoal, SeriesResults, TriggeredBody, TriggeredOut
@@ -186,7 +186,7 @@ def list_firings(
     return found.each(FiringOut.model_validate)
 
 
-@router.post("/{trigger_id}/test", summary="Test a triggered campaign with an event")
+@router.post("/{trigger_id}/test", summary="Test a triggered campaign with an event", openapi_extra=CHANGES_NOTHING)
 def try_trigger(trigger_id: TriggerId, body: TrialBody, principal: Principal = Depends(admin)) -> Trial:  # noqa: B008
     """Shows what the event would do: whether it matches, whether the customer meets the conditions, and which rule
     would exclude the customer.
@@ -196,7 +196,11 @@ def try_trigger(trigger_id: TriggerId, body: TrialBody, principal: Principal = D
     )
 
 
-@router.post("/{trigger_id}/dry-run", summary="Count the customers a triggered campaign could reach")
+@router.post(
+    "/{trigger_id}/dry-run",
+    summary="Count the customers a triggered campaign could reach",
+    openapi_extra=CHANGES_NOTHING,
+)
 def dry_run_trigger(trigger_id: TriggerId, principal: Principal = Depends(admin)) -> TriggerDryRun:  # noqa: B008
     """Assumes that everybody who meets its conditions meets the trigger now, and counts how many each group would
     reach, and how many would be excluded and why.

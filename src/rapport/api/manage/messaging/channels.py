@@ -76,7 +76,7 @@ class ChannelChange(Body):
 
 
 class ChannelOut(BaseModel):
-    """A channel; a password is shown masked."""
+    """A channel; secrets are shown masked."""
 
     id: int = Field(examples=[504])
     name: str = Field(examples=["Email"])
@@ -84,6 +84,7 @@ class ChannelOut(BaseModel):
     address_attribute: str = Field(examples=["EMAIL"])
     permission_attribute: str | None = Field(examples=["ALLOW_EMAIL"])
     settings: dict[str, Any] = Field(examples=[MAIL_SHOWN])
+    fault: str = Field("", description="Why nothing can be sent on it whatever its settings; empty when it can")
     created_at: datetime
 
 
@@ -123,7 +124,9 @@ class TestOut(BaseModel):
 
 def _shown(found: Channel) -> ChannelOut:
     shown = ChannelOut.model_validate(found, from_attributes=True)
-    return shown.model_copy(update={"settings": service.masked(found.settings)})
+    return shown.model_copy(
+        update={"settings": service.masked(found.behaviour, found.settings), "fault": found.behaviour.fault}
+    )
 
 
 @router.get("", summary="List channels")

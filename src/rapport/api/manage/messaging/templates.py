@@ -12,7 +12,7 @@ from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
 from rapport.api.http.pages import Paged
 from rapport.api.manage.messaging.samples import Sample, rendered
-from rapport.api.sections import SectionRouter
+from rapport.api.sections import CHANGES_NOTHING, SectionRouter
 from rapport.messaging import service
 from rapport.messaging.service import Template
 
@@ -135,7 +135,9 @@ def delete_template(
     service.delete_template(principal.scope, channel_id, template_id)
 
 
-@router.post("/channels/{channel_id}/templates/{template_id}/preview", summary="Render a template")
+@router.post(
+    "/channels/{channel_id}/templates/{template_id}/preview", summary="Render a template", openapi_extra=CHANGES_NOTHING
+)
 def preview_template(
     channel_id: Id,
     template_id: TemplateId,

@@ -1,0 +1,38 @@
+"""Which campaigns go by a target group: while one does, the group stays in use."""
+
+from collections.abc import Iterator
+
+from sqlalchemy import select
+
+from rapport import conditions
+from rapport.access.scope import Scope
+from rapport.audiences import service as audiences
+from rapport.audiences.service import TargetGroup
+from rapport.campaigns.models import ARCHIVED, Series
+from rapport.errors import Conflict
+
+
+def archive_target_group(scope: Scope, target_group_id: int) -> TargetGroup:
+    """Take a group out of use that no campaign and no other group goes by. Raises NotFound, Conflict."""
+    audiences.target_group(scope, target_group_id)
+    for user in _users(scope, target_group_id):
+        raise Conflict(f"{user} uses target group {target_group_id}: archive the campaign or change it first.")
+    return audiences.archive_target_group(scope, target_group_id)
+
+
+def _users(scope: Scope, target_group_id: int) -> Iterator[str]:
+    """Series and triggered campaigns that may still go out; a one-time campaign has its list already."""
+    wanted = select(Series).where(
+        Series.tenant_id == scope.tenant_id, Series.status != ARCHIVED, Series.customer_list_id.is_(None)
+    )
+    with scope.reads() as session:
+        for one in session.scalars(wanted.order_by(Series.id)):
+            if target_group_id in _groups(one):
+                yield f"Series {one.id}" if one.trigger is None else f"Triggered campaign {one.id}"
+
+
+def _groups(series: Series) -> set[int]:
+    """The groups whose members a series reaches, leaves out or asks for."""
+    asked = (series.trigger or {}).get("customer_conditions")
+    named = conditions.groups_in(conditions.parse(asked)) if asked else set()
+    return {series.target_group_id, *series.rules.exclude_target_group_ids, *named}
