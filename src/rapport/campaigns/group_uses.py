@@ -8,7 +8,8 @@ from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.audiences.service import TargetGroup
-from rapport.campaigns.models import ARCHIVED, Series
+from rapport.campaigns.models import Series
+from rapport.campaigns.states import SeriesStatus
 from rapport.errors import Conflict
 
 
@@ -23,7 +24,7 @@ def archive_target_group(scope: Scope, target_group_id: int) -> TargetGroup:
 def _users(scope: Scope, target_group_id: int) -> Iterator[str]:
     """Series and triggered campaigns that may still go out; a one-time campaign has its list already."""
     wanted = select(Series).where(
-        Series.tenant_id == scope.tenant_id, Series.status != ARCHIVED, Series.customer_list_id.is_(None)
+        Series.tenant_id == scope.tenant_id, Series.status != SeriesStatus.ARCHIVED, Series.customer_list_id.is_(None)
     )
     with scope.reads() as session:
         for one in session.scalars(wanted.order_by(Series.id)):
