@@ -217,8 +217,12 @@ def _run(asked: dict[str, Any]) -> NoReturn:
 
 
 if __name__ == "__main__":
+    # For those that are forked: what the first migration of a process would load, and its first insert.
+    import alembic.command  # noqa: F401
+    import pandas  # noqa: F401
+
     import rapport.app
-    import rapport.demo.run  # noqa: F401 - loaded for those that are forked
+    import rapport.demo.run  # noqa: F401
     from rapport.cli import main
 
     assert threading.active_count() == 1, "a fork has no thread but its own; libraries make theirs anew"
