@@ -5,7 +5,7 @@ from rapport.conditions.facts import Facts
 from rapport.conditions.history_facts import load_histories
 from rapport.conditions.nodes import Condition, Every, Reachable, attributes_in, channels_in, groups_in, leaves
 from rapport.conditions.parsing import parse
-from rapport.conditions.predicate import to_predicate
+from rapport.conditions.predicate import Predicate, to_predicate
 from rapport.conditions.schema import FIELD_KINDS, Column, Kind, Schema
 from rapport.conditions.sentences import Names, sentence
 from rapport.conditions.sql import Compiled, to_counts, to_sql
@@ -19,6 +19,7 @@ __all__ = [
     "Facts",
     "Kind",
     "Names",
+    "Predicate",
     "Reachable",
     "Schema",
     "attributes_in",

@@ -20,7 +20,8 @@ TOLD = text(
 )
 NOTE = text("""
     INSERT INTO attribute_times AS known (tenant_id, mark, times, updated_at)
-    SELECT :tenant_id, m, t, :now FROM json_to_recordset(CAST(:rows AS json)) AS g(m text, t jsonb) ORDER BY m
+    SELECT :tenant_id, mark, times, :now
+    FROM json_to_recordset(CAST(:rows AS json)) AS given(mark text, times jsonb) ORDER BY mark
     ON CONFLICT (tenant_id, mark) DO UPDATE
     SET times = known.times || excluded.times, updated_at = excluded.updated_at
 """)
@@ -48,7 +49,7 @@ def told(scope: Scope, customer_ids: Iterable[str]) -> dict[str, Times]:
 def note(scope: Scope, said: Mapping[str, Times]) -> None:
     """Note when attributes of customers were told, in the place of what is noted of the same attributes."""
     marks = zip(pseudonyms(scope, said), said.values(), strict=True)
-    rows = [{"m": mark, "t": times} for mark, times in marks if times]
+    rows = [{"mark": mark, "times": times} for mark, times in marks if times]
     if rows:
         bound = {"tenant_id": scope.tenant_id, "now": scope.clock.now(), "rows": orjson.dumps(rows).decode()}
         with scope.records() as session:

@@ -38,8 +38,8 @@ NOTHING_HIDDEN: dict[str, Any] = {"hidden": [], "personal": []}
 DELETE = f"DELETE FROM visitor_events WHERE {THEIRS}"  # noqa: S608 - ours
 MARK = text("""
     UPDATE visitors SET joined = true
-    FROM json_to_recordset(CAST(:rows AS json)) AS g(v text, c text)
-    WHERE tenant_id = :tenant_id AND visitor_id = g.v AND customer_id = g.c
+    FROM json_to_recordset(CAST(:rows AS json)) AS moved(visitor_id text, customer_id text)
+    WHERE tenant_id = :tenant_id AND visitors.visitor_id = moved.visitor_id AND visitors.customer_id = moved.customer_id
 """)
 
 
@@ -58,7 +58,7 @@ def join(scope: Scope, names: Names) -> int:
             return 0
         # Before anybody knew a visitor it was whoever it was first.
         _move(scope, names, [(visitor, owned.first(visitor) or customer) for visitor, customer in found])
-    rows = orjson.dumps([{"v": visitor, "c": customer} for visitor, customer in found]).decode()
+    rows = orjson.dumps([{"visitor_id": visitor, "customer_id": customer} for visitor, customer in found]).decode()
     with scope.records() as session:
         session.execute(MARK, {"tenant_id": scope.tenant_id, "rows": rows})
     return len(found)

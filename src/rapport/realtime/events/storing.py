@@ -26,51 +26,58 @@ from rapport.stores.workers.listening import Topic
 STORE = text(f"""
     WITH given AS MATERIALIZED (
         SELECT * FROM json_to_recordset(CAST(:events AS json)) AS g(
-            n int, t int, k uuid, u boolean, e text, o text, c text, v text, p jsonb,
-            a timestamptz, r timestamptz, d date, s text
+            place int, tenant_id int, key uuid, may_repeat boolean, event text, origin text, customer_id text,
+            visitor_id text, parameters jsonb, event_at timestamptz, received_at timestamptz, day date, status text
         )
     ),
     entries AS MATERIALIZED (
         SELECT * FROM json_to_recordset(CAST(:entries AS json)) AS g(
-            n int, t int, a timestamptz, d date, s text, o text, e text, p text, r text, b text, l boolean
+            place int, tenant_id int, at timestamptz, day date, status text, origin text, event text, person text,
+            reason text, body text, logged boolean
         )
     ),
-    firsts AS MATERIALIZED (SELECT DISTINCT ON (t, k) n, t, k, d FROM given WHERE u ORDER BY t, k, n),
+    firsts AS MATERIALIZED (
+        SELECT DISTINCT ON (tenant_id, key) place, tenant_id, key, day FROM given WHERE may_repeat
+        ORDER BY tenant_id, key, place
+    ),
     fresh AS (
-        INSERT INTO event_keys (tenant_id, key, received_date) SELECT t, k, d FROM firsts ORDER BY t, k
+        INSERT INTO event_keys (tenant_id, key, received_date)
+        SELECT tenant_id, key, day FROM firsts ORDER BY tenant_id, key
         ON CONFLICT DO NOTHING RETURNING tenant_id, key
     ),
     repeated AS MATERIALIZED (
-        SELECT n FROM given WHERE u AND n NOT IN (
-            SELECT firsts.n FROM firsts JOIN fresh ON fresh.tenant_id = firsts.t AND fresh.key = firsts.k
+        SELECT place FROM given WHERE may_repeat AND place NOT IN (
+            SELECT firsts.place FROM firsts JOIN fresh ON fresh.tenant_id = firsts.tenant_id AND fresh.key = firsts.key
         )
     ),
     stored AS (
         INSERT INTO accepted_events
             (tenant_id, key, event, origin, customer_id, visitor_id, parameters, event_at, received_at, state)
-        SELECT t, k, e, o, c, v, p, a, r, 0 FROM given WHERE n NOT IN (SELECT n FROM repeated) ORDER BY n
+        SELECT tenant_id, key, event, origin, customer_id, visitor_id, parameters, event_at, received_at, 0
+        FROM given WHERE place NOT IN (SELECT place FROM repeated) ORDER BY place
     ),
-    logged AS (
+    written AS (
         INSERT INTO event_log (tenant_id, at, status, origin, event, person, reason, body)
-        SELECT t, a, s, o, e, p, r, b FROM entries
-        WHERE l AND (n IS NULL OR n NOT IN (SELECT n FROM repeated)) ORDER BY coalesce(n, 0)
+        SELECT tenant_id, at, status, origin, event, person, reason, body FROM entries
+        WHERE logged AND (place IS NULL OR place NOT IN (SELECT place FROM repeated)) ORDER BY coalesce(place, 0)
     ),
     counted AS (
         INSERT INTO event_counts AS known (tenant_id, day, status, count)
-        SELECT t, d, s, count(*) FROM (
-            SELECT t, d, CASE WHEN n IN (SELECT n FROM repeated) THEN '{EventStatus.DUPLICATE}' ELSE s END AS s
-                FROM given
+        SELECT tenant_id, day, status, count(*) FROM (
+            SELECT tenant_id, day,
+                CASE WHEN place IN (SELECT place FROM repeated) THEN '{EventStatus.DUPLICATE}' ELSE status END AS status
+            FROM given
             UNION ALL
-            SELECT t, d, s FROM entries WHERE n IS NULL AND s = '{EventStatus.ERROR}'
+            SELECT tenant_id, day, status FROM entries WHERE place IS NULL AND status = '{EventStatus.ERROR}'
         ) AS every
-        GROUP BY t, d, s ORDER BY t, d, s
+        GROUP BY tenant_id, day, status ORDER BY tenant_id, day, status
         ON CONFLICT (tenant_id, day, status) DO UPDATE SET count = known.count + excluded.count
     ),
     told AS MATERIALIZED (
-        SELECT pg_notify(:channel, CAST(t AS text))
-        FROM (SELECT DISTINCT t FROM given WHERE n NOT IN (SELECT n FROM repeated)) AS tenants
+        SELECT pg_notify(:channel, CAST(tenant_id AS text))
+        FROM (SELECT DISTINCT tenant_id FROM given WHERE place NOT IN (SELECT place FROM repeated)) AS tenants
     )
-    SELECT (SELECT array_agg(n) FROM repeated) AS repeated, (SELECT count(*) FROM told) AS told
+    SELECT (SELECT array_agg(place) FROM repeated) AS repeated, (SELECT count(*) FROM told) AS told
 """).bindparams(channel=Topic.EVENTS.value)  # noqa: S608 - ours
 # A connection that was not used for so long goes back to the pool, which makes sure that it still works.
 IDLE_SECONDS = 2.0
@@ -226,19 +233,19 @@ def _rows(
 
 def _row(each: Submission, one: Incoming, key: uuid.UUID, place: int, status: str) -> dict[str, Any]:
     return {
-        "n": place,
-        "t": each.tenant_id,
-        "k": key,
-        "u": one.event_id is not None,
-        "e": one.event,
-        "o": one.origin,
-        "c": one.customer_id,
-        "v": one.visitor_id,
-        "p": one.parameters,
-        "a": one.event_at,
-        "r": each.now,
-        "d": each.day,
-        "s": status,
+        "place": place,
+        "tenant_id": each.tenant_id,
+        "key": key,
+        "may_repeat": one.event_id is not None,
+        "event": one.event,
+        "origin": one.origin,
+        "customer_id": one.customer_id,
+        "visitor_id": one.visitor_id,
+        "parameters": one.parameters,
+        "event_at": one.event_at,
+        "received_at": each.now,
+        "day": each.day,
+        "status": status,
     }
 
 
@@ -304,17 +311,17 @@ def _told(one: Incoming, status: str) -> LogEntry:
 def _entry(each: Submission, one: LogEntry, place: int | None) -> dict[str, Any]:
     body = "" if one.body is None or not one.logged else _shown(one.body)
     return {
-        "n": place,
-        "t": each.tenant_id,
-        "a": each.now,
-        "d": each.day,
-        "s": one.status,
-        "o": one.origin,
-        "e": _storable(one.event, MAX_EVENT),
-        "p": _storable(one.person, MAX_PERSON),
-        "r": _storable(one.reason, MAX_REASON),
-        "b": _storable(body, MAX_BODY),
-        "l": one.logged or each.recording,
+        "place": place,
+        "tenant_id": each.tenant_id,
+        "at": each.now,
+        "day": each.day,
+        "status": one.status,
+        "origin": one.origin,
+        "event": _storable(one.event, MAX_EVENT),
+        "person": _storable(one.person, MAX_PERSON),
+        "reason": _storable(one.reason, MAX_REASON),
+        "body": _storable(body, MAX_BODY),
+        "logged": one.logged or each.recording,
     }
 
 

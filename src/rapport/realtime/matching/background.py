@@ -27,26 +27,26 @@ EVER = datetime(1970, 1, 1)
 # Of a frequency cap: the tenant's days up to one, by their number and the last.
 Days = tuple[int, date]
 
-# Firings of a person w.p: its own, and those of visitors who turned out to be the customer.
+# Firings of a person w.person: its own, and those of visitors who turned out to be the customer.
 THEIRS = f"""f.tenant_id = :tenant_id AND f.person = ANY(ARRAY(
-            SELECT w.p UNION ALL SELECT 'v:' || v.visitor_id FROM visitor_owners AS v
-            WHERE v.tenant_id = :tenant_id AND v.person = w.p AND {IS_FIRST}
+            SELECT w.person UNION ALL SELECT 'v:' || v.visitor_id FROM visitor_owners AS v
+            WHERE v.tenant_id = :tenant_id AND v.person = w.person AND {IS_FIRST}
         ))"""  # noqa: S608 - ours
 # When a firing goes out or went out: at the end of quiet hours, else when it was made.
 LEAVES = "coalesce(f.due_at, f.fired_at)"
 # How often they went out, were held back, or may still go out, since a time.
 ENTERED = text(f"""
-    SELECT w.p, w.s, (
+    SELECT w.person, w.series_id, (
         SELECT count(*) FROM trigger_firings AS f
-        WHERE {THEIRS} AND f.series_id = w.s AND {LEAVES} > w.t
+        WHERE {THEIRS} AND f.series_id = w.series_id AND {LEAVES} > w.since
             AND f.outcome IN ('', '{Outcome.SENT}', '{Outcome.FAILED}', '{Outcome.CONTROL}')
     )
-    FROM json_to_recordset(CAST(:rows AS json)) AS w(p text, s int, t timestamptz)
+    FROM json_to_recordset(CAST(:rows AS json)) AS w(person text, series_id int, since timestamptz)
 """)  # noqa: S608 - ours
 # Messages that left with them in some days; a firing that may still leave in them counts as one, and one that was held
 # back as the messages that it would have had.
 MESSAGES = text(f"""
-    SELECT w.p, (
+    SELECT w.person, (
         SELECT coalesce(sum(CASE WHEN f.outcome = '{Outcome.CONTROL}' THEN f.messages ELSE 1 END), 0)
             FROM trigger_firings AS f
         LEFT JOIN firing_messages AS m
@@ -54,18 +54,19 @@ MESSAGES = text(f"""
         WHERE {THEIRS} AND {LEAVES} >= :since AND {LEAVES} < :before
             AND (m.firing_id IS NOT NULL OR f.outcome = '{Outcome.CONTROL}' OR f.state = ANY(CAST(:waiting AS text[])))
     )
-    FROM unnest(CAST(:persons AS text[])) AS w(p)
+    FROM unnest(CAST(:persons AS text[])) AS w(person)
 """)  # noqa: S608 - ours
 
 
 # The recipient group, 0 for control, in which customers had a trigger when nobody knew yet that they are.
 DRAWN = text(f"""
-    SELECT DISTINCT ON (w.p, w.s) w.p, w.s, f.recipient_group_id
-    FROM json_to_recordset(CAST(:rows AS json)) AS w(p text, s int)
-    JOIN visitor_owners AS v ON v.tenant_id = :tenant_id AND v.person = w.p AND {IS_FIRST}
-    JOIN trigger_firings AS f ON f.tenant_id = v.tenant_id AND f.person = 'v:' || v.visitor_id AND f.series_id = w.s
+    SELECT DISTINCT ON (w.person, w.series_id) w.person, w.series_id, f.recipient_group_id
+    FROM json_to_recordset(CAST(:rows AS json)) AS w(person text, series_id int)
+    JOIN visitor_owners AS v ON v.tenant_id = :tenant_id AND v.person = w.person AND {IS_FIRST}
+    JOIN trigger_firings AS f ON f.tenant_id = v.tenant_id AND f.person = 'v:' || v.visitor_id
+        AND f.series_id = w.series_id
     WHERE f.recipient_group_id > 0 OR f.outcome IN ('', '{Outcome.CONTROL}')
-    ORDER BY w.p, w.s, f.id
+    ORDER BY w.person, w.series_id, f.id
 """)  # noqa: S608 - ours
 
 
@@ -154,7 +155,7 @@ class Background:
             for one in some
             if one.trigger.body.re_entry != "unlimited"
         }
-        rows = [{"p": person, "s": series, "t": since} for (person, series), since in wanted.items()]
+        rows = [{"person": person, "series_id": series, "since": since} for (person, series), since in wanted.items()]
         if rows:
             bound = {"tenant_id": self.scope.tenant_id, "rows": orjson.dumps(rows).decode()}
             for person, series, times in session.execute(ENTERED, bound):
@@ -165,7 +166,7 @@ class Background:
             {(one.person, one.trigger.id) for one in some if one.trigger.body.visitors and not one.is_visitor}
         )
         if keys:
-            rows = orjson.dumps([{"p": person, "s": series} for person, series in keys]).decode()
+            rows = orjson.dumps([{"person": person, "series_id": series} for person, series in keys]).decode()
             for person, series, group in session.execute(DRAWN, {"tenant_id": self.scope.tenant_id, "rows": rows}):
                 self.drawn[person, series] = group
 

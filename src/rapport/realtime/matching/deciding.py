@@ -29,11 +29,13 @@ ADD_FIRINGS = text(f"""
     INSERT INTO trigger_firings
         (tenant_id, series_id, campaign_id, event_key, person, customer_id, is_visitor, parameters,
          recipient_group_id, drawn_group, messages, state, outcome, reason, fired_at, due_at, finished_at)
-    SELECT :tenant_id, s, k, e, p, c, v, x, g, h, n, st, o, r, :now, d,
-        CASE WHEN st = '{FiringState.DONE}' THEN CAST(:now AS timestamptz) END
+    SELECT :tenant_id, series_id, campaign_id, event_key, person, customer_id, is_visitor, parameters,
+        recipient_group_id, drawn_group, messages, state, outcome, reason, :now, due_at,
+        CASE WHEN state = '{FiringState.DONE}' THEN CAST(:now AS timestamptz) END
     FROM json_to_recordset(CAST(:rows AS json)) AS given(
-        s int, k int, e text, p text, c text, v boolean, x jsonb, g int, h int, n int, st text, o text, r text,
-        d timestamptz
+        series_id int, campaign_id int, event_key text, person text, customer_id text, is_visitor boolean,
+        parameters jsonb, recipient_group_id int, drawn_group int, messages int, state text, outcome text, reason text,
+        due_at timestamptz
     )
     ON CONFLICT DO NOTHING RETURNING id, series_id, event_key
 """)  # noqa: S608 - ours
@@ -221,18 +223,18 @@ def _row(
     one: Candidate, campaign: campaigns.Occurrence, decision: Decision, key: str, background: Background
 ) -> dict[str, Any]:
     return {
-        "s": one.trigger.id,
-        "k": campaign.id,
-        "e": key,
-        "p": one.person,
-        "c": background.spelled(one),
-        "v": one.is_visitor,
-        "x": one.parameters,
-        "g": decision.group,
-        "h": decision.group or decision.drawn,
-        "n": decision.messages,
-        "st": decision.state,
-        "o": decision.outcome,
-        "r": decision.reason,
-        "d": decision.due_at,
+        "series_id": one.trigger.id,
+        "campaign_id": campaign.id,
+        "event_key": key,
+        "person": one.person,
+        "customer_id": background.spelled(one),
+        "is_visitor": one.is_visitor,
+        "parameters": one.parameters,
+        "recipient_group_id": decision.group,
+        "drawn_group": decision.group or decision.drawn,
+        "messages": decision.messages,
+        "state": decision.state,
+        "outcome": decision.outcome,
+        "reason": decision.reason,
+        "due_at": decision.due_at,
     }

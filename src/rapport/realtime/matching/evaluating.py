@@ -21,28 +21,29 @@ from rapport.realtime.matching.triggers import Catalogue, Role, Trigger, Watch
 
 STATES = text("""
     SELECT s.series_id, s.person, s.times, s.deadline, s.closed_at, s.opened
-    FROM json_to_recordset(CAST(:keys AS json)) AS k(s int, p text, v int)
-    JOIN trigger_states AS s ON s.tenant_id = :tenant_id AND s.series_id = k.s AND s.person = k.p
-        AND s.trigger_version = k.v
+    FROM json_to_recordset(CAST(:keys AS json)) AS wanted(series_id int, person text, version int)
+    JOIN trigger_states AS s ON s.tenant_id = :tenant_id AND s.series_id = wanted.series_id
+        AND s.person = wanted.person AND s.trigger_version = wanted.version
     FOR UPDATE OF s
 """)
 # What visitors have done who turned out to be one of these customers.
 VISITORS_STATES = text(f"""
     SELECT s.series_id, s.person, v.person, s.times, s.deadline, s.closed_at, s.opened
     FROM visitor_owners AS v
-    CROSS JOIN json_to_recordset(CAST(:series AS json)) AS k(s int, v int)
+    CROSS JOIN json_to_recordset(CAST(:series AS json)) AS wanted(series_id int, version int)
     JOIN trigger_states AS s ON s.tenant_id = v.tenant_id AND s.person = 'v:' || v.visitor_id
-        AND s.series_id = k.s AND s.trigger_version = k.v
+        AND s.series_id = wanted.series_id AND s.trigger_version = wanted.version
     WHERE v.tenant_id = :tenant_id AND v.person = ANY(CAST(:customers AS text[])) AND {IS_FIRST}
     ORDER BY s.series_id, s.person FOR UPDATE OF s
 """)  # noqa: S608 - ours
 KEEP_STATES = text("""
     INSERT INTO trigger_states
         (tenant_id, series_id, person, trigger_version, times, deadline, closed_at, opened, updated_at)
-    SELECT :tenant_id, s, p, v, ARRAY(SELECT CAST(x AS timestamptz) FROM json_array_elements_text(t) AS x),
-        d, c, o, :now
-    FROM json_to_recordset(CAST(:rows AS json)) AS g(
-        s int, p text, v int, t json, d timestamptz, c timestamptz, o jsonb
+    SELECT :tenant_id, series_id, person, version,
+        ARRAY(SELECT CAST(at AS timestamptz) FROM json_array_elements_text(times) AS at),
+        deadline, closed_at, opened, :now
+    FROM json_to_recordset(CAST(:rows AS json)) AS given(
+        series_id int, person text, version int, times json, deadline timestamptz, closed_at timestamptz, opened jsonb
     )
     ON CONFLICT (tenant_id, series_id, person) DO UPDATE
     SET trigger_version = excluded.trigger_version, times = excluded.times,
@@ -50,8 +51,8 @@ KEEP_STATES = text("""
         opened = excluded.opened, updated_at = excluded.updated_at
 """)
 DROP_STATES = text("""
-    DELETE FROM trigger_states AS s USING json_to_recordset(CAST(:keys AS json)) AS k(s int, p text)
-    WHERE s.tenant_id = :tenant_id AND s.series_id = k.s AND s.person = k.p
+    DELETE FROM trigger_states AS s USING json_to_recordset(CAST(:keys AS json)) AS gone(series_id int, person text)
+    WHERE s.tenant_id = :tenant_id AND s.series_id = gone.series_id AND s.person = gone.person
 """)
 
 Key = tuple[int, str]
@@ -102,7 +103,10 @@ class States:
         """Read the states of these, of the triggers as they are now."""
         found = {(series, person) for series, person in keys if series in self._triggers}
         self._loaded |= found
-        wanted = [{"s": series, "p": person, "v": self._version(series)} for series, person in sorted(found)]
+        wanted = [
+            {"series_id": series, "person": person, "version": self._version(series)}
+            for series, person in sorted(found)
+        ]
         if not wanted:
             return
         bound = {"tenant_id": self._scope.tenant_id, "keys": orjson.dumps(wanted).decode()}
@@ -126,7 +130,7 @@ class States:
         series = sorted({number for number, person in self._loaded if person in customers})
         if not series:
             return
-        rows = orjson.dumps([{"s": number, "v": self._version(number)} for number in series]).decode()
+        rows = orjson.dumps([{"series_id": number, "version": self._version(number)} for number in series]).decode()
         bound = {"tenant_id": self._scope.tenant_id, "series": rows, "customers": sorted(customers)}
         for number, visitor, person, times, *more in self._session.execute(VISITORS_STATES, bound).all():
             if (number, person) in self._loaded:
@@ -152,13 +156,13 @@ class States:
     def keep(self) -> None:
         """Write what has changed."""
         changed = [(key, self._known[key]) for key in sorted(self._known) if self._known[key].changed]
-        rows = [_row(key, one) | {"v": self._version(key[0])} for key, one in changed]
+        rows = [_row(key, one) | {"version": self._version(key[0])} for key, one in changed]
         tenant_id = self._scope.tenant_id
         if rows:
             bound = {"tenant_id": tenant_id, "now": self._scope.clock.now(), "rows": orjson.dumps(rows).decode()}
             self._session.execute(KEEP_STATES, bound)
         if self._gone:
-            keys = [{"s": series, "p": person} for series, person in sorted(self._gone)]
+            keys = [{"series_id": series, "person": person} for series, person in sorted(self._gone)]
             self._session.execute(DROP_STATES, {"tenant_id": tenant_id, "keys": orjson.dumps(keys).decode()})
 
 
@@ -181,7 +185,14 @@ def _row(key: Key, one: Progress) -> dict[str, Any]:
         first, *later = one.sequences
         more = {LATER: [{"opened": each.opened, "deadline": each.deadline} for each in later]} if later else {}
         opened = {**first.opened, **more}
-    return {"s": series, "p": person, "t": one.times, "d": one.deadline, "c": one.closed_at, "o": opened}
+    return {
+        "series_id": series,
+        "person": person,
+        "times": one.times,
+        "deadline": one.deadline,
+        "closed_at": one.closed_at,
+        "opened": opened,
+    }
 
 
 def with_parameters(opened: dict[str, Any], kept: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:

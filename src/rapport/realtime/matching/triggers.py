@@ -19,7 +19,7 @@ from rapport.campaigns import service as campaigns
 from rapport.campaigns.service import EventMatch, RepeatedTrigger, SequenceTrigger, TriggeredBody
 from rapport.channels.service import Channel
 from rapport.channels.service import channels as channels_of
-from rapport.conditions import Condition, Facts, Schema
+from rapport.conditions import Condition, Facts, Predicate, Schema
 from rapport.customers import service as customers
 from rapport.errors import Invalid, NotFound, RapportError
 from rapport.messaging import service as messaging
@@ -79,7 +79,7 @@ class Trigger:
     series: campaigns.Series
     body: TriggeredBody
     condition: Condition | None
-    predicate: Any
+    predicate: Predicate | None
 
     @property
     def id(self) -> int:
@@ -105,7 +105,7 @@ class Trigger:
 
     def meets(self, facts: Facts) -> bool:
         """Whether a customer meets its customer conditions."""
-        return self.predicate is None or bool(self.predicate(facts))
+        return self.predicate is None or self.predicate(facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +114,11 @@ class Watch:
 
     trigger: Trigger
     role: Role
-    predicate: Any  # over the parameters of the event; None means any event passes
+    predicate: Predicate | None  # over the parameters of the event; None means any event passes
 
     def passes(self, facts: Facts) -> bool:
         """Whether an event with these parameters matches."""
-        return self.predicate is None or bool(self.predicate(facts))
+        return self.predicate is None or self.predicate(facts)
 
 
 @dataclass
