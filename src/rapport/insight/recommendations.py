@@ -294,13 +294,17 @@ def recommend(scope: Scope, data_date: date) -> None:
 
 
 def _learn(scope: Scope, data_date: date, sample_of: int) -> dict[str, str]:
-    """Working tables of what holds for all customers, learned from one in so many; their quoted names."""
+    """Working tables of what holds for all customers, learned from one in so many; their quoted names.
+
+    Nothing else reads them: those of few customers need not be on the disk, which takes most of the time.
+    """
     settings = tenant_settings(scope, InsightSettings)
     bound: dict[str, Any] = {"data_date": data_date, "most": settings.recommended_products}
     tables = {"histories": _fill_histories(scope, data_date, scope.warehouse, sample_of)}
 
     def make(name: str, select: str, order: str = "product", engine: str = "") -> None:
-        tables[name] = work.fill(scope, name, data_date, select, order=order, engine=engine, **bound)
+        engine = engine or scope.warehouse.engine_aside(order)
+        tables[name] = work.fill(scope, name, data_date, select, engine=engine, **bound)
 
     make("goods", GOODS)
     make("catalogue", _catalogue(tables))

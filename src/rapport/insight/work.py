@@ -26,8 +26,7 @@ def fill(
     day: date,
     select: str,
     /,
-    order: str = "customer_id",
-    engine: str = "",
+    engine: str = "MergeTree ORDER BY customer_id",
     parts: Iterable[Database] = (),
     **bound: Any,
 ) -> str:
@@ -36,7 +35,7 @@ def fill(
     parts: slices of the database that together give the rows, for a SELECT that cannot hold all of them.
     """
     target = table(name, day)
-    sql = f"CREATE OR REPLACE TABLE {target} ENGINE = {engine or f'MergeTree ORDER BY {order}'} AS {select}"
+    sql = f"CREATE OR REPLACE TABLE {target} ENGINE = {engine} AS {select}"
     for part in parts or (scope.warehouse,):
         part.execute(sql, None, **bound)
         sql = f"INSERT INTO {target} {select}"
