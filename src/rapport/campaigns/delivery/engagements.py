@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.audiences import service as audiences
 from rapport.campaigns.definitions import action
 from rapport.campaigns.delivery import sealed
@@ -28,7 +29,7 @@ from rapport.campaigns.delivery.webhooks import FILES_READY, Hook, webhook
 from rapport.campaigns.models import Engagement, OccurrenceChannel
 from rapport.campaigns.occurrences import locked, occurrence
 from rapport.campaigns.runs import queries
-from rapport.campaigns.settings import settings_of
+from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.states import RunState
 from rapport.channels import service as channels
 from rapport.conditions.outcomes import Outcome
@@ -235,7 +236,7 @@ def read_file(scope: Scope, asked_bucket: str, path: str, key: str) -> bytes:
 
 def drop_old(scope: Scope) -> None:
     """Delete the files of engagements that are older than the tenant keeps them."""
-    before = scope.clock.now() - timedelta(days=settings_of(scope).engagement_days)
+    before = scope.clock.now() - timedelta(days=tenant_settings(scope, CampaignSettings).engagement_days)
     with scope.records() as session:
         old = select(Engagement).where(Engagement.tenant_id == scope.tenant_id, Engagement.created_at < before)
         for one in session.scalars(old.where(Engagement.key != "")):

@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.delivery import quiet
 from rapport.campaigns.delivery.units import Unit, row_of
 from rapport.campaigns.models import Lease, Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import locked
-from rapport.campaigns.settings import settings_of
+from rapport.campaigns.settings import CampaignSettings
 from rapport.errors import Conflict
 from rapport.stores import work
 
@@ -31,7 +32,7 @@ def is_late(scope: Scope, unit: Unit) -> bool:
     with scope.reads() as session:
         campaign = locked(scope, session, unit.campaign.id, lock=False)
         row = row_of(scope, session, unit)
-    return late_by(scope, campaign, row) > timedelta(hours=settings_of(scope).wait_hours)
+    return late_by(scope, campaign, row) > timedelta(hours=tenant_settings(scope, CampaignSettings).wait_hours)
 
 
 def require_begun_in_time(scope: Scope, unit: Unit) -> None:
@@ -60,5 +61,5 @@ def require_no_quiet_hour(scope: Scope, unit: Unit) -> None:
 
 def too_late(scope: Scope) -> Conflict:
     """What a unit fails with whose time is over."""
-    hours = settings_of(scope).wait_hours
+    hours = tenant_settings(scope, CampaignSettings).wait_hours
     return Conflict(f"Not sent: it could be sent only more than {hours:g} hours late.")

@@ -5,12 +5,13 @@ from datetime import UTC, datetime, time, timedelta
 
 from sqlalchemy import select
 
+from rapport.access.tenant_settings import tenant_settings
 from rapport.access.scope import Scope
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.plans import PlannedGroup, PlannedRules
 from rapport.campaigns.schedule import send_time
 from rapport.campaigns.schemas import Schedule
-from rapport.campaigns.settings import Hours, settings_of
+from rapport.campaigns.settings import Hours, CampaignSettings
 from rapport.campaigns.states import RunState
 from rapport.channels import service as channels
 from rapport.stores.clock import instant_of
@@ -53,7 +54,7 @@ def awake(scope: Scope, hours: Hours | None, since: datetime) -> timedelta:
 
 def hours_of(scope: Scope, campaign: Occurrence, channel_id: int) -> Hours | None:
     """The quiet hours that a scheduled campaign keeps on a channel: none where an outside system pulls its lists."""
-    hours = None if campaign.plan.rules.any_hour else settings_of(scope).quiet_hours
+    hours = None if campaign.plan.rules.any_hour else tenant_settings(scope, CampaignSettings).quiet_hours
     return None if hours is None or channels.is_pulled(scope, channel_id) else hours
 
 
@@ -65,7 +66,7 @@ def is_held(scope: Scope, campaign: Occurrence, channel_id: int) -> bool:
 def held_until(scope: Scope, campaigns: Sequence[Occurrence]) -> dict[int, datetime]:
     """Which of some campaigns have messages that quiet hours hold back now, by id, and the instant of their end."""
     now = scope.clock.now()
-    until = quiet_until(scope, settings_of(scope).quiet_hours, now)
+    until = quiet_until(scope, tenant_settings(scope, CampaignSettings).quiet_hours, now)
     kept = {one.id for one in campaigns if not one.is_triggered and not one.plan.rules.any_hour}
     if until is None or not kept:
         return {}
@@ -85,7 +86,7 @@ def held_until(scope: Scope, campaigns: Sequence[Occurrence]) -> dict[int, datet
 
 def warnings(scope: Scope, schedule: Schedule, rules: PlannedRules, groups: Sequence[PlannedGroup]) -> list[str]:
     """What may not be meant about the send times of a series, in sentences."""
-    own = settings_of(scope)
+    own = tenant_settings(scope, CampaignSettings)
     if own.quiet_hours is None or rules.any_hour:
         return []
     found = set()

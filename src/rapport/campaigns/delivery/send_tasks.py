@@ -3,11 +3,12 @@
 import structlog
 
 from rapport.access.scope import Scope, current_scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.delivery import closing, handing_over, lateness, sending
 from rapport.campaigns.delivery.units import Unit, unit_of
 from rapport.campaigns.faults import ATTEMPTS, FAULTS, sentence
 from rapport.campaigns.occurrences import occurrence
-from rapport.campaigns.settings import settings_of
+from rapport.campaigns.settings import CampaignSettings
 from rapport.channels import service as channels
 from rapport.stores import work
 
@@ -67,7 +68,7 @@ def _retry(tenant_id: int, campaign_id: int, channel_id: int, group: int, number
 def _delays(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> list[float]:
     """Seconds before each round of retries; no round when nothing is to be tried again."""
     scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
-    return settings_of(scope).retry_delays if sending.waiting(scope, unit) else []
+    return tenant_settings(scope, CampaignSettings).retry_delays if sending.waiting(scope, unit) else []
 
 
 @work.step("campaigns.abandon_unit", ATTEMPTS, bounded=False)
