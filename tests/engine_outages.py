@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 import psutil
 import psycopg
 
-from rapport.stores import postgres as embedded
-from rapport.stores.postgres import DATABASE_USER, Postgres
+from rapport.stores.local import postgres as embedded
+from rapport.stores.local.postgres import DATABASE_USER, Postgres
 
 Outage = Callable[[Postgres], "contextmanager[None]"]
 OTHERS = (

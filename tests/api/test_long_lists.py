@@ -14,7 +14,7 @@ from rapport.api.http import json_bodies, long_lists
 from rapport.api.http.bodies import PIECE, LongList, WireModel
 from rapport.api.http.json_bodies import MOST_COMMAS, loaded
 from rapport.errors import Invalid, TooLarge
-from rapport.stores import json_text
+from rapport.stores.records import json_text
 
 LIST = "/api/v2/target-group/customer-list"
 TEXTS = st.lists(st.text(st.sampled_from('aé",:[]{}\\ \n\u2028😀'), max_size=5), min_size=1, max_size=40)

@@ -13,7 +13,7 @@ from rapport.app import create_app
 from rapport.errors import Away, Unavailable
 from rapport.stores import Stores
 from rapport.stores.warehouse import MANY_READERS, READERS
-from rapport.stores.warehouse_server import answers_within
+from rapport.stores.warehouse.warehouse_server import answers_within
 from served_app import serving
 
 ENDLESS = "SELECT sum(sipHash64(number)) FROM numbers(1000000000000)"

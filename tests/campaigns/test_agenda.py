@@ -21,7 +21,8 @@ from rapport.campaigns.leases import lease
 from rapport.campaigns.models import Cycle, Occurrence, OccurrenceChannel, Send
 from rapport.campaigns.states import CycleState, RunState
 from rapport.customers import service as customers
-from rapport.stores import Stores, work
+from rapport.stores import Stores
+from rapport.stores.workflows import work
 
 NOON = datetime(2026, 6, 10, 12, tzinfo=UTC)
 TODAY, YESTERDAY = date(2026, 6, 10), date(2026, 6, 9)

@@ -29,7 +29,7 @@ from rapport.campaigns.models import Series
 from rapport.customers import service as customers
 from rapport.errors import RapportError
 from rapport.notifications import service as notifications
-from rapport.stores import work
+from rapport.stores.workflows import work
 
 MORNING = datetime(2026, 3, 10, 5, tzinfo=UTC)
 

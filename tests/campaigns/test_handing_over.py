@@ -45,9 +45,9 @@ from rapport.messaging import service as messaging
 from rapport.notifications import service as notifications
 from rapport.notifications.models import Delivery
 from rapport.notifications.secret_members import with_secrets
-from rapport.stores import work
 from rapport.stores.records import Records
 from rapport.stores.warehouse import Database
+from rapport.stores.workflows import work
 
 PUSH, DEAD_MAIL = 506, 600
 ALL = {"include_all": True}

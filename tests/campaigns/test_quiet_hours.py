@@ -36,7 +36,7 @@ from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
 from rapport.campaigns.settings import Hours
 from rapport.channels import service as channels
-from rapport.stores import work
+from rapport.stores.workflows import work
 
 BATCH, PEOPLE, LATER = 5, 13, 11
 EVENING, NIGHT = (datetime(2026, 3, 10, *at, tzinfo=UTC) for at in ((20, 55), (21, 30)))  # 21:55 and 22:30 in Berlin

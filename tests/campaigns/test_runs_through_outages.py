@@ -37,7 +37,8 @@ from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
 from rapport.channels import service as channels
 from rapport.channels.service import Receipt
-from rapport.stores import connecting, work
+from rapport.stores.records import connecting
+from rapport.stores.workflows import work
 
 DUE = NOW + timedelta(hours=1)
 PEOPLE, BATCH, MOST_WAIT = 40, 7, 120.0

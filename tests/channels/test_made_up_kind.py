@@ -42,7 +42,7 @@ from rapport.realtime.matching import firings
 from rapport.realtime.sending import Sender
 from rapport.settings import Settings
 from rapport.stores.records import Records
-from rapport.stores.sealing import Keys
+from rapport.stores.records.sealing import Keys
 
 RING = "^[A-Z]{2}-[0-9]{2,}$"
 flown: list[tuple[str, Message]] = []

@@ -19,8 +19,9 @@ from rapport.customers import service
 from rapport.customers.attributes import AttributeInfo
 from rapport.customers.writes.locks import importing, no_imports
 from rapport.errors import Invalid
-from rapport.stores import Stores, locks
-from rapport.stores.locks import Lock
+from rapport.stores import Stores
+from rapport.stores.records import locks
+from rapport.stores.records.locks import Lock
 from rapport.stores.warehouse import Database
 
 CUSTOMERS = """Customer_ID,Registration_Date,Email,Country,Points,Score,Member_Since,Zip

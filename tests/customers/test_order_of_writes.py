@@ -23,7 +23,7 @@ from rapport.customers.models import AttributeJob
 from rapport.customers.privacy import pii
 from rapport.customers.writes import attribute_writes, locks, ordering
 from rapport.errors import Away
-from rapport.stores.locks import Lock
+from rapport.stores.records.locks import Lock
 
 quick = settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
 PEOPLE = ["Ann", "bob", "Cyd"]

@@ -14,7 +14,8 @@ from rapport.access import keys
 from rapport.access.scope import Scope, scope_of
 from rapport.access.service import create_tenant
 from rapport.campaigns import service as campaigns
-from rapport.stores import Stores, work
+from rapport.stores import Stores
+from rapport.stores.workflows import work
 
 DATA_DATE = date(2026, 3, 9)
 TODAY = date(2026, 3, 10)

@@ -14,7 +14,7 @@ DEFINITIONS = {
         r"event_id (=|IN) \(?[0-9]|\b(SENT|DELIVERED|OPENED|CLICKED|UNSUBSCRIBED|DROPPED|BOUNCED)\b.* = [0-9r]",
     ),
     "how settings of a tenant are read": ("access/tenant_settings.py", r"\bscope\.settings\b"),
-    "statements about advisory locks": ("stores/locks.py", r"pg_(try_)?advisory"),
+    "statements about advisory locks": ("stores/records/locks.py", r"pg_(try_)?advisory"),
 }
 # The same words of another thing.
 OTHERS = {"customers/consent.py": "cancelled is a word by which somebody takes a consent back"}

@@ -19,8 +19,8 @@ OWN_WORDS = {
     "commands/data.py": "what another process answered, as JSON",
     "app.py": "where a wrong request was wrong, as the framework says it",
     "api/document.py": "statuses of HTTP",
-    "stores/work.py": "statuses of the durable work, which its library has",
-    "stores/queue_looks.py": "statuses of the durable work, which its library has",
+    "stores/workflows/work.py": "statuses of the durable work, which its library has",
+    "stores/workflows/queue_looks.py": "statuses of the durable work, which its library has",
     **dict.fromkeys(
         (
             "campaigns/cycle/measuring.py",

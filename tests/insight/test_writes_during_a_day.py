@@ -9,7 +9,7 @@ from rapport.access.scope import Scope
 from rapport.customers import service as customers
 from rapport.insight import service as insight
 from rapport.insight import snapshot, work
-from rapport.stores import locks
+from rapport.stores.records import locks
 
 FIRST, SECOND = date(2026, 3, 1), date(2026, 3, 2)
 CITIES = "SELECT customer_id, CITY FROM profiles WHERE data_date = {day:Date} ORDER BY customer_id"

@@ -15,8 +15,8 @@ import httpcore
 import pytest
 from webhook_receiver import PATIENCE_SECONDS, receiving
 
-from rapport.stores.addresses import is_public
-from rapport.stores.posting import Answer, Poster
+from rapport.stores.outside.addresses import is_public
+from rapport.stores.outside.posting import Answer, Poster
 
 PRIVATE = "The URL leads to a private address, which this server does not post to."
 PUBLIC = "93.184.216.34"

@@ -21,8 +21,9 @@ from rapport.customers import service as customers
 from rapport.notifications import service
 from rapport.notifications.deliverer import MAX_IN_FLIGHT, PER_TENANT, Deliverer
 from rapport.notifications.models import Delivery, Listener
-from rapport.stores import Stores, addresses
+from rapport.stores import Stores
 from rapport.stores.clock import Clock
+from rapport.stores.outside import addresses
 from silent_host import silent
 
 

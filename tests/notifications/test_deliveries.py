@@ -21,7 +21,7 @@ from rapport.notifications.deliverer import PER_LISTENER, Deliverer, DeliveryQue
 from rapport.notifications.models import Delivery, Listener
 from rapport.stores import Stores
 from rapport.stores.clock import Clock
-from rapport.stores.posting import Answer
+from rapport.stores.outside.posting import Answer
 
 
 @pytest.fixture(autouse=True)

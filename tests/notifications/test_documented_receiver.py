@@ -13,7 +13,7 @@ from webhook_receiver import eventually
 from rapport.access.scope import Scope
 from rapport.notifications import service
 from rapport.notifications.deliverer import Deliverer
-from rapport.stores.posting import new_secret, signed_headers
+from rapport.stores.outside.posting import new_secret, signed_headers
 
 PAGE = Path(__file__).parents[2] / "docs" / "events.md"
 

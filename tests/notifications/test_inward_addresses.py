@@ -12,7 +12,7 @@ from rapport.access.scope import Scope
 from rapport.errors import Invalid
 from rapport.notifications import service
 from rapport.stores import Stores
-from rapport.stores.posting import Poster
+from rapport.stores.outside.posting import Poster
 
 INWARD = [
     "http://127.0.0.1/x",

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from rapport.stores.posting import retry_after
+from rapport.stores.outside.posting import retry_after
 
 DATE = "Fri, 14 Mar 2025 08:00:00 GMT"
 

@@ -21,7 +21,8 @@ from rapport.app import carrying_out
 from rapport.campaigns import service as campaigns
 from rapport.commands import logs
 from rapport.settings import Settings
-from rapport.stores import holds, open_stores, work
+from rapport.stores import holds, open_stores
+from rapport.stores.workflows import work
 
 OPEN_FIRINGS = "SELECT id, series_id, customer_id, state FROM trigger_firings WHERE state NOT IN ('filed', 'delayed')"
 FIRINGS = """

@@ -20,10 +20,10 @@ from rapport.access.scope import Scope
 from rapport.errors import Invalid
 from rapport.insight.estimation import trees
 from rapport.stores import Stores
-from rapport.stores.archive import open_backup
-from rapport.stores.postgres import wheel_binaries
-from rapport.stores.restore import verify
-from rapport.stores.table_statements import require_table
+from rapport.stores.backups.archive import open_backup
+from rapport.stores.backups.restore import verify
+from rapport.stores.local.postgres import wheel_binaries
+from rapport.stores.warehouse.table_statements import require_table
 
 OTHER_STATEMENTS = [
     "CREATE TABLE t (`a` String) ENGINE = File(CSV, '/etc/passwd')",

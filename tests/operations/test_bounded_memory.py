@@ -13,8 +13,7 @@ from rapport.audiences import service as audiences
 from rapport.campaigns import service as campaigns
 from rapport.channels import service as channels
 from rapport.conditions import parse
-from rapport.stores import slices
-from rapport.stores.warehouse import Warehouse
+from rapport.stores.warehouse import Warehouse, slices
 
 pytestmark = pytest.mark.timeout(900)
 DATA_DATE = date(2026, 3, 9)

@@ -12,9 +12,11 @@ from rapport.access.scope import Scope
 from rapport.customers.formats.files import opened
 from rapport.customers.importing.mapping import parse_mapping, read_mapping
 from rapport.errors import RapportError
-from rapport.stores import Stores, backup, disk
-from rapport.stores.archive import open_backup
+from rapport.stores import Stores
+from rapport.stores.backups import backup
+from rapport.stores.backups.archive import open_backup
 from rapport.stores.checks import folder_checks
+from rapport.stores.local import disk
 
 NOBODY = 65534
 MAY_NOT = "may not be {} by the user that runs Rapport."

@@ -14,10 +14,11 @@ import pytest
 from rapport_command import Server, run
 
 from rapport.api.http.watching import Watch
-from rapport.stores import Stores, disk
+from rapport.stores import Stores
 from rapport.stores.checks import folder_checks
 from rapport.stores.faults import DISK_FULL, READ_ONLY, explained
-from rapport.stores.postgres import postmaster
+from rapport.stores.local import disk
+from rapport.stores.local.postgres import postmaster
 
 MEGABYTE = 1024**2
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rapport_command import PROGRAM, postgres_processes, run
 
-from rapport.stores import postgres
+from rapport.stores.local import postgres
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives the database an account of its own")
 

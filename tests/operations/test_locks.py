@@ -7,8 +7,9 @@ import psycopg
 import pytest
 from sqlalchemy import Connection
 
-from rapport.stores import Stores, locks
-from rapport.stores.locks import Lock
+from rapport.stores import Stores
+from rapport.stores.records import locks
+from rapport.stores.records.locks import Lock
 
 
 @pytest.fixture

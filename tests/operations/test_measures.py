@@ -17,8 +17,9 @@ from rapport.access.service import create_tenant
 from rapport.api.http import watching
 from rapport.campaigns.models import Cycle
 from rapport.notifications.models import Delivery, Listener
-from rapport.stores import Stores, disk
+from rapport.stores import Stores
 from rapport.stores.clock import OUTSIDE
+from rapport.stores.local import disk
 
 FIVE = datetime(2027, 6, 11, 5, tzinfo=UTC)
 YESTERDAY = date(2027, 6, 10)

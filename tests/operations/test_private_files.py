@@ -9,7 +9,7 @@ from private_paths import open_to_others
 from rapport_command import Server, run
 
 from rapport import private
-from rapport.stores import embedded
+from rapport.stores.local import embedded
 
 USUAL = ("sh", "-c", 'umask 022 && exec "$@"', "sh")
 OWN_FOLDER = 0o711 if os.geteuid() == 0 else 0o700  # root's database has an account of its own, which must pass

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from sqlalchemy import event
 
-from rapport.stores import Stores, work
+from rapport.stores import Stores
+from rapport.stores.workflows import work
 
 SILENT, NEIGHBOUR = 999_001, 999_002
 BEGUN: dict[str, list[int]] = defaultdict(list)

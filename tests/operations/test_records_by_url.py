@@ -15,12 +15,13 @@ from sqlalchemy import Connection, make_url, text
 from rapport import settings as settings_module
 from rapport.errors import Unavailable
 from rapport.settings import Settings
-from rapport.stores import OLDER_SCHEMA, Stores, migrations, presence
+from rapport.stores import OLDER_SCHEMA, Stores, migrations
 from rapport.stores.checks import clock_check
 from rapport.stores.clock import OUTSIDE, SharedClock
-from rapport.stores.presence import Presence
 from rapport.stores.records import Records
+from rapport.stores.workers import presence
 from rapport.stores.workers.base import Workers
+from rapport.stores.workers.presence import Presence
 
 
 class Pooled(Records):

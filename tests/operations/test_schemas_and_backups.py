@@ -24,11 +24,11 @@ from rapport.access.service import create_tenant
 from rapport.errors import Invalid, RapportError
 from rapport.settings import Settings
 from rapport.stores import Stores, migrations
-from rapport.stores.archive import open_backup
-from rapport.stores.backup import _copies
-from rapport.stores.postgres import start_postgres
+from rapport.stores.backups.archive import open_backup
+from rapport.stores.backups.backup import _copies
+from rapport.stores.backups.restore import verify
+from rapport.stores.local.postgres import start_postgres
 from rapport.stores.records import Records
-from rapport.stores.restore import verify
 
 OLDER = """
 from pathlib import Path

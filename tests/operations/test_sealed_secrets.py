@@ -28,11 +28,12 @@ from rapport.notifications.deliverer import DeliveryQueue
 from rapport.realtime import gateways
 from rapport.realtime.events import tokens
 from rapport.settings import Settings
-from rapport.stores import Stores, migrations, restore, sealed_values, sealing
-from rapport.stores.backup import MANIFEST
+from rapport.stores import Stores, migrations
+from rapport.stores.backups import restore
+from rapport.stores.backups.backup import MANIFEST
 from rapport.stores.checks import secrets_check
-from rapport.stores.records import Records, Sequence
-from rapport.stores.sealing import Keys, key_of
+from rapport.stores.records import Records, Sequence, sealed_values, sealing
+from rapport.stores.records.sealing import Keys, key_of
 
 OLD, NEW = "the-first-key-of-this-test-long-enough", "the-other-key-of-this-test-long-enough"
 PASSWORD = "pass of the mail server"

@@ -10,7 +10,7 @@ import httpx
 from rapport_command import Server, postgres_processes, run
 
 from rapport.stores.checks import folder_checks
-from rapport.stores.postgres import start_postgres
+from rapport.stores.local.postgres import start_postgres
 
 CUSTOMERS = "CustomerID,Email,Favourite\n" + "".join(f"c{n},c{n}@example.com,blue {n % 3}\n" for n in range(50))
 

@@ -23,8 +23,8 @@ from url_engines import PASSWORD, USER, Rapport, free_port, given_environment
 from loaded_program import begin_file
 from rapport.errors import Unavailable
 from rapport.stores import migrations
-from rapport.stores import postgres as embedded
-from rapport.stores.postgres import Postgres
+from rapport.stores.local import postgres as embedded
+from rapport.stores.local.postgres import Postgres
 from rapport.stores.records import Records
 
 CHILD = Path(__file__).parent / "moved_child.py"

@@ -15,10 +15,10 @@ from rapport.access.scope import Scope
 from rapport.errors import Invalid
 from rapport.settings import Settings
 from rapport.stores import Stores
-from rapport.stores.archive import Signature, open_backup
-from rapport.stores.backup_key import BackupKey, backup_key
-from rapport.stores.encryption import CHUNK_BYTES, HEADER_BYTES, TAG_BYTES, DecryptingReader, EncryptingWriter
-from rapport.stores.restore import verify
+from rapport.stores.backups.archive import Signature, open_backup
+from rapport.stores.backups.backup_key import BackupKey, backup_key
+from rapport.stores.backups.encryption import CHUNK_BYTES, HEADER_BYTES, TAG_BYTES, DecryptingReader, EncryptingWriter
+from rapport.stores.backups.restore import verify
 
 SECRET, OTHER_SECRET = "k" * 44, "o" * 44
 KEY, OTHER_KEY = BackupKey(SECRET.encode()), BackupKey(OTHER_SECRET.encode())

@@ -24,10 +24,10 @@ from rapport.api.http import observing
 from rapport.errors import Away
 from rapport.settings import Settings
 from rapport.stores import Stores
-from rapport.stores import warehouse_server as warehouse_connections
 from rapport.stores.migrations import migrate_warehouse
 from rapport.stores.outages import WAREHOUSE_AWAY
 from rapport.stores.warehouse import Warehouse
+from rapport.stores.warehouse import warehouse_server as warehouse_connections
 
 READ = "/manage/v1/persons/C00001"
 

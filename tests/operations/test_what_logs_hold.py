@@ -16,7 +16,7 @@ from rapport.api.http.observing import Observing
 from rapport.commands import logs
 from rapport.realtime.events.tokens import PREFIXES
 from rapport.stores import Stores
-from rapport.stores.posting import new_secret
+from rapport.stores.outside.posting import new_secret
 
 
 def masked(told: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from rapport.stores import Stores, holds
-from rapport.stores.locks import Leadership, Lock, holders
+from rapport.stores.records.locks import Leadership, Lock, holders
 from rapport.stores.workers.base import Workers, running
 from rapport.stores.workers.leader import Leader, LeadershipLost
 from rapport.stores.workers.listening import Topic, publish

@@ -22,7 +22,7 @@ from rapport.app import create_app
 from rapport.commands.connections import KEEP_ALIVE_SECONDS
 from rapport.settings import Settings
 from rapport.stores import Stores
-from rapport.stores.postgres import SHARED_MEMORY, Postgres, start_postgres
+from rapport.stores.local.postgres import SHARED_MEMORY, Postgres, start_postgres
 from rapport.stores.records import Records
 from rapport.stores.warehouse import Warehouse
 

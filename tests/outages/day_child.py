@@ -34,7 +34,8 @@ from rapport.commands import logs
 from rapport.insight import service as insight
 from rapport.notifications import service as notifications
 from rapport.settings import Settings
-from rapport.stores import open_stores, work
+from rapport.stores import open_stores
+from rapport.stores.workflows import work
 
 MORNING = datetime(2026, 3, 10, 5, tzinfo=UTC)
 AT_A_PLACE = threading.Lock()

@@ -17,9 +17,10 @@ from rapport.customers.importing import imports
 from rapport.insight import service as insight
 from rapport.notifications import deliverer
 from rapport.realtime import sending
-from rapport.stores import backup, work
+from rapport.stores.backups import backup
 from rapport.stores.clock import Clock, SharedClock
 from rapport.stores.workers import claiming
+from rapport.stores.workflows import work
 
 
 class Held:

@@ -21,9 +21,10 @@ from rapport.customers import retyping, service
 from rapport.customers.importing import imports, merging
 from rapport.customers.writes import attribute_writes, jobs, locks
 from rapport.settings import Settings
-from rapport.stores import locks as advisory
-from rapport.stores import open_stores, work
-from rapport.stores.locks import Lock
+from rapport.stores import open_stores
+from rapport.stores.records import locks as advisory
+from rapport.stores.records.locks import Lock
+from rapport.stores.workflows import work
 
 MERGED, EXCHANGED, LOOKED = "merged", "exchanged", "looked"
 

@@ -17,7 +17,7 @@ from campaign_mail import Mailbox, mailbox
 from webhook_receiver import Receiver, receiving
 
 from loaded_program import Forked, begin_file
-from rapport.stores.postgres import Postgres, start_postgres
+from rapport.stores.local.postgres import Postgres, start_postgres
 
 CHILD = Path(__file__).parent / "served_child.py"
 # What is still to be done of events and of what is told.

@@ -31,7 +31,8 @@ from rapport.realtime.events import tokens
 from rapport.realtime.matching import processor
 from rapport.realtime.recording import filer
 from rapport.settings import Settings
-from rapport.stores import open_stores, work
+from rapport.stores import open_stores
+from rapport.stores.workflows import work
 
 PEOPLE = """
     INSERT INTO customers (customer_id, REGISTRATION_DATE, EMAIL)

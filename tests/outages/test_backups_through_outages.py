@@ -12,7 +12,7 @@ from served import Served
 from webhook_receiver import eventually
 
 from engine_outages import stopped
-from rapport.stores.archive import open_backup
+from rapport.stores.backups.archive import open_backup
 from rapport.stores.outages import RECORDS_AWAY, refusal
 
 # Deliveries whose bodies take long to be copied and little room on the disk.

@@ -13,7 +13,7 @@ import pytest
 
 from engine_outages import full, hung, stopped
 from loaded_program import Forked, begin_file
-from rapport.stores.postgres import start_postgres
+from rapport.stores.local.postgres import start_postgres
 
 HERE = Path(__file__).parent
 OUTAGE_SECONDS = 1.0

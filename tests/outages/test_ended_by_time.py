@@ -14,10 +14,11 @@ from webhook_receiver import eventually
 from rapport.access.scope import Scope, scope_of
 from rapport.customers.writes import locks
 from rapport.errors import Away
-from rapport.stores import Stores, connecting, migrations, work
-from rapport.stores import locks as advisory
-from rapport.stores.locks import Lock
-from rapport.stores.records import Records
+from rapport.stores import Stores, migrations
+from rapport.stores.records import Records, connecting
+from rapport.stores.records import locks as advisory
+from rapport.stores.records.locks import Lock
+from rapport.stores.workflows import work
 
 SLEEPING = text("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(%' AND state = 'active'")
 SLEEP = text("SELECT pg_sleep(60)")

@@ -14,8 +14,8 @@ import pytest
 
 from engine_outages import Outage, hung, stopped
 from loaded_program import begin_file
-from rapport.stores import locks
-from rapport.stores.postgres import Postgres, start_postgres
+from rapport.stores.local.postgres import Postgres, start_postgres
+from rapport.stores.records import locks
 
 CHILD = Path(__file__).parent / "import_child.py"
 TENANT = 3001  # the first of an installation

@@ -3,8 +3,9 @@
 import pytest
 
 from rapport.errors import Away
-from rapport.stores import Stores, work
+from rapport.stores import Stores
 from rapport.stores.records import Records
+from rapport.stores.workflows import work
 
 HOUR = 3600.0
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from rapport.persons import restored
-from rapport.stores import journal
-from rapport.stores.journal import Journal
+from rapport.stores.backups import journal
+from rapport.stores.backups.journal import Journal
 
 
 def test_entries_are_on_the_disk_private_and_survive_a_line_that_was_cut_off(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ ADD_FOR_EVER = """
 import itertools, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from rapport.stores.journal import Journal
+from rapport.stores.backups.journal import Journal
 
 kept = Journal(Path(sys.argv[1]), sys.argv[2], 400)
 for number in itertools.count():
@@ -97,7 +97,7 @@ import resource, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from rapport.errors import Unavailable
-from rapport.stores.journal import Journal
+from rapport.stores.backups.journal import Journal
 
 kept, at = Journal(Path(sys.argv[1]), "p", 400), datetime(2026, 11, 1, tzinfo=UTC)
 kept.add(at, [{"of": ["a"]}])

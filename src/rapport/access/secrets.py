@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from rapport.access.models import AuditEntry, TenantSecret
 from rapport.access.scope import Scope
 from rapport.errors import Conflict
-from rapport.stores import Stores, sealed_values
-from rapport.stores.records import Records, hold
+from rapport.stores import Stores
+from rapport.stores.records import Records, hold, sealed_values
 
 FIRST_VERSION = 1
 # Versions of a secret that are good at once, at most.

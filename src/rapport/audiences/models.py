@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from rapport.audiences.states import CountState
 from rapport.conditions import Condition, parse
 from rapport.stores.records import Base
-from rapport.stores.shapes import Member
+from rapport.stores.records.shapes import Member
 
 
 class TargetGroup(Base):

@@ -21,9 +21,9 @@ from rapport.campaigns.runs.clearing import none_decided
 from rapport.campaigns.states import CycleState, RunState
 from rapport.conditions.outcomes import Outcome
 from rapport.customers import service as customers
-from rapport.stores import work
-from rapport.stores.spellings import is_one_of, spellings_of
+from rapport.stores.records.spellings import is_one_of, spellings_of
 from rapport.stores.warehouse import identifier
+from rapport.stores.workflows import work
 
 ACCOUNTS = (
     "campaign_recipients",

@@ -4,7 +4,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from sqlalchemy.exc import SQLAlchemyError
 
 from rapport.errors import RapportError
-from rapport.stores import work
+from rapport.stores.workflows import work
 
 FAULTS = (RapportError, work.StepFailed, SQLAlchemyError, ClickHouseError, OSError)
 # Faults that may pass are tried this often before the work is given up; engines that are away are waited for.

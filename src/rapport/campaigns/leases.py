@@ -15,7 +15,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from rapport.access.scope import Scope
-from rapport.stores import locks, work
+from rapport.stores.records import locks
+from rapport.stores.workflows import work
 
 POLL_SECONDS = 0.1
 

@@ -11,8 +11,8 @@ from rapport.campaigns.plans import Groups, OfTrigger, Plan, PlannedRules, days_
 from rapport.campaigns.schemas import Goal, PlainGoal, Schedule
 from rapport.campaigns.states import CycleState, RunState, SeriesStatus
 from rapport.stores.records import Base
-from rapport.stores.sealing import Sealed
-from rapport.stores.shapes import Member, Shaped
+from rapport.stores.records.sealing import Sealed
+from rapport.stores.records.shapes import Member, Shaped
 
 # ActionID 1 is the control action of every tenant; it is not stored.
 CONTROL_ACTION_ID = 1

@@ -19,8 +19,8 @@ from rapport.channels.settings import EmailSettings
 from rapport.channels.smtp import CheckedSMTP
 from rapport.errors import Invalid, Unavailable
 from rapport.settings import Settings
-from rapport.stores.addresses import PrivateAddress, Unresolved
 from rapport.stores.clock import Clock
+from rapport.stores.outside.addresses import PrivateAddress, Unresolved
 
 # After a connection could not be opened, messages of the next seconds fail at once instead of waiting in line.
 DOWN_SECONDS = 2.0

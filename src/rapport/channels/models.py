@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from rapport.channels.kinds.base import ChannelKind
 from rapport.channels.kinds.registry import behaviour_of, secret_settings
 from rapport.stores.records import Base
-from rapport.stores.sealing import SealedMembers
+from rapport.stores.records.sealing import SealedMembers
 
 
 class Channel(Base):

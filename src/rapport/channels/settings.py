@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from rapport.channels.kinds.base import ChannelKind, Secret
 from rapport.errors import Invalid
-from rapport.stores.masks import kept
+from rapport.stores.outside.masks import kept
 from rapport.wording import refused
 
 MASK = "********"

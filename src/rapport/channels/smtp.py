@@ -7,7 +7,7 @@ import ssl
 import time
 
 from rapport.channels.settings import EmailSettings
-from rapport.stores.addresses import public_addresses
+from rapport.stores.outside.addresses import public_addresses
 
 # What a server gets altogether to open a connection, and again for each message, in its channel's timeout_seconds:
 # each single wait may take one of these, as RFC 5321 has it, but not many of them one after the other.

@@ -51,8 +51,8 @@ def backup(
 
 
 def _verify(file: Path, settings: Settings, as_json: bool) -> None:
-    from rapport.stores.backup_key import backup_key
-    from rapport.stores.restore import verify
+    from rapport.stores.backups.backup_key import backup_key
+    from rapport.stores.backups.restore import verify
 
     found = verify(file, backup_key(settings))
     of = f"{found.tenants} tenants, {found.rows:,} rows, {found.bytes / 1e6:,.1f} MB"

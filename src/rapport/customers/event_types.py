@@ -15,8 +15,8 @@ from rapport.customers.importing.plans import Plan
 from rapport.customers.importing.staging import Stage
 from rapport.customers.models import EventType
 from rapport.errors import Conflict, Invalid, NotFound
-from rapport.stores.locks import Lock, take_for_transaction
 from rapport.stores.records import next_id
+from rapport.stores.records.locks import Lock, take_for_transaction
 
 FIRST_ID = 2001
 MAX_NAMES = 5000

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from rapport.customers.states import CallbackState, ImportMode, ImportState
 from rapport.stores.records import Base
-from rapport.stores.sealing import Sealed
-from rapport.stores.shapes import Member
+from rapport.stores.records.sealing import Sealed
+from rapport.stores.records.shapes import Member
 
 
 class Attribute(Base):

@@ -14,8 +14,8 @@ from rapport.customers.importing.merging import PARTITIONS
 from rapport.customers.states import STORED_SOURCES
 from rapport.customers.writes import locks
 from rapport.errors import Conflict, Invalid, NotFound
-from rapport.stores import work
 from rapport.stores.warehouse import identifier
+from rapport.stores.workflows import work
 
 ASIDE = "import_changed_"
 TABLES = ("customers", "profiles")

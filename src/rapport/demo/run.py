@@ -25,7 +25,7 @@ from rapport.demo.mailbox import caught_mail
 from rapport.demo.outside import Outside, outside_systems
 from rapport.demo.world import HISTORY_DAYS, Orders, Refund, World
 from rapport.stores import Stores
-from rapport.stores.unsynced import unsynced
+from rapport.stores.local.unsynced import unsynced
 
 Tell = Callable[[int, int], None]
 ZONE = "Europe/Amsterdam"

@@ -14,7 +14,7 @@ from rapport.customers import service as customers
 from rapport.notifications.models import CALLBACK, Delivery, Listener
 from rapport.notifications.states import DeliveryState, ListenerStatus
 from rapport.stores.clock import Clock
-from rapport.stores.posting import new_secret
+from rapport.stores.outside.posting import new_secret
 from rapport.stores.records import Records, next_id
 from rapport.stores.workers.listening import Topic, publish
 

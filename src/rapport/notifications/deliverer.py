@@ -25,7 +25,7 @@ from rapport.notifications.secret_members import with_secrets
 from rapport.notifications.states import DeliveryState, ListenerStatus
 from rapport.stores import Stores
 from rapport.stores.clock import OUTSIDE, Clock
-from rapport.stores.posting import TIMEOUT_SECONDS, Answer, Poster, signed_headers
+from rapport.stores.outside.posting import TIMEOUT_SECONDS, Answer, Poster, signed_headers
 from rapport.stores.workers.claiming import ClaimingWorker, is_timely
 from rapport.stores.workers.leader import FAULTS
 from rapport.stores.workers.listening import Topic

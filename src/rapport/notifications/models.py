@@ -7,8 +7,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from rapport.notifications.states import DeliveryState, ListenerStatus
 from rapport.stores.records import Base
-from rapport.stores.sealing import Sealed
-from rapport.stores.shapes import Member
+from rapport.stores.records.sealing import Sealed
+from rapport.stores.records.shapes import Member
 
 CALLBACK = 0
 

@@ -25,10 +25,10 @@ from rapport.notifications.personal import PERSONAL_DATA
 from rapport.notifications.secret_members import secret_member
 from rapport.notifications.states import DeliveryState, ListenerStatus
 from rapport.stores import Stores
-from rapport.stores.addresses import checked_url
-from rapport.stores.masks import unmasked
+from rapport.stores.outside.addresses import checked_url
+from rapport.stores.outside.masks import unmasked
+from rapport.stores.outside.posting import GRACE_HOURS, new_secret
 from rapport.stores.parts import Part, part
-from rapport.stores.posting import GRACE_HOURS, new_secret
 from rapport.stores.records import next_id
 from rapport.stores.workers.listening import Topic, publish
 

@@ -8,7 +8,7 @@ from rapport.access.scope import Scope, current_scope
 from rapport.campaigns import service as campaigns
 from rapport.customers import service as customers
 from rapport.persons.declared import DECLARED, going
-from rapport.stores import work
+from rapport.stores.workflows import work
 
 ATTEMPTS = 3
 LOOK_AGAIN = timedelta(seconds=30)

@@ -19,8 +19,9 @@ from rapport.messaging import service as messaging
 from rapport.persons.declared import naming, tables
 from rapport.persons.erasing import take_away, take_out
 from rapport.realtime import service as realtime
-from rapport.stores import Stores, journal
-from rapport.stores.spellings import NOT_ASCII, lower_ascii
+from rapport.stores import Stores
+from rapport.stores.backups import journal
+from rapport.stores.records.spellings import NOT_ASCII, lower_ascii
 
 # An erasure is noted a moment before it is done: a backup in between holds the person still. What was noted in these
 # minutes is applied as well, but is not told as of the time since the backup.

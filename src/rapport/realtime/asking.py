@@ -44,7 +44,7 @@ from rapport.realtime.questions import (
 from rapport.realtime.states import FiringState
 from rapport.stores import Stores
 from rapport.stores.isolating import isolate
-from rapport.stores.posting import Poster, signed_headers
+from rapport.stores.outside.posting import Poster, signed_headers
 from rapport.stores.workers.claiming import ClaimingWorker, is_timely
 from rapport.stores.workers.leader import FAULTS
 from rapport.stores.workers.listening import Topic

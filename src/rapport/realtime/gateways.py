@@ -12,9 +12,9 @@ from rapport.access.scope import Scope
 from rapport.errors import NotFound
 from rapport.notifications import service as notifications
 from rapport.realtime.models import Gateway
-from rapport.stores.addresses import checked_url
-from rapport.stores.masks import masked, unmasked
-from rapport.stores.posting import GRACE_HOURS, new_secret
+from rapport.stores.outside.addresses import checked_url
+from rapport.stores.outside.masks import masked, unmasked
+from rapport.stores.outside.posting import GRACE_HOURS, new_secret
 
 Seconds = Annotated[float, Field(ge=0.1, le=30, strict=True)]
 Retries = Annotated[int, Field(ge=0, le=3, strict=True)]

@@ -23,8 +23,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from rapport.realtime.states import FiringState
 from rapport.stores.records import Base
-from rapport.stores.sealing import Sealed
-from rapport.stores.shapes import Member
+from rapport.stores.records.sealing import Sealed
+from rapport.stores.records.shapes import Member
 
 # How far an accepted event is: waiting for the triggers, or seen by them and waiting for the warehouse.
 ACCEPTED, HANDLED = 0, 1

@@ -14,8 +14,8 @@ from rapport.customers import service as customers
 from rapport.realtime.events.owners import IS_FIRST
 from rapport.realtime.events.visitors import VISITOR
 from rapport.realtime.matching.evaluating import with_parameters
-from rapport.stores import work
-from rapport.stores.spellings import is_one_of, spellings_of
+from rapport.stores.records.spellings import is_one_of, spellings_of
+from rapport.stores.workflows import work
 
 ATTEMPTS = 3
 STAGED = "write_erased"

@@ -12,7 +12,7 @@ from rapport.channels import service as channels
 from rapport.errors import NotFound
 from rapport.messaging import service as messaging
 from rapport.realtime.gateways import DENY
-from rapport.stores.posting import Answer
+from rapport.stores.outside.posting import Answer
 
 ALLOWED, NOT_ALLOWED = "allowed", "not allowed"
 CIRCUIT_OPEN, NONE_SET = "circuit open", "none set"

@@ -9,19 +9,22 @@ from typing import TypeVar
 
 from rapport.errors import Conflict, Unavailable
 from rapport.settings import Settings
-from rapport.stores import archive, backup, backup_log, embedded, holds, migrations, work
-from rapport.stores import restore as restoring
-from rapport.stores.backup_key import backup_key
+from rapport.stores import holds, migrations
+from rapport.stores.backups import archive, backup, backup_log
+from rapport.stores.backups import restore as restoring
+from rapport.stores.backups.backup_key import backup_key
+from rapport.stores.backups.journal import Journal
 from rapport.stores.checks import Check, engine_checks
 from rapport.stores.clock import OUTSIDE, Clock
-from rapport.stores.journal import Journal
-from rapport.stores.postgres import Postgres, end_postgres, start_postgres
-from rapport.stores.presence import Presence
+from rapport.stores.local import embedded
+from rapport.stores.local.postgres import Postgres, end_postgres, start_postgres
 from rapport.stores.records import Records
-from rapport.stores.sealed_values import sealed_with
-from rapport.stores.sealing import keys_of, require
+from rapport.stores.records.sealed_values import sealed_with
+from rapport.stores.records.sealing import keys_of, require
 from rapport.stores.warehouse import Warehouse
 from rapport.stores.workers.base import Workers
+from rapport.stores.workers.presence import Presence
+from rapport.stores.workflows import work
 
 T = TypeVar("T")
 OLDER_SCHEMA = "The engines have the schema of an older Rapport: run `rapport migrate`."

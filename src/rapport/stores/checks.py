@@ -9,15 +9,17 @@ from typing import Literal
 from sqlalchemy import text
 
 from rapport.settings import Settings
-from rapport.stores import backup_log, disk, holds, sealed_values, sealing
+from rapport.stores import holds
+from rapport.stores.backups import backup_log
 from rapport.stores.clock import OUTSIDE
-from rapport.stores.disk import GIGABYTE
+from rapport.stores.local import disk
+from rapport.stores.local.disk import GIGABYTE
+from rapport.stores.local.postgres import postmaster
 from rapport.stores.migrations import records_revision, warehouse_versions
 from rapport.stores.opened import Opened
-from rapport.stores.postgres import postmaster
-from rapport.stores.presence import FAR_AHEAD, KEEP_TIME, processes
-from rapport.stores.records import Records
+from rapport.stores.records import Records, sealed_values, sealing
 from rapport.stores.warehouse import Warehouse
+from rapport.stores.workers.presence import FAR_AHEAD, KEEP_TIME, processes
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import psycopg
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from rapport.errors import Away, Invalid, RapportError, Unavailable
-from rapport.stores import disk
+from rapport.stores.local import disk
 
 DISK_FULL = "The disk is full: make room, then try again; nothing was half-written."
 NOT_PERMITTED = "The data folder may not be written by this user: give --data-dir a folder of its own."

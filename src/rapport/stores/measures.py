@@ -5,8 +5,11 @@ from importlib.metadata import version
 from prometheus_client import Gauge, Info
 from sqlalchemy import text
 
-from rapport.stores import Stores, backup_log, disk, holds, work
-from rapport.stores.connecting import in_use
+from rapport.stores import Stores, holds
+from rapport.stores.backups import backup_log
+from rapport.stores.local import disk
+from rapport.stores.records.connecting import in_use
+from rapport.stores.workflows import work
 
 BUILD = Info("rapport_build", "The version of this process")
 BUILD.info({"version": version("rapport")})

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from rapport.errors import Unavailable
-from rapport.stores import locks
-from rapport.stores.connecting import LOCK_SECONDS, statements_within, unhurried
-from rapport.stores.locks import Lock
 from rapport.stores.progress import told
-from rapport.stores.records import Records
+from rapport.stores.records import Records, locks
+from rapport.stores.records.connecting import LOCK_SECONDS, statements_within, unhurried
+from rapport.stores.records.locks import Lock
 from rapport.stores.warehouse import Database, Warehouse
 
 # Alembic takes a tenth of the time of a start to load, and is needed by those starts only that change a schema.

@@ -10,7 +10,7 @@ import orjson
 
 from rapport.api.http.long_lists import put_back, set_aside
 from rapport.errors import Invalid, TooLarge
-from rapport.stores.json_text import PIECE, holds_null
+from rapport.stores.records.json_text import PIECE, holds_null
 from rapport.wording import HALF, HOLDS_HALF, HOLDS_NULL
 
 DEEPEST = 100

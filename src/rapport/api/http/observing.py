@@ -11,9 +11,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from rapport.api.http.protection import protected
 from rapport.api.http.responses import error_response
 from rapport.errors import Invalid, RapportError, Unavailable
-from rapport.stores.connecting import statements_within
 from rapport.stores.outages import outage
-from rapport.stores.warehouse_server import ANSWER_SECONDS, answers_within
+from rapport.stores.records.connecting import statements_within
+from rapport.stores.warehouse.warehouse_server import ANSWER_SECONDS, answers_within
 
 REQUESTS = Counter("rapport_requests_total", "Requests by route, method and status", ["route", "method", "status"])
 # A route is a series for each of these: enough to tell a page that is slow from one that is not.

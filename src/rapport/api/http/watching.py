@@ -17,11 +17,14 @@ from rapport.campaigns import service as campaigns
 from rapport.errors import Away, RapportError, Unavailable
 from rapport.notifications import service as notifications
 from rapport.realtime import service as realtime
-from rapport.stores import Stores, disk, holds, measures, presence, work
-from rapport.stores.connecting import statements_within
+from rapport.stores import Stores, holds, measures
 from rapport.stores.faults import DISK_FULL
+from rapport.stores.local import disk
 from rapport.stores.outages import RECORDS_AWAY, WAREHOUSE_AWAY, outage
-from rapport.stores.warehouse_server import answers_within
+from rapport.stores.records.connecting import statements_within
+from rapport.stores.warehouse.warehouse_server import answers_within
+from rapport.stores.workers import presence
+from rapport.stores.workflows import work
 
 # Seconds until an engine counts as away; a question to it ends by itself after some more.
 PATIENCE_SECONDS, QUESTION_SECONDS = 2.0, 10.0

@@ -14,7 +14,7 @@ from rapport.api.http.responses import json_response
 from rapport.api.sections import SectionRouter
 from rapport.realtime import gateways
 from rapport.realtime.models import Gateway
-from rapport.stores.masks import masked
+from rapport.stores.outside.masks import masked
 
 router = SectionRouter("External System Integration")
 PATH = "/triggered_conditional_execution_gateway"

@@ -18,7 +18,7 @@ from rapport.api.sections import SectionRouter
 from rapport.errors import Invalid, NotFound
 from rapport.notifications import service as notifications
 from rapport.stores import Stores
-from rapport.stores.masks import masked
+from rapport.stores.outside.masks import masked
 
 router = SectionRouter("General")
 

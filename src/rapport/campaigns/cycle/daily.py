@@ -30,7 +30,7 @@ from rapport.errors import Away, Conflict, RapportError
 from rapport.insight import service as insight
 from rapport.messaging import service as messaging
 from rapport.notifications import service as notifications
-from rapport.stores import work
+from rapport.stores.workflows import work
 
 log = structlog.get_logger("rapport.campaigns")
 RECOMMENDATIONS = "recommendations"

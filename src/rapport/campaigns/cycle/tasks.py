@@ -20,8 +20,8 @@ from rapport.campaigns.models import OccurrenceChannel
 from rapport.campaigns.runs import clearing, processing
 from rapport.campaigns.states import RunState
 from rapport.errors import Away, RapportError
-from rapport.stores import work
 from rapport.stores.outages import outage
+from rapport.stores.workflows import work
 
 log = structlog.get_logger("rapport.campaigns")
 

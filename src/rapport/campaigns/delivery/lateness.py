@@ -12,7 +12,7 @@ from rapport.campaigns.models import Lease, Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import locked
 from rapport.campaigns.settings import CampaignSettings
 from rapport.errors import Conflict
-from rapport.stores import work
+from rapport.stores.workflows import work
 
 # A unit of which nothing was heard for so long was held up: less is the work itself.
 HELD_UP = timedelta(minutes=10)

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, time, timedelta
 
 from sqlalchemy import select
 
-from rapport.access.tenant_settings import tenant_settings
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.plans import PlannedGroup, PlannedRules
 from rapport.campaigns.schedule import send_time
 from rapport.campaigns.schemas import Schedule
-from rapport.campaigns.settings import Hours, CampaignSettings
+from rapport.campaigns.settings import CampaignSettings, Hours
 from rapport.campaigns.states import RunState
 from rapport.channels import service as channels
 from rapport.stores.clock import instant_of

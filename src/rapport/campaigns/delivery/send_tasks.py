@@ -10,7 +10,7 @@ from rapport.campaigns.faults import ATTEMPTS, FAULTS, sentence
 from rapport.campaigns.occurrences import occurrence
 from rapport.campaigns.settings import CampaignSettings
 from rapport.channels import service as channels
-from rapport.stores import work
+from rapport.stores.workflows import work
 
 log = structlog.get_logger("rapport.campaigns")
 # Arguments of a unit's work: tenant, campaign, channel and group.

@@ -31,8 +31,8 @@ from rapport.conditions.interaction_codes import (
 )
 from rapport.errors import Invalid
 from rapport.messaging import service as messaging
-from rapport.stores import locks
-from rapport.stores.locks import Lock
+from rapport.stores.records import locks
+from rapport.stores.records.locks import Lock
 
 log = structlog.get_logger("rapport.campaigns")
 

@@ -20,8 +20,8 @@ from rapport.campaigns.schemas import Group, OneTimeBody, Schedule
 from rapport.campaigns.states import RunState, SeriesStatus
 from rapport.errors import Conflict
 from rapport.notifications import service as notifications
-from rapport.stores import work
 from rapport.stores.records import next_id
+from rapport.stores.workflows import work
 
 PROCESSED_OPEN = (RunState.AWAITING_CLEARANCE, RunState.AWAITING_CONFIRMATION, RunState.SCHEDULED, RunState.EXECUTING)
 

@@ -36,11 +36,11 @@ from rapport.customers.privacy import masking, personal_columns, tasks
 from rapport.customers.states import ImportMode, ImportState
 from rapport.customers.writes import locks, ordering
 from rapport.errors import Invalid, NotFound
-from rapport.stores import work
 from rapport.stores.outages import outage
 from rapport.stores.parts import Part, part
 from rapport.stores.records import next_id
 from rapport.stores.workers.listening import Topic, publish
+from rapport.stores.workflows import work
 
 Progress = Callable[[int, int], None]
 STEPS = 4

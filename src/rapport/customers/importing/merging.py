@@ -16,8 +16,8 @@ from rapport.customers.importing.plans import Plan
 from rapport.customers.importing.staging import KEPT, Stage, put_aside
 from rapport.customers.privacy.scrubbing import TEXT_TYPES, cleared, shaped
 from rapport.customers.states import AttributeSource, ImportMode
-from rapport.stores.slices import BYTES_A_KEY
 from rapport.stores.warehouse import Database, identifier, literal
+from rapport.stores.warehouse.slices import BYTES_A_KEY
 
 ROOM_FOR_ROWS = 4  # keys that a row of customers takes the room of, when two tables of them are joined
 PARTITIONS = """

@@ -9,7 +9,7 @@ from rapport.customers.importing import inspection, look_alikes
 from rapport.customers.importing.merging import has_duplicates, key_hash
 from rapport.customers.importing.plans import Plan
 from rapport.customers.importing.staging import Stage, put_aside
-from rapport.stores.slices import BYTES_A_KEY
+from rapport.stores.warehouse.slices import BYTES_A_KEY
 
 UNTYPED = "event of no known type"
 

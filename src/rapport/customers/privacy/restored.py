@@ -10,7 +10,7 @@ from rapport.customers.privacy import pii, scrubbing, tasks
 from rapport.customers.privacy.personal_values import OwnTexts
 from rapport.customers.writes import locks
 from rapport.customers.writes.attribute_writes import Overwriting, overwrite
-from rapport.stores import work
+from rapport.stores.workflows import work
 
 
 def ids_of(scope: Scope, marks: list[str], tables: Iterable[str]) -> list[str]:

@@ -9,7 +9,8 @@ from rapport.access.scope import Scope, current_scope
 from rapport.customers.privacy import personal_columns, pii
 from rapport.customers.states import AttributeSource
 from rapport.customers.writes.writer import writer_of
-from rapport.stores import Stores, current, work
+from rapport.stores import Stores, current
+from rapport.stores.workflows import work
 
 log = structlog.get_logger("rapport.customers")
 

@@ -16,9 +16,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from rapport.access.scope import Scope
 from rapport.customers.agreeing import agree
 from rapport.errors import Away, Unavailable
-from rapport.stores import locks
-from rapport.stores.connecting import LOCK_SECONDS, statements_within, unhurried
-from rapport.stores.locks import Lock
+from rapport.stores.records import locks
+from rapport.stores.records.connecting import LOCK_SECONDS, statements_within, unhurried
+from rapport.stores.records.locks import Lock
 from rapport.stores.warehouse import identifier
 
 STILL = "SELECT 1"

@@ -27,7 +27,7 @@ from rapport.customers.states import CallbackState
 from rapport.customers.writes import attribute_writes, locks
 from rapport.errors import Unavailable
 from rapport.stores import Stores
-from rapport.stores.locks import Lock, take_for_transaction
+from rapport.stores.records.locks import Lock, take_for_transaction
 
 log = structlog.get_logger("rapport.customers")
 ADD, UPDATE = "add", "update"

@@ -19,8 +19,8 @@ from rapport.insight import work
 from rapport.insight.arrow import floats
 from rapport.insight.estimation.bgnbd import Floats
 from rapport.insight.stages import STAGE_ID, stage_rules
-from rapport.stores import pickled
 from rapport.stores.warehouse import identifier
+from rapport.stores.workflows import pickled
 
 log = structlog.get_logger("rapport.insight")
 

@@ -22,7 +22,7 @@ from rapport.customers import service as customers
 from rapport.realtime.events.owners import keep_owners
 from rapport.realtime.models import Visitor
 from rapport.realtime.states import Origin
-from rapport.stores.locks import Lock, take_for_transaction
+from rapport.stores.records.locks import Lock, take_for_transaction
 
 SET_USER_ID, STITCH = "set_user_id_event", "stitch_event"
 # Parameters that name a person, by event.

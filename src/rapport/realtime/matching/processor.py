@@ -41,8 +41,8 @@ from rapport.realtime.states import EventStatus
 from rapport.realtime.tidying import tidy
 from rapport.stores import Stores
 from rapport.stores.isolating import isolate
-from rapport.stores.locks import Leadership
 from rapport.stores.outages import outage
+from rapport.stores.records.locks import Leadership
 from rapport.stores.workers.listening import Topic
 from rapport.stores.workers.rounds import RoundWorker
 

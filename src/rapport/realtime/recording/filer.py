@@ -16,7 +16,7 @@ from rapport.realtime.models import Firing
 from rapport.realtime.recording.filing import AT_ONCE, file_batch
 from rapport.realtime.states import FiringState
 from rapport.stores import Stores
-from rapport.stores.locks import Leadership
+from rapport.stores.records.locks import Leadership
 from rapport.stores.workers.rounds import RoundWorker
 
 log = structlog.get_logger("rapport.realtime")

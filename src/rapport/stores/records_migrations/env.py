@@ -2,8 +2,8 @@
 
 from alembic import context
 
-from rapport.stores.connecting import unhurried
 from rapport.stores.models import metadata
+from rapport.stores.records.connecting import unhurried
 
 engine = context.config.attributes["engine"]
 with engine.connect() as connection:

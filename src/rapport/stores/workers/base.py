@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import structlog
 
-from rapport.stores.warehouse_server import answers_within
+from rapport.stores.warehouse.warehouse_server import answers_within
 
 log = structlog.get_logger("rapport.workers")
 # Seconds before a worker that a fault threw out begins again, each time twice as many.

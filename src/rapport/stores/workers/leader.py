@@ -6,8 +6,8 @@ from sqlalchemy import Connection, Row, TextClause
 from sqlalchemy.exc import SQLAlchemyError
 
 from rapport.errors import Unavailable
-from rapport.stores.locks import Leadership, Lock, take_if_free
 from rapport.stores.records import Records
+from rapport.stores.records.locks import Leadership, Lock, take_if_free
 
 FAULTS = (SQLAlchemyError, Unavailable)  # what the records raise when they are away
 

@@ -12,8 +12,8 @@ import structlog
 from sqlalchemy import Row, TextClause
 
 from rapport.stores.holds import is_held
-from rapport.stores.locks import Leadership
 from rapport.stores.opened import Opened
+from rapport.stores.records.locks import Leadership
 from rapport.stores.workers.base import Worker
 from rapport.stores.workers.leader import Leader, LeadershipLost
 from rapport.stores.workers.listening import Topic

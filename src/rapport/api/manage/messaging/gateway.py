@@ -15,7 +15,7 @@ from rapport.api.sections import SectionRouter
 from rapport.errors import NotFound
 from rapport.realtime import gateways
 from rapport.realtime.models import Gateway
-from rapport.stores.masks import masked
+from rapport.stores.outside.masks import masked
 
 router = SectionRouter("Management: gateway", "/manage/v1/gateway", JsonRoute)
 

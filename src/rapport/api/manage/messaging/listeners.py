@@ -17,7 +17,7 @@ from rapport.api.manage.messaging.rotations import SecretRotation
 from rapport.api.sections import SectionRouter
 from rapport.notifications import service
 from rapport.notifications.service import CALLBACK, Delivery, Listener
-from rapport.stores.masks import masked
+from rapport.stores.outside.masks import masked
 
 router = SectionRouter("Management: listeners", "/manage/v1/listeners", JsonRoute)
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]

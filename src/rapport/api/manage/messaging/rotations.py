@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from rapport.api.http.known import Body
-from rapport.stores.posting import GRACE_HOURS, LONGEST_GRACE_HOURS
+from rapport.stores.outside.posting import GRACE_HOURS, LONGEST_GRACE_HOURS
 
 
 class SecretRotation(Body):

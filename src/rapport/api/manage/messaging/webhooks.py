@@ -13,7 +13,7 @@ from rapport.api.manage.messaging.addresses import MASKED_IS_KEPT
 from rapport.api.sections import SectionRouter
 from rapport.campaigns import service
 from rapport.errors import NotFound
-from rapport.stores.masks import masked
+from rapport.stores.outside.masks import masked
 
 router = SectionRouter("Management: channels", "/manage/v1/channels/{channel_id}/webhook", JsonRoute)
 ChannelId = Annotated[int, Path(ge=1, le=2**31 - 1)]

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from rapport.errors import Invalid
-from rapport.stores.records_copy import VERSIONS, Described
+from rapport.stores.backups.records_copy import VERSIONS, Described
 
 COPY = re.compile(rb'COPY (\w+)\.(\w+) \(("?\w+"?(?:, "?\w+"?)*)\) FROM stdin;')
 SEQUENCE = re.compile(rb"SELECT pg_catalog\.setval\('(\w+\.\w+)', (\d{1,19}), true\);")

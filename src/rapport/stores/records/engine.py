@@ -15,9 +15,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from rapport.errors import Away, Conflict, Unavailable
-from rapport.stores import connecting, locks, sealing
 from rapport.stores.faults import explained
 from rapport.stores.outages import RECORDS_AWAY, outage, refusal
+from rapport.stores.records import connecting, locks, sealing
 
 # Connections of a process to records that are embedded, where it is alone, and how many of them stay open idle.
 CONNECTIONS, IDLE_CONNECTIONS = 40, 5

@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rapport.errors import Invalid
-from rapport.stores.backup_key import BackupKey
+from rapport.stores.backups.backup_key import BackupKey
 
 MARK = b"rapport encrypted backup 1\n"
 SALT_BYTES = 32

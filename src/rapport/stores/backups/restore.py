@@ -10,15 +10,16 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from sqlalchemy import text
 
 from rapport.errors import Conflict, Invalid, Unavailable
-from rapport.stores import pickled, records_copy, records_text
-from rapport.stores.archive import CHUNK, RECORDS, RECORDS_TEXT, TABLE, Backup, Signature, open_backup, unpacked
-from rapport.stores.backup import Progress, records_rows
-from rapport.stores.backup_key import BackupKey
+from rapport.stores.backups import records_copy
+from rapport.stores.backups.archive import CHUNK, RECORDS, RECORDS_TEXT, TABLE, Backup, Signature, open_backup, unpacked
+from rapport.stores.backups.backup import Progress, records_rows
+from rapport.stores.backups.backup_key import BackupKey
+from rapport.stores.backups.records_copy import Described
 from rapport.stores.migrations import check_records_revision, check_warehouse_version, migrate_records, tenant_databases
-from rapport.stores.records import Records
-from rapport.stores.records_copy import Described
-from rapport.stores.table_statements import require_table
+from rapport.stores.records import Records, records_text
 from rapport.stores.warehouse import Database, Warehouse, identifier
+from rapport.stores.warehouse.table_statements import require_table
+from rapport.stores.workflows import pickled
 
 COUNTS = "The backup is damaged: it does not hold the rows and tables that it says."
 

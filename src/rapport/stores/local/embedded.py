@@ -9,7 +9,7 @@ from pathlib import Path
 from rapport import private
 from rapport.errors import Held, Unavailable
 from rapport.stores.faults import explained, not_writable
-from rapport.stores.postgres import PASSABLE
+from rapport.stores.local.postgres import PASSABLE
 
 HOLDER = "holder"
 LEFT_OPEN = ("backups", "files", "rejects")

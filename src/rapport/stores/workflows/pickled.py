@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from rapport.errors import Invalid
-from rapport.stores.connecting import unhurried
 from rapport.stores.records import Records
+from rapport.stores.records.connecting import unhurried
 
 Allowed = Callable[[str, str], bool]
 # Where durable work keeps what it was given, what came of it, and what went wrong.

@@ -13,8 +13,8 @@ from psycopg import sql
 from sqlalchemy import Connection, text
 
 from rapport.errors import Conflict, Invalid
-from rapport.stores.connecting import unhurried
 from rapport.stores.records import Records
+from rapport.stores.records.connecting import unhurried
 
 SCHEMAS = ("public", "dbos")
 # They say which schema there is; whoever makes it writes them.

@@ -11,12 +11,11 @@ import structlog
 from prometheus_client import Gauge
 
 from rapport.errors import Unavailable
-from rapport.stores import connecting, locks
 from rapport.stores.clock import OUTSIDE
-from rapport.stores.locks import Lock
 from rapport.stores.opened import Opened
 from rapport.stores.outages import refusal
-from rapport.stores.records import Records
+from rapport.stores.records import Records, connecting, locks
+from rapport.stores.records.locks import Lock
 from rapport.stores.workers.base import Worker, Workers
 
 log = structlog.get_logger("rapport.presence")

@@ -27,14 +27,14 @@ from sqlalchemy import Connection, text
 
 from rapport import private
 from rapport.errors import Invalid, Unavailable
-from rapport.stores import records_copy
-from rapport.stores.archive import FORMAT, MANIFEST, signed
-from rapport.stores.backup_key import BackupKey
-from rapport.stores.connecting import unhurried
-from rapport.stores.encryption import EncryptingWriter
+from rapport.stores.backups import records_copy
+from rapport.stores.backups.archive import FORMAT, MANIFEST, signed
+from rapport.stores.backups.backup_key import BackupKey
+from rapport.stores.backups.encryption import EncryptingWriter
 from rapport.stores.faults import refused_path
 from rapport.stores.migrations import records_revision, tenant_databases, warehouse_version
 from rapport.stores.records import Records
+from rapport.stores.records.connecting import unhurried
 from rapport.stores.warehouse import Database, Warehouse, identifier
 
 Progress = Callable[[int, int], None]

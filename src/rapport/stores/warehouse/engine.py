@@ -12,9 +12,9 @@ import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from rapport.errors import Away, Held, Unavailable
-from rapport.stores import slices, warehouse_server
 from rapport.stores.faults import explained
 from rapport.stores.outages import WAREHOUSE_AWAY, outage
+from rapport.stores.warehouse import slices, warehouse_server
 
 IDENTIFIER = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
 # Settings of a session, not of a call: the embedded engine takes a statement for each that a call brings.

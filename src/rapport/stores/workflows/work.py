@@ -23,11 +23,10 @@ from prometheus_client import Gauge
 from sqlalchemy import Engine, make_url, text
 
 from rapport.errors import RapportError
-from rapport.stores import connecting
 from rapport.stores.opened import Opened
 from rapport.stores.outages import outage
-from rapport.stores.queue_looks import Looks, spare
-from rapport.stores.records import Records
+from rapport.stores.records import Records, connecting
+from rapport.stores.workflows.queue_looks import Looks, spare
 
 __all__ = [
     "Queue",

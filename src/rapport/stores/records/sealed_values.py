@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from rapport.errors import Invalid
 from rapport.stores.records import Records
-from rapport.stores.sealing import PREFIX, Keys, Sealed, SealedMembers
+from rapport.stores.records.sealing import PREFIX, Keys, Sealed, SealedMembers
 
 COLUMNS = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
 

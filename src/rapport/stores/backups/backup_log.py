@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, DateTime, Integer, Text, delete, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from rapport.stores.backup import Written
+from rapport.stores.backups.backup import Written
 from rapport.stores.records import Base, Records
 
 MOST_KEPT = 100

@@ -22,8 +22,8 @@ import pyarrow as pa
 from pydantic import BaseModel, Field, ValidationError
 
 from rapport.errors import Invalid
-from rapport.stores.backup_key import BackupKey
-from rapport.stores.encryption import CHUNK_BYTES, DecryptingReader, is_encrypted
+from rapport.stores.backups.backup_key import BackupKey
+from rapport.stores.backups.encryption import CHUNK_BYTES, DecryptingReader, is_encrypted
 from rapport.stores.faults import refused_path
 
 FORMAT = 2

@@ -1,0 +1,1 @@
+"""Backups: written, signed, encrypted, verified and restored; and what outlives the data folder."""

@@ -1,0 +1,1 @@
+"""Outside addresses: which the server may post to, how it posts, and how logs mask them."""

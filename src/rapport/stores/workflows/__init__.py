@@ -1,0 +1,1 @@
+"""Durable work: workflows, their steps and queues, and how what they keep is written."""
