@@ -76,10 +76,10 @@ def made(scope: Scope) -> Scope:
 
 
 class People:
-    """Customers of one seed."""
+    """Customers of one seed, which names them; drawn by it, or by another source of chance."""
 
-    def __init__(self, scope: Scope, seed: int) -> None:
-        self.scope, self.seed, self.random = scope, seed, Random(seed)
+    def __init__(self, scope: Scope, seed: int, random: Random | None = None) -> None:
+        self.scope, self.seed, self.random = scope, seed, random or Random(seed)
         self.ids = [f"S{seed}P{n}" for n in range(PEOPLE)]
         world.add_customers(scope, [self._attributes(one) for one in self.ids])
         self.ids.append(f"S{seed}Nobody")
@@ -139,10 +139,18 @@ class People:
         }
 
 
-def run(scope: Scope, ids: Sequence[str], places: list[dict[str, Any]], rules: dict[str, Any], day: date) -> int:
+def run(
+    scope: Scope,
+    ids: Sequence[str],
+    places: list[dict[str, Any]],
+    rules: dict[str, Any],
+    day: date,
+    control_share: float = 0,
+) -> int:
     """Process a campaign of a day to a list of customers; its number."""
     scope.clock.set(datetime.combine(day - timedelta(days=1), datetime.min.time(), UTC) + timedelta(hours=9))
     body = {"name": "A list", "customer_ids": list(ids), "action_id": 2, "channels": places, "rules": rules}
+    body["control_share"] = control_share
     planned = campaigns.one_time(scope, OneTimeBody.model_validate({**body, "execution_date": day.isoformat()}))
     scope.clock.set(scope.clock.now() + timedelta(days=1))
     processing.prepare_members(scope, planned.id, world.DATA_DATE)
@@ -203,10 +211,10 @@ def in_real_time(
 
 
 def asked(
-    scope: Scope, ids: Sequence[str], places: list[dict[str, Any]], rules: dict[str, Any]
+    scope: Scope, ids: Sequence[str], places: list[dict[str, Any]], rules: dict[str, Any], **more: Any
 ) -> dict[str, dict[int, tuple[str, str]]]:
-    """What is answered of single customers, by lower-case id and channel, of a trigger with the rules."""
-    series = world.trigger(scope, groups=[{"action_id": 2, "channels": places}], rules=rules)
+    """What is answered of single customers, by lower-case id and channel, of a trigger with the rules and more."""
+    series = world.trigger(scope, groups=[{"action_id": 2, "channels": places}], rules=rules, **more)
     found = {
         one.lower(): {place["channel_id"]: eligibility(scope, one, place["channel_id"], series.id) for place in places}
         for one in ids
