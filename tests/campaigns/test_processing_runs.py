@@ -31,6 +31,7 @@ from rapport.campaigns.measurement.windows import window
 from rapport.campaigns.models import CONTROL_ACTION_ID
 from rapport.campaigns.occurrences import locked, plan_next_run
 from rapport.campaigns.runs import processing
+from rapport.campaigns.states import RunState
 from rapport.channels import service as channels
 from rapport.messaging import service as messaging
 
@@ -110,6 +111,13 @@ def test_a_repetition_comes_to_the_same_people(tenant: Scope) -> None:
     assert (recipients(tenant, number), outcomes(tenant, number)) == first
 
 
+def cancel(tenant: Scope, *numbers: int) -> None:
+    """Runs that no later one is to learn from."""
+    with tenant.records() as session:
+        for number in numbers:
+            locked(tenant, session, number).state = RunState.CANCELED
+
+
 def test_a_run_that_is_begun_early_leaves_the_customers_of_those_before_it(tenant: Scope) -> None:
     first, second = (add_series(tenant, 1, [group(2, (EMAIL, 1))], priority=one) for one in (1, 2))
     runs = [plan_next_run(tenant, made.id, TODAY) for made in (first, second)]
@@ -120,6 +128,7 @@ def test_a_run_that_is_begun_early_leaves_the_customers_of_those_before_it(tenan
     reasons = Counter(row[2:] for row in outcomes(tenant, runs[1]))
     assert reasons["excluded", "in a running campaign"] == len({row[0] for row in recipients(tenant, runs[0])})
     assert recipients(tenant, runs[1]) == []
+    cancel(tenant, *runs)
 
 
 def test_a_run_that_is_begun_and_let_go_is_processed_from_the_start(tenant: Scope) -> None:
@@ -131,6 +140,7 @@ def test_a_run_that_is_begun_and_let_go_is_processed_from_the_start(tenant: Scop
     assert tenant.warehouse.value(tables) == 0
     assert processing.process(tenant, number, DATA_DATE) == "scheduled"
     assert processing.process(tenant, number, DATA_DATE) == "scheduled"
+    cancel(tenant, number)
 
 
 def test_shares_channels_and_codes(tenant: Scope) -> None:
