@@ -156,10 +156,14 @@ def _set_errors(operation: Described, family: str) -> None:
     own, shared = operation["responses"], FAMILIES[family]
     own.pop("422", None)
     form = own.get("400", {}).get("content")
-    for status, told in own.items():
-        if status >= "400" and "content" not in told:
-            known = shared.get(int(status), {})
-            own[status] = {**known, **told, "content": known["content"] if status == "429" or not form else form}
+    for status, response in own.items():
+        if status >= "400" and "content" not in response:
+            shared_response = shared.get(int(status), {})
+            own[status] = {
+                **shared_response,
+                **response,
+                "content": shared_response["content"] if status == "429" or not form else form,
+            }
     if not _is_keyless(operation):
         if operation["operationId"] != LOGIN:
             operation["security"] = [{"APIKeyHeader": []}]

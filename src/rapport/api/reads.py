@@ -106,21 +106,21 @@ def register(router: APIRouter, *reads: Read) -> None:
 
 def _parameter(read: Read, parameter: Parameter) -> dict[str, Any]:
     """A parameter in the document; $top of the warehouse has the limits of a server with the usual settings."""
-    told = parameter.openapi()
+    documentation = parameter.openapi()
     if parameter.name == "$top" and read.engine == "records":
-        told["description"] += "; if left out, all"
+        documentation["description"] += "; if left out, all"
     elif parameter.name == "$top":
-        told["schema"]["default"] = Settings.model_fields["max_page"].default
+        documentation["schema"]["default"] = Settings.model_fields["max_page"].default
         most = Settings.model_fields[read.max_page].default
-        told["description"] += f", at most {most} (RAPPORT_{read.max_page.upper()})"
-    return told
+        documentation["description"] += f", at most {most} (RAPPORT_{read.max_page.upper()})"
+    return documentation
 
 
 def _headers(read: Read) -> dict[str, Any]:
     if read.single or not read.paged or read.engine == "records":
         return {}
-    told = "Rows of a page at most; there when $top asked for more"
-    return {"headers": {PAGE_LIMIT: {"description": told, "schema": TYPES["integer"]}}}
+    description = "Rows of a page at most; there when $top asked for more"
+    return {"headers": {PAGE_LIMIT: {"description": description, "schema": TYPES["integer"]}}}
 
 
 def _content(read: Read) -> dict[str, Any]:
@@ -153,11 +153,11 @@ def _endpoint(read: Read) -> Callable[..., Response]:
 
 def answer(scope: Scope, read: Read, query: dict[str, str]) -> bytes:
     """The JSON answer of a read to a query whose names are lower-case. Raises Invalid, NotFound."""
-    given: Values = {parameter.name: parameter.read(query) for parameter in read.parameters}
-    given["$legacy"] = any(parameter.is_legacy(query) for parameter in read.params)
-    values = given if read.prepare is None else read.prepare(scope, given)
+    parameter_values: Values = {parameter.name: parameter.read(query) for parameter in read.parameters}
+    parameter_values["$legacy"] = any(parameter.is_legacy(query) for parameter in read.params)
+    values = parameter_values if read.prepare is None else read.prepare(scope, parameter_values)
     body = b"[]" if values is None else _query(scope, read, values)
-    return _only(read, body, given) if read.single else body
+    return _only(read, body, parameter_values) if read.single else body
 
 
 def _query(scope: Scope, read: Read, values: Values) -> bytes:
@@ -167,11 +167,11 @@ def _query(scope: Scope, read: Read, values: Values) -> bytes:
     return scope.warehouse.json_rows(*_warehouse_page(scope, read, sql, values))
 
 
-def _only(read: Read, body: bytes, given: Values) -> bytes:
-    found = body.strip()
-    if found in (b"[]", b""):
-        raise NotFound(read.missing.format_map(given))
-    return found.removeprefix(b"[").removesuffix(b"]").strip()
+def _only(read: Read, body: bytes, parameter_values: Values) -> bytes:
+    rows = body.strip()
+    if rows in (b"[]", b""):
+        raise NotFound(read.missing.format_map(parameter_values))
+    return rows.removeprefix(b"[").removesuffix(b"]").strip()
 
 
 def page(scope: Scope, read: Read, values: Values) -> tuple[int, int]:
@@ -187,11 +187,11 @@ def page(scope: Scope, read: Read, values: Values) -> tuple[int, int]:
 
 def clamped(scope: Scope, read: Read, query: dict[str, str]) -> int:
     """The rows that a page has at most, when a query asks for more; else 0."""
-    asked = {parameter.name: parameter.read(query) for parameter in PAGING}
-    if read.single or not read.paged or asked["$top"] is None:
+    paging = {parameter.name: parameter.read(query) for parameter in PAGING}
+    if read.single or not read.paged or paging["$top"] is None:
         return 0
-    most, _ = page(scope, read, asked)
-    return most if most < asked["$top"] else 0
+    most, _ = page(scope, read, paging)
+    return most if most < paging["$top"] else 0
 
 
 def _kept(read: Read, values: Values) -> list[str]:
@@ -203,29 +203,29 @@ def _kept(read: Read, values: Values) -> list[str]:
 
 def _records_page(scope: Scope, read: Read, sql: str, values: Values) -> tuple[str, Values]:
     top, skip = page(scope, read, values)
-    bound = {name: value for name, value in values.items() if not name.startswith("$")}
+    parameters = {name: value for name, value in values.items() if not name.startswith("$")}
     sql = f"{sql} ORDER BY {read.order} LIMIT :page_top OFFSET :page_skip"
     if read.drop:
         columns = ", ".join(f'"{name[1:-1]}"' for name in _kept(read, values))
         sql = f"SELECT {columns} FROM ({sql}) AS page"  # noqa: S608 - columns are ours
-    return sql, {**bound, "page_top": top, "page_skip": skip}
+    return sql, {**parameters, "page_top": top, "page_skip": skip}
 
 
 def _warehouse_page(scope: Scope, read: Read, sql: str, values: Values) -> tuple[str, Values]:
     top, skip = page(scope, read, values)
     once = f" LIMIT 1 BY {read.once_by}" if read.once_by else ""
     sql = f"{sql} ORDER BY {read.order}{once} LIMIT {{page_top:UInt64}} OFFSET {{page_skip:UInt64}}"
-    kept = ", ".join(_kept(read, values))
-    bound = {**values, "page_top": top, "page_skip": skip}
+    columns = ", ".join(_kept(read, values))
+    parameters = {**values, "page_top": top, "page_skip": skip}
     settings = values.get("$settings", "")
     if names := values.get("CustomerAttributes"):
-        bound["profile_date"] = values.get("profile_date") or scope.data_date() or EPOCH
-        sql = with_attributes(scope, sql, names, kept)
+        parameters["profile_date"] = values.get("profile_date") or scope.data_date() or EPOCH
+        sql = with_attributes(scope, sql, names, columns)
         settings = ", ".join(filter(None, [settings, "enable_materialized_cte = 1"]))
-    elif kept:
-        sql = f"SELECT {kept} FROM ({sql}) AS page"  # noqa: S608 - columns are ours
-    bound = {name: value for name, value in bound.items() if f"{{{name}:" in sql}
-    return f"{sql} SETTINGS {settings}" if settings else sql, bound
+    elif columns:
+        sql = f"SELECT {columns} FROM ({sql}) AS page"  # noqa: S608 - columns are ours
+    parameters = {name: value for name, value in parameters.items() if f"{{{name}:" in sql}
+    return f"{sql} SETTINGS {settings}" if settings else sql, parameters
 
 
 def _rendered(scope: Scope, names: list[str]) -> list[str]:

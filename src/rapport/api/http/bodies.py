@@ -79,13 +79,13 @@ def _in_pieces(value: Any, checked: ValidatorFunctionWrapHandler) -> Any:
     """The items of a list, checked so many at a time: nobody else has the interpreter while a piece is."""
     if not isinstance(value, list) or len(value) <= PIECE:
         return checked(value)
-    found: list[Any] = []
+    items: list[Any] = []
     for begin in range(0, len(value), PIECE):
         try:
-            found += checked(value[begin : begin + PIECE])
+            items += checked(value[begin : begin + PIECE])
         except ValidationError:
             return checked(value[: begin + PIECE])  # which tells the fault by its place in the whole
-    return found
+    return items
 
 
 # A list of which the first fault is enough: each of a million would be kept, with a kilobyte, to tell one of them.
@@ -126,15 +126,15 @@ def parse_array(model: type[M], body: bytes, most: int, least: int = 0) -> list[
         raise Invalid("The body must be a JSON array.")
     if not least <= len(data) <= most:
         raise Invalid(f"The body must have {least} to {most} items, not {len(data)}.")
-    found = []
+    models = []
     for number, item in enumerate(data):
         if not isinstance(item, dict):
             raise Invalid(f"[{number}]: must be a JSON object.")
         try:
-            found.append(model.model_validate(item))
+            models.append(model.model_validate(item))
         except ValidationError as error:
             raise Invalid(sentence(error.errors(), item, f"[{number}]")) from error
-    return found
+    return models
 
 
 def documented(model: type[WireModel], example: dict[str, Any]) -> dict[str, Any]:
@@ -164,10 +164,10 @@ def inlined(model: type[WireModel]) -> dict[str, Any]:
             if "$ref" in part:
                 return resolved(definitions[part["$ref"].rsplit("/", 1)[1]])
             return {name: resolved(value) for name, value in part.items()}
-        return [resolved(one) for one in part] if isinstance(part, list) else part
+        return [resolved(element) for element in part] if isinstance(part, list) else part
 
-    found: dict[str, Any] = resolved(schema)
-    return found
+    inlined_schema: dict[str, Any] = resolved(schema)
+    return inlined_schema
 
 
 async def raw_body(request: Request) -> bytes:

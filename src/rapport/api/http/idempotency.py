@@ -54,12 +54,16 @@ class Idempotency:
         async with _read(request) as (body, print_):
             await self._answer_once(request, body, (tenant, key, print_, secret), send)
 
-    async def _answer_once(self, request: Request, body: IO[bytes], of: tuple[Any, str, str, str], send: Send) -> None:
-        tenant, key, _, secret = of
-        kept = await run_sync(idempotency.begin, *of)
-        if kept is not None:
+    async def _answer_once(
+        self, request: Request, body: IO[bytes], claim: tuple[Any, str, str, str], send: Send
+    ) -> None:
+        tenant, key, _, secret = claim
+        stored_answer = await run_sync(idempotency.begin, *claim)
+        if stored_answer is not None:
             replay = Response(
-                kept.body, kept.status, {"Idempotency-Replayed": "true", "Content-Type": kept.content_type}
+                stored_answer.body,
+                stored_answer.status,
+                {"Idempotency-Replayed": "true", "Content-Type": stored_answer.content_type},
             )
             await replay(request.scope, request.receive, send)
             return

@@ -56,24 +56,26 @@ def loaded(body: bytes, most_members: int | None = None, long_list: bool = False
     if most_members is not None and body.count(b":") > most_members and _has_many_members(data, most_members):
         raise TooLarge(f"The body contains an object with more than {most_members} members.")
     if holds_null(body):
-        raise Invalid(_told(data if len(body) <= SHORT else None, lambda text: "\0" in text, HOLDS_NULL))
+        raise Invalid(_fault_sentence(data if len(body) <= SHORT else None, lambda text: "\0" in text, HOLDS_NULL))
     return data
 
 
 def _counted(body: bytes, sign: bytes, most: int) -> int:
     """How often a sign is in a body; not counted on where that is more than most."""
-    found = 0
+    count = 0
     for begin in range(0, len(body), PIECE):
-        found += body.count(sign, begin, begin + PIECE)
-        if found > most:
+        count += body.count(sign, begin, begin + PIECE)
+        if count > most:
             break
-    return found
+    return count
 
 
 def _why(body: bytes, message: str) -> str:
     if "surrogate" in message:
-        return _told(_roughly(body), HALF.search, HOLDS_HALF)
-    return next((told for words, told in FAULTS.items() if words in message), "The body is not valid JSON.")
+        return _fault_sentence(_roughly(body), HALF.search, HOLDS_HALF)
+    return next(
+        (explanation for words, explanation in FAULTS.items() if words in message), "The body is not valid JSON."
+    )
 
 
 def _roughly(body: bytes) -> Any:
@@ -110,30 +112,30 @@ def _is_deep(data: Any) -> bool:
 
 def _has_many_members(value: Any, most: int) -> bool:
     """Whether an object has more members than any call knows: each that is not known would be a fault of its own."""
-    left = [value] if isinstance(value, dict | list) else []
-    while left:
-        one = left.pop()
-        if isinstance(one, dict) and len(one) > most:
+    containers = [value] if isinstance(value, dict | list) else []
+    while containers:
+        container = containers.pop()
+        if isinstance(container, dict) and len(container) > most:
             return True
-        items = one.values() if isinstance(one, dict) else one
-        left.extend(item for item in items if isinstance(item, dict | list))
+        items = container.values() if isinstance(container, dict) else container
+        containers.extend(item for item in items if isinstance(item, dict | list))
     return False
 
 
-def _told(data: Any, has_fault: Callable[[str], object], words: str) -> str:
+def _fault_sentence(data: Any, has_fault: Callable[[str], object], words: str) -> str:
     """A sentence about the first text of a body that has a fault, by its place if that can be found."""
-    place = next((place for place, text in _texts(data, "") if has_fault(text)), "")
-    return f"{place or 'The body'}: {words}."
+    path = next((path for path, text in _texts(data, "") if has_fault(text)), "")
+    return f"{path or 'The body'}: {words}."
 
 
-def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:
+def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
     """The texts of a value, each with its place; the name of a member has the place of what it is in."""
     if isinstance(value, str):
-        yield place, value
+        yield path, value
     elif isinstance(value, dict):
         for name, member in value.items():
-            yield place, name
-            yield from _texts(member, f"{place}.{name}" if place else name)
+            yield path, name
+            yield from _texts(member, f"{path}.{name}" if path else name)
     elif isinstance(value, list):
         for number, item in enumerate(value):
-            yield from _texts(item, f"{place}[{number}]")
+            yield from _texts(item, f"{path}[{number}]")

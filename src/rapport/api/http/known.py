@@ -25,23 +25,23 @@ def only_known_parameters(request: Request) -> None:
 
 def _parameters(dependant: Dependant) -> list[str]:
     """The query parameters of a route and of all that it depends on."""
-    found = [one.alias for one in dependant.query_params]
-    return found + [name for part in dependant.dependencies for name in _parameters(part)]
+    names = [field.alias for field in dependant.query_params]
+    return names + [name for part in dependant.dependencies for name in _parameters(part)]
 
 
 async def only_known_fields(request: Request) -> None:
     """A dependency of routes that take a form: refuse a field that is not declared, or given twice. Raises Invalid."""
     route = request.scope["route"]
     form = await request.form()
-    _refuse((name for name, _ in form.multi_items()), [one.alias for one in route.dependant.body_params], "field")
+    _refuse((name for name, _ in form.multi_items()), [field.alias for field in route.dependant.body_params], "field")
 
 
-def _refuse(given: Iterable[str], known: list[str], what: str) -> None:
+def _refuse(names: Iterable[str], declared: list[str], kind: str) -> None:
     seen: set[str] = set()
-    for name in given:
+    for name in names:
         if name in seen:
             raise Invalid(f"{name} is given more than once: one of them would be ignored.")
         seen.add(name)
-        if name not in known:
-            takes = f"it takes {', '.join(known)}" if known else f"it takes no {what}"
-            raise Invalid(f"{name} is not a {what} of this call; {takes}.")
+        if name not in declared:
+            takes = f"it takes {', '.join(declared)}" if declared else f"it takes no {kind}"
+            raise Invalid(f"{name} is not a {kind} of this call; {takes}.")

@@ -28,7 +28,7 @@ MOST_FIELDS = 50
 class _ReadRequest(Request):
     """A request whose JSON body was read; of a form it reads a few fields."""
 
-    found: Any = None
+    parsed: Any = None
 
     def form(self, **limits: Any) -> Any:
         """The form. To read a field takes the event loop."""
@@ -36,7 +36,7 @@ class _ReadRequest(Request):
 
     async def json(self) -> Any:
         """The body as its model, or UNFIT."""
-        return self.found
+        return self.parsed
 
 
 class JsonRoute(APIRoute):
@@ -44,22 +44,22 @@ class JsonRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         @functools.wraps(endpoint)
-        def written(*args: Any, **given: Any) -> Any:
-            return self._written(endpoint(*args, **given))
+        def written(*args: Any, **kwargs: Any) -> Any:
+            return self._written(endpoint(*args, **kwargs))
 
         super().__init__(path, written, **options)
 
-    def _written(self, found: Any) -> Any:
+    def _written(self, returned: Any) -> Any:
         """An answer as its bytes; as it is where it is some already, or where FastAPI has more to do to it."""
-        if isinstance(found, Response) or self.response_field is None or self.dependant.response_param_name:
-            return found
-        answer, faults = self.response_field.validate(found, {}, loc=("response",))
+        if isinstance(returned, Response) or self.response_field is None or self.dependant.response_param_name:
+            return returned
+        answer, faults = self.response_field.validate(returned, {}, loc=("response",))
         if faults:
-            return found
-        written = json_response(self.response_field.serialize_json(answer), self.status_code or 200)
-        if isinstance(found, Part):
-            written.headers[TOTAL] = str(found.total)
-        return written
+            return returned
+        response = json_response(self.response_field.serialize_json(answer), self.status_code or 200)
+        if isinstance(returned, Part):
+            response.headers[TOTAL] = str(returned.total)
+        return response
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler of FastAPI, with a request whose body is read and checked."""
@@ -69,7 +69,7 @@ class JsonRoute(APIRoute):
             read, refused = _ReadRequest(request.scope, request.receive), None
             content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
             if self.body_field is not None and content_type.endswith("json") and (body := await read.body()):
-                read.found, refused = await run_in_threadpool(self._fitting, body)
+                read.parsed, refused = await run_in_threadpool(self._fitting, body)
             try:
                 return await handle(read)
             except RequestValidationError as error:

@@ -59,16 +59,20 @@ class Observing:
         """Observe a request."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        given = _header(scope, b"x-request-id")
-        request_id = given if given.isascii() and given.isprintable() and 0 < len(given) <= 64 else uuid.uuid4().hex
+        requested_id = _header(scope, b"x-request-id")
+        request_id = (
+            requested_id
+            if requested_id.isascii() and requested_id.isprintable() and 0 < len(requested_id) <= 64
+            else uuid.uuid4().hex
+        )
         status, begun, started = 500, False, time.perf_counter()
 
         async def tagged(message: Message) -> None:
             nonlocal status, begun
             if message["type"] == "http.response.start":
                 status, begun = message["status"], True
-                told = [*message.get("headers", []), (b"x-request-id", request_id.encode())]
-                message["headers"] = protected(scope["path"], told)
+                headers = [*message.get("headers", []), (b"x-request-id", request_id.encode())]
+                message["headers"] = protected(scope["path"], headers)
             await send(message)
 
         try:

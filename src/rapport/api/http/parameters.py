@@ -119,8 +119,8 @@ class Parameter:
 
     def is_legacy(self, query: Mapping[str, str]) -> bool:
         """Whether a query gives the parameter under another spelling only."""
-        given = [bool(query.get(name.lower(), "").strip()) for name in (self.name, *self.aliases)]
-        return any(given) and not given[0]
+        present = [bool(query.get(name.lower(), "").strip()) for name in (self.name, *self.aliases)]
+        return any(present) and not present[0]
 
     def openapi(self) -> dict[str, Any]:
         """The parameter in an OpenAPI operation."""

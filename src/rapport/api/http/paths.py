@@ -31,19 +31,19 @@ class OpenPath:
     def __init__(self, path: str) -> None:
         parts = path[1:].split("/")
         self.number, self.takes_rest = len(parts), path.endswith(":path}")
-        self.fixed = {place: part for place, part in enumerate(parts) if not part.startswith("{")}
+        self.fixed = {index: part for index, part in enumerate(parts) if not part.startswith("{")}
         self.low = [part.lower() for part in self.fixed.values()]
 
-    def spelled(self, given: Sequence[str], low: Sequence[str]) -> str | None:
+    def spelled(self, parts: Sequence[str], low: Sequence[str]) -> str | None:
         """The path that parts make, if they are one of this; low are the same parts in lower case."""
-        if len(given) != self.number and not (self.takes_rest and len(given) > self.number):
+        if len(parts) != self.number and not (self.takes_rest and len(parts) > self.number):
             return None
-        if [low[place] for place in self.fixed] != self.low:
+        if [low[index] for index in self.fixed] != self.low:
             return None
-        made = list(given)
-        for place, part in self.fixed.items():
-            made[place] = part
-        return "/" + "/".join(made)
+        canonical = list(parts)
+        for index, part in self.fixed.items():
+            canonical[index] = part
+        return "/" + "/".join(canonical)
 
 
 class WirePaths:
@@ -67,18 +67,18 @@ class WirePaths:
         """
         if path in self.exact or len(path) > LONGEST_PATH:
             return path
-        given = [unquote(part) for part in path.split("/") if part]
-        whole = "/" + "/".join([*given, ""] if given and path.endswith("/") else given)
-        if not given:
+        parts = [unquote(part) for part in path.split("/") if part]
+        whole = "/" + "/".join([*parts, ""] if parts and path.endswith("/") else parts)
+        if not parts:
             return whole
-        low = [part.lower() for part in given]
+        low = [part.lower() for part in parts]
         if len(low) > 1 and low[1] in self.categories and VERSION.fullmatch(low[0]):
-            del given[0], low[0]
+            del parts[0], low[0]
         short = "/".join(low)
-        if found := self.canonical.get(ALIASES.get(short, short)):
-            return found
-        for one in self.open.get(low[0], ()):
-            if spelled := one.spelled(given, low):
+        if canonical := self.canonical.get(ALIASES.get(short, short)):
+            return canonical
+        for open_path in self.open.get(low[0], ()):
+            if spelled := open_path.spelled(parts, low):
                 return spelled
         return whole
 

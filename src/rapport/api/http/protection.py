@@ -19,12 +19,12 @@ ALWAYS: Headers = [
 
 def protected(path: str, headers: Headers) -> Headers:
     """The headers of an answer with those that it lacks. What a route says itself stays."""
-    given = {name.lower(): value for name, value in headers}
-    missing = [header for header in ALWAYS if header[0] not in given]
-    if b"cache-control" not in given:
+    present = {name.lower(): value for name, value in headers}
+    missing = [header for header in ALWAYS if header[0] not in present]
+    if b"cache-control" not in present:
         missing.append((b"cache-control", b"no-cache" if path.startswith(DOCUMENTATION) else b"no-store"))
-    if b"content-security-policy" not in given:
-        is_page = given.get(b"content-type", b"").startswith(b"text/html")
+    if b"content-security-policy" not in present:
+        is_page = present.get(b"content-type", b"").startswith(b"text/html")
         missing.append((b"content-security-policy", PAGE if is_page else NOTHING))
     return [*headers, *missing]
 

@@ -48,13 +48,13 @@ class Places:
 
     def _admit(self) -> None:
         """Give free places to those whose turn it is."""
-        gone = []
+        cancelled = []
         for tenant_id, turn in self._turns.admitted():
             if turn.cancelled():
-                gone.append(tenant_id)
+                cancelled.append(tenant_id)
             else:
                 turn.set_result(None)
-        for tenant_id in gone:
+        for tenant_id in cancelled:
             self.give_back(tenant_id)
 
 
@@ -73,13 +73,13 @@ class Shares:
         tenant_id = principal.scope.tenant_id
         if self._places.waiting(tenant_id) >= MOST_WAITING:
             return await error_response(scope["path"], Away(CROWDED))(scope, receive, send)
-        held = False
+        has_place = False
 
         async def take() -> None:
-            nonlocal held
-            if not held:
+            nonlocal has_place
+            if not has_place:
                 await self._places.take(tenant_id)
-                held = True
+                has_place = True
 
         async def received() -> Message:
             message = await receive()
@@ -92,5 +92,5 @@ class Shares:
                 await take()
             await self.app(scope, received, send)
         finally:
-            if held:
+            if has_place:
                 self._places.give_back(tenant_id)

@@ -37,13 +37,13 @@ def _until_end(lines: "queue.SimpleQueue[bytes | None]") -> Iterator[bytes]:
 
 
 def _carry_out(name: str, work: Callable[[Progress], Any], lines: "queue.SimpleQueue[bytes | None]") -> None:
-    told = 0.0
+    reported_at = 0.0
 
     def progress(done: int, total: int) -> None:
-        nonlocal told
+        nonlocal reported_at
         now = time.monotonic()
-        if now - told >= TELL_EVERY or done == total:
-            told = now
+        if now - reported_at >= TELL_EVERY or done == total:
+            reported_at = now
             lines.put(orjson.dumps({"done": done, "total": total}))
 
     try:

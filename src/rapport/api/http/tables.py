@@ -34,34 +34,34 @@ def table_file(
 
     CSV and JSON lines are in UTF-8; CSV has commas, a header, and nothing that a spreadsheet carries out.
     """
-    told = {**(headers or {}), "Content-Disposition": f'attachment; filename="{name}.{form}"'}
+    file_headers = {**(headers or {}), "Content-Disposition": f'attachment; filename="{name}.{form}"'}
     if form == "csv":
-        return StreamingResponse(_csv(schema, batches), media_type="text/csv; charset=utf-8", headers=told)
+        return StreamingResponse(_csv(schema, batches), media_type="text/csv; charset=utf-8", headers=file_headers)
     if form == "jsonl":
-        return StreamingResponse(_lines(batches), media_type="application/x-ndjson", headers=told)
+        return StreamingResponse(_lines(batches), media_type="application/x-ndjson", headers=file_headers)
     number, path = tempfile.mkstemp(prefix="rapport-table-", suffix=".parquet")
     os.close(number)
     try:
         with parquet.ParquetWriter(path, schema) as writer:
-            for some in _together(schema, batches):
-                writer.write_table(some)
+            for table in _together(schema, batches):
+                writer.write_table(table)
     except BaseException:
         os.unlink(path)
         raise
     removed = BackgroundTask(os.unlink, path)
-    return FileResponse(path, media_type="application/vnd.apache.parquet", headers=told, background=removed)
+    return FileResponse(path, media_type="application/vnd.apache.parquet", headers=file_headers, background=removed)
 
 
 def _together(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
     """Tables of many rows out of batches of few: each is a group of a Parquet file, which has its own head."""
-    held: list[pa.RecordBatch] = []
+    group: list[pa.RecordBatch] = []
     for batch in batches:
-        held.append(batch)
-        if sum(one.num_rows for one in held) >= ROWS_OF_A_GROUP:
-            yield pa.Table.from_batches(held, schema)
-            held.clear()
-    if held:
-        yield pa.Table.from_batches(held, schema)
+        group.append(batch)
+        if sum(member.num_rows for member in group) >= ROWS_OF_A_GROUP:
+            yield pa.Table.from_batches(group, schema)
+            group.clear()
+    if group:
+        yield pa.Table.from_batches(group, schema)
 
 
 def _lines(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
@@ -79,16 +79,16 @@ def _csv(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[bytes
 def _written(batch: pa.RecordBatch, header: bool) -> bytes:
     sink = pa.BufferOutputStream()
     csv.write_csv(batch, sink, csv.WriteOptions(include_header=header))
-    written = bytes(sink.getvalue())
-    return QUOTED_OR_EXPONENT.sub(_plain, written) if _has_exponents(batch) else written
+    text = bytes(sink.getvalue())
+    return QUOTED_OR_EXPONENT.sub(_plain, text) if _has_exponents(batch) else text
 
 
 def _has_exponents(batch: pa.RecordBatch) -> bool:
     """Whether Arrow writes any number with an exponent, as it does from 10,000,000,000 on."""
     numbers = (column for column in batch.columns if pa.types.is_floating(column.type))
-    return any(compute.any(compute.match_substring(one.cast(pa.string()), "e")).as_py() for one in numbers)
+    return any(compute.any(compute.match_substring(column.cast(pa.string()), "e")).as_py() for column in numbers)
 
 
-def _plain(found: re.Match[bytes]) -> bytes:
+def _plain(match: re.Match[bytes]) -> bytes:
     """A number in plain digits, which spreadsheets and people read as money; texts stay as they are."""
-    return found[0] if found[1] is None else f"{Decimal(found[1].decode()):f}".encode()
+    return match[0] if match[1] is None else f"{Decimal(match[1].decode()):f}".encode()

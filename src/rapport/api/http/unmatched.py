@@ -19,7 +19,7 @@ def unmatched(error: HTTPException, routes: Iterable[BaseRoute], scope: Scope) -
         return NotFound(f"There is no path {shown}; /docs lists them.")
     # A path may have a route for each method, of which the framework names the first.
     near = [route for route in routes if isinstance(route, Route) and route.matches(scope)[0] is Match.PARTIAL]
-    told = (error.headers or {}).get("Allow", "").split(", ")
-    allowed = sorted({verb for route in near for verb in route.methods or ()} or set(told))
+    named_methods = (error.headers or {}).get("Allow", "").split(", ")
+    allowed = sorted({verb for route in near for verb in route.methods or ()} or set(named_methods))
     name = path.rsplit("/", 1)[1] if path.startswith("/current/") else path
     return WrongMethod(f"{name} takes {' or '.join(allowed)}, not {scope['method']}.", allowed)

@@ -58,8 +58,8 @@ class Watch:
         records = self._answers("records", self._ask_records, RECORDS_AWAY)
         warehouse = self._answers("warehouse", self._ask_warehouse, WAREHOUSE_AWAY)
         room = self._answers("disk", self._ask_disk, DISK_FULL)
-        found = [one for one in await asyncio.gather(records, warehouse, room) if one]
-        return found + [
+        faults = [fault for fault in await asyncio.gather(records, warehouse, room) if fault]
+        return faults + [
             f"The worker {name} has ended: start this process again." for name in self._stores.workers.ended()
         ]
 
@@ -132,8 +132,8 @@ async def ready(request: Request) -> dict[str, str]:
     A process in which sending is held is ready, too, and says so: {"status": "ready", "outbound": "held"}.
     """
     watch = request.app.state.watch
-    if found := await watch.faults():
-        raise Unavailable(" ".join(found))
+    if faults := await watch.faults():
+        raise Unavailable(" ".join(faults))
     return {"status": "ready", **({"outbound": "held"} if watch.held else {})}
 
 

@@ -118,11 +118,11 @@ CAMPAIGN_CHANNELS = """
 def _with_times(scope: Scope, values: Values) -> Values:
     """A prepare: the values, with when a triggered campaign was sent on the channel. Raises NotFound."""
     with scope.reads() as session:
-        found = session.get(Occurrence, (scope.tenant_id, values["CampaignID"]))
-    if found is None:
+        campaign = session.get(Occurrence, (scope.tenant_id, values["CampaignID"]))
+    if campaign is None:
         raise NotFound(f"There is no campaign of the CampaignID {values['CampaignID']}.")
-    bound = {"day": found.execution_date, "campaign": found.id, "channel": values["ChannelID"]}
-    rows = scope.warehouse.rows(FIRED_TIMES, **bound) if found.is_triggered else []
+    parameters = {"day": campaign.execution_date, "campaign": campaign.id, "channel": values["ChannelID"]}
+    rows = scope.warehouse.rows(FIRED_TIMES, **parameters) if campaign.is_triggered else []
     fired = {name: [row[n] for row in rows] for n, name in enumerate(("groups", "templates", "times"))}
     return {**values, **fired}
 

@@ -134,8 +134,8 @@ def _shape(**members: str) -> dict[int | str, dict[str, Any]]:
 )
 def attribute_list(principal: Principal = Depends(caller("GetCustomerAttributeList"))) -> Response:  # noqa: B008
     """By name; attributes added through the API are among them."""
-    found = customers.attributes(principal.scope).values()
-    rows = [{"RealFieldName": info.real_field_name, "Description": info.description} for info in found]
+    attributes = customers.attributes(principal.scope).values()
+    rows = [{"RealFieldName": info.real_field_name, "Description": info.description} for info in attributes]
     return json_response(orjson.dumps(rows))
 
 

@@ -108,8 +108,8 @@ def _one_time_on(scope: Scope, values: Values) -> Values | None:
 
 
 def _with_action(scope: Scope, values: Values) -> Values | None:
-    given = has_action(values["RecipientGroupID"], values["ActionID"])
-    return bind(values, executed_on(scope, values["Date"], given))
+    condition = has_action(values["RecipientGroupID"], values["ActionID"])
+    return bind(values, executed_on(scope, values["Date"], condition))
 
 
 def _last_action(scope: Scope, values: Values) -> Values | None:
@@ -120,13 +120,13 @@ def _last_action(scope: Scope, values: Values) -> Values | None:
 
 
 def _with_send_ids(scope: Scope, values: Values) -> Values | None:
-    bound = _executed_campaign(scope, values)
-    return bound and {**bound, **send_ids(scope, values["CampaignID"])}
+    parameters = _executed_campaign(scope, values)
+    return parameters and {**parameters, **send_ids(scope, values["CampaignID"])}
 
 
 def _with_template_names(scope: Scope, values: Values) -> Values | None:
-    bound = _executed_campaign(scope, values)
-    return bound and {**bound, **template_names(scope, values["CampaignID"])}
+    parameters = _executed_campaign(scope, values)
+    return parameters and {**parameters, **template_names(scope, values["CampaignID"])}
 
 
 def _coded(scope: Scope, values: Values) -> str:
@@ -178,10 +178,10 @@ def _by_action(scope: Scope, values: Values) -> str:
 
 
 def _sends(scope: Scope, values: Values) -> str:
-    place = "concat(toString(recipient_group_id), ' ', toString(channel_id), ' ', toString(template_id))"
+    key = "concat(toString(recipient_group_id), ' ', toString(channel_id), ' ', toString(template_id))"
     return f"""
         SELECT customer_id AS CustomerID, channel_id AS ChannelID, {TIME} AS ScheduledTime,
-            transform({place}, {{send_places:Array(String)}}, {{send_ids:Array(String)}}, '') AS SendID,
+            transform({key}, {{send_places:Array(String)}}, {{send_ids:Array(String)}}, '') AS SendID,
             template_id AS TemplateID
         {of_campaigns(values, NOT_CONTROL)}"""
 
@@ -193,10 +193,10 @@ def _sends_of_channel(scope: Scope, values: Values) -> str:
 
 
 def _executions(scope: Scope, values: Values) -> str:
-    place = "concat(toString(channel_id), ' ', toString(template_id))"
+    key = "concat(toString(channel_id), ' ', toString(template_id))"
     return f"""
         SELECT customer_id AS CustomerID, action_id AS ActionID, channel_id AS ChannelID, template_id AS TemplateID,
-            transform({place}, {{template_places:Array(String)}}, {{template_names:Array(String)}}, '') AS TemplateName,
+            transform({key}, {{template_places:Array(String)}}, {{template_names:Array(String)}}, '') AS TemplateName,
             {TIME} AS ScheduleTime, promo_code AS PromoCode
         {of_campaigns(values, _audience(values))}"""
 

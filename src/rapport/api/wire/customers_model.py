@@ -75,7 +75,7 @@ def _suggested(values: Values) -> str:
 
 def _recommendations(scope: Scope, values: Values) -> str:
     named = NAMED_CUSTOMER if values["CustomerID"] else ""
-    found = _suggested(values) if values["SuggestedInCampaign"] else MODELLED
+    source = _suggested(values) if values["SuggestedInCampaign"] else MODELLED
     names = values["ProductAttributes"]
     shown = ", ".join(customers.product_attribute_expressions(scope, names)) if names else ""
     return f"""
@@ -86,7 +86,7 @@ def _recommendations(scope: Scope, values: Values) -> str:
             if(empty(shown), arrayWithConstant({len(names or [])}, CAST(NULL AS Nullable(String))), shown)
                 AS ProductAttributes,
             priority
-        FROM ({found}) AS recommended
+        FROM ({source}) AS recommended
         LEFT JOIN (SELECT product_id, [{shown}] AS shown FROM products) AS product
             ON product.product_id = recommended.product_id
         WHERE 1 {named}

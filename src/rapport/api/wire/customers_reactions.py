@@ -81,10 +81,12 @@ def _reacted_to(scope: Scope, values: Values) -> Values | None:
         raise Invalid("StartDate must not be after EndDate.")
     customer = customers.spelling(scope, values["CustomerID"]) or values["CustomerID"]
     lead = min(timedelta(days=LONGEST_LEAD), first - date.min)
-    bound = {"first": first - lead, "last": last, "customer": customer}
-    ids = [int(number) for (number,) in scope.warehouse.rows(REACTED_TO, **bound)]
-    found = campaigns(scope, Occurrence.id.in_(ids), Occurrence.send_date.between(first, last), listed(scope))
-    return bind({**values, "CustomerID": customer, "time_zone": scope.time_zone.key}, found)
+    parameters = {"first": first - lead, "last": last, "customer": customer}
+    ids = [int(number) for (number,) in scope.warehouse.rows(REACTED_TO, **parameters)]
+    reacted_campaigns = campaigns(
+        scope, Occurrence.id.in_(ids), Occurrence.send_date.between(first, last), listed(scope)
+    )
+    return bind({**values, "CustomerID": customer, "time_zone": scope.time_zone.key}, reacted_campaigns)
 
 
 def _interactions(scope: Scope, values: Values) -> str:

@@ -134,7 +134,7 @@ def update_attributes(
 
 
 def _pairs(item: CustomerValues) -> list[list[Any]]:
-    return [[one.name, one.value] for one in item.attributes]
+    return [[attribute.name, attribute.value] for attribute in item.attributes]
 
 
 @router.put(
@@ -149,8 +149,8 @@ def upsert_customer(
 ) -> Response:
     """Valid values are written at once; errors lists the others."""
     upsert = parse(Upsert, body)
-    scope, kept = principal.scope, partial(realtime.warn_of_nothing, principal.scope, "UpsertCustomer")
-    outcome = customers.upsert(scope, upsert.customer_id, _pairs(upsert), upsert.callback_url, kept)
+    scope, warn = principal.scope, partial(realtime.warn_of_nothing, principal.scope, "UpsertCustomer")
+    outcome = customers.upsert(scope, upsert.customer_id, _pairs(upsert), upsert.callback_url, warn)
     return json_response(orjson.dumps(outcome))
 
 

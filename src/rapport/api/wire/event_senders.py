@@ -44,9 +44,9 @@ class UnknownEncoding(RapportError):
     status = 415
 
 
-async def aside(request: Request, work: Callable[..., T], *given: Any) -> T:
+async def aside(request: Request, work: Callable[..., T], *arguments: Any) -> T:
     """The outcome of work that would hold up the event loop, from one of the threads that there are for it."""
-    return await run_sync(work, *given, limiter=request.app.state.reading)
+    return await run_sync(work, *arguments, limiter=request.app.state.reading)
 
 
 async def body_of(request: Request) -> bytes:
@@ -71,41 +71,41 @@ def _unpacked(body: bytes) -> bytes:
     """The bytes within gzip; as they came if they are none: not JSON, or unpacked on the way. Raises TooLarge."""
     unpacking = zlib.decompressobj(ZLIB_OF_GZIP)
     try:
-        found = unpacking.decompress(body, MOST_BYTES + 1)
+        unpacked = unpacking.decompress(body, MOST_BYTES + 1)
     except zlib.error:
         return body
-    if len(found) > MOST_BYTES:
+    if len(unpacked) > MOST_BYTES:
         raise TooLarge(TOO_LARGE)
-    return found if unpacking.eof and not unpacking.unused_data else body
+    return unpacked if unpacking.eof and not unpacking.unused_data else body
 
 
 async def events_of(request: Request, body: bytes) -> Given | list[Given] | None:
     """The event of a body, or the events of an array; None when no event of it can be read. Raises TooLarge."""
     if body.count(b",") > MOST_COMMAS or body.count(b"{") + body.count(b"[") > MOST_OBJECTS:
         raise TooLarge(f"The body has more than {MOST_COMMAS} commas, or {MOST_OBJECTS} objects and lists.")
-    given = reading.read(body) if len(body) <= SHORT else await aside(request, reading.read, body)
-    return await aside(request, reading.read_roughly, body) if given is None else given
+    raw_events = reading.read(body) if len(body) <= SHORT else await aside(request, reading.read, body)
+    return await aside(request, reading.read_roughly, body) if raw_events is None else raw_events
 
 
 async def app_of(request: Request, token: str) -> Known:
     """The tenant whose public token stands in the path. Raises Unauthorized."""
     directory: Directory = request.app.state.directory
-    known = await directory.by_token(SDK_TOKEN, token)
-    if known is None:
+    tenant = await directory.by_token(SDK_TOKEN, token)
+    if tenant is None:
         raise Unauthorized("The tenant token is unknown.")
-    return known
+    return tenant
 
 
-def user_of(request: Request, known: Known) -> str | None:
+def user_of(request: Request, tenant: Known) -> str | None:
     """The customer whom an app's X-User-JWT proves its user to be, as a person id; None when it brings none.
 
     It is looked at only where the tenant has keys for it. Raises Unauthorized.
     """
     token = request.headers.get(USER_JWT, "").strip()
-    return user_jwts.subject(token, known.user_keys).lower() if known.user_keys and token else None
+    return user_jwts.subject(token, tenant.user_keys).lower() if tenant.user_keys and token else None
 
 
-def verify(request: Request, known: Known, user: str | None, events: Iterable[Incoming]) -> None:
+def verify(request: Request, tenant: Known, user: str | None, events: Iterable[Incoming]) -> None:
     """Mark the events of the user, when it is proved who that is. Raises Unauthorized for events of another customer.
 
     Events of nobody known need no proof. Those of customers do where the SDK says that it can bring one, and where the
@@ -114,8 +114,8 @@ def verify(request: Request, known: Known, user: str | None, events: Iterable[In
     for event in events:
         named = realtime.customers_named(event.event, event.customer_id, event.parameters)
         if user is None:
-            able = request.headers.get(CAN_PROVE) == "1" or not known.settings.apps_without_jwt
-            if known.user_keys and named and able:
+            able = request.headers.get(CAN_PROVE) == "1" or not tenant.settings.apps_without_jwt
+            if tenant.user_keys and named and able:
                 raise Unauthorized("X-User-JWT is missing: the events name a customer.")
         elif named - {user}:
             raise Unauthorized("X-User-JWT is of another customer than the events name.")
@@ -135,34 +135,36 @@ async def holder_of_token(request: Request) -> Known | None:
             raise Unauthorized("The token, or a signature, is missing.")
         return None
     directory: Directory = request.app.state.directory
-    known = await directory.by_token(SERVER_TOKEN, token or queried)
-    if known is None or (queried and not known.settings.allow_query_token):
+    tenant = await directory.by_token(SERVER_TOKEN, token or queried)
+    if tenant is None or (queried and not tenant.settings.allow_query_token):
         raise Unauthorized(UNKNOWN)
-    return known
+    return tenant
 
 
-async def server_of(request: Request, holder: Known | None, body: bytes, given: Given | list[Given] | None) -> Known:
+async def server_of(
+    request: Request, holder: Known | None, body: bytes, raw_events: Given | list[Given] | None
+) -> Known:
     """The tenant of a server: by its token, or by the tenant that a signed body names. Raises Unauthorized, Invalid."""
-    known = holder or await _named(request, given)
+    tenant = holder or await _named(request, raw_events)
     if SIGNATURE in request.headers:
-        await _check_signature(request, body, known, SERVER_TOKEN)
-    elif known.settings.require_signature:
+        await _check_signature(request, body, tenant, SERVER_TOKEN)
+    elif tenant.settings.require_signature:
         raise Unauthorized("Events of this tenant must be signed.")
-    return known
+    return tenant
 
 
-async def _named(request: Request, given: Given | list[Given] | None) -> Known:
-    number = tenant_number(given)
+async def _named(request: Request, raw_events: Given | list[Given] | None) -> Known:
+    number = tenant_number(raw_events)
     if number is None:
         raise Invalid(TENANT_FAULT)
     return await _numbered(request.app.state.directory, number)
 
 
 async def _numbered(directory: Directory, number: int) -> Known:
-    known = await directory.tenant(number) if NO_TENANT < number <= INT32_MAX else None
-    if known is None:
+    tenant = await directory.tenant(number) if NO_TENANT < number <= INT32_MAX else None
+    if tenant is None:
         raise Unauthorized(UNKNOWN)
-    return known
+    return tenant
 
 
 def expect_signature(request: Request) -> None:
@@ -179,13 +181,13 @@ async def vendor_of(request: Request, body: bytes, tenant_id: int | None) -> tup
     expect_signature(request)
     if tenant_id is None:
         raise Invalid(TENANT_FAULT)
-    known = await _numbered(request.app.state.directory, tenant_id)
-    return known, await _check_signature(request, body, known, VENDOR_TOKEN, SERVER_TOKEN) == VENDOR_TOKEN
+    tenant = await _numbered(request.app.state.directory, tenant_id)
+    return tenant, await _check_signature(request, body, tenant, VENDOR_TOKEN, SERVER_TOKEN) == VENDOR_TOKEN
 
 
-def tenant_number(given: Given | list[Given] | None) -> int | None:
+def tenant_number(raw_events: Given | list[Given] | None) -> int | None:
     """The tenant that a body's first event names, None when it names none; any number is one, also no tenant's."""
-    named = next((_tenant(one) for one in reading.values(given) if isinstance(one, dict)), None)
+    named = next((_tenant(value) for value in reading.values(raw_events) if isinstance(value, dict)), None)
     if isinstance(named, str):
         return number_of(named) if named.isascii() and named.isdigit() else None
     if isinstance(named, float):  # a whole number beyond 64 bits is read as one
@@ -217,16 +219,16 @@ def body_id(request: Request) -> str:
     return f"signature {signature}" if signature else request.headers.get("idempotency-key", "")
 
 
-async def _check_signature(request: Request, body: bytes, known: Known, *kinds: str) -> str:
+async def _check_signature(request: Request, body: bytes, tenant: Known, *kinds: str) -> str:
     """The kind, of these, of the tenant's token that a body is signed with. Raises Unauthorized when it is none."""
-    given = request.headers[SIGNATURE].strip().lower().encode("utf-8", "replace")
+    signature = request.headers[SIGNATURE].strip().lower().encode("utf-8", "replace")
 
     def fitting() -> list[str]:
         return [
             kind
             for kind in kinds
-            for token in known.tokens[kind]
-            if hmac.compare_digest(hmac.new(token.encode(), body, hashlib.sha256).hexdigest().encode(), given)
+            for token in tenant.tokens[kind]
+            if hmac.compare_digest(hmac.new(token.encode(), body, hashlib.sha256).hexdigest().encode(), signature)
         ]
 
     good = fitting() if len(body) <= SHORT else await aside(request, fitting)

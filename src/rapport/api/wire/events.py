@@ -121,35 +121,35 @@ def _refused(error: RapportError, headers: dict[str, str] | None = None) -> Resp
 
 
 @dataclass(frozen=True, slots=True)
-class _Sent:
+class _EventPost:
     """A request whose sender is known; of_vendor tells whether it holds the token of vendors."""
 
     request: Request
-    known: Known
+    tenant: Known
     origin: str
     body: bytes
     of_vendor: bool = False
 
     async def keep(self, events: Sequence[Incoming], entries: Sequence[LogEntry] = ()) -> list[Accepted]:
         """Store within the pace of the persons. Raises TooManyRequests, Invalid (which is logged), Unavailable."""
-        scope, state = self.known.scope, self.request.app.state
-        persons = [person_of(one.customer_id, one.visitor_id) for one in events]
+        scope, state = self.tenant.scope, self.request.app.state
+        persons = [person_of(event.customer_id, event.visitor_id) for event in events]
         try:
-            state.pace.take(scope.tenant_id, self.origin, persons, self.known.settings.events_per_person)
+            state.pace.take(scope.tenant_id, self.origin, persons, self.tenant.settings.events_per_person)
         except TooManyRequests:
             REJECTED.labels(self.origin, "pace").inc(len(events))
             raise
         except Invalid as error:
-            who = events[persons.index(Counter(persons).most_common(1)[0][0])]
-            raise await self.refused(error.message, who.customer_id or who.visitor_id) from error
-        accepted: list[Accepted] = await state.intake.accept(scope, events, entries, self.known.recording)
+            busiest = events[persons.index(Counter(persons).most_common(1)[0][0])]
+            raise await self.refused(error.message, busiest.customer_id or busiest.visitor_id) from error
+        accepted: list[Accepted] = await state.intake.accept(scope, events, entries, self.tenant.recording)
         return accepted
 
     def pace_app(self, token: str, number: int) -> None:
         """Count what an app sends, whether or not it can be used. Raises TooManyRequests."""
-        is_present = token == self.known.tokens[SDK_TOKEN][0]
-        scope, most = self.known.scope, min(number, MOST_OF_APPS)
-        limit = share(self.known.app_events, scope.stores.api_processes)
+        is_present = token == self.tenant.tokens[SDK_TOKEN][0]
+        scope, most = self.tenant.scope, min(number, MOST_OF_APPS)
+        limit = share(self.tenant.app_events, scope.stores.api_processes)
         try:
             self.request.app.state.pace.take_of_apps(scope.tenant_id, token, is_present, most, limit)
         except TooManyRequests:
@@ -159,7 +159,7 @@ class _Sent:
     async def refused(self, reason: str, person: str = "") -> Invalid:
         """The error to raise when nothing of the body is used, once the log has it."""
         entry = LogEntry(EventStatus.ERROR, self.origin, "", person.lower(), reason, self.body[:LOGGED_BYTES])
-        await self.request.app.state.intake.accept(self.known.scope, [], [entry])
+        await self.request.app.state.intake.accept(self.tenant.scope, [], [entry])
         return Invalid(reason)
 
     def not_json(self) -> str:
@@ -168,11 +168,11 @@ class _Sent:
         return f"the body is not valid JSON{packed}"
 
 
-def _entry(given: Any, origin: str, reason: str) -> LogEntry:
+def _entry(event: Any, origin: str, reason: str) -> LogEntry:
     """What the log keeps of an event that cannot be used."""
-    told = given if isinstance(given, dict) else {}
-    person = told.get("customer") or told.get("visitor") or ""
-    return LogEntry(EventStatus.ERROR, origin, _words(told.get("event")), _words(person).lower(), reason, given)
+    members = event if isinstance(event, dict) else {}
+    person = members.get("customer") or members.get("visitor") or ""
+    return LogEntry(EventStatus.ERROR, origin, _words(members.get("event")), _words(person).lower(), reason, event)
 
 
 def _words(value: Any) -> str:
@@ -180,40 +180,40 @@ def _words(value: Any) -> str:
 
 
 def _usable(
-    sent: _Sent, given: Sequence[Given], ids: Sequence[str | None] = ()
+    post: _EventPost, raw_events: Sequence[Given], ids: Sequence[str | None] = ()
 ) -> tuple[list[Incoming], list[LogEntry]]:
     """The events that can be used, and what the log is to have of the others. ids are the senders' own."""
-    now, events, entries = sent.known.scope.clock.now(), list[Incoming](), list[LogEntry]()
-    for one, own in zip_longest(given, ids):
+    now, events, entries = post.tenant.scope.clock.now(), list[Incoming](), list[LogEntry]()
+    for raw_event, own in zip_longest(raw_events, ids):
         try:
-            if one.fault:
-                raise Faulty(one.fault)
-            event = event_of(one.value, sent.origin, sent.known, now, own, one.mended)
-            if sent.of_vendor:
-                check_of_vendor(event.event, sent.known)
+            if raw_event.fault:
+                raise Faulty(raw_event.fault)
+            event = event_of(raw_event.value, post.origin, post.tenant, now, own, raw_event.mended)
+            if post.of_vendor:
+                check_of_vendor(event.event, post.tenant)
             events.append(event)
         except Faulty as fault:
-            entries.append(_entry(one.value, sent.origin, fault.reason))
+            entries.append(_entry(raw_event.value, post.origin, fault.reason))
     return events, entries
 
 
 async def _checked(
-    sent: _Sent, given: Sequence[Given], ids: Sequence[str | None] = ()
+    post: _EventPost, raw_events: Sequence[Given], ids: Sequence[str | None] = ()
 ) -> tuple[list[Incoming], list[LogEntry]]:
     """The same for whoever must hold nobody up."""
-    if len(sent.body) <= SHORT:
-        return _usable(sent, given, ids)
-    return await aside(sent.request, _usable, sent, given, ids)
+    if len(post.body) <= SHORT:
+        return _usable(post, raw_events, ids)
+    return await aside(post.request, _usable, post, raw_events, ids)
 
 
-async def _stored(sent: _Sent, given: Sequence[Given], ids: Sequence[str | None]) -> Response:
+async def _stored(post: _EventPost, raw_events: Sequence[Given], ids: Sequence[str | None]) -> Response:
     """Store what can be used of these events; refuse them when nothing can be. Raises Invalid."""
-    events, entries = await _checked(sent, given, ids)
+    events, entries = await _checked(post, raw_events, ids)
     if not events:
-        await sent.request.app.state.intake.accept(sent.known.scope, [], entries)
+        await post.request.app.state.intake.accept(post.tenant.scope, [], entries)
         raise Invalid(entries[0].reason)
-    accepted = await sent.keep(events, entries)
-    return _reply(200, "success", ",".join(str(one.number) for one in accepted))
+    accepted = await post.keep(events, entries)
+    return _reply(200, "success", ",".join(str(event.number) for event in accepted))
 
 
 @router.post(
@@ -234,12 +234,12 @@ async def post_event(request: Request) -> Response:
     try:
         holder = await holder_of_token(request)
         body = await body_of(request)
-        given = await events_of(request, body)
-        sent = _Sent(request, await server_of(request, holder, body, given), Origin.SERVER, body)
-        if given is None:
-            raise await sent.refused(sent.not_json())
-        one = Given([each.value for each in given]) if isinstance(given, list) else given
-        return await _stored(sent, [one], [body_id(request)[:255] or None])
+        raw_events = await events_of(request, body)
+        post = _EventPost(request, await server_of(request, holder, body, raw_events), Origin.SERVER, body)
+        if raw_events is None:
+            raise await post.refused(post.not_json())
+        event = Given([part.value for part in raw_events]) if isinstance(raw_events, list) else raw_events
+        return await _stored(post, [event], [body_id(request)[:255] or None])
     except RapportError as error:
         return _refused(error)
 
@@ -247,20 +247,20 @@ async def post_event(request: Request) -> Response:
 async def _from_app(request: Request, token: str) -> Response:
     """Store the usable events of an app's batch and log the others."""
     try:
-        known = await app_of(request, token)
-        user = user_of(request, known)
+        tenant = await app_of(request, token)
+        user = user_of(request, tenant)
         body = await body_of(request)
-        sent, given = _Sent(request, known, Origin.SDK, body), await events_of(request, body)
-        sent.pace_app(token, len(given) if isinstance(given, list) else 1)
-        if given is None:
-            raise await sent.refused(sent.not_json())
-        batch = given if isinstance(given, list) else [given]
-        if len(batch) > MOST_OF_APPS or not (isinstance(given, list) or isinstance(given.value, dict)):
-            raise await sent.refused(f"the body is not a JSON array of at most {MOST_OF_APPS} events")
-        events, entries = await _checked(sent, batch)
-        verify(request, known, user, events)
+        post, raw_events = _EventPost(request, tenant, Origin.SDK, body), await events_of(request, body)
+        post.pace_app(token, len(raw_events) if isinstance(raw_events, list) else 1)
+        if raw_events is None:
+            raise await post.refused(post.not_json())
+        batch = raw_events if isinstance(raw_events, list) else [raw_events]
+        if len(batch) > MOST_OF_APPS or not (isinstance(raw_events, list) or isinstance(raw_events.value, dict)):
+            raise await post.refused(f"the body is not a JSON array of at most {MOST_OF_APPS} events")
+        events, entries = await _checked(post, batch)
+        verify(request, tenant, user, events)
         if batch:
-            await sent.keep(events, entries)
+            await post.keep(events, entries)
     except RapportError as error:
         return _refused(error, CORS)
     return _reply(200, "success", f"{len(events)} of {len(batch)} events", CORS)
@@ -324,30 +324,32 @@ async def preflight(tenantToken: str) -> Response:
     return Response(status_code=204, headers=CORS)
 
 
-async def _vendor(request: Request, body: bytes, place: int | None) -> tuple[Known, bool, Given | list[Given] | None]:
+async def _vendor(
+    request: Request, body: bytes, tenant_id: int | None
+) -> tuple[Known, bool, Given | list[Given] | None]:
     """Who a vendor reports to, whether by its own token, and what; where no body has to say whose it is, none is read
     of a stranger. Raises as vendor_of and events_of do.
     """
-    if place is None:
-        given = await events_of(request, body)
-        return (*await vendor_of(request, body, tenant_number(given)), given)
-    known, of_vendor = await vendor_of(request, body, place)
-    return known, of_vendor, await events_of(request, body)
+    if tenant_id is None:
+        raw_events = await events_of(request, body)
+        return (*await vendor_of(request, body, tenant_number(raw_events)), raw_events)
+    tenant, of_vendor = await vendor_of(request, body, tenant_id)
+    return tenant, of_vendor, await events_of(request, body)
 
 
-async def _metrics(request: Request, place: int | None) -> Response:
+async def _metrics(request: Request, tenant_id: int | None) -> Response:
     """Store what a vendor reports and can be used. place is the tenant that the address names, if it does."""
     try:
         expect_signature(request)
         body = await body_of(request)
-        known, of_vendor, given = await _vendor(request, body, place)
-        sent = _Sent(request, known, Origin.METRIC, body, of_vendor)
-        if given is None:
-            raise await sent.refused(sent.not_json())
-        batch = given if isinstance(given, list) else [given]
+        tenant, of_vendor, raw_events = await _vendor(request, body, tenant_id)
+        post = _EventPost(request, tenant, Origin.METRIC, body, of_vendor)
+        if raw_events is None:
+            raise await post.refused(post.not_json())
+        batch = raw_events if isinstance(raw_events, list) else [raw_events]
         if not 0 < len(batch) <= MOST_METRICS:
-            raise await sent.refused(f"the body is not a JSON object, or an array of at most {MOST_METRICS}")
-        return await _stored(sent, batch, [f"{body_id(request)}:{n}" for n in range(len(batch))])
+            raise await post.refused(f"the body is not a JSON object, or an array of at most {MOST_METRICS}")
+        return await _stored(post, batch, [f"{body_id(request)}:{n}" for n in range(len(batch))])
     except RapportError as error:
         return _refused(error)
 

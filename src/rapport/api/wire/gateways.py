@@ -32,8 +32,8 @@ class GatewayBody(WireModel):
     fallback: gateways.Fallback = Field(gateways.DENY, description="The verdict if the gateway gives none")
 
 
-def _shown(found: Gateway) -> dict[str, Any]:
-    return {name: getattr(found, name) for name in GatewayBody.model_fields} | {"url": masked(found.url)}
+def _shown(gateway: Gateway) -> dict[str, Any]:
+    return {name: getattr(gateway, name) for name in GatewayBody.model_fields} | {"url": masked(gateway.url)}
 
 
 @router.put(
@@ -49,8 +49,8 @@ def set_gateway(
     body: bytes = Depends(raw_body),
 ) -> Response:
     """A tenant has one gateway: a new one replaces it."""
-    given = parse(GatewayBody, body)
-    gateways.set_gateway(principal.scope, **given.model_dump())
+    gateway = parse(GatewayBody, body)
+    gateways.set_gateway(principal.scope, **gateway.model_dump())
     return Response()
 
 
@@ -73,8 +73,8 @@ def set_gateway(
 )
 def get_gateways(principal: Principal = Depends(caller("GetConditionalGateways"))) -> Response:  # noqa: B008
     """An array with the gateway, empty if none is set."""
-    found = gateways.gateway(principal.scope)
-    return json_response(orjson.dumps([_shown(found)] if found else []))
+    gateway = gateways.gateway(principal.scope)
+    return json_response(orjson.dumps([_shown(gateway)] if gateway else []))
 
 
 @router.delete(

@@ -26,8 +26,12 @@ router = SectionRouter("General")
 def _shown(scope: Scope, values: Values) -> Values:
     """The listeners as rows to answer: their URLs, which are sealed, opened and masked."""
     rows = [
-        {"EventTypeID": one.event_type_id, "ListenerURL": masked(one.url), "ChannelID": one.channel_id or None}
-        for one in notifications.listeners(scope)
+        {
+            "EventTypeID": listener.event_type_id,
+            "ListenerURL": masked(listener.url),
+            "ChannelID": listener.channel_id or None,
+        }
+        for listener in notifications.listeners(scope)
     ]
     return {**values, "listeners": orjson.dumps(rows).decode()}
 
@@ -114,8 +118,8 @@ def register_event_listener(
     """Creates or replaces the listener of this EventTypeID and ChannelID (or no ChannelID). Only later events are
     posted.
     """
-    given = parse(RegisterBody, body)
-    notifications.register_listener(principal.scope, given.event_type_id, given.listener_url, given.channel_id)
+    listener = parse(RegisterBody, body)
+    notifications.register_listener(principal.scope, listener.event_type_id, listener.listener_url, listener.channel_id)
     return Response()
 
 
@@ -134,8 +138,8 @@ def unregister_event_listener(
     """Without ChannelID, only the general listener of the type is removed. A listener that does not exist is not an
     error.
     """
-    given = parse(UnregisterBody, body)
-    notifications.unregister_listener(principal.scope, given.event_type_id, given.channel_id)
+    listener = parse(UnregisterBody, body)
+    notifications.unregister_listener(principal.scope, listener.event_type_id, listener.channel_id)
     return Response()
 
 
@@ -159,8 +163,8 @@ def login(request: Request, body: bytes = Depends(raw_body)) -> Response:
     stores: Stores = request.app.state.stores
     if not stores.settings.legacy_login:
         raise NotFound("Login is switched off: send an API key in X-API-KEY.")
-    given = parse(LoginBody, body)
-    if not given.username.strip() or not given.password:
+    credentials = parse(LoginBody, body)
+    if not credentials.username.strip() or not credentials.password:
         raise Invalid("Username and Password are required.")
     address = request.client.host if request.client else ""
-    return json_response(orjson.dumps(users.login(stores, given.username, given.password, address)))
+    return json_response(orjson.dumps(users.login(stores, credentials.username, credentials.password, address)))

@@ -126,13 +126,13 @@ def create_customer_list(
     """The group contains the customers that exist; 400 for a name in use, an empty list or a list without any known
     ID.
     """
-    given = parse(CustomerList, body, long_list=True)
-    made = audiences.create_customer_list(principal.scope, given.name, given.customers)
-    told = CustomerListMade(
-        target_group_id=made.target_group_id,
-        list_id=made.list_id,
-        name=made.name,
-        existing=made.existing,
-        missing=made.missing,
+    customer_list = parse(CustomerList, body, long_list=True)
+    created = audiences.create_customer_list(principal.scope, customer_list.name, customer_list.customers)
+    answer = CustomerListMade(
+        target_group_id=created.target_group_id,
+        list_id=created.list_id,
+        name=created.name,
+        existing=created.existing,
+        missing=created.missing,
     )
-    return json_response(told.model_dump_json(by_alias=True).encode())
+    return json_response(answer.model_dump_json(by_alias=True).encode())

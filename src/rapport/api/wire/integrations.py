@@ -109,10 +109,10 @@ def _with_attributes(scope: Scope, values: Values) -> Values | None:
 
 
 def _templates(scope: Scope, values: Values) -> str:
-    one = "AND id = :TemplateID" if values["TemplateID"] is not None else ""
+    only_template = "AND id = :TemplateID" if values["TemplateID"] is not None else ""
     return f"""
         SELECT id AS "TemplateID", name AS "TemplateName"
-        FROM templates WHERE tenant_id = :tenant_id AND channel_id = :ChannelID {one}"""  # noqa: S608 - a constant
+        FROM templates WHERE tenant_id = :tenant_id AND channel_id = :ChannelID {only_template}"""  # noqa: S608 - a constant
 
 
 register(
@@ -233,9 +233,9 @@ def add_channel_templates(
     body: bytes = Depends(raw_body),
 ) -> Response:
     """At most 100. A known template gets the name and app of the call; nothing else about it changes."""
-    given = parse_array(NewTemplate, body, MOST)
-    found = [Registered(one.template_id, one.name, one.app_id or "") for one in given]
-    messaging.register_templates(principal.scope, channel_id, found)
+    templates = parse_array(NewTemplate, body, MOST)
+    registered = [Registered(template.template_id, template.name, template.app_id or "") for template in templates]
+    messaging.register_templates(principal.scope, channel_id, registered)
     return Response()
 
 
@@ -251,8 +251,8 @@ def delete_channel_templates(
     body: bytes = Depends(raw_body),
 ) -> Response:
     """At most 100, of any external channels. Unknown ones are not an error; campaigns keep their template IDs."""
-    given = parse_array(TemplateKey, body, MOST, least=1)
-    messaging.remove_templates(principal.scope, [(one.channel_id, one.template_id) for one in given])
+    keys = parse_array(TemplateKey, body, MOST, least=1)
+    messaging.remove_templates(principal.scope, [(key.channel_id, key.template_id) for key in keys])
     return Response()
 
 
@@ -269,8 +269,8 @@ def add_channel_apps(
     body: bytes = Depends(raw_body),
 ) -> Response:
     """At most 100. A known app gets the new name; its ID, which is compared in any case, keeps its first spelling."""
-    given = parse_array(NewApp, body, MOST)
-    messaging.register_apps(principal.scope, channel_id, {one.app_id: one.name for one in given})
+    apps = parse_array(NewApp, body, MOST)
+    messaging.register_apps(principal.scope, channel_id, {app.app_id: app.name for app in apps})
     return Response()
 
 
@@ -282,8 +282,8 @@ def delete_channel_apps(
     """At most 100; case does not matter. Unknown ones are not an error; templates of a removed app then apply to the
     whole channel.
     """
-    given = parse_array(AppKey, body, MOST)
-    messaging.remove_apps(principal.scope, [(one.channel_id, one.app_id) for one in given])
+    apps = parse_array(AppKey, body, MOST)
+    messaging.remove_apps(principal.scope, [(app.channel_id, app.app_id) for app in apps])
     return Response()
 
 
@@ -303,8 +303,8 @@ def add_promotions(
     """At most 100. A known code gets the new name; the code, which is compared in any case, keeps its first
     spelling.
     """
-    given = parse_array(NewPromotion, body, MOST)
-    campaigns.add_promotions(principal.scope, {one.code: one.name for one in given})
+    promotions = parse_array(NewPromotion, body, MOST)
+    campaigns.add_promotions(principal.scope, {promotion.code: promotion.name for promotion in promotions})
     return Response()
 
 
@@ -314,6 +314,6 @@ def delete_promotions(
     body: bytes = Depends(raw_body),
 ) -> Response:
     """At most 100; case does not matter. Unknown ones are not an error; campaigns keep their codes."""
-    given = parse_array(PromotionKey, body, MOST)
-    campaigns.delete_promotions(principal.scope, [one.code for one in given])
+    promotions = parse_array(PromotionKey, body, MOST)
+    campaigns.delete_promotions(principal.scope, [promotion.code for promotion in promotions])
     return Response()

@@ -134,8 +134,11 @@ def update_campaign_metrics(
     body: bytes = Depends(raw_body),
 ) -> Response:
     """At most 100 totals; a later report of a total replaces the earlier one."""
-    given = parse_array(MetricBody, body, MOST)
-    rows = [ReportedMetric(one.campaign_id, one.channel_id, one.template_id, one.metric_id, one.value) for one in given]
+    metrics = parse_array(MetricBody, body, MOST)
+    rows = [
+        ReportedMetric(metric.campaign_id, metric.channel_id, metric.template_id, metric.metric_id, metric.value)
+        for metric in metrics
+    ]
     campaigns.set_metrics(principal.scope, rows)
     return Response()
 
@@ -166,12 +169,12 @@ def update_campaign_interactions(
     Customers who did not get the campaign on the channel are ignored. EventID 4, 6 and 7 also suppress the customers
     on the channel.
     """
-    given = parse(InteractionsBody, body)
-    at = _instant(principal.scope, given.campaign_id, given.day)
-    place = (given.campaign_id, given.channel_id, given.template_id, given.event_id)
+    report = parse(InteractionsBody, body)
+    at = _instant(principal.scope, report.campaign_id, report.day)
+    key = (report.campaign_id, report.channel_id, report.template_id, report.event_id)
     rows = [
-        ReportedInteraction(*place, customer_id, at, given.group, given.app_id or "")
-        for customer_id in given.customer_ids
+        ReportedInteraction(*key, customer_id, at, report.group, report.app_id or "")
+        for customer_id in report.customer_ids
     ]
     campaigns.add_interactions(principal.scope, rows)
     return Response()
@@ -203,9 +206,9 @@ def update_customer_promotion_status(
     """At most 10,000 customers per call, any number of calls until ClearanceRequiredBy. Customers who are never
     reported are not approved.
     """
-    given = parse(PromotionStatusBody, body)
-    statuses = [(one.customer_id, one.status) for one in given.statuses]
-    campaigns.report(principal.scope, given.campaign_id, statuses, _timestamp(given.timestamp))
+    report = parse(PromotionStatusBody, body)
+    statuses = [(entry.customer_id, entry.status) for entry in report.statuses]
+    campaigns.report(principal.scope, report.campaign_id, statuses, _timestamp(report.timestamp))
     return Response()
 
 
@@ -237,6 +240,8 @@ def set_customer_channel_preference(
     """At most 50,000 customers, known or not. The last call counts. Customers who opted out get no campaign on the
     channel.
     """
-    given = parse(PreferenceBody, body)
-    messaging.set_preference(principal.scope, given.channel_id, given.customer_ids or [], given.mode, given.app_id)
+    preference = parse(PreferenceBody, body)
+    messaging.set_preference(
+        principal.scope, preference.channel_id, preference.customer_ids or [], preference.mode, preference.app_id
+    )
     return Response()

@@ -86,28 +86,33 @@ def has_action(recipient_group_id: int, action_id: int) -> ColumnElement[bool]:
     )
 
 
-def bind(values: Values, found: list[Campaign]) -> Values | None:
+def bind(values: Values, executed_campaigns: list[Campaign]) -> Values | None:
     """Values with campaigns, their send dates and durations (days) bound, None when there are none."""
-    if not found:
+    if not executed_campaigns:
         return None
-    bound = {
+    parameters = {
         **values,
-        "campaigns": [row.id for row in found],
-        "send_dates": [row.send_date for row in found],
-        "durations": [row.duration for row in found],
-        "profile_date": found[0].data_date,
+        "campaigns": [row.id for row in executed_campaigns],
+        "send_dates": [row.send_date for row in executed_campaigns],
+        "durations": [row.duration for row in executed_campaigns],
+        "profile_date": executed_campaigns[0].data_date,
     }
-    if len(found) == 1:
-        return {**bound, "$settings": IN_ORDER, "campaign": found[0].id, "execution_date": found[0].execution_date}
-    return {**bound, "execution_dates": sorted({row.execution_date for row in found})}
+    if len(executed_campaigns) == 1:
+        return {
+            **parameters,
+            "$settings": IN_ORDER,
+            "campaign": executed_campaigns[0].id,
+            "execution_date": executed_campaigns[0].execution_date,
+        }
+    return {**parameters, "execution_dates": sorted({row.execution_date for row in executed_campaigns})}
 
 
 def of_campaigns(
     values: Values, *conditions: str, table: str = "campaign_recipients", day: str = "execution_date"
 ) -> str:
     """FROM and WHERE: the rows of bound campaigns that meet conditions; day is their column of processing days."""
-    bound = ONE_CAMPAIGN if "campaign" in values else CAMPAIGNS
-    where = " AND ".join((bound.format(day=day), *conditions))
+    campaign_condition = ONE_CAMPAIGN if "campaign" in values else CAMPAIGNS
+    where = " AND ".join((campaign_condition.format(day=day), *conditions))
     return f"FROM {table} WHERE {where}"
 
 
@@ -122,22 +127,22 @@ def last_executed(scope: Scope, customer_id: str) -> list[Campaign]:
         WHERE customer_id = {{id:String}} AND execution_date <= {{today:Date}} AND {NOT_CONTROL}
     """  # noqa: S608 - a constant
     ids = [int(row[0]) for row in scope.warehouse.rows(addressed, id=customer_id, today=scope.today())]
-    told = or_(Occurrence.state == RunState.SUCCESSFUL, Occurrence.executed_at.is_not(None))
-    begun = and_(told, Occurrence.state != RunState.FAILED, Occurrence.send_date <= scope.today())
+    is_executed = or_(Occurrence.state == RunState.SUCCESSFUL, Occurrence.executed_at.is_not(None))
+    begun = and_(is_executed, Occurrence.state != RunState.FAILED, Occurrence.send_date <= scope.today())
     return sorted(executed(scope, Occurrence.id.in_(ids), begun), key=lambda row: (row.send_date, row.id))[-1:]
 
 
 def send_ids(scope: Scope, campaign_id: int) -> Values:
     """The send IDs of a campaign by 'group channel template', as two arrays to bind."""
-    place = (OccurrenceChannel.recipient_group_id, OccurrenceChannel.channel_id, OccurrenceChannel.template_id)
-    statement = select(*place, OccurrenceChannel.send_id).where(
+    columns = (OccurrenceChannel.recipient_group_id, OccurrenceChannel.channel_id, OccurrenceChannel.template_id)
+    statement = select(*columns, OccurrenceChannel.send_id).where(
         OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id
     )
     with scope.stores.records.reading() as connection:
-        found = connection.execute(statement).all()
+        rows = connection.execute(statement).all()
     return {
-        "send_places": [f"{row[0]} {row[1]} {row[2]}" for row in found] or [""],
-        "send_ids": [row.send_id for row in found] or [""],
+        "send_places": [f"{row[0]} {row[1]} {row[2]}" for row in rows] or [""],
+        "send_ids": [row.send_id for row in rows] or [""],
     }
 
 
@@ -157,8 +162,8 @@ def template_names(scope: Scope, campaign_id: int) -> Values:
         .distinct()
     )
     with scope.stores.records.reading() as connection:
-        found = connection.execute(statement).all()
+        rows = connection.execute(statement).all()
     return {
-        "template_places": [f"{row.channel_id} {row.id}" for row in found] or [""],
-        "template_names": [row.name for row in found] or [""],
+        "template_places": [f"{row.channel_id} {row.id}" for row in rows] or [""],
+        "template_names": [row.name for row in rows] or [""],
     }

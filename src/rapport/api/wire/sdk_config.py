@@ -50,8 +50,8 @@ def event_map(types: dict[str, tuple[int, dict[str, str]]]) -> dict[str, Any]:
             "supportedOnOptitrack": True,
             "supportedOnRealTime": True,
             "parameters": {
-                parameter: {"type": kind, "optional": True, "optiTrackDimensionId": place}
-                for place, (parameter, kind) in enumerate(parameters.items(), 1)
+                parameter: {"type": kind, "optional": True, "optiTrackDimensionId": dimension}
+                for dimension, (parameter, kind) in enumerate(parameters.items(), 1)
             },
         }
         for name, (number, parameters) in types.items()
@@ -67,7 +67,9 @@ def core_events() -> dict[str, tuple[int, dict[str, str]]]:
 def tenant_config(scope: Scope, token: str) -> dict[str, Any]:
     """A tenant's configuration: its declared events, and that everything goes through one address."""
     base = scope.stores.settings.links_url
-    declared = {one.name: (one.id, {**one.types, **customers.AUTOMATIC}) for one in _declared(scope)}
+    declared = {
+        event_type.name: (event_type.id, {**event_type.types, **customers.AUTOMATIC}) for event_type in _declared(scope)
+    }
     return {
         "enableRealtime": True,
         "enableRealtimeThroughOptistream": True,
@@ -84,7 +86,11 @@ def tenant_config(scope: Scope, token: str) -> dict[str, Any]:
 
 
 def _declared(scope: Scope) -> list[Any]:
-    return [one for one in customers.event_types(scope) if one.declared and one.name not in customers.CORE_EVENTS]
+    return [
+        event_type
+        for event_type in customers.event_types(scope)
+        if event_type.declared and event_type.name not in customers.CORE_EVENTS
+    ]
 
 
 def _shown(content: dict[str, Any]) -> Response:
@@ -120,10 +126,10 @@ def _described(properties: dict[str, Any], **more: Any) -> dict[str, Any]:
 async def sdk_config(tenantToken: str, configName: str, request: Request) -> Response:
     """Needs no key: the token in the path is the public one of apps. Any name is valid, such as mobile.1.0.0.json."""
     try:
-        known = await app_of(request, tenantToken)
+        tenant = await app_of(request, tenantToken)
         if not CONFIG.fullmatch(configName):
             raise NotFound("There is no such configuration.")
-        content = await asyncio.to_thread(tenant_config, known.scope, tenantToken)
+        content = await asyncio.to_thread(tenant_config, tenant.scope, tenantToken)
     except RapportError as error:
         return wire_error(error)
     return _shown(content)

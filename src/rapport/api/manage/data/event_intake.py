@@ -65,19 +65,19 @@ class Rotation(Body):
     )
 
 
-def _token(found: EventToken, reveal: bool) -> TokenOut:
-    value = found.value if reveal else found.value[:SHOWN] + "…"
-    return TokenOut(value=value, created_at=found.created_at)
+def _token(token: EventToken, reveal: bool) -> TokenOut:
+    value = token.value if reveal else token.value[:SHOWN] + "…"
+    return TokenOut(value=value, created_at=token.created_at)
 
 
 def _shown(principal: Principal, reveal: bool) -> IntakeOut:
-    scope, found = principal.scope, tokens.tokens(principal.scope)
-    base, public = scope.stores.settings.links_url, _token(found["sdk"], reveal)
-    credentials = base64.b64encode(orjson.dumps([1, found["sdk"].value, CONFIG_NAME])).decode()
+    scope, event_tokens = principal.scope, tokens.tokens(principal.scope)
+    base, public = scope.stores.settings.links_url, _token(event_tokens["sdk"], reveal)
+    credentials = base64.b64encode(orjson.dumps([1, event_tokens["sdk"].value, CONFIG_NAME])).decode()
     return IntakeOut(
         tenant_id=scope.tenant_id,
-        server_token=_token(found["server"], reveal),
-        vendor_token=_token(found["vendor"], reveal),
+        server_token=_token(event_tokens["server"], reveal),
+        vendor_token=_token(event_tokens["vendor"], reveal),
         sdk_token=public,
         sdk_credentials=credentials if reveal else "",
         endpoints=EndpointsOut(

@@ -59,8 +59,8 @@ def list_event_log(
 ) -> list[LogEntryOut]:
     """Newest first, for 30 days. The same fault of the same event is logged at most 100 times a minute."""
     filters = {"status": status, "event": event, "person": person, "origin": origin}
-    found = eventlog.entries(principal.scope, filters, since, until, limit, before)
-    return [LogEntryOut.model_validate(one, from_attributes=True) for one in found]
+    entries = eventlog.entries(principal.scope, filters, since, until, limit, before)
+    return [LogEntryOut.model_validate(entry, from_attributes=True) for entry in entries]
 
 
 @router.get("/counts", summary="Count events per day")

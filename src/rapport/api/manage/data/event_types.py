@@ -53,16 +53,16 @@ class EventTypeOut(BaseModel):
     seen: list[str] = Field(examples=[["coupon"]], description="Undeclared parameters that arrived with it")
 
 
-def _shown(found: EventType) -> EventTypeOut:
+def _shown(event_type: EventType) -> EventTypeOut:
     return EventTypeOut.model_validate(
         {
-            "id": found.id,
-            "name": found.name,
-            "description": found.description,
-            "declared": found.declared,
-            "core": found.name in service.CORE_EVENTS,
-            "parameters": found.types,
-            "seen": [one for one in found.parameters if one not in found.types],
+            "id": event_type.id,
+            "name": event_type.name,
+            "description": event_type.description,
+            "declared": event_type.declared,
+            "core": event_type.name in service.CORE_EVENTS,
+            "parameters": event_type.types,
+            "seen": [parameter for parameter in event_type.parameters if parameter not in event_type.types],
         }
     )
 
@@ -75,8 +75,10 @@ def list_event_types(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[EventTypeOut]:
     """The tenant's event types by ID: declared ones, and those that arrived under an undeclared name."""
-    found = [one for one in service.event_types(principal.scope) if declared in (None, one.declared)]
-    return Part.of(found, limit, offset).each(_shown)
+    event_types = [
+        event_type for event_type in service.event_types(principal.scope) if declared in (None, event_type.declared)
+    ]
+    return Part.of(event_types, limit, offset).each(_shown)
 
 
 @router.post("", status_code=201, summary="Declare an event type")
@@ -88,9 +90,9 @@ def declare_event_type(
     """If events of this name have already arrived, the type keeps its ID. 409 if it is already declared."""
     if body.parameters is not None:
         campaigns.check_event_change(principal.scope, body.name, dict(body.parameters))
-    made = service.declare_event_type(principal.scope, body.name, body.parameters, body.description)
+    event_type = service.declare_event_type(principal.scope, body.name, body.parameters, body.description)
     request.app.state.directory.forget(principal.scope.tenant_id)
-    return _shown(made)
+    return _shown(event_type)
 
 
 @router.get("/{event_type_id}", summary="Get an event type")

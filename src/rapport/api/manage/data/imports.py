@@ -98,17 +98,17 @@ def create_import(
     A full load that would remove everything, or more than the share files.removal_share, changes nothing and answers
     with the state needs_confirmation; load it again with confirm_removal.
     """
-    given = service.read_mapping(mapping) if mapping.strip() else None
-    parsed = service.with_blank_cells(given, blank_cells)
+    base_mapping = service.read_mapping(mapping) if mapping.strip() else None
+    parsed = service.with_blank_cells(base_mapping, blank_cells)
     with tempfile.TemporaryDirectory(prefix="rapport-upload-") as folder:
         path = Path(folder) / (re.sub(r"[^\w.-]", "_", file.filename or "")[-200:] or "upload.csv")
         with path.open("wb") as copy:
             shutil.copyfileobj(file.file, copy)
         decided = (mode, allow_rejects, None, confirm_removal, dry_run)
         result = service.import_file(principal.scope, kind, path, parsed, *decided)
-    made = ImportMade.model_validate(service.import_of(principal.scope, result.import_id))
+    created = ImportMade.model_validate(service.import_of(principal.scope, result.import_id))
     preview = FilePreviewOut.model_validate(result.preview) if result.preview else None
-    return made.model_copy(update={"preview": preview})
+    return created.model_copy(update={"preview": preview})
 
 
 @router.get("/imports", summary="List imports")
@@ -148,8 +148,8 @@ def put_load_checks(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> dict[Kind, KindChecks]:
     """Replaces all of them."""
-    given = {kind: one.model_dump() for kind, one in body.items()}
-    return service.set_load_checks(principal.scope, given)  # type: ignore[return-value, arg-type]
+    checks = {kind: kind_checks.model_dump() for kind, kind_checks in body.items()}
+    return service.set_load_checks(principal.scope, checks)  # type: ignore[return-value, arg-type]
 
 
 @router.get("/load-checks/{data_date}", summary="Check the loads of a data date")

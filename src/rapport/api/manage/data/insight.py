@@ -84,16 +84,16 @@ class ForecastOut(BaseModel):
     deciles: list[DecileOut]
 
 
-def _forecast(found: Any) -> ForecastOut:
-    expected, came = (sum(decile[name] for decile in found.deciles) for name in ("expected", "came"))
+def _forecast(forecast: Any) -> ForecastOut:
+    expected, came = (sum(decile[name] for decile in forecast.deciles) for name in ("expected", "came"))
     return ForecastOut(
-        made_on=found.made_on,
-        days=found.days,
-        until=found.made_on + timedelta(days=found.days),
+        made_on=forecast.made_on,
+        days=forecast.days,
+        until=forecast.made_on + timedelta(days=forecast.days),
         expected=round(expected, 2),
         came=round(came, 2),
         ratio=round(expected / came, 4) if came else None,
-        deciles=[DecileOut.model_validate(decile) for decile in found.deciles],
+        deciles=[DecileOut.model_validate(decile) for decile in forecast.deciles],
     )
 
 
@@ -120,8 +120,8 @@ def change_stages(body: list[StageIn], principal: Principal = Depends(admin)) ->
 
 
 def _segments(principal: Principal) -> list[ValueSegmentOut]:
-    found = insight.value_segments(principal.scope)
-    return [ValueSegmentOut(id=segment.id, name=segment.name, share=segment.share) for segment in found]
+    segments = insight.value_segments(principal.scope)
+    return [ValueSegmentOut(id=segment.id, name=segment.name, share=segment.share) for segment in segments]
 
 
 @router.get("/value-segments", summary="List value segments")

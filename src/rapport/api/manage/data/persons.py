@@ -113,7 +113,7 @@ def find_persons(
 
     Erased and anonymised customers are not among them.
     """
-    return [PersonFound(customer_id=one) for one in messaging.customers_at(principal.scope, address)]
+    return [PersonFound(customer_id=customer_id) for customer_id in messaging.customers_at(principal.scope, address)]
 
 
 @router.get(PATH, summary="Export all data about a person")

@@ -230,8 +230,8 @@ def size_target_group(group_id: GroupId, principal: Principal = Depends(admin)) 
     each channel.
     """
     group = service.size_target_group(principal.scope, group_id)
-    told = _told(principal.scope, group)
-    return TargetGroupSized(**told.model_dump(), reachable=_reached(principal.scope, group.condition))
+    shown = _told(principal.scope, group)
+    return TargetGroupSized(**shown.model_dump(), reachable=_reached(principal.scope, group.condition))
 
 
 @router.get("/target-groups/{group_id}/sizes", summary="List the daily sizes of a target group")
@@ -244,8 +244,8 @@ def list_sizes(
     """The sizes that the daily cycle counted, oldest first, for about three years; a new version means that the
     definition was changed.
     """
-    found = service.sizes_of(principal.scope, group_id, first, last)
-    return [DailySizeOut.model_validate(one) for one in found]
+    sizes = service.sizes_of(principal.scope, group_id, first, last)
+    return [DailySizeOut.model_validate(size) for size in sizes]
 
 
 @router.get("/target-groups/{group_id}/members", summary="List the members of a target group on a date")
@@ -261,8 +261,8 @@ def list_members(
     """The stored members, ordered by ID; if none are stored, they are computed as long as the profiles of the date
     are kept.
     """
-    found = service.members(principal.scope, group_id, data_date, limit, offset)
-    return CustomersOut(customer_ids=found)
+    customer_ids = service.members(principal.scope, group_id, data_date, limit, offset)
+    return CustomersOut(customer_ids=customer_ids)
 
 
 @router.get("/target-groups/{group_id}/changes", summary="List who entered and left a target group")
@@ -328,10 +328,10 @@ def sample_definition(body: SampleIn, principal: Principal = Depends(admin)) -> 
     409 if nobody is selected because no day has been modelled yet.
     """
     condition = service.definition_of(principal.scope, body.definition).condition
-    found = service.sample_now(principal.scope, condition, body.customers)
-    if not found:
+    customer_ids = service.sample_now(principal.scope, condition, body.customers)
+    if not customer_ids:
         service.check_modelled(principal.scope)
-    return CustomersOut(customer_ids=found)
+    return CustomersOut(customer_ids=customer_ids)
 
 
 @router.post("/target-groups/sentence", summary="Describe a definition in words", openapi_extra=CHANGES_NOTHING)

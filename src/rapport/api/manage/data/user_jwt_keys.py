@@ -76,9 +76,9 @@ def set_user_jwt_key(
     """From now on, tokens are verified with this key (in other processes within two seconds). Tokens of earlier keys
     stay valid during grace_hours.
     """
-    made = user_jwts.set_key(principal.scope, body.algorithm, body.secret, body.public_key, body.grace_hours)
+    key = user_jwts.set_key(principal.scope, body.algorithm, body.secret, body.public_key, body.grace_hours)
     request.app.state.directory.forget(principal.scope.tenant_id)
-    return UserJwtKeyMade(**_shown(made).model_dump(), secret=made.secret)
+    return UserJwtKeyMade(**_shown(key).model_dump(), secret=key.secret)
 
 
 @router.delete("/{key_id}", status_code=204, summary="Remove a key of X-User-JWT")

@@ -43,6 +43,6 @@ def list_audit_entries(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[AuditOut]:
     """Writes, newest first; the parameters filter them."""
-    wanted = AuditFilter(actor=actor, action=action, object=object, since=since, until=until)
-    entries = audit_entries(principal.scope, limit, offset, wanted)
+    audit_filter = AuditFilter(actor=actor, action=action, object=object, since=since, until=until)
+    entries = audit_entries(principal.scope, limit, offset, audit_filter)
     return entries.each(lambda entry: AuditOut.model_validate(entry, from_attributes=True))

@@ -90,8 +90,9 @@ def create_key(body: KeyIn, principal: Principal = Depends(admin)) -> KeyMade:  
     400 for a rate_limit above the tenant's, or for 0 if the tenant has a limit; 409 if the tenant has reached its
     number of keys.
     """
-    given, ends_on = body.model_dump(exclude={"expires_on"}), body.expires_on or principal.scope.today() + keys.LIFETIME
-    key, secret = keys.create_key(principal.scope, **given, expires_on=None if ends_on == "never" else ends_on)
+    fields = body.model_dump(exclude={"expires_on"})
+    ends_on = body.expires_on or principal.scope.today() + keys.LIFETIME
+    key, secret = keys.create_key(principal.scope, **fields, expires_on=None if ends_on == "never" else ends_on)
     return KeyMade(**_shown(principal.scope, key).model_dump(), key=secret)
 
 

@@ -107,9 +107,9 @@ def list_held(stores: Stores = Depends(operator)) -> HeldOut:  # noqa: B008
     """Everything that waits in all tenants, whether sending is held or not."""
     reason = holds.why_held(stores)
     counts = {**asdict(campaigns.leaving(stores)), **asdict(realtime.leaving(stores))}
-    told = {"reason": str(reason), "backup_taken_at": reason.backup_taken_at} if reason else {}
+    hold = {"reason": str(reason), "backup_taken_at": reason.backup_taken_at} if reason else {}
     since = reason.since if reason else None
-    return HeldOut(held=reason is not None, since=since, deliveries=notifications.leaving(stores), **told, **counts)
+    return HeldOut(held=reason is not None, since=since, deliveries=notifications.leaving(stores), **hold, **counts)
 
 
 @router.post("/resume", summary="Release what a restore holds back")
@@ -139,8 +139,8 @@ def disallow_sender_domain(domain: Domain, scope: Scope = Depends(operated)) -> 
 @router.post("/imports", summary="Load a file", response_class=StreamingResponse)
 def load_file(body: ImportIn, scope: Scope = Depends(operated)) -> StreamingResponse:  # noqa: B008
     """Load a file on the server's machine; progress counts bytes or rows."""
-    given = customers.read_mapping(Path(body.mapping)) if body.mapping else None
-    mapping = customers.with_blank_cells(given, body.blank_cells)
+    base_mapping = customers.read_mapping(Path(body.mapping)) if body.mapping else None
+    mapping = customers.with_blank_cells(base_mapping, body.blank_cells)
 
     def work(progress: Progress) -> dict[str, Any]:
         path = Path(body.path)

@@ -43,8 +43,8 @@ def list_users(page: Paged, principal: Principal = Depends(admin)) -> list[UserO
 @router.post("", status_code=201, summary="Create a user")
 def create_user(body: UserIn, principal: Principal = Depends(admin)) -> UserOut:  # noqa: B008
     """Create a user; 409 for a name that is taken, and while RAPPORT_LEGACY_LOGIN is off: use API keys instead."""
-    made = users.create_user(principal.scope, body.username, body.password, body.access_type)
-    return UserOut.model_validate(made, from_attributes=True)
+    user = users.create_user(principal.scope, body.username, body.password, body.access_type)
+    return UserOut.model_validate(user, from_attributes=True)
 
 
 @router.delete("/{user_id}", status_code=204, summary="Remove a user")

@@ -102,11 +102,11 @@ class CampaignDetail(CampaignOut):
     clearance: Clearance | None = Field(description="State of the approval; conditional campaigns only")
 
 
-def told(scope: Scope, campaigns: Sequence[Occurrence]) -> list[CampaignOut]:
+def rendered_campaigns(scope: Scope, campaigns: Sequence[Occurrence]) -> list[CampaignOut]:
     """Campaigns as they are answered, in their order."""
-    held = service.held_until(scope, campaigns)
-    answers = [CampaignOut.model_validate(one) for one in campaigns]
-    return [one.model_copy(update={"quiet_until": held.get(one.id)}) for one in answers]
+    quiet_until = service.held_until(scope, campaigns)
+    answers = [CampaignOut.model_validate(campaign) for campaign in campaigns]
+    return [answer.model_copy(update={"quiet_until": quiet_until.get(answer.id)}) for answer in answers]
 
 
 @router.get("", summary="List campaigns")
@@ -121,25 +121,27 @@ def list_campaigns(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[CampaignOut]:
     """Campaigns, newest first."""
-    found = service.occurrences(principal.scope, series_id, state, execution_date, limit, offset, first, last)
-    return Part(told(principal.scope, found), found.total)
+    occurrences = service.occurrences(principal.scope, series_id, state, execution_date, limit, offset, first, last)
+    return Part(rendered_campaigns(principal.scope, occurrences), occurrences.total)
 
 
 @router.post("/one-time", status_code=201, summary="Run an action on a list of customers")
 def one_time(body: OneTimeBody, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
     """Start a one-time campaign; unknown customers get the outcome excluded."""
-    return told(principal.scope, [service.one_time(principal.scope, body)])[0]
+    return rendered_campaigns(principal.scope, [service.one_time(principal.scope, body)])[0]
 
 
 @router.get("/{campaign_id}", summary="Get a campaign")
 def get_campaign(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignDetail:  # noqa: B008
     """A campaign with its channels and its current counts."""
     scope = principal.scope
-    found = service.occurrence(scope, campaign_id)
-    data: dict[str, Any] = told(scope, [found])[0].model_dump()
-    data["counts"] = service.counts_of(scope, found)
+    campaign = service.occurrence(scope, campaign_id)
+    data: dict[str, Any] = rendered_campaigns(scope, [campaign])[0].model_dump()
+    data["counts"] = service.counts_of(scope, campaign)
     channels = [CampaignChannelOut.model_validate(row).model_dump() for row in service.channel_rows(scope, campaign_id)]
-    data["clearance"] = service.clearance(scope, campaign_id) if found.conditional and not found.is_triggered else None
+    data["clearance"] = (
+        service.clearance(scope, campaign_id) if campaign.conditional and not campaign.is_triggered else None
+    )
     return CampaignDetail(**data, channels=channels, reasons=service.reason_counts(scope, campaign_id))
 
 
@@ -188,10 +190,10 @@ def get_results(
 @router.post("/{campaign_id}/cancel", summary="Cancel a campaign")
 def cancel(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
     """Stop a campaign: messages that have not been sent are skipped; 409 if the campaign has ended."""
-    return told(principal.scope, [service.cancel(principal.scope, campaign_id)])[0]
+    return rendered_campaigns(principal.scope, [service.cancel(principal.scope, campaign_id)])[0]
 
 
 @router.post("/{campaign_id}/confirm", summary="Confirm a campaign that the blast guard stopped")
 def confirm(campaign_id: CampaignId, principal: Principal = Depends(admin)) -> CampaignOut:  # noqa: B008
     """Continue a campaign; 409 if it does not await confirmation. The campaign's error says why it was stopped."""
-    return told(principal.scope, [service.confirm(principal.scope, campaign_id)])[0]
+    return rendered_campaigns(principal.scope, [service.confirm(principal.scope, campaign_id)])[0]

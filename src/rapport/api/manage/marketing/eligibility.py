@@ -57,5 +57,5 @@ def ask_eligibility(body: EligibilityIn, principal: Principal = Depends(admin)) 
     Control, the gateway, approvals and other customers with the same address are not considered; they count only when
     a campaign is sent.
     """
-    found = service.eligibility(principal.scope, body.customer_id, body.channel_id, body.series_id, body.at)
-    return EligibilityOut.model_validate(found)
+    eligibility = service.eligibility(principal.scope, body.customer_id, body.channel_id, body.series_id, body.at)
+    return EligibilityOut.model_validate(eligibility)

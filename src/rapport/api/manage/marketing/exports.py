@@ -30,8 +30,8 @@ FILE_WITH_NEXT: dict[int | str, dict[str, Any]] = {
 
 
 def _answer(name: str, form: Format, export: service.Export) -> Response:
-    told = export.next_since.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return table_file(name, form, export.schema, export.batches, {NEXT_SINCE: told})
+    next_since = export.next_since.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return table_file(name, form, export.schema, export.batches, {NEXT_SINCE: next_since})
 
 
 @router.get("/outcomes", summary="Export customer outcomes", response_class=Response, responses=FILE_WITH_NEXT)
@@ -46,8 +46,8 @@ def export_outcomes(
 
     Of rows with the same campaign_id, customer_id, channel_id and firing_id, the last one counts.
     """
-    found = service.export_outcomes(principal.scope, service.Period(first, last, since))
-    return _answer("outcomes", form, found)
+    export = service.export_outcomes(principal.scope, service.Period(first, last, since))
+    return _answer("outcomes", form, export)
 
 
 @router.get(
@@ -61,8 +61,8 @@ def export_interactions(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> Response:
     """One row per interaction of a customer with a campaign on a channel, with its time."""
-    found = service.export_interactions(principal.scope, service.Period(first, last, since))
-    return _answer("interactions", form, found)
+    export = service.export_interactions(principal.scope, service.Period(first, last, since))
+    return _answer("interactions", form, export)
 
 
 @router.get("/results", summary="Export results against control", response_class=Response, responses=FILE)

@@ -11,7 +11,7 @@ from rapport.access.scope import Scope
 from rapport.api.http.auth import admin
 from rapport.api.http.known import Body
 from rapport.api.http.managed import JsonRoute
-from rapport.api.manage.marketing.campaigns import CampaignOut, OtherGoal, told
+from rapport.api.manage.marketing.campaigns import CampaignOut, OtherGoal, rendered_campaigns
 from rapport.api.sections import CHANGES_NOTHING, SectionRouter
 from rapport.campaigns import service
 from rapport.campaigns.models import Series
@@ -54,10 +54,12 @@ class NextRuns(BaseModel):
     execution_dates: list[date] = Field(examples=[["2026-03-16", "2026-03-23"]])
 
 
-def rendered(scope: Scope, found: Series) -> SeriesOut:
+def rendered(scope: Scope, series: Series) -> SeriesOut:
     """A series for the answer; the list of a one-time campaign has target group 0."""
-    more = {name: getattr(found, name) for name in ("id", "customer_list_id", "status", "version", "created_at")}
-    return SeriesOut.model_validate(service.body_of(found) | more | {"warnings": service.series_warnings(scope, found)})
+    more = {name: getattr(series, name) for name in ("id", "customer_list_id", "status", "version", "created_at")}
+    return SeriesOut.model_validate(
+        service.body_of(series) | more | {"warnings": service.series_warnings(scope, series)}
+    )
 
 
 @router.get("", summary="List series")
@@ -81,8 +83,8 @@ def create_series(body: SeriesNew, principal: Principal = Depends(admin)) -> Ser
     """
     scope = principal.scope
     plain = SeriesBody.model_validate(body.model_dump(exclude={"status"}))
-    made = service.create_series(scope, plain, body.status)
-    return SeriesMade(**rendered(scope, made).model_dump(), detectable=service.planned(scope, made))
+    series = service.create_series(scope, plain, body.status)
+    return SeriesMade(**rendered(scope, series).model_dump(), detectable=service.planned(scope, series))
 
 
 @router.get("/{series_id}", summary="Get a series")
@@ -98,8 +100,8 @@ def get_series_results(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> SeriesResults:
     """The effect of a series since it began: all complete runs combined, each compared within itself."""
-    found = service.series(principal.scope, series_id)
-    return service.series_results(principal.scope, found, goal and PlainGoal(kind=goal))
+    series = service.series(principal.scope, series_id)
+    return service.series_results(principal.scope, series, goal and PlainGoal(kind=goal))
 
 
 @router.put("/{series_id}", summary="Replace a series")
@@ -139,7 +141,7 @@ def run_now(series_id: SeriesId, principal: Principal = Depends(admin)) -> Campa
 
     409 for a series that is paused or archived, and for the series of a one-time campaign.
     """
-    return told(principal.scope, [service.run_now(principal.scope, series_id)])[0]
+    return rendered_campaigns(principal.scope, [service.run_now(principal.scope, series_id)])[0]
 
 
 @router.post("/{series_id}/dry-run", summary="Count the customers a series would reach", openapi_extra=CHANGES_NOTHING)

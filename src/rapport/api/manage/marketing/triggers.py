@@ -83,20 +83,20 @@ class TrialBody(Body):
     visitor_id: str = Field("", max_length=255, pattern=r"^[^\x00]*$")
 
 
-def rendered(scope: Scope, found: Series) -> TriggeredOut:
+def rendered(scope: Scope, trigger: Series) -> TriggeredOut:
     """A triggered campaign for the answer."""
-    return _rendered(scope, [found])[0]
+    return _rendered(scope, [trigger])[0]
 
 
-def _rendered(scope: Scope, some: Sequence[Series]) -> list[TriggeredOut]:
-    faults = realtime.trigger_faults(scope, some)
-    warnings = service.triggered_warnings(scope, some)
-    return [_one(scope, found, faults.get(found.id, ""), warnings[found.id]) for found in some]
+def _rendered(scope: Scope, triggers: Sequence[Series]) -> list[TriggeredOut]:
+    faults = realtime.trigger_faults(scope, triggers)
+    warnings = service.triggered_warnings(scope, triggers)
+    return [_rendered_trigger(scope, trigger, faults.get(trigger.id, ""), warnings[trigger.id]) for trigger in triggers]
 
 
-def _one(scope: Scope, found: Series, fault: str, warnings: list[str]) -> TriggeredOut:
-    body = service.triggered_body(found)
-    more = {name: getattr(found, name) for name in ("id", "status", "version", "created_at")}
+def _rendered_trigger(scope: Scope, trigger: Series, fault: str, warnings: list[str]) -> TriggeredOut:
+    body = service.triggered_body(trigger)
+    more = {name: getattr(trigger, name) for name in ("id", "status", "version", "created_at")}
     words = {"sentence": service.triggered_sentence(scope, body), "fault": fault, "warnings": warnings}
     return TriggeredOut.model_validate({**body.model_dump(), **more, **words})
 
@@ -123,8 +123,8 @@ def create_trigger(body: TriggeredNew, principal: Principal = Depends(admin)) ->
     """
     scope = principal.scope
     plain = TriggeredBody.model_validate(body.model_dump(exclude={"status"}))
-    made = service.create_triggered(scope, plain, body.status)
-    return TriggeredMade(**rendered(scope, made).model_dump(), detectable=service.planned_trigger(scope, made))
+    trigger = service.create_triggered(scope, plain, body.status)
+    return TriggeredMade(**rendered(scope, trigger).model_dump(), detectable=service.planned_trigger(scope, trigger))
 
 
 @router.get("/{trigger_id}", summary="Get a triggered campaign")
@@ -163,8 +163,8 @@ def get_trigger_results(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> SeriesResults:
     """The effect of a triggered campaign since it began: each customer counts once, from the first firing on."""
-    found = service.triggered_series(principal.scope, trigger_id)
-    return service.series_results(principal.scope, found, goal and PlainGoal(kind=goal))
+    trigger = service.triggered_series(principal.scope, trigger_id)
+    return service.series_results(principal.scope, trigger, goal and PlainGoal(kind=goal))
 
 
 @router.get("/{trigger_id}/firings", summary="List the firings of a triggered campaign")
@@ -180,10 +180,10 @@ def list_firings(
     """Firings, newest first, with outcome and reason."""
     scope = principal.scope
     service.triggered_series(scope, trigger_id)
-    found = realtime.firings(
+    firings = realtime.firings(
         scope, trigger_id, limit, offset, outcome=outcome, campaign_id=campaign_id, person=customer_id.lower()
     )
-    return found.each(FiringOut.model_validate)
+    return firings.each(FiringOut.model_validate)
 
 
 @router.post("/{trigger_id}/test", summary="Test a triggered campaign with an event", openapi_extra=CHANGES_NOTHING)

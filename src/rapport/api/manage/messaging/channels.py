@@ -122,10 +122,10 @@ class TestOut(BaseModel):
     permanent: bool
 
 
-def _shown(found: Channel) -> ChannelOut:
-    shown = ChannelOut.model_validate(found, from_attributes=True)
+def _shown(channel: Channel) -> ChannelOut:
+    shown = ChannelOut.model_validate(channel, from_attributes=True)
     return shown.model_copy(
-        update={"settings": service.masked(found.behaviour, found.settings), "fault": found.behaviour.fault}
+        update={"settings": service.masked(channel.behaviour, channel.settings), "fault": channel.behaviour.fault}
     )
 
 
@@ -161,7 +161,7 @@ def change_channel(
 def list_apps(channel_id: ChannelId, principal: Principal = Depends(admin)) -> list[AppOut]:  # noqa: B008
     """Apps by id, as AddChannelApps left them."""
     service.channel(principal.scope, channel_id)
-    return [AppOut.model_validate(found) for found in service.apps(principal.scope, channel_id)]
+    return [AppOut.model_validate(app) for app in service.apps(principal.scope, channel_id)]
 
 
 @router.post("/{channel_id}/check", summary="Test the connection of a channel")
@@ -182,12 +182,12 @@ def send_test_message(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> TestOut:
     """Send one message at once and return its outcome; suppressions do not apply."""
-    found = service.channel(principal.scope, channel_id)
-    if found.behaviour.is_pulled:
+    channel = service.channel(principal.scope, channel_id)
+    if channel.behaviour.is_pulled:
         raise Invalid("An external system sends the messages of an external channel.")
     content = _content(principal, channel_id, body)
-    message = found.behaviour.write(f"test-{uuid.uuid4()}", "test", body.to, content)
-    with service.trying(principal.scope, found) as transport:
+    message = channel.behaviour.write(f"test-{uuid.uuid4()}", "test", body.to, content)
+    with service.trying(principal.scope, channel) as transport:
         (receipt,) = transport.send([message])
     return TestOut.model_validate(receipt, from_attributes=True)
 

@@ -60,23 +60,23 @@ class GatewayWithSecret(GatewayOut):
     secret: str | None = Field(examples=["whsec_bm90LWEtcmVhbC1zZWNyZXQ="])
 
 
-def _out(found: Gateway) -> GatewayOut:
-    members = {name: getattr(found, name) for name in GatewayOut.model_fields if name not in ("circuit", "url")}
-    circuit = gateways.circuit(found.failures, found.open_until)
-    return GatewayOut(circuit=circuit, url=masked(found.url), **members)
+def _out(gateway: Gateway) -> GatewayOut:
+    members = {name: getattr(gateway, name) for name in GatewayOut.model_fields if name not in ("circuit", "url")}
+    circuit = gateways.circuit(gateway.failures, gateway.open_until)
+    return GatewayOut(circuit=circuit, url=masked(gateway.url), **members)
 
 
-def _with_secret(found: Gateway, new: bool) -> GatewayWithSecret:
-    return GatewayWithSecret(**_out(found).model_dump(), secret=found.secret if new else None)
+def _with_secret(gateway: Gateway, new: bool) -> GatewayWithSecret:
+    return GatewayWithSecret(**_out(gateway).model_dump(), secret=gateway.secret if new else None)
 
 
 @router.get("", summary="Get the gateway")
 def get_gateway(principal: Principal = Depends(admin)) -> GatewayOut:  # noqa: B008
     """404 when none is set."""
-    found = gateways.gateway(principal.scope)
-    if found is None:
+    gateway = gateways.gateway(principal.scope)
+    if gateway is None:
         raise NotFound("There is no gateway.")
-    return _out(found)
+    return _out(gateway)
 
 
 @router.put(
@@ -92,9 +92,9 @@ def set_gateway(
     """Like PUT /triggered_conditional_execution_gateway; also shows the secret of a new gateway and closes the
     circuit.
     """
-    found, new = gateways.set_gateway(principal.scope, **body.model_dump())
+    gateway, new = gateways.set_gateway(principal.scope, **body.model_dump())
     response.status_code = 201 if new else 200
-    return _with_secret(found, new)
+    return _with_secret(gateway, new)
 
 
 @router.delete("", status_code=204, summary="Remove the gateway")

@@ -84,15 +84,15 @@ class Canceled(BaseModel):
     deliveries: int
 
 
-def _shown(found: Listener, principal: Principal) -> ListenerOut:
-    shown = ListenerOut.model_validate(found, from_attributes=True)
-    of_channel = None if found.event_type_id == CALLBACK else found.channel_id or None
-    secret = "" if principal.rights is Rights.READ else found.secret
-    return shown.model_copy(update={"channel_id": of_channel, "secret": secret, "url": masked(found.url)})
+def _shown(listener: Listener, principal: Principal) -> ListenerOut:
+    shown = ListenerOut.model_validate(listener, from_attributes=True)
+    of_channel = None if listener.event_type_id == CALLBACK else listener.channel_id or None
+    secret = "" if principal.rights is Rights.READ else listener.secret
+    return shown.model_copy(update={"channel_id": of_channel, "secret": secret, "url": masked(listener.url)})
 
 
-def _delivery(found: Delivery) -> DeliveryOut:
-    return DeliveryOut.model_validate(found, from_attributes=True)
+def _delivery(delivery: Delivery) -> DeliveryOut:
+    return DeliveryOut.model_validate(delivery, from_attributes=True)
 
 
 @router.get("", summary="List listeners")
@@ -107,8 +107,8 @@ def list_listeners(page: Paged, principal: Principal = Depends(admin)) -> list[L
 @router.post("", status_code=201, summary="Register a listener")
 def register_listener(body: ListenerIn, principal: Principal = Depends(admin)) -> ListenerOut:  # noqa: B008
     """Like RegisterEventListener, and shows the secret."""
-    made = service.register_listener(principal.scope, body.event_type_id, body.url, body.channel_id)
-    return _shown(made, principal)
+    listener = service.register_listener(principal.scope, body.event_type_id, body.url, body.channel_id)
+    return _shown(listener, principal)
 
 
 @router.get("/{listener_id}", summary="Get a listener")
@@ -120,8 +120,8 @@ def get_listener(listener_id: Id, principal: Principal = Depends(admin)) -> List
 @router.delete("/{listener_id}", status_code=204, summary="Remove a listener")
 def delete_listener(listener_id: Id, principal: Principal = Depends(admin)) -> None:  # noqa: B008
     """Undelivered notifications are canceled."""
-    found = service.listener(principal.scope, listener_id)
-    service.unregister_listener(principal.scope, found.event_type_id, found.channel_id or None)
+    listener = service.listener(principal.scope, listener_id)
+    service.unregister_listener(principal.scope, listener.event_type_id, listener.channel_id or None)
 
 
 @router.post("/{listener_id}/rotate-secret", summary="Rotate a listener's secret")

@@ -47,14 +47,14 @@ def rendered(scope: Scope, template: Template, sample: Sample) -> Content:
         names = set(messaging.attributes_used(template))
         values = delivery.attribute_values(scope, [customer_id], names).get(customer_id, {})
         products = products or insight.recommended(scope, customer_id, sample.recommended_products)
-    given = {name.upper(): value for name, value in sample.values.items()}
+    sample_values = {name.upper(): value for name, value in sample.values.items()}
     extra = {"promo_code": sample.promo_code, "products": products, "template_id": str(template.id)}
     extra["unsubscribe_url"] = f"{scope.stores.settings.links_url}{HARMLESS_LINK}"
-    return messaging.render(template, customer_id, {**values, **given}, extra)
+    return messaging.render(template, customer_id, {**values, **sample_values}, extra)
 
 
 def _spelled(scope: Scope, customer_id: str) -> str:
-    found = customers.spelling(scope, customer_id)
-    if found is None:
+    spelling = customers.spelling(scope, customer_id)
+    if spelling is None:
         raise NotFound(f"There is no customer {customer_id}.")
-    return found
+    return spelling

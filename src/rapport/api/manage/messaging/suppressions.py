@@ -76,12 +76,12 @@ class AddressSuppression(BaseModel):
     added_at: datetime
 
 
-def _shown(found: Suppression) -> SuppressionOut:
+def _shown(suppression: Suppression) -> SuppressionOut:
     return SuppressionOut(
-        customer_id=found.customer_id,
-        channel_id=found.channel_id or None,
-        reason=found.reason,
-        created_at=found.created_at,
+        customer_id=suppression.customer_id,
+        channel_id=suppression.channel_id or None,
+        reason=suppression.reason,
+        created_at=suppression.created_at,
     )
 
 
@@ -103,8 +103,11 @@ def list_of_address(
     principal: Principal = Depends(admin),  # noqa: B008
 ) -> list[AddressSuppression]:
     """Lists the channels, whether the address itself or a customer who has it was suppressed."""
-    found = service.suppressions_of_address(principal.scope, address)
-    return [AddressSuppression(channel_id=one or None, listed=why, added_at=at) for one, why, at in found]
+    suppressions = service.suppressions_of_address(principal.scope, address)
+    return [
+        AddressSuppression(channel_id=channel_id or None, listed=why, added_at=at)
+        for channel_id, why, at in suppressions
+    ]
 
 
 @router.post("", status_code=201, summary="Suppress a customer or addresses")
@@ -124,15 +127,15 @@ def add_suppression(
     channel_id = body.channel_id or EVERY_CHANNEL
     if body.customer_id is not None and body.address is None:
         service.require_no_address(scope, body.customer_id)
-        found, new = service.suppress(scope, body.customer_id, channel_id, body.reason)
+        suppression, new = service.suppress(scope, body.customer_id, channel_id, body.reason)
         response.status_code = 201 if new else 200
-        return _shown(found)
+        return _shown(suppression)
     if body.customer_id is not None or body.address is None:
         raise Invalid(ONE_OF_BOTH)
-    given = [body.address] if isinstance(body.address, str) else body.address
-    added = service.suppress_addresses(scope, given, channel_id, body.reason)
+    addresses = [body.address] if isinstance(body.address, str) else body.address
+    added = service.suppress_addresses(scope, addresses, channel_id, body.reason)
     response.status_code = 201 if added else 200
-    return AddressesOut(addresses=len(given), added=added, channel_id=body.channel_id)
+    return AddressesOut(addresses=len(addresses), added=added, channel_id=body.channel_id)
 
 
 @router.post(
@@ -162,8 +165,8 @@ def add_file(
         channels.channel(principal.scope, channel_id)
     text = TextIOWrapper(file.file, encoding="utf-8-sig", newline="")
     try:
-        given = (text, channel_id or EVERY_CHANNEL, reason, column, allow_rejects)
-        return FileOut.model_validate(service.suppress_file(principal.scope, *given))
+        arguments = (text, channel_id or EVERY_CHANNEL, reason, column, allow_rejects)
+        return FileOut.model_validate(service.suppress_file(principal.scope, *arguments))
     finally:
         text.detach()
 

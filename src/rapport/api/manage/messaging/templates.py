@@ -68,18 +68,18 @@ class PreviewOut(BaseModel):
     html: str
 
 
-def _shown(found: Template) -> TemplateOut:
+def _shown(template: Template) -> TemplateOut:
     return TemplateOut(
-        channel_id=found.channel_id,
-        id=found.id,
-        name=found.name,
-        subject=found.subject,
-        html=found.html,
-        text=found.text,
-        app_id=found.app_id,
-        attributes_used=service.attributes_used(found),
-        created_at=found.created_at,
-        updated_at=found.updated_at,
+        channel_id=template.channel_id,
+        id=template.id,
+        name=template.name,
+        subject=template.subject,
+        html=template.html,
+        text=template.text,
+        app_id=template.app_id,
+        attributes_used=service.attributes_used(template),
+        created_at=template.created_at,
+        updated_at=template.updated_at,
     )
 
 
@@ -148,5 +148,5 @@ def preview_template(
 
     The unsubscribe link in it does not work, so trying it unsubscribes nobody. 404 for an unknown customer.
     """
-    found = service.template(principal.scope, channel_id, template_id)
-    return PreviewOut.model_validate(rendered(principal.scope, found, body), from_attributes=True)
+    template = service.template(principal.scope, channel_id, template_id)
+    return PreviewOut.model_validate(rendered(principal.scope, template, body), from_attributes=True)

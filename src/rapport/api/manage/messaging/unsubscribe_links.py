@@ -33,7 +33,7 @@ class LinkRotation(Body):
 
 
 def _shown(keys: list[TenantSecret]) -> list[LinkKeyOut]:
-    return [LinkKeyOut.model_validate(one, from_attributes=True) for one in keys]
+    return [LinkKeyOut.model_validate(key, from_attributes=True) for key in keys]
 
 
 @router.get("/secrets", summary="List secret versions of unsubscribe links")

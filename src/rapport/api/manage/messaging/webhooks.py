@@ -42,17 +42,17 @@ class WebhookOut(WebhookIn):
     name: str = Field(examples=["texts"])
 
 
-def _shown(found: service.Hook) -> WebhookOut:
-    return WebhookOut.model_validate(found).model_copy(update={"url": masked(found.url)})
+def _shown(webhook: service.Hook) -> WebhookOut:
+    return WebhookOut.model_validate(webhook).model_copy(update={"url": masked(webhook.url)})
 
 
 @router.get("", summary="Get the webhook of a channel")
 def get_webhook(channel_id: ChannelId, principal: Principal = Depends(admin)) -> WebhookOut:  # noqa: B008
     """404 when it has none."""
-    found = service.webhook(principal.scope, channel_id)
-    if found is None:
+    webhook = service.webhook(principal.scope, channel_id)
+    if webhook is None:
         raise NotFound(f"Channel {channel_id} has no webhook.")
-    return _shown(found)
+    return _shown(webhook)
 
 
 @router.put("", summary="Set the webhook of a channel")
