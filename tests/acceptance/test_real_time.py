@@ -210,8 +210,8 @@ def test_the_vendor_was_told_and_has_reported(demo: Demo) -> None:
 def test_triggered_texts_came_by_event_11(demo: Demo) -> None:
     messages = records(
         demo,
-        """SELECT f.campaign_id, f.customer_id, m.template_id FROM firing_messages AS m
-           JOIN trigger_firings AS f ON f.id = m.firing_id
+        """SELECT f.campaign_id, f.customer_id, m.template_id FROM messages AS m
+           JOIN trigger_firings AS f ON f.id = m.source_id AND m.source = 'firing'
            WHERE m.tenant_id = :t AND m.channel_id = :c AND m.state = 'sent'""",
         c=SMS,
     )

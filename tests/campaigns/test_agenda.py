@@ -18,9 +18,10 @@ from rapport.campaigns.cycle import cycles
 from rapport.campaigns.cycle.agenda import Agenda, agendas
 from rapport.campaigns.cycle.scheduler import Alarms, Scheduler
 from rapport.campaigns.leases import lease
-from rapport.campaigns.models import Cycle, Occurrence, OccurrenceChannel, Send
+from rapport.campaigns.models import Cycle, Occurrence, OccurrenceChannel
 from rapport.campaigns.states import CycleState, RunState
 from rapport.customers import service as customers
+from rapport.delivery.models import OutboxMessage
 from rapport.stores import Stores
 from rapport.stores.workflows import work
 
@@ -215,14 +216,15 @@ def test_what_is_about_to_leave_is_counted(tenant: Scope, stores: Stores) -> Non
     add_run(tenant, 1, RunState.SCHEDULED, NOON)
     add_run(tenant, 2, RunState.EXECUTING, NOON)
     add_run(tenant, 3, RunState.CANCELED, NOON)
-    place = {"tenant_id": tenant.tenant_id, "campaign_id": 2, "channel_id": 7, "recipient_group_id": 1}
     with tenant.records() as session:
         of_tenant = OccurrenceChannel.tenant_id == tenant.tenant_id
         session.execute(update(OccurrenceChannel).where(of_tenant).values(recipients=10))
         executing = of_tenant & (OccurrenceChannel.campaign_id == 2)
         session.execute(update(OccurrenceChannel).where(executing).values(state=RunState.EXECUTING))
-        for customer_id, state in (("A", "sent"), ("B", "failed"), ("C", "retry")):
-            session.add(Send(**place, customer_id=customer_id, message_id=customer_id, batch=1, state=state))
+        of_run = {"source": "run", "source_id": 2, "template_id": 1, "action_id": 2, "batch": 1}
+        place = {"tenant_id": tenant.tenant_id, "channel_id": 7, "recipient_group_id": 1, **of_run}
+        for customer_id, state in (("A", "sent"), ("B", "failed"), ("C", "pending")):
+            session.add(OutboxMessage(**place, customer_id=customer_id, message_id=customer_id, state=state))
     now = campaigns.leaving(stores)
     assert now.messages - before.messages == 10 + 8
     named = {f"{tenant.tenant_id}/{number}" for number in (1, 2)}

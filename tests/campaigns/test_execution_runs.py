@@ -26,7 +26,7 @@ from campaign_tenant import (
     recipients,
     tally,
 )
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, text, update
 
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
@@ -35,12 +35,13 @@ from rapport.campaigns.cycle.tasks import dispatch
 from rapport.campaigns.delivery import ledger, sending
 from rapport.campaigns.delivery.send_tasks import send_unit_as_before
 from rapport.campaigns.delivery.units import Unit
-from rapport.campaigns.leases import Held, LeaseLost, lease
-from rapport.campaigns.models import Send
+from rapport.campaigns.leases import LeaseLost, lease
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
 from rapport.channels import service as channels
 from rapport.channels.service import Receipt
+from rapport.delivery.models import OutboxMessage
+from rapport.errors import Away
 from rapport.messaging import service as messaging
 from rapport.messaging.models import SoftBounce, SuppressedAddress, Suppression
 from rapport.notifications import service as notifications
@@ -106,8 +107,8 @@ def ledger_rows(scope: Scope, campaign_id: int) -> int:
     with scope.records() as session:
         wanted = (
             select(func.count())
-            .select_from(Send)
-            .where(Send.tenant_id == scope.tenant_id, Send.campaign_id == campaign_id)
+            .select_from(OutboxMessage)
+            .where(OutboxMessage.tenant_id == scope.tenant_id, OutboxMessage.source_id == campaign_id)
         )
         return session.scalar(wanted) or 0
 
@@ -244,8 +245,8 @@ def test_a_batch_begun_again_sends_only_what_is_in_doubt(tenant: Scope, box: Mai
     unit = Unit(campaigns.occurrence(tenant, number), EMAIL, 1)
     assert sending.begin(tenant, unit)
     with lease(tenant, unit.lease_name) as held:
-        ledger.claim(held, unit, unit.start + 1, ["C00300", "C00301"])
-        ledger.settle(held, unit, {"C00300": Receipt("", "sent")}, last=False)
+        first, _ = ledger.claim(tenant, held, unit, unit.start + 1, ["C00300", "C00301"])
+        ledger.settle(tenant, held, unit, {first: Receipt("", "sent")}, last=False)
     assert sending.send_batch(tenant, unit, 1, "", "C99999")
     assert sending.send_batch(tenant, unit, 1, "", "C99999")
     assert list(box.to.items()) == [("c00301@example.com", 1)]
@@ -257,13 +258,33 @@ def test_a_late_worker_cannot_write(tenant: Scope) -> None:
     number = process(tenant, add_series(tenant, 2, [group(2, (EMAIL, 1))], rules=ALL, control_share=0).id)
     unit = Unit(campaigns.occurrence(tenant, number), EMAIL, 1)
     with lease(tenant, unit.lease_name) as held:
-        ledger.claim(held, unit, unit.start + 1, ["C00300"])
-        late = Held(held.connection, held.tenant_id, held.name, held.token - 1)
+        late = ledger.claim(tenant, held, unit, unit.start + 1, ["C00300"])
+        newer = ledger.claim(tenant, held, unit, unit.start + 1, ["C00300"])
         with pytest.raises(LeaseLost):
-            ledger.settle(late, unit, {"C00300": Receipt("", "sent")}, last=False)
-        assert not ledger.claim(late, unit, unit.start + 2, ["C00301"])
-        ledger.settle(held, unit, {"C00300": Receipt("", "sent")}, last=False)
-        ledger.drop(held, unit)
+            ledger.settle(tenant, held, unit, {late[0]: Receipt("", "failed")}, last=False)
+        ledger.settle(tenant, held, unit, {newer[0]: Receipt("", "sent")}, last=False)
+        ledger.settle(tenant, held, unit, {newer[0]: Receipt("", "sent")}, last=False)  # noted twice in an outage
+        (gone,) = ledger.claim(tenant, held, unit, unit.start + 2, ["C00301"])
+        ledger.give_up(tenant, held, unit, "given up")
+        with pytest.raises(LeaseLost):
+            ledger.settle(tenant, held, unit, {gone: Receipt("", "sent")}, last=False)
+        ledger.drop(tenant, held, unit)
+        with pytest.raises(LeaseLost):
+            ledger.settle(tenant, held, unit, {newer[0]: Receipt("", "sent")}, last=False)
+    assert outcomes(tenant, number) == [("C00300", EMAIL, "sent", ""), ("C00301", EMAIL, "failed", "given up")]
+    campaigns.cancel(tenant, number)
+
+
+def test_who_lost_the_lock_cannot_claim(tenant: Scope) -> None:
+    number = process(tenant, add_series(tenant, 2, [group(2, (EMAIL, 1))], rules=ALL, control_share=0).id)
+    unit = Unit(campaigns.occurrence(tenant, number), EMAIL, 1)
+    with lease(tenant, unit.lease_name) as held:
+        mine = held.connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        with tenant.records() as session:
+            session.execute(text("SELECT pg_terminate_backend(:mine)"), {"mine": mine})
+        with lease(tenant, unit.lease_name), pytest.raises(Away):
+            ledger.claim(tenant, held, unit, unit.start + 1, ["C00300"])
+    assert ledger_rows(tenant, number) == 0
     campaigns.cancel(tenant, number)
 
 

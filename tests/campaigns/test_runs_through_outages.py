@@ -221,8 +221,8 @@ def test_what_left_before_a_unit_is_given_up_counts_as_sent(tenant: Scope, box: 
     unit = Unit(campaigns.occurrence(tenant, number), EMAIL, 1)
     assert sending.begin(tenant, unit)
     with lease(tenant, unit.lease_name) as held:
-        claimed = ledger.claim(held, unit, unit.start + 1, ["C00000", "C00001", "C00002"])
-        ledger.settle(held, unit, {who: Receipt("", "sent") for who in list(claimed)[:2]}, last=False)
+        claimed = ledger.claim(tenant, held, unit, unit.start + 1, ["C00000", "C00001", "C00002"])
+        ledger.settle(tenant, held, unit, {claim: Receipt("", "sent") for claim in claimed[:2]}, last=False)
     sending.abandon(tenant, unit, "gone")
     assert tally(outcomes(tenant, number)) == {"sent": 2, "failed": PEOPLE - 2}
 

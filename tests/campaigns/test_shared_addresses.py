@@ -266,7 +266,7 @@ def test_a_message_that_a_kill_interrupted_keeps_its_address(
     unit = Unit(campaigns.occurrence(tenant, number), EMAIL, 1)
     assert sending.begin(tenant, unit)
     with monkeypatch.context() as dying:
-        dying.setattr(sending.ledger, "settle", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        dying.setattr(sending.ledger, "settle", lambda *given, **more: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             sending.send_batch(tenant, unit, 1, "", company.ids[0])
     tenant.warehouse.execute(TAKING, e="killed@example.com", c=company.ids[1])

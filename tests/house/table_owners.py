@@ -38,13 +38,12 @@ RECORDS = {
         "target_group_snapshots",
         "target_groups",
     ),
-    "delivery": ("firing_addresses",),
+    "delivery": ("firing_addresses", "messages"),
     "campaigns": (
         "actions",
         "campaign_channels",
         "campaign_leases",
         "campaign_metrics",
-        "campaign_sends",
         "campaign_series",
         "campaigns",
         "channel_webhooks",
@@ -59,7 +58,6 @@ RECORDS = {
         "event_log",
         "event_recordings",
         "event_tokens",
-        "firing_messages",
         "gateways",
         "trigger_firings",
         "trigger_states",
@@ -143,6 +141,7 @@ READS = {
     },
     "campaigns": {
         "the agenda of all tenants": ("tenants",),
+        "what of a run has left already is counted for all tenants at once": ("messages",),
         "runs and results join customers, their groups and what they did in one statement": (
             "activity_events",
             "customer_lists",
@@ -156,6 +155,7 @@ READS = {
         ),
     },
     "realtime": {
+        "firings end and count by their messages, in one statement": ("messages",),
         "triggers and what they name are read in one statement, at every change of any": (
             "attributes",
             "campaign_series",

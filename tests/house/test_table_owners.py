@@ -185,7 +185,7 @@ def test_what_is_read_of_the_tables_of_others_is_listed() -> None:
 @pytest.mark.parametrize(
     ("line", "table", "writes"),
     [
-        ('SQL = "INSERT INTO campaign_sends SELECT 1"', "campaign_sends", True),
+        ('SQL = "INSERT INTO campaign_leases SELECT 1"', "campaign_leases", True),
         ('SQL = f"DELETE FROM {T} WHERE x"', "promotions", True),
         ('SQL = "DELETE" + REST', "campaigns", True),
         ('SQL = "UPDATE {table} SET x".format(table="actions")', "actions", True),

@@ -32,9 +32,10 @@ from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.models import OccurrenceChannel
 from rapport.campaigns.service import ReportedInteraction
+from rapport.delivery.models import OutboxMessage
 from rapport.errors import Invalid
 from rapport.messaging import service as messaging
-from rapport.realtime.models import Firing, FiringMessage
+from rapport.realtime.models import Firing
 
 TODAY = date(2026, 3, 12)  # of NOW, for the tenant
 
@@ -143,7 +144,12 @@ def fire(scope: Scope, customer: str, state: str, outcome: str = "", message: st
         session.flush()
         if message:
             place = {"channel_id": SMS, "template_id": 11, "action_id": 12, "message_id": given["event_key"]}
-            session.add(FiringMessage(tenant_id=scope.tenant_id, firing_id=firing.id, state=message, **place))
+            session.add(
+                OutboxMessage(
+                    tenant_id=scope.tenant_id, source="firing", source_id=firing.id, customer_id=customer,
+                    recipient_group_id=1, state=message, **place,
+                )
+            )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from typing import Any
 
 from rapport.campaigns.cycle import daily
 from rapport.customers.importing import imports
+from rapport.delivery import worker
 from rapport.insight import service as insight
 from rapport.notifications import deliverer
-from rapport.realtime import sending
 from rapport.stores.backups import backup
 from rapport.stores.clock import Clock, SharedClock
 from rapport.stores.workers import claiming
@@ -93,7 +93,7 @@ def listen() -> None:
     backup.write = _after(held, "written", backup.write)
     for kind in (Clock, SharedClock):
         kind.now = _later(held, kind.__dict__["now"])  # type: ignore[method-assign]
-    for module in (sending, deliverer, claiming):
+    for module in (worker, deliverer, claiming):
         module.time = Time(held)  # type: ignore[attr-defined]
     now = work._patience.now
     work._patience.now = lambda: now() + held.ahead  # type: ignore[method-assign]

@@ -24,9 +24,9 @@ from rapport.channels import service as channels
 from rapport.commands import logs
 from rapport.commands.connections import KEEP_ALIVE_SECONDS
 from rapport.customers import service as customers
+from rapport.delivery import worker
 from rapport.messaging import service as messaging
 from rapport.notifications import service as notifications
-from rapport.realtime import sending
 from rapport.realtime.events import tokens
 from rapport.realtime.matching import processor
 from rapport.realtime.recording import filer
@@ -44,8 +44,8 @@ PEOPLE = """
 def shorten() -> None:
     """Wait as long as tests like."""
     work.FIRST_PAUSE, work.LONGEST_PAUSE = 0.1, 0.4
-    sending.FIRST_WAIT, sending.LONGEST_WAIT = 0.1, 0.4
-    sending.LEASE, sending.RENEW_SECONDS = timedelta(seconds=6), 1.0
+    worker.FIRST_WAIT, worker.LONGEST_WAIT = 0.1, 0.4
+    worker.LEASE, worker.RENEW_SECONDS = timedelta(seconds=6), 1.0
     filer.RETRY_SECONDS = processor.PAUSE_SECONDS = 0.3
 
 

@@ -100,7 +100,7 @@ def test_mail_of_firings_waits_for_its_server(served: Served, outside: Outside) 
     outside.box.to.clear()
     with outside.without_mail():
         sent = accepted(served, "mailed", 40)
-        waiting = "SELECT count(*) FROM firing_messages WHERE state IN ('pending', 'claimed') AND attempts >= 3"
+        waiting = "SELECT count(*) FROM messages WHERE state IN ('pending', 'claimed') AND claims >= 3"
         eventually(lambda: served.asked(waiting) == len(sent))
     eventually(lambda: served.asked(UNDONE) == 0)
     assert outside.box.to == Counter(address(number) for number in sent)

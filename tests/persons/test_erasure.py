@@ -14,10 +14,11 @@ from sqlalchemy import select, text, update
 from rapport.access.models import AuditEntry, Tenant
 from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope
-from rapport.campaigns.models import Cycle, Send
+from rapport.campaigns.models import Cycle
 from rapport.channels import service as channels
 from rapport.customers import service as customers
 from rapport.customers.models import AttributeJob
+from rapport.delivery.models import OutboxMessage
 from rapport.messaging import service as messaging
 from rapport.notifications.models import Delivery
 
@@ -38,7 +39,7 @@ RECORDS = (
     "suppressions",
     "channel_preferences",
     "deliveries",
-    "campaign_sends",
+    "messages",
     "attribute_jobs",
     "audit_log",
     "pii_removed",
@@ -88,15 +89,18 @@ def plant(scope: Scope, who: str) -> None:
         session.add(delivery(scope, who))
         session.add(job(scope, who))
         session.add(
-            Send(
+            OutboxMessage(
                 tenant_id=scope.tenant_id,
-                campaign_id=10,
+                source="run",
+                source_id=10,
                 channel_id=504,
                 customer_id=who,
                 recipient_group_id=1,
                 message_id="m",
+                template_id=1,
+                action_id=2,
                 batch=1,
-                state="retry",
+                state="pending",
             )
         )
 

@@ -3,8 +3,8 @@
 import pytest
 
 from rapport.access.scope import Scope
-from rapport.campaigns.erasure import held
-from rapport.campaigns.models import Send
+from rapport.delivery.models import OutboxMessage
+from rapport.delivery.reading import under_way as held
 
 SPELLED = ("Q-77", "ŻANETA Ö", "ΟΔΟΣ", "Nobody else")
 
@@ -13,9 +13,9 @@ SPELLED = ("Q-77", "ŻANETA Ö", "ΟΔΟΣ", "Nobody else")
 def under_way(scope: Scope) -> None:
     with scope.records() as session:
         for number, customer_id in enumerate(SPELLED):
-            place = {"campaign_id": 1, "channel_id": 504, "recipient_group_id": 1, "batch": 1}
-            message = {"message_id": f"m{number}", "state": "claimed", "attempts": 1}
-            session.add(Send(tenant_id=scope.tenant_id, customer_id=customer_id, **place, **message))
+            place = {"source": "run", "source_id": 1, "channel_id": 504, "recipient_group_id": 1, "batch": 1}
+            message = {"message_id": f"m{number}", "state": "claimed", "template_id": 1, "action_id": 2}
+            session.add(OutboxMessage(tenant_id=scope.tenant_id, customer_id=customer_id, **place, **message))
 
 
 @pytest.mark.parametrize(

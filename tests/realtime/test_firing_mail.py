@@ -14,19 +14,20 @@ from asked_firings import campaign, fire, firing
 from campaign_mail import Mailbox, mailbox
 from campaign_tenant import EMAIL, add_profiles, customer, publish
 from gateway_server import eventually
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.campaigns.models import Occurrence
 from rapport.channels import service as channels
 from rapport.customers import service as customers
+from rapport.delivery import outbox
+from rapport.delivery.models import OutboxMessage, State
+from rapport.delivery.outbox import Claim, Settled
 from rapport.delivery.service import Transports
 from rapport.messaging import service as messaging
-from rapport.realtime import sending
 from rapport.realtime.matching import firings
-from rapport.realtime.models import FiringMessage
-from rapport.realtime.sending import Outbox, Sender
+from rapport.realtime.sending import Sender
 from rapport.stores import Stores
 
 DELAYS = [0.2, 0.2]
@@ -87,9 +88,9 @@ def ended(scope: Scope, *firing_ids: int) -> list[tuple[str, str, str]]:
     return [(one.state, one.outcome, one.reason) for one in (firing(scope, number) for number in firing_ids)]
 
 
-def message(scope: Scope, firing_id: int) -> FiringMessage:
+def message(scope: Scope, firing_id: int) -> OutboxMessage:
     with scope.records() as session:
-        return session.scalars(select(FiringMessage).where(FiringMessage.firing_id == firing_id)).one()
+        return session.scalars(select(OutboxMessage).where(OutboxMessage.source_id == firing_id)).one()
 
 
 def mails_to(box: Mailbox, address: str) -> list[EmailMessage]:
@@ -278,36 +279,60 @@ def test_transports_are_kept_until_they_are_set_anew_or_idle(world: Scope) -> No
     kept.tidy(idle=0)
 
 
-def test_the_reply_of_a_claim_that_ran_out_changes_nothing(world: Scope, of: Occurrence, stores: Stores) -> None:
-    outbox = Outbox(stores)
+def claim(scope: Scope, firing_id: int, now: datetime, seconds: float = 30) -> list[Claim]:
+    """The claim of the message of a firing, if it is due; for so many seconds."""
+    with scope.records() as session:
+        claims = outbox.claim_due(session, 1000, 1000, {}, now, now + timedelta(seconds=seconds))
+    return [claim for claim in claims if claim.source_id == firing_id]
+
+
+def settle(scope: Scope, claim: Claim, state: State, reason: str = "") -> int:
+    with scope.records() as session:
+        changed = outbox.settle(scope, session, [Settled(claim, state, reason)])
+        firings.conclude(scope, session, [claim.source_id])
+    return changed
+
+
+def test_the_reply_of_a_claim_that_ran_out_changes_nothing(world: Scope, of: Occurrence) -> None:
+    now = datetime.now(UTC)
     (one,) = let_out(world, of, "C00009")
-    (mine,) = [claimed for claimed in outbox.claim(1000, {}) if claimed.firing_id == one]
+    (mine,) = claim(world, one, now)
+    assert claim(world, one, now + timedelta(seconds=29)) == []
+    (theirs,) = claim(world, one, now + timedelta(seconds=31))
+    assert settle(world, mine, State.FAILED, "too late to say") == 0
+    assert (message(world, one).state, message(world, one).claims, theirs.claims) == ("claimed", 2, 2)
+    until = message(world, one).due_at
     with world.records() as session:
-        over = update(FiringMessage).where(FiringMessage.firing_id == one)
-        session.execute(over.values(due_at=datetime.now(UTC) - timedelta(seconds=1)))
-    (theirs,) = [claimed for claimed in outbox.claim(1000, {}) if claimed.firing_id == one]
-    outbox.settle(world, mine, "failed", "too late to say")
-    assert (message(world, one).state, theirs.attempts) == ("claimed", 2)
-    outbox.renew([mine])
-    outbox.settle(world, theirs, "sent", "")
+        outbox.renew(session, [mine], now + timedelta(hours=1))
+    assert message(world, one).due_at == until
+    assert settle(world, theirs, State.SENT) == 1
     assert firing(world, one).outcome == "sent"
 
 
-def test_a_renewal_that_comes_late_shortens_no_claim(world: Scope, of: Occurrence, stores: Stores) -> None:
+def test_what_is_noted_twice_stands_once(world: Scope, of: Occurrence) -> None:
+    """The records were away when it was entered: nobody knows whether it was, and it is entered again."""
+    now = datetime.now(UTC)
+    (one,) = let_out(world, of, "C00012")
+    (mine,) = claim(world, one, now)
+    assert [settle(world, mine, State.PENDING, "later") for _ in range(2)] == [1, 1]
+    assert (message(world, one).state, message(world, one).attempts) == ("pending", 1)
+    (again,) = claim(world, one, now)
+    assert settle(world, mine, State.PENDING, "later") == 0
+    assert settle(world, again, State.SENT) == 1
+    assert settle(world, again, State.FAILED, "of another message of its batch") == 0
+    assert (message(world, one).state, message(world, one).attempts) == ("sent", 2)
+
+
+def test_a_renewal_that_comes_late_shortens_no_claim(world: Scope, of: Occurrence) -> None:
     """A server that hung carries out an earlier renewal after a later one: what is under way is nobody else's."""
-    outbox = Outbox(stores)
+    now = datetime.now(UTC)
     (one,) = let_out(world, of, "C00010")
-    (mine,) = [claimed for claimed in outbox.claim(1000, {}) if claimed.firing_id == one]
-    now = sending.CLOCK.now()
-    try:
-        for seconds in (120, 0):
-            sending.CLOCK.set(now + timedelta(seconds=seconds))
-            outbox.renew([mine])
-        sending.CLOCK.set(now + timedelta(seconds=121))
-        assert one not in {claimed.firing_id for claimed in outbox.claim(1000, {})}
-        outbox.settle(world, mine, "sent", "")
-    finally:
-        sending.CLOCK.set(None)
+    (mine,) = claim(world, one, now)
+    for seconds in (150, 30):
+        with world.records() as session:
+            outbox.renew(session, [mine], now + timedelta(seconds=seconds))
+    assert claim(world, one, now + timedelta(seconds=121)) == []
+    settle(world, mine, State.SENT)
     assert firing(world, one).outcome == "sent"
 
 

@@ -11,9 +11,9 @@ from sqlalchemy import update
 from loaded_program import begin_script
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
+from rapport.delivery.models import OutboxMessage
 from rapport.messaging import service as messaging
 from rapport.realtime.matching import firings
-from rapport.realtime.models import FiringMessage
 from rapport.realtime.sending import Sender
 from rapport.stores import Stores
 
@@ -52,9 +52,9 @@ def test_mail_in_flight_at_kill_9(stores: Stores, scope: Scope) -> None:
         assert any(firing(scope, one).state == "sending" for one in fired)
         box.pause = 0
         with scope.records() as session:  # as if the time of its claims had come
-            claimed = update(FiringMessage).where(FiringMessage.tenant_id == scope.tenant_id)
+            claimed = update(OutboxMessage).where(OutboxMessage.tenant_id == scope.tenant_id)
             past = datetime.now(UTC) - timedelta(seconds=1)
-            session.execute(claimed.where(FiringMessage.state == "claimed").values(due_at=past))
+            session.execute(claimed.where(OutboxMessage.state == "claimed").values(due_at=past))
         sender = Sender(stores)
         sender.start()
         try:

@@ -17,11 +17,13 @@ from rapport.campaigns.models import Occurrence
 from rapport.campaigns.service import QuietHours, quiet_until
 from rapport.campaigns.triggered import groups_of_triggers
 from rapport.channels import service as channels
+from rapport.delivery import service as delivery
+from rapport.delivery.models import OutboxMessage, Source
 from rapport.errors import Conflict
 from rapport.messaging import service as messaging
 from rapport.realtime.matching import firings
 from rapport.realtime.matching.deciding import group_of, is_control
-from rapport.realtime.models import PENDING, FiringMessage
+from rapport.realtime.models import PENDING
 from rapport.realtime.states import FiringState
 
 PEOPLE: list[dict[str, Any]] = [
@@ -183,8 +185,8 @@ def test_channels_that_do_not_reach(scope: Scope) -> None:
     ]
     with scope.records() as session:
         ids = [one.id for one in world.firings(scope, series)]
-        rows = firings.messages_of(scope, session, ids)
-    told = [(ids.index(row.firing_id), row.channel_id, row.state, row.reason) for row in rows]
+        rows = delivery.messages_of(scope, session, Source.FIRING, ids)
+    told = [(ids.index(row.source_id), row.channel_id, row.state, row.reason) for row in rows]
     assert told == [
         (0, MAIL, PENDING, ""),
         (0, world.SMS, "suppressed", "no permission"),
@@ -323,7 +325,7 @@ def test_a_firing_ends_when_all_of_its_messages_have(scope: Scope) -> None:
     (one,) = world.firings(scope, series)
     for state, reason, expected in (("pending", "", "sending"), ("failed", "550 no", "failed"), ("sent", "", "failed")):
         with scope.records() as session:
-            message = session.scalars(select(FiringMessage).where(FiringMessage.firing_id == one.id)).one()
+            message = session.scalars(select(OutboxMessage).where(OutboxMessage.source_id == one.id)).one()
             message.state, message.reason = state, reason
             session.flush()
             firings.conclude(scope, session, [one.id])

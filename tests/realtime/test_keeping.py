@@ -11,9 +11,10 @@ from sqlalchemy import func, select
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.campaigns.models import Series
+from rapport.delivery.models import OutboxMessage
 from rapport.realtime import chores
 from rapport.realtime.chores import Purge
-from rapport.realtime.models import Firing, FiringMessage
+from rapport.realtime.models import Firing
 from rapport.stores import Stores
 
 MONTH = chores.FIRINGS_KEPT
@@ -47,7 +48,7 @@ def kept_after(scope: Scope, series: Series, days: float) -> list[str]:
 
 def messages(scope: Scope) -> int:
     with scope.records() as session:
-        wanted = select(func.count()).select_from(FiringMessage).where(FiringMessage.tenant_id == scope.tenant_id)
+        wanted = select(func.count()).select_from(OutboxMessage).where(OutboxMessage.tenant_id == scope.tenant_id)
         return int(session.scalar(wanted) or 0)
 
 

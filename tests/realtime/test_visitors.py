@@ -278,9 +278,9 @@ def person(scope: Scope, intake: Intake) -> Iterator[str]:
             )
             session.execute(
                 text("""
-                INSERT INTO firing_messages (tenant_id, firing_id, channel_id, template_id, action_id, promo_code,
-                    message_id, state, reason, attempts)
-                SELECT :t, id, 504, 1, 2, '', 'm', 'sent', '', 1 FROM trigger_firings
+                INSERT INTO messages (tenant_id, source, source_id, channel_id, customer_id, recipient_group_id,
+                    template_id, action_id, promo_code, message_id, state, reason, attempts, claims)
+                SELECT :t, 'firing', id, 504, customer_id, 1, 1, 2, '', 'm', 'sent', '', 1, 1 FROM trigger_firings
                 WHERE tenant_id = :t AND person = :p
                 """),
                 bound | {"p": person},
@@ -328,7 +328,7 @@ def test_a_person_s_real_time_is_exported_and_erased(
         for table in ("trigger_firings", "trigger_states"):
             sql = text(f"SELECT count(*) FROM {table} WHERE tenant_id = :t AND person = 'other'")
             assert session.execute(sql, {"t": scope.tenant_id}).scalar_one() == 1
-        sql = text("SELECT count(*) FROM firing_messages WHERE tenant_id = :t")
+        sql = text("SELECT count(*) FROM messages WHERE tenant_id = :t")
         assert session.execute(sql, {"t": scope.tenant_id}).scalar_one() == 1
     assert customers.export(scope, person, ["activity_events"]) == {"activity_events": []}
     idle(scope)

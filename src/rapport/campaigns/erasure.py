@@ -9,19 +9,19 @@ made of the person's pseudonym, and what had not been sent to the person counts 
 import uuid
 from typing import Any
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import select
 
 from rapport.access.pseudonyms import PSEUDONYM, pseudonym, pseudonym_secret
 from rapport.access.scope import Scope, current_scope
 from rapport.campaigns.delivery import handing_over
 from rapport.campaigns.delivery.engagements import write_again
 from rapport.campaigns.measurement.interactions import no_reports
-from rapport.campaigns.models import Cycle, Occurrence, OccurrenceChannel, Send
+from rapport.campaigns.models import Cycle, Occurrence, OccurrenceChannel
 from rapport.campaigns.runs.clearing import none_decided
 from rapport.campaigns.states import CycleState, RunState
 from rapport.conditions.outcomes import Outcome
 from rapport.customers import service as customers
-from rapport.stores.records.spellings import is_one_of, spellings_of
+from rapport.delivery import service as delivery
 from rapport.stores.warehouse import identifier
 from rapport.stores.workflows import work
 
@@ -66,15 +66,6 @@ RENAMED = {"customer_id": "names.alias", "message_id": "''"}
 def alias(scope: Scope, customer_id: str) -> str:
     """By what name an erased person stands in the accounts: ALIAS in Python."""
     return f"{ALIAS_BEGIN}{pseudonym(scope, customer_id)[:ALIAS_DIGITS]}"
-
-
-def held(scope: Scope, customer_id: str) -> list[Send]:
-    """The messages to a person that are under way."""
-    ids = [customer_id.lower()]
-    mine = select(Send).where(Send.tenant_id == scope.tenant_id, text(is_one_of("customer_id")))
-    with scope.reads() as session:
-        spellings = spellings_of(session, scope.tenant_id, Send.__tablename__, "customer_id", ids)
-        return list(session.scalars(mine, {"ids": ids, "spellings": spellings}))
 
 
 def renew_files(scope: Scope) -> None:
@@ -157,4 +148,4 @@ def _rename(scope: Scope) -> None:
 def _forget_sends(scope: Scope) -> None:
     gone = [one for (one,) in scope.warehouse.rows("SELECT DISTINCT customer_id FROM erase_ids")]
     with scope.records() as session:
-        session.execute(delete(Send).where(Send.tenant_id == scope.tenant_id, Send.customer_id.in_(gone)))
+        delivery.forget_customers(scope, session, gone)

@@ -1,16 +1,16 @@
-"""Leases: at most one worker at a time carries out a piece of work, and a late one cannot write.
+"""Leases: at most one worker at a time carries out a piece of work.
 
-The lock is PostgreSQL's own session lock, so that it is free the moment its holder dies and never
-runs out under a holder that is only slow. The fencing token grows with every holder; writes that
-name it have no effect once somebody else has taken over.
+The lock is PostgreSQL's own session lock, so that it is free the moment its holder dies and never runs out under a
+holder that is only slow. What a holder writes on the connection that has the lock is written while it is held; what it
+notes after an outage names what it had claimed (see delivery.outbox).
 """
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from sqlalchemy import Connection, text
 
@@ -18,12 +18,12 @@ from rapport.access.scope import Scope
 from rapport.stores.records import locks
 from rapport.stores.workflows import work
 
+T = TypeVar("T")
 POLL_SECONDS = 0.1
 
 TAKE = """
-    INSERT INTO campaign_leases (tenant_id, name, token, acquired_at) VALUES (:tenant_id, :name, 1, :at)
-    ON CONFLICT (tenant_id, name) DO UPDATE SET token = campaign_leases.token + 1, acquired_at = :at
-    RETURNING token
+    INSERT INTO campaign_leases (tenant_id, name, acquired_at) VALUES (:tenant_id, :name, :at)
+    ON CONFLICT (tenant_id, name) DO UPDATE SET acquired_at = :at
 """
 
 
@@ -38,23 +38,22 @@ class Held:
     connection: Connection
     tenant_id: int
     name: str
-    token: int
 
-    def note(self, statement: str, bound: dict[str, Any]) -> int:
-        """Enter what has happened outside, waiting while the records are away; how many rows that changed.
+    def note(self, enter: Callable[[Connection], T]) -> T:
+        """Enter what has happened outside, waiting while the records are away; what enter returns.
 
-        The statement must be safe to repeat and name the token. Raises LeaseLost when somebody else took the work
-        over meanwhile.
+        It must be safe to repeat, and change nothing that somebody else has claimed since. Raises LeaseLost when
+        another worker has the lock by now.
         """
 
-        def enter() -> int:
+        def entered() -> T:
             if self.connection.invalidated:  # an outage has let go of the lock
                 self.connection.rollback()
                 if not locks.take_if_free(self.connection, self._number):
                     raise LeaseLost(f"Another worker has taken over {self.name}.")
-            return self.connection.execute(text(statement), bound).rowcount
+            return enter(self.connection)
 
-        return work.waiting(enter, "campaigns.note", bounded=False)()
+        return work.waiting(entered, "campaigns.note", bounded=False)()
 
     @property
     def _number(self) -> int:
@@ -77,7 +76,7 @@ def lease(scope: Scope, name: str) -> Iterator[Held]:
             time.sleep(POLL_SECONDS)
         try:
             at = scope.clock.now()
-            taken = connection.execute(text(TAKE), {"tenant_id": scope.tenant_id, "name": name, "at": at})
-            yield Held(connection, scope.tenant_id, name, taken.scalar_one())
+            connection.execute(text(TAKE), {"tenant_id": scope.tenant_id, "name": name, "at": at})
+            yield Held(connection, scope.tenant_id, name)
         finally:
             locks.release(connection, number)

@@ -189,32 +189,6 @@ class OccurrenceChannel(Base):
     )
 
 
-class Send(Base):
-    """The ledger of a message from before it leaves until its channel is finished; the warehouse then has the outcome.
-
-    state: claimed (may be in flight), retry (refused for now), sent, failed, suppressed (nothing may go there), skipped
-    (somebody else has had it at the address).
-    """
-
-    __tablename__ = "campaign_sends"
-
-    tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    campaign_id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    customer_id: Mapped[str] = mapped_column(Text, primary_key=True)
-    recipient_group_id: Mapped[int] = mapped_column(Integer)
-    message_id: Mapped[str] = mapped_column(String(64))
-    batch: Mapped[int] = mapped_column(Integer)
-    state: Mapped[str] = mapped_column(String(10))
-    reason: Mapped[str] = mapped_column(Text, default="")
-    attempts: Mapped[int] = mapped_column(Integer, default=0)
-
-    __table_args__ = (
-        Index("ix_campaign_sends_batch", "tenant_id", "campaign_id", "channel_id", "batch"),
-        Index("ix_campaign_sends_state", "tenant_id", "campaign_id", "channel_id", "recipient_group_id", "state"),
-    )
-
-
 class Webhook(Base):
     """What a channel's webhook is called and what its files hold; its address is the listener of type 14."""
 
@@ -252,13 +226,12 @@ class Engagement(Base):
 
 
 class Lease(Base):
-    """Who may carry out a piece of work now: token grows with every holder, so that a late one is told apart."""
+    """Since when the newest holder of a piece of work has had it; the lock itself is one of the database's sessions."""
 
     __tablename__ = "campaign_leases"
 
     tenant_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     name: Mapped[str] = mapped_column(String(100), primary_key=True)
-    token: Mapped[int] = mapped_column(Integer, default=1)
     acquired_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 

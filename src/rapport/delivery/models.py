@@ -1,10 +1,12 @@
-"""Records of delivery: who has which address of a campaign."""
+"""Records of delivery: the messages that are to leave, and who has which address of a campaign."""
 
+from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Integer, String
+from sqlalchemy import BigInteger, DateTime, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from rapport.conditions.outcomes import Outcome
 from rapport.stores.records import Base
 
 
@@ -13,6 +15,80 @@ class Source(StrEnum):
 
     RUN = "run"
     FIRING = "firing"
+
+
+class State(StrEnum):
+    """How a message stands. PENDING waits for a try, CLAIMED may be in flight; the others are final, and outcomes."""
+
+    PENDING = "pending"
+    CLAIMED = "claimed"
+    SENT = Outcome.SENT
+    FAILED = Outcome.FAILED
+    SUPPRESSED = Outcome.SUPPRESSED
+    SKIPPED = Outcome.SKIPPED
+    NO_ADDRESS = Outcome.NO_ADDRESS
+
+
+OPEN = (State.PENDING, State.CLAIMED)
+IS_OPEN = "state IN ('pending', 'claimed')"
+
+
+class OutboxMessage(Base):
+    """A message from before it leaves until its source has its outcome in the warehouse.
+
+    source_id is the CampaignID of a run or the id of a firing; customer_id is empty for a visitor whom nobody knows.
+    batch is the part of a run that is sent together; without one a message leaves by itself, as soon as it is due.
+    attempts says how often a server answered, claims how often the message was claimed: only the newest claim may
+    change it. due_at empty means at once; a claimed message without a batch is due again then, should whoever claimed
+    it be gone.
+    """
+
+    __tablename__ = "messages"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(Integer)
+    source: Mapped[str] = mapped_column(String(20))
+    source_id: Mapped[int] = mapped_column(BigInteger)
+    channel_id: Mapped[int] = mapped_column(Integer)
+    customer_id: Mapped[str] = mapped_column(Text)
+    recipient_group_id: Mapped[int] = mapped_column(Integer)
+    template_id: Mapped[int] = mapped_column(Integer)
+    action_id: Mapped[int] = mapped_column(Integer)
+    promo_code: Mapped[str] = mapped_column(Text, default="")  # several joined with ','
+    batch: Mapped[int | None] = mapped_column(Integer)
+    message_id: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(20))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    claims: Mapped[int] = mapped_column(Integer, default=0)
+    due_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        Index("uq_messages_recipient", "tenant_id", "source", "source_id", "channel_id", "customer_id", unique=True),
+        Index(
+            "ix_messages_due",
+            "tenant_id",
+            "channel_id",
+            "id",
+            postgresql_where=text(f"batch IS NULL AND {IS_OPEN}"),
+        ),
+        Index(
+            "ix_messages_batch",
+            "tenant_id",
+            "source_id",
+            "channel_id",
+            "batch",
+            postgresql_where=text("batch IS NOT NULL"),
+        ),
+        Index(
+            "ix_messages_retries",
+            "tenant_id",
+            "source_id",
+            "channel_id",
+            "customer_id",
+            postgresql_where=text("batch IS NOT NULL AND state = 'pending'"),
+        ),
+    )
 
 
 class TakenAddress(Base):

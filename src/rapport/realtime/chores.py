@@ -8,6 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from rapport.conditions.outcomes import Outcome
+from rapport.delivery import service as delivery
+from rapport.delivery.service import Source
 from rapport.notifications import service as notifications
 from rapport.realtime.metrics import UNFILED, WAITING
 from rapport.realtime.states import FiringState
@@ -36,16 +38,13 @@ DROP_FIRINGS = text(f"""
         SELECT s.tenant_id, s.id, s.trigger ->> 're_entry' = 'once' AS once,
             greatest(caps.days, CAST(s.trigger #>> '{{re_entry,days}}' AS int), 0) AS days
         FROM campaign_series AS s JOIN caps ON caps.tenant_id = s.tenant_id WHERE s.trigger IS NOT NULL
-    ),
-    dropped AS (
-        DELETE FROM trigger_firings AS f USING looking AS s
-        WHERE f.ctid >= CAST(:first AS tid) AND f.ctid < CAST(:last AS tid) AND f.state = '{FiringState.FILED}'
-            AND s.tenant_id = f.tenant_id AND s.id = f.series_id
-            AND coalesce(f.due_at, f.fired_at) < least(:before, :now - make_interval(days => s.days))
-            AND NOT (s.once AND f.outcome IN ('{Outcome.SENT}', '{Outcome.FAILED}', '{Outcome.CONTROL}'))
-        RETURNING f.tenant_id, f.id
     )
-    DELETE FROM firing_messages AS m USING dropped AS d WHERE m.tenant_id = d.tenant_id AND m.firing_id = d.id
+    DELETE FROM trigger_firings AS f USING looking AS s
+    WHERE f.ctid >= CAST(:first AS tid) AND f.ctid < CAST(:last AS tid) AND f.state = '{FiringState.FILED}'
+        AND s.tenant_id = f.tenant_id AND s.id = f.series_id
+        AND coalesce(f.due_at, f.fired_at) < least(:before, :now - make_interval(days => s.days))
+        AND NOT (s.once AND f.outcome IN ('{Outcome.SENT}', '{Outcome.FAILED}', '{Outcome.CONTROL}'))
+    RETURNING f.tenant_id, f.id
 """)  # noqa: S608 - ours
 DROP_ENTRIES = text("""
     DELETE FROM event_log
@@ -58,7 +57,7 @@ WAITS = text("""
 """)
 LEAVING = text(f"""
     SELECT (SELECT count(*) FROM trigger_firings WHERE state IN ('{FiringState.DELAYED}', '{FiringState.ASKING}')),
-           (SELECT count(*) FROM firing_messages WHERE state IN ('pending', 'claimed')),
+           (SELECT count(*) FROM messages WHERE batch IS NULL AND state IN ('pending', 'claimed')),
            (SELECT count(*) FROM (SELECT 1 FROM accepted_events WHERE state = 0 LIMIT :most) AS w)
 """)  # noqa: S608 - ours
 
@@ -135,7 +134,8 @@ class Purge:
     def _drop_firings(self, session: Session, first: str, last: str) -> None:
         now = self._stores.clock.now()
         bound = {"first": first, "last": last, "now": now, "before": now - FIRINGS_KEPT}
-        session.execute(DROP_FIRINGS, bound)
+        dropped = [(tenant_id, firing_id) for tenant_id, firing_id in session.execute(DROP_FIRINGS, bound)]
+        delivery.drop_sources(session, Source.FIRING, dropped)
 
 
 def measure(stores: Stores) -> None:

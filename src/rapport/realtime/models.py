@@ -262,37 +262,6 @@ class Firing(Base):
     )
 
 
-class FiringMessage(Base):
-    """What a firing sends on one channel. An external channel's is sent when event 11 is on its way to listeners.
-
-    due_at empty means at once; a claimed message is due again then, should whoever claimed it be gone.
-    """
-
-    __tablename__ = "firing_messages"
-
-    tenant_id: Mapped[int] = mapped_column(Integer)
-    firing_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    channel_id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    template_id: Mapped[int] = mapped_column(Integer)
-    action_id: Mapped[int] = mapped_column(Integer)
-    promo_code: Mapped[str] = mapped_column(Text, default="")
-    message_id: Mapped[str] = mapped_column(String(64))
-    state: Mapped[str] = mapped_column(String(10))
-    reason: Mapped[str] = mapped_column(String(300), default="")
-    attempts: Mapped[int] = mapped_column(Integer, default=0)
-    due_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-
-    __table_args__ = (
-        Index(
-            "ix_firing_messages_open",
-            "tenant_id",
-            "channel_id",
-            "firing_id",
-            postgresql_where=text(f"state IN ('{PENDING}', '{CLAIMED}')"),
-        ),
-    )
-
-
 class Gateway(Base):
     """The one address that a tenant's conditional triggered campaigns are authorised at.
 

@@ -22,7 +22,6 @@ PERSONAL_DATA = PersonalData(
         "visitors": ("visitor_id", "customer_id", "person", "same_as"),
         "trigger_states": ("person", "opened"),
         "trigger_firings": ("person", "customer_id", "parameters"),
-        "firing_messages": ("firing_id",),
     },
     warehouse={"visitor_events": ("visitor_id",)},
     export=persons.held,

@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 from rapport.access.personal_data import Texts
 from rapport.access.scope import Scope, current_scope
 from rapport.customers import service as customers
+from rapport.delivery import service as delivery
+from rapport.delivery.service import Source
 from rapport.realtime.events.owners import IS_FIRST
 from rapport.realtime.events.visitors import VISITOR
 from rapport.realtime.matching.evaluating import with_parameters
@@ -46,19 +48,19 @@ HELD = {
     "visitors": THEIR_VISITORS,
     "trigger_states": PERSON,
     "trigger_firings": PERSON,
-    "firing_messages": f"firing_id IN ({FIRINGS})",
 }
+# The messages of these firings, which delivery keeps with those of campaigns.
+MESSAGES = f"source = 'firing' AND source_id IN ({FIRINGS})"
 SELECT = "SELECT * FROM {table} WHERE tenant_id = :tenant_id AND {naming} ORDER BY 1, 2"
 DELETE = "DELETE FROM {table} WHERE tenant_id = :tenant_id AND {naming}"
 FORGET_LOG = text(DELETE.format(table="event_log", naming=LOGGED))
 THEIRS = f"tenant_id = :tenant_id AND {PERSON}"
 WAITING = f"tenant_id = :tenant_id AND {GIVEN}"
 # A batch under way holds the events and states that it makes firings of, so these go first: it is waited for, or
-# finds them gone. Firings hold messages, so those go before them.
+# finds them gone. The sender holds messages before their firings, so it is waited for in this order, too.
 ORDER = (
     "accepted_events",
     "trigger_states",
-    "firing_messages",
     "trigger_firings",
     "event_log",
     "visitor_owners",
@@ -76,14 +78,15 @@ def held(scope: Scope, customer_id: str) -> dict[str, list[dict[str, Any]]]:
     """Everything that is held of a person, rows by table; without rows when nobody has the id."""
     with scope.records() as session:
         bound = _bound(scope, session, [customer_id])
-        found = {table: _rows(session, table, bound) for table in HELD}
+        found = {table: _rows(session, table, naming, bound) for table, naming in HELD.items()}
+        found["firing_messages"] = _rows(session, "messages", MESSAGES, bound)
     sql = f"SELECT * FROM visitor_events WHERE {MINE} ORDER BY seq"  # noqa: S608 - ours
     found["visitor_events"] = orjson.loads(scope.warehouse.json_rows(sql, {"ids": bound["first"]}))
     return found
 
 
-def _rows(session: Session, table: str, bound: dict[str, Any]) -> list[dict[str, Any]]:
-    sql = SELECT.format(table=table, naming=HELD[table])
+def _rows(session: Session, table: str, naming: str, bound: dict[str, Any]) -> list[dict[str, Any]]:
+    sql = SELECT.format(table=table, naming=naming)
     found = session.execute(text(sql), bound).mappings()
     return [{name: value for name, value in row.items() if name != "tenant_id"} for row in found]
 
@@ -114,7 +117,8 @@ def forget(scope: Scope, customer_id: str, follow: Callable[[str], None]) -> int
     """
     with scope.records() as session:
         bound = _bound(scope, session, [customer_id])
-        rows = 0
+        fired = [(scope.tenant_id, firing_id) for firing_id in session.scalars(text(FIRINGS), bound)]
+        rows = delivery.drop_sources(session, Source.FIRING, fired)
         for table in ORDER:
             done = session.execute(text(DELETE.format(table=table, naming=HELD[table])), bound)
             rows += done.rowcount  # type: ignore[attr-defined]

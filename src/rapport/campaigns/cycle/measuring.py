@@ -20,10 +20,10 @@ OPEN = text(f"""
     SELECT c.tenant_id, c.id, greatest(0, coalesce(
         (SELECT sum(u.recipients) FROM campaign_channels AS u WHERE u.tenant_id = c.tenant_id AND u.campaign_id = c.id
             AND u.state IN ('{RunState.SCHEDULED}', '{RunState.EXECUTING}'))
-        - (SELECT count(*) FROM campaign_sends AS s
-            WHERE s.tenant_id = c.tenant_id AND s.campaign_id = c.id
-            AND s.state IN ('sent', 'failed', 'suppressed', 'skipped')
-            AND (s.channel_id, s.recipient_group_id) IN (
+        - (SELECT count(*) FROM messages
+            WHERE messages.tenant_id = c.tenant_id AND messages.source = 'run' AND messages.source_id = c.id
+            AND messages.state NOT IN ('pending', 'claimed')
+            AND (messages.channel_id, messages.recipient_group_id) IN (
                 SELECT u.channel_id, u.recipient_group_id FROM campaign_channels AS u
                 WHERE u.tenant_id = c.tenant_id AND u.campaign_id = c.id AND u.state = '{RunState.EXECUTING}'
             )), 0)) AS messages

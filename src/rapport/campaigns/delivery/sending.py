@@ -1,19 +1,19 @@
 """Sending a unit: of outside channels all are entered in one statement, others go out in batches by a transport."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 
 from rapport.access.scope import Scope
 from rapport.campaigns.delivery import lateness, ledger, quiet
 from rapport.campaigns.delivery.closing import close_rest
 from rapport.campaigns.delivery.units import RETRIES, Unit, row_of
 from rapport.campaigns.leases import Held, lease
-from rapport.campaigns.models import Occurrence, OccurrenceChannel, Send
+from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import locked, move
 from rapport.campaigns.runs import queries
 from rapport.campaigns.runs.staging import stage_name
@@ -21,6 +21,7 @@ from rapport.campaigns.settings import settings_of
 from rapport.campaigns.states import RunState
 from rapport.channels import service as channels
 from rapport.delivery import service as delivery
+from rapport.delivery.service import Claim
 from rapport.errors import Away
 from rapport.messaging import service as messaging
 from rapport.stores.warehouse import identifier
@@ -147,7 +148,7 @@ def send_batch(scope: Scope, unit: Unit, number: int, low: str, high: str) -> bo
         if not is_open(scope, unit):
             return False
         found = [who for (who,) in scope.warehouse.rows(queries.BATCH, low=low, high=high, **unit.bindings)]
-        _deliver(scope, held, unit, ledger.claim(held, unit, batch, found), last=not _delays(scope))
+        _deliver(scope, held, unit, ledger.claim(scope, held, unit, batch, found), last=not _delays(scope))
         ledger.flush(scope, held, unit, batch)
     return True
 
@@ -158,8 +159,9 @@ def send_retries(scope: Scope, unit: Unit, number: int, attempt: int) -> int:
     with lease(scope, unit.lease_name) as held:
         if not is_open(scope, unit):
             return 0
-        pending, size = ledger.claim_retries(held, unit, batch, attempt, settings_of(scope).batch_size)
-        _deliver(scope, held, unit, pending, last=attempt >= len(_delays(scope)))
+        size_of_batch = settings_of(scope).batch_size
+        claims, size = ledger.claim_retries(scope, held, unit, batch, attempt, size_of_batch)
+        _deliver(scope, held, unit, claims, last=attempt >= len(_delays(scope)))
         ledger.flush(scope, held, unit, batch)
     return size
 
@@ -171,7 +173,7 @@ def _delays(scope: Scope) -> list[float]:
 def abandon(scope: Scope, unit: Unit, reason: str) -> None:
     """Give up a unit that cannot be sent: what was sent counts as that, what was not fails with the reason."""
     with lease(scope, unit.lease_name) as held:
-        ledger.flush_all(scope, held, unit)
+        ledger.give_up(scope, held, unit, reason)
         close_rest(scope, unit.campaign.id, "failed", reason, unit.channel_id, unit.group, unit.start)
 
 
@@ -180,52 +182,54 @@ def forget(scope: Scope, unit: Unit) -> None:
     if channels.is_pulled(scope, unit.channel_id):
         return
     with lease(scope, unit.lease_name) as held:
-        ledger.drop(held, unit)
+        ledger.drop(scope, held, unit)
 
 
-def _deliver(scope: Scope, held: Held, unit: Unit, pending: Mapping[str, str], last: bool) -> None:
-    """Send claimed messages, ids by customer, and settle each as its reply comes."""
-    if not pending:
+def _deliver(scope: Scope, held: Held, unit: Unit, claims: Sequence[Claim], last: bool) -> None:
+    """Send claimed messages and settle each as its reply comes."""
+    if not claims:
         return
     channel = channels.channel(scope, unit.channel_id)
-    written = _written(scope, held, unit, channel, pending)
-    messages = {one.message_id: one for one in written.values() if isinstance(one, channels.Message)}
-    unwritten = {who: one for who, one in written.items() if isinstance(one, channels.Receipt)}
+    claim_of = {claim.message_id: claim for claim in claims}
+    written = _written(scope, held, unit, channel, claims)
+    messages = [letter for letter in written.values() if isinstance(letter, channels.Message)]
+    unwritten = {claim_of[name]: letter for name, letter in written.items() if isinstance(letter, channels.Receipt)}
     if unwritten:
-        ledger.settle(held, unit, unwritten, last)
+        ledger.settle(scope, held, unit, unwritten, last)
     away: list[channels.Receipt] = []
-    there = takewhile(lambda _: not away, messages.values())
+    there = takewhile(lambda _: not away, messages)
     with delivery.transports(scope.stores).of(scope, channel) as transport:
         for receipts in transport.send_many(there):
             away.extend(receipt for receipt in receipts if receipt.away)
-            tried = {messages[one.message_id].customer_id: one for one in receipts if not one.away}
+            tried = {claim_of[receipt.message_id]: receipt for receipt in receipts if not receipt.away}
             if tried:
-                ledger.settle(held, unit, tried, last)
+                ledger.settle(scope, held, unit, tried, last)
     if away:  # what was not tried stays claimed, and goes out when the step is repeated
         raise lateness.too_late(scope) if lateness.is_late(scope, unit) else Away(f"The {away[0].reason}.")
 
 
 def _written(
-    scope: Scope, held: Held, unit: Unit, channel: channels.Channel, pending: Mapping[str, str]
+    scope: Scope, held: Held, unit: Unit, channel: channels.Channel, claims: Sequence[Claim]
 ) -> dict[str, delivery.Written]:
-    """The messages to these customers, or why there is none."""
-    with scope.reads() as session:
-        row = row_of(scope, session, unit)
+    """The messages of claims, or why there is none, by message id."""
     origin = messaging.Origin(
         channel_id=channel.id,
         campaign_id=unit.campaign.id,
-        template_id=row.template_id,
+        template_id=claims[0].template_id,
         recipient_group_id=unit.group,
-        action_id=row.action_id,
+        action_id=claims[0].action_id,
         delivery_date=unit.campaign.execution_date.isoformat(),
     )
-    products = _products(scope, unit, list(pending))
+    products = _products(scope, unit, [claim.customer_id for claim in claims])
     drafts = [
-        delivery.Draft(message_id, who, {"promo_code": row.promo_code, "products": products[who]})
-        for who, message_id in pending.items()
+        delivery.Draft(
+            claim.message_id,
+            claim.customer_id,
+            {"promo_code": claim.promo_code, "products": products[claim.customer_id]},
+        )
+        for claim in claims
     ]
-    written = delivery.write(scope, held.connection, channel, origin, drafts)
-    return {who: written[message_id] for who, message_id in pending.items()}
+    return delivery.write(scope, held.connection, channel, origin, drafts)
 
 
 def _products(scope: Scope, unit: Unit, pending: Sequence[str]) -> dict[str, list[str]]:
@@ -273,17 +277,4 @@ def under_way(scope: Scope) -> list[OccurrenceChannel]:
 def waiting(scope: Scope, unit: Unit) -> int:
     """How many messages of a unit are to be tried again."""
     with scope.reads() as session:
-        return int(
-            session.scalar(
-                select(func.count())
-                .select_from(Send)
-                .filter_by(
-                    tenant_id=scope.tenant_id,
-                    campaign_id=unit.campaign.id,
-                    channel_id=unit.channel_id,
-                    recipient_group_id=unit.group,
-                    state="retry",
-                )
-            )
-            or 0
-        )
+        return delivery.to_retry(session, unit.mailing(scope))

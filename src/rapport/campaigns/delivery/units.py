@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
+from rapport.delivery.service import Mailing, Source
 
 # Batch numbers of a unit: start, then sends, then retries. Batch 0 of a campaign is its processing.
 SPAN = 1_000_000
@@ -30,6 +31,10 @@ class Unit:
     def start(self) -> int:
         """The batch number of what is decided when the unit begins."""
         return self.group * SPAN
+
+    def mailing(self, scope: Scope) -> Mailing:
+        """What the unit's messages are in the outbox."""
+        return Mailing(scope.tenant_id, Source.RUN, self.campaign.id, self.channel_id, self.group)
 
     @property
     def bindings(self) -> dict[str, Any]:

@@ -49,10 +49,11 @@ MESSAGES = text(f"""
     SELECT w.person, (
         SELECT coalesce(sum(CASE WHEN f.outcome = '{Outcome.CONTROL}' THEN f.messages ELSE 1 END), 0)
             FROM trigger_firings AS f
-        LEFT JOIN firing_messages AS m
-            ON m.tenant_id = f.tenant_id AND m.firing_id = f.id AND m.state IN ('pending', 'claimed', 'sent')
+        LEFT JOIN messages
+            ON messages.tenant_id = f.tenant_id AND messages.source = 'firing' AND messages.source_id = f.id
+                AND messages.state IN ('pending', 'claimed', 'sent')
         WHERE {THEIRS} AND {LEAVES} >= :since AND {LEAVES} < :before
-            AND (m.firing_id IS NOT NULL OR f.outcome = '{Outcome.CONTROL}' OR f.state = ANY(CAST(:waiting AS text[])))
+            AND (messages.id IS NOT NULL OR f.outcome = '{Outcome.CONTROL}' OR f.state = ANY(CAST(:waiting AS text[])))
     )
     FROM unnest(CAST(:persons AS text[])) AS w(person)
 """)  # noqa: S608 - ours

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from rapport.access.scope import Scope
 from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.deciding import decide
-from rapport.realtime.matching.releasing import conclude, messages_of, refuse, release, wake
+from rapport.realtime.matching.releasing import conclude, refuse, release, wake
 from rapport.realtime.models import Firing
 from rapport.realtime.recording.accounts import file_batch
 from rapport.realtime.recording.unfiled import unfiled
@@ -19,7 +19,6 @@ __all__ = [
     "decide",
     "file_batch",
     "firings",
-    "messages_of",
     "refuse",
     "release",
     "unfiled",

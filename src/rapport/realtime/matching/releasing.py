@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import orjson
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
@@ -17,12 +16,12 @@ from rapport.channels.service import channels as channels_of
 from rapport.conditions.outcomes import Outcome
 from rapport.customers import service as customers
 from rapport.delivery import service as delivery
-from rapport.delivery.service import Source
+from rapport.delivery.service import Source, State
 from rapport.notifications import service as notifications
 from rapport.realtime.events.owners import found_out
 from rapport.realtime.matching.facts import Needs, load
 from rapport.realtime.matching.reach import Fault, Reach, address_attributes, attributes_of
-from rapport.realtime.models import PENDING, SENT, Firing, FiringMessage
+from rapport.realtime.models import Firing
 from rapport.realtime.states import FiringState
 from rapport.stores.workers.listening import Topic, publish
 
@@ -30,27 +29,20 @@ EVENT = 11
 # What becomes of a firing that waited while its trigger was paused or archived.
 NOT_ACTIVE: Fault = (Outcome.SKIPPED, "its trigger is not active any more")
 
-ADD_MESSAGES = text("""
-    INSERT INTO firing_messages
-        (tenant_id, firing_id, channel_id, template_id, action_id, promo_code, message_id, state, reason, attempts)
-    SELECT :tenant_id, f, c, t, a, p, m, s, r, 0 FROM json_to_recordset(CAST(:rows AS json)) AS g(
-        f bigint, c int, t int, a int, p text, m text, s text, r text
-    )
-    ON CONFLICT DO NOTHING
-""")
 # A firing of which every message is settled: sent when one of them was.
 CONCLUDE = text(f"""
     UPDATE trigger_firings AS f
     SET state = '{FiringState.DONE}', finished_at = :now, outcome = settled.outcome, reason = settled.reason
     FROM (
-        SELECT firing_id,
+        SELECT source_id,
             CASE WHEN bool_or(state = 'sent') THEN 'sent' WHEN bool_or(state = 'failed') THEN 'failed'
                 ELSE min(state) END AS outcome,
             CASE WHEN bool_or(state = 'sent') THEN '' ELSE max(reason) END AS reason
-        FROM firing_messages WHERE tenant_id = :tenant_id AND firing_id = ANY(CAST(:ids AS bigint[]))
-        GROUP BY firing_id HAVING bool_and(state NOT IN ('pending', 'claimed'))
+        FROM messages
+        WHERE tenant_id = :tenant_id AND source = 'firing' AND source_id = ANY(CAST(:ids AS bigint[]))
+        GROUP BY source_id HAVING bool_and(state NOT IN ('pending', 'claimed'))
     ) AS settled
-    WHERE f.tenant_id = :tenant_id AND f.id = settled.firing_id AND f.state = '{FiringState.SENDING}'
+    WHERE f.tenant_id = :tenant_id AND f.id = settled.source_id AND f.state = '{FiringState.SENDING}'
 """)  # noqa: S608 - ours
 
 
@@ -80,8 +72,8 @@ def state_of(
     if any(not ways[channel_id].behaviour.is_pulled for channel_id in reached):
         return FiringState.SENDING, "", ""
     if reached:
-        return FiringState.DONE, SENT, ""
-    return (FiringState.DONE, *min(faults.values(), default=(SENT, "")))
+        return FiringState.DONE, Outcome.SENT, ""
+    return (FiringState.DONE, *min(faults.values(), default=(Outcome.SENT, "")))
 
 
 def release(scope: Scope, session: Session, firing_ids: Sequence[int]) -> None:
@@ -166,43 +158,41 @@ def _reach(scope: Scope, waiting: Sequence[Firing], known: Mapping[str, str], ch
     return found
 
 
-def let_out(scope: Scope, session: Session, some: Sequence[Outgoing], ways: Mapping[int, Channel]) -> None:
-    """Write the messages of firings and tell event 11, in the transaction that has made or released them."""
-    rows, told = [], []
-    for one in some:
-        for place in one.plan.channels:
+def let_out(scope: Scope, session: Session, outgoing: Sequence[Outgoing], ways: Mapping[int, Channel]) -> None:
+    """Enter the messages of firings and tell event 11, in the transaction that has made or released them."""
+    entries, told = [], []
+    for firing in outgoing:
+        for place in firing.plan.channels:
             channel_id = place.channel_id
-            rows.append(_message(scope, one, place, ways))
-            if channel_id not in one.faults and ways[channel_id].behaviour.is_pulled:
-                key = f"{EVENT}:{one.firing_id}:{channel_id}"
-                told.append(notifications.Told(_payload(one, place), key, channel_id))
-    if rows:
-        session.execute(ADD_MESSAGES, {"tenant_id": scope.tenant_id, "rows": orjson.dumps(rows).decode()})
+            entries.append(_entry(firing, place, ways))
+            if channel_id not in firing.faults and ways[channel_id].behaviour.is_pulled:
+                key = f"{EVENT}:{firing.firing_id}:{channel_id}"
+                told.append(notifications.Told(_payload(firing, place), key, channel_id))
+    delivery.enter(scope, session, Source.FIRING, entries)
     notifications.notify_many(scope, session, EVENT, told)
-    if any(row["s"] == PENDING for row in rows):
-        wake(session)
 
 
 def wake(session: Session) -> None:
-    """Tell whoever asks gateways and sends messages, when this commits."""
+    """Tell whoever asks gateways, when this commits."""
     publish(session, Topic.FIRINGS)
 
 
-def _message(
-    scope: Scope, one: Outgoing, place: campaigns.PlannedChannel, ways: Mapping[int, Channel]
-) -> dict[str, Any]:
+def _entry(firing: Outgoing, place: campaigns.PlannedChannel, ways: Mapping[int, Channel]) -> delivery.Entry:
+    """A message of a firing; an external channel's is sent when event 11 is on its way to listeners."""
     channel_id = place.channel_id
-    state, reason = one.faults.get(channel_id) or (SENT if ways[channel_id].behaviour.is_pulled else PENDING, "")
-    return {
-        "f": one.firing_id,
-        "c": channel_id,
-        "t": place.template_id,
-        "a": one.plan.action_id,
-        "p": ",".join(one.plan.promo_codes or ()),
-        "m": delivery.message_id(scope.tenant_id, Source.FIRING, one.firing_id, channel_id, one.customer_id),
-        "s": state,
-        "r": reason,
-    }
+    sent = State.SENT if ways[channel_id].behaviour.is_pulled else State.PENDING
+    state, reason = firing.faults.get(channel_id) or (sent, "")
+    return delivery.Entry(
+        source_id=firing.firing_id,
+        channel_id=channel_id,
+        customer_id="" if firing.is_visitor else firing.customer_id,
+        recipient_group_id=firing.group,
+        template_id=place.template_id,
+        action_id=firing.plan.action_id,
+        promo_code=",".join(firing.plan.promo_codes or ()),
+        state=State(state),
+        reason=reason,
+    )
 
 
 def _payload(one: Outgoing, place: campaigns.PlannedChannel) -> dict[str, Any]:
@@ -238,14 +228,6 @@ def refuse(scope: Scope, session: Session, firing_id: int, outcome: str, reason:
         return
     found.state, found.outcome, found.reason = FiringState.DONE, outcome, reason[:300]
     found.finished_at = scope.clock.now()
-
-
-def messages_of(scope: Scope, session: Session, firing_ids: Sequence[int]) -> list[FiringMessage]:
-    """The messages of firings."""
-    wanted = select(FiringMessage).where(
-        FiringMessage.tenant_id == scope.tenant_id, FiringMessage.firing_id.in_(firing_ids)
-    )
-    return list(session.scalars(wanted.order_by(FiringMessage.firing_id, FiringMessage.channel_id)))
 
 
 def scheduled_time(scope: Scope, fired_at: datetime, due_at: datetime | None) -> datetime:

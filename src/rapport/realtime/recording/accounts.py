@@ -14,8 +14,10 @@ from sqlalchemy import text, update
 from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
 from rapport.conditions.outcomes import Outcome
-from rapport.realtime.matching.releasing import messages_of, scheduled_time
-from rapport.realtime.models import FAILED, SENT, Firing, FiringMessage
+from rapport.delivery import service as delivery
+from rapport.delivery.service import OutboxMessage, Source, State
+from rapport.realtime.matching.releasing import scheduled_time
+from rapport.realtime.models import Firing
 from rapport.realtime.states import FiringState
 
 # Whom the campaign addressed or held back for the first time with these firings, by recipient group.
@@ -41,9 +43,9 @@ def file_batch(scope: Scope, firings: Sequence[Firing]) -> None:
         return
     ids = [one.id for one in ended]
     with scope.records() as session:
-        by_firing: dict[int, list[FiringMessage]] = defaultdict(list)
-        for message in messages_of(scope, session, ids):
-            by_firing[message.firing_id].append(message)
+        by_firing: dict[int, list[OutboxMessage]] = defaultdict(list)
+        for message in delivery.messages_of(scope, session, Source.FIRING, ids):
+            by_firing[message.source_id].append(message)
     days = {one.id: one for one in campaigns.of_ids(scope, sorted({one.campaign_id for one in ended}))}
     recipients = [row for one in ended for row in _recipients(scope, days[one.campaign_id], one, by_firing[one.id])]
     outcomes = [row for one in ended for row in _outcomes(days[one.campaign_id], one, by_firing[one.id])]
@@ -56,7 +58,7 @@ def _name(one: Firing) -> str:
 
 
 def _recipients(
-    scope: Scope, campaign: campaigns.Occurrence, one: Firing, messages: Iterable[FiringMessage]
+    scope: Scope, campaign: campaigns.Occurrence, one: Firing, messages: Iterable[OutboxMessage]
 ) -> list[campaigns.FiringRecipient]:
     """A row a channel that was or should have been reached; one without channel for a control member."""
     if one.is_visitor:
@@ -88,12 +90,12 @@ def _recipients(
     return [
         row(m.channel_id, one.recipient_group_id, m.action_id, m.template_id, m.promo_code, 1)
         for m in messages
-        if m.state in (SENT, FAILED)
+        if m.state in (State.SENT, State.FAILED)
     ]
 
 
 def _outcomes(
-    campaign: campaigns.Occurrence, one: Firing, messages: Sequence[FiringMessage]
+    campaign: campaigns.Occurrence, one: Firing, messages: Sequence[OutboxMessage]
 ) -> list[campaigns.FiringOutcome]:
     """A row a unit: each channel of whoever was addressed, else one."""
 

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.orm import Session
 
 
@@ -12,10 +12,11 @@ class Topic(StrEnum):
     DELIVERIES = "rapport_deliveries"  # nothing
     EVENTS = "rapport_events"  # the tenant of whom events were accepted
     FIRINGS = "rapport_firings"  # nothing
+    MESSAGES = "rapport_messages"  # nothing
     SCHEDULE = "rapport_schedule"  # the tenant of whom something new may be due
     TRIGGERS = "rapport_triggers"  # the tenant whose triggers have changed
 
 
-def publish(session: Session, topic: Topic, tenant_id: int | None = None) -> None:
+def publish(session: Session | Connection, topic: Topic, tenant_id: int | None = None) -> None:
     """Wake those who listen to a topic, once the session's transaction has committed."""
     session.execute(select(func.pg_notify(topic.value, "" if tenant_id is None else str(tenant_id))))

@@ -53,9 +53,9 @@ class MessageHeld(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    campaign_id: int = Field(examples=[12])
+    campaign_id: int = Field(validation_alias="source_id", examples=[12])
     channel_id: int = Field(examples=[504])
-    state: str = Field(examples=["retry"])
+    state: str = Field(examples=["pending"])
     reason: str = Field(examples=["recipient deferred 450 4.2.1"])
 
 

@@ -1,0 +1,310 @@
+"""The one way of a message through the records: entered, claimed, renewed, settled, given up, dropped.
+
+A message is claimed before it leaves. Each claim has a number, and every change by whoever claimed it names that
+number: once somebody else has claimed the message, or given it up, an earlier claim changes nothing any more. After
+kill -9 only messages that were in flight are in doubt; they are claimed again and leave under the same message id.
+
+Two ways lead to a claim. Messages of a batch are claimed by the step that sends the batch, under its lease. Those
+without a batch are claimed when they are due, for a while, and the claim is renewed as long as its process lives.
+"""
+
+# ruff: noqa: S608 - statements are put together of constants
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, CursorResult, RowMapping, text
+from sqlalchemy.orm import Session
+
+from rapport.access.scope import Scope
+from rapport.delivery.ids import message_id
+from rapport.delivery.models import IS_OPEN, Source, State
+from rapport.stores.workers.listening import Topic, publish
+
+Records = Session | Connection
+REASON_LENGTH = 300
+
+# Whoever enters a batch again claims what of it is in doubt: it was claimed, and whether it left nobody knows.
+ENTER = text("""
+    INSERT INTO messages (tenant_id, source, source_id, channel_id, customer_id, recipient_group_id, template_id,
+        action_id, promo_code, batch, message_id, state, reason, attempts, claims)
+    SELECT :tenant_id, :source, entry.source_id, entry.channel_id, entry.customer_id, entry.recipient_group_id,
+        entry.template_id, entry.action_id, entry.promo_code, :batch, entry.message_id, entry.state, entry.reason, 0,
+        CASE WHEN entry.state = 'claimed' THEN 1 ELSE 0 END
+    FROM json_to_recordset(CAST(:entries AS json)) AS entry (source_id bigint, channel_id int, customer_id text,
+        recipient_group_id int, template_id int, action_id int, promo_code text, message_id text, state text,
+        reason text)
+    ON CONFLICT (tenant_id, source, source_id, channel_id, customer_id) DO UPDATE SET claims = messages.claims + 1
+        WHERE messages.state = 'claimed' AND messages.batch = excluded.batch
+    RETURNING *
+""")
+
+CLAIM = """
+    WITH RECURSIVE {picked}
+    UPDATE messages SET state = 'claimed', claims = messages.claims + 1, due_at = :due_at,
+        batch = coalesce(:batch, messages.batch)
+    FROM picked WHERE messages.id = picked.id
+    RETURNING messages.*
+"""
+# Messages that are due, of each channel as many as it has room for. Channels are found by steps through the index.
+DUE = f"""
+    waiting (tenant_id, channel_id) AS (
+        (SELECT tenant_id, channel_id FROM messages WHERE batch IS NULL AND {IS_OPEN}
+         ORDER BY tenant_id, channel_id LIMIT 1)
+        UNION ALL
+        SELECT following.tenant_id, following.channel_id FROM waiting CROSS JOIN LATERAL (
+            SELECT tenant_id, channel_id FROM messages
+            WHERE batch IS NULL AND {IS_OPEN}
+                AND (messages.tenant_id, messages.channel_id) > (waiting.tenant_id, waiting.channel_id)
+            ORDER BY tenant_id, channel_id LIMIT 1
+        ) AS following
+    ),
+    busy (tenant_id, channel_id, messages) AS (
+        SELECT * FROM unnest(CAST(:tenants AS integer[]), CAST(:channels AS integer[]), CAST(:messages AS integer[]))
+    ),
+    picked AS MATERIALIZED (
+        SELECT due.id FROM (SELECT * FROM waiting ORDER BY random()) AS place
+        LEFT JOIN busy ON busy.tenant_id = place.tenant_id AND busy.channel_id = place.channel_id
+        CROSS JOIN LATERAL (
+            SELECT id FROM messages
+            WHERE messages.tenant_id = place.tenant_id AND messages.channel_id = place.channel_id
+                AND batch IS NULL AND {IS_OPEN} AND (due_at IS NULL OR due_at <= :now)
+            ORDER BY id
+            LIMIT greatest(:per_channel - coalesce(busy.messages, 0), 0)
+            FOR UPDATE SKIP LOCKED
+        ) AS due
+        LIMIT :free
+    )
+"""
+OF_MAILING = """tenant_id = :tenant_id AND source = :source AND source_id = :source_id AND channel_id = :channel_id
+        AND recipient_group_id = :recipient_group_id AND batch IS NOT NULL"""
+# The rows are picked first: as a subquery of IN they would be picked again for every row of the unit.
+RETRIES = f"""
+    picked AS MATERIALIZED (
+        SELECT id FROM messages WHERE {OF_MAILING} AND state = 'pending' AND attempts <= :attempts
+        ORDER BY customer_id LIMIT :size
+    )
+"""
+IN_DOUBT = (
+    f"picked AS MATERIALIZED (SELECT id FROM messages WHERE {OF_MAILING} AND batch = :batch AND state = 'claimed')"
+)
+
+# A renewal that a hung server carries out late shortens no claim that a later one has renewed meanwhile.
+RENEW = text("""
+    UPDATE messages SET due_at = greatest(messages.due_at, :due_at)
+    FROM json_to_recordset(CAST(:claims AS json)) AS held (id bigint, claims int)
+    WHERE messages.id = held.id AND messages.claims = held.claims AND messages.state = 'claimed'
+""")
+SETTLE = text("""
+    UPDATE messages SET state = settled.state, reason = settled.reason, due_at = settled.due_at,
+        attempts = messages.attempts + CASE WHEN settled.answered AND messages.state = 'claimed' THEN 1 ELSE 0 END
+    FROM json_to_recordset(CAST(:settled AS json)) AS settled (id bigint, claims int, state text, reason text,
+        due_at timestamptz, answered boolean)
+    WHERE messages.tenant_id = :tenant_id AND messages.id = settled.id AND messages.claims = settled.claims
+        AND messages.state IN ('claimed', settled.state)
+""")
+GIVE_UP = text(f"""
+    UPDATE messages SET state = 'failed', reason = :reason, claims = claims + 1 WHERE {OF_MAILING} AND {IS_OPEN}
+""")
+DROP = text("""
+    DELETE FROM messages USING json_to_recordset(CAST(:ended AS json))
+        AS ended (tenant_id int, source_id bigint, channel_id int, recipient_group_id int)
+    WHERE messages.tenant_id = ended.tenant_id AND messages.source = :source AND messages.source_id = ended.source_id
+        AND messages.channel_id = coalesce(ended.channel_id, messages.channel_id)
+        AND messages.recipient_group_id = coalesce(ended.recipient_group_id, messages.recipient_group_id)
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message to a customer that is to leave, or that is known not to: then with the state and the reason.
+
+    customer_id is empty for a visitor whom nobody knows.
+    """
+
+    source_id: int
+    channel_id: int
+    customer_id: str
+    recipient_group_id: int
+    template_id: int
+    action_id: int
+    promo_code: str
+    state: State = State.PENDING
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A message that is the caller's to send. attempts are those before this one; claims is the number of the claim."""
+
+    id: int
+    tenant_id: int
+    source: Source
+    source_id: int
+    channel_id: int
+    customer_id: str
+    recipient_group_id: int
+    template_id: int
+    action_id: int
+    promo_code: str
+    message_id: str
+    attempts: int
+    claims: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a message: a final state, or PENDING to be tried again, at once or at an instant.
+
+    answered: whether its server was asked and answered, which counts as an attempt.
+    """
+
+    claim: Claim
+    state: State
+    reason: str = ""
+    due_at: datetime | None = None
+    answered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Mailing:
+    """What a source sends to one recipient group on one channel, in batches."""
+
+    tenant_id: int
+    source: Source
+    source_id: int
+    channel_id: int
+    recipient_group_id: int
+
+
+def enter(
+    scope: Scope, records: Records, source: Source, entries: Sequence[Entry], batch: int | None = None
+) -> list[Claim]:
+    """Enter messages, each once; whoever sends what is due is told when the caller's transaction commits.
+
+    With a batch they are claimed at once. Of a batch that is entered again the claims are those in doubt: entered,
+    claimed and not settled.
+    """
+    rows = [
+        {
+            **asdict(entry),
+            "state": entry.state if batch is None else State.CLAIMED,
+            "message_id": message_id(scope.tenant_id, source, entry.source_id, entry.channel_id, entry.customer_id),
+        }
+        for entry in entries
+    ]
+    if not rows:
+        return []
+    bound = {"tenant_id": scope.tenant_id, "source": source, "batch": batch, "entries": _json(rows)}
+    entered = records.execute(ENTER, bound).mappings().all()
+    if batch is not None:
+        return [_claim(row) for row in entered]
+    if any(row["state"] == State.PENDING for row in rows):
+        publish(records, Topic.MESSAGES)
+    return []
+
+
+def claim_due(
+    records: Records,
+    free: int,
+    per_channel: int,
+    busy: Mapping[tuple[int, int], int],
+    now: datetime,
+    until: datetime,
+) -> list[Claim]:
+    """Claim up to free messages that are due, until an instant; of each channel no more than per_channel in all.
+
+    busy counts those of a tenant's channel that the caller has under way.
+    """
+    bound = {
+        "tenants": [tenant for tenant, _ in busy],
+        "channels": [channel for _, channel in busy],
+        "messages": list(busy.values()),
+        "per_channel": per_channel,
+        "free": free,
+        "now": now,
+        "due_at": until,
+    }
+    return _claimed(records, DUE, {**bound, "batch": None})
+
+
+def claim_retries(records: Records, mailing: Mailing, batch: int, attempts: int, size: int) -> list[Claim]:
+    """Claim up to size messages that were refused for now, after at most so many attempts, as a batch of their own."""
+    bound = {**asdict(mailing), "batch": batch, "attempts": attempts, "size": size, "due_at": None}
+    return _claimed(records, RETRIES, bound)
+
+
+def claim_again(records: Records, mailing: Mailing, batch: int) -> list[Claim]:
+    """Claim what is in doubt of a batch that was begun before."""
+    return _claimed(records, IN_DOUBT, {**asdict(mailing), "batch": batch, "due_at": None})
+
+
+def renew(records: Records, claims: Sequence[Claim], until: datetime) -> None:
+    """Say that these are still being sent, and stay claimed until an instant."""
+    rows = [{"id": claim.id, "claims": claim.claims} for claim in claims]
+    records.execute(RENEW, {"claims": _json(rows), "due_at": until})
+
+
+def settle(scope: Scope, records: Records, settled: Sequence[Settled]) -> int:
+    """Enter what became of messages of a tenant; how many of the claims were still good. Safe to repeat."""
+    rows = [
+        {
+            "id": ended.claim.id,
+            "claims": ended.claim.claims,
+            "state": ended.state,
+            "reason": ended.reason[:REASON_LENGTH],
+            "due_at": ended.due_at,
+            "answered": ended.answered,
+        }
+        for ended in settled
+    ]
+    return _changed(records.execute(SETTLE, {"tenant_id": scope.tenant_id, "settled": _json(rows)}))
+
+
+def give_up(records: Records, mailing: Mailing, reason: str) -> None:
+    """Let everything fail that is not settled; whoever has claimed some of it cannot settle it any more."""
+    records.execute(GIVE_UP, {**asdict(mailing), "reason": reason[:REASON_LENGTH]})
+
+
+def drop_mailing(records: Records, mailing: Mailing) -> None:
+    """Forget the messages of a mailing that has ended."""
+    records.execute(DROP, {"source": mailing.source, "ended": _json([asdict(mailing)])})
+
+
+def drop_sources(records: Records, source: Source, sources: Sequence[tuple[int, int]]) -> int:
+    """Forget the messages of sources, given as tenant and id; how many there were."""
+    ended = [{"tenant_id": tenant_id, "source_id": source_id} for tenant_id, source_id in sources]
+    return _changed(records.execute(DROP, {"source": source, "ended": _json(ended)}))
+
+
+def _claimed(records: Records, picked: str, bound: Mapping[str, Any]) -> list[Claim]:
+    return [_claim(row) for row in records.execute(text(CLAIM.format(picked=picked)), bound).mappings()]
+
+
+def _claim(row: RowMapping) -> Claim:
+    return Claim(
+        id=row["id"],
+        tenant_id=row["tenant_id"],
+        source=Source(row["source"]),
+        source_id=row["source_id"],
+        channel_id=row["channel_id"],
+        customer_id=row["customer_id"],
+        recipient_group_id=row["recipient_group_id"],
+        template_id=row["template_id"],
+        action_id=row["action_id"],
+        promo_code=row["promo_code"],
+        message_id=row["message_id"],
+        attempts=row["attempts"],
+        claims=row["claims"],
+    )
+
+
+def _json(rows: Sequence[Mapping[str, Any]]) -> str:
+    return orjson.dumps(rows).decode()
+
+
+def _changed(result: Any) -> int:
+    return result.rowcount if isinstance(result, CursorResult) else 0

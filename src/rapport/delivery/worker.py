@@ -1,0 +1,206 @@
+"""The sender: messages without a batch leave as soon as they are due, outside the durable queues of campaigns."""
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import timedelta
+from itertools import takewhile
+
+import structlog
+
+from rapport.access.scope import Scope, scope_of
+from rapport.channels import service as channels
+from rapport.delivery import content, outbox
+from rapport.delivery.bounces import note_failed
+from rapport.delivery.models import Source, State
+from rapport.delivery.outbox import Claim, Settled
+from rapport.delivery.sources import MessageSource
+from rapport.delivery.transports import transports
+from rapport.errors import RapportError
+from rapport.notifications import service as notifications
+from rapport.stores import Stores
+from rapport.stores.workers.claiming import ClaimingWorker, is_timely
+from rapport.stores.workers.leader import FAULTS
+from rapport.stores.workers.listening import Topic
+
+log = structlog.get_logger("rapport.delivery")
+CLOCK = notifications.OUTSIDE_CLOCK
+
+MAX_AT_ONCE = 800
+PER_CHANNEL = 50
+# Messages that are written together.
+BATCH = 25
+# How many such batches are under way at once; claims are renewed in threads of their own.
+LANES = 32
+LEASE = timedelta(seconds=30)
+RENEW_SECONDS = 8.0
+# Pauses of a message whose server is away, each twice the one before.
+FIRST_WAIT, LONGEST_WAIT = 2.5, 300.0
+
+
+class Sender(ClaimingWorker):
+    """A thread with an event loop that has what is due sent until it is stopped."""
+
+    name = "sender"
+    topic = Topic.MESSAGES
+
+    def __init__(self, stores: Stores, sources: Mapping[Source, MessageSource]) -> None:
+        super().__init__(stores, threads=4)
+        self._lanes = ThreadPoolExecutor(LANES, "sending")
+        self._sources = sources
+        self._transports = transports(stores)
+        self._claims: dict[int, Claim] = {}
+        self._busy: Counter[tuple[int, int]] = Counter()
+
+    async def opened(self) -> None:
+        """Begin to renew claims."""
+        self._renewed = time.monotonic()
+        self._renewing = asyncio.create_task(self._renew())
+
+    async def closed(self) -> None:
+        """Leave every server."""
+        self._renewing.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._renewing
+        self._lanes.shutdown()
+        self._transports.tidy(idle=0)
+
+    async def take(self) -> None:
+        """Claim what there is room for and begin to send it.
+
+        After an outage the claims of what is under way may have run out: they are renewed before any is taken.
+        """
+        if self._claims and not is_timely(self._renewed, LEASE):
+            await self._renew_all()
+            if not is_timely(self._renewed, LEASE):
+                return
+        busy = {place: messages for place, messages in self._busy.items() if messages}
+        together: dict[tuple[int, int, Source], list[Claim]] = defaultdict(list)
+        free = MAX_AT_ONCE - len(self._claims)
+        for claim in await self.in_thread(self._claim, free, busy, time.monotonic()):
+            self._claims[claim.id] = claim
+            together[claim.tenant_id, claim.channel_id, claim.source].append(claim)
+        for (tenant_id, channel_id, _), claims in together.items():
+            self._busy[tenant_id, channel_id] += len(claims)
+            for begin in range(0, len(claims), BATCH):
+                self.begin(self._send(claims[begin : begin + BATCH]))
+
+    def _claim(self, free: int, busy: dict[tuple[int, int], int], asked: float) -> list[Claim]:
+        """Claim up to free messages that are due; busy counts those of a tenant's channel that are under way here.
+
+        asked: since when it is wanted, by the monotonic clock: what was long in coming claims nothing, since claims of
+        what is under way may have run out meanwhile.
+        """
+        now = CLOCK.now()
+        if not is_timely(asked, LEASE):
+            return []
+        with self.stores.records.session() as session:
+            claimed = outbox.claim_due(session, free, PER_CHANNEL, busy, now, now + LEASE)
+        return claimed if is_timely(asked, LEASE) else []
+
+    async def _send(self, claims: Sequence[Claim]) -> None:
+        place = (claims[0].tenant_id, claims[0].channel_id)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._lanes, self._send_batch, claims)
+        except FAULTS:
+            log.exception("messages cannot be sent; their claims will run out", tenant=place[0], channel=place[1])
+        finally:
+            self._busy[place] -= len(claims)
+            for claim in claims:
+                self._claims.pop(claim.id, None)
+
+    def _send_batch(self, claims: Sequence[Claim]) -> None:
+        """Send messages of one source on one channel and settle each as its reply comes."""
+        scope = scope_of(self.stores, claims[0].tenant_id, actor="sender")
+        try:
+            channel = channels.channel(scope, claims[0].channel_id)
+            letters = self._written(scope, channel, claims)
+            if letters:
+                self._hand_over(scope, channel, letters)
+        except FAULTS:
+            raise
+        except RapportError as error:
+            self._settle(scope, [Settled(claim, State.FAILED, error.message, answered=False) for claim in claims])
+
+    def _written(
+        self, scope: Scope, channel: channels.Channel, claims: Sequence[Claim]
+    ) -> list[tuple[Claim, channels.Message]]:
+        """The messages to send; whatever is not to be sent after all, or cannot be written, is settled."""
+        letters: list[tuple[Claim, channels.Message]] = []
+        settled: list[Settled] = []
+        for origin, drafts in self._sources[claims[0].source].drafts(scope, claims).items():
+            try:
+                with scope.records() as session:
+                    written = content.write(scope, session, channel, origin, [draft for _, draft in drafts])
+            except FAULTS:
+                raise
+            except RapportError as error:  # of this template: others are sent
+                settled += [Settled(claim, State.FAILED, error.message, answered=False) for claim, _ in drafts]
+                continue
+            for claim, draft in drafts:
+                letter = written[draft.message_id]
+                if isinstance(letter, channels.Message):
+                    letters.append((claim, letter))
+                else:
+                    settled.append(Settled(claim, State(letter.outcome), letter.reason, answered=False))
+        self._settle(scope, settled)
+        return letters
+
+    def _hand_over(
+        self, scope: Scope, channel: channels.Channel, letters: Sequence[tuple[Claim, channels.Message]]
+    ) -> None:
+        waiting = {letter.message_id: claim for claim, letter in letters}
+        drawn = takewhile(lambda _: not self.stopping, (letter for _, letter in letters))
+        with self._transports.of(scope, channel) as transport:
+            for receipts in transport.send_many(drawn):
+                replies = [(waiting.pop(receipt.message_id), receipt) for receipt in receipts]
+                self.note(self._note_replies, scope, replies)
+        # Nothing more leaves: the process is being stopped.
+        self._settle(scope, [Settled(claim, State.PENDING, answered=False) for claim in waiting.values()])
+
+    def _note_replies(self, scope: Scope, replies: Sequence[tuple[Claim, channels.Receipt]]) -> None:
+        settled = [self._became(scope, claim, receipt) for claim, receipt in replies]
+        self._settle(scope, settled)
+        failed = [(ended.claim.customer_id, ended.reason) for ended in settled if ended.state is State.FAILED]
+        if failed:
+            note_failed(scope, settled[0].claim.channel_id, failed)
+
+    def _became(self, scope: Scope, claim: Claim, receipt: channels.Receipt) -> Settled:
+        """What a reply says of a message; a failure that may pass is due again after the pause that its source says."""
+        source = self._sources[claim.source]
+        delays = source.retry_delays(scope)
+        if receipt.outcome != "failed":
+            return Settled(claim, State(receipt.outcome), receipt.reason)
+        if receipt.away and not source.is_late(scope, claim):
+            wait = min(FIRST_WAIT * 2.0 ** min(claim.claims, 10), LONGEST_WAIT)
+            return Settled(claim, State.PENDING, receipt.reason, CLOCK.now() + timedelta(seconds=wait), answered=False)
+        if receipt.permanent or receipt.away or claim.attempts >= len(delays):
+            return Settled(claim, State.FAILED, receipt.reason)
+        due_at = CLOCK.now() + timedelta(seconds=delays[claim.attempts])
+        return Settled(claim, State.PENDING, receipt.reason, due_at)
+
+    def _settle(self, scope: Scope, settled: Sequence[Settled]) -> None:
+        if settled:
+            with scope.records() as session:
+                outbox.settle(scope, session, settled)
+                self._sources[settled[0].claim.source].note(scope, session, settled)
+
+    async def _renew(self) -> None:
+        """Keep the claims of what is under way."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            with suppress(*FAULTS):
+                await self._renew_all()
+
+    async def _renew_all(self) -> None:
+        began = time.monotonic()  # claims last from here, however long the statement is held up
+        if claims := list(self._claims.values()):
+            await self.in_thread(self._renew_claims, claims)
+        self._renewed = began
+
+    def _renew_claims(self, claims: Sequence[Claim]) -> None:
+        with self.stores.records.session() as session:
+            outbox.renew(session, claims, CLOCK.now() + LEASE)
