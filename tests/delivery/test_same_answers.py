@@ -34,7 +34,7 @@ from rapport.messaging import service as messaging
 from rapport.realtime.matching import firings
 from rapport.realtime.sending import Sender
 
-WELL, RENAMED, MOVED, NOWHERE, SUPPRESSED, OPTED_OUT, NEIGHBOUR, REFUSED = (f"C{n:05d}" for n in range(8))
+WELL, RENAMED, MOVED, NOWHERE, SUPPRESSED, OPTED_OUT, NEIGHBOUR = (f"C{n:05d}" for n in range(7))
 ANSWERS = {
     WELL: ("sent", ""),
     RENAMED: ("sent", ""),
@@ -43,7 +43,6 @@ ANSWERS = {
     SUPPRESSED: ("suppressed", "suppression list"),
     OPTED_OUT: ("suppressed", "channel preference"),
     NEIGHBOUR: ("skipped", "same address"),
-    REFUSED: ("failed", "recipient rejected 550 5.1.1"),
 }
 
 
@@ -89,7 +88,6 @@ def change(scope: Scope) -> None:
         (MOVED, "EMAIL", "moved@example.com"),
         (NOWHERE, "EMAIL", " "),
         (NEIGHBOUR, "EMAIL", f"{WELL.upper()}@example.com"),
-        (REFUSED, "EMAIL", "bad1@example.com"),
     ):
         sql = f"UPDATE profiles SET {column} = {{v:String}} WHERE customer_id = {{c:String}}"
         scope.warehouse.execute(sql, v=value, c=customer_id)
