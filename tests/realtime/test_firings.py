@@ -18,12 +18,11 @@ from rapport.campaigns.service import QuietHours, quiet_until
 from rapport.campaigns.triggered import groups_of_triggers
 from rapport.channels import service as channels
 from rapport.delivery import service as delivery
-from rapport.delivery.models import OutboxMessage, Source
+from rapport.delivery.models import OutboxMessage, Source, State
 from rapport.errors import Conflict
 from rapport.messaging import service as messaging
 from rapport.realtime.matching import firings
 from rapport.realtime.matching.deciding import group_of, is_control
-from rapport.realtime.models import PENDING
 from rapport.realtime.states import FiringState
 
 PEOPLE: list[dict[str, Any]] = [
@@ -188,7 +187,7 @@ def test_channels_that_do_not_reach(scope: Scope) -> None:
         rows = delivery.messages_of(scope, session, Source.FIRING, ids)
     told = [(ids.index(row.source_id), row.channel_id, row.state, row.reason) for row in rows]
     assert told == [
-        (0, MAIL, PENDING, ""),
+        (0, MAIL, State.PENDING, ""),
         (0, world.SMS, "suppressed", "no permission"),
         (1, MAIL, "no address", ""),
         (1, world.SMS, "suppressed", "suppression list"),

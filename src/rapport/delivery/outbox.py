@@ -92,29 +92,44 @@ IN_DOUBT = (
     f"picked AS MATERIALIZED (SELECT id FROM messages WHERE {OF_MAILING} AND batch = :batch AND state = 'claimed')"
 )
 
-# A renewal that a hung server carries out late shortens no claim that a later one has renewed meanwhile.
+# Whoever changes several messages locks them in order of their ids, so that two never wait for each other for ever. A
+# renewal that a hung server carries out late shortens no claim that a later one has renewed meanwhile.
 RENEW = text("""
-    UPDATE messages SET due_at = greatest(messages.due_at, :due_at)
-    FROM json_to_recordset(CAST(:claims AS json)) AS held (id bigint, claims int)
-    WHERE messages.id = held.id AND messages.claims = held.claims AND messages.state = 'claimed'
+    WITH picked AS MATERIALIZED (
+        SELECT messages.id FROM json_to_recordset(CAST(:claims AS json)) AS held (id bigint, claims int)
+        JOIN messages ON messages.id = held.id AND messages.claims = held.claims
+        WHERE messages.state = 'claimed' ORDER BY messages.id FOR UPDATE OF messages
+    )
+    UPDATE messages SET due_at = greatest(messages.due_at, :due_at) FROM picked WHERE messages.id = picked.id
 """)
 SETTLE = text("""
+    WITH settled AS MATERIALIZED (
+        SELECT messages.id, given.state, given.reason, given.due_at, given.answered
+        FROM json_to_recordset(CAST(:settled AS json)) AS given (id bigint, claims int, state text, reason text,
+            due_at timestamptz, answered boolean)
+        JOIN messages ON messages.id = given.id AND messages.claims = given.claims
+        WHERE messages.tenant_id = :tenant_id AND messages.state IN ('claimed', given.state)
+        ORDER BY messages.id FOR UPDATE OF messages
+    )
     UPDATE messages SET state = settled.state, reason = settled.reason, due_at = settled.due_at,
         attempts = messages.attempts + CASE WHEN settled.answered AND messages.state = 'claimed' THEN 1 ELSE 0 END
-    FROM json_to_recordset(CAST(:settled AS json)) AS settled (id bigint, claims int, state text, reason text,
-        due_at timestamptz, answered boolean)
-    WHERE messages.tenant_id = :tenant_id AND messages.id = settled.id AND messages.claims = settled.claims
-        AND messages.state IN ('claimed', settled.state)
+    FROM settled WHERE messages.id = settled.id
 """)
 GIVE_UP = text(f"""
-    UPDATE messages SET state = 'failed', reason = :reason, claims = claims + 1 WHERE {OF_MAILING} AND {IS_OPEN}
+    WITH picked AS MATERIALIZED (SELECT id FROM messages WHERE {OF_MAILING} AND {IS_OPEN} ORDER BY id FOR UPDATE)
+    UPDATE messages SET state = 'failed', reason = :reason, claims = messages.claims + 1
+    FROM picked WHERE messages.id = picked.id
 """)
 DROP = text("""
-    DELETE FROM messages USING json_to_recordset(CAST(:ended AS json))
-        AS ended (tenant_id int, source_id bigint, channel_id int, recipient_group_id int)
-    WHERE messages.tenant_id = ended.tenant_id AND messages.source = :source AND messages.source_id = ended.source_id
-        AND messages.channel_id = coalesce(ended.channel_id, messages.channel_id)
-        AND messages.recipient_group_id = coalesce(ended.recipient_group_id, messages.recipient_group_id)
+    WITH picked AS MATERIALIZED (
+        SELECT messages.id FROM json_to_recordset(CAST(:ended AS json))
+            AS ended (tenant_id int, source_id bigint, channel_id int, recipient_group_id int)
+        JOIN messages ON messages.tenant_id = ended.tenant_id AND messages.source_id = ended.source_id
+            AND messages.channel_id = coalesce(ended.channel_id, messages.channel_id)
+            AND messages.recipient_group_id = coalesce(ended.recipient_group_id, messages.recipient_group_id)
+        WHERE messages.source = :source ORDER BY messages.id FOR UPDATE OF messages
+    )
+    DELETE FROM messages USING picked WHERE messages.id = picked.id
 """)
 
 

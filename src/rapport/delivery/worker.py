@@ -110,7 +110,8 @@ class Sender(ClaimingWorker):
         finally:
             self._busy[place] -= len(claims)
             for claim in claims:
-                self._claims.pop(claim.id, None)
+                if self._claims.get(claim.id) is claim:  # it may be due again, and claimed, before its batch has ended
+                    del self._claims[claim.id]
 
     def _send_batch(self, claims: Sequence[Claim]) -> None:
         """Send messages of one source on one channel and settle each as its reply comes."""

@@ -29,9 +29,6 @@ from rapport.stores.records.shapes import Member
 # How far an accepted event is: waiting for the triggers, or seen by them and waiting for the warehouse.
 ACCEPTED, HANDLED = 0, 1
 
-# States of a message of a firing: as those of campaigns.models.Send, and one held back when it was to leave.
-PENDING, CLAIMED, SENT, FAILED, SUPPRESSED = "pending", "claimed", "sent", "failed", "suppressed"
-
 
 class AcceptedEvent(Base):
     """An event from its acceptance until the warehouse has it. seq is the order of acceptance.

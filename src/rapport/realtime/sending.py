@@ -27,7 +27,9 @@ class FiringMessages(delivery.MessageSource):
     def drafts(self, scope: Scope, claims: Sequence[Claim]) -> Mapping[messaging.Origin, list[tuple[Claim, Draft]]]:
         """By campaign, recipient group and template; the firings of a person who was erased meanwhile are gone."""
         fired = _firings(scope, claims)
-        days = {day.id: day for day in campaigns.of_ids(scope, sorted({one.campaign_id for one in fired.values()}))}
+        days = {
+            day.id: day for day in campaigns.of_ids(scope, sorted({firing.campaign_id for firing in fired.values()}))
+        }
         together: dict[messaging.Origin, list[tuple[Claim, Draft]]] = defaultdict(list)
         for claim in claims:
             if firing := fired.get(claim.source_id):
@@ -50,7 +52,8 @@ class FiringMessages(delivery.MessageSource):
         """End those firings whose last message has ended."""
         for ended in settled:
             MESSAGES.labels("retried" if ended.state is State.PENDING else ended.state).inc()
-        firings.conclude(scope, session, [one.claim.source_id for one in settled if one.state is not State.PENDING])
+        over = [ended.claim.source_id for ended in settled if ended.state is not State.PENDING]
+        firings.conclude(scope, session, over)
 
 
 class Sender(delivery.Sender):

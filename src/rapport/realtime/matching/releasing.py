@@ -29,6 +29,11 @@ EVENT = 11
 # What becomes of a firing that waited while its trigger was paused or archived.
 NOT_ACTIVE: Fault = (Outcome.SKIPPED, "its trigger is not active any more")
 
+# Messages of a firing may be settled at once, of which none sees the others: whoever comes later looks again.
+LOCK = text("""
+    SELECT id FROM trigger_firings WHERE tenant_id = :tenant_id AND id = ANY(CAST(:ids AS bigint[]))
+    ORDER BY id FOR UPDATE
+""")
 # A firing of which every message is settled: sent when one of them was.
 CONCLUDE = text(f"""
     UPDATE trigger_firings AS f
@@ -214,6 +219,7 @@ def _payload(one: Outgoing, place: campaigns.PlannedChannel) -> dict[str, Any]:
 def conclude(scope: Scope, session: Session, firing_ids: Iterable[int]) -> None:
     """End those firings of which every message is settled; the others stay as they are."""
     bound = {"tenant_id": scope.tenant_id, "ids": list(firing_ids), "now": scope.clock.now()}
+    session.execute(LOCK, bound)
     session.execute(CONCLUDE, bound)
 
 
