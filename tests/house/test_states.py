@@ -21,18 +21,6 @@ OWN_WORDS = {
     "api/document.py": "statuses of HTTP",
     "stores/workflows/work.py": "statuses of the durable work, which its library has",
     "stores/workflows/queue_looks.py": "statuses of the durable work, which its library has",
-    **dict.fromkeys(
-        (
-            "campaigns/cycle/measuring.py",
-            "campaigns/delivery/ledger.py",
-            "realtime/chores.py",
-            "realtime/matching/background.py",
-            "realtime/matching/releasing.py",
-            "realtime/recording/unfiled.py",
-            "realtime/sending.py",
-        ),
-        "states of messages under way",
-    ),
 }
 
 

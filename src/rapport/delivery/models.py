@@ -30,7 +30,7 @@ class State(StrEnum):
 
 
 OPEN = (State.PENDING, State.CLAIMED)
-IS_OPEN = "state IN ('pending', 'claimed')"
+IS_OPEN = f"state IN ('{State.PENDING}', '{State.CLAIMED}')"
 
 
 class OutboxMessage(Base):
@@ -86,7 +86,7 @@ class OutboxMessage(Base):
             "source_id",
             "channel_id",
             "customer_id",
-            postgresql_where=text("batch IS NOT NULL AND state = 'pending'"),
+            postgresql_where=text(f"batch IS NOT NULL AND state = '{State.PENDING}'"),
         ),
     )
 

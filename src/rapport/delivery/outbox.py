@@ -28,23 +28,23 @@ Records = Session | Connection
 REASON_LENGTH = 300
 
 # Whoever enters a batch again claims what of it is in doubt: it was claimed, and whether it left nobody knows.
-ENTER = text("""
+ENTER = text(f"""
     INSERT INTO messages (tenant_id, source, source_id, channel_id, customer_id, recipient_group_id, template_id,
         action_id, promo_code, batch, message_id, state, reason, attempts, claims)
     SELECT :tenant_id, :source, entry.source_id, entry.channel_id, entry.customer_id, entry.recipient_group_id,
         entry.template_id, entry.action_id, entry.promo_code, :batch, entry.message_id, entry.state, entry.reason, 0,
-        CASE WHEN entry.state = 'claimed' THEN 1 ELSE 0 END
+        CASE WHEN entry.state = '{State.CLAIMED}' THEN 1 ELSE 0 END
     FROM json_to_recordset(CAST(:entries AS json)) AS entry (source_id bigint, channel_id int, customer_id text,
         recipient_group_id int, template_id int, action_id int, promo_code text, message_id text, state text,
         reason text)
     ON CONFLICT (tenant_id, source, source_id, channel_id, customer_id) DO UPDATE SET claims = messages.claims + 1
-        WHERE messages.state = 'claimed' AND messages.batch = excluded.batch
+        WHERE messages.state = '{State.CLAIMED}' AND messages.batch = excluded.batch
     RETURNING *
 """)
 
-CLAIM = """
-    WITH RECURSIVE {picked}
-    UPDATE messages SET state = 'claimed', claims = messages.claims + 1, due_at = :due_at,
+CLAIM = f"""
+    WITH RECURSIVE {{picked}}
+    UPDATE messages SET state = '{State.CLAIMED}', claims = messages.claims + 1, due_at = :due_at,
         batch = coalesce(:batch, messages.batch)
     FROM picked WHERE messages.id = picked.id
     RETURNING messages.*
@@ -84,40 +84,43 @@ OF_MAILING = """tenant_id = :tenant_id AND source = :source AND source_id = :sou
 # The rows are picked first: as a subquery of IN they would be picked again for every row of the unit.
 RETRIES = f"""
     picked AS MATERIALIZED (
-        SELECT id FROM messages WHERE {OF_MAILING} AND state = 'pending' AND attempts <= :attempts
+        SELECT id FROM messages WHERE {OF_MAILING} AND state = '{State.PENDING}' AND attempts <= :attempts
         ORDER BY customer_id LIMIT :size
     )
 """
-IN_DOUBT = (
-    f"picked AS MATERIALIZED (SELECT id FROM messages WHERE {OF_MAILING} AND batch = :batch AND state = 'claimed')"
-)
+IN_DOUBT = f"""
+    picked AS MATERIALIZED (
+        SELECT id FROM messages WHERE {OF_MAILING} AND batch = :batch AND state = '{State.CLAIMED}'
+    )
+"""
 
 # Whoever changes several messages locks them in order of their ids, so that two never wait for each other for ever. A
 # renewal that a hung server carries out late shortens no claim that a later one has renewed meanwhile.
-RENEW = text("""
+RENEW = text(f"""
     WITH picked AS MATERIALIZED (
         SELECT messages.id FROM json_to_recordset(CAST(:claims AS json)) AS held (id bigint, claims int)
         JOIN messages ON messages.id = held.id AND messages.claims = held.claims
-        WHERE messages.state = 'claimed' ORDER BY messages.id FOR UPDATE OF messages
+        WHERE messages.state = '{State.CLAIMED}' ORDER BY messages.id FOR UPDATE OF messages
     )
     UPDATE messages SET due_at = greatest(messages.due_at, :due_at) FROM picked WHERE messages.id = picked.id
 """)
-SETTLE = text("""
+SETTLE = text(f"""
     WITH settled AS MATERIALIZED (
         SELECT messages.id, given.state, given.reason, given.due_at, given.answered
         FROM json_to_recordset(CAST(:settled AS json)) AS given (id bigint, claims int, state text, reason text,
             due_at timestamptz, answered boolean)
         JOIN messages ON messages.id = given.id AND messages.claims = given.claims
-        WHERE messages.tenant_id = :tenant_id AND messages.state IN ('claimed', given.state)
+        WHERE messages.tenant_id = :tenant_id AND messages.state IN ('{State.CLAIMED}', given.state)
         ORDER BY messages.id FOR UPDATE OF messages
     )
     UPDATE messages SET state = settled.state, reason = settled.reason, due_at = settled.due_at,
-        attempts = messages.attempts + CASE WHEN settled.answered AND messages.state = 'claimed' THEN 1 ELSE 0 END
+        attempts = messages.attempts
+            + CASE WHEN settled.answered AND messages.state = '{State.CLAIMED}' THEN 1 ELSE 0 END
     FROM settled WHERE messages.id = settled.id
 """)
 GIVE_UP = text(f"""
     WITH picked AS MATERIALIZED (SELECT id FROM messages WHERE {OF_MAILING} AND {IS_OPEN} ORDER BY id FOR UPDATE)
-    UPDATE messages SET state = 'failed', reason = :reason, claims = messages.claims + 1
+    UPDATE messages SET state = '{State.FAILED}', reason = :reason, claims = messages.claims + 1
     FROM picked WHERE messages.id = picked.id
 """)
 DROP = text("""

@@ -173,7 +173,7 @@ class Sender(ClaimingWorker):
         """What a reply says of a message; a failure that may pass is due again after the pause that its source says."""
         source = self._sources[claim.source]
         delays = source.retry_delays(scope)
-        if receipt.outcome != "failed":
+        if State(receipt.outcome) is not State.FAILED:
             return Settled(claim, State(receipt.outcome), receipt.reason)
         if receipt.away and not source.is_late(scope, claim):
             wait = min(FIRST_WAIT * 2.0 ** min(claim.claims, 10), LONGEST_WAIT)

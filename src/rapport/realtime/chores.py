@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from rapport.conditions.outcomes import Outcome
 from rapport.delivery import service as delivery
-from rapport.delivery.service import Source
+from rapport.delivery.service import Source, State
 from rapport.notifications import service as notifications
 from rapport.realtime.metrics import UNFILED, WAITING
 from rapport.realtime.states import FiringState
@@ -57,7 +57,7 @@ WAITS = text("""
 """)
 LEAVING = text(f"""
     SELECT (SELECT count(*) FROM trigger_firings WHERE state IN ('{FiringState.DELAYED}', '{FiringState.ASKING}')),
-           (SELECT count(*) FROM messages WHERE batch IS NULL AND state IN ('pending', 'claimed')),
+           (SELECT count(*) FROM messages WHERE batch IS NULL AND state IN ('{State.PENDING}', '{State.CLAIMED}')),
            (SELECT count(*) FROM (SELECT 1 FROM accepted_events WHERE state = 0 LIMIT :most) AS w)
 """)  # noqa: S608 - ours
 

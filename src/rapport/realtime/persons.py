@@ -50,7 +50,7 @@ HELD = {
     "trigger_firings": PERSON,
 }
 # The messages of these firings, which delivery keeps with those of campaigns.
-MESSAGES = f"source = 'firing' AND source_id IN ({FIRINGS})"
+MESSAGES = f"source = '{Source.FIRING}' AND source_id IN ({FIRINGS})"
 SELECT = "SELECT * FROM {table} WHERE tenant_id = :tenant_id AND {naming} ORDER BY 1, 2"
 DELETE = "DELETE FROM {table} WHERE tenant_id = :tenant_id AND {naming}"
 FORGET_LOG = text(DELETE.format(table="event_log", naming=LOGGED))

@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from rapport.campaigns.cycle.agenda import DAY, Agenda, agendas, ready_at
 from rapport.campaigns.states import CycleState, RunState, SeriesStatus
+from rapport.delivery.service import Source, State
 from rapport.stores import Stores
 
 DAYS = Gauge("rapport_days", "Tenants by the state of their day: late, running or failed", ["state"])
@@ -21,8 +22,8 @@ OPEN = text(f"""
         (SELECT sum(u.recipients) FROM campaign_channels AS u WHERE u.tenant_id = c.tenant_id AND u.campaign_id = c.id
             AND u.state IN ('{RunState.SCHEDULED}', '{RunState.EXECUTING}'))
         - (SELECT count(*) FROM messages
-            WHERE messages.tenant_id = c.tenant_id AND messages.source = 'run' AND messages.source_id = c.id
-            AND messages.state NOT IN ('pending', 'claimed')
+            WHERE messages.tenant_id = c.tenant_id AND messages.source = '{Source.RUN}' AND messages.source_id = c.id
+            AND messages.state NOT IN ('{State.PENDING}', '{State.CLAIMED}')
             AND (messages.channel_id, messages.recipient_group_id) IN (
                 SELECT u.channel_id, u.recipient_group_id FROM campaign_channels AS u
                 WHERE u.tenant_id = c.tenant_id AND u.campaign_id = c.id AND u.state = '{RunState.EXECUTING}'

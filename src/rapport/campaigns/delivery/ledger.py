@@ -60,7 +60,7 @@ def settle(scope: Scope, held: Held, unit: Unit, receipts: Mapping[Claim, Receip
 
 
 def _state_of(receipt: Receipt, last: bool) -> State:
-    is_temporary = receipt.outcome == "failed" and not receipt.permanent
+    is_temporary = State(receipt.outcome) is State.FAILED and not receipt.permanent
     return State.PENDING if is_temporary and not last else State(receipt.outcome)
 
 

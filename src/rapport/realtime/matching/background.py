@@ -16,6 +16,7 @@ from rapport.campaigns.service import ReEntry
 from rapport.conditions import Facts
 from rapport.conditions.outcomes import Outcome
 from rapport.customers import service as customers
+from rapport.delivery.service import Source, State
 from rapport.realtime.events.owners import IS_FIRST
 from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.facts import Needs, load
@@ -50,8 +51,8 @@ MESSAGES = text(f"""
         SELECT coalesce(sum(CASE WHEN f.outcome = '{Outcome.CONTROL}' THEN f.messages ELSE 1 END), 0)
             FROM trigger_firings AS f
         LEFT JOIN messages
-            ON messages.tenant_id = f.tenant_id AND messages.source = 'firing' AND messages.source_id = f.id
-                AND messages.state IN ('pending', 'claimed', 'sent')
+            ON messages.tenant_id = f.tenant_id AND messages.source = '{Source.FIRING}' AND messages.source_id = f.id
+                AND messages.state IN ('{State.PENDING}', '{State.CLAIMED}', '{State.SENT}')
         WHERE {THEIRS} AND {LEAVES} >= :since AND {LEAVES} < :before
             AND (messages.id IS NOT NULL OR f.outcome = '{Outcome.CONTROL}' OR f.state = ANY(CAST(:waiting AS text[])))
     )

@@ -40,12 +40,13 @@ CONCLUDE = text(f"""
     SET state = '{FiringState.DONE}', finished_at = :now, outcome = settled.outcome, reason = settled.reason
     FROM (
         SELECT source_id,
-            CASE WHEN bool_or(state = 'sent') THEN 'sent' WHEN bool_or(state = 'failed') THEN 'failed'
+            CASE WHEN bool_or(state = '{State.SENT}') THEN '{State.SENT}'
+                WHEN bool_or(state = '{State.FAILED}') THEN '{State.FAILED}'
                 ELSE min(state) END AS outcome,
-            CASE WHEN bool_or(state = 'sent') THEN '' ELSE max(reason) END AS reason
+            CASE WHEN bool_or(state = '{State.SENT}') THEN '' ELSE max(reason) END AS reason
         FROM messages
-        WHERE tenant_id = :tenant_id AND source = 'firing' AND source_id = ANY(CAST(:ids AS bigint[]))
-        GROUP BY source_id HAVING bool_and(state NOT IN ('pending', 'claimed'))
+        WHERE tenant_id = :tenant_id AND source = '{Source.FIRING}' AND source_id = ANY(CAST(:ids AS bigint[]))
+        GROUP BY source_id HAVING bool_and(state NOT IN ('{State.PENDING}', '{State.CLAIMED}'))
     ) AS settled
     WHERE f.tenant_id = :tenant_id AND f.id = settled.source_id AND f.state = '{FiringState.SENDING}'
 """)  # noqa: S608 - ours

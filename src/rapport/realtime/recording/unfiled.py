@@ -8,17 +8,20 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
 from rapport.conditions.outcomes import Outcome
+from rapport.delivery.service import Source, State
 from rapport.realtime.states import FiringState
 
 # Messages that went out or are about to, under the spelling that the accounts will have.
 UNFILED = text(f"""
     SELECT DISTINCT ON (f.person) f.customer_id, f.recipient_group_id, messages.action_id, messages.template_id
     FROM trigger_firings AS f
-    JOIN messages ON messages.tenant_id = f.tenant_id AND messages.source = 'firing' AND messages.source_id = f.id
+    JOIN messages
+        ON messages.tenant_id = f.tenant_id AND messages.source = '{Source.FIRING}' AND messages.source_id = f.id
     WHERE f.tenant_id = :tenant_id AND f.campaign_id = :campaign_id
         AND f.person = ANY(CAST(:persons AS text[])) AND NOT f.is_visitor
         AND f.state <> '{FiringState.FILED}' AND f.outcome IN ('', '{Outcome.SENT}')
-        AND messages.channel_id = :channel_id AND messages.state IN ('pending', 'claimed', 'sent')
+        AND messages.channel_id = :channel_id
+        AND messages.state IN ('{State.PENDING}', '{State.CLAIMED}', '{State.SENT}')
     ORDER BY f.person, f.id
 """)  # noqa: S608 - ours
 
