@@ -132,7 +132,7 @@ def test_odd_parameters_are_put_right_or_left_out_and_the_event_is_kept(sender: 
     }
     (entry,) = logged(scope, person="odd")
     assert entry["status"] == "warning"
-    for words in ("long is longer than 255", "nul holds", "deep is not a string", "name cannot be used"):
+    for words in ("long is longer than 255", "nul contains", "deep is not a string", "name cannot be used"):
         assert words in entry["reason"]
 
 
