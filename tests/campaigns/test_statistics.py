@@ -10,7 +10,7 @@ from scipy import stats
 
 from rapport.campaigns.measurement.between import between, with_reactions
 from rapport.campaigns.measurement.checks import SIZES, SOUND, SPENDING, check
-from rapport.campaigns.measurement.power import Spread, plain, told
+from rapport.campaigns.measurement.power import Spread, estimated, plain
 from rapport.campaigns.measurement.randomization import POWERS, Stratum, Sums, difference
 from rapport.campaigns.measurement.responses import Response
 from rapport.campaigns.measurement.statistics import (
@@ -255,5 +255,5 @@ def test_amounts_are_told_in_plain_digits(number: float, digits: int, words: str
 
 
 def test_what_a_series_can_show_of_large_amounts_is_told_in_plain_digits() -> None:
-    words = told("It", 100.0, Spread(1_234_567_890_123.0, 1e25, True), None).words
+    words = estimated("It", 100.0, Spread(1_234_567_890_123.0, 1e25, True), None).words
     assert "1234567890123 per customer" in words and "e+" not in words

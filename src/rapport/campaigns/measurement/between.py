@@ -47,22 +47,27 @@ def between(
 ) -> list[Between]:
     """Every pair of groups that reach the same people, from what each group did in each draw (see compare)."""
     few = len(alike) <= MOST_IN_PAIRS
-    wanted = [(a, b) for b, others in enumerate(alike, start=1) for a in others if a < b and (few or a == others[0])]
-    found: list[tuple[int, int, Comparison]] = []
-    for other, group in wanted:
+    pairs_of_groups = [
+        (a, b) for b, others in enumerate(alike, start=1) for a in others if a < b and (few or a == others[0])
+    ]
+    comparisons: list[tuple[int, int, Comparison]] = []
+    for other, group in pairs_of_groups:
         if pairs := _pairs(runs, group, other):
             inflation = inflations(Sides(group, (other,), False))
-            found.append((group, other, compare(pairs, is_watched, is_open, by_money, inflation)))
-    together = adjusted([comparison for _, _, comparison in found])
-    verdicts = [_words(group, other, one.verdict) for (group, other, _), one in zip(found, together, strict=True)]
+            comparisons.append((group, other, compare(pairs, is_watched, is_open, by_money, inflation)))
+    together = adjusted([comparison for _, _, comparison in comparisons])
+    verdicts = [
+        _words(group, other, comparison.verdict)
+        for (group, other, _), comparison in zip(comparisons, together, strict=True)
+    ]
     return [
-        Between(group, other, replace(one, verdict=verdict), {}, verdict)
-        for (group, other, _), one, verdict in zip(found, together, verdicts, strict=True)
+        Between(group, other, replace(comparison, verdict=verdict), {}, verdict)
+        for (group, other, _), comparison, verdict in zip(comparisons, together, verdicts, strict=True)
     ]
 
 
 def with_reactions(
-    found: Sequence[Between],
+    pairs_of_groups: Sequence[Between],
     runs: Sequence[Mapping[int, Response]],
     clicks: Sequence[Mapping[tuple[int, int], int]],
     is_watched: bool = False,
@@ -73,22 +78,24 @@ def with_reactions(
 
     Their variances are multiplied by the most that customers who come back can do, that of sizes.
     """
-    ratios = [inflations(Sides(one.recipient_group_id, (one.other_group_id,), False)).sizes for one in found]
-    made: dict[tuple[int, int], dict[str, Reactions]] = {}
+    ratios = [
+        inflations(Sides(pair.recipient_group_id, (pair.other_group_id,), False)).sizes for pair in pairs_of_groups
+    ]
+    reactions: dict[tuple[int, int], dict[str, Reactions]] = {}
     for event in sorted({event for draw in clicks for _, event in draw} & INTERACTIONS.keys()):
         counts = [reacting(sent, draw, event) for sent, draw in zip(runs, clicks, strict=True)]
         compared = [
             compare(
-                _pairs(counts, one.recipient_group_id, one.other_group_id),
+                _pairs(counts, pair.recipient_group_id, pair.other_group_id),
                 is_watched,
                 is_open,
                 inflation=Inflation(rate=ratio),
             )
-            for one, ratio in zip(found, ratios, strict=True)
+            for pair, ratio in zip(pairs_of_groups, ratios, strict=True)
         ]
-        for one, other in zip(found, adjusted(compared), strict=True):
-            group, against = one.recipient_group_id, one.other_group_id
-            made.setdefault((group, against), {})[INTERACTIONS[event]] = Reactions(
+        for pair, other in zip(pairs_of_groups, adjusted(compared), strict=True):
+            group, against = pair.recipient_group_id, pair.other_group_id
+            reactions.setdefault((group, against), {})[INTERACTIONS[event]] = Reactions(
                 rate=rate(sum((run[group] for run in counts), Response())),
                 other_rate=other.control_rate,
                 uplift=other.uplift,
@@ -96,12 +103,15 @@ def with_reactions(
                 p_value=other.p_adjusted,
                 verdict=_words(group, against, other.verdict),
             )
-    return [replace(one, interactions=made.get((one.recipient_group_id, one.other_group_id), {})) for one in found]
+    return [
+        replace(pair, interactions=reactions.get((pair.recipient_group_id, pair.other_group_id), {}))
+        for pair in pairs_of_groups
+    ]
 
 
 def reacting(sent: Mapping[int, Response], clicks: Mapping[tuple[int, int], int], event: int) -> dict[int, Response]:
     """The groups of a draw, with those who did something with a message as responders."""
-    return {number: Response(one.customers, clicks.get((number, event), 0)) for number, one in sent.items()}
+    return {number: Response(response.customers, clicks.get((number, event), 0)) for number, response in sent.items()}
 
 
 def _pairs(runs: Sequence[Mapping[int, Response]], group: int, other: int) -> list[Pair]:
@@ -109,9 +119,9 @@ def _pairs(runs: Sequence[Mapping[int, Response]], group: int, other: int) -> li
 
 
 def _words(group: int, other: int, verdict: str) -> str:
-    known = {
+    sentences = {
         BETTER: f"Group {group} does better than group {other}.",
         WORSE: f"Group {other} does better than group {group}.",
         UNSURE: f"No difference between groups {other} and {group} can be shown.",
     }
-    return known.get(verdict, verdict)
+    return sentences.get(verdict, verdict)

@@ -45,7 +45,7 @@ def check(
     inflation: of the variances, by customers who are in several draws.
     """
     sizes = _sizes_p_value(pairs, draws, inflation.sizes)
-    strata = [Stratum(one.money.before(), other.money.before()) for one, other in pairs]
+    strata = [Stratum(group.money.before(), control.money.before()) for group, control in pairs]
     before = difference(strata, inflation=inflation.before)
     spending = before.p_value if before else None
     if sizes is not None and sizes < MISMATCH:
@@ -58,9 +58,9 @@ def check(
 def _sizes_p_value(pairs: Sequence[tuple[Response, Response]], draws: Sequence[Draw], inflation: float) -> float | None:
     over = variance = 0.0
     least = math.inf
-    for (one, other), draw in zip(pairs, draws, strict=True):
-        size, part = one.customers + other.customers, draw.part
-        over += other.customers - size * part
+    for (group, control), draw in zip(pairs, draws, strict=True):
+        size, part = group.customers + control.customers, draw.part
+        over += control.customers - size * part
         variance += size * part * (1 - part) * _missing(size, draw)
         least = min(size * part, size * (1 - part))
     are_exact = all(draw.customers is not None for draw in draws)

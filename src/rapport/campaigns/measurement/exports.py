@@ -94,10 +94,10 @@ class Period:
         since = min(max(self.since or FIRST_INSTANT, FIRST_INSTANT), LAST_INSTANT).astimezone(UTC)
         return {"first": f"{first}", "last": f"{last}", "since": f"{since:%Y-%m-%d %H:%M:%S.%f}"[:-3]}
 
-    def told(self) -> dict[str, str]:
+    def audit_values(self) -> dict[str, str]:
         """What the audit log says of it."""
-        given = {"first": self.first, "last": self.last, "since": self.since}
-        return {name: value.isoformat() for name, value in given.items() if value}
+        bounds = {"first": self.first, "last": self.last, "since": self.since}
+        return {name: value.isoformat() for name, value in bounds.items() if value}
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _export(
     schema = pa.schema([(column, _type(column)) for column in columns])
     seen = FIRST_INSTANT + timedelta(milliseconds=int(scope.warehouse.value(NOW))) - SEEN_WITHIN
     with scope.records() as session:
-        scope.audit(session, "export", name, **period.told())
+        scope.audit(session, "export", name, **period.audit_values())
     return Export(schema, _pieces(scope, sql, schema, after, {**period.bound(), **more}), seen)
 
 
@@ -142,17 +142,17 @@ def _type(column: str) -> pa.DataType:
 
 
 def _pieces(
-    scope: Scope, sql: str, schema: pa.Schema, after: list[Any], bound: dict[str, Any]
+    scope: Scope, sql: str, schema: pa.Schema, after: list[Any], parameters: dict[str, Any]
 ) -> Iterator[pa.RecordBatch]:
     """Tables of so many rows, each from behind the last row of the one before."""
     while True:
         key = {f"key_{n}": value for n, value in enumerate(after)}
-        found = scope.warehouse.arrow(sql, **bound, **key, at_once=AT_ONCE).cast(schema)
-        yield from found.to_batches()
-        if found.num_rows < AT_ONCE:
+        table = scope.warehouse.arrow(sql, **parameters, **key, at_once=AT_ONCE).cast(schema)
+        yield from table.to_batches()
+        if table.num_rows < AT_ONCE:
             return
-        after = [str(one) if isinstance(one, date) else one for one in _last(found)]
+        after = [str(number) if isinstance(number, date) else number for number in _last(table)]
 
 
-def _last(found: pa.Table) -> list[Any]:
-    return [column[-1].as_py() for column in found.columns[:KEY_COLUMNS]]
+def _last(table: pa.Table) -> list[Any]:
+    return [column[-1].as_py() for column in table.columns[:KEY_COLUMNS]]

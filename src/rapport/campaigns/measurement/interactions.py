@@ -90,7 +90,7 @@ class ReportedInteraction:
 
 
 Place = tuple[int, int]  # campaign, channel
-Given = dict[Place, list[OccurrenceChannel]]
+ChannelRows = dict[Place, list[OccurrenceChannel]]
 
 
 def add_interactions(scope: Scope, rows: Sequence[ReportedInteraction]) -> int:
@@ -108,7 +108,9 @@ def add_interactions(scope: Scope, rows: Sequence[ReportedInteraction]) -> int:
         _note_arrivals(scope, session, [row for row, _ in new])
         # Committed first: were the process killed right after the insert, a repetition would find nothing new.
         session.commit()
-        scope.warehouse.insert("campaign_interactions", COLUMNS, [_columns(campaigns, row, got) for row, got in new])
+        scope.warehouse.insert(
+            "campaign_interactions", COLUMNS, [_columns(campaigns, row, message) for row, message in new]
+        )
         for campaign_id in campaigns:
             mine = sum(row.campaign_id == campaign_id for row, _ in new)
             unknown = sum(row.campaign_id == campaign_id for row in strangers)
@@ -121,14 +123,14 @@ def add_interactions(scope: Scope, rows: Sequence[ReportedInteraction]) -> int:
 
 def reported_on(scope: Scope, rows: Iterable[ReportedInteraction]) -> dict[int, Occurrence]:
     """The campaigns that rows name, by id. Raises Invalid for a row that cannot be."""
-    wanted = {
+    places = {
         (row.campaign_id, row.channel_id, row.template_id, row.recipient_group_id, row.event_id, _day(scope, row.at))
         for row in rows
     }
-    campaigns, given = executed(scope, {one[0] for one in wanted})
-    for campaign, channel, template, group, event, day in wanted:
-        check_place(given, campaign, channel, template)
-        _check_group(given, campaign, channel, template, group)
+    campaigns, channel_rows = executed(scope, {place[0] for place in places})
+    for campaign, channel, template, group, event, day in places:
+        check_place(channel_rows, campaign, channel, template)
+        _check_group(channel_rows, campaign, channel, template, group)
         if event not in INTERACTIONS:
             raise Invalid(f"EventID must be one of {', '.join(map(str, INTERACTIONS))}, not {event}.")
         _check_day(scope, campaigns[campaign], day)
@@ -137,41 +139,41 @@ def reported_on(scope: Scope, rows: Iterable[ReportedInteraction]) -> dict[int, 
 
 def check_interaction_date(scope: Scope, campaign_id: int, day: date) -> None:
     """Whether customers can have done something with a campaign on a day of the tenant. Raises Invalid."""
-    found, _ = executed(scope, {campaign_id})
-    _check_day(scope, found[campaign_id], day)
+    campaigns, _ = executed(scope, {campaign_id})
+    _check_day(scope, campaigns[campaign_id], day)
 
 
-def executed(scope: Scope, campaign_ids: set[int]) -> tuple[dict[int, Occurrence], Given]:
+def executed(scope: Scope, campaign_ids: set[int]) -> tuple[dict[int, Occurrence], ChannelRows]:
     """Executed (or then canceled) campaigns by id, and their rows by campaign and channel. Raises Invalid."""
     mine = (Occurrence.tenant_id == scope.tenant_id, Occurrence.id.in_(campaign_ids))
     rows = (OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id.in_(campaign_ids))
-    given: Given = defaultdict(list)
+    channel_rows: ChannelRows = defaultdict(list)
     with scope.reads() as session:
-        found = {one.id: one for one in session.scalars(select(Occurrence).where(*mine))}
+        campaigns = {campaign.id: campaign for campaign in session.scalars(select(Occurrence).where(*mine))}
         for row in session.scalars(select(OccurrenceChannel).where(*rows)):
-            given[row.campaign_id, row.channel_id].append(row)
+            channel_rows[row.campaign_id, row.channel_id].append(row)
     for campaign_id in sorted(campaign_ids):
-        if campaign_id not in found:
+        if campaign_id not in campaigns:
             raise Invalid(f"CampaignID: there is no campaign {campaign_id}.")
-        if found[campaign_id].state not in REPORTED_STATES:
-            raise Invalid(f"CampaignID: campaign {campaign_id} is {found[campaign_id].state} and was not executed.")
-    return found, given
+        if campaigns[campaign_id].state not in REPORTED_STATES:
+            raise Invalid(f"CampaignID: campaign {campaign_id} is {campaigns[campaign_id].state} and was not executed.")
+    return campaigns, channel_rows
 
 
-def check_place(given: Given, campaign: int, channel: int, template: int) -> None:
+def check_place(channel_rows: ChannelRows, campaign: int, channel: int, template: int) -> None:
     """Whether a campaign brings a template on a channel. Raises Invalid."""
-    if (campaign, channel) not in given:
+    if (campaign, channel) not in channel_rows:
         raise Invalid(f"ChannelID: campaign {campaign} does not use channel {channel}.")
-    if all(row.template_id != template for row in given[campaign, channel]):
+    if all(row.template_id != template for row in channel_rows[campaign, channel]):
         raise Invalid(f"TemplateID: campaign {campaign} does not use template {template} on channel {channel}.")
 
 
-def _check_group(given: Given, campaign: int, channel: int, template: int, group: int | None) -> None:
+def _check_group(channel_rows: ChannelRows, campaign: int, channel: int, template: int, group: int | None) -> None:
     """Whether a recipient group that is named gets a template on a channel, which the campaign uses. Raises Invalid."""
-    places = given[campaign, channel]
-    if group is None or any((row.recipient_group_id, row.template_id) == (group, template) for row in places):
+    rows = channel_rows[campaign, channel]
+    if group is None or any((row.recipient_group_id, row.template_id) == (group, template) for row in rows):
         return
-    if all(row.recipient_group_id != group for row in places):
+    if all(row.recipient_group_id != group for row in rows):
         raise Invalid(f"RecipientGroupID: campaign {campaign} has no recipient group {group} on channel {channel}.")
     where = f"template {template} on channel {channel}"
     raise Invalid(f"RecipientGroupID: recipient group {group} of campaign {campaign} does not use {where}.")
@@ -205,45 +207,51 @@ def no_reports(scope: Scope) -> Iterator[None]:
         yield
 
 
-Known = tuple[ReportedInteraction, Received]
+ReportedMessage = tuple[ReportedInteraction, Received]
 
 
 def _new(
     scope: Scope, session: Session, rows: Sequence[ReportedInteraction], campaigns: dict[int, Occurrence]
-) -> tuple[list[Known], list[ReportedInteraction]]:
+) -> tuple[list[ReportedMessage], list[ReportedInteraction]]:
     """Those rows that are not in the warehouse yet, with what the customer got, each once; and those of strangers."""
     by_place: dict[Place, list[ReportedInteraction]] = defaultdict(list)
     for row in rows:
         by_place[row.campaign_id, row.channel_id].append(row)
-    new: list[Known] = []
+    new: list[ReportedMessage] = []
     strangers: list[ReportedInteraction] = []
     for (campaign_id, channel_id), mine in by_place.items():
         campaign = campaigns[campaign_id]
-        got = received(scope, session, campaign, channel_id, (row.customer_id for row in mine))
-        seen = _present(scope, campaign, channel_id, {row.event_id for row in mine}, got)
+        messages = received(scope, session, campaign, channel_id, (row.customer_id for row in mine))
+        seen = _present(scope, campaign, channel_id, {row.event_id for row in mine}, messages)
         for row in mine:
-            who = row.customer_id.lower()
-            key = (who, row.event_id, _day(scope, row.at))
-            if who not in got:
+            customer_id = row.customer_id.lower()
+            key = (customer_id, row.event_id, _day(scope, row.at))
+            if customer_id not in messages:
                 strangers.append(row)
             elif key not in seen:
                 seen.add(key)
-                new.append((row, got[who]))
+                new.append((row, messages[customer_id]))
     return new, strangers
 
 
 def _present(
-    scope: Scope, campaign: Occurrence, channel: int, events: set[int], got: dict[str, Received]
+    scope: Scope, campaign: Occurrence, channel: int, events: set[int], messages: dict[str, Received]
 ) -> set[tuple[str, int, date]]:
     """What is there of customers: id in lower case, interaction and day of the tenant."""
-    place = {"day": campaign.execution_date, "campaign": campaign.id, "channel": channel}
-    bound = {**place, "zone": scope.time_zone.key, "events": sorted(events)}
+    campaign_channel = {"day": campaign.execution_date, "campaign": campaign.id, "channel": channel}
+    parameters = {**campaign_channel, "zone": scope.time_zone.key, "events": sorted(events)}
     # Customers whom nobody has loaded are spelled as the event that set the trigger off, each time another way.
     sql, ids = (
-        (PRESENT_FOLDED, list(got)) if campaign.is_triggered else (PRESENT, [one.customer_id for one in got.values()])
+        (PRESENT_FOLDED, list(messages))
+        if campaign.is_triggered
+        else (PRESENT, [message.customer_id for message in messages.values()])
     )
-    answers = (scope.warehouse.rows(sql, ids=part, **bound) for part in parts(ids))
-    return {(str(who).lower(), int(event), date.fromisoformat(day)) for rows in answers for who, event, day in rows}
+    answers = (scope.warehouse.rows(sql, ids=part, **parameters) for part in parts(ids))
+    return {
+        (str(customer_id).lower(), int(event), date.fromisoformat(day))
+        for rows in answers
+        for customer_id, event, day in rows
+    }
 
 
 def _day(scope: Scope, at: datetime) -> date:
@@ -252,11 +260,11 @@ def _day(scope: Scope, at: datetime) -> date:
 
 def _suppress(scope: Scope, session: Session, rows: Iterable[tuple[ReportedInteraction, Received | None]]) -> None:
     """Suppress who unsubscribed, complained or bounced, on the channel where that was."""
-    found: dict[tuple[int, int], list[str]] = defaultdict(list)
-    for row, got in rows:
+    customers_by_event: dict[tuple[int, int], list[str]] = defaultdict(list)
+    for row, message in rows:
         if row.event_id in SUPPRESSING:
-            found[row.channel_id, row.event_id].append(got.customer_id if got else row.customer_id)
-    for (channel, event), customer_ids in sorted(found.items()):
+            customers_by_event[row.channel_id, row.event_id].append(message.customer_id if message else row.customer_id)
+    for (channel, event), customer_ids in sorted(customers_by_event.items()):
         messaging.suppress_many(scope, session, channel, SUPPRESSING[event], customer_ids)
 
 
@@ -267,7 +275,7 @@ def _note_arrivals(scope: Scope, session: Session, rows: Iterable[ReportedIntera
         messaging.arrived(scope, session, arrived)
 
 
-def _columns(campaigns: dict[int, Occurrence], row: ReportedInteraction, got: Received) -> tuple[object, ...]:
+def _columns(campaigns: dict[int, Occurrence], row: ReportedInteraction, message: Received) -> tuple[object, ...]:
     day = campaigns[row.campaign_id].execution_date
-    place = (row.channel_id, got.template, got.group, got.action)
-    return (day, row.campaign_id, got.customer_id, *place, row.event_id, row.at, row.app_id, row.origin)
+    place = (row.channel_id, message.template, message.group, message.action)
+    return (day, row.campaign_id, message.customer_id, *place, row.event_id, row.at, row.app_id, row.origin)

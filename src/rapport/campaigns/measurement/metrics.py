@@ -57,21 +57,21 @@ def set_metrics(scope: Scope, rows: Sequence[ReportedMetric]) -> None:
     Raises Invalid for a metric or campaign that is not known or was not executed,
     or a channel or template that it does not use.
     """
-    _, given = executed(scope, {row.campaign_id for row in rows})
+    _, channel_rows = executed(scope, {row.campaign_id for row in rows})
     for row in rows:
         if row.metric_id not in METRICS:
             raise Invalid(f"MetricID must be one of {', '.join(map(str, METRICS))}, not {row.metric_id}.")
-        check_place(given, row.campaign_id, row.channel_id, row.template_id)
+        check_place(channel_rows, row.campaign_id, row.channel_id, row.template_id)
     values = {(row.campaign_id, row.channel_id, row.template_id, row.metric_id): row.value for row in rows}
     now = scope.clock.now()
     with scope.records() as session:
         # In order of the key, so that two callers with the same totals wait for each other and never lock up.
         for place, value in sorted(values.items()):
-            made = insert(CampaignMetric).values(
+            statement = insert(CampaignMetric).values(
                 **dict(zip(KEY, (scope.tenant_id, *place), strict=True)), value=value, reported_at=now
             )
             changes = {"value": value, "reported_at": now}
-            session.execute(made.on_conflict_do_update(index_elements=list(KEY), set_=changes))
+            session.execute(statement.on_conflict_do_update(index_elements=list(KEY), set_=changes))
         for campaign_id in sorted({row.campaign_id for row in rows}):
             count = sum(row.campaign_id == campaign_id for row in rows)
             scope.audit(session, "metrics", f"campaign {campaign_id}", totals=count)
@@ -89,8 +89,8 @@ def metrics_of(scope: Scope, campaign_id: int) -> list[PlaceMetrics]:
     return [
         PlaceMetrics(
             *place,
-            totals={METRICS[row.metric_id]: row.value for row in found},
-            reported_at=max(row.reported_at for row in found),
+            totals={METRICS[row.metric_id]: row.value for row in metrics},
+            reported_at=max(row.reported_at for row in metrics),
         )
-        for place, found in by_place.items()
+        for place, metrics in by_place.items()
     ]

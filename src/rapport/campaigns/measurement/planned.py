@@ -16,7 +16,7 @@ from sqlalchemy import select
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns.goals import bound, is_amount, is_click, sales
-from rapport.campaigns.measurement.power import Detectable, Spread, size_of, spread_of, told
+from rapport.campaigns.measurement.power import Detectable, Spread, estimated, size_of, spread_of
 from rapport.campaigns.measurement.responses import Response, alike_groups, clicked, reactions, responses, summed
 from rapport.campaigns.measurement.windows import windows
 from rapport.campaigns.models import Occurrence, Series
@@ -56,32 +56,32 @@ SOME_CUSTOMERS = """
 """
 
 
-def planned(scope: Scope, found: Series, size: int | None = None) -> Detectable:
+def planned(scope: Scope, series: Series, size: int | None = None) -> Detectable:
     """What a series can show in a run, of so many customers or of all in its target group now, and in a year."""
     data_date = scope.data_date()
     if data_date is None:
         return NO_DATA
-    goal = found.goal
-    part = _size_of_a_customer(scope, found, goal)
+    goal = series.goal
+    part = _size_of_a_customer(scope, series, goal)
     if not part:
         return NO_COMPARISON
-    spread, whose = _spread(scope, found, goal, data_date)
+    spread, whose = _spread(scope, series, goal, data_date)
     if size is None:
-        size = audiences.size_now(scope, audiences.target_group(scope, found.target_group_id).condition)
+        size = audiences.size_now(scope, audiences.target_group(scope, series.target_group_id).condition)
     if not size:
         return NOBODY
     if spread.mean <= 0 or spread.variance <= 0:
         return NO_RESPONSE
-    made = told(f"With {size} customers a run", size * part, spread, _lasts(found))
+    estimate = estimated(f"With {size} customers a run", size * part, spread, _lasts(series))
     return Detectable(
-        made.so_far,
-        made.after_a_year,
-        made.days_until_a_tenth,
-        f"{made.words} This assumes that customers do what {whose} did.",
+        estimate.so_far,
+        estimate.after_a_year,
+        estimate.days_until_a_tenth,
+        f"{estimate.words} This assumes that customers do what {whose} did.",
     )
 
 
-def planned_trigger(scope: Scope, found: Series) -> Detectable:
+def planned_trigger(scope: Scope, series: Series) -> Detectable:
     """What a triggered campaign can show by the customers of some days, and in a year.
 
     It is taken that whoever had the event of the trigger lately meets it, and does what such customers did.
@@ -89,84 +89,86 @@ def planned_trigger(scope: Scope, found: Series) -> Detectable:
     data_date = scope.data_date()
     if data_date is None:
         return NO_DATA
-    goal = found.goal
-    part = _size_of_a_customer(scope, found, goal)
+    goal = series.goal
+    part = _size_of_a_customer(scope, series, goal)
     if not part:
         return NO_COMPARISON
-    event = customers.event_type_named(scope, (found.trigger or {})["trigger"]["event"])
+    event = customers.event_type_named(scope, (series.trigger or {})["trigger"]["event"])
     end = datetime.combine(data_date + timedelta(days=1), time())
-    who = {
+    event_days = {
         "event": event.id if event else 0,
         "first": scope.instant(end - timedelta(days=EVENT_DAYS)),
         "last": scope.instant(end),
     }
-    size = int(scope.warehouse.value(f"SELECT uniqExact(customer_id) FROM ({HAD_EVENT})", **who) or 0)
+    size = int(scope.warehouse.value(f"SELECT uniqExact(customer_id) FROM ({HAD_EVENT})", **event_days) or 0)
     if not size or event is None:
         return NO_EVENT
-    spread = _in_days(scope, found, goal, end, HAD_EVENT, who)
+    spread = _in_days(scope, series, goal, end, HAD_EVENT, event_days)
     if is_click(goal) or spread.mean <= 0 or spread.variance <= 0:
         return NO_RESPONSE
-    made = told(f"With {size} customers in {EVENT_DAYS} days", size * part, spread, EVENT_DAYS)
-    words = f"{made.words} So many had the event {event.name!r}; what else the trigger asks for makes them fewer."
-    return replace(made, words=words)
+    estimate = estimated(f"With {size} customers in {EVENT_DAYS} days", size * part, spread, EVENT_DAYS)
+    words = f"{estimate.words} So many had the event {event.name!r}; what else the trigger asks for makes them fewer."
+    return replace(estimate, words=words)
 
 
-def _in_days(scope: Scope, found: Series, goal: Goal, end: datetime, some: str, who: Mapping[str, Any]) -> Spread:
+def _in_days(
+    scope: Scope, series: Series, goal: Goal, end: datetime, customers_sql: str, parameters: Mapping[str, Any]
+) -> Spread:
     """What some customers (SQL, with what it binds) did in as many days before an end as the window has."""
-    bound_days = {"since": end - timedelta(days=found.duration), "until": end}
-    of_all = sales(goal, "{since:DateTime('UTC')}", "{until:DateTime('UTC')}", some)
-    sql = SOME_CUSTOMERS.format(customers=some, sales=of_all)
-    cells = summed(scope, [(sql, {**bound_days, **bound(goal), **who})]).cells
+    bound_days = {"since": end - timedelta(days=series.duration), "until": end}
+    of_all = sales(goal, "{since:DateTime('UTC')}", "{until:DateTime('UTC')}", customers_sql)
+    sql = SOME_CUSTOMERS.format(customers=customers_sql, sales=of_all)
+    cells = summed(scope, [(sql, {**bound_days, **bound(goal), **parameters})]).cells
     return spread_of(sum(cells.values(), Response()), is_amount(goal))
 
 
-def _size_of_a_customer(scope: Scope, found: Series, goal: Goal) -> float:
+def _size_of_a_customer(scope: Scope, series: Series, goal: Goal) -> float:
     """What a customer of a run adds to the size of the best comparison."""
-    alike, shares = alike_groups(scope, found.groups), [group.share for group in found.groups]
-    held_back, sent = found.control_share, [(1 - found.control_share) * share for share in shares]
+    alike, shares = alike_groups(scope, series.groups), [group.share for group in series.groups]
+    held_back, sent = series.control_share, [(1 - series.control_share) * share for share in shares]
     control = 0.0 if is_click(goal) else held_back
     against_control = [
-        size_of(sent[n - 1], control * sum(shares[one - 1] for one in others)) for n, others in enumerate(alike, 1)
+        size_of(sent[n - 1], control * sum(shares[other - 1] for other in others)) for n, others in enumerate(alike, 1)
     ]
     if control:
         return max(against_control)
-    pairs = [(n, one) for n, others in enumerate(alike, 1) for one in others if one < n]
-    return max((size_of(sent[n - 1], sent[one - 1]) for n, one in pairs), default=0.0)
+    pairs = [(n, other) for n, others in enumerate(alike, 1) for other in others if other < n]
+    return max((size_of(sent[n - 1], sent[other - 1]) for n, other in pairs), default=0.0)
 
 
-def _lasts(found: Series) -> int | None:
+def _lasts(series: Series) -> int | None:
     """In how many days as many new customers come together as a run has; none where there is one run."""
-    gap = shortest_gap(found.days)
-    if gap is None or found.rules.include_all:
+    gap = shortest_gap(series.days)
+    if gap is None or series.rules.include_all:
         return gap
-    return max(gap, own_days(found.days, found.rules, found.duration))
+    return max(gap, own_days(series.days, series.rules, series.duration))
 
 
-def _spread(scope: Scope, found: Series, goal: Goal, data_date: date) -> tuple[Spread, str]:
+def _spread(scope: Scope, series: Series, goal: Goal, data_date: date) -> tuple[Spread, str]:
     """What customers do in a window of the series, and whose doing that is."""
-    earlier = _of_earlier_runs(scope, found, goal, data_date)
+    earlier = _of_earlier_runs(scope, series, goal, data_date)
     if earlier.responders >= ENOUGH or is_click(goal):
         return spread_of(earlier, is_amount(goal)), EARLIER
     end = datetime.combine(data_date + timedelta(days=1), time())
-    return _in_days(scope, found, goal, end, ALL_CUSTOMERS, {}), ALL.format(days=found.duration)
+    return _in_days(scope, series, goal, end, ALL_CUSTOMERS, {}), ALL.format(days=series.duration)
 
 
-def _of_earlier_runs(scope: Scope, found: Series, goal: Goal, data_date: date) -> Response:
-    wanted = (
+def _of_earlier_runs(scope: Scope, series: Series, goal: Goal, data_date: date) -> Response:
+    statement = (
         select(Occurrence)
         .where(
             Occurrence.tenant_id == scope.tenant_id,
-            Occurrence.target_group_id == found.target_group_id,
+            Occurrence.target_group_id == series.target_group_id,
             Occurrence.is_triggered.is_(False),
             Occurrence.is_one_time.is_(False),
             Occurrence.state.in_(EXECUTED_STATES),
-            Occurrence.duration == found.duration,
+            Occurrence.duration == series.duration,
         )
         .order_by(Occurrence.execution_date.desc(), Occurrence.id.desc())
         .limit(LOOKED_AT)
     )
     with scope.reads() as session:
-        runs = list(session.scalars(wanted))
+        runs = list(session.scalars(statement))
     ends = windows(scope, runs) if runs else []
     ended = [run for run, (_, end) in zip(runs, ends, strict=True) if data_date >= end.date()]
     if not ended:

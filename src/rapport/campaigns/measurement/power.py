@@ -44,15 +44,15 @@ class Spread:
     is_money: bool
 
 
-def spread_of(one: Response, is_money: bool) -> Spread:
+def spread_of(response: Response, is_money: bool) -> Spread:
     """Of what some customers did, money up to the cap."""
-    if not one.customers:
+    if not response.customers:
         return Spread(0.0, 0.0, is_money)
     if not is_money:
-        mean = one.responders / one.customers
+        mean = response.responders / response.customers
         return Spread(mean, mean * (1 - mean), is_money)
-    mean = float(one.money.powers[1, 0]) / one.customers
-    return Spread(mean, float(one.money.powers[2, 0]) / one.customers - mean**2, is_money)
+    mean = float(response.money.powers[1, 0]) / response.customers
+    return Spread(mean, float(response.money.powers[2, 0]) / response.customers - mean**2, is_money)
 
 
 def detectable(
@@ -62,21 +62,21 @@ def detectable(
 
     Each with by what its variances are multiplied, as customers come back.
     """
-    known = [_known(pairs, ratio.money if is_money else ratio.rate) for pairs, ratio in by_group]
-    size, whole = max(known, key=lambda one: one[0], default=(0.0, Response()))
+    comparisons = [_size_and_responses(pairs, ratio.money if is_money else ratio.rate) for pairs, ratio in by_group]
+    size, whole = max(comparisons, key=lambda comparison: comparison[0], default=(0.0, Response()))
     spread = spread_of(whole, is_money)
     if not size or spread.mean <= 0 or spread.variance <= 0:
         return Detectable(None, None, None, "What this series can show cannot be estimated yet.")
-    return told("So far the series", size, spread, (max(days) - min(days)).days + 1)
+    return estimated("So far the series", size, spread, (max(days) - min(days)).days + 1)
 
 
-def told(who: str, size: float, spread: Spread, lasted: int | None) -> Detectable:
+def estimated(subject: str, size: float, spread: Spread, lasted: int | None) -> Detectable:
     """By a size (see size_of) that came together in so many days; none when there will be no more."""
     so_far = BOTH * math.sqrt(spread.variance / size)
     difference, base = f"{plain(100 * so_far, 2)} points", f"a rate of {plain(100 * spread.mean, 2)}%"
     if spread.is_money:
         difference, base = plain(so_far, 2), f"{plain(spread.mean, 3)} per customer"
-    words = f"{who} can show a difference of {difference} from {base}"
+    words = f"{subject} can show a difference of {difference} from {base}"
     if lasted is None:
         return Detectable(so_far, so_far, None, f"{words}.")
     a_year = so_far * math.sqrt(lasted / A_YEAR)
@@ -91,8 +91,8 @@ def told(who: str, size: float, spread: Spread, lasted: int | None) -> Detectabl
 def plain(number: float, digits: int) -> str:
     """A number above 0 in plain digits, whole ones all and of a fraction so many as make up digits that count."""
     decimals = max(0, digits - 1 - math.floor(math.log10(number)))
-    told = f"{number:.{decimals}f}"
-    return told.rstrip("0").rstrip(".") if decimals else told
+    text = f"{number:.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if decimals else text
 
 
 def size_of(own: float, other: float) -> float:
@@ -100,7 +100,7 @@ def size_of(own: float, other: float) -> float:
     return own * other / (own + other) if own and other else 0.0
 
 
-def _known(pairs: Sequence[Pair], inflation: float) -> tuple[float, Response]:
+def _size_and_responses(pairs: Sequence[Pair], inflation: float) -> tuple[float, Response]:
     """The size of a comparison, and what all in it did."""
-    size = sum(size_of(one.customers, other.customers) for one, other in pairs)
+    size = sum(size_of(group.customers, control.customers) for group, control in pairs)
     return size / inflation, sum((side for pair in pairs for side in pair), Response())

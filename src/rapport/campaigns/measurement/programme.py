@@ -128,8 +128,8 @@ def programme_results(scope: Scope) -> ProgrammeResults:
         check=tested,
         months=months,
         series=parts,
-        orders_of_series=sum(one.orders or 0 for one in parts),
-        value_of_series=sum(one.value or 0 for one in parts),
+        orders_of_series=sum(part.orders or 0 for part in parts),
+        value_of_series=sum(part.value or 0 for part in parts),
     )
 
 
@@ -141,7 +141,7 @@ def compared(
     spans = list(_months(hold_out.start_date, last))
     monthly = summed(scope, [_lot(hold_out, first, first, end) for first, end in spans])
     pair = _pair(done, WHOLE)
-    tested = check([pair], [Draw(hold_out.share)]) if all(one.customers for one in pair) else None
+    tested = check([pair], [Draw(hold_out.share)]) if all(side.customers for side in pair) else None
     whole = _whole(hold_out.start_date, last, pair, tested, done.cap)
     months = [_month(first, end, last, _pair(monthly, first), monthly.cap) for first, end in spans]
     return whole, tested, _judged(months)
@@ -167,14 +167,14 @@ def people() -> str:
 
 
 def _lot(hold_out: HoldOut, key: date, first: date, last: date) -> Lot:
-    bound: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "period": _number(key),
         "began": datetime.combine(hold_out.start_date, time()),
         "begin": datetime.combine(first, time()),
         "end": datetime.combine(last + timedelta(days=1), time()),
         "past": PAST_DAYS,
     }
-    return people(), bound | hold_outs.bound(hold_out)
+    return people(), parameters | hold_outs.bound(hold_out)
 
 
 def _number(key: date) -> int:
@@ -195,52 +195,52 @@ def _months(first: date, last: date) -> Iterator[tuple[date, date]]:
 
 def _whole(first: date, last: date, pair: Pair, tested: BalanceCheck | None, cap: float | None) -> ProgrammePeriod:
     """The whole time, which is looked at again and again while it grows."""
-    found = compare([pair], is_watched=True, by_money=True) if tested else None
-    if found and tested and not tested.may_be_read:
-        found = replace(found, verdict=tested.words)
-    return _made(first, last, True, pair, found, cap)
+    comparison = compare([pair], is_watched=True, by_money=True) if tested else None
+    if comparison and tested and not tested.may_be_read:
+        comparison = replace(comparison, verdict=tested.words)
+    return _period(first, last, True, pair, comparison, cap)
 
 
 def _month(first: date, end: date, last: date, pair: Pair, cap: float | None) -> ProgrammePeriod:
     is_over = end < last or (end + timedelta(days=1)).day == 1
-    found = compare([pair], is_open=not is_over, by_money=True) if all(one.customers for one in pair) else None
-    return _made(first, end, is_over, pair, found, cap)
+    comparison = compare([pair], is_open=not is_over, by_money=True) if all(side.customers for side in pair) else None
+    return _period(first, end, is_over, pair, comparison, cap)
 
 
-def _made(
-    first: date, last: date, is_complete: bool, pair: Pair, found: Comparison | None, cap: float | None
+def _period(
+    first: date, last: date, is_complete: bool, pair: Pair, comparison: Comparison | None, cap: float | None
 ) -> ProgrammePeriod:
     written_to, held_out = map(_side, pair)
-    verdict = _words(found) if found else ""
-    return ProgrammePeriod(first, last, is_complete, cap, written_to, held_out, found, verdict)
+    verdict = _words(comparison) if comparison else ""
+    return ProgrammePeriod(first, last, is_complete, cap, written_to, held_out, comparison, verdict)
 
 
-def _words(found: Comparison) -> str:
-    return WORDS.get(found.verdict, found.verdict)
+def _words(comparison: Comparison) -> str:
+    return WORDS.get(comparison.verdict, comparison.verdict)
 
 
 def _judged(months: Sequence[ProgrammePeriod]) -> list[ProgrammePeriod]:
     """The same with verdicts of all months together."""
-    known = [one.against_hold_out for one in months if one.against_hold_out]
-    together = dict(zip(map(id, known), adjusted(known), strict=True))
+    comparisons = [month.against_hold_out for month in months if month.against_hold_out]
+    together = dict(zip(map(id, comparisons), adjusted(comparisons), strict=True))
     return [
-        replace(one, against_hold_out=found, verdict=_words(found))
-        if (found := together.get(id(one.against_hold_out)))
-        else one
-        for one in months
+        replace(month, against_hold_out=comparison, verdict=_words(comparison))
+        if (comparison := together.get(id(month.against_hold_out)))
+        else month
+        for month in months
     ]
 
 
-def _side(one: Response) -> ProgrammeSide:
-    orders = int(one.orders.powers[1, 0])
+def _side(response: Response) -> ProgrammeSide:
+    orders = int(response.orders.powers[1, 0])
     return ProgrammeSide(
-        customers=one.customers,
-        responders=one.responders,
-        response_rate=rate(one),
+        customers=response.customers,
+        responders=response.responders,
+        response_rate=rate(response),
         orders=orders,
-        orders_per_customer=orders / one.customers if one.customers else 0.0,
-        value=one.value,
-        value_per_customer=mean_value(one),
+        orders_per_customer=orders / response.customers if response.customers else 0.0,
+        value=response.value,
+        value_per_customer=mean_value(response),
     )
 
 
@@ -249,21 +249,21 @@ def _series_parts(scope: Scope, first: date) -> list[SeriesPart]:
     ran = select(Occurrence.series_id).where(
         Occurrence.tenant_id == scope.tenant_id, Occurrence.state.in_(EXECUTED_STATES), Occurrence.send_date >= first
     )
-    wanted = select(Series).where(Series.tenant_id == scope.tenant_id, Series.id.in_(ran))
+    statement = select(Series).where(Series.tenant_id == scope.tenant_id, Series.id.in_(ran))
     with scope.reads() as session:
-        found = list(session.scalars(wanted.order_by(Series.id)))
-    return [_series_part(scope, one, first) for one in found]
+        series = list(session.scalars(statement.order_by(Series.id)))
+    return [_series_part(scope, each, first) for each in series]
 
 
-def _series_part(scope: Scope, found: Series, first: date) -> SeriesPart:
-    result = series_results(scope, found, VALUE, first)
-    against = [one.against_control for one in result.groups if one.against_control]
-    orders = [one.orders.total for one in against if one.orders]
-    money = [one.money.total for one in against if one.money]
+def _series_part(scope: Scope, series: Series, first: date) -> SeriesPart:
+    result = series_results(scope, series, VALUE, first)
+    against = [group.against_control for group in result.groups if group.against_control]
+    orders = [comparison.orders.total for comparison in against if comparison.orders]
+    money = [comparison.money.total for comparison in against if comparison.money]
     return SeriesPart(
-        series_id=found.id,
-        name=found.name,
-        is_triggered=found.trigger is not None,
+        series_id=series.id,
+        name=series.name,
+        is_triggered=series.trigger is not None,
         runs=result.runs,
         orders=sum(orders) if orders else None,
         value=sum(money) if money else None,

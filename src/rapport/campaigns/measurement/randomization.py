@@ -134,17 +134,17 @@ def difference(strata: Sequence[Stratum], is_watched: bool = False, inflation: f
         return None
     group, control = used
     theta, left = _of_the_past(group, control)
-    found = _score(group, control, theta, inflation=inflation)
-    if found.variance <= 0:
+    score = _score(group, control, theta, inflation=inflation)
+    if score.variance <= 0:
         return None
-    estimate, error = found.score / found.weight, math.sqrt(found.variance) / found.weight
-    tail = _tail(found) if is_watched else ALPHA / 2
-    low, high = error * _quantile(found.skew, tail), -error * _quantile(-found.skew, tail)
-    base = float((_parts(group, control) * control[:, 1, 0] / control[:, 0, 0]).sum()) / found.weight
+    estimate, error = score.score / score.weight, math.sqrt(score.variance) / score.weight
+    tail = _tail(score) if is_watched else ALPHA / 2
+    low, high = error * _quantile(score.skew, tail), -error * _quantile(-score.skew, tail)
+    base = float((_parts(group, control) * control[:, 1, 0] / control[:, 0, 0]).sum()) / score.weight
     return Difference(
         estimate=estimate,
         interval=(estimate - high, estimate - low),
-        p_value=_p_value(found, is_watched),
+        p_value=_p_value(score, is_watched),
         relative=estimate / base if base > 0 else None,
         relative_interval=_relative(group, control, theta, tail, inflation) if base > 0 else None,
         spread_left=left,
@@ -159,13 +159,15 @@ def slope_of_the_past(strata: Sequence[Stratum]) -> float:
 
 def _used(strata: Sequence[Stratum]) -> tuple[Numbers, Numbers] | None:
     """The powers of groups and controls of the strata that compare anything."""
-    sizes = [(one.group.customers, one.control.customers) for one in strata]
+    sizes = [(stratum.group.customers, stratum.control.customers) for stratum in strata]
     used = [
-        one for one, (own, held_back) in zip(strata, sizes, strict=True) if own and held_back and own + held_back > 2
+        stratum
+        for stratum, (own, held_back) in zip(strata, sizes, strict=True)
+        if own and held_back and own + held_back > 2
     ]
     if not used:
         return None
-    group, control = (np.stack([getattr(one, side).powers for one in used]) for side in ("group", "control"))
+    group, control = (np.stack([getattr(stratum, side).powers for stratum in used]) for side in ("group", "control"))
     return group, control
 
 
@@ -190,10 +192,10 @@ def _of_the_past(group: Numbers, control: Numbers) -> tuple[float, float]:
 
 def _rest(powers: Numbers, theta: float) -> list[Numbers]:
     """Sums of the powers 0 to 3 of y - theta x, by stratum."""
-    one, y, yy, yyy = (powers[:, a, 0] for a in range(4))
+    ones, y, yy, yyy = (powers[:, a, 0] for a in range(4))
     x, xx, xxx, yx, yyx, yxx = (powers[:, a, b] for a, b in ((0, 1), (0, 2), (0, 3), (1, 1), (2, 1), (1, 2)))
     return [
-        one,
+        ones,
         y - theta * x,
         yy - 2 * theta * yx + theta**2 * xx,
         yyy - 3 * theta * yyx + 3 * theta**2 * yxx - theta**3 * xxx,
@@ -250,27 +252,27 @@ def _quantile(skew: float, level: float) -> float:
     return math.copysign(1, skew) * float(upper(shape, level) - shape) / math.sqrt(shape)
 
 
-def _p_value(found: _Score, is_watched: bool) -> float:
+def _p_value(score: _Score, is_watched: bool) -> float:
     """Two-sided, each side counted for half."""
-    side = max(min(_lower(found.z, found.skew), _lower(-found.z, -found.skew)), LEAST_TAIL)
+    side = max(min(_lower(score.z, score.skew), _lower(-score.z, -score.skew)), LEAST_TAIL)
     if not is_watched:
         return min(1.0, 2 * side)
-    known = _known(found)
+    information = _information(score)
     z = float(scipy.special.ndtri(side))
-    return min(1.0, math.sqrt(1 + known) * math.exp(-(z**2) * known / (2 * (1 + known))))
+    return min(1.0, math.sqrt(1 + information) * math.exp(-(z**2) * information / (2 * (1 + information))))
 
 
-def _known(found: _Score) -> float:
+def _information(score: _Score) -> float:
     """How much is known of an effect of the usual size: its square over the variance of the estimate."""
-    return (USUAL_EFFECT * found.mean * found.weight) ** 2 / found.variance
+    return (USUAL_EFFECT * score.mean * score.weight) ** 2 / score.variance
 
 
-def _tail(found: _Score) -> float:
+def _tail(score: _Score) -> float:
     """The tail on each side of an interval that holds at all times."""
-    known = _known(found)
-    if known <= 0:
+    information = _information(score)
+    if information <= 0:
         return LEAST_TAIL
-    z = math.sqrt((1 + known) / known * (math.log(1 + known) - 2 * math.log(ALPHA)))
+    z = math.sqrt((1 + information) / information * (math.log(1 + information) - 2 * math.log(ALPHA)))
     return max(NormalDist().cdf(-z), LEAST_TAIL)
 
 
@@ -280,8 +282,8 @@ def _relative(
     """Between which multiples of control the group lies, as parts more or less."""
 
     def tail_of(lift: float, side: int) -> float:
-        found = _score(group, control, theta, 1 + lift, inflation)
-        return _lower(side * found.z, side * found.skew) if found.variance > 0 else 0.5
+        score = _score(group, control, theta, 1 + lift, inflation)
+        return _lower(side * score.z, side * score.skew) if score.variance > 0 else 0.5
 
     # Both fall: by how much more control is multiplied, by so much less the group lies above it.
     return _crossing(lambda lift: -tail_of(lift, -1), -tail), _crossing(lambda lift: tail_of(lift, 1), tail)
@@ -292,5 +294,5 @@ def _crossing(falling: Callable[[float], float], level: float) -> float | None:
     low, high = math.log1p(LEAST_LIFT), math.log1p(MOST_LIFT)
     if falling(LEAST_LIFT) < level or falling(MOST_LIFT) > level:
         return None
-    found = scipy.optimize.brentq(lambda lift: falling(math.expm1(lift)) - level, low, high, xtol=1e-9)
-    return math.expm1(float(found))
+    logarithm = scipy.optimize.brentq(lambda lift: falling(math.expm1(lift)) - level, low, high, xtol=1e-9)
+    return math.expm1(float(logarithm))

@@ -52,21 +52,26 @@ def received(
     """What customers got of a campaign on a channel, by id in lower case; those who got nothing are absent."""
     ids = list(customer_ids)
     # Firings first: one that is filed after this look is found by the next, the other way round by neither.
-    found = _unfiled(scope, session, campaign.id, channel_id, ids) if campaign.is_triggered else {}
-    bound = {"day": campaign.execution_date, "campaign": campaign.id, "channel": channel_id}
+    messages = _unfiled(scope, session, campaign.id, channel_id, ids) if campaign.is_triggered else {}
+    parameters = {"day": campaign.execution_date, "campaign": campaign.id, "channel": channel_id}
     for sql, fold in ((RECIPIENTS, str), (RESPELLED, str.lower)):
-        for part in parts(dict.fromkeys(fold(one) for one in ids if one.lower() not in found)):
-            answer = scope.warehouse.rows(sql, ids=part, **bound)
-            found.update((str(who).lower(), Received(str(who), *map(int, place))) for who, place in answer)
-    return found
+        for part in parts(
+            dict.fromkeys(fold(customer_id) for customer_id in ids if customer_id.lower() not in messages)
+        ):
+            answer = scope.warehouse.rows(sql, ids=part, **parameters)
+            messages.update(
+                (str(customer_id).lower(), Received(str(customer_id), *map(int, place)))
+                for customer_id, place in answer
+            )
+    return messages
 
 
 def _unfiled(
     scope: Scope, session: Session, campaign_id: int, channel_id: int, customer_ids: Iterable[str]
 ) -> dict[str, Received]:
-    persons = list(dict.fromkeys(one.lower() for one in customer_ids))
-    told = (one for teller in _tellers for one in teller(scope, session, campaign_id, channel_id, persons))
-    return {one.customer_id.lower(): one for one in told}
+    persons = list(dict.fromkeys(customer_id.lower() for customer_id in customer_ids))
+    messages = (message for teller in _tellers for message in teller(scope, session, campaign_id, channel_id, persons))
+    return {message.customer_id.lower(): message for message in messages}
 
 
 def parts(ids: Iterable[str]) -> Iterator[list[str]]:

@@ -167,8 +167,8 @@ class Responses:
 
     def of(self, campaign_id: int, groups: Iterable[int], is_control: bool) -> Response:
         """Those who drew some groups, held back or not."""
-        found = (self.cells.get(Cell(campaign_id, group, is_control)) for group in groups)
-        return sum((one for one in found if one), Response())
+        drawn = (self.cells.get(Cell(campaign_id, group, is_control)) for group in groups)
+        return sum((response for response in drawn if response), Response())
 
 
 def responses(scope: Scope, runs: Sequence[Occurrence], goal: Goal) -> Responses:
@@ -190,9 +190,9 @@ def summed(scope: Scope, lots: Sequence[Lot], with_cost: bool = False) -> Respon
     most, most_before = _caps(scope, lots)
     caps: dict[str, Any] = {"most": most or 0.0, "most_before": most_before or 0.0}
     cells: dict[Cell, Response] = {}
-    for sql, bound in lots:
+    for sql, parameters in lots:
         for key, numbers in added(
-            scope, SUMMED.format(people=sql, more=WITH_COST if with_cost else ""), 3, **bound, **caps
+            scope, SUMMED.format(people=sql, more=WITH_COST if with_cost else ""), 3, **parameters, **caps
         ).items():
             cells[Cell(int(key[0]), int(key[1]), bool(key[2]))] = _response(numbers)
     return Responses(cells, most, most_before)
@@ -225,8 +225,8 @@ def lots(
     scheduled = [run for run in runs if not run.is_triggered]
     for run, following in zip_longest(scheduled, scheduled[1:]):
         lot.append(run)
-        if following is None or (at_once and sum(one.targeted for one in (*lot, following)) > at_once):
-            costed = costs.bound({one.id: one for one in lot}) if with_cost else {}
+        if following is None or (at_once and sum(each.targeted for each in (*lot, following)) > at_once):
+            costed = costs.bound({each.id: each for each in lot}) if with_cost else {}
             yield people(goal, with_cost), _bindings(scope, lot) | common | costed
             lot = []
 
@@ -234,10 +234,10 @@ def lots(
 def _caps(scope: Scope, lots: Sequence[Lot]) -> list[float | None]:
     """Above what money in the window, and before it, the few buyers lie who spent most; none where nobody bought."""
     steps: dict[int, Counter[int]] = {0: Counter(), 1: Counter()}
-    for sql, bound in lots:
-        for (kind, step), (count,) in added(scope, AMOUNTS.format(people=sql), 2, **bound).items():
+    for sql, parameters in lots:
+        for (kind, step), (count,) in added(scope, AMOUNTS.format(people=sql), 2, **parameters).items():
             steps[int(kind)][int(step)] += int(count)
-    return [_cap(one) for one in steps.values()]
+    return [_cap(counts) for counts in steps.values()]
 
 
 def _cap(steps: Counter[int]) -> float | None:
@@ -252,20 +252,20 @@ def _cap(steps: Counter[int]) -> float | None:
 def _tallies(scope: Scope, runs: Sequence[Occurrence], goal: Goal) -> dict[Cell, Tally]:
     """What every cell of scheduled runs did for a goal, as a self-optimising split learns from it."""
     if goals.is_amount(goal):
-        found = responses(scope, runs, goal)
-        return {cell: _tally(one) for cell, one in found.cells.items()}
+        measured = responses(scope, runs, goal)
+        return {cell: _tally(response) for cell, response in measured.cells.items()}
     cells: dict[Cell, Response] = {}
-    for sql, bound in lots(scope, runs, goal, 0):
-        for key, (size, hits) in added(scope, COUNTED.format(people=sql), 3, **bound).items():
+    for sql, parameters in lots(scope, runs, goal, 0):
+        for key, (size, hits) in added(scope, COUNTED.format(people=sql), 3, **parameters).items():
             cells[Cell(int(key[0]), int(key[1]), bool(key[2]))] = Response(int(size), int(hits))
     counted = Responses(cells, None)
     counted = clicked(counted, reactions(scope, runs)) if goals.is_click(goal) else counted
-    return {cell: Tally.of_share(one.responders, one.customers) for cell, one in counted.cells.items()}
+    return {cell: Tally.of_share(response.responders, response.customers) for cell, response in counted.cells.items()}
 
 
-def _tally(one: Response) -> Tally:
-    powers = (one.net if one.net.customers else one.money).powers
-    return Tally(float(powers[1, 0]), one.customers, float(powers[2, 0]), one.responders)
+def _tally(response: Response) -> Tally:
+    powers = (response.net if response.net.customers else response.money).powers
+    return Tally(float(powers[1, 0]), response.customers, float(powers[2, 0]), response.responders)
 
 
 def _bindings(scope: Scope, runs: Sequence[Occurrence]) -> dict[str, Any]:
@@ -281,12 +281,12 @@ def _bindings(scope: Scope, runs: Sequence[Occurrence]) -> dict[str, Any]:
     }
 
 
-def added(scope: Scope, sql: str, keys: int, at_most: int = 0, **bound: Any) -> dict[tuple[Any, ...], list[float]]:
+def added(scope: Scope, sql: str, keys: int, at_most: int = 0, **parameters: Any) -> dict[tuple[Any, ...], list[float]]:
     """The numbers of a statement by its first columns, added up over slices of customers, of at_most where given."""
     sums: dict[tuple[Any, ...], list[float]] = {}
     tables = (*queries.ACCOUNT, "customers", "transactions", "transaction_items")
     for part in scope.warehouse.customer_slices(*tables, at_most=at_most):
-        for row in part.rows(sql, **bound):
+        for row in part.rows(sql, **parameters):
             key, numbers = row[:keys], row[keys:]
             sums[key] = [*map(add, sums.get(key, [0] * len(numbers)), numbers)]
     return sums
@@ -297,31 +297,31 @@ def reactions(scope: Scope, runs: Sequence[Occurrence]) -> dict[int, Reacted]:
     drawn = {run.id: run.id for run in runs if not run.is_triggered}
     days = [run for run in runs if run.is_triggered]
     drawn |= dict(zip((day.id for day in days), trigger_results.draws(days), strict=True))
-    found: dict[int, Reacted] = {draw: Counter() for draw in drawn.values()}
-    bound = {
+    reacted: dict[int, Reacted] = {draw: Counter() for draw in drawn.values()}
+    parameters = {
         "execution_dates": [run.execution_date for run in runs],
         "campaigns": [run.id for run in runs],
         "draws": [drawn[run.id] for run in runs],
     }
     for part in scope.warehouse.customer_slices("campaign_interactions") if runs else ():
-        for draw, group, event, customers in part.rows(REACTIONS, **bound):
-            found[int(draw)][int(group), int(event)] += int(customers)
-    return found
+        for draw, group, event, customers in part.rows(REACTIONS, **parameters):
+            reacted[int(draw)][int(group), int(event)] += int(customers)
+    return reacted
 
 
 def clicked(done: Responses, reacted: Mapping[int, Reacted]) -> Responses:
     """The cells of those who were sent something, with those who clicked as responders."""
     cells = {
-        cell: Response(one.customers, reacted[cell.campaign_id][cell.drawn, CLICKED])
-        for cell, one in done.cells.items()
+        cell: Response(response.customers, reacted[cell.campaign_id][cell.drawn, CLICKED])
+        for cell, response in done.cells.items()
         if not cell.is_control
     }
     return Responses(cells, None)
 
 
-def classes(scope: Scope, found: Occurrence) -> list[list[int]]:
+def classes(scope: Scope, run: Occurrence) -> list[list[int]]:
     """For each group of a run, those that reach the same people: all whose control members compare with it."""
-    return alike_groups(scope, found.plan.groups)
+    return alike_groups(scope, run.plan.groups)
 
 
 def alike_groups(scope: Scope, groups: Sequence[PlannedGroup]) -> list[list[int]]:
@@ -330,15 +330,15 @@ def alike_groups(scope: Scope, groups: Sequence[PlannedGroup]) -> list[list[int]
     return alike(groups, apps)
 
 
-def past_responses(scope: Scope, found: Occurrence) -> list[Counts]:
+def past_responses(scope: Scope, run: Occurrence) -> list[Counts]:
     """What each past run of a series with the same offers tells of its groups (see splits.thompson_shares)."""
-    offers = offers_of(found.plan)
-    past = [run for run in _past_runs(scope, found) if offers_of(run.plan) == offers]
+    offers = offers_of(run.plan)
+    past = [past_run for past_run in _past_runs(scope, run) if offers_of(past_run.plan) == offers]
     if not past:
         return []
-    first = [alike_ones[0] for alike_ones in classes(scope, found)]
-    runs: dict[int, dict[tuple[int, int], Tally]] = {run.id: {} for run in past}
-    for cell, tally in _tallies(scope, past, goals.goal_of(found.plan)).items():
+    first = [alike_ones[0] for alike_ones in classes(scope, run)]
+    runs: dict[int, dict[tuple[int, int], Tally]] = {past_run.id: {} for past_run in past}
+    for cell, tally in _tallies(scope, past, goals.goal_of(run.plan)).items():
         if cell.drawn:
             counts = runs[cell.campaign_id]
             key = (first[cell.drawn - 1], 0 if cell.is_control else cell.drawn)
@@ -348,17 +348,20 @@ def past_responses(scope: Scope, found: Occurrence) -> list[Counts]:
 
 def offers_of(plan: Plan) -> list[tuple[Any, ...]]:
     """What the groups of a run get: actions, channels and templates. Runs that differ in it are not put together."""
-    return [(group.action_id, *((one.channel_id, one.template_id) for one in group.channels)) for group in plan.groups]
+    return [
+        (group.action_id, *((channel.channel_id, channel.template_id) for channel in group.channels))
+        for group in plan.groups
+    ]
 
 
-def _past_runs(scope: Scope, found: Occurrence) -> list[Occurrence]:
-    wanted = (
+def _past_runs(scope: Scope, run: Occurrence) -> list[Occurrence]:
+    statement = (
         select(Occurrence)
         .where(
             Occurrence.tenant_id == scope.tenant_id,
-            Occurrence.series_id == found.series_id,
-            Occurrence.id != found.id,
-            Occurrence.execution_date < found.execution_date,
+            Occurrence.series_id == run.series_id,
+            Occurrence.id != run.id,
+            Occurrence.execution_date < run.execution_date,
             Occurrence.state.in_(EXECUTED_STATES),
             Occurrence.processed_at.is_not(None),
         )
@@ -366,7 +369,7 @@ def _past_runs(scope: Scope, found: Occurrence) -> list[Occurrence]:
         .limit(REMEMBERED_SMALL_RUNS)
     )
     with scope.reads() as session:
-        runs = list(session.scalars(wanted))
-    sums = accumulate(run.targeted for run in runs)
+        runs = list(session.scalars(statement))
+    sums = accumulate(past_run.targeted for past_run in runs)
     few = sum(customers <= SMALL_RUNS_TOGETHER for customers in sums)
     return runs[: max(REMEMBERED_RUNS, few)]

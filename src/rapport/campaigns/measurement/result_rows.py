@@ -62,73 +62,73 @@ SCHEMA = pa.schema(
 def export_results(scope: Scope, period: Period) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     """Results of all executed campaigns of a period, by campaign and group, each for its goal and as it stands."""
     with scope.records() as session:
-        scope.audit(session, "export", "results", **period.told())
+        scope.audit(session, "export", "results", **period.audit_values())
     return SCHEMA, _batches(scope, period)
 
 
 def _batches(scope: Scope, period: Period) -> Iterator[pa.RecordBatch]:
     after = 0
-    while found := _executed(scope, period, after):
-        after = found[-1].id
-        for one in found:
-            yield pa.RecordBatch.from_pylist(_rows(one, results(scope, one.id)), SCHEMA)
+    while campaigns := _executed(scope, period, after):
+        after = campaigns[-1].id
+        for campaign in campaigns:
+            yield pa.RecordBatch.from_pylist(_rows(campaign, results(scope, campaign.id)), SCHEMA)
 
 
 def _executed(scope: Scope, period: Period, after: int) -> list[Occurrence]:
     first, last = period.first or date.min, period.last or date.max
-    wanted = select(Occurrence).where(
+    statement = select(Occurrence).where(
         Occurrence.tenant_id == scope.tenant_id,
         Occurrence.state.in_(EXECUTED_STATES),
         Occurrence.execution_date.between(first, last),
         Occurrence.id > after,
     )
     with scope.reads() as session:
-        return list(session.scalars(wanted.order_by(Occurrence.id).limit(CAMPAIGNS_AT_ONCE)))
+        return list(session.scalars(statement.order_by(Occurrence.id).limit(CAMPAIGNS_AT_ONCE)))
 
 
-def _rows(campaign: Occurrence, found: Results) -> list[dict[str, Any]]:
+def _rows(campaign: Occurrence, campaign_results: Results) -> list[dict[str, Any]]:
     head = {
         "campaign_id": campaign.id,
         "series_id": campaign.series_id,
         "name": campaign.name,
         "execution_date": campaign.execution_date,
         "send_date": campaign.send_date,
-        "state": found.state,
+        "state": campaign_results.state,
         "target_group_id": campaign.target_group_id,
-        "window_start": _to_the_second(found.window_start),
-        "window_end": _to_the_second(found.window_end),
-        "is_complete": found.is_complete,
-        "goal": found.goal.kind,
-        "currency": found.currency,
+        "window_start": _to_the_second(campaign_results.window_start),
+        "window_end": _to_the_second(campaign_results.window_end),
+        "is_complete": campaign_results.is_complete,
+        "goal": campaign_results.goal.kind,
+        "currency": campaign_results.currency,
     }
-    return [{**head, **_group(one)} for one in found.groups]
+    return [{**head, **_group(group)} for group in campaign_results.groups]
 
 
 def _to_the_second(time: datetime) -> datetime:
     return time.replace(microsecond=0)
 
 
-def _group(one: GroupResult) -> dict[str, Any]:
+def _group(group: GroupResult) -> dict[str, Any]:
     return {
-        **{name: getattr(one, name) for name in ("recipient_group_id", "action_id", "customers", "responders")},
-        **{name: getattr(one, name) for name in ("response_rate", "value", "mean_value", "cost", "verdict")},
-        **{column: one.interactions.get(INTERACTIONS[number], 0) for number, column in ACTS.items()},
-        **(_compared(one.against_control) if one.against_control else {}),
+        **{name: getattr(group, name) for name in ("recipient_group_id", "action_id", "customers", "responders")},
+        **{name: getattr(group, name) for name in ("response_rate", "value", "mean_value", "cost", "verdict")},
+        **{column: group.interactions.get(INTERACTIONS[number], 0) for number, column in ACTS.items()},
+        **(_compared(group.against_control) if group.against_control else {}),
     }
 
 
-def _compared(one: Comparison) -> dict[str, Any]:
-    low, high = one.uplift_interval
+def _compared(comparison: Comparison) -> dict[str, Any]:
+    low, high = comparison.uplift_interval
     plain = ("control_customers", "control_responders", "control_rate", "uplift", "p_value", "p_adjusted")
     return {
-        **{name: getattr(one, name) for name in plain},
+        **{name: getattr(comparison, name) for name in plain},
         "uplift_low": low,
         "uplift_high": high,
-        "more_responders": one.responders.total if one.responders else None,
-        **(_money(one.money) if one.money else {}),
+        "more_responders": comparison.responders.total if comparison.responders else None,
+        **(_money(comparison.money) if comparison.money else {}),
     }
 
 
-def _money(one: Estimate) -> dict[str, float]:
-    low, high = one.total_interval
-    return {"more_money": one.total, "more_money_low": low, "more_money_high": high}
+def _money(money: Estimate) -> dict[str, float]:
+    low, high = money.total_interval
+    return {"more_money": money.total, "more_money_low": low, "more_money_high": high}

@@ -83,22 +83,22 @@ def results(scope: Scope, campaign_id: int, goal: Goal | None = None) -> Results
 
     Raises NotFound, and Conflict for a campaign that was not executed.
     """
-    found = occurrence(scope, campaign_id)
-    if found.state not in EXECUTED_STATES:
-        raise Conflict(f"Campaign {campaign_id} is {found.state} and has no results.")
-    begin, end = window(scope, found)
+    campaign = occurrence(scope, campaign_id)
+    if campaign.state not in EXECUTED_STATES:
+        raise Conflict(f"Campaign {campaign_id} is {campaign.state} and has no results.")
+    begin, end = window(scope, campaign)
     data_date = scope.data_date()
     is_open = data_date is None or data_date < end.date()
-    goal = goal or goal_of(found.plan)
-    (reacted,) = reactions(scope, [found]).values()
-    done = responses(scope, [found], goal)
-    done = clicked(done, {found.id: reacted}) if is_click(goal) else done
-    alike = classes(scope, found)
-    sent = {number: done.of(found.id, [number], False) for number in range(1, len(alike) + 1)}
+    goal = goal or goal_of(campaign.plan)
+    (reacted,) = reactions(scope, [campaign]).values()
+    done = responses(scope, [campaign], goal)
+    done = clicked(done, {campaign.id: reacted}) if is_click(goal) else done
+    alike = classes(scope, campaign)
+    sent = {number: done.of(campaign.id, [number], False) for number in range(1, len(alike) + 1)}
     against = between([sent], alike, is_open=is_open, by_money=is_amount(goal))
     return Results(
-        campaign_id=found.id,
-        state=found.state,
+        campaign_id=campaign.id,
+        state=campaign.state,
         window_start=begin,
         window_end=end,
         is_complete=not is_open,
@@ -106,14 +106,14 @@ def results(scope: Scope, campaign_id: int, goal: Goal | None = None) -> Results
         counted=WORDS[goal.kind],
         currency=scope.currency,
         cap=done.cap,
-        groups=_groups(found, done, alike, reacted, goal, is_open),
+        groups=_groups(campaign, done, alike, reacted, goal, is_open),
         between=with_reactions(against, [sent], [reacted], is_open=is_open),
         metrics=metrics_of(scope, campaign_id),
     )
 
 
 def _groups(
-    found: Occurrence,
+    campaign: Occurrence,
     done: Responses,
     alike: Sequence[Sequence[int]],
     reacted: Reacted,
@@ -121,50 +121,50 @@ def _groups(
     is_open: bool,
 ) -> list[GroupResult]:
     """Control, then every group against those held back who would have been in it or in one that reaches the same."""
-    plan = found.plan
+    plan = campaign.plan
     everybody = range(1, len(plan.groups) + 1)
-    control = done.of(found.id, everybody, True)
-    made = [_result(0, CONTROL_ACTION_ID, control, reacted)]
+    control = done.of(campaign.id, everybody, True)
+    groups = [_result(0, CONTROL_ACTION_ID, control, reacted)]
     for number, alike_ones in enumerate(alike, start=1):
-        own, held_back = done.of(found.id, [number], False), done.of(found.id, alike_ones, True)
-        one = _result(number, plan.group(number).action_id, own, reacted)
+        own, held_back = done.of(campaign.id, [number], False), done.of(campaign.id, alike_ones, True)
+        group = _result(number, plan.group(number).action_id, own, reacted)
         if is_click(goal):
-            one = replace(one, verdict=CANNOT_CLICK)
+            group = replace(group, verdict=CANNOT_CLICK)
         elif not control.customers:
-            one = replace(one, verdict=NO_CONTROL)
+            group = replace(group, verdict=NO_CONTROL)
         elif own.customers and held_back.customers:
             comparison = compare([(own, held_back)], is_open=is_open, by_money=is_amount(goal))
             tested = check([(own, held_back)], [draw_of(plan, number, alike_ones)])
-            one = replace(one, against_control=comparison, check=tested)
-        made.append(one)
-    return _judged_together(made)
+            group = replace(group, against_control=comparison, check=tested)
+        groups.append(group)
+    return _judged_together(groups)
 
 
 def _judged_together(groups: Sequence[GroupResult]) -> list[GroupResult]:
     """The same with their verdicts: of all comparisons together, and of the check where one fails."""
-    compared = [one for one in groups if one.against_control]
-    together = adjusted([one.against_control for one in compared if one.against_control])
-    found = {one.recipient_group_id: other for one, other in zip(compared, together, strict=True)}
-    return [_judged(one, found.get(one.recipient_group_id)) for one in groups]
+    compared = [group for group in groups if group.against_control]
+    together = adjusted([group.against_control for group in compared if group.against_control])
+    judged = {group.recipient_group_id: comparison for group, comparison in zip(compared, together, strict=True)}
+    return [_judged(group, judged.get(group.recipient_group_id)) for group in groups]
 
 
-def _judged(one: GroupResult, comparison: Comparison | None) -> GroupResult:
-    if comparison is None or one.check is None:
-        return one
-    verdict = comparison.verdict if one.check.may_be_read else one.check.words
-    return replace(one, against_control=replace(comparison, verdict=verdict), verdict=verdict)
+def _judged(group: GroupResult, comparison: Comparison | None) -> GroupResult:
+    if comparison is None or group.check is None:
+        return group
+    verdict = comparison.verdict if group.check.may_be_read else group.check.words
+    return replace(group, against_control=replace(comparison, verdict=verdict), verdict=verdict)
 
 
-def _result(number: int, action_id: int, one: Response, reacted: Reacted) -> GroupResult:
+def _result(number: int, action_id: int, response: Response, reacted: Reacted) -> GroupResult:
     return GroupResult(
         recipient_group_id=number,
         action_id=action_id,
-        customers=one.customers,
-        responders=one.responders,
-        response_rate=rate(one),
-        value=one.value,
-        mean_value=mean_value(one),
-        cost=one.cost,
+        customers=response.customers,
+        responders=response.responders,
+        response_rate=rate(response),
+        value=response.value,
+        mean_value=mean_value(response),
+        cost=response.cost,
         interactions={
             name: reacted[number, event] for event, name in INTERACTIONS.items() if (number, event) in reacted
         },

@@ -90,10 +90,10 @@ def inflation(scope: Scope, runs: Sequence[Occurrence], goal: Goal, done: Respon
     totals = "".join(f", sum(pow({name}_sum, 2)), sum({name}_squares)" for name in measures)
     at_most = max(FEWEST_AT_ONCE, ROWS_AT_ONCE // len(pairs))
     numbers: list[float] = []
-    for people, bound in lots(scope, runs, goal, PAST_DAYS, with_cost, at_once=None):
+    for people, parameters in lots(scope, runs, goal, PAST_DAYS, with_cost, at_once=None):
         sql = CLUSTERED.format(people=people, sums=sums, totals=totals)
-        more = _bound(pairs, sides, measures) | {"most": done.cap or 0.0, "most_before": done.cap_before or 0.0}
-        (numbers,) = added(scope, sql, 1, at_most, **bound, **more).values()
+        more = _parameters(pairs, sides, measures) | {"most": done.cap or 0.0, "most_before": done.cap_before or 0.0}
+        (numbers,) = added(scope, sql, 1, at_most, **parameters, **more).values()
     together, apart = _excess(*numbers[:2]), _excess(*numbers[2:4])
     alike = min(1.0, max(0.0, together / apart)) if apart > 0 else 0.0
     ratios = {"sizes": 1 + alike * apart / numbers[3] if numbers[3] > 0 else 1.0}
@@ -109,29 +109,32 @@ def _excess(of_customers: float, of_runs: float) -> float:
 
 def _pairs(done: Responses, sides: Sides) -> dict[int, tuple[Response, Response]]:
     """Both sides in each draw that has them."""
-    found = {}
+    pairs = {}
     for draw in sorted({cell.campaign_id for cell in done.cells}):
         pair = done.of(draw, [sides.group], False), done.of(draw, sides.others, sides.is_control)
         if pair[0].customers and pair[1].customers:
-            found[draw] = pair
-    return found
+            pairs[draw] = pair
+    return pairs
 
 
-def _bound(pairs: Mapping[int, tuple[Response, Response]], sides: Sides, measures: Sequence[str]) -> dict[str, Any]:
+def _parameters(
+    pairs: Mapping[int, tuple[Response, Response]], sides: Sides, measures: Sequence[str]
+) -> dict[str, Any]:
     """What the statement binds: the sides, by draw the part of the group, and the means of what is measured."""
     slopes = {"rate": 0.0, "orders": 0.0, "before": 0.0}
     for name in ("money", "net"):
-        strata = [Stratum(getattr(one, name), getattr(other, name)) for one, other in pairs.values()]
+        strata = [Stratum(getattr(group, name), getattr(compared, name)) for group, compared in pairs.values()]
         slopes[name] = slope_of_the_past(strata) if name in measures else 0.0
     means = {
-        f"{name}_means": [_mean(one + other, name, slopes[name]) for one, other in pairs.values()] for name in measures
+        f"{name}_means": [_mean(group + compared, name, slopes[name]) for group, compared in pairs.values()]
+        for name in measures
     }
     return {
         "compared": list(pairs),
         "group": sides.group,
         "others": list(sides.others),
         "is_control": int(sides.is_control),
-        "parts": [one.customers / (one.customers + other.customers) for one, other in pairs.values()],
+        "parts": [group.customers / (group.customers + compared.customers) for group, compared in pairs.values()],
         "money_slope": slopes["money"],
         "net_slope": slopes["net"],
         **means,

@@ -84,13 +84,13 @@ class SeriesResults:
     detectable: Detectable
 
 
-def series_results(scope: Scope, found: Series, goal: Goal | None = None, first: date | None = None) -> SeriesResults:
+def series_results(scope: Scope, series: Series, goal: Goal | None = None, first: date | None = None) -> SeriesResults:
     """What a series of scheduled runs or a triggered campaign has brought so far, for its goal or another one.
 
     first: of its runs sent on this day or later.
     """
-    runs = [run for run in _complete_runs(scope, found, goal is not None) if first is None or run.send_date >= first]
-    goal = goal or (goal_of(runs[0].plan) if runs else found.goal)
+    runs = [run for run in _complete_runs(scope, series, goal is not None) if first is None or run.send_date >= first]
+    goal = goal or (goal_of(runs[0].plan) if runs else series.goal)
     reacted = reactions(scope, runs)
     done = responses(scope, runs, goal) if runs else Responses({}, None)
     done = clicked(done, reacted) if is_click(goal) else done
@@ -110,10 +110,10 @@ def series_results(scope: Scope, found: Series, goal: Goal | None = None, first:
     against = between(sent, alike, is_watched=True, by_money=is_amount(goal), inflations=inflations)
     controls = {n: Sides(n, tuple(others), True) for n, others in enumerate(alike, start=1)}
     inflated = {n: inflations(sides) if by_group[n] else NO_INFLATION for n, sides in controls.items()}
-    known = [([pair for pair, _ in pairs], inflated[n]) for n, pairs in by_group.items()]
+    comparisons = [([pair for pair, _ in pairs], inflated[n]) for n, pairs in by_group.items()]
     return SeriesResults(
-        series_id=found.id,
-        name=found.name,
+        series_id=series.id,
+        name=series.name,
         runs=len(runs),
         first_date=min(days, default=None),
         last_date=max(days, default=None),
@@ -125,24 +125,24 @@ def series_results(scope: Scope, found: Series, goal: Goal | None = None, first:
         control_responders=held_back.responders,
         groups=_groups(runs, by_group, inflated, sent, clicks, goal, bool(held_back.customers)),
         between=with_reactions(against, sent, clicks, is_watched=True, inflations=inflations),
-        detectable=detectable(known, days, is_amount(goal)),
+        detectable=detectable(comparisons, days, is_amount(goal)),
     )
 
 
-def _complete_runs(scope: Scope, found: Series, any_goal: bool) -> list[Occurrence]:
+def _complete_runs(scope: Scope, series: Series, any_goal: bool) -> list[Occurrence]:
     """The runs whose window has ended by the data, with the offers and the goal of the newest, newest first."""
-    wanted = (
+    statement = (
         select(Occurrence)
         .where(
             Occurrence.tenant_id == scope.tenant_id,
-            Occurrence.series_id == found.id,
+            Occurrence.series_id == series.id,
             Occurrence.state.in_(EXECUTED_STATES),
         )
         .order_by(Occurrence.execution_date.desc(), Occurrence.id.desc())
         .limit(MOST_RUNS)
     )
     with scope.reads() as session:
-        runs = list(session.scalars(wanted))
+        runs = list(session.scalars(statement))
     data_date = scope.data_date()
     ends = windows(scope, runs) if runs else []
     ended = [run for run, (_, end) in zip(runs, ends, strict=True) if data_date and data_date >= end.date()]
@@ -155,12 +155,12 @@ def _complete_runs(scope: Scope, found: Series, any_goal: bool) -> list[Occurren
 
 def _pairs(done: Responses, runs: Sequence[Occurrence], group: int, alike: Sequence[int]) -> list[tuple[Pair, Draw]]:
     """A group and its control in each draw that has both, with how they were divided."""
-    found = []
+    pairs = []
     for run in runs:
         pair = done.of(run.id, [group], False), done.of(run.id, alike, True)
         if pair[0].customers and pair[1].customers:
-            found.append((pair, draw_of(run.plan, group, alike)))
-    return found
+            pairs.append((pair, draw_of(run.plan, group, alike)))
+    return pairs
 
 
 def _groups(
@@ -179,14 +179,14 @@ def _groups(
     }
     without = CANNOT_CLICK if is_click(goal) else "" if has_control else NO_CONTROL
     together = dict(zip(compared, adjusted(list(compared.values())), strict=True))
-    found = []
+    groups = []
     for number, pairs in by_group.items():
-        own = sum((one[number] for one in sent), Response())
+        own = sum((sent_by_group[number] for sent_by_group in sent), Response())
         tested = check([pair for pair, _ in pairs], [draw for _, draw in pairs], inflated[number]) if pairs else None
         against = together.get(number)
         if against and tested and not tested.may_be_read:
             against = replace(against, verdict=tested.words)
-        found.append(
+        groups.append(
             SeriesGroup(
                 recipient_group_id=number,
                 action_id=runs[0].plan.group(number).action_id,
@@ -201,10 +201,10 @@ def _groups(
                 verdict=against.verdict if against else without,
             )
         )
-    return found
+    return groups
 
 
 def _interactions(clicks: Sequence[Reacted], group: int) -> dict[str, int]:
     """Customers of a group by what they did with a message, in each draw that they were in."""
-    found = {name: sum(draw[group, event] for draw in clicks) for event, name in INTERACTIONS.items()}
-    return {name: customers for name, customers in found.items() if customers}
+    counts = {name: sum(draw[group, event] for draw in clicks) for event, name in INTERACTIONS.items()}
+    return {name: customers for name, customers in counts.items() if customers}

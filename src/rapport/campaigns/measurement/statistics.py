@@ -84,14 +84,14 @@ class Comparison:
     verdict: str
 
 
-def rate(one: Response) -> float:
+def rate(response: Response) -> float:
     """The share of a group's customers who responded."""
-    return one.responders / one.customers if one.customers else 0.0
+    return response.responders / response.customers if response.customers else 0.0
 
 
-def mean_value(one: Response) -> float:
+def mean_value(response: Response) -> float:
     """Money per customer of a group."""
-    return one.value / one.customers if one.customers else 0.0
+    return response.value / response.customers if response.customers else 0.0
 
 
 def compare(
@@ -108,19 +108,23 @@ def compare(
     """
     group, control = (sum((pair[i] for pair in pairs[1:]), pairs[0][i]) for i in (0, 1))
     is_sequence = is_watched or is_open
-    counted = difference([Stratum(_share(one), _share(other)) for one, other in pairs], is_sequence, inflation.rate)
+    counted = difference(
+        [Stratum(_share(own), _share(held_back)) for own, held_back in pairs], is_sequence, inflation.rate
+    )
     is_single = len(pairs) == 1 and not is_sequence
     p_value = _z_test(group, control) if is_single else counted.p_value if counted else None
-    money = _of_buyers(pairs, [Stratum(one.money, other.money) for one, other in pairs], is_sequence, inflation.money)
-    net = _of_buyers(pairs, [Stratum(one.net, other.net) for one, other in pairs], is_sequence, inflation.net)
+    money = _of_buyers(
+        pairs, [Stratum(own.money, held_back.money) for own, held_back in pairs], is_sequence, inflation.money
+    )
+    net = _of_buyers(pairs, [Stratum(own.net, held_back.net) for own, held_back in pairs], is_sequence, inflation.net)
     has_costs = any(side.net.customers for pair in pairs for side in pair)
     orders = _of_buyers(
-        pairs, [Stratum(one.orders, other.orders) for one, other in pairs], is_sequence, inflation.orders
+        pairs, [Stratum(own.orders, held_back.orders) for own, held_back in pairs], is_sequence, inflation.orders
     )
     is_enough = _expected(pairs, others=True) >= LEAST_EXPECTED and p_value is not None
     better = probability_better(group, control) if is_enough and is_single else None
     raw = rate(group) - rate(control)
-    found = Comparison(
+    comparison = Comparison(
         control_customers=control.customers,
         control_responders=control.responders,
         control_rate=rate(control),
@@ -141,44 +145,44 @@ def compare(
         value_p_value=money.p_value if money else None,
         verdict=OPEN if is_open else TOO_FEW,
     )
-    return adjusted([found])[0]
+    return adjusted([comparison])[0]
 
 
-def adjusted(found: Sequence[Comparison]) -> list[Comparison]:
+def adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """The same comparisons as members of one family: no more than one in twenty families has a false verdict."""
-    decisive = [_decisive(one) for one in found]
-    known = sorted((p_value, n) for n, (_, p_value) in enumerate(decisive) if p_value is not None)
-    worst, result = 0.0, list(found)
-    for place, (p_value, n) in enumerate(known):
-        worst = max(worst, min(1.0, (len(known) - place) * p_value))
-        verdict = found[n].verdict if found[n].verdict == OPEN else _verdict(decisive[n][0], worst)
-        result[n] = replace(found[n], p_adjusted=worst, verdict=verdict)
+    decisive = [_decisive(comparison) for comparison in comparisons]
+    p_values = sorted((p_value, n) for n, (_, p_value) in enumerate(decisive) if p_value is not None)
+    worst, result = 0.0, list(comparisons)
+    for rank, (p_value, n) in enumerate(p_values):
+        worst = max(worst, min(1.0, (len(p_values) - rank) * p_value))
+        verdict = comparisons[n].verdict if comparisons[n].verdict == OPEN else _verdict(decisive[n][0], worst)
+        result[n] = replace(comparisons[n], p_adjusted=worst, verdict=verdict)
     return result
 
 
-def _decisive(one: Comparison) -> tuple[float, float | None]:
+def _decisive(comparison: Comparison) -> tuple[float, float | None]:
     """The difference that a verdict goes by, with its p-value, which is none where there is too little to tell."""
-    if one.decided_by != "rate":
-        amount = one.money if one.decided_by == "money" else one.net
+    if comparison.decided_by != "rate":
+        amount = comparison.money if comparison.decided_by == "money" else comparison.net
         return (amount.per_customer, amount.p_value) if amount else (0.0, None)
-    return one.uplift, one.p_value if one.responders else None
+    return comparison.uplift, comparison.p_value if comparison.responders else None
 
 
-def _share(one: Response) -> Sums:
-    return Sums.of_share(one.customers, one.responders)
+def _share(response: Response) -> Sums:
+    return Sums.of_share(response.customers, response.responders)
 
 
-def _estimate(found: Difference | None, customers: int) -> Estimate | None:
-    if found is None:
+def _estimate(difference: Difference | None, customers: int) -> Estimate | None:
+    if difference is None:
         return None
-    low, high = found.interval
+    low, high = difference.interval
     return Estimate(
-        per_customer=found.estimate,
-        interval=found.interval,
-        p_value=found.p_value,
-        relative=found.relative,
-        relative_interval=found.relative_interval,
-        total=found.estimate * customers,
+        per_customer=difference.estimate,
+        interval=difference.interval,
+        p_value=difference.p_value,
+        relative=difference.relative,
+        relative_interval=difference.relative_interval,
+        total=difference.estimate * customers,
         total_interval=(low * customers, high * customers),
     )
 
@@ -192,17 +196,17 @@ def _of_buyers(
 
 def _expected(pairs: Sequence[Pair], others: bool = False) -> float:
     """How many responders the smaller side would have if both were alike; the fewer of responders and others."""
-    found = np.zeros((2, 2))
-    for one, other in pairs:
-        size, hits = one.customers + other.customers, one.responders + other.responders
+    expected = np.zeros((2, 2))
+    for group, control in pairs:
+        size, hits = group.customers + control.customers, group.responders + control.responders
         if size:
-            sides = np.array([one.customers, other.customers]) / size
-            found += np.outer(sides, [hits, size - hits])
-    return float(found.min() if others else found[:, 0].min())
+            sides = np.array([group.customers, control.customers]) / size
+            expected += np.outer(sides, [hits, size - hits])
+    return float(expected.min() if others else expected[:, 0].min())
 
 
-def _wilson(one: Response) -> tuple[float, float]:
-    n, p = one.customers, rate(one)
+def _wilson(response: Response) -> tuple[float, float]:
+    n, p = response.customers, rate(response)
     middle = p + Z95**2 / (2 * n)
     spread = Z95 * math.sqrt(p * (1 - p) / n + Z95**2 / (4 * n * n))
     return (middle - spread) / (1 + Z95**2 / n), (middle + spread) / (1 + Z95**2 / n)
@@ -238,7 +242,9 @@ def probability_better(group: Response, control: Response) -> float:
     Some must have responded and some not.
     """
     pooled = _pooled(group, control)
-    ours, theirs = ((1 + one.responders, 1 / pooled - 1 + one.customers - one.responders) for one in (group, control))
+    ours, theirs = (
+        (1 + side.responders, 1 / pooled - 1 + side.customers - side.responders) for side in (group, control)
+    )
     levels = scipy.stats.beta.ppf(QUANTILES, *ours)
     return float(np.mean(scipy.stats.beta.cdf(levels, *theirs)))
 

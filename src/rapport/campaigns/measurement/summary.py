@@ -117,14 +117,14 @@ def _moves(scope: Scope, first: date, last: date) -> insight.Moves | None:
 
 def _until(days: Sequence[date], last: date) -> date | None:
     """The last of some days up to one."""
-    place = bisect_right(days, last)
-    return days[place - 1] if place else None
+    position = bisect_right(days, last)
+    return days[position - 1] if position else None
 
 
 def _orders(scope: Scope, begin: datetime, end: datetime) -> Orders:
     """Those from one wall-clock time of the tenant to before another."""
-    bound = {"begin": f"{begin:%F %T}", "end": f"{end:%F %T}"}
-    ((orders, customers, value),) = scope.warehouse.rows(ORDERS, **bound)
+    parameters = {"begin": f"{begin:%F %T}", "end": f"{end:%F %T}"}
+    ((orders, customers, value),) = scope.warehouse.rows(ORDERS, **parameters)
     return Orders(int(orders), int(customers), round(float(value), 2))
 
 

@@ -57,14 +57,14 @@ def people(goal: Goal, with_cost: bool) -> str:
     """
 
 
-def trigger_window(found: Occurrence, first: datetime) -> tuple[datetime, datetime]:
+def trigger_window(campaign: Occurrence, first: datetime) -> tuple[datetime, datetime]:
     """From the first firing to the end of the window of the last one that the day can have, in tenant wall clock.
 
     What quiet hours delayed goes out on the next day at the latest.
     """
-    waits = found.plan.quiet_hours is not None
-    last = datetime.combine(found.execution_date, time()) + timedelta(days=2 if waits else 1)
-    return first, last + timedelta(days=found.duration)
+    waits = campaign.plan.quiet_hours is not None
+    last = datetime.combine(campaign.execution_date, time()) + timedelta(days=2 if waits else 1)
+    return first, last + timedelta(days=campaign.duration)
 
 
 def bindings(scope: Scope, days: Sequence[Occurrence], begins: Sequence[datetime]) -> dict[str, Any]:
@@ -75,10 +75,10 @@ def bindings(scope: Scope, days: Sequence[Occurrence], begins: Sequence[datetime
         "campaigns": [day.id for day in days],
         "draws": draws(days),
         "series": str(days[0].series_id),
-        "cuts": [cuts(one) for one in shares],
+        "cuts": [cuts(group_shares) for group_shares in shares],
         "zone": str(scope.time_zone),
         "since": min(begins),
-        "until": max(trigger_window(*one)[1] for one in zip(days, begins, strict=True)),
+        "until": max(trigger_window(*day_and_begin)[1] for day_and_begin in zip(days, begins, strict=True)),
         "days": max(day.duration for day in days),
     }
 
