@@ -45,15 +45,15 @@ def csv_columns(columns: int, behind: int) -> dict[str, str]:
 
     Of those only the last tells an empty cell from one that is not there: it costs time.
     """
-    told = f"String DEFAULT '{ABSENT}'"
-    cells = {f"c{place}": told for place in range(columns)} | {f"x{place}": "String" for place in range(behind)}
-    return cells | {f"x{behind - 1}": told}
+    column_type = f"String DEFAULT '{ABSENT}'"
+    cells = {f"c{index}": column_type for index in range(columns)} | {f"x{index}": "String" for index in range(behind)}
+    return cells | {f"x{behind - 1}": column_type}
 
 
 def csv_fault(columns: int, behind: int) -> str:
     """SQL of what is wrong with a line of csv_columns; empty for nothing."""
     values = _values(behind)
-    cells = ", ".join(f"c{place}" for place in range(columns))
+    cells = ", ".join(f"c{index}" for index in range(columns))
     last = f"arrayLastIndex(cell -> cell != '', [{', '.join(values)}])"
     count = f"if({last} > 0, {columns} + {last}, arrayCount(cell -> cell != '{ABSENT}', [{cells}]))"
     wrong = _wrong_count(count, columns)
@@ -71,7 +71,7 @@ def csv_blank(behind: int) -> str:
 
 def csv_odd(columns: int) -> str:
     """SQL of whether a line of csv_columns has other characters than the visible ones of ASCII and blanks."""
-    line = f"concat({', '.join(f'c{place}' for place in range(columns))}, '')"
+    line = f"concat({', '.join(f'c{index}' for index in range(columns))}, '')"
     return f"NOT isASCII({line}) OR match({line}, '[^ -~]')"
 
 
@@ -86,7 +86,7 @@ def _counted(columns: int) -> str:
 
 
 def _values(behind: int) -> list[str]:
-    return [f"x{place}" for place in range(behind - 1)]
+    return [f"x{index}" for index in range(behind - 1)]
 
 
 def json_fault(line: str, encoding: str, differing: list[tuple[str, str]]) -> str:
@@ -95,7 +95,7 @@ def json_fault(line: str, encoding: str, differing: list[tuple[str, str]]) -> st
     differing are faults of members that are spelled in several ways, see json_lines.differing.
     """
     spelled = "".join(f", {fault}, {reason}" for fault, reason in differing)
-    twice = "arrayFirst((key, place) -> indexOf(_keys, key) < place, _keys, arrayEnumerate(_keys))"
+    twice = "arrayFirst((key, position) -> indexOf(_keys, key) < position, _keys, arrayEnumerate(_keys))"
     return f"""multiIf(
         length(arrayDistinct(_keys)) < length(_keys), concat('has the member ', {twice}, ' twice'),
         NOT isValidUTF8({line}), {literal(no_text(encoding))},

@@ -90,8 +90,8 @@ class Form:
         fits += f" AND {day} != {FIRST}"
         time = ", ".join((self._hour(), self._part("M"), self._part("S"), self._micros()))
         clock = f"makeDateTime64(y, m, d, {time}, 6, 'UTC')"
-        made = f"if({fits}, {moment(clock, self._text('z') or self._text('Z'))}, NULL)"
-        inner = f"arrayMap((y, m, d) -> {made}, [{self._year(today)}], [{self._month()}], [{self._part('d')}])[1]"
+        value = f"if({fits}, {moment(clock, self._text('z') or self._text('Z'))}, NULL)"
+        inner = f"arrayMap((y, m, d) -> {value}, [{self._year(today)}], [{self._month()}], [{self._part('d')}])[1]"
         return f"arrayMap(g -> {inner}, [extractGroups(ifNull({text}, ''), {_quoted(self.pattern)})])[1]"
 
     def placeholder(self, text: str) -> str:
@@ -186,15 +186,15 @@ class Dates:
     forms: tuple[Form, ...] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        forms = tuple(form_of(one) for one in self.formats)
+        forms = tuple(form_of(date_format) for date_format in self.formats)
         object.__setattr__(self, "forms", forms or (ISO_FORM,))
 
     def value(self, type_: str, text: str, birth: bool = False) -> str:
         """SQL of a column's value; NULL where the text does not fit. birth: two-digit years lie in the past."""
         moment = self._moment(type_, text, birth)
         first, last = YEARS[type_]
-        held = f"CAST(if(toYear(moment) BETWEEN {first} AND {last}, moment, NULL) AS {SQL_TYPES[type_]})"
-        slow = f"arrayMap(moment -> {held}, [{moment}])[1]"
+        in_range = f"CAST(if(toYear(moment) BETWEEN {first} AND {last}, moment, NULL) AS {SQL_TYPES[type_]})"
+        slow = f"arrayMap(moment -> {in_range}, [{moment}])[1]"
         if self.formats:
             return slow
         quick = self.usual(type_, text)
@@ -248,9 +248,9 @@ class Dates:
         return self._moment("Datetime", text, birth=False)
 
     def _moment(self, type_: str, text: str, birth: bool) -> str:
-        made = self._instant if type_ == "Instant" else self._wall
-        read = [form.read(text, made, self.today if birth else None) for form in self.forms]
-        return f"coalesce({', '.join(read)})" if len(read) > 1 else read[0]
+        convert = self._instant if type_ == "Instant" else self._wall
+        moments = [form.read(text, convert, self.today if birth else None) for form in self.forms]
+        return f"coalesce({', '.join(moments)})" if len(moments) > 1 else moments[0]
 
     def _wall(self, clock: str, offset: str) -> str:
         if not offset:
@@ -267,9 +267,9 @@ class Dates:
         days = gap_days(self.zone)
         if not days:
             return time
-        there = wall_sql(instant_sql("toDateTime64(moment, 0, 'UTC')", self.zone), self.zone)
+        after_gap = wall_sql(instant_sql("toDateTime64(moment, 0, 'UTC')", self.zone), self.zone)
         listed = ", ".join(f"'{day}'" for day in days)
-        moved = f"if(toDate(moment) IN ({listed}), CAST({there} AS {SQL_TYPES['Datetime']}), moment)"
+        moved = f"if(toDate(moment) IN ({listed}), CAST({after_gap} AS {SQL_TYPES['Datetime']}), moment)"
         return f"arrayMap(moment -> {moved}, [{time}])[1]"
 
     def usual(self, type_: str, text: str) -> str:
@@ -314,7 +314,7 @@ def _quick_time(text: str) -> str:
 
 def _quick_day(text: str, years: tuple[int, int]) -> str:
     parsed = f"toDate32OrNull(left({text}, 10))"
-    rest = f"(length({text}) = 10 OR match(substring({text}, 11), '{CLOCK}'))"
-    fits = f"length({text}) >= 10 AND toString({parsed}) = left({text}, 10) AND {rest}"
-    held = f"toYear({parsed}) BETWEEN {years[0]} AND {years[1]} AND left({text}, 10) NOT IN {PLACEHOLDERS}"
-    return f"if({fits} AND {held}, {parsed}, NULL)"
+    time_fits = f"(length({text}) = 10 OR match(substring({text}, 11), '{CLOCK}'))"
+    fits = f"length({text}) >= 10 AND toString({parsed}) = left({text}, 10) AND {time_fits}"
+    in_range = f"toYear({parsed}) BETWEEN {years[0]} AND {years[1]} AND left({text}, 10) NOT IN {PLACEHOLDERS}"
+    return f"if({fits} AND {in_range}, {parsed}, NULL)"

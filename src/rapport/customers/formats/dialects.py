@@ -24,7 +24,7 @@ LONGEST = 1 << 20
 # As many columns as a sheet has; most of them may lack a name and be empty.
 WIDEST = 16_384
 # By how the bytes of a file begin: what it is, and what would be read instead.
-STRANGERS = (
+FOREIGN_FORMATS = (
     (b"PK\x03\x04", "is a workbook or a zip archive: save the sheet as CSV (UTF-8), or unpack it"),
     (b"\xd0\xcf\x11\xe0", "is a workbook of an older kind: save the sheet as CSV (UTF-8)"),
     (b"%PDF", "is a PDF document, not data"),
@@ -62,9 +62,9 @@ def check_content(name: str, head: bytes, format_: str) -> None:
     """Raise Invalid for a file whose bytes are not of its format."""
     if not head:
         raise Invalid(f"The file {name!r} is empty: it has no header and no rows.")
-    for begin, what in STRANGERS:
+    for begin, description in FOREIGN_FORMATS:
         if head.startswith(begin):
-            raise Invalid(f"The file {name!r} {what}.")
+            raise Invalid(f"The file {name!r} {description}.")
     first = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if first[:9].lower().startswith(PAGES):
         raise Invalid(f"The file {name!r} is a page of HTML or XML, perhaps of a login or an error, not data.")
@@ -81,20 +81,20 @@ def check_content(name: str, head: bytes, format_: str) -> None:
 def dialect_of(text: TextIO, format_: str, mapping: FileMapping) -> Dialect:
     """How a CSV file or one with blanks between its columns is read. Raises Invalid for one without a header."""
     lines = iter(lambda: text.readline(LONGEST), "")
-    passed = list(islice(lines, mapping.skip_lines))
+    lines_before = list(islice(lines, mapping.skip_lines))
     line, separator = "", None
     for line in lines:
         if (match := SEPARATOR.match(line.strip(f"\n{MARK}"))) is not None:
             separator = "\t" if match[1] == "\\t" else match[1]
         elif VISIBLE.search(line):
             break
-        passed.append(line)
+        lines_before.append(line)
     record, count = _record(line.lstrip(MARK), lines)
     if not VISIBLE.search(record):
         raise Invalid("The file is empty: it has no header.")
     delimiter = mapping.delimiter or separator or _delimiter(record)
     cells = _cells(record, format_, delimiter)
-    plain, before = count == 1 and not any('"' in one for one in passed), len(passed)
+    plain, before = count == 1 and not any('"' in skipped for skipped in lines_before), len(lines_before)
     if not mapping.header:
         names = mapping.names or tuple(f"column_{number}" for number in range(1, len(cells) + 1))
         return Dialect(delimiter, before, tuple(names), len(names), plain)
@@ -123,12 +123,12 @@ def _cells(record: str, format_: str, delimiter: str) -> list[str]:
     if format_ == "whitespace":
         return record.split()
     try:
-        found = next(csv.reader(io.StringIO(record, newline=""), delimiter=delimiter, skipinitialspace=True), [])
+        cells = next(csv.reader(io.StringIO(record, newline=""), delimiter=delimiter, skipinitialspace=True), [])
     except csv.Error as error:
         raise Invalid("The file's header is not readable: a cell in it is too long.") from error
-    if len(found) > WIDEST:
-        raise Invalid(f"The file's header has {len(found)} cells, more than {WIDEST}.")
-    return [" ".join(cell.strip(MARK).split()) for cell in found]
+    if len(cells) > WIDEST:
+        raise Invalid(f"The file's header has {len(cells)} cells, more than {WIDEST}.")
+    return [" ".join(cell.strip(MARK).split()) for cell in cells]
 
 
 def must_be_few(columns: int, most: int) -> None:

@@ -58,13 +58,13 @@ codecs.register_error("rapport.refused", _refused)
 def encoding_named(name: str) -> str:
     """An encoding's name as Python spells it. Raises ValueError for one that is not known or of no text."""
     try:
-        found = codecs.lookup(name)
-        found.decode(b"", "strict")
+        codec = codecs.lookup(name)
+        codec.decode(b"", "strict")
     except (LookupError, ValueError, TypeError) as error:
         raise ValueError(f"{name!r} is not a known encoding") from error
-    if not getattr(found, "_is_text_encoding", True) or found.name in NOT_TEXT:
+    if not getattr(codec, "_is_text_encoding", True) or codec.name in NOT_TEXT:
         raise ValueError(f"{name!r} is not an encoding of text files")
-    return found.name
+    return codec.name
 
 
 def encoding_of(head: bytes, named: str | None) -> str:
@@ -79,7 +79,7 @@ def encoding_of(head: bytes, named: str | None) -> str:
         width = 4 if encoding.startswith("utf-32") else 2
         if named in UNORDERED and not encoding.startswith(named):
             continue
-        shares = [_share(sample[place::width]) for place in range(width)]
+        shares = [_share(sample[offset::width]) for offset in range(width)]
         if all(share > MOSTLY if zero else share < HARDLY for share, zero in zip(shares, pattern, strict=False)):
             return encoding
     return UTF8 if named is None else UNORDERED[named]
@@ -122,10 +122,10 @@ class _Unpacked(gzip.GzipFile):
         """The next bytes, as many as are there."""
         return self._bounded(super().read1(size))
 
-    def _bounded(self, found: bytes) -> bytes:
+    def _bounded(self, chunk: bytes) -> bytes:
         if self.tell() > self._most:
             raise Invalid(TOO_PACKED)
-        return found
+        return chunk
 
 
 @contextmanager

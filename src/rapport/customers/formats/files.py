@@ -54,7 +54,7 @@ class File:
     keys are its columns' names as they stand in it, members those of JSON lines with all their spellings; width is how
     many cells its header has; kinds are those of the columns of Parquet; source is its rows as SQL; encoding is that of
     its bytes; suspicions are what opening it showed, see inspection.inspect; read_as are the texts that a mapping reads
-    as others, by the place of their column.
+    as others, by the index of their column.
     """
 
     path: Path
@@ -106,8 +106,8 @@ class File:
     @property
     def settings(self) -> str:
         """The SETTINGS clause of a statement that reads it."""
-        given = {**self.reading, "max_bytes_before_external_sort": 500_000_000}
-        return "SETTINGS " + ", ".join(f"{name} = {literal(str(value))}" for name, value in given.items())
+        settings = {**self.reading, "max_bytes_before_external_sort": 500_000_000}
+        return "SETTINGS " + ", ".join(f"{name} = {literal(str(value))}" for name, value in settings.items())
 
 
 def digest(path: Path) -> str:
@@ -142,8 +142,10 @@ def opened(warehouse: Database, path: Path, mapping: FileMapping) -> Iterator[Fi
             file = replace(file, source=_file_source(file) if warehouse.embedded else _streamed(warehouse, file))
             file = _with_members(warehouse, file) if format_ == "jsonl" else file
             read_as = {same_name(name): texts for name, texts in mapping.values.items()}
-            places = {place: same_name(name) for place, name in enumerate(file.names)}
-            yield replace(file, read_as={at: read_as[name] for at, name in places.items() if name in read_as})
+            names_by_index = {index: same_name(name) for index, name in enumerate(file.names)}
+            yield replace(
+                file, read_as={index: read_as[name] for index, name in names_by_index.items() if name in read_as}
+            )
         finally:
             if not warehouse.embedded:
                 drop_aside(warehouse, [RAW])
@@ -225,16 +227,16 @@ def must_have_rows(file: File) -> None:
 def _with_members(warehouse: Database, file: File) -> File:
     """JSON lines with their members as columns; those whose names are the same are one, by whichever spelling."""
     lines = f"(SELECT {as_written('line')} AS line FROM (SELECT {_LINE} AS line FROM {file.source}))"  # noqa: S608 - ours
-    keys = f"arraySort(groupUniqArrayArray({MAX_COLUMNS + 1})(JSONExtractKeys(line)))"
-    found = warehouse.value(f"SELECT {keys} FROM {lines}")  # noqa: S608 - ours
-    if not found:
+    keys_sql = f"arraySort(groupUniqArrayArray({MAX_COLUMNS + 1})(JSONExtractKeys(line)))"
+    keys = warehouse.value(f"SELECT {keys_sql} FROM {lines}")  # noqa: S608 - ours
+    if not keys:
         raise Invalid("The file contains no JSON objects, one per line.")
-    must_be_few(len(found), MAX_COLUMNS)
+    must_be_few(len(keys), MAX_COLUMNS)
     spellings: dict[str, list[str]] = {}
-    for key in found:
+    for key in keys:
         spellings.setdefault(same_name(key) or key, []).append(key)
     members = tuple(map(tuple, spellings.values()))
-    return replace(file, names=checked_names(tuple(one[0] for one in members), MAX_COLUMNS), members=members)
+    return replace(file, names=checked_names(tuple(variants[0] for variants in members), MAX_COLUMNS), members=members)
 
 
 _LINE = f"if(startsWith(line, '{MARK}'), substring(line, 4), line)"
@@ -254,41 +256,45 @@ def rows_sql(file: File) -> str:
         return _read(file, {"_row": row, "_fault": "''", "_odd": "1"}, file.source, f"NOT ({blank})")
     if file.format == "csv":
         fault = cells.csv_fault(len(file.names), file.behind)
-        told = {"_row": row, "_fault": fault, "_empty": cells.csv_blank(file.behind)}
-        told["_odd"] = cells.csv_odd(len(file.names))
-        return _read(file, told, file.source, f"NOT (_empty AND {blank})")
+        row_columns = {"_row": row, "_fault": fault, "_empty": cells.csv_blank(file.behind)}
+        row_columns["_odd"] = cells.csv_odd(len(file.names))
+        return _read(file, row_columns, file.source, f"NOT (_empty AND {blank})")
     fault = _json_fault(file) if file.format == "jsonl" else cells.words_fault("line", len(file.names))
     keys, line = ({"_keys": "JSONExtractKeys(line)"}, as_written("line")) if file.format == "jsonl" else ({}, "line")
-    read = f"SELECT rowNumberInAllBlocks() + 1 AS _row, {_LINE} AS line FROM {file.source}"  # noqa: S608 - ours
-    lines = f"(SELECT _row, {line} AS line FROM ({read}) WHERE {trimmed('line')} != '' AND _row > {file.skip})"  # noqa: S608 - ours
+    numbered = f"SELECT rowNumberInAllBlocks() + 1 AS _row, {_LINE} AS line FROM {file.source}"  # noqa: S608 - ours
+    lines = f"(SELECT _row, {line} AS line FROM ({numbered}) WHERE {trimmed('line')} != '' AND _row > {file.skip})"  # noqa: S608 - ours
     return _read(file, {"_row": "_row", "_fault": fault, "_odd": "1", **keys}, lines, "true")
 
 
 def _json_fault(file: File) -> str:
-    spelled = [differing("line", one, lambda value: _known(trimmed(value))) for one in file.members if len(one) > 1]
+    spelled = [
+        differing("line", spellings, lambda value: _null_when_blank(trimmed(value)))
+        for spellings in file.members
+        if len(spellings) > 1
+    ]
     return cells.json_fault("line", file.encoding, spelled)
 
 
-def _read(file: File, told: dict[str, str], source: str, where: str) -> str:
+def _read(file: File, row_columns: dict[str, str], source: str, where: str) -> str:
     """A SELECT of what is told of rows and of their columns; those come from an array when there are many."""
-    values = [_value(file, place) for place in range(len(file.names))]
+    values = [_value(file, index) for index in range(len(file.names))]
     if is_worth(trimmed, len(values), file.worth):
-        texts = [f"arrayMap(text -> {_known('text')}, {array(trimmed('text'), values)}) AS _texts"]
-        found = [f"_texts[{place + 1}]" for place in range(len(values))]
+        texts = [f"arrayMap(text -> {_null_when_blank('text')}, {array(trimmed('text'), values)}) AS _texts"]
+        column_texts = [f"_texts[{index + 1}]" for index in range(len(values))]
     else:
-        texts = [f"{trimmed(value)} AS t{place}" for place, value in enumerate(values)]
-        found = [_known(f"t{place}") for place in range(len(values))]
-    columns = [f"{_read_as(file, place, text)} AS r{place}" for place, text in enumerate(found)]
-    rows = f"SELECT {', '.join([*(f'{sql} AS {name}' for name, sql in told.items()), *texts])} FROM {source}"  # noqa: S608 - names are quoted
-    return f"SELECT * FROM (SELECT {', '.join([*told, *columns])} FROM ({rows})) WHERE {where}"  # noqa: S608 - names are quoted
+        texts = [f"{trimmed(value)} AS t{index}" for index, value in enumerate(values)]
+        column_texts = [_null_when_blank(f"t{index}") for index in range(len(values))]
+    columns = [f"{_read_as(file, index, text)} AS r{index}" for index, text in enumerate(column_texts)]
+    rows = f"SELECT {', '.join([*(f'{sql} AS {name}' for name, sql in row_columns.items()), *texts])} FROM {source}"  # noqa: S608 - names are quoted
+    return f"SELECT * FROM (SELECT {', '.join([*row_columns, *columns])} FROM ({rows})) WHERE {where}"  # noqa: S608 - names are quoted
 
 
-def _read_as(file: File, place: int, text: str) -> str:
+def _read_as(file: File, index: int, text: str) -> str:
     """SQL of what a text of a column is read as."""
-    texts = file.read_as.get(place)
+    texts = file.read_as.get(index)
     if not texts:
         return text
-    theirs, ours = (", ".join(literal(one or "") for one in several) for several in zip(*texts.items(), strict=True))
+    theirs, ours = (", ".join(literal(value or "") for value in values) for values in zip(*texts.items(), strict=True))
     replaced = f"transform(ifNull({text}, ''), [{theirs}], [{ours}], ifNull({text}, ''))"
     return f"nullIf({replaced}, '')"
 
@@ -343,6 +349,6 @@ def _quoted(name: str) -> str:
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
-def _known(text: str) -> str:
+def _null_when_blank(text: str) -> str:
     """SQL of a text without blanks around it; NULL for what programs write where there is nothing."""
     return f"if({text} IN ('', 'NULL', '\\\\N'), NULL, {text})"

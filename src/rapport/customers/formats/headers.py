@@ -20,7 +20,7 @@ JOINER = "\u200d"
 
 def visible_name(name: str) -> str:
     """A name as people see it: without invisible characters, blanks of any kind one space."""
-    visible = (one for one in name if unicodedata.category(one) != "Cf" or one == JOINER)
+    visible = (character for character in name if unicodedata.category(character) != "Cf" or character == JOINER)
     return " ".join("".join(visible).split())
 
 
@@ -36,32 +36,34 @@ def field_name(name: str) -> str:
 
 def column_name(name: str) -> str:
     """The attribute's name for a file's column, the same for names that are the same."""
-    known = same_name(name)
-    if PLAIN.fullmatch(known) and len(known) <= LONGEST and re.search("[a-z0-9]", known):
-        return plain_column(known)
-    letters = unicodedata.normalize("NFKD", known)
-    readable = re.sub("[^a-z0-9]+", "_", "".join(one for one in letters if not unicodedata.combining(one))).strip("_")
-    mark = hashlib.sha256(known.encode()).hexdigest()[:8]
+    normalized = same_name(name)
+    if PLAIN.fullmatch(normalized) and len(normalized) <= LONGEST and re.search("[a-z0-9]", normalized):
+        return plain_column(normalized)
+    letters = unicodedata.normalize("NFKD", normalized)
+    readable = re.sub(
+        "[^a-z0-9]+", "_", "".join(character for character in letters if not unicodedata.combining(character))
+    ).strip("_")
+    mark = hashlib.sha256(normalized.encode()).hexdigest()[:8]
     return plain_column(f"{readable[:READABLE] or 'column'}_{mark}")
 
 
-def attribute_of(known: Mapping[str, AttributeInfo], name: str) -> AttributeInfo | None:
+def attribute_of(attributes_by_name: Mapping[str, AttributeInfo], name: str) -> AttributeInfo | None:
     """The attribute that a file's column is, if there is one; known is by upper-case name.
 
     Before headers were kept, a name of another alphabet became underscores: such an attribute goes on under its name.
     """
     column, header = column_name(name), same_name(name)
-    if info := known.get(column):
+    if info := attributes_by_name.get(column):
         return info
-    former = known.get(plain_column(name))
+    former = attributes_by_name.get(plain_column(name))
     adopted = former is not None and former.source == AttributeSource.BATCH and former.header in ("", header)
     return former if adopted and re.search("[A-Z0-9]", plain_column(name)) else None
 
 
 def plain_column(name: str) -> str:
     """A name in upper case, with an underscore for anything but letters and digits."""
-    made = re.sub(r"[^A-Za-z0-9_]", "_", name).upper()[:LONGEST]
-    return made if re.match(r"[A-Z_]", made) else f"_{made}"
+    column = re.sub(r"[^A-Za-z0-9_]", "_", name).upper()[:LONGEST]
+    return column if re.match(r"[A-Z_]", column) else f"_{column}"
 
 
 def alias_of(name: str) -> str:

@@ -24,45 +24,47 @@ CANDIDATES = ("Bigint", "Date", "Datetime")
 
 def typed(warehouse: Database, file: File, plan: Plan) -> Plan:
     """The plan with a type for each new attribute, and with the forms that decimals of this file leave possible."""
-    asked = [one for one in plan.bound if not one.field.type or len(one.field.forms) > 1]
-    if not asked:
+    undecided = [column for column in plan.bound if not column.field.type or len(column.field.forms) > 1]
+    if not undecided:
         return plan
-    wanted = [(partial(_counted, plan, one), one.text) for one in asked]
-    counts = totals(warehouse, (*AGGREGATES, *("sum" for _ in CANDIDATES)), wanted, rows_sql(file), file.settings)
-    found = {one.field.column: _found(one, counted) for one, counted in zip(asked, counts, strict=True)}
-    bound = tuple(found.get(one.field.column, one) for one in plan.bound)
-    infos = tuple(new_attribute(found[one.field.column]) for one in asked if not one.field.type)
-    return replace(plan, bound=bound, new_attributes=(*plan.new_attributes, *infos))
+    expressions = [(partial(_counted, plan, column), column.text) for column in undecided]
+    counts = totals(warehouse, (*AGGREGATES, *("sum" for _ in CANDIDATES)), expressions, rows_sql(file), file.settings)
+    decided = {
+        column.field.column: _decided(column, counted) for column, counted in zip(undecided, counts, strict=True)
+    }
+    columns = tuple(decided.get(column.field.column, column) for column in plan.bound)
+    infos = tuple(new_attribute(decided[column.field.column]) for column in undecided if not column.field.type)
+    return replace(plan, bound=columns, new_attributes=(*plan.new_attributes, *infos))
 
 
-def _counted(plan: Plan, one: Bound, text: str) -> str:
+def _counted(plan: Plan, column: Bound, text: str) -> str:
     """SQL of what is counted of a text of a column: of how numbers are written, and whether it fits each candidate."""
-    text = one.plain(text)
-    fits = [f"toUInt8(ifNull({_fits(plan, one, candidate, text)}, 0))" for candidate in CANDIDATES]
-    return f"({', '.join((*counts_sql(text), *(fits if not one.field.type else ['0'] * len(CANDIDATES))))})"
+    text = column.plain(text)
+    fits = [f"toUInt8(ifNull({_fits(plan, column, candidate, text)}, 0))" for candidate in CANDIDATES]
+    return f"({', '.join((*counts_sql(text), *(fits if not column.field.type else ['0'] * len(CANDIDATES))))})"
 
 
-def _fits(plan: Plan, one: Bound, candidate: str, text: str) -> str:
-    dates = plan.dates_of(one)
-    fits = dates.fits(candidate, text) if candidate in YEARS else f"{plan.typed(one, candidate, text)} IS NOT NULL"
+def _fits(plan: Plan, column: Bound, candidate: str, text: str) -> str:
+    dates = plan.dates_of(column)
+    fits = dates.fits(candidate, text) if candidate in YEARS else f"{plan.typed(column, candidate, text)} IS NOT NULL"
     if candidate == "Date":
         return f"{fits} AND {dates.is_day(text)}"
     return f"{fits} AND {dates.keeps(candidate, text)}" if candidate == "Datetime" else fits
 
 
-def _found(one: Bound, counts: tuple[int, ...]) -> Bound:
+def _decided(column: Bound, counts: tuple[int, ...]) -> Bound:
     """A column with its type and forms, by its counts."""
     written, fits = counts[: len(AGGREGATES)], counts[len(AGGREGATES) :]
     forms = forms_of(written)
-    if one.field.type:
+    if column.field.type:
         # Without a form that the whole file has, its rows are judged by those that there were.
-        kept = tuple(form for form in one.field.forms if form in forms)
-        return replace(one, field=replace(one.field, forms=kept or one.field.forms))
+        column_forms = tuple(form for form in column.field.forms if form in forms)
+        return replace(column, field=replace(column.field, forms=column_forms or column.field.forms))
     present = written[0]
     whole = [candidate for candidate, fit in zip(CANDIDATES, fits, strict=True) if present and fit == present]
     type_ = whole[0] if whole else "Decimal" if forms else "Nvarchar"
-    kept = forms if type_ == "Decimal" else (WHOLE_DATES,) if type_ in LENGTHS else ()
-    return replace(one, field=replace(one.field, type=type_, forms=kept))
+    column_forms = forms if type_ == "Decimal" else (WHOLE_DATES,) if type_ in LENGTHS else ()
+    return replace(column, field=replace(column.field, type=type_, forms=column_forms))
 
 
 def keep_origins(scope: Scope, plan: Plan) -> None:
@@ -73,13 +75,13 @@ def keep_origins(scope: Scope, plan: Plan) -> None:
         save(scope, info)
 
 
-def _origins(plan: Plan, known: Mapping[str, AttributeInfo]) -> list[AttributeInfo]:
+def _origins(plan: Plan, attributes_by_name: Mapping[str, AttributeInfo]) -> list[AttributeInfo]:
     """Known attributes of which a file tells more."""
     changed = []
-    for one in plan.bound:
-        info = known.get(one.field.column.upper())
-        if info is None or not (info.forms or one.header):
+    for column in plan.bound:
+        info = attributes_by_name.get(column.field.column.upper())
+        if info is None or not (info.forms or column.header):
             continue
-        told = replace(info, forms=one.field.forms, header=info.header or same_name(one.header))
-        changed += [told] if told != info else []
+        updated = replace(info, forms=column.field.forms, header=info.header or same_name(column.header))
+        changed += [updated] if updated != info else []
     return changed

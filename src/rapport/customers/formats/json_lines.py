@@ -25,8 +25,8 @@ def as_written(line: str) -> str:
     """SQL of a line whose numbers are marked texts, so that 1.10 is not 1.1; see value. NaN is null."""
     opens, closes, *others = MARKS
     nan, of_nan, infinity, of_infinity = others
-    kept = rf"\\1{opens}\\2{closes}{nan}\\3{of_nan}{infinity}\\4{of_infinity}"
-    text = f"replaceRegexpAll({line}, {literal(TOKEN)}, '{kept}')"
+    marked = rf"\\1{opens}\\2{closes}{nan}\\3{of_nan}{infinity}\\4{of_infinity}"
+    text = f"replaceRegexpAll({line}, {literal(TOKEN)}, '{marked}')"
     for pair in (f"{opens}{closes}", f"{nan}{of_nan}", f"{infinity}{of_infinity}"):
         text = f"replaceAll({text}, '{pair}', '')"
     text = f"replaceAll({text}, '{nan}NaN{of_nan}', 'null')"
@@ -38,16 +38,16 @@ def as_written(line: str) -> str:
 
 def value(line: str, key: str) -> str:
     """SQL of a member of a line that as_written gave: a text; lists and objects are JSON, numbers as written."""
-    found = f"JSONExtract({line}, {literal(key)}, 'Nullable(String)')"
-    bare = f"replaceRegexpOne({found}, '^\\x01#', '')"
+    extracted = f"JSONExtract({line}, {literal(key)}, 'Nullable(String)')"
+    bare = f"replaceRegexpOne({extracted}, '^\\x01#', '')"
     numbers = rf"replaceRegexpAll({bare}, '\"\\\\u0001#([^\"]*)\"', '\\1')"
-    return f"if(position({line}, '{WRITTEN}') > 0, {numbers}, {found})"
+    return f"if(position({line}, '{WRITTEN}') > 0, {numbers}, {extracted})"
 
 
 def member(line: str, spellings: tuple[str, ...]) -> str:
     """SQL of a member of such a line by whichever of its spellings the line has; see differing."""
-    found = [value(line, key) for key in spellings]
-    return f"coalesce({', '.join(found)})" if len(found) > 1 else found[0]
+    values = [value(line, key) for key in spellings]
+    return f"coalesce({', '.join(values)})" if len(values) > 1 else values[0]
 
 
 def differing(line: str, spellings: tuple[str, ...], read: Callable[[str], str]) -> tuple[str, str]:
@@ -55,17 +55,17 @@ def differing(line: str, spellings: tuple[str, ...], read: Callable[[str], str])
 
     read gives SQL of what is read from a value's SQL; _keys are the members that the row has.
     """
-    told = ", ".join(f"({literal(key)}, ifNull(concat('=', {read(value(line, key))}), ''))" for key in spellings)
-    there = f"arrayFilter(one -> has(_keys, one.1), [{told}])"
-    names = f"arrayStringConcat({there}.1, ' and ')"
+    pairs = ", ".join(f"({literal(key)}, ifNull(concat('=', {read(value(line, key))}), ''))" for key in spellings)
+    present = f"arrayFilter(pair -> has(_keys, pair.1), [{pairs}])"
+    names = f"arrayStringConcat({present}.1, ' and ')"
     reason = f"concat('has the members ', {names}, ', which are one and the same, with different values')"
-    return f"length(arrayDistinct({there}.2)) > 1", reason
+    return f"length(arrayDistinct({present}.2)) > 1", reason
 
 
 def missing(members: tuple[tuple[str, ...], ...]) -> str:
-    """SQL of the places, from 0, of the members that a row does not have in any spelling; _keys are what it has."""
-    places, keys = ", ".join(map(str, range(len(members)))), ", ".join(map(_list, members))
-    return f"arrayFilter((place, keys) -> NOT hasAny(_keys, keys), CAST([{places}], 'Array(UInt16)'), [{keys}])"
+    """SQL of the indexes, from 0, of the members that a row does not have in any spelling; _keys are what it has."""
+    indexes, keys = ", ".join(map(str, range(len(members)))), ", ".join(map(_list, members))
+    return f"arrayFilter((index, keys) -> NOT hasAny(_keys, keys), CAST([{indexes}], 'Array(UInt16)'), [{keys}])"
 
 
 def _list(texts: tuple[str, ...]) -> str:

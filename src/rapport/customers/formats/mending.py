@@ -39,13 +39,13 @@ def must_mend(body: BinaryIO, format_: str, delimiter: str) -> bool:
     while True:
         chunk = body.read(CHUNK)
         data = tail + (chunk or b"\n")
-        seen = np.frombuffer(data, dtype=np.uint8)
-        quotes = np.flatnonzero(seen[1:-1] == QUOTE) + 1 if QUOTE in data else NONE
+        codes = np.frombuffer(data, dtype=np.uint8)
+        quotes = np.flatnonzero(codes[1:-1] == QUOTE) + 1 if QUOTE in data else NONE
         if len(quotes):
             opening = (np.arange(len(quotes)) + inside) % 2 == 0
-            if not edges[np.where(opening, seen[quotes - 1], seen[quotes + 1])].all():
+            if not edges[np.where(opening, codes[quotes - 1], codes[quotes + 1])].all():
                 return True
-        rows.look_at(seen[len(tail) :], quotes - len(tail), inside)
+        rows.look_at(codes[len(tail) :], quotes - len(tail), inside)
         inside = (inside + len(quotes)) % 2
         if not chunk:
             return inside == 1
@@ -118,9 +118,9 @@ def _records(lines: Iterator[str], delimiter: str) -> Iterator[str]:
 
 def _whole(line: str, cells: "_Cells", waiting: list[str], lines: Iterator[str]) -> tuple[list[str] | None, list[str]]:
     """The cells of the record that begins with a line, None when its quotes are broken; and lines that stay ahead."""
-    found = cells.strict(line) or cells.escaped(line)
-    if found is not None or line.count('"') % 2 == 0:
-        return found, []
+    record_cells = cells.strict(line) or cells.escaped(line)
+    if record_cells is not None or line.count('"') % 2 == 0:
+        return record_cells, []
     ahead, length, is_open = list[str](), len(line), True
     while is_open and length < LONGEST_RECORD:
         following = waiting.pop() if waiting else next(lines, None)
@@ -130,8 +130,8 @@ def _whole(line: str, cells: "_Cells", waiting: list[str], lines: Iterator[str])
         length += len(following) + 1
         is_open = following.count('"') % 2 == 0
     record = "\n".join((line, *ahead))
-    found = None if is_open else cells.strict(record) or cells.escaped(record)
-    return (found, []) if found is not None else (None, ahead)
+    record_cells = None if is_open else cells.strict(record) or cells.escaped(record)
+    return (record_cells, []) if record_cells is not None else (None, ahead)
 
 
 class _Cells:
@@ -147,35 +147,35 @@ class _Cells:
 
     def strict(self, record: str) -> list[str] | None:
         """The cells of a record whose quotes inside are doubled; None for any other."""
-        found = self._cut(record, self._strict)
-        return None if found is None else [cell.replace('""', '"') if quoted else cell for cell, quoted in found]
+        cells = self._cut(record, self._strict)
+        return None if cells is None else [cell.replace('""', '"') if quoted else cell for cell, quoted in cells]
 
     def escaped(self, record: str) -> list[str] | None:
         """The cells of a record whose quotes inside have a backslash before them; None for any other."""
-        found = self._cut(record, self._escaped) if '\\"' in record else None
-        if found is None:
+        cells = self._cut(record, self._escaped) if '\\"' in record else None
+        if cells is None:
             return None
-        return [re.sub(r'\\(["\\])|""', _unescaped, cell) if quoted else cell for cell, quoted in found]
+        return [re.sub(r'\\(["\\])|""', _unescaped, cell) if quoted else cell for cell, quoted in cells]
 
     def written(self, cells: list[str]) -> str:
         """A record of cells in strict quotes."""
         return self._delimiter.join('"' + cell.replace('"', '""') + '"' for cell in cells)
 
     def _cut(self, record: str, quoted: re.Pattern[str]) -> list[tuple[str, bool]] | None:
-        found, place = list[tuple[str, bool]](), 0
+        cells, position = list[tuple[str, bool]](), 0
         while True:
-            match, is_quoted = quoted.match(record, place), True
+            match, is_quoted = quoted.match(record, position), True
             if match is None:
-                match, is_quoted = self._plain.match(record, place), False
+                match, is_quoted = self._plain.match(record, position), False
             if match is None:
                 return None
-            found.append((match[1], is_quoted))
-            place = match.end()
-            if place == len(record):
-                return found
-            if record[place] != self._delimiter:
+            cells.append((match[1], is_quoted))
+            position = match.end()
+            if position == len(record):
+                return cells
+            if record[position] != self._delimiter:
                 return None
-            place += 1
+            position += 1
 
 
 def _unescaped(match: re.Match[str]) -> str:

@@ -57,22 +57,22 @@ def in_form(text: str, forms: Iterable[str]) -> str:
 def counts_sql(text: str) -> list[str]:
     """SQL of numbers of a text, which forms_of reads when they are aggregated over the texts of a column."""
     text = f"ifNull({text}, '')"
-    plain = f"(match({text}, '^{PLAIN}$') AND {text} NOT IN {MINUS_ZERO})"
+    is_plain = f"(match({text}, '^{PLAIN}$') AND {text} NOT IN {MINUS_ZERO})"
     places = f"if(position({text}, '.') = 0, 0, length({text}) - position({text}, '.'))"
     return [
         f"{text} != ''",
-        plain,
-        f"if({plain}, {places}, 255)",
-        f"if({plain}, {places}, 0)",
-        f"{plain} AND {places} > 0 AND endsWith({text}, '0')",
-        f"{plain} AND {places} > 1 AND endsWith({text}, '0')",
+        is_plain,
+        f"if({is_plain}, {places}, 255)",
+        f"if({is_plain}, {places}, 0)",
+        f"{is_plain} AND {places} > 0 AND endsWith({text}, '0')",
+        f"{is_plain} AND {places} > 1 AND endsWith({text}, '0')",
     ]
 
 
 def forms_of(counts: tuple[int, ...]) -> tuple[str, ...]:
     """The forms of decimals that all texts of a column have, by what counts_sql counted; none when there are none."""
-    present, plain, least, most, zeros, long_zeros = counts
-    if not present or plain < present:
+    text_count, plain_count, least, most, zeros, long_zeros = counts
+    if not text_count or plain_count < text_count:
         return ()
     forms = []
     if not zeros:

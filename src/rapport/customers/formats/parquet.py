@@ -40,7 +40,7 @@ def columns_of(path: Path, most: int) -> tuple[tuple[str, ...], tuple[str, ...]]
 
 def _stored(metadata: pq.FileMetaData) -> int:
     """To how many bytes a file unpacks, as it says itself; a value takes one at least, and one of a width the width."""
-    columns = (metadata.schema.column(place) for place in range(metadata.num_columns))
+    columns = (metadata.schema.column(index) for index in range(metadata.num_columns))
     widths = {column.path: max(column.length, 1) for column in columns}
     return sum(
         max(chunk.total_uncompressed_size, chunk.num_values * widths[chunk.path_in_schema])
@@ -52,8 +52,8 @@ def _chunks(metadata: pq.FileMetaData) -> Iterator[tuple[int, pq.ColumnChunkMeta
     """The parts of columns, with the numbers of their groups of rows."""
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
-        for place in range(group.num_columns):
-            yield number, group.column(place)
+        for index in range(group.num_columns):
+            yield number, group.column(index)
 
 
 def _repeated(path: Path, metadata: pq.FileMetaData, most: int) -> int:
@@ -82,7 +82,7 @@ def _flat(file: pq.ParquetFile, group: int, chunk: pq.ColumnChunkMetaData) -> in
     if _longest(first.column(0)) * chunk.num_values <= TIMES_FREELY * chunk.total_uncompressed_size:
         return int(chunk.total_uncompressed_size)
     column = file.read_row_group(group, [chunk.path_in_schema]).column(0)
-    return sum(pc.sum(pc.binary_length(one.dictionary).take(one.indices)).as_py() or 0 for one in column.chunks)
+    return sum(pc.sum(pc.binary_length(part.dictionary).take(part.indices)).as_py() or 0 for part in column.chunks)
 
 
 def _longest(column: pa.DictionaryArray) -> int:

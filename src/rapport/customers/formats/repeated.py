@@ -14,11 +14,11 @@ Expression = Callable[[str], str]
 WORTH = 1000
 
 
-def grouped(wanted: Sequence[tuple[Expression, str]]) -> dict[str, list[int]]:
-    """The places of columns, each an expression with its text, by the SQL of what they have in common."""
+def grouped(columns: Sequence[tuple[Expression, str]]) -> dict[str, list[int]]:
+    """The indexes of columns, each an expression with its text, by the SQL of what they have in common."""
     groups: dict[str, list[int]] = {}
-    for place, (expression, _) in enumerate(wanted):
-        groups.setdefault(expression("text"), []).append(place)
+    for index, (expression, _) in enumerate(columns):
+        groups.setdefault(expression("text"), []).append(index)
     return groups
 
 
@@ -33,47 +33,51 @@ def is_worth(expression: Expression, columns: int, worth: int = WORTH) -> bool:
 
 
 def written_once(
-    wanted: Sequence[tuple[Expression, str]], name: str, worth: int = WORTH
+    columns: Sequence[tuple[Expression, str]], name: str, worth: int = WORTH
 ) -> tuple[list[str], list[str]]:
     """The columns of a subquery, called by name and a number, and the SQL of each value over them."""
     arrays: list[str] = []
-    values = [""] * len(wanted)
-    for sql, places in grouped(wanted).items():
-        if (len(places) - 1) * len(sql) < worth:
-            values = [wanted[at][0](wanted[at][1]) if at in places else value for at, value in enumerate(values)]
+    values = [""] * len(columns)
+    for sql, indexes in grouped(columns).items():
+        if (len(indexes) - 1) * len(sql) < worth:
+            values = [
+                columns[index][0](columns[index][1]) if index in indexes else value
+                for index, value in enumerate(values)
+            ]
             continue
         column = f"{name}{len(arrays)}"
-        arrays.append(f"{array(sql, [wanted[place][1] for place in places])} AS {column}")
-        for number, place in enumerate(places, 1):
-            values[place] = f"{column}[{number}]"
+        arrays.append(f"{array(sql, [columns[index][1] for index in indexes])} AS {column}")
+        for number, index in enumerate(indexes, 1):
+            values[index] = f"{column}[{number}]"
     return arrays, values
 
 
 def totals(
     warehouse: Database,
     aggregates: Sequence[str],
-    wanted: Sequence[tuple[Expression, str]],
+    columns: Sequence[tuple[Expression, str]],
     rows: str,
     settings: str = "",
 ) -> list[tuple[int, ...]]:
     """Aggregates (sum, min, max) over the rows of a SELECT, for each column: its expression is a tuple of numbers."""
-    groups = grouped(wanted)
+    groups = grouped(columns)
     if not groups:
         return []
     arrays = [
-        f"{array(sql, [wanted[at][1] for at in places])} AS a{number}"
-        for number, (sql, places) in enumerate(groups.items())
+        f"{array(sql, [columns[index][1] for index in indexes])} AS a{number}"
+        for number, (sql, indexes) in enumerate(groups.items())
     ]
-    asked = [
-        f"{one}ForEach(a{number}.{place})" for number in range(len(groups)) for place, one in enumerate(aggregates, 1)
+    figures_sql = [
+        f"{aggregate}ForEach(a{number}.{position})"
+        for number in range(len(groups))
+        for position, aggregate in enumerate(aggregates, 1)
     ]
-    found: list[Any] = list(
-        warehouse.row(f"SELECT {', '.join(asked)} FROM (SELECT {', '.join(arrays)} FROM ({rows})) {settings}") or ()  # noqa: S608 - made of the file's structure
-    )
-    totals_: list[tuple[int, ...]] = [()] * len(wanted)
-    for number, places in enumerate(groups.values()):
-        lists = found[number * len(aggregates) : (number + 1) * len(aggregates)]
-        for at, place in enumerate(places):
+    sql = f"SELECT {', '.join(figures_sql)} FROM (SELECT {', '.join(arrays)} FROM ({rows})) {settings}"  # noqa: S608 - made of the file's structure
+    figures: list[Any] = list(warehouse.row(sql) or ())
+    totals_: list[tuple[int, ...]] = [()] * len(columns)
+    for number, indexes in enumerate(groups.values()):
+        group_figures = figures[number * len(aggregates) : (number + 1) * len(aggregates)]
+        for position, index in enumerate(indexes):
             # Without rows the arrays are empty.
-            totals_[place] = tuple(int(one[at]) if len(one) else 0 for one in lists)
+            totals_[index] = tuple(int(per_column[position]) if len(per_column) else 0 for per_column in group_figures)
     return totals_

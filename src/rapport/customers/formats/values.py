@@ -58,7 +58,7 @@ def _text(text: str) -> str:
 
 
 def _identifier(text: str) -> str:
-    breaks = " OR ".join(f"position({text}, '{one}') > 0" for one in ("\\t", "\\n", "\\r"))
+    breaks = " OR ".join(f"position({text}, '{character}') > 0" for character in ("\\t", "\\n", "\\r"))
     return f"if(length({text}) > 255 OR {breaks}, NULL, {text})"
 
 
@@ -68,8 +68,8 @@ def _several(text: str) -> str:
 
 
 def _person(text: str) -> str:
-    known = f"{identifies_nobody_sql(f'ifNull({text}, {EMPTY})')} OR {_several(f'ifNull({text}, {EMPTY})')}"
-    return f"if({known}, NULL, {_identifier(text)})"
+    nobody = f"{identifies_nobody_sql(f'ifNull({text}, {EMPTY})')} OR {_several(f'ifNull({text}, {EMPTY})')}"
+    return f"if({nobody}, NULL, {_identifier(text)})"
 
 
 def _flag(text: str) -> str:
