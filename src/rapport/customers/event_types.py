@@ -163,7 +163,7 @@ def of_file(scope: Scope, file: File, plan: Plan, keep: bool = True) -> tuple[tu
 
     Raises Invalid for more names than types there may be.
     """
-    text = next(one.text for one in plan.bound if one.field.column == "event_name")
+    text = next(one.text for one in plan.columns if one.field.column == "event_name")
     sql = f"""
         SELECT DISTINCT ifNull({text}, '') FROM ({rows_sql(file)})
         WHERE _fault = '' AND {RULES["Id"].value(text)} IS NOT NULL AND NOT {unclean(f"ifNull({text}, '')")}

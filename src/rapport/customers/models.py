@@ -83,7 +83,7 @@ class Import(Base):
     rejected: Mapped[int] = mapped_column(BigInteger, default=0)
     counts: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     rejects_path: Mapped[str | None] = mapped_column(String(1000))
-    # What was suspicious of it: see suspicions.Suspicion.
+    # What was suspicious of it: see file_warnings.FileWarning.
     warnings: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list, server_default="[]")
     data_date: Mapped[date] = mapped_column(Date)
     started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

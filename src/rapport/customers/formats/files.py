@@ -24,8 +24,8 @@ from rapport.customers.formats.mending import CHUNK, mend, must_mend
 from rapport.customers.formats.repeated import WORTH, array, is_worth
 from rapport.customers.formats.values import trimmed
 from rapport.customers.importing.asides import drop_aside
+from rapport.customers.importing.file_warnings import FileWarning
 from rapport.customers.importing.mapping import FileMapping
-from rapport.customers.importing.suspicions import Suspicion
 from rapport.errors import Invalid
 from rapport.stores.faults import refused_path
 from rapport.stores.warehouse import Database, literal
@@ -53,7 +53,7 @@ class File:
     lines_before is how many lines come before the first row, skip how many of them are in what the engine reads;
     keys are its columns' names as they stand in it, members those of JSON lines with all their spellings; width is how
     many cells its header has; kinds are those of the columns of Parquet; source is its rows as SQL; encoding is that of
-    its bytes; suspicions are what opening it showed, see inspection.inspect; read_as are the texts that a mapping reads
+    its bytes; warnings are what opening it showed, see inspection.inspect; read_as are the texts that a mapping reads
     as others, by the index of their column.
     """
 
@@ -70,7 +70,7 @@ class File:
     kinds: tuple[str, ...] = ()
     source: str = ""
     encoding: str = UTF8
-    suspicions: tuple[Suspicion, ...] = ()
+    warnings: tuple[FileWarning, ...] = ()
     read_as: Mapping[int, Mapping[str, str | None]] = field(default_factory=dict)
 
     @property
@@ -180,7 +180,7 @@ def _described(path: Path, folder: Path, format_: str, mapping: FileMapping) -> 
             return replace(file, skip=dialect.lines_before)
     with read_bytes(path) as (body, _), as_text(body, encoding) as text:
         mend(text, folder / "mended", format_, dialect)
-    return replace(file, path=folder / "mended", zipped=False, suspicions=_of_encoding(path, encoding, mapping))
+    return replace(file, path=folder / "mended", zipped=False, warnings=_of_encoding(path, encoding, mapping))
 
 
 def _described_parquet(path: Path, readable: Path) -> File:
@@ -196,7 +196,7 @@ def _described_parquet(path: Path, readable: Path) -> File:
     return File(readable, "parquet", False, ",", 0, checked_names(keys, MAX_COLUMNS), keys, kinds=kinds)
 
 
-def _of_encoding(path: Path, encoding: str, mapping: FileMapping) -> tuple[Suspicion, ...]:
+def _of_encoding(path: Path, encoding: str, mapping: FileMapping) -> tuple[FileWarning, ...]:
     """What is suspicious of an encoding that the mapping names."""
     with read_bytes(path) as (body, _):
         if mapping.encoding in (None, UTF8) or encoding != mapping.encoding or not is_rather_utf8(body):
@@ -205,7 +205,7 @@ def _of_encoding(path: Path, encoding: str, mapping: FileMapping) -> tuple[Suspi
         f"The file is UTF-8 by its bytes and was read as {encoding}, as the mapping says: look whether letters such as "
         "\u00e9 came out as two others, and leave the encoding out of the mapping then."
     )
-    return (Suspicion("encoding_doubtful", message, 1),)
+    return (FileWarning("encoding_doubtful", message, 1),)
 
 
 def _decoded(head: bytes, encoding: str) -> bytes:

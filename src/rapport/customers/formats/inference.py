@@ -15,7 +15,7 @@ from rapport.customers.formats.files import File, rows_sql
 from rapport.customers.formats.headers import same_name
 from rapport.customers.formats.numerals import AGGREGATES, counts_sql, forms_of
 from rapport.customers.formats.repeated import totals
-from rapport.customers.importing.plans import Bound, Plan, new_attribute
+from rapport.customers.importing.plans import MappedColumn, Plan, new_attribute
 from rapport.stores.warehouse import Database
 
 # Narrowest first; a column of decimals is found by the forms of its texts.
@@ -24,7 +24,7 @@ CANDIDATES = ("Bigint", "Date", "Datetime")
 
 def typed(warehouse: Database, file: File, plan: Plan) -> Plan:
     """The plan with a type for each new attribute, and with the forms that decimals of this file leave possible."""
-    undecided = [column for column in plan.bound if not column.field.type or len(column.field.forms) > 1]
+    undecided = [column for column in plan.columns if not column.field.type or len(column.field.forms) > 1]
     if not undecided:
         return plan
     expressions = [(partial(_counted, plan, column), column.text) for column in undecided]
@@ -32,19 +32,19 @@ def typed(warehouse: Database, file: File, plan: Plan) -> Plan:
     decided = {
         column.field.column: _decided(column, counted) for column, counted in zip(undecided, counts, strict=True)
     }
-    columns = tuple(decided.get(column.field.column, column) for column in plan.bound)
+    columns = tuple(decided.get(column.field.column, column) for column in plan.columns)
     infos = tuple(new_attribute(decided[column.field.column]) for column in undecided if not column.field.type)
-    return replace(plan, bound=columns, new_attributes=(*plan.new_attributes, *infos))
+    return replace(plan, columns=columns, new_attributes=(*plan.new_attributes, *infos))
 
 
-def _counted(plan: Plan, column: Bound, text: str) -> str:
+def _counted(plan: Plan, column: MappedColumn, text: str) -> str:
     """SQL of what is counted of a text of a column: of how numbers are written, and whether it fits each candidate."""
     text = column.plain(text)
     fits = [f"toUInt8(ifNull({_fits(plan, column, candidate, text)}, 0))" for candidate in CANDIDATES]
     return f"({', '.join((*counts_sql(text), *(fits if not column.field.type else ['0'] * len(CANDIDATES))))})"
 
 
-def _fits(plan: Plan, column: Bound, candidate: str, text: str) -> str:
+def _fits(plan: Plan, column: MappedColumn, candidate: str, text: str) -> str:
     dates = plan.dates_of(column)
     fits = dates.fits(candidate, text) if candidate in YEARS else f"{plan.typed(column, candidate, text)} IS NOT NULL"
     if candidate == "Date":
@@ -52,7 +52,7 @@ def _fits(plan: Plan, column: Bound, candidate: str, text: str) -> str:
     return f"{fits} AND {dates.keeps(candidate, text)}" if candidate == "Datetime" else fits
 
 
-def _decided(column: Bound, counts: tuple[int, ...]) -> Bound:
+def _decided(column: MappedColumn, counts: tuple[int, ...]) -> MappedColumn:
     """A column with its type and forms, by its counts."""
     written, fits = counts[: len(AGGREGATES)], counts[len(AGGREGATES) :]
     forms = forms_of(written)
@@ -69,7 +69,7 @@ def _decided(column: Bound, counts: tuple[int, ...]) -> Bound:
 
 def keep_origins(scope: Scope, plan: Plan) -> None:
     """Note what a loaded file told of known attributes: the forms of their decimals, the name of their column."""
-    if not _origins(plan, plan.known):
+    if not _origins(plan, plan.attributes):
         return
     for info in _origins(plan, attributes(scope)):
         save(scope, info)
@@ -78,7 +78,7 @@ def keep_origins(scope: Scope, plan: Plan) -> None:
 def _origins(plan: Plan, attributes_by_name: Mapping[str, AttributeInfo]) -> list[AttributeInfo]:
     """Known attributes of which a file tells more."""
     changed = []
-    for column in plan.bound:
+    for column in plan.columns:
         info = attributes_by_name.get(column.field.column.upper())
         if info is None or not (info.forms or column.header):
             continue

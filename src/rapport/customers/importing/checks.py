@@ -78,7 +78,7 @@ class LoadCheckFailed(RapportError):
     status = 409
 
     def __init__(self, checks: list[LoadCheck]) -> None:
-        super().__init__(" ".join(one.message for one in checks if one.outcome == "fail"))
+        super().__init__(" ".join(check.message for check in checks if check.outcome == "fail"))
         self.checks = checks
 
 
@@ -88,17 +88,17 @@ def load_checks(scope: Scope) -> dict[str, KindChecks]:
     return tenant_settings(newest, LoadCheckSettings).root
 
 
-def set_load_checks(scope: Scope, given: dict[str, Any]) -> dict[str, KindChecks]:
+def set_load_checks(scope: Scope, checks_by_kind: dict[str, Any]) -> dict[str, KindChecks]:
     """Replace the settings. Raises Invalid for an unknown kind or value."""
     checked = {}
-    for kind, one in given.items():
+    for kind, settings in checks_by_kind.items():
         try:
-            checked[kind_of(kind).name] = KindChecks.model_validate(one)
+            checked[kind_of(kind).name] = KindChecks.model_validate(settings)
         except ValidationError as error:
-            raise Invalid(refused(error, KindChecks, one, f"load_checks.{kind}")) from error
+            raise Invalid(refused(error, KindChecks, settings, f"load_checks.{kind}")) from error
     with scope.records() as session:
         tenant = session.scalars(select(Tenant).where(Tenant.id == scope.tenant_id).with_for_update()).one()
-        stored = {kind: one.model_dump() for kind, one in checked.items()}
+        stored = {kind: kind_checks.model_dump() for kind, kind_checks in checked.items()}
         tenant.settings = {**tenant.settings, LoadCheckSettings.section: stored}
         scope.audit(session, "change", LoadCheckSettings.section, **stored)
     return checked
@@ -106,18 +106,18 @@ def set_load_checks(scope: Scope, given: dict[str, Any]) -> dict[str, KindChecks
 
 def check_loads(scope: Scope, data_date: date) -> list[LoadCheck]:
     """Check the loads of a data date. Raises LoadCheckFailed when one that may stop the cycle fails."""
-    found: list[LoadCheck] = []
+    checks: list[LoadCheck] = []
     for name, settings in load_checks(scope).items():
         if settings.missing != "ignore":
-            found.append(_missing(scope, name, settings.missing, data_date))
+            checks.append(_missing(scope, name, settings.missing, data_date))
         if settings.volume is not None and KINDS[name].time_column:
-            found.append(_volume(scope, KINDS[name], settings.volume, data_date))
-    for one in found:
-        if one.outcome != "ok":
-            log.warning("load check", tenant=scope.tenant_id, **one.model_dump())
-    if any(one.outcome == "fail" for one in found):
-        raise LoadCheckFailed(found)
-    return found
+            checks.append(_volume(scope, KINDS[name], settings.volume, data_date))
+    for check in checks:
+        if check.outcome != "ok":
+            log.warning("load check", tenant=scope.tenant_id, **check.model_dump())
+    if any(check.outcome == "fail" for check in checks):
+        raise LoadCheckFailed(checks)
+    return checks
 
 
 def _missing(scope: Scope, kind: str, setting: Literal["fail", "notify"], data_date: date) -> LoadCheck:
@@ -145,8 +145,8 @@ def _volume(scope: Scope, kind: Kind, check: VolumeCheck, data_date: date) -> Lo
     least = check.mult_factor * average if check.compare_avg else 1.0
     bad = count < least
     outcome: Literal["ok", "notify", "fail"] = ("fail" if check.is_fail else "notify") if bad else "ok"
-    wanted = f"{check.mult_factor:g} x the average of {average:.1f}" if check.compare_avg else "one"
-    message = f"{count} {kind.name} of {data_date}, {'fewer than' if bad else 'at least'} {wanted}."
+    threshold = f"{check.mult_factor:g} x the average of {average:.1f}" if check.compare_avg else "one"
+    message = f"{count} {kind.name} of {data_date}, {'fewer than' if bad else 'at least'} {threshold}."
     return LoadCheck(
         kind=kind.name, check="volume", outcome=outcome, message=message, count=count, average=round(average, 4)
     )
@@ -159,14 +159,14 @@ def _counts(scope: Scope, kind: Kind, check: VolumeCheck, data_date: date) -> tu
         day = "toDate(event_at, {zone:String})"
     first = data_date - timedelta(days=check.days_backwards)
     ignored = [WEEKDAYS.index(name) + 1 for name in check.days_to_ignore]
-    bound: dict[str, Any] = {"data_date": data_date, "first": first, "ignored": ignored}
+    parameters: dict[str, Any] = {"data_date": data_date, "first": first, "ignored": ignored}
     if kind.time_column == "event_at":
-        bound["zone"] = str(scope.time_zone)
+        parameters["zone"] = str(scope.time_zone)
     sql = DAILY.replace("{day}", day).replace("{table}", kind.table)
-    row = scope.warehouse.row(sql, **bound)
+    row = scope.warehouse.row(sql, **parameters)
     if row is None or not row[1]:
         return (row[0] if row else 0), 0.0
     count, before, begin = row
     days = [begin + timedelta(days=number) for number in range((data_date - begin).days)]
-    checked = [one for one in days if one.isoweekday() not in ignored]
+    checked = [past_day for past_day in days if past_day.isoweekday() not in ignored]
     return count, before / len(checked)

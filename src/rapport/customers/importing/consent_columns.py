@@ -6,9 +6,9 @@ from itertools import pairwise
 from rapport.customers.attributes import NUMERIC, WORDS
 from rapport.customers.consent import BLOCKED, PERMISSION
 from rapport.customers.formats.files import File, rows_sql
-from rapport.customers.importing.plans import Bound, Plan
+from rapport.customers.importing.file_warnings import EXAMPLES, FileWarning, counted, visible
+from rapport.customers.importing.plans import MappedColumn, Plan
 from rapport.customers.importing.staging import Stage
-from rapport.customers.importing.suspicions import EXAMPLES, Suspicion, counted, visible
 from rapport.customers.privacy.personal_names import words
 
 # By their Yes they forbid; as one word or as two that follow one another.
@@ -40,41 +40,45 @@ ABOUT = """
 
 def named_consent(name: str) -> str:
     """What a column of this name would say: permission when its Yes permits to write, blocked, or empty for neither."""
-    found = words(name)
-    if {*ABOUT.split()} & {*found}:
+    name_words = words(name)
+    if {*ABOUT.split()} & {*name_words}:
         return ""
-    looked = {*found, "".join(found)}
-    pairs = {f"{one} {two}" for one, two in pairwise(found)}
-    if looked & {*FORBID.split()} or pairs & FORBID_PAIRS:
+    candidates = {*name_words, "".join(name_words)}
+    pairs = {f"{first} {second}" for first, second in pairwise(name_words)}
+    if candidates & {*FORBID.split()} or pairs & FORBID_PAIRS:
         return BLOCKED
-    return PERMISSION if looked & {*PERMIT.split()} or pairs & PERMIT_PAIRS else ""
+    return PERMISSION if candidates & {*PERMIT.split()} or pairs & PERMIT_PAIRS else ""
 
 
-def suspicions(plan: Plan) -> list[Suspicion]:
+def warnings(plan: Plan) -> list[FileWarning]:
     """The columns of customers that look like consent and are not read as such, so that nobody is kept off by them."""
-    asked = plan.bound if plan.kind.extras == "attributes" else ()
-    told = [_told(one) for one in asked if one.field.consent is None and one.field.type in (*WORDS, *NUMERIC)]
-    return _not_marked([one for one in told if one])
+    columns = plan.columns if plan.kind.extras == "attributes" else ()
+    descriptions = [
+        _described(column)
+        for column in columns
+        if column.field.consent is None and column.field.type in (*WORDS, *NUMERIC)
+    ]
+    return _not_marked([description for description in descriptions if description])
 
 
-def _told(one: Bound) -> str:
-    kind = named_consent(one.name) or named_consent(one.field.column)
-    return f"'{visible(one.name)}' ({one.field.column}): {kind}" if kind else ""
+def _described(column: MappedColumn) -> str:
+    kind = named_consent(column.name) or named_consent(column.field.column)
+    return f"'{visible(column.name)}' ({column.field.column}): {kind}" if kind else ""
 
 
-def _not_marked(told: Sequence[str]) -> list[Suspicion]:
-    columns = counted(len(told), "column looks", "columns look")
+def _not_marked(columns: Sequence[str]) -> list[FileWarning]:
+    subject = counted(len(columns), "column looks", "columns look")
     message = (
-        f"{columns} like consent and {'is' if len(told) == 1 else 'are'} not read as such, so that a no there keeps "
+        f"{subject} like consent and {'is' if len(columns) == 1 else 'are'} not read as such, so that a no there keeps "
         "nobody off: map it to an attribute such as Allow_Email or Is_Blocked, or mark it by PATCH "
         "/manage/v1/attributes/{name} with a consent of permission (Yes permits to write) or blocked (Yes forbids)."
     )
-    return [Suspicion("consent_not_marked", message, len(told), tuple(told))] if told else []
+    return [FileWarning("consent_not_marked", message, len(columns), tuple(columns))] if columns else []
 
 
-def refused(stage: Stage, plan: Plan, file: File) -> list[Suspicion]:
+def refused(stage: Stage, plan: Plan, file: File) -> list[FileWarning]:
     """Rows that were refused though they say that somebody must not be written to: that is not known then."""
-    consents = [(one.field.consent, one.text) for one in plan.consents if one.field.consent is not None]
+    consents = [(column.field.consent, column.text) for column in plan.consents if column.field.consent is not None]
     if not consents:
         return []
     forbids = " OR ".join(f"{consent.refusal_sql(text)} IS NOT NULL" for consent, text in consents)
@@ -89,4 +93,4 @@ def refused(stage: Stage, plan: Plan, file: File) -> list[Suspicion]:
         f"{counted(count, 'refused row says', 'refused rows say')} that somebody must not be written to, which was not "
         "loaded: mend and load them before anything is sent."
     )
-    return [Suspicion("refused_no", message, count, tuple(f"line {line}" for line in lines))] if count else []
+    return [FileWarning("refused_no", message, count, tuple(f"line {line}" for line in lines))] if count else []

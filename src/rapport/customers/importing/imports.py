@@ -21,7 +21,8 @@ from rapport.customers import event_types
 from rapport.customers.attributes import declare
 from rapport.customers.formats.files import File, digest, must_have_rows, opened
 from rapport.customers.formats.inference import keep_origins, typed
-from rapport.customers.importing import consent_columns, merging, rejects, removals, spelling, staging, suspicions
+from rapport.customers.importing import consent_columns, file_warnings, merging, rejects, removals, spelling, staging
+from rapport.customers.importing.file_warnings import counted
 from rapport.customers.importing.inspection import inspect
 from rapport.customers.importing.kinds import Kind, kind_of, names_customers
 from rapport.customers.importing.mapping import FileMapping, parse_mapping
@@ -30,7 +31,6 @@ from rapport.customers.importing.plans import Plan, make_plan
 from rapport.customers.importing.previews import Preview, preview
 from rapport.customers.importing.staging import Stage
 from rapport.customers.importing.survey import UNTYPED, Survey, survey
-from rapport.customers.importing.suspicions import counted
 from rapport.customers.models import Import
 from rapport.customers.privacy import masking, personal_columns, tasks
 from rapport.customers.states import ImportMode, ImportState
@@ -51,7 +51,7 @@ HOW_TO_GO_ON = "mend the file, or load the other rows with --allow-rejects (allo
 class ImportResult:
     """What became of a file. unchanged: it had been loaded before and nothing was done.
 
-    warnings are what was suspicious of it, as the members of Suspicion; counts are those of merging.Counts, of a dry
+    warnings are what was suspicious of it, as the members of FileWarning; counts are those of merging.Counts, of a dry
     run only the unknown customers. A dry run has a preview.
     """
 
@@ -68,7 +68,7 @@ class ImportResult:
 
 
 @dataclass
-class Run:
+class ImportRun:
     """An import under way."""
 
     scope: Scope
@@ -102,26 +102,28 @@ def import_file(
     A dry run does all but change what is stored: its state is checked when the file would be loaded.
     progress is called with steps done and steps in all. Raises Invalid for a file that cannot be read at all.
     """
-    known = kind_of(kind)
+    file_kind = kind_of(kind)
     if mode not in tuple(ImportMode):
         raise Invalid(f"mode must be full or incremental, not {mode!r}.")
     parsed = parse_mapping(mapping)
     begun: list[Import] = []
 
     def attempt() -> ImportResult:
-        with locks.importing(scope, known.name):
-            _give_up_dead(scope, known)
+        with locks.importing(scope, file_kind.name):
+            _give_up_dead(scope, file_kind)
             staging.drop_leftovers(scope.warehouse, partial(_running, scope))
             with opened(scope.warehouse, path, parsed) as file:
-                row = _again(scope, begun[0]) if begun else _begin(scope, known, path, parsed, mode)
+                row = _again(scope, begun[0]) if begun else _begin(scope, file_kind, path, parsed, mode)
                 if row.state == ImportState.UNCHANGED:
                     return _result(row)
                 begun[:] = [row]
                 if not file.is_small:
                     scope.warehouse.expect_many_rows()
-                told = progress or (lambda done, total: None)
+                report_progress = progress or (lambda done, total: None)
                 stage = Stage(scope.warehouse, row.id, partial(locks.replacing, scope))
-                run = Run(scope, row, known, parsed, allow_rejects, confirm_removal, told, stage, dry_run)
+                run = ImportRun(
+                    scope, row, file_kind, parsed, allow_rejects, confirm_removal, report_progress, stage, dry_run
+                )
                 return _carry_out(run, file)
 
     try:
@@ -132,7 +134,7 @@ def import_file(
     return work.waiting(attempt, "import")()
 
 
-def _carry_out(run: Run, file: File) -> ImportResult:
+def _carry_out(run: ImportRun, file: File) -> ImportResult:
     try:
         _load(run, file)
     except Invalid as error:
@@ -151,28 +153,28 @@ def _carry_out(run: Run, file: File) -> ImportResult:
     return replace(_result(run.row), preview=run.preview)
 
 
-def _load(run: Run, file: File) -> None:
+def _load(run: ImportRun, file: File) -> None:
     run.progress(0, STEPS)
-    plan, marks, seen = _stage(run, file)
-    if not seen.rows and "rejects" not in run.stage.made:
+    plan, marks, surveyed = _stage(run, file)
+    if not surveyed.rows and "rejects" not in run.stage.parts:
         must_have_rows(file)
     run.progress(1, STEPS)
-    if seen.doubled:
+    if surveyed.doubled:
         rejects.refuse_duplicates(run.stage, plan, file, run.allow_rejects)
     run.progress(2, STEPS)
     orphans = []
     if run.kind.name == "items":
         orphans = rejects.refuse_orphans(run.stage, plan, file)
         spelling.complete_items(run.stage, plan)
-    found = [*orphans, *inspect(run.stage, plan, file, seen.odd), *personal_columns.suspicions(plan, marks)]
-    found += [*personal_columns.guessed(plan), *personal_columns.not_mapped(plan, marks)]
-    found += consent_columns.suspicions(plan)
+    warnings = [*orphans, *inspect(run.stage, plan, file, surveyed.odd), *personal_columns.warnings(plan, marks)]
+    warnings += [*personal_columns.guessed(plan), *personal_columns.not_mapped(plan, marks)]
+    warnings += consent_columns.warnings(plan)
     run.row.rejected = rejects.count(run.stage)
     if run.row.rejected:
-        found += rejects.mappable(run.stage)
+        warnings += rejects.mappable(run.stage)
     if run.row.rejected and run.allow_rejects:
-        found += consent_columns.refused(run.stage, plan, file)
-    run.row.warnings = [asdict(one) for one in found]
+        warnings += consent_columns.refused(run.stage, plan, file)
+    run.row.warnings = [asdict(warning) for warning in warnings]
     if run.dry_run:
         run.preview = preview(run.stage, plan, file)
     if run.row.rejected:
@@ -201,38 +203,38 @@ def _load(run: Run, file: File) -> None:
     return None
 
 
-def _stage(run: Run, file: File) -> tuple[Plan, list[personal_columns.Mark], Survey]:
+def _stage(run: ImportRun, file: File) -> tuple[Plan, list[personal_columns.Mark], Survey]:
     """Read the file into the staging tables; what is asked of a small file beforehand is asked of its staged rows."""
     plan = typed(run.scope.warehouse, file, make_plan(run.scope, run.kind, file, run.mapping, run.row.mode))
     of_people, marks = run.kind.name == "customers", list[personal_columns.Mark]()
     if of_people and not file.is_small:
         plan, marks = personal_columns.marked(run.scope, file, plan)
-    known = event_types.event_types(run.scope) if run.kind.name == "activity" and file.is_small else []
+    known_types = event_types.event_types(run.scope) if run.kind.name == "activity" and file.is_small else []
     if run.kind.name == "activity":
-        types = tuple((one.name, one.id) for one in known) or event_types.of_file(
+        types = tuple((event_type.name, event_type.id) for event_type in known_types) or event_types.of_file(
             run.scope, file, plan, not run.dry_run
         )
         plan = replace(plan, event_types=types)
     staging.create(run.stage, plan)
     staging.fill(run.stage, plan, file)
-    seen = survey(run.stage, plan, file.is_small)
-    if known and (seen.aside or UNTYPED in seen.odd):
+    surveyed = survey(run.stage, plan, file.is_small)
+    if known_types and (surveyed.aside or UNTYPED in surveyed.odd):
         plan = replace(plan, event_types=event_types.of_file(run.scope, file, plan, not run.dry_run))
         staging.empty(run.stage)
         staging.fill(run.stage, plan, file)
-    elif known and not run.dry_run:
-        event_types.note_staged(run.scope, run.stage, plan, known)
+    elif known_types and not run.dry_run:
+        event_types.note_staged(run.scope, run.stage, plan, known_types)
     if of_people and file.is_small:
-        plan, marks = personal_columns.marked(run.scope, file, plan, "" if seen.aside else run.stage.table("good"))
-    if seen.aside:
+        plan, marks = personal_columns.marked(run.scope, file, plan, "" if surveyed.aside else run.stage.table("good"))
+    if surveyed.aside:
         staging.judge(run.stage, plan, file)
-    if seen.aside or marks or UNTYPED in seen.odd:
-        seen = survey(run.stage, plan, file.is_small)
-    return plan, marks, seen
+    if surveyed.aside or marks or UNTYPED in surveyed.odd:
+        surveyed = survey(run.stage, plan, file.is_small)
+    return plan, marks, surveyed
 
 
-def _swap_in(run: Run, plan: Plan, marks: list[personal_columns.Mark]) -> Counts:
-    strangers, removed = Counts(), 0
+def _swap_in(run: ImportRun, plan: Plan, marks: list[personal_columns.Mark]) -> Counts:
+    respelled, removed = Counts(), 0
     if run.kind.name == "customers":
         if plan.new_attributes:
             declare(run.scope, plan.new_attributes)
@@ -243,14 +245,14 @@ def _swap_in(run: Run, plan: Plan, marks: list[personal_columns.Mark]) -> Counts
     # A file is newer than what was acknowledged before it takes its place, and older than what is after.
     with ordering.writing(run.scope):
         if names_customers(run.kind):
-            strangers = spelling.respell(run.stage, plan)
-            if run.mapping.create_customers and strangers.unknown_customers:
-                strangers.created_customers = spelling.create_strangers(run.stage)
+            respelled = spelling.respell(run.stage, plan)
+            if run.mapping.create_customers and respelled.unknown_customers:
+                respelled.created_customers = spelling.create_unknown_customers(run.stage)
             masking.mask_properties(run.scope, run.stage)
         run.progress(3, STEPS)
         counts = merging.merge(run.scope, run.stage, plan, run.row.mode, run.row.loaded, bool(removed))
-    created = strangers.created_customers
-    return replace(counts, unknown_customers=strangers.unknown_customers - created, created_customers=created)
+    created = respelled.created_customers
+    return replace(counts, unknown_customers=respelled.unknown_customers - created, created_customers=created)
 
 
 def _again(scope: Scope, row: Import) -> Import:
@@ -302,10 +304,10 @@ def _loaded_before(scope: Scope, kind: str, sha256: str, mapping: str, mode: str
             .where(Import.tenant_id == scope.tenant_id, Import.kind == kind, Import.state == ImportState.LOADED)
             .order_by(Import.id.desc())
         )
-        for id_, loaded, rejected, *was in done:
-            if was == [sha256, mapping, mode]:
+        for id_, loaded, rejected, *earlier in done:
+            if earlier == [sha256, mapping, mode]:
                 return int(id_) if loaded and not rejected else None
-            if mode == ImportMode.FULL or was[2] == ImportMode.FULL:
+            if mode == ImportMode.FULL or earlier[2] == ImportMode.FULL:
                 return None
     return None
 
@@ -329,17 +331,17 @@ def _give_up_dead(scope: Scope, kind: Kind) -> None:
         )
 
 
-def _finish(run: Run, state: ImportState, message: str) -> None:
+def _finish(run: ImportRun, state: ImportState, message: str) -> None:
     run.row.state, run.row.message = state, message[:1000]
     run.row.finished_at = run.scope.clock.now()
     work.waiting(_note, "import.finish", bounded=False)(run.scope, run.row)
 
 
 def _note(scope: Scope, row: Import) -> None:
-    told = ("state", "message", "finished_at", "loaded", "rejected", "counts", "rejects_path", "warnings")
-    mine = (Import.tenant_id == scope.tenant_id, Import.id == row.id)
+    columns = ("state", "message", "finished_at", "loaded", "rejected", "counts", "rejects_path", "warnings")
+    this_import = (Import.tenant_id == scope.tenant_id, Import.id == row.id)
     with scope.records() as session:
-        session.execute(update(Import).where(*mine).values({name: getattr(row, name) for name in told}))
+        session.execute(update(Import).where(*this_import).values({name: getattr(row, name) for name in columns}))
         publish(session, Topic.SCHEDULE, scope.tenant_id)  # the data of a day may be there now
 
 
@@ -361,9 +363,9 @@ def _result(row: Import) -> ImportResult:
 def forget(scope: Scope, customer_id: str) -> None:
     """Take a person out of what imports told."""
     with scope.records() as session:
-        told = select(Import).where(Import.tenant_id == scope.tenant_id, func.jsonb_array_length(Import.warnings) > 0)
-        for row in session.scalars(told):
-            row.warnings = suspicions.without(row.warnings, customer_id)
+        query = select(Import).where(Import.tenant_id == scope.tenant_id, func.jsonb_array_length(Import.warnings) > 0)
+        for row in session.scalars(query):
+            row.warnings = file_warnings.without(row.warnings, customer_id)
 
 
 def imports(scope: Scope, limit: int = 100, offset: int = 0) -> Part[Import]:

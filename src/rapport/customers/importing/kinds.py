@@ -42,7 +42,7 @@ class Kind:
     by_name: dict[str, Field] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        self.by_name.update({name.lower(): one for one in self.fields for name in one.names})
+        self.by_name.update({name.lower(): field for field in self.fields for name in field.names})
 
 
 CUSTOMER_ID = Field("customer_id", "Person", ("Customer_ID", "CustomerID", "Player_ID", "PlayerID"), required=True)

@@ -6,9 +6,9 @@ is odd: it has a character beyond the visible ones of ASCII, or ends with .0. So
 like an odd one are compared.
 """
 
+from rapport.customers.importing.file_warnings import EXAMPLES, FileWarning, as_example, counted
 from rapport.customers.importing.plans import Plan
 from rapport.customers.importing.staging import Stage
-from rapport.customers.importing.suspicions import EXAMPLES, Suspicion, counted, told_apart
 
 ODD = "match(id, '[^!-~]|[.]0+$')"
 # The same of ids that only files bring, which have no control characters: most are known without a pattern.
@@ -41,19 +41,19 @@ GROUPS = """
 def signs(plan: Plan) -> dict[str, str]:
     """SQL of figures about staged rows, by name: without any odd id, staged or stored, nothing can look alike."""
     return {
-        f"similar {column}": " + ".join([f"countIf({_odd(column)})", *(_some_odd(column, one) for one in tables)])
+        f"similar {column}": " + ".join([f"countIf({_odd(column)})", *(_some_odd(column, table) for table in tables)])
         for column, _, tables in _compared(plan)
     }
 
 
-def look_alikes(stage: Stage, plan: Plan, odd: frozenset[str]) -> list[Suspicion]:
+def look_alikes(stage: Stage, plan: Plan, odd: frozenset[str]) -> list[FileWarning]:
     """Groups of staged ids that look like one another, or like stored ones; odd are the names of signs seen."""
-    asked = [one for one in _compared(plan) if f"similar {one[0]}" in odd]
-    return [_groups(stage, column, called, tables) for column, called, tables in asked]
+    compared = [ids for ids in _compared(plan) if f"similar {ids[0]}" in odd]
+    return [_groups(stage, column, label, tables) for column, label, tables in compared]
 
 
 def _compared(plan: Plan) -> list[tuple[str, str, tuple[str, ...]]]:
-    return [one for one in COMPARED[plan.kind.name] if plan.has(one[0])]
+    return [ids for ids in COMPARED[plan.kind.name] if plan.has(ids[0])]
 
 
 def _some_odd(column: str, table: str) -> str:
@@ -64,7 +64,7 @@ def _odd(column: str, table: str = "") -> str:
     return (ODD if table == "customers" else ODD_OF_FILES).replace("id", column)
 
 
-def _groups(stage: Stage, column: str, called: str, tables: tuple[str, ...]) -> Suspicion:
+def _groups(stage: Stage, column: str, label: str, tables: tuple[str, ...]) -> FileWarning:
     parts = [(stage.table("good"), 1), *((table, 0) for table in tables)]
     ids = " UNION ALL ".join(
         f"SELECT {column} AS id, {staged} AS staged FROM {table}"  # noqa: S608 - our tables
@@ -73,7 +73,7 @@ def _groups(stage: Stage, column: str, called: str, tables: tuple[str, ...]) -> 
     sql = GROUPS.format(examples=EXAMPLES, look=LOOK, ids=ids, odd=ODD)
     count, groups = stage.warehouse.row(sql) or (0, [])
     message = (
-        f"{counted(count, f'{called} looks', f'{called}s look')} like another one but for blanks, invisible "
+        f"{counted(count, f'{label} looks', f'{label}s look')} like another one but for blanks, invisible "
         "characters, forms of a letter or .0 behind a number; ids that differ so count as different."
     )
-    return Suspicion("similar_ids", message, count, tuple(told_apart(sorted(one)) for one in groups))
+    return FileWarning("similar_ids", message, count, tuple(as_example(sorted(group)) for group in groups))

@@ -57,16 +57,16 @@ class FileMapping(BaseModel):
 
     @field_validator("date_format")
     @classmethod
-    def _known(cls, value: DateForms | None) -> DateForms | None:
-        for one in several(value):
-            form_of(one)
+    def _readable_forms(cls, value: DateForms | None) -> DateForms | None:
+        for form in several(value):
+            form_of(form)
         return value
 
     @field_validator("date_formats")
     @classmethod
-    def _all_known(cls, value: dict[str, DateForms]) -> dict[str, DateForms]:
+    def _readable_column_forms(cls, value: dict[str, DateForms]) -> dict[str, DateForms]:
         for forms in value.values():
-            cls._known(forms)
+            cls._readable_forms(forms)
         return value
 
     @field_validator("encoding")
@@ -98,15 +98,15 @@ def several(value: DateForms | None) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value or ())
 
 
-def parse_mapping(given: "FileMapping | dict[str, Any] | None") -> FileMapping:
+def parse_mapping(mapping: "FileMapping | dict[str, Any] | None") -> FileMapping:
     """A mapping from what a caller has; None is the batch schema as it is. Raises Invalid."""
-    if isinstance(given, FileMapping):
-        return given
+    if isinstance(mapping, FileMapping):
+        return mapping
     try:
-        return FileMapping.model_validate(given or {})
+        return FileMapping.model_validate(mapping or {})
     except ValidationError as error:
         unknown = unknown_member(error, FileMapping, "the mapping")
-        raise Invalid(unknown or f"The mapping's {sentence(error.errors(), given)}") from error
+        raise Invalid(unknown or f"The mapping's {sentence(error.errors(), mapping)}") from error
 
 
 def with_blank_cells(mapping: FileMapping | None, rule: Literal["clear", "keep"] | None) -> FileMapping | None:
@@ -133,10 +133,10 @@ class _AsWritten(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """An object. Raises ConstructorError when a name in it is no text."""
-        made: dict[Any, Any] = super().construct_mapping(node, deep)
-        if not all(isinstance(name, str) for name in made):
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        if not all(isinstance(name, str) for name in mapping):
             raise yaml.constructor.ConstructorError(None, None, "a name must be a text", node.start_mark)
-        return made
+        return mapping
 
 
 def read_mapping(source: Path | str) -> FileMapping:

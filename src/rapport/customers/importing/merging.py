@@ -11,7 +11,7 @@ from rapport.access.scope import Scope
 from rapport.customers.attributes import attributes
 from rapport.customers.consent import Consent
 from rapport.customers.identity import is_name, says_nothing_sql
-from rapport.customers.importing.partial_rows import keep_unsaid
+from rapport.customers.importing.partial_rows import fill_absent_values
 from rapport.customers.importing.plans import Plan
 from rapport.customers.importing.staging import KEPT, Stage, put_aside
 from rapport.customers.privacy.scrubbing import TEXT_TYPES, cleared, shaped
@@ -93,7 +93,7 @@ def merge(scope: Scope, stage: Stage, plan: Plan, mode: str, rows: int, removed:
         swap(stage, "good", plan.kind.table)
         return counts
     if plan.partial:
-        keep_unsaid(stage, plan)
+        fill_absent_values(stage, plan)
     passes, good, table = passes_over_keys(stage, rows), stage.table("good"), plan.kind.table
     # The hashes tell that there is nothing to replace at a fraction of the memory that the keys take.
     matches = " + ".join(f"({matching(stage, plan, passes, number)})" for number in range(passes))
@@ -163,28 +163,27 @@ def _clone_without_staged(stage: Stage, plan: Plan, passes: int) -> int:
 
 def _merge_customers(scope: Scope, stage: Stage, plan: Plan, mode: str, rows: int, removed: bool) -> Counts:
     warehouse, next_, good = stage.warehouse, stage.table("next"), stage.table("good")
-    known = attributes(scope)
-    types = warehouse.columns("customers")
+    attributes_by_name, types = attributes(scope), warehouse.columns("customers")
     columns = [column for column in types if column != "customer_id"]
-    pii = {column for column in columns if column.upper() in known and known[column.upper()].is_pii}
-    api = {name for name, info in known.items() if info.source == AttributeSource.API}
-    kept = {column for column in columns if column.upper() in api or (mode != ImportMode.FULL and not plan.has(column))}
+    infos = {column: attributes_by_name[column.upper()] for column in columns if column.upper() in attributes_by_name}
+    pii = {column for column, info in infos.items() if info.is_pii}
+    api = {column for column, info in infos.items() if info.source == AttributeSource.API}
+    kept = {column for column in columns if column in api or (mode != ImportMode.FULL and not plan.has(column))}
     hidden = {
         column: _hidden(stage, column, column in pii)
         for column in columns
         if removed and (column in pii or types[column] in TEXT_TYPES)
     }
-    told = {column for column in pii - kept if plan.has(column) and types[column] in TEXT_TYPES}
-    consents = {column: known[column.upper()].consent for column in columns if column.upper() in known}
-    refusals = {column: consent for column, consent in consents.items() if consent and column not in kept}
+    contacts = {column for column in pii - kept if plan.has(column) and types[column] in TEXT_TYPES}
+    refusals = {column: info.consent for column, info in infos.items() if info.consent and column not in kept}
     values = [
         _customer_value(
-            plan, column, column in kept, types[column], hidden.get(column), column in told, refusals.get(column)
+            plan, column, column in kept, types[column], hidden.get(column), column in contacts, refusals.get(column)
         )
         for column in columns
     ]
-    asked = sorted(columns if plan.partial else kept | told | set(refusals))
-    old = ", ".join(["customer_id AS old_id", *(f"{identifier(column)} AS old_{column}" for column in asked)])
+    old_columns = sorted(columns if plan.partial else kept | contacts | set(refusals))
+    old = ", ".join(["customer_id AS old_id", *(f"{identifier(column)} AS old_{column}" for column in old_columns)])
     names = ", ".join(["customer_id", *(identifier(column) for column in columns)])
     stage.create("next", "AS customers")
     keys = dict.fromkeys((good, "customers"), "lowerUTF8(customer_id)")
@@ -231,12 +230,12 @@ def _hidden(stage: Stage, column: str, pii: bool) -> str:
 
 
 def _customer_value(
-    plan: Plan, column: str, kept: bool, type_: str, hidden: str | None, told: bool, consent: Consent | None
+    plan: Plan, column: str, kept: bool, type_: str, hidden: str | None, is_contact: bool, consent: Consent | None
 ) -> str:
     """SQL of a customer's value.
 
-    told: an address or a name; a word for nothing replaces none that is known. consent: what says nothing, a blank or
-    a column that a full load lacks, takes no refusal away.
+    is_contact: an address or a name; a word for nothing replaces none that is known. consent: what says nothing, a
+    blank or a column that a full load lacks, takes no refusal away.
     """
     if kept:
         return f"old.old_{column}"
@@ -245,7 +244,7 @@ def _customer_value(
         value = f"ifNull({value}, {consent.refusal_sql(f'old.old_{column}')})"
     if not plan.has(column):
         return value
-    if told:
+    if is_contact:
         nothing = says_nothing_sql(f"ifNull({value}, 'known')", is_name(column))
         value = f"if({nothing}, nullIf(old.old_{column}, ''), {value})"
     value = cleared(hidden, value, type_) if hidden else value

@@ -10,7 +10,7 @@ SETTINGS = """
 """
 
 
-def keep_unsaid(stage: Stage, plan: Plan) -> None:
+def fill_absent_values(stage: Stage, plan: Plan) -> None:
     """Make staged rows whole from the rows of the same key that are stored. Call it under locks.writing."""
     good, filled, table = stage.table("good"), stage.table("filled"), plan.kind.table
     columns = list(stage.warehouse.columns(table))
@@ -36,17 +36,17 @@ def _value(plan: Plan, column: str) -> str:
     fields = {field.column for field in plan.kind.fields} - {*plan.kind.key, plan.kind.customer_column}
     if column not in fields or (column == plan.kind.time_column and not plan.has(column)):
         return staged
-    unsaid = f"old.known = 1 AND has(staged.{KEPT}, {literal(column)})" if plan.has(column) else "old.known = 1"
-    said = f"if({unsaid}, {stored}, {staged})"
+    absent = f"old.known = 1 AND has(staged.{KEPT}, {literal(column)})" if plan.has(column) else "old.known = 1"
+    value = f"if({absent}, {stored}, {staged})"
     for field in plan.kind.fields:
         if field.implies and field.implies[0] == column:
-            said = f"if({_value(plan, field.column)} != '', {field.implies[1]}, {said})"
-    return said
+            value = f"if({_value(plan, field.column)} != '', {field.implies[1]}, {value})"
+    return value
 
 
 def _properties(plan: Plan, staged: str, stored: str) -> str:
     """SQL of the stored properties that a row does not speak of, with those that it brings."""
     named = ", ".join(literal(name) for name, _ in plan.properties)
-    said = f"has(CAST([{named}], 'Array(String)'), name) AND NOT has(staged.{KEPT}, concat('.', name))"
-    kept = f"mapFilter((name, value) -> NOT ({said}), {stored})"
-    return f"if(old.known = 1, mapUpdate({kept}, {staged}), {staged})"
+    is_given = f"has(CAST([{named}], 'Array(String)'), name) AND NOT has(staged.{KEPT}, concat('.', name))"
+    remaining = f"mapFilter((name, value) -> NOT ({is_given}), {stored})"
+    return f"if(old.known = 1, mapUpdate({remaining}, {staged}), {staged})"

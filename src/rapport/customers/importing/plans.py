@@ -32,7 +32,7 @@ NUMBERS = ("Number", *NUMERIC)
 
 
 @dataclass(frozen=True)
-class Bound:
+class MappedColumn:
     """A column of the table with the text it is made of: SQL over r0, r1 ..., and the file's name for it.
 
     header is the name that a new attribute is made of: the file's, unless the mapping gives it another. What the
@@ -47,7 +47,7 @@ class Bound:
     formats: tuple[str, ...] = ()
 
     @property
-    def place(self) -> int | None:
+    def index(self) -> int | None:
         """Which of the file's columns it is, from 0; None for what the mapping gives."""
         return int(self.text[1:]) if re.fullmatch("r[0-9]+", self.text) else None
 
@@ -61,7 +61,7 @@ class Plan:
     """How rows of a file become rows of a kind's table."""
 
     kind: Kind
-    bound: tuple[Bound, ...]
+    columns: tuple[MappedColumn, ...]
     properties: tuple[tuple[str, str], ...]
     new_attributes: tuple[AttributeInfo, ...]
     ignored: tuple[str, ...]
@@ -69,10 +69,10 @@ class Plan:
     # Rows may leave out what is to stay as it is: see staging.missing_sql.
     partial: bool = False
     event_types: tuple[tuple[str, int], ...] = ()
-    # The places of columns whose dates the file holds as dates.
+    # The indexes of columns whose dates the file holds as dates.
     iso: frozenset[int] = frozenset()
     # The tenant's attributes, as they were when the file was opened.
-    known: Mapping[str, AttributeInfo] = field(default_factory=dict)
+    attributes: Mapping[str, AttributeInfo] = field(default_factory=dict)
     # The file's columns that were taken for what messages are sent to by their names: see address_names.
     guessed: tuple[tuple[str, str], ...] = ()
     # The encoding of the file's bytes.
@@ -80,98 +80,102 @@ class Plan:
     # Only the usual form of a value is read, in SQL of few words; what has another form does not fit.
     usual: bool = False
 
-    def value(self, one: Bound, text: str) -> str:
+    def value(self, column: MappedColumn, text: str) -> str:
         """SQL of a column's typed value of a text; NULL where it is absent or does not fit."""
-        text = one.plain(text)
-        value = self.typed(one, one.field.type, text)
-        return f"if({self._kept(one, text)}, {value}, NULL)" if one.field.forms else value
+        text = column.plain(text)
+        value = self.typed(column, column.field.type, text)
+        return f"if({self._comes_back(column, text)}, {value}, NULL)" if column.field.forms else value
 
-    def _kept(self, one: Bound, text: str) -> str:
+    def _comes_back(self, column: MappedColumn, text: str) -> str:
         """SQL of whether a text is in the form in which the attribute's values come back."""
-        if one.field.type in SQL_TYPES:
-            return self.dates_of(one).keeps(one.field.type, text, self.usual)
-        return in_form(text, one.field.forms)
+        if column.field.type in SQL_TYPES:
+            return self.dates_of(column).keeps(column.field.type, text, self.usual)
+        return in_form(text, column.field.forms)
 
-    def typed(self, one: Bound, type_: str, text: str) -> str:
+    def typed(self, column: MappedColumn, type_: str, text: str) -> str:
         """SQL of a column's value of a text as one of a type."""
-        if one.field.consent is not None:
-            return one.field.consent.usual_sql(text) if self.usual else one.field.consent.sql(text)
+        if column.field.consent is not None:
+            return column.field.consent.usual_sql(text) if self.usual else column.field.consent.sql(text)
         if type_ in SQL_TYPES:
-            dates = self.dates_of(one)
+            dates = self.dates_of(column)
             if self.usual and not dates.formats:
                 value = dates.usual(type_, text)
             else:
-                value = dates.value(type_, text, birth="BIRTH" in one.field.column.upper())
+                value = dates.value(type_, text, birth="BIRTH" in column.field.column.upper())
             # Attributes come back as they were written.
-            is_time = type_ == "Datetime" and one.field.column == self.kind.time_column
+            is_time = type_ == "Datetime" and column.field.column == self.kind.time_column
             return dates.moved_on(value) if is_time else value
         return RULES[type_].value(text)
 
-    def dates_of(self, one: Bound) -> Dates:
+    def dates_of(self, column: MappedColumn) -> Dates:
         """How the dates of a column are read: constants of the mapping and dates of Parquet are in the ISO form."""
-        formats = one.formats or self.dates.formats if one.place is not None and one.place not in self.iso else ()
+        formats = (
+            column.formats or self.dates.formats if column.index is not None and column.index not in self.iso else ()
+        )
         return self.dates if formats == self.dates.formats else replace(self.dates, formats=formats)
 
-    def fault(self, one: Bound) -> str:
+    def fault(self, column: MappedColumn) -> str:
         """SQL that is true when a column's text is refused; v_<column> is its value."""
-        if one.field.consent is not None and not self.usual:
+        if column.field.consent is not None and not self.usual:
             return "false"
-        absent = f"v_{one.field.column} IS NULL"
-        if one.field.required:
-            lenient = self.partial and self.kind.name == "customers" and one.field.column != "customer_id"
-            return f"({absent} AND NOT has(_missing, {one.place}))" if lenient and one.place is not None else absent
-        return f"({absent} AND {one.text} IS NOT NULL)"
+        absent = f"v_{column.field.column} IS NULL"
+        if column.field.required:
+            lenient = self.partial and self.kind.name == "customers" and column.field.column != "customer_id"
+            return (
+                f"({absent} AND NOT has(_missing, {column.index}))" if lenient and column.index is not None else absent
+            )
+        return f"({absent} AND {column.text} IS NOT NULL)"
 
-    def reason(self, one: Bound, text: str) -> str:
+    def reason(self, column: MappedColumn, text: str) -> str:
         """SQL of why a text of a column is refused."""
-        if one.number:
-            otherwise = self.reason(replace(one, number=""), text)
-            misfit = f"{text} IS NOT NULL AND {one.plain(text)} IS NULL"
-            return f"if({misfit}, {literal(f'is not a number written as {one.number}')}, {otherwise})"
-        if one.field.forms and one.field.type not in SQL_TYPES:
+        if column.number:
+            otherwise = self.reason(replace(column, number=""), text)
+            misfit = f"{text} IS NOT NULL AND {column.plain(text)} IS NULL"
+            return f"if({misfit}, {literal(f'is not a number written as {column.number}')}, {otherwise})"
+        if column.field.forms and column.field.type not in SQL_TYPES:
             return "'is not a decimal number in the form of the column''s other values, so it would not come back'"
-        if one.field.type not in SQL_TYPES:
-            return reason(one.field.type, text, one.field.required)
-        dates = self.dates_of(one)
-        misfit = dates.reason(one.field.type, text)
-        if one.field.forms:
-            whole = f"{dates.fits(one.field.type, text)} AND NOT {dates.keeps(one.field.type, text)}"
-            misfit = f"if({whole}, {literal(LOSSES[one.field.type])}, {misfit})"
-        return f"if({text} IS NULL, 'is required and empty', {misfit})" if one.field.required else misfit
+        if column.field.type not in SQL_TYPES:
+            return reason(column.field.type, text, column.field.required)
+        dates = self.dates_of(column)
+        misfit = dates.reason(column.field.type, text)
+        if column.field.forms:
+            whole = f"{dates.fits(column.field.type, text)} AND NOT {dates.keeps(column.field.type, text)}"
+            misfit = f"if({whole}, {literal(LOSSES[column.field.type])}, {misfit})"
+        return f"if({text} IS NULL, 'is required and empty', {misfit})" if column.field.required else misfit
 
     @property
-    def consents(self) -> list[Bound]:
+    def consents(self) -> list[MappedColumn]:
         """The columns that are read as Yes or No."""
-        return [one for one in self.bound if one.field.consent is not None]
+        return [column for column in self.columns if column.field.consent is not None]
 
     def has(self, column: str) -> bool:
         """Whether the file gives a column."""
-        return any(one.field.column == column for one in self.bound)
+        return any(mapped.field.column == column for mapped in self.columns)
 
 
 def make_plan(scope: Scope, kind: Kind, file: File, mapping: FileMapping, mode: str) -> Plan:
-    """Bind a file's columns. Raises Invalid for a missing mandatory column or one given twice."""
+    """Map a file's columns. Raises Invalid for a missing mandatory column or one given twice."""
     _check_named(file, mapping)
     guessed = _guessed(scope, kind, file, mapping)
     renamed = {same_name(theirs): ours for theirs, ours in {**guessed, **mapping.columns}.items()}
-    bound: list[Bound] = []
+    columns: list[MappedColumn] = []
     extras: list[tuple[str, str, str]] = []
     for index, name in enumerate(file.names):
         ours = renamed.get(same_name(name), name)
         if ours is not None:
-            _bind(kind, ours, f"r{index}", name, bound, extras)
+            _map_column(kind, ours, f"r{index}", name, columns, extras)
     for ours, constant in mapping.constants.items():
-        _bind(kind, ours, literal(_text(constant)), ours, bound, extras)
+        _map_column(kind, ours, literal(_text(constant)), ours, columns, extras)
     if mapping.generate_ids:
-        _generate_id(kind, len(file.names), bound)
-    plan = Plan(kind, tuple(bound), (), (), (), Dates(str(scope.time_zone), scope.today(), mapping.formats))
+        _generate_id(kind, len(file.names), columns)
+    plan = Plan(kind, tuple(columns), (), (), (), Dates(str(scope.time_zone), scope.today(), mapping.formats))
     plan = _with_attributes(scope, plan, extras) if kind.extras == "attributes" else _with_properties(plan, extras)
     plan = _with_forms(plan, file, mapping)
     _check_complete(plan, mode, file)
     # Items without numbers are replaced all at once with their transaction's others.
     keyed = kind.name != "items" or plan.has("line_number")
     partial = mode == ImportMode.INCREMENTAL and keyed and (file.format == "jsonl" or mapping.blank_cells == "keep")
-    iso = frozenset(place for place, kind in enumerate(file.kinds) if kind in ISO_KINDS)
+    iso = frozenset(index for index, kind in enumerate(file.kinds) if kind in ISO_KINDS)
     return replace(plan, partial=partial, iso=iso, guessed=tuple(guessed.items()), encoding=file.encoding)
 
 
@@ -179,10 +183,10 @@ def _guessed(scope: Scope, kind: Kind, file: File, mapping: FileMapping) -> dict
     """The columns of a customers file that are read as what messages are sent to, see address_names."""
     if kind.extras != "attributes":
         return {}
-    ours = [one for one in mapping.columns.values() if one is not None]
-    given = (one for one in file.names if field_name(one) in kind.by_name)
-    taken = {field_name(one) for one in (*mapping.columns, *ours, *mapping.constants, *given)}
-    return read_as(scope, file, attributes(scope), taken)
+    ours = [name for name in mapping.columns.values() if name is not None]
+    recognized = (name for name in file.names if field_name(name) in kind.by_name)
+    taken_names = {field_name(name) for name in (*mapping.columns, *ours, *mapping.constants, *recognized)}
+    return read_as(scope, file, attributes(scope), taken_names)
 
 
 def _check_named(file: File, mapping: FileMapping) -> None:
@@ -190,9 +194,11 @@ def _check_named(file: File, mapping: FileMapping) -> None:
     theirs = {same_name(name) for name in file.names}
     unknown = [name for name in named if same_name(name) not in theirs]
     if unknown:
-        has = ", ".join(file.names[:20])
+        present = ", ".join(file.names[:20])
         hint = _turned_round(mapping, theirs)
-        raise Invalid(f"The mapping names the column {unknown[0]!r}, which the file does not have; it has {has}.{hint}")
+        raise Invalid(
+            f"The mapping names the column {unknown[0]!r}, which the file does not have; it has {present}.{hint}"
+        )
 
 
 def _turned_round(mapping: FileMapping, theirs: set[str]) -> str:
@@ -209,27 +215,27 @@ def _with_forms(plan: Plan, file: File, mapping: FileMapping) -> Plan:
     """Tell columns how the mapping says that they write numbers and dates; a new attribute with numbers holds them."""
     numbers = {same_name(name): example for name, example in mapping.numbers.items()}
     formats = {same_name(name): several(forms) for name, forms in mapping.date_formats.items()}
-    bound, made = [], []
-    for one in plan.bound:
-        name = "" if one.place is None else same_name(file.names[one.place])
-        number = numbers.pop(name, "") if one.field.type in ("", *NUMBERS) else ""
-        dated = formats.pop(name, ()) if one.field.type in ("", *SQL_TYPES) else ()
-        field = replace(one.field, type=one.field.type or "Decimal") if number else one.field
-        bound.append(replace(one, field=field, number=number, formats=dated))
-        if number and not one.field.type:
-            made.append(new_attribute(bound[-1]))
-    for member, left, what in (("numbers", numbers, "numbers"), ("date_formats", formats, "dates")):
-        if left:
-            raise Invalid(f"The mapping's {member}: {min(left)!r} is not loaded into a column of {what}.")
-    return replace(plan, bound=tuple(bound), new_attributes=tuple(made))
+    columns, new_attributes = [], []
+    for column in plan.columns:
+        name = "" if column.index is None else same_name(file.names[column.index])
+        number = numbers.pop(name, "") if column.field.type in ("", *NUMBERS) else ""
+        dated = formats.pop(name, ()) if column.field.type in ("", *SQL_TYPES) else ()
+        field = replace(column.field, type=column.field.type or "Decimal") if number else column.field
+        columns.append(replace(column, field=field, number=number, formats=dated))
+        if number and not column.field.type:
+            new_attributes.append(new_attribute(columns[-1]))
+    for member, unused, content in (("numbers", numbers, "numbers"), ("date_formats", formats, "dates")):
+        if unused:
+            raise Invalid(f"The mapping's {member}: {min(unused)!r} is not loaded into a column of {content}.")
+    return replace(plan, columns=tuple(columns), new_attributes=tuple(new_attributes))
 
 
-def new_attribute(one: Bound) -> AttributeInfo:
+def new_attribute(mapped: MappedColumn) -> AttributeInfo:
     """The attribute that a column of a file makes, of the type that the column has."""
-    column, header = one.field.column, one.header
-    forms = one.field.forms
+    column, header = mapped.field.column, mapped.header
+    forms = mapped.field.forms
     return AttributeInfo(
-        column, alias_of(header), "", one.field.type, AttributeSource.BATCH, forms=forms, header=same_name(header)
+        column, alias_of(header), "", mapped.field.type, AttributeSource.BATCH, forms=forms, header=same_name(header)
     )
 
 
@@ -237,22 +243,26 @@ def _text(constant: str | int | float | bool) -> str:
     return str(constant).lower() if isinstance(constant, bool) else str(constant)
 
 
-def _bind(kind: Kind, ours: str, text: str, name: str, bound: list[Bound], extras: list[tuple[str, str, str]]) -> None:
+def _map_column(
+    kind: Kind, ours: str, text: str, name: str, columns: list[MappedColumn], extras: list[tuple[str, str, str]]
+) -> None:
     field = kind.by_name.get(field_name(ours))
     if field is None:
         extras.append((ours.strip(), text, name))
-    elif other := next((one.name for one in bound if one.field.column == field.column), None):
-        raise Invalid(f"The file gives {field.names[0]} twice: in {other!r} and in {name!r}.")
+    elif earlier := next((column.name for column in columns if column.field.column == field.column), None):
+        raise Invalid(f"The file gives {field.names[0]} twice: in {earlier!r} and in {name!r}.")
     else:
-        bound.append(Bound(field, text, name))
+        columns.append(MappedColumn(field, text, name))
 
 
-def _generate_id(kind: Kind, columns: int, bound: list[Bound]) -> None:
+def _generate_id(kind: Kind, width: int, columns: list[MappedColumn]) -> None:
     field = next(field for field in kind.fields if field.column == kind.key[0])
-    if any(one.field.column == field.column for one in bound):
+    if any(column.field.column == field.column for column in columns):
         return
-    content = ", ".join(f"ifNull(r{index}, '')" for index in range(columns))
-    bound.append(Bound(field, f"CAST(lower(hex(sipHash128(_row, {content}))), 'Nullable(String)')", "generated id"))
+    content = ", ".join(f"ifNull(r{index}, '')" for index in range(width))
+    columns.append(
+        MappedColumn(field, f"CAST(lower(hex(sipHash128(_row, {content}))), 'Nullable(String)')", "generated id")
+    )
 
 
 def _with_properties(plan: Plan, extras: list[tuple[str, str, str]]) -> Plan:
@@ -260,10 +270,10 @@ def _with_properties(plan: Plan, extras: list[tuple[str, str, str]]) -> Plan:
 
 
 def _with_attributes(scope: Scope, plan: Plan, extras: list[tuple[str, str, str]]) -> Plan:
-    known, ignored = attributes(scope), []
-    bound = [replace(one, field=_with_consent(one.field, known)) for one in plan.bound]
+    attributes_by_name, ignored = attributes(scope), []
+    columns = [replace(mapped, field=_with_consent(mapped.field, attributes_by_name)) for mapped in plan.columns]
     for ours, text, name in extras:
-        info = attribute_of(known, ours)
+        info = attribute_of(attributes_by_name, ours)
         column = info.real_field_name if info else column_name(ours)
         if info is not None and info.source not in WRITABLE:
             ignored.append(name)
@@ -272,29 +282,31 @@ def _with_attributes(scope: Scope, plan: Plan, extras: list[tuple[str, str, str]
             raise Invalid(
                 f"The file's column {name!r} would be {column}, which is reserved for Rapport: map it to another name."
             )
-        if other := next((one.name for one in bound if one.field.column == column), None):
+        if earlier := next((mapped.name for mapped in columns if mapped.field.column == column), None):
             raise Invalid(
-                f"The file's columns {other!r} and {name!r} would both be the attribute {column}: map one of them "
+                f"The file's columns {earlier!r} and {name!r} would both be the attribute {column}: map one of them "
                 "to another name."
             )
         # A new attribute's type is found by reading the file: see inference.typed.
         field = Field(column, info.field_type, (), pii=info.is_pii, forms=info.forms) if info else Field(column, "", ())
-        bound.append(Bound(_with_consent(field, known), text, name, ours))
-    return replace(plan, bound=tuple(bound), ignored=tuple(ignored), known=known)
+        columns.append(MappedColumn(_with_consent(field, attributes_by_name), text, name, ours))
+    return replace(plan, columns=tuple(columns), ignored=tuple(ignored), attributes=attributes_by_name)
 
 
-def _with_consent(field: Field, known: dict[str, AttributeInfo]) -> Field:
+def _with_consent(field: Field, attributes_by_name: dict[str, AttributeInfo]) -> Field:
     """A field that is read as Yes or No when its attribute is one of consent."""
-    info = known.get(field.column.upper())
+    info = attributes_by_name.get(field.column.upper())
     return replace(field, consent=info.consent) if info is not None and info.field_type in WORDS else field
 
 
 def _check_complete(plan: Plan, mode: str, file: File) -> None:
-    for one in plan.kind.fields:
-        lenient = plan.kind.name == "customers" and mode == ImportMode.INCREMENTAL and one.column != "customer_id"
-        if one.required and not lenient and not plan.has(one.column):
-            name = DOCUMENTED.get(one.column, one.names[0])
-            has = ", ".join(file.names[:20])
+    for required_field in plan.kind.fields:
+        lenient = (
+            plan.kind.name == "customers" and mode == ImportMode.INCREMENTAL and required_field.column != "customer_id"
+        )
+        if required_field.required and not lenient and not plan.has(required_field.column):
+            name = DOCUMENTED.get(required_field.column, required_field.names[0])
+            present = ", ".join(file.names[:20])
             mapped = f" If one of them is that, a mapping says so: columns: {{{file.names[0]}: {name}}}."
             hint = ONE_COLUMN if len(file.names) == 1 else mapped
-            raise Invalid(f"The file has no column {name}, which {plan.kind.name} must have; it has {has}.{hint}")
+            raise Invalid(f"The file has no column {name}, which {plan.kind.name} must have; it has {present}.{hint}")

@@ -14,9 +14,9 @@ from rapport.access.scope import Scope
 from rapport.customers.formats.cells import shown
 from rapport.customers.formats.files import File, rows_sql
 from rapport.customers.importing import merging, staging
-from rapport.customers.importing.plans import Bound, Plan
+from rapport.customers.importing.file_warnings import EXAMPLES, FileWarning, counted, visible
+from rapport.customers.importing.plans import MappedColumn, Plan
 from rapport.customers.importing.staging import Stage
-from rapport.customers.importing.suspicions import EXAMPLES, Suspicion, counted, visible
 from rapport.customers.privacy.personal_values import OwnTexts, identifies
 from rapport.errors import Invalid
 from rapport.stores.spreadsheets import without_formulas
@@ -26,19 +26,19 @@ SCHEMA = pa.schema([("line", pa.uint64()), ("column", pa.string()), ("reason", p
 
 def count(stage: Stage) -> int:
     """Rows refused so far (a row may have several faults)."""
-    if "rejects" not in stage.made:
+    if "rejects" not in stage.parts:
         return 0
     return int(stage.warehouse.value(f"SELECT count() FROM (SELECT DISTINCT line FROM {stage.table('rejects')})"))  # noqa: S608 - ours
 
 
-def _key_texts(plan: Plan) -> list[Bound]:
-    return [one for column in plan.kind.key for one in plan.bound if one.field.column == column]
+def _key_texts(plan: Plan) -> list[MappedColumn]:
+    return [mapped for column in plan.kind.key for mapped in plan.columns if mapped.field.column == column]
 
 
 def key_texts_sql(plan: Plan) -> str:
     """SQL of a row's key from the file's texts, as texts: spelled as the typed key would be."""
     shapes = {"customer_id": "lowerUTF8(ifNull({text}, ''))", "line_number": "toString(toUInt32OrZero({text}))"}
-    texts = {one.field.column: one.text for one in _key_texts(plan)}
+    texts = {mapped.field.column: mapped.text for mapped in _key_texts(plan)}
     # Items without numbers have that of their row.
     return ", ".join(
         shapes.get(column, "ifNull({text}, '')").replace("{text}", texts[column])
@@ -73,7 +73,7 @@ def refuse_duplicates(stage: Stage, plan: Plan, file: File, allowed: bool) -> No
     stage.warehouse.execute(sql, column=first.name)
 
 
-def refuse_orphans(stage: Stage, plan: Plan, file: File) -> list[Suspicion]:
+def refuse_orphans(stage: Stage, plan: Plan, file: File) -> list[FileWarning]:
     """Refuse items of transactions that are not known, when the file lacks what the transaction tells.
 
     They have one cause: it is told beside the refused rows.
@@ -99,7 +99,7 @@ def refuse_orphans(stage: Stage, plan: Plan, file: File) -> list[Suspicion]:
         column=key.name,
     )
     message = f"{counted(count, 'item is', 'items are')} of transactions that are not known: load transactions first."
-    return [Suspicion("unknown_transactions", message, count)]
+    return [FileWarning("unknown_transactions", message, count)]
 
 
 # Refused values that a mapping can read: code, start of the reason, form of the value, what to do.
@@ -119,19 +119,19 @@ MAPPABLE = (
 )
 
 
-def mappable(stage: Stage) -> list[Suspicion]:
+def mappable(stage: Stage) -> list[FileWarning]:
     """What a mapping could read of the values that were refused, told once a file beside the refused rows."""
-    found = []
-    for code, reason, form, told in MAPPABLE:
+    warnings = []
+    for code, reason, form, remedy in MAPPABLE:
         sql = f"""
             SELECT uniqExact(line), arraySort(groupUniqArray({EXAMPLES})(column)) FROM {stage.table("rejects")}
             WHERE match(reason, {{reason:String}}) AND match(ifNull(value, ''), {{form:String}})
         """  # noqa: S608 - our table
         count, columns = stage.warehouse.row(sql, reason=reason, form=form) or (0, [])
         if count:
-            message = f"{counted(count, 'refused row has', 'refused rows have')} {told}, see docs/files.md."
-            found.append(Suspicion(code, message, count, tuple(map(visible, columns))))
-    return found
+            message = f"{counted(count, 'refused row has', 'refused rows have')} {remedy}, see docs/files.md."
+            warnings.append(FileWarning(code, message, count, tuple(map(visible, columns))))
+    return warnings
 
 
 def _folder(scope: Scope) -> Path:
@@ -162,8 +162,8 @@ def forget(scope: Scope, customer_ids: Iterable[str], own: Texts) -> None:
         ):
             changed = csv.writer(after, quoting=csv.QUOTE_ALL)
             for row in csv.reader(before):
-                told = bool(row) and (ids.are_in(row[-1]) or own.are_in(row[-1]) or identifies(row[-1]))
-                changed.writerow([*row[:-1], staging.HIDDEN] if told else row)
+                is_personal = bool(row) and (ids.are_in(row[-1]) or own.are_in(row[-1]) or identifies(row[-1]))
+                changed.writerow([*row[:-1], staging.HIDDEN] if is_personal else row)
         aside.replace(path)
 
 

@@ -30,18 +30,18 @@ def removal(stage: Stage, plan: Plan, rows: int) -> Removal:
     brought = FROM_FILES.get(plan.kind.name, "1")
     passes = passes_over_keys(stage, rows)
     stored = stage.warehouse.value(f"SELECT count() FROM {plan.kind.table} WHERE {brought}")  # noqa: S608 - our table
-    asked = [matching(stage, plan, passes, number, brought) for number in range(passes if stored else 0)]
-    kept = sum(int(stage.warehouse.value(sql)) for sql in asked)
-    return Removal(int(stored), int(stored) - kept)
+    counts_sql = [matching(stage, plan, passes, number, brought) for number in range(passes if stored else 0)]
+    replaced = sum(int(stage.warehouse.value(sql)) for sql in counts_sql)
+    return Removal(int(stored), int(stored) - replaced)
 
 
 def question(scope: Scope, stage: Stage, plan: Plan, rows: int) -> str:
     """The sentence that asks for confirmation of a full load; empty when it may go on."""
     share = tenant_settings(scope, FileSettings).removal_share
-    found = removal(stage, plan, rows)
-    if not found.asks(share):
+    loss = removal(stage, plan, rows)
+    if not loss.asks(share):
         return ""
     return (
-        f"The file would remove {found.removed:,} of {found.stored:,} {plan.kind.name}; more than {share:.0%} must be "
+        f"The file would remove {loss.removed:,} of {loss.stored:,} {plan.kind.name}; more than {share:.0%} must be "
         "confirmed. Nothing was changed: load it again with --confirm-removal (confirm_removal) if it is meant."
     )

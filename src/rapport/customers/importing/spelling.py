@@ -7,15 +7,15 @@ from rapport.customers.importing.plans import Plan
 from rapport.customers.importing.staging import Stage, columns
 from rapport.stores.warehouse import Database
 
-STRANGERS_TABLE = "(customer_id String, key String, first_day Date) ENGINE = MergeTree ORDER BY customer_id"
-UNKNOWN = """
+UNKNOWN_TABLE = "(customer_id String, key String, first_day Date) ENGINE = MergeTree ORDER BY customer_id"
+HAS_UNKNOWN = """
     SELECT count() FROM (
         SELECT 1 FROM {good} WHERE customer_id NOT IN (SELECT customer_id FROM customers) LIMIT 1
     )
 """
 # Staged rows are in order of CustomerID, so the aggregation keeps nothing in memory.
-STRANGERS = """
-    INSERT INTO {strangers}
+STAGE_UNKNOWN = """
+    INSERT INTO {unknown}
     SELECT customer_id, lowerUTF8(customer_id) AS key, first_day FROM (
         SELECT customer_id, {first_day} AS first_day FROM {good} GROUP BY customer_id
     ) WHERE customer_id NOT IN (SELECT customer_id FROM customers)
@@ -23,46 +23,46 @@ STRANGERS = """
 """
 RESPELL = """
     INSERT INTO {spellings}
-    SELECT stranger.customer_id, if(known.spelling = '', first.spelling, known.spelling) AS spelling
-    FROM {strangers} AS stranger
+    SELECT unknown.customer_id, if(known.spelling = '', first.spelling, known.spelling) AS spelling
+    FROM {unknown} AS unknown
     INNER JOIN (
-        SELECT key, min(customer_id) AS spelling FROM {strangers} GROUP BY key
-    ) AS first ON first.key = stranger.key
+        SELECT key, min(customer_id) AS spelling FROM {unknown} GROUP BY key
+    ) AS first ON first.key = unknown.key
     LEFT JOIN (
         SELECT lowerUTF8(customer_id) AS key, customer_id AS spelling FROM customers
-        WHERE lowerUTF8(customer_id) IN (SELECT key FROM {strangers})
-    ) AS known ON known.key = stranger.key
-    WHERE spelling != stranger.customer_id
+        WHERE lowerUTF8(customer_id) IN (SELECT key FROM {unknown})
+    ) AS known ON known.key = unknown.key
+    WHERE spelling != unknown.customer_id
 """
 
 
 def respell(stage: Stage, plan: Plan) -> Counts:
     """Give the staged rows the known spelling of their CustomerID; counts CustomerIDs that nobody has."""
-    names = {part: stage.table(part) for part in ("good", "strangers", "spellings")}
+    names = {part: stage.table(part) for part in ("good", "unknown", "spellings")}
     warehouse, time = stage.warehouse, plan.kind.time_column
-    asked = UNKNOWN.format(**names)
-    if not any(part.value(asked) for part in warehouse.customer_slices(names["good"], "customers")):
+    has_unknown = HAS_UNKNOWN.format(**names)
+    if not any(part.value(has_unknown) for part in warehouse.customer_slices(names["good"], "customers")):
         return Counts()
-    stage.create("strangers", STRANGERS_TABLE)
+    stage.create("unknown", UNKNOWN_TABLE)
     for part in warehouse.customer_slices(names["good"], "customers"):
-        part.execute(STRANGERS.format(**names, first_day=f"toDate(min({time}))"))
+        part.execute(STAGE_UNKNOWN.format(**names, first_day=f"toDate(min({time}))"))
     stage.create("spellings", "(customer_id String, spelling String) ENGINE = MergeTree ORDER BY customer_id")
     for part in _by_key(stage):
         part.execute(RESPELL.format(**names))
     if stage.count("spellings"):
         _rewrite(stage)
     unknown = f"""
-        SELECT uniqExact(key) FROM {names["strangers"]}
+        SELECT uniqExact(key) FROM {names["unknown"]}
         WHERE key NOT IN (SELECT lowerUTF8(customer_id) FROM customers)
     """  # noqa: S608 - our tables
     return Counts(unknown_customers=sum(int(part.value(unknown)) for part in _by_key(stage)))
 
 
 def _by_key(stage: Stage) -> Iterator[Database]:
-    """Slices of strangers and customers by the CustomerID ignoring case."""
-    keys = {stage.table("strangers"): "key", "customers": "lowerUTF8(customer_id)"}
+    """Slices of unknown and known customers by the CustomerID ignoring case."""
+    keys = {stage.table("unknown"): "key", "customers": "lowerUTF8(customer_id)"}
     customers = int(stage.warehouse.value("SELECT count() FROM customers"))
-    return stage.warehouse.hash_slices(keys, ROOM_FOR_ROWS * max(stage.count("strangers"), customers))
+    return stage.warehouse.hash_slices(keys, ROOM_FOR_ROWS * max(stage.count("unknown"), customers))
 
 
 def _rewrite(stage: Stage) -> None:
@@ -76,21 +76,21 @@ def _rewrite(stage: Stage) -> None:
     stage.warehouse.execute(f"DELETE FROM {good} WHERE customer_id IN (SELECT customer_id FROM {spellings})")  # noqa: S608 - ours
 
 
-def create_strangers(stage: Stage) -> int:
+def create_unknown_customers(stage: Stage) -> int:
     """Make a customer of every CustomerID that nobody has, registered on the day of its first transaction."""
-    warehouse, strangers, born = stage.warehouse, stage.table("strangers"), stage.table("born")
+    warehouse, unknown, created = stage.warehouse, stage.table("unknown"), stage.table("created")
     # A copy links to the parts only, so updates that still lie beside them are made part of them first.
     warehouse.execute("ALTER TABLE customers APPLY PATCHES")
-    stage.create("born", "CLONE AS customers")
+    stage.create("created", "CLONE AS customers")
     for part in _by_key(stage):
         part.execute(f"""
-            INSERT INTO {born} (customer_id, REGISTRATION_DATE)
-            SELECT min(customer_id), min(first_day) FROM {strangers}
+            INSERT INTO {created} (customer_id, REGISTRATION_DATE)
+            SELECT min(customer_id), min(first_day) FROM {unknown}
             WHERE key NOT IN (SELECT lowerUTF8(customer_id) FROM customers) GROUP BY key
         """)  # noqa: S608 - our tables
-    made = stage.count("born") - int(warehouse.value("SELECT count() FROM customers"))
-    swap(stage, "born", "customers")
-    return made
+    created_count = stage.count("created") - int(warehouse.value("SELECT count() FROM customers"))
+    swap(stage, "created", "customers")
+    return created_count
 
 
 def complete_items(stage: Stage, plan: Plan) -> None:
@@ -100,7 +100,7 @@ def complete_items(stage: Stage, plan: Plan) -> None:
     good, whole = stage.table("good"), stage.table("whole")
     warehouse = stage.warehouse
     stage.create("whole", f"AS {good}")
-    others = ", ".join(one for one in columns(plan) if one not in ("customer_id", "transaction_time"))
+    others = ", ".join(column for column in columns(plan) if column not in ("customer_id", "transaction_time"))
     keys = dict.fromkeys((good, "transactions"), "transaction_id")
     for part in warehouse.hash_slices(keys, stored_or_staged(stage, "transactions")):
         part.execute(f"""

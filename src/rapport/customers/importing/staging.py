@@ -17,18 +17,18 @@ from rapport.customers.formats.repeated import WORTH, Expression, grouped, writt
 from rapport.customers.formats.values import sql_type
 from rapport.customers.importing.asides import drop, drop_aside
 from rapport.customers.importing.kinds import Field
-from rapport.customers.importing.plans import Bound, Plan
+from rapport.customers.importing.plans import MappedColumn, Plan
 from rapport.stores.warehouse import Database, identifier, literal
 
 PREFIX = "import_"
 TABLES = "SELECT name FROM system.tables WHERE database = {database:String} AND startsWith(name, {prefix:String})"
 HIDDEN = "(not shown)"
 # Columns that staged rows of some plans have beside those of their table.
-KEPT, UNREAD, TOLD = "_kept", "_unread", "_told"
-UNREAD_TYPE, TOLD_TYPE = "Array(Tuple(String, String))", "Map(String, String)"
+KEPT, UNREAD, RAW_ROW = "_kept", "_unread", "_raw_row"
+UNREAD_TYPE, RAW_ROW_TYPE = "Array(Tuple(String, String))", "Map(String, String)"
 REJECTS = "(line UInt64, column String, reason String, value Nullable(String)) ENGINE = MergeTree ORDER BY line"
 EMPTY, BLANK = "''", "' '"
-NO_PAIRS = f"CAST(map(), '{TOLD_TYPE}')"
+NO_PAIRS = f"CAST(map(), '{RAW_ROW_TYPE}')"
 # Columns of a kind that are stored as another: event_type_id.
 UNSTORED = ("event_name",)
 # So many rows tell in which forms a large file has its values.
@@ -37,7 +37,7 @@ FIRST_ROWS = 1000
 
 @dataclass
 class Stage:
-    """The staging tables of an import; made are the parts that there are.
+    """The staging tables of an import; parts are those that there are.
 
     replacing: around the statement that puts a table, by its name, in the place of one that is read; it raises what
     forbids that.
@@ -47,7 +47,7 @@ class Stage:
     warehouse: Database
     import_id: int
     replacing: Callable[[str], AbstractContextManager[None]]
-    made: list[str] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
     usual: bool = False
 
     def table(self, part: str) -> str:
@@ -56,13 +56,13 @@ class Stage:
 
     def create(self, part: str, definition: str) -> str:
         """Make one of the tables, as SQL behind its name says; its name."""
-        self.made.append(part)
+        self.parts.append(part)
         self.warehouse.execute(f"CREATE TABLE {self.table(part)} {definition}")
         return self.table(part)
 
     def rejects(self) -> str:
         """The table of refused rows, which most files have none of: it is made when it is first asked for."""
-        return self.table("rejects") if "rejects" in self.made else self.create("rejects", REJECTS)
+        return self.table("rejects") if "rejects" in self.parts else self.create("rejects", REJECTS)
 
     def count(self, part: str) -> int:
         """Rows of one of the tables."""
@@ -70,8 +70,8 @@ class Stage:
 
     def drop(self) -> None:
         """Drop what was made."""
-        drop_aside(self.warehouse, [self.table(part) for part in self.made])
-        self.made.clear()
+        drop_aside(self.warehouse, [self.table(part) for part in self.parts])
+        self.parts.clear()
 
 
 def drop_leftovers(warehouse: Database, running: Callable[[], Collection[int]]) -> None:
@@ -81,7 +81,7 @@ def drop_leftovers(warehouse: Database, running: Callable[[], Collection[int]]) 
     """
     tables = [name for (name,) in warehouse.rows(TABLES, database=warehouse.name, prefix=PREFIX)]
     if tables:
-        living = {str(one) for one in running()}
+        living = {str(import_id) for import_id in running()}
         drop(warehouse, [name for name in tables if name.removeprefix(PREFIX).partition("_")[0] not in living])
 
 
@@ -89,8 +89,11 @@ def create(stage: Stage, plan: Plan) -> None:
     """Make the staging table of a plan."""
     if plan.kind.extras == "attributes":
         new = {info.real_field_name: sql_type(info.field_type) for info in plan.new_attributes}
-        made = (new | _beside(plan)).items()
-        columns = ["*", *(f"defaultValueOfTypeName({literal(type_)}) AS {identifier(name)}" for name, type_ in made)]
+        extra_columns = (new | _beside(plan)).items()
+        columns = [
+            "*",
+            *(f"defaultValueOfTypeName({literal(type_)}) AS {identifier(name)}" for name, type_ in extra_columns),
+        ]
         rows = f"SELECT {', '.join(columns)} FROM {plan.kind.table}"  # noqa: S608 - names are quoted
         stage.create("good", f"ENGINE = MergeTree ORDER BY customer_id EMPTY AS {rows}")
         return
@@ -140,7 +143,7 @@ def put_aside(plan: Plan) -> str:
 
 def empty(stage: Stage) -> None:
     """Take everything out of the staging tables, to fill them anew."""
-    for part in stage.made:
+    for part in stage.parts:
         if part in ("good", "rejects"):
             stage.warehouse.execute(f"TRUNCATE TABLE {stage.table(part)}")
 
@@ -155,10 +158,12 @@ def _insert(stage: Stage, plan: Plan, file: File, rows: str, worth: int = WORTH)
 
 def _judged(plan: Plan, rows: str, worth: int = WORTH) -> str:
     """A SELECT of rows with the value v_<column> of each of the plan's, and whether one of them does not fit."""
-    arrays, values = written_once([(partial(plan.value, one), one.text) for one in plan.bound], "_values", worth)
-    named = ", ".join(f"{value} AS v_{one.field.column}" for one, value in zip(plan.bound, values, strict=True))
+    arrays, values = written_once(
+        [(partial(plan.value, column), column.text) for column in plan.columns], "_values", worth
+    )
+    named = ", ".join(f"{value} AS v_{column.field.column}" for column, value in zip(plan.columns, values, strict=True))
     faults = " OR ".join(
-        ["_fault != ''", f"(_odd AND {unclean(_all(plan))})", *(plan.fault(one) for one in plan.bound)]
+        ["_fault != ''", f"(_odd AND {unclean(_all(plan))})", *(plan.fault(column) for column in plan.columns)]
     )
     if arrays:
         rows = f"SELECT {', '.join(['*', *arrays])} FROM ({rows})"  # noqa: S608 - made of the file's structure
@@ -167,12 +172,12 @@ def _judged(plan: Plan, rows: str, worth: int = WORTH) -> str:
 
 def _put_aside(stage: Stage, plan: Plan, width: int) -> str:
     """A SELECT of the rows that were put aside, with the texts of their columns as they were read."""
-    told = TOLD if plan.kind.extras == "attributes" else "properties"
+    raw_column = RAW_ROW if plan.kind.extras == "attributes" else "properties"
     texts = ", ".join(f"_cells[{index + 1}] AS r{index}" for index in range(width))
     # The engine may read arrays of rows that were not put aside, too, before it leaves them out.
-    cells, lacking = (f"if({put_aside(plan)}, {told}['{name}'], '[]')" for name in ("cells", "missing"))
+    cells, lacking = (f"if({put_aside(plan)}, {raw_column}['{name}'], '[]')" for name in ("cells", "missing"))
     return f"""
-        SELECT toUInt64OrZero({told}['row']) AS _row, {told}['fault'] AS _fault, 1 AS _odd,
+        SELECT toUInt64OrZero({raw_column}['row']) AS _row, {raw_column}['fault'] AS _fault, 1 AS _odd,
             CAST({lacking}, 'Array(UInt16)') AS _missing, {texts}
         FROM (
             SELECT *, CAST({cells}, 'Array(Nullable(String))') AS _cells
@@ -183,7 +188,7 @@ def _put_aside(stage: Stage, plan: Plan, width: int) -> str:
 
 def columns(plan: Plan) -> list[str]:
     """The columns of staged rows that a file of properties may fill."""
-    stored = [one.column for one in plan.kind.fields if one.column not in UNSTORED]
+    stored = [field.column for field in plan.kind.fields if field.column not in UNSTORED]
     return [*stored, "properties", *_beside(plan)]
 
 
@@ -191,23 +196,29 @@ def _beside(plan: Plan) -> dict[str, str]:
     """The types of the columns that staged rows of a plan have beside those of the table."""
     columns = {KEPT: "Array(String)"} if plan.partial else {}
     columns |= {UNREAD: UNREAD_TYPE} if plan.consents else {}
-    return columns | ({TOLD: TOLD_TYPE} if plan.kind.extras == "attributes" else {})
+    return columns | ({RAW_ROW: RAW_ROW_TYPE} if plan.kind.extras == "attributes" else {})
 
 
 def _staged(plan: Plan, width: int) -> dict[str, str]:
     """SQL of each staged column, by name."""
     cells = ", ".join(f"r{index}" for index in range(width))
-    told = f"map('row', toString(_row), 'fault', _fault, 'missing', toString(_missing), 'cells', toString([{cells}]))"
-    values = {one.field.column: _column(plan, one.field) for one in plan.bound if one.field.column not in UNSTORED}
+    raw_row = (
+        f"map('row', toString(_row), 'fault', _fault, 'missing', toString(_missing), 'cells', toString([{cells}]))"
+    )
+    values = {
+        column.field.column: _column(plan, column.field)
+        for column in plan.columns
+        if column.field.column not in UNSTORED
+    }
     if plan.kind.extras == "attributes":
-        values[TOLD] = f"if(_bad, {told}, {NO_PAIRS})"
+        values[RAW_ROW] = f"if(_bad, {raw_row}, {NO_PAIRS})"
     else:
-        defaults = {one.column: one.default for one in plan.kind.fields if one.default != "NULL"}
+        defaults = {field.column: field.default for field in plan.kind.fields if field.default != "NULL"}
         values = (
             defaults
             | values
             | _implied(plan, defaults | values)
-            | {"properties": f"if(_bad, {told}, {_properties(plan)})"}
+            | {"properties": f"if(_bad, {raw_row}, {_properties(plan)})"}
         )
     if plan.event_types:
         values["event_type_id"] = _event_type(plan)
@@ -220,8 +231,8 @@ def _staged(plan: Plan, width: int) -> dict[str, str]:
 
 def _implied(plan: Plan, values: Mapping[str, str]) -> dict[str, str]:
     """SQL of the columns of which others decide what they hold."""
-    found = {one.field.implies: values[one.field.column] for one in plan.bound if one.field.implies}
-    return {column: f"if({given} != '', {held}, {values[column]})" for (column, held), given in found.items()}
+    implying = [(column.field.implies, values[column.field.column]) for column in plan.columns if column.field.implies]
+    return {implied: f"if({value} != '', {sql}, {values[implied]})" for (implied, sql), value in implying}
 
 
 def missing_sql(plan: Plan, file: File) -> str:
@@ -231,22 +242,22 @@ def missing_sql(plan: Plan, file: File) -> str:
     if file.format == "jsonl":
         return missing(file.members)
     blank = ", ".join(f"r{index} IS NULL" for index in range(len(file.names)))
-    places = f"CAST(range({len(file.names)}), 'Array(UInt16)')"
-    return f"arrayFilter((place, blank) -> blank, {places}, [{blank}])"
+    indexes = f"CAST(range({len(file.names)}), 'Array(UInt16)')"
+    return f"arrayFilter((index, blank) -> blank, {indexes}, [{blank}])"
 
 
 def _kept(plan: Plan) -> str:
     """SQL of the names of what a row does not speak of: columns of the table, and properties behind a dot."""
-    names = {one.place: one.field.column for one in plan.bound}
+    names = {column.index: column.field.column for column in plan.columns}
     names |= {int(text[1:]): f".{name}" for name, text in plan.properties if text.startswith("r")}
-    last = max((place for place in names if place is not None), default=-1)
-    told = ", ".join(literal(names.get(place, "")) for place in range(last + 1))
-    return f"arrayFilter(name -> name != '', arrayMap(place -> [{told}, ''][place + 1], _missing))"
+    last = max((index for index in names if index is not None), default=-1)
+    names_sql = ", ".join(literal(names.get(index, "")) for index in range(last + 1))
+    return f"arrayFilter(name -> name != '', arrayMap(index -> [{names_sql}, ''][index + 1], _missing))"
 
 
 def _all(plan: Plan) -> str:
     """SQL of everything of a row that is loaded, in one text."""
-    texts = [one.text for one in plan.bound] + [text for _, text in plan.properties]
+    texts = [column.text for column in plan.columns] + [text for _, text in plan.properties]
     # A blank between them keeps halves of characters in two columns from making a whole one.
     return f"concat({', '.join(f'ifNull({text}, {EMPTY}), {BLANK}' for text in texts)})" if texts else EMPTY
 
@@ -281,12 +292,13 @@ def _event_type(plan: Plan) -> str:
 
 def _rejects_sql(plan: Plan, rows: str) -> str:
     """A SELECT of what is wrong with rows that are refused."""
-    reasons: list[tuple[Expression, str]] = [(partial(_reason, plan, one), one.text) for one in plan.bound]
+    reasons: list[tuple[Expression, str]] = [(partial(_reason, plan, column), column.text) for column in plan.columns]
     reasons += [(partial(_reason_of_property, plan), text) for _, text in plan.properties]
-    told = [(one.name, plan.fault(one), _shown(one)) for one in plan.bound]
-    told += [(name, "false", text) for name, text in plan.properties]
+    columns = [(column.name, plan.fault(column), _shown(column)) for column in plan.columns]
+    columns += [(name, "false", text) for name, text in plan.properties]
     faults = ", ".join(
-        _faults(sql, [(*told[at], reasons[at][1]) for at in places]) for sql, places in grouped(reasons).items()
+        _faults(sql, [(*columns[index], reasons[index][1]) for index in indexes])
+        for sql, indexes in grouped(reasons).items()
     )
     line = "('', _fault, CAST(NULL, 'Nullable(String)'))"
     return f"""
@@ -294,16 +306,16 @@ def _rejects_sql(plan: Plan, rows: str) -> str:
         FROM (
             SELECT
                 _row,
-                arrayJoin(if(_fault != '', [{line}], arrayFilter(one -> one.2 != '', arrayConcat({faults})))) AS fault
+                arrayJoin(if(_fault != '', [{line}], arrayFilter(pair -> pair.2 != '', arrayConcat({faults})))) AS fault
             FROM ({_judged(plan, rows)}) WHERE _bad
         )
     """  # noqa: S608 - names of columns are quoted
 
 
-def _faults(reason: str, told: list[tuple[str, str, str, str]]) -> str:
+def _faults(reason: str, columns: list[tuple[str, str, str, str]]) -> str:
     """SQL of the faults of columns with the same reasons, by name, whether it does not fit, what is shown, text."""
     names, wrong, shown, texts = (
-        ", ".join(one) for one in zip(*((literal(name), *rest) for name, *rest in told), strict=True)
+        ", ".join(values) for values in zip(*((literal(name), *others) for name, *others in columns), strict=True)
     )
     return (
         f"arrayMap((name, wrong, shown, text) -> (name, {reason}, shown), "
@@ -311,8 +323,8 @@ def _faults(reason: str, told: list[tuple[str, str, str, str]]) -> str:
     )
 
 
-def _reason(plan: Plan, one: Bound, text: str) -> str:
-    return _clean_or(plan, text, plan.reason(one, text))
+def _reason(plan: Plan, column: MappedColumn, text: str) -> str:
+    return _clean_or(plan, text, plan.reason(column, text))
 
 
 def _reason_of_property(plan: Plan, text: str) -> str:
@@ -321,14 +333,16 @@ def _reason_of_property(plan: Plan, text: str) -> str:
 
 def _unread_sql(plan: Plan) -> str:
     """SQL of what stands in columns of consent and is neither yes nor no, each with the column's name in the file."""
-    consents = [(one.field.consent.unread_sql, one) for one in plan.bound if one.field.consent is not None]
+    consents = [
+        (column.field.consent.unread_sql, column) for column in plan.columns if column.field.consent is not None
+    ]
     words = []
-    for unread, places in grouped([(unread, one.text) for unread, one in consents]).items():
-        names = ", ".join(literal(consents[at][1].name) for at in places)
-        texts = ", ".join(consents[at][1].text for at in places)
+    for unread, indexes in grouped([(unread, column.text) for unread, column in consents]).items():
+        names = ", ".join(literal(consents[index][1].name) for index in indexes)
+        texts = ", ".join(consents[index][1].text for index in indexes)
         word = f"if({unread}, left(ifNull(text, {EMPTY}), {MAX_SHOWN}), {EMPTY})"
         words.append(f"arrayMap((name, text) -> (name, {word}), [{names}], [{texts}])")
-    return f"arrayFilter(one -> one.2 != '', arrayConcat({', '.join(words)}))"
+    return f"arrayFilter(pair -> pair.2 != '', arrayConcat({', '.join(words)}))"
 
 
 def _clean_or(plan: Plan, text: str, reason: str) -> str:
@@ -337,7 +351,7 @@ def _clean_or(plan: Plan, text: str, reason: str) -> str:
     return f"multiIf({unclean(bytes_)}, {unclean_reason(bytes_, plan.encoding)}, wrong, {reason}, '')"
 
 
-def _shown(one: Bound) -> str:
-    if one.field.pii or not re.fullmatch(r"r\d+", one.text):
-        return f"CAST(if({one.text} IS NULL, NULL, '{HIDDEN}'), 'Nullable(String)')"
-    return one.text
+def _shown(column: MappedColumn) -> str:
+    if column.field.pii or not re.fullmatch(r"r\d+", column.text):
+        return f"CAST(if({column.text} IS NULL, NULL, '{HIDDEN}'), 'Nullable(String)')"
+    return column.text

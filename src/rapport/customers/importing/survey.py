@@ -27,11 +27,11 @@ class Survey:
 def survey(stage: Stage, plan: Plan, small: bool) -> Survey:
     """Look at the staged rows. small: they are few enough for a set of all their keys."""
     at_once = small or stage.count("good") <= stage.warehouse.at_once(BYTES_A_KEY)
-    asked = inspection.signs(plan) | look_alikes.signs(plan)
-    asked |= {UNTYPED: "countIf(event_type_id = 0)"} if plan.event_types else {}
+    signs = inspection.signs(plan) | look_alikes.signs(plan)
+    signs |= {UNTYPED: "countIf(event_type_id = 0)"} if plan.event_types else {}
     aside = put_aside(plan)
     doubled = f"countIf(NOT {aside}) - uniqExactIf({key_hash(plan)}, NOT {aside})" if at_once else "0"
-    figures = ", ".join(["count()", f"countIf({aside})", doubled, *asked.values()])
-    rows, put, doubles, *found = stage.warehouse.row(f"SELECT {figures} FROM {stage.table('good')}") or ()  # noqa: S608 - names of columns
-    odd = frozenset(name for name, figure in zip(asked, found, strict=True) if figure)
-    return Survey(rows - put, put, bool(doubles) if at_once else has_duplicates(stage, plan), odd)
+    figures = ", ".join(["count()", f"countIf({aside})", doubled, *signs.values()])
+    rows, aside_count, doubles, *sign_counts = stage.warehouse.row(f"SELECT {figures} FROM {stage.table('good')}") or ()  # noqa: S608 - names of columns
+    odd = frozenset(name for name, figure in zip(signs, sign_counts, strict=True) if figure)
+    return Survey(rows - aside_count, aside_count, bool(doubles) if at_once else has_duplicates(stage, plan), odd)

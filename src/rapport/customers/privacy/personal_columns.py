@@ -10,8 +10,8 @@ from rapport.access.scope import Scope
 from rapport.customers.attributes import BUILT_IN, AttributeInfo, attributes, save
 from rapport.customers.formats.files import File, rows_sql
 from rapport.customers.formats.repeated import totals
-from rapport.customers.importing.plans import Bound, Plan
-from rapport.customers.importing.suspicions import Suspicion, counted, visible
+from rapport.customers.importing.file_warnings import FileWarning, counted, visible
+from rapport.customers.importing.plans import MappedColumn, Plan
 from rapport.customers.privacy.personal_names import BIRTHDAY, EMAIL_ADDRESS, NUMBER, PHONE, named_personal
 from rapport.customers.privacy.personal_values import holds_email, is_phone
 from rapport.customers.states import STORED_SOURCES
@@ -72,12 +72,13 @@ def marked(scope: Scope, file: File, plan: Plan, staged: str = "") -> tuple[Plan
 
     staged is the table of the file's rows, when all of them are staged: values are looked at there.
     """
-    asked = [one for one in plan.bound if _is_open(one, plan.known)]
-    marks = {mark.column: mark for mark in _marks(scope, file, asked, staged)}
-    bound = tuple(
-        replace(one, field=replace(one.field, pii=True)) if one.field.column in marks else one for one in plan.bound
+    open_columns = [column for column in plan.columns if _is_open(column, plan.attributes)]
+    marks = {mark.column: mark for mark in _marks(scope, file, open_columns, staged)}
+    columns = tuple(
+        replace(column, field=replace(column.field, pii=True)) if column.field.column in marks else column
+        for column in plan.columns
     )
-    new = tuple(
+    new_attributes = tuple(
         replace(
             info,
             is_pii=info.real_field_name in marks,
@@ -85,39 +86,39 @@ def marked(scope: Scope, file: File, plan: Plan, staged: str = "") -> tuple[Plan
         )
         for info in plan.new_attributes
     )
-    return replace(plan, bound=bound, new_attributes=new), list(marks.values())
+    return replace(plan, columns=columns, new_attributes=new_attributes), list(marks.values())
 
 
-def _is_open(one: Bound, known: Mapping[str, AttributeInfo]) -> bool:
+def _is_open(column: MappedColumn, attributes_by_name: Mapping[str, AttributeInfo]) -> bool:
     """Whether nobody has decided on a column, and it is read from the file; a Yes or No identifies nobody."""
-    info = known.get(one.field.column.upper())
+    info = attributes_by_name.get(column.field.column.upper())
     decided = info is not None and (info.is_pii or info.pii_reason == DECIDED)
-    decided = decided or one.field.consent is not None
-    return one.field.column != "customer_id" and one.text.startswith("r") and not decided
+    decided = decided or column.field.consent is not None
+    return column.field.column != "customer_id" and column.text.startswith("r") and not decided
 
 
-def _marks(scope: Scope, file: File, asked: Sequence[Bound], staged: str) -> list[Mark]:
-    found = []
+def _marks(scope: Scope, file: File, columns: Sequence[MappedColumn], staged: str) -> list[Mark]:
+    marks = []
     # Times have no shape of an address or a number.
-    shaped = [one for one in asked if one.field.type not in TIMES]
+    shaped = [column for column in columns if column.field.type not in TIMES]
     by_value = _values(scope, file, shaped, staged)
-    for one in asked:
-        holds = named_personal(one.name, of_person=True) or named_personal(one.field.column, of_person=True)
-        if holds and fits(holds, one.field.type):
-            found.append(Mark(one.field.column, one.name, holds, BY_NAME))
-        elif holds := by_value.get(one.field.column, ""):
-            found.append(Mark(one.field.column, one.name, holds, BY_VALUES))
-    return found
+    for column in columns:
+        holds = named_personal(column.name, of_person=True) or named_personal(column.field.column, of_person=True)
+        if holds and fits(holds, column.field.type):
+            marks.append(Mark(column.field.column, column.name, holds, BY_NAME))
+        elif holds := by_value.get(column.field.column, ""):
+            marks.append(Mark(column.field.column, column.name, holds, BY_VALUES))
+    return marks
 
 
-def _values(scope: Scope, file: File, asked: Sequence[Bound], staged: str) -> dict[str, str]:
-    texts, rows, settings = [one.text for one in asked], f"SELECT * FROM ({rows_sql(file)})", file.settings  # noqa: S608 - made of the file's structure
+def _values(scope: Scope, file: File, columns: Sequence[MappedColumn], staged: str) -> dict[str, str]:
+    texts, rows, settings = [column.text for column in columns], f"SELECT * FROM ({rows_sql(file)})", file.settings  # noqa: S608 - made of the file's structure
     # Decimals are not staged as they were written.
-    if staged and not any(one.field.type == "Decimal" for one in asked):
-        texts, rows, settings = [_text(one.field.column) for one in asked], f"SELECT * FROM {staged}", ""  # noqa: S608 - ours
-    wanted = [(value_counts, text) for text in texts]
-    counts = totals(scope.warehouse, COUNTED, wanted, f"{rows} LIMIT {ROWS}", settings)
-    return {one.field.column: by_values(counted) for one, counted in zip(asked, counts, strict=True)}
+    if staged and not any(column.field.type == "Decimal" for column in columns):
+        texts, rows, settings = [_text(column.field.column) for column in columns], f"SELECT * FROM {staged}", ""  # noqa: S608 - ours
+    expressions = [(value_counts, text) for text in texts]
+    counts = totals(scope.warehouse, COUNTED, expressions, f"{rows} LIMIT {ROWS}", settings)
+    return {column.field.column: by_values(counted) for column, counted in zip(columns, counts, strict=True)}
 
 
 def _text(column: str) -> str:
@@ -127,11 +128,11 @@ def _text(column: str) -> str:
 
 def mark_known(scope: Scope, marks: Sequence[Mark]) -> list[AttributeInfo]:
     """Mark those that are attributes already; these. What persons who were removed have in them is not cleared yet."""
-    known = attributes(scope) if marks else {}
+    attributes_by_name = attributes(scope) if marks else {}
     changed = [
-        replace(known[mark.column.upper()], is_pii=True, pii_reason=mark.reason)
+        replace(attributes_by_name[mark.column.upper()], is_pii=True, pii_reason=mark.reason)
         for mark in marks
-        if mark.column.upper() in known and not known[mark.column.upper()].is_pii
+        if mark.column.upper() in attributes_by_name and not attributes_by_name[mark.column.upper()].is_pii
     ]
     for info in changed:
         _save_mark(scope, info)
@@ -177,42 +178,42 @@ def _stored(scope: Scope, infos: Sequence[AttributeInfo]) -> dict[str, str]:
     return {info.real_field_name: by_values(counted) for info, counted in zip(infos, counts, strict=True)}
 
 
-def not_mapped(plan: Plan, marks: Sequence[Mark]) -> list[Suspicion]:
+def not_mapped(plan: Plan, marks: Sequence[Mark]) -> list[FileWarning]:
     """What an import tells of new columns with addresses, when the file gives nothing that messages are sent to."""
-    given = {bound.field.column for bound in plan.bound}
-    found = []
+    mapped_columns = {mapped.field.column for mapped in plan.columns}
+    unmapped = []
     for holds, attribute in WRITTEN_TO.items():
         columns = tuple(f"'{visible(mark.name)}' ({mark.column})" for mark in marks if mark.holds == holds)
-        if columns and attribute not in given:
+        if columns and attribute not in mapped_columns:
             message = (
                 f"{counted(len(columns), 'column holds', 'columns hold')} {holds}, and none is mapped to {attribute}, "
                 f"to which messages are sent: map it, as in columns: {{name in the file: {attribute}}}."
             )
-            found.append(Suspicion("address_not_mapped", message, len(columns), columns))
-    return found
+            unmapped.append(FileWarning("address_not_mapped", message, len(columns), columns))
+    return unmapped
 
 
-def guessed(plan: Plan) -> list[Suspicion]:
+def guessed(plan: Plan) -> list[FileWarning]:
     """What an import tells of columns that were taken, by their names, for what messages are sent to."""
-    told = tuple(f"'{visible(name)}' ({attribute})" for name, attribute in plan.guessed)
-    columns = counted(len(told), "column is", "columns are")
+    examples = tuple(f"'{visible(name)}' ({attribute})" for name, attribute in plan.guessed)
+    subject = counted(len(examples), "column is", "columns are")
     message = (
-        f"By name, {columns} read as addresses that messages go to. To load them as something else, name them in the "
+        f"By name, {subject} read as addresses that messages go to. To load them as something else, name them in the "
         "mapping, as in columns: {name in the file: another name}."
     )
-    return [Suspicion("address_by_name", message, len(told), told)] if told else []
+    return [FileWarning("address_by_name", message, len(examples), examples)] if examples else []
 
 
-def suspicions(plan: Plan, marks: Sequence[Mark]) -> list[Suspicion]:
+def warnings(plan: Plan, marks: Sequence[Mark]) -> list[FileWarning]:
     """What an import tells of columns that identify people."""
     if marks:
-        told = tuple(f"'{visible(mark.name)}' ({mark.column}): {mark.holds}" for mark in marks)
+        examples = tuple(f"'{visible(mark.name)}' ({mark.column}): {mark.holds}" for mark in marks)
         message = (
             f"{counted(len(marks), 'column identifies', 'columns identify')} people; RemoveCustomerPII clears what "
             "such a column (is_pii) holds. PATCH /manage/v1/attributes/{name} changes a mark."
         )
-        return [Suspicion("personal_data", message, len(marks), told)]
+        return [FileWarning("personal_data", message, len(marks), examples)]
     names = tuple(f"'{visible(name)}'" for name, _ in plan.properties if named_personal(name))
-    columns = counted(len(names), "column seems", "columns seem")
-    message = f"{columns} to identify people: RemoveCustomerPII takes such values out of a person's rows."
-    return [Suspicion("personal_data", message, len(names), names)] if names else []
+    subject = counted(len(names), "column seems", "columns seem")
+    message = f"{subject} to identify people: RemoveCustomerPII takes such values out of a person's rows."
+    return [FileWarning("personal_data", message, len(names), names)] if names else []

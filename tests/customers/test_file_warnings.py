@@ -1,4 +1,4 @@
-"""Suspicions: what an import tells of ids, numbers and quantities that may not be meant."""
+"""Warnings: what an import tells of ids, numbers and quantities that may not be meant."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ from import_world import codes, load, values
 
 from rapport.access.scope import Scope
 from rapport.customers import service
-from rapport.customers.importing.suspicions import told_apart
+from rapport.customers.importing.file_warnings import as_example
 from rapport.persons.declared import going
 
 
@@ -153,8 +153,8 @@ def test_warnings_are_shown_by_the_management_api(api: httpx.Client) -> None:
 
 
 def test_examples_show_what_cannot_be_seen() -> None:
-    assert told_apart(["a\u200bb", "ab"]) == "'a\\u200bb' and 'ab'"
-    assert told_apart(["e\u0301", "\u00e9"]) == "'e\\u0301' and '\\xe9'"
+    assert as_example(["a\u200bb", "ab"]) == "'a\\u200bb' and 'ab'"
+    assert as_example(["e\u0301", "\u00e9"]) == "'e\\u0301' and '\\xe9'"
 
 
 def test_columns_that_files_do_not_write_are_told(company: Scope, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Suspicions: what an import tells beside loaded and rejected, because it may not be what was meant."""
+"""Warnings: what an import tells beside loaded and rejected, because it may not be what was meant."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ EXAMPLES = 5
 
 
 @dataclass(frozen=True)
-class Suspicion:
+class FileWarning:
     """One warning of an import.
 
     code is its kind for machines; message is one sentence for people; count is how many rows, ids or columns
@@ -28,15 +28,19 @@ def counted(count: int, single: str, several: str) -> str:
 
 def visible(text: str) -> str:
     """A text with what cannot be seen in it written as its code, such as \\u200b."""
-    return "".join(one if one == " " or (one.isprintable() and not one.isspace()) else _code(one) for one in text)
+    return "".join(
+        character if character == " " or (character.isprintable() and not character.isspace()) else _code(character)
+        for character in text
+    )
 
 
 def without(warnings: list[dict[str, Any]], customer_id: str) -> list[dict[str, Any]]:
     """Warnings as they are kept, without the examples that name a customer in any spelling of case."""
-    told = {visible(customer_id).lower(), ascii(customer_id)[1:-1].lower()}
+    spellings = {visible(customer_id).lower(), ascii(customer_id)[1:-1].lower()}
     return [
-        one | {"examples": [text for text in one["examples"] if not told & {text.lower(), *_between_quotes(text)}]}
-        for one in warnings
+        warning
+        | {"examples": [text for text in warning["examples"] if not spellings & {text.lower(), *_between_quotes(text)}]}
+        for warning in warnings
     ]
 
 
@@ -48,9 +52,9 @@ def _code(character: str) -> str:
     return ascii(character)[1:-1]
 
 
-def told_apart(texts: list[str]) -> str:
+def as_example(texts: list[str]) -> str:
     """Texts that look alike as an example: between quotes, and by their codes where they would read the same."""
     shown = [visible(text) for text in texts]
-    if len({unicodedata.normalize("NFKC", one) for one in shown}) < len(shown):
+    if len({unicodedata.normalize("NFKC", example) for example in shown}) < len(shown):
         shown = [ascii(text)[1:-1] for text in texts]
-    return " and ".join(f"'{one}'" for one in shown)
+    return " and ".join(f"'{example}'" for example in shown)
