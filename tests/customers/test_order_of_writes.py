@@ -296,7 +296,7 @@ def test_a_write_whose_lock_was_lost_is_carried_out_again(other: Scope) -> None:
             lose_lock(scope)
         return [{"isSuccess": True, "requestId": job.id} for job in jobs]
 
-    ordering.carried_out_by("whose lock is lost", carry_out)
+    ordering.register_handler("whose lock is lost", carry_out)
     with pytest.raises(Away), locks.writing(other):
         with other.records() as session:
             ordering.accept(session, other.tenant_id, other.clock.now(), "whose lock is lost", {"items": []})

@@ -29,8 +29,8 @@ def add_activity(scope: Scope, rows: Sequence[dict[str, Any]]) -> None:
         scope.warehouse.insert_arrow("activity_events", pa.Table.from_pylist(rows, schema=ACTIVITY), SETTINGS)
 
 
-def copy_activity(scope: Scope, select: str, /, **bound: Any) -> None:
+def copy_activity(scope: Scope, select: str, /, **parameters: Any) -> None:
     """Add events of customers out of a SELECT that gives the columns of ACTIVITY in their order, with what it binds."""
     settings = ", ".join(f"{name} = {value}" for name, value in SETTINGS.items())
     insert = f"INSERT INTO activity_events ({', '.join(ACTIVITY.names)}) {select} SETTINGS {settings}"
-    scope.warehouse.execute(insert, **bound)
+    scope.warehouse.execute(insert, **parameters)

@@ -76,15 +76,15 @@ def _decimal(value: Any) -> Decimal:
 def _date(value: Any, type_: str) -> date | datetime:
     for form in FORMATS:
         try:
-            found = datetime.strptime(str(value).strip(), form)
+            moment = datetime.strptime(str(value).strip(), form)
         except ValueError:
             continue
-        if found.date().isoformat() in PLACEHOLDERS:
+        if moment.date().isoformat() in PLACEHOLDERS:
             break
-        if type_ == "Date" and FIRST_YEAR <= found.year <= LAST_YEAR:
-            return found.date()
-        if type_ == "Datetime" and FIRST_TIME <= found < LAST_TIME:
-            return found.replace(tzinfo=UTC)
+        if type_ == "Date" and FIRST_YEAR <= moment.year <= LAST_YEAR:
+            return moment.date()
+        if type_ == "Datetime" and FIRST_TIME <= moment < LAST_TIME:
+            return moment.replace(tzinfo=UTC)
     raise ValueError(value)
 
 

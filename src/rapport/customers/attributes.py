@@ -134,12 +134,12 @@ def attributes_read_once() -> Iterator[None]:
 
 def attributes(scope: Scope) -> dict[str, AttributeInfo]:
     """Every attribute of the tenant by upper-case name, in order of name."""
-    read = _read.get()
-    if read is None:
+    cache = _read.get()
+    if cache is None:
         return _stored(scope)
-    if scope.tenant_id not in read:
-        read[scope.tenant_id] = _stored(scope)
-    return dict(read[scope.tenant_id])
+    if scope.tenant_id not in cache:
+        cache[scope.tenant_id] = _stored(scope)
+    return dict(cache[scope.tenant_id])
 
 
 def _stored(scope: Scope) -> dict[str, AttributeInfo]:
@@ -162,11 +162,11 @@ def _stored(scope: Scope) -> dict[str, AttributeInfo]:
         )
         for row in rows
     )
-    found = {info.real_field_name.upper(): info for info in (*BUILT_IN, *added)}
-    marked = {name: reading.of(kind) for name, kind in marks.items()}
+    infos_by_name = {info.real_field_name.upper(): info for info in (*BUILT_IN, *added)}
+    consents_by_name = {name: reading.of(kind) for name, kind in marks.items()}
     return {
-        name: replace(info, consent=consent) if (consent := marked.get(name)) else info
-        for name, info in sorted(found.items())
+        name: replace(info, consent=consent) if (consent := consents_by_name.get(name)) else info
+        for name, info in sorted(infos_by_name.items())
     }
 
 
@@ -178,14 +178,14 @@ def forbidding(scope: Scope) -> list[str]:
 
 def find(scope: Scope, names: Iterable[str], parameter: str = "CustomerAttributes") -> list[AttributeInfo]:
     """The attributes of these names, in order. Raises Invalid naming the first unknown one."""
-    known = attributes(scope)
-    found = []
+    attributes_by_name = attributes(scope)
+    infos = []
     for name in names:
-        info = known.get(name.strip().upper())
+        info = attributes_by_name.get(name.strip().upper())
         if info is None:
             raise Invalid(f"{parameter} names {name.strip()!r}, which is not a customer attribute.")
-        found.append(info)
-    return found
+        infos.append(info)
+    return infos
 
 
 def rendered(info: AttributeInfo, column: str | None = None) -> str:
@@ -216,10 +216,10 @@ def declare(scope: Scope, new: Iterable[AttributeInfo]) -> None:
     profiles only. Raises Invalid for a name that cannot be a column or a type that is not one of
     COLUMN_TYPES, Conflict when a name exists with another type.
     """
-    known, added = attributes(scope), dict[str, AttributeInfo]()
+    attributes_by_name, added = attributes(scope), dict[str, AttributeInfo]()
     for info in new:
         name = info.real_field_name.upper()
-        present = known.get(name) or added.get(name)
+        present = attributes_by_name.get(name) or added.get(name)
         if present is None:
             _check(info)
             added[name] = info

@@ -259,8 +259,8 @@ class Consent:
 
     def forbids_writing(self, value: Any) -> bool:
         """Whether nobody is written to with this value."""
-        found = self.read(value)
-        return found == YES if self.forbids else (found or self.blank) == NO
+        answer = self.read(value)
+        return answer == YES if self.forbids else (answer or self.blank) == NO
 
     def usual_sql(self, text: str) -> str:
         """SQL of read for Yes and No as such; NULL for any other text."""
@@ -329,16 +329,16 @@ class ConsentSettings(TenantSettings):
 def consents(scope: Scope) -> Consents:
     """How a tenant's attributes of consent are read: its setting "consent". Raises Invalid for one that cannot be."""
     settings = tenant_settings(scope, ConsentSettings)
-    return _made(tuple(settings.yes), tuple(settings.no), settings.blank)
+    return _consents_with(tuple(settings.yes), tuple(settings.no), settings.blank)
 
 
-def check_consents(stored: Scope, wanted: Scope, session: Session) -> None:
+def check_consents(stored: Scope, changed: Scope, session: Session) -> None:
     """Raises Invalid for words that would say both yes and no."""
-    consents(wanted)
+    consents(changed)
 
 
 @lru_cache(maxsize=256)
-def _made(yes: tuple[str, ...], no: tuple[str, ...], blank: bool) -> Consents:
+def _consents_with(yes: tuple[str, ...], no: tuple[str, ...], blank: bool) -> Consents:
     own_yes, own_no, usual = _words(yes), _words(no), Consents()
     if own_yes & own_no:
         raise Invalid(f"The tenant setting consent has {min(own_yes & own_no)!r} both in yes and in no.")

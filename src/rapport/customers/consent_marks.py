@@ -61,13 +61,13 @@ def convert_all(stores: Stores) -> None:
 
 def _unconverted(scope: Scope) -> list[AttributeInfo]:
     with scope.reads() as session:
-        mine = ConsentConversion.tenant_id == scope.tenant_id
-        done = set(session.scalars(select(ConsentConversion.real_field_name).where(mine)))
+        of_tenant = ConsentConversion.tenant_id == scope.tenant_id
+        done = set(session.scalars(select(ConsentConversion.real_field_name).where(of_tenant)))
         marked = session.scalars(
             select(Attribute.real_field_name).where(Attribute.tenant_id == scope.tenant_id, Attribute.consent != "")
         )
-        wanted = {*CONSENT, *(name.upper() for name in marked)} - done
-    return [info for name, info in attributes(scope).items() if name in wanted] if wanted else []
+        unconverted = {*CONSENT, *(name.upper() for name in marked)} - done
+    return [info for name, info in attributes(scope).items() if name in unconverted] if unconverted else []
 
 
 def convert(scope: Scope, info: AttributeInfo) -> None:
@@ -77,46 +77,46 @@ def convert(scope: Scope, info: AttributeInfo) -> None:
     if info.field_type in WORDS:
         with locks.writing(scope):
             changed, unread = _converted(scope, info)
-    found = {
+    report = {
         "customers": changed,
         "unread_customers": sum(count for _, count in unread),
         "unread": dict(unread[:MOST_FREQUENT]),
     }
     with scope.records() as session:
-        place = {"tenant_id": scope.tenant_id, "real_field_name": info.real_field_name.upper()}
-        session.merge(ConsentConversion(**place, converted_at=scope.clock.now(), **found))
+        key = {"tenant_id": scope.tenant_id, "real_field_name": info.real_field_name.upper()}
+        session.merge(ConsentConversion(**key, converted_at=scope.clock.now(), **report))
         if changed:
-            scope.audit(session, "convert", f"consent {info.real_field_name}", **found)
+            scope.audit(session, "convert", f"consent {info.real_field_name}", **report)
     if changed:
-        log.warning("consent converted", tenant_id=scope.tenant_id, attribute=info.real_field_name, **found)
+        log.warning("consent converted", tenant_id=scope.tenant_id, attribute=info.real_field_name, **report)
 
 
 def _converted(scope: Scope, info: AttributeInfo) -> tuple[int, list[tuple[str, int]]]:
     """How many customers had another form, and the values that are neither yes nor no, the most frequent first."""
     assert info.consent is not None  # noqa: S101 - tells the type checker
     column, warehouse = identifier(info.real_field_name), scope.warehouse
-    other = f"{column} IS NOT NULL AND {column} NOT IN ('Yes', 'No')"
-    tables = [("customers", "", other)]
+    unconverted = f"{column} IS NOT NULL AND {column} NOT IN ('Yes', 'No')"
+    tables = [("customers", "", unconverted)]
     days = warehouse.rows(PROFILE_DAYS, data_date=scope.data_date() or EPOCH)
-    tables += [("profiles", f"IN PARTITION '{day}' ", f"data_date = '{day}' AND {other}") for (day,) in days]
-    changed = int(warehouse.value(f"SELECT count() FROM customers WHERE {other}"))
+    tables += [("profiles", f"IN PARTITION '{day}' ", f"data_date = '{day}' AND {unconverted}") for (day,) in days]
+    changed = int(warehouse.value(f"SELECT count() FROM customers WHERE {unconverted}"))
     unread = warehouse.rows(f"""
         SELECT assumeNotNull({column}) AS word, count() FROM customers
-        WHERE {other} AND {info.consent.unread_sql(column)} GROUP BY word ORDER BY count() DESC, word
+        WHERE {unconverted} AND {info.consent.unread_sql(column)} GROUP BY word ORDER BY count() DESC, word
     """)
     # One that holds only consent has few different values, but a column of other texts may be marked by mistake.
     value = f"CAST({info.consent.sql(column)}, '{COLUMN_TYPES[info.field_type]}')"
-    for table, partition, there in tables:
-        if warehouse.value(f"SELECT count() FROM {table} WHERE {there}"):  # a mutation of nothing is not free
-            warehouse.execute(f"ALTER TABLE {table} UPDATE {column} = {value} {partition}WHERE {other}")
+    for table, partition, condition in tables:
+        if warehouse.value(f"SELECT count() FROM {table} WHERE {condition}"):  # a mutation of nothing is not free
+            warehouse.execute(f"ALTER TABLE {table} UPDATE {column} = {value} {partition}WHERE {unconverted}")
     return changed, [(str(word), int(count)) for word, count in unread]
 
 
 def conversion_checks(stores: Stores) -> list[Check]:
     """What could not be read when attributes of consent were converted, for `rapport doctor` and `rapport migrate`."""
-    wanted = select(ConsentConversion).where(ConsentConversion.unread_customers > 0)
+    query = select(ConsentConversion).where(ConsentConversion.unread_customers > 0)
     with stores.records.session() as session:
-        rows = list(session.scalars(wanted.order_by(ConsentConversion.tenant_id, ConsentConversion.real_field_name)))
+        rows = list(session.scalars(query.order_by(ConsentConversion.tenant_id, ConsentConversion.real_field_name)))
     return [Check("consent", "warning", _sentence(row)) for row in rows]
 
 

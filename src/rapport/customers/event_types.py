@@ -39,10 +39,10 @@ def event_types(scope: Scope) -> list[EventType]:
 def event_type(scope: Scope, event_type_id: int) -> EventType:
     """An event type by id. Raises NotFound."""
     with scope.reads() as session:
-        found = session.get(EventType, (scope.tenant_id, event_type_id))
-    if found is None:
+        stored = session.get(EventType, (scope.tenant_id, event_type_id))
+    if stored is None:
         raise NotFound(f"There is no event type {event_type_id}.")
-    return found
+    return stored
 
 
 def event_type_named(scope: Scope, name: str) -> EventType | None:
@@ -62,29 +62,29 @@ def declare_event_type(
     types = dict(core.parameters if core and parameters is None else parameters or {})
     _check(name, types, description, core is not None)
     with scope.records() as session:
-        found = _of_names(scope, session, [name])[name]
-        if found.declared and core is None:
+        event_type = _types_named(scope, session, [name])[name]
+        if event_type.declared and core is None:
             raise Conflict(f"The event type {name!r} is declared already.")
-        _declare(found, types, description or (core.description if core else ""))
-        scope.audit(session, "declare", f"event type {found.id}", name=name)
-    return found
+        _declare(event_type, types, description or (core.description if core else ""))
+        scope.audit(session, "declare", f"event type {event_type.id}", name=name)
+    return event_type
 
 
 def change_event_type(scope: Scope, event_type_id: int, types: Mapping[str, str], description: str) -> EventType:
     """Declare an event type anew: its description and all of its parameters. Raises NotFound, Invalid."""
     with scope.records() as session:
-        found = session.get(EventType, (scope.tenant_id, event_type_id), with_for_update=True)
-        if found is None:
+        event_type = session.get(EventType, (scope.tenant_id, event_type_id), with_for_update=True)
+        if event_type is None:
             raise NotFound(f"There is no event type {event_type_id}.")
-        _check(found.name, types, description, found.name in CORE_EVENTS)
-        _declare(found, types, description)
-        scope.audit(session, "change", f"event type {found.id}", name=found.name)
-    return found
+        _check(event_type.name, types, description, event_type.name in CORE_EVENTS)
+        _declare(event_type, types, description)
+        scope.audit(session, "change", f"event type {event_type.id}", name=event_type.name)
+    return event_type
 
 
-def _declare(found: EventType, types: Mapping[str, str], description: str) -> None:
-    found.types, found.description, found.declared = dict(types), description, True
-    found.parameters = [*types, *(one for one in found.parameters if one not in types)]
+def _declare(event_type: EventType, types: Mapping[str, str], description: str) -> None:
+    event_type.types, event_type.description, event_type.declared = dict(types), description, True
+    event_type.parameters = [*types, *(parameter for parameter in event_type.parameters if parameter not in types)]
 
 
 def _check(name: str, types: Mapping[str, str], description: str, core: bool) -> None:
@@ -99,9 +99,9 @@ def _check(name: str, types: Mapping[str, str], description: str, core: bool) ->
         raise Invalid(f"description must be a text of at most {MAX_DESCRIPTION} characters.")
 
 
-def _check_name(what: str, name: str, core: bool) -> None:
+def _check_name(label: str, name: str, core: bool) -> None:
     if len(name) > LONGEST_NAME or not (core or SNAKE_CASE.fullmatch(name)):
-        raise Invalid(f"{what} must be in snake_case, of at most {LONGEST_NAME} characters, not {name[:120]!r}.")
+        raise Invalid(f"{label} must be in snake_case, of at most {LONGEST_NAME} characters, not {name[:120]!r}.")
 
 
 def ensure(scope: Scope, names: Iterable[str], parameters: Iterable[str] = ()) -> dict[str, int]:
@@ -110,52 +110,57 @@ def ensure(scope: Scope, names: Iterable[str], parameters: Iterable[str] = ()) -
     return note_event_types(scope, dict.fromkeys(names, added))
 
 
-def note_event_types(scope: Scope, seen: Mapping[str, Iterable[str]]) -> dict[str, int]:
+def note_event_types(scope: Scope, parameters_by_name: Mapping[str, Iterable[str]]) -> dict[str, int]:
     """The id of each name, making types that are new; the parameters seen with each are added to its own."""
     with scope.records() as session:
-        known = _of_names(scope, session, seen)
-        for name, parameters in seen.items():
-            present = known[name].parameters
-            new = [one for one in dict.fromkeys(parameters) if one not in present]
-            if new and len(present) < MAX_SEEN:
-                known[name].parameters = [*present, *new][:MAX_SEEN]
-    return {name: found.id for name, found in known.items()}
+        types_by_name = _types_named(scope, session, parameters_by_name)
+        for name, parameters in parameters_by_name.items():
+            present = types_by_name[name].parameters
+            new_parameters = [parameter for parameter in dict.fromkeys(parameters) if parameter not in present]
+            if new_parameters and len(present) < MAX_SEEN:
+                types_by_name[name].parameters = [*present, *new_parameters][:MAX_SEEN]
+    return {name: event_type.id for name, event_type in types_by_name.items()}
 
 
-def _of_names(scope: Scope, session: Session, names: Iterable[str]) -> dict[str, EventType]:
+def _types_named(scope: Scope, session: Session, names: Iterable[str]) -> dict[str, EventType]:
     """The types of these names, held for the transaction; those that are new are made, core events as declared."""
     take_for_transaction(session, Lock.WRITES_AND_EVENT_TYPES, scope.tenant_id)
     query = select(EventType).where(EventType.tenant_id == scope.tenant_id).with_for_update()
     present = list(session.scalars(query))
-    known, taken = {one.name: one for one in present}, {one.id for one in present}
+    types_by_name, taken_ids = (
+        {event_type.name: event_type for event_type in present},
+        {event_type.id for event_type in present},
+    )
     for name in names:
-        if name not in known:
-            known[name] = _made(scope, session, name, taken)
-    return {name: known[name] for name in names}
+        if name not in types_by_name:
+            types_by_name[name] = _new_event_type(scope, session, name, taken_ids)
+    return {name: types_by_name[name] for name in names}
 
 
-def _made(scope: Scope, session: Session, name: str, taken: set[int]) -> EventType:
+def _new_event_type(scope: Scope, session: Session, name: str, taken_ids: set[int]) -> EventType:
     core = CORE_EVENTS.get(name)
     number = core.id if core else 0
-    while number in taken or not number:
+    while number in taken_ids or not number:
         number = next_id(session, scope.tenant_id, "event_type", FIRST_ID)
-    made = EventType(tenant_id=scope.tenant_id, id=number, name=name, parameters=[], types={}, declared=False)
+    event_type = EventType(tenant_id=scope.tenant_id, id=number, name=name, parameters=[], types={}, declared=False)
     if core:
-        _declare(made, core.parameters, core.description)
-    session.add(made)
-    taken.add(number)
-    return made
+        _declare(event_type, core.parameters, core.description)
+    session.add(event_type)
+    taken_ids.add(number)
+    return event_type
 
 
-def note_staged(scope: Scope, stage: Stage, plan: Plan, known: Iterable[EventType]) -> None:
+def note_staged(scope: Scope, stage: Stage, plan: Plan, known_types: Iterable[EventType]) -> None:
     """Add the file's properties to the parameters of the types that staged events have; all of them are known."""
     columns = [name for name, _ in plan.properties]
     lacking = {
-        one.id: one.name for one in known if len(one.parameters) < MAX_SEEN and not {*columns} <= {*one.parameters}
+        event_type.id: event_type.name
+        for event_type in known_types
+        if len(event_type.parameters) < MAX_SEEN and not {*columns} <= {*event_type.parameters}
     }
     if lacking:
-        found = stage.warehouse.rows(f"SELECT DISTINCT event_type_id FROM {stage.table('good')}")  # noqa: S608 - our table
-        ensure(scope, sorted(lacking[number] for (number,) in found if number in lacking), columns)
+        rows = stage.warehouse.rows(f"SELECT DISTINCT event_type_id FROM {stage.table('good')}")  # noqa: S608 - our table
+        ensure(scope, sorted(lacking[number] for (number,) in rows if number in lacking), columns)
 
 
 def of_file(scope: Scope, file: File, plan: Plan, keep: bool = True) -> tuple[tuple[str, int], ...]:
@@ -163,7 +168,7 @@ def of_file(scope: Scope, file: File, plan: Plan, keep: bool = True) -> tuple[tu
 
     Raises Invalid for more names than types there may be.
     """
-    text = next(one.text for one in plan.columns if one.field.column == "event_name")
+    text = next(column.text for column in plan.columns if column.field.column == "event_name")
     sql = f"""
         SELECT DISTINCT ifNull({text}, '') FROM ({rows_sql(file)})
         WHERE _fault = '' AND {RULES["Id"].value(text)} IS NOT NULL AND NOT {unclean(f"ifNull({text}, '')")}

@@ -36,7 +36,7 @@ NOTHING = (
     "(?:urn:uuid:)?0{8}-?(?:0{4}-?){3}0{12}",
 )
 # What they call everybody whom they do not know.
-STRANGERS = ("anonymous", "guest", "unknown", "not[_ ]authenticated", "true", "false", "nat")
+ANONYMOUS = ("anonymous", "guest", "unknown", "not[_ ]authenticated", "true", "false", "nat")
 
 
 def _wrapped(words: tuple[str, ...]) -> str:
@@ -44,9 +44,9 @@ def _wrapped(words: tuple[str, ...]) -> str:
     return f"^[{BLANK}\"'`(\\[{{<]*(?:{'|'.join(words)})?[{BLANK}\"'`)\\]}}>]*$"
 
 
-SAYS_NOTHING, IDENTIFIES_NOBODY = _wrapped(NOTHING), _wrapped((*NOTHING, *STRANGERS))
+SAYS_NOTHING, IDENTIFIES_NOBODY = _wrapped(NOTHING), _wrapped((*NOTHING, *ANONYMOUS))
 # Case of ASCII letters only, which both engines take alike.
-_NOTHING, _NOBODY = (re.compile(one, re.IGNORECASE | re.ASCII) for one in (SAYS_NOTHING, IDENTIFIES_NOBODY))
+_NOTHING, _NOBODY = (re.compile(pattern, re.IGNORECASE | re.ASCII) for pattern in (SAYS_NOTHING, IDENTIFIES_NOBODY))
 NOBODY = "identifies nobody"
 # Names of people that are written as words for nothing are.
 NAMES = ("Nan", "Nil", "Null")

@@ -68,11 +68,14 @@ def _add(scope: Scope, job: AttributeJob, name: str, payload: dict[str, Any]) ->
 
 
 def _checked(scope: Scope, name: str, payload: dict[str, Any]) -> tuple[AttributeInfo, Any]:
-    known = attributes(scope)
-    mine = bool(payload.get("began"))
-    if name.upper() in known and not mine:
+    attributes_by_name = attributes(scope)
+    began = bool(payload.get("began"))
+    if name.upper() in attributes_by_name and not began:
         raise Refused("2")
-    if sum(info.source == AttributeSource.API for info in known.values()) >= MAX_API_ATTRIBUTES and not mine:
+    if (
+        sum(info.source == AttributeSource.API for info in attributes_by_name.values()) >= MAX_API_ATTRIBUTES
+        and not began
+    ):
         raise Refused("1")
     try:
         type_, length = field_type(payload["type"])

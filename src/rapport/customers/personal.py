@@ -15,12 +15,12 @@ def _export(scope: Scope, customer_id: str) -> dict[str, list[Any]]:
     return {"attribute_requests": jobs.naming(scope, customer_id)}
 
 
-def _anonymise(scope: Scope, of: Anonymised) -> None:
-    rejects.forget(scope, of.customer_ids, of.texts)
+def _anonymise(scope: Scope, anonymised: Anonymised) -> None:
+    rejects.forget(scope, anonymised.customer_ids, anonymised.texts)
 
 
-def _erase(scope: Scope, of: Erased) -> int:
-    return persons.erase(scope, of.customer_id, of.tables)
+def _erase(scope: Scope, erased: Erased) -> int:
+    return persons.erase(scope, erased.customer_id, erased.tables)
 
 
 # What identifies persons leaves the warehouse's tables before any package's `anonymise` is called: jobs.remove_pii.

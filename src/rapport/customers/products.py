@@ -28,16 +28,16 @@ def product_attribute_expressions(
 
     Empty text is NULL. Raises Invalid naming the first name that no product has.
     """
-    wanted = [name.strip() for name in names]
+    requested = [name.strip() for name in names]
     properties: dict[str, str] = {}
-    if any(name.lower() not in COLUMNS for name in wanted):
+    if any(name.lower() not in COLUMNS for name in requested):
         properties = {name.lower(): name for (name,) in scope.warehouse.rows(PROPERTIES)}
-    return [_expression(name, properties, parameter) for name in wanted]
+    return [_expression(name, properties, parameter) for name in requested]
 
 
 def _expression(name: str, properties: dict[str, str], parameter: str) -> str:
     if column := COLUMNS.get(name.lower()):
         return f"nullIf(toString({column}), '')"
-    if (found := properties.get(name.lower())) is None:
+    if (property_name := properties.get(name.lower())) is None:
         raise Invalid(f"{parameter} names {name!r}, which is not a product attribute.")
-    return f"nullIf(properties[{literal(found)}], '')"
+    return f"nullIf(properties[{literal(property_name)}], '')"

@@ -29,11 +29,11 @@ def attribute_values(scope: Scope, customer_id: str) -> list[dict[str, Any]]:
 
     A customer who came after the last daily process is shown as the files and the API describe them.
     """
-    known = sorted(attributes(scope).values(), key=lambda info: (info.field_type not in NUMERIC, info.real_field_name))
+    infos = sorted(attributes(scope).values(), key=lambda info: (info.field_type not in NUMERIC, info.real_field_name))
     spelled = spelling(scope, customer_id)
     if spelled is None:
         raise NotFound(f"There is no customer {customer_id!r}.")
-    row = _row(scope, "profiles", known, spelled) or _row(scope, "customers", known, spelled)
+    row = _row(scope, "profiles", infos, spelled) or _row(scope, "customers", infos, spelled)
     values = row or {}
     return [
         {
@@ -42,22 +42,22 @@ def attribute_values(scope: Scope, customer_id: str) -> list[dict[str, Any]]:
             "FieldType": SHOWN_TYPES.get(info.field_type, info.field_type),
             "Value": values.get(info.real_field_name),
         }
-        for info in known
+        for info in infos
     ]
 
 
 def _row(scope: Scope, table: str, infos: list[AttributeInfo], customer_id: str) -> dict[str, str | None] | None:
     present = scope.warehouse.columns(table)
     shown = [info for info in infos if info.real_field_name in present]
-    where, bound = "", {}
+    where, parameters = "", {}
     if table == "profiles":
         data_date = scope.data_date()
         if data_date is None:
             return None
-        where, bound = "AND data_date = {data_date:Date}", {"data_date": data_date}
+        where, parameters = "AND data_date = {data_date:Date}", {"data_date": data_date}
     columns = ", ".join(as_shown(info) for info in shown)
     sql = f"SELECT {columns} FROM {table} WHERE customer_id = {{customer_id:String}} {where}"  # noqa: S608 - names of columns
-    row = scope.warehouse.row(sql, customer_id=customer_id, **bound)
+    row = scope.warehouse.row(sql, customer_id=customer_id, **parameters)
     return dict(zip((info.real_field_name for info in shown), row, strict=True)) if row else None
 
 

@@ -115,13 +115,14 @@ def _check_values(scope: Scope, info: AttributeInfo, field_type: str) -> None:
         f"WHERE written IS NOT NULL AND {_value(scope, 'written', field_type)} IS NULL"
         for table in TABLES
     )
-    found = scope.warehouse.row(f"SELECT uniqExact(customer_id), groupUniqArray({EXAMPLES})(written) FROM ({misfits})")  # noqa: S608 - ours
-    if found and found[0]:
-        several = "value does" if found[0] == 1 else "values do"
-        examples = ", ".join(repr("(not shown)" if info.is_pii else one) for one in sorted(found[1]))
+    row = scope.warehouse.row(f"SELECT uniqExact(customer_id), groupUniqArray({EXAMPLES})(written) FROM ({misfits})")  # noqa: S608 - ours
+    count, examples = row or (0, [])
+    if count:
+        several = "value does" if count == 1 else "values do"
+        shown = ", ".join(repr("(not shown)" if info.is_pii else example) for example in sorted(examples))
         raise Conflict(
-            f"field_type: {found[0]:,} {several} not convert from {info.field_type} to {field_type} without a loss, "
-            f"such as {examples}."
+            f"field_type: {count:,} {several} not convert from {info.field_type} to {field_type} without a loss, "
+            f"such as {shown}."
         )
 
 

@@ -67,9 +67,9 @@ from rapport.customers.writes.locks import writing, writing_if_free
 from rapport.customers.writes.ordering import (
     Outcome,
     accept,
-    carried_out_by,
     carry_out,
     carry_out_if_free,
+    register_handler,
     take_outcomes,
 )
 from rapport.customers.writes.writer import writer_of
@@ -110,7 +110,6 @@ __all__ = [
     "attribute_values",
     "attributes",
     "attributes_read_once",
-    "carried_out_by",
     "carry_out",
     "carry_out_if_free",
     "change_attribute",
@@ -161,6 +160,7 @@ __all__ = [
     "property_names",
     "purge",
     "read_mapping",
+    "register_handler",
     "remember_erased",
     "remove_pii",
     "remove_pii_again",

@@ -203,10 +203,10 @@ def _load(run: ImportRun, file: File) -> None:
     return None
 
 
-def _stage(run: ImportRun, file: File) -> tuple[Plan, list[personal_columns.Mark], Survey]:
+def _stage(run: ImportRun, file: File) -> tuple[Plan, list[personal_columns.PersonalColumn], Survey]:
     """Read the file into the staging tables; what is asked of a small file beforehand is asked of its staged rows."""
     plan = typed(run.scope.warehouse, file, make_plan(run.scope, run.kind, file, run.mapping, run.row.mode))
-    of_people, marks = run.kind.name == "customers", list[personal_columns.Mark]()
+    of_people, marks = run.kind.name == "customers", list[personal_columns.PersonalColumn]()
     if of_people and not file.is_small:
         plan, marks = personal_columns.marked(run.scope, file, plan)
     known_types = event_types.event_types(run.scope) if run.kind.name == "activity" and file.is_small else []
@@ -233,7 +233,7 @@ def _stage(run: ImportRun, file: File) -> tuple[Plan, list[personal_columns.Mark
     return plan, marks, surveyed
 
 
-def _swap_in(run: ImportRun, plan: Plan, marks: list[personal_columns.Mark]) -> Counts:
+def _swap_in(run: ImportRun, plan: Plan, marks: list[personal_columns.PersonalColumn]) -> Counts:
     respelled, removed = Counts(), 0
     if run.kind.name == "customers":
         if plan.new_attributes:

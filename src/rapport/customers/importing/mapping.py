@@ -114,7 +114,7 @@ def with_blank_cells(mapping: FileMapping | None, rule: Literal["clear", "keep"]
     return mapping if rule is None else (mapping or FileMapping()).model_copy(update={"blank_cells": rule})
 
 
-class _AsWritten(yaml.SafeLoader):
+class _TextLoader(yaml.SafeLoader):
     """Words and numbers stay what is written: Yes and No are words that files have, not true and false."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - as the library declares it
@@ -154,7 +154,7 @@ def _read(text: str) -> dict[str, Any] | None:
     if len(text) > MAX_CHARACTERS:
         raise Invalid(f"The mapping is longer than {MAX_CHARACTERS} characters.")
     try:
-        data: Any = yaml.load(text, _AsWritten)  # noqa: S506 - a subclass of the safe loader
+        data: Any = yaml.load(text, _TextLoader)  # noqa: S506 - a subclass of the safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f": line {mark.line + 1} cannot be read ({error.problem})" if mark else ""

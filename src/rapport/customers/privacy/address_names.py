@@ -34,33 +34,40 @@ LOOKS: dict[str, Callable[[str], str]] = {EMAIL: holds_email, MOBILE: lambda tex
 ROWS, SHARE = 1000, 0.5
 
 
-def read_as(scope: Scope, file: File, known: Mapping[str, AttributeInfo], taken: Collection[str]) -> dict[str, str]:
+def read_as(
+    scope: Scope, file: File, attributes_by_name: Mapping[str, AttributeInfo], taken_names: Collection[str]
+) -> dict[str, str]:
     """The columns of a file, by their names in it, that are read as an attribute that messages are sent to.
 
-    known are the tenant's attributes; taken are names, of the file's columns and of ours, that the mapping or the file
-    itself gives, as field_name has them.
+    attributes_by_name are the tenant's; taken_names are those, of the file's columns and of ours, that the mapping or
+    the file itself gives, as field_name has them.
     """
-    asked = [
-        (attribute, places[0])
+    candidates = [
+        (attribute, indexes[0])
         for attribute, names in NAMES.items()
-        if field_name(attribute) not in taken
-        and len(places := [place for place, name in enumerate(file.names) if field_name(name) in names - {*taken}]) == 1
-        and attribute_of(known, file.names[places[0]]) is None
+        if field_name(attribute) not in taken_names
+        and len(
+            indexes := [index for index, name in enumerate(file.names) if field_name(name) in names - {*taken_names}]
+        )
+        == 1
+        and attribute_of(attributes_by_name, file.names[indexes[0]]) is None
     ]
     return {
-        file.names[place]: attribute
-        for (attribute, place), held in zip(asked, _holding(scope, file, asked), strict=True)
-        if held
+        file.names[index]: attribute
+        for (attribute, index), fits in zip(candidates, _holding(scope, file, candidates), strict=True)
+        if fits
     }
 
 
-def _holding(scope: Scope, file: File, asked: Sequence[tuple[str, int]]) -> list[bool]:
+def _holding(scope: Scope, file: File, candidates: Sequence[tuple[str, int]]) -> list[bool]:
     """Whether the first rows of each column hold what its attribute does, or nothing."""
 
     def counted(attribute: str, text: str) -> str:
         return f"({text} IS NOT NULL, {LOOKS[attribute](f'ifNull({text}, {chr(39) * 2})')})"
 
-    wanted = [(lambda text, one=attribute: counted(one, text), f"r{place}") for attribute, place in asked]
+    expressions = [
+        (lambda text, attribute=attribute: counted(attribute, text), f"r{index}") for attribute, index in candidates
+    ]
     rows = f"SELECT * FROM ({rows_sql(file)}) LIMIT {ROWS}"  # noqa: S608 - made of the file's structure
-    counts = totals(scope.warehouse, ("sum", "sum"), wanted, rows, file.settings)
-    return [found >= SHARE * present for present, found in counts]
+    counts = totals(scope.warehouse, ("sum", "sum"), expressions, rows, file.settings)
+    return [matching >= SHARE * present for present, matching in counts]

@@ -19,16 +19,16 @@ TRIES, PAUSE = 300, 0.1
 def leave_disk(scope: Scope, table: str) -> None:
     """Write what is hidden in a table out of it, and drop the parts that it was in as soon as nobody reads them."""
     warehouse, name = scope.warehouse, identifier(table)
-    place = {"database": warehouse.name, "table": table}
-    if warehouse.value(MASKED_PARTS, **place):
+    parameters = {"database": warehouse.name, "table": table}
+    if warehouse.value(MASKED_PARTS, **parameters):
         warehouse.execute(f"ALTER TABLE {name} APPLY DELETED MASK")
-    if not warehouse.value(OLD_PARTS, **place):
+    if not warehouse.value(OLD_PARTS, **parameters):
         return
     warehouse.execute(f"ALTER TABLE {name} MODIFY SETTING old_parts_lifetime = 0")
     for _ in range(TRIES):
         # Dropping a partition, even one that does not exist, makes the engine drop old parts at once.
         warehouse.execute(f"ALTER TABLE {name} DROP PARTITION ID 'erased'")
-        if not warehouse.value(OLD_PARTS, **place):
+        if not warehouse.value(OLD_PARTS, **parameters):
             break
         time.sleep(PAUSE)
     warehouse.execute(f"ALTER TABLE {name} RESET SETTING old_parts_lifetime")

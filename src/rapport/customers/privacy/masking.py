@@ -20,8 +20,8 @@ def stage_removed(scope: Scope, stage: Stage) -> int:
     )
     stage.warehouse.insert(marks, ["key"], [(key,) for key in keys])
     ids = f"SELECT DISTINCT customer_id FROM {good}"
-    known = f"SELECT lowerUTF8(customer_id) FROM ({ids}) WHERE {PSEUDONYM} IN (SELECT key FROM {marks})"
-    stage.warehouse.execute(f"INSERT INTO {removed} {known}", pseudonym_secret=pseudonym_secret(scope))
+    removed_ids_sql = f"SELECT lowerUTF8(customer_id) FROM ({ids}) WHERE {PSEUDONYM} IN (SELECT key FROM {marks})"
+    stage.warehouse.execute(f"INSERT INTO {removed} {removed_ids_sql}", pseudonym_secret=pseudonym_secret(scope))
     return stage.count("removed")
 
 

@@ -28,7 +28,7 @@ NUMERIC, TIMES = ("Int", "Bigint", "Decimal"), ("Date", "Datetime", "Day")
 
 
 @dataclass(frozen=True)
-class Mark:
+class PersonalColumn:
     """A column that holds what identifies people. holds says what; reason is BY_NAME or BY_VALUES."""
 
     column: str
@@ -67,7 +67,7 @@ def judged(info: AttributeInfo) -> AttributeInfo:
     return replace(info, is_pii=personal, pii_reason=BY_NAME if personal else NOT_PERSONAL)
 
 
-def marked(scope: Scope, file: File, plan: Plan, staged: str = "") -> tuple[Plan, list[Mark]]:
+def marked(scope: Scope, file: File, plan: Plan, staged: str = "") -> tuple[Plan, list[PersonalColumn]]:
     """The plan of a customers file with the columns marked that identify people, and those that were not before.
 
     staged is the table of the file's rows, when all of them are staged: values are looked at there.
@@ -97,7 +97,7 @@ def _is_open(column: MappedColumn, attributes_by_name: Mapping[str, AttributeInf
     return column.field.column != "customer_id" and column.text.startswith("r") and not decided
 
 
-def _marks(scope: Scope, file: File, columns: Sequence[MappedColumn], staged: str) -> list[Mark]:
+def _marks(scope: Scope, file: File, columns: Sequence[MappedColumn], staged: str) -> list[PersonalColumn]:
     marks = []
     # Times have no shape of an address or a number.
     shaped = [column for column in columns if column.field.type not in TIMES]
@@ -105,9 +105,9 @@ def _marks(scope: Scope, file: File, columns: Sequence[MappedColumn], staged: st
     for column in columns:
         holds = named_personal(column.name, of_person=True) or named_personal(column.field.column, of_person=True)
         if holds and fits(holds, column.field.type):
-            marks.append(Mark(column.field.column, column.name, holds, BY_NAME))
+            marks.append(PersonalColumn(column.field.column, column.name, holds, BY_NAME))
         elif holds := by_value.get(column.field.column, ""):
-            marks.append(Mark(column.field.column, column.name, holds, BY_VALUES))
+            marks.append(PersonalColumn(column.field.column, column.name, holds, BY_VALUES))
     return marks
 
 
@@ -126,7 +126,7 @@ def _text(column: str) -> str:
     return f"CAST({identifier(column)}, 'Nullable(String)')"
 
 
-def mark_known(scope: Scope, marks: Sequence[Mark]) -> list[AttributeInfo]:
+def mark_known(scope: Scope, marks: Sequence[PersonalColumn]) -> list[AttributeInfo]:
     """Mark those that are attributes already; these. What persons who were removed have in them is not cleared yet."""
     attributes_by_name = attributes(scope) if marks else {}
     changed = [
@@ -178,7 +178,7 @@ def _stored(scope: Scope, infos: Sequence[AttributeInfo]) -> dict[str, str]:
     return {info.real_field_name: by_values(counted) for info, counted in zip(infos, counts, strict=True)}
 
 
-def not_mapped(plan: Plan, marks: Sequence[Mark]) -> list[FileWarning]:
+def not_mapped(plan: Plan, marks: Sequence[PersonalColumn]) -> list[FileWarning]:
     """What an import tells of new columns with addresses, when the file gives nothing that messages are sent to."""
     mapped_columns = {mapped.field.column for mapped in plan.columns}
     unmapped = []
@@ -204,7 +204,7 @@ def guessed(plan: Plan) -> list[FileWarning]:
     return [FileWarning("address_by_name", message, len(examples), examples)] if examples else []
 
 
-def warnings(plan: Plan, marks: Sequence[Mark]) -> list[FileWarning]:
+def warnings(plan: Plan, marks: Sequence[PersonalColumn]) -> list[FileWarning]:
     """What an import tells of columns that identify people."""
     if marks:
         examples = tuple(f"'{visible(mark.name)}' ({mark.column}): {mark.holds}" for mark in marks)

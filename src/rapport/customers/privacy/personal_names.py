@@ -92,14 +92,14 @@ def _set(*texts: str) -> frozenset[str]:
 
 
 WORDS = {
-    word: what
-    for what, text in (
+    word: kind
+    for kind, text in (
         (NUMBER, NUMBERS), (BIRTHDAY, BIRTHDAYS), (ADDRESS, ADDRESSES), (NAME, NAMES), (PHONE, PHONES),
         (EMAIL_ADDRESS, EMAILS),
     )
     for word in _set(text)
 }  # fmt: skip
-WITHOUT_BLANKS = {word: what for word, what in WORDS.items() if len(word) > 1 and WITHOUT_CASE.search(word)}
+WITHOUT_BLANKS = {word: kind for word, kind in WORDS.items() if len(word) > 1 and WITHOUT_CASE.search(word)}
 ABOUT_WORDS, ALONE_WORDS = _set(ABOUT), _set(ALONE)
 
 
@@ -115,28 +115,28 @@ def named_personal(name: str, of_person: bool = False) -> str:
 
     of_person: it is a column of customers, where `Name` is the person's; elsewhere that may be a product's.
     """
-    found = words(name)
-    if not found or not ABOUT_WORDS.isdisjoint(found):
+    name_words = words(name)
+    if not name_words or not ABOUT_WORDS.isdisjoint(name_words):
         return ""
-    for word in (*found, "".join(found)):
-        told = WORDS.get(word) or next((what for end, what in ENDINGS.items() if word.endswith(end)), "")
-        if told:
-            return told
-    for one, two in pairwise(found):
-        if told := PAIRS.get(f"{one} {two}", ""):
-            return told
-    return _numbered(found) or _without_blanks(name) or (_alone(found) if of_person else "")
+    for word in (*name_words, "".join(name_words)):
+        meaning = WORDS.get(word) or next((kind for end, kind in ENDINGS.items() if word.endswith(end)), "")
+        if meaning:
+            return meaning
+    for first, second in pairwise(name_words):
+        if meaning := PAIRS.get(f"{first} {second}", ""):
+            return meaning
+    return _numbered(name_words) or _without_blanks(name) or (_alone(name_words) if of_person else "")
 
 
-def _numbered(found: list[str]) -> str:
-    return NAME if any(NUMBERED.fullmatch(word) for word in found) else ""
+def _numbered(name_words: list[str]) -> str:
+    return NAME if any(NUMBERED.fullmatch(word) for word in name_words) else ""
 
 
 def _without_blanks(name: str) -> str:
     """Languages that put no blanks between words."""
     plain = _plain(name)
-    return next((what for word, what in WITHOUT_BLANKS.items() if word in plain), "")
+    return next((kind for word, kind in WITHOUT_BLANKS.items() if word in plain), "")
 
 
-def _alone(found: list[str]) -> str:
-    return NAME if "".join(found) in ALONE_WORDS else ""
+def _alone(name_words: list[str]) -> str:
+    return NAME if "".join(name_words) in ALONE_WORDS else ""

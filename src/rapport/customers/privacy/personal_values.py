@@ -75,16 +75,18 @@ class OwnTexts:
     SHORTEST, FEWEST_DIGITS, MOST_WORDS = 3, 7, 6
 
     def __init__(self, texts: Iterable[str]) -> None:
-        known = [text for text in texts if len(text.strip()) >= self.SHORTEST]
-        self._phrases = {tuple(_words(text)[: self.MOST_WORDS]) for text in known} - {()}
-        numbers = (re.sub(r"[^0-9]", "", text) for text in known if re.fullmatch(NUMBER, text, re.ASCII))
+        long_enough = [text for text in texts if len(text.strip()) >= self.SHORTEST]
+        self._phrases = {tuple(_words(text)[: self.MOST_WORDS]) for text in long_enough} - {()}
+        numbers = (re.sub(r"[^0-9]", "", text) for text in long_enough if re.fullmatch(NUMBER, text, re.ASCII))
         self._numbers = {number for number in numbers if len(number) >= self.FEWEST_DIGITS}
         self._lengths = sorted({len(phrase) for phrase in self._phrases})
 
     def are_in(self, text: str) -> bool:
         """Whether any of them is in a text."""
-        found = _words(text)
-        parts = (tuple(found[at : at + length]) for length in self._lengths for at in range(len(found) - length + 1))
+        words = _words(text)
+        parts = (
+            tuple(words[start : start + length]) for length in self._lengths for start in range(len(words) - length + 1)
+        )
         return any(part in self._phrases for part in parts) or self._has_number(text)
 
     def _has_number(self, text: str) -> bool:

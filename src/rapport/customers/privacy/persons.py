@@ -22,11 +22,11 @@ ERASED = "customer_id IN (SELECT customer_id FROM erase_ids)"
 
 def export(scope: Scope, customer_id: str, tables: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
     """Everything that tables hold of a person: table name to rows; without rows when nobody has the id."""
-    held: dict[str, list[dict[str, Any]]] = {}
+    rows_by_table: dict[str, list[dict[str, Any]]] = {}
     for table in tables:
         sql = f"SELECT * FROM {identifier(table)} WHERE lowerUTF8(customer_id) = lowerUTF8({{id:String}})"  # noqa: S608 - a table of the schema
-        held[table] = orjson.loads(scope.warehouse.json_rows(sql, {"id": customer_id}))
-    return held
+        rows_by_table[table] = orjson.loads(scope.warehouse.json_rows(sql, {"id": customer_id}))
+    return rows_by_table
 
 
 def is_removed(scope: Scope, customer_id: str) -> bool:
@@ -46,14 +46,14 @@ def erase(scope: Scope, customer_id: str, tables: Iterable[str]) -> int:
 
     The id is remembered by pseudonym, so that whoever comes back under it stays anonymous. `purge` clears the disk.
     """
-    known = spelling(scope, customer_id) or customer_id
+    stored_id = spelling(scope, customer_id) or customer_id
     with locks.writing(scope):
         pii.remember_removed(scope, [pseudonym(scope, customer_id)])
-        pii.stage_ids(scope, sorted({known, customer_id}))
+        pii.stage_ids(scope, sorted({stored_id, customer_id}))
         own = pii.texts_of_staged(scope)
         rows = sum(delete_staged(scope, table) for table in tables)
         scope.warehouse.execute("DROP TABLE erase_ids SYNC")
-    rejects.forget(scope, [known, customer_id], own)
+    rejects.forget(scope, [stored_id, customer_id], own)
     jobs.forget(scope, customer_id)
     attribute_times.forget(scope, customer_id)
     imports.forget(scope, customer_id)

@@ -41,42 +41,46 @@ def remember(scope: Scope, customer_ids: Iterable[str]) -> tuple[list[str], OwnT
     A person removed before is not reported, nor one who is known only by transactions, events or a profile of before.
     What is on the disk is rewritten by `rewrite`, which forgets what identified them. Raises Invalid for too many ids.
     """
-    wanted = list(dict.fromkeys(customer_ids))
-    if not wanted:
+    ids = list(dict.fromkeys(customer_ids))
+    if not ids:
         raise Invalid("CustomerIDs must not be empty.")
-    if len(wanted) > MAX_IDS:
-        raise Invalid(f"CustomerIDs must have at most {MAX_IDS} ids, not {len(wanted)}.")
+    if len(ids) > MAX_IDS:
+        raise Invalid(f"CustomerIDs must have at most {MAX_IDS} ids, not {len(ids)}.")
     with locks.writing(scope):
-        known = spellings(scope, wanted)
+        known_ids = spellings(scope, ids)
         before = set(removed_pseudonyms(scope))
-        marks = dict(zip(wanted, pseudonyms(scope, wanted), strict=True))
-        others = _received(scope, [one for one in wanted if one.lower() not in known and marks[one] not in before])
-        held = {key: [one] for key, one in known.items()} | others
-        failed = [one for one in wanted if one.lower() not in held and marks[one] not in before]
-        new = {one: mark for one, mark in marks.items() if one.lower() in held and mark not in before}
+        marks = dict(zip(ids, pseudonyms(scope, ids), strict=True))
+        not_removed = [customer_id for customer_id in ids if marks[customer_id] not in before]
+        others = _received(scope, [customer_id for customer_id in not_removed if customer_id.lower() not in known_ids])
+        spellings_by_key = {key: [customer_id] for key, customer_id in known_ids.items()} | others
+        failed = [customer_id for customer_id in not_removed if customer_id.lower() not in spellings_by_key]
+        new = {
+            customer_id: marks[customer_id] for customer_id in not_removed if customer_id.lower() in spellings_by_key
+        }
         if new:
             keep_removal(scope, ANONYMISE, new.values())
             note(scope, new.values(), "remove identifying data")
-            hide(scope, [spelt for one in new for spelt in held[one.lower()]])
-        return failed, scrubbing.own_texts(scope, wanted)
+            hide(scope, [spelling for customer_id in new for spelling in spellings_by_key[customer_id.lower()]])
+        return failed, scrubbing.own_texts(scope, ids)
 
 
 def _received(scope: Scope, customer_ids: list[str]) -> dict[str, list[str]]:
     """The spellings of persons who are no customers, by the lower-case id, where files or events told of them."""
-    found: dict[str, list[str]] = {}
-    keys = list({one.lower() for one in customer_ids})
+    spellings_by_key: dict[str, list[str]] = {}
+    keys = list({customer_id.lower() for customer_id in customer_ids})
     for begin in range(0, len(keys), IDS_AT_ONCE):
-        for key, spelt in scope.warehouse.rows(RECEIVED, keys=keys[begin : begin + IDS_AT_ONCE]):
-            found[str(key)] = list(spelt)
-    return found
+        for key, received in scope.warehouse.rows(RECEIVED, keys=keys[begin : begin + IDS_AT_ONCE]):
+            spellings_by_key[str(key)] = list(received)
+    return spellings_by_key
 
 
 def ids_of(scope: Scope, marks: list[str], tables: Iterable[str]) -> list[str]:
     """The CustomerIDs in these tables whose pseudonym is among marks. Call it under locks.writing."""
     stage_known(scope, marks, tables)
-    found = [str(one) for (one,) in scope.warehouse.rows(f"SELECT DISTINCT customer_id FROM {IDS}")]  # noqa: S608 - ours
+    rows = scope.warehouse.rows(f"SELECT DISTINCT customer_id FROM {IDS}")  # noqa: S608 - ours
+    customer_ids = [str(customer_id) for (customer_id,) in rows]
     scope.warehouse.execute(f"DROP TABLE {IDS} SYNC")
-    return found
+    return customer_ids
 
 
 def removed_pseudonyms(scope: Scope) -> list[str]:
@@ -96,12 +100,12 @@ def identifying_names(scope: Scope, customer_ids: Iterable[str]) -> tuple[set[st
     Without any as long as nobody was removed.
     """
     with scope.reads() as session:
-        some = session.scalar(select(Removed.key).where(Removed.tenant_id == scope.tenant_id).limit(1))
-    if some is None:
+        any_removed = session.scalar(select(Removed.key).where(Removed.tenant_id == scope.tenant_id).limit(1))
+    if any_removed is None:
         return set(), set()
     marks = set(removed_pseudonyms(scope))
     ids = list(customer_ids)
-    removed = {one for one, mark in zip(ids, pseudonyms(scope, ids), strict=True) if mark in marks}
+    removed = {customer_id for customer_id, mark in zip(ids, pseudonyms(scope, ids), strict=True) if mark in marks}
     return removed, hidden_names(scope)
 
 
@@ -151,7 +155,7 @@ def stage_ids(scope: Scope, customer_ids: list[str]) -> None:
     """
     scope.warehouse.execute(f"DROP TABLE IF EXISTS {IDS} SYNC")
     scope.warehouse.execute(f"CREATE TABLE {IDS} (customer_id String) ENGINE = MergeTree ORDER BY customer_id")
-    scope.warehouse.insert(IDS, ["customer_id"], [(one,) for one in customer_ids])
+    scope.warehouse.insert(IDS, ["customer_id"], [(customer_id,) for customer_id in customer_ids])
 
 
 def stage_known(scope: Scope, marks: list[str], tables: Iterable[str]) -> None:
@@ -162,8 +166,8 @@ def stage_known(scope: Scope, marks: list[str], tables: Iterable[str]) -> None:
     scope.warehouse.insert(MARKS, ["mark"], [(mark,) for mark in marks])
     for table in tables if marks else ():
         distinct = f"SELECT DISTINCT customer_id FROM {identifier(table)}"  # noqa: S608 - a table of the schema
-        known = f"SELECT customer_id FROM ({distinct}) WHERE {PSEUDONYM} IN (SELECT mark FROM {MARKS})"  # noqa: S608 - ours
-        scope.warehouse.execute(f"INSERT INTO {IDS} {known}", pseudonym_secret=pseudonym_secret(scope))
+        matching_ids = f"SELECT customer_id FROM ({distinct}) WHERE {PSEUDONYM} IN (SELECT mark FROM {MARKS})"  # noqa: S608 - ours
+        scope.warehouse.execute(f"INSERT INTO {IDS} {matching_ids}", pseudonym_secret=pseudonym_secret(scope))
     scope.warehouse.execute(f"DROP TABLE {MARKS} SYNC")
 
 

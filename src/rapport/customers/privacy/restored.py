@@ -42,6 +42,6 @@ def remove_pii_again(scope: Scope, marks: list[str], elsewhere: Callable[[list[s
 def consent_again(scope: Scope, entry: dict[str, Any]) -> None:
     """Write values of consent as they were noted when they were written first."""
     with locks.writing(scope):
-        known = pii.ids_of(scope, [mark for mark, _ in entry["of"]], ["customers"])
-        ids = dict(zip(pseudonyms(scope, known), known, strict=True))
+        customer_ids = pii.ids_of(scope, [mark for mark, _ in entry["of"]], ["customers"])
+        ids = dict(zip(pseudonyms(scope, customer_ids), customer_ids, strict=True))
         overwrite(scope, [Overwriting(ids[mark], values) for mark, values in entry["of"] if mark in ids])

@@ -46,7 +46,7 @@ def _staged_texts(scope: Scope, columns: Iterable[str]) -> Iterator[str]:
     """SQL, by table, of what the identifying columns say of the persons in erase_ids."""
     for table in ("customers", "profiles"):
         present = scope.warehouse.columns(table)
-        texts = ", ".join(f"ifNull(toString({identifier(one)}), '')" for one in columns if one in present)
+        texts = ", ".join(f"ifNull(toString({identifier(column)}), '')" for column in columns if column in present)
         if texts:
             yield f"""
                 SELECT DISTINCT customer_id, arrayJoin(arrayFilter(text -> text != '', [{texts}])) AS text
@@ -63,14 +63,14 @@ def keep_texts(scope: Scope, columns: Sequence[str]) -> None:
 
 def staged_texts(scope: Scope, columns: Sequence[str]) -> OwnTexts:
     """What the identifying columns say of the persons in erase_ids."""
-    return OwnTexts(str(said) for sql in _staged_texts(scope, columns) for _, said in scope.warehouse.rows(sql))
+    return OwnTexts(str(text) for sql in _staged_texts(scope, columns) for _, text in scope.warehouse.rows(sql))
 
 
 def own_texts(scope: Scope, customer_ids: Iterable[str]) -> OwnTexts:
     """What was noted of persons whose data is still to be rewritten. Call it under locks.writing."""
     if not scope.warehouse.columns(VALUES):
         return OwnTexts([])
-    keys = {one.lower() for one in customer_ids}
+    keys = {customer_id.lower() for customer_id in customer_ids}
     rows = scope.warehouse.rows(f"SELECT DISTINCT customer_id, text FROM {VALUES}")
     return OwnTexts(text for customer_id, text in rows if customer_id.lower() in keys)
 
@@ -96,16 +96,22 @@ def shaped(text: str) -> str:
 
 def identifies(scope: Scope, text: str) -> str:
     """SQL: whether a text identifies the customer of its row. Needs make_known."""
-    place = f"{scope.warehouse.name}.{KNOWN}"  # a change of parts knows no current database
-    said = f"arrayExists(known -> position({folded(text)}, known) > 0, joinGet('{place}', 'texts', customer_id))"
-    number = f"arrayExists(known -> position({digits(text)}, known) > 0, joinGet('{place}', 'numbers', customer_id))"
-    return f"({shaped(text)} OR {said} OR {number})"
+    join_table = f"{scope.warehouse.name}.{KNOWN}"  # a change of parts knows no current database
+    repeats_text = (
+        f"arrayExists(known -> position({folded(text)}, known) > 0, joinGet('{join_table}', 'texts', customer_id))"
+    )
+    repeats_number = (
+        f"arrayExists(known -> position({digits(text)}, known) > 0, joinGet('{join_table}', 'numbers', customer_id))"
+    )
+    return f"({shaped(text)} OR {repeats_text} OR {repeats_number})"
 
 
 def cleared(condition: str, value: str, type_: str) -> str:
     """SQL of a value that is NULL under a condition, its bytes with it: the engine keeps those behind a plain NULL."""
-    plain = type_.removeprefix("LowCardinality(").removesuffix(")") if type_.startswith("LowCardinality(") else type_
-    quoted = plain.replace("'", "\\'")
+    base_type = (
+        type_.removeprefix("LowCardinality(").removesuffix(")") if type_.startswith("LowCardinality(") else type_
+    )
+    quoted = base_type.replace("'", "\\'")
     return f"if({condition}, materialize(CAST(NULL, '{quoted}')), {value})"
 
 

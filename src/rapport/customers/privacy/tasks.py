@@ -61,8 +61,8 @@ def mark_attributes(tenant_id: int) -> None:
 @work.step("customers.mark")
 def _mark_attributes(tenant_id: int) -> None:
     scope = current_scope(tenant_id)
-    found = personal_columns.look_at(scope, personal_columns.open_attributes(scope))
-    if found:
-        told = {info.real_field_name: info.pii_reason for info in found}
-        log.warning("attributes are marked as identifying", tenant=tenant_id, attributes=told)
+    marked = personal_columns.look_at(scope, personal_columns.open_attributes(scope))
+    if marked:
+        reasons = {info.real_field_name: info.pii_reason for info in marked}
+        log.warning("attributes are marked as identifying", tenant=tenant_id, attributes=reasons)
         pii.rewrite(scope)

@@ -15,7 +15,7 @@ from rapport.access.scope import Scope
 # What was told longer ago is forgotten; an event that comes later than that fills what is empty only.
 KEPT = timedelta(days=30)
 AT_ONCE = 10_000
-TOLD = text(
+LAST_TIMES = text(
     "SELECT mark, times FROM attribute_times WHERE tenant_id = :tenant_id AND mark = ANY(CAST(:marks AS text[]))"
 )
 NOTE = text("""
@@ -35,25 +35,25 @@ DROP_OLD = text("""
 Times = dict[str, datetime]
 
 
-def told(scope: Scope, customer_ids: Iterable[str]) -> dict[str, Times]:
+def times_of(scope: Scope, customer_ids: Iterable[str]) -> dict[str, Times]:
     """When attributes of customers were last told, by customer and name of the attribute."""
     ids = list(customer_ids)
     marks = dict(zip(pseudonyms(scope, ids), ids, strict=True))
     if not marks:
         return {}
     with scope.stores.records.reading() as connection:
-        rows = connection.execute(TOLD, {"tenant_id": scope.tenant_id, "marks": list(marks)}).all()
+        rows = connection.execute(LAST_TIMES, {"tenant_id": scope.tenant_id, "marks": list(marks)}).all()
     return {marks[mark]: {name: datetime.fromisoformat(at) for name, at in times.items()} for mark, times in rows}
 
 
-def note(scope: Scope, said: Mapping[str, Times]) -> None:
+def note(scope: Scope, times_by_customer: Mapping[str, Times]) -> None:
     """Note when attributes of customers were told, in the place of what is noted of the same attributes."""
-    marks = zip(pseudonyms(scope, said), said.values(), strict=True)
+    marks = zip(pseudonyms(scope, times_by_customer), times_by_customer.values(), strict=True)
     rows = [{"mark": mark, "times": times} for mark, times in marks if times]
     if rows:
-        bound = {"tenant_id": scope.tenant_id, "now": scope.clock.now(), "rows": orjson.dumps(rows).decode()}
+        parameters = {"tenant_id": scope.tenant_id, "now": scope.clock.now(), "rows": orjson.dumps(rows).decode()}
         with scope.records() as session:
-            session.execute(NOTE, bound)
+            session.execute(NOTE, parameters)
 
 
 def forget(scope: Scope, customer_id: str) -> None:
@@ -64,6 +64,6 @@ def forget(scope: Scope, customer_id: str) -> None:
 
 def drop_old(scope: Scope) -> None:
     """Forget what was told long ago, a portion of it."""
-    bound = {"tenant_id": scope.tenant_id, "before": scope.clock.now() - KEPT, "most": AT_ONCE}
+    parameters = {"tenant_id": scope.tenant_id, "before": scope.clock.now() - KEPT, "most": AT_ONCE}
     with scope.records() as session:
-        session.execute(DROP_OLD, bound)
+        session.execute(DROP_OLD, parameters)

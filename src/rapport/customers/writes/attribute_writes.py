@@ -72,15 +72,20 @@ class Overwriting:
 
 def spellings(scope: Scope, customer_ids: Iterable[str]) -> dict[str, str]:
     """The known spelling of each CustomerID by its lower-case form; unknown ones are absent. Any number of them."""
-    ids, found = list(customer_ids), dict[str, str]()
+    ids, spellings_by_key = list(customer_ids), dict[str, str]()
     for begin in range(0, len(ids), IDS_AT_ONCE):
-        part = ids[begin : begin + IDS_AT_ONCE]
-        found.update((one.lower(), one) for (one,) in scope.warehouse.rows(KNOWN_AS_GIVEN, ids=part))
+        batch = ids[begin : begin + IDS_AT_ONCE]
+        spellings_by_key.update(
+            (customer_id.lower(), customer_id) for (customer_id,) in scope.warehouse.rows(KNOWN_AS_GIVEN, ids=batch)
+        )
         # Only for the rest all customers are looked through.
-        rest = list({one.lower() for one in part} - found.keys())
-        if rest:
-            found.update((one.lower(), one) for (one,) in scope.warehouse.rows(KNOWN_OTHERWISE, keys=rest))
-    return found
+        missing = list({customer_id.lower() for customer_id in batch} - spellings_by_key.keys())
+        if missing:
+            spellings_by_key.update(
+                (customer_id.lower(), customer_id)
+                for (customer_id,) in scope.warehouse.rows(KNOWN_OTHERWISE, keys=missing)
+            )
+    return spellings_by_key
 
 
 def spelling(scope: Scope, customer_id: str) -> str | None:
@@ -97,28 +102,28 @@ def update_values(
     A call is [{"customer": id, "values": [[name, value], ...]}, ...]. Of a value that comes twice the last stays.
     accepted are the times of the calls, where they are not of now.
     """
-    infos, wanted = attributes(scope), dict[str, dict[str, Any]]()
-    known = spellings(scope, {item["customer"] for items in calls for item in items})
+    infos, values_by_customer = attributes(scope), dict[str, dict[str, Any]]()
+    known_ids = spellings(scope, {item["customer"] for items in calls for item in items})
     times: dict[str, attribute_times.Times] = {}
-    told = zip(calls, accepted or [scope.clock.now()] * len(calls), strict=True)
-    faults = [_gather(infos, known, items, wanted, times, at) for items, at in told]
-    _apply(scope, _masked(scope, infos, wanted), infos)
+    timed_calls = zip(calls, accepted or [scope.clock.now()] * len(calls), strict=True)
+    faults = [_gather(infos, known_ids, items, values_by_customer, times, at) for items, at in timed_calls]
+    _apply(scope, _masked(scope, infos, values_by_customer), infos)
     attribute_times.note(scope, times)
     return faults
 
 
 def _gather(
     infos: dict[str, AttributeInfo],
-    known: dict[str, str],
+    known_ids: dict[str, str],
     items: list[dict[str, Any]],
-    wanted: dict[str, dict[str, Any]],
+    values_by_customer: dict[str, dict[str, Any]],
     times: dict[str, attribute_times.Times],
     at: datetime,
 ) -> list[Fault]:
     """Lay the valid values of a call over those that are wanted already, with its time; the faults of the rest."""
     faults = []
     for item in items:
-        customer = None if identifies_nobody(item["customer"]) else known.get(item["customer"].lower())
+        customer = None if identifies_nobody(item["customer"]) else known_ids.get(item["customer"].lower())
         for name, value in item["values"]:
             fault, info, typed = _checked(infos, name, value, updating=True)
             if customer is None:
@@ -126,7 +131,7 @@ def _gather(
             if fault:
                 faults.append(_fault(fault, item["customer"], name))
             elif customer is not None and info is not None:
-                wanted.setdefault(customer, {})[info.real_field_name] = typed
+                values_by_customer.setdefault(customer, {})[info.real_field_name] = typed
                 times.setdefault(customer, {})[info.real_field_name] = at
     return faults
 
@@ -136,21 +141,21 @@ def upsert_customer(scope: Scope, customer_id: str, values: list[list[Any]]) -> 
 
     Call it under ordering.writing.
     """
-    infos, faults, wanted = attributes(scope), [], {}
+    infos, faults, valid_values = attributes(scope), [], {}
     for name, value in values:
         fault, info, typed = _checked(infos, name, value, updating=False)
         if fault:
             faults.append(_fault(fault, customer_id, name))
         elif info is not None:
-            wanted[info.real_field_name] = typed
-    known = spelling(scope, customer_id)
-    kept = _masked(scope, infos, {known or customer_id: wanted})
-    if known is None:
-        _create(scope, customer_id, kept[customer_id])
+            valid_values[info.real_field_name] = typed
+    known_id = spelling(scope, customer_id)
+    masked = _masked(scope, infos, {known_id or customer_id: valid_values})
+    if known_id is None:
+        _create(scope, customer_id, masked[customer_id])
     else:
-        _apply(scope, kept, infos)
-    attribute_times.note(scope, {known or customer_id: dict.fromkeys(wanted, scope.clock.now())})
-    return _worth_telling(scope, infos, {customer_id.lower(): known} if known else {}, faults)
+        _apply(scope, masked, infos)
+    attribute_times.note(scope, {known_id or customer_id: dict.fromkeys(valid_values, scope.clock.now())})
+    return _worth_telling(scope, infos, {customer_id.lower(): known_id} if known_id else {}, faults)
 
 
 def overwrite(scope: Scope, items: Sequence[Overwriting]) -> list[Fault]:
@@ -160,69 +165,78 @@ def overwrite(scope: Scope, items: Sequence[Overwriting]) -> list[Fault]:
     there already is not written again.
     """
     infos, faults = attributes(scope), list[Fault]()
-    known = spellings(scope, (item.customer_id for item in items))
-    wanted: dict[str, dict[str, Any]] = {}
-    told = attribute_times.told(scope, known.values())
+    known_ids = spellings(scope, (item.customer_id for item in items))
+    values_by_customer: dict[str, dict[str, Any]] = {}
+    last_times = attribute_times.times_of(scope, known_ids.values())
     times: dict[str, attribute_times.Times] = {}
-    filled = _before_filling(scope, infos, known, [item for item in items if item.fills])
+    filled = _before_filling(scope, infos, known_ids, [item for item in items if item.fills])
     for item in items:
-        customer = known.get(item.customer_id.lower())
+        customer = known_ids.get(item.customer_id.lower())
         if customer is None and item.create:
-            known[item.customer_id.lower()] = customer = item.customer_id
+            known_ids[item.customer_id.lower()] = customer = item.customer_id
             _create(scope, customer, {})
         for name, value in item.values.items() if customer is not None else ():
             fault, info, typed = _checked(infos, name, value, updating=False)
             if fault in (INVALID_VALUE, NOTHING, EMPTY):
                 faults.append(_fault(fault, item.customer_id, name))
             elif info is not None and not fault and customer is not None:
-                place = info.real_field_name
-                said = told.setdefault(customer, {})
+                attribute = info.real_field_name
+                customer_times = last_times.setdefault(customer, {})
                 if item.fills:  # no time of it is noted, so that whoever may replace it does, however late
-                    held = wanted.get(customer, {}).get(place, filled.get(customer, {}).get(place))
-                    if place in said or held not in (None, ""):
-                        if _plainly(held) != _plainly(typed):
+                    current = values_by_customer.get(customer, {}).get(
+                        attribute, filled.get(customer, {}).get(attribute)
+                    )
+                    if attribute in customer_times or current not in (None, ""):
+                        if _plainly(current) != _plainly(typed):
                             faults.append(Fault(INVALID_VALUE, item.customer_id, name, held=True))
                         continue
                 elif item.at is not None:
-                    if item.at < said.get(place, item.at):
+                    if item.at < customer_times.get(attribute, item.at):
                         continue
-                    said[place] = times.setdefault(customer, {})[place] = item.at
-                wanted.setdefault(customer, {})[place] = typed
-    _apply(scope, _changed(scope, _masked(scope, infos, wanted), _long_ago(scope, times)), infos)
+                    customer_times[attribute] = times.setdefault(customer, {})[attribute] = item.at
+                values_by_customer.setdefault(customer, {})[attribute] = typed
+    _apply(scope, _changed(scope, _masked(scope, infos, values_by_customer), _long_ago(scope, times)), infos)
     attribute_times.note(scope, times)
-    return _worth_telling(scope, infos, known, faults)
+    return _worth_telling(scope, infos, known_ids, faults)
 
 
 def _before_filling(
-    scope: Scope, infos: dict[str, AttributeInfo], known: dict[str, str], items: Sequence[Overwriting]
+    scope: Scope, infos: dict[str, AttributeInfo], known_ids: dict[str, str], items: Sequence[Overwriting]
 ) -> dict[str, dict[str, Any]]:
     """What is held in the places that items fill, by customer and name of the attribute."""
-    told = {name.strip().upper() for item in items for name in item.values} & infos.keys()
-    customers = {known[item.customer_id.lower()] for item in items if item.customer_id.lower() in known}
-    return _present(scope, sorted(customers), sorted(infos[name].real_field_name for name in told))
+    names = {name.strip().upper() for item in items for name in item.values} & infos.keys()
+    customers = {known_ids[item.customer_id.lower()] for item in items if item.customer_id.lower() in known_ids}
+    return _present(scope, sorted(customers), sorted(infos[name].real_field_name for name in names))
 
 
 def _long_ago(scope: Scope, times: dict[str, attribute_times.Times]) -> set[tuple[str, str]]:
     """Customers and attributes that are told so late that nobody knows any more what was told meanwhile."""
     before = scope.clock.now() - attribute_times.KEPT
-    return {(customer, name) for customer, of in times.items() for name, at in of.items() if at < before}
+    return {
+        (customer, name)
+        for customer, customer_times in times.items()
+        for name, at in customer_times.items()
+        if at < before
+    }
 
 
 def _changed(
-    scope: Scope, wanted: dict[str, dict[str, Any]], long_ago: Container[tuple[str, str]]
+    scope: Scope, values_by_customer: dict[str, dict[str, Any]], long_ago: Container[tuple[str, str]]
 ) -> dict[str, dict[str, Any]]:
     """Those of the values that differ from what the customers have; of what is told long ago those that they lack."""
-    present = _present(scope, list(wanted), sorted({name for values in wanted.values() for name in values}))
+    present = _present(
+        scope, list(values_by_customer), sorted({name for values in values_by_customer.values() for name in values})
+    )
 
     def differs(customer: str, name: str, value: Any) -> bool:
-        held = present.get(customer, {}).get(name)
-        return _plainly(held) != _plainly(value) and ((customer, name) not in long_ago or held in (None, ""))
+        current = present.get(customer, {}).get(name)
+        return _plainly(current) != _plainly(value) and ((customer, name) not in long_ago or current in (None, ""))
 
-    found = {
+    changed = {
         customer: {name: value for name, value in values.items() if differs(customer, name, value)}
-        for customer, values in wanted.items()
+        for customer, values in values_by_customer.items()
     }
-    return {customer: values for customer, values in found.items() if values}
+    return {customer: values for customer, values in changed.items() if values}
 
 
 def _present(scope: Scope, ids: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -237,17 +251,19 @@ def _present(scope: Scope, ids: Sequence[str], names: Sequence[str]) -> dict[str
 
 
 def _worth_telling(
-    scope: Scope, infos: dict[str, AttributeInfo], known: dict[str, str], faults: list[Fault]
+    scope: Scope, infos: dict[str, AttributeInfo], known_ids: dict[str, str], faults: list[Fault]
 ) -> list[Fault]:
     """Faults without empty texts for what is not known either."""
 
-    def place(fault: Fault) -> tuple[str, str]:
-        return known.get(fault.customer_id.lower(), ""), infos[fault.real_field_name.strip().upper()].real_field_name
+    def attribute_of(fault: Fault) -> tuple[str, str]:
+        return known_ids.get(fault.customer_id.lower(), ""), infos[
+            fault.real_field_name.strip().upper()
+        ].real_field_name
 
-    empty = [place(fault) for fault in faults if not fault.error]
+    empty = [attribute_of(fault) for fault in faults if not fault.error]
     present = _present(scope, [customer for customer, _ in empty], sorted({name for _, name in empty}))
-    held = {(customer, name) for customer, name in empty if present.get(customer, {}).get(name)}
-    return [fault for fault in faults if fault.error or place(fault) in held]
+    filled = {(customer, name) for customer, name in empty if present.get(customer, {}).get(name)}
+    return [fault for fault in faults if fault.error or attribute_of(fault) in filled]
 
 
 def _plainly(value: Any) -> Any:
@@ -290,17 +306,21 @@ def _fault(fault: str, customer_id: str, name: str) -> Fault:
 
 
 def _masked(
-    scope: Scope, infos: dict[str, AttributeInfo], wanted: dict[str, dict[str, Any]]
+    scope: Scope, infos: dict[str, AttributeInfo], values_by_customer: dict[str, dict[str, Any]]
 ) -> dict[str, dict[str, Any]]:
     """The same without identifying values of removed persons, who stay anonymous whatever is written."""
-    keys = dict(zip(pseudonyms(scope, wanted), wanted, strict=True))
+    keys = dict(zip(pseudonyms(scope, values_by_customer), values_by_customer, strict=True))
     with scope.reads() as session:
         query = select(Removed.key).where(Removed.tenant_id == scope.tenant_id, Removed.key.in_(keys))
         removed = {keys[key] for key in session.scalars(query)}
     pii = {info.real_field_name for info in infos.values() if info.is_pii}
     return {
-        customer: {n: v for n, v in values.items() if not (customer in removed and (n in pii or _is_shaped(v)))}
-        for customer, values in wanted.items()
+        customer: {
+            name: value
+            for name, value in values.items()
+            if not (customer in removed and (name in pii or _is_shaped(value)))
+        }
+        for customer, values in values_by_customer.items()
     }
 
 
@@ -308,14 +328,14 @@ def _is_shaped(value: Any) -> bool:
     return isinstance(value, str) and identifies(value)
 
 
-def _keep_consent(scope: Scope, wanted: dict[str, dict[str, Any]], infos: dict[str, AttributeInfo]) -> None:
+def _keep_consent(scope: Scope, values_by_customer: dict[str, dict[str, Any]], infos: dict[str, AttributeInfo]) -> None:
     """Note beside the data what is written of consent."""
-    said = {
+    consents = {
         customer: {name: value for name, value in values.items() if infos[name.upper()].consent is not None}
-        for customer, values in wanted.items()
+        for customer, values in values_by_customer.items()
     }
-    said = {customer: values for customer, values in said.items() if values}
-    kept.keep_wish(scope, kept.CONSENT, {}, list(zip(pseudonyms(scope, said), said.values(), strict=True)))
+    consents = {customer: values for customer, values in consents.items() if values}
+    kept.keep_wish(scope, kept.CONSENT, {}, list(zip(pseudonyms(scope, consents), consents.values(), strict=True)))
 
 
 def _create(scope: Scope, customer_id: str, values: dict[str, Any]) -> None:
@@ -325,12 +345,12 @@ def _create(scope: Scope, customer_id: str, values: dict[str, Any]) -> None:
     scope.warehouse.insert("profiles", ["data_date", *row], [(day, *row.values()) for day in days])
 
 
-def _apply(scope: Scope, wanted: dict[str, dict[str, Any]], infos: dict[str, AttributeInfo]) -> None:
+def _apply(scope: Scope, values_by_customer: dict[str, dict[str, Any]], infos: dict[str, AttributeInfo]) -> None:
     """Write values through a table that the engine joins: one statement a table, however many customers."""
-    names = sorted({name for values in wanted.values() for name in values})
+    names = sorted({name for values in values_by_customer.values() for name in values})
     if not names:
         return
-    _keep_consent(scope, wanted, infos)
+    _keep_consent(scope, values_by_customer, infos)
     warehouse, table = scope.warehouse, f"{PREFIX}{uuid.uuid4().hex}"
     drop_leftovers(scope)
     columns = [f"{identifier(name)} {_plain(infos[name.upper()])}, {identifier('has_' + name)} UInt8" for name in names]
@@ -338,14 +358,14 @@ def _apply(scope: Scope, wanted: dict[str, dict[str, Any]], infos: dict[str, Att
         f"CREATE TABLE {table} (customer_id String, {', '.join(columns)}) ENGINE = Join(ANY, LEFT, customer_id)"
     )
     rows = [
-        (customer, *(part for n in names for part in (values.get(n), n in values)))
-        for customer, values in wanted.items()
+        (customer, *(cell for name in names for cell in (values.get(name), name in values)))
+        for customer, values in values_by_customer.items()
     ]
-    warehouse.insert(table, ["customer_id", *(part for n in names for part in (n, f"has_{n}"))], rows)
+    warehouse.insert(table, ["customer_id", *(cell for name in names for cell in (name, f"has_{name}"))], rows)
     sets = ", ".join(
-        f"{identifier(n)} = if(joinGet('{table}', 'has_{n}', customer_id) = 1, "
-        f"joinGet('{table}', '{n}', customer_id), {identifier(n)})"
-        for n in names
+        f"{identifier(name)} = if(joinGet('{table}', 'has_{name}', customer_id) = 1, "
+        f"joinGet('{table}', '{name}', customer_id), {identifier(name)})"
+        for name in names
     )
     matching = f"customer_id IN (SELECT customer_id FROM {table})"  # noqa: S608 - our table
     warehouse.execute(f"UPDATE customers SET {sets} WHERE {matching}")  # noqa: S608 - names of columns

@@ -99,17 +99,17 @@ def upsert(
     errors = [fault.shown() for fault in faults if fault.error]
     outcome = {"isSuccess": not errors, "errors": errors}
     if callback_url:
-        _to_be_told(scope, outcome, callback_url)
+        _add_callback(scope, outcome, callback_url)
     return outcome
 
 
 def job(scope: Scope, job_id: str) -> AttributeJob:
     """A job by id. Raises NotFound."""
     with scope.reads() as session:
-        found = session.get(AttributeJob, (scope.tenant_id, job_id))
-    if found is None:
+        attribute_job = session.get(AttributeJob, (scope.tenant_id, job_id))
+    if attribute_job is None:
         raise NotFound(f"There is no request {job_id}.")
-    return found
+    return attribute_job
 
 
 def _checked(scope: Scope, callback_url: str | None) -> str | None:
@@ -132,12 +132,14 @@ def _accept(scope: Scope, kind: str, payload: dict[str, Any], callback_url: str 
     return job_id
 
 
-def _to_be_told(scope: Scope, outcome: dict[str, Any], callback_url: str) -> None:
+def _add_callback(scope: Scope, outcome: dict[str, Any], callback_url: str) -> None:
     job_id, now = str(uuid.uuid4()), scope.clock.now()
-    told = AttributeJob(tenant_id=scope.tenant_id, id=job_id, kind="tell", outcome=outcome, callback_url=callback_url)
-    told.callback_state, told.created_at, told.finished_at = CallbackState.WAITING, now, now
+    attribute_job = AttributeJob(
+        tenant_id=scope.tenant_id, id=job_id, kind="tell", outcome=outcome, callback_url=callback_url
+    )
+    attribute_job.callback_state, attribute_job.created_at, attribute_job.finished_at = CallbackState.WAITING, now, now
     with scope.records() as session:
-        session.add(told)
+        session.add(attribute_job)
         scope.audit(session, "tell attributes", f"request {job_id}")
 
 
@@ -145,36 +147,45 @@ def naming(scope: Scope, customer_id: str) -> list[dict[str, Any]]:
     """What requests hold of a person: values still to be written, and faults that were told."""
     with scope.records() as session:
         return [
-            {"id": one.id, "kind": one.kind, "created_at": one.created_at, "holds": _of(one, customer_id)}
-            for one in _naming(scope, session, customer_id)
+            {
+                "id": attribute_job.id,
+                "kind": attribute_job.kind,
+                "created_at": attribute_job.created_at,
+                "holds": _entries(attribute_job, customer_id),
+            }
+            for attribute_job in _jobs_naming(scope, session, customer_id)
         ]
 
 
 def forget(scope: Scope, customer_id: str) -> None:
     """Take a person out of requests: values still to be written, and faults that were told."""
     with scope.records() as session:
-        for one in _naming(scope, session, customer_id):
-            if one.payload is not None:
-                one.payload = _without(one.payload, customer_id)
-            if one.outcome is not None:
-                one.outcome = _without(one.outcome, customer_id)
+        for attribute_job in _jobs_naming(scope, session, customer_id):
+            if attribute_job.payload is not None:
+                attribute_job.payload = _without(attribute_job.payload, customer_id)
+            if attribute_job.outcome is not None:
+                attribute_job.outcome = _without(attribute_job.outcome, customer_id)
 
 
-def _naming(scope: Scope, session: Session, customer_id: str) -> list[AttributeJob]:
-    bound = {"tenant_id": scope.tenant_id, "person": customer_id.lower()}
-    found = session.scalars(select(AttributeJob).where(NAMING), bound)
-    return [one for one in found if _of(one, customer_id)]
+def _jobs_naming(scope: Scope, session: Session, customer_id: str) -> list[AttributeJob]:
+    parameters = {"tenant_id": scope.tenant_id, "person": customer_id.lower()}
+    candidates = session.scalars(select(AttributeJob).where(NAMING), parameters)
+    return [attribute_job for attribute_job in candidates if _entries(attribute_job, customer_id)]
 
 
 def _names(entry: Any, customer_id: str) -> bool:
     return customer_id.lower() in (str(entry.get(name, "")).lower() for name in ("customer", "customerId"))
 
 
-def _of(one: AttributeJob, customer_id: str) -> list[Any]:
-    lists = [(held or {}).get(name, []) for held in (one.payload, one.outcome) for name in ("items", "errors")]
+def _entries(attribute_job: AttributeJob, customer_id: str) -> list[Any]:
+    lists = [
+        (content or {}).get(name, [])
+        for content in (attribute_job.payload, attribute_job.outcome)
+        for name in ("items", "errors")
+    ]
     return [entry for entries in lists for entry in entries if _names(entry, customer_id)]
 
 
-def _without(held: dict[str, Any], customer_id: str) -> dict[str, Any]:
-    lists = [name for name in ("items", "errors") if name in held]
-    return held | {name: [one for one in held[name] if not _names(one, customer_id)] for name in lists}
+def _without(content: dict[str, Any], customer_id: str) -> dict[str, Any]:
+    lists = [name for name in ("items", "errors") if name in content]
+    return content | {name: [entry for entry in content[name] if not _names(entry, customer_id)] for name in lists}

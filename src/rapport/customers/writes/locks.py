@@ -51,16 +51,16 @@ def _connected(scope: Scope) -> Iterator[Connection]:
 
 
 @contextmanager
-def _kept(scope: Scope, connection: Connection, lock: Lock) -> Iterator[None]:
+def _registered(scope: Scope, connection: Connection, lock: Lock) -> Iterator[None]:
     """A lock that the connection has, for the length of the block; an outage may have let go of it before the end."""
-    place = (scope.tenant_id, lock)
-    _in_hand[place] = connection
+    key = (scope.tenant_id, lock)
+    _in_hand[key] = connection
     try:
         if lock == Lock.CUSTOMER_WRITES:
             drop_noted(scope, connection)
         yield
     finally:
-        del _in_hand[place]
+        del _in_hand[key]
         locks.release(connection, lock, scope.tenant_id)
 
 
@@ -76,20 +76,20 @@ def _turn(scope: Scope, lock: Lock) -> Iterator[None]:
 
 
 @contextmanager
-def _held(scope: Scope, lock: Lock) -> Iterator[Connection]:
+def _locked(scope: Scope, lock: Lock) -> Iterator[Connection]:
     with _turn(scope, lock), _connected(scope) as connection:
         if not locks.take_if_free(connection, lock, scope.tenant_id):
             unhurried(connection)
             with statements_within(LOCK_SECONDS):
                 locks.take(connection, lock, scope.tenant_id)
-        with _kept(scope, connection, lock):
+        with _registered(scope, connection, lock):
             yield connection
 
 
 @contextmanager
 def importing(scope: Scope, kind: str) -> Iterator[None]:
     """One import of a tenant and kind at a time, beside those of other kinds; waits for the one before."""
-    with _held(scope, IMPORTS_OF[kind]) as connection:
+    with _locked(scope, IMPORTS_OF[kind]) as connection:
         if not locks.take_shared_if_free(connection, Lock.IMPORTS, scope.tenant_id):
             unhurried(connection)
             with statements_within(LOCK_SECONDS):
@@ -103,10 +103,10 @@ def importing(scope: Scope, kind: str) -> Iterator[None]:
 @contextmanager
 def no_imports(scope: Scope) -> Iterator[None]:
     """Held by whoever changes what imports go by, or what they have staged; waits for those under way."""
-    with ExitStack() as held:
+    with ExitStack() as stack:
         for lock in IMPORTS_OF.values():
-            held.enter_context(_turn(scope, lock))
-        held.enter_context(_held(scope, Lock.IMPORTS))
+            stack.enter_context(_turn(scope, lock))
+        stack.enter_context(_locked(scope, Lock.IMPORTS))
         yield
 
 
@@ -117,7 +117,7 @@ def writing(scope: Scope) -> Iterator[None]:
     Take it around reading customers and swapping in what was built from them, so that no write in
     between is lost.
     """
-    with _held(scope, Lock.CUSTOMER_WRITES):
+    with _locked(scope, Lock.CUSTOMER_WRITES):
         yield
 
 
@@ -133,7 +133,7 @@ def writing_if_free(scope: Scope) -> Iterator[bool]:
             if not locks.take_if_free(connection, Lock.CUSTOMER_WRITES, scope.tenant_id):
                 yield False
                 return
-            with _kept(scope, connection, Lock.CUSTOMER_WRITES):
+            with _registered(scope, connection, Lock.CUSTOMER_WRITES):
                 yield True
     finally:
         turn.release()
@@ -159,15 +159,15 @@ def replacing(scope: Scope, *aside: str) -> Iterator[None]:
     Raises Away, and nothing is put anywhere, when an outage has let go of the lock, so that others may have written.
     """
     connection = _in_hand[scope.tenant_id, Lock.CUSTOMER_WRITES]
-    bound = {"tenant_id": scope.tenant_id, "names": list(aside)}
-    connection.execute(text(NOTE), bound)
+    parameters = {"tenant_id": scope.tenant_id, "names": list(aside)}
+    connection.execute(text(NOTE), parameters)
     try:
         yield
     except Exception:
         require_writing(scope)
         raise
     with suppress(SQLAlchemyError, Unavailable):  # whoever takes the lock next finds a name of no table
-        connection.execute(text(FORGET), bound)
+        connection.execute(text(FORGET), parameters)
 
 
 def require_writing(scope: Scope) -> None:

@@ -67,7 +67,7 @@ class Outcome:
 
 
 # What carries out writes of a kind, in their order, under locks.writing: the outcomes to tell, None for none.
-Carrier = Callable[[Scope, Sequence[AttributeJob]], Sequence[dict[str, Any] | None]]
+WriteHandler = Callable[[Scope, Sequence[AttributeJob]], Sequence[dict[str, Any] | None]]
 
 
 def accept(
@@ -84,7 +84,7 @@ def accept(
     """
     job_id = str(uuid.uuid4())
     take_for_transaction(connection, Lock.WRITES_AND_EVENT_TYPES, tenant_id)
-    bound = {
+    parameters = {
         "tenant_id": tenant_id,
         "id": job_id,
         "kind": kind,
@@ -93,7 +93,7 @@ def accept(
         "callback_state": CallbackState.WAITING if callback_url else CallbackState.NONE,
         "now": now,
     }
-    connection.execute(ACCEPT, bound)
+    connection.execute(ACCEPT, parameters)
     return job_id
 
 
@@ -112,12 +112,12 @@ def _add(scope: Scope, jobs: Sequence[AttributeJob]) -> list[dict[str, Any] | No
     return [new_attributes.add(scope, job) for job in jobs]
 
 
-_carriers: dict[str, Carrier] = {ADD: _add, UPDATE: _update}
+_handlers: dict[str, WriteHandler] = {ADD: _add, UPDATE: _update}
 
 
-def carried_out_by(kind: str, carrier: Carrier) -> None:
+def register_handler(kind: str, handler: WriteHandler) -> None:
     """Let a package carry out the writes of a kind that it accepts."""
-    _carriers[kind] = carrier
+    _handlers[kind] = handler
 
 
 def tenants_waiting(stores: Stores) -> list[int]:
@@ -156,32 +156,34 @@ def carry_out_if_free(scope: Scope) -> bool:
     return free
 
 
-def carry_out(scope: Scope, apart: bool = False) -> bool:
+def carry_out(scope: Scope, one_by_one: bool = False) -> bool:
     """Carry out the oldest writes in line; whether there may be more. Call it under locks.writing.
 
-    With apart each is carried out alone, and one that cannot be fails: whoever calls does so when they have failed
+    With one_by_one each is carried out alone, and one that cannot be fails: whoever calls does so when they have failed
     together again and again.
     """
-    mine = select(AttributeJob).where(AttributeJob.tenant_id == scope.tenant_id, *IN_LINE)
+    in_line = select(AttributeJob).where(AttributeJob.tenant_id == scope.tenant_id, *IN_LINE)
     with scope.reads() as session:
-        jobs = list(session.scalars(mine.order_by(AttributeJob.seq).limit(AT_ONCE)))
+        jobs = list(session.scalars(in_line.order_by(AttributeJob.seq).limit(AT_ONCE)))
     for kind, alike in groupby(jobs, key=lambda job: job.kind):
         together = list(alike)
-        for some in [[job] for job in together] if apart else [together]:
-            outcomes = _outcomes(scope, kind, some, apart)
+        for batch in [[job] for job in together] if one_by_one else [together]:
+            outcomes = _outcomes(scope, kind, batch, one_by_one)
             # Another may have put a table of before in place if the lock was lost meanwhile: it is written again then.
             locks.require_writing(scope)
-            _finish(scope, some, outcomes)
+            _finish(scope, batch, outcomes)
     return len(jobs) == AT_ONCE
 
 
-def _outcomes(scope: Scope, kind: str, jobs: Sequence[AttributeJob], apart: bool) -> Sequence[dict[str, Any] | None]:
+def _outcomes(
+    scope: Scope, kind: str, jobs: Sequence[AttributeJob], one_by_one: bool
+) -> Sequence[dict[str, Any] | None]:
     try:
-        return _carriers[kind](scope, jobs)
+        return _handlers[kind](scope, jobs)
     except FAULTS:
         raise
     except Exception:
-        if not apart:
+        if not one_by_one:
             raise
         log.exception("write given up", tenant=scope.tenant_id, jobs=[job.id for job in jobs])
         return [{"isSuccess": False, "requestId": job.id, "errors": []} for job in jobs]
@@ -192,12 +194,12 @@ def _finish(scope: Scope, jobs: Sequence[AttributeJob], outcomes: Sequence[dict[
     now = scope.clock.now()
     with scope.records() as session:
         for job, outcome in zip(jobs, outcomes, strict=True):
-            mine = (AttributeJob.tenant_id == scope.tenant_id, AttributeJob.id == job.id)
+            this_job = (AttributeJob.tenant_id == scope.tenant_id, AttributeJob.id == job.id)
             if outcome is None:
-                session.execute(delete(AttributeJob).where(*mine))
+                session.execute(delete(AttributeJob).where(*this_job))
             else:
                 done = {"outcome": outcome, "payload": None, "finished_at": now}
-                session.execute(update(AttributeJob).where(*mine).values(**done))
+                session.execute(update(AttributeJob).where(*this_job).values(**done))
 
 
 def take_outcomes(session: Session, most: int) -> list[Outcome]:

@@ -79,11 +79,11 @@ class Writer(RoundWorker):
 
     def _take(self) -> list[int]:
         now = time.monotonic()
-        taken = [tenant for tenant, at in self._due.items() if at <= now and tenant not in self._busy]
-        for tenant in taken:
+        due_tenants = [tenant for tenant, at in self._due.items() if at <= now and tenant not in self._busy]
+        for tenant in due_tenants:
             del self._due[tenant]
             self._busy.add(tenant)
-        return [] if self.stopping else taken
+        return [] if self.stopping else due_tenants
 
     def _pause(self) -> float | None:
         """Seconds until somebody is due; None when only a call can bring something."""

@@ -38,7 +38,7 @@ SETTINGS = {"max_partitions_per_insert_block": 0}
 VISITORS = pa.schema([field for field in customers.ACTIVITY if field.name != "customer_id"])
 
 
-customers.carried_out_by(KIND, details.overwrite)
+customers.register_handler(KIND, details.overwrite)
 
 
 def file_batch(scope: Scope, names: Names, apart: bool = False) -> int:
