@@ -148,6 +148,6 @@ def test_after_a_long_time_only_what_is_empty_is_filled(scope: Scope, watched: N
 def test_nothing_is_left_of_who_is_erased(scope: Scope, watched: None) -> None:
     told(scope, "C16", 0, "Gone")
     held(scope, "C16")
-    assert attribute_times.told(scope, ["c16"])["c16"].keys() == {"EMAIL", "FIRST_NAME"}
+    assert attribute_times.times_of(scope, ["c16"])["c16"].keys() == {"EMAIL", "FIRST_NAME"}
     customers.erase(scope, "C16", going(scope))
-    assert attribute_times.told(scope, ["C16"]) == {}
+    assert attribute_times.times_of(scope, ["C16"]) == {}

@@ -127,10 +127,8 @@ def _types_named(scope: Scope, session: Session, names: Iterable[str]) -> dict[s
     take_for_transaction(session, Lock.WRITES_AND_EVENT_TYPES, scope.tenant_id)
     query = select(EventType).where(EventType.tenant_id == scope.tenant_id).with_for_update()
     present = list(session.scalars(query))
-    types_by_name, taken_ids = (
-        {event_type.name: event_type for event_type in present},
-        {event_type.id for event_type in present},
-    )
+    types_by_name = {event_type.name: event_type for event_type in present}
+    taken_ids = {event_type.id for event_type in present}
     for name in names:
         if name not in types_by_name:
             types_by_name[name] = _new_event_type(scope, session, name, taken_ids)

@@ -256,9 +256,8 @@ def _worth_telling(
     """Faults without empty texts for what is not known either."""
 
     def attribute_of(fault: Fault) -> tuple[str, str]:
-        return known_ids.get(fault.customer_id.lower(), ""), infos[
-            fault.real_field_name.strip().upper()
-        ].real_field_name
+        name = infos[fault.real_field_name.strip().upper()].real_field_name
+        return known_ids.get(fault.customer_id.lower(), ""), name
 
     empty = [attribute_of(fault) for fault in faults if not fault.error]
     present = _present(scope, [customer for customer, _ in empty], sorted({name for _, name in empty}))
