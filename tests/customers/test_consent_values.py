@@ -79,7 +79,7 @@ def test_a_file_and_the_api_store_one_form(scope: Scope, tmp_path: Path) -> None
     (faults,) = update_values(scope, [[{"customer": "C1", "values": [["allow_email", "false"], ["IS_OPTIN", [1]]]}]])
     assert [fault.error for fault in faults] == ["INVALID_VALUE"]
     with service.writing(scope):
-        service.overwrite(scope, [service.Overwriting("C3", {"ALLOW_EMAIL": "opt-out", "IS_OPTIN": False})])
+        service.overwrite(scope, [service.CustomerValues("C3", {"ALLOW_EMAIL": "opt-out", "IS_OPTIN": False})])
     assert stored(scope, "ALLOW_EMAIL") == {
         "C1": "No",
         "C2": "No",

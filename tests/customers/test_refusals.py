@@ -56,7 +56,7 @@ def test_an_empty_text_of_an_event_or_an_upsert_takes_none_away(company: Scope, 
     faults = upsert_customer(company, "C1", [["ALLOW_EMAIL", blank], ["CITY", "Bonn"]])
     assert [(fault.real_field_name, fault.nothing) for fault in faults] == [("ALLOW_EMAIL", True)]
     with service.writing(company):
-        service.overwrite(company, [service.Overwriting("C1", {"ALLOW_EMAIL": blank, "IS_BLOCKED": blank})])
+        service.overwrite(company, [service.CustomerValues("C1", {"ALLOW_EMAIL": blank, "IS_BLOCKED": blank})])
     assert values(company, "ALLOW_EMAIL", "IS_BLOCKED", "CITY")[0] == ("C1", "No", "Yes", "Bonn")
 
 

@@ -240,8 +240,8 @@ def _check(info: AttributeInfo) -> None:
 
 def _add(scope: Scope, infos: list[AttributeInfo]) -> None:
     stored = [info for info in infos if info.source in STORED_SOURCES]
-    for table, theirs in (("customers", stored), ("profiles", infos)):
-        columns = [f"{identifier(info.real_field_name)} {COLUMN_TYPES[info.field_type]}" for info in theirs]
+    for table, table_infos in (("customers", stored), ("profiles", infos)):
+        columns = [f"{identifier(info.real_field_name)} {COLUMN_TYPES[info.field_type]}" for info in table_infos]
         if columns:
             added = ", ".join(f"ADD COLUMN IF NOT EXISTS {column}" for column in columns)
             scope.warehouse.execute(f"ALTER TABLE {table} {added}")

@@ -25,7 +25,7 @@ MESSAGES = {
 }
 
 
-class Refused(Exception):
+class AttributeRefused(Exception):
     """An attribute that cannot be added; the argument is the errorId."""
 
 
@@ -38,7 +38,7 @@ def add(scope: Scope, job: AttributeJob) -> dict[str, Any]:
     name = str(payload["name"])
     try:
         _add(scope, job, name, payload)
-    except Refused as refusal:
+    except AttributeRefused as refusal:
         return _failure(name, str(refusal), MESSAGES[str(refusal)])
     except Unavailable:
         raise
@@ -71,23 +71,23 @@ def _checked(scope: Scope, name: str, payload: dict[str, Any]) -> tuple[Attribut
     attributes_by_name = attributes(scope)
     began = bool(payload.get("began"))
     if name.upper() in attributes_by_name and not began:
-        raise Refused("2")
+        raise AttributeRefused("2")
     if (
         sum(info.source == AttributeSource.API for info in attributes_by_name.values()) >= MAX_API_ATTRIBUTES
         and not began
     ):
-        raise Refused("1")
+        raise AttributeRefused("1")
     try:
         type_, length = field_type(payload["type"])
     except ValueError as error:
-        raise Refused("3") from error
+        raise AttributeRefused("3") from error
     info = AttributeInfo(
         name, name.replace("_", " ").title(), "", type_, AttributeSource.API, api_updatable=True, max_length=length
     )
     try:
         return judged(info), typed_value(info, payload.get("default"))
     except ValueError as error:
-        raise Refused("4") from error
+        raise AttributeRefused("4") from error
 
 
 def _fill(scope: Scope, info: AttributeInfo, default: Any) -> None:

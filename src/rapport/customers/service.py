@@ -61,7 +61,7 @@ from rapport.customers.retyping import delete as delete_attribute
 from rapport.customers.retyping import retype as retype_attribute
 from rapport.customers.states import STORED_SOURCES, AttributeSource, ImportMode, ImportState
 from rapport.customers.writes.attribute_times import drop_old as drop_old_times
-from rapport.customers.writes.attribute_writes import Fault, Overwriting, overwrite, spelling, spellings
+from rapport.customers.writes.attribute_writes import CustomerValues, Fault, overwrite, spelling, spellings
 from rapport.customers.writes.jobs import add_attribute, job, remove_pii, update_attributes, upsert
 from rapport.customers.writes.locks import writing, writing_if_free
 from rapport.customers.writes.ordering import (
@@ -91,6 +91,7 @@ __all__ = [
     "ConsentSettings",
     "Consents",
     "CoreEvent",
+    "CustomerValues",
     "Fault",
     "FileMapping",
     "ImportMode",
@@ -100,7 +101,6 @@ __all__ = [
     "LoadCheck",
     "LoadCheckFailed",
     "Outcome",
-    "Overwriting",
     "OwnTexts",
     "VolumeCheck",
     "accept",

@@ -294,8 +294,10 @@ def _read_as(file: File, index: int, text: str) -> str:
     texts = file.read_as.get(index)
     if not texts:
         return text
-    theirs, ours = (", ".join(literal(value or "") for value in values) for values in zip(*texts.items(), strict=True))
-    replaced = f"transform(ifNull({text}, ''), [{theirs}], [{ours}], ifNull({text}, ''))"
+    texts_sql, replacements_sql = (
+        ", ".join(literal(value or "") for value in values) for values in zip(*texts.items(), strict=True)
+    )
+    replaced = f"transform(ifNull({text}, ''), [{texts_sql}], [{replacements_sql}], ifNull({text}, ''))"
     return f"nullIf({replaced}, '')"
 
 

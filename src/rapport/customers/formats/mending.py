@@ -38,9 +38,9 @@ def must_mend(body: BinaryIO, format_: str, delimiter: str) -> bool:
     inside, tail, rows = 0, b"\n", _Rows()
     while True:
         chunk = body.read(CHUNK)
-        data = tail + (chunk or b"\n")
-        codes = np.frombuffer(data, dtype=np.uint8)
-        quotes = np.flatnonzero(codes[1:-1] == QUOTE) + 1 if QUOTE in data else NONE
+        octets = tail + (chunk or b"\n")
+        codes = np.frombuffer(octets, dtype=np.uint8)
+        quotes = np.flatnonzero(codes[1:-1] == QUOTE) + 1 if QUOTE in octets else NONE
         if len(quotes):
             opening = (np.arange(len(quotes)) + inside) % 2 == 0
             if not edges[np.where(opening, codes[quotes - 1], codes[quotes + 1])].all():
@@ -49,7 +49,7 @@ def must_mend(body: BinaryIO, format_: str, delimiter: str) -> bool:
         inside = (inside + len(quotes)) % 2
         if not chunk:
             return inside == 1
-        tail = data[-2:]
+        tail = octets[-2:]
 
 
 def _too_long() -> Invalid:

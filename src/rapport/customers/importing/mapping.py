@@ -154,7 +154,7 @@ def _read(text: str) -> dict[str, Any] | None:
     if len(text) > MAX_CHARACTERS:
         raise Invalid(f"The mapping is longer than {MAX_CHARACTERS} characters.")
     try:
-        data: Any = yaml.load(text, _TextLoader)  # noqa: S506 - a subclass of the safe loader
+        content: Any = yaml.load(text, _TextLoader)  # noqa: S506 - a subclass of the safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f": line {mark.line + 1} cannot be read ({error.problem})" if mark else ""
@@ -163,9 +163,9 @@ def _read(text: str) -> dict[str, Any] | None:
         raise Invalid("The mapping is nested too deeply.") from error
     except yaml.YAMLError as error:
         raise Invalid("The mapping is not a readable YAML file.") from error
-    if data is None or isinstance(data, dict):
-        return data
-    kind = "a list" if isinstance(data, list) else "a text"
+    if content is None or isinstance(content, dict):
+        return content
+    kind = "a list" if isinstance(content, list) else "a text"
     raise Invalid(f"The mapping must be names with values, such as `columns:` with columns under it, but is {kind}.")
 
 

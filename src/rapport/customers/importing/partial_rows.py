@@ -23,7 +23,9 @@ def fill_absent_values(stage: Stage, plan: Plan) -> None:
     stage.warehouse.execute(f"""
         INSERT INTO {filled} ({names})
         SELECT {values} FROM {good} AS staged
-        LEFT JOIN (SELECT 1 AS known, {old} FROM {table} WHERE ({key}) IN (SELECT {key} FROM {good})) AS old ON {same}
+        LEFT JOIN (
+            SELECT 1 AS is_stored, {old} FROM {table} WHERE ({key}) IN (SELECT {key} FROM {good})
+        ) AS old ON {same}
         {SETTINGS}
     """)  # noqa: S608 - names of columns
     stage.warehouse.execute(f"EXCHANGE TABLES {filled} AND {good}")
@@ -36,7 +38,7 @@ def _value(plan: Plan, column: str) -> str:
     fields = {field.column for field in plan.kind.fields} - {*plan.kind.key, plan.kind.customer_column}
     if column not in fields or (column == plan.kind.time_column and not plan.has(column)):
         return staged
-    absent = f"old.known = 1 AND has(staged.{KEPT}, {literal(column)})" if plan.has(column) else "old.known = 1"
+    absent = f"old.is_stored = 1 AND has(staged.{KEPT}, {literal(column)})" if plan.has(column) else "old.is_stored = 1"
     value = f"if({absent}, {stored}, {staged})"
     for field in plan.kind.fields:
         if field.implies and field.implies[0] == column:
@@ -49,4 +51,4 @@ def _properties(plan: Plan, staged: str, stored: str) -> str:
     named = ", ".join(literal(name) for name, _ in plan.properties)
     is_given = f"has(CAST([{named}], 'Array(String)'), name) AND NOT has(staged.{KEPT}, concat('.', name))"
     remaining = f"mapFilter((name, value) -> NOT ({is_given}), {stored})"
-    return f"if(old.known = 1, mapUpdate({remaining}, {staged}), {staged})"
+    return f"if(old.is_stored = 1, mapUpdate({remaining}, {staged}), {staged})"

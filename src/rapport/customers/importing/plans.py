@@ -157,15 +157,15 @@ def make_plan(scope: Scope, kind: Kind, file: File, mapping: FileMapping, mode: 
     """Map a file's columns. Raises Invalid for a missing mandatory column or one given twice."""
     _check_named(file, mapping)
     guessed = _guessed(scope, kind, file, mapping)
-    renamed = {same_name(theirs): ours for theirs, ours in {**guessed, **mapping.columns}.items()}
+    renamed = {same_name(source): target for source, target in {**guessed, **mapping.columns}.items()}
     columns: list[MappedColumn] = []
     extras: list[tuple[str, str, str]] = []
     for index, name in enumerate(file.names):
-        ours = renamed.get(same_name(name), name)
-        if ours is not None:
-            _map_column(kind, ours, f"r{index}", name, columns, extras)
-    for ours, constant in mapping.constants.items():
-        _map_column(kind, ours, literal(_text(constant)), ours, columns, extras)
+        target = renamed.get(same_name(name), name)
+        if target is not None:
+            _map_column(kind, target, f"r{index}", name, columns, extras)
+    for target, constant in mapping.constants.items():
+        _map_column(kind, target, literal(_text(constant)), target, columns, extras)
     if mapping.generate_ids:
         _generate_id(kind, len(file.names), columns)
     plan = Plan(kind, tuple(columns), (), (), (), Dates(str(scope.time_zone), scope.today(), mapping.formats))
@@ -183,30 +183,30 @@ def _guessed(scope: Scope, kind: Kind, file: File, mapping: FileMapping) -> dict
     """The columns of a customers file that are read as what messages are sent to, see address_names."""
     if kind.extras != "attributes":
         return {}
-    ours = [name for name in mapping.columns.values() if name is not None]
+    targets = [name for name in mapping.columns.values() if name is not None]
     recognized = (name for name in file.names if field_name(name) in kind.by_name)
-    taken_names = {field_name(name) for name in (*mapping.columns, *ours, *mapping.constants, *recognized)}
+    taken_names = {field_name(name) for name in (*mapping.columns, *targets, *mapping.constants, *recognized)}
     return read_as(scope, file, attributes(scope), taken_names)
 
 
 def _check_named(file: File, mapping: FileMapping) -> None:
     named = (*mapping.columns, *mapping.values, *mapping.numbers, *mapping.date_formats)
-    theirs = {same_name(name) for name in file.names}
-    unknown = [name for name in named if same_name(name) not in theirs]
+    file_columns = {same_name(name) for name in file.names}
+    unknown = [name for name in named if same_name(name) not in file_columns]
     if unknown:
         present = ", ".join(file.names[:20])
-        hint = _turned_round(mapping, theirs)
+        hint = _turned_round(mapping, file_columns)
         raise Invalid(
             f"The mapping names the column {unknown[0]!r}, which the file does not have; it has {present}.{hint}"
         )
 
 
-def _turned_round(mapping: FileMapping, theirs: set[str]) -> str:
+def _turned_round(mapping: FileMapping, file_columns: set[str]) -> str:
     """What to write instead where `columns` seem to have the file's name behind ours; empty where they do not."""
     turned = [
         f"{value}: {name}"
         for name, value in mapping.columns.items()
-        if value is not None and same_name(name) not in theirs and same_name(value) in theirs
+        if value is not None and same_name(name) not in file_columns and same_name(value) in file_columns
     ]
     return f" Write columns the other way round, the file's name first: {', '.join(turned)}." if turned else ""
 
@@ -244,11 +244,11 @@ def _text(constant: str | int | float | bool) -> str:
 
 
 def _map_column(
-    kind: Kind, ours: str, text: str, name: str, columns: list[MappedColumn], extras: list[tuple[str, str, str]]
+    kind: Kind, target: str, text: str, name: str, columns: list[MappedColumn], extras: list[tuple[str, str, str]]
 ) -> None:
-    field = kind.by_name.get(field_name(ours))
+    field = kind.by_name.get(field_name(target))
     if field is None:
-        extras.append((ours.strip(), text, name))
+        extras.append((target.strip(), text, name))
     elif earlier := next((column.name for column in columns if column.field.column == field.column), None):
         raise Invalid(f"The file gives {field.names[0]} twice: in {earlier!r} and in {name!r}.")
     else:
@@ -266,15 +266,15 @@ def _generate_id(kind: Kind, width: int, columns: list[MappedColumn]) -> None:
 
 
 def _with_properties(plan: Plan, extras: list[tuple[str, str, str]]) -> Plan:
-    return replace(plan, properties=tuple((ours, text) for ours, text, _ in extras))
+    return replace(plan, properties=tuple((target, text) for target, text, _ in extras))
 
 
 def _with_attributes(scope: Scope, plan: Plan, extras: list[tuple[str, str, str]]) -> Plan:
     attributes_by_name, ignored = attributes(scope), []
     columns = [replace(mapped, field=_with_consent(mapped.field, attributes_by_name)) for mapped in plan.columns]
-    for ours, text, name in extras:
-        info = attribute_of(attributes_by_name, ours)
-        column = info.real_field_name if info else column_name(ours)
+    for target, text, name in extras:
+        info = attribute_of(attributes_by_name, target)
+        column = info.real_field_name if info else column_name(target)
         if info is not None and info.source not in WRITABLE:
             ignored.append(name)
             continue
@@ -289,7 +289,7 @@ def _with_attributes(scope: Scope, plan: Plan, extras: list[tuple[str, str, str]
             )
         # A new attribute's type is found by reading the file: see inference.typed.
         field = Field(column, info.field_type, (), pii=info.is_pii, forms=info.forms) if info else Field(column, "", ())
-        columns.append(MappedColumn(_with_consent(field, attributes_by_name), text, name, ours))
+        columns.append(MappedColumn(_with_consent(field, attributes_by_name), text, name, target))
     return replace(plan, columns=tuple(columns), ignored=tuple(ignored), attributes=attributes_by_name)
 
 

@@ -223,7 +223,7 @@ def _staged(plan: Plan, width: int) -> dict[str, str]:
     if plan.event_types:
         values["event_type_id"] = _event_type(plan)
     if plan.partial:
-        values[KEPT] = _kept(plan)
+        values[KEPT] = _kept_names(plan)
     if plan.consents and not plan.usual:
         values[UNREAD] = f"if(_bad, [], {_unread_sql(plan)})"
     return values
@@ -246,7 +246,7 @@ def missing_sql(plan: Plan, file: File) -> str:
     return f"arrayFilter((index, blank) -> blank, {indexes}, [{blank}])"
 
 
-def _kept(plan: Plan) -> str:
+def _kept_names(plan: Plan) -> str:
     """SQL of the names of what a row does not speak of: columns of the table, and properties behind a dot."""
     names = {column.index: column.field.column for column in plan.columns}
     names |= {int(text[1:]): f".{name}" for name, text in plan.properties if text.startswith("r")}

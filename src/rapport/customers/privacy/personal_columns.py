@@ -159,16 +159,16 @@ def look_at(scope: Scope, infos: Sequence[AttributeInfo]) -> list[AttributeInfo]
     """Judge attributes of before by names and stored values; those that were marked. May be repeated."""
     texts = [info for info in infos if info.field_type in ("Nvarchar", "Varchar")]
     by_value = _stored(scope, texts)
-    looked = [judged(info) for info in infos]
-    looked = [
+    judged_infos = [judged(info) for info in infos]
+    judged_infos = [
         replace(info, is_pii=True, pii_reason=BY_VALUES)
         if not info.is_pii and by_value.get(info.real_field_name)
         else info
-        for info in looked
+        for info in judged_infos
     ]
-    for info in looked:
+    for info in judged_infos:
         _save_mark(scope, info)
-    return [info for info in looked if info.is_pii]
+    return [info for info in judged_infos if info.is_pii]
 
 
 def _stored(scope: Scope, infos: Sequence[AttributeInfo]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from rapport.access.scope import Scope
 from rapport.customers.privacy import pii, scrubbing, tasks
 from rapport.customers.privacy.personal_values import OwnTexts
 from rapport.customers.writes import locks
-from rapport.customers.writes.attribute_writes import Overwriting, overwrite
+from rapport.customers.writes.attribute_writes import CustomerValues, overwrite
 from rapport.stores.workflows import work
 
 
@@ -44,4 +44,4 @@ def consent_again(scope: Scope, entry: dict[str, Any]) -> None:
     with locks.writing(scope):
         customer_ids = pii.ids_of(scope, [mark for mark, _ in entry["of"]], ["customers"])
         ids = dict(zip(pseudonyms(scope, customer_ids), customer_ids, strict=True))
-        overwrite(scope, [Overwriting(ids[mark], values) for mark, values in entry["of"] if mark in ids])
+        overwrite(scope, [CustomerValues(ids[mark], values) for mark, values in entry["of"] if mark in ids])

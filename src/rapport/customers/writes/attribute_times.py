@@ -19,11 +19,11 @@ LAST_TIMES = text(
     "SELECT mark, times FROM attribute_times WHERE tenant_id = :tenant_id AND mark = ANY(CAST(:marks AS text[]))"
 )
 NOTE = text("""
-    INSERT INTO attribute_times AS known (tenant_id, mark, times, updated_at)
+    INSERT INTO attribute_times AS stored (tenant_id, mark, times, updated_at)
     SELECT :tenant_id, mark, times, :now
-    FROM json_to_recordset(CAST(:rows AS json)) AS given(mark text, times jsonb) ORDER BY mark
+    FROM json_to_recordset(CAST(:rows AS json)) AS noted(mark text, times jsonb) ORDER BY mark
     ON CONFLICT (tenant_id, mark) DO UPDATE
-    SET times = known.times || excluded.times, updated_at = excluded.updated_at
+    SET times = stored.times || excluded.times, updated_at = excluded.updated_at
 """)
 FORGET = text("DELETE FROM attribute_times WHERE tenant_id = :tenant_id AND mark = :mark")
 DROP_OLD = text("""

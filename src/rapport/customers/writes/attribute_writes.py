@@ -41,14 +41,15 @@ EPOCH = date(1970, 1, 1)
 class Fault:
     """Why one value was not written. nothing: it tells nothing of the customer, so that what is known stays.
 
-    error is empty for an empty text, which is no error. held: it could only fill what is empty, and another is known.
+    error is empty for an empty text, which is no error. already_known: it could only fill what is empty, and another
+    value is known.
     """
 
     error: str
     customer_id: str
     real_field_name: str
     nothing: bool = False
-    held: bool = False
+    already_known: bool = False
 
     def shown(self) -> dict[str, str]:
         """The fault as callbacks and answers show it."""
@@ -56,7 +57,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Overwriting:
+class CustomerValues:
     """Values of one customer by names of attributes; create makes a customer who is not known yet.
 
     at is when it was so, by which what comes late is told; without it the values are the newest. fills: the values
@@ -158,42 +159,42 @@ def upsert_customer(scope: Scope, customer_id: str, values: list[list[Any]]) -> 
     return _worth_telling(scope, infos, {customer_id.lower(): known_id} if known_id else {}, faults)
 
 
-def overwrite(scope: Scope, items: Sequence[Overwriting]) -> list[Fault]:
+def overwrite(scope: Scope, updates: Sequence[CustomerValues]) -> list[Fault]:
     """Write what customers' own events say of them. Call it under locks.writing.
 
     Names that are no writable attribute are passed over, and values of before the attribute was last told. What is
     there already is not written again.
     """
     infos, faults = attributes(scope), list[Fault]()
-    known_ids = spellings(scope, (item.customer_id for item in items))
+    known_ids = spellings(scope, (update.customer_id for update in updates))
     values_by_customer: dict[str, dict[str, Any]] = {}
     last_times = attribute_times.times_of(scope, known_ids.values())
     times: dict[str, attribute_times.Times] = {}
-    filled = _before_filling(scope, infos, known_ids, [item for item in items if item.fills])
-    for item in items:
-        customer = known_ids.get(item.customer_id.lower())
-        if customer is None and item.create:
-            known_ids[item.customer_id.lower()] = customer = item.customer_id
+    filled = _before_filling(scope, infos, known_ids, [update for update in updates if update.fills])
+    for update in updates:
+        customer = known_ids.get(update.customer_id.lower())
+        if customer is None and update.create:
+            known_ids[update.customer_id.lower()] = customer = update.customer_id
             _create(scope, customer, {})
-        for name, value in item.values.items() if customer is not None else ():
+        for name, value in update.values.items() if customer is not None else ():
             fault, info, typed = _checked(infos, name, value, updating=False)
             if fault in (INVALID_VALUE, NOTHING, EMPTY):
-                faults.append(_fault(fault, item.customer_id, name))
+                faults.append(_fault(fault, update.customer_id, name))
             elif info is not None and not fault and customer is not None:
                 attribute = info.real_field_name
                 customer_times = last_times.setdefault(customer, {})
-                if item.fills:  # no time of it is noted, so that whoever may replace it does, however late
+                if update.fills:  # no time of it is noted, so that whoever may replace it does, however late
                     current = values_by_customer.get(customer, {}).get(
                         attribute, filled.get(customer, {}).get(attribute)
                     )
                     if attribute in customer_times or current not in (None, ""):
                         if _plainly(current) != _plainly(typed):
-                            faults.append(Fault(INVALID_VALUE, item.customer_id, name, held=True))
+                            faults.append(Fault(INVALID_VALUE, update.customer_id, name, already_known=True))
                         continue
-                elif item.at is not None:
-                    if item.at < customer_times.get(attribute, item.at):
+                elif update.at is not None:
+                    if update.at < customer_times.get(attribute, update.at):
                         continue
-                    customer_times[attribute] = times.setdefault(customer, {})[attribute] = item.at
+                    customer_times[attribute] = times.setdefault(customer, {})[attribute] = update.at
                 values_by_customer.setdefault(customer, {})[attribute] = typed
     _apply(scope, _changed(scope, _masked(scope, infos, values_by_customer), _long_ago(scope, times)), infos)
     attribute_times.note(scope, times)
@@ -201,11 +202,11 @@ def overwrite(scope: Scope, items: Sequence[Overwriting]) -> list[Fault]:
 
 
 def _before_filling(
-    scope: Scope, infos: dict[str, AttributeInfo], known_ids: dict[str, str], items: Sequence[Overwriting]
+    scope: Scope, infos: dict[str, AttributeInfo], known_ids: dict[str, str], updates: Sequence[CustomerValues]
 ) -> dict[str, dict[str, Any]]:
-    """What is held in the places that items fill, by customer and name of the attribute."""
-    names = {name.strip().upper() for item in items for name in item.values} & infos.keys()
-    customers = {known_ids[item.customer_id.lower()] for item in items if item.customer_id.lower() in known_ids}
+    """What customers have in the attributes that updates fill, by customer and name of the attribute."""
+    names = {name.strip().upper() for update in updates for name in update.values} & infos.keys()
+    customers = {known_ids[update.customer_id.lower()] for update in updates if update.customer_id.lower() in known_ids}
     return _present(scope, sorted(customers), sorted(infos[name].real_field_name for name in names))
 
 

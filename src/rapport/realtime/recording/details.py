@@ -74,7 +74,7 @@ def _may_tell(one: Mapping[str, Any], apps_fill: bool) -> bool:
     return tells(one["event"], one["origin"])
 
 
-def _item(one: Mapping[str, Any]) -> customers.Overwriting:
+def _item(one: Mapping[str, Any]) -> customers.CustomerValues:
     told = one["parameters"]
     if one["origin"] == Origin.SDK:
         told = {name: value for name, value in told.items() if name == "email" or name in OWN_DETAILS}
@@ -82,7 +82,7 @@ def _item(one: Mapping[str, Any]) -> customers.Overwriting:
     by_server = one["origin"] == Origin.SERVER
     makes = by_server and one["event"] == UPDATE
     fills = not (by_server or one.get("verified", False))
-    return customers.Overwriting(one["customer"], values, makes, one["at"], fills)
+    return customers.CustomerValues(one["customer"], values, makes, one["at"], fills)
 
 
 def _email(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _tell(
 
 def _worded(fault: customers.Fault) -> str:
     reason = "says nothing: what is known stays" if fault.nothing else "cannot have this value"
-    reason = "is known already: an app replaces no address" if fault.held else reason
+    reason = "is known already: an app replaces no address" if fault.already_known else reason
     return f"{fault.real_field_name} {reason}"
 
 
