@@ -198,9 +198,9 @@ def test_an_alarm_is_given_again_after_a_quarter_of_an_hour_whatever_the_clock_s
     alarms = Alarms(lambda: passed[0])
 
     def told() -> bool:
-        before = dict(alarms._told[scope.tenant_id])
+        before = dict(alarms._logged_at[scope.tenant_id])
         alarms.tell(scope)
-        return alarms._told[scope.tenant_id] != before
+        return alarms._logged_at[scope.tenant_id] != before
 
     scope.clock.set(datetime(2026, 6, 11, 6, tzinfo=UTC))
     assert told()
@@ -212,7 +212,7 @@ def test_an_alarm_is_given_again_after_a_quarter_of_an_hour_whatever_the_clock_s
 
 
 def test_what_is_about_to_leave_is_counted(tenant: Scope, stores: Stores) -> None:
-    before = campaigns.leaving(stores)
+    before = campaigns.pending_sends(stores)
     add_run(tenant, 1, RunState.SCHEDULED, NOON)
     add_run(tenant, 2, RunState.EXECUTING, NOON)
     add_run(tenant, 3, RunState.CANCELED, NOON)
@@ -225,7 +225,7 @@ def test_what_is_about_to_leave_is_counted(tenant: Scope, stores: Stores) -> Non
         place = {"tenant_id": tenant.tenant_id, "channel_id": 7, "recipient_group_id": 1, **of_run}
         for customer_id, state in (("A", "sent"), ("B", "failed"), ("C", "pending")):
             session.add(OutboxMessage(**place, customer_id=customer_id, message_id=customer_id, state=state))
-    now = campaigns.leaving(stores)
+    now = campaigns.pending_sends(stores)
     assert now.messages - before.messages == 10 + 8
     named = {f"{tenant.tenant_id}/{number}" for number in (1, 2)}
     assert {one for one in now.campaigns if one.startswith(f"{tenant.tenant_id}/")} == named

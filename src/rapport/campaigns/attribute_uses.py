@@ -15,7 +15,7 @@ from rapport.customers import service as customers
 from rapport.errors import Conflict, Invalid
 from rapport.messaging import service as messaging
 
-TOLD = 5
+LISTED = 5
 TEXTS = ("Nvarchar", "Varchar")
 
 
@@ -29,35 +29,35 @@ def delete_attribute(scope: Scope, name: str) -> None:
 def retype_attribute(scope: Scope, name: str, field_type: str) -> None:
     """Change an attribute's type. Raises Conflict when values do not convert, or when somebody asks it as it is."""
     info = customers.changeable(scope, name)
-    misfits = [told for told, condition in asking(scope) if not _fits(scope, condition, info, field_type)]
+    misfits = [user for user, condition in asking(scope) if not _fits(scope, condition, info, field_type)]
     if field_type not in TEXTS:
         misfits += _channels(scope, info.real_field_name.upper())
     _refuse(f"{info.real_field_name} cannot become {field_type}", misfits)
     customers.retype_attribute(scope, name, field_type)
 
 
-def _refuse(what: str, found: list[str]) -> None:
-    if found:
-        more = f" and {len(found) - TOLD} more" if len(found) > TOLD else ""
-        raise Conflict(f"{what}: it is used by {', '.join(found[:TOLD])}{more}.")
+def _refuse(refusal: str, users: list[str]) -> None:
+    if users:
+        more = f" and {len(users) - LISTED} more" if len(users) > LISTED else ""
+        raise Conflict(f"{refusal}: it is used by {', '.join(users[:LISTED])}{more}.")
 
 
 def uses(scope: Scope, name: str) -> Iterator[str]:
     """Each use of an attribute, in words for people."""
-    wanted = name.upper()
-    for told, condition in asking(scope):
-        if wanted in conditions.attributes_in(condition):
-            yield told
-    yield from _channels(scope, wanted)
+    key = name.upper()
+    for user, condition in asking(scope):
+        if key in conditions.attributes_in(condition):
+            yield user
+    yield from _channels(scope, key)
     for template in messaging.templates(scope):
-        if wanted in messaging.attributes_used(template):
+        if key in messaging.attributes_used(template):
             yield f"template {template.id} of channel {template.channel_id}"
     for channel in channels.channels(scope):
         hook = webhooks.webhook(scope, channel.id)
-        if hook and wanted in {one.upper() for one in hook.attributes}:
+        if hook and key in {attribute.upper() for attribute in hook.attributes}:
             yield f"the webhook of channel {channel.id}"
     for event in customers.event_types(scope):
-        if event.declared and wanted in {customers.attribute_named(one) for one in event.types}:
+        if event.declared and key in {customers.attribute_named(parameter) for parameter in event.types}:
             yield f"event {event.name!r}"
 
 
@@ -71,11 +71,11 @@ def asking(scope: Scope) -> Iterator[tuple[str, conditions.Condition]]:
             yield f"campaign {series.id} {series.name!r}", conditions.parse(definition)
 
 
-def _channels(scope: Scope, wanted: str) -> list[str]:
+def _channels(scope: Scope, key: str) -> list[str]:
     return [
-        f"channel {one.id} {one.name!r}"
-        for one in channels.channels(scope)
-        if wanted in (one.address_attribute.upper(), (one.permission_attribute or "").upper())
+        f"channel {channel.id} {channel.name!r}"
+        for channel in channels.channels(scope)
+        if key in (channel.address_attribute.upper(), (channel.permission_attribute or "").upper())
     ]
 
 
@@ -84,10 +84,10 @@ def _fits(scope: Scope, condition: conditions.Condition, info: customers.Attribu
     name = info.real_field_name.upper()
     if name not in conditions.attributes_in(condition):
         return True
-    known = audiences.schema(scope)
-    changed = Column(info.real_field_name, FIELD_KINDS[field_type], known.attributes[name].percentile)
+    schema = audiences.schema(scope)
+    changed = Column(info.real_field_name, FIELD_KINDS[field_type], schema.attributes[name].percentile)
     try:
-        conditions.to_sql(condition, replace(known, attributes={**known.attributes, name: changed}))
+        conditions.to_sql(condition, replace(schema, attributes={**schema.attributes, name: changed}))
     except Invalid:
         return False
     return True

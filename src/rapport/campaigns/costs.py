@@ -18,8 +18,8 @@ from rapport.campaigns.schemas import Goal
 
 def costs_of(scope: Scope, groups: Sequence[PlannedGroup]) -> list[PlannedCost | None]:
     """The costs of recipient groups for the plan of a run; empty where no voucher costs anything."""
-    found = [_cost(scope, group) for group in groups]
-    return found if any(found) else []
+    costs = [_cost(scope, group) for group in groups]
+    return costs if any(costs) else []
 
 
 def _cost(scope: Scope, group: PlannedGroup) -> PlannedCost | None:
@@ -33,7 +33,7 @@ def has_costs(runs: Sequence[Occurrence], goal: Goal) -> bool:
     return not is_click(goal) and any(run.plan.costs for run in runs)
 
 
-def bound(runs: Mapping[int, Occurrence]) -> dict[str, Any]:
+def cost_parameters(runs: Mapping[int, Occurrence]) -> dict[str, Any]:
     """What the SQL of costs binds, of runs by their draw."""
     places: list[str] = []
     per_code: list[float] = []

@@ -37,11 +37,11 @@ AN_ACTION, A_SERIES = "an action", "a series"
 
 def actions(scope: Scope, archived: bool = True) -> list[Action]:
     """The tenant's actions, by id; the control action is not among them."""
-    wanted = select(Action).where(Action.tenant_id == scope.tenant_id)
+    query = select(Action).where(Action.tenant_id == scope.tenant_id)
     if not archived:
-        wanted = wanted.where(Action.archived.is_(False))
+        query = query.where(Action.archived.is_(False))
     with scope.reads() as session:
-        return list(session.scalars(wanted.order_by(Action.id)))
+        return list(session.scalars(query.order_by(Action.id)))
 
 
 def action(scope: Scope, action_id: int) -> Action:
@@ -51,25 +51,25 @@ def action(scope: Scope, action_id: int) -> Action:
 
 
 def _action(scope: Scope, session: Session, action_id: int) -> Action:
-    found = session.get(Action, (scope.tenant_id, action_id))
-    if found is None:
+    action = session.get(Action, (scope.tenant_id, action_id))
+    if action is None:
         raise NotFound(f"There is no action {action_id}.")
-    return found
+    return action
 
 
 def create_action(scope: Scope, body: ActionBody) -> Action:
     """Define an action; ids start at 2, since 1 is the control action. Raises Conflict for a name in use."""
     with _action_name(body.name), scope.records() as session:
-        made = Action(
+        action = Action(
             tenant_id=scope.tenant_id,
             id=next_id(session, scope.tenant_id, "action", CONTROL_ACTION_ID + 1),
             archived=False,
             created_at=scope.clock.now(),
             **body.model_dump(),
         )
-        session.add(made)
-        scope.audit(session, "create", f"action {made.id}", name=made.name)
-    return made
+        session.add(action)
+        scope.audit(session, "create", f"action {action.id}", name=action.name)
+    return action
 
 
 def update_action(scope: Scope, action_id: int, body: ActionBody) -> Action:
@@ -78,11 +78,11 @@ def update_action(scope: Scope, action_id: int, body: ActionBody) -> Action:
     Raises NotFound, and Conflict for a name in use.
     """
     with _action_name(body.name), scope.records() as session:
-        found = _action(scope, session, action_id)
+        action = _action(scope, session, action_id)
         for name, value in body.model_dump().items():
-            setattr(found, name, value)
-        scope.audit(session, "update", f"action {action_id}", name=found.name)
-    return found
+            setattr(action, name, value)
+        scope.audit(session, "update", f"action {action_id}", name=action.name)
+    return action
 
 
 @contextmanager
@@ -96,22 +96,22 @@ def _action_name(name: str) -> Iterator[None]:
 def archive_action(scope: Scope, action_id: int) -> None:
     """Take an action out of use. Raises NotFound, and Conflict while an active or paused series uses it."""
     with scope.records() as session:
-        found = _action(scope, session, action_id)
-        wanted = select(Series).where(Series.tenant_id == scope.tenant_id, Series.status != SeriesStatus.ARCHIVED)
-        for one in session.scalars(wanted):
-            if any(group.action_id == action_id for group in one.groups):
-                raise Conflict(f"Series {one.id} uses action {action_id}: archive the series first.")
-        found.archived = True
+        action = _action(scope, session, action_id)
+        query = select(Series).where(Series.tenant_id == scope.tenant_id, Series.status != SeriesStatus.ARCHIVED)
+        for series in session.scalars(query):
+            if any(group.action_id == action_id for group in series.groups):
+                raise Conflict(f"Series {series.id} uses action {action_id}: archive the series first.")
+        action.archived = True
         scope.audit(session, "archive", f"action {action_id}")
 
 
 def all_series(scope: Scope, status: str | None = None) -> list[Series]:
     """The tenant's series, by id, without the triggered ones."""
-    wanted = select(Series).where(Series.tenant_id == scope.tenant_id, Series.trigger.is_(None))
+    query = select(Series).where(Series.tenant_id == scope.tenant_id, Series.trigger.is_(None))
     if status:
-        wanted = wanted.where(Series.status == status)
+        query = query.where(Series.status == status)
     with scope.reads() as session:
-        return list(session.scalars(wanted.order_by(Series.id)))
+        return list(session.scalars(query.order_by(Series.id)))
 
 
 def series(scope: Scope, series_id: int) -> Series:
@@ -121,10 +121,10 @@ def series(scope: Scope, series_id: int) -> Series:
 
 
 def _series(scope: Scope, session: Session, series_id: int) -> Series:
-    found = session.get(Series, (scope.tenant_id, series_id))
-    if found is None or found.trigger is not None:
+    series = session.get(Series, (scope.tenant_id, series_id))
+    if series is None or series.trigger is not None:
         raise NotFound(f"There is no series {series_id}.")
-    return found
+    return series
 
 
 def columns(body: SeriesBody) -> dict[str, Any]:
@@ -140,20 +140,20 @@ def columns(body: SeriesBody) -> dict[str, Any]:
     }
 
 
-def body_of(found: Series) -> dict[str, Any]:
+def body_of(series: Series) -> dict[str, Any]:
     """A series as the members of SeriesBody, the reverse of columns."""
-    data = {name: getattr(found, name) for name in SeriesBody.model_fields if name not in OF_THE_SPLIT}
-    split = {name: getattr(found.rules, name) for name in OF_THE_SPLIT}
-    rules = found.rules.model_dump(mode="json", exclude=set(OF_THE_SPLIT))
-    groups = [group.model_dump(mode="json") for group in found.groups]
+    data = {name: getattr(series, name) for name in SeriesBody.model_fields if name not in OF_THE_SPLIT}
+    split = {name: getattr(series.rules, name) for name in OF_THE_SPLIT}
+    rules = series.rules.model_dump(mode="json", exclude=set(OF_THE_SPLIT))
+    groups = [group.model_dump(mode="json") for group in series.groups]
     return {**data, **split, "rules": rules, "groups": groups}
 
 
-def series_warnings(scope: Scope, found: Series) -> list[str]:
+def series_warnings(scope: Scope, series: Series) -> list[str]:
     """What may not be meant about the runs of a series, in sentences."""
-    of_runs = own_runs.warnings(found.days, found.rules, found.duration)
-    of_times = quiet.warnings(scope, found.days, found.rules, found.groups)
-    return [*of_runs, *of_times, *goals.warnings(scope, found)]
+    of_runs = own_runs.warnings(series.days, series.rules, series.duration)
+    of_times = quiet.warnings(scope, series.days, series.rules, series.groups)
+    return [*of_runs, *of_times, *goals.warnings(scope, series)]
 
 
 def create_series(scope: Scope, body: SeriesBody, status: str = SeriesStatus.ACTIVE) -> Series:
@@ -164,7 +164,7 @@ def create_series(scope: Scope, body: SeriesBody, status: str = SeriesStatus.ACT
     """
     check_references(scope, body)
     with unique_name(UNIQUE_SERIES, A_SERIES, body.name), scope.records() as session:
-        made = Series(
+        series = Series(
             tenant_id=scope.tenant_id,
             id=next_id(session, scope.tenant_id, "series"),
             status=status,
@@ -172,9 +172,9 @@ def create_series(scope: Scope, body: SeriesBody, status: str = SeriesStatus.ACT
             created_at=scope.clock.now(),
             **columns(body),
         )
-        session.add(made)
-        scope.audit(session, "create", f"series {made.id}", name=made.name)
-    return made
+        session.add(series)
+        scope.audit(session, "create", f"series {series.id}", name=series.name)
+    return series
 
 
 def update_series(scope: Scope, series_id: int, body: SeriesBody, version: int) -> Series:
@@ -185,9 +185,9 @@ def update_series(scope: Scope, series_id: int, body: SeriesBody, version: int) 
     """
     check_references(scope, body)
     with unique_name(UNIQUE_SERIES, A_SERIES, body.name), scope.records() as session:
-        found = _series(scope, session, series_id)
-        replace_series(scope, session, found, f"series {series_id}", version, columns(body))
-    return found
+        series = _series(scope, session, series_id)
+        replace_series(scope, session, series, f"series {series_id}", version, columns(body))
+    return series
 
 
 def set_status(scope: Scope, series_id: int, status: str) -> Series:
@@ -196,40 +196,40 @@ def set_status(scope: Scope, series_id: int, status: str) -> Series:
     Raises NotFound, Invalid for another status, Conflict for an archived series.
     """
     with scope.records() as session:
-        found = _series(scope, session, series_id)
-        change_status(scope, session, found, f"series {series_id}", status)
-    return found
+        series = _series(scope, session, series_id)
+        change_status(scope, session, series, f"series {series_id}", status)
+    return series
 
 
 def replace_series(
-    scope: Scope, session: Session, found: Series, what: str, version: int, values: dict[str, Any]
+    scope: Scope, session: Session, series: Series, label: str, version: int, values: dict[str, Any]
 ) -> None:
-    """Write a series (what it is called: what) anew if it still stands at this version, in the caller's transaction.
+    """Write a series anew if it still stands at this version, in the caller's transaction; label names it in messages.
 
     Raises Conflict when it does not, or is archived.
     """
-    if found.status == SeriesStatus.ARCHIVED:
-        raise Conflict(f"{what.capitalize()} is archived and cannot be changed.")
+    if series.status == SeriesStatus.ARCHIVED:
+        raise Conflict(f"{label.capitalize()} is archived and cannot be changed.")
     done = session.execute(
         update(Series)
-        .where(Series.tenant_id == scope.tenant_id, Series.id == found.id, Series.version == version)
+        .where(Series.tenant_id == scope.tenant_id, Series.id == series.id, Series.version == version)
         .values(**values, version=version + 1)
     )
     if done.rowcount == 0:  # type: ignore[attr-defined]
-        raise Conflict(f"version {version} of {what} is not the newest: read it and try again.")
-    scope.audit(session, "update", what, version=version + 1)
-    session.refresh(found)
+        raise Conflict(f"version {version} of {label} is not the newest: read it and try again.")
+    scope.audit(session, "update", label, version=version + 1)
+    session.refresh(series)
 
 
-def change_status(scope: Scope, session: Session, found: Series, what: str, status: str) -> None:
+def change_status(scope: Scope, session: Session, series: Series, label: str, status: str) -> None:
     """Give a series another status, in the caller's transaction. Raises Invalid for none, Conflict when archived."""
     if status not in tuple(SeriesStatus):
         raise Invalid(f"status must be one of {', '.join(SeriesStatus)}.")
-    if found.status == SeriesStatus.ARCHIVED and status != SeriesStatus.ARCHIVED:
-        raise Conflict(f"{what.capitalize()} is archived and cannot be changed.")
-    found.status = SeriesStatus(status)
-    found.version += 1
-    scope.audit(session, "status", what, status=status)
+    if series.status == SeriesStatus.ARCHIVED and status != SeriesStatus.ARCHIVED:
+        raise Conflict(f"{label.capitalize()} is archived and cannot be changed.")
+    series.status = SeriesStatus(status)
+    series.version += 1
+    scope.audit(session, "status", label, status=status)
 
 
 def next_runs(scope: Scope, series_id: int, count: int, first: date | None = None) -> list[date]:
@@ -260,11 +260,11 @@ def check_groups(scope: Scope, groups: Sequence[Group | ImmediateGroup]) -> None
     A template of an outside channel may be any number, until its vendor has registered templates: then it
     is one of them.
     """
-    registered = {one.channel_id for one in messaging.listed_templates(scope)}
+    registered = {template.channel_id for template in messaging.listed_templates(scope)}
     for group in groups:
         if action(scope, group.action_id).archived:
             raise Invalid(f"groups names action {group.action_id}, which is archived.")
-        for one in group.channels:
-            is_pulled = channels.channel(scope, one.channel_id).behaviour.is_pulled
-            if not is_pulled or one.channel_id in registered:
-                messaging.template(scope, one.channel_id, one.template_id)
+        for channel in group.channels:
+            is_pulled = channels.channel(scope, channel.channel_id).behaviour.is_pulled
+            if not is_pulled or channel.channel_id in registered:
+                messaging.template(scope, channel.channel_id, channel.template_id)

@@ -84,15 +84,20 @@ def _renew(tenant_id: int) -> None:
     scope = current_scope(tenant_id)
     with customers.writing(scope):
         customers.stage_known(scope, customers.removed_pseudonyms(scope), ["campaign_recipients"])
-        places = {(int(one), int(channel), int(group)) for one, channel, group in scope.warehouse.rows(PLACES)}
+        places = _places(scope)
         scope.warehouse.execute("DROP TABLE erase_ids SYNC")
     write_again(scope, places)
+
+
+def _places(scope: Scope) -> set[tuple[int, int, int]]:
+    """Campaign, channel and recipient group of what the staged persons were to get."""
+    return {(int(campaign), int(channel), int(group)) for campaign, channel, group in scope.warehouse.rows(PLACES)}
 
 
 def is_busy(scope: Scope) -> bool:
     """Whether a day is processed or anything is handed over or sent."""
     tenant_id = scope.tenant_id
-    running: tuple[Any, ...] = (
+    queries: tuple[Any, ...] = (
         select(Cycle.run).where(Cycle.tenant_id == tenant_id, Cycle.state == CycleState.RUNNING),
         select(Occurrence.id).where(Occurrence.tenant_id == tenant_id, Occurrence.state == RunState.PROCESSING),
         handing_over.to_hand_over(tenant_id),
@@ -103,7 +108,7 @@ def is_busy(scope: Scope) -> bool:
         ),
     )
     with scope.records() as session:
-        return any(session.execute(one.limit(1)).first() for one in running)
+        return any(session.execute(query.limit(1)).first() for query in queries)
 
 
 def _triggered(tenant_id: int) -> Any:
@@ -118,9 +123,7 @@ def clear_accounts(scope: Scope, mark: str) -> None:
     """
     with customers.writing(scope), no_reports(scope), none_decided(scope):
         customers.stage_known(scope, [mark], ACCOUNTS)
-        places = {
-            (int(campaign), int(channel), int(group)) for campaign, channel, group in scope.warehouse.rows(PLACES)
-        }
+        places = _places(scope)
         _rename(scope)
         _forget_sends(scope)
         scope.warehouse.execute("DROP TABLE erase_ids SYNC")
@@ -146,6 +149,6 @@ def _rename(scope: Scope) -> None:
 
 
 def _forget_sends(scope: Scope) -> None:
-    gone = [one for (one,) in scope.warehouse.rows("SELECT DISTINCT customer_id FROM erase_ids")]
+    erased_ids = [customer_id for (customer_id,) in scope.warehouse.rows("SELECT DISTINCT customer_id FROM erase_ids")]
     with scope.records() as session:
-        delivery.forget_customers(scope, session, gone)
+        delivery.forget_customers(scope, session, erased_ids)

@@ -73,7 +73,7 @@ def is_click(goal: Goal) -> bool:
     return goal.kind == "click"
 
 
-def bound(goal: Goal) -> dict[str, str]:
+def sales_parameters(goal: Goal) -> dict[str, str]:
     """What the SQL of a goal's sales binds."""
     return {"goal": name for name in goal.model_dump(exclude={"kind"}).values()}  # noqa: B035 - there is one, or none
 
@@ -107,24 +107,24 @@ def sales(goal: Goal, since: str, until: str, customers: str) -> str:
     """
 
 
-def warnings(scope: Scope, found: Series) -> list[str]:
+def warnings(scope: Scope, series: Series) -> list[str]:
     """What of a series' goal is not measured, in sentences: what names something without any data yet, and clicks on
     channels that Rapport sends on.
     """
-    goal = found.goal
+    goal = series.goal
     if not is_click(goal):
         return [
             f"goal {goal.kind}: there are no {NAMED_IN[goal.kind]} yet, so that {name!r} could not be looked for. "
             "The goal shows nothing before they are loaded."
-            for name in bound(goal).values()
+            for name in sales_parameters(goal).values()
             if not _has_data(scope, goal) and not _is_known(scope, goal, name)
         ]
-    used = channels_in(found.groups)
+    used = channels_in(series.groups)
     return [
-        f"goal click: clicks in {one.behaviour.message_noun} of channel {one.id} ({one.name}) are not measured, "
-        "since Rapport sends it itself. The goal shows nothing of it: choose another one, such as orders."
-        for one in channels.channels(scope)
-        if one.id in used and not one.behaviour.measures_clicks
+        f"goal click: clicks in {channel.behaviour.message_noun} of channel {channel.id} ({channel.name}) are not "
+        "measured, since Rapport sends it itself. The goal shows nothing of it: choose another one, such as orders."
+        for channel in channels.channels(scope)
+        if channel.id in used and not channel.behaviour.measures_clicks
     ]
 
 
@@ -134,7 +134,7 @@ def check_goal(scope: Scope, goal: Goal, groups: int) -> None:
         raise Invalid(
             "goal click compares groups with each other: control cannot click, so at least two groups are needed."
         )
-    for name in bound(goal).values():
+    for name in sales_parameters(goal).values():
         if _has_data(scope, goal) and not _is_known(scope, goal, name):
             raise Invalid(UNKNOWN[goal.kind].format(name))
 

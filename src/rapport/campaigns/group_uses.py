@@ -23,17 +23,17 @@ def archive_target_group(scope: Scope, target_group_id: int) -> TargetGroup:
 
 def _users(scope: Scope, target_group_id: int) -> Iterator[str]:
     """Series and triggered campaigns that may still go out; a one-time campaign has its list already."""
-    wanted = select(Series).where(
+    query = select(Series).where(
         Series.tenant_id == scope.tenant_id, Series.status != SeriesStatus.ARCHIVED, Series.customer_list_id.is_(None)
     )
     with scope.reads() as session:
-        for one in session.scalars(wanted.order_by(Series.id)):
-            if target_group_id in _groups(one):
-                yield f"Series {one.id}" if one.trigger is None else f"Triggered campaign {one.id}"
+        for series in session.scalars(query.order_by(Series.id)):
+            if target_group_id in _groups(series):
+                yield f"Series {series.id}" if series.trigger is None else f"Triggered campaign {series.id}"
 
 
 def _groups(series: Series) -> set[int]:
     """The groups whose members a series reaches, leaves out or asks for."""
-    asked = (series.trigger or {}).get("customer_conditions")
-    named = conditions.groups_in(conditions.parse(asked)) if asked else set()
+    definition = (series.trigger or {}).get("customer_conditions")
+    named = conditions.groups_in(conditions.parse(definition)) if definition else set()
     return {series.target_group_id, *series.rules.exclude_target_group_ids, *named}

@@ -7,7 +7,7 @@ from sqlalchemy import Boolean, Computed, Date, DateTime, Float, Index, Integer,
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from rapport.campaigns.plans import Groups, OfTrigger, Plan, PlannedRules, days_of
+from rapport.campaigns.plans import Groups, Plan, PlannedRules, TriggerSchedule, days_of
 from rapport.campaigns.schemas import Goal, PlainGoal, Schedule
 from rapport.campaigns.states import CycleState, RunState, SeriesStatus
 from rapport.stores.records import Base
@@ -63,7 +63,7 @@ class Series(Base):
     control_share: Mapped[float] = mapped_column(Float, default=0.1)
     goal: Mapped[Goal] = mapped_column(Shaped(Goal), default=lambda: ORDERS, server_default=ORDERS_TEXT)
     priority: Mapped[int] = mapped_column(Integer, default=100)
-    schedule: Mapped[Schedule | OfTrigger] = mapped_column(Shaped(Schedule | OfTrigger))
+    schedule: Mapped[Schedule | TriggerSchedule] = mapped_column(Shaped(Schedule | TriggerSchedule))
     groups: Mapped[Groups] = mapped_column(Shaped(Groups))
     rules: Mapped[PlannedRules] = mapped_column(Shaped(PlannedRules), default=PlannedRules)
     duration: Mapped[int] = mapped_column(Integer)  # days

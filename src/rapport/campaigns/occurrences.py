@@ -30,10 +30,10 @@ def occurrence(scope: Scope, campaign_id: int) -> Occurrence:
 
 def locked(scope: Scope, session: Session, campaign_id: int, lock: bool = True) -> Occurrence:
     """A campaign inside a transaction, held against other writers. Raises NotFound."""
-    found = session.get(Occurrence, (scope.tenant_id, campaign_id), with_for_update=lock or None)
-    if found is None:
+    campaign = session.get(Occurrence, (scope.tenant_id, campaign_id), with_for_update=lock or None)
+    if campaign is None:
         raise NotFound(f"There is no campaign {campaign_id}.")
-    return found
+    return campaign
 
 
 def occurrences(
@@ -47,29 +47,29 @@ def occurrences(
     last: date | None = None,
 ) -> Part[Occurrence]:
     """Campaigns, newest first, filtered by what is given."""
-    wanted = select(Occurrence).where(Occurrence.tenant_id == scope.tenant_id)
+    query = select(Occurrence).where(Occurrence.tenant_id == scope.tenant_id)
     if series_id is not None:
-        wanted = wanted.where(Occurrence.series_id == series_id)
+        query = query.where(Occurrence.series_id == series_id)
     if state is not None:
-        wanted = wanted.where(Occurrence.state == state)
+        query = query.where(Occurrence.state == state)
     if execution_date is not None:
-        wanted = wanted.where(Occurrence.execution_date == execution_date)
+        query = query.where(Occurrence.execution_date == execution_date)
     if first is not None:
-        wanted = wanted.where(Occurrence.execution_date >= first)
+        query = query.where(Occurrence.execution_date >= first)
     if last is not None:
-        wanted = wanted.where(Occurrence.execution_date <= last)
+        query = query.where(Occurrence.execution_date <= last)
     with scope.reads() as session:
-        return part(session, wanted.order_by(Occurrence.id.desc()), limit, offset)
+        return part(session, query.order_by(Occurrence.id.desc()), limit, offset)
 
 
 def channel_rows(scope: Scope, campaign_id: int) -> list[OccurrenceChannel]:
     """What each group of a campaign gets on each channel, by channel and group."""
-    wanted = select(OccurrenceChannel).where(
+    query = select(OccurrenceChannel).where(
         OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id
     )
     order = (OccurrenceChannel.channel_id, OccurrenceChannel.recipient_group_id)
     with scope.reads() as session:
-        return list(session.scalars(wanted.order_by(*order)))
+        return list(session.scalars(query.order_by(*order)))
 
 
 def move(scope: Scope, session: Session, campaign_id: int, states: Sequence[str], **values: Any) -> bool:
@@ -82,7 +82,7 @@ def move(scope: Scope, session: Session, campaign_id: int, states: Sequence[str]
     return bool(done.rowcount)  # type: ignore[attr-defined]
 
 
-def plan_of(found: Series) -> Plan:
+def plan_of(series: Series) -> Plan:
     """What of a series a run needs, kept with the run so that later edits do not reach it."""
     names = (
         "name",
@@ -96,57 +96,57 @@ def plan_of(found: Series) -> Plan:
         "schedule",
         "customer_list_id",
     )
-    return Plan(**{name: getattr(found, name) for name in names}, version=found.version)
+    return Plan(**{name: getattr(series, name) for name in names}, version=series.version)
 
 
-def plan_run(scope: Scope, found: Series, execution_date: date, run: int = 0) -> int | None:
+def plan_run(scope: Scope, series: Series, execution_date: date, run: int = 0) -> int | None:
     """Create a run of a series for a day; None when that run exists. Concurrent planners create one."""
     try:
         with scope.records() as session:
-            made = _new(scope, session, found, execution_date, run)
-            session.add(made)
+            campaign = _new(scope, session, series, execution_date, run)
+            session.add(campaign)
             session.flush()
-            return made.id
+            return campaign.id
     except IntegrityError:
         return None
 
 
-def imagined_run(scope: Scope, found: Series, execution_date: date) -> Occurrence:
+def imagined_run(scope: Scope, series: Series, execution_date: date) -> Occurrence:
     """A run of a series as it would be planned for a day, with the id 0 and in no transaction."""
-    made = _run_of(scope, found, execution_date, 0, 0)
-    made.send_date = execution_date + timedelta(days=found.lead_time)
-    return made
+    campaign = _run_of(scope, series, execution_date, 0, 0)
+    campaign.send_date = execution_date + timedelta(days=series.lead_time)
+    return campaign
 
 
-def _new(scope: Scope, session: Session, found: Series, execution_date: date, run: int) -> Occurrence:
-    return _run_of(scope, found, execution_date, run, next_id(session, scope.tenant_id, "campaign"))
+def _new(scope: Scope, session: Session, series: Series, execution_date: date, run: int) -> Occurrence:
+    return _run_of(scope, series, execution_date, run, next_id(session, scope.tenant_id, "campaign"))
 
 
-def _run_of(scope: Scope, found: Series, execution_date: date, run: int, number: int) -> Occurrence:
+def _run_of(scope: Scope, series: Series, execution_date: date, run: int, number: int) -> Occurrence:
     return Occurrence(
         tenant_id=scope.tenant_id,
         id=number,
-        series_id=found.id,
+        series_id=series.id,
         execution_date=execution_date,
         run=run,
         state=RunState.PLANNED,
-        target_group_id=found.target_group_id,
-        campaign_type=found.campaign_type,
-        duration=found.duration,
-        lead_time=found.lead_time,
-        notes=found.notes,
-        tags=found.tags,
-        is_multi_channel=len(channels_in(found.groups)) > 1,
-        is_recurrence=found.days.kind != "once",
-        is_one_time=found.customer_list_id is not None,
-        conditional=found.conditional,
-        plan=plan_of(found),
+        target_group_id=series.target_group_id,
+        campaign_type=series.campaign_type,
+        duration=series.duration,
+        lead_time=series.lead_time,
+        notes=series.notes,
+        tags=series.tags,
+        is_multi_channel=len(channels_in(series.groups)) > 1,
+        is_recurrence=series.days.kind != "once",
+        is_one_time=series.customer_list_id is not None,
+        conditional=series.conditional,
+        plan=plan_of(series),
     )
 
 
 def plan_next_run(scope: Scope, series_id: int, execution_date: date) -> int:
     """Create one more run of a series for a day (run 1, 2, ...), besides the planned one. Raises NotFound."""
-    found = get_series(scope, series_id)
+    series = get_series(scope, series_id)
     while True:
         with scope.reads() as session:
             last = session.scalar(
@@ -156,9 +156,9 @@ def plan_next_run(scope: Scope, series_id: int, execution_date: date) -> int:
                     Occurrence.execution_date == execution_date,
                 )
             )
-        made = plan_run(scope, found, execution_date, (last or 0) + 1)
-        if made is not None:
-            return made
+        campaign_id = plan_run(scope, series, execution_date, (last or 0) + 1)
+        if campaign_id is not None:
+            return campaign_id
 
 
 def plan_day(scope: Scope, execution_date: date) -> list[int]:
@@ -167,12 +167,12 @@ def plan_day(scope: Scope, execution_date: date) -> list[int]:
     Order: target group priority, series priority, id. Runs that were planned before are listed too.
     """
     with scope.reads() as session:
-        active = select(Series).where(Series.tenant_id == scope.tenant_id, Series.status == SeriesStatus.ACTIVE)
-        found = list(session.scalars(active.where(Series.trigger.is_(None)).order_by(Series.id)))
-        known = set(session.scalars(_planned(scope, execution_date, Occurrence.series_id)))
-    for one in found:
-        if one.id not in known and runs_on(one.days, execution_date):
-            plan_run(scope, one, execution_date)
+        query = select(Series).where(Series.tenant_id == scope.tenant_id, Series.status == SeriesStatus.ACTIVE)
+        active_series = list(session.scalars(query.where(Series.trigger.is_(None)).order_by(Series.id)))
+        planned_series_ids = set(session.scalars(_planned(scope, execution_date, Occurrence.series_id)))
+    for series in active_series:
+        if series.id not in planned_series_ids and runs_on(series.days, execution_date):
+            plan_run(scope, series, execution_date)
     return in_order(scope, execution_date)
 
 
@@ -207,7 +207,7 @@ def running_ids(scope: Scope, first: date, days: int, own: Occurrence | None = N
     less than own_days before it or after it.
     """
     sent, length = Occurrence.send_date, Occurrence.duration
-    wanted = select(Occurrence.id).where(
+    query = select(Occurrence.id).where(
         Occurrence.tenant_id == scope.tenant_id,
         Occurrence.state.in_(LIVE_STATES),
         Occurrence.is_triggered.is_(False),
@@ -216,22 +216,22 @@ def running_ids(scope: Scope, first: date, days: int, own: Occurrence | None = N
     )
     if own is not None:
         apart = and_(sent < first + timedelta(days=own_days), sent + own_days > first)
-        wanted = wanted.where(Occurrence.id != own.id, or_(Occurrence.series_id != own.series_id, apart))
+        query = query.where(Occurrence.id != own.id, or_(Occurrence.series_id != own.series_id, apart))
     with scope.reads() as session:
-        return list(session.scalars(wanted.order_by(Occurrence.id)))
+        return list(session.scalars(query.order_by(Occurrence.id)))
 
 
 def live_ids(
-    scope: Scope, states: Iterable[str], first: date, last: date, but: int, triggered: bool = True
+    scope: Scope, states: Iterable[str], first: date, last: date, excluded_id: int, triggered: bool = True
 ) -> list[int]:
     """Ids of campaigns in these states executed in a range of days, except one; triggered ones too unless told not."""
-    wanted = select(Occurrence.id).where(
+    query = select(Occurrence.id).where(
         Occurrence.tenant_id == scope.tenant_id,
         Occurrence.state.in_(list(states)),
         Occurrence.execution_date.between(first, last),
-        Occurrence.id != but,
+        Occurrence.id != excluded_id,
     )
     if not triggered:
-        wanted = wanted.where(Occurrence.is_triggered.is_(False))
+        query = query.where(Occurrence.is_triggered.is_(False))
     with scope.reads() as session:
-        return list(session.scalars(wanted.order_by(Occurrence.id)))
+        return list(session.scalars(query.order_by(Occurrence.id)))

@@ -14,13 +14,13 @@ from rapport.campaigns.schemas import CampaignType, FrequencyCap, Goal, Schedule
 from rapport.campaigns.triggers import QuietHours
 
 
-class Kept(BaseModel):
+class RecordShape(BaseModel):
     """A shape that is read from records: it cannot be changed, and ignores members that this release does not know."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class PlannedChannel(Kept):
+class PlannedChannel(RecordShape):
     """One channel on which a recipient group is reached. send_time is HH:MM of the tenant; None: the default."""
 
     channel_id: int
@@ -28,7 +28,7 @@ class PlannedChannel(Kept):
     send_time: str | None = None
 
 
-class PlannedGroup(Kept):
+class PlannedGroup(RecordShape):
     """A recipient group: its action, its share of those not held back, where it is reached. Id = position from 1."""
 
     action_id: int
@@ -39,17 +39,18 @@ class PlannedGroup(Kept):
     @property
     def channel_ids(self) -> set[int]:
         """The channels of the group."""
-        return {place.channel_id for place in self.channels}
+        return {channel.channel_id for channel in self.channels}
 
     def on(self, channel_id: int) -> Self:
         """The same group on one of its channels alone."""
-        return self.model_copy(update={"channels": tuple(one for one in self.channels if one.channel_id == channel_id)})
+        channels = tuple(channel for channel in self.channels if channel.channel_id == channel_id)
+        return self.model_copy(update={"channels": channels})
 
 
 Groups = tuple[PlannedGroup, ...]
 
 
-class PlannedRules(Kept):
+class PlannedRules(RecordShape):
     """Who is kept out although they are in the target group, and how customers are divided."""
 
     exclude_target_group_ids: tuple[int, ...] = ()
@@ -61,7 +62,7 @@ class PlannedRules(Kept):
     keeps_groups: bool = False
 
 
-class PlannedCost(Kept):
+class PlannedCost(RecordShape):
     """What a voucher of a group costs, in the tenant's currency, a redeemed code (in lower case) or a customer sent."""
 
     amount: float
@@ -69,13 +70,13 @@ class PlannedCost(Kept):
     codes: tuple[str, ...] = ()
 
 
-class OfTrigger(Kept):
+class TriggerSchedule(RecordShape):
     """The schedule of what runs whenever its trigger is met."""
 
     kind: Literal["triggered"]
 
 
-class Plan(Kept):
+class Plan(RecordShape):
     """A series as it was when a run of it was planned, and how the run was divided when it was processed.
 
     shares are those of the groups, drawn how many of each got something and were held back; kept_off names, by channel
@@ -91,7 +92,7 @@ class Plan(Kept):
     groups: Groups = ()
     rules: PlannedRules = PlannedRules()
     products: int = 0
-    schedule: Schedule | OfTrigger | None = None
+    schedule: Schedule | TriggerSchedule | None = None
     customer_list_id: int | None = None
     # Of the days of triggered campaigns.
     trigger: dict[str, Any] | None = None
@@ -159,7 +160,7 @@ class Plan(Kept):
         return self.model_copy(update=values)
 
 
-def days_of(schedule: Schedule | OfTrigger | None) -> Schedule:
+def days_of(schedule: Schedule | TriggerSchedule | None) -> Schedule:
     """The schedule of what runs on days. Raises ValueError for what runs whenever its trigger is met."""
     if not isinstance(schedule, Schedule):
         raise ValueError("A triggered campaign has no schedule.")

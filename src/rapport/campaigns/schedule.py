@@ -22,8 +22,8 @@ def check_schedule(schedule: Schedule) -> None:
     """Refuse a member that the kind does not go by: daily on weekdays 1 to 5 would run at weekends. Raises Invalid."""
     for name, kinds in OF_KINDS.items():
         if schedule.kind not in kinds and getattr(schedule, name) != Schedule.model_fields[name].default:
-            of = f"kinds {', '.join(kinds[:-1])} and {kinds[-1]}" if len(kinds) > 1 else f"kind {kinds[0]}"
-            raise Invalid(f"schedule.{name} applies only to the {of}, not to {schedule.kind}.")
+            applies_to = f"kinds {', '.join(kinds[:-1])} and {kinds[-1]}" if len(kinds) > 1 else f"kind {kinds[0]}"
+            raise Invalid(f"schedule.{name} applies only to the {applies_to}, not to {schedule.kind}.")
 
 
 def runs_on(schedule: Schedule, day: date) -> bool:
@@ -62,8 +62,8 @@ def _monthly(schedule: Schedule, day: date) -> bool:
 
 def _cron(schedule: Schedule, day: date) -> bool:
     begin = datetime.combine(day, time()) - timedelta(seconds=1)
-    found: datetime = croniter(schedule.cron, begin).get_next(datetime)
-    return found.date() == day
+    next_run: datetime = croniter(schedule.cron, begin).get_next(datetime)
+    return next_run.date() == day
 
 
 def upcoming(schedule: Schedule, first: date) -> Iterator[date]:
@@ -78,9 +78,9 @@ def upcoming(schedule: Schedule, first: date) -> Iterator[date]:
         day += DAY
 
 
-def send_time(schedule: Schedule, given: str | None, default: str) -> time:
+def send_time(schedule: Schedule, channel_time: str | None, default: str) -> time:
     """The wall-clock time of a send: the channel's own, else the cron expression's, else the tenant's default."""
-    if given is None and schedule.kind == "cron":
+    if channel_time is None and schedule.kind == "cron":
         minute, hour = schedule.cron.split()[:2]
         return time(int(hour), int(minute))
-    return time.fromisoformat(given or default)
+    return time.fromisoformat(channel_time or default)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
-from rapport.campaigns.attribute_uses import TOLD, asking
+from rapport.campaigns.attribute_uses import LISTED, asking
 from rapport.campaigns.models import Series
 from rapport.campaigns.triggered import triggered
 from rapport.conditions.nodes import AttributeIs
@@ -27,24 +27,25 @@ def change_stages(scope: Scope, days: Mapping[str, int], names: Mapping[str, str
 def define_value_segments(scope: Scope, bands: Sequence[tuple[str, float]]) -> None:
     """Replace the value segments, most valuable first. Raises Invalid, Conflict while one that goes is asked for."""
     _bind(scope)
-    used = [told for told, condition in asking(scope) if _segments(condition) - set(range(1, len(bands) + 1))]
-    if used:
-        raise Conflict(f"There would be only {len(bands)} value segments, but a later one is used by {_told(used)}.")
+    users = [user for user, condition in asking(scope) if _segments(condition) - set(range(1, len(bands) + 1))]
+    if users:
+        raise Conflict(f"There would be only {len(bands)} value segments, but a later one is used by {_listed(users)}.")
     insight.define_value_segments(scope, bands)
 
 
-def _told(used: list[str]) -> str:
-    return ", ".join(used[:TOLD]) + (f" and {len(used) - TOLD} more" if len(used) > TOLD else "")
+def _listed(users: list[str]) -> str:
+    return ", ".join(users[:LISTED]) + (f" and {len(users) - LISTED} more" if len(users) > LISTED else "")
 
 
 def _segments(condition: conditions.Condition) -> set[int]:
     """The value segments whose ids a condition lists."""
-    found: set[int] = set()
+    segment_ids: set[int] = set()
     for leaf in conditions.leaves(condition):
         if isinstance(leaf, AttributeIs) and leaf.name == SEGMENT and leaf.comparison.operator in ONE_OF_SOME:
             value = leaf.comparison.value
-            found |= {int(one) for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Decimal)}
-    return found
+            values = value if isinstance(value, tuple) else (value,)
+            segment_ids |= {int(segment_id) for segment_id in values if isinstance(segment_id, Decimal)}
+    return segment_ids
 
 
 def _bind(scope: Scope) -> None:
@@ -53,10 +54,10 @@ def _bind(scope: Scope) -> None:
     for series in triggered(scope):
         definition = (series.trigger or {}).get("customer_conditions")
         try:
-            kept = audiences.bound(scope, definition).raw if definition else definition
+            with_ids = audiences.bound(scope, definition).raw if definition else definition
         except Invalid:
             continue
-        if kept != definition:
+        if with_ids != definition:
             with scope.records() as session:
-                found = session.get_one(Series, (scope.tenant_id, series.id))
-                found.trigger = {**(found.trigger or {}), "customer_conditions": kept}
+                stored_series = session.get_one(Series, (scope.tenant_id, series.id))
+                stored_series.trigger = {**(stored_series.trigger or {}), "customer_conditions": with_ids}

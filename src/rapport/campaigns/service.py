@@ -5,7 +5,7 @@ from rapport.campaigns.cycle.cycles import CycleResult, cycles
 from rapport.campaigns.cycle.cycles import result as cycle
 from rapport.campaigns.cycle.cycles import row as cycle_row
 from rapport.campaigns.cycle.daily import run_cycle, start_cycle
-from rapport.campaigns.cycle.measuring import leaving, measure
+from rapport.campaigns.cycle.measuring import measure, pending_sends
 from rapport.campaigns.cycle.scheduler import Scheduler
 from rapport.campaigns.cycle.tasks import execute_due
 from rapport.campaigns.definitions import (
@@ -221,7 +221,6 @@ __all__ = [
     "is_busy",
     "is_held_out",
     "kept_back_on",
-    "leaving",
     "measure",
     "next_runs",
     "occurrence",
@@ -231,6 +230,7 @@ __all__ = [
     "one_time",
     "open_days",
     "outcome_rows",
+    "pending_sends",
     "planned",
     "planned_day",
     "planned_trigger",

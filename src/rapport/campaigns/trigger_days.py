@@ -54,10 +54,10 @@ def occurrence_of_day(scope: Scope, series: Series, day: date) -> Occurrence:
 
 
 def _newest(scope: Scope, series_id: int, day: date) -> Any:
-    found = select(Occurrence).where(
+    query = select(Occurrence).where(
         Occurrence.tenant_id == scope.tenant_id, Occurrence.series_id == series_id, Occurrence.execution_date == day
     )
-    return found.order_by(Occurrence.run.desc()).limit(1)
+    return query.order_by(Occurrence.run.desc()).limit(1)
 
 
 def _plan(scope: Scope, series: Series) -> Plan:
@@ -79,11 +79,11 @@ def planned_day(scope: Scope, series: Series) -> Occurrence:
 
 
 def _begin(scope: Scope, session: Session, series: Series, day: date, plan: Plan, run: int) -> Occurrence:
-    made = _occurrence(scope, series, day, plan, run, next_id(session, scope.tenant_id, "campaign"))
-    session.add(made)
+    campaign = _occurrence(scope, series, day, plan, run, next_id(session, scope.tenant_id, "campaign"))
+    session.add(campaign)
     session.flush()
-    session.add_all(_places(scope, made))
-    return made
+    session.add_all(_channel_rows(scope, campaign))
+    return campaign
 
 
 def _occurrence(scope: Scope, series: Series, day: date, plan: Plan, run: int, number: int) -> Occurrence:
@@ -108,37 +108,37 @@ def _occurrence(scope: Scope, series: Series, day: date, plan: Plan, run: int, n
     )
 
 
-def _places(scope: Scope, made: Occurrence) -> list[OccurrenceChannel]:
-    order = sorted(made.plan.channel_ids)
+def _channel_rows(scope: Scope, campaign: Occurrence) -> list[OccurrenceChannel]:
+    order = sorted(campaign.plan.channel_ids)
     return [
         OccurrenceChannel(
             tenant_id=scope.tenant_id,
-            campaign_id=made.id,
+            campaign_id=campaign.id,
             recipient_group_id=number,
-            channel_id=place.channel_id,
-            template_id=place.template_id,
+            channel_id=channel.channel_id,
+            template_id=channel.template_id,
             action_id=group.action_id,
             promo_code=",".join(group.promo_codes or ()),
             scheduled_time=scope.now_local(),
-            send_id=f"{made.id}G{number}C{order.index(place.channel_id) + 1}",
+            send_id=f"{campaign.id}G{number}C{order.index(channel.channel_id) + 1}",
             state=RunState.EXECUTING,
         )
-        for number, group in enumerate(made.plan.groups, start=1)
-        for place in group.channels
+        for number, group in enumerate(campaign.plan.groups, start=1)
+        for channel in group.channels
     ]
 
 
-def add_to_day(scope: Scope, session: Session, campaign_id: int, filed: Filed) -> None:
+def add_to_day(scope: Scope, session: Session, campaign_id: int, totals: Filed) -> None:
     """Count filed firings into their campaign, in the transaction that marks them as filed."""
-    found = locked(scope, session, campaign_id)
-    found.targeted += filed.units
-    found.test_size += filed.tested
-    found.control_size += filed.held_back
-    found.counts = {
-        name: found.counts.get(name, 0) + filed.outcomes.get(name, 0)
-        for name in sorted({*found.counts, *filed.outcomes})
+    campaign = locked(scope, session, campaign_id)
+    campaign.targeted += totals.units
+    campaign.test_size += totals.tested
+    campaign.control_size += totals.held_back
+    campaign.counts = {
+        name: campaign.counts.get(name, 0) + totals.outcomes.get(name, 0)
+        for name in sorted({*campaign.counts, *totals.outcomes})
     }
-    for (group, channel_id), messages in filed.places.items():
+    for (group, channel_id), messages in totals.places.items():
         session.execute(
             update(OccurrenceChannel)
             .where(
@@ -153,22 +153,22 @@ def add_to_day(scope: Scope, session: Session, campaign_id: int, filed: Filed) -
 
 def open_days(scope: Scope, before: date) -> list[int]:
     """The campaigns of triggers of days before a day that are not closed."""
-    wanted = select(Occurrence.id).where(
+    query = select(Occurrence.id).where(
         Occurrence.tenant_id == scope.tenant_id,
         Occurrence.is_triggered,
         Occurrence.state == RunState.EXECUTING,
         Occurrence.execution_date < before,
     )
     with scope.reads() as session:
-        return list(session.scalars(wanted.order_by(Occurrence.id)))
+        return list(session.scalars(query.order_by(Occurrence.id)))
 
 
 def close_day(scope: Scope, session: Session, campaign_id: int, at: datetime) -> None:
     """End the campaign of a day, all of whose firings are filed."""
-    found = locked(scope, session, campaign_id)
-    if found.state != RunState.EXECUTING:
+    campaign = locked(scope, session, campaign_id)
+    if campaign.state != RunState.EXECUTING:
         return
-    found.state, found.finished_at = RunState.SUCCESSFUL, at
+    campaign.state, campaign.finished_at = RunState.SUCCESSFUL, at
     session.execute(
         update(OccurrenceChannel)
         .where(OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id)
@@ -183,6 +183,6 @@ def end_date(campaign: Occurrence) -> date:
 
 def of_ids(scope: Scope, campaign_ids: Sequence[int]) -> list[Occurrence]:
     """Campaigns by id."""
-    wanted = select(Occurrence).where(Occurrence.tenant_id == scope.tenant_id, Occurrence.id.in_(campaign_ids))
+    query = select(Occurrence).where(Occurrence.tenant_id == scope.tenant_id, Occurrence.id.in_(campaign_ids))
     with scope.reads() as session:
-        return list(session.scalars(wanted))
+        return list(session.scalars(query))

@@ -20,7 +20,7 @@ MINUTES_OF_HOUR = 60
 
 def triggered_sentence(scope: Scope, body: TriggeredBody) -> str:
     """A triggered campaign in words, without a full stop."""
-    parameters = {name.upper(): name for one in customers.event_types(scope) for name in one.types}
+    parameters = {name.upper(): name for event_type in customers.event_types(scope) for name in event_type.types}
     parts = [f"When {'anybody' if body.visitors else 'a customer'} {_trigger(body, Names(attributes=parameters))}"]
     if body.customer_conditions is not None:
         words = conditions.sentence(conditions.parse(body.customer_conditions), audiences.names(scope))
@@ -38,18 +38,18 @@ def _trigger(body: TriggeredBody, names: Names) -> str:
         return f"{words} {trigger.times} times within {_span(trigger.window_minutes)}"
     if not isinstance(trigger, SequenceTrigger):
         return words
-    closing = " or ".join(_event(one, names) for one in trigger.closing)
+    closing = " or ".join(_event(event_match, names) for event_match in trigger.closing)
     words += f" and then not {closing} within {_span(trigger.window_minutes)}"
     if trigger.restart:
-        words += f", counted from the last {' or '.join(_event(one, names) for one in trigger.restart)}"
+        words += f", counted from the last {' or '.join(_event(event_match, names) for event_match in trigger.restart)}"
     return words
 
 
-def _event(one: EventMatch, names: Names) -> str:
-    if one.conditions is None:
-        return f"'{one.event}'"
-    words = conditions.sentence(conditions.parse(one.conditions), names)
-    return f"'{one.event}' ({words[0].lower()}{words[1:]})"
+def _event(event_match: EventMatch, names: Names) -> str:
+    if event_match.conditions is None:
+        return f"'{event_match.event}'"
+    words = conditions.sentence(conditions.parse(event_match.conditions), names)
+    return f"'{event_match.event}' ({words[0].lower()}{words[1:]})"
 
 
 def _span(minutes: int) -> str:

@@ -13,7 +13,7 @@ from rapport.audiences import service as audiences
 from rapport.campaigns import goals
 from rapport.campaigns.definitions import change_status, check_excluded, check_groups, replace_series
 from rapport.campaigns.models import UNIQUE_SERIES, Series
-from rapport.campaigns.plans import OfTrigger, PlannedGroup, PlannedRules, channels_in
+from rapport.campaigns.plans import PlannedGroup, PlannedRules, TriggerSchedule, channels_in
 from rapport.campaigns.states import SeriesStatus
 from rapport.campaigns.triggers import EventMatch, SequenceTrigger, Trigger, TriggeredBody, TriggeredRules
 from rapport.channels import service as channels
@@ -38,31 +38,31 @@ COLUMNS = (
     "tags",
 )
 PARAMETER_KINDS = {"String": Kind.TEXT, "Number": Kind.DECIMAL, "Boolean": Kind.BOOLEAN}
-SCHEDULE = OfTrigger(kind="triggered")
+SCHEDULE = TriggerSchedule(kind="triggered")
 A_TRIGGERED = "a triggered campaign"
 
 
 def triggered(scope: Scope, status: str | None = None) -> list[Series]:
     """The tenant's triggered campaigns, by id."""
-    wanted = select(Series).where(Series.tenant_id == scope.tenant_id, Series.trigger.is_not(None))
+    query = select(Series).where(Series.tenant_id == scope.tenant_id, Series.trigger.is_not(None))
     if status:
-        wanted = wanted.where(Series.status == status)
+        query = query.where(Series.status == status)
     with scope.reads() as session:
-        return list(session.scalars(wanted.order_by(Series.id)))
+        return list(session.scalars(query.order_by(Series.id)))
 
 
-def triggered_warnings(scope: Scope, some: Sequence[Series]) -> dict[int, list[str]]:
+def triggered_warnings(scope: Scope, stored_series: Sequence[Series]) -> dict[int, list[str]]:
     """What may not be meant about triggered campaigns, in sentences, by id."""
-    addresses = {one.id: one.address_attribute.upper() for one in channels.channels(scope)}
-    return {one.id: [*_divided(one, addresses), *goals.warnings(scope, one)] for one in some}
+    addresses = {channel.id: channel.address_attribute.upper() for channel in channels.channels(scope)}
+    return {series.id: [*_divided(series, addresses), *goals.warnings(scope, series)] for series in stored_series}
 
 
-def _divided(found: Series, addresses: Mapping[int, str]) -> list[str]:
+def _divided(series: Series, addresses: Mapping[int, str]) -> list[str]:
     """That a campaign with several kinds of addresses divides its customers by one of them; nothing for any other."""
-    used = sorted(channels_in(found.groups))
-    kinds = list(dict.fromkeys(addresses.get(one, channels.OWN_ID) for one in used))
-    first, *others = [one for one in kinds if one != channels.OWN_ID] or [""]
-    if not others or (len(found.groups) == 1 and not found.control_share):
+    used = sorted(channels_in(series.groups))
+    kinds = list(dict.fromkeys(addresses.get(channel_id, channels.OWN_ID) for channel_id in used))
+    first, *others = [kind for kind in kinds if kind != channels.OWN_ID] or [""]
+    if not others or (len(series.groups) == 1 and not series.control_share):
         return []
     return [
         f"Customers are divided by {first}, or by the next of {', '.join(others)} for whoever has none: those who "
@@ -72,11 +72,11 @@ def _divided(found: Series, addresses: Mapping[int, str]) -> list[str]:
 
 def active_triggers(scope: Scope) -> set[int]:
     """The ids of the tenant's triggered campaigns that are active."""
-    wanted = select(Series.id).where(
+    query = select(Series.id).where(
         Series.tenant_id == scope.tenant_id, Series.trigger.is_not(None), Series.status == SeriesStatus.ACTIVE
     )
     with scope.reads() as session:
-        return set(session.scalars(wanted))
+        return set(session.scalars(query))
 
 
 def triggered_series(scope: Scope, series_id: int) -> Series:
@@ -86,26 +86,26 @@ def triggered_series(scope: Scope, series_id: int) -> Series:
 
 
 def _get(scope: Scope, session: Session, series_id: int) -> Series:
-    found = session.get(Series, (scope.tenant_id, series_id))
-    if found is None or found.trigger is None:
+    series = session.get(Series, (scope.tenant_id, series_id))
+    if series is None or series.trigger is None:
         raise NotFound(f"There is no triggered campaign {series_id}.")
-    return found
+    return series
 
 
 def _columns(body: TriggeredBody) -> dict[str, Any]:
     data = body.model_dump(mode="json")
-    found = {name: data.pop(name) for name in COLUMNS}
-    groups = tuple(map(PlannedGroup.model_validate, found["groups"]))
-    return {**found, "goal": body.goal, "groups": groups, "rules": PlannedRules(**found["rules"]), "trigger": data}
+    columns = {name: data.pop(name) for name in COLUMNS}
+    groups = tuple(map(PlannedGroup.model_validate, columns["groups"]))
+    return {**columns, "goal": body.goal, "groups": groups, "rules": PlannedRules(**columns["rules"]), "trigger": data}
 
 
-def triggered_body(found: Series) -> TriggeredBody:
+def triggered_body(series: Series) -> TriggeredBody:
     """A triggered campaign as its body, the reverse of how it is kept."""
-    data = {name: getattr(found, name) for name in COLUMNS}
+    data = {name: getattr(series, name) for name in COLUMNS}
     of_body = TriggeredRules.model_fields.keys()
-    groups = [group.model_dump(exclude={"channels": {"__all__": {"send_time"}}}) for group in found.groups]
-    kept = {"groups": groups, "rules": found.rules.model_dump(include=set(of_body)), "goal": found.goal.model_dump()}
-    return TriggeredBody.model_validate({**data, **kept, **(found.trigger or {})})
+    groups = [group.model_dump(exclude={"channels": {"__all__": {"send_time"}}}) for group in series.groups]
+    kept = {"groups": groups, "rules": series.rules.model_dump(include=set(of_body)), "goal": series.goal.model_dump()}
+    return TriggeredBody.model_validate({**data, **kept, **(series.trigger or {})})
 
 
 def create_triggered(scope: Scope, body: TriggeredBody, status: str = SeriesStatus.ACTIVE) -> Series:
@@ -115,7 +115,7 @@ def create_triggered(scope: Scope, body: TriggeredBody, status: str = SeriesStat
     """
     body = check_triggered(scope, body)
     with unique_name(UNIQUE_SERIES, A_TRIGGERED, body.name), scope.records() as session:
-        made = Series(
+        series = Series(
             tenant_id=scope.tenant_id,
             id=next_id(session, scope.tenant_id, "series"),
             target_group_id=0,
@@ -125,11 +125,11 @@ def create_triggered(scope: Scope, body: TriggeredBody, status: str = SeriesStat
             created_at=scope.clock.now(),
             **_columns(body),
         )
-        session.add(made)
-        scope.audit(session, "create", _called(made.id), name=made.name)
-        _tell(scope, session)
+        session.add(series)
+        scope.audit(session, "create", _label(series.id), name=series.name)
+        _publish_change(scope, session)
     _prepare(scope, body)
-    return made
+    return series
 
 
 def update_triggered(scope: Scope, series_id: int, body: TriggeredBody, version: int) -> Series:
@@ -142,14 +142,14 @@ def update_triggered(scope: Scope, series_id: int, body: TriggeredBody, version:
     """
     body = check_triggered(scope, body)
     with unique_name(UNIQUE_SERIES, A_TRIGGERED, body.name), scope.records() as session:
-        found = _get(scope, session, series_id)
+        series = _get(scope, session, series_id)
         values = _columns(body)
-        if _makes_it_go_out(values["trigger"]) != _makes_it_go_out(found.trigger or {}):
+        if _event_rules(values["trigger"]) != _event_rules(series.trigger or {}):
             values["trigger_version"] = version + 1
-        replace_series(scope, session, found, _called(series_id), version, values)
-        _tell(scope, session)
+        replace_series(scope, session, series, _label(series_id), version, values)
+        _publish_change(scope, session)
     _prepare(scope, body)
-    return found
+    return series
 
 
 def set_triggered_status(scope: Scope, series_id: int, status: str) -> Series:
@@ -158,39 +158,39 @@ def set_triggered_status(scope: Scope, series_id: int, status: str) -> Series:
     Raises NotFound, Invalid for another status, Conflict for an archived one.
     """
     with scope.records() as session:
-        found = _get(scope, session, series_id)
-        before = found.status
-        change_status(scope, session, found, _called(series_id), status)
+        series = _get(scope, session, series_id)
+        before = series.status
+        change_status(scope, session, series, _label(series_id), status)
         if status != before:
-            found.trigger_version = found.version
-        _tell(scope, session)
-    return found
+            series.trigger_version = series.version
+        _publish_change(scope, session)
+    return series
 
 
-def _makes_it_go_out(kept: dict[str, Any]) -> dict[str, Any]:
+def _event_rules(kept: dict[str, Any]) -> dict[str, Any]:
     """What events have to do for a triggered campaign, of what is kept of it, with every default in it."""
-    found: dict[str, Any] = TypeAdapter(Trigger).validate_python(kept["trigger"]).model_dump(mode="json")
-    return found
+    trigger: dict[str, Any] = TypeAdapter(Trigger).validate_python(kept["trigger"]).model_dump(mode="json")
+    return trigger
 
 
-def _called(series_id: int) -> str:
+def _label(series_id: int) -> str:
     return f"triggered campaign {series_id}"
 
 
 def _prepare(scope: Scope, body: TriggeredBody) -> None:
     """Have the members of the groups that are asked about, where a profile is there; the daily cycle renews them."""
     data_date = scope.data_date()
-    groups = set(body.rules.exclude_target_group_ids) | _asked(body.customer_conditions)
+    groups = set(body.rules.exclude_target_group_ids) | _groups_in(body.customer_conditions)
     if groups and data_date is not None:
         audiences.ensure_members(scope, groups, data_date)
 
 
-def _asked(definition: Any) -> set[int]:
+def _groups_in(definition: Any) -> set[int]:
     """The groups that customer conditions name."""
     return set() if definition is None else conditions.groups_in(conditions.parse(definition))
 
 
-def _tell(scope: Scope, session: Session) -> None:
+def _publish_change(scope: Scope, session: Session) -> None:
     """Whoever evaluates triggers learns of the change when it commits."""
     publish(session, Topic.TRIGGERS, scope.tenant_id)
 
@@ -208,13 +208,13 @@ def matches(body: TriggeredBody) -> Iterator[tuple[str, EventMatch]]:
     """Every event that a trigger names, with where it stands in the body."""
     yield "trigger", body.trigger
     if isinstance(body.trigger, SequenceTrigger):
-        for name, some in (("closing", body.trigger.closing), ("restart", body.trigger.restart)):
-            yield from ((f"trigger.{name}[{n}]", one) for n, one in enumerate(some))
+        for name, event_matches in (("closing", body.trigger.closing), ("restart", body.trigger.restart)):
+            yield from ((f"trigger.{name}[{n}]", event_match) for n, event_match in enumerate(event_matches))
 
 
 def check_triggered(scope: Scope, body: TriggeredBody) -> TriggeredBody:
     """The body as it is kept: everything that it names exists and fits, names are ids. Raises NotFound, Invalid."""
-    declared = {one.name: one.types for one in customers.event_types(scope) if one.declared}
+    declared = {event_type.name: event_type.types for event_type in customers.event_types(scope) if event_type.declared}
     check_events(scope, body, declared)
     if body.customer_conditions is not None:
         body = body.model_copy(update={"customer_conditions": _customer_conditions(scope, body.customer_conditions)})
@@ -228,19 +228,19 @@ def check_events(scope: Scope, body: TriggeredBody, declared: Mapping[str, dict[
     """The events that a trigger names, and the parameters that its conditions compare, must be declared as they are
     used. Raises Invalid.
     """
-    for where, one in matches(body):
-        if one.event not in declared:
-            raise Invalid(f"{where}.event names {one.event!r}, which is not a declared event type.")
-        if one.conditions is not None:
-            _check_event(scope, one, declared[one.event], where)
+    for where, event_match in matches(body):
+        if event_match.event not in declared:
+            raise Invalid(f"{where}.event names {event_match.event!r}, which is not a declared event type.")
+        if event_match.conditions is not None:
+            _check_event(scope, event_match, declared[event_match.event], where)
 
 
 def check_event_change(scope: Scope, name: str, types: dict[str, str]) -> None:
     """An event must not be declared so that a trigger which is not archived cannot be evaluated. Raises Conflict."""
-    declared = {one.name: one.types for one in customers.event_types(scope) if one.declared}
+    declared = {event_type.name: event_type.types for event_type in customers.event_types(scope) if event_type.declared}
     for series in triggered(scope):
         body = triggered_body(series)
-        if series.status == SeriesStatus.ARCHIVED or all(one.event != name for _, one in matches(body)):
+        if series.status == SeriesStatus.ARCHIVED or all(event_match.event != name for _, event_match in matches(body)):
             continue
         try:
             check_events(scope, body, declared)
@@ -249,17 +249,17 @@ def check_event_change(scope: Scope, name: str, types: dict[str, str]) -> None:
         try:
             check_events(scope, body, {**declared, name: types})
         except Invalid as error:
-            raise Conflict(f"{_called(series.id).capitalize()} uses the event {name!r}: {error.message}") from error
+            raise Conflict(f"{_label(series.id).capitalize()} uses the event {name!r}: {error.message}") from error
 
 
-def _check_event(scope: Scope, one: EventMatch, types: dict[str, str], where: str) -> None:
+def _check_event(scope: Scope, event_match: EventMatch, types: dict[str, str], where: str) -> None:
     try:
-        condition = conditions.parse(one.conditions)
+        condition = conditions.parse(event_match.conditions)
         for leaf in leaves(condition):
             if not isinstance(leaf, AttributeIs):
                 raise Invalid("definition can only compare parameters of the event.")
             if leaf.name not in {name.upper() for name in types}:
-                raise Invalid(f"{leaf.path}.attribute names {leaf.name!r}, which {one.event} does not have.")
+                raise Invalid(f"{leaf.path}.attribute names {leaf.name!r}, which {event_match.event} does not have.")
         conditions.to_predicate(condition, event_schema(scope, types))
     except Invalid as error:
         raise Invalid(error.message.replace("definition", f"{where}.conditions", 1)) from error
@@ -274,8 +274,8 @@ def _customer_conditions(scope: Scope, definition: Any) -> Any:
 
 def groups_of_triggers(scope: Scope) -> list[int]:
     """The target groups whose members active triggers ask for."""
-    found: set[int] = set()
-    for one in triggered(scope, SeriesStatus.ACTIVE):
-        assert one.trigger is not None  # noqa: S101 - tells the type checker
-        found |= set(one.rules.exclude_target_group_ids) | _asked(one.trigger["customer_conditions"])
-    return sorted(found)
+    group_ids: set[int] = set()
+    for series in triggered(scope, SeriesStatus.ACTIVE):
+        assert series.trigger is not None  # noqa: S101 - tells the type checker
+        group_ids |= set(series.rules.exclude_target_group_ids) | _groups_in(series.trigger["customer_conditions"])
+    return sorted(group_ids)

@@ -54,21 +54,21 @@ def ready_at(scope: Scope, data_date: date) -> datetime:
     """The instant at which a date's data are to be complete: the readiness time (UTC) after the date's end."""
     clock_time = time.fromisoformat(tenant_settings(scope, CampaignSettings).data_ready_time)
     end = scope.instant(datetime.combine(data_date + DAY, time()))
-    found = datetime.combine(end.date(), clock_time, UTC)
-    return found if found >= end else found + DAY
+    ready = datetime.combine(end.date(), clock_time, UTC)
+    return ready if ready >= end else ready + DAY
 
 
 def agendas(stores: Stores) -> list[Agenda]:
     """The agenda of every tenant. One whose settings or time zone cannot be read is logged and left out."""
     with stores.records.reading() as connection:
         rows = connection.execute(_statement(stores.clock.now().date() - ASKED)).all()
-    found = []
+    readable = []
     for row in rows:
         try:
-            found.append(_agenda(stores, row))
+            readable.append(_agenda(stores, row))
         except Exception:  # whatever it is, the other tenants' time goes on
             log.exception("the schedule of a tenant cannot be read", tenant_id=row.id)
-    return found
+    return readable
 
 
 def _statement(since: date) -> Any:

@@ -72,24 +72,24 @@ def state_of(scope: Scope, data_date: date) -> str:
 
 def under_way(scope: Scope) -> list[date]:
     """The data dates whose cycles are running."""
-    wanted = select(Cycle.data_date).where(Cycle.tenant_id == scope.tenant_id, Cycle.state == CycleState.RUNNING)
+    query = select(Cycle.data_date).where(Cycle.tenant_id == scope.tenant_id, Cycle.state == CycleState.RUNNING)
     with scope.reads() as session:
-        return list(session.scalars(wanted.distinct().order_by(Cycle.data_date)))
+        return list(session.scalars(query.distinct().order_by(Cycle.data_date)))
 
 
 def _get(scope: Scope, session: Any, data_date: date, run: int) -> Cycle:
-    found: Cycle | None = session.get(Cycle, (scope.tenant_id, data_date, run))
-    if found is None:
+    cycle: Cycle | None = session.get(Cycle, (scope.tenant_id, data_date, run))
+    if cycle is None:
         raise NotFound(f"There is no cycle {run} of {data_date}.")
-    return found
+    return cycle
 
 
 def note(scope: Scope, data_date: date, run: int, name: str, seconds: float) -> None:
     """Enter the time that a step took; a repeated step keeps one entry."""
     with scope.records() as session:
-        found = _get(scope, session, data_date, run)
-        others = [step for step in found.steps if step["name"] != name]
-        found.steps = [*others, {"name": name, "seconds": seconds}]
+        cycle = _get(scope, session, data_date, run)
+        others = [step for step in cycle.steps if step["name"] != name]
+        cycle.steps = [*others, {"name": name, "seconds": seconds}]
 
 
 def note_all(scope: Scope, data_date: date, run: int, seconds: Mapping[str, float]) -> None:
@@ -109,9 +109,9 @@ def note_all(scope: Scope, data_date: date, run: int, seconds: Mapping[str, floa
 def end(scope: Scope, data_date: date, run: int, error: str) -> None:
     """Enter the end of a cycle."""
     with scope.records() as session:
-        found = _get(scope, session, data_date, run)
-        found.state, found.error = (CycleState.FAILED, error) if error else (CycleState.FINISHED, "")
-        found.finished_at = scope.clock.now()
+        cycle = _get(scope, session, data_date, run)
+        cycle.state, cycle.error = (CycleState.FAILED, error) if error else (CycleState.FINISHED, "")
+        cycle.finished_at = scope.clock.now()
 
 
 def row(scope: Scope, data_date: date, run: int | None = None) -> Cycle:
@@ -126,12 +126,12 @@ def row(scope: Scope, data_date: date, run: int | None = None) -> Cycle:
 
 def result(scope: Scope, data_date: date, run: int | None = None) -> CycleResult:
     """A cycle by date, the last run when none is named. Raises NotFound."""
-    found = row(scope, data_date, run)
-    return CycleResult(found.data_date, found.run, found.state, found.steps, found.error)
+    cycle = row(scope, data_date, run)
+    return CycleResult(cycle.data_date, cycle.run, cycle.state, cycle.steps, cycle.error)
 
 
 def cycles(scope: Scope, limit: int = 100, offset: int = 0) -> Part[Cycle]:
     """The tenant's cycles, newest first."""
-    wanted = select(Cycle).where(Cycle.tenant_id == scope.tenant_id)
+    query = select(Cycle).where(Cycle.tenant_id == scope.tenant_id)
     with scope.reads() as session:
-        return part(session, wanted.order_by(Cycle.data_date.desc(), Cycle.run.desc()), limit, offset)
+        return part(session, query.order_by(Cycle.data_date.desc(), Cycle.run.desc()), limit, offset)

@@ -37,7 +37,7 @@ RECOMMENDATIONS = "recommendations"
 T = TypeVar("T")
 
 
-class Timed(Protocol):
+class StepTimer(Protocol):
     """Carries out a step and enters how long it took."""
 
     def __call__(self, name: str, step: Callable[[], T], /) -> T:
@@ -203,7 +203,7 @@ def daily_cycle(tenant_id: int, data_date: str, run: int = 0, as_before: bool = 
     _end(tenant_id, data_date, run, "")
 
 
-def _small_day(tenant_id: int, data_date: str, run: int, timed: Timed) -> None:
+def _small_day(tenant_id: int, data_date: str, run: int, timed: StepTimer) -> None:
     """A day in few durable steps: each of its parts takes less time than to enter that it was done."""
     _require_good_loads(tenant_id, data_date, timed)
     _note_all(tenant_id, data_date, run, _whole_model(tenant_id, data_date))
@@ -213,7 +213,7 @@ def _small_day(tenant_id: int, data_date: str, run: int, timed: Timed) -> None:
     _after_campaigns(tenant_id, data_date, timed, groups)
 
 
-def _day(tenant_id: int, data_date: str, timed: Timed) -> None:
+def _day(tenant_id: int, data_date: str, timed: StepTimer) -> None:
     _require_good_loads(tenant_id, data_date, timed)
     recommendations: Callable[[], None] = partial(_model, tenant_id, data_date, RECOMMENDATIONS)
     if _is_small(tenant_id):  # they need nothing of the other steps, nor these of them
@@ -231,23 +231,23 @@ def _day(tenant_id: int, data_date: str, timed: Timed) -> None:
     _after_campaigns(tenant_id, data_date, timed, groups)
 
 
-def _day_as_before(tenant_id: int, data_date: str, timed: Timed) -> None:
+def _day_as_before(tenant_id: int, data_date: str, timed: StepTimer) -> None:
     _require_good_loads(tenant_id, data_date, timed)
     for name, _ in insight.MODEL_STEPS:
         timed(name, partial(_model, tenant_id, data_date, name))
     timed("publish", partial(_publish, tenant_id, data_date))
-    known: dict[int, str] = {}
+    problems: dict[int, str] = {}
     for campaign_id in _plan(tenant_id, data_date):
-        timed(f"campaign {campaign_id}", partial(process_run, tenant_id, campaign_id, data_date, known))
-    _after_campaigns(tenant_id, data_date, timed, [group_id for group_id, problem in known.items() if not problem])
+        timed(f"campaign {campaign_id}", partial(process_run, tenant_id, campaign_id, data_date, problems))
+    _after_campaigns(tenant_id, data_date, timed, [group_id for group_id, problem in problems.items() if not problem])
 
 
-def _require_good_loads(tenant_id: int, data_date: str, timed: Timed) -> None:
+def _require_good_loads(tenant_id: int, data_date: str, timed: StepTimer) -> None:
     if problem := timed("load checks", partial(_check_loads, tenant_id, data_date)):
         raise Conflict(str(problem))
 
 
-def _after_campaigns(tenant_id: int, data_date: str, timed: Timed, computed: list[int]) -> None:
+def _after_campaigns(tenant_id: int, data_date: str, timed: StepTimer, computed: list[int]) -> None:
     timed("target groups of triggers", partial(_trigger_groups, tenant_id, data_date))
     timed("sizes of target groups", partial(_follow_groups, tenant_id, data_date, computed))
     for event_type_id in (2, 3):

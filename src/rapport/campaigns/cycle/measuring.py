@@ -42,17 +42,17 @@ ACTIVE = text(f"""
 
 def measure(stores: Stores) -> None:
     """Tell the metrics of the days that are due and not finished."""
-    found = agendas(stores)
+    tenant_agendas = agendas(stores)
     now = stores.clock.now()
-    DAYS.labels("late").set(sum(agenda.is_late for agenda in found))
+    DAYS.labels("late").set(sum(agenda.is_late for agenda in tenant_agendas))
     for state in (CycleState.RUNNING, CycleState.FAILED):
-        DAYS.labels(state).set(sum(agenda.day_state == state for agenda in found))
-    oldest = max((now - at for at in map(_waits_since, found) if at is not None), default=timedelta())
+        DAYS.labels(state).set(sum(agenda.day_state == state for agenda in tenant_agendas))
+    oldest = max((now - at for at in map(_waits_since, tenant_agendas) if at is not None), default=timedelta())
     OLDEST.set(max(oldest.total_seconds(), 0.0))
 
 
 @dataclass(frozen=True)
-class Leaving:
+class PendingSends:
     """What campaigns of all tenants would send by themselves. messages are recipients' that were not written to yet."""
 
     campaigns: list[str]  # "tenant/campaign", at most NAMED of them
@@ -62,13 +62,15 @@ class Leaving:
     active_triggers: int
 
 
-def leaving(stores: Stores) -> Leaving:
+def pending_sends(stores: Stores) -> PendingSends:
     """What waits, and what would begin when it is due."""
     with stores.records.reading() as connection:
-        found = connection.execute(OPEN).all()
+        open_campaigns = connection.execute(OPEN).all()
         series, triggers = connection.execute(ACTIVE).one()
-    named = [f"{tenant_id}/{campaign_id}" for tenant_id, campaign_id, _ in found[:NAMED]]
-    return Leaving(named, len(found), sum(int(one.messages) for one in found), series, triggers)
+    names = [f"{tenant_id}/{campaign_id}" for tenant_id, campaign_id, _ in open_campaigns[:NAMED]]
+    return PendingSends(
+        names, len(open_campaigns), sum(int(campaign.messages) for campaign in open_campaigns), series, triggers
+    )
 
 
 def _waits_since(agenda: Agenda) -> datetime | None:

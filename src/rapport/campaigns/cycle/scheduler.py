@@ -81,17 +81,17 @@ def overdue(scope: Scope) -> list[str]:
     """What is due for too long and has not begun, one sentence each."""
     now, patience = scope.clock.now(), timedelta(minutes=tenant_settings(scope, CampaignSettings).late_minutes)
     data_date = scope.today() - DAY
-    found = []
+    sentences = []
     lives = scope.data_date() is not None  # a tenant that never had a cycle is still being set up
     if lives and now >= ready_at(scope, data_date) + patience and not cycles.state_of(scope, data_date):
-        found.append(f"The daily cycle of {data_date} has not begun.")
+        sentences.append(f"The daily cycle of {data_date} has not begun.")
     with scope.reads() as session:
         rows = session.execute(not_begun(scope.tenant_id)).all()
     for row, campaign in rows:
         if late_by(scope, campaign, row) >= patience:
-            found.append(f"Campaign {row.campaign_id} on channel {row.channel_id} has not begun to be sent.")
+            sentences.append(f"Campaign {row.campaign_id} on channel {row.channel_id} has not begun to be sent.")
     undecided = due_clearances(scope, since=now - patience)
-    return [*found, *(f"Campaign {number} waits for the decision on its clearance." for number in undecided)]
+    return [*sentences, *(f"Campaign {number} waits for the decision on its clearance." for number in undecided)]
 
 
 class Alarms:
@@ -99,17 +99,17 @@ class Alarms:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._told: dict[int, dict[str, float]] = defaultdict(dict)
+        self._logged_at: dict[int, dict[str, float]] = defaultdict(dict)
 
     def tell(self, scope: Scope) -> float:
         """Log what is overdue, each at most every quarter of an hour; in how many seconds to look again."""
-        now, before = self._clock(), self._told[scope.tenant_id]
-        told = {sentence: before.get(sentence, float("-inf")) for sentence in overdue(scope)}
-        for sentence, last in told.items():
+        now, before = self._clock(), self._logged_at[scope.tenant_id]
+        logged_at = {sentence: before.get(sentence, float("-inf")) for sentence in overdue(scope)}
+        for sentence, last in logged_at.items():
             if now - last >= ALARM_AGAIN_SECONDS:
-                told[sentence] = now
+                logged_at[sentence] = now
                 log.error("overdue", tenant_id=scope.tenant_id, what=sentence)
-        self._told[scope.tenant_id] = told
+        self._logged_at[scope.tenant_id] = logged_at
         return ALARM_SECONDS
 
 

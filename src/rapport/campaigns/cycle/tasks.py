@@ -82,12 +82,16 @@ def _sends(units: list[list[int]]) -> dict[str, work.Work]:
 def _works_due(scope: Scope) -> dict[str, work.Work]:
     """What is due by the clock, lists for vendors first, by the keys of the work."""
     units = _due(scope)  # ends clearances, after which there is more to hand over
-    lists = [(scope.tenant_id, campaign_id) for campaign_id in handing_over.waiting(scope)]
-    return {f"hand over:{one[0]}:{one[1]}": (hand_over, *one) for one in lists} | _sends(units)
+    tenant_id = scope.tenant_id
+    handovers: dict[str, work.Work] = {
+        f"hand over:{tenant_id}:{campaign_id}": (hand_over, tenant_id, campaign_id)
+        for campaign_id in handing_over.waiting(scope)
+    }
+    return handovers | _sends(units)
 
 
 def _queue(works: dict[str, work.Work]) -> list[str]:
-    return [work.enqueue(work.Queue.SENDS, key, *one) for key, one in works.items()]
+    return [work.enqueue(work.Queue.SENDS, key, *call) for key, call in works.items()]
 
 
 def dispatch(scope: Scope) -> list[str]:
@@ -141,14 +145,14 @@ def dispatch_due(tenant_id: int) -> None:
     _queue(_sends(_due_now(tenant_id)))
 
 
-def process_run(tenant_id: int, campaign_id: int, data_date: str, known: dict[int, str]) -> None:
-    """Process one run; a fault fails it and no other. known: groups already computed, with what went wrong."""
+def process_run(tenant_id: int, campaign_id: int, data_date: str, problems: dict[int, str]) -> None:
+    """Process one run; a fault fails it and no other. problems: groups already computed, with what went wrong."""
     try:
         for group_id in _groups(tenant_id, campaign_id):
-            if group_id not in known:
-                known[group_id] = _compute(tenant_id, group_id, data_date)
-            if known[group_id]:
-                _fail(tenant_id, campaign_id, known[group_id])
+            if group_id not in problems:
+                problems[group_id] = _compute(tenant_id, group_id, data_date)
+            if problems[group_id]:
+                _fail(tenant_id, campaign_id, problems[group_id])
                 return
     except FAULTS as fault:
         _failed(tenant_id, campaign_id, fault)
@@ -190,23 +194,23 @@ def process_together(
         finally:
             seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - began, 3)
 
-    following = dict(pairwise(one for one in campaign_ids if not problems.get(str(one))))
-    with ThreadPoolExecutor(1, "handing over") as behind, _Ahead(scope, day) as ahead:
+    following = dict(pairwise(campaign_id for campaign_id in campaign_ids if not problems.get(str(campaign_id))))
+    with ThreadPoolExecutor(1, "handing over") as handovers, _RunPipeline(scope, day) as pipeline:
         handed_over = []
         for campaign_id in campaign_ids:
             if problem := problems.get(str(campaign_id)):
                 take(campaign_id, partial(processing.fail, scope, campaign_id, problem))
-            elif (
-                take(campaign_id, partial(ahead.process, campaign_id, following.get(campaign_id))) == RunState.SCHEDULED
-            ):
-                part = partial(handing_over.hand_over, scope, campaign_id)
-                handed_over.append(behind.submit(take, campaign_id, part))
-        for ended in handed_over:
-            ended.result()
+                continue
+            process = partial(pipeline.process, campaign_id, following.get(campaign_id))
+            if take(campaign_id, process) == RunState.SCHEDULED:
+                hand_over_run = partial(handing_over.hand_over, scope, campaign_id)
+                handed_over.append(handovers.submit(take, campaign_id, hand_over_run))
+        for handover in handed_over:
+            handover.result()
     return seconds
 
 
-class _Ahead:
+class _RunPipeline:
     """Begins the next run of a day while the one before it is processed, which decides on some of its customers."""
 
     def __init__(self, scope: Scope, data_date: date) -> None:
@@ -259,11 +263,11 @@ def _compute(tenant_id: int, group_id: int, data_date: str) -> str:
     try:
         _members(tenant_id, group_id, data_date)
     except FAULTS as fault:
-        return _uncounted(tenant_id, group_id, fault)
+        return _group_problem(tenant_id, group_id, fault)
     return ""
 
 
-def _uncounted(tenant_id: int, group_id: int, fault: BaseException) -> str:
+def _group_problem(tenant_id: int, group_id: int, fault: BaseException) -> str:
     log.exception("target group failed", tenant_id=tenant_id, target_group_id=group_id)
     return f"Target group {group_id}: {sentence(fault)}"
 
@@ -282,15 +286,16 @@ def members_of_day(tenant_id: int, campaign_ids: list[int], data_date: str) -> t
         except FAULTS as fault:
             if outage(fault) is not None:
                 raise
-            return _uncounted(tenant_id, group_id, fault)
+            return _group_problem(tenant_id, group_id, fault)
         return ""
 
     needed = {campaign_id: processing.groups_needed(scope, campaign_id) for campaign_id in campaign_ids}
     groups = list(dict.fromkeys(chain.from_iterable(needed.values())))
     with ThreadPoolExecutor(2 if scope.warehouse.has_few_customers else 1, "members") as threads:
         faults = dict(zip(groups, threads.map(compute, groups), strict=True))
-    problems = {str(one): next(filter(None, map(faults.get, ids)), "") for one, ids in needed.items()}
-    return [group for group in groups if not faults[group]], {one: text for one, text in problems.items() if text}
+    problems = {str(campaign_id): next(filter(None, map(faults.get, ids)), "") for campaign_id, ids in needed.items()}
+    computed = [group for group in groups if not faults[group]]
+    return computed, {campaign_id: problem for campaign_id, problem in problems.items() if problem}
 
 
 @work.workflow("campaigns.run_campaign")

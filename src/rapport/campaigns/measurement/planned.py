@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
-from rapport.campaigns.goals import bound, is_amount, is_click, sales
+from rapport.campaigns.goals import is_amount, is_click, sales, sales_parameters
 from rapport.campaigns.measurement.power import Detectable, Spread, estimated, size_of, spread_of
 from rapport.campaigns.measurement.responses import Response, alike_groups, clicked, reactions, responses, summed
 from rapport.campaigns.measurement.windows import windows
@@ -118,7 +118,7 @@ def _in_days(
     bound_days = {"since": end - timedelta(days=series.duration), "until": end}
     of_all = sales(goal, "{since:DateTime('UTC')}", "{until:DateTime('UTC')}", customers_sql)
     sql = SOME_CUSTOMERS.format(customers=customers_sql, sales=of_all)
-    cells = summed(scope, [(sql, {**bound_days, **bound(goal), **parameters})]).cells
+    cells = summed(scope, [(sql, {**bound_days, **sales_parameters(goal), **parameters})]).cells
     return spread_of(sum(cells.values(), Response()), is_amount(goal))
 
 

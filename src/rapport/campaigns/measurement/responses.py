@@ -215,18 +215,18 @@ def lots(
     at_once: int | None = CUSTOMERS_AT_ONCE,
 ) -> Iterator[Lot]:
     """SQL of the people of runs with what it binds: scheduled ones in lots of so many customers, or in one."""
-    common = {"past": past, **goals.bound(goal)}
+    common = {"past": past, **goals.sales_parameters(goal)}
     days = [run for run in runs if run.is_triggered]
     if days:
         begins = [begin for begin, _ in windows(scope, days)]
-        costed = costs.bound(dict(zip(trigger_results.draws(days), days, strict=True))) if with_cost else {}
+        costed = costs.cost_parameters(dict(zip(trigger_results.draws(days), days, strict=True))) if with_cost else {}
         yield trigger_results.people(goal, with_cost), trigger_results.bindings(scope, days, begins) | common | costed
     lot: list[Occurrence] = []
     scheduled = [run for run in runs if not run.is_triggered]
     for run, following in zip_longest(scheduled, scheduled[1:]):
         lot.append(run)
         if following is None or (at_once and sum(each.targeted for each in (*lot, following)) > at_once):
-            costed = costs.bound({each.id: each for each in lot}) if with_cost else {}
+            costed = costs.cost_parameters({each.id: each for each in lot}) if with_cost else {}
             yield people(goal, with_cost), _bindings(scope, lot) | common | costed
             lot = []
 

@@ -43,7 +43,7 @@ def scheduled_messages(scope: Scope, customer_ids: Sequence[str], first: date) -
     Whoever was held back counts as if the messages had been sent.
     """
     today = scope.today()
-    live = live_ids(scope, LIVE_STATES, first, today, but=0, triggered=False)
+    live = live_ids(scope, LIVE_STATES, first, today, excluded_id=0, triggered=False)
     if not live or not customer_ids:
         return {}
     bound = {"first": first, "today": today, "live": live, "ids": list(customer_ids)}

@@ -59,7 +59,10 @@ def past_sizes(scope: Scope, found: Occurrence) -> list[int]:
 def _too_many(scope: Scope, found: Occurrence) -> str:
     limit = tenant_settings(scope, CampaignSettings).messages_per_day
     day = found.execution_date
-    ids = [*live_ids(scope, (*LIVE_STATES, RunState.PROCESSING), day, day, but=found.id, triggered=False), found.id]
+    ids = [
+        *live_ids(scope, (*LIVE_STATES, RunState.PROCESSING), day, day, excluded_id=found.id, triggered=False),
+        found.id,
+    ]
     bound = {"execution_date": day, "campaign": found.id, "campaigns": ids}
     parts = scope.warehouse.customer_slices("campaign_recipients")
     most = max(int(part.value(queries.MOST_MESSAGES, **bound) or 0) for part in parts)

@@ -260,7 +260,7 @@ def _bindings(scope: Scope, found: Occurrence) -> dict[str, Any]:
         "running": running_beside(scope, found),
         "cap": cap.messages,
         "cap_since": cap_since,
-        "cap_campaigns": live_ids(scope, LIVE_STATES, cap_since, day, but=found.id),
+        "cap_campaigns": live_ids(scope, LIVE_STATES, cap_since, day, excluded_id=found.id),
     }
 
 

@@ -106,7 +106,7 @@ def write_backup(body: BackupIn, stores: Stores = Depends(operator)) -> Streamin
 def list_held(stores: Stores = Depends(operator)) -> HeldOut:  # noqa: B008
     """Everything that waits in all tenants, whether sending is held or not."""
     reason = holds.why_held(stores)
-    counts = {**asdict(campaigns.leaving(stores)), **asdict(realtime.leaving(stores))}
+    counts = {**asdict(campaigns.pending_sends(stores)), **asdict(realtime.leaving(stores))}
     hold = {"reason": str(reason), "backup_taken_at": reason.backup_taken_at} if reason else {}
     since = reason.since if reason else None
     return HeldOut(held=reason is not None, since=since, deliveries=notifications.leaving(stores), **hold, **counts)
