@@ -15,7 +15,7 @@ from rapport.access.scope import Scope
 from rapport.access.tenant_limits import change_limits
 from rapport.app import create_app
 from rapport.errors import TooManyRequests
-from rapport.realtime.events.pacing import Pace
+from rapport.realtime.events.pacing import EventRateLimiter
 from rapport.realtime.events.tokens import SDK_TOKEN, rotate, tokens
 from rapport.stores import Stores
 from served_app import serving
@@ -30,7 +30,7 @@ def counting(stores: Stores) -> Iterator[str]:
     """A server that counts: 5 calls of a key a minute."""
     app = create_app(stores, OPERATOR["X-Rapport-Operator"])
     app.state.limiter = RateLimiter(5, 60)
-    app.state.pace = Pace(lambda: 1000.0)
+    app.state.event_limiter = EventRateLimiter(lambda: 1000.0)
     with serving(app) as url:
         yield url
 
@@ -147,13 +147,13 @@ def test_events_of_apps_are_counted_whoever_they_are_of(counting: str, scope: Sc
 
 def test_the_limit_of_apps_is_each_tenants_own_and_passes() -> None:
     now = [0.0]
-    pace = Pace(lambda: now[0])
-    pace.take_of_apps(1, "a", True, 100, 100)
-    pace.take_of_apps(2, "b", True, 100, 100)
+    limiter = EventRateLimiter(lambda: now[0])
+    limiter.take_of_apps(1, "a", True, 100, 100)
+    limiter.take_of_apps(2, "b", True, 100, 100)
     with pytest.raises(TooManyRequests) as refused:
-        pace.take_of_apps(1, "a", True, 1, 100)
+        limiter.take_of_apps(1, "a", True, 1, 100)
     now[0] = float(refused.value.retry_after)
-    pace.take_of_apps(1, "a", True, 1, 100)
+    limiter.take_of_apps(1, "a", True, 1, 100)
 
 
 @pytest.mark.parametrize(("limit", "is_present"), [(50, True), (100, False), (1, True), (1, False)])
@@ -161,9 +161,9 @@ def test_a_body_with_more_events_than_the_limit_is_taken_where_there_are_no_othe
     limit: int, is_present: bool
 ) -> None:
     now = [0.0]
-    pace = Pace(lambda: now[0])
+    limiter = EventRateLimiter(lambda: now[0])
     for _ in range(2):
-        pace.take_of_apps(1, "token", is_present, 100, limit)
+        limiter.take_of_apps(1, "token", is_present, 100, limit)
         with pytest.raises(TooManyRequests):
-            pace.take_of_apps(1, "token", is_present, 1, limit)
+            limiter.take_of_apps(1, "token", is_present, 1, limit)
         now[0] += 20

@@ -14,7 +14,7 @@ from senders import NUMBERS, Sender, app_event, empty, event, logged, metric, si
 
 from rapport.access.scope import Scope
 from rapport.realtime.events import eventlog, reading
-from rapport.realtime.events.reading import Given
+from rapport.realtime.events.reading import RawEvent
 
 Send = Callable[[Sender, bytes], httpx.Response]
 
@@ -255,4 +255,4 @@ def test_what_does_not_end_is_no_json(body: bytes) -> None:
 
 def test_no_more_events_than_a_body_may_have_are_looked_for() -> None:
     assert reading.read_roughly(b"[" + b"NaN," * 2000 + b"1]") is None
-    assert reading.read_roughly(b"[1,]") == [Given(1)]
+    assert reading.read_roughly(b"[1,]") == [RawEvent(1)]

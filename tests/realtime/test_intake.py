@@ -482,7 +482,7 @@ def test_records_that_went_away_are_told_and_found_again(scope: Scope) -> None:
     now = datetime.now(UTC)
     one = Incoming("away", "server", now, "Away", event_id="away-1")
     assert intake.accept_now(scope, [one])[0].duplicate is False
-    kept = intake._store._kept
+    kept = intake._store._connection
     assert kept is not None
     backend = kept.execute(text("SELECT pg_backend_pid()")).scalar_one()
     with scope.records() as session:

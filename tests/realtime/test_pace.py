@@ -15,7 +15,7 @@ from senders import Sender, app_event, event, logged, metric, stored
 from rapport.access.scope import Scope
 from rapport.access.service import update_tenant
 from rapport.errors import Invalid, TooManyRequests
-from rapport.realtime.events.pacing import WINDOW_SECONDS, Pace
+from rapport.realtime.events.pacing import WINDOW_SECONDS, EventRateLimiter
 
 LIMIT = 5
 
@@ -29,16 +29,16 @@ def sender(base_url: str, scope: Scope) -> Iterator[Sender]:
 
 
 class Clock:
-    """A clock of the test's own, and who asks the pace by it."""
+    """A clock of the test's own, and the limiter that goes by it."""
 
     def __init__(self, now: float = 1000.0) -> None:
         self.now = now
-        self.pace = Pace(lambda: self.now)
+        self.limiter = EventRateLimiter(lambda: self.now)
 
     def wait(self, persons: Any, limit: int, origin: str = "server") -> int:
         """How long a batch has to wait; 0 when it was taken."""
         try:
-            self.pace.take(1, origin, persons, limit)
+            self.limiter.take(1, origin, persons, limit)
         except TooManyRequests as error:
             return error.retry_after
         return 0

@@ -3,9 +3,9 @@
 from rapport.realtime.asking import Decider
 from rapport.realtime.chores import leaving, measure
 from rapport.realtime.events.credentials import end_again
-from rapport.realtime.events.directory import Directory, Known
+from rapport.realtime.events.directory import Directory, IntakeTenant
 from rapport.realtime.events.intake import Accepted, Incoming, Intake, LogEntry
-from rapport.realtime.events.pacing import Pace
+from rapport.realtime.events.pacing import EventRateLimiter
 from rapport.realtime.events.visitors import customer_of, customers_named, person_of
 from rapport.realtime.matching.dry_runs import TriggerDryRun, dry_run
 from rapport.realtime.matching.eligibility import Eligibility, eligibility
@@ -26,12 +26,12 @@ __all__ = [
     "Accepted",
     "Directory",
     "Eligibility",
+    "EventRateLimiter",
     "FiringState",
     "Incoming",
     "Intake",
-    "Known",
+    "IntakeTenant",
     "LogEntry",
-    "Pace",
     "Trial",
     "TriggerDryRun",
     "customer_of",

@@ -14,8 +14,8 @@ from rapport.api.http.parameters import INT32_MAX
 from rapport.errors import Invalid, RapportError, TooLarge, Unauthorized
 from rapport.realtime import service as realtime
 from rapport.realtime.events import reading, user_jwts
-from rapport.realtime.events.directory import Directory, Known
-from rapport.realtime.events.reading import Given
+from rapport.realtime.events.directory import Directory, IntakeTenant
+from rapport.realtime.events.reading import RawEvent
 from rapport.realtime.events.tokens import SDK_TOKEN, SERVER_TOKEN, VENDOR_TOKEN
 from rapport.realtime.events.validation import TENANT_FAULT
 from rapport.realtime.service import Incoming
@@ -79,7 +79,7 @@ def _unpacked(body: bytes) -> bytes:
     return unpacked if unpacking.eof and not unpacking.unused_data else body
 
 
-async def events_of(request: Request, body: bytes) -> Given | list[Given] | None:
+async def events_of(request: Request, body: bytes) -> RawEvent | list[RawEvent] | None:
     """The event of a body, or the events of an array; None when no event of it can be read. Raises TooLarge."""
     if body.count(b",") > MOST_COMMAS or body.count(b"{") + body.count(b"[") > MOST_OBJECTS:
         raise TooLarge(f"The body has more than {MOST_COMMAS} commas, or {MOST_OBJECTS} objects and lists.")
@@ -87,7 +87,7 @@ async def events_of(request: Request, body: bytes) -> Given | list[Given] | None
     return await aside(request, reading.read_roughly, body) if raw_events is None else raw_events
 
 
-async def app_of(request: Request, token: str) -> Known:
+async def app_of(request: Request, token: str) -> IntakeTenant:
     """The tenant whose public token stands in the path. Raises Unauthorized."""
     directory: Directory = request.app.state.directory
     tenant = await directory.by_token(SDK_TOKEN, token)
@@ -96,7 +96,7 @@ async def app_of(request: Request, token: str) -> Known:
     return tenant
 
 
-def user_of(request: Request, tenant: Known) -> str | None:
+def user_of(request: Request, tenant: IntakeTenant) -> str | None:
     """The customer whom an app's X-User-JWT proves its user to be, as a person id; None when it brings none.
 
     It is looked at only where the tenant has keys for it. Raises Unauthorized.
@@ -105,7 +105,7 @@ def user_of(request: Request, tenant: Known) -> str | None:
     return user_jwts.subject(token, tenant.user_keys).lower() if tenant.user_keys and token else None
 
 
-def verify(request: Request, tenant: Known, user: str | None, events: Iterable[Incoming]) -> None:
+def verify(request: Request, tenant: IntakeTenant, user: str | None, events: Iterable[Incoming]) -> None:
     """Mark the events of the user, when it is proved who that is. Raises Unauthorized for events of another customer.
 
     Events of nobody known need no proof. Those of customers do where the SDK says that it can bring one, and where the
@@ -123,7 +123,7 @@ def verify(request: Request, tenant: Known, user: str | None, events: Iterable[I
             event.verified = event.customer_id.lower() == user
 
 
-async def holder_of_token(request: Request) -> Known | None:
+async def holder_of_token(request: Request) -> IntakeTenant | None:
     """The tenant of a server that shows a token, None for one that signs instead; no body is read for it.
 
     Raises Unauthorized for a token that is not good, and for neither of the two.
@@ -142,8 +142,8 @@ async def holder_of_token(request: Request) -> Known | None:
 
 
 async def server_of(
-    request: Request, holder: Known | None, body: bytes, raw_events: Given | list[Given] | None
-) -> Known:
+    request: Request, holder: IntakeTenant | None, body: bytes, raw_events: RawEvent | list[RawEvent] | None
+) -> IntakeTenant:
     """The tenant of a server: by its token, or by the tenant that a signed body names. Raises Unauthorized, Invalid."""
     tenant = holder or await _named(request, raw_events)
     if SIGNATURE in request.headers:
@@ -153,14 +153,14 @@ async def server_of(
     return tenant
 
 
-async def _named(request: Request, raw_events: Given | list[Given] | None) -> Known:
+async def _named(request: Request, raw_events: RawEvent | list[RawEvent] | None) -> IntakeTenant:
     number = tenant_number(raw_events)
     if number is None:
         raise Invalid(TENANT_FAULT)
     return await _numbered(request.app.state.directory, number)
 
 
-async def _numbered(directory: Directory, number: int) -> Known:
+async def _numbered(directory: Directory, number: int) -> IntakeTenant:
     tenant = await directory.tenant(number) if NO_TENANT < number <= INT32_MAX else None
     if tenant is None:
         raise Unauthorized(UNKNOWN)
@@ -173,7 +173,7 @@ def expect_signature(request: Request) -> None:
         raise Unauthorized("The signature is missing.")
 
 
-async def vendor_of(request: Request, body: bytes, tenant_id: int | None) -> tuple[Known, bool]:
+async def vendor_of(request: Request, body: bytes, tenant_id: int | None) -> tuple[IntakeTenant, bool]:
     """The tenant of an outside vendor, and whether it signed with the token of vendors, not with a server's.
 
     Raises Unauthorized, Invalid.
@@ -185,7 +185,7 @@ async def vendor_of(request: Request, body: bytes, tenant_id: int | None) -> tup
     return tenant, await _check_signature(request, body, tenant, VENDOR_TOKEN, SERVER_TOKEN) == VENDOR_TOKEN
 
 
-def tenant_number(raw_events: Given | list[Given] | None) -> int | None:
+def tenant_number(raw_events: RawEvent | list[RawEvent] | None) -> int | None:
     """The tenant that a body's first event names, None when it names none; any number is one, also no tenant's."""
     named = next((_tenant(value) for value in reading.values(raw_events) if isinstance(value, dict)), None)
     if isinstance(named, str):
@@ -219,7 +219,7 @@ def body_id(request: Request) -> str:
     return f"signature {signature}" if signature else request.headers.get("idempotency-key", "")
 
 
-async def _check_signature(request: Request, body: bytes, tenant: Known, *kinds: str) -> str:
+async def _check_signature(request: Request, body: bytes, tenant: IntakeTenant, *kinds: str) -> str:
     """The kind, of these, of the tenant's token that a body is signed with. Raises Unauthorized when it is none."""
     signature = request.headers[SIGNATURE].strip().lower().encode("utf-8", "replace")
 

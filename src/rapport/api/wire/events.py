@@ -31,8 +31,8 @@ from rapport.api.wire.event_senders import (
     verify,
 )
 from rapport.errors import Invalid, RapportError, TooManyRequests
-from rapport.realtime.events.directory import Known
-from rapport.realtime.events.reading import Given
+from rapport.realtime.events.directory import IntakeTenant
+from rapport.realtime.events.reading import RawEvent
 from rapport.realtime.events.tokens import SDK_TOKEN
 from rapport.realtime.events.validation import TENANT_FAULT, Faulty, check_of_vendor, event_of
 from rapport.realtime.metrics import REJECTED
@@ -125,7 +125,7 @@ class _EventPost:
     """A request whose sender is known; of_vendor tells whether it holds the token of vendors."""
 
     request: Request
-    tenant: Known
+    tenant: IntakeTenant
     origin: str
     body: bytes
     of_vendor: bool = False
@@ -135,7 +135,7 @@ class _EventPost:
         scope, state = self.tenant.scope, self.request.app.state
         persons = [person_of(event.customer_id, event.visitor_id) for event in events]
         try:
-            state.pace.take(scope.tenant_id, self.origin, persons, self.tenant.settings.events_per_person)
+            state.event_limiter.take(scope.tenant_id, self.origin, persons, self.tenant.settings.events_per_person)
         except TooManyRequests:
             REJECTED.labels(self.origin, "pace").inc(len(events))
             raise
@@ -151,7 +151,7 @@ class _EventPost:
         scope, most = self.tenant.scope, min(number, MOST_OF_APPS)
         limit = share(self.tenant.app_events, scope.stores.api_processes)
         try:
-            self.request.app.state.pace.take_of_apps(scope.tenant_id, token, is_present, most, limit)
+            self.request.app.state.event_limiter.take_of_apps(scope.tenant_id, token, is_present, most, limit)
         except TooManyRequests:
             REJECTED.labels(self.origin, "pace").inc(number)
             raise
@@ -180,7 +180,7 @@ def _words(value: Any) -> str:
 
 
 def _usable(
-    post: _EventPost, raw_events: Sequence[Given], ids: Sequence[str | None] = ()
+    post: _EventPost, raw_events: Sequence[RawEvent], ids: Sequence[str | None] = ()
 ) -> tuple[list[Incoming], list[LogEntry]]:
     """The events that can be used, and what the log is to have of the others. ids are the senders' own."""
     now, events, entries = post.tenant.scope.clock.now(), list[Incoming](), list[LogEntry]()
@@ -198,7 +198,7 @@ def _usable(
 
 
 async def _checked(
-    post: _EventPost, raw_events: Sequence[Given], ids: Sequence[str | None] = ()
+    post: _EventPost, raw_events: Sequence[RawEvent], ids: Sequence[str | None] = ()
 ) -> tuple[list[Incoming], list[LogEntry]]:
     """The same for whoever must hold nobody up."""
     if len(post.body) <= SHORT:
@@ -206,7 +206,7 @@ async def _checked(
     return await aside(post.request, _usable, post, raw_events, ids)
 
 
-async def _stored(post: _EventPost, raw_events: Sequence[Given], ids: Sequence[str | None]) -> Response:
+async def _stored(post: _EventPost, raw_events: Sequence[RawEvent], ids: Sequence[str | None]) -> Response:
     """Store what can be used of these events; refuse them when nothing can be. Raises Invalid."""
     events, entries = await _checked(post, raw_events, ids)
     if not events:
@@ -238,7 +238,7 @@ async def post_event(request: Request) -> Response:
         post = _EventPost(request, await server_of(request, holder, body, raw_events), Origin.SERVER, body)
         if raw_events is None:
             raise await post.refused(post.not_json())
-        event = Given([part.value for part in raw_events]) if isinstance(raw_events, list) else raw_events
+        event = RawEvent([part.value for part in raw_events]) if isinstance(raw_events, list) else raw_events
         return await _stored(post, [event], [body_id(request)[:255] or None])
     except RapportError as error:
         return _refused(error)
@@ -326,7 +326,7 @@ async def preflight(tenantToken: str) -> Response:
 
 async def _vendor(
     request: Request, body: bytes, tenant_id: int | None
-) -> tuple[Known, bool, Given | list[Given] | None]:
+) -> tuple[IntakeTenant, bool, RawEvent | list[RawEvent] | None]:
     """Who a vendor reports to, whether by its own token, and what; where no body has to say whose it is, none is read
     of a stranger. Raises as vendor_of and events_of do.
     """

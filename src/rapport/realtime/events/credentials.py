@@ -15,10 +15,16 @@ def end_again(scope: Scope, until: Mapping[str, datetime]) -> int:
     with scope.records() as session:
         tokens = session.scalars(select(EventToken).where(EventToken.tenant_id == scope.tenant_id))
         keys = session.scalars(select(UserJwtKey).where(UserJwtKey.tenant_id == scope.tenant_id))
-        ends = [(one, until.get(one.hash)) for one in tokens] + [(one, until.get(fingerprint(one))) for one in keys]
-        changed = [(one, end) for one, end in ends if end is not None and (one.ends_at is None or one.ends_at > end)]
-        for one, end in changed:
-            one.ends_at = end
+        ends = [(credential, until.get(credential.hash)) for credential in tokens] + [
+            (credential, until.get(fingerprint(credential))) for credential in keys
+        ]
+        changed = [
+            (credential, end)
+            for credential, end in ends
+            if end is not None and (credential.ends_at is None or credential.ends_at > end)
+        ]
+        for credential, end in changed:
+            credential.ends_at = end
         if changed:
             scope.audit(session, "end", "tokens and keys that were ended since the backup", ended=len(changed))
     return len(changed)

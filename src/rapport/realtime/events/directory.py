@@ -27,7 +27,7 @@ MOST_TOKENS = 10_000
 
 
 @dataclass(frozen=True)
-class Known:
+class IntakeTenant:
     """A tenant as intake knows it.
 
     tokens: the good ones of each kind, the present one first; user_keys: those of X-User-JWT; types: the type of each
@@ -49,8 +49,8 @@ class Known:
 
     def has_token(self, kind: str, token: str) -> bool:
         """Whether a token of the kind is good; takes as long for any that is not."""
-        given = token.encode("utf-8", "replace")
-        good = [hmac.compare_digest(one.encode(), given) for one in self.tokens[kind]]
+        candidate = token.encode("utf-8", "replace")
+        good = [hmac.compare_digest(good_token.encode(), candidate) for good_token in self.tokens[kind]]
         return any(good)
 
 
@@ -59,68 +59,68 @@ class Directory:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._tenants: dict[int, Known] = {}
+        self._tenants: dict[int, IntakeTenant] = {}
         self._tokens: dict[str, int] = {}
         self._admitted: defaultdict[int, dict[str, float]] = defaultdict(dict)
         self._lock = threading.Lock()
 
-    async def tenant(self, tenant_id: int) -> Known | None:
+    async def tenant(self, tenant_id: int) -> IntakeTenant | None:
         """A tenant by id, None when there is none."""
-        known = self._tenants.get(tenant_id)
-        if known is not None and time.monotonic() - known.read_at < FRESH_SECONDS:
-            return known
+        tenant = self._tenants.get(tenant_id)
+        if tenant is not None and time.monotonic() - tenant.read_at < FRESH_SECONDS:
+            return tenant
         return await asyncio.to_thread(self._read, tenant_id)
 
-    async def by_token(self, kind: str, token: str) -> Known | None:
+    async def by_token(self, kind: str, token: str) -> IntakeTenant | None:
         """The tenant that a good token of the kind belongs to, or None."""
         tenant_id = self._tokens.get(token)
         if tenant_id is None:
             tenant_id = await asyncio.to_thread(self._owner, token)
-        known = await self.tenant(tenant_id) if tenant_id is not None else None
-        return known if known is not None and known.has_token(kind, token) else None
+        tenant = await self.tenant(tenant_id) if tenant_id is not None else None
+        return tenant if tenant is not None and tenant.has_token(kind, token) else None
 
     def forget(self, tenant_id: int) -> None:
         """Read a tenant again, at once."""
         self._tenants.pop(tenant_id, None)
 
     def _owner(self, token: str) -> int | None:
-        found = tenant_of(self._stores, token) if token.isascii() and token.isprintable() else None
-        if found is not None:
+        tenant_id = tenant_of(self._stores, token) if token.isascii() and token.isprintable() else None
+        if tenant_id is not None:
             if len(self._tokens) > MOST_TOKENS:
                 self._tokens.clear()
-            self._tokens[token] = found
-        return found
+            self._tokens[token] = tenant_id
+        return tenant_id
 
-    def _read(self, tenant_id: int) -> Known | None:
+    def _read(self, tenant_id: int) -> IntakeTenant | None:
         with self._lock:  # many requests that wait for the same reading
-            known = self._tenants.get(tenant_id)
-            if known is not None and time.monotonic() - known.read_at < FRESH_SECONDS:
-                return known
+            tenant = self._tenants.get(tenant_id)
+            if tenant is not None and time.monotonic() - tenant.read_at < FRESH_SECONDS:
+                return tenant
             try:
                 scope = scope_of(self._stores, tenant_id, actor="events")
             except NotFound:
                 self._tenants.pop(tenant_id, None)
                 return None
-            self._tenants[tenant_id] = known = _read(scope, self._admitted[tenant_id])
-            return known
+            self._tenants[tenant_id] = tenant = _read(scope, self._admitted[tenant_id])
+            return tenant
 
 
-def _read(scope: Scope, admitted: dict[str, float]) -> Known:
+def _read(scope: Scope, admitted: dict[str, float]) -> IntakeTenant:
     tokens = sorted(good_tokens(scope), key=lambda token: token.ends_at is not None)
     with scope.reads() as session:
         until = session.scalar(select(EventRecording.until_at).where(EventRecording.tenant_id == scope.tenant_id))
     types = customers.event_types(scope)
-    names, since = {one.name for one in types}, time.monotonic() - ADMITTED_SECONDS
+    names, since = {event_type.name for event_type in types}, time.monotonic() - ADMITTED_SECONDS
     for name, at in list(admitted.items()):
         if name in names or at < since:
             del admitted[name]
-    return Known(
+    return IntakeTenant(
         scope,
         tenant_settings(scope, EventSettings),
-        {kind: tuple(one.value for one in tokens if one.kind == kind) for kind in KINDS},
+        {kind: tuple(token.value for token in tokens if token.kind == kind) for kind in KINDS},
         verifying_keys(scope),
-        {one.name: one.types for one in types},
-        frozenset(one.name for one in types if one.declared),
+        {event_type.name: event_type.types for event_type in types},
+        frozenset(event_type.name for event_type in types if event_type.declared),
         until is not None and until > scope.clock.now(),
         admitted,
         limits_of(scope).app_events,

@@ -23,24 +23,24 @@ ALIKE_A_MINUTE, ALL_A_MINUTE = 100, 3000
 MINUTE_SECONDS = 60.0
 
 
-class Thrift:
+class LogQuota:
     """How often each thing was logged in the present minute, in one process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._minute, self._said = 0, Counter[tuple[int, str, str, str]]()
+        self._minute, self._logged = 0, Counter[tuple[int, str, str, str]]()
 
-    def spares(self, tenant_id: int, status: str, event: str, reason: str) -> bool:
+    def is_exhausted(self, tenant_id: int, status: str, event: str, reason: str) -> bool:
         """Whether one more entry like this is too many."""
         minute = int(time.monotonic() / MINUTE_SECONDS)
         with self._lock:
             if minute != self._minute:
-                self._minute, self._said = minute, Counter()
-            said, key, whole = self._said, (tenant_id, status, event, reason), (tenant_id, "", "", "")
-            if said[key] >= ALIKE_A_MINUTE or said[whole] >= ALL_A_MINUTE:
+                self._minute, self._logged = minute, Counter()
+            logged, key, whole = self._logged, (tenant_id, status, event, reason), (tenant_id, "", "", "")
+            if logged[key] >= ALIKE_A_MINUTE or logged[whole] >= ALL_A_MINUTE:
                 return True
-            said[key] += 1
-            said[whole] += 1
+            logged[key] += 1
+            logged[whole] += 1
             return False
 
 
@@ -53,38 +53,38 @@ def entries(
     before: int,
 ) -> list[EventLogEntry]:
     """Entries of the log, newest first: of a status, an event, an origin, a person; older than the entry `before`."""
-    wanted = select(EventLogEntry).where(EventLogEntry.tenant_id == scope.tenant_id)
+    statement = select(EventLogEntry).where(EventLogEntry.tenant_id == scope.tenant_id)
     for name, value in filters.items():
         if value is not None:
-            given = value.lower() if name == "person" else value
-            wanted = wanted.where(getattr(EventLogEntry, name) == given)
+            wording = value.lower() if name == "person" else value
+            statement = statement.where(getattr(EventLogEntry, name) == wording)
     if since is not None:
-        wanted = wanted.where(EventLogEntry.at >= since)
+        statement = statement.where(EventLogEntry.at >= since)
     if until is not None:
-        wanted = wanted.where(EventLogEntry.at < until)
+        statement = statement.where(EventLogEntry.at < until)
     if before:
-        wanted = wanted.where(EventLogEntry.id < before)
+        statement = statement.where(EventLogEntry.id < before)
     with scope.reads() as session:
-        return list(session.scalars(wanted.order_by(EventLogEntry.id.desc()).limit(limit)))
+        return list(session.scalars(statement.order_by(EventLogEntry.id.desc()).limit(limit)))
 
 
 def counts(scope: Scope) -> list[tuple[date, dict[str, int]]]:
     """How many events there were of each status, on each of the tenant's last 14 days, today last."""
     today = scope.today()
     first = today - timedelta(days=COUNTED_DAYS - 1)
-    wanted = select(EventCount).where(EventCount.tenant_id == scope.tenant_id, EventCount.day >= first)
+    statement = select(EventCount).where(EventCount.tenant_id == scope.tenant_id, EventCount.day >= first)
     with scope.reads() as session:
-        found = {(one.day, one.status): one.count for one in session.scalars(wanted)}
+        numbers = {(count.day, count.status): count.count for count in session.scalars(statement)}
     days = [first + timedelta(days=number) for number in range(COUNTED_DAYS)]
-    return [(day, {status: found.get((day, status), 0) for status in (*STATUSES, "duplicate")}) for day in days]
+    return [(day, {status: numbers.get((day, status), 0) for status in (*STATUSES, "duplicate")}) for day in days]
 
 
 def record_all(scope: Scope) -> datetime:
     """Log every event for five minutes from now; the end of that."""
     until = scope.clock.now() + RECORDING
-    made = insert(EventRecording).values(tenant_id=scope.tenant_id, until_at=until)
+    statement = insert(EventRecording).values(tenant_id=scope.tenant_id, until_at=until)
     with scope.records() as session:
-        session.execute(made.on_conflict_do_update(index_elements=["tenant_id"], set_={"until_at": until}))
+        session.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_={"until_at": until}))
         scope.audit(session, "record", "events", until=until.isoformat())
     return until
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DataError
 from rapport.access.scope import Scope
 from rapport.customers import service as customers
 from rapport.errors import Invalid, RapportError, Unavailable
-from rapport.realtime.events.eventlog import Thrift
+from rapport.realtime.events.eventlog import LogQuota
 from rapport.realtime.events.storing import MAX_EVENT, Accepted, Incoming, LogEntry, Store, Submission
 from rapport.realtime.metrics import ACCEPTED, DUPLICATES, REJECTED
 from rapport.realtime.recording.telling import tells
@@ -42,7 +42,7 @@ class Intake(RoundWorker):
         super().__init__(stores)
         self._stores = stores
         self._store = Store(stores.records)
-        self._thrift = Thrift()
+        self._log_quota = LogQuota()
         self._waiting: dict[int, deque[Submission]] = {}  # by tenant, in the order of their turns
         self._events: Counter[int] = Counter()
         self._lock = threading.Lock()
@@ -64,27 +64,29 @@ class Intake(RoundWorker):
         self, scope: Scope, events: Sequence[Incoming], entries: Sequence[LogEntry], recording: bool
     ) -> Submission:
         self._spare(scope.tenant_id, events, entries)
-        one = Submission(scope.tenant_id, scope.clock.now(), scope.today(), events, entries, recording)
+        submission = Submission(scope.tenant_id, scope.clock.now(), scope.today(), events, entries, recording)
         with self._lock:
             # A tenant fills half of the room that others leave, so that there is some for whoever comes.
             if self.stopping:
                 raise Unavailable("This process is being stopped.")
-            if self._events[scope.tenant_id] + one.size > MOST_WAITING - self._events.total():
+            if self._events[scope.tenant_id] + submission.size > MOST_WAITING - self._events.total():
                 raise Unavailable("Too many events wait to be stored: try again in a moment.")
-            self._waiting.setdefault(one.tenant_id, deque()).append(one)
-            self._events[one.tenant_id] += one.size
+            self._waiting.setdefault(submission.tenant_id, deque()).append(submission)
+            self._events[submission.tenant_id] += submission.size
         self.start()
         self.wake()
-        return one
+        return submission
 
     def _spare(self, tenant_id: int, events: Sequence[Incoming], entries: Sequence[LogEntry]) -> None:
         """Leave out of the log what is in it often enough."""
         for event in events:
             if event.warnings:
                 reason = "; ".join(event.warnings)
-                event.logged = not self._thrift.spares(tenant_id, EventStatus.WARNING, event.event, reason)
+                event.logged = not self._log_quota.is_exhausted(tenant_id, EventStatus.WARNING, event.event, reason)
         for entry in entries:
-            entry.logged = not self._thrift.spares(tenant_id, entry.status, entry.event[:MAX_EVENT], entry.reason)
+            entry.logged = not self._log_quota.is_exhausted(
+                tenant_id, entry.status, entry.event[:MAX_EVENT], entry.reason
+            )
 
     def round(self, words: Sequence[psycopg.Notify]) -> None:
         """Store all that was submitted, in as many transactions as it takes."""
@@ -96,10 +98,10 @@ class Intake(RoundWorker):
         taken: list[Submission] = []
         size = 0
         with self._lock:
-            while (one := self._next(MOST_AT_ONCE - size if taken else None)) is not None:
-                if one.answer.set_running_or_notify_cancel():  # the caller may have gone away
-                    taken.append(one)
-                    size += one.size
+            while (submission := self._next(MOST_AT_ONCE - size if taken else None)) is not None:
+                if submission.answer.set_running_or_notify_cancel():  # the caller may have gone away
+                    taken.append(submission)
+                    size += submission.size
         return taken
 
     def _next(self, room: int | None) -> Submission | None:
@@ -107,12 +109,12 @@ class Intake(RoundWorker):
         tenant_id, line = next(iter(self._waiting.items()), (0, None))
         if line is None or (room is not None and line[0].size > room):
             return None
-        one = line.popleft()
+        submission = line.popleft()
         del self._waiting[tenant_id]
         if line:  # at the end of all
             self._waiting[tenant_id] = line
-        self._events[tenant_id] -= one.size
-        return one
+        self._events[tenant_id] -= submission.size
+        return submission
 
     def _commit(self, taken: list[Submission]) -> None:
         """Store submissions and answer them. One's fault is not the others'; in an outage nobody knows what is kept."""
@@ -120,22 +122,26 @@ class Intake(RoundWorker):
             isolate(taken, self._keep, _refuse, lambda error: outage(error) is not None)
         except Exception as error:
             log.error("events cannot be stored", error=str(error)[:300])
-            for one in taken:
-                if not one.answer.done():
-                    one.answer.set_exception(_explained(error))
+            for submission in taken:
+                if not submission.answer.done():
+                    submission.answer.set_exception(_explained(error))
 
     def _keep(self, taken: Sequence[Submission]) -> None:
         answers = self._store.keep(taken)
-        for tenant_id in {one.tenant_id for one in taken if any(tells(each.event, each.origin) for each in one.events)}:
+        for tenant_id in {
+            submission.tenant_id
+            for submission in taken
+            if any(tells(event.event, event.origin) for event in submission.events)
+        }:
             customers.writer_of(self._stores).carry_out(tenant_id)
-        for one, answer in zip(taken, answers, strict=True):
-            one.answer.set_result(answer)
+        for submission, answer in zip(taken, answers, strict=True):
+            submission.answer.set_result(answer)
         _count(taken, answers)
 
 
-def _refuse(one: Submission, error: Exception) -> None:
-    log.error("events cannot be stored", tenant_id=one.tenant_id, error=str(error)[:300])
-    one.answer.set_exception(_explained(error))
+def _refuse(submission: Submission, error: Exception) -> None:
+    log.error("events cannot be stored", tenant_id=submission.tenant_id, error=str(error)[:300])
+    submission.answer.set_exception(_explained(error))
 
 
 def _explained(error: Exception) -> RapportError:
@@ -149,12 +155,12 @@ def _explained(error: Exception) -> RapportError:
 def _count(taken: Sequence[Submission], answers: Sequence[Sequence[Accepted]]) -> None:
     met = Counter(
         (event.origin, accepted.duplicate)
-        for one, answer in zip(taken, answers, strict=True)
-        for event, accepted in zip(one.events, answer, strict=True)
+        for submission, answer in zip(taken, answers, strict=True)
+        for event, accepted in zip(submission.events, answer, strict=True)
     )
     for (origin, duplicate), number in met.items():
         (DUPLICATES if duplicate else ACCEPTED).labels(origin).inc(number)
-    for one in taken:
-        for entry in one.entries:
+    for submission in taken:
+        for entry in submission.entries:
             if entry.status == EventStatus.ERROR:
                 REJECTED.labels(entry.origin, "invalid").inc()

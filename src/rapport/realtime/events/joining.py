@@ -45,31 +45,35 @@ MARK = text("""
 
 def join(scope: Scope, names: Names) -> int:
     """Move the histories of visitors identified since; how many visitors. Call it where events are filed."""
-    wanted = select(Visitor.visitor_id, Visitor.customer_id).where(
+    statement = select(Visitor.visitor_id, Visitor.customer_id).where(
         Visitor.tenant_id == scope.tenant_id, Visitor.joined.is_(False), Visitor.customer_id != ""
     )
     with scope.records() as session:
-        found = [(row.visitor_id, row.customer_id) for row in session.execute(wanted.limit(AT_ONCE))]
-        owned = owners(scope, session, (visitor for visitor, _ in found))
-    if not found:
+        customers_of_visitors = [(row.visitor_id, row.customer_id) for row in session.execute(statement.limit(AT_ONCE))]
+        owned = owners(scope, session, (visitor for visitor, _ in customers_of_visitors))
+    if not customers_of_visitors:
         return 0
     with customers.writing_if_free(scope) as free:
         if not free:
             return 0
         # Before anybody knew a visitor it was whoever it was first.
-        _move(scope, names, [(visitor, owned.first(visitor) or customer) for visitor, customer in found])
-    rows = orjson.dumps([{"visitor_id": visitor, "customer_id": customer} for visitor, customer in found]).decode()
+        _move(
+            scope, names, [(visitor, owned.first(visitor) or customer) for visitor, customer in customers_of_visitors]
+        )
+    rows = orjson.dumps(
+        [{"visitor_id": visitor, "customer_id": customer} for visitor, customer in customers_of_visitors]
+    ).decode()
     with scope.records() as session:
         session.execute(MARK, {"tenant_id": scope.tenant_id, "rows": rows})
-    return len(found)
+    return len(customers_of_visitors)
 
 
-def _move(scope: Scope, names: Names, found: Sequence[tuple[str, str]]) -> None:
+def _move(scope: Scope, names: Names, customers_of_visitors: Sequence[tuple[str, str]]) -> None:
     warehouse = scope.warehouse
-    spelled = names.customers(scope, {customer for _, customer in found})
+    spelled = names.customers(scope, {customer for _, customer in customers_of_visitors})
     removed, hidden = customers.identifying_names(scope, spelled.values())
     rows: list[tuple[Any, ...]] = [
-        (visitor, spelled[customer], int(spelled[customer] in removed)) for visitor, customer in found
+        (visitor, spelled[customer], int(spelled[customer] in removed)) for visitor, customer in customers_of_visitors
     ]
     warehouse.execute(f"DROP TABLE IF EXISTS {JOINED} SYNC")
     warehouse.execute(CREATE)

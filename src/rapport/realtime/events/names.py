@@ -18,31 +18,33 @@ class Names:
         self._spelled: dict[tuple[int, str], tuple[str, float]] = {}
         self._types: dict[tuple[int, str], tuple[int, set[str]]] = {}
 
-    def customers(self, scope: Scope, wanted: Iterable[str]) -> dict[str, str]:
+    def customers(self, scope: Scope, customer_ids: Iterable[str]) -> dict[str, str]:
         """The spelling that each CustomerID is filed under: the warehouse's, else the one that came first."""
         now, tenant = time.monotonic(), scope.tenant_id
         if len(self._spelled) > MOST:
             self._spelled.clear()
-        ids = sorted(wanted)
-        asked = [one for one in ids if self._spelled.get((tenant, one.lower()), ("", 0.0))[1] < now]
-        found = customers.spellings(scope, asked) if asked else {}
-        for one in asked:
-            key = (tenant, one.lower())
-            known = found.get(one.lower())
-            before = self._spelled.get(key, (one, 0.0))[0]
+        ids = sorted(customer_ids)
+        stale = [
+            customer_id for customer_id in ids if self._spelled.get((tenant, customer_id.lower()), ("", 0.0))[1] < now
+        ]
+        spellings = customers.spellings(scope, stale) if stale else {}
+        for customer_id in stale:
+            key = (tenant, customer_id.lower())
+            spelling = spellings.get(customer_id.lower())
+            before = self._spelled.get(key, (customer_id, 0.0))[0]
             if key not in self._spelled or self._spelled[key][1] < now:
-                self._spelled[key] = (known or before, now + (KNOWN_SECONDS if known else UNKNOWN_SECONDS))
-        return {one: self._spelled[tenant, one.lower()][0] for one in ids}
+                self._spelled[key] = (spelling or before, now + (KNOWN_SECONDS if spelling else UNKNOWN_SECONDS))
+        return {customer_id: self._spelled[tenant, customer_id.lower()][0] for customer_id in ids}
 
     def event_types(self, scope: Scope, events: Sequence[Filed]) -> dict[str, int]:
         """The number of each event's type, making types and noting parameters that were not seen before."""
         seen: dict[str, set[str]] = {}
-        for one in events:
-            seen.setdefault(one.event, set()).update(one.parameters)
+        for event in events:
+            seen.setdefault(event.event, set()).update(event.parameters)
         new = {
             name: parameters
             for name, parameters in seen.items()
-            if (known := self._types.get((scope.tenant_id, name))) is None or not parameters <= known[1]
+            if (event_type := self._types.get((scope.tenant_id, name))) is None or not parameters <= event_type[1]
         }
         if new:
             numbers = customers.note_event_types(scope, new)

@@ -35,10 +35,10 @@ OWN = text("""
     LEFT JOIN LATERAL (
         SELECT min(o.since) AS first, (array_agg(o.person ORDER BY o.since DESC))[1] AS person
         FROM visitor_owners AS o WHERE o.tenant_id = g.t AND o.visitor_id = g.v
-    ) AS known ON true
+    ) AS history ON true
     LEFT JOIN visitors AS k ON k.tenant_id = g.t AND k.visitor_id = g.v AND k.customer_id <> ''
-    WHERE known.first IS NULL OR g.a < known.first
-        OR (g.a >= coalesce(k.identified_at, g.a) AND g.p <> known.person)
+    WHERE history.first IS NULL OR g.a < history.first
+        OR (g.a >= coalesce(k.identified_at, g.a) AND g.p <> history.person)
     ORDER BY t, v
     ON CONFLICT (tenant_id, visitor_id, since) DO UPDATE
     SET customer_id = excluded.customer_id, person = excluded.person
@@ -49,43 +49,45 @@ OWN = text("""
 class Owners:
     """The customers that some visitors were, by visitor in order of time."""
 
-    of: dict[str, tuple[list[datetime], list[str]]]
+    by_visitor: dict[str, tuple[list[datetime], list[str]]]
 
     def at(self, visitor_id: str, at: datetime) -> str:
         """The customer that a visitor was at a time, before the first the first; empty for one whom nobody knows."""
-        since, customers = self.of.get(visitor_id, ((), ()))
+        since, customers = self.by_visitor.get(visitor_id, ((), ()))
         return customers[max(bisect_right(since, at) - 1, 0)] if customers else ""
 
     def first(self, visitor_id: str) -> str:
         """The customer that a visitor was first; empty for one whom nobody knows."""
-        return self.of[visitor_id][1][0] if visitor_id in self.of else ""
+        return self.by_visitor[visitor_id][1][0] if visitor_id in self.by_visitor else ""
 
 
 def owners(scope: Scope, session: Session, visitor_ids: Iterable[str]) -> Owners:
     """Whose visitors were; one statement, none when none is asked for."""
-    wanted = sorted({one for one in visitor_ids if one})
-    found: dict[str, tuple[list[datetime], list[str]]] = defaultdict(lambda: ([], []))
-    if wanted:
-        for visitor, since, customer in session.execute(HISTORY, {"tenant_id": scope.tenant_id, "visitors": wanted}):
-            found[visitor][0].append(since)
-            found[visitor][1].append(customer)
-    return Owners(dict(found))
+    ids = sorted({visitor_id for visitor_id in visitor_ids if visitor_id})
+    histories: dict[str, tuple[list[datetime], list[str]]] = defaultdict(lambda: ([], []))
+    if ids:
+        for visitor, since, customer in session.execute(HISTORY, {"tenant_id": scope.tenant_id, "visitors": ids}):
+            histories[visitor][0].append(since)
+            histories[visitor][1].append(customer)
+    return Owners(dict(histories))
 
 
 def found_out(scope: Scope, session: Session, waiting: "Sequence[Firing]") -> dict[str, str]:
     """The customers that visitors of firings turned out to be since, by person; without those whom nobody knows."""
-    known = owners(scope, session, (one.customer_id for one in waiting if one.is_visitor))
-    found = {one.person: known.first(one.customer_id) for one in waiting if one.is_visitor}
-    return {person: customer for person, customer in found.items() if customer}
+    visitor_owners = owners(scope, session, (firing.customer_id for firing in waiting if firing.is_visitor))
+    customers_by_person = {
+        firing.person: visitor_owners.first(firing.customer_id) for firing in waiting if firing.is_visitor
+    }
+    return {person: customer for person, customer in customers_by_person.items() if customer}
 
 
-def keep_owners(connection: Connection, said: Sequence[tuple[int, str, datetime, str]]) -> None:
+def keep_owners(connection: Connection, owned: Sequence[tuple[int, str, datetime, str]]) -> None:
     """Note whose visitors are (tenant, visitor, time, customer), in order of time. Call it before visitors change."""
     rounds: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    place = Counter[tuple[int, str]]()
-    for tenant_id, visitor, at, customer in said:
+    rounds_of_visitor = Counter[tuple[int, str]]()
+    for tenant_id, visitor, at, customer in owned:
         row = {"t": tenant_id, "v": visitor, "a": at, "c": customer, "p": customer.lower()}
-        rounds[place[tenant_id, visitor]].append(row)
-        place[tenant_id, visitor] += 1
+        rounds[rounds_of_visitor[tenant_id, visitor]].append(row)
+        rounds_of_visitor[tenant_id, visitor] += 1
     for rows in rounds.values():  # of one visitor each is laid on the one before
         connection.execute(OWN, {"rows": orjson.dumps(rows).decode()})

@@ -21,7 +21,7 @@ SMALLEST, LARGEST = -(2**63), 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class RawEvent:
     """An event as it was sent. mended tells what of it had to be put right; fault why it cannot be read at all.
 
     What cannot be read has its text for a value.
@@ -32,16 +32,16 @@ class Given:
     fault: str = ""
 
 
-def read(body: bytes) -> Given | list[Given] | None:
+def read(body: bytes) -> RawEvent | list[RawEvent] | None:
     """A body that is JSON as it should be, or None: see read_roughly."""
     try:
-        found = orjson.loads(body)
+        parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
-    return [Given(one) for one in found] if isinstance(found, list) else Given(found)
+    return [RawEvent(value) for value in parsed] if isinstance(parsed, list) else RawEvent(parsed)
 
 
-def read_roughly(body: bytes) -> Given | list[Given] | None:
+def read_roughly(body: bytes) -> RawEvent | list[RawEvent] | None:
     """A body that is not quite JSON, event by event; None when no event of it can be read. It may take a moment.
 
     A byte order mark is passed over. Halves of characters and bytes that are no text become U+FFFD, whole numbers
@@ -53,10 +53,10 @@ def read_roughly(body: bytes) -> Given | list[Given] | None:
     except UnicodeDecodeError:
         return None
     if not text.startswith("["):
-        one = _event(text)
-        return None if one.fault else one
+        event = _event(text)
+        return None if event.fault else event
     events = [_event(part) for part in _parts(text)]
-    return events if any(not one.fault for one in events) else None
+    return events if any(not event.fault for event in events) else None
 
 
 def _parts(text: str) -> list[str]:
@@ -74,18 +74,18 @@ def _parts(text: str) -> list[str]:
     return [part for part in parts if part] if whole else []
 
 
-def _event(text: str) -> Given:
+def _event(text: str) -> RawEvent:
     try:
-        return Given(orjson.loads(text))
+        return RawEvent(orjson.loads(text))
     except (orjson.JSONDecodeError, UnicodeEncodeError):
         pass
     mended: dict[str, None] = {}
     try:
-        found = json.loads(text, strict=False, parse_int=_integer)
-        value = _mend(found, "a text", mended)
+        parsed = json.loads(text, strict=False, parse_int=_integer)
+        value = _mend(parsed, "a text", mended)
     except (ValueError, RecursionError):
-        return Given(LONE.sub(REPLACED, text), fault=NOT_JSON)
-    return Given(value, tuple(mended))
+        return RawEvent(LONE.sub(REPLACED, text), fault=NOT_JSON)
+    return RawEvent(value, tuple(mended))
 
 
 def _integer(digits: str) -> int | float:
@@ -103,12 +103,12 @@ def _mend(value: Any, name: str, mended: dict[str, None]) -> Any:
             mended[f"{LONE.sub(REPLACED, name)} {BROKEN}"] = None
         return whole
     if isinstance(value, dict):
-        return {_mend(key, "a name", mended): _mend(one, key, mended) for key, one in value.items()}
-    return [_mend(one, name, mended) for one in value] if isinstance(value, list) else value
+        return {_mend(key, "a name", mended): _mend(member, key, mended) for key, member in value.items()}
+    return [_mend(member, name, mended) for member in value] if isinstance(value, list) else value
 
 
-def values(given: Given | list[Given] | None) -> Iterator[Any]:
+def values(body_events: RawEvent | list[RawEvent] | None) -> Iterator[Any]:
     """What can be read of a body, event by event."""
-    for one in given if isinstance(given, list) else [given] if given else []:
-        if not one.fault:
-            yield one.value
+    for event in body_events if isinstance(body_events, list) else [body_events] if body_events else []:
+        if not event.fault:
+            yield event.value

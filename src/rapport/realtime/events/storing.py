@@ -24,21 +24,21 @@ from rapport.stores.workers.listening import Topic
 # trip to the records would let other threads of this process go first. Keys go in in order, so that two processes
 # never wait for each other crosswise. Answers the positions of events that were there already, or come twice.
 STORE = text(f"""
-    WITH given AS MATERIALIZED (
+    WITH submitted AS MATERIALIZED (
         SELECT * FROM json_to_recordset(CAST(:events AS json)) AS g(
-            place int, tenant_id int, key uuid, may_repeat boolean, event text, origin text, customer_id text,
+            number int, tenant_id int, key uuid, may_repeat boolean, event text, origin text, customer_id text,
             visitor_id text, parameters jsonb, event_at timestamptz, received_at timestamptz, day date, status text
         )
     ),
     entries AS MATERIALIZED (
         SELECT * FROM json_to_recordset(CAST(:entries AS json)) AS g(
-            place int, tenant_id int, at timestamptz, day date, status text, origin text, event text, person text,
+            number int, tenant_id int, at timestamptz, day date, status text, origin text, event text, person text,
             reason text, body text, logged boolean
         )
     ),
     firsts AS MATERIALIZED (
-        SELECT DISTINCT ON (tenant_id, key) place, tenant_id, key, day FROM given WHERE may_repeat
-        ORDER BY tenant_id, key, place
+        SELECT DISTINCT ON (tenant_id, key) number, tenant_id, key, day FROM submitted WHERE may_repeat
+        ORDER BY tenant_id, key, number
     ),
     fresh AS (
         INSERT INTO event_keys (tenant_id, key, received_date)
@@ -46,38 +46,39 @@ STORE = text(f"""
         ON CONFLICT DO NOTHING RETURNING tenant_id, key
     ),
     repeated AS MATERIALIZED (
-        SELECT place FROM given WHERE may_repeat AND place NOT IN (
-            SELECT firsts.place FROM firsts JOIN fresh ON fresh.tenant_id = firsts.tenant_id AND fresh.key = firsts.key
+        SELECT number FROM submitted WHERE may_repeat AND number NOT IN (
+            SELECT firsts.number FROM firsts JOIN fresh ON fresh.tenant_id = firsts.tenant_id AND fresh.key = firsts.key
         )
     ),
     stored AS (
         INSERT INTO accepted_events
             (tenant_id, key, event, origin, customer_id, visitor_id, parameters, event_at, received_at, state)
         SELECT tenant_id, key, event, origin, customer_id, visitor_id, parameters, event_at, received_at, 0
-        FROM given WHERE place NOT IN (SELECT place FROM repeated) ORDER BY place
+        FROM submitted WHERE number NOT IN (SELECT number FROM repeated) ORDER BY number
     ),
     written AS (
         INSERT INTO event_log (tenant_id, at, status, origin, event, person, reason, body)
         SELECT tenant_id, at, status, origin, event, person, reason, body FROM entries
-        WHERE logged AND (place IS NULL OR place NOT IN (SELECT place FROM repeated)) ORDER BY coalesce(place, 0)
+        WHERE logged AND (number IS NULL OR number NOT IN (SELECT number FROM repeated)) ORDER BY coalesce(number, 0)
     ),
     counted AS (
-        INSERT INTO event_counts AS known (tenant_id, day, status, count)
+        INSERT INTO event_counts AS earlier (tenant_id, day, status, count)
         SELECT tenant_id, day, status, count(*) FROM (
             SELECT tenant_id, day,
-                CASE WHEN place IN (SELECT place FROM repeated) THEN '{EventStatus.DUPLICATE}' ELSE status END AS status
-            FROM given
+                CASE WHEN number IN (SELECT number FROM repeated) THEN '{EventStatus.DUPLICATE}' ELSE status END
+                    AS status
+            FROM submitted
             UNION ALL
-            SELECT tenant_id, day, status FROM entries WHERE place IS NULL AND status = '{EventStatus.ERROR}'
+            SELECT tenant_id, day, status FROM entries WHERE number IS NULL AND status = '{EventStatus.ERROR}'
         ) AS every
         GROUP BY tenant_id, day, status ORDER BY tenant_id, day, status
-        ON CONFLICT (tenant_id, day, status) DO UPDATE SET count = known.count + excluded.count
+        ON CONFLICT (tenant_id, day, status) DO UPDATE SET count = earlier.count + excluded.count
     ),
-    told AS MATERIALIZED (
+    notified AS MATERIALIZED (
         SELECT pg_notify(:channel, CAST(tenant_id AS text))
-        FROM (SELECT DISTINCT tenant_id FROM given WHERE place NOT IN (SELECT place FROM repeated)) AS tenants
+        FROM (SELECT DISTINCT tenant_id FROM submitted WHERE number NOT IN (SELECT number FROM repeated)) AS tenants
     )
-    SELECT (SELECT array_agg(place) FROM repeated) AS repeated, (SELECT count(*) FROM told) AS told
+    SELECT (SELECT array_agg(number) FROM repeated) AS repeated, (SELECT count(*) FROM notified) AS notified
 """).bindparams(channel=Topic.EVENTS.value)  # noqa: S608 - ours
 # A connection that was not used for so long goes back to the pool, which makes sure that it still works.
 IDLE_SECONDS = 2.0
@@ -156,17 +157,17 @@ class Submission:
         return len(self.events) + len(self.entries)
 
 
-def key_of(one: Incoming) -> uuid.UUID:
+def key_of(event: Incoming) -> uuid.UUID:
     """The key of an event by the sender's id: that of apps, which anybody can send, is never that of a server.
 
     Apps repeat an event as it was, so that the hour of its timestamp comes first: keys of now lie side by side,
     and telling a repetition costs the same however many are remembered.
     """
-    if one.event_id is None:
+    if event.event_id is None:
         return uuid.uuid4()
-    digest = hashlib.blake2b(f"{one.origin}\0{one.event_id.lower()}".encode(), digest_size=16).digest()
-    if one.origin == Origin.SDK:
-        digest = one.sent_hour.to_bytes(4, "big") + digest[:12]
+    digest = hashlib.blake2b(f"{event.origin}\0{event.event_id.lower()}".encode(), digest_size=16).digest()
+    if event.origin == Origin.SDK:
+        digest = event.sent_hour.to_bytes(4, "big") + digest[:12]
     return uuid.UUID(bytes=digest)
 
 
@@ -176,41 +177,41 @@ class Store:
     def __init__(self, records: Records) -> None:
         self._records = records
         self._links = Links()
-        self._kept: Connection | None = None
+        self._connection: Connection | None = None
         self._used = 0.0
 
     def keep(self, submissions: Sequence[Submission]) -> list[list[Accepted]]:
         """Store what was submitted, in one transaction; what became of each event, by submission."""
-        keys = [[key_of(one) for one in each.events] for each in submissions]
+        keys = [[key_of(event) for event in submission.events] for submission in submissions]
         events, entries = _rows(submissions, keys)
-        bound = {"events": orjson.dumps(events).decode(), "entries": orjson.dumps(entries).decode()}
-        found = [link for each in submissions for link in _links(each)]
-        told = _details(submissions)
-        if told or self._links.are_new(found):
+        parameters = {"events": orjson.dumps(events).decode(), "entries": orjson.dumps(entries).decode()}
+        new_links = [link for submission in submissions for link in _links(submission)]
+        details = _details(submissions)
+        if details or self._links.are_new(new_links):
             with self._records.engine.begin() as connection:
-                repeated = connection.execute(STORE, bound).scalar()
-                new = self._links.keep(connection, found)
-                for tenant_id, now, some in _new_details(told, set(repeated or ())):
-                    put_in_line(connection, tenant_id, now, some)
-            self._links.kept(new)
+                repeated = connection.execute(STORE, parameters).scalar()
+                kept_links = self._links.keep(connection, new_links)
+                for tenant_id, now, rows in _new_details(details, set(repeated or ())):
+                    put_in_line(connection, tenant_id, now, rows)
+            self._links.kept(kept_links)
         else:
-            repeated = self._alone(bound)
+            repeated = self._alone(parameters)
         return _answers(keys, set(repeated or ()))
 
-    def _alone(self, bound: dict[str, str]) -> list[int] | None:
+    def _alone(self, parameters: dict[str, str]) -> list[int] | None:
         """The one statement, which is a transaction by itself."""
-        if self._kept is not None and time.monotonic() - self._used > IDLE_SECONDS:
-            self._kept.close()
-            self._kept = None
-        if self._kept is None:
-            self._kept = self._records.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        if self._connection is not None and time.monotonic() - self._used > IDLE_SECONDS:
+            self._connection.close()
+            self._connection = None
+        if self._connection is None:
+            self._connection = self._records.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
-            repeated: list[int] | None = self._kept.execute(STORE, bound).scalar()
+            repeated: list[int] | None = self._connection.execute(STORE, parameters).scalar()
             self._used = time.monotonic()
         except BaseException:
-            self._kept.invalidate()
-            self._kept.close()
-            self._kept = None
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
             raise
         return repeated
 
@@ -221,107 +222,107 @@ def _rows(
     """Events and entries of the log as STORE takes them."""
     events: list[dict[str, Any]] = []
     entries: list[dict[str, Any]] = []
-    for each, its in zip(submissions, keys, strict=True):
-        entries += (_entry(each, one, None) for one in each.entries)
-        for one, key in zip(each.events, its, strict=True):
-            status = EventStatus.WARNING if one.warnings else EventStatus.SUCCESS
-            if each.recording or (one.warnings and one.logged):
-                entries.append(_entry(each, _told(one, status), len(events)))
-            events.append(_row(each, one, key, len(events), status))
+    for submission, event_keys in zip(submissions, keys, strict=True):
+        entries += (_entry(submission, entry, None) for entry in submission.entries)
+        for event, key in zip(submission.events, event_keys, strict=True):
+            status = EventStatus.WARNING if event.warnings else EventStatus.SUCCESS
+            if submission.recording or (event.warnings and event.logged):
+                entries.append(_entry(submission, _log_entry(event, status), len(events)))
+            events.append(_row(submission, event, key, len(events), status))
     return events, entries
 
 
-def _row(each: Submission, one: Incoming, key: uuid.UUID, place: int, status: str) -> dict[str, Any]:
+def _row(submission: Submission, event: Incoming, key: uuid.UUID, number: int, status: str) -> dict[str, Any]:
     return {
-        "place": place,
-        "tenant_id": each.tenant_id,
+        "number": number,
+        "tenant_id": submission.tenant_id,
         "key": key,
-        "may_repeat": one.event_id is not None,
-        "event": one.event,
-        "origin": one.origin,
-        "customer_id": one.customer_id,
-        "visitor_id": one.visitor_id,
-        "parameters": one.parameters,
-        "event_at": one.event_at,
-        "received_at": each.now,
-        "day": each.day,
+        "may_repeat": event.event_id is not None,
+        "event": event.event,
+        "origin": event.origin,
+        "customer_id": event.customer_id,
+        "visitor_id": event.visitor_id,
+        "parameters": event.parameters,
+        "event_at": event.event_at,
+        "received_at": submission.now,
+        "day": submission.day,
         "status": status,
     }
 
 
-def _links(each: Submission) -> list[Link]:
+def _links(submission: Submission) -> list[Link]:
     return [
         link
-        for one in each.events
+        for event in submission.events
         for link in links(
-            each.tenant_id,
-            one.event,
-            one.customer_id,
-            one.visitor_id,
-            one.parameters,
-            min(one.event_at, each.now),
-            one.origin,
+            submission.tenant_id,
+            event.event,
+            event.customer_id,
+            event.visitor_id,
+            event.parameters,
+            min(event.event_at, submission.now),
+            event.origin,
         )
     ]
 
 
 def _details(submissions: Sequence[Submission]) -> dict[int, tuple[Submission, Incoming]]:
     """The events that tell details of their customers, by their places among all."""
-    every = ((each, one) for each in submissions for one in each.events)
-    return {place: told for place, told in enumerate(every) if tells(told[1].event, told[1].origin)}
+    every = ((submission, event) for submission in submissions for event in submission.events)
+    return {number: detail for number, detail in enumerate(every) if tells(detail[1].event, detail[1].origin)}
 
 
 def _new_details(
-    told: dict[int, tuple[Submission, Incoming]], repeated: set[int]
+    details: dict[int, tuple[Submission, Incoming]], repeated: set[int]
 ) -> Iterator[tuple[int, datetime, list[dict[str, Any]]]]:
     """By tenant, in order, those that were not stored before."""
     by_tenant: dict[int, list[tuple[Submission, Incoming]]] = {}
-    for place, (each, one) in told.items():
-        if place not in repeated:
-            by_tenant.setdefault(each.tenant_id, []).append((each, one))
-    for tenant_id, some in sorted(by_tenant.items(), key=itemgetter(0)):
-        yield tenant_id, some[-1][0].now, [_detail(each, one) for each, one in some]
+    for number, (submission, event) in details.items():
+        if number not in repeated:
+            by_tenant.setdefault(submission.tenant_id, []).append((submission, event))
+    for tenant_id, tenant_details in sorted(by_tenant.items(), key=itemgetter(0)):
+        yield tenant_id, tenant_details[-1][0].now, [_detail(submission, event) for submission, event in tenant_details]
 
 
-def _detail(each: Submission, one: Incoming) -> dict[str, Any]:
+def _detail(submission: Submission, event: Incoming) -> dict[str, Any]:
     return {
-        "event": one.event,
-        "origin": one.origin,
-        "customer": one.customer_id,
-        "visitor": one.visitor_id,
-        "verified": one.verified,
-        "parameters": one.parameters,
-        "at": min(one.event_at, each.now).isoformat(),
+        "event": event.event,
+        "origin": event.origin,
+        "customer": event.customer_id,
+        "visitor": event.visitor_id,
+        "verified": event.verified,
+        "parameters": event.parameters,
+        "at": min(event.event_at, submission.now).isoformat(),
     }
 
 
 def _answers(keys: Sequence[Sequence[uuid.UUID]], repeated: set[int]) -> list[list[Accepted]]:
     answers, n = [], 0
-    for its in keys:
-        answers.append([Accepted(key, n + place in repeated) for place, key in enumerate(its)])
-        n += len(its)
+    for event_keys in keys:
+        answers.append([Accepted(key, n + number in repeated) for number, key in enumerate(event_keys)])
+        n += len(event_keys)
     return answers
 
 
-def _told(one: Incoming, status: str) -> LogEntry:
-    person = (one.customer_id or one.visitor_id).lower()
-    return LogEntry(status, one.origin, one.event, person, "; ".join(one.warnings), one.body)
+def _log_entry(event: Incoming, status: str) -> LogEntry:
+    person = (event.customer_id or event.visitor_id).lower()
+    return LogEntry(status, event.origin, event.event, person, "; ".join(event.warnings), event.body)
 
 
-def _entry(each: Submission, one: LogEntry, place: int | None) -> dict[str, Any]:
-    body = "" if one.body is None or not one.logged else _shown(one.body)
+def _entry(submission: Submission, entry: LogEntry, number: int | None) -> dict[str, Any]:
+    body = "" if entry.body is None or not entry.logged else _shown(entry.body)
     return {
-        "place": place,
-        "tenant_id": each.tenant_id,
-        "at": each.now,
-        "day": each.day,
-        "status": one.status,
-        "origin": one.origin,
-        "event": _storable(one.event, MAX_EVENT),
-        "person": _storable(one.person, MAX_PERSON),
-        "reason": _storable(one.reason, MAX_REASON),
+        "number": number,
+        "tenant_id": submission.tenant_id,
+        "at": submission.now,
+        "day": submission.day,
+        "status": entry.status,
+        "origin": entry.origin,
+        "event": _storable(entry.event, MAX_EVENT),
+        "person": _storable(entry.person, MAX_PERSON),
+        "reason": _storable(entry.reason, MAX_REASON),
         "body": _storable(body, MAX_BODY),
-        "logged": one.logged or each.recording,
+        "logged": entry.logged or submission.recording,
     }
 
 
@@ -344,8 +345,8 @@ def _shortened(value: Any, levels: int) -> Any:
     if not levels:
         return TOO_DEEP
     if isinstance(value, dict):
-        return {name: _shortened(one, levels - 1) for name, one in value.items()}
-    return [_shortened(one, levels - 1) for one in value]
+        return {name: _shortened(member, levels - 1) for name, member in value.items()}
+    return [_shortened(member, levels - 1) for member in value]
 
 
 def _storable(words: str, longest: int) -> str:

@@ -27,8 +27,8 @@ def tokens(scope: Scope) -> dict[str, EventToken]:
     with scope.records() as session:
         _lock(scope, session)
         present = select(EventToken).where(EventToken.tenant_id == scope.tenant_id, EventToken.ends_at.is_(None))
-        found = {one.kind: one for one in session.scalars(present)}
-        return {kind: found.get(kind) or _made(scope, session, kind) for kind in KINDS}
+        by_kind = {token.kind: token for token in session.scalars(present)}
+        return {kind: by_kind.get(kind) or _new_token(scope, session, kind) for kind in KINDS}
 
 
 def note_revealed(scope: Scope) -> None:
@@ -54,7 +54,7 @@ def rotate(scope: Scope, kind: str, grace_hours: float) -> EventToken:
         session.execute(update(EventToken).where(EventToken.hash.in_(surplus)).values(ends_at=now))
         keep_ended(scope, dict.fromkeys(surplus, now))
         scope.audit(session, "rotate", f"{kind} token of events", grace_hours=grace_hours)
-        return _made(scope, session, kind)
+        return _new_token(scope, session, kind)
 
 
 def _lock(scope: Scope, session: Session) -> None:
@@ -62,13 +62,13 @@ def _lock(scope: Scope, session: Session) -> None:
     session.execute(select(Tenant.id).where(Tenant.id == scope.tenant_id).with_for_update())
 
 
-def _made(scope: Scope, session: Session, kind: str) -> EventToken:
+def _new_token(scope: Scope, session: Session, kind: str) -> EventToken:
     value = PREFIXES[kind] + secrets.token_urlsafe(32)
-    made = EventToken(
+    token = EventToken(
         hash=digest(value), value=value, tenant_id=scope.tenant_id, kind=kind, created_at=scope.clock.now()
     )
-    session.add(made)
-    return made
+    session.add(token)
+    return token
 
 
 def good_tokens(scope: Scope) -> Iterable[EventToken]:

@@ -42,9 +42,9 @@ class VerifyingKey:
 
 def keys(scope: Scope) -> list[UserJwtKey]:
     """The keys that are good now, newest first."""
-    wanted = select(UserJwtKey).where(UserJwtKey.tenant_id == scope.tenant_id, _good(scope))
+    statement = select(UserJwtKey).where(UserJwtKey.tenant_id == scope.tenant_id, _good(scope))
     with scope.reads() as session:
-        return list(session.scalars(wanted.order_by(UserJwtKey.id.desc())))
+        return list(session.scalars(statement.order_by(UserJwtKey.id.desc())))
 
 
 def set_key(scope: Scope, algorithm: str, secret: str | None, public_key: str | None, grace_hours: float) -> UserJwtKey:
@@ -60,7 +60,7 @@ def set_key(scope: Scope, algorithm: str, secret: str | None, public_key: str | 
     now = scope.clock.now()
     ends_at = now + timedelta(hours=grace_hours)
     later = (UserJwtKey.tenant_id == scope.tenant_id, or_(UserJwtKey.ends_at.is_(None), UserJwtKey.ends_at > ends_at))
-    made = UserJwtKey(
+    key = UserJwtKey(
         tenant_id=scope.tenant_id, algorithm=algorithm, secret=secret, public_key=public_key or "", created_at=now
     )
     with scope.records() as session:
@@ -74,10 +74,10 @@ def set_key(scope: Scope, algorithm: str, secret: str | None, public_key: str | 
             scope,
             session.scalars(update(UserJwtKey).where(later[0], surplus).values(ends_at=now).returning(UserJwtKey)),
         )
-        session.add(made)
+        session.add(key)
         session.flush()
-        scope.audit(session, "create", f"key {made.id} of X-User-JWT", algorithm=algorithm, grace_hours=grace_hours)
-    return made
+        scope.audit(session, "create", f"key {key.id} of X-User-JWT", algorithm=algorithm, grace_hours=grace_hours)
+    return key
 
 
 def delete_key(scope: Scope, key_id: int) -> None:
@@ -104,7 +104,7 @@ def fingerprint(key: UserJwtKey) -> str:
 
 def verifying_keys(scope: Scope) -> tuple[VerifyingKey, ...]:
     """The keys that tokens are verified with now."""
-    return tuple(VerifyingKey(one.algorithm, one.secret or one.public_key) for one in keys(scope))
+    return tuple(VerifyingKey(key.algorithm, key.secret or key.public_key) for key in keys(scope))
 
 
 def subject(token: str, verified_with: Sequence[VerifyingKey]) -> str:

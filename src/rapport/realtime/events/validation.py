@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from rapport.customers import service as customers
-from rapport.realtime.events.directory import Known
+from rapport.realtime.events.directory import IntakeTenant
 from rapport.realtime.events.storing import Incoming
 from rapport.realtime.events.visitors import IDS, is_nobody
 from rapport.realtime.recording.vendor_words import is_of_message
@@ -44,70 +44,70 @@ class Faulty(Exception):
 
 
 def event_of(
-    given: Any,
+    raw: Any,
     origin: str,
-    known: Known,
+    tenant: IntakeTenant,
     now: datetime,
     event_id: str | None = None,
     mended: Sequence[str] = (),
 ) -> Incoming:
     """An event of a tenant as it is to be kept. mended tells what of it was put right already. Raises Faulty."""
-    if not isinstance(given, dict):
+    if not isinstance(raw, dict):
         raise Faulty("the event is not a JSON object")
-    tenant = given.get("tenant", given.get("tenantId"))
-    if (tenant is not None or origin == Origin.SERVER) and not _names(tenant, known.scope.tenant_id):
+    named_tenant = raw.get("tenant", raw.get("tenantId"))
+    if (named_tenant is not None or origin == Origin.SERVER) and not _names(named_tenant, tenant.scope.tenant_id):
         raise Faulty(TENANT_FAULT)
     warnings = list(mended)
-    name = _name(given.get("event"))
-    customer, visitor = _whom(given, warnings)
-    sent = _timestamp(given.get("timestamp"))
+    name = _name(raw.get("event"))
+    customer, visitor = _whom(raw, warnings)
+    sent = _timestamp(raw.get("timestamp"))
     at = _past(sent, now, warnings)
     if origin == Origin.METRIC:
-        _check_metric(given, at, now)
-    parameters = parameters_of(given.get("context"), _declared(name, known, warnings), warnings)
+        _check_metric(raw, at, now)
+    parameters = parameters_of(raw.get("context"), _declared(name, tenant, warnings), warnings)
     _leave_out_nobody(name, parameters, warnings)
-    own = _own_id(given.get("metadata"), event_id, warnings)
+    own = _own_id(raw.get("metadata"), event_id, warnings)
     hour = int(sent.timestamp()) // SECONDS_OF_HOUR
-    _check_room(name, origin, known)
-    return Incoming(name, origin, at, customer, visitor, parameters, own, hour, warnings[:MOST_WARNINGS], given)
+    _check_room(name, origin, tenant)
+    return Incoming(name, origin, at, customer, visitor, parameters, own, hour, warnings[:MOST_WARNINGS], raw)
 
 
-def _names(given: Any, tenant_id: int) -> bool:
-    return isinstance(given, str | int) and str(given) == str(tenant_id)
+def _names(number: Any, tenant_id: int) -> bool:
+    return isinstance(number, str | int) and str(number) == str(tenant_id)
 
 
-def _check_room(name: str, origin: str, known: Known) -> None:
+def _check_room(name: str, origin: str, tenant: IntakeTenant) -> None:
     """Let a name become a type of event as long as there may be more. Raises Faulty."""
-    if name in known.types or name in customers.CORE_EVENTS or name in known.admitted:
+    if name in tenant.types or name in customers.CORE_EVENTS or name in tenant.admitted:
         return
     most = MOST_TYPES_FOR_APPS if origin == Origin.SDK else MOST_TYPES
-    if len(known.types) + len(known.admitted) >= most:
+    if len(tenant.types) + len(tenant.admitted) >= most:
         raise Faulty(f"the event is not declared, and there are {most} types of event already")
-    known.admitted[name] = time.monotonic()
+    tenant.admitted[name] = time.monotonic()
 
 
-def _name(given: Any) -> str:
-    if not isinstance(given, str) or not given.strip():
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
         raise Faulty("event is missing or invalid")
-    name = given.strip()
+    name = value.strip()
     if len(name) > LONGEST_NAME or not name.isprintable() or UNREADABLE in name:
         raise Faulty(f"event must be a printable text of at most {LONGEST_NAME} characters")
     return name
 
 
-def _whom(given: Mapping[str, Any], warnings: list[str]) -> tuple[str, str]:
+def _whom(event: Mapping[str, Any], warnings: list[str]) -> tuple[str, str]:
     """The customer and the visitor that an event names, of whom one may be missing. Raises Faulty."""
-    found, nobody = list[str](), list[str]()
+    ids, nobody = list[str](), list[str]()
     for member in ("customer", "visitor"):
-        named = _identity(given.get(member), member)
+        named = _identity(event.get(member), member)
         if named and is_nobody(named):
             nobody.append(f"{member} {_quoted(named)} {customers.NOBODY}")
             named = ""
-        found.append(named)
-    if not any(found):
+        ids.append(named)
+    if not any(ids):
         raise Faulty("; ".join(nobody) or "customer or visitor is missing")
     warnings += [f"{reason}: it was left out" for reason in nobody]
-    return found[0], found[1]
+    return ids[0], ids[1]
 
 
 def _leave_out_nobody(event: str, parameters: dict[str, Any], warnings: list[str]) -> None:
@@ -123,35 +123,35 @@ def _quoted(text: str) -> str:
     return f"'{text}'"
 
 
-def _identity(given: Any, member: str) -> str:
-    if given is None:
+def _identity(value: Any, member: str) -> str:
+    if value is None:
         return ""
-    if isinstance(given, int) and not isinstance(given, bool):
-        given = str(given)
-    if not isinstance(given, str):
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
         raise Faulty(f"{member} is not a string")
-    text = given.strip()
+    text = value.strip()
     if len(text) > LONGEST_ID or (text and not text.isprintable()) or UNREADABLE in text:
         raise Faulty(f"{member} must be a printable text of at most {LONGEST_ID} characters")
     return text
 
 
-def instant(given: Any) -> datetime:
+def instant(value: Any) -> datetime:
     """A timestamp: 'YYYY-MM-DD HH:MM:SS.ffffff UTC' or ISO 8601; UTC where it names no zone. Raises ValueError."""
-    text = given.strip() if isinstance(given, str) else ""
+    text = value.strip() if isinstance(value, str) else ""
     if text[-3:] == "UTC":
         text = text[:-3].rstrip()
     if len(text) < SHORTEST_TIME:
-        raise ValueError(given)
-    found = datetime.fromisoformat(text)
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        raise ValueError(value)
+    parsed = datetime.fromisoformat(text)
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 
 
-def _timestamp(given: Any) -> datetime:
-    if given is None:
+def _timestamp(value: Any) -> datetime:
+    if value is None:
         raise Faulty("timestamp is missing")
     try:
-        at = instant(given)
+        at = instant(value)
     except (ValueError, OverflowError) as error:
         raise Faulty("timestamp is not a time such as 2026-03-02 14:10:55.120 UTC") from error
     if at < OLDEST:
@@ -165,36 +165,36 @@ def _past(at: datetime, now: datetime, warnings: list[str]) -> datetime:
     return min(at, now)
 
 
-def _check_metric(given: Mapping[str, Any], at: datetime, now: datetime) -> None:
-    if given.get("category") != "metric":
+def _check_metric(event: Mapping[str, Any], at: datetime, now: datetime) -> None:
+    if event.get("category") != "metric":
         raise Faulty("category must be 'metric'")
     if at < now - METRIC_AGE:
         raise Faulty(f"timestamp is more than {METRIC_AGE.days} days old")
 
 
-def check_of_vendor(name: str, known: Known) -> None:
+def check_of_vendor(name: str, tenant: IntakeTenant) -> None:
     """Let vendors bring nothing but what becomes of messages, and what the tenant lets them. Raises Faulty.
 
     What servers and apps tell fires triggers, and is no business of theirs.
     """
-    if name not in known.settings.vendor_events and (name in customers.CORE_EVENTS or not is_of_message(name)):
+    if name not in tenant.settings.vendor_events and (name in customers.CORE_EVENTS or not is_of_message(name)):
         raise Faulty("the event is no metric of messages, nor one of the tenant's vendor_events")
 
 
 def _own_id(metadata: Any, fallback: str | None, warnings: list[str]) -> str | None:
-    given = metadata.get("eventId") if isinstance(metadata, dict) else None
-    if given is None or given == "":
+    event_id = metadata.get("eventId") if isinstance(metadata, dict) else None
+    if event_id is None or event_id == "":
         return fallback
-    if not isinstance(given, str | int) or len(str(given)) > LONGEST_ID:
+    if not isinstance(event_id, str | int) or len(str(event_id)) > LONGEST_ID:
         warnings.append("metadata.eventId cannot be used, so that repetitions are not noticed")
         return fallback
-    return str(given)
+    return str(event_id)
 
 
-def _declared(name: str, known: Known, warnings: list[str]) -> dict[str, str] | None:
+def _declared(name: str, tenant: IntakeTenant, warnings: list[str]) -> dict[str, str] | None:
     """The types of the parameters of a declared event; None for one that is not."""
-    if name in known.declared:
-        return known.types[name]
+    if name in tenant.declared:
+        return tenant.types[name]
     core = customers.CORE_EVENTS.get(name)
     if core is not None:
         return core.parameters
@@ -202,15 +202,15 @@ def _declared(name: str, known: Known, warnings: list[str]) -> dict[str, str] | 
     return None
 
 
-def parameters_of(given: Any, declared: Mapping[str, str] | None, warnings: list[str]) -> dict[str, Any]:
+def parameters_of(context: Any, declared: Mapping[str, str] | None, warnings: list[str]) -> dict[str, Any]:
     """The parameters of an event as they are kept; declared are their types, None for an event that is not declared."""
-    if given is None:
+    if context is None:
         return {}
-    if not isinstance(given, dict):
+    if not isinstance(context, dict):
         warnings.append("context is not a JSON object: it was left out")
         return {}
     kept: dict[str, Any] = {}
-    for name, value in given.items():
+    for name, value in context.items():
         if value is None:
             continue
         if len(kept) == MOST_PARAMETERS:

@@ -146,19 +146,19 @@ def is_nobody(person_id: str) -> bool:
 
 def customer_of(scope: Scope, session: Session, visitor_ids: Iterable[str]) -> dict[str, str]:
     """The customer behind each visitor that was identified; the others are absent."""
-    wanted = [one for one in set(visitor_ids) if one]
-    if not wanted:
+    ids = [visitor_id for visitor_id in set(visitor_ids) if visitor_id]
+    if not ids:
         return {}
-    query = select(Visitor.visitor_id, Visitor.customer_id).where(
-        Visitor.tenant_id == scope.tenant_id, Visitor.visitor_id.in_(wanted), Visitor.customer_id != ""
+    statement = select(Visitor.visitor_id, Visitor.customer_id).where(
+        Visitor.tenant_id == scope.tenant_id, Visitor.visitor_id.in_(ids), Visitor.customer_id != ""
     )
-    return {row.visitor_id: row.customer_id for row in session.execute(query)}
+    return {row.visitor_id: row.customer_id for row in session.execute(statement)}
 
 
 def customers_named(event: str, customer_id: str, parameters: dict[str, Any]) -> set[str]:
     """The customers whom an event names, as person ids: whom it is about, and whom it says a visitor to be."""
     other = _id(parameters, OF_CUSTOMERS[event]) if event in OF_CUSTOMERS else ""
-    return {one.lower() for one in (customer_id, other) if one}
+    return {name.lower() for name in (customer_id, other) if name}
 
 
 def links(
@@ -173,17 +173,17 @@ def links(
     """What an event says of visitors; nothing for most, and for a vendor's, who reports of messages only."""
     if origin == Origin.METRIC:
         return []
-    found, by_app = list[Link](), origin == Origin.SDK
+    event_links, by_app = list[Link](), origin == Origin.SDK
     if event == SET_USER_ID:
         customer = _id(parameters, "userId") or customer_id
         names = (_id(parameters, "originalVisitorId"), _id(parameters, "updatedVisitorId"), visitor_id)
-        named = [one for one in dict.fromkeys(names) if one and customer]
-        found = [Link(tenant_id, one, customer, "", at, True, by_app) for one in named]
+        named = [visitor for visitor in dict.fromkeys(names) if visitor and customer]
+        event_links = [Link(tenant_id, visitor, customer, "", at, True, by_app) for visitor in named]
     elif event == STITCH:
-        found = _stitched(tenant_id, parameters, customer_id, at, by_app)
+        event_links = _stitched(tenant_id, parameters, customer_id, at, by_app)
     elif customer_id and visitor_id:
-        found = [Link(tenant_id, visitor_id, customer_id, "", at, False, by_app)]
-    return found
+        event_links = [Link(tenant_id, visitor_id, customer_id, "", at, False, by_app)]
+    return event_links
 
 
 def _stitched(tenant_id: int, parameters: dict[str, Any], customer_id: str, at: datetime, by_app: bool) -> list[Link]:
@@ -192,15 +192,15 @@ def _stitched(tenant_id: int, parameters: dict[str, Any], customer_id: str, at: 
     source, customer = _id(parameters, "sourceVisitorId"), _id(parameters, "sourcePublicCustomerId") or customer_id
     if customer:
         both = dict.fromkeys((target, source))
-        return [Link(tenant_id, one, customer, "", at, True, by_app) for one in both if one]
+        return [Link(tenant_id, visitor, customer, "", at, True, by_app) for visitor in both if visitor]
     if target and source and target != source:
         return [Link(tenant_id, target, "", source, at, True, by_app)]
     return []
 
 
 def _id(parameters: dict[str, Any], name: str) -> str:
-    given = parameters.get(name)
-    text = given.strip() if isinstance(given, str) and len(given) <= LONGEST_ID else ""
+    value = parameters.get(name)
+    text = value.strip() if isinstance(value, str) and len(value) <= LONGEST_ID else ""
     return "" if is_nobody(text) else text
 
 
@@ -208,82 +208,82 @@ class Links:
     """Keeps links in the records, leaving out what this process has kept lately."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, str], tuple[str, datetime]] = {}
+        self._remembered: dict[tuple[int, str], tuple[str, datetime]] = {}
 
-    def are_new(self, found: Iterable[Link]) -> bool:
+    def are_new(self, event_links: Iterable[Link]) -> bool:
         """Whether there is any to be kept."""
-        return any(self._is_new(one) for one in found)
+        return any(self._is_new(link) for link in event_links)
 
-    def _is_new(self, one: Link) -> bool:
-        customer_id, at = self._known.get((one.tenant_id, one.visitor_id), ("", one.at))
-        return one.stated or customer_id != one.customer_id or one.at - at >= RENEWED
+    def _is_new(self, link: Link) -> bool:
+        customer_id, at = self._remembered.get((link.tenant_id, link.visitor_id), ("", link.at))
+        return link.stated or customer_id != link.customer_id or link.at - at >= RENEWED
 
-    def keep(self, connection: Connection, found: Iterable[Link]) -> list[Link]:
+    def keep(self, connection: Connection, event_links: Iterable[Link]) -> list[Link]:
         """Write links in a transaction of the caller, who calls `kept` with those written once it has committed."""
-        new = _without_taking(connection, [one for one in found if self._is_new(one)])
-        saying = sorted((one for one in new if one.customer_id), key=lambda one: one.at)
-        named = {(one.tenant_id, one.visitor_id): one for one in saying}
-        changed = [(one.tenant_id, one.visitor_id) for one in named.values()]
+        new = _without_taking(connection, [link for link in event_links if self._is_new(link)])
+        saying = sorted((link for link in new if link.customer_id), key=lambda link: link.at)
+        named = {(link.tenant_id, link.visitor_id): link for link in saying}
+        changed = [(link.tenant_id, link.visitor_id) for link in named.values()]
         if named:
-            keep_owners(connection, [(one.tenant_id, one.visitor_id, one.at, one.customer_id) for one in saying])
+            keep_owners(connection, [(link.tenant_id, link.visitor_id, link.at, link.customer_id) for link in saying])
             connection.execute(IDENTIFY, {"rows": _rows(named.values())})
-        for one in new:
-            if one.same_as:
-                changed += _merged(connection, one)
+        for link in new:
+            if link.same_as:
+                changed += _merged(connection, link)
         if changed:
             rows = [{"t": tenant_id, "v": visitor} for tenant_id, visitor in changed]
             connection.execute(SPREAD, {"rows": orjson.dumps(rows).decode()})
         return new
 
-    def kept(self, found: Sequence[Link]) -> None:
+    def kept(self, event_links: Sequence[Link]) -> None:
         """Remember links that are in the records."""
-        if len(self._known) > REMEMBERED:
-            self._known.clear()
-        for one in found:
-            if one.customer_id and self._is_new(one):
-                self._known[one.tenant_id, one.visitor_id] = (one.customer_id, one.at)
+        if len(self._remembered) > REMEMBERED:
+            self._remembered.clear()
+        for link in event_links:
+            if link.customer_id and self._is_new(link):
+                self._remembered[link.tenant_id, link.visitor_id] = (link.customer_id, link.at)
 
 
-def _without_taking(connection: Connection, found: list[Link]) -> list[Link]:
+def _without_taking(connection: Connection, event_links: list[Link]) -> list[Link]:
     """The same without what apps say of visitors whose ids were made of another customer's id."""
-    suspected = {(one.tenant_id, one.visitor_id) for one in found if one.by_app and one.may_take}
+    suspected = {(link.tenant_id, link.visitor_id) for link in event_links if link.by_app and link.may_take}
     if not suspected:
-        return found
+        return event_links
     rows = [{"t": tenant_id, "v": visitor} for tenant_id, visitor in suspected]
-    known = connection.execute(OWN_IDS, {"rows": orjson.dumps(rows).decode()})
-    whose = {(row.tenant_id, row.visitor_id): row.person for row in known}
-    whose |= {(one.tenant_id, one.visitor_id): one.customer_id.lower() for one in found if one.is_derived}
+    own_ids = connection.execute(OWN_IDS, {"rows": orjson.dumps(rows).decode()})
+    whose = {(row.tenant_id, row.visitor_id): row.person for row in own_ids}
+    whose |= {(link.tenant_id, link.visitor_id): link.customer_id.lower() for link in event_links if link.is_derived}
 
-    def takes(one: Link) -> bool:
-        person = one.customer_id.lower()
-        return one.by_app and one.may_take and whose.get((one.tenant_id, one.visitor_id), person) != person
+    def takes(link: Link) -> bool:
+        person = link.customer_id.lower()
+        return link.by_app and link.may_take and whose.get((link.tenant_id, link.visitor_id), person) != person
 
-    return [one for one in found if not takes(one)]
+    return [link for link in event_links if not takes(link)]
 
 
-def _merged(connection: Connection, one: Link) -> list[tuple[int, str]]:
+def _merged(connection: Connection, link: Link) -> list[tuple[int, str]]:
     """Merge a visitor, and whoever was merged into it, into another; those that stood for either of them."""
-    bound = {"tenant_id": one.tenant_id, "visitor": one.visitor_id, "other": one.same_as}
-    take_for_transaction(connection, Lock.VISITOR_MERGES, one.tenant_id)
-    roots = {row.visitor_id: row.same_as for row in connection.execute(ROOTS, bound)}
-    merged, root = roots.get(one.visitor_id, one.visitor_id), roots.get(one.same_as, one.same_as)
+    parameters = {"tenant_id": link.tenant_id, "visitor": link.visitor_id, "other": link.same_as}
+    take_for_transaction(connection, Lock.VISITOR_MERGES, link.tenant_id)
+    roots = {row.visitor_id: row.same_as for row in connection.execute(ROOTS, parameters)}
+    merged, root = roots.get(link.visitor_id, link.visitor_id), roots.get(link.same_as, link.same_as)
     if merged != root:
-        bound = {"tenant_id": one.tenant_id, "visitor": merged, "root": root, "at": one.at}
-        connection.execute(FOLLOW, bound)
-        connection.execute(MERGE, bound)
-    return [(one.tenant_id, merged), (one.tenant_id, root)]
+        parameters = {"tenant_id": link.tenant_id, "visitor": merged, "root": root, "at": link.at}
+        connection.execute(FOLLOW, parameters)
+        connection.execute(MERGE, parameters)
+    return [(link.tenant_id, merged), (link.tenant_id, root)]
 
 
-def _rows(found: Iterable[Link]) -> str:
+def _rows(event_links: Iterable[Link]) -> str:
     names = [
         {
-            "t": one.tenant_id,
-            "v": one.visitor_id,
-            "c": one.customer_id,
-            "p": one.customer_id.lower(),
-            "a": one.at,
-            "d": one.is_derived,
+            "t": link.tenant_id,
+            "v": link.visitor_id,
+            "c": link.customer_id,
+            "p": link.customer_id.lower(),
+            "a": link.at,
+            "d": link.is_derived,
         }
-        for one in found
+        for link in event_links
     ]
     return orjson.dumps(names).decode()
