@@ -143,7 +143,7 @@ def test_others_know_what_identified_a_person_though_the_disk_is_rewritten_meanw
     scope.warehouse.insert("customers", ["customer_id", "FIRST_NAME"], [("Raced", "canaryraced")])
     known = []
 
-    def elsewhere(own: service.OwnTexts) -> None:
+    def elsewhere(own: service.PersonalTexts) -> None:
         pii.rewrite(scope)  # as the removal of somebody else does, which was accepted before
         known.append(own.are_in("a gift from canaryraced"))
 

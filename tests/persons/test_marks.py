@@ -8,7 +8,7 @@ from rapport.customers import service as customers
 from rapport.customers.attributes import AttributeInfo, declare
 from rapport.customers.privacy import tasks
 from rapport.customers.privacy.personal_names import named_personal
-from rapport.customers.privacy.personal_values import OwnTexts, holds_email, identifies, is_phone
+from rapport.customers.privacy.personal_values import PersonalTexts, holds_email, identifies, is_phone
 
 PERSONAL = [
     "Email Address",
@@ -89,7 +89,7 @@ def test_values_are_judged_alike_by_both_engines(scope: Scope) -> None:
 
 
 def test_own_texts_are_found_as_whole_words_and_numbers() -> None:
-    own = OwnTexts(["Ann-Marie Schmidt", "+49 30 1234567", "1980-05-06", "X"])
+    own = PersonalTexts(["Ann-Marie Schmidt", "+49 30 1234567", "1980-05-06", "X"])
     for told in ("to ann marie  schmidt!", "tel. 49301234567", "born 1980/05/06"):
         assert own.are_in(told)
     for other in ("Annual Schmidt", "X", "1980", "4930123456"):

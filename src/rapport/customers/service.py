@@ -42,7 +42,7 @@ from rapport.customers.models import AttributeJob
 from rapport.customers.personal import PERSONAL_DATA
 from rapport.customers.privacy.hidden_rows import leave_disk
 from rapport.customers.privacy.personal_columns import DECIDED
-from rapport.customers.privacy.personal_values import OwnTexts
+from rapport.customers.privacy.personal_values import PersonalTexts
 from rapport.customers.privacy.persons import delete_staged, erase, export, is_erased, is_removed, purge
 from rapport.customers.privacy.pii import (
     attribute_named,
@@ -101,7 +101,7 @@ __all__ = [
     "LoadCheck",
     "LoadCheckFailed",
     "Outcome",
-    "OwnTexts",
+    "PersonalTexts",
     "VolumeCheck",
     "accept",
     "add_activity",

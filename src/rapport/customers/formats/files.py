@@ -21,7 +21,7 @@ from rapport.customers.formats.encodings import UTF8, as_text, encoding_of, is_r
 from rapport.customers.formats.headers import same_name
 from rapport.customers.formats.json_lines import as_written, differing, member
 from rapport.customers.formats.mending import CHUNK, mend, must_mend
-from rapport.customers.formats.repeated import WORTH, array, is_worth
+from rapport.customers.formats.repeated import MIN_SAVED, array, saves_enough
 from rapport.customers.formats.values import trimmed
 from rapport.customers.importing.asides import drop_aside
 from rapport.customers.importing.file_warnings import FileWarning
@@ -94,9 +94,9 @@ class File:
         return not self.zipped and self.format != "parquet" and self.path.stat().st_size <= SMALL
 
     @property
-    def worth(self) -> int:
+    def min_saved(self) -> int:
         """How many characters of a statement over its columns take the engine as long as arrays of its cells would."""
-        return max(WORTH, self.path.stat().st_size // 1500)
+        return max(MIN_SAVED, self.path.stat().st_size // 1500)
 
     @property
     def behind(self) -> int:
@@ -278,7 +278,7 @@ def _json_fault(file: File) -> str:
 def _read(file: File, row_columns: dict[str, str], source: str, where: str) -> str:
     """A SELECT of what is told of rows and of their columns; those come from an array when there are many."""
     values = [_value(file, index) for index in range(len(file.names))]
-    if is_worth(trimmed, len(values), file.worth):
+    if saves_enough(trimmed, len(values), file.min_saved):
         texts = [f"arrayMap(text -> {_null_when_blank('text')}, {array(trimmed('text'), values)}) AS _texts"]
         column_texts = [f"_texts[{index + 1}]" for index in range(len(values))]
     else:

@@ -11,7 +11,7 @@ from rapport.stores.warehouse import Database
 
 Expression = Callable[[str], str]
 # Columns are written one by one where an array would save fewer characters: it takes time for each row.
-WORTH = 1000
+MIN_SAVED = 1000
 
 
 def grouped(columns: Sequence[tuple[Expression, str]]) -> dict[str, list[int]]:
@@ -27,19 +27,19 @@ def array(sql: str, texts: Sequence[str]) -> str:
     return f"arrayMap(text -> {sql}, [{', '.join(texts)}])"
 
 
-def is_worth(expression: Expression, columns: int, worth: int = WORTH) -> bool:
-    """Whether an array saves so many characters as it is worth."""
-    return (columns - 1) * len(expression("text")) >= worth
+def saves_enough(expression: Expression, columns: int, min_saved: int = MIN_SAVED) -> bool:
+    """Whether an array saves at least so many characters."""
+    return (columns - 1) * len(expression("text")) >= min_saved
 
 
 def written_once(
-    columns: Sequence[tuple[Expression, str]], name: str, worth: int = WORTH
+    columns: Sequence[tuple[Expression, str]], name: str, min_saved: int = MIN_SAVED
 ) -> tuple[list[str], list[str]]:
     """The columns of a subquery, called by name and a number, and the SQL of each value over them."""
     arrays: list[str] = []
     values = [""] * len(columns)
     for sql, indexes in grouped(columns).items():
-        if (len(indexes) - 1) * len(sql) < worth:
+        if (len(indexes) - 1) * len(sql) < min_saved:
             values = [
                 columns[index][0](columns[index][1]) if index in indexes else value
                 for index, value in enumerate(values)

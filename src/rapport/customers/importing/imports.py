@@ -155,7 +155,7 @@ def _carry_out(run: ImportRun, file: File) -> ImportResult:
 
 def _load(run: ImportRun, file: File) -> None:
     run.progress(0, STEPS)
-    plan, marks, surveyed = _stage(run, file)
+    plan, newly_personal, surveyed = _stage(run, file)
     if not surveyed.rows and "rejects" not in run.stage.parts:
         must_have_rows(file)
     run.progress(1, STEPS)
@@ -166,8 +166,12 @@ def _load(run: ImportRun, file: File) -> None:
     if run.kind.name == "items":
         orphans = rejects.refuse_orphans(run.stage, plan, file)
         spelling.complete_items(run.stage, plan)
-    warnings = [*orphans, *inspect(run.stage, plan, file, surveyed.odd), *personal_columns.warnings(plan, marks)]
-    warnings += [*personal_columns.guessed(plan), *personal_columns.not_mapped(plan, marks)]
+    warnings = [
+        *orphans,
+        *inspect(run.stage, plan, file, surveyed.signs),
+        *personal_columns.warnings(plan, newly_personal),
+    ]
+    warnings += [*personal_columns.guessed(plan), *personal_columns.not_mapped(plan, newly_personal)]
     warnings += consent_columns.warnings(plan)
     run.row.rejected = rejects.count(run.stage)
     if run.row.rejected:
@@ -196,7 +200,7 @@ def _load(run: ImportRun, file: File) -> None:
         good = counted(rows, "row would be loaded", "rows would be loaded")
         return _finish(run, ImportState.CHECKED, f"{good}; nothing was changed.")
     run.row.loaded = rows
-    counts = _swap_in(run, plan, marks)
+    counts = _swap_in(run, plan, newly_personal)
     run.row.counts = asdict(counts)
     _finish(run, ImportState.LOADED, "")
     run.progress(STEPS, STEPS)
@@ -206,9 +210,9 @@ def _load(run: ImportRun, file: File) -> None:
 def _stage(run: ImportRun, file: File) -> tuple[Plan, list[personal_columns.PersonalColumn], Survey]:
     """Read the file into the staging tables; what is asked of a small file beforehand is asked of its staged rows."""
     plan = typed(run.scope.warehouse, file, make_plan(run.scope, run.kind, file, run.mapping, run.row.mode))
-    of_people, marks = run.kind.name == "customers", list[personal_columns.PersonalColumn]()
+    of_people, newly_personal = run.kind.name == "customers", list[personal_columns.PersonalColumn]()
     if of_people and not file.is_small:
-        plan, marks = personal_columns.marked(run.scope, file, plan)
+        plan, newly_personal = personal_columns.marked(run.scope, file, plan)
     known_types = event_types.event_types(run.scope) if run.kind.name == "activity" and file.is_small else []
     if run.kind.name == "activity":
         types = tuple((event_type.name, event_type.id) for event_type in known_types) or event_types.of_file(
@@ -218,28 +222,30 @@ def _stage(run: ImportRun, file: File) -> tuple[Plan, list[personal_columns.Pers
     staging.create(run.stage, plan)
     staging.fill(run.stage, plan, file)
     surveyed = survey(run.stage, plan, file.is_small)
-    if known_types and (surveyed.aside or UNTYPED in surveyed.odd):
+    if known_types and (surveyed.aside or UNTYPED in surveyed.signs):
         plan = replace(plan, event_types=event_types.of_file(run.scope, file, plan, not run.dry_run))
         staging.empty(run.stage)
         staging.fill(run.stage, plan, file)
     elif known_types and not run.dry_run:
         event_types.note_staged(run.scope, run.stage, plan, known_types)
     if of_people and file.is_small:
-        plan, marks = personal_columns.marked(run.scope, file, plan, "" if surveyed.aside else run.stage.table("good"))
+        plan, newly_personal = personal_columns.marked(
+            run.scope, file, plan, "" if surveyed.aside else run.stage.table("good")
+        )
     if surveyed.aside:
         staging.judge(run.stage, plan, file)
-    if surveyed.aside or marks or UNTYPED in surveyed.odd:
+    if surveyed.aside or newly_personal or UNTYPED in surveyed.signs:
         surveyed = survey(run.stage, plan, file.is_small)
-    return plan, marks, surveyed
+    return plan, newly_personal, surveyed
 
 
-def _swap_in(run: ImportRun, plan: Plan, marks: list[personal_columns.PersonalColumn]) -> Counts:
+def _swap_in(run: ImportRun, plan: Plan, newly_personal: list[personal_columns.PersonalColumn]) -> Counts:
     respelled, removed = Counts(), 0
     if run.kind.name == "customers":
         if plan.new_attributes:
             declare(run.scope, plan.new_attributes)
         keep_origins(run.scope, plan)
-        if personal_columns.mark_known(run.scope, marks):
+        if personal_columns.mark_known(run.scope, newly_personal):
             tasks.erase_again(run.scope)
         removed = masking.stage_removed(run.scope, run.stage)
     # A file is newer than what was acknowledged before it takes its place, and older than what is after.

@@ -21,7 +21,7 @@ SCIENTIFIC = "^[+-]?[0-9]+([.,][0-9]+[eE][+-]?|[eE][+-])[0-9]+$"
 LONG_NUMBERS = ("MOBILE_NUMBER",)
 
 
-def signs(plan: Plan) -> dict[str, str]:
+def figures_sql(plan: Plan) -> dict[str, str]:
     """SQL of figures about staged rows, by name: where one is 0 there is nothing to tell."""
     conditions = {f"scientific {column.field.column}": _is_scientific(column) for column in _numbered(plan)}
     conditions |= {f"nothing {column.field.column}": _is_nothing(column) for column in _personal(plan)}
@@ -32,15 +32,17 @@ def signs(plan: Plan) -> dict[str, str]:
     return {name: f"countIf({condition})" for name, condition in conditions.items()}
 
 
-def inspect(stage: Stage, plan: Plan, file: File, odd: frozenset[str]) -> list[FileWarning]:
-    """What is suspicious of a file and of its good rows, in the order in which it is told; odd are the signs seen."""
-    warnings = [*file.warnings, *look_alikes(stage, plan, odd)]
-    warnings += [_scientific(stage, column) for column in _numbered(plan) if f"scientific {column.field.column}" in odd]
-    warnings += [_negative(stage, plan)] if "negative" in odd else []
-    warnings += [_nothing(stage, column) for column in _personal(plan) if f"nothing {column.field.column}" in odd]
-    warnings += _unread(stage, plan) if "unread" in odd else []
-    warnings += [_future(stage, plan)] if "future" in odd else []
-    warnings += [_unborn(stage, plan, column) for column in _births(plan) if f"unborn {column.field.column}" in odd]
+def inspect(stage: Stage, plan: Plan, file: File, signs: frozenset[str]) -> list[FileWarning]:
+    """What is suspicious of a file and of its good rows, in the order in which it is told; signs are those seen."""
+    warnings = [*file.warnings, *look_alikes(stage, plan, signs)]
+    warnings += [
+        _scientific(stage, column) for column in _numbered(plan) if f"scientific {column.field.column}" in signs
+    ]
+    warnings += [_negative(stage, plan)] if "negative" in signs else []
+    warnings += [_nothing(stage, column) for column in _personal(plan) if f"nothing {column.field.column}" in signs]
+    warnings += _unread(stage, plan) if "unread" in signs else []
+    warnings += [_future(stage, plan)] if "future" in signs else []
+    warnings += [_unborn(stage, plan, column) for column in _births(plan) if f"unborn {column.field.column}" in signs]
     return [warning for warning in [*warnings, _ignored(plan)] if warning.count]
 
 

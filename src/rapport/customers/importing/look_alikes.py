@@ -38,7 +38,7 @@ GROUPS = """
 """
 
 
-def signs(plan: Plan) -> dict[str, str]:
+def figures_sql(plan: Plan) -> dict[str, str]:
     """SQL of figures about staged rows, by name: without any odd id, staged or stored, nothing can look alike."""
     return {
         f"similar {column}": " + ".join([f"countIf({_odd(column)})", *(_some_odd(column, table) for table in tables)])
@@ -46,9 +46,9 @@ def signs(plan: Plan) -> dict[str, str]:
     }
 
 
-def look_alikes(stage: Stage, plan: Plan, odd: frozenset[str]) -> list[FileWarning]:
-    """Groups of staged ids that look like one another, or like stored ones; odd are the names of signs seen."""
-    compared = [ids for ids in _compared(plan) if f"similar {ids[0]}" in odd]
+def look_alikes(stage: Stage, plan: Plan, signs: frozenset[str]) -> list[FileWarning]:
+    """Groups of staged ids that look like one another, or like stored ones; signs are the names of those seen."""
+    compared = [ids for ids in _compared(plan) if f"similar {ids[0]}" in signs]
     return [_groups(stage, column, label, tables) for column, label, tables in compared]
 
 

@@ -17,7 +17,7 @@ from rapport.customers.importing import merging, staging
 from rapport.customers.importing.file_warnings import EXAMPLES, FileWarning, counted, visible
 from rapport.customers.importing.plans import MappedColumn, Plan
 from rapport.customers.importing.staging import Stage
-from rapport.customers.privacy.personal_values import OwnTexts, identifies
+from rapport.customers.privacy.personal_values import PersonalTexts, identifies
 from rapport.errors import Invalid
 from rapport.stores.spreadsheets import without_formulas
 
@@ -153,7 +153,7 @@ def write(scope: Scope, stage: Stage, encoding: str) -> Path:
 
 def forget(scope: Scope, customer_ids: Iterable[str], own: Texts) -> None:
     """Take out of the files of refused rows the values that name these persons, or look as if they named anybody."""
-    ids = OwnTexts(customer_ids)
+    ids = PersonalTexts(customer_ids)
     for path in sorted(_folder(scope).glob("import-*.csv")):
         aside = path.with_suffix(".part")
         with (

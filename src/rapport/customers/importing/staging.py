@@ -13,7 +13,7 @@ from functools import partial
 from rapport.customers.formats.cells import MAX_SHOWN, unclean, unclean_reason
 from rapport.customers.formats.files import File, rows_sql
 from rapport.customers.formats.json_lines import missing
-from rapport.customers.formats.repeated import WORTH, Expression, grouped, written_once
+from rapport.customers.formats.repeated import MIN_SAVED, Expression, grouped, written_once
 from rapport.customers.formats.values import sql_type
 from rapport.customers.importing.asides import drop, drop_aside
 from rapport.customers.importing.kinds import Field
@@ -112,7 +112,7 @@ def fill(stage: Stage, plan: Plan, file: File, without: str = "") -> None:
     rows = f"SELECT *, {missing_sql(plan, file)} AS _missing FROM ({rows_sql(file)}) {where}"  # noqa: S608 - made of the file's structure, names quoted
     stage.usual = _is_usual(stage, plan, file, rows)
     first = replace(plan, usual=stage.usual)
-    stage.warehouse.execute(f"{_insert(stage, first, file, rows, file.worth)} {file.settings}")
+    stage.warehouse.execute(f"{_insert(stage, first, file, rows, file.min_saved)} {file.settings}")
 
 
 def judge(stage: Stage, plan: Plan, file: File) -> None:
@@ -148,18 +148,18 @@ def empty(stage: Stage) -> None:
             stage.warehouse.execute(f"TRUNCATE TABLE {stage.table(part)}")
 
 
-def _insert(stage: Stage, plan: Plan, file: File, rows: str, worth: int = WORTH) -> str:
+def _insert(stage: Stage, plan: Plan, file: File, rows: str, min_saved: int = MIN_SAVED) -> str:
     """SQL that stages rows of columns r0, r1 ... of a file; `_bad` are those whose values do not fit."""
     values = _staged(plan, len(file.names))
     columns = ", ".join(map(identifier, values))
     selected = ", ".join(f"{sql} AS {identifier(f's_{name}')}" for name, sql in values.items())
-    return f"INSERT INTO {stage.table('good')} ({columns}) SELECT {selected} FROM ({_judged(plan, rows, worth)})"  # noqa: S608 - names are quoted
+    return f"INSERT INTO {stage.table('good')} ({columns}) SELECT {selected} FROM ({_judged(plan, rows, min_saved)})"  # noqa: S608 - names are quoted
 
 
-def _judged(plan: Plan, rows: str, worth: int = WORTH) -> str:
+def _judged(plan: Plan, rows: str, min_saved: int = MIN_SAVED) -> str:
     """A SELECT of rows with the value v_<column> of each of the plan's, and whether one of them does not fit."""
     arrays, values = written_once(
-        [(partial(plan.value, column), column.text) for column in plan.columns], "_values", worth
+        [(partial(plan.value, column), column.text) for column in plan.columns], "_values", min_saved
     )
     named = ", ".join(f"{value} AS v_{column.field.column}" for column, value in zip(plan.columns, values, strict=True))
     faults = " OR ".join(

@@ -16,22 +16,24 @@ UNTYPED = "event of no known type"
 
 @dataclass(frozen=True)
 class Survey:
-    """rows are the good ones, aside those that were put aside; odd names what is to be looked at: see inspection."""
+    """rows are the good ones, aside those that were put aside; signs are those seen, see inspection."""
 
     rows: int
     aside: int
     doubled: bool
-    odd: frozenset[str]
+    signs: frozenset[str]
 
 
 def survey(stage: Stage, plan: Plan, small: bool) -> Survey:
     """Look at the staged rows. small: they are few enough for a set of all their keys."""
     at_once = small or stage.count("good") <= stage.warehouse.at_once(BYTES_A_KEY)
-    signs = inspection.signs(plan) | look_alikes.signs(plan)
-    signs |= {UNTYPED: "countIf(event_type_id = 0)"} if plan.event_types else {}
+    figures_by_sign = inspection.figures_sql(plan) | look_alikes.figures_sql(plan)
+    figures_by_sign |= {UNTYPED: "countIf(event_type_id = 0)"} if plan.event_types else {}
     aside = put_aside(plan)
     doubled = f"countIf(NOT {aside}) - uniqExactIf({key_hash(plan)}, NOT {aside})" if at_once else "0"
-    figures = ", ".join(["count()", f"countIf({aside})", doubled, *signs.values()])
+    figures = ", ".join(["count()", f"countIf({aside})", doubled, *figures_by_sign.values()])
     rows, aside_count, doubles, *sign_counts = stage.warehouse.row(f"SELECT {figures} FROM {stage.table('good')}") or ()  # noqa: S608 - names of columns
-    odd = frozenset(name for name, figure in zip(signs, sign_counts, strict=True) if figure)
-    return Survey(rows - aside_count, aside_count, bool(doubles) if at_once else has_duplicates(stage, plan), odd)
+    seen_signs = frozenset(name for name, figure in zip(figures_by_sign, sign_counts, strict=True) if figure)
+    return Survey(
+        rows - aside_count, aside_count, bool(doubles) if at_once else has_duplicates(stage, plan), seen_signs
+    )

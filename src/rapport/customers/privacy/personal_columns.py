@@ -73,20 +73,22 @@ def marked(scope: Scope, file: File, plan: Plan, staged: str = "") -> tuple[Plan
     staged is the table of the file's rows, when all of them are staged: values are looked at there.
     """
     open_columns = [column for column in plan.columns if _is_open(column, plan.attributes)]
-    marks = {mark.column: mark for mark in _marks(scope, file, open_columns, staged)}
+    personal_by_column = {
+        personal.column: personal for personal in _personal_columns(scope, file, open_columns, staged)
+    }
     columns = tuple(
-        replace(column, field=replace(column.field, pii=True)) if column.field.column in marks else column
+        replace(column, field=replace(column.field, pii=True)) if column.field.column in personal_by_column else column
         for column in plan.columns
     )
     new_attributes = tuple(
         replace(
             info,
-            is_pii=info.real_field_name in marks,
-            pii_reason=marks[info.real_field_name].reason if info.real_field_name in marks else NOT_PERSONAL,
+            is_pii=info.real_field_name in personal_by_column,
+            pii_reason=personal.reason if (personal := personal_by_column.get(info.real_field_name)) else NOT_PERSONAL,
         )
         for info in plan.new_attributes
     )
-    return replace(plan, columns=columns, new_attributes=new_attributes), list(marks.values())
+    return replace(plan, columns=columns, new_attributes=new_attributes), list(personal_by_column.values())
 
 
 def _is_open(column: MappedColumn, attributes_by_name: Mapping[str, AttributeInfo]) -> bool:
@@ -97,18 +99,18 @@ def _is_open(column: MappedColumn, attributes_by_name: Mapping[str, AttributeInf
     return column.field.column != "customer_id" and column.text.startswith("r") and not decided
 
 
-def _marks(scope: Scope, file: File, columns: Sequence[MappedColumn], staged: str) -> list[PersonalColumn]:
-    marks = []
+def _personal_columns(scope: Scope, file: File, columns: Sequence[MappedColumn], staged: str) -> list[PersonalColumn]:
+    personal_columns = []
     # Times have no shape of an address or a number.
     shaped = [column for column in columns if column.field.type not in TIMES]
     by_value = _values(scope, file, shaped, staged)
     for column in columns:
         holds = named_personal(column.name, of_person=True) or named_personal(column.field.column, of_person=True)
         if holds and fits(holds, column.field.type):
-            marks.append(PersonalColumn(column.field.column, column.name, holds, BY_NAME))
+            personal_columns.append(PersonalColumn(column.field.column, column.name, holds, BY_NAME))
         elif holds := by_value.get(column.field.column, ""):
-            marks.append(PersonalColumn(column.field.column, column.name, holds, BY_VALUES))
-    return marks
+            personal_columns.append(PersonalColumn(column.field.column, column.name, holds, BY_VALUES))
+    return personal_columns
 
 
 def _values(scope: Scope, file: File, columns: Sequence[MappedColumn], staged: str) -> dict[str, str]:
@@ -126,13 +128,13 @@ def _text(column: str) -> str:
     return f"CAST({identifier(column)}, 'Nullable(String)')"
 
 
-def mark_known(scope: Scope, marks: Sequence[PersonalColumn]) -> list[AttributeInfo]:
+def mark_known(scope: Scope, personal_columns: Sequence[PersonalColumn]) -> list[AttributeInfo]:
     """Mark those that are attributes already; these. What persons who were removed have in them is not cleared yet."""
-    attributes_by_name = attributes(scope) if marks else {}
+    attributes_by_name = attributes(scope) if personal_columns else {}
     changed = [
-        replace(attributes_by_name[mark.column.upper()], is_pii=True, pii_reason=mark.reason)
-        for mark in marks
-        if mark.column.upper() in attributes_by_name and not attributes_by_name[mark.column.upper()].is_pii
+        replace(attributes_by_name[column.column.upper()], is_pii=True, pii_reason=column.reason)
+        for column in personal_columns
+        if column.column.upper() in attributes_by_name and not attributes_by_name[column.column.upper()].is_pii
     ]
     for info in changed:
         _save_mark(scope, info)
@@ -178,18 +180,21 @@ def _stored(scope: Scope, infos: Sequence[AttributeInfo]) -> dict[str, str]:
     return {info.real_field_name: by_values(counted) for info, counted in zip(infos, counts, strict=True)}
 
 
-def not_mapped(plan: Plan, marks: Sequence[PersonalColumn]) -> list[FileWarning]:
+def not_mapped(plan: Plan, personal_columns: Sequence[PersonalColumn]) -> list[FileWarning]:
     """What an import tells of new columns with addresses, when the file gives nothing that messages are sent to."""
     mapped_columns = {mapped.field.column for mapped in plan.columns}
     unmapped = []
     for holds, attribute in WRITTEN_TO.items():
-        columns = tuple(f"'{visible(mark.name)}' ({mark.column})" for mark in marks if mark.holds == holds)
-        if columns and attribute not in mapped_columns:
+        descriptions = tuple(
+            f"'{visible(column.name)}' ({column.column})" for column in personal_columns if column.holds == holds
+        )
+        if descriptions and attribute not in mapped_columns:
+            subject = counted(len(descriptions), "column holds", "columns hold")
             message = (
-                f"{counted(len(columns), 'column holds', 'columns hold')} {holds}, and none is mapped to {attribute}, "
+                f"{subject} {holds}, and none is mapped to {attribute}, "
                 f"to which messages are sent: map it, as in columns: {{name in the file: {attribute}}}."
             )
-            unmapped.append(FileWarning("address_not_mapped", message, len(columns), columns))
+            unmapped.append(FileWarning("address_not_mapped", message, len(descriptions), descriptions))
     return unmapped
 
 
@@ -204,15 +209,16 @@ def guessed(plan: Plan) -> list[FileWarning]:
     return [FileWarning("address_by_name", message, len(examples), examples)] if examples else []
 
 
-def warnings(plan: Plan, marks: Sequence[PersonalColumn]) -> list[FileWarning]:
+def warnings(plan: Plan, personal_columns: Sequence[PersonalColumn]) -> list[FileWarning]:
     """What an import tells of columns that identify people."""
-    if marks:
-        examples = tuple(f"'{visible(mark.name)}' ({mark.column}): {mark.holds}" for mark in marks)
+    if personal_columns:
+        examples = tuple(f"'{visible(column.name)}' ({column.column}): {column.holds}" for column in personal_columns)
+        subject = counted(len(personal_columns), "column identifies", "columns identify")
         message = (
-            f"{counted(len(marks), 'column identifies', 'columns identify')} people; RemoveCustomerPII clears what "
+            f"{subject} people; RemoveCustomerPII clears what "
             "such a column (is_pii) holds. PATCH /manage/v1/attributes/{name} changes a mark."
         )
-        return [FileWarning("personal_data", message, len(marks), examples)]
+        return [FileWarning("personal_data", message, len(personal_columns), examples)]
     names = tuple(f"'{visible(name)}'" for name, _ in plan.properties if named_personal(name))
     subject = counted(len(names), "column seems", "columns seem")
     message = f"{subject} to identify people: RemoveCustomerPII takes such values out of a person's rows."

@@ -66,7 +66,7 @@ def member_names(text: str) -> list[str]:
     return re.findall(MEMBER, text, re.ASCII)
 
 
-class OwnTexts:
+class PersonalTexts:
     """What is known of persons, to be found again in other texts: names, addresses, numbers, ids.
 
     Found are whole words in their order, whatever stands between them, and long numbers however they are parted.

@@ -17,7 +17,7 @@ from rapport.customers.attributes import attributes
 from rapport.customers.models import Removed
 from rapport.customers.privacy import scrubbing
 from rapport.customers.privacy.personal_names import named_personal
-from rapport.customers.privacy.personal_values import OwnTexts, identifies, member_names
+from rapport.customers.privacy.personal_values import PersonalTexts, identifies, member_names
 from rapport.customers.privacy.scrubbing import ERASED, IDS, PROPERTIED
 from rapport.customers.writes import locks
 from rapport.customers.writes.attribute_writes import IDS_AT_ONCE, spellings
@@ -35,7 +35,7 @@ ELSEWHERE = " UNION ALL ".join(
 RECEIVED = f"SELECT lowerUTF8(customer_id) AS key, groupUniqArray(customer_id) FROM ({ELSEWHERE}) GROUP BY key"  # noqa: S608 - ours
 
 
-def remember(scope: Scope, customer_ids: Iterable[str]) -> tuple[list[str], OwnTexts]:
+def remember(scope: Scope, customer_ids: Iterable[str]) -> tuple[list[str], PersonalTexts]:
     """Mask these persons from now on: the ids that nobody ever had, and what identified the others.
 
     A person removed before is not reported, nor one who is known only by transactions, events or a profile of before.
@@ -171,7 +171,7 @@ def stage_known(scope: Scope, marks: list[str], tables: Iterable[str]) -> None:
     scope.warehouse.execute(f"DROP TABLE {MARKS} SYNC")
 
 
-def texts_of_staged(scope: Scope) -> OwnTexts:
+def texts_of_staged(scope: Scope) -> PersonalTexts:
     """What identifying attributes say of the persons in erase_ids. Call it under locks.writing."""
     return scrubbing.staged_texts(scope, _identifying(scope, "profiles"))
 

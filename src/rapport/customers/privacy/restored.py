@@ -7,7 +7,7 @@ from typing import Any
 from rapport.access.pseudonyms import pseudonyms
 from rapport.access.scope import Scope
 from rapport.customers.privacy import pii, scrubbing, tasks
-from rapport.customers.privacy.personal_values import OwnTexts
+from rapport.customers.privacy.personal_values import PersonalTexts
 from rapport.customers.writes import locks
 from rapport.customers.writes.attribute_writes import CustomerValues, overwrite
 from rapport.stores.workflows import work
@@ -24,7 +24,7 @@ def remember_erased(scope: Scope, marks: list[str]) -> None:
     pii.note(scope, marks, "erase again")
 
 
-def remove_pii_again(scope: Scope, marks: list[str], elsewhere: Callable[[list[str], OwnTexts], None]) -> None:
+def remove_pii_again(scope: Scope, marks: list[str], elsewhere: Callable[[list[str], PersonalTexts], None]) -> None:
     """Take away what identifies persons, by pseudonyms. The disk is rewritten by durable work.
 
     elsewhere takes it out of what is held besides, by their CustomerIDs and what identified them.

@@ -11,7 +11,15 @@ from typing import Any
 
 from rapport.access.scope import Scope
 from rapport.customers.privacy.personal_names import named_personal
-from rapport.customers.privacy.personal_values import NUMBER, OwnTexts, digits, folded, holds_email, is_phone, members
+from rapport.customers.privacy.personal_values import (
+    NUMBER,
+    PersonalTexts,
+    digits,
+    folded,
+    holds_email,
+    is_phone,
+    members,
+)
 from rapport.stores.warehouse import identifier
 
 # The attribute that a parameter called `name` is a value of, if it is one's: standard events prefix it.
@@ -31,9 +39,9 @@ MAKE_KNOWN = f"""
 FILL_KNOWN = f"""
     INSERT INTO {KNOWN}
     SELECT customer_id, groupUniqArray({folded("text")}),
-        groupUniqArrayIf({digits("text")}, length({digits("text")}) >= {OwnTexts.FEWEST_DIGITS}
+        groupUniqArrayIf({digits("text")}, length({digits("text")}) >= {PersonalTexts.FEWEST_DIGITS}
             AND match(text, '^{NUMBER.replace(chr(92), chr(92) * 2)}$'))
-    FROM {VALUES} WHERE lengthUTF8(trim(text)) >= {OwnTexts.SHORTEST} GROUP BY customer_id
+    FROM {VALUES} WHERE lengthUTF8(trim(text)) >= {PersonalTexts.SHORTEST} GROUP BY customer_id
 """
 NAMES = f"""
     SELECT DISTINCT arrayJoin(arrayConcat(mapKeys(properties), arrayFlatten(arrayMap(
@@ -61,18 +69,18 @@ def keep_texts(scope: Scope, columns: Sequence[str]) -> None:
         scope.warehouse.execute(f"INSERT INTO {VALUES} {sql}")
 
 
-def staged_texts(scope: Scope, columns: Sequence[str]) -> OwnTexts:
+def staged_texts(scope: Scope, columns: Sequence[str]) -> PersonalTexts:
     """What the identifying columns say of the persons in erase_ids."""
-    return OwnTexts(str(text) for sql in _staged_texts(scope, columns) for _, text in scope.warehouse.rows(sql))
+    return PersonalTexts(str(text) for sql in _staged_texts(scope, columns) for _, text in scope.warehouse.rows(sql))
 
 
-def own_texts(scope: Scope, customer_ids: Iterable[str]) -> OwnTexts:
+def own_texts(scope: Scope, customer_ids: Iterable[str]) -> PersonalTexts:
     """What was noted of persons whose data is still to be rewritten. Call it under locks.writing."""
     if not scope.warehouse.columns(VALUES):
-        return OwnTexts([])
+        return PersonalTexts([])
     keys = {customer_id.lower() for customer_id in customer_ids}
     rows = scope.warehouse.rows(f"SELECT DISTINCT customer_id, text FROM {VALUES}")
-    return OwnTexts(text for customer_id, text in rows if customer_id.lower() in keys)
+    return PersonalTexts(text for customer_id, text in rows if customer_id.lower() in keys)
 
 
 def make_known(scope: Scope) -> None:

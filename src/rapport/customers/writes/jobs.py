@@ -12,7 +12,7 @@ from rapport.access.scope import Scope
 from rapport.customers.identity import NOBODY, identifies_nobody
 from rapport.customers.models import AttributeJob
 from rapport.customers.privacy import pii, tasks
-from rapport.customers.privacy.personal_values import OwnTexts
+from rapport.customers.privacy.personal_values import PersonalTexts
 from rapport.customers.states import CallbackState
 from rapport.customers.writes import attribute_writes, locks, ordering
 from rapport.customers.writes.attribute_writes import Fault
@@ -58,7 +58,9 @@ def update_attributes(scope: Scope, items: list[dict[str, Any]], callback_url: s
     return _accept(scope, ordering.UPDATE, {"items": items}, callback_url)
 
 
-def remove_pii(scope: Scope, customer_ids: list[str], elsewhere: Callable[[OwnTexts], None] | None = None) -> list[str]:
+def remove_pii(
+    scope: Scope, customer_ids: list[str], elsewhere: Callable[[PersonalTexts], None] | None = None
+) -> list[str]:
     """Mask these persons at once and have the disk rewritten after; the ids that nobody ever had.
 
     elsewhere takes what identified them out of what is held besides, before it is forgotten with the disk.
