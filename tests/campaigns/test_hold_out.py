@@ -34,7 +34,7 @@ from rapport.campaigns import service as campaigns
 from rapport.campaigns.measurement.programme import compared, programme_results
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
-from rapport.campaigns.runs.hold_out import bound, held_out_sql, is_held_out
+from rapport.campaigns.runs.hold_out import held_out_sql, hold_out_parameters, is_held_out
 from rapport.campaigns.schemas import OneTimeBody
 from rapport.campaigns.settings import HoldOut
 from rapport.errors import Conflict
@@ -74,7 +74,7 @@ def tenant(scope: Scope) -> Iterator[Scope]:
 def test_sql_and_python_hold_out_the_same(tenant: Scope, ids: list[str], share: float) -> None:
     hold_out = HoldOut(share=round(share, 3), start_date=TODAY, salt="spring '26")
     sql = f"SELECT {held_out_sql('one')} FROM (SELECT arrayJoin({{ids:Array(String)}}) AS one)"
-    found = [bool(row[0]) for row in tenant.warehouse.rows(sql, ids=ids, **bound(hold_out))]
+    found = [bool(row[0]) for row in tenant.warehouse.rows(sql, ids=ids, **hold_out_parameters(hold_out))]
     assert found == [is_held_out(hold_out, one) for one in ids]
     assert found == [held(one, hold_out.share, hold_out.salt) for one in ids]
 

@@ -135,7 +135,7 @@ def test_a_run_that_is_begun_and_let_go_is_processed_from_the_start(tenant: Scop
     made = add_series(tenant, 1, [group(2, (EMAIL, 1))], rules={"include_all": True})
     number = plan_next_run(tenant, made.id, TODAY)
     processing.prepare_members(tenant, number, DATA_DATE)
-    processing.begin(tenant, number, DATA_DATE).held.close()
+    processing.begin(tenant, number, DATA_DATE).resources.close()
     tables = f"SELECT count() FROM system.tables WHERE database = currentDatabase() AND name LIKE 'run_{number}_%'"
     assert tenant.warehouse.value(tables) == 0
     assert processing.process(tenant, number, DATA_DATE) == "scheduled"

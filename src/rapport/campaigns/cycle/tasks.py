@@ -216,7 +216,7 @@ class _RunPipeline:
     def __init__(self, scope: Scope, data_date: date) -> None:
         self._scope, self._data_date = scope, data_date
         self._thread = ThreadPoolExecutor(1, "next run")
-        self._begun: dict[int, Future[processing.Begun]] = {}
+        self._begun: dict[int, Future[processing.ClaimedRun]] = {}
 
     def __enter__(self) -> Self:
         """Nothing is begun yet."""
@@ -229,7 +229,7 @@ class _RunPipeline:
         self._thread.shutdown()
         for begun in self._begun.values():
             if begun.exception() is None:
-                begun.result().held.close()
+                begun.result().resources.close()
 
     def process(self, campaign_id: int, following: int | None) -> str:
         """Process a run; the following one is begun meanwhile. Tried again, it is begun anew."""

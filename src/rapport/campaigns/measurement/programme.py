@@ -174,7 +174,7 @@ def _lot(hold_out: HoldOut, key: date, first: date, last: date) -> Lot:
         "end": datetime.combine(last + timedelta(days=1), time()),
         "past": PAST_DAYS,
     }
-    return people(), parameters | hold_outs.bound(hold_out)
+    return people(), parameters | hold_outs.hold_out_parameters(hold_out)
 
 
 def _number(key: date) -> int:

@@ -30,11 +30,11 @@ def in_running(scope: Scope, customer_ids: Sequence[str], series: Series | None 
     Of a series: in one that would keep them out of its run of today.
     """
     today = scope.today()
-    running = running_beside(scope, imagined_run(scope, series, today)) if series else running_ids(scope, today, 1)
-    if not running or not customer_ids:
+    campaign_ids = running_beside(scope, imagined_run(scope, series, today)) if series else running_ids(scope, today, 1)
+    if not campaign_ids or not customer_ids:
         return set()
-    bound = {"since": today - LONGEST_RUN, "running": running, "ids": list(customer_ids)}
-    return {str(one) for (one,) in scope.warehouse.rows(RUNNING, **bound)}
+    parameters = {"since": today - LONGEST_RUN, "running": campaign_ids, "ids": list(customer_ids)}
+    return {str(customer_id) for (customer_id,) in scope.warehouse.rows(RUNNING, **parameters)}
 
 
 def scheduled_messages(scope: Scope, customer_ids: Sequence[str], first: date) -> dict[str, int]:
@@ -43,17 +43,17 @@ def scheduled_messages(scope: Scope, customer_ids: Sequence[str], first: date) -
     Whoever was held back counts as if the messages had been sent.
     """
     today = scope.today()
-    live = live_ids(scope, LIVE_STATES, first, today, excluded_id=0, triggered=False)
-    if not live or not customer_ids:
+    campaign_ids = live_ids(scope, LIVE_STATES, first, today, excluded_id=0, triggered=False)
+    if not campaign_ids or not customer_ids:
         return {}
-    bound = {"first": first, "today": today, "live": live, "ids": list(customer_ids)}
-    return {str(who): int(messages) for who, messages in scope.warehouse.rows(MESSAGES, **bound)}
+    parameters = {"first": first, "today": today, "live": campaign_ids, "ids": list(customer_ids)}
+    return {str(customer_id): int(messages) for customer_id, messages in scope.warehouse.rows(MESSAGES, **parameters)}
 
 
 def series_of(scope: Scope, campaign_ids: Iterable[int]) -> dict[int, int]:
     """The series of campaigns by their ids."""
-    wanted = select(Occurrence.id, Occurrence.series_id).where(
+    query = select(Occurrence.id, Occurrence.series_id).where(
         Occurrence.tenant_id == scope.tenant_id, Occurrence.id.in_(sorted(campaign_ids))
     )
     with scope.reads() as session:
-        return {row[0]: row[1] for row in session.execute(wanted)}
+        return {row[0]: row[1] for row in session.execute(query)}

@@ -8,7 +8,7 @@ from typing import Any
 from rapport.access.scope import Scope
 from rapport.campaigns.models import Occurrence
 from rapport.campaigns.occurrences import channel_rows, occurrence
-from rapport.campaigns.runs.clearance import NOT_CLEARED, REFUSED, said_of
+from rapport.campaigns.runs.clearance import NOT_CLEARED, REFUSED, reported_status
 from rapport.campaigns.states import RunState
 from rapport.conditions.outcomes import Outcome
 from rapport.errors import NotFound
@@ -55,7 +55,7 @@ WORDS_OF_REASON = {
     NOT_CLEARED: "Excluded on channel {channel}: nobody approved the customer before the deadline.",
     REFUSED: "Excluded on channel {channel}: the external system refused the customer.",
 }
-ON_HOLD = "Waits for approval on channel {channel} until {by}: {said} so far."
+ON_HOLD = "Waits for approval on channel {channel} until {deadline}: {status} so far."
 WAITING = "Not sent yet on channel {channel}."
 NOT_MEMBER = "Was not in the target group when the campaign was processed."
 NO_FIRING = "The trigger has not fired for this customer, or the outcome is not recorded yet."
@@ -88,24 +88,24 @@ def outcome_rows(
     scope: Scope, campaign_id: int, outcome: str = "", customer_id: str = "", limit: int = 1000, offset: int = 0
 ) -> Part[CustomerOutcome]:
     """Outcomes of a campaign by customer and channel. Raises NotFound for the campaign."""
-    bound = {
+    parameters = {
         "execution_date": occurrence(scope, campaign_id).execution_date,
         "campaign": campaign_id,
         "outcome": outcome,
         "customer": customer_id,
     }
-    rows = scope.warehouse.rows(OUTCOMES, **bound, limit=limit, offset=offset)
+    rows = scope.warehouse.rows(OUTCOMES, **parameters, limit=limit, offset=offset)
     if len(rows) < limit and (rows or not offset):
         total = offset + len(rows)
     else:
-        total = int(scope.warehouse.value(COUNT_OUTCOMES, **bound))
+        total = int(scope.warehouse.value(COUNT_OUTCOMES, **parameters))
     return Part((CustomerOutcome(*row) for row in rows), total)
 
 
 def reason_counts(scope: Scope, campaign_id: int) -> list[dict[str, Any]]:
     """Units of a campaign by channel, outcome and reason. Raises NotFound."""
-    found = occurrence(scope, campaign_id)
-    rows = scope.warehouse.rows(REASONS, execution_date=found.execution_date, campaign=campaign_id)
+    campaign = occurrence(scope, campaign_id)
+    rows = scope.warehouse.rows(REASONS, execution_date=campaign.execution_date, campaign=campaign_id)
     names = ("channel_id", "outcome", "reason", "units")
     return [dict(zip(names, row, strict=True)) for row in rows]
 
@@ -113,34 +113,40 @@ def reason_counts(scope: Scope, campaign_id: int) -> list[dict[str, Any]]:
 def nobody_left(reasons: Sequence[Mapping[str, Any]]) -> str:
     """Why a run had nobody to send to, by what reason_counts gives of it, most frequent first."""
     units: Counter[str] = Counter()
-    for one in reasons:
-        units[one["reason"] or one["outcome"]] += one["units"]
-    told = ", ".join(f"{words} ({count})" for words, count in sorted(units.items(), key=lambda one: (-one[1], one[0])))
-    return f"Nobody was left to write to: {told}."
+    for row in reasons:
+        units[row["reason"] or row["outcome"]] += row["units"]
+    summary = ", ".join(
+        f"{words} ({count})" for words, count in sorted(units.items(), key=lambda entry: (-entry[1], entry[0]))
+    )
+    return f"Nobody was left to write to: {summary}."
 
 
 def why(scope: Scope, campaign_id: int, customer_id: str) -> Answer:
     """What a campaign did with a customer, and why. Raises NotFound for the campaign."""
-    found = occurrence(scope, campaign_id)
+    campaign = occurrence(scope, campaign_id)
     if not customer_id.strip():
         raise NotFound("customer_id must not be empty.")
-    common = {"execution_date": found.execution_date, "campaign": campaign_id, "customer": customer_id}
-    places = _places(scope, found, common)
+    common = {"execution_date": campaign.execution_date, "campaign": campaign_id, "customer": customer_id}
+    places = _places(scope, campaign, common)
     rows = outcome_rows(scope, campaign_id, customer_id=customer_id)
-    said = [words_of(row.outcome, row.reason, row.channel_id) for row in rows]
-    decided = {row.channel_id for row in rows}
-    waiting = _waiting(scope, found, customer_id)
-    said += [waiting.format(channel=place["channel_id"]) for place in places if place["channel_id"] not in decided]
-    if not said:
-        said = [_absent(found)]
-    return Answer(customer_id, places, rows, said)
+    explanation = [words_of(row.outcome, row.reason, row.channel_id) for row in rows]
+    decided_channels = {row.channel_id for row in rows}
+    waiting = _waiting(scope, campaign, customer_id)
+    explanation += [
+        waiting.format(channel=place["channel_id"]) for place in places if place["channel_id"] not in decided_channels
+    ]
+    if not explanation:
+        explanation = [_absent(campaign)]
+    return Answer(customer_id, places, rows, explanation)
 
 
-def _places(scope: Scope, found: Occurrence, common: dict[str, Any]) -> list[dict[str, Any]]:
+def _places(scope: Scope, campaign: Occurrence, common: dict[str, Any]) -> list[dict[str, Any]]:
     """Where a customer was placed; times as the records have them, where they move first."""
     names = ("channel_id", "recipient_group_id", "action_id", "template_id", "promo_code", "scheduled_time")
     places = [dict(zip(names, row, strict=True)) for row in scope.warehouse.rows(PLACES, **common)]
-    times = {(row.channel_id, row.recipient_group_id): str(row.scheduled_time) for row in channel_rows(scope, found.id)}
+    times = {
+        (row.channel_id, row.recipient_group_id): str(row.scheduled_time) for row in channel_rows(scope, campaign.id)
+    }
     for place in places:
         key = (place["channel_id"], place["recipient_group_id"])
         place["scheduled_time"] = times.get(key, place["scheduled_time"])
@@ -155,17 +161,17 @@ def words_of(outcome: str, reason: str, channel_id: int) -> str:
     return pattern.format(reason=reason, channel=channel_id)
 
 
-def _waiting(scope: Scope, found: Occurrence, customer_id: str) -> str:
+def _waiting(scope: Scope, campaign: Occurrence, customer_id: str) -> str:
     """What to say of a channel on which nothing became of a customer yet."""
-    if found.state != RunState.AWAITING_CLEARANCE or found.clearance_by is None:
+    if campaign.state != RunState.AWAITING_CLEARANCE or campaign.clearance_by is None:
         return WAITING
-    by = found.clearance_by.astimezone(scope.time_zone)
-    words = {"by": f"{by:%Y-%m-%d %H:%M:%S}", "said": said_of(scope, found, customer_id)}
+    deadline = campaign.clearance_by.astimezone(scope.time_zone)
+    words = {"deadline": f"{deadline:%Y-%m-%d %H:%M:%S}", "status": reported_status(scope, campaign, customer_id)}
     return ON_HOLD.format(channel="{channel}", **words)
 
 
-def _absent(found: Occurrence) -> str:
+def _absent(campaign: Occurrence) -> str:
     """Why a campaign knows nothing of a customer."""
-    if found.is_triggered:
+    if campaign.is_triggered:
         return NO_FIRING
-    return NOT_MEMBER if found.processed_at else NOT_PROCESSED
+    return NOT_MEMBER if campaign.processed_at else NOT_PROCESSED

@@ -39,13 +39,13 @@ def run_now(scope: Scope, series_id: int, wait: bool = False) -> Occurrence:
     return _start(scope, campaign_id, data_date, wait)
 
 
-def _objection(found: Series) -> str:
+def _objection(series: Series) -> str:
     """Why a series must not be run by hand; empty when it may."""
-    if found.customer_list_id is not None:
-        return f"Series {found.id} is of a one-time campaign, which runs once: create another one-time campaign."
-    if found.status == SeriesStatus.PAUSED:
-        return f"Series {found.id} is paused: make it active first, or count with its dry run whom it would reach."
-    return "" if found.status == SeriesStatus.ACTIVE else f"Series {found.id} is {found.status} and cannot run."
+    if series.customer_list_id is not None:
+        return f"Series {series.id} is of a one-time campaign, which runs once: create another one-time campaign."
+    if series.status == SeriesStatus.PAUSED:
+        return f"Series {series.id} is paused: make it active first, or count with its dry run whom it would reach."
+    return "" if series.status == SeriesStatus.ACTIVE else f"Series {series.id} is {series.status} and cannot run."
 
 
 def _data_date(scope: Scope) -> date:
@@ -80,8 +80,8 @@ def one_time(scope: Scope, body: OneTimeBody, wait: bool = False) -> Occurrence:
     check_excluded(scope, body.rules.exclude_target_group_ids)
     check_groups(scope, [group])
     check_goal(scope, body.goal, groups=1)
-    made = _list_series(scope, body, group, day)
-    campaign_id = plan_run(scope, made, day)
+    series = _list_series(scope, body, group, day)
+    campaign_id = plan_run(scope, series, day)
     assert campaign_id is not None  # noqa: S101 - the series is new
     if day > scope.today():
         return occurrence(scope, campaign_id)
@@ -96,7 +96,7 @@ def _list_series(scope: Scope, body: OneTimeBody, group: Group, day: date) -> Se
     audiences.keep_list(scope, list_id, body.customer_ids)
     rules = PlannedRules(**body.rules.model_dump(), min_share=0)
     with scope.records() as session:
-        made = Series(
+        series = Series(
             tenant_id=scope.tenant_id,
             id=series_id,
             name=body.name,
@@ -120,21 +120,21 @@ def _list_series(scope: Scope, body: OneTimeBody, group: Group, day: date) -> Se
             version=1,
             created_at=scope.clock.now(),
         )
-        session.add(made)
+        session.add(series)
         scope.audit(session, "create", f"series {series_id}", name=body.name, customers=len(body.customer_ids))
-    return made
+    return series
 
 
 def confirm(scope: Scope, campaign_id: int) -> Occurrence:
     """Let a run go on that the blast guard stopped. Raises NotFound, and Conflict when it does not wait for this."""
     with scope.records() as session:
-        found = locked(scope, session, campaign_id)
-        if found.state != RunState.AWAITING_CONFIRMATION:
-            raise Conflict(f"Campaign {campaign_id} is {found.state} and does not wait for a confirmation.")
-        scope.audit(session, "confirm", f"campaign {campaign_id}", reason=found.error)
-        found.error, found.confirmed_at = "", scope.clock.now()
-        found.state = RunState.AWAITING_CLEARANCE if found.conditional else RunState.SCHEDULED
-        if found.conditional:
+        campaign = locked(scope, session, campaign_id)
+        if campaign.state != RunState.AWAITING_CONFIRMATION:
+            raise Conflict(f"Campaign {campaign_id} is {campaign.state} and does not wait for a confirmation.")
+        scope.audit(session, "confirm", f"campaign {campaign_id}", reason=campaign.error)
+        campaign.error, campaign.confirmed_at = "", scope.clock.now()
+        campaign.state = RunState.AWAITING_CLEARANCE if campaign.conditional else RunState.SCHEDULED
+        if campaign.conditional:
             session.flush()
             ask_clearance(scope, session, campaign_id)
     tasks.dispatch(scope)
@@ -156,17 +156,17 @@ def cancel(scope: Scope, campaign_id: int) -> Occurrence:
 def _canceled(scope: Scope, campaign_id: int) -> bool:
     """Cancel a run, unless a decision on its approval is under way."""
     with scope.records() as session:
-        found = locked(scope, session, campaign_id)
-        if found.is_triggered:
+        campaign = locked(scope, session, campaign_id)
+        if campaign.is_triggered:
             raise Conflict(f"Campaign {campaign_id} is triggered and cannot be canceled: pause its trigger.")
-        if found.state not in (RunState.PLANNED, *PROCESSED_OPEN):
-            raise Conflict(f"Campaign {campaign_id} is {found.state} and cannot be canceled.")
-        if found.state == RunState.AWAITING_CLEARANCE and found.cleared_at:
+        if campaign.state not in (RunState.PLANNED, *PROCESSED_OPEN):
+            raise Conflict(f"Campaign {campaign_id} is {campaign.state} and cannot be canceled.")
+        if campaign.state == RunState.AWAITING_CLEARANCE and campaign.cleared_at:
             return False
-        if found.state != RunState.PLANNED:
+        if campaign.state != RunState.PLANNED:
             notifications.notify(scope, session, 4, {"CampaignID": campaign_id}, f"4:{campaign_id}")
-        found.state = RunState.CANCELED
-        found.canceled_at = found.finished_at = scope.clock.now()
+        campaign.state = RunState.CANCELED
+        campaign.canceled_at = campaign.finished_at = scope.clock.now()
         for row in session.scalars(
             select(OccurrenceChannel).where(
                 OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id

@@ -32,10 +32,10 @@ CALLS = "clearance call"
 
 # The last report of every customer: reports are numbered in the order in which they were accepted.
 VERDICTS = """
-    SELECT lowerUTF8(customer_id) AS who, argMax(status, seq) AS approved, count() AS reports
+    SELECT lowerUTF8(customer_id) AS customer_key, argMax(status, seq) AS approved, count() AS reports
     FROM campaign_clearances
     WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
-    GROUP BY who
+    GROUP BY customer_key
 """
 
 # Asked about are those who wait, and those who were left out at the deadline.
@@ -44,9 +44,10 @@ STANDING = f"""
         countIf(asked), countIf(asked AND approved), countIf(asked AND reports > 0 AND NOT approved),
         countIf(asked AND reports = 0), countIf(NOT asked)
     FROM (
-        SELECT who, max(waits) AS asked, countIf(waits = 0) AS reports, argMaxIf(status, seq, waits = 0) AS approved
+        SELECT customer_key, max(waits) AS asked, countIf(waits = 0) AS reports,
+            argMaxIf(status, seq, waits = 0) AS approved
         FROM (
-            SELECT lowerUTF8(customer_id) AS who, 1 AS waits, 0 AS status, 0 AS seq FROM campaign_recipients
+            SELECT lowerUTF8(customer_id) AS customer_key, 1 AS waits, 0 AS status, 0 AS seq FROM campaign_recipients
             WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}} AND channel_id > 0
             UNION ALL
             SELECT lowerUTF8(customer_id), 1, 0, 0 FROM campaign_outcomes
@@ -56,7 +57,7 @@ STANDING = f"""
             SELECT lowerUTF8(customer_id), 0, status, seq FROM campaign_clearances
             WHERE execution_date = {{execution_date:Date}} AND campaign_id = {{campaign:UInt32}}
         )
-        GROUP BY who
+        GROUP BY customer_key
     )
 """
 
@@ -101,12 +102,12 @@ def ask_clearance(scope: Scope, session: Session, campaign_id: int) -> None:
     settings = tenant_settings(scope, CampaignSettings)
     lead = timedelta(minutes=settings.clearance_minutes)
     soonest = _full_minute(scope.clock.now() + timedelta(minutes=settings.clearance_review_minutes))
-    by = max(min(scope.instant(row.scheduled_time) for row in rows) - lead, soonest)
+    deadline = max(min(scope.instant(row.scheduled_time) for row in rows) - lead, soonest)
     for row in rows:
-        if scope.instant(row.scheduled_time) < by + lead:
-            row.scheduled_time = _wall(scope, by + lead)
-    locked(scope, session, campaign_id).clearance_by = by
-    payload = {"CampaignID": campaign_id, "ClearanceRequiredBy": f"{_wall(scope, by):%Y-%m-%d %H:%M:%S}"}
+        if scope.instant(row.scheduled_time) < deadline + lead:
+            row.scheduled_time = _wall(scope, deadline + lead)
+    locked(scope, session, campaign_id).clearance_by = deadline
+    payload = {"CampaignID": campaign_id, "ClearanceRequiredBy": f"{_wall(scope, deadline):%Y-%m-%d %H:%M:%S}"}
     notifications.notify(scope, session, 5, payload, f"5:{campaign_id}")
     publish(session, Topic.SCHEDULE, scope.tenant_id)
 
@@ -134,49 +135,49 @@ def report(
     with scope.records() as session:
         call = next_id(session, scope.tenant_id, CALLS)
     with scope.records() as session:
-        found = session.get(Occurrence, (scope.tenant_id, campaign_id), with_for_update={"read": True})
-        if found is None:
+        campaign = session.get(Occurrence, (scope.tenant_id, campaign_id), with_for_update={"read": True})
+        if campaign is None:
             raise Invalid(f"CampaignID {campaign_id} is not a campaign.")
-        if objection := _objection(scope, found):
+        if objection := _objection(scope, campaign):
             raise Invalid(objection)
         at = scope.clock.now()
         stated = reported and reported.replace(tzinfo=UTC)
-        common = (found.execution_date, campaign_id, at, stated)
+        common = (campaign.execution_date, campaign_id, at, stated)
         first = call * MAX_REPORTED
-        rows = [(*common, who, int(status), first + n) for n, (who, status) in enumerate(statuses)]
+        rows = [(*common, customer_id, int(status), first + n) for n, (customer_id, status) in enumerate(statuses)]
         names = ("execution_date", "campaign_id", "reported_at", "stated_time", "customer_id", "status", "seq")
         scope.warehouse.insert("campaign_clearances", names, rows)
 
 
-def _objection(scope: Scope, found: Occurrence) -> str:
+def _objection(scope: Scope, campaign: Occurrence) -> str:
     """Why nothing can be reported of a campaign now; empty when it can."""
-    if found.is_triggered:
-        return f"Campaign {found.id} is triggered: the conditional gateway is asked about its customers."
-    if not found.conditional:
-        return f"Campaign {found.id} is not conditional: it does not wait for clearance."
-    if found.cleared_at or (found.clearance_by and found.clearance_by <= scope.clock.now()):
-        return f"The deadline of campaign {found.id} has passed: customers can no longer be cleared."
-    if found.state != RunState.AWAITING_CLEARANCE:
-        return f"Campaign {found.id} is {found.state} and does not wait for clearance."
+    if campaign.is_triggered:
+        return f"Campaign {campaign.id} is triggered: the conditional gateway is asked about its customers."
+    if not campaign.conditional:
+        return f"Campaign {campaign.id} is not conditional: it does not wait for clearance."
+    if campaign.cleared_at or (campaign.clearance_by and campaign.clearance_by <= scope.clock.now()):
+        return f"The deadline of campaign {campaign.id} has passed: customers can no longer be cleared."
+    if campaign.state != RunState.AWAITING_CLEARANCE:
+        return f"Campaign {campaign.id} is {campaign.state} and does not wait for clearance."
     return ""
 
 
-def _bindings(found: Occurrence) -> dict[str, Any]:
-    return {"execution_date": found.execution_date, "campaign": found.id}
+def _parameters(campaign: Occurrence) -> dict[str, Any]:
+    return {"execution_date": campaign.execution_date, "campaign": campaign.id}
 
 
 def clearance(scope: Scope, campaign_id: int) -> Clearance:
     """How the approval of a campaign stands. Raises NotFound, and Conflict for one that is not conditional."""
-    found = occurrence(scope, campaign_id)
-    if not found.conditional or found.is_triggered:
+    campaign = occurrence(scope, campaign_id)
+    if not campaign.conditional or campaign.is_triggered:
         raise Conflict(f"Campaign {campaign_id} is not conditional: it does not wait for approval.")
-    row = scope.warehouse.row(STANDING, **_bindings(found))
+    row = scope.warehouse.row(STANDING, **_parameters(campaign))
     asked, approved, refused, unreported, unknown = (int(n) for n in row or (0, 0, 0, 0, 0))
     return Clearance(
         campaign_id=campaign_id,
-        state=found.state,
-        clearance_by=found.clearance_by,
-        cleared_at=found.cleared_at,
+        state=campaign.state,
+        clearance_by=campaign.clearance_by,
+        cleared_at=campaign.cleared_at,
         customers=asked,
         approved=approved,
         refused=refused,
@@ -185,7 +186,7 @@ def clearance(scope: Scope, campaign_id: int) -> Clearance:
     )
 
 
-def said_of(scope: Scope, found: Occurrence, customer_id: str) -> str:
+def reported_status(scope: Scope, campaign: Occurrence, customer_id: str) -> str:
     """What was reported of a customer so far, in words."""
-    status = scope.warehouse.value(VERDICT_OF, customer=customer_id, **_bindings(found))
+    status = scope.warehouse.value(VERDICT_OF, customer=customer_id, **_parameters(campaign))
     return "nothing was reported" if status is None else "approved" if status else "refused"

@@ -38,7 +38,7 @@ LEAVE_OUT = f"""
                 SELECT customer_id, channel_id FROM campaign_outcomes WHERE {OF_CAMPAIGN}
             )
     ) AS r
-    LEFT JOIN ({VERDICTS}) AS v ON v.who = lowerUTF8(r.customer_id)
+    LEFT JOIN ({VERDICTS}) AS v ON v.customer_key = lowerUTF8(r.customer_id)
     WHERE v.approved = 0
 """
 
@@ -68,9 +68,9 @@ def undecided(tenant_id: Any) -> Select[Any]:
 
 def due_clearances(scope: Scope, since: datetime | None = None) -> list[int]:
     """Campaigns whose deadline of approval has come, or had come by an earlier instant."""
-    wanted = undecided(scope.tenant_id).where(Occurrence.clearance_by <= (since or scope.clock.now()))
+    query = undecided(scope.tenant_id).where(Occurrence.clearance_by <= (since or scope.clock.now()))
     with scope.reads() as session:
-        return list(session.scalars(wanted.order_by(Occurrence.id)))
+        return list(session.scalars(query.order_by(Occurrence.id)))
 
 
 def clear(scope: Scope, campaign_id: int) -> None:
@@ -78,9 +78,9 @@ def clear(scope: Scope, campaign_id: int) -> None:
     with lease(scope, f"clear/{campaign_id}"):
         if not _end_reports(scope, campaign_id):
             return
-        found = occurrence(scope, campaign_id)
-        _leave_out(scope, found)
-        _move_sends(scope, found)
+        campaign = occurrence(scope, campaign_id)
+        _leave_out(scope, campaign)
+        _move_sends(scope, campaign)
         _go_on(scope, campaign_id)
 
 
@@ -88,69 +88,70 @@ def clear(scope: Scope, campaign_id: int) -> None:
 def none_decided(scope: Scope) -> Iterator[None]:
     """Hold off decisions on the clearance of campaigns for the length of the block."""
     with scope.reads() as session:
-        numbers = list(session.scalars(undecided(scope.tenant_id).order_by(Occurrence.id)))
-    with ExitStack() as held:
-        for number in numbers:
-            held.enter_context(lease(scope, f"clear/{number}"))
+        campaign_ids = list(session.scalars(undecided(scope.tenant_id).order_by(Occurrence.id)))
+    with ExitStack() as leases:
+        for campaign_id in campaign_ids:
+            leases.enter_context(lease(scope, f"clear/{campaign_id}"))
         yield
 
 
 def _end_reports(scope: Scope, campaign_id: int) -> bool:
     """Begin the decision: waits for reports being written, and none is accepted after. False when none is due."""
     with scope.records() as session:
-        found = locked(scope, session, campaign_id)
-        if found.state != RunState.AWAITING_CLEARANCE:
+        campaign = locked(scope, session, campaign_id)
+        if campaign.state != RunState.AWAITING_CLEARANCE:
             return False
-        if found.cleared_at is None and found.clearance_by and found.clearance_by <= scope.clock.now():
-            found.cleared_at = scope.clock.now()
-        return found.cleared_at is not None
+        if campaign.cleared_at is None and campaign.clearance_by and campaign.clearance_by <= scope.clock.now():
+            campaign.cleared_at = scope.clock.now()
+        return campaign.cleared_at is not None
 
 
-def _bindings(found: Occurrence) -> dict[str, Any]:
-    return {"execution_date": found.execution_date, "campaign": found.id}
+def _parameters(campaign: Occurrence) -> dict[str, Any]:
+    return {"execution_date": campaign.execution_date, "campaign": campaign.id}
 
 
-def _leave_out(scope: Scope, found: Occurrence) -> None:
+def _leave_out(scope: Scope, campaign: Occurrence) -> None:
     """Give everybody who was not approved that outcome on every channel, then take them out of the recipients."""
     for part in scope.warehouse.customer_slices(*queries.ACCOUNT):
-        part.execute(LEAVE_OUT, at=scope.clock.now(), **_bindings(found))
+        part.execute(LEAVE_OUT, at=scope.clock.now(), **_parameters(campaign))
     for table in ("campaign_recipients", "campaign_products"):
-        if scope.warehouse.value(f"SELECT count() FROM {table} WHERE {OF_LEFT_OUT}", **_bindings(found)):
-            scope.warehouse.execute(f"DELETE FROM {table} WHERE {OF_LEFT_OUT}", **_bindings(found))
+        if scope.warehouse.value(f"SELECT count() FROM {table} WHERE {OF_LEFT_OUT}", **_parameters(campaign)):
+            scope.warehouse.execute(f"DELETE FROM {table} WHERE {OF_LEFT_OUT}", **_parameters(campaign))
 
 
-def _move_sends(scope: Scope, found: Occurrence) -> None:
+def _move_sends(scope: Scope, campaign: Occurrence) -> None:
     """Bring to the recipients what moved when approval was asked for late; control has the first send's time."""
-    times = {(row.channel_id, row.recipient_group_id): row.scheduled_time for row in channel_rows(scope, found.id)}
+    times = {(row.channel_id, row.recipient_group_id): row.scheduled_time for row in channel_rows(scope, campaign.id)}
     times[0, 0] = min(times.values())
-    for channel, group, stands in scope.warehouse.rows(PLANNED_TIMES, **_bindings(found)):
+    for channel, group, planned_time in scope.warehouse.rows(PLANNED_TIMES, **_parameters(campaign)):
         time = times[channel, group]
-        if datetime.fromisoformat(stands) != time:
+        if datetime.fromisoformat(planned_time) != time:
             aware = time.replace(tzinfo=UTC)
-            scope.warehouse.execute(MOVE_SENDS, time=aware, channel=channel, group=group, **_bindings(found))
+            scope.warehouse.execute(MOVE_SENDS, time=aware, channel=channel, group=group, **_parameters(campaign))
 
 
 def _go_on(scope: Scope, campaign_id: int) -> None:
     """Make the decision known: scheduled for whoever is left, or not run."""
-    found = occurrence(scope, campaign_id)
-    rows = scope.warehouse.rows(queries.RECIPIENTS_BY_PLACE, **_bindings(found))
-    left = {(channel, group): int(n) for channel, group, n in rows if channel}
-    addressed = int(scope.warehouse.value(ADDRESSED, **_bindings(found)))
-    counts = counts_of(scope, found)
+    campaign = occurrence(scope, campaign_id)
+    rows = scope.warehouse.rows(queries.RECIPIENTS_BY_PLACE, **_parameters(campaign))
+    remaining = {(channel, group): int(n) for channel, group, n in rows if channel}
+    addressed = int(scope.warehouse.value(ADDRESSED, **_parameters(campaign)))
+    counts = counts_of(scope, campaign)
     with scope.records() as session:
-        held = locked(scope, session, campaign_id)
-        if held.state != RunState.AWAITING_CLEARANCE:
+        current = locked(scope, session, campaign_id)
+        if current.state != RunState.AWAITING_CLEARANCE:
             return
-        if left:
-            held.state = RunState.SCHEDULED
+        if remaining:
+            current.state = RunState.SCHEDULED
         else:
-            held.state, held.error, held.finished_at = RunState.NOT_RUN, NOBODY, scope.clock.now()
-        held.plan = held.plan.with_asked(held.test_size)
-        held.test_size, held.counts = addressed, counts
+            current.state, current.error = RunState.NOT_RUN, NOBODY
+            current.finished_at = scope.clock.now()
+        current.plan = current.plan.with_asked(current.test_size)
+        current.test_size, current.counts = addressed, counts
         for row in session.scalars(
             select(OccurrenceChannel).where(
                 OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id
             )
         ):
-            row.recipients = left.get((row.channel_id, row.recipient_group_id), 0)
-            row.state = RunState.SCHEDULED if row.recipients else RunState.SUCCESSFUL if left else RunState.NOT_RUN
+            row.recipients = remaining.get((row.channel_id, row.recipient_group_id), 0)
+            row.state = RunState.SCHEDULED if row.recipients else RunState.SUCCESSFUL if remaining else RunState.NOT_RUN

@@ -21,7 +21,7 @@ from rapport.campaigns.plans import Plan
 from rapport.campaigns.runs.splits import divided, held_back
 from rapport.conditions.outcomes import Outcome
 
-MOST = 2**64 - 1
+LARGEST_LOT = 2**64 - 1
 LOTS = "FROM {stage} WHERE verdict = ''"
 SIZES = f"SELECT grp, count() {LOTS} GROUP BY grp"
 SIZES_OF_UNITS = f"SELECT grp, count() FROM (SELECT DISTINCT grp, lot {LOTS}) GROUP BY grp"
@@ -43,7 +43,7 @@ class _Urn:
     @property
     def control(self) -> str:
         """SQL of whether a row is held back."""
-        return f"{self._here} AND s.lot <= {self.bounds[len(self.groups) - 1]}"
+        return f"{self._in_urn} AND s.lot <= {self.bounds[len(self.groups) - 1]}"
 
     @property
     def branches(self) -> list[str]:
@@ -51,12 +51,12 @@ class _Urn:
 
         So does who cannot be reached.
         """
-        drawn = f"s.verdict = '' AND {self._here}"
+        drawn = f"s.verdict = '' AND {self._in_urn}"
         groups = [*self.groups, *self.groups]
-        return [f"{drawn} AND s.lot <= {upto}, {one}" for one, upto in zip(groups, self.bounds, strict=True)]
+        return [f"{drawn} AND s.lot <= {upto}, {group}" for group, upto in zip(groups, self.bounds, strict=True)]
 
     @property
-    def _here(self) -> str:
+    def _in_urn(self) -> str:
         return f"s.grp IN ({', '.join(map(str, self.groups))})"
 
 
@@ -66,25 +66,25 @@ def drawn(scope: Scope, stage: str, plan: Plan, alike: Sequence[Sequence[int]], 
     alike: for each group those that reach the same people; is_shared: some rows have one lot.
     """
     if plan.rules.keeps_groups:
-        return DRAWN.format(stage=stage, group="s.grp", control=f"s.lot <= {int(MOST * plan.control_share)}")
+        return DRAWN.format(stage=stage, group="s.grp", control=f"s.lot <= {int(LARGEST_LOT * plan.control_share)}")
     urns = _urns(scope, stage, plan, alike, is_shared)
-    branches = ", ".join(one for urn in urns if len(urn.groups) > 1 for one in urn.branches)
+    branches = ", ".join(branch for urn in urns if len(urn.groups) > 1 for branch in urn.branches)
     group = f"toUInt16(multiIf({branches}, s.grp))" if branches else "s.grp"
     return DRAWN.format(stage=stage, group=group, control=" OR ".join(urn.control for urn in urns) or "false")
 
 
 def _urns(scope: Scope, stage: str, plan: Plan, alike: Sequence[Sequence[int]], is_shared: bool) -> list[_Urn]:
     """The urns of a run that hold anybody."""
-    found = scope.warehouse.rows((SIZES_OF_UNITS if is_shared else SIZES).format(stage=stage))
-    counted = {int(group): int(size) for group, size in found}
-    members = list(dict.fromkeys(tuple(one) for one in alike))
+    rows = scope.warehouse.rows((SIZES_OF_UNITS if is_shared else SIZES).format(stage=stage))
+    counted = {int(group): int(size) for group, size in rows}
+    members = list(dict.fromkeys(tuple(alike_groups) for alike_groups in alike))
     sizes = [sum(counted.get(group, 0) for group in groups) for groups in members]
     shares = plan.divided_by
     urns = []
-    for groups, size, held in zip(members, sizes, held_back(sizes, plan.control_share), strict=True):
+    for groups, size, control_size in zip(members, sizes, held_back(sizes, plan.control_share), strict=True):
         of_groups = [shares[group - 1] for group in groups]
         if size:
-            ends = [*accumulate([*divided(held, of_groups), *divided(size - held, of_groups)])]
+            ends = [*accumulate([*divided(control_size, of_groups), *divided(size - control_size, of_groups)])]
             urns.append(_Urn(groups, _bounds(scope, stage, groups, size, ends, is_shared)))
     return urns
 

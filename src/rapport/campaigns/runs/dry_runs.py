@@ -5,7 +5,7 @@ from datetime import date
 
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
-from rapport.campaigns.definitions import series
+from rapport.campaigns.definitions import series as get_series
 from rapport.campaigns.measurement.planned import planned
 from rapport.campaigns.measurement.power import Detectable
 from rapport.campaigns.occurrences import imagined_run
@@ -61,13 +61,13 @@ def dry_run(scope: Scope, series_id: int) -> DryRun:
     right, and who is in them or in control is not known. Raises NotFound, and Conflict before the first data date or
     for an archived series.
     """
-    found, data_date = series(scope, series_id), scope.data_date()
+    series, data_date = get_series(scope, series_id), scope.data_date()
     if data_date is None:
         raise Conflict("There are no data yet: run a daily cycle first.")
-    if found.status == SeriesStatus.ARCHIVED:
+    if series.status == SeriesStatus.ARCHIVED:
         raise Conflict(f"Series {series_id} is archived.")
-    run = imagined_run(scope, found, scope.today())
-    groups = {found.target_group_id, *found.rules.exclude_target_group_ids} - {0}
+    run = imagined_run(scope, series, scope.today())
+    groups = {series.target_group_id, *series.rules.exclude_target_group_ids} - {0}
     audiences.ensure_members(scope, groups, data_date)
     sizes, reached, not_reached = rehearse(scope, run, data_date)
     return DryRun(
@@ -80,5 +80,5 @@ def dry_run(scope: Scope, series_id: int) -> DryRun:
         reached=[WouldReach(group, channel, customers) for channel, group, customers in reached],
         not_reached=[WouldNotReach(*row) for row in not_reached],
         objection=objection(scope, run, sizes.addressed) if sizes.addressed else "",
-        detectable=planned(scope, found, sizes.addressed + sizes.control),
+        detectable=planned(scope, series, sizes.addressed + sizes.control),
     )

@@ -16,14 +16,14 @@ from rapport.campaigns.states import EXECUTED_STATES, LIVE_STATES, RunState
 REMEMBERED_RUNS = 5
 
 
-def objection(scope: Scope, found: Occurrence, addressed: int) -> str:
+def objection(scope: Scope, campaign: Occurrence, addressed: int) -> str:
     """Why a processed run should be confirmed by a person, as one sentence; empty when nothing speaks against it."""
-    return _too_large(scope, found, addressed) or _too_many(scope, found)
+    return _too_large(scope, campaign, addressed) or _too_many(scope, campaign)
 
 
-def _too_large(scope: Scope, found: Occurrence, addressed: int) -> str:
+def _too_large(scope: Scope, campaign: Occurrence, addressed: int) -> str:
     settings = tenant_settings(scope, CampaignSettings)
-    sizes = past_sizes(scope, found)
+    sizes = past_sizes(scope, campaign)
     usual = median(sizes) if sizes else None
     if usual is None or addressed <= settings.blast_minimum or addressed <= settings.blast_factor * usual:
         return ""
@@ -33,19 +33,19 @@ def _too_large(scope: Scope, found: Occurrence, addressed: int) -> str:
     )
 
 
-def past_sizes(scope: Scope, found: Occurrence) -> list[int]:
+def past_sizes(scope: Scope, campaign: Occurrence) -> list[int]:
     """Customers addressed by the last runs of the same target group, newest first; none for a customer list.
 
     Of a conditional run those count who were asked about, cleared or not: that is what a run is compared by.
     """
-    if found.is_one_time:
+    if campaign.is_one_time:
         return []
-    wanted = (
+    query = (
         select(func.coalesce(type_coerce(Occurrence.plan, JSONB)["asked"].as_integer(), Occurrence.test_size))
         .where(
             Occurrence.tenant_id == scope.tenant_id,
-            Occurrence.target_group_id == found.target_group_id,
-            Occurrence.id != found.id,
+            Occurrence.target_group_id == campaign.target_group_id,
+            Occurrence.id != campaign.id,
             Occurrence.state.in_(EXECUTED_STATES),
             Occurrence.processed_at.is_not(None),
         )
@@ -53,19 +53,19 @@ def past_sizes(scope: Scope, found: Occurrence) -> list[int]:
         .limit(REMEMBERED_RUNS)
     )
     with scope.reads() as session:
-        return list(session.scalars(wanted))
+        return list(session.scalars(query))
 
 
-def _too_many(scope: Scope, found: Occurrence) -> str:
+def _too_many(scope: Scope, campaign: Occurrence) -> str:
     limit = tenant_settings(scope, CampaignSettings).messages_per_day
-    day = found.execution_date
+    day = campaign.execution_date
     ids = [
-        *live_ids(scope, (*LIVE_STATES, RunState.PROCESSING), day, day, excluded_id=found.id, triggered=False),
-        found.id,
+        *live_ids(scope, (*LIVE_STATES, RunState.PROCESSING), day, day, excluded_id=campaign.id, triggered=False),
+        campaign.id,
     ]
-    bound = {"execution_date": day, "campaign": found.id, "campaigns": ids}
+    parameters = {"execution_date": day, "campaign": campaign.id, "campaigns": ids}
     parts = scope.warehouse.customer_slices("campaign_recipients")
-    most = max(int(part.value(queries.MOST_MESSAGES, **bound) or 0) for part in parts)
+    most = max(int(part.value(queries.MOST_MESSAGES, **parameters) or 0) for part in parts)
     if most <= limit:
         return ""
     return f"The run would bring a customer to {most} messages on {day}, more than the {limit} that are allowed a day."

@@ -33,7 +33,7 @@ KNOWN_SECONDS, KNOWN_TENANTS = 60.0, 64
 ADDRESSES = """
     SELECT {columns} FROM (SELECT * FROM profiles WHERE data_date = {{data_date:Date}} AND {held_out}) AS p
 """
-_known: OrderedDict[tuple[str, ...], tuple[float, Mapping[str, frozenset[str]]]] = OrderedDict()
+_cache: OrderedDict[tuple[str, ...], tuple[float, Mapping[str, frozenset[str]]]] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -54,35 +54,38 @@ class KeptBack:
         addresses has that person's address in every attribute that the campaign's channels go to, by its upper-case
         name; an empty text for none.
         """
-        held = [self.addresses.get(name, frozenset[str]()) for name in addresses]
-        keys = [channels.address_key(one) for one in addresses.values()] if any(held) else []
-        return any(key in some for key in keys for some in held)
+        key_sets = [self.addresses.get(name, frozenset[str]()) for name in addresses]
+        keys = [channels.address_key(address) for address in addresses.values()] if any(key_sets) else []
+        return any(key in key_set for key in keys for key_set in key_sets)
 
 
 def kept_back_on(scope: Scope, day: date, attributes: Collection[str]) -> KeptBack | None:
     """The hold-out that holds on a day, with its addresses in some attributes; these may be a minute old."""
-    found = hold_out_on(scope, day)
-    return KeptBack(found, _addresses(scope, found, attributes)) if found else None
+    hold_out = hold_out_on(scope, day)
+    return KeptBack(hold_out, _addresses(scope, hold_out, attributes)) if hold_out else None
 
 
 def _addresses(scope: Scope, hold_out: HoldOut, attributes: Collection[str]) -> Mapping[str, frozenset[str]]:
-    data_date, names = scope.data_date(), sorted({one.upper() for one in attributes} - {channels.OWN_ID, ""})
+    data_date = scope.data_date()
+    names = sorted({attribute.upper() for attribute in attributes} - {channels.OWN_ID, ""})
     if data_date is None or not names:
         return {}
     key = (scope.warehouse.name, data_date.isoformat(), hold_out.salt, str(cut_of(hold_out.share)), *names)
     with _lock:
-        asked_at, known = _known.get(key, (None, {}))
-    if asked_at is not None and time.monotonic() - asked_at < KNOWN_SECONDS:
-        return known
+        read_at, address_keys = _cache.get(key, (None, {}))
+    if read_at is not None and time.monotonic() - read_at < KNOWN_SECONDS:
+        return address_keys
     columns = ", ".join(customers.rendered(info) for info in customers.find(scope, names))
     sql = ADDRESSES.format(columns=columns, held_out=held_out_sql("customer_id"))
-    rows = scope.warehouse.rows(sql, data_date=data_date, **bound(hold_out))
-    known = {name: _keys(texts) for name, texts in zip(names, zip(*rows, strict=True), strict=True)} if rows else {}
+    rows = scope.warehouse.rows(sql, data_date=data_date, **hold_out_parameters(hold_out))
+    address_keys = (
+        {name: _keys(texts) for name, texts in zip(names, zip(*rows, strict=True), strict=True)} if rows else {}
+    )
     with _lock:
-        _known[key] = (time.monotonic(), known)
-        while len(_known) > KNOWN_TENANTS:
-            _known.popitem(last=False)
-    return known
+        _cache[key] = (time.monotonic(), address_keys)
+        while len(_cache) > KNOWN_TENANTS:
+            _cache.popitem(last=False)
+    return address_keys
 
 
 def _keys(texts: Iterable[str | None]) -> frozenset[str]:
@@ -91,8 +94,8 @@ def _keys(texts: Iterable[str | None]) -> frozenset[str]:
 
 def hold_out_on(scope: Scope, day: date) -> HoldOut | None:
     """The tenant's hold-out if it holds for what leaves on a day of the tenant."""
-    found = tenant_settings(scope, CampaignSettings).hold_out
-    return found if found and day >= found.start_date else None
+    hold_out = tenant_settings(scope, CampaignSettings).hold_out
+    return hold_out if hold_out and day >= hold_out.start_date else None
 
 
 def is_held_out(hold_out: HoldOut | None, customer_id: str) -> bool:
@@ -103,21 +106,21 @@ def is_held_out(hold_out: HoldOut | None, customer_id: str) -> bool:
 
 
 def held_out_sql(customer_id: str) -> str:
-    """The same as SQL over a column, with what bound gives."""
+    """The same as SQL over a column, with what hold_out_parameters gives."""
     return f"{hold_out_part_sql('{hold_out_salt:String}', customer_id)} < {{hold_out_cut:UInt32}}"
 
 
-def bound(hold_out: HoldOut) -> dict[str, Any]:
+def hold_out_parameters(hold_out: HoldOut) -> dict[str, Any]:
     """What the SQL binds."""
     return {"hold_out_salt": hold_out.salt, "hold_out_cut": cut_of(hold_out.share)}
 
 
-def check_change(stored: Scope, wanted: Scope, session: Session) -> None:
+def check_change(stored: Scope, changed: Scope, session: Session) -> None:
     """A hold-out begins, or is another, on a day of which no message can have left and no run is processed.
 
     session is the transaction that changes it. Raises Conflict.
     """
-    before, after = (tenant_settings(one, CampaignSettings).hold_out for one in (stored, wanted))
+    before, after = (tenant_settings(scope, CampaignSettings).hold_out for scope in (stored, changed))
     if after is None or after == before:
         return
     last = stored.today()

@@ -65,7 +65,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedRun:
     """What of a run is ready before its turn comes: its places, the shares of its groups, how its stage is filled."""
 
     places: list[Place]
@@ -74,12 +74,12 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Begun:
+class ClaimedRun:
     """A run that nobody else can process until the block ends. prepared is None for one that is not to be processed."""
 
-    found: Occurrence
-    prepared: Prepared | None
-    held: ExitStack
+    campaign: Occurrence
+    prepared: PreparedRun | None
+    resources: ExitStack
 
     def __enter__(self) -> Self:
         """Nothing: the run is held since it was begun."""
@@ -89,16 +89,16 @@ class Begun:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Drop the tables aside and let go of the run."""
-        self.held.close()
+        self.resources.close()
 
 
 def groups_needed(scope: Scope, campaign_id: int) -> list[int]:
     """The target groups whose members a run needs: its own and the ones it always excludes."""
-    found = occurrence(scope, campaign_id)
-    if found.state not in UNPROCESSED:
+    campaign = occurrence(scope, campaign_id)
+    if campaign.state not in UNPROCESSED:
         return []
-    groups = list(found.plan.rules.exclude_target_group_ids)
-    return groups if found.is_one_time else [found.target_group_id, *groups]
+    groups = list(campaign.plan.rules.exclude_target_group_ids)
+    return groups if campaign.is_one_time else [campaign.target_group_id, *groups]
 
 
 def prepare_members(scope: Scope, campaign_id: int, data_date: date) -> None:
@@ -107,35 +107,35 @@ def prepare_members(scope: Scope, campaign_id: int, data_date: date) -> None:
         audiences.compute_members(scope, group_id, data_date)
 
 
-def begin(scope: Scope, campaign_id: int, data_date: date) -> Begun:
+def begin(scope: Scope, campaign_id: int, data_date: date) -> ClaimedRun:
     """Begin to process a run: hold it, and prepare what no other run of its day has a part in.
 
     Leave the block of what is given back, or close it, to let go of the run.
     """
-    with ExitStack() as held:
-        held.enter_context(lease(scope, f"process/{campaign_id}"))
+    with ExitStack() as resources:
+        resources.enter_context(lease(scope, f"process/{campaign_id}"))
         with scope.records() as session:
-            found = locked(scope, session, campaign_id)
-            was_begun = found.state == RunState.PROCESSING
-            if found.state not in UNPROCESSED:
-                return Begun(found, None, held.pop_all())
-            found.state = RunState.PROCESSING
+            campaign = locked(scope, session, campaign_id)
+            was_begun = campaign.state == RunState.PROCESSING
+            if campaign.state not in UNPROCESSED:
+                return ClaimedRun(campaign, None, resources.pop_all())
+            campaign.state = RunState.PROCESSING
         if was_begun:
-            _forget_run(scope, found)
-        held.callback(drop_stage, scope, campaign_id)
-        return Begun(found, _prepared(scope, found, data_date), held.pop_all())
+            _forget_run(scope, campaign)
+        resources.callback(drop_stage, scope, campaign_id)
+        return ClaimedRun(campaign, _prepared(scope, campaign, data_date), resources.pop_all())
 
 
-def process(scope: Scope, campaign_id: int, data_date: date, begun: Begun | None = None) -> str:
+def process(scope: Scope, campaign_id: int, data_date: date, begun: ClaimedRun | None = None) -> str:
     """Process a run on the customers of a data date and give its new state; a processed run is left as it is.
 
     begun: what begin() gave of it, if somebody has begun it already. Runs of a day are processed in their order.
     """
     with begun or begin(scope, campaign_id, data_date) as run:
         if run.prepared is None:
-            return run.found.state
-        sizes = _write(scope, run.found, data_date, run.prepared)
-        return _conclude(scope, run.found, run.prepared.places, sizes)
+            return run.campaign.state
+        sizes = _write(scope, run.campaign, data_date, run.prepared)
+        return _conclude(scope, run.campaign, run.prepared.places, sizes)
 
 
 def fail(scope: Scope, campaign_id: int, reason: str) -> None:
@@ -147,50 +147,50 @@ def fail(scope: Scope, campaign_id: int, reason: str) -> None:
 
 def reopen(scope: Scope, campaign_ids: Sequence[int]) -> None:
     """Let those of some runs that failed before they were processed be processed again."""
-    wanted = select(Occurrence).where(
+    query = select(Occurrence).where(
         Occurrence.tenant_id == scope.tenant_id,
         Occurrence.id.in_(campaign_ids),
         Occurrence.state == RunState.FAILED,
         Occurrence.processed_at.is_(None),
     )
     with scope.reads() as session:
-        failed = list(session.scalars(wanted.order_by(Occurrence.id)))
-    for found in failed:
-        _forget_run(scope, found)
+        failed = list(session.scalars(query.order_by(Occurrence.id)))
+    for campaign in failed:
+        _forget_run(scope, campaign)
         with scope.records() as session:
-            move(scope, session, found.id, (RunState.FAILED,), state=RunState.PLANNED, error="", finished_at=None)
+            move(scope, session, campaign.id, (RunState.FAILED,), state=RunState.PLANNED, error="", finished_at=None)
 
 
-def _prepared(scope: Scope, found: Occurrence, data_date: date) -> Prepared:
-    shares, places = _shares(scope, found), _places(scope, found)
-    return Prepared(places, shares, plan_stage(scope, found, data_date, places, shares))
+def _prepared(scope: Scope, campaign: Occurrence, data_date: date) -> PreparedRun:
+    shares, places = _shares(scope, campaign), _places(scope, campaign)
+    return PreparedRun(places, shares, plan_stage(scope, campaign, data_date, places, shares))
 
 
-def _filled(scope: Scope, found: Occurrence, prepared: Prepared) -> str:
+def _filled(scope: Scope, campaign: Occurrence, prepared: PreparedRun) -> str:
     """Fill the stage of a run, whose turn has come; SQL of its rows."""
-    bound = _bindings(scope, found)
-    return fill_stage(scope, found, prepared.stage, prepared.places, prepared.shares, bound)
+    parameters = _parameters(scope, campaign)
+    return fill_stage(scope, campaign, prepared.stage, prepared.places, prepared.shares, parameters)
 
 
-def _write(scope: Scope, found: Occurrence, data_date: date, prepared: Prepared) -> Sizes:
-    places, stage = prepared.places, _filled(scope, found, prepared)
-    common: dict[str, Any] = {"execution_date": found.execution_date, "campaign": found.id}
+def _write(scope: Scope, campaign: Occurrence, data_date: date, prepared: PreparedRun) -> Sizes:
+    places, stage = prepared.places, _filled(scope, campaign, prepared)
+    common: dict[str, Any] = {"execution_date": campaign.execution_date, "campaign": campaign.id}
     control = _control_place(places)
-    _add_recipients(scope, found, [control, *places], stage)
+    _add_recipients(scope, campaign, [control, *places], stage)
     _add_outcomes(scope, [control, *places], stage, common)
-    if found.plan.products:
+    if campaign.plan.products:
         for part in scope.warehouse.customer_slices("product_recommendations", "campaign_recipients"):
-            part.execute(queries.ADD_PRODUCTS, data_date=data_date, products=found.plan.products, **common)
+            part.execute(queries.ADD_PRODUCTS, data_date=data_date, products=campaign.plan.products, **common)
     sizes = _sizes(scope, stage, places)
-    kept_off, costs = prepared.stage.kept_off, costs_of(scope, found.plan.groups)
-    plan = found.plan.processed(prepared.shares, sizes.drawn, data_date, kept_off, costs)
+    kept_off, costs = prepared.stage.kept_off, costs_of(scope, campaign.plan.groups)
+    plan = campaign.plan.processed(prepared.shares, sizes.drawn, data_date, kept_off, costs)
     with scope.records() as session:
-        move(scope, session, found.id, (RunState.PROCESSING,), plan=plan)
+        move(scope, session, campaign.id, (RunState.PROCESSING,), plan=plan)
     return sizes
 
 
 def rehearse(
-    scope: Scope, found: Occurrence, data_date: date
+    scope: Scope, campaign: Occurrence, data_date: date
 ) -> tuple[Sizes, list[tuple[int, int, int]], list[tuple[int, str, str, int]]]:
     """What a run that is not kept (its id is 0) comes to; the members of its groups are computed before.
 
@@ -198,14 +198,14 @@ def rehearse(
     """
     with lease(scope, "rehearse"):
         try:
-            prepared = _prepared(scope, found, data_date)
-            places, stage = prepared.places, _filled(scope, found, prepared)
+            prepared = _prepared(scope, campaign, data_date)
+            places, stage = prepared.places, _filled(scope, campaign, prepared)
             whole = _where([_control_place(places), *places])
             addressed = scope.warehouse.rows(queries.WOULD_BE_ADDRESSED.format(stage=stage), **whole)
             kept_out = scope.warehouse.rows(queries.WOULD_NOT_BE_ADDRESSED.format(stage=stage), **_faults(), **whole)
             return _sizes(scope, stage, places), [(*row,) for row in addressed], [(*row,) for row in kept_out]
         finally:
-            drop_stage(scope, found.id)
+            drop_stage(scope, campaign.id)
 
 
 def _control_place(places: Sequence[Place]) -> Place:
@@ -214,7 +214,10 @@ def _control_place(places: Sequence[Place]) -> Place:
 
 
 def _faults() -> dict[str, Any]:
-    return {"outcomes": [one for one, _ in messaging.faults()], "reasons": [reason for _, reason in messaging.faults()]}
+    return {
+        "outcomes": [outcome for outcome, _ in messaging.faults()],
+        "reasons": [reason for _, reason in messaging.faults()],
+    }
 
 
 def _sizes(scope: Scope, stage: str, places: Sequence[Place]) -> Sizes:
@@ -225,42 +228,42 @@ def _sizes(scope: Scope, stage: str, places: Sequence[Place]) -> Sizes:
     return Sizes(sum(int(row[1]) for row in rows), [drawn.get(group, (0, 0)) for group in range(1, groups + 1)])
 
 
-def _shares(scope: Scope, found: Occurrence) -> list[float]:
-    plan = found.plan
+def _shares(scope: Scope, campaign: Occurrence) -> list[float]:
+    plan = campaign.plan
     if plan.split != "thompson":
         return [group.share for group in plan.groups]
-    return thompson_shares(found.id, past_responses(scope, found), len(plan.groups), plan.rules.min_share)
+    return thompson_shares(campaign.id, past_responses(scope, campaign), len(plan.groups), plan.rules.min_share)
 
 
-def _places(scope: Scope, found: Occurrence) -> list[Place]:
+def _places(scope: Scope, campaign: Occurrence) -> list[Place]:
     """Every group and channel of a run, with what is sent there and when (tenant wall clock)."""
-    schedule = found.plan.days
+    schedule = campaign.plan.days
     default = tenant_settings(scope, CampaignSettings).default_send_time
-    channel_ids = sorted(found.plan.channel_ids)
+    channel_ids = sorted(campaign.plan.channel_ids)
     places = []
-    for number, group in enumerate(found.plan.groups, start=1):
+    for number, group in enumerate(campaign.plan.groups, start=1):
         codes = action(scope, group.action_id).promo_codes if group.promo_codes is None else group.promo_codes
-        for one in group.channels:
-            at = datetime.combine(found.send_date, send_time(schedule, one.send_time, default))
-            position = channel_ids.index(one.channel_id) + 1
-            place = (number, one.channel_id, position, one.template_id, group.action_id, ",".join(codes), at)
+        for channel in group.channels:
+            at = datetime.combine(campaign.send_date, send_time(schedule, channel.send_time, default))
+            position = channel_ids.index(channel.channel_id) + 1
+            place = (number, channel.channel_id, position, channel.template_id, group.action_id, ",".join(codes), at)
             places.append(Place(*place))
     return places
 
 
-def _bindings(scope: Scope, found: Occurrence) -> dict[str, Any]:
+def _parameters(scope: Scope, campaign: Occurrence) -> dict[str, Any]:
     """The values of the stage's SQL that the run itself and other runs decide on."""
-    cap = found.plan.rules.frequency_cap or NO_CAP
-    day = found.execution_date
+    cap = campaign.plan.rules.frequency_cap or NO_CAP
+    day = campaign.execution_date
     since, cap_since = day - LONGEST_RUN, day - timedelta(days=cap.days - 1)
     return {
-        "campaign": found.id,
+        "campaign": campaign.id,
         "execution_date": day,
         "since": since,
-        "running": running_beside(scope, found),
+        "running": running_beside(scope, campaign),
         "cap": cap.messages,
         "cap_since": cap_since,
-        "cap_campaigns": live_ids(scope, LIVE_STATES, cap_since, day, excluded_id=found.id),
+        "cap_campaigns": live_ids(scope, LIVE_STATES, cap_since, day, excluded_id=campaign.id),
     }
 
 
@@ -270,9 +273,9 @@ def running_beside(scope: Scope, run: Occurrence) -> list[int]:
     return running_ids(scope, run.send_date, run.duration, run, own)
 
 
-def _forget_run(scope: Scope, found: Occurrence) -> None:
+def _forget_run(scope: Scope, campaign: Occurrence) -> None:
     """Delete what an attempt wrote that was interrupted or failed."""
-    common: dict[str, Any] = {"execution_date": found.execution_date, "campaign": found.id}
+    common: dict[str, Any] = {"execution_date": campaign.execution_date, "campaign": campaign.id}
     tables = ("campaign_recipients", "campaign_outcomes", "campaign_products")
     counts = " UNION ALL ".join(queries.COUNT_RUN.format(table=table) for table in tables)
     for table, count in scope.warehouse.rows(counts, **common):
@@ -280,17 +283,17 @@ def _forget_run(scope: Scope, found: Occurrence) -> None:
             scope.warehouse.execute(queries.DELETE_RUN.format(table=table), **common)
 
 
-def _add_recipients(scope: Scope, found: Occurrence, places: Sequence[Place], stage: str) -> None:
+def _add_recipients(scope: Scope, campaign: Occurrence, places: Sequence[Place], stage: str) -> None:
     scope.warehouse.execute(
         queries.ADD_RECIPIENTS.format(stage=stage),
-        execution_date=found.execution_date,
-        campaign=found.id,
+        execution_date=campaign.execution_date,
+        campaign=campaign.id,
         actions=[place.action_id for place in places],
         templates=[place.template_id for place in places],
-        target_group=found.target_group_id,
+        target_group=campaign.target_group_id,
         promo_codes=[place.promo_code for place in places],
         scheduled_times=[int(place.scheduled_time.replace(tzinfo=UTC).timestamp()) for place in places],
-        end_date=found.send_date + timedelta(days=found.duration),
+        end_date=campaign.send_date + timedelta(days=campaign.duration),
         **_where(places),
     )
 
@@ -313,16 +316,18 @@ def _where(places: Sequence[Place]) -> dict[str, Any]:
     }
 
 
-def _conclude(scope: Scope, found: Occurrence, places: Sequence[Place], sizes: Sizes) -> str:
+def _conclude(scope: Scope, campaign: Occurrence, places: Sequence[Place], sizes: Sizes) -> str:
     """Check the sum, then make the run known in one transaction with its event."""
-    common: dict[str, Any] = {"execution_date": found.execution_date, "campaign": found.id}
+    common: dict[str, Any] = {"execution_date": campaign.execution_date, "campaign": campaign.id}
     accounted = scope.warehouse.rows(queries.ACCOUNTED, **common)
     counts = {outcome: int(n) for outcome, _, _, n in accounted if outcome}
     sent_to = {(channel, group): int(n) for _, channel, group, n in accounted if channel}
     waiting = sum(sent_to.values())
     if sum(counts.values()) + waiting != sizes.units:
-        raise RapportError(f"Campaign {found.id} accounts for {sum(counts.values()) + waiting} of {sizes.units} units.")
-    state, error = _next_state(scope, found, sizes)
+        raise RapportError(
+            f"Campaign {campaign.id} accounts for {sum(counts.values()) + waiting} of {sizes.units} units."
+        )
+    state, error = _next_state(scope, campaign, sizes)
     now = scope.clock.now()
     values = {
         "state": state,
@@ -335,38 +340,42 @@ def _conclude(scope: Scope, found: Occurrence, places: Sequence[Place], sizes: S
         "finished_at": now if state in FINAL_STATES else None,
     }
     with scope.records() as session:
-        _keep_channels(scope, session, found, places, sent_to)
-        move(scope, session, found.id, (RunState.PROCESSING,), **values)
+        _keep_channels(scope, session, campaign, places, sent_to)
+        move(scope, session, campaign.id, (RunState.PROCESSING,), **values)
         if state == RunState.AWAITING_CLEARANCE:
-            ask_clearance(scope, session, found.id)
+            ask_clearance(scope, session, campaign.id)
     return state
 
 
-def _next_state(scope: Scope, found: Occurrence, sizes: Sizes) -> tuple[str, str]:
+def _next_state(scope: Scope, campaign: Occurrence, sizes: Sizes) -> tuple[str, str]:
     if sizes.units == 0:
         return RunState.NOT_RUN, "The target group has no members."
     if sizes.addressed == 0:
-        return RunState.SUCCESSFUL, nobody_left(reason_counts(scope, found.id))
-    if reason := objection(scope, found, sizes.addressed):
+        return RunState.SUCCESSFUL, nobody_left(reason_counts(scope, campaign.id))
+    if reason := objection(scope, campaign, sizes.addressed):
         return RunState.AWAITING_CONFIRMATION, reason
-    return (RunState.AWAITING_CLEARANCE if found.conditional else RunState.SCHEDULED), ""
+    return (RunState.AWAITING_CLEARANCE if campaign.conditional else RunState.SCHEDULED), ""
 
 
 def _keep_channels(
-    scope: Scope, session: Session, found: Occurrence, places: Sequence[Place], sent_to: Mapping[tuple[int, int], int]
+    scope: Scope,
+    session: Session,
+    campaign: Occurrence,
+    places: Sequence[Place],
+    sent_to: Mapping[tuple[int, int], int],
 ) -> None:
     """Enter what each group gets on each channel, also where an attempt that was interrupted did. sent_to: how many."""
     rows = [
         {
             "tenant_id": scope.tenant_id,
-            "campaign_id": found.id,
+            "campaign_id": campaign.id,
             "recipient_group_id": place.group,
             "channel_id": place.channel_id,
             "template_id": place.template_id,
             "action_id": place.action_id,
             "promo_code": place.promo_code,
             "scheduled_time": place.scheduled_time,
-            "send_id": f"{found.id}G{place.group}C{place.position}",
+            "send_id": f"{campaign.id}G{place.group}C{place.position}",
             "recipients": recipients,
             "state": RunState.SCHEDULED if recipients else RunState.SUCCESSFUL,
         }

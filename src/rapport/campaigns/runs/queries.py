@@ -34,7 +34,7 @@ STAGE_ORDER = "customer_id"
 
 def named(sql: str) -> str:
     """SQL with the outcomes that it names as members of Outcome: $SENT. Raises KeyError for one that there is not."""
-    return Template(sql).substitute({one.name: f"'{one}'" for one in Outcome})
+    return Template(sql).substitute({outcome.name: f"'{outcome}'" for outcome in Outcome})
 
 
 GROUP_MEMBERS = """
@@ -140,10 +140,10 @@ NOT_ADDRESSED = named("""
 
 # The same, counted, without writing anything.
 WOULD_NOT_BE_ADDRESSED = named("""
-    SELECT channel, told_outcome, told_reason, count() FROM (
+    SELECT channel, unit_outcome, unit_reason, count() FROM (
         SELECT channel,
-            if(position = 0, verdict, arrayElement({{outcomes:Array(String)}}, fault + 1)) AS told_outcome,
-            if(position = 0, reason, arrayElement({{reasons:Array(String)}}, fault + 1)) AS told_reason
+            if(position = 0, verdict, arrayElement({{outcomes:Array(String)}}, fault + 1)) AS unit_outcome,
+            if(position = 0, reason, arrayElement({{reasons:Array(String)}}, fault + 1)) AS unit_reason
         FROM (
             SELECT verdict, reason, grp, channel, place_group, position,
                 if(position = 0, 0, faults[greatest(position, 1)]) AS fault
@@ -154,7 +154,7 @@ WOULD_NOT_BE_ADDRESSED = named("""
         WHERE if(position = 0, verdict IN ($EXCLUDED, $CAPPED, $CONTROL),
             verdict IN ('', $UNREACHABLE) AND grp = place_group AND fault > 0)
     )
-    GROUP BY channel, told_outcome, told_reason ORDER BY channel, told_outcome, told_reason
+    GROUP BY channel, unit_outcome, unit_reason ORDER BY channel, unit_outcome, unit_reason
 """)
 WOULD_BE_ADDRESSED = """
     SELECT channel, place_group, count() FROM {stage}
@@ -371,9 +371,9 @@ FAILED_RECIPIENTS = named(
 
 # Outcomes, how many there are of each, and how many units there are with one more than that.
 COUNT_ENDED = """
-    SELECT one, sum(outcomes), countIf(outcomes > 1) FROM (
-        SELECT any(outcome) AS one, count() AS outcomes FROM campaign_outcomes
+    SELECT unit_outcome, sum(outcomes), countIf(outcomes > 1) FROM (
+        SELECT any(outcome) AS unit_outcome, count() AS outcomes FROM campaign_outcomes
         WHERE execution_date = {execution_date:Date} AND campaign_id = {campaign:UInt32}
         GROUP BY customer_id, channel_id
-    ) GROUP BY one
+    ) GROUP BY unit_outcome
 """

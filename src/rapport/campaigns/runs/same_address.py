@@ -22,7 +22,7 @@ ADDRESSES = """
 ADDRESSES_ORDER = "address, customer_id"
 FILL_ADDRESSES = """
     INSERT INTO {addresses}
-    SELECT arrayJoin(arrayDistinct(arrayFilter(one -> one != 0, {hashes}))) AS address, m.customer_id
+    SELECT arrayJoin(arrayDistinct(arrayFilter(hash -> hash != 0, {hashes}))) AS address, m.customer_id
     FROM ({members}) AS m
     INNER JOIN (SELECT customer_id AS known_id, {columns} FROM profiles WHERE data_date = {{data_date:Date}}) AS p
         ON p.known_id = m.customer_id
@@ -74,14 +74,14 @@ NOT_REACHED = f"""
 """
 HELD = "CREATE TABLE {held} (address UInt64) ENGINE = {engine}"
 FILL_HELD = """
-    INSERT INTO {held} SELECT DISTINCT arrayJoin(arrayFilter(one -> one != 0, {hashes})) FROM (
+    INSERT INTO {held} SELECT DISTINCT arrayJoin(arrayFilter(hash -> hash != 0, {hashes})) FROM (
         SELECT customer_id AS known_id, {columns} FROM profiles WHERE data_date = {{data_date:Date}} AND {held_out}
     ) AS p
 """
 ASIDE = ("held", "addresses", "shared", "units", "units_next", "twice", "domains")
 
 
-class Sharing:
+class SharedAddresses:
     """The tables of a run about shared addresses. keys are SQL, over a profile p, of the addresses by channel."""
 
     def __init__(self, scope: Scope, prefix: str, keys: Sequence[str]) -> None:
@@ -95,20 +95,20 @@ class Sharing:
         database = self._scope.warehouse.name
         return sql.format(**{suffix: f"{database}.{self._prefix}_{suffix}" for suffix in ASIDE}, **more)
 
-    def find(self, members: str, columns: str, data_date: date, **bound: Any) -> bool:
+    def find(self, members: str, columns: str, data_date: date, **parameters: Any) -> bool:
         """Find who shares an address; whether anybody does."""
         engine = self._scope.warehouse.engine_aside(ADDRESSES_ORDER)
         self._run(self._named(ADDRESSES, engine=engine))
-        distinct = self._distinct
-        filled = self._named(FILL_ADDRESSES, hashes=f"[{', '.join(distinct)}]", members=members, columns=columns)
-        self._run(filled, data_date=data_date, **bound)
+        hashes = self._distinct
+        statement = self._named(FILL_ADDRESSES, hashes=f"[{', '.join(hashes)}]", members=members, columns=columns)
+        self._run(statement, data_date=data_date, **parameters)
         if not self._scope.warehouse.rows(self._named(f"{SHARED} LIMIT 1 SETTINGS optimize_aggregation_in_order = 1")):
             return False
         self._run(self._named(ADDRESSES.replace("{addresses}", "{shared}"), engine=engine))
         self._run(self._named(KEEP_SHARED))
         self._run(self._named(UNITS))
         self._run(self._named(LOWEST_ID))
-        while len(distinct) > 1 and self._joined():
+        while len(hashes) > 1 and self._joined():
             pass
         return True
 
@@ -126,16 +126,16 @@ class Sharing:
         """SQL of the addresses of a customer, each attribute once."""
         return [_hash(key) for key in sorted({key for key in self._keys if key})]
 
-    def of_held_out(self, columns: str, held_out: str, **bound: Any) -> str:
+    def of_held_out(self, columns: str, held_out: str, **parameters: Any) -> str:
         """SQL of whether a member has an address of somebody, in the run or not, whom a condition holds out.
 
         held_out is the condition, on customer_id; columns are those of the profile p.
         """
         self._run(self._named(HELD, engine=self._scope.warehouse.engine_aside("address")))
         hashes = f"[{', '.join(self._distinct)}]"
-        self._run(self._named(FILL_HELD, hashes=hashes, columns=columns, held_out=held_out), **bound)
-        held = self._named("{held}")
-        return " OR ".join(f"{one} IN (SELECT address FROM {held})" for one in self._distinct)
+        self._run(self._named(FILL_HELD, hashes=hashes, columns=columns, held_out=held_out), **parameters)
+        held_table = self._named("{held}")
+        return " OR ".join(f"{address_hash} IN (SELECT address FROM {held_table})" for address_hash in self._distinct)
 
     @property
     def hashes(self) -> str:
@@ -168,6 +168,8 @@ def _hash(key: str) -> str:
 
 def decoded(scope: Scope, prefix: str, addresses: Sequence[str], data_date: date) -> str:
     """The table of the punycode domains among addresses (SQL over a profile), or nothing: see channels.key_sql."""
-    selects = (f"SELECT {one} AS text FROM profiles AS p WHERE p.data_date = {{data_date:Date}}" for one in addresses)
+    selects = (
+        f"SELECT {address} AS text FROM profiles AS p WHERE p.data_date = {{data_date:Date}}" for address in addresses
+    )
     texts = " UNION ALL ".join(selects)
     return channels.decode_domains(scope.warehouse, f"{prefix}_domains", texts, data_date=data_date) if texts else ""

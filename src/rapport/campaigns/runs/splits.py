@@ -117,14 +117,16 @@ def group_at_sql(part: str, upper_cuts: str) -> str:
 def cuts(shares: Sequence[float]) -> list[int]:
     """Upper cuts, in parts of a million, of groups with these shares; the last is the whole."""
     total = sum(shares)
-    found = [round(PARTS * part / total) for part in accumulate(shares)]
-    return [*found[:-1], PARTS]
+    upper_cuts = [round(PARTS * part / total) for part in accumulate(shares)]
+    return [*upper_cuts[:-1], PARTS]
 
 
 def alike(groups: Sequence[PlannedGroup], apps: Mapping[tuple[int, int], str]) -> list[list[int]]:
     """For each group, those (itself too) whose members can be reached on the same channels, for the same apps."""
     reach = [
-        sorted((one.channel_id, apps.get((one.channel_id, one.template_id), "")) for one in group.channels)
+        sorted(
+            (channel.channel_id, apps.get((channel.channel_id, channel.template_id), "")) for channel in group.channels
+        )
         for group in groups
     ]
     return [[n for n, other in enumerate(reach, start=1) if other == own] for own in reach]
@@ -136,10 +138,10 @@ def held_back(sizes: Sequence[int], control_share: float) -> list[int]:
     Somebody is held back and somebody is not, unless the share is 0 or there is nobody else.
     """
     everybody = sum(sizes)
-    wanted = round(control_share * everybody)
+    control_size = round(control_share * everybody)
     if control_share > 0 and everybody > 1:
-        wanted = min(max(wanted, 1), everybody - 1)
-    ends = [(2 * wanted * size + everybody) // (2 * everybody or 1) for size in accumulate(sizes)]
+        control_size = min(max(control_size, 1), everybody - 1)
+    ends = [(2 * control_size * size + everybody) // (2 * everybody or 1) for size in accumulate(sizes)]
     return [end - begin for begin, end in pairwise([0, *ends])]
 
 
@@ -162,13 +164,13 @@ class Draw:
     customers: int | None = None
 
 
-def draw_of(plan: Plan, group: int, alike_ones: Sequence[int]) -> Draw:
+def draw_of(plan: Plan, group: int, alike_groups: Sequence[int]) -> Draw:
     """What the plan of a run says of a group and of those held back who would have been in it or in one alike."""
     if plan.drawn is not None and not plan.rules.keeps_groups:
-        sent, control = plan.drawn[group - 1][0], sum(plan.drawn[one - 1][1] for one in alike_ones)
+        sent, control = plan.drawn[group - 1][0], sum(plan.drawn[number - 1][1] for number in alike_groups)
         return Draw(control / max(1, sent + control), sent + control)
     shares, control_share = plan.divided_by, plan.control_share
-    control_part = control_share * sum(shares[one - 1] for one in alike_ones)
+    control_part = control_share * sum(shares[number - 1] for number in alike_groups)
     return Draw(control_part / (control_part + (1 - control_share) * shares[group - 1]))
 
 
@@ -200,8 +202,8 @@ def _learned(runs: Sequence[Counts], groups: int) -> tuple[Numbers, Numbers]:
     mean = (abs(whole.total) + usual) / (whole.customers + 2)
     precision, weighted = np.eye(groups) / mean**2, np.zeros(groups)
     for run in runs:
-        for one in {key for key, _ in run}:
-            cells = {group: tally for (key, group), tally in run.items() if key == one and tally.customers}
+        for run_class in {key for key, _ in run}:
+            cells = {group: tally for (key, group), tally in run.items() if key == run_class and tally.customers}
             _learn(cells, usual, precision, weighted)
     return precision, weighted
 

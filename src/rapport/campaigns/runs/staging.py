@@ -14,7 +14,7 @@ from rapport.campaigns.plans import PlannedRules
 from rapport.campaigns.runs import hold_out as hold_outs
 from rapport.campaigns.runs import queries
 from rapport.campaigns.runs.drawing import drawn
-from rapport.campaigns.runs.same_address import Sharing, decoded
+from rapport.campaigns.runs.same_address import SharedAddresses, decoded
 from rapport.campaigns.runs.splits import (
     OF_RUN,
     OF_SERIES,
@@ -56,49 +56,52 @@ def stage_name(campaign_id: int, suffix: str = "stage") -> str:
 class StagePlan:
     """How the stage of a run is filled, all but the values that other runs of the same day decide on.
 
-    bound: values of the statement; kept_off: by which those kept off are told apart, by channel and group.
+    parameters: values of the statement; kept_off: by which those kept off are told apart, by channel and group.
     """
 
     statement: str
-    bound: dict[str, Any]
-    sharing: Sharing
+    parameters: dict[str, Any]
+    sharing: SharedAddresses
     is_shared: bool
     kept_off: dict[str, str]
 
 
 @customers.attributes_read_once()
 def plan_stage(
-    scope: Scope, found: Occurrence, data_date: date, places: Sequence[Place], shares: Sequence[float]
+    scope: Scope, campaign: Occurrence, data_date: date, places: Sequence[Place], shares: Sequence[float]
 ) -> StagePlan:
     """Make the tables aside of a run on a data date, and the statement that fills its stage; no other run matters."""
-    stage, suppressed = (identifier(stage_name(found.id, suffix)) for suffix in ("stage", "suppressed"))
-    drop_stage(scope, found.id)
+    stage, suppressed = (identifier(stage_name(campaign.id, suffix)) for suffix in ("stage", "suppressed"))
+    drop_stage(scope, campaign.id)
     engine = scope.warehouse.engine_aside(queries.STAGE_ORDER)
     scope.warehouse.execute(queries.STAGE_TABLE.format(stage=stage, engine=engine))
-    messaging.create_suppressed(scope, stage_name(found.id, "suppressed"))
+    messaging.create_suppressed(scope, stage_name(campaign.id, "suppressed"))
     used = [channels.channel(scope, channel_id) for channel_id in sorted({place.channel_id for place in places})]
     lists = _lists(scope, places)
     profiles = messaging.profiles_stand(scope)
-    stood = [(one, messaging.kept_off_stand(scope, one, data_date, profiles)) for one in lists]
-    for one in lists:
-        messaging.load_suppressed(scope, stage_name(found.id, "suppressed"), one, data_date, stand=profiles)
-    rules, reading = found.plan.rules, Reading(scope, used, data_date, profiles)
-    bound: dict[str, Any] = {"data_date": data_date, "series": found.series_id, "cuts": cuts(shares)}
-    bound |= {f"excluded_{n}": group for n, group in enumerate(rules.exclude_target_group_ids)}
-    hold_out = hold_outs.hold_out_on(scope, found.send_date)
-    bound |= hold_outs.bound(hold_out) if hold_out else {}
-    members, columns = _members(found), messaging.profile_columns(scope, used)
-    sharing = _sharing(scope, found, used, data_date, reading)
+    list_states = [(exclusion, messaging.kept_off_stand(scope, exclusion, data_date, profiles)) for exclusion in lists]
+    for exclusion in lists:
+        messaging.load_suppressed(scope, stage_name(campaign.id, "suppressed"), exclusion, data_date, stand=profiles)
+    rules, reading = campaign.plan.rules, Reading(scope, used, data_date, profiles)
+    parameters: dict[str, Any] = {"data_date": data_date, "series": campaign.series_id, "cuts": cuts(shares)}
+    parameters |= {f"excluded_{n}": group for n, group in enumerate(rules.exclude_target_group_ids)}
+    hold_out = hold_outs.hold_out_on(scope, campaign.send_date)
+    parameters |= hold_outs.hold_out_parameters(hold_out) if hold_out else {}
+    members, columns = _members(campaign), messaging.profile_columns(scope, used)
+    sharing = _sharing(scope, campaign, used, data_date, reading)
     may_share = _may_share(scope, used, data_date, reading)
-    is_shared = may_share and sharing.find(members, columns, **bound)
+    is_shared = may_share and sharing.find(members, columns, **parameters)
     kept_back = {eligibility.HELD_OUT: hold_outs.held_out_sql("m.customer_id")} if hold_out else {}
     if hold_out and may_share:
         of_held_out = sharing.of_held_out(
-            columns, hold_outs.held_out_sql("customer_id"), data_date=data_date, **hold_outs.bound(hold_out)
+            columns,
+            hold_outs.held_out_sql("customer_id"),
+            data_date=data_date,
+            **hold_outs.hold_out_parameters(hold_out),
         )
         kept_back[eligibility.HELD_OUT_ADDRESS] = of_held_out
     faults = (messaging.fault_sql(channel, lists, suppressed, reading, "m.customer_id") for channel in used)
-    divides = OF_SERIES if found.plan.rules.keeps_groups else OF_RUN
+    divides = OF_SERIES if campaign.plan.rules.keeps_groups else OF_RUN
     unit = sharing.unit if is_shared else "m.customer_id"
     statement = queries.FILL_STAGE.format(
         stage=stage,
@@ -111,28 +114,30 @@ def plan_stage(
         faults=f"[{', '.join(faults)}]",
         reachable=_reachable(places),
     )
-    kept_off = {f"{one.channel_id}/{group}": text for one, text in stood for group in one.groups}
-    return StagePlan(statement, bound, sharing, is_shared, kept_off)
+    kept_off = {
+        f"{exclusion.channel_id}/{group}": state for exclusion, state in list_states for group in exclusion.groups
+    }
+    return StagePlan(statement, parameters, sharing, is_shared, kept_off)
 
 
 def fill_stage(
     scope: Scope,
-    found: Occurrence,
-    planned: StagePlan,
+    campaign: Occurrence,
+    stage_plan: StagePlan,
     places: Sequence[Place],
     shares: Sequence[float],
-    bound: Mapping[str, Any],
+    parameters: Mapping[str, Any],
 ) -> str:
     """Fill the stage of a run whose turn has come; answers SQL of its rows with control drawn.
 
-    bound: the values that other runs decide on, and those of the run itself.
+    parameters: the values that other runs decide on, and those of the run itself.
     """
-    stage = identifier(stage_name(found.id))
+    stage = identifier(stage_name(campaign.id))
     for part in scope.warehouse.customer_slices(*queries.STAGE_READS):
-        part.execute(planned.statement, **planned.bound, **bound)
-    if planned.is_shared:
-        planned.sharing.skip(stage, _reachable(places))
-    return drawn(scope, stage, found.plan.with_shares(shares), _alike(scope, found, places), planned.is_shared)
+        part.execute(stage_plan.statement, **stage_plan.parameters, **parameters)
+    if stage_plan.is_shared:
+        stage_plan.sharing.skip(stage, _reachable(places))
+    return drawn(scope, stage, campaign.plan.with_shares(shares), _alike(scope, campaign, places), stage_plan.is_shared)
 
 
 def _may_share(scope: Scope, used: Sequence[channels.Channel], data_date: date, reading: Reading) -> bool:
@@ -144,16 +149,16 @@ def _may_share(scope: Scope, used: Sequence[channels.Channel], data_date: date, 
 
 
 def _sharing(
-    scope: Scope, found: Occurrence, used: Sequence[channels.Channel], data_date: date, reading: Reading
-) -> Sharing:
+    scope: Scope, campaign: Occurrence, used: Sequence[channels.Channel], data_date: date, reading: Reading
+) -> SharedAddresses:
     """Who of a run shares an address with whom, to be found; its tables are those of the run."""
-    prefix = stage_name(found.id)
-    addresses = {one.address_attribute: f"p.{profile_alias(one.address_attribute)}" for one in used}
+    prefix = stage_name(campaign.id)
+    addresses = {channel.address_attribute: f"p.{profile_alias(channel.address_attribute)}" for channel in used}
     addresses.pop(channels.OWN_ID, None)
     odd = [name for name in addresses if not reading.is_plain(name)]
     domains = decoded(scope, prefix, _stored(scope, odd), data_date)
     keys = {name: channels.key_sql(column, domains, reading.is_plain(name)) for name, column in addresses.items()}
-    return Sharing(scope, prefix, [keys.get(one.address_attribute, "") for one in used])
+    return SharedAddresses(scope, prefix, [keys.get(channel.address_attribute, "") for channel in used])
 
 
 def _stored(scope: Scope, names: Sequence[str]) -> list[str]:
@@ -164,13 +169,13 @@ def _stored(scope: Scope, names: Sequence[str]) -> list[str]:
 def drop_stage(scope: Scope, campaign_id: int) -> None:
     """Drop every table aside of a run."""
     own = [identifier(stage_name(campaign_id, suffix)) for suffix in ("stage", "suppressed")]
-    tables = [*own, *Sharing(scope, stage_name(campaign_id), ()).tables]
+    tables = [*own, *SharedAddresses(scope, stage_name(campaign_id), ()).tables]
     scope.warehouse.execute(queries.NO_TABLE.format(table=", ".join(tables)))
 
 
-def _alike(scope: Scope, found: Occurrence, places: Sequence[Place]) -> list[list[int]]:
+def _alike(scope: Scope, campaign: Occurrence, places: Sequence[Place]) -> list[list[int]]:
     apps = messaging.apps_of_templates(scope, {place.channel_id for place in places})
-    return alike(found.plan.groups, apps)
+    return alike(campaign.plan.groups, apps)
 
 
 def _lists(scope: Scope, places: Sequence[Place]) -> list[KeptOff]:
@@ -179,27 +184,32 @@ def _lists(scope: Scope, places: Sequence[Place]) -> list[KeptOff]:
     groups: dict[tuple[int, str], list[int]] = defaultdict(list)
     for place in places:
         groups[place.channel_id, apps.get((place.channel_id, place.template_id), "")].append(place.group)
-    return [KeptOff(number, *key, tuple(sorted(found))) for number, (key, found) in enumerate(sorted(groups.items()))]
+    return [
+        KeptOff(number, *key, tuple(sorted(group_numbers)))
+        for number, (key, group_numbers) in enumerate(sorted(groups.items()))
+    ]
 
 
-def _members(found: Occurrence) -> str:
-    if found.is_one_time:
-        return queries.LIST_MEMBERS.format(number=int(found.plan.customer_list_id or 0)) + " ORDER BY customer_id"
-    return queries.GROUP_MEMBERS.format(number=int(found.target_group_id))
+def _members(campaign: Occurrence) -> str:
+    if campaign.is_one_time:
+        return queries.LIST_MEMBERS.format(number=int(campaign.plan.customer_list_id or 0)) + " ORDER BY customer_id"
+    return queries.GROUP_MEMBERS.format(number=int(campaign.target_group_id))
 
 
 def _kept_out(rules: PlannedRules, reading: Reading, kept_back: Mapping[eligibility.Rule, str]) -> dict[str, str]:
     """SQL of the first rule that keeps a member m out, as a number from 1, and of outcomes and reasons by it."""
-    found: dict[eligibility.Rule, list[tuple[str, Any]]] = {
+    tests: dict[eligibility.Rule, list[tuple[str, Any]]] = {
         eligibility.UNKEPT: [(messaging.unkept("m.customer_id"), None)],
         eligibility.UNKNOWN: [("p.known_id = ''", None)],
-        **{rule: [(one, None) for one in some] for rule, some in messaging.flagged(reading).items()},
-        **{rule: [(one, None)] for rule, one in kept_back.items()},
+        **{rule: [(test, None) for test in flags] for rule, flags in messaging.flagged(reading).items()},
+        **{rule: [(test, None)] for rule, test in kept_back.items()},
         eligibility.IN_GROUP: [(_in_group(n), int(group)) for n, group in enumerate(rules.exclude_target_group_ids)],
         eligibility.RUNNING: [] if rules.include_all else [(queries.IN_RUNNING, None)],
         eligibility.CAPPED: [(queries.OVER_CAP, None)] if rules.frequency_cap else [],
     }
-    ordered = [(sql, *rule.told(what)) for rule, some in eligibility.in_order(found) for sql, what in some]
+    ordered = [
+        (sql, *rule.told(value)) for rule, rule_tests in eligibility.in_order(tests) for sql, value in rule_tests
+    ]
     return {
         "kept_out": "".join(f"{sql}, {number}, " for number, (sql, *_) in enumerate(ordered, start=1)),
         "outcomes": ", ".join(literal(outcome) for _, outcome, _ in ordered),
