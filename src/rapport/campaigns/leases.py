@@ -32,7 +32,7 @@ class LeaseLost(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldLease:
     """A lease in hand. connection commits every statement by itself; it holds the lock."""
 
     connection: Connection
@@ -67,7 +67,7 @@ def lock_number(tenant_id: int, name: str) -> int:
 
 
 @contextmanager
-def lease(scope: Scope, name: str) -> Iterator[Held]:
+def lease(scope: Scope, name: str) -> Iterator[HeldLease]:
     """Hold a piece of work for the length of the block, waiting while another worker holds it."""
     number = lock_number(scope.tenant_id, name)
     engine = scope.stores.records.engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -77,6 +77,6 @@ def lease(scope: Scope, name: str) -> Iterator[Held]:
         try:
             at = scope.clock.now()
             connection.execute(text(TAKE), {"tenant_id": scope.tenant_id, "name": name, "at": at})
-            yield Held(connection, scope.tenant_id, name)
+            yield HeldLease(connection, scope.tenant_id, name)
         finally:
             locks.release(connection, number)

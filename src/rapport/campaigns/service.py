@@ -28,7 +28,7 @@ from rapport.campaigns.delivery.engagements import read_file as engagement_file
 from rapport.campaigns.delivery.filed_firings import FiringOutcome, FiringRecipient, add_filed
 from rapport.campaigns.delivery.quiet import held_until, quiet_until
 from rapport.campaigns.delivery.unsubscribing import unsubscribe
-from rapport.campaigns.delivery.webhooks import Hook, delete_webhook, set_webhook, webhook
+from rapport.campaigns.delivery.webhooks import ChannelWebhook, delete_webhook, set_webhook, webhook
 from rapport.campaigns.erasure import is_busy
 from rapport.campaigns.group_uses import archive_target_group
 from rapport.campaigns.measurement.exports import Export, Period, export_interactions, export_outcomes
@@ -75,7 +75,7 @@ from rapport.campaigns.schemas import (
     SeriesRules,
 )
 from rapport.campaigns.segment_names import change_stages, define_value_segments
-from rapport.campaigns.settings import CampaignSettings, HoldOut, settings_of
+from rapport.campaigns.settings import CampaignSettings, HoldOut
 from rapport.campaigns.states import RunState, SeriesStatus
 from rapport.campaigns.trigger_days import (
     Filed,
@@ -122,6 +122,7 @@ __all__ = [
     "ActionOut",
     "Answer",
     "CampaignSettings",
+    "ChannelWebhook",
     "Clearance",
     "CustomerOutcome",
     "CycleResult",
@@ -136,7 +137,6 @@ __all__ = [
     "Group",
     "GroupChannel",
     "HoldOut",
-    "Hook",
     "KeptBack",
     "Occurrence",
     "OneTimeBody",
@@ -252,7 +252,6 @@ __all__ = [
     "set_status",
     "set_triggered_status",
     "set_webhook",
-    "settings_of",
     "start_cycle",
     "summary",
     "tells_unfiled",

@@ -6,8 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from rapport.access.scope import Scope
-from rapport.access.tenant_settings import TenantSettings, tenant_settings
+from rapport.access.tenant_settings import TenantSettings
 
 HourMinute = Annotated[str, StringConstraints(pattern=re.compile(r"^([01]\d|2[0-3]):[0-5]\d$"))]
 
@@ -67,8 +66,3 @@ class CampaignSettings(TenantSettings):
         False, description="Whether functions that ask by date or target group list triggered campaigns too"
     )
     late_minutes: int = Field(30, ge=1, description="A due run that has not begun after this long is an alarm")
-
-
-def settings_of(scope: Scope) -> CampaignSettings:
-    """The tenant's campaign settings. Raises Invalid naming the member that cannot be used."""
-    return tenant_settings(scope, CampaignSettings)

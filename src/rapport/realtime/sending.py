@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns import service as campaigns
 from rapport.delivery import service as delivery
 from rapport.delivery.service import Claim, Draft, Settled, Source, State
@@ -40,12 +41,12 @@ class FiringMessages(delivery.MessageSource):
 
     def retry_delays(self, scope: Scope) -> Sequence[float]:
         """As of campaigns."""
-        return campaigns.settings_of(scope).retry_delays
+        return tenant_settings(scope, campaigns.CampaignSettings).retry_delays
 
     def is_late(self, scope: Scope, claim: Claim) -> bool:
         """Whether it fired longer ago than the tenant lets messages be late."""
         fired = _firings(scope, [claim])
-        hours = campaigns.settings_of(scope).wait_hours
+        hours = tenant_settings(scope, campaigns.CampaignSettings).wait_hours
         return not fired or scope.clock.now() - fired[claim.source_id].fired_at > timedelta(hours=hours)
 
     def note(self, scope: Scope, session: Session, settled: Sequence[Settled]) -> None:

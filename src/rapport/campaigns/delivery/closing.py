@@ -23,13 +23,13 @@ def close_rest(
     scope: Scope, campaign_id: int, outcome: str, reason: str, channel_id: int = 0, group: int = 0, batch: int = 0
 ) -> None:
     """Give every recipient without an outcome this one (of one unit, or of the campaign). May be repeated."""
-    found = occurrence(scope, campaign_id)
+    campaign = occurrence(scope, campaign_id)
     for part in scope.warehouse.customer_slices(*queries.ACCOUNT):
         part.execute(
             queries.CLOSE_REST,
             outcome=outcome,
             reason=reason,
-            execution_date=found.execution_date,
+            execution_date=campaign.execution_date,
             campaign=campaign_id,
             channel=channel_id,
             group=group,
@@ -38,21 +38,21 @@ def close_rest(
         )
 
 
-def counts_of(scope: Scope, found: Occurrence) -> dict[str, int]:
+def counts_of(scope: Scope, campaign: Occurrence) -> dict[str, int]:
     """Units by outcome as they stand in the warehouse now."""
-    common = {"execution_date": found.execution_date, "campaign": found.id}
+    common = {"execution_date": campaign.execution_date, "campaign": campaign.id}
     return {outcome: int(n) for outcome, n in scope.warehouse.rows(queries.COUNT_OUTCOMES, **common)}
 
 
 def finish_unit(scope: Scope, unit: Unit, error: str = "") -> None:
     """End a unit: all of its recipients must have an outcome. Tells events 13 and 1, where that was not done before."""
-    found = Counter[str]()
+    counts = Counter[str]()
     for part in scope.warehouse.customer_slices(*queries.ACCOUNT):
-        found.update({outcome: int(n) for outcome, n in part.rows(queries.UNIT_OUTCOMES, **unit.bindings)})
-    sent = found.get("sent", 0)
+        counts.update({outcome: int(n) for outcome, n in part.rows(queries.UNIT_OUTCOMES, **unit.bindings)})
+    sent = counts.get("sent", 0)
     kind = channels.kind_at(scope, unit.channel_id)
     pulled = kind is not None and kind.is_pulled
-    if found.get("failed"):
+    if counts.get("failed"):
         bounces.note_unit(scope, unit)
     with scope.records() as session:
         campaign = locked(scope, session, unit.campaign.id)
@@ -62,10 +62,10 @@ def finish_unit(scope: Scope, unit: Unit, error: str = "") -> None:
         if campaign.state == RunState.CANCELED:
             row.state = RunState.CANCELED
             return
-        missing = row.recipients - sum(found.values())
+        missing = row.recipients - sum(counts.values())
         if missing:
             error = error or f"{missing} of {row.recipients} recipients have no outcome."
-        elif not sent and found.get("failed"):
+        elif not sent and counts.get("failed"):
             error = error or "No message could be sent."
         row.state, row.error = (RunState.FAILED, error) if error else (RunState.SUCCESSFUL, "")
         session.flush()
@@ -106,58 +106,58 @@ def tell_executed(scope: Scope, session: Session, campaign: Occurrence, rows: li
 
 def rows_of(scope: Scope, session: Session, campaign_id: int) -> list[OccurrenceChannel]:
     """What each group of a campaign gets on each channel, in the caller's transaction."""
-    wanted = select(OccurrenceChannel).where(
+    query = select(OccurrenceChannel).where(
         OccurrenceChannel.tenant_id == scope.tenant_id, OccurrenceChannel.campaign_id == campaign_id
     )
     order = (OccurrenceChannel.channel_id, OccurrenceChannel.recipient_group_id)
-    return list(session.scalars(wanted.order_by(*order)))
+    return list(session.scalars(query.order_by(*order)))
 
 
 def finish_campaign(scope: Scope, campaign_id: int) -> str:
     """End a campaign whose units have all ended; its state now. Canceled ones get the rest of their outcomes."""
     with scope.records() as session:
-        found = locked(scope, session, campaign_id)
+        campaign = locked(scope, session, campaign_id)
         if any(row.state in OPEN for row in rows_of(scope, session, campaign_id)):
-            return found.state
-        if found.state == RunState.CANCELED:
-            close_rest_of_canceled(scope, found)
-            found.counts = counts_of(scope, found)
+            return campaign.state
+        if campaign.state == RunState.CANCELED:
+            close_rest_of_canceled(scope, campaign)
+            campaign.counts = counts_of(scope, campaign)
             delivery.forget_addresses(scope, session, campaign_id)
-        elif found.state in OPEN:
-            _conclude(scope, session, found)
+        elif campaign.state in OPEN:
+            _conclude(scope, session, campaign)
             delivery.forget_addresses(scope, session, campaign_id)
-        return found.state
+        return campaign.state
 
 
-def close_rest_of_canceled(scope: Scope, found: Occurrence) -> None:
+def close_rest_of_canceled(scope: Scope, campaign: Occurrence) -> None:
     """What was not sent when a campaign was canceled is skipped."""
-    close_rest(scope, found.id, "skipped", "canceled")
+    close_rest(scope, campaign.id, "skipped", "canceled")
 
 
-def _conclude(scope: Scope, session: Session, found: Occurrence) -> None:
+def _conclude(scope: Scope, session: Session, campaign: Occurrence) -> None:
     """The state follows from the sum; a channel that failed is told of, also when others did what they should."""
-    found.counts, twice = _ended(scope, found)
-    found.finished_at = scope.clock.now()
-    problem, failures = _problem(found, twice), _errors(rows_of(scope, session, found.id))
-    failed = problem or (failures and not found.counts.get("sent"))
-    found.state, found.error = (RunState.FAILED if failed else RunState.SUCCESSFUL), problem or failures
+    campaign.counts, twice = _ended(scope, campaign)
+    campaign.finished_at = scope.clock.now()
+    problem, failures = _problem(campaign, twice), _errors(rows_of(scope, session, campaign.id))
+    failed = problem or (failures and not campaign.counts.get("sent"))
+    campaign.state, campaign.error = (RunState.FAILED if failed else RunState.SUCCESSFUL), problem or failures
 
 
-def _ended(scope: Scope, found: Occurrence) -> tuple[dict[str, int], int]:
+def _ended(scope: Scope, campaign: Occurrence) -> tuple[dict[str, int], int]:
     """Units by outcome as they stand now, and how many have more than one."""
-    common = {"execution_date": found.execution_date, "campaign": found.id}
+    common = {"execution_date": campaign.execution_date, "campaign": campaign.id}
     rows = scope.warehouse.rows(queries.COUNT_ENDED, **common)
     twice = sum(int(again) for _, _, again in rows)
-    return counts_of(scope, found) if twice else {outcome: int(n) for outcome, n, _ in rows}, twice
+    return counts_of(scope, campaign) if twice else {outcome: int(n) for outcome, n, _ in rows}, twice
 
 
-def _problem(found: Occurrence, twice: int) -> str:
+def _problem(campaign: Occurrence, twice: int) -> str:
     """What is wrong with the sum of a finished campaign; empty when everybody has exactly one outcome."""
-    total = sum(found.counts.values())
+    total = sum(campaign.counts.values())
     if twice:
         return f"{twice} recipients have more than one outcome."
-    if total != found.targeted:
-        return f"The outcomes add up to {total}, not to the {found.targeted} that were targeted."
+    if total != campaign.targeted:
+        return f"The outcomes add up to {total}, not to the {campaign.targeted} that were targeted."
     return ""
 
 

@@ -25,7 +25,7 @@ from rapport.audiences import service as audiences
 from rapport.campaigns.definitions import action
 from rapport.campaigns.delivery import sealed
 from rapport.campaigns.delivery.units import Unit, row_of, unit_of
-from rapport.campaigns.delivery.webhooks import FILES_READY, Hook, webhook
+from rapport.campaigns.delivery.webhooks import FILES_READY, ChannelWebhook, webhook
 from rapport.campaigns.models import Engagement, OccurrenceChannel
 from rapport.campaigns.occurrences import locked, occurrence
 from rapport.campaigns.runs import queries
@@ -45,7 +45,7 @@ PATH = re.compile(
     r"(?P<folder>[^/]+-(?P<id>\d{1,9}))/(metadata_(?P=id)|customers/customers_file\d{3,6}\.deflate\.avro)"
 )
 
-Place = tuple[int, int, int]  # campaign, channel, recipient group
+UnitKey = tuple[int, int, int]  # campaign, channel, recipient group
 
 # Both tables are in order of customers, so that a range of them costs what it holds.
 RANGE = "AND customer_id > {low:String} AND customer_id <= {high:String}"
@@ -84,30 +84,32 @@ def hand_over(scope: Scope, unit: Unit) -> None:
     if hook is None:
         return
     drop_old(scope)
-    made = _engagement(scope, unit, hook)
-    files, whole = _write(scope, unit, hook, made)
+    engagement = _engagement(scope, unit, hook)
+    files, customer_count = _write(scope, unit, hook, engagement)
     payload = {
         "CampaignID": unit.campaign.id,
-        "EngagementID": made.id,
+        "EngagementID": engagement.id,
         "TenantID": scope.tenant_id,
         "BucketName": bucket(scope),
-        "CustomersFolderPath": f"{made.folder}/customers",
-        "MetadataFilePath": f"{made.folder}/metadata_{made.id}",
+        "CustomersFolderPath": f"{engagement.folder}/customers",
+        "MetadataFilePath": f"{engagement.folder}/metadata_{engagement.id}",
         KEY_MEMBER: "",
         "ChannelID": unit.channel_id,
     }
     with scope.records() as session:
-        found = session.get_one(Engagement, (scope.tenant_id, made.id))
-        found.files, found.customers = files, whole
+        stored = session.get_one(Engagement, (scope.tenant_id, engagement.id))
+        stored.files, stored.customers = files, customer_count
         if locked(scope, session, unit.campaign.id).state != RunState.CANCELED:
-            notifications.notify(scope, session, FILES_READY, payload, f"14:{made.id}", channel_id=unit.channel_id)
+            notifications.notify(
+                scope, session, FILES_READY, payload, f"14:{engagement.id}", channel_id=unit.channel_id
+            )
 
 
 def _key(scope: Scope, payload: Mapping[str, Any]) -> str:
     """The key of the files that a payload of event 14 tells of; empty once they are not kept any more."""
     with scope.reads() as session:
-        found = session.get(Engagement, (scope.tenant_id, payload.get("EngagementID", 0)))
-    return found.key if found else ""
+        engagement = session.get(Engagement, (scope.tenant_id, payload.get("EngagementID", 0)))
+    return engagement.key if engagement else ""
 
 
 notifications.secret_member(FILES_READY, KEY_MEMBER, _key)
@@ -118,19 +120,19 @@ def bucket(scope: Scope) -> str:
     return f"rapport-{scope.tenant_id}"
 
 
-def _engagement(scope: Scope, unit: Unit, hook: Hook) -> Engagement:
+def _engagement(scope: Scope, unit: Unit, hook: ChannelWebhook) -> Engagement:
     """The engagement of a unit, made once."""
-    mine = select(Engagement).where(
+    query = select(Engagement).where(
         Engagement.tenant_id == scope.tenant_id,
         Engagement.campaign_id == unit.campaign.id,
         Engagement.channel_id == unit.channel_id,
         Engagement.recipient_group_id == unit.group,
     )
     with scope.records() as session:
-        if found := session.scalar(mine):
-            return found
+        if engagement := session.scalar(query):
+            return engagement
         number = next_id(session, scope.tenant_id, "engagement")
-        made = insert(Engagement).values(
+        statement = insert(Engagement).values(
             tenant_id=scope.tenant_id,
             id=number,
             campaign_id=unit.campaign.id,
@@ -140,34 +142,36 @@ def _engagement(scope: Scope, unit: Unit, hook: Hook) -> Engagement:
             key=base64.b64encode(secrets.token_bytes(sealed.KEY_BYTES)).decode(),
             created_at=scope.clock.now(),
         )
-        session.execute(made.on_conflict_do_nothing())
-        return session.scalars(mine).one()
+        session.execute(statement.on_conflict_do_nothing())
+        return session.scalars(query).one()
 
 
-def _write(scope: Scope, unit: Unit, hook: Hook, made: Engagement) -> tuple[int, int]:
+def _write(scope: Scope, unit: Unit, hook: ChannelWebhook, engagement: Engagement) -> tuple[int, int]:
     """Write an engagement's files: how many of customers there are, and how many customers."""
-    key, home = base64.b64decode(made.key), sealed.home(scope, made.folder)
+    key, home = base64.b64decode(engagement.key), sealed.home(scope, engagement.folder)
     infos = customers.find(scope, hook.attributes)
     columns = "".join(
         f", {customers.rendered(info, f'p.{identifier(info.real_field_name)}')} AS {identifier(info.real_field_name)}"
         for info in infos
     )
-    written = CUSTOMERS.replace("COLUMNS", columns)
+    customers_sql = CUSTOMERS.replace("COLUMNS", columns)
     parts = scope.warehouse.customer_slices(*queries.ACCOUNT)
-    found = [part.rows(FILE_ENDS, rows=hook.rows_per_file, **unit.bindings) for part in parts]
-    ends = [str(high) for rows in found for high, _ in rows]
+    file_ends = [part.rows(FILE_ENDS, rows=hook.rows_per_file, **unit.bindings) for part in parts]
+    ends = [str(high) for rows in file_ends for high, _ in rows]
     low = ""
     for number, high in enumerate(ends, start=1):
-        body = scope.warehouse.avro(written, data_date=scope.data_date(), low=low, high=high, **unit.bindings)
+        body = scope.warehouse.avro(customers_sql, data_date=scope.data_date(), low=low, high=high, **unit.bindings)
         sealed.write(home / "customers" / f"customers_file{number:03}.deflate.avro", body, key)
         low = high
-    whole = sum(int(rows[0][1]) for rows in found if rows)
-    metadata = orjson.dumps(_metadata(scope, unit, hook, made.id, len(ends), whole))
-    sealed.write(home / f"metadata_{made.id}", metadata, key)
-    return len(ends), whole
+    customer_count = sum(int(rows[0][1]) for rows in file_ends if rows)
+    metadata = orjson.dumps(_metadata(scope, unit, hook, engagement.id, len(ends), customer_count))
+    sealed.write(home / f"metadata_{engagement.id}", metadata, key)
+    return len(ends), customer_count
 
 
-def _metadata(scope: Scope, unit: Unit, hook: Hook, number: int, files: int, whole: int) -> dict[str, Any]:
+def _metadata(
+    scope: Scope, unit: Unit, hook: ChannelWebhook, number: int, files: int, customer_count: int
+) -> dict[str, Any]:
     """What the reference says of an engagement; times are UTC."""
     with scope.reads() as session:
         row = row_of(scope, session, unit)
@@ -186,7 +190,7 @@ def _metadata(scope: Scope, unit: Unit, hook: Hook, number: int, files: int, who
         "EngagementTimezone": str(scope.time_zone),
         "Identifier": "CustomerID",
         "InternalAccountID": scope.tenant_id,
-        "NumberOfCustomers": whole,
+        "NumberOfCustomers": customer_count,
         "NumberOfFiles": files,
         "PlanDetailChannelID": unit.group,
         "Promotions": row.promo_code,
@@ -221,14 +225,16 @@ def read_file(scope: Scope, asked_bucket: str, path: str, key: str) -> bytes:
     if asked_bucket != bucket(scope) or match is None:
         raise missing
     with scope.reads() as session:
-        found = session.get(Engagement, (scope.tenant_id, int(match["id"])))
-    if found is None or not found.key or found.folder != match["folder"]:
+        engagement = session.get(Engagement, (scope.tenant_id, int(match["id"])))
+    if engagement is None or not engagement.key or engagement.folder != match["folder"]:
         raise missing
-    if occurrence(scope, found.campaign_id).state == RunState.CANCELED:
+    if occurrence(scope, engagement.campaign_id).state == RunState.CANCELED:
         raise missing
-    if not hmac.compare_digest(found.key.encode(), key.encode()):
+    if not hmac.compare_digest(engagement.key.encode(), key.encode()):
         raise Forbidden("X-Decryption-Key is not the key of these files.")
-    body = sealed.read(sealed.home(scope, found.folder) / path.removeprefix(f"{found.folder}/"), base64.b64decode(key))
+    body = sealed.read(
+        sealed.home(scope, engagement.folder) / path.removeprefix(f"{engagement.folder}/"), base64.b64decode(key)
+    )
     if body is None:
         raise missing
     return body
@@ -238,23 +244,23 @@ def drop_old(scope: Scope) -> None:
     """Delete the files of engagements that are older than the tenant keeps them."""
     before = scope.clock.now() - timedelta(days=tenant_settings(scope, CampaignSettings).engagement_days)
     with scope.records() as session:
-        old = select(Engagement).where(Engagement.tenant_id == scope.tenant_id, Engagement.created_at < before)
-        for one in session.scalars(old.where(Engagement.key != "")):
-            sealed.drop(sealed.home(scope, one.folder))
-            one.key = ""
+        query = select(Engagement).where(Engagement.tenant_id == scope.tenant_id, Engagement.created_at < before)
+        for engagement in session.scalars(query.where(Engagement.key != "")):
+            sealed.drop(sealed.home(scope, engagement.folder))
+            engagement.key = ""
 
 
-def write_again(scope: Scope, places: Collection[Place]) -> None:
+def write_again(scope: Scope, places: Collection[UnitKey]) -> None:
     """Write kept files of units anew from the accounts, in which a person was erased."""
-    kept = select(Engagement).where(Engagement.tenant_id == scope.tenant_id, Engagement.key != "")
+    query = select(Engagement).where(Engagement.tenant_id == scope.tenant_id, Engagement.key != "")
     with scope.reads() as session:
-        found = list(session.scalars(kept))
-    for one in found:
-        place = (one.campaign_id, one.channel_id, one.recipient_group_id)
+        kept_engagements = list(session.scalars(query))
+    for engagement in kept_engagements:
+        place = (engagement.campaign_id, engagement.channel_id, engagement.recipient_group_id)
         if place not in places:
             continue
-        hook = webhook(scope, one.channel_id)
+        hook = webhook(scope, engagement.channel_id)
         if hook is None:
-            sealed.drop(sealed.home(scope, one.folder))
+            sealed.drop(sealed.home(scope, engagement.folder))
         else:
-            _write(scope, unit_of(scope, occurrence(scope, place[0]), *place[1:]), hook, one)
+            _write(scope, unit_of(scope, occurrence(scope, place[0]), *place[1:]), hook, engagement)

@@ -57,11 +57,11 @@ def add_filed(scope: Scope, recipients: Sequence[FiringRecipient], outcomes: Seq
 def _add(scope: Scope, table: str, rows: Sequence[FiringRecipient] | Sequence[FiringOutcome]) -> None:
     if not rows:
         return
-    bound = {
+    parameters = {
         "days": sorted({row.execution_date for row in rows}),
         "campaigns": sorted({row.campaign_id for row in rows}),
         "ids": [row.firing_id for row in rows],
     }
-    written = {int(firing_id) for (firing_id,) in scope.warehouse.rows(WRITTEN.format(table=table), **bound)}
+    written = {int(firing_id) for (firing_id,) in scope.warehouse.rows(WRITTEN.format(table=table), **parameters)}
     new = [row for row in rows if row.firing_id not in written]
     scope.warehouse.insert(table, rows[0]._fields, new)

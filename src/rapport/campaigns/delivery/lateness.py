@@ -44,12 +44,12 @@ def require_begun_in_time(scope: Scope, unit: Unit) -> None:
 def require_in_time(scope: Scope, unit: Unit) -> None:
     """Raises Conflict when a unit was held up, and is too late by that: one that only takes long is not."""
     with scope.reads() as session:
-        wanted = select(Lease.acquired_at).filter_by(tenant_id=scope.tenant_id, name=unit.lease_name)
-        heard: datetime | None = session.scalar(wanted)
-    if heard is None:
+        query = select(Lease.acquired_at).filter_by(tenant_id=scope.tenant_id, name=unit.lease_name)
+        last_acquired: datetime | None = session.scalar(query)
+    if last_acquired is None:
         return
     hours = quiet.hours_of(scope, unit.campaign, unit.channel_id)
-    if quiet.awake(scope, hours, heard) > HELD_UP and is_late(scope, unit):
+    if quiet.awake(scope, hours, last_acquired) > HELD_UP and is_late(scope, unit):
         raise too_late(scope)
 
 

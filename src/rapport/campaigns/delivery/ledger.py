@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from rapport.access.scope import Scope
 from rapport.campaigns.delivery.units import Unit, row_of
-from rapport.campaigns.leases import Held, LeaseLost
+from rapport.campaigns.leases import HeldLease, LeaseLost
 from rapport.campaigns.runs import queries
 from rapport.channels.service import Receipt
 from rapport.delivery import service as delivery
 from rapport.delivery.service import Claim, State
 
 
-def claim(scope: Scope, held: Held, unit: Unit, batch: int, customers: Sequence[str]) -> list[Claim]:
+def claim(scope: Scope, held: HeldLease, unit: Unit, batch: int, customers: Sequence[str]) -> list[Claim]:
     """Enter a batch's messages before they leave; those of them that are to be sent."""
     with scope.reads() as session:
         row = row_of(scope, session, unit)
@@ -33,7 +33,7 @@ def claim(scope: Scope, held: Held, unit: Unit, batch: int, customers: Sequence[
 
 
 def claim_retries(
-    scope: Scope, held: Held, unit: Unit, batch: int, attempts: int, size: int
+    scope: Scope, held: HeldLease, unit: Unit, batch: int, attempts: int, size: int
 ) -> tuple[list[Claim], int]:
     """Take up to size messages that failed for now, tried at most so often, as a batch.
 
@@ -47,7 +47,7 @@ def claim_retries(
     return claims, len(claims)
 
 
-def settle(scope: Scope, held: Held, unit: Unit, receipts: Mapping[Claim, Receipt], last: bool) -> None:
+def settle(scope: Scope, held: HeldLease, unit: Unit, receipts: Mapping[Claim, Receipt], last: bool) -> None:
     """Enter what became of messages; a temporary failure is to be retried unless this was the last try.
 
     What has left is entered even if the records are away meanwhile.
@@ -64,7 +64,7 @@ def _state_of(receipt: Receipt, last: bool) -> State:
     return State.PENDING if is_temporary and not last else State(receipt.outcome)
 
 
-def flush(scope: Scope, held: Held, unit: Unit, batch: int) -> None:
+def flush(scope: Scope, held: HeldLease, unit: Unit, batch: int) -> None:
     """Write the outcomes of a batch to the warehouse, once."""
     at = scope.clock.now()
     rows = delivery.ended(held.connection, unit.mailing(scope), batch)
@@ -74,11 +74,14 @@ def flush(scope: Scope, held: Held, unit: Unit, batch: int) -> None:
         scope.warehouse.insert(
             "campaign_outcomes",
             [*names, "batch", "recorded_at"],
-            [(day, campaign, who, unit.channel_id, state, why, mid, batch, at) for who, state, why, mid in rows],
+            [
+                (day, campaign, customer_id, unit.channel_id, state, reason, message_id, batch, at)
+                for customer_id, state, reason, message_id in rows
+            ],
         )
 
 
-def give_up(scope: Scope, held: Held, unit: Unit, reason: str) -> None:
+def give_up(scope: Scope, held: HeldLease, unit: Unit, reason: str) -> None:
     """Let fail what was entered and not settled; then flush() every batch."""
     mailing = unit.mailing(scope)
     delivery.give_up(held.connection, mailing, reason)
@@ -86,6 +89,6 @@ def give_up(scope: Scope, held: Held, unit: Unit, reason: str) -> None:
         flush(scope, held, unit, batch)
 
 
-def drop(scope: Scope, held: Held, unit: Unit) -> None:
+def drop(scope: Scope, held: HeldLease, unit: Unit) -> None:
     """Forget a finished unit's messages: their outcomes are in the warehouse."""
     delivery.drop_mailing(held.connection, unit.mailing(scope))

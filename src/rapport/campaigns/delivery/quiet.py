@@ -67,37 +67,45 @@ def held_until(scope: Scope, campaigns: Sequence[Occurrence]) -> dict[int, datet
     """Which of some campaigns have messages that quiet hours hold back now, by id, and the instant of their end."""
     now = scope.clock.now()
     until = quiet_until(scope, tenant_settings(scope, CampaignSettings).quiet_hours, now)
-    kept = {one.id for one in campaigns if not one.is_triggered and not one.plan.rules.any_hour}
-    if until is None or not kept:
+    quiet_ids = {
+        campaign.id for campaign in campaigns if not campaign.is_triggered and not campaign.plan.rules.any_hour
+    }
+    if until is None or not quiet_ids:
         return {}
-    wanted = select(OccurrenceChannel).where(
+    query = select(OccurrenceChannel).where(
         OccurrenceChannel.tenant_id == scope.tenant_id,
         OccurrenceChannel.campaign_id.in_(
-            [one.id for one in campaigns if one.state in (RunState.SCHEDULED, RunState.EXECUTING)]
+            [campaign.id for campaign in campaigns if campaign.state in (RunState.SCHEDULED, RunState.EXECUTING)]
         ),
         OccurrenceChannel.state.in_([RunState.SCHEDULED, RunState.EXECUTING]),
     )
     with scope.reads() as session:
-        units = list(session.scalars(wanted))
-    come = [unit for unit in units if unit.state == RunState.EXECUTING or scope.instant(unit.scheduled_time) <= now]
-    pulled = {number: channels.is_pulled(scope, number) for number in {unit.channel_id for unit in come}}
-    return {unit.campaign_id: until for unit in come if unit.campaign_id in kept and not pulled[unit.channel_id]}
+        units = list(session.scalars(query))
+    due_units = [
+        unit for unit in units if unit.state == RunState.EXECUTING or scope.instant(unit.scheduled_time) <= now
+    ]
+    pulled = {
+        channel_id: channels.is_pulled(scope, channel_id) for channel_id in {unit.channel_id for unit in due_units}
+    }
+    return {
+        unit.campaign_id: until for unit in due_units if unit.campaign_id in quiet_ids and not pulled[unit.channel_id]
+    }
 
 
 def warnings(scope: Scope, schedule: Schedule, rules: PlannedRules, groups: Sequence[PlannedGroup]) -> list[str]:
     """What may not be meant about the send times of a series, in sentences."""
-    own = tenant_settings(scope, CampaignSettings)
-    if own.quiet_hours is None or rules.any_hour:
+    settings = tenant_settings(scope, CampaignSettings)
+    if settings.quiet_hours is None or rules.any_hour:
         return []
-    found = set()
-    for place in (place for group in groups for place in group.channels):
-        at = send_time(schedule, place.send_time, own.default_send_time)
-        if _inside(at, *_times(own.quiet_hours)) and not channels.is_pulled(scope, place.channel_id):
-            found.add(at)
+    quiet_times = set()
+    for channel in (channel for group in groups for channel in group.channels):
+        at = send_time(schedule, channel.send_time, settings.default_send_time)
+        if _inside(at, *_times(settings.quiet_hours)) and not channels.is_pulled(scope, channel.channel_id):
+            quiet_times.add(at)
     return [
-        f"{at:%H:%M} is in the quiet hours: messages of that time leave at {own.quiet_hours.end}. "
+        f"{at:%H:%M} is in the quiet hours: messages of that time leave at {settings.quiet_hours.end}. "
         "rules.any_hour lets them leave at their time."
-        for at in sorted(found)
+        for at in sorted(quiet_times)
     ]
 
 

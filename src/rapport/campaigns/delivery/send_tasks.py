@@ -14,7 +14,7 @@ from rapport.stores.workflows import work
 
 log = structlog.get_logger("rapport.campaigns")
 # Arguments of a unit's work: tenant, campaign, channel and group.
-Place = tuple[int, int, int, int]
+UnitArguments = tuple[int, int, int, int]
 
 
 def unit_at(tenant_id: int, campaign_id: int, channel_id: int, group: int) -> tuple[Scope, Unit]:
@@ -132,7 +132,7 @@ def send_unit_as_before(tenant_id: int, campaign_id: int, channel_id: int, group
     finish_unit(*unit, error)
 
 
-def given_up(unit: Place, fault: BaseException) -> str:
+def given_up(unit: UnitArguments, fault: BaseException) -> str:
     """Abandon a unit that cannot be sent; why, in a sentence."""
     log.exception("unit abandoned", tenant_id=unit[0], campaign_id=unit[1], channel_id=unit[2])
     error = sentence(fault)
@@ -140,7 +140,7 @@ def given_up(unit: Place, fault: BaseException) -> str:
     return error
 
 
-def _send_all(unit: Place, batches: list[str]) -> None:
+def _send_all(unit: UnitArguments, batches: list[str]) -> None:
     low = ""
     for number, high in enumerate(batches, start=1):
         if not _send(*unit, number, low, high):

@@ -9,15 +9,16 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from rapport.access.scope import Scope
+from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.delivery import lateness, ledger, quiet
 from rapport.campaigns.delivery.closing import close_rest
 from rapport.campaigns.delivery.units import RETRIES, Unit, row_of
-from rapport.campaigns.leases import Held, lease
+from rapport.campaigns.leases import HeldLease, lease
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import locked, move
 from rapport.campaigns.runs import queries
 from rapport.campaigns.runs.staging import stage_name
-from rapport.campaigns.settings import settings_of
+from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.states import RunState
 from rapport.channels import service as channels
 from rapport.delivery import service as delivery
@@ -59,9 +60,9 @@ def _is_open(campaign: Occurrence, row: OccurrenceChannel) -> bool:
 
 def take_out(scope: Scope, unit: Unit) -> None:
     """Who was suppressed since processing leaves the list of an outside channel. May be repeated."""
-    if wanted := _suppressed_since(scope, unit):
+    if kept_off := _suppressed_since(scope, unit):
         with lease(scope, unit.lease_name):
-            _suppress_late(scope, unit, wanted)
+            _suppress_late(scope, unit, kept_off)
             _withdraw(scope, unit)
 
 
@@ -76,8 +77,8 @@ def list_unit(scope: Scope, unit: Unit) -> None:
         if not _is_open(campaign, row):
             return
         told_in_time = campaign.handed_over_at is None or campaign.handed_over_at < scope.instant(row.scheduled_time)
-        if told_in_time and (wanted := _suppressed_since(scope, unit)):
-            _suppress_late(scope, unit, wanted)
+        if told_in_time and (kept_off := _suppressed_since(scope, unit)):
+            _suppress_late(scope, unit, kept_off)
             _withdraw(scope, unit)
         batch = unit.start + 1
         if scope.warehouse.value(queries.COUNT_BATCH, batch=batch, **unit.bindings):
@@ -89,9 +90,9 @@ def list_unit(scope: Scope, unit: Unit) -> None:
 def plan_batches(scope: Scope, unit: Unit) -> list[str]:
     """The last customer of every batch, or WHOLE for all in one. Who was suppressed meanwhile is taken out first."""
     with lease(scope, unit.lease_name):
-        if wanted := _suppressed_since(scope, unit):
-            _suppress_late(scope, unit, wanted)
-        size = settings_of(scope).batch_size
+        if kept_off := _suppressed_since(scope, unit):
+            _suppress_late(scope, unit, kept_off)
+        size = tenant_settings(scope, CampaignSettings).batch_size
         with scope.reads() as session:
             if row_of(scope, session, unit).recipients <= size:
                 return [WHOLE]
@@ -101,28 +102,28 @@ def plan_batches(scope: Scope, unit: Unit) -> list[str]:
 
 def _suppressed_since(scope: Scope, unit: Unit) -> messaging.KeptOff | None:
     """Whom a unit must not reach, when that may be others than at its processing; None when nothing has changed."""
-    wanted, data_date = messaging.KeptOff(0, unit.channel_id, _app(scope, unit)), _data_date(scope, unit)
-    stands = messaging.kept_off_stand(scope, wanted, data_date)
-    known = unit.campaign.plan.kept_off.get(f"{unit.channel_id}/{unit.group}")
-    return None if stands in ("", known) else wanted
+    kept_off, data_date = messaging.KeptOff(0, unit.channel_id, _app(scope, unit)), _data_date(scope, unit)
+    state = messaging.kept_off_stand(scope, kept_off, data_date)
+    processed_state = unit.campaign.plan.kept_off.get(f"{unit.channel_id}/{unit.group}")
+    return None if state in ("", processed_state) else kept_off
 
 
 def _data_date(scope: Scope, unit: Unit) -> date:
     return scope.data_date() or unit.campaign.execution_date
 
 
-def _suppress_late(scope: Scope, unit: Unit, wanted: messaging.KeptOff) -> None:
+def _suppress_late(scope: Scope, unit: Unit, kept_off: messaging.KeptOff) -> None:
     """Give that outcome to who was suppressed since processing."""
     name = stage_name(unit.campaign.id, f"late_{unit.channel_id}_{unit.group}")
     table = identifier(name)
     scope.warehouse.execute(queries.NO_TABLE.format(table=table))
     messaging.create_suppressed(scope, name)
-    messaging.load_suppressed(scope, name, wanted, _data_date(scope, unit), AMONG_UNIT, **unit.bindings)
+    messaging.load_suppressed(scope, name, kept_off, _data_date(scope, unit), AMONG_UNIT, **unit.bindings)
     statement, listed = queries.SUPPRESS_LATE.replace("SUPPRESSED", table), messaging.rules.LISTED
     words = {"listed": listed.reason, "preference": messaging.rules.PREFERENCE.reason}
-    bound = {"at": scope.clock.now(), "listed_fault": messaging.fault_of(listed), **words, **unit.bindings}
+    parameters = {"at": scope.clock.now(), "listed_fault": messaging.fault_of(listed), **words, **unit.bindings}
     for part in scope.warehouse.customer_slices(*queries.ACCOUNT):
-        part.execute(statement, **bound)
+        part.execute(statement, **parameters)
     scope.warehouse.execute(queries.NO_TABLE.format(table=table))
 
 
@@ -136,9 +137,9 @@ def _app(scope: Scope, unit: Unit) -> str:
 def _withdraw(scope: Scope, unit: Unit) -> None:
     if scope.warehouse.value(queries.COUNT_BATCH, batch=unit.start, **unit.bindings):
         scope.warehouse.execute(queries.WITHDRAW, **unit.bindings)
-        left = int(scope.warehouse.value(queries.COUNT_UNIT, **unit.bindings))
+        remaining = int(scope.warehouse.value(queries.COUNT_UNIT, **unit.bindings))
         with scope.records() as session:
-            row_of(scope, session, unit).recipients = left
+            row_of(scope, session, unit).recipients = remaining
 
 
 def send_batch(scope: Scope, unit: Unit, number: int, low: str, high: str) -> bool:
@@ -147,8 +148,10 @@ def send_batch(scope: Scope, unit: Unit, number: int, low: str, high: str) -> bo
     with lease(scope, unit.lease_name) as held:
         if not is_open(scope, unit):
             return False
-        found = [who for (who,) in scope.warehouse.rows(queries.BATCH, low=low, high=high, **unit.bindings)]
-        _deliver(scope, held, unit, ledger.claim(scope, held, unit, batch, found), last=not _delays(scope))
+        customer_ids = [
+            customer_id for (customer_id,) in scope.warehouse.rows(queries.BATCH, low=low, high=high, **unit.bindings)
+        ]
+        _deliver(scope, held, unit, ledger.claim(scope, held, unit, batch, customer_ids), last=not _delays(scope))
         ledger.flush(scope, held, unit, batch)
     return True
 
@@ -159,7 +162,7 @@ def send_retries(scope: Scope, unit: Unit, number: int, attempt: int) -> int:
     with lease(scope, unit.lease_name) as held:
         if not is_open(scope, unit):
             return 0
-        size_of_batch = settings_of(scope).batch_size
+        size_of_batch = tenant_settings(scope, CampaignSettings).batch_size
         claims, size = ledger.claim_retries(scope, held, unit, batch, attempt, size_of_batch)
         _deliver(scope, held, unit, claims, last=attempt >= len(_delays(scope)))
         ledger.flush(scope, held, unit, batch)
@@ -167,7 +170,7 @@ def send_retries(scope: Scope, unit: Unit, number: int, attempt: int) -> int:
 
 
 def _delays(scope: Scope) -> list[float]:
-    return settings_of(scope).retry_delays
+    return tenant_settings(scope, CampaignSettings).retry_delays
 
 
 def abandon(scope: Scope, unit: Unit, reason: str) -> None:
@@ -185,21 +188,21 @@ def forget(scope: Scope, unit: Unit) -> None:
         ledger.drop(scope, held, unit)
 
 
-def _deliver(scope: Scope, held: Held, unit: Unit, claims: Sequence[Claim], last: bool) -> None:
+def _deliver(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim], last: bool) -> None:
     """Send claimed messages and settle each as its reply comes."""
     if not claims:
         return
     channel = channels.channel(scope, unit.channel_id)
     claim_of = {claim.message_id: claim for claim in claims}
     written = _written(scope, held, unit, channel, claims)
-    messages = [letter for letter in written.values() if isinstance(letter, channels.Message)]
-    unwritten = {claim_of[name]: letter for name, letter in written.items() if isinstance(letter, channels.Receipt)}
+    messages = [message for message in written.values() if isinstance(message, channels.Message)]
+    unwritten = {claim_of[name]: receipt for name, receipt in written.items() if isinstance(receipt, channels.Receipt)}
     if unwritten:
         ledger.settle(scope, held, unit, unwritten, last)
     away: list[channels.Receipt] = []
-    there = takewhile(lambda _: not away, messages)
+    until_away = takewhile(lambda _: not away, messages)
     with delivery.transports(scope.stores).of(scope, channel) as transport:
-        for receipts in transport.send_many(there):
+        for receipts in transport.send_many(until_away):
             away.extend(receipt for receipt in receipts if receipt.away)
             tried = {claim_of[receipt.message_id]: receipt for receipt in receipts if not receipt.away}
             if tried:
@@ -209,7 +212,7 @@ def _deliver(scope: Scope, held: Held, unit: Unit, claims: Sequence[Claim], last
 
 
 def _written(
-    scope: Scope, held: Held, unit: Unit, channel: channels.Channel, claims: Sequence[Claim]
+    scope: Scope, held: HeldLease, unit: Unit, channel: channels.Channel, claims: Sequence[Claim]
 ) -> dict[str, delivery.Written]:
     """The messages of claims, or why there is none, by message id."""
     origin = messaging.Origin(
@@ -232,13 +235,13 @@ def _written(
     return delivery.write(scope, held.connection, channel, origin, drafts)
 
 
-def _products(scope: Scope, unit: Unit, pending: Sequence[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
+def _products(scope: Scope, unit: Unit, customer_ids: Sequence[str]) -> dict[str, list[str]]:
+    products: dict[str, list[str]] = defaultdict(list)
     if unit.campaign.plan.products:
-        rows = scope.warehouse.rows(queries.PRODUCTS, customers=list(pending), **unit.bindings)
+        rows = scope.warehouse.rows(queries.PRODUCTS, customers=list(customer_ids), **unit.bindings)
         for customer_id, name in rows:
-            found[customer_id].append(name)
-    return found
+            products[customer_id].append(name)
+    return products
 
 
 def not_begun(tenant_id: Any) -> Select[OccurrenceChannel, Occurrence]:
@@ -262,16 +265,18 @@ def due(scope: Scope) -> list[OccurrenceChannel]:
     with scope.reads() as session:
         rows = session.execute(not_begun(scope.tenant_id)).all()
     now = scope.clock.now()
-    come = [(row, campaign) for row, campaign in rows if scope.instant(row.scheduled_time) <= now]
-    found = [row for row, campaign in come if not quiet.is_held(scope, campaign, row.channel_id)]
-    return sorted(found, key=lambda row: (row.scheduled_time, row.campaign_id, row.channel_id, row.recipient_group_id))
+    scheduled = [(row, campaign) for row, campaign in rows if scope.instant(row.scheduled_time) <= now]
+    due_units = [row for row, campaign in scheduled if not quiet.is_held(scope, campaign, row.channel_id)]
+    return sorted(
+        due_units, key=lambda row: (row.scheduled_time, row.campaign_id, row.channel_id, row.recipient_group_id)
+    )
 
 
 def under_way(scope: Scope) -> list[OccurrenceChannel]:
     """Units that were begun and have not ended."""
-    wanted = select(OccurrenceChannel).filter_by(tenant_id=scope.tenant_id, state=RunState.EXECUTING)
+    query = select(OccurrenceChannel).filter_by(tenant_id=scope.tenant_id, state=RunState.EXECUTING)
     with scope.reads() as session:
-        return list(session.scalars(wanted))
+        return list(session.scalars(query))
 
 
 def waiting(scope: Scope, unit: Unit) -> int:

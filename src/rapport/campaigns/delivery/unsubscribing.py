@@ -34,8 +34,8 @@ def unsubscribe(scope: Scope, customer_id: str, origin: messaging.Origin, everyt
     messaging.suppress(scope, customer_id, channel_id, mark=origin.address)
     if origin.campaign_id:
         with no_reports(scope):
-            who = alias(scope, customer_id) if customers.is_erased(scope, customer_id) else customer_id
-            _record(scope, who, origin)
+            recorded_id = alias(scope, customer_id) if customers.is_erased(scope, customer_id) else customer_id
+            _record(scope, recorded_id, origin)
 
 
 def _record(scope: Scope, customer_id: str, origin: messaging.Origin) -> None:

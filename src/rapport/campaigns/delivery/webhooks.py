@@ -22,7 +22,7 @@ DEFAULT_ROWS = 10_000
 
 
 @dataclass(frozen=True)
-class Hook:
+class ChannelWebhook:
     """The webhook of a channel. rows is the most customers of a file, attributes are RealFieldNames."""
 
     channel_id: int
@@ -32,21 +32,25 @@ class Hook:
     attributes: list[str]
 
 
-def webhook(scope: Scope, channel_id: int) -> Hook | None:
+def webhook(scope: Scope, channel_id: int) -> ChannelWebhook | None:
     """The webhook of a channel, None when it has none. One whose address was registered by a call has defaults."""
-    told = [one for one in notifications.listeners(scope) if (one.event_type_id, one.channel_id) == (14, channel_id)]
-    if not told:
+    listeners = [
+        listener
+        for listener in notifications.listeners(scope)
+        if (listener.event_type_id, listener.channel_id) == (14, channel_id)
+    ]
+    if not listeners:
         return None
     with scope.reads() as session:
-        found = session.get(Webhook, (scope.tenant_id, channel_id))
-    if found is None:
-        return Hook(channel_id, told[0].url, f"hook{channel_id}", DEFAULT_ROWS, [])
-    return Hook(channel_id, told[0].url, found.name, found.rows_per_file, found.attributes)
+        stored = session.get(Webhook, (scope.tenant_id, channel_id))
+    if stored is None:
+        return ChannelWebhook(channel_id, listeners[0].url, f"hook{channel_id}", DEFAULT_ROWS, [])
+    return ChannelWebhook(channel_id, listeners[0].url, stored.name, stored.rows_per_file, stored.attributes)
 
 
 def set_webhook(
     scope: Scope, channel_id: int, url: str, name: str, rows_per_file: int, attributes: Sequence[str]
-) -> Hook:
+) -> ChannelWebhook:
     """Give an outside channel its webhook, in place of any before.
 
     Raises NotFound for the channel, Invalid for one that Rapport sends on itself, a URL that is not to be posted
@@ -63,14 +67,14 @@ def set_webhook(
     listener = notifications.register_listener(scope, FILES_READY, url, channel_id)
     try:
         with scope.records() as session:
-            made = insert(Webhook).values(tenant_id=scope.tenant_id, channel_id=channel_id, **values)
+            statement = insert(Webhook).values(tenant_id=scope.tenant_id, channel_id=channel_id, **values)
             session.execute(
-                made.on_conflict_do_update(index_elements=[Webhook.tenant_id, Webhook.channel_id], set_=values)
+                statement.on_conflict_do_update(index_elements=[Webhook.tenant_id, Webhook.channel_id], set_=values)
             )
             scope.audit(session, "set", f"webhook of channel {channel_id}", name=name)
     except IntegrityError as error:
         raise Conflict(f"There is a webhook named {name!r} already.") from error
-    return Hook(channel_id, listener.url, name, rows_per_file, names)
+    return ChannelWebhook(channel_id, listener.url, name, rows_per_file, names)
 
 
 def delete_webhook(scope: Scope, channel_id: int) -> None:

@@ -42,7 +42,7 @@ class WebhookOut(WebhookIn):
     name: str = Field(examples=["texts"])
 
 
-def _shown(webhook: service.Hook) -> WebhookOut:
+def _shown(webhook: service.ChannelWebhook) -> WebhookOut:
     return WebhookOut.model_validate(webhook).model_copy(update={"url": masked(webhook.url)})
 
 
