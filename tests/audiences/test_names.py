@@ -49,10 +49,12 @@ def ask(attribute: str, operator: str, value: Any) -> dict[str, Any]:
     ],
 )
 def test_names_are_kept_as_ids_wherever_they_stand(scope: Scope, given: Any, kept: Any) -> None:
-    assert audiences.bound(scope, given) == audiences.Definition(kept, parse(kept))
+    assert audiences.with_ids(scope, given) == audiences.Definition(kept, parse(kept))
     nested = {"all": [{"not": given}, {"any": [{"all": [given]}]}]}
-    assert audiences.bound(scope, nested).raw == {"all": [{"not": kept}, {"any": [{"all": [kept]}]}]}
-    assert audiences.size_now(scope, audiences.bound(scope, given).condition) == audiences.size_now(scope, parse(kept))
+    assert audiences.with_ids(scope, nested).raw == {"all": [{"not": kept}, {"any": [{"all": [kept]}]}]}
+    assert audiences.size_now(scope, audiences.with_ids(scope, given).condition) == audiences.size_now(
+        scope, parse(kept)
+    )
 
 
 def test_a_renamed_stage_keeps_its_groups(scope: Scope, api: httpx.Client) -> None:

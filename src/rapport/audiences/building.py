@@ -42,8 +42,10 @@ def _choice(info: customers.AttributeInfo, examples: list[str]) -> AttributeChoi
 def _examples(scope: Scope, infos: list[customers.AttributeInfo]) -> dict[str, list[str]]:
     columns = ", ".join(f"topK({EXAMPLES})({customers.rendered(info)})" for info in infos)
     row = scope.warehouse.row(queries.EXAMPLES.format(columns=columns), data_date=current_date(scope).isoformat())
-    found = row or ((),) * len(infos)
-    shown = {info.real_field_name: [str(value) for value in values] for info, values in zip(infos, found, strict=True)}
+    examples = row or ((),) * len(infos)
+    shown = {
+        info.real_field_name: [str(value) for value in values] for info, values in zip(infos, examples, strict=True)
+    }
     for name, by_id in NAMED.items():
         if name in shown and by_id in shown:
             present = {str(number): called_now for number, called_now in called(scope, by_id).items()}

@@ -65,23 +65,23 @@ def changes(
         raise NotFound(f"Members of target group {target_group_id} are not stored for two data dates.")
     if base >= day:
         raise Invalid(f"since must be before data_date, which is {day}.")
-    for one in (base, day):
-        if snapshot(scope, target_group_id, one) is None:
-            raise NotFound(f"Members of target group {target_group_id} are not stored for {one}.")
-    bound: dict[str, Any] = {"target_group": target_group_id, "since": base, "data_date": day}
-    entered, left = scope.warehouse.row(queries.COUNT_CHANGES, **bound, after="") or (0, 0)
-    rows = scope.warehouse.rows(queries.CHANGES, **bound, after=after, limit=limit) if limit else []
-    customers = [ChangedCustomer(str(who), ENTERED if is_in else LEFT) for who, is_in in rows]
+    for stored_day in (base, day):
+        if snapshot(scope, target_group_id, stored_day) is None:
+            raise NotFound(f"Members of target group {target_group_id} are not stored for {stored_day}.")
+    parameters: dict[str, Any] = {"target_group": target_group_id, "since": base, "data_date": day}
+    entered, left = scope.warehouse.row(queries.COUNT_CHANGES, **parameters, after="") or (0, 0)
+    rows = scope.warehouse.rows(queries.CHANGES, **parameters, after=after, limit=limit) if limit else []
+    customers = [ChangedCustomer(str(customer_id), ENTERED if is_in else LEFT) for customer_id, is_in in rows]
     return GroupChanges(target_group_id, base, day, int(entered), int(left), customers)
 
 
 def _newest(scope: Scope, target_group_id: int, before: date | None = None) -> date | None:
     """The newest data date for which members of a group are stored, or that before a date."""
-    wanted = select(func.max(Snapshot.data_date)).where(
+    newest = select(func.max(Snapshot.data_date)).where(
         Snapshot.tenant_id == scope.tenant_id, Snapshot.target_group_id == target_group_id
     )
     with scope.reads() as session:
-        return session.scalar(wanted if before is None else wanted.where(Snapshot.data_date < before))
+        return session.scalar(newest if before is None else newest.where(Snapshot.data_date < before))
 
 
 def tell_changes(scope: Scope, data_date: date) -> None:
@@ -106,11 +106,11 @@ def _tell(scope: Scope, group: TargetGroup, data_date: date) -> None:
     since = _newest(scope, group.id, data_date)
     if since is None:  # here it begins
         return
-    found = changes(scope, group.id, data_date, since)
-    if not found.entered and not found.left:
+    group_changes = changes(scope, group.id, data_date, since)
+    if not group_changes.entered and not group_changes.left:
         return
-    told = {"TargetGroupID": group.id, "TargetGroupName": group.name, "Date": data_date.isoformat()}
-    told |= {"SinceDate": since.isoformat(), "Entered": found.entered, "Left": found.left}
+    payload = {"TargetGroupID": group.id, "TargetGroupName": group.name, "Date": data_date.isoformat()}
+    payload |= {"SinceDate": since.isoformat(), "Entered": group_changes.entered, "Left": group_changes.left}
     with scope.records() as session:
         key = f"{notifications.GROUP_CHANGED}:{group.id}:{data_date}"
-        notifications.notify(scope, session, notifications.GROUP_CHANGED, told, key)
+        notifications.notify(scope, session, notifications.GROUP_CHANGED, payload, key)

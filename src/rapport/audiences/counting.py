@@ -71,16 +71,16 @@ def check_modelled(scope: Scope) -> None:
 def reach_now(scope: Scope, condition: Condition) -> dict[int, int]:
     """How many of the customers that a condition selects now each channel reaches, by channel. Raises Invalid."""
     on = schema(scope)
-    used = [one.id for one in channels.channels(scope)]
+    used = [channel.id for channel in channels.channels(scope)]
     if not used:
         return {}
     ensure_members(scope, conditions.groups_in(condition), on.data_date)
-    asked = [conditions.Every((condition, conditions.Reachable(number))) for number in used]
-    compiled, found = conditions.to_counts(asked, on), dict.fromkeys(used, 0)
+    reachable = [conditions.Every((condition, conditions.Reachable(number))) for number in used]
+    compiled, reached = conditions.to_counts(reachable, on), dict.fromkeys(used, 0)
     for part in scope.warehouse.customer_slices(*queries.READ, *compiled.tables):
         for number, count in zip(used, part.row(compiled.sql, **compiled.parameters) or (), strict=True):
-            found[number] += int(count)
-    return found
+            reached[number] += int(count)
+    return reached
 
 
 def sample_now(scope: Scope, condition: Condition, n: int) -> list[str]:
@@ -160,8 +160,8 @@ def start_count(scope: Scope, definition: Definition, refresh: bool = False) -> 
     refresh. Raises Away when too many of the tenant's counts wait already."""
     on = schema(scope)
     digest = _digest(scope, definition)
-    if not refresh and (known := _known(scope, digest, on.data_date)):
-        return known
+    if not refresh and (earlier := _known(scope, digest, on.data_date)):
+        return earlier
     _counting(scope).check(scope.tenant_id)
     count = Count(
         tenant_id=scope.tenant_id,
@@ -216,13 +216,13 @@ def _finish(scope: Scope, count_id: str, state: str, **values: Any) -> None:
 def count(scope: Scope, count_id: str) -> Count:
     """A count by id; one whose process died is failed after a while. Raises NotFound."""
     with scope.reads() as session:
-        found = session.get(Count, (scope.tenant_id, count_id))
-    if found is None:
+        stored = session.get(Count, (scope.tenant_id, count_id))
+    if stored is None:
         raise NotFound(f"There is no count {count_id}.")
-    if found.state == CountState.RUNNING and scope.clock.now() - found.started_at > LONGEST_COUNT:
+    if stored.state == CountState.RUNNING and scope.clock.now() - stored.started_at > LONGEST_COUNT:
         _finish(scope, count_id, CountState.FAILED, error="The count did not end.")
         return count(scope, count_id)
-    return found
+    return stored
 
 
 def cancel_count(scope: Scope, count_id: str) -> Count:

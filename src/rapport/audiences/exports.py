@@ -32,21 +32,21 @@ def export_members(
     infos = customers.find(scope, names, "attributes")
     if snapshot(scope, group.id, day) is None:
         ensure_members(scope, {group.id}, day)
-    found = [info.real_field_name for info in infos]
+    attributes = [info.real_field_name for info in infos]
     columns = [f"{customers.rendered(info)} AS {identifier(f'of_{info.real_field_name}')}" for info in infos]
-    asked = [f"p.{identifier(f'of_{name}')}" for name in found]
+    exported = [f"p.{identifier(f'of_{name}')}" for name in attributes]
     sql = MEMBERS_WITH.format(
-        columns=", ".join(["customer_id AS known_id", *columns]), asked="".join(f", {one}" for one in asked)
+        columns=", ".join(["customer_id AS known_id", *columns]), exported="".join(f", {column}" for column in exported)
     )
     with scope.records() as session:
-        scope.audit(session, "export", f"target group {group.id}", data_date=day.isoformat(), attributes=found)
-    schema = pa.schema([(name, pa.string()) for name in ("CustomerID", *found)])
+        scope.audit(session, "export", f"target group {group.id}", data_date=day.isoformat(), attributes=attributes)
+    schema = pa.schema([(name, pa.string()) for name in ("CustomerID", *attributes)])
     return schema, _pieces(scope, sql, schema, {"data_date": day.isoformat(), "target_group": group.id})
 
 
-def _pieces(scope: Scope, sql: str, schema: pa.Schema, bound: dict[str, object]) -> Iterator[pa.RecordBatch]:
+def _pieces(scope: Scope, sql: str, schema: pa.Schema, parameters: dict[str, object]) -> Iterator[pa.RecordBatch]:
     after = ""
-    while rows := scope.warehouse.rows(sql, **bound, after=after, at_once=AT_ONCE):
+    while rows := scope.warehouse.rows(sql, **parameters, after=after, at_once=AT_ONCE):
         after = str(rows[-1][0])
         columns = [[None if value is None else str(value) for value in column] for column in zip(*rows, strict=True)]
         yield pa.record_batch(columns, schema=schema)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.audiences.models import TargetGroup
-from rapport.audiences.names import Definition, bound
+from rapport.audiences.names import Definition, with_ids
 from rapport.audiences.schema import names, schema
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.stores.records import hold, next_id, unique_name
@@ -22,13 +22,13 @@ UNIQUE, A_GROUP = "uq_target_groups_name", "a target group"
 
 def definition_of(scope: Scope, definition: Any) -> Definition:
     """A definition, given as JSON, that fits the tenant's attributes and groups, as it is kept. Raises Invalid."""
-    kept = bound(scope, definition)
+    resolved = with_ids(scope, definition)
     # Whether it fits is asked of nobody: the customers of a channel are not looked up for it.
-    conditions.to_sql(kept.condition, replace(schema(scope), unreached=lambda channel_id: "customers"))
-    known = {group.id for group in target_groups(scope)}
-    for number in sorted(conditions.groups_in(kept.condition) - known):
+    conditions.to_sql(resolved.condition, replace(schema(scope), unreached=lambda channel_id: "customers"))
+    group_ids = {group.id for group in target_groups(scope)}
+    for number in sorted(conditions.groups_in(resolved.condition) - group_ids):
         raise Invalid(f"definition names target group {number}, which does not exist.")
-    return kept
+    return resolved
 
 
 def readable(scope: Scope, condition: conditions.Condition) -> str:
@@ -44,7 +44,7 @@ def create_target_group(
     definition is the JSON of a condition; names of stages and segments are kept as their ids.
     Raises Invalid, or Conflict for a name that is in use.
     """
-    kept = definition_of(scope, definition)
+    resolved = definition_of(scope, definition)
     with unique_name(UNIQUE, A_GROUP, name), scope.records() as session:
         hold(session, scope.tenant_id, "target groups")
         group = TargetGroup(
@@ -52,14 +52,14 @@ def create_target_group(
             id=next_id(session, scope.tenant_id, "target group"),
             name=_name(name),
             priority=_priority(scope, session, priority),
-            definition=kept.raw,
-            depends_on=sorted(conditions.groups_in(kept.condition)),
+            definition=resolved.raw,
+            depends_on=sorted(conditions.groups_in(resolved.condition)),
             archived=False,
             version=1,
             tells_changes=tells_changes,
             created_at=scope.clock.now(),
         )
-        group.condition = kept.condition
+        group.condition = resolved.condition
         session.add(group)
         session.flush()
         scope.audit(session, "create", f"target group {group.id}", name=group.name)
@@ -114,7 +114,7 @@ def update_target_group(
     Raises NotFound, Invalid, and Conflict for a name in use, an archived group, or groups that would
     depend on each other in a circle.
     """
-    kept = None if definition is None else definition_of(scope, definition)
+    resolved = None if definition is None else definition_of(scope, definition)
     with unique_name(UNIQUE, A_GROUP, name or ""), scope.records() as session:
         hold(session, scope.tenant_id, "target groups")
         group = _get(scope, session, target_group_id)
@@ -123,18 +123,18 @@ def update_target_group(
         group.name = group.name if name is None else _name(name)
         group.priority = group.priority if priority is None else _priority(scope, session, priority)
         group.tells_changes = group.tells_changes if tells_changes is None else tells_changes
-        if kept is not None and kept.raw != group.definition:
-            _redefine(scope, session, group, kept)
+        if resolved is not None and resolved.raw != group.definition:
+            _redefine(scope, session, group, resolved)
         session.flush()
         scope.audit(session, "update", f"target group {target_group_id}", version=group.version)
     return group
 
 
-def _redefine(scope: Scope, session: Session, group: TargetGroup, kept: Definition) -> None:
-    needed = sorted(conditions.groups_in(kept.condition))
+def _redefine(scope: Scope, session: Session, group: TargetGroup, resolved: Definition) -> None:
+    needed = sorted(conditions.groups_in(resolved.condition))
     graph = _graph(scope, session) | {group.id: needed}
     _in_order(graph, group.id)
-    group.definition, group.condition, group.depends_on = kept.raw, kept.condition, needed
+    group.definition, group.condition, group.depends_on = resolved.raw, resolved.condition, needed
     group.version += 1
     group.size = group.size_date = group.sized_at = None
 
@@ -146,7 +146,7 @@ def bind_target_groups(scope: Scope) -> None:
     """
     for group in target_groups(scope):
         try:
-            definition = bound(scope, group.definition).raw
+            definition = with_ids(scope, group.definition).raw
         except Invalid:
             continue
         if definition != group.definition:
@@ -173,26 +173,26 @@ def _graph(scope: Scope, session: Session) -> dict[int, list[int]]:
     return {row.id: row.depends_on for row in session.execute(chosen)}
 
 
-def computing_order(scope: Scope, wanted: set[int]) -> list[int]:
+def computing_order(scope: Scope, group_ids: set[int]) -> list[int]:
     """The groups to compute for some groups, each after those it depends on. Raises Conflict for a circle."""
     with scope.reads() as session:
         graph = _graph(scope, session)
-    return _in_order(graph, *sorted(wanted))
+    return _in_order(graph, *sorted(group_ids))
 
 
 def versions_of(scope: Scope, target_group_id: int) -> dict[str, int]:
     """The versions of a group and of all that it depends on, by id: what its stored members were computed from."""
     chosen = computing_order(scope, {target_group_id})
-    found = select(TargetGroup.id, TargetGroup.version).where(
+    statement = select(TargetGroup.id, TargetGroup.version).where(
         TargetGroup.tenant_id == scope.tenant_id, TargetGroup.id.in_(chosen)
     )
     with scope.reads() as session:
-        return {str(row.id): row.version for row in session.execute(found)}
+        return {str(row.id): row.version for row in session.execute(statement)}
 
 
-def _in_order(graph: dict[int, list[int]], *wanted: int) -> list[int]:
+def _in_order(graph: dict[int, list[int]], *group_ids: int) -> list[int]:
     reached: dict[int, list[int]] = {}
-    waiting = list(wanted)
+    waiting = list(group_ids)
     while waiting:
         number = waiting.pop()
         if number not in reached:

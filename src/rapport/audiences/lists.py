@@ -34,34 +34,38 @@ def create_customer_list(scope: Scope, name: str, customer_ids: list[str]) -> Li
 
     Raises Invalid for an empty or too long list, a name in use or when none of the ids is a customer's.
     """
-    given = {customer_id.strip().lower(): customer_id.strip() for customer_id in customer_ids if customer_id.strip()}
-    if not given or len(given) > MAX_LIST:
+    spellings = {
+        customer_id.strip().lower(): customer_id.strip() for customer_id in customer_ids if customer_id.strip()
+    }
+    if not spellings or len(spellings) > MAX_LIST:
         raise Invalid(f"customers must name 1 to {MAX_LIST} customers.")
-    bound = list(given)
-    known = {customer_id.lower() for (customer_id,) in scope.warehouse.rows(queries.KNOWN_CUSTOMERS, given=bound)}
-    if not known:
+    keys = list(spellings)
+    existing = {customer_id.lower() for (customer_id,) in scope.warehouse.rows(queries.KNOWN_CUSTOMERS, keys=keys)}
+    if not existing:
         raise Invalid("customers has no ID of a customer.")
     with scope.records() as session:
         _check(scope, name)
         list_id = next_id(session, scope.tenant_id, "customer list")
     # A list is written before the group that makes it seen, so a kill between leaves nothing half-made in sight.
-    scope.warehouse.execute(queries.FILL_LIST, None, list=list_id, given=bound)
+    scope.warehouse.execute(queries.FILL_LIST, None, list=list_id, keys=keys)
     try:
         group = create_target_group(scope, name, {"list": list_id})
     except Conflict as error:
         raise Invalid(f"list-name: {error.message}") from error
-    _keep(scope, list_id, group, len(known))
-    return ListMade(group.id, list_id, group.name, len(known), [given[one] for one in given if one not in known])
+    _keep(scope, list_id, group, len(existing))
+    return ListMade(
+        group.id, list_id, group.name, len(existing), [spellings[key] for key in spellings if key not in existing]
+    )
 
 
 def keep_list(scope: Scope, list_id: int, customer_ids: Sequence[str]) -> None:
     """Keep ids as a list without a target group: of customers as the warehouse spells them, others as given."""
-    given = f"list_{list_id}_given"
-    table = identifier(given)
+    staging = f"list_{list_id}_given"
+    table = identifier(staging)
     scope.warehouse.execute(f"CREATE TABLE {table} (customer_id String) ENGINE = Memory")
     try:
-        scope.warehouse.insert_arrow(given, pa.table({"customer_id": pa.array(customer_ids, pa.string())}))
-        scope.warehouse.execute(queries.ADD_TO_LIST.format(given=table), list=list_id)
+        scope.warehouse.insert_arrow(staging, pa.table({"customer_id": pa.array(customer_ids, pa.string())}))
+        scope.warehouse.execute(queries.ADD_TO_LIST.format(staging=table), list=list_id)
     finally:
         scope.warehouse.execute(f"DROP TABLE IF EXISTS {table}")
 

@@ -47,16 +47,18 @@ def compute_own(scope: Scope, target_group_id: int, data_date: date) -> int:
 @customers.attributes_read_once()
 def _store(scope: Scope, group: TargetGroup, data_date: date) -> int:
     compiled = conditions.to_sql(group.condition, schema(scope, data_date))
-    place: dict[str, Any] = {"data_date": data_date.isoformat(), "target_group": group.id}
+    partition: dict[str, Any] = {"data_date": data_date.isoformat(), "target_group": group.id}
     warehouse = scope.warehouse
     parts = list(warehouse.customer_slices(*queries.READ, *compiled.tables))
 
     def stored(table: str) -> int:
-        return int(warehouse.value(queries.STORED.format(table=table), **place))
+        return int(warehouse.value(queries.STORED.format(table=table), **partition))
 
     def fill(table: str) -> int:
         for part in parts:
-            part.execute(queries.FILL.format(table=table, members=compiled.sql), None, **compiled.parameters, **place)
+            part.execute(
+                queries.FILL.format(table=table, members=compiled.sql), None, **compiled.parameters, **partition
+            )
         return stored(table)
 
     # One statement of so few is seen as a whole or not at all, and what a kill leaves unnoted is replaced as any other.
@@ -66,7 +68,7 @@ def _store(scope: Scope, group: TargetGroup, data_date: date) -> int:
     warehouse.execute(queries.MAKE_ASIDE.format(aside=aside))
     size = fill(aside)
     # The engine refuses to put nothing in a partition's place.
-    warehouse.execute((queries.REPLACE if size else queries.CLEAR).format(**place, aside=aside))
+    warehouse.execute((queries.REPLACE if size else queries.CLEAR).format(**partition, aside=aside))
     warehouse.execute(queries.DROP_ASIDE.format(aside=aside))
     return size
 
@@ -82,15 +84,15 @@ def _note(
         group.size, group.size_date, group.sized_at = size, data_date, values["computed_at"]
 
 
-def ensure_members(scope: Scope, wanted: set[int], data_date: date) -> None:
+def ensure_members(scope: Scope, group_ids: set[int], data_date: date) -> None:
     """Store the members of groups for a data date, unless they are and no definition behind them has changed since.
 
     Raises NotFound when the profile of the date is not kept.
     """
-    for number in computing_order(scope, wanted):
+    for number in computing_order(scope, group_ids):
         target_group(scope, number)
-        found = snapshot(scope, number, data_date)
-        if found is not None and found.versions == versions_of(scope, number):
+        stored = snapshot(scope, number, data_date)
+        if stored is not None and stored.versions == versions_of(scope, number):
             continue
         if not scope.warehouse.value(queries.HAS_PROFILE, data_date=data_date.isoformat()):
             raise NotFound(f"There is no profile of {data_date.isoformat()} to compute target group {number} on.")
@@ -107,18 +109,18 @@ def members(scope: Scope, target_group_id: int, data_date: date | None, limit: i
     day = data_date or current_date(scope)
     if snapshot(scope, target_group_id, day) is None:
         ensure_members(scope, {target_group_id}, day)
-    bound = {"data_date": day.isoformat(), "target_group": target_group_id}
-    rows = scope.warehouse.rows(queries.MEMBERS, **bound, page_top=limit, page_skip=offset)
+    parameters = {"data_date": day.isoformat(), "target_group": target_group_id}
+    rows = scope.warehouse.rows(queries.MEMBERS, **parameters, page_top=limit, page_skip=offset)
     return [customer_id for (customer_id,) in rows]
 
 
 def newest_snapshots(scope: Scope, target_group_ids: Iterable[int]) -> dict[int, date]:
     """The newest date for which members of each group are stored; groups without any are absent."""
-    wanted = select(Snapshot.target_group_id, func.max(Snapshot.data_date)).where(
+    statement = select(Snapshot.target_group_id, func.max(Snapshot.data_date)).where(
         Snapshot.tenant_id == scope.tenant_id, Snapshot.target_group_id.in_(sorted(target_group_ids))
     )
     with scope.reads() as session:
-        return {row[0]: row[1] for row in session.execute(wanted.group_by(Snapshot.target_group_id))}
+        return {row[0]: row[1] for row in session.execute(statement.group_by(Snapshot.target_group_id))}
 
 
 def snapshot(scope: Scope, target_group_id: int, data_date: date) -> Snapshot | None:

@@ -33,18 +33,18 @@ class Definition:
     condition: Condition
 
 
-def bound(scope: Scope, definition: Any) -> Definition:
+def with_ids(scope: Scope, definition: Any) -> Definition:
     """A definition with the ids of the stages and segments that it names. Raises Invalid for unknown names and ids."""
     condition = parse(definition)
-    known = _names(scope, condition)
-    _check_ids(scope, condition, known)
-    return Definition(*_Binding(current_schema(scope).attributes, known).of(definition, condition))
+    names_by_id = _names(scope, condition)
+    _check_ids(scope, condition, names_by_id)
+    return Definition(*_Binding(current_schema(scope).attributes, names_by_id).of(definition, condition))
 
 
 def _names(scope: Scope, condition: Condition) -> dict[str, Mapping[int, str]]:
     """The names behind the attributes of a condition that stand for stages and segments, by the attribute of the id."""
-    asked = attributes_in(condition)
-    return {by_id: called(scope, by_id) for name, by_id in NAMED.items() if name in asked or by_id in asked}
+    attributes = attributes_in(condition)
+    return {by_id: called(scope, by_id) for name, by_id in NAMED.items() if name in attributes or by_id in attributes}
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class _Binding:
     """Puts ids in the place of names, in the JSON of a condition and in the parsed one; the two have one shape."""
 
     attributes: Collection[str]
-    known: Mapping[str, Mapping[int, str]]
+    names_by_id: Mapping[str, Mapping[int, str]]
 
     def of(self, raw: Any, node: Condition) -> tuple[Any, Condition]:
         """A condition and its JSON."""
@@ -67,8 +67,8 @@ class _Binding:
 
     def _leaf(self, raw: dict[str, Any], node: AttributeIs) -> tuple[dict[str, Any], AttributeIs]:
         by_id, operator = NAMED.get(node.name), node.comparison.operator
-        wanted = ONE_OF.get(operator) or NONE_OF.get(operator)
-        if by_id is None or by_id not in self.attributes or wanted is None:
+        list_operator = ONE_OF.get(operator) or NONE_OF.get(operator)
+        if by_id is None or by_id not in self.attributes or list_operator is None:
             return raw, node
         is_list = isinstance(raw["value"], list)
         ids = [number for name in (raw["value"] if is_list else [raw["value"]]) for number in self._ids(node, name)]
@@ -76,15 +76,15 @@ class _Binding:
             comparison = replace(node.comparison, value=Decimal(ids[0]))
             return {"attribute": by_id, "operator": raw["operator"], "value": ids[0]}, self._by_id(node, comparison)
         ids = sorted(set(ids))
-        comparison = replace(node.comparison, operator=wanted, value=tuple(map(Decimal, ids)))
-        return {"attribute": by_id, "operator": wanted.value, "value": ids}, self._by_id(node, comparison)
+        comparison = replace(node.comparison, operator=list_operator, value=tuple(map(Decimal, ids)))
+        return {"attribute": by_id, "operator": list_operator.value, "value": ids}, self._by_id(node, comparison)
 
     def _by_id(self, node: AttributeIs, comparison: Comparison) -> AttributeIs:
         return replace(node, name=NAMED[node.name], comparison=comparison)
 
     def _ids(self, node: AttributeIs, name: Any) -> list[int]:
         """The ids of all that is called so. Raises Invalid."""
-        names = self.known[NAMED[node.name]]
+        names = self.names_by_id[NAMED[node.name]]
         ids = [number for number, called_now in names.items() if called_now.lower() == str(name).strip().lower()]
         if not ids:
             there_are = ", ".join(repr(called_now) for called_now in list(names.values())[:SHOWN]) or "none yet"
@@ -92,35 +92,35 @@ class _Binding:
         return ids
 
 
-def _check_ids(scope: Scope, condition: Condition, known: Mapping[str, Mapping[int, str]]) -> None:
+def _check_ids(scope: Scope, condition: Condition, names_by_id: Mapping[str, Mapping[int, str]]) -> None:
     """Every id that is compared for equality or filtered by must exist. Raises Invalid."""
     for leaf in leaves(condition):
-        if isinstance(leaf, AttributeIs) and leaf.name in known:
-            _check_numbers(leaf, known[leaf.name])
+        if isinstance(leaf, AttributeIs) and leaf.name in names_by_id:
+            _check_numbers(leaf, names_by_id[leaf.name])
         if isinstance(leaf, HistoryIs):
             _check_filters(scope, leaf)
         if isinstance(leaf, InList) and not scope.warehouse.value(queries.HAS_LIST, list=leaf.list_id):
             raise Invalid(f"definition names customer list {leaf.list_id}, which does not exist.")
-    known_channels = {one.id for one in channels.channels(scope)} if channels_in(condition) else set()
+    known_channels = {channel.id for channel in channels.channels(scope)} if channels_in(condition) else set()
     for number in sorted(channels_in(condition) - known_channels):
         raise Invalid(f"definition names channel {number}, which does not exist.")
 
 
-def _check_numbers(leaf: AttributeIs, known: Mapping[int, str]) -> None:
+def _check_numbers(leaf: AttributeIs, names_of: Mapping[int, str]) -> None:
     operator, value = leaf.comparison.operator, leaf.comparison.value
     if operator in ONE_OF or operator in NONE_OF:
-        for one in value if isinstance(value, tuple) else (value,):
-            if one not in known:
-                raise Invalid(f"{leaf.path}.value names {one}, which is not an id of {leaf.name}.")
+        for number in value if isinstance(value, tuple) else (value,):
+            if number not in names_of:
+                raise Invalid(f"{leaf.path}.value names {number}, which is not an id of {leaf.name}.")
 
 
 def _check_filters(scope: Scope, leaf: HistoryIs) -> None:
-    known = history_named(leaf.history).filter_by_name
+    filters = history_named(leaf.history).filter_by_name
     for name, values in leaf.filters:
-        what = known[name].values
-        if isinstance(what, Ids) and what.of:
+        kind = filters[name].values
+        if isinstance(kind, Ids) and kind.of:
             with scope.records() as session:
-                present = set(session.scalars(text(queries.KNOWN_IDS[what.of]), {"tenant_id": scope.tenant_id}))
+                present = set(session.scalars(text(queries.KNOWN_IDS[kind.of]), {"tenant_id": scope.tenant_id}))
             for value in values:
                 if value not in present:
                     raise Invalid(f"definition names {name} {value}, which does not exist.")

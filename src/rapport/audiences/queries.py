@@ -20,8 +20,9 @@ KNOWN_IDS = {
     "template": """
         SELECT id FROM templates WHERE tenant_id = :tenant_id
         UNION SELECT template_id FROM campaign_channels WHERE tenant_id = :tenant_id
-        UNION SELECT CAST(place ->> 'template_id' AS integer)
-        FROM campaign_series, jsonb_array_elements(groups) AS one, jsonb_array_elements(one -> 'channels') AS place
+        UNION SELECT CAST(channel ->> 'template_id' AS integer)
+        FROM campaign_series, jsonb_array_elements(groups) AS recipient_group,
+            jsonb_array_elements(recipient_group -> 'channels') AS channel
         WHERE tenant_id = :tenant_id
     """,
 }
@@ -64,7 +65,7 @@ COUNT_CHANGES = f"SELECT countIf(is_in), countIf(NOT is_in) FROM ({CHANGED})"  #
 
 # A piece of the members, in order of id, with what is asked of their profiles.
 MEMBERS_WITH = """
-    SELECT m.customer_id{asked} FROM (
+    SELECT m.customer_id{exported} FROM (
         SELECT customer_id FROM target_group_members
         WHERE data_date = {{data_date:Date}} AND target_group_id = {{target_group:UInt32}}
             AND customer_id > {{after:String}}
@@ -99,18 +100,18 @@ KILL = "KILL QUERY WHERE startsWith(query, {tag:String}) ASYNC"
 # The ids given for a list, each as the warehouse spells it: known tells which are customers.
 KNOWN_CUSTOMERS = """
     SELECT customer_id FROM customers
-    WHERE lowerUTF8(customer_id) IN {given:Array(String)} ORDER BY customer_id
+    WHERE lowerUTF8(customer_id) IN {keys:Array(String)} ORDER BY customer_id
 """
 FILL_LIST = """
     INSERT INTO customer_lists (list_id, customer_id)
-    SELECT {list:UInt32}, customer_id FROM customers WHERE lowerUTF8(customer_id) IN {given:Array(String)}
+    SELECT {list:UInt32}, customer_id FROM customers WHERE lowerUTF8(customer_id) IN {keys:Array(String)}
 """
 
 # The ids given for a list, those of customers as the warehouse spells them and the others as they are.
 ADD_TO_LIST = """
     INSERT INTO customer_lists (list_id, customer_id)
     SELECT DISTINCT {{list:UInt32}}, if(c.customer_id = '', g.customer_id, c.customer_id)
-    FROM {given} AS g
+    FROM {staging} AS g
     LEFT JOIN customers AS c ON lowerUTF8(c.customer_id) = lowerUTF8(g.customer_id)
 """
 

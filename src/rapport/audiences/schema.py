@@ -68,9 +68,9 @@ def _yesterday(scope: Scope) -> date:
 
 
 def _campaigns_of(scope: Scope, series_id: int) -> list[int]:
-    bound = {"tenant_id": scope.tenant_id, "series_id": series_id}
+    parameters = {"tenant_id": scope.tenant_id, "series_id": series_id}
     with scope.records() as session:
-        return list(session.scalars(text(CAMPAIGNS_OF_SERIES), bound))
+        return list(session.scalars(text(CAMPAIGNS_OF_SERIES), parameters))
 
 
 def names(scope: Scope) -> Names:
@@ -86,5 +86,5 @@ def names(scope: Scope) -> Names:
         attributes=aliases,
         groups=groups,
         values={by_id: called(scope, by_id) for by_id in NAMED.values()},
-        channels={one.id: f"'{one.name}'" for one in channels.channels(scope)},
+        channels={channel.id: f"'{channel.name}'" for channel in channels.channels(scope)},
     )

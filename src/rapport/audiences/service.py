@@ -26,7 +26,7 @@ from rapport.audiences.groups import (
 from rapport.audiences.lists import ListMade, create_customer_list, keep_list
 from rapport.audiences.membership import compute_members, ensure_members, members, newest_snapshots, snapshot
 from rapport.audiences.models import Count, DailySize, Snapshot, TargetGroup
-from rapport.audiences.names import Definition, bound
+from rapport.audiences.names import Definition, with_ids
 from rapport.audiences.personal import PERSONAL_DATA
 from rapport.audiences.schema import names, schema
 from rapport.audiences.sizes import note_sizes, sizes_of
@@ -45,7 +45,6 @@ __all__ = [
     "archive_target_group",
     "attribute_choices",
     "bind_target_groups",
-    "bound",
     "cancel_count",
     "changes",
     "check_modelled",
@@ -74,4 +73,5 @@ __all__ = [
     "target_groups",
     "tell_changes",
     "update_target_group",
+    "with_ids",
 ]

@@ -38,8 +38,8 @@ def note_sizes(scope: Scope, data_date: date, computed: Collection[int]) -> None
             continue
         (done if _is_computed(scope, number, data_date) else failed).add(number)
     sizes = _stored(scope, done, data_date)
-    left = [group for group in groups if group.id not in {*sizes, *failed} and failed.isdisjoint(group.depends_on)]
-    sizes |= _counted(scope, left, schema(scope, data_date)) if left else {}
+    uncounted = [group for group in groups if group.id not in {*sizes, *failed} and failed.isdisjoint(group.depends_on)]
+    sizes |= _counted(scope, uncounted, schema(scope, data_date)) if uncounted else {}
     _keep(scope, groups, sizes, data_date)
 
 
@@ -56,18 +56,18 @@ def _is_computed(scope: Scope, target_group_id: int, data_date: date) -> bool:
 
 def _stored(scope: Scope, target_group_ids: Collection[int], data_date: date) -> dict[int, int]:
     """Sizes by id of groups whose members are stored."""
-    wanted = select(Snapshot.target_group_id, Snapshot.size).where(
+    statement = select(Snapshot.target_group_id, Snapshot.size).where(
         Snapshot.tenant_id == scope.tenant_id,
         Snapshot.data_date == data_date,
         Snapshot.target_group_id.in_(sorted(target_group_ids)),
     )
     with scope.reads() as session:
-        return {row.target_group_id: row.size for row in session.execute(wanted)}
+        return {row.target_group_id: row.size for row in session.execute(statement)}
 
 
 def _counted(scope: Scope, groups: Sequence[TargetGroup], on: Schema) -> dict[int, int]:
     """Sizes by id of groups, each counted by its definition."""
-    found: dict[int, int] = {}
+    sizes: dict[int, int] = {}
     parsed: dict[int, Condition] = {}
     for group in groups:
         try:
@@ -78,32 +78,32 @@ def _counted(scope: Scope, groups: Sequence[TargetGroup], on: Schema) -> dict[in
             log.warning("target group not counted", tenant_id=scope.tenant_id, id=group.id, reason=error.message)
     numbers = list(parsed)
     for first in range(0, len(numbers), AT_ONCE):
-        some = numbers[first : first + AT_ONCE]
+        batch = numbers[first : first + AT_ONCE]
         try:
-            found |= _together(scope, {number: parsed[number] for number in some}, on)
+            sizes |= _together(scope, {number: parsed[number] for number in batch}, on)
         except ClickHouseError:
-            found |= _one_by_one(scope, {number: parsed[number] for number in some}, on)
-    return found
+            sizes |= _one_by_one(scope, {number: parsed[number] for number in batch}, on)
+    return sizes
 
 
-def _one_by_one(scope: Scope, some: dict[int, Condition], on: Schema) -> dict[int, int]:
+def _one_by_one(scope: Scope, batch: dict[int, Condition], on: Schema) -> dict[int, int]:
     """Sizes of groups of which the engine cannot count all at once: one may be too large for it."""
-    found: dict[int, int] = {}
-    for number, condition in some.items():
+    sizes: dict[int, int] = {}
+    for number, condition in batch.items():
         try:
-            found |= _together(scope, {number: condition}, on)
+            sizes |= _together(scope, {number: condition}, on)
         except ClickHouseError:
             log.exception("target group not counted", tenant_id=scope.tenant_id, id=number)
-    return found
+    return sizes
 
 
-def _together(scope: Scope, some: dict[int, Condition], on: Schema) -> dict[int, int]:
-    compiled = conditions.to_counts(list(some.values()), on)
-    found = dict.fromkeys(some, 0)
+def _together(scope: Scope, batch: dict[int, Condition], on: Schema) -> dict[int, int]:
+    compiled = conditions.to_counts(list(batch.values()), on)
+    sizes = dict.fromkeys(batch, 0)
     for part in scope.warehouse.customer_slices(*queries.READ, *compiled.tables):
-        for number, count in zip(some, part.row(compiled.sql, **compiled.parameters) or (), strict=True):
-            found[number] += int(count)
-    return found
+        for number, count in zip(batch, part.row(compiled.sql, **compiled.parameters) or (), strict=True):
+            sizes[number] += int(count)
+    return sizes
 
 
 def _keep(scope: Scope, groups: Sequence[TargetGroup], sizes: dict[int, int], data_date: date) -> None:
@@ -122,19 +122,19 @@ def _keep(scope: Scope, groups: Sequence[TargetGroup], sizes: dict[int, int], da
         values = {"version": statement.excluded.version, "size": statement.excluded.size}
         key = ["tenant_id", "target_group_id", "data_date"]
         session.execute(statement.on_conflict_do_update(index_elements=key, set_=values))
-        bound = {"tenant_id": scope.tenant_id, "data_date": data_date, "now": scope.clock.now()}
-        session.execute(text(queries.TELL_SIZES), bound)
+        parameters = {"tenant_id": scope.tenant_id, "data_date": data_date, "now": scope.clock.now()}
+        session.execute(text(queries.TELL_SIZES), parameters)
 
 
 def sizes_of(scope: Scope, target_group_id: int, first: date | None, last: date | None) -> list[DailySize]:
     """The sizes of a group by data date, oldest first, between two days if they are given. Raises NotFound."""
     target_group(scope, target_group_id)
-    wanted = select(DailySize).where(
+    statement = select(DailySize).where(
         DailySize.tenant_id == scope.tenant_id, DailySize.target_group_id == target_group_id
     )
     if first is not None:
-        wanted = wanted.where(DailySize.data_date >= first)
+        statement = statement.where(DailySize.data_date >= first)
     if last is not None:
-        wanted = wanted.where(DailySize.data_date <= last)
+        statement = statement.where(DailySize.data_date <= last)
     with scope.reads() as session:
-        return list(session.scalars(wanted.order_by(DailySize.data_date)))
+        return list(session.scalars(statement.order_by(DailySize.data_date)))

@@ -54,7 +54,7 @@ def _bind(scope: Scope) -> None:
     for series in triggered(scope):
         definition = (series.trigger or {}).get("customer_conditions")
         try:
-            with_ids = audiences.bound(scope, definition).raw if definition else definition
+            with_ids = audiences.with_ids(scope, definition).raw if definition else definition
         except Invalid:
             continue
         if with_ids != definition:

@@ -70,21 +70,21 @@ def track(scope: Scope, data_date: date) -> None:
 def _expected(scope: Scope, data_date: date) -> list[dict[str, Any]]:
     """What is expected of each decile, the most valuable first, in each part of the year."""
     tables = {name: work.table(name, data_date) for name in ("scores", "features")}
-    found = scope.warehouse.arrow(EXPECTED.format(**tables), cell=CELL_DAYS)
-    x, T, value = (floats(found, name) for name in ("x", "T", "expected"))
-    numbers, customers, least = (floats(found, name) for name in ("decile", "customers", "least_value"))
+    cells = scope.warehouse.arrow(EXPECTED.format(**tables), cell=CELL_DAYS)
+    x, T, value = (floats(cells, name) for name in ("x", "T", "expected"))
+    numbers, customers, least = (floats(cells, name) for name in ("decile", "customers", "least_value"))
     model = future.models_for(scope, data_date).models.purchases
     year = bgnbd.expected_if_alive(model, x, T, YEAR_WEEKS)
     parts = {days: value * bgnbd.expected_if_alive(model, x, T, days / 7) / year for days in HORIZONS}
     return [
         {
             "decile": int(number),
-            "customers": int(customers[here].sum()),
-            "least_value": float(least[here].min()),
-            "expected": {days: round(float(part[here].sum()), 2) for days, part in parts.items()},
+            "customers": int(customers[in_decile].sum()),
+            "least_value": float(least[in_decile].min()),
+            "expected": {days: round(float(part[in_decile].sum()), 2) for days, part in parts.items()},
         }
         for number in np.unique(numbers)
-        for here in [numbers == number]
+        for in_decile in [numbers == number]
     ]
 
 
@@ -107,14 +107,14 @@ def _meet(scope: Scope, made_on: date, days: int, data_date: date) -> None:
         if forecast is None:
             return
         came: dict[int, float] = defaultdict(float)
-        bound = {"made_on": made_on, "data_date": data_date}
+        parameters = {"made_on": made_on, "data_date": data_date}
         bounds = [decile["least_value"] for decile in forecast.deciles]
         for part in scope.warehouse.customer_slices("model_results", "transactions"):
-            for place, value in part.rows(CAME, bounds=bounds, **bound):
-                came[place] += value
-        kept = "SELECT count() FROM model_results WHERE data_date = {made_on:Date}"
-        if scope.warehouse.value(kept, made_on=made_on):
-            met = ({**decile, "came": round(came[place], 2)} for place, decile in enumerate(forecast.deciles, 1))
+            for number, value in part.rows(CAME, bounds=bounds, **parameters):
+                came[number] += value
+        results_stored = "SELECT count() FROM model_results WHERE data_date = {made_on:Date}"
+        if scope.warehouse.value(results_stored, made_on=made_on):
+            met = ({**decile, "came": round(came[number], 2)} for number, decile in enumerate(forecast.deciles, 1))
             forecast.deciles, forecast.met = list(met), True
 
 

@@ -43,12 +43,12 @@ def fit_future_value(scope: Scope, data_date: date) -> None:
     stand_in = fit is not None and not fit.report["fitted"] and fit.data_date < data_date
     if stand_in or fits.is_due(scope, fits.FUTURE_VALUE, data_date, fit):
         models, report = fit_models(scope, work.table("features", data_date))
-        tested = backtest.Tested()
+        back_test = backtest.BackTest()
         if report["fitted"]:
-            tested = backtest.tested(scope, data_date)
-        parameters = {**models.as_json(), "factors": {str(stage): by for stage, by in tested.factors.items()}}
-        report |= {"back_test": tested.report, "no_back_test": tested.reason}
-        fits.keep_fit(scope, fits.FUTURE_VALUE, data_date, parameters, report, trees.packed(tested.trees))
+            back_test = backtest.back_test(scope, data_date)
+        parameters = {**models.as_json(), "factors": {str(stage): by for stage, by in back_test.factors.items()}}
+        report |= {"back_test": back_test.report, "no_back_test": back_test.reason}
+        fits.keep_fit(scope, fits.FUTURE_VALUE, data_date, parameters, report, trees.packed(back_test.trees))
 
 
 def models_for(scope: Scope, data_date: date) -> Scoring:
@@ -69,11 +69,11 @@ def fill_grid(scope: Scope, data_date: date, model: Purchases) -> int:
     Answers the days of a cell; only distinct (x, T) come to Python, never customers.
     """
     grid, cell = GRID.format(table=work.table("features", data_date)), 1
-    found = scope.warehouse.arrow(grid, cell=cell, most=MOST_CELLS + 1)
-    if len(found) > MOST_CELLS:
+    cells = scope.warehouse.arrow(grid, cell=cell, most=MOST_CELLS + 1)
+    if len(cells) > MOST_CELLS:
         cell = 7
-        found = scope.warehouse.arrow(grid, cell=cell, most=ALL)
-    x, t = floats(found, "x"), floats(found, "t")
+        cells = scope.warehouse.arrow(grid, cell=cell, most=ALL)
+    x, t = floats(cells, "x"), floats(cells, "t")
     weeks_observed = (t * cell + (cell - 1) / 2) / WEEK
     expected = bgnbd.expected_if_alive(model, x, weeks_observed, YEAR_WEEKS)
     empty = "SELECT toUInt32(0) AS x, toUInt32(0) AS t, toFloat64(0) AS expected WHERE 0"

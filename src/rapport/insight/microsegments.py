@@ -51,17 +51,19 @@ def _sample(scope: Scope, data_date: date, stage_id: int) -> dict[str, clusters.
         SELECT {_COLUMNS} FROM ({_staged(data_date)})
         WHERE lifecycle_stage_id = {{stage_id:UInt8}} ORDER BY sipHash64(customer_id), customer_id LIMIT {{size:UInt32}}
     """  # noqa: S608 - ours
-    bound = {"stage_id": stage_id, "size": SAMPLE_PER_STAGE, **stage_rules(scope).parameters()}
-    found = scope.warehouse.arrow(sql, **bound)
-    return {column: np.asarray(found[f"c{i}"], dtype=float) for i, column in enumerate(clusters.COLUMNS)}
+    parameters = {"stage_id": stage_id, "size": SAMPLE_PER_STAGE, **stage_rules(scope).parameters()}
+    customers = scope.warehouse.arrow(sql, **parameters)
+    return {column: np.asarray(customers[f"c{i}"], dtype=float) for i, column in enumerate(clusters.COLUMNS)}
 
 
 def _fit_stage(scope: Scope, data_date: date, stage_id: int, size: int) -> None:
     kind = stage_kind(stage_id)
     later = fits.first_after(scope, kind, data_date)
-    known = fits.fit_for(scope, kind, data_date) or later  # whose ids clusters that are nearly the same take
+    earlier = fits.fit_for(scope, kind, data_date) or later  # whose ids clusters that are nearly the same take
     old = (
-        {layer["name"]: clusters.FittedLayer.from_json(layer) for layer in known.parameters["layers"]} if known else {}
+        {layer["name"]: clusters.FittedLayer.from_json(layer) for layer in earlier.parameters["layers"]}
+        if earlier
+        else {}
     )
     sample = _sample(scope, data_date, stage_id)
     layers = []
@@ -84,24 +86,24 @@ def _combinations(
     Those of the stage that the newest fit does not make retire; a fit of a past date names and retires nothing.
     """
     mine = (Microsegment.tenant_id == scope.tenant_id, Microsegment.stage_id == stage_id)
-    known = {tuple(found.clusters): found for found in session.scalars(select(Microsegment).where(*mine))}
+    segments = {tuple(segment.clusters): segment for segment in session.scalars(select(Microsegment).where(*mine))}
     stage_name = stage_rules(scope).names()[stage_id]
     ids = []
     for combination in product(*(layer.clusters for layer in layers)):
         key = tuple(cluster.id for cluster in combination)
         name = "-".join([stage_name, *(cluster.label for cluster in combination if cluster.label)])
-        if key not in known:
+        if key not in segments:
             number = next_id(session, scope.tenant_id, "microsegment")
-            known[key] = Microsegment(
+            segments[key] = Microsegment(
                 tenant_id=scope.tenant_id, id=number, stage_id=stage_id, clusters=list(key), name=name
             )
-            known[key].retired = not newest
-            session.add(known[key])
+            segments[key].retired = not newest
+            session.add(segments[key])
         if newest:
-            known[key].name = name
-        ids.append(known[key].id)
-    for found in known.values() if newest else ():
-        found.retired = found.id not in ids
+            segments[key].name = name
+        ids.append(segments[key].id)
+    for segment in segments.values() if newest else ():
+        segment.retired = segment.id not in ids
     return ids
 
 
@@ -122,20 +124,20 @@ def update_figures(scope: Scope, data_date: date) -> None:
         SELECT microsegment_id, count(), avg(future_value), avg(churn_probability)
         FROM {work.table("scores", data_date)} GROUP BY microsegment_id
     """  # noqa: S608 - ours
-    found = {row[0]: row[1:] for row in scope.warehouse.rows(sql)}
+    figures = {row[0]: row[1:] for row in scope.warehouse.rows(sql)}
     mine = Microsegment.tenant_id == scope.tenant_id
     with scope.records() as session:
         for segment in session.scalars(select(Microsegment).where(mine)).all():
             if segment.figures_date is None or segment.figures_date <= data_date:
-                kept = (0, segment.future_value, segment.churn_rate)
-                segment.customers, segment.future_value, segment.churn_rate = found.get(segment.id, kept)
+                without_customers = (0, segment.future_value, segment.churn_rate)
+                segment.customers, segment.future_value, segment.churn_rate = figures.get(segment.id, without_customers)
                 segment.figures_date = data_date
 
 
 def microsegment_names(scope: Scope) -> dict[int, str]:
     """Microsegment id to name."""
     with scope.reads() as session:
-        found = session.execute(
+        rows = session.execute(
             select(Microsegment.id, Microsegment.name).where(Microsegment.tenant_id == scope.tenant_id)
         )
-        return {row.id: row.name for row in found}
+        return {row.id: row.name for row in rows}

@@ -55,7 +55,7 @@ def moves(scope: Scope, before: date, after: date) -> Moves:
         for was, becomes, segment, later, customers in part.rows(MOVES, before=before, after=after):
             stages[int(was), int(becomes)] += int(customers)
             segments[int(segment), int(later)] += int(customers)
-    bands = {one.id: one.name for one in value_segments(scope)}
+    bands = {band.id: band.name for band in value_segments(scope)}
     return Moves(
         date_before=before,
         date_after=after,
@@ -70,5 +70,5 @@ def moves(scope: Scope, before: date, after: date) -> Moves:
 
 def _changes(counted: Counter[tuple[int, int]], names: Mapping[int, str]) -> list[Move]:
     changed = [(pair, count) for pair, count in counted.items() if pair[0] != pair[1]]
-    changed.sort(key=lambda one: (-one[1], one[0]))
+    changed.sort(key=lambda change: (-change[1], change[0]))
     return [Move(was, names.get(was, ""), now, names.get(now, ""), count) for (was, now), count in changed]

@@ -195,10 +195,10 @@ def fill_features(scope: Scope, name: str, day: date, data_date: date, sample_of
     """
     engine = "Join(ANY, LEFT, product_id)"
     categories = work.fill(scope, "categories", day, CATEGORIES, engine=engine)
-    bound = {**date_parameters(scope, data_date, sample_of), **stage_rules(scope).parameters()}
-    bound["category_table"] = f"{scope.warehouse.name}.{categories.strip('`')}"
+    parameters = {**date_parameters(scope, data_date, sample_of), **stage_rules(scope).parameters()}
+    parameters["category_table"] = f"{scope.warehouse.name}.{categories.strip('`')}"
     parts = scope.warehouse.customer_slices(*SOURCES)
-    return work.fill(scope, name, day, FEATURES_ON_DATE, parts=parts, **bound)
+    return work.fill(scope, name, day, FEATURES_ON_DATE, parts=parts, **parameters)
 
 
 def date_parameters(scope: Scope, data_date: date, sample_of: int = 1) -> dict[str, Any]:

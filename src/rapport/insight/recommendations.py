@@ -158,7 +158,8 @@ def _neighbours(tables: dict[str, str]) -> str:
         groupArray(bitOr(bitShiftLeft(number, {CLOSENESS_BITS}), toUInt64(round(closeness * {ONES})))) AS near
     FROM (
         SELECT pair.1 AS product, pair.2 AS neighbour,
-            together / sqrt(one.buyers * other.buyers) * together / (together + {SHRUNK_COMMON}) AS closeness
+            together / sqrt(first_sold.buyers * second_sold.buyers) * together / (together + {SHRUNK_COMMON})
+                AS closeness
         FROM (
             SELECT first, second, count() AS together
             FROM (
@@ -168,8 +169,8 @@ def _neighbours(tables: dict[str, str]) -> str:
             ARRAY JOIN others AS second
             GROUP BY first, second HAVING together > 1
         ) AS counted
-        INNER JOIN sold AS one ON one.product = counted.first
-        INNER JOIN sold AS other ON other.product = counted.second
+        INNER JOIN sold AS first_sold ON first_sold.product = counted.first
+        INNER JOIN sold AS second_sold ON second_sold.product = counted.second
         ARRAY JOIN [(first, second), (second, first)] AS pair
         ORDER BY product, closeness DESC, neighbour LIMIT {NEIGHBOURS} BY product
     ) AS closest
@@ -231,16 +232,16 @@ def _related(tables: dict[str, str]) -> str:
     SELECT
         customer,
         arraySort(arrayFlatten(arrayMap(recent -> {near}, latest))) AS ordered,
-        arrayMap(one -> bitShiftRight(one, {CLOSENESS_BITS}), ordered) AS numbers,
+        arrayMap(packed -> bitShiftRight(packed, {CLOSENESS_BITS}), ordered) AS numbers,
         arrayMap((own, next) -> own != next, numbers, arrayPushBack(arrayPopFront(numbers), toUInt64(0))) AS ends,
-        arrayFilter((number, is_end) -> is_end, numbers, ends) AS found,
-        arrayCumSum(arrayMap(one -> bitAnd(one, {2**CLOSENESS_BITS - 1}), ordered)) AS sums,
+        arrayFilter((number, is_end) -> is_end, numbers, ends) AS neighbours,
+        arrayCumSum(arrayMap(packed -> bitAnd(packed, {2**CLOSENESS_BITS - 1}), ordered)) AS sums,
         arrayDifference(arrayPushFront(arrayFilter((upto, is_end) -> is_end, sums, ends), toUInt64(0))) AS scores,
         arrayMap(score -> toUInt64({10**DIGITS * LATEST} - round(score / {ONES / 10**DIGITS})), scores) AS places,
         arrayMap(
-            (place, number) -> bitOr(bitShiftLeft(place, {NUMBER_BITS}), number), arrayPopFront(places), found
+            (place, number) -> bitOr(bitShiftLeft(place, {NUMBER_BITS}), number), arrayPopFront(places), neighbours
         ) AS ranked,
-        arrayMap(one -> catalogue[bitAnd(one, {2**NUMBER_BITS - 1})], arraySort(ranked)) AS candidates
+        arrayMap(packed -> catalogue[bitAnd(packed, {2**NUMBER_BITS - 1})], arraySort(ranked)) AS candidates
     FROM (
         SELECT customer, {_latest(LATEST)} AS latest
         FROM {tables["histories"]}
@@ -299,19 +300,19 @@ def _learn(scope: Scope, data_date: date, sample_of: int) -> dict[str, str]:
     Nothing else reads them: those of few customers need not be on the disk, which takes most of the time.
     """
     settings = tenant_settings(scope, InsightSettings)
-    bound: dict[str, Any] = {"data_date": data_date, "most": settings.recommended_products}
+    parameters: dict[str, Any] = {"data_date": data_date, "most": settings.recommended_products}
     tables = {"histories": _fill_histories(scope, data_date, scope.warehouse, sample_of)}
 
     def make(name: str, select: str, order: str = "product", engine: str = "") -> None:
         engine = engine or scope.warehouse.engine_aside(order)
-        tables[name] = work.fill(scope, name, data_date, select, engine=engine, **bound)
+        tables[name] = work.fill(scope, name, data_date, select, engine=engine, **parameters)
 
     make("goods", GOODS)
     make("catalogue", _catalogue(tables))
     make("popular", _popular(tables), order="country")
     make("gaps", _gaps(tables))
     pairs = scope.warehouse.value(_pairs(tables), data_date=data_date) or 0
-    bound["one_in"] = max(1, ceil(pairs / settings.recommendation_pairs))
+    parameters["one_in"] = max(1, ceil(pairs / settings.recommendation_pairs))
     make("baskets", _baskets(tables), order="tuple()")
     make("neighbours", _neighbours(tables), engine="Join(ANY, LEFT, product)")
     tables["neighbours"] = f"{scope.warehouse.name}.{tables['neighbours']}"
@@ -334,5 +335,5 @@ def _fill_histories(scope: Scope, data_date: date, part: Database, sample_of: in
 
     A slice is small, and in memory it takes a third of the time that a sorted table on disk does.
     """
-    bound: dict[str, Any] = {"data_date": data_date, "sample_of": sample_of}
-    return work.fill(scope, "histories", data_date, HISTORIES, engine="Memory", parts=[part], **bound)
+    parameters: dict[str, Any] = {"data_date": data_date, "sample_of": sample_of}
+    return work.fill(scope, "histories", data_date, HISTORIES, engine="Memory", parts=[part], **parameters)

@@ -17,5 +17,5 @@ def recommended(scope: Scope, customer_id: str, count: int) -> list[str]:
     data_date = scope.data_date()
     if data_date is None or not count:
         return []
-    bound = {"data_date": data_date, "customer": customer_id, "count": count}
-    return [str(name) for (name,) in scope.warehouse.rows(BEST, **bound)]
+    parameters = {"data_date": data_date, "customer": customer_id, "count": count}
+    return [str(name) for (name,) in scope.warehouse.rows(BEST, **parameters)]

@@ -94,17 +94,17 @@ JOINED = """
 
 def score(scope: Scope, data_date: date) -> None:
     """Make the table of scores from the features and the fits that hold for the date."""
-    select, bound = _scored(scope, data_date)
-    bound |= _of_ranks(scope, data_date)
+    select, parameters = _scored(scope, data_date)
+    parameters |= _of_ranks(scope, data_date)
     parts = list(scope.warehouse.customer_slices(*(work.plain(name, data_date) for name in ("features", "trees"))))
     if len(parts) == 1:
         ranked = _ranked("*", f"({select})")
-        work.fill(scope, "scores", data_date, ranked, **bound)
+        work.fill(scope, "scores", data_date, ranked, **parameters)
         return
     # Ranks are of everybody: few columns make the sort that may spill a small one.
-    scored = work.fill(scope, "scored", data_date, select, parts=parts, **bound)
+    scored = work.fill(scope, "scored", data_date, select, parts=parts, **parameters)
     ranked = _ranked("customer_id", scored)
-    ranks = work.fill(scope, "ranks", data_date, ranked, **bound)
+    ranks = work.fill(scope, "ranks", data_date, ranked, **parameters)
     parts = list(scope.warehouse.customer_slices(*(work.plain(name, data_date) for name in ("scored", "ranks"))))
     work.fill(scope, "scores", data_date, JOINED.format(scored=scored, ranks=ranks), parts=parts)
 
@@ -121,7 +121,7 @@ def _scored(scope: Scope, data_date: date) -> tuple[str, dict[str, Any]]:
     scoring = future.models_for(scope, data_date)
     models = scoring.models
     cell = future.fill_grid(scope, data_date, models.purchases)
-    microsegment, bound = microsegment_sql(scope, data_date)
+    microsegment, parameters = microsegment_sql(scope, data_date)
     value, join = "expected_orders * spend", ""
     if scoring.trees:
         join = TREES.format(trees=trees.fill_values(scope, data_date, scoring.trees))
@@ -145,7 +145,7 @@ def _scored(scope: Scope, data_date: date) -> tuple[str, dict[str, Any]]:
         "mean_spend": models.spend.mean,
         "factor_stages": list(scoring.factors),
         "factors": list(scoring.factors.values()),
-        **bound,
+        **parameters,
         **stage_rules(scope).parameters(),
         "data_date": data_date,
         "cell": cell,

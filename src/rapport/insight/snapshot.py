@@ -146,15 +146,15 @@ def _profile_select(scope: Scope, data_date: date) -> tuple[list[str], str]:
 
     The profile of a past date keeps the given attributes that it has: those of customers are of today.
     """
-    given = list(scope.warehouse.columns("customers"))
+    attributes = list(scope.warehouse.columns("customers"))
     calculated = [(f.name, typed(f"feature.{identifier(f.name)}", f.field_type)) for f in FEATURES]
     modelled = [(f.name, typed(f.sql, f.field_type)) for f in MODEL_ATTRIBUTES]
     published = scope.data_date()
-    kept = published is not None and data_date < published
-    own = "if(kept.customer_id != '', kept.{0}, customer.{0})" if kept else "customer.{0}"
+    is_past = published is not None and data_date < published
+    own = "if(kept.customer_id != '', kept.{0}, customer.{0})" if is_past else "customer.{0}"
     expressions = [
         "{data_date:Date}",
-        *(own.format(identifier(column)) for column in given),
+        *(own.format(identifier(column)) for column in attributes),
         *(sql for _, sql in (*calculated, *modelled)),
     ]
     select = f"""
@@ -162,10 +162,10 @@ def _profile_select(scope: Scope, data_date: date) -> tuple[list[str], str]:
         FROM customers AS customer
         INNER JOIN {work.table("features", data_date)} AS feature ON feature.customer_id = customer.customer_id
         INNER JOIN {work.table("scores", data_date)} AS scored ON scored.customer_id = customer.customer_id
-        {KEPT if kept else ""}
+        {KEPT if is_past else ""}
         SETTINGS join_algorithm = 'full_sorting_merge'
     """  # noqa: S608 - ours
-    return ["data_date", *given, *(name for name, _ in (*calculated, *modelled))], select
+    return ["data_date", *attributes, *(name for name, _ in (*calculated, *modelled))], select
 
 
 def _names(scope: Scope) -> dict[str, list[int] | list[str]]:
@@ -174,21 +174,21 @@ def _names(scope: Scope) -> dict[str, list[int] | list[str]]:
         "microsegment": microsegments.microsegment_names(scope),
         "value": {segment.id: segment.name for segment in values.value_segments(scope)},
     }
-    bound: dict[str, list[int] | list[str]] = {}
+    parameters: dict[str, list[int] | list[str]] = {}
     for name, table in tables.items():
-        bound |= {f"{name}_ids": [0, *table], f"{name}_names": ["", *table.values()]}
-    return bound
+        parameters |= {f"{name}_ids": [0, *table], f"{name}_names": ["", *table.values()]}
+    return parameters
 
 
 def write_profiles(scope: Scope, data_date: date) -> None:
     """Replace the profiles of the date, from customers that nobody changes meanwhile."""
     declare_attributes(scope)
     columns, select = _profile_select(scope, data_date)
-    bound = {"data_date": data_date, **_names(scope)}
+    parameters = {"data_date": data_date, **_names(scope)}
     # What is written or erased between reading and replacing would come back, or be missing, in the profile.
     with customers.writing(scope):
         read = ("customers", "profiles", *(work.plain(name, data_date) for name in ("features", "scores")))
-        selects = ((part, select, bound) for part in scope.warehouse.customer_slices(*read))
+        selects = ((part, select, parameters) for part in scope.warehouse.customer_slices(*read))
         work.replace_partition(scope, "profiles", data_date, columns, selects)
 
 
@@ -212,13 +212,13 @@ def clean_up(scope: Scope, data_date: date, under_way: Collection[date] = ()) ->
     if newest is None:
         return
     settings = tenant_settings(scope, InsightSettings)
-    kept = {
+    days_kept = {
         "profiles": settings.profile_days,
         "model_results": settings.model_result_days,
         "product_recommendations": settings.profile_days,
     }
-    found = scope.warehouse.rows(PARTITIONS, database=scope.warehouse.name, tables=list(kept))
-    for table, partition in found:
+    partitions = scope.warehouse.rows(PARTITIONS, database=scope.warehouse.name, tables=list(days_kept))
+    for table, partition in partitions:
         day = date.fromisoformat(partition)
-        if day <= newest - timedelta(days=kept[table]) and day not in (newest, *under_way):
+        if day <= newest - timedelta(days=days_kept[table]) and day not in (newest, *under_way):
             scope.warehouse.execute(f"ALTER TABLE {identifier(table)} DROP PARTITION '{partition}'")

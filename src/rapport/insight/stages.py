@@ -82,18 +82,18 @@ def stage_rules(scope: Scope) -> StageRules:
             for stage_id, kind, name, days in DEFAULTS
         ]
         session.execute(insert(LifecycleStage).values(rows).on_conflict_do_nothing())
-        found = session.scalars(
+        stages = session.scalars(
             select(LifecycleStage).where(LifecycleStage.tenant_id == scope.tenant_id).order_by(LifecycleStage.id)
         )
-        return StageRules({stage.kind: stage for stage in found})
+        return StageRules({stage.kind: stage for stage in stages})
 
 
 def change_stage_rules(scope: Scope, days: Mapping[str, int], names: Mapping[str, str]) -> StageRules:
     """Change numbers and names by kind; kinds left out stay. The next cycle applies them. Raises Invalid."""
     rules = stage_rules(scope)
     _check({kind: days.get(kind, rules.days(kind)) for kind in rules.stages})
-    given = [names.get(kind, stage.name).strip().lower() for kind, stage in rules.stages.items()]
-    if "" in given or len(set(given)) < len(given):
+    new_names = [names.get(kind, stage.name).strip().lower() for kind, stage in rules.stages.items()]
+    if "" in new_names or len(set(new_names)) < len(new_names):
         raise Invalid("name must not be empty or used twice.")
     with scope.records() as session:
         for kind, stage in rules.stages.items():

@@ -19,11 +19,11 @@ def value_segments(scope: Scope) -> list[ValueSegment]:
     """The tenant's segments by id; the defaults come to exist at the first question."""
     mine = select(ValueSegment).where(ValueSegment.tenant_id == scope.tenant_id).order_by(ValueSegment.id)
     with scope.records() as session:
-        found = list(session.scalars(mine))
-        if not found:
+        segments = list(session.scalars(mine))
+        if not segments:
             session.execute(insert(ValueSegment).values(_rows(scope, DEFAULTS)).on_conflict_do_nothing())
-            found = list(session.scalars(mine))
-        return found
+            segments = list(session.scalars(mine))
+        return segments
 
 
 def _rows(scope: Scope, bands: Sequence[tuple[str, float]]) -> list[dict[str, object]]:

@@ -28,7 +28,7 @@ def fill(
     /,
     engine: str = "MergeTree ORDER BY customer_id",
     parts: Iterable[Database] = (),
-    **bound: Any,
+    **parameters: Any,
 ) -> str:
     """Make a working table from a SELECT; a table left by an earlier run is replaced. Answers its quoted name.
 
@@ -37,7 +37,7 @@ def fill(
     target = table(name, day)
     sql = f"CREATE OR REPLACE TABLE {target} ENGINE = {engine} AS {select}"
     for part in parts or (scope.warehouse,):
-        part.execute(sql, None, **bound)
+        part.execute(sql, None, **parameters)
         sql = f"INSERT INTO {target} {select}"
     return target
 
@@ -64,13 +64,13 @@ def replace_partition(
     """
     listed = ", ".join(identifier(column) for column in columns)
     if _is_new(scope, name, day):
-        for part, select, bound in selects:
-            part.execute(f"INSERT INTO {identifier(name)} ({listed}) {select}", None, **bound)
+        for part, select, parameters in selects:
+            part.execute(f"INSERT INTO {identifier(name)} ({listed}) {select}", None, **parameters)
         return
     aside = table(name, day)
     scope.warehouse.execute(f"CREATE OR REPLACE TABLE {aside} AS {identifier(name)}")
-    for part, select, bound in selects:
-        part.execute(f"INSERT INTO {aside} ({listed}) {select}", None, **bound)
+    for part, select, parameters in selects:
+        part.execute(f"INSERT INTO {aside} ({listed}) {select}", None, **parameters)
     change = f"REPLACE PARTITION '{day:%Y-%m-%d}' FROM {aside}"
     if not scope.warehouse.value(f"SELECT count() FROM {aside}"):  # noqa: S608 - ours
         change = f"DROP PARTITION '{day:%Y-%m-%d}'"  # the engine refuses to put nothing in a partition's place

@@ -48,7 +48,7 @@ BOUGHT_BEFORE = f"""
 
 
 @dataclass
-class Tested:
+class BackTest:
     """What the back-test decided: trees and factors by stage, its report by the stage's name, or why there is none."""
 
     trees: dict[int, Any] = field(default_factory=dict)
@@ -96,22 +96,22 @@ def _year_later(past: str) -> str:
     """  # noqa: S608 - ours
 
 
-def tested(scope: Scope, data_date: date) -> Tested:
+def back_test(scope: Scope, data_date: date) -> BackTest:
     """The back-test of the models that a fit of the date would score with, by stage."""
     past_date = data_date - timedelta(days=YEAR_DAYS)
     season = past_date - timedelta(days=FEWEST_PAST_DAYS)
     if scope.warehouse.value(BOUGHT_BEFORE, day=season, most=FEWEST_REPEATERS) < FEWEST_REPEATERS:
-        return Tested(reason=f"Fewer than {FEWEST_REPEATERS} customers had bought by {season}.")
+        return BackTest(reason=f"Fewer than {FEWEST_REPEATERS} customers had bought by {season}.")
     rules = stage_rules(scope)
-    found = Tested()
+    outcome = BackTest()
     for stage_id, stage in _stages(scope, data_date, past_date).items():
         factor, grown, report = compare(stage, grow=tenant_settings(scope, InsightSettings).trees)
-        found.factors[stage_id], found.report[rules.names()[stage_id]] = factor, report
+        outcome.factors[stage_id], outcome.report[rules.names()[stage_id]] = factor, report
         if grown is not None:
-            found.trees[stage_id] = grown
-    if not found.report:
-        found.reason = f"No stage had {FEWEST_TESTED} customers on {past_date}."
-    return found
+            outcome.trees[stage_id] = grown
+    if not outcome.report:
+        outcome.reason = f"No stage had {FEWEST_TESTED} customers on {past_date}."
+    return outcome
 
 
 def _stages(scope: Scope, data_date: date, past_date: date) -> dict[int, Stage]:
@@ -119,28 +119,28 @@ def _stages(scope: Scope, data_date: date, past_date: date) -> dict[int, Stage]:
     customers = int(scope.warehouse.value("SELECT count() FROM customers"))
     sample_of = max(1, -(-customers // MOST_CUSTOMERS))
     past = queries.fill_features(scope, "past", data_date, past_date, sample_of)
-    bound = {"data_date": data_date, "past_date": past_date, "sample_of": sample_of}
-    found = scope.warehouse.arrow(_year_later(past), **bound, **stage_rules(scope).parameters())
-    if len(found) == 0:
+    parameters = {"data_date": data_date, "past_date": past_date, "sample_of": sample_of}
+    buyers = scope.warehouse.arrow(_year_later(past), **parameters, **stage_rules(scope).parameters())
+    if len(buyers) == 0:
         return {}
     models, _ = fit_models(scope, past)
-    x, t_x, T, amount, refunded = (floats(found, name) for name in ("x", "t_x", "T", "amount", "refunded"))
+    x, t_x, T, amount, refunded = (floats(buyers, name) for name in ("x", "t_x", "T", "amount", "refunded"))
     everybody = Stage(
-        trees.matrix(found),
-        floats(found, "ordered"),
-        floats(found, "net"),
+        trees.matrix(buyers),
+        floats(buyers, "ordered"),
+        floats(buyers, "net"),
         models.share_kept(amount, refunded),
         models.year_value(x, t_x, T, amount, refunded),
     )
-    return _split(everybody, found)
+    return _split(everybody, buyers)
 
 
-def _split(everybody: Stage, found: pa.Table) -> dict[int, Stage]:
-    ids = floats(found, "lifecycle_stage_id")
-    here = {stage_id: ids == stage_id for stage_id in BUYERS}
+def _split(everybody: Stage, buyers: pa.Table) -> dict[int, Stage]:
+    ids = floats(buyers, "lifecycle_stage_id")
+    masks = {stage_id: ids == stage_id for stage_id in BUYERS}
     return {
         stage_id: Stage(*(part[mask] for part in vars(everybody).values()))
-        for stage_id, mask in here.items()
+        for stage_id, mask in masks.items()
         if mask.sum() >= FEWEST_TESTED
     }
 
@@ -172,8 +172,10 @@ def _out_of_fold(stage: Stage, fold: Ints) -> Floats:
     """What trees expect of each customer who was not among those that they were trained on, net of refunds."""
     expected = np.zeros(len(stage.net))
     for number in range(FOLDS):
-        here = fold == number
-        expected[here] = trees.predict(trees.fitted(stage.features[~here], stage.ordered[~here]), stage.features[here])
+        in_fold = fold == number
+        expected[in_fold] = trees.predict(
+            trees.fitted(stage.features[~in_fold], stage.ordered[~in_fold]), stage.features[in_fold]
+        )
     return expected * stage.kept
 
 
@@ -181,24 +183,24 @@ def level(expected: Floats, value: Floats) -> float:
     """What brings expectations to the mean that came; near 1 for few customers, and never far from it."""
     steady = CAUTION * float(expected.mean())
     total = float(expected.sum()) + steady
-    found = (float(value.sum()) + steady) / total if total > 0 else 1.0
-    return min(max(found, 1 / LARGEST_FACTOR), LARGEST_FACTOR)
+    factor = (float(value.sum()) + steady) / total if total > 0 else 1.0
+    return min(max(factor, 1 / LARGEST_FACTOR), LARGEST_FACTOR)
 
 
 def _at_level(expected: Floats, value: Floats, fold: Ints) -> Floats:
     """Expectations of each fold brought to the level of the other folds."""
-    found = np.zeros(len(value))
+    levelled = np.zeros(len(value))
     for number in range(FOLDS):
-        here = fold == number
-        found[here] = expected[here] * level(expected[~here], value[~here])
-    return found
+        in_fold = fold == number
+        levelled[in_fold] = expected[in_fold] * level(expected[~in_fold], value[~in_fold])
+    return levelled
 
 
 def deviances(expected: Floats, value: Floats) -> Floats:
     """The Tweedie deviance of power 1.5 (a Poisson number of gamma values) of each customer."""
     root = np.sqrt(np.maximum(expected, max(LEAST_EXPECTED * float(value.mean()), 1e-9)))
-    found: Floats = 4 * (np.sqrt(value) - root) ** 2 / root
-    return found
+    deviance: Floats = 4 * (np.sqrt(value) - root) ** 2 / root
+    return deviance
 
 
 def clearly_better(trial: Floats, rival: Floats, value: Floats) -> bool:

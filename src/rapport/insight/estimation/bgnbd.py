@@ -66,9 +66,9 @@ def purchases_likelihood(x: Floats, t_x: Floats, T: Floats, weight: Floats) -> L
     def negative(logs: Floats) -> tuple[float, Floats]:
         r, alpha, a, b = np.exp(logs)
         alive = -(r + x) * np.log(alpha + T)
-        gone = np.where(repeat, np.log(a) - np.log(b + counted - 1) - (r + x) * np.log(alpha + t_x), -np.inf)
-        both = np.logaddexp(alive, gone)
-        lost = np.exp(gone - both)  # the chance of having dropped out at t_x
+        dropped = np.where(repeat, np.log(a) - np.log(b + counted - 1) - (r + x) * np.log(alpha + t_x), -np.inf)
+        both = np.logaddexp(alive, dropped)
+        lost = np.exp(dropped - both)  # the chance of having dropped out at t_x
         value = gammaln(r + x) - gammaln(r) + r * np.log(alpha) + betaln(a, b + x) - betaln(a, b) + both
         by_both = (1 - lost) * np.log(alpha + T) + lost * np.log(alpha + t_x)
         ab, abx = psi(a + b), psi(a + b + x)
@@ -109,8 +109,8 @@ def _minimum(likelihood: Likelihood, starts: list[list[float]]) -> Floats:
     bounds = [LOG_BOUNDS] * len(starts[0])
     options: Any = {"maxiter": 500, "ftol": 1e-13, "gtol": 1e-8}
     call: Any = scipy.optimize.minimize  # its stubs do not know objectives that answer their gradient too
-    found = [call(likelihood, np.log(s), jac=True, method="L-BFGS-B", bounds=bounds, options=options) for s in starts]
-    best: Floats = np.exp(min(found, key=lambda result: float(result.fun)).x)
+    minima = [call(likelihood, np.log(s), jac=True, method="L-BFGS-B", bounds=bounds, options=options) for s in starts]
+    best: Floats = np.exp(min(minima, key=lambda result: float(result.fun)).x)
     return best
 
 
@@ -200,9 +200,9 @@ def expected_if_alive(model: Purchases, x: Floats, T: Floats, weeks: float) -> F
     expected = np.empty(len(x))
     for count in np.unique(x):
         p, weights = beta_quadrature(model.a, model.b + count)
-        here = x == count
-        reach = np.log1p(np.outer(weeks / (model.alpha + T[here]), p))
-        expected[here] = (-np.expm1(-(model.r + count) * reach) / p) @ weights
+        has_count = x == count
+        reach = np.log1p(np.outer(weeks / (model.alpha + T[has_count]), p))
+        expected[has_count] = (-np.expm1(-(model.r + count) * reach) / p) @ weights
     return expected
 
 

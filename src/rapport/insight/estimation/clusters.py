@@ -90,17 +90,17 @@ def fit_layer(layer: Layer, sample: Floats) -> FittedLayer:
     mean, scale = logs.mean(axis=0), logs.std(axis=0)
     scale[scale < 1e-9] = 1.0
     points = (logs - mean) / scale
-    wanted = min(len(layer.labels), len(np.unique(points.round(6), axis=0)))
-    if len(points) < SMALLEST_STAGE or wanted < 2:
+    count = min(len(layer.labels), len(np.unique(points.round(6), axis=0)))
+    if len(points) < SMALLEST_STAGE or count < 2:
         centres = points.mean(axis=0, keepdims=True)
     else:
-        centres = _k_means(points, wanted)
+        centres = _k_means(points, count)
     centres = centres[np.lexsort(centres.T[::-1])]
     clusters = [Cluster(0, label, c.tolist()) for label, c in zip(_labels(layer, len(centres)), centres, strict=True)]
     return FittedLayer(layer.name, list(layer.columns), mean.tolist(), scale.tolist(), clusters)
 
 
-def _k_means(points: Floats, wanted: int) -> Floats:
+def _k_means(points: Floats, count: int) -> Floats:
     """The centres of so many clusters: the tightest of some starts that k-means++ chose (fixed seeds)."""
     fits: list[tuple[float, Floats]] = []
     vq = (
@@ -109,7 +109,7 @@ def _k_means(points: Floats, wanted: int) -> Floats:
     for start in range(STARTS):
         with suppress(vq.ClusterError):  # a cluster became empty
             centres, nearest_centre = vq.kmeans2(
-                points, wanted, iter=ROUNDS, minit="++", missing="raise", seed=SEED + start
+                points, count, iter=ROUNDS, minit="++", missing="raise", seed=SEED + start
             )
             fits.append((float(((points - centres[nearest_centre]) ** 2).sum()), centres))
     if not fits:
@@ -146,7 +146,7 @@ def nearest(layer: FittedLayer, prefix: str) -> tuple[str, dict[str, Any]]:
     """
     if len(layer.clusters) == 1:
         return "0", {}
-    bound = {
+    parameters = {
         f"{prefix}_mean": layer.mean,
         f"{prefix}_scale": layer.scale,
         f"{prefix}_centres": [cluster.centre for cluster in layer.clusters],
@@ -157,7 +157,7 @@ def nearest(layer: FittedLayer, prefix: str) -> tuple[str, dict[str, Any]]:
         for i, column in enumerate(layer.columns, 1)
     )
     distances = f"arrayMap(centre -> {squares}, {{{prefix}_centres:Array(Array(Float64))}})"
-    return f"arrayReduce('argMin', range({len(layer.clusters)}), {distances})", bound
+    return f"arrayReduce('argMin', range({len(layer.clusters)}), {distances})", parameters
 
 
 def microsegment_sql(stages: Iterable[tuple[int, list[FittedLayer], list[int]]]) -> tuple[str, dict[str, Any]]:
@@ -166,13 +166,13 @@ def microsegment_sql(stages: Iterable[tuple[int, list[FittedLayer], list[int]]])
     Each stage comes with its layers and the ids of its combinations, the last layer counting fastest.
     """
     branches: list[str] = []
-    bound: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
     for stage_id, layers, ids in stages:
         position = "0"
         for i, layer in enumerate(layers):
-            found, numbers = nearest(layer, f"l{stage_id}_{i}")
-            bound |= numbers
-            position = f"({position}) * {len(layer.clusters)} + {found}"
-        bound[f"microsegments_{stage_id}"] = ids
+            cluster_position, numbers = nearest(layer, f"l{stage_id}_{i}")
+            parameters |= numbers
+            position = f"({position}) * {len(layer.clusters)} + {cluster_position}"
+        parameters[f"microsegments_{stage_id}"] = ids
         branches.append(f"lifecycle_stage_id = {stage_id}, {{microsegments_{stage_id}:Array(UInt32)}}[{position} + 1]")
-    return f"toUInt32(multiIf({', '.join(branches)}, 0))", bound
+    return f"toUInt32(multiIf({', '.join(branches)}, 0))", parameters

@@ -63,8 +63,8 @@ def newest_fits(scope: Scope) -> list[ModelFit]:
     """The newest fit of every kind, by kind."""
     mine = select(ModelFit).where(ModelFit.tenant_id == scope.tenant_id)
     with scope.reads() as session:
-        found = session.scalars(mine.order_by(ModelFit.kind, ModelFit.data_date))
-        return list({fit.kind: fit for fit in found}.values())
+        fits = session.scalars(mine.order_by(ModelFit.kind, ModelFit.data_date))
+        return list({fit.kind: fit for fit in fits}.values())
 
 
 def ask_for_refit(scope: Scope) -> None:

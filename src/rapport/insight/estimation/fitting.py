@@ -74,8 +74,8 @@ class Models:
     @classmethod
     def of(cls, parameters: dict[str, Any]) -> "Models":
         """From the parameters of a stored fit; one that knew no refunds keeps all."""
-        found = Purchases(**parameters["purchases"]), Spend(**parameters["spend"])
-        return cls(*found, kept=parameters.get("kept", 1.0))
+        models = Purchases(**parameters["purchases"]), Spend(**parameters["spend"])
+        return cls(*models, kept=parameters.get("kept", 1.0))
 
     def as_json(self) -> dict[str, Any]:
         """For the records."""
@@ -103,55 +103,57 @@ def fit_models(scope: Scope, features: str) -> tuple[Models, dict[str, Any]]:
     histogram = scope.warehouse.arrow(HISTOGRAM.format(table=features), cell=cell)
     x, t_x, T, weight = (floats(histogram, column) for column in ("x", "t_x", "T", "weight"))
     repeaters = int(weight[x > 0].sum())
-    kept, mean = _spent(scope, features)
+    share_kept, mean = _spent(scope, features)
     report: dict[str, Any] = {"customers": int(weight.sum()), "repeat_customers": repeaters, "cell_days": cell}
     if repeaters < FEWEST_REPEATERS:
-        return _assumed(x, T, weight, mean, kept), {**report, "fitted": False}
+        return _assumed(x, T, weight, mean, share_kept), {**report, "fitted": False}
     purchases, likelihood, warnings = judged_purchases(x, t_x, T, weight)
     sample = scope.warehouse.arrow(REPEAT_SPEND.format(table=features), size=SPEND_SAMPLE)
     spend, more = judged_spend(*(floats(sample, name) for name in ("x", "m", "first")))
     report |= {"fitted": True, "log_likelihood": likelihood, "warnings": warnings + more}
     for warning in report["warnings"]:
         log.warning("the future value is fitted by a fallback", tenant_id=scope.tenant_id, reason=warning)
-    return Models(purchases, spend, kept), report
+    return Models(purchases, spend, share_kept), report
 
 
 def judged_purchases(x: Floats, t_x: Floats, T: Floats, weight: Floats) -> tuple[Purchases, float, list[str]]:
     """BG/NBD of most likelihood, or steadied where a parameter runs to a bound; its log-likelihood; what was seen."""
-    found, likelihood = bgnbd.fit_purchases(x, t_x, T, weight)
-    if not bgnbd.at_bound(found.r, found.alpha, found.a, found.b):
-        return found, float(likelihood), []
+    fitted, likelihood = bgnbd.fit_purchases(x, t_x, T, weight)
+    if not bgnbd.at_bound(fitted.r, fitted.alpha, fitted.a, fitted.b):
+        return fitted, float(likelihood), []
     steady = bgnbd.steadied_purchases(x, t_x, T, weight)
     logs = np.log([steady.r, steady.alpha, steady.a, steady.b])
     likelihood = -bgnbd.purchases_likelihood(x, t_x, T, weight)(logs)[0] * float(weight.sum())
-    said = ", ".join(f"{name} = {value:.4g}" for name, value in asdict(found).items())
-    return steady, float(likelihood), [f"BG/NBD alone ran to a bound ({said}); a wide prior steadies it."]
+    estimates = ", ".join(f"{name} = {value:.4g}" for name, value in asdict(fitted).items())
+    return steady, float(likelihood), [f"BG/NBD alone ran to a bound ({estimates}); a wide prior steadies it."]
 
 
 def judged_spend(x: Floats, m: Floats, first: Floats) -> tuple[Spend, list[str]]:
     """Gamma-Gamma of most likelihood, or by moments where that is no model of the data; and what was seen."""
-    found, mean = bgnbd.fit_spend(x, m, np.ones(len(x))), float(m.mean())
-    bound = bgnbd.at_bound(found.p, found.q - 1, found.gamma / mean)
-    if not bound and mean / MEAN_WITHIN <= found.mean <= mean * MEAN_WITHIN:
-        return found, []
-    known = first > 0
-    p = bgnbd.own_variation(x[known], m[known], first[known])
-    why = "ran to a bound" if bound else f"has a mean of {found.mean:.4g} where the data's is {mean:.4g}"
-    said = f"Gamma-Gamma alone {why} (p = {found.p:.4g}, q = {found.q:.4g}); the data's mean and spread replace it."
-    return bgnbd.steadied_spend(x, m, p), [said]
+    fitted, mean = bgnbd.fit_spend(x, m, np.ones(len(x))), float(m.mean())
+    at_bound = bgnbd.at_bound(fitted.p, fitted.q - 1, fitted.gamma / mean)
+    if not at_bound and mean / MEAN_WITHIN <= fitted.mean <= mean * MEAN_WITHIN:
+        return fitted, []
+    has_first = first > 0
+    p = bgnbd.own_variation(x[has_first], m[has_first], first[has_first])
+    why = "ran to a bound" if at_bound else f"has a mean of {fitted.mean:.4g} where the data's is {mean:.4g}"
+    warning = (
+        f"Gamma-Gamma alone {why} (p = {fitted.p:.4g}, q = {fitted.q:.4g}); the data's mean and spread replace it."
+    )
+    return bgnbd.steadied_spend(x, m, p), [warning]
 
 
 def _spent(scope: Scope, features: str) -> tuple[float, float]:
     """The share of money that is not given back, and the mean value of a purchase that no giant order sets."""
     amount, refunded, mean = scope.warehouse.rows(SPENT.format(table=features), most=LARGEST_SHARE)[0]
-    kept = 1 - refunded / amount if amount else 1.0
-    return float(kept), float(mean) if mean and np.isfinite(mean) else 1.0
+    share_kept = 1 - refunded / amount if amount else 1.0
+    return float(share_kept), float(mean) if mean and np.isfinite(mean) else 1.0
 
 
-def _assumed(x: Floats, T: Floats, weight: Floats, mean: float, kept: float) -> Models:
+def _assumed(x: Floats, T: Floats, weight: Floats, mean: float, share_kept: float) -> Models:
     """Models for too few repeat customers to learn from: the data's mean rate and value, wide variation."""
     rate = float(weight @ x + 1) / float(weight @ T + 52) if len(x) else 1 / 52
-    return Models(Purchases(0.5, 0.5 / rate, 1.0, 4.0), Spend(3.0, 3.0, mean * 2 / 3), kept)
+    return Models(Purchases(0.5, 0.5 / rate, 1.0, 4.0), Spend(3.0, 3.0, mean * 2 / 3), share_kept)
 
 
 def cell_days(scope: Scope, features: str) -> int:

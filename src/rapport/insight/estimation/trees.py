@@ -105,8 +105,8 @@ def fitted(features: Floats, value: Floats) -> Any:
 def predict(trees: Any, features: Floats) -> Floats:
     """What is ordered in the next year, before refunds; never below nothing."""
     with threadpool_limits(limits=ONE_THREAD):
-        found: NDArray[np.float64] = np.maximum(trees.predict(features), 0)
-    return found
+        predicted: NDArray[np.float64] = np.maximum(trees.predict(features), 0)
+    return predicted
 
 
 def packed(trees: dict[int, Any]) -> bytes | None:
@@ -145,13 +145,13 @@ def fill_values(scope: Scope, data_date: date, trees: dict[int, Any]) -> str:
     """  # noqa: S608 - ours
     plain = work.plain("features", data_date)
     for part in scope.warehouse.customer_slices(plain, of=plain, at_most=SLICE_CUSTOMERS):
-        found = part.arrow(sql, stages=list(trees), **stage_rules(scope).parameters())
-        if len(found):
-            stages, columns = floats(found, "stage"), matrix(found)
-            values = np.zeros(len(found))
+        customers = part.arrow(sql, stages=list(trees), **stage_rules(scope).parameters())
+        if len(customers):
+            stages, columns = floats(customers, "stage"), matrix(customers)
+            values = np.zeros(len(customers))
             for stage_id, model in trees.items():
-                here = stages == stage_id
-                values[here] = predict(model, columns[here]) if here.any() else 0
-            answer = pa.table({"customer_id": found["customer_id"], "tree_value": pa.array(values)})
+                in_stage = stages == stage_id
+                values[in_stage] = predict(model, columns[in_stage]) if in_stage.any() else 0
+            answer = pa.table({"customer_id": customers["customer_id"], "tree_value": pa.array(values)})
             scope.warehouse.insert_arrow(target, answer)
     return target
