@@ -140,7 +140,7 @@ def test_folders_of_the_data_folder_are_claimed() -> None:
 
 def test_only_rows_that_an_erasure_could_take_are_kept_from_it() -> None:
     for one in DECLARED:
-        assert one.kept <= one.warehouse.keys(), one.package
+        assert one.kept_tables <= one.warehouse.keys(), one.package
 
 
 def test_columns_by_which_a_new_table_would_name_persons_are_told() -> None:

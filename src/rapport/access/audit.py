@@ -26,18 +26,18 @@ class AuditFilter:
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """What is given, as conditions on entries."""
-        found: list[ColumnElement[bool]] = []
+        conditions: list[ColumnElement[bool]] = []
         if self.actor:
-            found.append(AuditEntry.actor.icontains(self.actor, autoescape=True))
+            conditions.append(AuditEntry.actor.icontains(self.actor, autoescape=True))
         if self.action:
-            found.append(func.lower(AuditEntry.action) == self.action.lower())
+            conditions.append(func.lower(AuditEntry.action) == self.action.lower())
         if self.object:
-            found.append(AuditEntry.object.icontains(self.object, autoescape=True))
+            conditions.append(AuditEntry.object.icontains(self.object, autoescape=True))
         if self.since:
-            found.append(AuditEntry.at >= self.since)
+            conditions.append(AuditEntry.at >= self.since)
         if self.until:
-            found.append(AuditEntry.at < self.until)
-        return found
+            conditions.append(AuditEntry.at < self.until)
+        return conditions
 
 
 @dataclass(frozen=True)
@@ -53,21 +53,23 @@ class AuditCount:
 ALL = AuditFilter()
 
 
-def audit_entries(scope: Scope, limit: int, offset: int, wanted: AuditFilter = ALL) -> Part[AuditEntry]:
+def audit_entries(scope: Scope, limit: int, offset: int, audit_filter: AuditFilter = ALL) -> Part[AuditEntry]:
     """The tenant's audit log, newest first."""
-    newest = select(AuditEntry).where(*_of(scope, wanted)).order_by(AuditEntry.id.desc())
+    newest = select(AuditEntry).where(*_of(scope, audit_filter)).order_by(AuditEntry.id.desc())
     with scope.reads() as session:
         return part(session, newest, limit, offset)
 
 
-def audit_counts(scope: Scope, wanted: AuditFilter) -> list[AuditCount]:
+def audit_counts(scope: Scope, audit_filter: AuditFilter) -> list[AuditCount]:
     """How many entries there are by actor, action and kind of object, most frequent first."""
     by = (AuditEntry.actor, AuditEntry.action, KIND.label("kind"))
-    counted = select(*by, func.count().label("times")).where(*_of(scope, wanted)).group_by("actor", "action", "kind")
+    counted = (
+        select(*by, func.count().label("times")).where(*_of(scope, audit_filter)).group_by("actor", "action", "kind")
+    )
     with scope.reads() as session:
         rows = session.execute(counted.order_by(func.count().desc(), "actor", "action", "kind"))
         return [AuditCount(*row) for row in rows]
 
 
-def _of(scope: Scope, wanted: AuditFilter) -> list[Any]:
-    return [AuditEntry.tenant_id == scope.tenant_id, *wanted.conditions()]
+def _of(scope: Scope, audit_filter: AuditFilter) -> list[Any]:
+    return [AuditEntry.tenant_id == scope.tenant_id, *audit_filter.conditions()]

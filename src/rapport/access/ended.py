@@ -30,9 +30,9 @@ def end_again(scope: Scope, until: Mapping[str, datetime]) -> int:
         if disabled:
             scope.audit(session, "disable", "keys that were ended since the backup", keys=disabled)
         users = session.scalars(select(User).where(User.tenant_id == scope.tenant_id))
-        gone = [user.id for user in users if digest(user.password_hash) in until]
-        for table, of in ((LoginToken, LoginToken.user_id), (User, User.id)):
-            session.execute(delete(table).where(table.tenant_id == scope.tenant_id, of.in_(gone)))
-        if gone:
-            scope.audit(session, "delete", "users that were removed since the backup", users=len(gone))
-    return disabled + len(gone)
+        user_ids = [user.id for user in users if digest(user.password_hash) in until]
+        for table, column in ((LoginToken, LoginToken.user_id), (User, User.id)):
+            session.execute(delete(table).where(table.tenant_id == scope.tenant_id, column.in_(user_ids)))
+        if user_ids:
+            scope.audit(session, "delete", "users that were removed since the backup", users=len(user_ids))
+    return disabled + len(user_ids)

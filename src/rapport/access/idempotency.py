@@ -74,16 +74,16 @@ def begin(scope: Scope, key: str, print_: str, secret: str) -> Answer | None:
         if session.scalar(claim.returning(IdempotentAnswer.tenant_id)) is not None:
             _require_room(scope, session)
             return None
-        found = session.get_one(IdempotentAnswer, (scope.tenant_id, key))
-    if found.fingerprint != print_:
+        stored = session.get_one(IdempotentAnswer, (scope.tenant_id, key))
+    if stored.fingerprint != print_:
         raise AnotherRequest("The Idempotency-Key was used for another request within 24 hours.")
-    if found.status is None:
+    if stored.status is None:
         raise Conflict("A request with this Idempotency-Key is still under way: try again when it has ended.")
     try:
-        body = _seal(secret).decrypt(found.body)
+        body = _seal(secret).decrypt(stored.body)
     except InvalidToken as error:
         raise AnotherRequest("The Idempotency-Key was used with another API key within 24 hours.") from error
-    return Answer(found.status, found.content_type, body)
+    return Answer(stored.status, stored.content_type, body)
 
 
 def _require_room(scope: Scope, session: Session) -> None:
@@ -93,8 +93,8 @@ def _require_room(scope: Scope, session: Session) -> None:
         func.coalesce(func.sum(func.octet_length(IdempotentAnswer.body)), 0),
         func.min(IdempotentAnswer.created_at),
     ).where(IdempotentAnswer.tenant_id == scope.tenant_id)
-    keys, kept, oldest = session.execute(measured).one()
-    if keys <= MOST_KEYS and kept <= MOST_BYTES:
+    keys, size, oldest = session.execute(measured).one()
+    if keys <= MOST_KEYS and size <= MOST_BYTES:
         return
     wait = max(1, math.ceil((oldest + KEPT - scope.clock.now()).total_seconds()))
     raise TooManyRequests(

@@ -25,20 +25,20 @@ def tenant_key(scope: Scope) -> str:
     return hashlib.sha256(f"kept:{pseudonym_secret(scope)}".encode()).hexdigest()[:16]
 
 
-def keep_removal(scope: Scope, what: str, marks: Iterable[str]) -> None:
+def keep_removal(scope: Scope, kind: str, marks: Iterable[str]) -> None:
     """Note who is erased or anonymised, by pseudonyms, before it is done. Raises Unavailable."""
-    _add(scope, what, {}, list(marks))
+    _add(scope, kind, {}, list(marks))
 
 
-def keep_wish(scope: Scope, what: str, said: dict[str, Any], of: Iterable[Any]) -> None:
+def keep_wish(scope: Scope, kind: str, details: dict[str, Any], marks: Iterable[Any]) -> None:
     """Note what persons said of being written to. A wish is never refused because it cannot be noted."""
     try:
-        _add(scope, what, said, list(of))
+        _add(scope, kind, details, list(marks))
     except Unavailable as error:
         log.error("a wish is not kept beside the data", tenant=scope.tenant_id, reason=error.message)
 
 
-def _add(scope: Scope, what: str, said: dict[str, Any], of: list[Any]) -> None:
-    common = {"tenant": scope.tenant_id, "key": tenant_key(scope), "what": what, **said}
-    parts = (of[begin : begin + AT_ONCE] for begin in range(0, len(of), AT_ONCE))
+def _add(scope: Scope, kind: str, details: dict[str, Any], marks: list[Any]) -> None:
+    common = {"tenant": scope.tenant_id, "key": tenant_key(scope), "what": kind, **details}
+    parts = (marks[begin : begin + AT_ONCE] for begin in range(0, len(marks), AT_ONCE))
     scope.stores.journal.add(scope.clock.now(), [{**common, "of": part} for part in parts])

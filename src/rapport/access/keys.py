@@ -125,8 +125,8 @@ def keys_check(stores: Stores) -> Check:
     ending = func.count().filter(ApiKey.expires_on <= today + ENDS_SOON)
     with stores.records.reading() as connection:
         total, idle, soon = connection.execute(select(func.count(), unused, ending).where(*works)).one()
-    told = f"{total} API keys work, {idle} were not used for {UNUSED_AFTER.days} days, {soon} end within "
-    return Check("keys", "warning" if idle or soon else "ok", f"{told}{ENDS_SOON.days} days: `rapport key list`")
+    counts = f"{total} API keys work, {idle} were not used for {UNUSED_AFTER.days} days, {soon} end within "
+    return Check("keys", "warning" if idle or soon else "ok", f"{counts}{ENDS_SOON.days} days: `rapport key list`")
 
 
 def keys(scope: Scope) -> list[ApiKey]:

@@ -19,12 +19,12 @@ def share(limit: int, processes: int) -> int:
 def source(address: str) -> str:
     """Whom attempts from an address count against: of IPv6 all of a network of 64 bits, since each holder has one."""
     try:
-        found = ipaddress.ip_address(address)
+        ip_address = ipaddress.ip_address(address)
     except ValueError:
         return address
-    if isinstance(found, ipaddress.IPv4Address) or found.ipv4_mapped:
+    if isinstance(ip_address, ipaddress.IPv4Address) or ip_address.ipv4_mapped:
         return address
-    return str(ipaddress.IPv6Network((found, 64), strict=False))
+    return str(ipaddress.IPv6Network((ip_address, 64), strict=False))
 
 
 class RateLimiter:

@@ -47,11 +47,11 @@ def _nothing_held(scope: Scope, customer_id: str) -> dict[str, list[Any]]:
     return {}
 
 
-def _nothing_erased(scope: Scope, of: Erased) -> int:
+def _nothing_erased(scope: Scope, erased: Erased) -> int:
     return 0
 
 
-def _nothing_to_do(scope: Scope, of: Any) -> None:
+def _nothing_to_do(scope: Scope, removed: Any) -> None:
     return
 
 
@@ -61,8 +61,8 @@ class PersonalData:
 
     records and warehouse are its tables of either engine, each with the columns that hold persons or name them, by
     their ids or pseudonyms. Rows of warehouse tables with a customer_id are exported by it, and an erasure takes them
-    out, but for the tables in `kept`. `made` answers the warehouse tables with a customer_id that no migration makes
-    and that stay. files are folders of the data folder.
+    out, but for the tables in `kept_tables`. `made_tables` answers the warehouse tables with a customer_id that
+    no migration makes and that stay. files are folders of the data folder.
 
     export answers what else is held of a CustomerID in any spelling, lists by name. anonymise, erase and clear may be
     repeated. erase answers how many rows it took; clear has the pseudonym of an erased person, and is a part of durable
@@ -72,8 +72,8 @@ class PersonalData:
     package: str
     records: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     warehouse: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    kept: frozenset[str] = frozenset()
-    made: Callable[[Scope], list[str]] = _none_made
+    kept_tables: frozenset[str] = frozenset()
+    made_tables: Callable[[Scope], list[str]] = _none_made
     files: tuple[str, ...] = ()
     export: Callable[[Scope, str], dict[str, list[Any]]] = _nothing_held
     anonymise: Callable[[Scope, Anonymised], None] = _nothing_to_do

@@ -23,7 +23,7 @@ def pseudonym_secret(scope: Scope) -> str:
 def pseudonyms(scope: Scope, customer_ids: Iterable[str]) -> list[str]:
     """The pseudonyms of CustomerIDs, 64 hexadecimal digits each, in the same order."""
     secret = pseudonym_secret(scope)
-    return [hashlib.sha256((secret + one.lower()).encode()).hexdigest() for one in customer_ids]
+    return [hashlib.sha256((secret + customer_id.lower()).encode()).hexdigest() for customer_id in customer_ids]
 
 
 def pseudonym(scope: Scope, customer_id: str) -> str:

@@ -36,24 +36,24 @@ def note_unknown(reason: str, address: str) -> None:
 def note_refusal(stores: Stores, tenant_id: int, credential: str, reason: str, address: str) -> None:
     """Note a credential of a tenant (`key rap_5Zk2m1Qa`, `user anna`) that was refused."""
     REFUSED.labels(reason).inc()
-    now, of = stores.clock.now(), (tenant_id, credential, reason)
+    now, refusal = stores.clock.now(), (tenant_id, credential, reason)
     with _LOCK:
         seen = _SEEN.setdefault(stores.records, {})
-        since, row, count = seen.get(of, (now, 0, 0))
+        since, row, count = seen.get(refusal, (now, 0, 0))
         if now - since >= WINDOW or now < since:
             since, row, count = now, 0, 0
-        if of not in seen and len(seen) >= MOST_REMEMBERED:
+        if refusal not in seen and len(seen) >= MOST_REMEMBERED:
             seen.clear()
         count += 1
         if row and count & (count - 1) == 0:
-            _count(stores, of, row, address, count)
+            _count(stores, refusal, row, address, count)
         elif not row:
-            row = _add(stores, of, address)
-        seen[of] = (since, row, count)
+            row = _add(stores, refusal, address)
+        seen[refusal] = (since, row, count)
 
 
-def _add(stores: Stores, of: tuple[int, str, str], address: str) -> int:
-    tenant_id, credential, reason = of
+def _add(stores: Stores, refusal: tuple[int, str, str], address: str) -> int:
+    tenant_id, credential, reason = refusal
     details = {"reason": reason, "address": address, "count": 1}
     entry = AuditEntry(
         tenant_id=tenant_id,
@@ -69,8 +69,8 @@ def _add(stores: Stores, of: tuple[int, str, str], address: str) -> int:
     return entry.id
 
 
-def _count(stores: Stores, of: tuple[int, str, str], row: int, address: str, count: int) -> None:
-    tenant_id, _, reason = of
+def _count(stores: Stores, refusal: tuple[int, str, str], row: int, address: str, count: int) -> None:
+    tenant_id, _, reason = refusal
     details = {"reason": reason, "address": address, "count": count}
     mine = (AuditEntry.tenant_id == tenant_id, AuditEntry.id == row)
     with stores.records.session() as session:

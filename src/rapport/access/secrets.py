@@ -24,10 +24,10 @@ _KNOWN: WeakKeyDictionary[Records, dict[tuple[int, str], str]] = WeakKeyDictiona
 
 def tenant_secret(scope: Scope, purpose: str) -> str:
     """The tenant's secret for a purpose that has one version: made at its first use and constant afterwards."""
-    known = _KNOWN.setdefault(scope.stores.records, {})
-    if (scope.tenant_id, purpose) not in known:
-        known[scope.tenant_id, purpose] = _stored(scope, purpose)
-    return known[scope.tenant_id, purpose]
+    cached = _KNOWN.setdefault(scope.stores.records, {})
+    if (scope.tenant_id, purpose) not in cached:
+        cached[scope.tenant_id, purpose] = _stored(scope, purpose)
+    return cached[scope.tenant_id, purpose]
 
 
 def versions(scope: Scope, purpose: str) -> list[TenantSecret]:
@@ -36,12 +36,12 @@ def versions(scope: Scope, purpose: str) -> list[TenantSecret]:
     good = TenantSecret.ends_at.is_(None) | (TenantSecret.ends_at > scope.clock.now())
     newest_first = select(TenantSecret).where(*mine, good).order_by(TenantSecret.version.desc())
     with scope.reads() as session:
-        found = list(session.scalars(newest_first))
-    if not found:
+        good_versions = list(session.scalars(newest_first))
+    if not good_versions:
         _stored(scope, purpose)
         with scope.reads() as session:
-            found = list(session.scalars(newest_first))
-    return found
+            good_versions = list(session.scalars(newest_first))
+    return good_versions
 
 
 def rotate(scope: Scope, purpose: str, grace: timedelta) -> list[TenantSecret]:
@@ -61,8 +61,8 @@ def rotate(scope: Scope, purpose: str, grace: timedelta) -> list[TenantSecret]:
         _require_few(session, purpose, mine, now)
         ended = (TenantSecret.ends_at <= now, TenantSecret.version != FIRST_VERSION)
         session.execute(delete(TenantSecret).where(*mine, *ended))
-        made = {"version": newest + 1, "value": secrets.token_urlsafe(32), "created_at": now}
-        session.add(TenantSecret(tenant_id=scope.tenant_id, purpose=purpose, **made))
+        new_version = {"version": newest + 1, "value": secrets.token_urlsafe(32), "created_at": now}
+        session.add(TenantSecret(tenant_id=scope.tenant_id, purpose=purpose, **new_version))
         details = {"version": newest + 1, "grace_days": grace.total_seconds() / 86_400}
         scope.audit(session, "rotate", f"secret of {purpose}", **details)
     return versions(scope, purpose)
@@ -83,15 +83,15 @@ def _require_few(session: Session, purpose: str, mine: tuple[Any, ...], now: dat
 def _stored(scope: Scope, purpose: str) -> str:
     """The first version of a secret, made when there is none."""
     mine = {"tenant_id": scope.tenant_id, "purpose": purpose, "version": FIRST_VERSION}
-    wanted = select(TenantSecret.value).filter_by(**mine)
+    statement = select(TenantSecret.value).filter_by(**mine)
     with scope.records() as session:
-        found = session.scalar(wanted)
-        if found is None:
+        secret = session.scalar(statement)
+        if secret is None:
             value, now = secrets.token_urlsafe(32), scope.clock.now()
-            made = insert(TenantSecret).values(**mine, value=value, created_at=now)
-            session.execute(made.on_conflict_do_nothing())
-            found = session.scalars(wanted).one()
-    return found
+            insertion = insert(TenantSecret).values(**mine, value=value, created_at=now)
+            session.execute(insertion.on_conflict_do_nothing())
+            secret = session.scalars(statement).one()
+    return secret
 
 
 def seal_secrets(stores: Stores) -> int:

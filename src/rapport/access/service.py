@@ -95,10 +95,10 @@ def find_tenant(stores: Stores, reference: str) -> Tenant:
     else:
         chosen = func.lower(Tenant.name) == func.lower(reference)
     with stores.records.session() as session:
-        found = session.scalar(select(Tenant).where(chosen))
-    if found is None:
+        tenant = session.scalar(select(Tenant).where(chosen))
+    if tenant is None:
         raise NotFound(f"There is no tenant {reference!r}: `rapport tenant list` shows them.")
-    return found
+    return tenant
 
 
 def has_data(scope: Scope) -> bool:
@@ -140,19 +140,19 @@ def update_tenant(scope: Scope, changes: dict[str, Any], check: CheckChange | No
         with _unsaid(changes.get("name", "")):
             own.name = changes.get("name", own.name).strip()
             session.flush()
-        wanted = scope_from(scope.stores, own, scope.actor)
+        changed = scope_from(scope.stores, own, scope.actor)
         if check is not None:
-            check(stored, wanted, session)
+            check(stored, changed, session)
         scope.audit(session, "change", f"tenant {scope.tenant_id}", **changes)
-    return wanted
+    return changed
 
 
-def _merged(stored: Any, given: Any) -> Any:
-    if not isinstance(given, dict):
-        return given
-    kept = stored if isinstance(stored, dict) else {}
-    found = kept | {name: _merged(kept.get(name), one) for name, one in given.items()}
-    return {name: one for name, one in found.items() if one is not None}
+def _merged(stored: Any, changes: Any) -> Any:
+    if not isinstance(changes, dict):
+        return changes
+    present = stored if isinstance(stored, dict) else {}
+    merged = present | {name: _merged(present.get(name), value) for name, value in changes.items()}
+    return {name: value for name, value in merged.items() if value is not None}
 
 
 @contextmanager
@@ -181,8 +181,8 @@ def _change_sender_domains(scope: Scope, domain: str, allowed: bool) -> list[str
         raise Invalid("domain must be a domain such as shop.example.")
     with scope.records() as session:
         own = session.get_one(Tenant, scope.tenant_id, with_for_update=True)
-        others = set(own.sender_domains) - {domain}
-        own.sender_domains = sorted(others | {domain} if allowed else others)
+        other_domains = set(own.sender_domains) - {domain}
+        own.sender_domains = sorted(other_domains | {domain} if allowed else other_domains)
         action = "allow" if allowed else "disallow"
         scope.audit(session, action, f"sender domain {domain}")
     return own.sender_domains

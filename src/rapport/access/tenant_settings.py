@@ -58,7 +58,7 @@ Sections = Mapping[str, Section]
 
 def by_name(*sections: Section) -> Sections:
     """Sections by their names, in this order."""
-    return {one.model.section: one for one in sections}
+    return {section.model.section: section for section in sections}
 
 
 def check_known(sections: Sections, changes: Mapping[str, Mapping[str, Any] | None]) -> None:
@@ -81,12 +81,12 @@ def check_of(sections: Sections, changes: Mapping[str, Any]) -> CheckChange:
     It raises Invalid for one that cannot be used, and what check_change of the section raises.
     """
 
-    def check(stored: Scope, wanted: Scope, session: Session) -> None:
+    def check(stored: Scope, changed: Scope, session: Session) -> None:
         for name in changes:
             section = sections[name]
-            tenant_settings(wanted, section.model, strict=True)
-            tenant_settings(wanted, section.model)
+            tenant_settings(changed, section.model, strict=True)
+            tenant_settings(changed, section.model)
             if section.check_change is not None:
-                section.check_change(stored, wanted, session)
+                section.check_change(stored, changed, session)
 
     return check

@@ -110,10 +110,10 @@ def login(stores: Stores, username: str, password: str, address: str) -> str:
     second or while the last token still lives.
     """
     name = username.strip().lower()
-    of = source(address)
-    _logins.hit(f"address:{of}", share(PER_ADDRESS, stores.api_processes))
+    address_source = source(address)
+    _logins.hit(f"address:{address_source}", share(PER_ADDRESS, stores.api_processes))
     # Of one address only: whoever tries passwords of somebody's from elsewhere must not keep that one from logging in.
-    _logins.hit(f"user:{name} of {of}")
+    _logins.hit(f"user:{name} of {address_source}")
     user, now = _user(stores, name, password, address), stores.clock.now()
     with stores.records.session() as session:
         session.execute(select(User.id).where(User.id == user.id).with_for_update())
@@ -132,13 +132,13 @@ def _user(stores: Stores, name: str, password: str, address: str) -> User:
     """The user of a name whose password it is; tenants may have users of one name. Raises Unauthorized."""
     with stores.records.reads() as session:
         named = list(session.scalars(select(User).where(User.username_key == name).order_by(User.id)))
-    fitting = [one for one in named if password_fits(password, one.password_hash)]
+    fitting = [user for user in named if password_fits(password, user.password_hash)]
     if not named:
         password_fits(password, NOBODY)
         note_unknown("unknown user", address)
     if not fitting:
-        for one in named:
-            note_refusal(stores, one.tenant_id, f"user {one.username}", "wrong password", address)
+        for user in named:
+            note_refusal(stores, user.tenant_id, f"user {user.username}", "wrong password", address)
         raise Unauthorized("The user name or the password is wrong.")
     return fitting[0]
 
@@ -147,15 +147,15 @@ def token_principal(stores: Stores, token: str) -> Principal:
     """Who a token belongs to; its 20 minutes begin anew. Raises Unauthorized, TokenExpired."""
     now = stores.clock.now()
     with stores.records.session() as session:
-        found = session.execute(
+        row = session.execute(
             select(LoginToken, User).join(User, User.id == LoginToken.user_id).where(LoginToken.hash == digest(token))
         ).one_or_none()
-        if found is None:
+        if row is None:
             raise Unauthorized("The Authorization-Token is not known.")
-        known, user = found
-        if known.last_used_at + TOKEN_LIFETIME < now:
+        login_token, user = row
+        if login_token.last_used_at + TOKEN_LIFETIME < now:
             raise TokenExpired("Authorization-Token Expired")
-        if known.last_used_at + NOTED_EVERY < now:
-            session.execute(update(LoginToken).where(LoginToken.hash == known.hash).values(last_used_at=now))
+        if login_token.last_used_at + NOTED_EVERY < now:
+            session.execute(update(LoginToken).where(LoginToken.hash == login_token.hash).values(last_used_at=now))
     scope = scope_of(stores, user.tenant_id, actor=f"user {user.username}")
     return Principal(-user.id, user.access_type, None, (), scope, limits_of(scope).calls)

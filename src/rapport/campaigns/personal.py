@@ -21,7 +21,7 @@ def _erase(scope: Scope, of: Erased) -> int:
 PERSONAL_DATA = PersonalData(
     "campaigns",
     warehouse=dict.fromkeys(erasure.ACCOUNTS, ("customer_id",)),
-    kept=frozenset(erasure.ACCOUNTS),
+    kept_tables=frozenset(erasure.ACCOUNTS),
     files=("files",),
     anonymise=_anonymise,
     erase=_erase,

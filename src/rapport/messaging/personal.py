@@ -35,7 +35,7 @@ PERSONAL_DATA = PersonalData(
         "soft_bounces": ("mark",),
         "channel_preferences": ("customer_key", "customer_id"),
     },
-    made=unreached.tables,
+    made_tables=unreached.tables,
     export=_export,
     erase=_erase,
 )

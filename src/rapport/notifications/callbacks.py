@@ -53,9 +53,9 @@ def _endpoint(session: Session, clock: Clock, tenant_id: int, url: str) -> int:
     parts = urlsplit(url)
     host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}".lower()
     mine = (Listener.tenant_id == tenant_id, Listener.event_type_id == CALLBACK, Listener.callback_host == host)
-    known = session.scalar(select(Listener.id).where(*mine))
-    if known is not None:
-        return known
+    listener_id = session.scalar(select(Listener.id).where(*mine))
+    if listener_id is not None:
+        return listener_id
     number, now = next_id(session, tenant_id, "listener"), clock.now()
     session.execute(
         insert(Listener)

@@ -93,17 +93,17 @@ class DeliveryQueue:
         self._records = stores.records
         self._clock = clock
 
-    def claim(self, free: int, asked: float = 0.0) -> list[Task]:
+    def claim(self, free: int, asked_at: float = 0.0) -> list[Task]:
         """Lease up to `free` due deliveries.
 
         asked: since when it is wanted, by the monotonic clock, now by default: what was long in coming leases nothing,
         since leases of what was answered may have run out meanwhile.
         """
-        asked, now = asked or time.monotonic(), self._clock.now()
-        if not is_timely(asked, LEASE):
+        asked_at, now = asked_at or time.monotonic(), self._clock.now()
+        if not is_timely(asked_at, LEASE):
             return []
         most = {"free": free, "trouble": TROUBLE_AFTER, "per_listener": PER_LISTENER, "per_tenant": PER_TENANT}
-        bound = {"now": now, "lease": now + LEASE, **most}
+        parameters = {"now": now, "lease": now + LEASE, **most}
         claimed = text(queries.CLAIM).columns(
             own_url=Delivery.url.type,
             url=Listener.url.type,
@@ -111,10 +111,10 @@ class DeliveryQueue:
             previous_secret=Listener.previous_secret.type,
         )
         with self._records.session() as session:
-            tasks = [Task(*row) for row in session.execute(claimed, bound)]
-        if not is_timely(asked, LEASE):
+            tasks = [Task(*row) for row in session.execute(claimed, parameters)]
+        if not is_timely(asked_at, LEASE):
             return []
-        return [replace(one, body=self._body(one)) for one in tasks]
+        return [replace(task, body=self._body(task)) for task in tasks]
 
     def _body(self, task: Task) -> str:
         return with_secrets(self._stores, task.tenant_id, task.event_type_id, task.body)
@@ -135,21 +135,21 @@ class DeliveryQueue:
         whose = sorted({(task.tenant_id, task.listener_id) for task, _ in well})
         tenants, listeners = [tenant for tenant, _ in whose], [listener for _, listener in whose]
         session.execute(text(queries.LISTENERS_WELL), {"tenants": tenants, "listeners": listeners})
-        bound = {
+        parameters = {
             "ids": [task.id for task, _ in well],
             "attempts": [task.attempts for task, _ in well],
             "statuses": [answer.status for _, answer in well],
             "now": self._clock.now(),
         }
-        session.execute(text(queries.SETTLE_DELIVERED), bound)
+        session.execute(text(queries.SETTLE_DELIVERED), parameters)
 
     def _not_delivered(self, session: Session, task: Task, answer: Answer) -> None:
         whose = {"tenant_id": task.tenant_id, "listener_id": task.listener_id}
         if answer.status == GONE:
             now = self._clock.now()
-            found = session.get(Listener, (task.tenant_id, task.listener_id), with_for_update=True)
-            if found is not None and found.url == task.url:  # else another address has taken its place
-                found.status, found.updated_at = ListenerStatus.DISABLED, now
+            listener = session.get(Listener, (task.tenant_id, task.listener_id), with_for_update=True)
+            if listener is not None and listener.url == task.url:  # else another address has taken its place
+                listener.status, listener.updated_at = ListenerStatus.DISABLED, now
                 session.flush()
             self._end(session, task, answer, DeliveryState.PARKED, None)
             session.execute(text(queries.PARK_ALL), {**whose, "now": now})
@@ -165,14 +165,14 @@ class DeliveryQueue:
         now = self._clock.now()
         whose = {"tenant_id": task.tenant_id, "listener_id": task.listener_id}
         failures = session.execute(text(queries.LISTENER_FAILED), whose).scalar() or 0
-        asked = answer.retry_after or timedelta()
+        retry_after = answer.retry_after or timedelta()
         pause = backoff(failures - TROUBLE_AFTER + 1, LONGEST_PAUSE) if failures >= TROUBLE_AFTER else timedelta()
-        if max(pause, asked):
-            session.execute(text(queries.LISTENER_PAUSED), {**whose, "until": now + max(pause, asked)})
-        return now + max(backoff(task.attempts, LONGEST_RETRY), asked)
+        if max(pause, retry_after):
+            session.execute(text(queries.LISTENER_PAUSED), {**whose, "until": now + max(pause, retry_after)})
+        return now + max(backoff(task.attempts, LONGEST_RETRY), retry_after)
 
     def _end(self, session: Session, task: Task, answer: Answer, state: str, due_at: datetime | None) -> None:
-        bound = {
+        parameters = {
             "id": task.id,
             "attempts": task.attempts,
             "state": state,
@@ -181,7 +181,7 @@ class DeliveryQueue:
             "error": answer.error[:300],
             "finished_at": None if state == DeliveryState.PENDING else self._clock.now(),
         }
-        session.execute(text(queries.SETTLE), bound)
+        session.execute(text(queries.SETTLE), parameters)
 
 
 class Deliverer(ClaimingWorker):
@@ -223,9 +223,9 @@ class Deliverer(ClaimingWorker):
         if self._settling.locked() and time.monotonic() - self._settling_since > HELD_UP_SECONDS:
             await self.caught_up()
         tasks = await self.in_thread(self._queue.claim, free, time.monotonic())
-        taken = Counter((task.tenant_id, task.listener_id) for task in tasks)
+        per_listener = Counter((task.tenant_id, task.listener_id) for task in tasks)
         for task in tasks:
-            full = len(tasks) == free or taken[task.tenant_id, task.listener_id] == task.room
+            full = len(tasks) == free or per_listener[task.tenant_id, task.listener_id] == task.room
             self.begin(self._deliver(task), makes_room=full)
 
     def _call_back(self) -> None:
@@ -266,9 +266,9 @@ class Deliverer(ClaimingWorker):
             answered, self._answered = self._answered, []
             if not answered:
                 return  # somebody before has settled it along
-            well = [one for one in answered if one[1].ok]
+            well = [post for post in answered if post[1].ok]
             try:
-                for some in [*([well] if well else []), *([one] for one in answered if not one[1].ok)]:
-                    await self.in_thread(self.note, self._queue.settle, some)
+                for batch in [*([well] if well else []), *([post] for post in answered if not post[1].ok)]:
+                    await self.in_thread(self.note, self._queue.settle, batch)
             except FAULTS:
                 log.exception("deliveries cannot be settled; their leases will run out", deliveries=len(answered))

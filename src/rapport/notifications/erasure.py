@@ -35,11 +35,11 @@ def _any(ids: list[int]) -> CollectionAggregate[Any]:
 
 
 def _naming(scope: Scope, session: Session, customer_ids: Iterable[str]) -> Iterator[int]:
-    keys = {one.lower() for one in customer_ids}
-    wanted = select(Delivery.id, Delivery.event_key, Delivery.body).where(Delivery.tenant_id == scope.tenant_id)
-    for number, event_key, body in session.execute(wanted.execution_options(yield_per=AT_ONCE)):
+    keys = {customer_id.lower() for customer_id in customer_ids}
+    statement = select(Delivery.id, Delivery.event_key, Delivery.body).where(Delivery.tenant_id == scope.tenant_id)
+    for number, event_key, body in session.execute(statement.execution_options(yield_per=AT_ONCE)):
         # The standard reader takes what may stand in a body of before, such as half an emoji.
-        texts = {one.lower() for one in [*_texts(json.loads(body)), *event_key.split(":")]}
+        texts = {text.lower() for text in [*_texts(json.loads(body)), *event_key.split(":")]}
         if not keys.isdisjoint(texts):
             yield number
 
@@ -48,5 +48,5 @@ def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _texts(one)
+        for element in value.values() if isinstance(value, dict) else value:
+            yield from _texts(element)

@@ -11,12 +11,12 @@ def _export(scope: Scope, customer_id: str) -> dict[str, list[Any]]:
     return {"deliveries": erasure.naming(scope, customer_id)}
 
 
-def _anonymise(scope: Scope, of: Anonymised) -> None:
-    erasure.forget(scope, of.customer_ids)
+def _anonymise(scope: Scope, anonymised: Anonymised) -> None:
+    erasure.forget(scope, anonymised.customer_ids)
 
 
-def _erase(scope: Scope, of: Erased) -> int:
-    return erasure.forget(scope, [of.customer_id])
+def _erase(scope: Scope, erased: Erased) -> int:
+    return erasure.forget(scope, [erased.customer_id])
 
 
 PERSONAL_DATA = PersonalData(

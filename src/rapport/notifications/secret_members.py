@@ -21,8 +21,8 @@ def secret_member(event_type_id: int, member: str, reader: Reader) -> None:
 def with_secrets(stores: Stores, tenant_id: int, event_type_id: int, body: str) -> str:
     """A delivery's body as it is posted, the same at every attempt."""
     member, reader = _SECRET.get(event_type_id, ("", None))
-    place = f'"{member}":""'
-    if reader is None or place not in body:
+    empty_member = f'"{member}":""'
+    if reader is None or empty_member not in body:
         return body
     value = reader(scope_of(stores, tenant_id), orjson.loads(body))
-    return body.replace(place, f'"{member}":{orjson.dumps(value).decode()}', 1)
+    return body.replace(empty_member, f'"{member}":{orjson.dumps(value).decode()}', 1)

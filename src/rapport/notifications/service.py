@@ -40,7 +40,7 @@ __all__ = [
     "Deliverer",
     "Delivery",
     "Listener",
-    "Told",
+    "Notification",
     "deliveries",
     "drop_ended",
     "listener",
@@ -70,11 +70,11 @@ ENDED_KEPT, PARKED_KEPT = timedelta(days=7), timedelta(days=30)
 
 def listeners(scope: Scope, with_callbacks: bool = False) -> list[Listener]:
     """The tenant's listeners, by event type and channel, the general one first; and the hosts of callbacks if asked."""
-    wanted = select(Listener).where(Listener.tenant_id == scope.tenant_id)
+    statement = select(Listener).where(Listener.tenant_id == scope.tenant_id)
     if not with_callbacks:
-        wanted = wanted.where(Listener.event_type_id != CALLBACK)
+        statement = statement.where(Listener.event_type_id != CALLBACK)
     with scope.reads() as session:
-        return list(session.scalars(wanted.order_by(Listener.event_type_id, Listener.channel_id)))
+        return list(session.scalars(statement.order_by(Listener.event_type_id, Listener.channel_id)))
 
 
 def listener(scope: Scope, listener_id: int) -> Listener:
@@ -84,10 +84,10 @@ def listener(scope: Scope, listener_id: int) -> Listener:
 
 
 def _get(scope: Scope, session: Session, listener_id: int) -> Listener:
-    found = session.get(Listener, (scope.tenant_id, listener_id)) if listener_id <= MAX_ID else None
-    if found is None:
+    listener = session.get(Listener, (scope.tenant_id, listener_id)) if listener_id <= MAX_ID else None
+    if listener is None:
         raise NotFound(f"There is no listener {listener_id}.")
-    return found
+    return listener
 
 
 def _known_type(event_type_id: int) -> None:
@@ -116,7 +116,7 @@ def register_listener(scope: Scope, event_type_id: int, url: str, channel_id: in
     with scope.records() as session:
         before = _url_before(scope, session, event_type_id, channel_id or 0)
         url = unmasked(url, before, "ListenerURL")
-        made = insert(Listener).values(
+        statement = insert(Listener).values(
             tenant_id=scope.tenant_id,
             id=next_id(session, scope.tenant_id, "listener"),
             event_type_id=event_type_id,
@@ -127,14 +127,18 @@ def register_listener(scope: Scope, event_type_id: int, url: str, channel_id: in
             updated_at=now,
         )
         replaced = {"url": url, "status": ListenerStatus.ACTIVE, "failures": 0, "paused_until": None, "updated_at": now}
-        made = made.on_conflict_do_update(index_elements=["tenant_id", "event_type_id", "channel_id"], set_=replaced)
-        found = session.scalars(made.returning(Listener), execution_options={"populate_existing": True}).one()
-        told = {"event_type_id": event_type_id, "channel_id": channel_id, "host": _host(url)}
+        statement = statement.on_conflict_do_update(
+            index_elements=["tenant_id", "event_type_id", "channel_id"], set_=replaced
+        )
+        listener = session.scalars(statement.returning(Listener), execution_options={"populate_existing": True}).one()
+        details = {"event_type_id": event_type_id, "channel_id": channel_id, "host": _host(url)}
         if before is not None and before != url:
-            told["replaces"] = _host(before)
-            log.warning("a listener is replaced", tenant=scope.tenant_id, listener=found.id, actor=scope.actor, **told)
-        scope.audit(session, "register", f"listener {found.id}", **told)
-    return found
+            details["replaces"] = _host(before)
+            log.warning(
+                "a listener is replaced", tenant=scope.tenant_id, listener=listener.id, actor=scope.actor, **details
+            )
+        scope.audit(session, "register", f"listener {listener.id}", **details)
+    return listener
 
 
 def _url_before(scope: Scope, session: Session, event_type_id: int, channel_id: int) -> str | None:
@@ -151,19 +155,21 @@ def unregister_listener(scope: Scope, event_type_id: int, channel_id: int | None
     """Stop telling: deliveries not yet made are canceled. False when there was no such listener. Raises Invalid."""
     _known_type(event_type_id)
     with scope.records() as session:
-        found = session.scalars(
+        listener = session.scalars(
             select(Listener).where(
                 Listener.tenant_id == scope.tenant_id,
                 Listener.event_type_id == event_type_id,
                 Listener.channel_id == (channel_id or 0),
             )
         ).one_or_none()
-        if found is None:
+        if listener is None:
             return False
-        session.delete(found)
+        session.delete(listener)
         session.flush()  # waits for events being announced, so that theirs are canceled too
-        _cancel(scope, session, found.id)
-        scope.audit(session, "unregister", f"listener {found.id}", event_type_id=event_type_id, channel_id=channel_id)
+        _cancel(scope, session, listener.id)
+        scope.audit(
+            session, "unregister", f"listener {listener.id}", event_type_id=event_type_id, channel_id=channel_id
+        )
     return True
 
 
@@ -183,11 +189,12 @@ def _cancel(scope: Scope, session: Session, listener_id: int, delivery_id: int |
 def rotate_secret(scope: Scope, listener_id: int, grace_hours: float = GRACE_HOURS) -> Listener:
     """Give a listener a new signing secret; for the grace posts carry signatures of both. Raises NotFound."""
     with scope.records() as session:
-        found = _get(scope, session, listener_id)
-        found.previous_secret, found.previous_until = found.secret, OUTSIDE_CLOCK.now() + timedelta(hours=grace_hours)
-        found.secret = new_secret()
+        listener = _get(scope, session, listener_id)
+        listener.previous_secret = listener.secret
+        listener.previous_until = OUTSIDE_CLOCK.now() + timedelta(hours=grace_hours)
+        listener.secret = new_secret()
         scope.audit(session, "rotate", f"listener {listener_id}", grace_hours=grace_hours)
-    return found
+    return listener
 
 
 def notify(
@@ -207,19 +214,19 @@ def notify(
     and TimeStamp are added to the payload. A disabled listener's delivery is parked.
     """
     of_event = None if channel_id is None and channel_ids is None else {0, *(channel_ids or [])} | {channel_id or 0}
-    wanted = select(Listener).where(Listener.tenant_id == scope.tenant_id, Listener.event_type_id == event_type_id)
+    statement = select(Listener).where(Listener.tenant_id == scope.tenant_id, Listener.event_type_id == event_type_id)
     if of_event is not None:
-        wanted = wanted.where(Listener.channel_id.in_(of_event))
+        statement = statement.where(Listener.channel_id.in_(of_event))
     body = _body(scope, event_type_id, payload)
-    held = wanted.with_for_update(read=True, key_share=True)  # none is unregistered before this commits
-    rows = [_delivery(scope, found, key, body) for found in session.scalars(held)]
+    locked = statement.with_for_update(read=True, key_share=True)  # none is unregistered before this commits
+    rows = [_delivery(scope, listener, key, body) for listener in session.scalars(locked)]
     if rows:
         session.execute(insert(Delivery).on_conflict_do_nothing(), rows)
         publish(session, Topic.DELIVERIES)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Notification:
     """One thing to be told of a channel; key names it within the tenant."""
 
     payload: Mapping[str, Any]
@@ -227,19 +234,19 @@ class Told:
     channel_id: int
 
 
-def notify_many(scope: Scope, session: Session, event_type_id: int, some: Sequence[Told]) -> None:
+def notify_many(scope: Scope, session: Session, event_type_id: int, announcements: Sequence[Notification]) -> None:
     """The same as notify for many things of one event type at once, each of one channel; in few statements."""
-    if not some:
+    if not announcements:
         return
-    wanted = select(Listener).where(Listener.tenant_id == scope.tenant_id, Listener.event_type_id == event_type_id)
+    statement = select(Listener).where(Listener.tenant_id == scope.tenant_id, Listener.event_type_id == event_type_id)
     by_channel: dict[int, list[Listener]] = defaultdict(list)
-    for found in session.scalars(wanted.with_for_update(read=True, key_share=True)):
-        by_channel[found.channel_id].append(found)
+    for listener in session.scalars(statement.with_for_update(read=True, key_share=True)):
+        by_channel[listener.channel_id].append(listener)
     rows = [
-        _delivery(scope, found, one.key, body)
-        for one in some
-        for body in [_body(scope, event_type_id, one.payload)]
-        for found in (*by_channel[GENERAL], *by_channel[one.channel_id])
+        _delivery(scope, listener, announcement.key, body)
+        for announcement in announcements
+        for body in [_body(scope, event_type_id, announcement.payload)]
+        for listener in (*by_channel[GENERAL], *by_channel[announcement.channel_id])
     ]
     if rows:
         session.execute(text(queries.ADD_MANY), {"rows": orjson.dumps(rows).decode()})
@@ -252,19 +259,19 @@ def _body(scope: Scope, event_type_id: int, payload: Mapping[str, Any]) -> str:
     return orjson.dumps({names[0]: event_type_id, names[1]: stamp, **payload}).decode()
 
 
-def _delivery(scope: Scope, found: Listener, key: str, body: str) -> dict[str, Any]:
+def _delivery(scope: Scope, listener: Listener, key: str, body: str) -> dict[str, Any]:
     """A row of deliveries. The message id follows from listener and event, so it is constant whatever happens."""
-    identity = f"{scope.tenant_id}/{found.id}/{key}"
+    identity = f"{scope.tenant_id}/{listener.id}/{key}"
     return {
         "tenant_id": scope.tenant_id,
-        "listener_id": found.id,
-        "event_type_id": found.event_type_id,
+        "listener_id": listener.id,
+        "event_type_id": listener.event_type_id,
         "event_key": key,
         "message_id": "msg_" + hashlib.sha256(identity.encode()).hexdigest()[:40],
         "body": body,
-        "state": DeliveryState.PARKED if found.status == ListenerStatus.DISABLED else DeliveryState.PENDING,
+        "state": DeliveryState.PARKED if listener.status == ListenerStatus.DISABLED else DeliveryState.PENDING,
         "attempts": 0,
-        "last_error": "listener disabled" if found.status == ListenerStatus.DISABLED else "",
+        "last_error": "listener disabled" if listener.status == ListenerStatus.DISABLED else "",
         "created_at": scope.clock.now(),
     }
 
@@ -273,13 +280,13 @@ def deliveries(
     scope: Scope, listener_id: int | None = None, state: str | None = None, limit: int = 100, offset: int = 0
 ) -> Part[Delivery]:
     """Deliveries, newest first, of one listener or in one state when asked for."""
-    wanted = select(Delivery).where(Delivery.tenant_id == scope.tenant_id)
+    statement = select(Delivery).where(Delivery.tenant_id == scope.tenant_id)
     if listener_id is not None:
-        wanted = wanted.where(Delivery.listener_id == listener_id)
+        statement = statement.where(Delivery.listener_id == listener_id)
     if state is not None:
-        wanted = wanted.where(Delivery.state == state)
+        statement = statement.where(Delivery.state == state)
     with scope.reads() as session:
-        return part(session, wanted.order_by(Delivery.id.desc()), limit, offset)
+        return part(session, statement.order_by(Delivery.id.desc()), limit, offset)
 
 
 def replay(scope: Scope, listener_id: int, delivery_id: int | None = None) -> int:
@@ -288,13 +295,13 @@ def replay(scope: Scope, listener_id: int, delivery_id: int | None = None) -> in
     Ids stay the same, so a receiver can tell a repetition. Raises NotFound, and Conflict when the listener is disabled.
     """
     with scope.records() as session:
-        found = _get(scope, session, listener_id)
-        if found.status == ListenerStatus.DISABLED:
+        listener = _get(scope, session, listener_id)
+        if listener.status == ListenerStatus.DISABLED:
             raise Conflict("The listener is disabled: register its URL again first.")
-        wanted = Delivery.state == DeliveryState.PARKED if delivery_id is None else Delivery.id == delivery_id
+        selected = Delivery.state == DeliveryState.PARKED if delivery_id is None else Delivery.id == delivery_id
         done = session.scalars(
             update(Delivery)
-            .where(Delivery.tenant_id == scope.tenant_id, Delivery.listener_id == listener_id, wanted)
+            .where(Delivery.tenant_id == scope.tenant_id, Delivery.listener_id == listener_id, selected)
             .values(
                 state=DeliveryState.PENDING, due_at=None, leased_until=None, first_attempt_at=None, finished_at=None
             )
@@ -316,8 +323,8 @@ def cancel(scope: Scope, listener_id: int, delivery_id: int | None = None) -> in
         _get(scope, session, listener_id)
         canceled = _cancel(scope, session, listener_id, delivery_id)
         if delivery_id is not None and not canceled:
-            wanted = (Delivery.tenant_id == scope.tenant_id, Delivery.listener_id == listener_id)
-            state = session.scalar(select(Delivery.state).where(*wanted, Delivery.id == delivery_id))
+            mine = (Delivery.tenant_id == scope.tenant_id, Delivery.listener_id == listener_id)
+            state = session.scalar(select(Delivery.state).where(*mine, Delivery.id == delivery_id))
             if state is None:
                 raise NotFound(f"There is no delivery {delivery_id} of listener {listener_id}.")
             raise Conflict(f"Delivery {delivery_id} is {state}: only one that is pending or parked can be canceled.")
@@ -343,5 +350,5 @@ def leaving(stores: Stores) -> int:
 def drop_ended(session: Session, first: str, last: str) -> None:
     """Drop deliveries that ended long enough ago, on pages of the table from first to before last."""
     now = OUTSIDE_CLOCK.now()
-    bound = {"ended_before": now - ENDED_KEPT, "parked_before": now - PARKED_KEPT}
-    session.execute(text(queries.DROP_ENDED), {"first": first, "last": last, **bound})
+    parameters = {"ended_before": now - ENDED_KEPT, "parked_before": now - PARKED_KEPT}
+    session.execute(text(queries.DROP_ENDED), {"first": first, "last": last, **parameters})

@@ -49,5 +49,5 @@ def _clear_rows(tenant_id: int, mark: str) -> None:
 @work.step("campaigns.purge_accounts", ATTEMPTS)
 def _clear_others(tenant_id: int, mark: str) -> None:
     scope = current_scope(tenant_id)
-    for one in DECLARED:
-        one.clear(scope, mark)
+    for package in DECLARED:
+        package.clear(scope, mark)

@@ -33,18 +33,18 @@ def tables(scope: Scope) -> list[str]:
 
 def going(scope: Scope) -> list[str]:
     """Those of them from which an erasure takes a person's rows."""
-    kept = frozenset[str]().union(*(one.kept for one in DECLARED))
-    return [table for table in tables(scope) if table not in kept]
+    kept_tables = frozenset[str]().union(*(package.kept_tables for package in DECLARED))
+    return [table for table in tables(scope) if table not in kept_tables]
 
 
 def naming() -> list[str]:
     """The tables of the records with a CustomerID, as it was given, in each row."""
-    return sorted(table for one in DECLARED for table, columns in one.records.items() if ID in columns)
+    return sorted(table for package in DECLARED for table, columns in package.records.items() if ID in columns)
 
 
 def _migrated() -> list[str]:
-    return [table for one in DECLARED for table, columns in one.warehouse.items() if ID in columns]
+    return [table for package in DECLARED for table, columns in package.warehouse.items() if ID in columns]
 
 
 def _made(scope: Scope) -> list[str]:
-    return [table for one in DECLARED for table in one.made(scope)]
+    return [table for package in DECLARED for table in package.made_tables(scope)]

@@ -14,7 +14,7 @@ def take_out(scope: Scope, customer_id: str) -> None:
     The audit log tells how many rows went, or are wishes that stay under a pseudonym, by package; not whose.
     """
     erased = Erased(customer_id, going(scope), partial(begin, scope))
-    rows = {one.package: one.erase(scope, erased) for one in DECLARED}
+    rows = {declared.package: declared.erase(scope, erased) for declared in DECLARED}
     with scope.records() as session:
         scope.audit(session, "erase", "1 customers", rows={package: count for package, count in rows.items() if count})
 
@@ -22,5 +22,5 @@ def take_out(scope: Scope, customer_id: str) -> None:
 def take_away(scope: Scope, customer_ids: list[str], texts: Texts) -> None:
     """Take what identifies persons out of what is held besides the warehouse, where it is hidden. texts: what did."""
     anonymised = Anonymised(customer_ids, texts)
-    for one in DECLARED:
-        one.anonymise(scope, anonymised)
+    for declared in DECLARED:
+        declared.anonymise(scope, anonymised)

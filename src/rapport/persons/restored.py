@@ -70,24 +70,26 @@ def apply(stores: Stores, manifest: dict[str, Any]) -> Applied:
     The disk is cleared by durable work when a server runs. What another place kept is kept here from now on, too.
     """
     places = _places(stores, manifest)
-    entries = [entry for place in places for entry in journal.read(place) if _is_whole(entry)]
-    taken = _taken(manifest, stores.clock.now())
-    recent = sorted((one for one in entries if _is_since(one, taken, MARGIN)), key=lambda one: str(one["at"]))
+    entries = [entry for folder in places for entry in journal.read(folder) if _is_whole(entry)]
+    begun = _taken(manifest, stores.clock.now())
+    recent = sorted((entry for entry in entries if _is_since(entry, begun, MARGIN)), key=lambda entry: str(entry["at"]))
     stores.journal.take_over(stores.clock.now(), entries)
-    applied = Applied(journals=[str(place) for place in places])
+    applied = Applied(journals=[str(folder) for folder in places])
     stores.start_work(listening=False)
     scopes = {(tenant.id, kept.tenant_key(scope)): scope for tenant, scope in _tenants(stores)}
     for (tenant_id, key), scope in scopes.items():
-        _apply(scope, [one for one in recent if (one["tenant"], one["key"]) == (tenant_id, key)], taken, applied)
-    later = (one for one in recent if _is_since(one, taken))
-    applied.unknown = sum((one["tenant"], one["key"]) not in scopes for one in later)
+        _apply(
+            scope, [entry for entry in recent if (entry["tenant"], entry["key"]) == (tenant_id, key)], begun, applied
+        )
+    later = (entry for entry in recent if _is_since(entry, begun))
+    applied.unknown = sum((entry["tenant"], entry["key"]) not in scopes for entry in later)
     return applied
 
 
 def _places(stores: Stores, manifest: dict[str, Any]) -> list[Path]:
     """Where journals are: beside this data, and where the data was that was backed up."""
     named = [stores.journal.folder, *([Path(manifest["kept"])] if manifest.get("kept") else [])]
-    return [place for place in dict.fromkeys(named) if any(journal.read(place))]
+    return [folder for folder in dict.fromkeys(named) if any(journal.read(folder))]
 
 
 def _tenants(stores: Stores) -> Iterator[tuple[Any, Scope]]:
@@ -97,14 +99,14 @@ def _tenants(stores: Stores) -> Iterator[tuple[Any, Scope]]:
 
 def _taken(manifest: dict[str, Any], now: datetime) -> datetime | None:
     """When a backup was begun; None for one that does not say that, or a time to come."""
-    taken = manifest.get("taken_at")
-    at = datetime.fromisoformat(taken) if taken else None
+    taken_at = manifest.get("taken_at")
+    at = datetime.fromisoformat(taken_at) if taken_at else None
     return None if at is None or at > now + MARGIN else at
 
 
-def _is_since(entry: dict[str, Any], taken: datetime | None, margin: timedelta = NO_MARGIN) -> bool:
+def _is_since(entry: dict[str, Any], begun: datetime | None, margin: timedelta = NO_MARGIN) -> bool:
     """Whether an entry was made since a backup was begun, or by a margin before; all are where that is not known."""
-    return taken is None or _at(entry) >= taken - margin
+    return begun is None or _at(entry) >= begun - margin
 
 
 def _is_whole(entry: dict[str, Any]) -> bool:
@@ -120,8 +122,8 @@ def _at(entry: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(entry["at"])
 
 
-def _apply(scope: Scope, entries: list[dict[str, Any]], taken: datetime | None, applied: Applied) -> None:
-    later = [entry for entry in entries if _is_since(entry, taken)]
+def _apply(scope: Scope, entries: list[dict[str, Any]], begun: datetime | None, applied: Applied) -> None:
+    later = [entry for entry in entries if _is_since(entry, begun)]
     for entry in entries:
         if entry["what"] == kept.END:
             end = {mark: datetime.fromisoformat(at) for mark, at in entry["of"]}
@@ -141,16 +143,18 @@ def _apply(scope: Scope, entries: list[dict[str, Any]], taken: datetime | None, 
     applied.wishes += sum(len(entry["of"]) for entry in later if entry["what"] in WISHES)
 
 
-def _marks(entries: list[dict[str, Any]], what: str) -> list[str]:
-    return sorted({mark for entry in entries if entry["what"] == what for mark in entry["of"]})
+def _marks(entries: list[dict[str, Any]], removal: str) -> list[str]:
+    return sorted({mark for entry in entries if entry["what"] == removal for mark in entry["of"]})
 
 
 def _named(scope: Scope, marks: list[str]) -> list[str]:
     """The CustomerIDs, in every spelling, to pseudonyms."""
     if not marks:
         return []
-    bound = {"tenant_id": scope.tenant_id, "secret": pseudonym_secret(scope), "marks": marks}
+    parameters = {"tenant_id": scope.tenant_id, "secret": pseudonym_secret(scope), "marks": marks}
     with scope.records() as session:
-        named = list(session.scalars(text(NAMED), bound))
-    found = {one for one, mark in zip(named, pseudonyms(scope, named), strict=True) if mark in set(marks)}
-    return sorted({*found, *customers.ids_of(scope, marks, tables(scope))})
+        named = list(session.scalars(text(NAMED), parameters))
+    removed = {
+        customer_id for customer_id, mark in zip(named, pseudonyms(scope, named), strict=True) if mark in set(marks)
+    }
+    return sorted({*removed, *customers.ids_of(scope, marks, tables(scope))})

@@ -14,11 +14,11 @@ from rapport.persons.declared import DECLARED, tables
 from rapport.persons.erasing import take_away, take_out
 from rapport.persons.restored import Applied, apply
 
-__all__ = ["Applied", "Held", "anonymise", "apply", "erase", "export"]
+__all__ = ["Applied", "PersonData", "anonymise", "apply", "erase", "export"]
 
 
 @dataclass(frozen=True)
-class Held:
+class PersonData:
     """All data about a person.
 
     customer_id is in the spelling of the data; warehouse has rows by table; others has by package what else it holds,
@@ -34,12 +34,12 @@ class Held:
         return not any([*self.warehouse.values(), *(rows for lists in self.others.values() for rows in lists.values())])
 
 
-def export(scope: Scope, customer_id: str) -> Held:
+def export(scope: Scope, customer_id: str) -> PersonData:
     """Everything held of a person; the audit log has a row of it, which does not name the person. Raises NotFound."""
-    held = _held(scope, customer_id)
+    records = _person_data(scope, customer_id)
     with scope.records() as session:
         scope.audit(session, "export", "1 customer", pseudonym=pseudonym(scope, customer_id))
-    return held
+    return records
 
 
 def erase(scope: Scope, customer_id: str) -> None:
@@ -49,7 +49,7 @@ def erase(scope: Scope, customer_id: str) -> None:
     NotFound for somebody of whom nothing was ever held.
     """
     if not customers.is_removed(scope, customer_id):
-        _held(scope, customer_id)
+        _person_data(scope, customer_id)
     kept.keep_removal(scope, kept.ERASE, [pseudonym(scope, customer_id)])
     take_out(scope, customer_id)
 
@@ -60,12 +60,12 @@ def anonymise(scope: Scope, customer_ids: Iterable[str]) -> list[str]:
     return customers.remove_pii(scope, ids, partial(take_away, scope, ids))
 
 
-def _held(scope: Scope, customer_id: str) -> Held:
-    held = Held(
+def _person_data(scope: Scope, customer_id: str) -> PersonData:
+    records = PersonData(
         customers.spelling(scope, customer_id) or customer_id,
         customers.export(scope, customer_id, tables(scope)),
-        {one.package: one.export(scope, customer_id) for one in DECLARED},
+        {declared.package: declared.export(scope, customer_id) for declared in DECLARED},
     )
-    if held.is_empty():
+    if records.is_empty():
         raise NotFound(f"There are no data about a customer {customer_id!r}.")
-    return held
+    return records

@@ -173,7 +173,7 @@ def let_out(scope: Scope, session: Session, outgoing: Sequence[Outgoing], ways: 
             entries.append(_entry(firing, place, ways))
             if channel_id not in firing.faults and ways[channel_id].behaviour.is_pulled:
                 key = f"{EVENT}:{firing.firing_id}:{channel_id}"
-                told.append(notifications.Told(_payload(firing, place), key, channel_id))
+                told.append(notifications.Notification(_payload(firing, place), key, channel_id))
     delivery.enter(scope, session, Source.FIRING, entries)
     notifications.notify_many(scope, session, EVENT, told)
 

@@ -83,13 +83,13 @@ class PersonOut(BaseModel):
     )
 
 
-def _shown(held: persons.Held) -> PersonOut:
-    others = dict(held.others)
+def _shown(person: persons.PersonData) -> PersonOut:
+    others = dict(person.others)
     real_time = others.pop("realtime")
     records = {name: rows for lists in others.values() for name, rows in lists.items()}
     return PersonOut(
-        customer_id=held.customer_id,
-        warehouse=held.warehouse,
+        customer_id=person.customer_id,
+        warehouse=person.warehouse,
         records=RecordsHeld.model_validate(records),
         real_time=real_time,
     )
