@@ -12,7 +12,7 @@ import typer
 
 from rapport.commands import access, data, demo, operations, serve
 from rapport.commands.logs import for_command
-from rapport.commands.output import DataDir, errors, given
+from rapport.commands.output import DataDir, errors, global_options
 from rapport.errors import RapportError
 from rapport.private import UMASK
 
@@ -59,7 +59,7 @@ def before(
     ] = False,
 ) -> None:
     """Rapport: open, self-hosted relationship marketing."""
-    given["data_dir"] = data_dir
+    global_options["data_dir"] = data_dir
     for_command()
 
 

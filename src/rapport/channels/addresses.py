@@ -74,17 +74,17 @@ def address_key(text: str | None) -> str:
 
     Of other addresses (tokens, handles) only blanks, normal form and invisible characters make no difference.
     """
-    found = unicodedata.normalize("NFKC", text or "")
+    key = unicodedata.normalize("NFKC", text or "")
     for pattern, by in MENDING:
-        found = _replaced(pattern, by, found)
-    if "@" in found:
-        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", found).lower())
+        key = _replaced(pattern, by, key)
+    if "@" in key:
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", key).lower())
         local, _, domain = folded.rpartition("@")
         return f"{local}@{decoded(domain)}"
-    if _matches(PHONE, found):
+    if _matches(PHONE, key):
         for pattern, by in PHONE_FOLDING:
-            found = _replaced(pattern, by, found)
-    return found
+            key = _replaced(pattern, by, key)
+    return key
 
 
 def decoded(domain: str) -> str:
@@ -160,15 +160,15 @@ def email_sql(text: str, plain: bool = False) -> str:
     plain: every text of the column is, by plain_sql.
     """
     clean = _clean_sql(text)
-    found = f"match({clean}, {literal(PLAIN_MAIL)})"
-    return found if plain else f"({found} OR match({_mended_sql(clean)}, {literal(EMAIL)}))"
+    is_plain_mail = f"match({clean}, {literal(PLAIN_MAIL)})"
+    return is_plain_mail if plain else f"({is_plain_mail} OR match({_mended_sql(clean)}, {literal(EMAIL)}))"
 
 
 def _clean_sql(text: str) -> str:
     return f"toValidUTF8(ifNull({text}, ''))"
 
 
-def decode_domains(warehouse: Database, table: str, texts: str, **bound: Any) -> str:
+def decode_domains(warehouse: Database, table: str, texts: str, **parameters: Any) -> str:
     """Put the punycode domains of a SELECT of addresses (column `text`) into a table aside, for key_sql.
 
     The name of the table, which the caller drops; empty when there are none and no table was made.
@@ -176,13 +176,13 @@ def decode_domains(warehouse: Database, table: str, texts: str, **bound: Any) ->
     domain = f"splitByChar('@', {_mail_sql(_mended_sql('normalizeUTF8NFKC(text)'))})[-1]"
     clean = f"SELECT toValidUTF8(ifNull(text, '')) AS text FROM ({texts})"  # noqa: S608 - SQL of the caller
     sql = f"SELECT DISTINCT {domain} FROM ({clean}) WHERE NOT ({_no_code('text')})"  # noqa: S608 - ours
-    found = [str(domain) for (domain,) in warehouse.rows(sql, **bound)]
-    if not found:
+    domains = [str(domain) for (domain,) in warehouse.rows(sql, **parameters)]
+    if not domains:
         return ""
     name = identifier(table)
     warehouse.execute(f"DROP TABLE IF EXISTS {name}")
     warehouse.execute(f"CREATE TABLE {name} (domain String, plain String) ENGINE = Join(ANY, LEFT, domain)")
-    warehouse.insert(table, ["domain", "plain"], [(domain, decoded(domain)) for domain in found])
+    warehouse.insert(table, ["domain", "plain"], [(domain, decoded(domain)) for domain in domains])
     return table
 
 

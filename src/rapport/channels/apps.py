@@ -12,9 +12,9 @@ from rapport.channels.models import App
 
 def apps(scope: Scope, channel_id: int) -> list[App]:
     """The apps of a channel, by id."""
-    wanted = select(App).where(App.tenant_id == scope.tenant_id, App.channel_id == channel_id)
+    statement = select(App).where(App.tenant_id == scope.tenant_id, App.channel_id == channel_id)
     with scope.reads() as session:
-        return list(session.scalars(wanted.order_by(App.app_id.collate("C"))))
+        return list(session.scalars(statement.order_by(App.app_id.collate("C"))))
 
 
 def add_apps(scope: Scope, channel_id: int, names: Mapping[str, str]) -> None:
@@ -24,17 +24,17 @@ def add_apps(scope: Scope, channel_id: int, names: Mapping[str, str]) -> None:
     with scope.records() as session:
         # In order of the key, so that two callers with the same apps wait for each other and never lock up.
         for key, (app_id, name) in sorted(by_key.items()):
-            place = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "app_key": key}
-            made = insert(App).values(**place, app_id=app_id, name=name, updated_at=now)
+            key_columns = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "app_key": key}
+            statement = insert(App).values(**key_columns, app_id=app_id, name=name, updated_at=now)
             changes = {"name": name, "updated_at": now}
-            session.execute(made.on_conflict_do_update(index_elements=list(place), set_=changes))
+            session.execute(statement.on_conflict_do_update(index_elements=list(key_columns), set_=changes))
         scope.audit(session, "save", f"apps of channel {channel_id}", apps=sorted(names))
 
 
 def delete_apps(scope: Scope, session: Session, pairs: Sequence[tuple[int, str]]) -> None:
     """Remove apps by channel and id in any case, in the caller's transaction; unknown ones are no error."""
     keys = [(channel_id, app_id.lower()) for channel_id, app_id in pairs]
-    gone = delete(App).where(App.tenant_id == scope.tenant_id, tuple_(App.channel_id, App.app_key).in_(keys))
-    known = session.execute(gone.returning(App.channel_id, App.app_id)).all()
-    for channel_id, app_id in sorted((row.channel_id, row.app_id) for row in known):
+    statement = delete(App).where(App.tenant_id == scope.tenant_id, tuple_(App.channel_id, App.app_key).in_(keys))
+    deleted = session.execute(statement.returning(App.channel_id, App.app_id)).all()
+    for channel_id, app_id in sorted((row.channel_id, row.app_id) for row in deleted):
         scope.audit(session, "delete", f"app {app_id} of channel {channel_id}")

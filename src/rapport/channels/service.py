@@ -88,8 +88,8 @@ MAX_ID = 2**31 - 1
 def channels(scope: Scope) -> list[Channel]:
     """The tenant's channels, by id."""
     with scope.reads() as session:
-        wanted = select(Channel).where(Channel.tenant_id == scope.tenant_id).order_by(Channel.id)
-        return list(session.scalars(wanted))
+        statement = select(Channel).where(Channel.tenant_id == scope.tenant_id).order_by(Channel.id)
+        return list(session.scalars(statement))
 
 
 def channel(scope: Scope, channel_id: int) -> Channel:
@@ -118,10 +118,10 @@ def pulled(scope: Scope) -> set[int]:
 
 
 def _get(scope: Scope, session: Session, channel_id: int) -> Channel:
-    found = session.get(Channel, (scope.tenant_id, channel_id)) if 0 <= channel_id <= MAX_ID else None
-    if found is None:
+    channel = session.get(Channel, (scope.tenant_id, channel_id)) if 0 <= channel_id <= MAX_ID else None
+    if channel is None:
         raise NotFound(f"There is no channel {channel_id}.")
-    return found
+    return channel
 
 
 def create_channel(
@@ -148,7 +148,7 @@ def create_channel(
     try:
         with scope.records() as session:
             number = _free_id(scope, session, name, behaviour) if id is None else id
-            made = Channel(
+            new_channel = Channel(
                 tenant_id=scope.tenant_id,
                 id=number,
                 name=name.strip(),
@@ -158,15 +158,15 @@ def create_channel(
                 settings=stored,
                 created_at=scope.clock.now(),
             )
-            session.add(made)
+            session.add(new_channel)
             session.flush()
-            scope.audit(session, "create", f"channel {made.id}", name=made.name, kind=kind)
+            scope.audit(session, "create", f"channel {new_channel.id}", name=new_channel.name, kind=kind)
     except IntegrityError as error:
-        named = any(one.name == name.strip() for one in channels(scope))
-        taken = f"named {name.strip()!r}" if named else f"with id {number}"
-        raise Conflict(f"There is a channel {taken} already.") from error
-    _mark(scope, made)
-    return made
+        named = any(other.name == name.strip() for other in channels(scope))
+        conflict = f"named {name.strip()!r}" if named else f"with id {number}"
+        raise Conflict(f"There is a channel {conflict} already.") from error
+    _mark(scope, new_channel)
+    return new_channel
 
 
 def update_channel(scope: Scope, channel_id: int, **changes: Any) -> Channel:
@@ -176,19 +176,19 @@ def update_channel(scope: Scope, channel_id: int, **changes: Any) -> Channel:
     """
     try:
         with scope.records() as session:
-            found = _get(scope, session, channel_id)
+            stored = _get(scope, session, channel_id)
             if "settings" in changes:
-                changes["settings"] = merged(found.behaviour, found.settings, changes["settings"])
-                found.behaviour.check_settings(scope, changes["settings"])
+                changes["settings"] = merged(stored.behaviour, stored.settings, changes["settings"])
+                stored.behaviour.check_settings(scope, changes["settings"])
             for member, value in changes.items():
-                setattr(found, member, value.upper() if member.endswith("_attribute") and value else value)
-            _check(scope, found.name, found.address_attribute, found.permission_attribute)
+                setattr(stored, member, value.upper() if member.endswith("_attribute") and value else value)
+            _check(scope, stored.name, stored.address_attribute, stored.permission_attribute)
             session.flush()
             scope.audit(session, "update", f"channel {channel_id}", members=sorted(changes))
     except IntegrityError as error:
         raise Conflict("There is a channel of this name already.") from error
-    _mark(scope, found)
-    return found
+    _mark(scope, stored)
+    return stored
 
 
 def _check(scope: Scope, name: str, address: str, permission: str | None) -> None:
@@ -201,18 +201,18 @@ def _check(scope: Scope, name: str, address: str, permission: str | None) -> Non
         raise Invalid("permission_attribute must be an attribute whose Yes permits contact, not one that blocks.")
 
 
-def _mark(scope: Scope, made: Channel) -> None:
+def _mark(scope: Scope, channel: Channel) -> None:
     """Have the words of a channel's permission attribute read as Yes and No from now on, what is stored too."""
-    if made.permission_attribute:
-        customers.mark_consent(scope, made.permission_attribute, customers.PERMISSION)
+    if channel.permission_attribute:
+        customers.mark_consent(scope, channel.permission_attribute, customers.PERMISSION)
 
 
 def _free_id(scope: Scope, session: Session, name: str, kind: ChannelKind) -> int:
     """The id for a new channel; the sequence skips ids that were given by hand."""
     taken = set(session.scalars(select(Channel.id).where(Channel.tenant_id == scope.tenant_id)))
-    known = WELL_KNOWN_IDS.get(name.strip().lower()) or kind.known_id
-    if known is not None and known not in taken:
-        return known
+    well_known = WELL_KNOWN_IDS.get(name.strip().lower()) or kind.known_id
+    if well_known is not None and well_known not in taken:
+        return well_known
     while True:
         number = next_id(session, scope.tenant_id, "channel", FIRST_FREE_ID)
         if number not in taken:

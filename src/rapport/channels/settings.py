@@ -61,8 +61,8 @@ def merged(kind: ChannelKind, present: dict[str, Any], new: dict[str, Any]) -> d
     for name in kind.secrets:
         if stored.get(name) == MASK:
             same_place = name in present and _place(kind, stored) == _place(kind, present)
-            place = " or ".join(filter(None, [", ".join(kind.secret_place[:-1]), *kind.secret_place[-1:]]))
-            stored[name] = kept(f"settings.{name}", MASK, present.get(name), same_place, place)
+            same_members = " or ".join(filter(None, [", ".join(kind.secret_place[:-1]), *kind.secret_place[-1:]]))
+            stored[name] = kept(f"settings.{name}", MASK, present.get(name), same_place, same_members)
     return stored
 
 

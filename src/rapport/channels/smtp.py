@@ -73,8 +73,8 @@ class CheckedSMTP(smtplib.SMTP):
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         """What smtplib opens a connection by. Raises OSError, Unresolved, PrivateAddress."""
-        *others, last = public_addresses(host, port, self._allow_private)
-        for address in others:
+        *first_addresses, last = public_addresses(host, port, self._allow_private)
+        for address in first_addresses:
             with contextlib.suppress(OSError):
                 return self._secured(socket.create_connection((address, port), self._left()), host)
         return self._secured(socket.create_connection((last, port), self._left()), host)

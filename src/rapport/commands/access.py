@@ -48,16 +48,16 @@ def create_tenant(
     """Create a tenant."""
     body = {"name": name, "time_zone": time_zone, "currency": currency}
     with connected(settings_of(data_dir)) as connection:
-        made = connection.call("POST", "/manage/v1/tenants", body=body)
-    show(made, json, f"Tenant {made['id']}: {made['name']}, {made['time_zone']}, {made['currency']}")
+        created = connection.call("POST", "/manage/v1/tenants", body=body)
+    show(created, json, f"Tenant {created['id']}: {created['name']}, {created['time_zone']}, {created['currency']}")
 
 
 @tenants.command("list")
 def list_tenants(data_dir: DataDir = None, json: Json = False) -> None:
     """List tenants."""
     with connected(settings_of(data_dir)) as connection:
-        found = connection.call("GET", "/manage/v1/tenants")
-    show_rows(found, ("id", "name", "time_zone", "currency", "last_data_date"), json)
+        rows = connection.call("GET", "/manage/v1/tenants")
+    show_rows(rows, ("id", "name", "time_zone", "currency", "last_data_date"), json)
 
 
 @tenants.command("allow-sender")
@@ -75,8 +75,8 @@ def disallow_sender(tenant: Tenant, domain: SenderDomain, data_dir: DataDir = No
 def _change_senders(method: str, tenant: str, domain: str, data_dir: Path | None, json: bool) -> None:
     with connected(settings_of(data_dir)) as connection:
         path = f"/manage/v1/operator/sender-domains/{quote(domain, safe='')}"
-        left = connection.call(method, path, connection.tenant(tenant))
-    show(left, json, f"The tenant may send from {', '.join(left['sender_domains']) or 'no domain'}.")
+        allowed = connection.call(method, path, connection.tenant(tenant))
+    show(allowed, json, f"The tenant may send from {', '.join(allowed['sender_domains']) or 'no domain'}.")
 
 
 @tenants.command("limits")
@@ -91,12 +91,12 @@ def limits(
     json: Json = False,
 ) -> None:
     """Show the limits of a tenant, and change those that you give. 0 means no limit."""
-    given = {"calls": calls, "app_events": app_events, "keys": key_number}
-    body = {name: limit for name, limit in given.items() if limit is not None}
+    options = {"calls": calls, "app_events": app_events, "keys": key_number}
+    body = {name: limit for name, limit in options.items() if limit is not None}
     with connected(settings_of(data_dir)) as connection:
-        found = connection.call("PATCH", "/manage/v1/tenants/current/limits", connection.tenant(tenant), body)
-    told = {name: number or "any number of" for name, number in found.items()}
-    show(found, json, f"{told['calls']} calls, {told['app_events']} events of apps, {told['keys']} keys")
+        stored = connection.call("PATCH", "/manage/v1/tenants/current/limits", connection.tenant(tenant), body)
+    words = {name: number or "any number of" for name, number in stored.items()}
+    show(stored, json, f"{words['calls']} calls, {words['app_events']} events of apps, {words['keys']} keys")
 
 
 @keys.command("create")
@@ -131,18 +131,18 @@ def create_key(
     if expires_on or never_expires:
         body["expires_on"] = "never" if never_expires else str(expires_on)
     with connected(settings_of(data_dir)) as connection:
-        made = connection.call("POST", "/manage/v1/keys", connection.tenant(tenant), body)
-    ends = f"works until {made['expires_on']}" if made["expires_on"] else "works without end"
-    said = f"Key {made['id']}, {made['access_type']}, {ends}; keep it now, it is not shown again:\n{made['key']}"
-    show(made, json, said)
+        key = connection.call("POST", "/manage/v1/keys", connection.tenant(tenant), body)
+    ends = f"works until {key['expires_on']}" if key["expires_on"] else "works without end"
+    message = f"Key {key['id']}, {key['access_type']}, {ends}; keep it now, it is not shown again:\n{key['key']}"
+    show(key, json, message)
 
 
 @keys.command("list")
 def list_keys(tenant: Tenant, data_dir: DataDir = None, json: Json = False) -> None:
     """List the API keys of a tenant."""
     with connected(settings_of(data_dir)) as connection:
-        found = connection.call("GET", "/manage/v1/keys", connection.tenant(tenant))
-    show_rows(found, KEY_COLUMNS, json)
+        rows = connection.call("GET", "/manage/v1/keys", connection.tenant(tenant))
+    show_rows(rows, KEY_COLUMNS, json)
 
 
 @keys.command("disable")

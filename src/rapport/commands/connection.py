@@ -36,12 +36,12 @@ class Connection:
                 answer.read()
                 raise _error(answer)
             for line in answer.iter_lines():
-                told = orjson.loads(line)
-                if "error" in told:
-                    raise RapportError(told["error"]["detail"])
-                if "result" in told:
-                    return told["result"]
-                tell(told["done"], told["total"])
+                message = orjson.loads(line)
+                if "error" in message:
+                    raise RapportError(message["error"]["detail"])
+                if "result" in message:
+                    return message["result"]
+                tell(message["done"], message["total"])
         raise Unavailable(
             "The server stopped before the work was done. Start the server and repeat the command; that is safe."
         )

@@ -202,8 +202,12 @@ class LimitedConnection(HttpToolsProtocol):
         self._watch = self.loop.call_later(max(pause, 0.01), self._look)
 
     def _make_room(self) -> None:
-        others = [other for other in self.connections if isinstance(other, LimitedConnection) and other is not self]
-        idle = {other: other.idle_since for other in others if other.idle_since is not None and other.is_free}
+        other_connections = [
+            other for other in self.connections if isinstance(other, LimitedConnection) and other is not self
+        ]
+        idle = {
+            other: other.idle_since for other in other_connections if other.idle_since is not None and other.is_free
+        }
         if idle:
             min(idle, key=idle.__getitem__).transport.abort()
         else:
@@ -226,14 +230,14 @@ class LimitedConnection(HttpToolsProtocol):
             return
         request_id, body = uuid.uuid4().hex, orjson.dumps(SENTENCES[status])
         log.warning("no request", request_id=request_id, status=status.value)
-        told = [
+        headers = [
             *self.server_state.default_headers,
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
             (b"connection", b"close"),
             (b"x-request-id", request_id.encode()),
         ]
-        lines = [name + b": " + value + b"\r\n" for name, value in protected("", told)]
+        lines = [name + b": " + value + b"\r\n" for name, value in protected("", headers)]
         self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
         # Were it closed at once, what is still to come would cut it off before the caller has read the answer.
         self.transport.write_eof()

@@ -85,7 +85,7 @@ def import_files(
                 result = connection.follow("/manage/v1/operator/imports", tell, tenant_id, body)
             results.append({"file": str(file), **result})
             if not json:
-                show(None, False, f"{file.name}: {_told(result)}")
+                show(None, False, f"{file.name}: {_import_sentence(result)}")
                 _show_preview(result["preview"])
                 for warning in result["warnings"]:
                     show(None, False, f"  warning: {_warned(warning)}")
@@ -106,28 +106,32 @@ def _show_preview(preview: dict[str, Any] | None) -> None:
     """The first rows of a dry run, a line for each column."""
     if not preview or not preview["rows"]:
         return
-    rows, made = preview["rows"], preview["new_attributes"]
+    rows, new_attributes = preview["rows"], preview["new_attributes"]
     names = [f"row {number}" for number in range(1, len(rows) + 1)]
     lines = [{"column": name} | {n: row[name] for n, row in zip(names, rows, strict=True)} for name in rows[0]]
     show_rows(lines, ["column", *names], False)
-    if made:
-        show(None, False, f"  new attributes: {', '.join(f'{name} ({kind})' for name, kind in made.items())}")
+    if new_attributes:
+        show(None, False, f"  new attributes: {', '.join(f'{name} ({kind})' for name, kind in new_attributes.items())}")
 
 
-def _told(result: dict[str, Any]) -> str:
+def _import_sentence(result: dict[str, Any]) -> str:
     if result["state"] in ("needs_confirmation", "checked"):
         return str(result["message"]) + _counted(result["counts"])
     if result["unchanged"]:
         return "unchanged, it was loaded before"
-    told = f"{result['loaded']:,} {'row' if result['loaded'] == 1 else 'rows'} loaded, {result['rejected']:,} rejected"
+    loaded = (
+        f"{result['loaded']:,} {'row' if result['loaded'] == 1 else 'rows'} loaded, {result['rejected']:,} rejected"
+    )
     reasons = f"; the reasons are in {result['rejects_path']}" if result["rejects_path"] else ""
-    return f"{told}{_counted(result['counts'])}{reasons}{'; ' + result['message'] if result['message'] else ''}"
+    return f"{loaded}{_counted(result['counts'])}{reasons}{'; ' + result['message'] if result['message'] else ''}"
 
 
 def _counted(counts: dict[str, Any]) -> str:
     """What an import did to its table, without what is none; columns that were ignored have a warning."""
-    told = [f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items() if count and isinstance(count, int)]
-    return f" ({', '.join(told)})" if told else ""
+    counted = [
+        f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items() if count and isinstance(count, int)
+    ]
+    return f" ({', '.join(counted)})" if counted else ""
 
 
 def _warned(warning: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from rapport.commands.output import DataDir, Json, people, print_json, progress,
 from rapport.settings import Settings
 
 if TYPE_CHECKING:  # what the demo needs takes seconds to import, which other commands must not wait for
-    from rapport.demo.outside import Outside
+    from rapport.demo.outside import OutsideSystems
     from rapport.demo.run import DemoResult
 
 # New objects before garbage is looked for: with Python's own 700 that is done every few statements.
@@ -52,7 +52,7 @@ def demo(
 
 
 def _build(
-    settings: Settings, customers: int, days: int, seed: int, as_json: bool, outside: "Outside | None" = None
+    settings: Settings, customers: int, days: int, seed: int, as_json: bool, outside: "OutsideSystems | None" = None
 ) -> "DemoResult":
     from rapport.stores import open_stores
 
@@ -113,5 +113,5 @@ def _event(result: "DemoResult") -> str:
     from rapport.demo.live import TRIAL
 
     name, parameters = TRIAL
-    told = {"tenant": result.tenant_id, "event": name, "customer": result.shopper, "context": parameters}
-    return orjson.dumps(told).decode()[:-1] + ',"timestamp":"\'"$(date -u \'+%F %T UTC\')"\'"}'
+    event = {"tenant": result.tenant_id, "event": name, "customer": result.shopper, "context": parameters}
+    return orjson.dumps(event).decode()[:-1] + ',"timestamp":"\'"$(date -u \'+%F %T UTC\')"\'"}'

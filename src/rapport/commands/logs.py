@@ -26,7 +26,7 @@ ADDRESS = re.compile(r"https?://[^\s\"'<>\\]+")
 HIDDEN = re.compile(r"secret|token|password|authorization|api_key", re.IGNORECASE)
 # The same line of the same place, from however many threads and requests: one of them a second is enough.
 AGAIN_SECONDS = 1.0
-MOST_TOLD = 10_000
+MOST_REMEMBERED = 10_000
 QUIET = ("httpx", "httpcore", "alembic", "dbos", "mail.log")
 # What they warn of is told by whoever meets it; their own words hold addresses with all that was bound in them.
 SILENT = ("clickhouse_connect", "urllib3.connectionpool")
@@ -53,20 +53,20 @@ def plainly(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Muta
     """A processor: that an engine is away takes a sentence and no traceback."""
     from rapport.stores.outages import outage  # with it come the drivers of the engines, which few commands need
 
-    given = event.get("exc_info")
-    error = given[1] if isinstance(given, tuple) else sys.exc_info()[1] if given is True else given
+    exc_info = event.get("exc_info")
+    error = exc_info[1] if isinstance(exc_info, tuple) else sys.exc_info()[1] if exc_info is True else exc_info
     if isinstance(error, BaseException) and (away := outage(error)) is not None:
         del event["exc_info"]
         event["reason"] = away.message
     return event
 
 
-class Sparing(logging.Filter):
+class RepeatFilter(logging.Filter):
     """Lets a warning or error through once a second, and says how many like it were left out before."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._told: dict[tuple[Any, ...], tuple[float, int]] = {}
+        self._written: dict[tuple[Any, ...], tuple[float, int]] = {}
         self._lock = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -75,23 +75,23 @@ class Sparing(logging.Filter):
             return True
         key, now = _sameness(record), time.monotonic()
         with self._lock:
-            at, spared = self._told.get(key, (float("-inf"), 0))
+            at, left_out = self._written.get(key, (float("-inf"), 0))
             if now - at < AGAIN_SECONDS:
-                self._told[key] = (at, spared + 1)
+                self._written[key] = (at, left_out + 1)
                 return False
-            if len(self._told) >= MOST_TOLD:
-                self._told.clear()
-            self._told[key] = (now, 0)
-        if spared and isinstance(record.msg, dict):
-            record.msg = {**record.msg, "left_out": spared}
+            if len(self._written) >= MOST_REMEMBERED:
+                self._written.clear()
+            self._written[key] = (now, 0)
+        if left_out and isinstance(record.msg, dict):
+            record.msg = {**record.msg, "left_out": left_out}
         return True
 
 
 def _sameness(record: logging.LogRecord) -> tuple[Any, ...]:
     """What makes two records one fault: where they come from, what they say, and whom it is about."""
     if isinstance(record.msg, dict):
-        told = record.msg
-        return record.name, *(told.get(name) for name in ("event", "tenant_id", "tenant", "what", "step"))
+        event = record.msg
+        return record.name, *(event.get(name) for name in ("event", "tenant_id", "tenant", "what", "step"))
     return record.name, record.pathname, record.lineno
 
 
@@ -117,7 +117,7 @@ def configure(level: str) -> None:
         structlog.processors.JSONRenderer(),
     ]
     handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(Sparing())
+    handler.addFilter(RepeatFilter())
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=render, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     # It would write lines of a form of its own beside ours, unless it has a handler already.

@@ -45,22 +45,22 @@ def backup(
         return
     body = {"path": str(file.absolute()), "encrypt": encrypt}
     with connected(settings_of(data_dir)) as connection, progress("Backing up", json) as tell:
-        written = connection.follow("/manage/v1/operator/backups", tell, body=body)
-    rows = sum(count for tables in written["rows"].values() for count in tables.values())
-    show(written, json, f"{written['path']}: {rows:,} rows, {written['bytes'] / 1e6:,.1f} MB")
+        manifest = connection.follow("/manage/v1/operator/backups", tell, body=body)
+    rows = sum(count for tables in manifest["rows"].values() for count in tables.values())
+    show(manifest, json, f"{manifest['path']}: {rows:,} rows, {manifest['bytes'] / 1e6:,.1f} MB")
 
 
 def _verify(file: Path, settings: Settings, as_json: bool) -> None:
     from rapport.stores.backups.backup_key import backup_key
     from rapport.stores.backups.restore import verify
 
-    found = verify(file, backup_key(settings))
-    of = f"{found.tenants} tenants, {found.rows:,} rows, {found.bytes / 1e6:,.1f} MB"
-    told = (
-        f"{found.path} can be restored: taken at {found.taken_at} by Rapport {found.rapport}, {of}. "
-        f"{SIGNATURES[found.signature.name]}"
+    verified = verify(file, backup_key(settings))
+    size = f"{verified.tenants} tenants, {verified.rows:,} rows, {verified.bytes / 1e6:,.1f} MB"
+    message = (
+        f"{verified.path} can be restored: taken at {verified.taken_at} by Rapport {verified.rapport}, {size}. "
+        f"{SIGNATURES[verified.signature.name]}"
     )
-    show(asdict(found), as_json, told)
+    show(asdict(verified), as_json, message)
 
 
 def restore(
@@ -78,14 +78,22 @@ def restore(
     settings = settings_of(data_dir)
     with progress("Restoring", json) as tell:
         applied, signature = stores.restore(
-            settings, file, lambda opened, of: (persons.apply(opened, of.manifest), of.signature), tell, unsigned
+            settings,
+            file,
+            lambda opened, restored_backup: (
+                persons.apply(opened, restored_backup.manifest),
+                restored_backup.signature,
+            ),
+            tell,
+            unsigned,
         )
     folder = str(settings.data_dir.expanduser())
-    told = (
-        f"Restored into {_where(settings, folder)}. {SIGNATURES[signature.name]} {_told(applied, settings)} "
+    message = (
+        f"Restored into {_where(settings, folder)}. {SIGNATURES[signature.name]} "
+        f"{_applied_sentence(applied, settings)} "
         "Nothing is sent until `rapport resume`."
     )
-    show({"data_dir": folder, "signature": signature, "applied": asdict(applied)}, json, told)
+    show({"data_dir": folder, "signature": signature, "applied": asdict(applied)}, json, message)
 
 
 def _where(settings: Settings, folder: str) -> str:
@@ -96,7 +104,7 @@ def _where(settings: Settings, folder: str) -> str:
     return f"{folder} and the {by_url[0]} by URL" if by_url else folder
 
 
-def _told(applied: "Applied", settings: Settings) -> str:
+def _applied_sentence(applied: "Applied", settings: Settings) -> str:
     """What was applied of the time since the backup."""
     if not applied.journals:
         return (
@@ -146,10 +154,10 @@ def _about_to_leave(waiting: dict[str, Any]) -> str:
     """What a resume lets go out, in sentences."""
     named = ", ".join(waiting["campaigns"])
     more = ", ..." if waiting["open_campaigns"] > len(waiting["campaigns"]) else ""
-    of = f" (tenant/campaign: {named}{more})" if named else ""
-    told = [
+    campaigns = f" (tenant/campaign: {named}{more})" if named else ""
+    sentences = [
         f"{waiting['reason']}.",
-        f"Waiting to be sent: {waiting['messages']:,} messages of {waiting['open_campaigns']:,} campaigns{of}, "
+        f"Waiting to be sent: {waiting['messages']:,} messages of {waiting['open_campaigns']:,} campaigns{campaigns}, "
         f"{waiting['firings']:,} firings and {waiting['firing_messages']:,} messages of triggers, "
         f"{waiting['deliveries']:,} deliveries to listeners.",
         f"Active and running automatically: {waiting['active_series']:,} series and {waiting['active_triggers']:,} "
@@ -157,18 +165,18 @@ def _about_to_leave(waiting: dict[str, Any]) -> str:
     ]
     taken_at = waiting["backup_taken_at"]
     since = f"on {taken_at[:19].replace('T', ' ')} UTC" if taken_at else "that was restored"
-    told.append(
+    sentences.append(
         f"Messages sent after the backup was taken {since} are not recorded here and would be sent again: "
         "cancel those campaigns and pause their series first."
     )
-    return "\n".join(told)
+    return "\n".join(sentences)
 
 
-def _ask(told: str) -> None:
+def _ask(question: str) -> None:
     """Go on when a person says so. Raises Invalid where there is none to ask."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise Invalid(f"{told}\n{NOTHING_CHANGED}")
-    people.print(told, highlight=False, soft_wrap=True, markup=False, emoji=False)
+        raise Invalid(f"{question}\n{NOTHING_CHANGED}")
+    people.print(question, highlight=False, soft_wrap=True, markup=False, emoji=False)
     typer.confirm("Send it now?", abort=True)
 
 
@@ -188,9 +196,9 @@ def doctor(data_dir: DataDir = None, json: Json = False) -> None:
     folder = settings.data_dir.expanduser()
     running = None if settings.by_url else server_file.read(folder)
     checks = [] if settings.by_url else folder_checks(folder, settings.kept_folder, running.pid if running else None)
-    found = [asdict(check) for check in checks] + [_server(settings, running)] + _engines(settings)
-    show_rows(found, COLUMNS, json)
-    if any(check["outcome"] == "failed" for check in found):
+    outcomes = [asdict(check) for check in checks] + [_server(settings, running)] + _engines(settings)
+    show_rows(outcomes, COLUMNS, json)
+    if any(check["outcome"] == "failed" for check in outcomes):
         raise typer.Exit(1)
 
 
@@ -208,8 +216,8 @@ def _engines(settings: Settings) -> list[dict[str, Any]]:
 
     try:
         # Whoever looks at engines by URL must not upgrade what others run on.
-        if settings.records_url and (found := stores.look(settings)) is not None:
-            return [asdict(check) for check in found]
+        if settings.records_url and (engine_checks := stores.look(settings)) is not None:
+            return [asdict(check) for check in engine_checks]
         with connected(settings) as connection:
             checks: list[dict[str, Any]] = connection.call("GET", "/manage/v1/operator/checks")
     except RapportError as error:

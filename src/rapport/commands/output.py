@@ -26,14 +26,14 @@ Tenant = Annotated[str, typer.Option("--tenant", help="ID or name of the tenant.
 Tell = Callable[[int, int], None]
 
 # What `rapport --data-dir X` was given before the command's name.
-given: dict[str, Path | None] = {"data_dir": None}
+global_options: dict[str, Path | None] = {"data_dir": None}
 people = Console()
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 def settings_of(data_dir: Path | None, **changes: Any) -> Settings:
     """The settings of a command: its options over RAPPORT_* variables over defaults. Raises Invalid."""
-    changes["data_dir"] = data_dir or given["data_dir"]
+    changes["data_dir"] = data_dir or global_options["data_dir"]
     try:
         return Settings(**{name: value for name, value in changes.items() if value is not None})
     except ValidationError as error:

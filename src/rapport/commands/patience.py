@@ -22,14 +22,14 @@ def once_free(
 
     tell is called once, when the waiting begins. Raises Held of the last attempt.
     """
-    end, told = time.monotonic() + SECONDS, False
+    end, is_announced = time.monotonic() + SECONDS, False
     while True:
         try:
             return attempt()
         except Held as held:
             if for_good(held) or time.monotonic() >= end:
                 raise
-            if not told:
+            if not is_announced:
                 tell(held)
-                told = True
+                is_announced = True
         time.sleep(PAUSE_SECONDS)

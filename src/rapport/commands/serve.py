@@ -20,7 +20,7 @@ def serve(
 ) -> None:
     """Serve the API, run campaigns and the daily schedule, until stopped."""
     settings = settings_of(data_dir, host=host, port=port, roles=roles)
-    wanted = roles_of(settings)
+    process_roles = roles_of(settings)
     from rapport.commands.serving import run
 
-    run(settings, wanted, json)
+    run(settings, process_roles, json)

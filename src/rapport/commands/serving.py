@@ -44,7 +44,7 @@ class _Stopping:
     """SIGTERM and SIGINT: the first asks to end, during the start at once; the second drops open requests."""
 
     def __init__(self) -> None:
-        self.asked = threading.Event()
+        self.requested = threading.Event()
         self.server: _Server | None = None
         self.started = False
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -53,13 +53,13 @@ class _Stopping:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def _ask(self, number: int, _frame: FrameType | None) -> None:
-        if not self.started and not self.asked.is_set():
-            self.asked.set()
+        if not self.started and not self.requested.is_set():
+            self.requested.set()
             raise SystemExit(128 + number)
         if self.server is not None:
-            self.server.force_exit = self.asked.is_set()
+            self.server.force_exit = self.requested.is_set()
             self.server.should_exit = True
-        self.asked.set()
+        self.requested.set()
 
 
 def _open_many_files() -> None:
@@ -116,14 +116,14 @@ def _listener(settings: Settings, roles: frozenset[str]) -> Iterator[socket.sock
 def _run(stores: Stores, roles: frozenset[str], listener: socket.socket, stopping: _Stopping, as_json: bool) -> None:
     base_url = server_file.address(*listener.getsockname()[:2])
     running = server_file.this_process(base_url)
-    told = {"pid": running.pid, "base_url": base_url, "roles": sorted(roles)}
-    what = "Rapport serves" if roles & SERVING else "Rapport works, with health and metrics at"
-    with carrying_out(stores, roles), _told(stores.settings, running):
+    details = {"pid": running.pid, "base_url": base_url, "roles": sorted(roles)}
+    subject = "Rapport serves" if roles & SERVING else "Rapport works, with health and metrics at"
+    with carrying_out(stores, roles), _server_file_written(stores.settings, running):
         app = create_app(stores, running.token) if roles & SERVING else create_watched(stores)
         config = configured(app, stores.settings)
         stopping.server = _Server(config)
         stopping.started = True
-        show(told, as_json, f"{what} {base_url} ({', '.join(sorted(roles))}); Ctrl-C stops it.")
+        show(details, as_json, f"{subject} {base_url} ({', '.join(sorted(roles))}); Ctrl-C stops it.")
         sys.stdout.flush()
         log.info("started", roles=sorted(roles), address=base_url)
         if (reason := holds.why_held(stores)) is not None:
@@ -137,7 +137,7 @@ def _run(stores: Stores, roles: frozenset[str], listener: socket.socket, stoppin
 
 
 @contextmanager
-def _told(settings: Settings, running: server_file.Running) -> Iterator[None]:
+def _server_file_written(settings: Settings, running: server_file.Running) -> Iterator[None]:
     """server.json for as long as the block runs, where commands would open the folder otherwise."""
     if settings.by_url:
         yield

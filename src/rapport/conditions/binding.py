@@ -50,6 +50,8 @@ class Binder:
             whole = [int(value) for value in values if value == int(value) and abs(value) < INT64]
             return self.bind(whole, "Array(Int64)")
         if kind is Kind.DECIMAL:
-            held = [value for value in values if value == round(value, COLUMN_DECIMALS)]
-            return self.bind(f"[{','.join(f'{value:f}' for value in held)}]", f"Array(Decimal(38, {COLUMN_DECIMALS}))")
+            fitting = [value for value in values if value == round(value, COLUMN_DECIMALS)]
+            return self.bind(
+                f"[{','.join(f'{value:f}' for value in fitting)}]", f"Array(Decimal(38, {COLUMN_DECIMALS}))"
+            )
         return self.bind(list(values), f"Array({TYPES[kind]})")

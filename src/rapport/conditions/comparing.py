@@ -273,18 +273,18 @@ def _span(value: Scalar, comparison: Comparison, kind: Kind, anchor: Anchor) -> 
 
 
 def _moment(value: Scalar, comparison: Comparison) -> date | datetime:
-    found: date | datetime | None = None
+    moment: date | datetime | None = None
     if isinstance(value, str):
         try:
-            found = date.fromisoformat(value) if len(value) == len("2026-01-31") else datetime.fromisoformat(value)
+            moment = date.fromisoformat(value) if len(value) == len("2026-01-31") else datetime.fromisoformat(value)
         except ValueError:
-            found = None
-    if found is None or not FIRST_YEAR <= found.year <= LAST_YEAR:
+            moment = None
+    if moment is None or not FIRST_YEAR <= moment.year <= LAST_YEAR:
         raise Invalid(
             f"{comparison.path}.value must be a date as YYYY-MM-DD, or a time as YYYY-MM-DDTHH:MM:SS, "
             f"of the years {FIRST_YEAR} to {LAST_YEAR}."
         )
-    return found
+    return moment
 
 
 def _dated(comparison: Comparison, operator: Operator, kind: Kind, anchor: Anchor) -> Test:

@@ -50,16 +50,16 @@ def load_histories(
     """
     loaded: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for history in histories():
-        asked = [node for node in conditions if node.history == history.name]
-        if asked:
-            reading = Reading(warehouse, customer_ids, asked, _since(asked, schema, today), series_of)
+        nodes = [node for node in conditions if node.history == history.name]
+        if nodes:
+            reading = Reading(warehouse, customer_ids, nodes, _since(nodes, schema, today), series_of)
             for customer_id, row in history.read(reading):
                 loaded[customer_id][history.name].append(row)
     return loaded
 
 
-def _since(asked: Sequence[HistoryIs], schema: Schema, today: date) -> date:
+def _since(nodes: Sequence[HistoryIs], schema: Schema, today: date) -> date:
     """The earliest day that a condition looks back to, with one to spare for time zones."""
     anchor = Anchor(today, today, schema.time_zone)
-    first_days = [within(node.window, Kind.DATE, anchor).low or EARLIEST for node in asked]
+    first_days = [within(node.window, Kind.DATE, anchor).low or EARLIEST for node in nodes]
     return max(min(first_days), EARLIEST) - ONE_DAY

@@ -41,18 +41,18 @@ def customers_by_history(node: HistoryIs, schema: Schema, anchor: Anchor, binder
     word = "NOT IN" if without_rows else "IN"
     if node.measure is Measure.COUNT and resolved.test == ANY_ROW:
         return f"customer_id {word} (SELECT customer_id FROM {rows})"  # noqa: S608 - values are bound
-    kept = render(resolved, AGGREGATES[node.measure](history, query), anchor, binder)
-    having = f"NOT {kept}" if without_rows else kept
+    measure_passes = render(resolved, AGGREGATES[node.measure](history, query), anchor, binder)
+    having = f"NOT {measure_passes}" if without_rows else measure_passes
     return f"customer_id {word} (SELECT customer_id FROM {rows} GROUP BY customer_id HAVING {having})"  # noqa: S608 - ours
 
 
 def _conditions(history: History[Any], query: Query) -> Iterator[str]:
     """What the rows must meet: the window, the filters, the properties, and the rules of the history."""
     yield query.in_window(history.time_column)
-    known = history.filter_by_name
+    filters = history.filter_by_name
     for name, values in query.node.filters:
-        if column := known[name].column:
-            yield query.among(column, known[name], values)
+        if column := filters[name].column:
+            yield query.among(column, filters[name], values)
     for name, values in query.node.properties:
         yield query.texts(f"{history.properties}[{query.binder.bind(name, 'String')}]", values)
     yield from history.rules_sql(query)

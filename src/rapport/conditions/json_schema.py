@@ -66,7 +66,7 @@ ABOUT_EVENT = "A condition on the parameters of an event, which it names as attr
 
 def components() -> dict[str, Described]:
     """The schemas of conditions by the names of their components."""
-    asked = {f"{_camel(history.name)}{CONDITION}": history for history in histories()}
+    by_component = {f"{_camel(history.name)}{CONDITION}": history for history in histories()}
     schemas = {
         CONDITION: _one_of(
             [*_combinations(CONDITION), "AttributeCondition", "HistoryCondition", *_others()], ABOUT, EXAMPLE
@@ -76,18 +76,18 @@ def components() -> dict[str, Described]:
             ABOUT_EVENT,
             {"attribute": "amount", "operator": "greater_or_equal", "value": 50},
         ),
-        "HistoryCondition": _one_of(asked, "A measure of what a customer did, or of what was done to it.")
+        "HistoryCondition": _one_of(by_component, "A measure of what a customer did, or of what was done to it.")
         | {
             "discriminator": {
                 "propertyName": "history",
-                "mapping": {history.name: REFERENCE.format(name) for name, history in asked.items()},
+                "mapping": {history.name: REFERENCE.format(name) for name, history in by_component.items()},
             }
         },
         "AttributeCondition": _attribute(),
         "HistoryWindow": _window(),
     }
     schemas |= _combinations(CONDITION) | _combinations(EVENT_CONDITION) | _others()
-    for name, history in asked.items():
+    for name, history in by_component.items():
         schemas[name] = _history(history)
         schemas[f"{_camel(history.name)}Filters"] = _filters(history)
     return schemas
@@ -119,16 +119,18 @@ def _object(
     }
 
 
-def _combinations(of: str) -> dict[str, Described]:
+def _combinations(component: str) -> dict[str, Described]:
     """All, any and not, of conditions of one sort."""
-    part, example = _ref(of), {"attribute": "COUNTRY", "operator": "equals", "value": "DE"}
+    part, example = _ref(component), {"attribute": "COUNTRY", "operator": "equals", "value": "DE"}
     parts = {"type": "array", "items": part}
     return {
-        f"All{of}": _object("Every part is true; without parts, always.", {"all": parts}, ["all"], {"all": [example]}),
-        f"Any{of}": _object(
+        f"All{component}": _object(
+            "Every part is true; without parts, always.", {"all": parts}, ["all"], {"all": [example]}
+        ),
+        f"Any{component}": _object(
             "At least one part is true.", {"any": {**parts, "minItems": 1}}, ["any"], {"any": [example]}
         ),
-        f"Not{of}": _object("The part is false.", {"not": part}, ["not"], {"not": example}),
+        f"Not{component}": _object("The part is false.", {"not": part}, ["not"], {"not": example}),
     }
 
 
@@ -158,8 +160,8 @@ def _others() -> dict[str, Described]:
 class _Form:
     """Operators that take values of one form."""
 
-    def __init__(self, what: Takes, types: tuple[str, ...]) -> None:
-        self.what, self.types, self.operators = what, types, list[Operator]()
+    def __init__(self, operand: Takes, types: tuple[str, ...]) -> None:
+        self.operand, self.types, self.operators = operand, types, list[Operator]()
 
     def value(self) -> Described:
         """The schema of a value."""
@@ -173,7 +175,7 @@ class _Form:
             Takes.DAYS: dict(DAYS),
             Takes.PERCENT: {"type": "number", "exclusiveMinimum": 0, "maximum": 100},
         }
-        return schemas[self.what]
+        return schemas[self.operand]
 
 
 def _any_of(schemas: list[Described]) -> Described:
@@ -192,19 +194,19 @@ def _forms(kinds: Iterable[Kind], percentile: bool = False) -> list[_Form]:
     forms: dict[tuple[Takes, tuple[str, ...]], _Form] = {}
     operators = {kind: operators_of(kind, percentile) for kind in kinds}
     for operator in Operator:
-        fitting = {_type(kind) for kind, known in operators.items() if operator in known}
+        fitting = {_type(kind) for kind, fitting_operators in operators.items() if operator in fitting_operators}
         if fitting:
-            what = takes(operator)
-            is_typed = what in (Takes.ONE, Takes.LIST, Takes.PAIR)
+            operand = takes(operator)
+            is_typed = operand in (Takes.ONE, Takes.LIST, Takes.PAIR)
             types = tuple(name for name in TYPES if name in fitting) if is_typed else ()
-            forms.setdefault((what, types), _Form(what, types)).operators.append(operator)
+            forms.setdefault((operand, types), _Form(operand, types)).operators.append(operator)
     return list(forms.values())
 
 
 def _compared(forms: Sequence[_Form], kinds: Iterable[str]) -> dict[str, Described]:
     """The members operator and value, of all forms together; kinds are those of KINDS that are compared."""
     operators = {operator for form in forms for operator in form.operators}
-    used = {name for form in forms for name in form.types} | {"number" for form in forms if form.what is Takes.DAYS}
+    used = {name for form in forms for name in form.types} | {"number" for form in forms if form.operand is Takes.DAYS}
     scalars = [schema for name, schema in TYPES.items() if name in used]
     return {
         "operator": {
@@ -243,7 +245,7 @@ def _chain(branches: Sequence[tuple[Described, Described]]) -> Described:
 
 def _value(form: _Form) -> Described:
     """What a form demands of the member value."""
-    if form.what is Takes.NOTHING:
+    if form.operand is Takes.NOTHING:
         return {"not": {"required": ["value"]}}
     return {"properties": {"value": form.value()}, "required": ["value"]}
 

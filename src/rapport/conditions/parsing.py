@@ -72,13 +72,13 @@ class _Parser:
         }
 
     def condition(self, data: Any, path: str, depth: int) -> Condition:
-        found = [kind for kind in self._kinds if kind in _object(data, path)]
-        if len(found) != 1:
+        members = [kind for kind in self._kinds if kind in _object(data, path)]
+        if len(members) != 1:
             raise Invalid(f"{path} must have exactly one of the members {', '.join(self._kinds)}.")
         if depth > MAX_DEPTH:
             raise Invalid(f"{path} is nested deeper than {MAX_DEPTH} levels.")
         self._count(1, path)
-        return self._kinds[found[0]](data, path, depth)
+        return self._kinds[members[0]](data, path, depth)
 
     def _count(self, conditions: int, path: str) -> None:
         self._nodes += conditions
@@ -120,14 +120,14 @@ class _Parser:
 
     def _customers(self, data: dict[str, Any], path: str, depth: int) -> Condition:
         _members(data, path, "customers")
-        ids = self._some(data["customers"], f"{path}.customers")
-        return CustomerIs(tuple(fold(text(one, f"{path}.customers[{i}]")) for i, one in enumerate(ids)))
+        ids = self._filled_list(data["customers"], f"{path}.customers")
+        return CustomerIs(tuple(fold(text(customer_id, f"{path}.customers[{i}]")) for i, customer_id in enumerate(ids)))
 
     def _reachable(self, data: dict[str, Any], path: str, depth: int) -> Condition:
         _members(data, path, "reachable")
-        asked = _object(data["reachable"], f"{path}.reachable")
-        _members(asked, f"{path}.reachable", "channel")
-        return Reachable(whole(asked.get("channel"), f"{path}.reachable.channel", MAX_ID, 1))
+        reachable = _object(data["reachable"], f"{path}.reachable")
+        _members(reachable, f"{path}.reachable", "channel")
+        return Reachable(whole(reachable.get("channel"), f"{path}.reachable.channel", MAX_ID, 1))
 
     # Comparisons
 
@@ -142,17 +142,17 @@ class _Parser:
             return Comparison(operator, None, path)
         return Comparison(operator, self._operand(takes(operator), data.get("value"), f"{path}.value"), path)
 
-    def _operand(self, what: Takes, value: Any, path: str) -> Scalar | tuple[Scalar, ...]:
-        if what is Takes.DAYS:
+    def _operand(self, operand_kind: Takes, value: Any, path: str) -> Scalar | tuple[Scalar, ...]:
+        if operand_kind is Takes.DAYS:
             return Decimal(whole(value, path, MAX_DAYS))
-        if what is Takes.LIST:
-            return tuple(scalar(one, f"{path}[{i}]") for i, one in enumerate(self._some(value, path)))
-        if what is Takes.PAIR:
+        if operand_kind is Takes.LIST:
+            return tuple(scalar(element, f"{path}[{i}]") for i, element in enumerate(self._filled_list(value, path)))
+        if operand_kind is Takes.PAIR:
             return self._pair(value, path)
-        found = scalar(value, path)
-        if what is Takes.PERCENT and not (isinstance(found, Decimal) and 0 < found <= 100):
+        operand = scalar(value, path)
+        if operand_kind is Takes.PERCENT and not (isinstance(operand, Decimal) and 0 < operand <= 100):
             raise Invalid(f"{path} must be a number above 0 and at most 100.")
-        return found
+        return operand
 
     def _pair(self, value: Any, path: str) -> tuple[Scalar, ...]:
         if not isinstance(value, list) or len(value) != 2:
@@ -163,7 +163,7 @@ class _Parser:
             raise Invalid(f"{path} must have two values of one type, the lower first.")
         return low, high
 
-    def _some(self, value: Any, path: str) -> list[Any]:
+    def _filled_list(self, value: Any, path: str) -> list[Any]:
         if not isinstance(value, list) or not value:
             raise Invalid(f"{path} must be a list with at least one value.")
         self._values += len(value)
@@ -202,10 +202,10 @@ class _Parser:
         return self._comparison(data, path)
 
     def _where(self, data: Any, path: str, history: History[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        known = history.filter_by_name
-        _members(_object(data, path), path, *known, *([PROPERTIES] if history.properties else []))
+        filters_by_name = history.filter_by_name
+        _members(_object(data, path), path, *filters_by_name, *([PROPERTIES] if history.properties else []))
         filters = tuple(
-            (name, self._filter_values(known[name].values, data[name], f"{path}.{name}"))
+            (name, self._filter_values(filters_by_name[name].values, data[name], f"{path}.{name}"))
             for name in sorted(data)
             if name != PROPERTIES
         )
@@ -216,13 +216,13 @@ class _Parser:
             for name, value in sorted(properties.items())
         )
 
-    def _filter_values(self, what: Values, value: Any, path: str) -> tuple[Any, ...]:
-        return tuple(what.read(element, at) for element, at in self._each(value, path))
+    def _filter_values(self, kind: Values, value: Any, path: str) -> tuple[Any, ...]:
+        return tuple(kind.read(element, at) for element, at in self._elements(value, path))
 
-    def _each(self, value: Any, path: str) -> list[tuple[Any, str]]:
+    def _elements(self, value: Any, path: str) -> list[tuple[Any, str]]:
         if not isinstance(value, list):
             return [(value, path)]
-        return [(one, f"{path}[{i}]") for i, one in enumerate(self._some(value, path))]
+        return [(element, f"{path}[{i}]") for i, element in enumerate(self._filled_list(value, path))]
 
 
 def _window(data: Any, path: str) -> Window:

@@ -13,10 +13,10 @@ def passes(resolved: Resolved, value: Any, anchor: Anchor) -> bool:
     """Whether a value of the resolved kind passes; a missing one passes only Missing, or any negated test."""
     test = resolved.test
     if isinstance(test, Missing):
-        found = value is None or value == "" or value == []
+        passed = value is None or value == "" or value == []
     else:
-        found = value is not None and _passes(test, _normal(value, resolved.kind), resolved.kind, anchor)
-    return found is not resolved.negated
+        passed = value is not None and _passes(test, _normal(value, resolved.kind), resolved.kind, anchor)
+    return passed is not resolved.negated
 
 
 def _normal(value: Any, kind: Kind) -> Any:

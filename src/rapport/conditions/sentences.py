@@ -90,7 +90,7 @@ def _words(node: Condition, names: Names) -> str:
     if isinstance(node, Not):
         return f"not ({_words(node.part, names)})"
     if isinstance(node, AttributeIs):
-        return f"{names.attributes.get(node.name, node.name)} {_comparison(_told(node, names))}"
+        return f"{names.attributes.get(node.name, node.name)} {_comparison(_with_names(node, names))}"
     if isinstance(node, HistoryIs):
         return _history(node, names)
     if isinstance(node, InGroup):
@@ -99,7 +99,7 @@ def _words(node: Condition, names: Names) -> str:
         return f"on customer list {node.list_id}"
     if isinstance(node, Reachable):
         return f"reachable on channel {names.channels.get(node.channel_id, str(node.channel_id))}"
-    return f"the customer is {_some(node.ids, 'or')}"
+    return f"the customer is {_listed(node.ids, 'or')}"
 
 
 def _joined(node: Every | Some, names: Names) -> str:
@@ -124,20 +124,20 @@ def _value(value: Any) -> str:
     return _quoted(value)
 
 
-def _some(values: Sequence[Any], word: str) -> str:
+def _listed(values: Sequence[Any], word: str) -> str:
     shown = [_value(value) for value in values[:SHOWN_VALUES]]
     if len(values) > SHOWN_VALUES:
         return f"{', '.join(shown)} {word} {len(values) - SHOWN_VALUES} more"
     return f" {word} ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
-def _told(node: AttributeIs, names: Names) -> Comparison:
+def _with_names(node: AttributeIs, names: Names) -> Comparison:
     """The comparison of an attribute, with names in the place of ids that have some."""
-    known: Mapping[Any, str] = names.values.get(node.name, {})
+    names_by_id: Mapping[Any, str] = names.values.get(node.name, {})
     value = node.comparison.value
     if isinstance(value, tuple):
-        return replace(node.comparison, value=tuple(known.get(one, one) for one in value))
-    return replace(node.comparison, value=known.get(value, value))
+        return replace(node.comparison, value=tuple(names_by_id.get(number, number) for number in value))
+    return replace(node.comparison, value=names_by_id.get(value, value))
 
 
 def _comparison(comparison: Comparison) -> str:
@@ -147,18 +147,18 @@ def _comparison(comparison: Comparison) -> str:
     if comparison.operator is Operator.ANNIVERSARY_IN_DAYS and comparison.value == 0:
         return "has its anniversary today"
     if isinstance(comparison.value, tuple):
-        return phrase.format(_some(comparison.value, "and" if "between" in phrase else "or"))
+        return phrase.format(_listed(comparison.value, "and" if "between" in phrase else "or"))
     return phrase.format(_value(comparison.value))
 
 
 def _history(node: HistoryIs, names: Names) -> str:
     history = history_named(node.history)
-    what = [
-        f"{history.filter_by_name[name].words} {_some([_named(names, name, value) for value in values], 'or')}"
+    filters = [
+        f"{history.filter_by_name[name].words} {_listed([_named(names, name, value) for value in values], 'or')}"
         for name, values in node.filters
-    ] + [f"{name} {_some(values, 'or')}" for name, values in node.properties]
+    ] + [f"{name} {_listed(values, 'or')}" for name, values in node.properties]
     subject = MEASURES[node.measure].format(history.title)
-    with_filters = f" with {' and '.join(what)}" if what else ""
+    with_filters = f" with {' and '.join(filters)}" if filters else ""
     return f"the {subject}{with_filters}{_window(node.window)} {_comparison(node.comparison)}"
 
 

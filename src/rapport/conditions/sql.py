@@ -47,10 +47,10 @@ def column_of(condition: AttributeIs, schema: Schema) -> Column:
     """The column that a condition compares. Raises Invalid for an unknown attribute."""
     column = schema.column(condition.name)
     if column is None:
-        told = (
+        message = (
             f"{condition.path}.attribute names {condition.name!r}, which is not a customer attribute. {schema.missing}"
         )
-        raise Invalid(told.rstrip())
+        raise Invalid(message.rstrip())
     return column
 
 
@@ -66,13 +66,13 @@ def to_sql(condition: Condition, schema: Schema) -> Compiled:
     return Compiled(sql, compiler.binder.parameters, tuple(sorted(compiler.tables)))
 
 
-def to_counts(some: Sequence[Condition], schema: Schema) -> Compiled:
+def to_counts(conditions: Sequence[Condition], schema: Schema) -> Compiled:
     """One row, in one scan: of how many customers of the schema's data date each of some conditions is true.
 
     Raises Invalid as to_sql does.
     """
     compiler = _Compiler(schema)
-    counts = ", ".join(f"countIf({compiler.sql(condition, guarded=False)})" for condition in some)
+    counts = ", ".join(f"countIf({compiler.sql(condition, guarded=False)})" for condition in conditions)
     data_date = compiler.binder.bind(schema.data_date.isoformat(), "Date")
     sql = f"SELECT {counts} FROM profiles WHERE data_date = {data_date}"  # noqa: S608 - values are bound
     return Compiled(sql, compiler.binder.parameters, tuple(sorted(compiler.tables)))

@@ -175,8 +175,8 @@ def write_activity(world: World, orders: Orders, day: int, path: Path) -> Path:
 
 def _events(world: World, orders: Orders, day: int) -> Iterable[list[Any]]:
     midnight = datetime.combine(world.date_of(day), time())
-    known = np.flatnonzero(world.people.registered <= day)
-    visitors = world.rng.choice(known, max(1, len(known) // 25), replace=False)
+    registered = np.flatnonzero(world.people.registered <= day)
+    visitors = world.rng.choice(registered, max(1, len(registered) // 25), replace=False)
     for number, i in enumerate(visitors, 1):
         at = midnight + timedelta(seconds=int(world.rng.integers(6 * 3600, 23 * 3600)))
         category = CATEGORIES[world.people.favourite[i]].lower()

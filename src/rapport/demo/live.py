@@ -20,7 +20,7 @@ from rapport.campaigns import service as campaigns
 from rapport.customers import service as customers
 from rapport.demo import story
 from rapport.demo.files import customer_id
-from rapport.demo.outside import EVENTS, GATEWAY, Outside
+from rapport.demo.outside import EVENTS, GATEWAY, OutsideSystems
 from rapport.demo.server import served
 from rapport.demo.vendor import Vendor
 from rapport.demo.visits import EVENTS as DEFINED
@@ -48,7 +48,7 @@ TRIAL: tuple[str, dict[str, int]] = ("checkout_completed", {"order_total": 80, "
 class Live:
     """What runs in real time for as long as the block does."""
 
-    def __init__(self, scope: Scope, world: World, outside: Outside, admin_key: str, seed: int) -> None:
+    def __init__(self, scope: Scope, world: World, outside: OutsideSystems, admin_key: str, seed: int) -> None:
         self._scope, self._world, self._outside, self._admin_key, self._seed = scope, world, outside, admin_key, seed
         self._parts = ExitStack()
         self._processor, self._filer = Processor(scope.stores), Filer(scope.stores)
@@ -71,22 +71,24 @@ class Live:
         headers = {"X-API-KEY": key} if key else {}
         return self._parts.enter_context(httpx.Client(base_url=self._base_url, headers=headers, timeout=60))
 
-    def set_up(self, places: story.Places) -> None:
+    def set_up(self, demo_channels: story.DemoChannels) -> None:
         """Define events, triggers and promo codes; let the vendor and the bonus system in."""
         for name, parameters in DEFINED.items():
             customers.declare_event_type(self._scope, name, parameters)
-        codes = [{"PromoCode": code, "PromotionName": name} for name, given, _ in story.ACTIONS for code in given]
+        codes = [
+            {"PromoCode": code, "PromotionName": name} for name, promo_codes, _ in story.ACTIONS for code in promo_codes
+        ]
         admin = self._client(self._admin_key)
         admin.post("/current/integrations/AddPromotions", json=codes).raise_for_status()
         change_limits(self._scope, {"calls": CALLS})
         _, key = keys.create_key(self._scope, "Text vendor", "texts@example.com", "Integrations", rate_limit=CALLS)
-        self._vendor = Vendor(self._client(key), self._outside, places.sms, self._seed)
+        self._vendor = Vendor(self._client(key), self._outside, demo_channels.sms, self._seed)
         self._vendor.sign_up(story.VENDOR_TEMPLATES)
-        self._outside.secrets[EVENTS] = [one.secret for one in notifications.listeners(self._scope)]
-        asked = {"url": self._outside.url(GATEWAY)}
-        admin.put("/triggered_conditional_execution_gateway", json=asked).raise_for_status()
+        self._outside.secrets[EVENTS] = [listener.secret for listener in notifications.listeners(self._scope)]
+        gateway = {"url": self._outside.url(GATEWAY)}
+        admin.put("/triggered_conditional_execution_gateway", json=gateway).raise_for_status()
         self._outside.secrets[GATEWAY] = [gateways.rotate_secret(self._scope).secret]
-        for body in story.triggers(places):
+        for body in story.triggers(demo_channels):
             campaigns.create_triggered(self._scope, body)
         self.shop = Shop(self._scope, self._world, self._client(), self._seed)
 
@@ -127,8 +129,12 @@ class Live:
         """A trigger, and a customer to whom the trial event would bring something; else just the first one."""
         first, *_ = campaigns.triggered(self._scope)
         people = [customer_id(number) for number in range(len(self._world.people))]
-        outcomes = ((one, realtime.try_event(self._scope, first.id, *TRIAL, one, "").outcome) for one in people)
-        return first.id, next((one for one, outcome in outcomes if outcome == realtime.FiringState.SENDING), people[0])
+        outcomes = (
+            (customer, realtime.try_event(self._scope, first.id, *TRIAL, customer, "").outcome) for customer in people
+        )
+        return first.id, next(
+            (customer for customer, outcome in outcomes if outcome == realtime.FiringState.SENDING), people[0]
+        )
 
     def firings(self) -> int:
         """How many firings there have been."""
@@ -136,17 +142,17 @@ class Live:
 
     def _firings(self, *states: str) -> int:
         """How many firings there are, in some of these states when told."""
-        wanted = select(func.count()).select_from(Firing).where(Firing.tenant_id == self._scope.tenant_id)
-        return self._number(wanted.where(Firing.state.in_(states)) if states else wanted)
+        statement = select(func.count()).select_from(Firing).where(Firing.tenant_id == self._scope.tenant_id)
+        return self._number(statement.where(Firing.state.in_(states)) if states else statement)
 
     def _events(self, *states: int) -> int:
         """How many accepted events there are in some states."""
         mine = AcceptedEvent.tenant_id == self._scope.tenant_id
         return self._number(select(func.count()).where(mine, AcceptedEvent.state.in_(states)))
 
-    def _number(self, wanted: Select[Any]) -> int:
+    def _number(self, statement: Select[Any]) -> int:
         with self._scope.stores.records.reading() as connection:
-            return int(connection.scalar(wanted) or 0)
+            return int(connection.scalar(statement) or 0)
 
     @staticmethod
     def _until(condition: Callable[[], bool]) -> None:

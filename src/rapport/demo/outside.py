@@ -26,13 +26,13 @@ def is_under_review(customer_id: str) -> bool:
 
 
 @dataclass
-class Outside:
+class OutsideSystems:
     """What the outside systems were told and asked. secrets: what posts to a path are signed with."""
 
     port: int
     secrets: dict[str, list[str]] = field(default_factory=dict)
-    told: dict[str, dict[str, Any]] = field(default_factory=dict)  # events by their id
-    asked: dict[str, bool] = field(default_factory=dict)  # verdicts by the id of the question
+    events: dict[str, dict[str, Any]] = field(default_factory=dict)  # by their id
+    verdicts: dict[str, bool] = field(default_factory=dict)  # by the id of the question
 
     def url(self, path: str) -> str:
         """The address of one of them."""
@@ -50,18 +50,18 @@ class Outside:
 
     def answer(self, path: str, message_id: str, body: bytes) -> tuple[int, bytes]:
         """Status and body for a genuine post: a verdict, or nothing."""
-        given = orjson.loads(body)
+        post = orjson.loads(body)
         if path == EVENTS:
-            self.told[message_id] = given
+            self.events[message_id] = post
             return 204, b""
-        user_id = given["user"]["user_id"]
-        allowed = self.asked.setdefault(message_id, not is_under_review(user_id))
+        user_id = post["user"]["user_id"]
+        allowed = self.verdicts.setdefault(message_id, not is_under_review(user_id))
         return 200, orjson.dumps({"user_id": user_id, "allowed": allowed})
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    outside: Outside
+    outside: OutsideSystems
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -83,17 +83,17 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def outside_systems(settings: Settings) -> Iterator[Outside]:
+def outside_systems(settings: Settings) -> Iterator[OutsideSystems]:
     """The systems for as long as the block runs, and leave for the server to post to this machine meanwhile."""
     handler = type("Handler", (_Handler,), {})
     server = _Server(("127.0.0.1", 0), handler)
-    handler.outside = made = Outside(server.server_port)  # type: ignore[attr-defined]
+    handler.outside = outside = OutsideSystems(server.server_port)  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, name="outside", daemon=True)
     thread.start()
     before = settings.allow_private_addresses
     settings.allow_private_addresses = True
     try:
-        yield made
+        yield outside
     finally:
         settings.allow_private_addresses = before
         server.shutdown()

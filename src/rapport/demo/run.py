@@ -22,7 +22,7 @@ from rapport.customers import service as customers
 from rapport.demo import files, story
 from rapport.demo.live import Live
 from rapport.demo.mailbox import caught_mail
-from rapport.demo.outside import Outside, outside_systems
+from rapport.demo.outside import OutsideSystems, outside_systems
 from rapport.demo.world import HISTORY_DAYS, Orders, Refund, World
 from rapport.stores import Stores
 from rapport.stores.local.unsynced import unsynced
@@ -84,7 +84,7 @@ def run_demo(
     days: int = 7,
     seed: int = 7,
     tell: Tell | None = None,
-    outside: Outside | None = None,
+    outside: OutsideSystems | None = None,
 ) -> DemoResult:
     """Simulate a retailer in a new tenant: its last data date is the day before the clock's today.
 
@@ -94,14 +94,14 @@ def run_demo(
     today = stores.clock.today(ZoneInfo(ZONE))
     world = World(customers, today - timedelta(days=1), days, seed)
     scope = create_tenant(stores, _free_name(stores), ZONE, "EUR")
-    given = {kind: keys.create_key(scope, f"demo {kind}", "demo@example.com", kind)[1] for kind in keys.ACCESS_TYPES}
+    api_keys = {kind: keys.create_key(scope, f"demo {kind}", "demo@example.com", kind)[1] for kind in keys.ACCESS_TYPES}
     with ExitStack() as parts:
         parts.callback(stores.clock.set, None)
         parts.enter_context(unsynced(scope.warehouse))
         folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="rapport-demo-")))
         box = parts.enter_context(caught_mail(stores))
         systems = outside or parts.enter_context(outside_systems(stores.settings))
-        live = parts.enter_context(Live(scope, world, systems, given["Admin"], seed))
+        live = parts.enter_context(Live(scope, world, systems, api_keys["Admin"], seed))
         _live_through(Retailer(scope, world, folder, live), days, tell or (lambda done, total: None))
         stores.clock.set(None)
         trigger_id, shopper = live.to_try()
@@ -111,9 +111,9 @@ def run_demo(
     return DemoResult(
         tenant_id=scope.tenant_id,
         data_dir=str(stores.settings.data_dir),
-        admin_key=given["Admin"],
-        integrations_key=given["Integrations"],
-        transactional_key=given["Transactional"],
+        admin_key=api_keys["Admin"],
+        integrations_key=api_keys["Integrations"],
+        transactional_key=api_keys["Transactional"],
         last_data_date=str(scope.data_date()),
         customers=customers,
         campaigns=len(campaigns.occurrences(scope, limit=100_000)),
@@ -133,8 +133,8 @@ def _live_through(retailer: "Retailer", days: int, tell: Tell) -> None:
     retailer.load_history()
     _be(scope, scope.stores, world.date_of(HISTORY_DAYS), time(4))
     campaigns.run_cycle(scope, world.date_of(HISTORY_DAYS - 1))
-    retailer.places = story.set_up(scope, world.date_of(HISTORY_DAYS + 1))
-    retailer.live_side.set_up(retailer.places)
+    retailer.demo_channels = story.set_up(scope, world.date_of(HISTORY_DAYS + 1))
+    retailer.live_side.set_up(retailer.demo_channels)
     for number, day in enumerate(range(HISTORY_DAYS, world.days)):
         tell(number, days)
         retailer.live(day)
@@ -142,8 +142,8 @@ def _live_through(retailer: "Retailer", days: int, tell: Tell) -> None:
 
 
 def _free_name(stores: Stores) -> str:
-    taken = {tenant.name for tenant in tenants(stores)}
-    return next(name for n in range(1, len(taken) + 2) if (name := f"Calluna demo {n}") not in taken)
+    names = {tenant.name for tenant in tenants(stores)}
+    return next(name for n in range(1, len(names) + 2) if (name := f"Calluna demo {n}") not in names)
 
 
 def _be(scope: Scope, stores: Stores, day: date, at: time) -> None:
@@ -162,14 +162,14 @@ class Retailer:
         self.caused: list[tuple[int, int]] = []  # orders that campaigns cause: customer, day
         self.placed = 0
         self.refunds: list[Refund] = []  # that are still to come
-        self.places = story.Places(0, 0, {})
+        self.demo_channels = story.DemoChannels(0, 0, {})
 
     def load_history(self) -> None:
         """Everything up to the day before the first day that is lived."""
         world, folder = self.world, self.folder
         self._import("products", files.write_products(world, folder / "products.csv"))
-        known = np.flatnonzero(world.people.registered < HISTORY_DAYS)
-        self._import("customers", files.write_customers(world, known, folder / "customers.csv"), "full")
+        registered = np.flatnonzero(world.people.registered < HISTORY_DAYS)
+        self._import("customers", files.write_customers(world, registered, folder / "customers.csv"), "full")
         self._import_orders(world.orders_before(HISTORY_DAYS), "history", HISTORY_DAYS - 1)
 
     def live(self, day: int) -> None:
@@ -199,11 +199,11 @@ class Retailer:
         people = files.write_customers(world, registered, self.folder / f"customers-{tag}.csv")
         visits = files.write_activity(world, orders, day, self.folder / f"activity-{tag}.csv")
         with ThreadPoolExecutor(2, "files") as systems:  # the shop sends orders, its web site everything else
-            sent = systems.submit(self._import_orders, orders, tag, day)
+            importing = systems.submit(self._import_orders, orders, tag, day)
             if len(registered):
                 self._import("customers", people)
             self._import("activity", visits)
-            sent.result()
+            importing.result()
 
     def _import_orders(self, orders: Orders, tag: str, day: int) -> None:
         if not len(orders.customer):
@@ -225,8 +225,10 @@ class Retailer:
         if (self.world.days - day) not in (2, 4):
             return
         chosen = np.flatnonzero(self.world.people.registered < day)[day % 7 :: max(1, len(self.world.people) // 60)]
-        sms = self.places.sms
-        reached = [campaigns.GroupChannel(channel_id=sms, template_id=self.places.templates["sms"], send_time="11:30")]
+        sms = self.demo_channels.sms
+        reached = [
+            campaigns.GroupChannel(channel_id=sms, template_id=self.demo_channels.templates["sms"], send_time="11:30")
+        ]
         body = campaigns.OneTimeBody(
             name=f"Late parcels of {self.world.date_of(day)}",
             customer_ids=[files.customer_id(int(i)) for i in chosen],
@@ -238,24 +240,24 @@ class Retailer:
 
     def _react(self, day: int) -> None:
         """Interactions with today's mail, and the orders that everything sent today causes from now on."""
-        sent = self.scope.warehouse.rows(RECIPIENTS, day=self.world.date_of(day))
-        if not sent:
+        recipients = self.scope.warehouse.rows(RECIPIENTS, day=self.world.date_of(day))
+        if not recipients:
             return
-        self._interact([row for row in sent if row[2] == self.places.email], day)
+        self._interact([row for row in recipients if row[2] == self.demo_channels.email], day)
         lifts = {number: lift for number, (_, _, lift) in enumerate(story.ACTIONS, start=2)}
-        people = {(row[0], row[1]): lifts[row[5]] for row in sent}
+        people = {(row[0], row[1]): lifts[row[5]] for row in recipients}
         indexes = np.array([files.customer_index(customer) for _, customer in people], dtype=np.int64)
         lift = np.array(list(people.values()))
-        who, when = self.world.responses(indexes, lift, day, window=3)
-        self.caused += [(int(c), int(d)) for c, d in zip(who, when, strict=True) if d < self.world.days]
+        customers, when = self.world.responses(indexes, lift, day, window=3)
+        self.caused += [(int(c), int(d)) for c, d in zip(customers, when, strict=True) if d < self.world.days]
 
-    def _interact(self, sent: list[tuple[Any, ...]], day: int) -> None:
+    def _interact(self, recipients: list[tuple[Any, ...]], day: int) -> None:
         delivered = self.world.date_of(day)
         at = datetime.combine(delivered, time(15), UTC)
-        luck = self.world.rng.random((len(sent), 4))
+        luck = self.world.rng.random((len(recipients), 4))
         chances = ((OPENED, OPEN_RATE), (CLICKED, CLICK_RATE), (UNSUBSCRIBED, UNSUBSCRIBE_RATE), (BOUNCED, BOUNCE_RATE))
         rows = []
-        for row, lucky in zip(sent, luck, strict=True):
+        for row, lucky in zip(recipients, luck, strict=True):
             for column, (event, chance) in enumerate(chances):
                 # Whoever clicks has opened: both go by the same luck.
                 if lucky[0 if event == CLICKED else column] < chance:

@@ -15,8 +15,8 @@ Definition = dict[str, Any]
 
 
 def _is(attribute: str, operator: str, value: Any = None) -> Definition:
-    found = {"attribute": attribute, "operator": operator}
-    return found if value is None else {**found, "value": value}
+    condition = {"attribute": attribute, "operator": operator}
+    return condition if value is None else {**condition, "value": value}
 
 
 def _orders(days: int, operator: str = "greater_or_equal", value: float = 1) -> Definition:
@@ -66,7 +66,7 @@ HOLD_OUT = 0.05
 
 
 @dataclass(frozen=True)
-class Places:
+class DemoChannels:
     """Where the retailer reaches people: (channel id, template id) by channel and purpose."""
 
     email: int
@@ -74,7 +74,7 @@ class Places:
     templates: dict[str, int]
 
 
-def set_up(scope: Scope, first_day: date) -> Places:
+def set_up(scope: Scope, first_day: date) -> DemoChannels:
     """Create everything the demo runs on; series begin on first_day."""
     access.allow_sender_domain(scope, "example.com")
     hold_out = {"share": HOLD_OUT, "start_date": first_day.isoformat()}
@@ -82,16 +82,16 @@ def set_up(scope: Scope, first_day: date) -> Places:
     settings = {"from_address": "hello@example.com", "from_name": "Calluna"}
     email = channels.create_channel(scope, "Email", "email", settings=settings)
     sms = channels.create_channel(scope, "SMS", "external", address_attribute="MOBILE_NUMBER")
-    places = Places(email.id, sms.id, _templates(scope, email.id, sms.id))
+    demo_channels = DemoChannels(email.id, sms.id, _templates(scope, email.id, sms.id))
     for name, codes, _ in ACTIONS:
         cost = {"amount": COSTS[name], "per": "sent"} if name in COSTS else None
         action = {"name": name, "promo_codes": codes, "cost": cost}
         campaigns.create_action(scope, campaigns.ActionBody.model_validate(action))
     for priority, (name, definition) in enumerate(TARGET_GROUPS, start=1):
         audiences.create_target_group(scope, name, definition, priority)
-    for body in series(places, first_day):
+    for body in series(demo_channels, first_day):
         campaigns.create_series(scope, body)
-    return places
+    return demo_channels
 
 
 def _templates(scope: Scope, email: int, sms: int) -> dict[str, int]:
@@ -103,23 +103,23 @@ def _templates(scope: Scope, email: int, sms: int) -> dict[str, int]:
         "products": ("Chosen for you", "<p>You may like: [%PRODUCTS:our new arrivals%].</p>"),
         "thanks": ("Thank you for your order", "<p>[%EVENT.items%] parcels for [%EVENT.order_total%] euros.</p>"),
     }
-    found = {
+    mail_templates = {
         name: messaging.create_template(scope, email, name.title(), subject, f"{greeting}{body}{foot}").id
         for name, (subject, body) in mails.items()
     }
     text = "[%FIRST_NAME:Hello%], [%PROMO_CODE:a surprise%] is waiting in your account."
-    return found | {"sms": messaging.create_template(scope, sms, "Reminder", text=text).id}
+    return mail_templates | {"sms": messaging.create_template(scope, sms, "Reminder", text=text).id}
 
 
-def _group(action: int, share: float, *places: tuple[int, int, str]) -> campaigns.Group:
-    reached = [campaigns.GroupChannel(channel_id=c, template_id=t, send_time=at) for c, t, at in places]
+def _group(action: int, share: float, *messages: tuple[int, int, str]) -> campaigns.Group:
+    reached = [campaigns.GroupChannel(channel_id=c, template_id=t, send_time=at) for c, t, at in messages]
     return campaigns.Group(action_id=action, share=share, channels=reached)
 
 
-def series(places: Places, first_day: date) -> list[campaigns.SeriesBody]:
+def series(demo_channels: DemoChannels, first_day: date) -> list[campaigns.SeriesBody]:
     """The retailer's series: recurring and once, test/control, A/B, A/B/n, two channels, self-optimising."""
-    mail = {name: (places.email, template, "09:30") for name, template in places.templates.items()}
-    text = (places.sms, places.templates["sms"], "11:00")
+    mail = {name: (demo_channels.email, template, "09:30") for name, template in demo_channels.templates.items()}
+    text = (demo_channels.sms, demo_channels.templates["sms"], "11:00")
     daily = campaigns.Schedule(kind="daily", start_date=first_day)
     every_other = campaigns.Schedule(kind="daily", start_date=first_day, every=2)
     weekly = campaigns.Schedule(kind="weekly", start_date=first_day, weekdays=[2, 5])
@@ -131,14 +131,14 @@ def series(places: Places, first_day: date) -> list[campaigns.SeriesBody]:
     def build(name: str, target: int, schedule: campaigns.Schedule, *groups: campaigns.Group, **more: Any) -> Any:
         kinds = {1: "Test/Control", 2: "A/B"}
         kind = kinds.get(len(groups), "A/B/n")
-        given = {"rules": capped, "control_share": 0.2, "duration": 5} | more
+        members = {"rules": capped, "control_share": 0.2, "duration": 5} | more
         return campaigns.SeriesBody(
             name=name,
             target_group_id=target,
             campaign_type=kind,
             schedule=schedule,
             groups=list(groups),
-            **given,
+            **members,
         )
 
     return [
@@ -180,9 +180,9 @@ FREE_DELIVERY, CART = 21, 22
 VENDOR_TEMPLATES = {FREE_DELIVERY: "Free delivery today", CART: "Your basket waits"}
 
 
-def triggers(places: Places) -> list[campaigns.TriggeredBody]:
+def triggers(demo_channels: DemoChannels) -> list[campaigns.TriggeredBody]:
     """The retailer's triggered campaigns: on an order, on a repeated look, on a basket that was left behind."""
-    voucher, mail = 4, {"channel_id": places.email, "template_id": places.templates["voucher"]}
+    voucher, mail = 4, {"channel_id": demo_channels.email, "template_id": demo_channels.templates["voucher"]}
     built: list[dict[str, Any]] = [
         {
             "name": "Thank you for your order",
@@ -191,7 +191,7 @@ def triggers(places: Places) -> list[campaigns.TriggeredBody]:
                 "event": "checkout_completed",
                 "conditions": {"attribute": "order_total", "operator": "greater_or_equal", "value": 20},
             },
-            "groups": [_now(6, places.email, places.templates["thanks"])],
+            "groups": [_now(6, demo_channels.email, demo_channels.templates["thanks"])],
             "re_entry": "unlimited",
             "tags": ["service"],
         },
@@ -199,7 +199,7 @@ def triggers(places: Places) -> list[campaigns.TriggeredBody]:
             "name": "Looks at it again and again",
             "trigger": {"kind": "repeated", "event": "product_viewed", "times": 3, "window_minutes": 60},
             "customer_conditions": _is("COUNTRY", "in", ["NL", "DE", "FR", "GB"]),
-            "groups": [_now(3, places.sms, FREE_DELIVERY)],
+            "groups": [_now(3, demo_channels.sms, FREE_DELIVERY)],
             "control_share": 0.2,
             "duration": 3,
             "re_entry": {"times": 1, "days": 3},
@@ -216,7 +216,7 @@ def triggers(places: Places) -> list[campaigns.TriggeredBody]:
             "campaign_type": "A/B",
             "groups": [
                 {"action_id": voucher, "share": 0.5, "channels": [mail]},
-                {**_now(voucher, places.sms, CART), "share": 0.5},
+                {**_now(voucher, demo_channels.sms, CART), "share": 0.5},
             ],
             "rules": {"exclude_target_group_ids": [1]},
             "quiet_hours": {"start": "22:00", "end": "08:00"},

@@ -80,32 +80,32 @@ class Shop:
     def visits(self, day: int) -> None:
         """The visits of the last quarter of an hour, sent side by side as people's devices do; then their orders."""
         visits, bought = [], []
-        for who in self._seen(day):
-            visit = self._visit(who)
+        for position in self._seen(day):
+            visit = self._visit(position)
             kind = KINDS[int(self._luck.choice(len(KINDS), p=SHARES))]
             self._act(visit, kind)
             visits.append(visit)
             if kind == "buy" and visit.customer:
                 bought.append(visit)
         with ThreadPoolExecutor(AT_ONCE, "visits") as devices:
-            for send, some in ((self._send, visits), (self._buy, bought)):
-                self.sent += sum(devices.map(send, some))
+            for send, batch in ((self._send, visits), (self._buy, bought)):
+                self.sent += sum(devices.map(send, batch))
 
     def _seen(self, day: int) -> Ints:
         """The positions of customers who come by; -1 is somebody nobody knows."""
-        known = np.flatnonzero(self._world.people.registered < day)
-        size = min(len(known), MOST, max(FEWEST, len(known) // SEEN))
-        chosen = self._luck.choice(known, size, replace=False)
+        registered = np.flatnonzero(self._world.people.registered < day)
+        size = min(len(registered), MOST, max(FEWEST, len(registered) // SEEN))
+        chosen = self._luck.choice(registered, size, replace=False)
         return np.concatenate([chosen, np.full(size // STRANGERS, -1)])
 
-    def _visit(self, who: int) -> Visit:
+    def _visit(self, position: int) -> Visit:
         people = self._world.people
         late = self._luck.random() < ANONYMOUS
         return Visit(
             visitor=self._luck.bytes(8).hex(),
-            customer=customer_id(who) if who >= 0 else "",
+            customer=customer_id(position) if position >= 0 else "",
             known_at=2 if late else 0,
-            category=int(people.favourite[who]) if who >= 0 else int(self._luck.integers(len(CATEGORIES))),
+            category=int(people.favourite[position]) if position >= 0 else int(self._luck.integers(len(CATEGORIES))),
             at=self._scope.clock.now() - timedelta(minutes=int(self._luck.integers(9, 15))),
         )
 

@@ -144,8 +144,8 @@ class World:
         customer = np.repeat(np.arange(len(people)), self.rng.poisson(peak * span))
         day = people.registered[customer] + (self.rng.random(len(customer)) * span[customer]).astype(np.int64)
         alive = (day < people.ends[customer]) | (day >= people.returns[customer])
-        kept = alive & (self.rng.random(len(customer)) < self.season[day])
-        customer, day = customer[kept], day[kept]
+        placed = alive & (self.rng.random(len(customer)) < self.season[day])
+        customer, day = customer[placed], day[placed]
         # Almost every buyer orders on the day of registration: that is why people register.
         first = np.flatnonzero((people.rate > 0) & (self.rng.random(len(people)) < 0.7))
         return np.concatenate([customer, first]), np.concatenate([day, people.registered[first]])
@@ -164,8 +164,8 @@ class World:
         product = category + shelf * len(CATEGORIES)
         follows = np.flatnonzero((np.diff(owner, prepend=-1) == 0) & (rng.random(len(owner)) < 0.5))
         product[follows] = products.partner[product[follows - 1]]
-        wanted = people.spend[customer][owner] / (lines[owner] * products.price[product])
-        quantity = np.clip(np.round(wanted * rng.gamma(4, 0.25, len(owner))), 1, MOST_OF_A_LINE).astype(np.int64)
+        mean_quantity = people.spend[customer][owner] / (lines[owner] * products.price[product])
+        quantity = np.clip(np.round(mean_quantity * rng.gamma(4, 0.25, len(owner))), 1, MOST_OF_A_LINE).astype(np.int64)
         amount = np.add.reduceat(quantity * products.price[product], offsets[:-1]) if len(customer) else np.array([])
         second = rng.integers(7 * 3600, 23 * 3600, len(customer))
         return Orders(
@@ -194,10 +194,10 @@ class World:
         """The next organic order of each of some customers is not placed, if it lies within the days after a day."""
         first, last = np.searchsorted(self.organic.day, [day, day + FORWARD_DAYS])
         for number in range(first, last):
-            who = int(self.organic.customer[number])
-            if who in customers and self.stands[number]:
+            customer = int(self.organic.customer[number])
+            if customer in customers and self.stands[number]:
                 self.stands[number] = False
-                customers.discard(who)
+                customers.discard(customer)
 
     def sent_back(self, orders: Orders, first_number: int) -> list[Refund]:
         """The refunds of those of some orders that are sent back, on the days after."""
@@ -209,17 +209,17 @@ class World:
 
     def orders_before(self, day: int) -> Orders:
         """The organic orders of all days before one, oldest first."""
-        found = self.organic
-        count = int(np.searchsorted(found.day, day))
-        lines = int(found.offsets[count])
+        organic = self.organic
+        count = int(np.searchsorted(organic.day, day))
+        lines = int(organic.offsets[count])
         return Orders(
-            found.customer[:count],
-            found.day[:count],
-            found.second[:count],
-            found.amount[:count],
-            found.offsets[: count + 1],
-            found.product[:lines],
-            found.quantity[:lines],
+            organic.customer[:count],
+            organic.day[:count],
+            organic.second[:count],
+            organic.amount[:count],
+            organic.offsets[: count + 1],
+            organic.product[:lines],
+            organic.quantity[:lines],
         )
 
     def orders_of_day(self, day: int, extra: list[tuple[int, int]]) -> Orders:

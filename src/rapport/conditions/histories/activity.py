@@ -54,5 +54,5 @@ class Activity(History[Event]):
 
     def read(self, reading: Reading) -> Iterable[tuple[str, Event]]:
         """Events of the types that conditions ask for."""
-        for who, kind, at, properties in reading.rows(READ, types=reading.wanted(TYPE.name)):
-            yield who, Event(int(kind), instant(at), properties)
+        for customer_id, kind, at, properties in reading.rows(READ, types=reading.wanted(TYPE.name)):
+            yield customer_id, Event(int(kind), instant(at), properties)

@@ -53,17 +53,17 @@ class Reading:
 
     warehouse: Database
     customer_ids: Sequence[str]
-    asked: Sequence[HistoryIs]
+    nodes: Sequence[HistoryIs]
     since: date
     series_of: Callable[[Collection[int]], Mapping[int, int]]
 
-    def rows(self, sql: str, **bound: Any) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """The rows of a statement that binds ids and since."""
-        return self.warehouse.rows(sql, ids=list(self.customer_ids), since=self.since, **bound)
+        return self.warehouse.rows(sql, ids=list(self.customer_ids), since=self.since, **parameters)
 
     def wanted(self, name: str) -> list[Any]:
         """The values of a filter that any condition asks for; none when one asks for all."""
-        values = [node.filter(name) for node in self.asked]
+        values = [node.filter(name) for node in self.nodes]
         return sorted({value for listed in values for value in listed or ()}) if all(values) else []
 
 
@@ -122,10 +122,10 @@ class History(ABC, Generic[Row]):
 
     def happenings(self, node: HistoryIs, facts: Facts) -> Iterator[Happening]:
         """What counts of a customer's rows, at whatever time it was."""
-        known = self.filter_by_name
-        wanted = [(known[name], values) for name, values in node.filters]
+        by_name = self.filter_by_name
+        filters = [(by_name[name], values) for name, values in node.filters]
         for row in facts.histories.get(self.name, ()):
-            if all(filter_.passes(row, values) for filter_, values in wanted) and self._has(node, row):
+            if all(filter_.passes(row, values) for filter_, values in filters) and self._has(node, row):
                 happening = self.happening(node, row)
                 if happening is not None:
                     yield happening

@@ -88,9 +88,9 @@ class Campaigns(History[CampaignReceipt]):
         """Receipts, with the series of their campaigns."""
         rows = reading.rows(READ)
         series = reading.series_of({int(row[2]) for row in rows})
-        for who, day, campaign, action, channel, template, sent in rows:
-            receipt = CampaignReceipt(day, campaign, action, channel, series.get(campaign, 0), template, bool(sent))
-            yield who, receipt
+        for customer_id, day, campaign, action, channel, template, is_sent in rows:
+            receipt = CampaignReceipt(day, campaign, action, channel, series.get(campaign, 0), template, bool(is_sent))
+            yield customer_id, receipt
 
 
 def _outcomes(node: HistoryIs) -> tuple[str, ...]:

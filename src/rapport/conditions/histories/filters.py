@@ -131,6 +131,6 @@ class Filter(Generic[Row]):
         """What it is called in a sentence."""
         return self.name.replace("_", " ")
 
-    def passes(self, row: Row, wanted: Collection[Any]) -> bool:
+    def passes(self, row: Row, accepted: Collection[Any]) -> bool:
         """Whether a row has one of some values."""
-        return self.of_row is None or self.values.of_row(self.of_row(row)) in wanted
+        return self.of_row is None or self.values.of_row(self.of_row(row)) in accepted

@@ -66,5 +66,8 @@ class Interactions(History[Interaction]):
         """Interactions, with the series of their campaigns."""
         rows = reading.rows(READ)
         series = reading.series_of({int(row[3]) for row in rows})
-        for who, at, event, campaign, action, channel, template in rows:
-            yield who, Interaction(instant(at), event, campaign, action, channel, series.get(campaign, 0), template)
+        for customer_id, at, event, campaign, action, channel, template in rows:
+            yield (
+                customer_id,
+                Interaction(instant(at), event, campaign, action, channel, series.get(campaign, 0), template),
+            )

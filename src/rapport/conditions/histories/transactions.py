@@ -121,12 +121,12 @@ class Transactions(History[Transaction]):
     def read(self, reading: Reading) -> Iterable[tuple[str, Transaction]]:
         """Transactions; their lines only where a condition asks for products."""
         items: dict[tuple[str, str], list[Item]] = defaultdict(list)
-        if any(_by_item(node) for node in reading.asked):
-            for who, number, product, quantity, price, category, is_return in reading.rows(READ_ITEMS):
-                items[who, number].append(Item(product, quantity, price, category, bool(is_return)))
-        for who, number, at, amount, kind, status, platform, code in reading.rows(READ):
-            lines = items.get((who, number), ())
-            yield who, Transaction(wall(at), amount, kind, status, platform, code, lines)
+        if any(_by_item(node) for node in reading.nodes):
+            for customer_id, number, product, quantity, price, category, is_return in reading.rows(READ_ITEMS):
+                items[customer_id, number].append(Item(product, quantity, price, category, bool(is_return)))
+        for customer_id, number, at, amount, kind, status, platform, code in reading.rows(READ):
+            lines = items.get((customer_id, number), ())
+            yield customer_id, Transaction(wall(at), amount, kind, status, platform, code, lines)
 
 
 def _by_item(node: HistoryIs) -> bool:

@@ -156,7 +156,7 @@ class AttributeChoiceOut(BaseModel):
     examples: list[str] = Field(examples=[["DE", "AT"]])
 
 
-def _told(scope: Scope, group: service.TargetGroup) -> TargetGroupTold:
+def _with_sentence(scope: Scope, group: service.TargetGroup) -> TargetGroupTold:
     shown = TargetGroupOut.model_validate(group).model_dump()
     return TargetGroupTold(**shown, sentence=service.readable(scope, group.condition))
 
@@ -194,13 +194,13 @@ def list_target_groups(
 def create_target_group(body: TargetGroupIn, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
     """Save a definition; 400 says what is wrong and where, 409 that the name is in use."""
     group = service.create_target_group(principal.scope, body.name, body.definition, body.priority, body.tells_changes)
-    return _told(principal.scope, group)
+    return _with_sentence(principal.scope, group)
 
 
 @router.get("/target-groups/{group_id}", summary="Read a target group")
 def get_target_group(group_id: GroupId, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
     """A group with its definition as a sentence."""
-    return _told(principal.scope, service.target_group(principal.scope, group_id))
+    return _with_sentence(principal.scope, service.target_group(principal.scope, group_id))
 
 
 @router.patch("/target-groups/{group_id}", summary="Change a target group")
@@ -215,13 +215,13 @@ def change_target_group(
     changed = service.update_target_group(
         principal.scope, group_id, body.name, body.definition, body.priority, body.tells_changes
     )
-    return _told(principal.scope, changed)
+    return _with_sentence(principal.scope, changed)
 
 
 @router.post("/target-groups/{group_id}/archive", summary="Archive a target group")
 def archive_target_group(group_id: GroupId, principal: Principal = Depends(admin)) -> TargetGroupTold:  # noqa: B008
     """Past members stay; 409 while another group, a series or a triggered campaign uses it."""
-    return _told(principal.scope, campaigns.archive_target_group(principal.scope, group_id))
+    return _with_sentence(principal.scope, campaigns.archive_target_group(principal.scope, group_id))
 
 
 @router.post("/target-groups/{group_id}/size", summary="Count a target group now")
@@ -230,7 +230,7 @@ def size_target_group(group_id: GroupId, principal: Principal = Depends(admin)) 
     each channel.
     """
     group = service.size_target_group(principal.scope, group_id)
-    shown = _told(principal.scope, group)
+    shown = _with_sentence(principal.scope, group)
     return TargetGroupSized(**shown.model_dump(), reachable=_reached(principal.scope, group.condition))
 
 
