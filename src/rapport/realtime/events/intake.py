@@ -88,6 +88,10 @@ class Intake(RoundWorker):
                 tenant_id, entry.status, entry.event[:MAX_EVENT], entry.reason
             )
 
+    def dispose(self) -> None:
+        """Give back the connection to the records."""
+        self._store.close()
+
     def round(self, words: Sequence[psycopg.Notify]) -> None:
         """Store all that was submitted, in as many transactions as it takes."""
         while taken := self._gathered():

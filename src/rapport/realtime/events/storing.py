@@ -200,9 +200,8 @@ class Store:
 
     def _alone(self, parameters: dict[str, str]) -> list[int] | None:
         """The one statement, which is a transaction by itself."""
-        if self._connection is not None and time.monotonic() - self._used > IDLE_SECONDS:
-            self._connection.close()
-            self._connection = None
+        if time.monotonic() - self._used > IDLE_SECONDS:
+            self.close()
         if self._connection is None:
             self._connection = self._records.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
@@ -210,10 +209,15 @@ class Store:
             self._used = time.monotonic()
         except BaseException:
             self._connection.invalidate()
-            self._connection.close()
-            self._connection = None
+            self.close()
             raise
         return repeated
+
+    def close(self) -> None:
+        """Give back the connection, if one is kept."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def _rows(

@@ -59,10 +59,12 @@ class Workers:
             return sorted(worker.name for worker in self._started if not worker.is_alive)
 
     def stop(self) -> None:
-        """Stop those of whom the process has one, the newest first."""
+        """Stop those of whom the process has one, the newest first, and whoever else still works."""
         while self._only:
             _, worker = self._only.popitem()
             worker.stop()
+        while self._started:
+            self._started[-1].stop()
 
 
 class Worker(ABC):
