@@ -13,7 +13,7 @@ from rapport.access.service import create_tenant
 from rapport.api.http import shares
 from rapport.app import create_app
 from rapport.stores import Stores
-from rapport.stores.turns import Turns
+from rapport.stores.turns import FairQueues
 from served_app import serving
 
 SLOW, LIGHT = "/manage/v1/slow", "/manage/v1/brands"
@@ -120,7 +120,7 @@ def test_every_tenant_finds_a_place_and_who_gave_up_leaves_none_taken() -> None:
 
 
 def test_tenants_with_long_lines_take_turns() -> None:
-    turns, met = Turns[int](2), list[int]()
+    turns, met = FairQueues[int](2), list[int]()
     for tenant in (1, 2, 3) * 3:
         turns.join(tenant, 0)
     under_way = [tenant for tenant, _ in turns.admitted()]

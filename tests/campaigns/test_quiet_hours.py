@@ -119,7 +119,7 @@ def test_what_was_not_begun_by_night_leaves_in_the_morning(tenant: Scope, box: M
     assert state(tenant, held) == SENT, "of the ten hours that it waited none counts as late"
 
 
-class Night(work._Patience):
+class Night(work._OutageWait):
     """Pauses that bring the morning; how much had left by then is kept."""
 
     def __init__(self, scope: Scope, box: Mailbox) -> None:

@@ -10,7 +10,7 @@ from rapport.stores.workflows import work
 HOUR = 3600.0
 
 
-class Moved(work._Patience):
+class Moved(work._OutageWait):
     """Patience whose pauses move a clock instead of lasting."""
 
     def __init__(self, hours: float) -> None:

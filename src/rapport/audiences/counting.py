@@ -28,7 +28,7 @@ from rapport.channels import service as channels
 from rapport.conditions import Compiled, Condition, Schema
 from rapport.errors import Away, Conflict, NotFound, RapportError
 from rapport.stores import Stores
-from rapport.stores.turns import Turns
+from rapport.stores.turns import FairQueues
 from rapport.stores.warehouse import Database
 
 COUNTS_AT_ONCE = 2
@@ -113,7 +113,7 @@ class Counting:
 
     def __init__(self, stores: Stores) -> None:
         self._threads = ThreadPoolExecutor(COUNTS_AT_ONCE, thread_name_prefix="count")
-        self._turns = Turns[Callable[[], None]](COUNTS_AT_ONCE)
+        self._turns = FairQueues[Callable[[], None]](COUNTS_AT_ONCE)
         self._lock = threading.Lock()
 
     def check(self, tenant_id: int) -> None:

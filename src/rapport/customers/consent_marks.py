@@ -21,7 +21,7 @@ from rapport.customers.writes.attribute_writes import EPOCH, PROFILE_DAYS
 from rapport.errors import Invalid, NotFound
 from rapport.stores import Stores
 from rapport.stores.checks import Check
-from rapport.stores.progress import told
+from rapport.stores.progress import with_progress
 from rapport.stores.warehouse import identifier
 
 log = structlog.get_logger("rapport.customers")
@@ -53,7 +53,7 @@ def convert_all(stores: Stores) -> None:
     """Bring every tenant's attributes of consent into their one form that are not yet. May be repeated freely."""
     with stores.records.session() as session:
         tenants = list(session.scalars(select(Tenant.id).order_by(Tenant.id)))
-    for tenant_id in told("attributes of consent are brought into one form", tenants):
+    for tenant_id in with_progress("attributes of consent are brought into one form", tenants):
         scope = scope_of(stores, tenant_id, actor="migration")
         for info in _unconverted(scope):
             convert(scope, info)

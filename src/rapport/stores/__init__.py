@@ -81,12 +81,12 @@ class Stores:
         """A backup that is not entered yet, and when it was begun."""
         protection = backup.Protection(backup_key(self.settings), encrypted)
         began = OUTSIDE.now()
-        said = {
+        description = {
             "taken_at": self.clock.now().isoformat(),
             "kept": str(self.journal.folder),
             "sealed_with": sorted(sealed_with(self.records)),
         }
-        return began, backup.write(self.records, self.warehouse, path, said, protection, progress)
+        return began, backup.write(self.records, self.warehouse, path, description, protection, progress)
 
     def backup(self, path: Path, progress: backup.Progress | None = None, encrypted: bool = False) -> backup.Written:
         """Write a backup of both engines, signed where there is a key. Raises Invalid, Unavailable.
@@ -145,10 +145,10 @@ def look(settings: Settings) -> list[Check] | None:
         revision = migrations.records_revision(stores.records)
         if revision is not None and not migrations.is_behind(stores.records, stores.warehouse):
             return None
-        told = (
+        state = (
             "The schema is not made yet" if revision is None else f"The schema is that of an older Rapport ({revision})"
         )
-        step = Check("schema", "warning", f"{told}: `rapport migrate` or a server brings it to the newest")
+        step = Check("schema", "warning", f"{state}: `rapport migrate` or a server brings it to the newest")
         return [*engine_checks(stores.records, stores.warehouse), step]
     finally:
         stores.close()

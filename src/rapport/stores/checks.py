@@ -16,7 +16,7 @@ from rapport.stores.local import disk
 from rapport.stores.local.disk import GIGABYTE
 from rapport.stores.local.postgres import postmaster
 from rapport.stores.migrations import records_revision, warehouse_versions
-from rapport.stores.opened import Opened
+from rapport.stores.opened import OpenStores
 from rapport.stores.records import Records, sealed_values, sealing
 from rapport.stores.warehouse import Warehouse
 from rapport.stores.workers.presence import FAR_AHEAD, KEEP_TIME, processes
@@ -49,10 +49,10 @@ def engine_checks(records: Records, warehouse: Warehouse) -> list[Check]:
 
 
 def _processes(living: dict[str, int]) -> Check:
-    told = ", ".join(f"{number} {role}" for role, number in living.items() if role != "console")
+    processes = ", ".join(f"{number} {role}" for role, number in living.items() if role != "console")
     if any(living.values()) and not (living["worker"] and living["scheduler"]):
-        return Check("processes", "warning", f"{told}: without a worker and a scheduler nothing is carried out")
-    return Check("processes", "ok", told if any(living.values()) else "none serves")
+        return Check("processes", "warning", f"{processes}: without a worker and a scheduler nothing is carried out")
+    return Check("processes", "ok", processes if any(living.values()) else "none serves")
 
 
 def backup_check(records: Records) -> Check:
@@ -67,12 +67,12 @@ def backup_check(records: Records) -> Check:
 def clock_check(records: Records) -> Check:
     """Whether the clock of this machine, by which campaigns go, is that of the records database."""
     seconds = OUTSIDE.keep_with(records.time).total_seconds()
-    told = f"{abs(seconds):.1f} s {'ahead of' if seconds > 0 else 'behind'} the records database"
+    offset = f"{abs(seconds):.1f} s {'ahead of' if seconds > 0 else 'behind'} the records database"
     is_far = abs(seconds) > FAR_AHEAD.total_seconds()
-    return Check("clock", "warning", f"{told}: {KEEP_TIME}") if is_far else Check("clock", "ok", told)
+    return Check("clock", "warning", f"{offset}: {KEEP_TIME}") if is_far else Check("clock", "ok", offset)
 
 
-def outbound_check(stores: Opened) -> Check:
+def outbound_check(stores: OpenStores) -> Check:
     """Whether what goes out is held, and why, as far as the process that is asked knows."""
     reason = holds.why_held(stores)
     return Check("outbound", "warning", str(reason)) if reason else Check("outbound", "ok", "what is due goes out")
@@ -124,8 +124,8 @@ def _room(data_dir: Path) -> Check:
 
 def _kept(data_dir: Path, kept: Path) -> Check:
     if kept.is_relative_to(data_dir.resolve()):
-        told = f"{kept} is lost with the data folder, and a restore then knows none: set RAPPORT_KEPT_DIR"
-        return Check("erasures and opt-outs", "warning", told)
+        fault = f"{kept} is lost with the data folder, and a restore then knows none: set RAPPORT_KEPT_DIR"
+        return Check("erasures and opt-outs", "warning", fault)
     if os.access(kept if os.path.exists(kept) else kept.parent, os.R_OK | os.W_OK | os.X_OK):
         return Check("erasures and opt-outs", "ok", str(kept))
     return Check("erasures and opt-outs", "failed", f"{kept} may not be written by this user: set RAPPORT_KEPT_DIR")

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rapport.errors import Withheld
-from rapport.stores.opened import Opened
+from rapport.stores.opened import OpenStores
 from rapport.stores.records import Base, Records
 
 OUTBOUND = "outbound"
@@ -46,37 +46,37 @@ class Reason:
     backup_taken_at: datetime | None = None
 
     def __str__(self) -> str:
-        told = ["by RAPPORT_OUTBOUND=off"] if self.by_setting else []
+        causes = ["by RAPPORT_OUTBOUND=off"] if self.by_setting else []
         if self.since is not None:
-            of = f" of the backup of {self.backup_taken_at:%Y-%m-%d %H:%M:%S} UTC" if self.backup_taken_at else ""
-            told.append(f"since a restore{of} on {self.since:%Y-%m-%d %H:%M:%S} UTC, until `rapport resume`")
-        return "What goes out is held " + " and ".join(told)
+            backup = f" of the backup of {self.backup_taken_at:%Y-%m-%d %H:%M:%S} UTC" if self.backup_taken_at else ""
+            causes.append(f"since a restore{backup} on {self.since:%Y-%m-%d %H:%M:%S} UTC, until `rapport resume`")
+        return "What goes out is held " + " and ".join(causes)
 
 
-def is_held(stores: Opened) -> bool:
+def is_held(stores: OpenStores) -> bool:
     """Whether mail, posts, triggers and the schedule wait. Raises what the records raise."""
     if stores.settings.outbound == "off":
         return True
-    asked, held = _known.get(stores.records, (float("-inf"), False))
-    if time.monotonic() - asked >= SECONDS:
+    asked_at, held = _known.get(stores.records, (float("-inf"), False))
+    if time.monotonic() - asked_at >= SECONDS:
         with stores.records.reads() as session:
             held = session.scalar(select(Hold.name).where(Hold.name == OUTBOUND)) is not None
         _known[stores.records] = time.monotonic(), held
     return held
 
 
-def why_held(stores: Opened) -> Reason | None:
+def why_held(stores: OpenStores) -> Reason | None:
     """Why what goes out is held; None when it is not. Asks the records each time."""
     with stores.records.reads() as session:
-        found = session.execute(select(Hold.since, Hold.backup_taken_at).where(Hold.name == OUTBOUND)).first()
+        held = session.execute(select(Hold.since, Hold.backup_taken_at).where(Hold.name == OUTBOUND)).first()
     by_setting = stores.settings.outbound == "off"
-    if found is None:
+    if held is None:
         return Reason(by_setting) if by_setting else None
-    since, taken_at = found
+    since, taken_at = held
     return Reason(by_setting, since.astimezone(UTC), taken_at.astimezone(UTC) if taken_at else None)
 
 
-def require_not_held(stores: Opened) -> None:
+def require_not_held(stores: OpenStores) -> None:
     """Raises Withheld while what goes out is held."""
     if is_held(stores):
         raise Withheld(HELD, retry_after=60)
@@ -85,9 +85,9 @@ def require_not_held(stores: Opened) -> None:
 def hold(records: Records, now: datetime, backup_taken_at: datetime | None = None) -> None:
     """Hold what goes out from now on. backup_taken_at is of the backup that was restored, which may hold a hold too."""
     values = {"since": now, "backup_taken_at": backup_taken_at}
-    made = insert(Hold).values(name=OUTBOUND, **values)
+    statement = insert(Hold).values(name=OUTBOUND, **values)
     with records.session() as session:
-        session.execute(made.on_conflict_do_update(index_elements=[Hold.name], set_=values))
+        session.execute(statement.on_conflict_do_update(index_elements=[Hold.name], set_=values))
     _known.pop(records, None)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from rapport.errors import Unavailable
-from rapport.stores.progress import told
+from rapport.stores.progress import with_progress
 from rapport.stores.records import Records, locks
 from rapport.stores.records.connecting import LOCK_SECONDS, statements_within, unhurried
 from rapport.stores.records.locks import Lock
@@ -55,8 +55,8 @@ def records_revision(records: Records) -> str | None:
     with records.reading() as connection:
         if connection.execute(text("SELECT to_regclass('alembic_version')")).scalar_one() is None:
             return None
-        found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
-    return found
+        revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    return revision
 
 
 def revisions() -> list[str]:
@@ -81,11 +81,11 @@ def migrate_records(records: Records, revision: str = "head") -> None:
 def warehouse_migrations() -> list[tuple[int, str, str]]:
     """Version, name and SQL text of every warehouse migration, oldest first."""
     folder = resources.files("rapport.stores") / "warehouse_migrations"
-    found = []
+    migrations = []
     for file in folder.iterdir():
         if match := re.fullmatch(r"(\d{4})_(\w+)\.sql", file.name):
-            found.append((int(match[1]), match[2], file.read_text()))
-    return sorted(found)
+            migrations.append((int(match[1]), match[2], file.read_text()))
+    return sorted(migrations)
 
 
 def statements(script: str) -> list[str]:
@@ -181,7 +181,7 @@ def migrate(records: Records, warehouse: Warehouse, before: Callable[[], Callabl
             elif records_revision(records) is not None:
                 return
             migrate_records(records)
-            for database in told("warehouses are migrated", tenant_databases(warehouse)):
+            for database in with_progress("warehouses are migrated", tenant_databases(warehouse)):
                 migrate_warehouse(database)
             if after:
                 after()

@@ -7,7 +7,7 @@ from rapport.stores.records import Records
 from rapport.stores.workers.base import Workers
 
 
-class Opened(Protocol):
+class OpenStores(Protocol):
     """The settings, records and workers of open stores."""
 
     @property

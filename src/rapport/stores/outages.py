@@ -61,8 +61,8 @@ def outage(error: BaseException) -> Away | None:
     while seen is not None:
         if isinstance(seen, Away):
             return seen
-        if (told := _of_records(seen) or _of_warehouse(seen)) is not None:
-            return Away(told)
+        if (sentence := _of_records(seen) or _of_warehouse(seen)) is not None:
+            return Away(sentence)
         seen = getattr(seen, "orig", None) or seen.__cause__
     return None
 
@@ -82,9 +82,9 @@ def _of_records(error: BaseException) -> str | None:
     return refusal(str(error))
 
 
-def refusal(told: str) -> str:
+def refusal(message: str) -> str:
     """Why the records server took no connection, from its own words."""
-    return next((sentence for words, sentence in REFUSED.items() if re.search(words, told)), RECORDS_AWAY)
+    return next((sentence for words, sentence in REFUSED.items() if re.search(words, message)), RECORDS_AWAY)
 
 
 def _of_warehouse(error: BaseException) -> str | None:

@@ -27,10 +27,10 @@ class Part(list[Entry]):
         return Part(map(show, self), self.total)
 
 
-def part(session: Session, wanted: Select[Any], limit: int, offset: int) -> Part[Any]:
+def part(session: Session, statement: Select[Any], limit: int, offset: int) -> Part[Any]:
     """At most `limit` objects after the first `offset` of an ordered SELECT; counted only where the end is not seen."""
-    entries = session.scalars(wanted.limit(limit).offset(offset)).all()
+    entries = session.scalars(statement.limit(limit).offset(offset)).all()
     if len(entries) < limit and (entries or not offset):
         return Part(entries, offset + len(entries))
-    counted = select(func.count()).select_from(wanted.order_by(None).subquery())
+    counted = select(func.count()).select_from(statement.order_by(None).subquery())
     return Part(entries, int(session.scalar(counted) or 0))

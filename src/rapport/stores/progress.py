@@ -11,11 +11,11 @@ log = structlog.get_logger("rapport.progress")
 SECONDS = 5.0
 
 
-def told(what: str, some: Sequence[T]) -> Iterator[T]:
-    """These, one after the other; every few seconds the log is told how many of them are done."""
+def with_progress(message: str, values: Sequence[T]) -> Iterator[T]:
+    """The values, one after the other; every few seconds the message is logged with how many are done."""
     last = time.monotonic()
-    for done, one in enumerate(some):
+    for done, value in enumerate(values):
         if time.monotonic() - last >= SECONDS:
-            log.info(what, done=done, of=len(some))
+            log.info(message, done=done, of=len(values))
             last = time.monotonic()
-        yield one
+        yield value

@@ -14,5 +14,9 @@ def without_formulas(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _harmless(texts: pa.Array) -> pa.Array:
-    found = pc.fill_null(pc.match_substring_regex(texts, FORMULA), False)
-    return pc.if_else(found, pc.binary_join_element_wise("'", texts, ""), texts) if pc.any(found).as_py() else texts
+    is_formula = pc.fill_null(pc.match_substring_regex(texts, FORMULA), False)
+    return (
+        pc.if_else(is_formula, pc.binary_join_element_wise("'", texts, ""), texts)
+        if pc.any(is_formula).as_py()
+        else texts
+    )

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Turns(Generic[T]):
+class FairQueues(Generic[T]):
     """Lines of tenants in front of places. Not for several threads at once.
 
     A tenant takes a place as long as it holds fewer than are free: one tenant alone takes half of them, another half of
@@ -23,25 +23,25 @@ class Turns(Generic[T]):
         """How many wait in a tenant's line."""
         return len(self._lines.get(tenant_id, ()))
 
-    def join(self, tenant_id: int, one: T) -> None:
-        """Put one at the end of its tenant's line."""
-        self._lines.setdefault(tenant_id, deque()).append(one)
+    def join(self, tenant_id: int, request: T) -> None:
+        """Put a request at the end of its tenant's line."""
+        self._lines.setdefault(tenant_id, deque()).append(request)
 
-    def leave(self, tenant_id: int, one: T) -> None:
-        """Take one out of its tenant's line, if it still waits there."""
-        if one in self._lines.get(tenant_id, ()):
-            self._lines[tenant_id].remove(one)
+    def leave(self, tenant_id: int, request: T) -> None:
+        """Take a request out of its tenant's line, if it still waits there."""
+        if request in self._lines.get(tenant_id, ()):
+            self._lines[tenant_id].remove(request)
 
     def admitted(self) -> Iterator[tuple[int, T]]:
         """Those whose turn it is, with their tenants; each of them holds a place from now on."""
         while (tenant_id := self._next()) is not None:
             line = self._lines.pop(tenant_id)
-            one = line.popleft()
+            request = line.popleft()
             if line:  # at the end of all
                 self._lines[tenant_id] = line
             self._held[tenant_id] += 1
             self._free -= 1
-            yield tenant_id, one
+            yield tenant_id, request
 
     def give_back(self, tenant_id: int) -> None:
         """Leave a place of a tenant to others."""
@@ -52,6 +52,6 @@ class Turns(Generic[T]):
 
     def _next(self) -> int | None:
         """The tenant that holds the fewest places, the one that waits longest of several."""
-        waiting = (tenant_id for tenant_id, line in self._lines.items() if line)
-        found = min(waiting, key=self._held.__getitem__, default=None)
-        return found if found is not None and self._held[found] < self._free else None
+        waiting = (waiting_id for waiting_id, line in self._lines.items() if line)
+        tenant_id = min(waiting, key=self._held.__getitem__, default=None)
+        return tenant_id if tenant_id is not None and self._held[tenant_id] < self._free else None

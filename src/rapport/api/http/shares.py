@@ -8,7 +8,7 @@ from rapport.access.keys import Principal
 from rapport.api.http.body_sizes import UPLOADS
 from rapport.api.http.responses import error_response
 from rapport.errors import Away
-from rapport.stores.turns import Turns
+from rapport.stores.turns import FairQueues
 
 # As many as anyio has for all routes that are no coroutines.
 THREADS = 40
@@ -21,7 +21,7 @@ class Places:
     """Places of tenants in turn, inside one event loop."""
 
     def __init__(self, count: int) -> None:
-        self._turns = Turns[asyncio.Future[None]](count)
+        self._turns = FairQueues[asyncio.Future[None]](count)
 
     def waiting(self, tenant_id: int) -> int:
         """How many wait for a place of a tenant."""

@@ -144,7 +144,7 @@ def fill_values(scope: Scope, data_date: date, trees: dict[int, Any]) -> str:
         WHERE lifecycle_stage_id IN {{stages:Array(UInt8)}}
     """  # noqa: S608 - ours
     plain = work.plain("features", data_date)
-    for part in scope.warehouse.customer_slices(plain, of=plain, at_most=SLICE_CUSTOMERS):
+    for part in scope.warehouse.customer_slices(plain, table=plain, at_most=SLICE_CUSTOMERS):
         customers = part.arrow(sql, stages=list(trees), **stage_rules(scope).parameters())
         if len(customers):
             stages, columns = floats(customers, "stage"), matrix(customers)

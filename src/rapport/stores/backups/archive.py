@@ -136,9 +136,9 @@ class Backup:
             for info in tar:
                 if info.name == MANIFEST:
                     continue
-                told = self.manifest["members"].get(info.name)
-                content = b"" if told is None or info.size != told["bytes"] else _content(tar, info)
-                if told is None or hashlib.sha256(content).hexdigest() != told["sha256"]:
+                listed = self.manifest["members"].get(info.name)
+                content = b"" if listed is None or info.size != listed["bytes"] else _content(tar, info)
+                if listed is None or hashlib.sha256(content).hexdigest() != listed["sha256"]:
                     raise Invalid(DAMAGED)
                 yield info.name, content
 
@@ -151,17 +151,17 @@ def signed(manifest: dict[str, Any], key: BackupKey) -> dict[str, Any]:
 def open_backup(path: Path, key: BackupKey | None) -> Backup:
     """Read a backup through and check it. Raises Invalid when it is none, is cut off or was changed, or may not be
     read by this user."""
-    found: dict[str, dict[str, Any]] = {}
+    members: dict[str, dict[str, Any]] = {}
     manifest: Any = None
     try:
         with _open(path, key) as tar:
             for info in tar:
-                _require_expected(info, found)
+                _require_expected(info, members)
                 if info.name == MANIFEST:
                     manifest = _read_manifest(tar, info)
-                    found[MANIFEST] = {}
+                    members[MANIFEST] = {}
                 else:
-                    found[info.name] = {"bytes": info.size, "sha256": _checksum(tar, info)}
+                    members[info.name] = {"bytes": info.size, "sha256": _checksum(tar, info)}
     except FileNotFoundError as error:
         raise Invalid(f"There is no file {path}.") from error
     except OSError as error:
@@ -170,9 +170,9 @@ def open_backup(path: Path, key: BackupKey | None) -> Backup:
         raise Invalid(NOT_ONE) from error
     if not manifest:
         raise Invalid(CUT_OFF)
-    del found[MANIFEST]
+    del members[MANIFEST]
     _check_manifest(manifest)
-    if found != manifest["members"]:
+    if members != manifest["members"]:
         raise Invalid(DAMAGED)
     return Backup(path, manifest, key, _check_signature(manifest, key))
 
@@ -216,10 +216,10 @@ def _open(path: Path, key: BackupKey | None) -> Iterator[tarfile.TarFile]:
             pass
 
 
-def _require_expected(info: tarfile.TarInfo, found: dict[str, dict[str, Any]]) -> None:
+def _require_expected(info: tarfile.TarInfo, members: dict[str, dict[str, Any]]) -> None:
     """Raises Invalid for a member that no backup has: another name or kind, a second one, one of another size."""
     named = info.name == MANIFEST or any(pattern.fullmatch(info.name) for pattern in MEMBERS)
-    if not named or info.name in found:
+    if not named or info.name in members:
         raise Invalid(OTHER_PART)
     if info.name == MANIFEST and info.size > LARGEST_MANIFEST:
         raise Invalid(LARGE_PART)
@@ -248,12 +248,13 @@ def _checksum(tar: tarfile.TarFile, info: tarfile.TarInfo) -> str:
 def _check_manifest(manifest: Any) -> None:
     """Raises Invalid when what a file says of itself has not the shape that a restore goes by."""
     try:
-        told = _Manifest.model_validate(manifest)
-        if told.taken_at is not None and datetime.fromisoformat(told.taken_at) < OLDEST:
+        checked = _Manifest.model_validate(manifest)
+        if checked.taken_at is not None and datetime.fromisoformat(checked.taken_at) < OLDEST:
             raise Invalid(NOT_ONE)
     except (ValidationError, ValueError, TypeError) as error:
         raise Invalid(NOT_ONE) from error
-    if told.format > FORMAT:
+    if checked.format > FORMAT:
         raise Invalid("The backup was written by a newer Rapport: upgrade this one.")
-    if (told.format > 1 and told.records is None) or told.rows.keys() - {"records"} != told.warehouse_versions.keys():
+    tenants = checked.rows.keys() - {"records"}
+    if (checked.format > 1 and checked.records is None) or tenants != checked.warehouse_versions.keys():
         raise Invalid(NOT_ONE)

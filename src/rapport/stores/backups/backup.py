@@ -118,11 +118,11 @@ def write(
     records: Records,
     warehouse: Warehouse,
     path: Path,
-    said: dict[str, Any],
+    description: dict[str, Any],
     protection: Protection,
     progress: Progress | None = None,
 ) -> Written:
-    """Write a backup while everything runs. said goes into the manifest; progress gets warehouse rows done and in all.
+    """Write a backup while everything runs; the description goes into its manifest.
 
     Raises Invalid when the file is there already, Unavailable for a full disk, and a folder that is missing or closed.
     """
@@ -132,7 +132,9 @@ def write(
     try:
         with open(part, "wb", opener=private.opener) as file:
             with protection.content(file) as content:
-                rows = _write(records, warehouse, content, said, protection, progress or (lambda done, total: None))
+                rows = _write(
+                    records, warehouse, content, description, protection, progress or (lambda done, total: None)
+                )
             file.flush()
             os.fsync(file.fileno())
         part.rename(path)
@@ -152,7 +154,12 @@ def _is_there(path: Path) -> bool:
 
 
 def _write(
-    records: Records, warehouse: Warehouse, file: Any, said: dict[str, Any], protection: Protection, progress: Progress
+    records: Records,
+    warehouse: Warehouse,
+    file: Any,
+    description: dict[str, Any],
+    protection: Protection,
+    progress: Progress,
 ) -> Rows:
     rows: Rows = {}
     with tarfile.open(fileobj=file, mode="w|") as tar, records.engine.connect() as connection:
@@ -170,7 +177,7 @@ def _write(
                 rows[name] = _write_database(archive, name, copy, counted)
             versions = {name: warehouse_version(copy) for name, copy in copies}
         manifest = {
-            **said,
+            **description,
             "format": FORMAT,
             "rapport": version("rapport"),
             "records_revision": records_revision(records),

@@ -33,9 +33,9 @@ def _nonce(number: int, is_last: bool) -> bytes:
 
 def is_encrypted(file: BinaryIO) -> bool:
     """Whether a file begins as an encrypted one; leaves it at its beginning."""
-    found = file.read(len(MARK)) == MARK
+    has_mark = file.read(len(MARK)) == MARK
     file.seek(0)
-    return found
+    return has_mark
 
 
 class EncryptingWriter(io.RawIOBase):
@@ -56,8 +56,8 @@ class EncryptingWriter(io.RawIOBase):
         """Take plain bytes; the last chunk is kept back until it is known to be the last."""
         self._buffer += content
         whole = (len(self._buffer) - 1) // CHUNK_BYTES * CHUNK_BYTES
-        for place in range(0, whole, CHUNK_BYTES):
-            self._put(bytes(self._buffer[place : place + CHUNK_BYTES]), is_last=False)
+        for begin in range(0, whole, CHUNK_BYTES):
+            self._put(bytes(self._buffer[begin : begin + CHUNK_BYTES]), is_last=False)
         del self._buffer[: max(whole, 0)]
         return len(content)
 

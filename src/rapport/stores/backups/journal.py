@@ -65,8 +65,8 @@ class Journal:
 
     def take_over(self, now: datetime, entries: Iterable[Entry]) -> None:
         """Keep entries of another journal, too."""
-        known = {orjson.dumps(entry, option=orjson.OPT_SORT_KEYS) for entry in read(self.folder)}
-        new = [one for one in entries if orjson.dumps(one, option=orjson.OPT_SORT_KEYS) not in known]
+        present = {orjson.dumps(entry, option=orjson.OPT_SORT_KEYS) for entry in read(self.folder)}
+        new = [entry for entry in entries if orjson.dumps(entry, option=orjson.OPT_SORT_KEYS) not in present]
         self.add(now, new)
 
 

@@ -135,12 +135,12 @@ def clear(records: Records) -> None:
 
     ours = {f"public.{name}" for name in metadata.tables} | {"public.alembic_version"}
     with records.engine.begin() as connection:
-        found = tables(connection)
-        others = [name for name in found if name.startswith("public.") and name not in ours]
+        present = tables(connection)
+        others = [name for name in present if name.startswith("public.") and name not in ours]
         tenants = "SELECT count(*) FROM tenants"
-        if others or ("public.tenants" in found and connection.execute(text(tenants)).scalar_one()):
+        if others or ("public.tenants" in present and connection.execute(text(tenants)).scalar_one()):
             raise Conflict("The records database is not empty: restore into an empty one.")
-        for name in found:
+        for name in present:
             if name in ours:
                 _driver(connection).execute(sql.SQL("DROP TABLE {} CASCADE").format(sql.Identifier(*name.split("."))))
         connection.execute(text("DROP SCHEMA IF EXISTS dbos CASCADE"))
@@ -153,6 +153,6 @@ def _copy(table: str, columns: list[str], way: str) -> sql.Composed:
 
 
 def _driver(connection: Connection) -> psycopg.Connection[Any]:
-    found = connection.connection.dbapi_connection  # also of one that has left its pool
-    assert isinstance(found, psycopg.Connection)  # noqa: S101 - tells the type checker
-    return found
+    driver = connection.connection.dbapi_connection  # also of one that has left its pool
+    assert isinstance(driver, psycopg.Connection)  # noqa: S101 - tells the type checker
+    return driver

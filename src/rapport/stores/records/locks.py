@@ -58,29 +58,29 @@ HOLDERS = """
 """
 
 
-def take(connection: Asked, *place: int) -> None:
+def take(connection: Asked, *key: int) -> None:
     """Wait for a lock, and hold it for the session."""
-    _call(connection, "pg_advisory_lock", place)
+    _call(connection, "pg_advisory_lock", key)
 
 
-def take_if_free(connection: Asked, *place: int) -> bool:
+def take_if_free(connection: Asked, *key: int) -> bool:
     """Hold a lock for the session unless another session does; whether this one holds it."""
-    return bool(_call(connection, "pg_try_advisory_lock", place))
+    return bool(_call(connection, "pg_try_advisory_lock", key))
 
 
-def take_shared(connection: Asked, *place: int) -> None:
+def take_shared(connection: Asked, *key: int) -> None:
     """Hold a lock for the session beside others that share it."""
-    _call(connection, "pg_advisory_lock_shared", place)
+    _call(connection, "pg_advisory_lock_shared", key)
 
 
-def take_shared_if_free(connection: Asked, *place: int) -> bool:
+def take_shared_if_free(connection: Asked, *key: int) -> bool:
     """The same unless a session holds it alone; whether this one shares it now."""
-    return bool(_call(connection, "pg_try_advisory_lock_shared", place))
+    return bool(_call(connection, "pg_try_advisory_lock_shared", key))
 
 
-def take_for_transaction(connection: Connection | Session, *place: int) -> None:
+def take_for_transaction(connection: Connection | Session, *key: int) -> None:
     """Wait for a lock, and hold it until the transaction ends."""
-    _call(connection, "pg_advisory_xact_lock", place)
+    _call(connection, "pg_advisory_xact_lock", key)
 
 
 def take_name_for_transaction(connection: Connection | Session, name: str) -> None:
@@ -94,22 +94,22 @@ def take_name_if_free(connection: psycopg.Connection[Any], lock: Lock, name: str
     return bool(row and row[0])
 
 
-def release(connection: Connection, *place: int) -> None:
+def release(connection: Connection, *key: int) -> None:
     """Release a lock of the session. An outage may have done so: nobody can use the connection any more then."""
-    _let_go(connection, "pg_advisory_unlock", place)
+    _let_go(connection, "pg_advisory_unlock", key)
 
 
-def release_shared(connection: Asked, *place: int) -> None:
+def release_shared(connection: Asked, *key: int) -> None:
     """The same of a lock that the session shares."""
     if isinstance(connection, Connection):
-        _let_go(connection, "pg_advisory_unlock_shared", place)
+        _let_go(connection, "pg_advisory_unlock_shared", key)
     else:
-        _call(connection, "pg_advisory_unlock_shared", place)
+        _call(connection, "pg_advisory_unlock_shared", key)
 
 
-def _let_go(connection: Connection, function: str, place: Sequence[int]) -> None:
+def _let_go(connection: Connection, function: str, key: Sequence[int]) -> None:
     try:
-        _call(connection, function, place)
+        _call(connection, function, key)
     except (SQLAlchemyError, Unavailable):
         connection.invalidate()
 
@@ -130,17 +130,17 @@ def holders(connection: Asked, lock: Lock) -> dict[int, int]:
     return {int(key): int(sessions) for key, sessions in rows}
 
 
-def keep_locks(one: Connection, other: Connection, number: int) -> bool:
+def keep_locks(first: Connection, second: Connection, number: int) -> bool:
     """Whether two connections are sessions of their own, which keep their locks from one statement to the next.
 
     number is one that nobody else locks. Behind a pooler of transactions they are one session to the server, or a
     connection is another session at its next statement.
     """
-    bound = {"number": number}
-    mine = one.execute(text("SELECT pg_backend_pid() FROM pg_advisory_lock(:number)"), bound).scalar_one()
-    is_shared = take_if_free(other, number)
-    is_same = one.execute(text("SELECT pg_backend_pid()")).scalar_one() == mine
-    for connection in (one, other):
+    parameters = {"number": number}
+    mine = first.execute(text("SELECT pg_backend_pid() FROM pg_advisory_lock(:number)"), parameters).scalar_one()
+    is_shared = take_if_free(second, number)
+    is_same = first.execute(text("SELECT pg_backend_pid()")).scalar_one() == mine
+    for connection in (first, second):
         release_all(connection)
     return is_same and not is_shared
 
@@ -150,11 +150,11 @@ def _statement(function: str, numbers: int) -> TextClause:
     return text(f"SELECT {function}({', '.join(f':n{n}' for n in range(numbers))})")
 
 
-def _call(connection: Asked, function: str, place: Sequence[int]) -> Any:
-    numbers = [int(number) for number in place]
+def _call(connection: Asked, function: str, key: Sequence[int]) -> Any:
+    numbers = [int(number) for number in key]
     if isinstance(connection, psycopg.Connection):
         marks = ", ".join(["%s"] * len(numbers))
         row = connection.execute(f"SELECT {function}({marks})".encode(), numbers).fetchone()
         return row and row[0]
-    bound = {f"n{n}": number for n, number in enumerate(numbers)}
-    return connection.execute(_statement(function, len(numbers)), bound).scalar()
+    parameters = {f"n{n}": number for n, number in enumerate(numbers)}
+    return connection.execute(_statement(function, len(numbers)), parameters).scalar()

@@ -34,16 +34,16 @@ def sealed_with(records: Records) -> set[str]:
 
 
 def _sealed_with(connection: Connection) -> set[str]:
-    found: set[str] = set()
+    key_ids: set[str] = set()
     # An older schema, of which a backup is taken before it is upgraded, lacks some.
     there = {(row[0], row[1]) for row in connection.execute(text(COLUMNS))}
     for table, column, stored in _columns():
         if (table.name, column.name) not in there:
             continue
-        found.update(
+        key_ids.update(
             connection.scalars(select(func.split_part(stored, ":", 2)).where(stored.like(f"{PREFIX}%")).distinct())
         )
-    return found
+    return key_ids
 
 
 def _is_left(stored: Any, keys: Keys) -> Any:
@@ -66,9 +66,9 @@ def seal_all(connection: Connection, keys: Keys) -> Counter[int]:
     sealed: Counter[int] = Counter()
     for table, column, stored in _columns():
         names = {*table.primary_key.columns, table.c.tenant_id, column}
-        wanted = select(*names).where(_is_left(stored, keys))
-        for row in connection.execute(wanted.with_for_update(key_share=True)).mappings().all():
-            this = [one == row[one.name] for one in table.primary_key.columns]
+        statement = select(*names).where(_is_left(stored, keys))
+        for row in connection.execute(statement.with_for_update(key_share=True)).mappings().all():
+            this = [key_column == row[key_column.name] for key_column in table.primary_key.columns]
             connection.execute(update(table).where(*this).values({column: row[column.name]}))
             sealed[row["tenant_id"]] += 1
     return sealed

@@ -40,48 +40,48 @@ class Key:
     cipher: AESGCM
 
 
-def key_of(given: str) -> Key:
+def key_of(secret: str) -> Key:
     """The key that an operator's text stands for. Raises Unavailable for one that is too short."""
-    if len(given) < SHORTEST_KEY:
+    if len(secret) < SHORTEST_KEY:
         raise Unavailable(f"A key in RAPPORT_SECRET_KEY must have at least {SHORTEST_KEY} characters.")
-    derived = hashlib.sha256(b"rapport sealing " + given.encode()).digest()
+    derived = hashlib.sha256(b"rapport sealing " + secret.encode()).digest()
     return Key(hashlib.sha256(b"rapport key id " + derived).hexdigest()[:8], AESGCM(derived))
 
 
 class Keys:
     """The keys of a process: the first seals, all open; none at all seals nothing."""
 
-    def __init__(self, *given: str) -> None:
-        self.keys = tuple(key_of(one) for one in given)
+    def __init__(self, *texts: str) -> None:
+        self.keys = tuple(key_of(key_text) for key_text in texts)
 
     @property
     def first(self) -> str | None:
         """The id of the key that seals."""
         return self.keys[0].id if self.keys else None
 
-    def seal(self, value: str, of: str) -> str:
-        """A value as it is stored; of names its column."""
+    def seal(self, value: str, column: str) -> str:
+        """A value as it is stored in a column, which column names."""
         if not value:
             return value
         if not self.keys:
             return ESCAPE + value if value.startswith((PREFIX, ESCAPE)) else value
         nonce = secrets.token_bytes(NONCE_BYTES)
-        sealed = nonce + self.keys[0].cipher.encrypt(nonce, value.encode("utf-8", "surrogatepass"), of.encode())
+        sealed = nonce + self.keys[0].cipher.encrypt(nonce, value.encode("utf-8", "surrogatepass"), column.encode())
         return f"{PREFIX}{self.keys[0].id}:{base64.urlsafe_b64encode(sealed).decode()}"
 
-    def open(self, stored: str, of: str) -> str:
+    def open(self, stored: str, column: str) -> str:
         """A stored value as it was given. Raises Unavailable for one whose key is not here, or that was changed."""
         if not SEALED.fullmatch(stored):
             return stored.removeprefix(ESCAPE)
         _, key_id, body = stored.split(":")
-        key = next((one for one in self.keys if one.id == key_id), None)
+        key = next((own_key for own_key in self.keys if own_key.id == key_id), None)
         if key is None:
             raise Unavailable(missing({key_id}))
         try:
             sealed = base64.urlsafe_b64decode(body)
-            opened = key.cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], of.encode())
+            opened = key.cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], column.encode())
         except (InvalidTag, ValueError) as error:
-            raise Unavailable(f"A sealed value of {of} was changed and cannot be opened.") from error
+            raise Unavailable(f"A sealed value of {column} was changed and cannot be opened.") from error
         return opened.decode("utf-8", "surrogatepass")
 
 
@@ -96,17 +96,17 @@ def missing(ids: set[str]) -> str:
 
 def keys_of(settings: Settings) -> Keys:
     """The keys that the settings give, separated by blanks, commas or line ends. Raises Unavailable."""
-    given, file = settings.secret_key.get_secret_value(), settings.secret_key_file
-    if given and file:
+    secret_keys, file = settings.secret_key.get_secret_value(), settings.secret_key_file
+    if secret_keys and file:
         raise Unavailable("Set RAPPORT_SECRET_KEY or RAPPORT_SECRET_KEY_FILE, not both.")
     if file:
         try:
-            given = file.expanduser().read_text()
+            secret_keys = file.expanduser().read_text()
         except (OSError, ValueError) as error:
             raise Unavailable("RAPPORT_SECRET_KEY_FILE names a file that cannot be read.") from error
-        if not given.strip():
+        if not secret_keys.strip():
             raise Unavailable("RAPPORT_SECRET_KEY_FILE names a file without a key.")
-    return Keys(*re.split(r"[\s,]+", given.strip())) if given.strip() else Keys()
+    return Keys(*re.split(r"[\s,]+", secret_keys.strip())) if secret_keys.strip() else Keys()
 
 
 def give(dialect: Dialect, keys: Keys) -> None:
@@ -120,7 +120,7 @@ def _keys(dialect: Dialect) -> Keys:
 
 
 class Sealed(TypeDecorator[str]):
-    """A text that is sealed while it is stored; of is the table and the column, joined by a full stop.
+    """A text that is sealed while it is stored; column names the table and the column, joined by a full stop.
 
     length is the longest that is stored, sealed or not; None for any.
     """
@@ -128,17 +128,17 @@ class Sealed(TypeDecorator[str]):
     impl = String
     cache_ok = True
 
-    def __init__(self, of: str, length: int | None = LENGTH) -> None:
+    def __init__(self, column: str, length: int | None = LENGTH) -> None:
         super().__init__(length)
-        self.of = of
+        self.column = column
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Seal it."""
-        return None if value is None else _keys(dialect).seal(value, self.of)
+        return None if value is None else _keys(dialect).seal(value, self.column)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
         """Open it."""
-        return None if value is None else _keys(dialect).open(value, self.of)
+        return None if value is None else _keys(dialect).open(value, self.column)
 
 
 class SealedMembers(TypeDecorator[dict[str, Any]]):
@@ -147,9 +147,9 @@ class SealedMembers(TypeDecorator[dict[str, Any]]):
     impl = JSONB
     cache_ok = True
 
-    def __init__(self, of: str, members: Callable[[], Collection[str]]) -> None:
+    def __init__(self, column: str, members: Callable[[], Collection[str]]) -> None:
         super().__init__()
-        self.of, self.members = of, members
+        self.column, self.members = column, members
 
     def process_bind_param(self, value: dict[str, Any] | None, dialect: Dialect) -> dict[str, Any] | None:
         """Seal the members."""
@@ -163,10 +163,10 @@ class SealedMembers(TypeDecorator[dict[str, Any]]):
         if not value:
             return value
         texts = {name: value[name] for name in self.members() if isinstance(value.get(name), str)}
-        return {**value, **{name: change(secret, self.of) for name, secret in texts.items()}}
+        return {**value, **{name: change(secret, self.column) for name, secret in texts.items()}}
 
 
 def require(keys: Keys, ids: set[str]) -> None:
     """Raises Unavailable when one of these keys is not here."""
-    if unknown := ids - {one.id for one in keys.keys}:
+    if unknown := ids - {key.id for key in keys.keys}:
         raise Unavailable(missing(unknown))

@@ -23,7 +23,7 @@ def is_one_of(column: str) -> str:
 
 def spellings_of(session: Session, tenant_id: int, table: str, column: str, ids: Iterable[str]) -> list[str]:
     """How a column of a tenant's rows spells ids (in lower case) with other characters than those of ASCII."""
-    wanted = set(ids)
+    folded = set(ids)
     sql = f"SELECT DISTINCT {column} FROM {table} WHERE tenant_id = :tenant_id AND {column} {NOT_ASCII}"  # noqa: S608 - names of ours
-    found = session.execute(text(sql), {"tenant_id": tenant_id}).scalars()
-    return sorted(one for one in found if one.lower() in wanted)
+    spellings = session.execute(text(sql), {"tenant_id": tenant_id}).scalars()
+    return sorted(spelling for spelling in spellings if spelling.lower() in folded)

@@ -100,7 +100,7 @@ class Database:
         """How many things of so many bytes a statement may hold in memory."""
         return slices.at_once(self._warehouse.memory_bytes, bytes_each)
 
-    def customer_slices(self, *tables: str, of: str = "customers", at_most: int = 0) -> Iterator["Database"]:
+    def customer_slices(self, *tables: str, table: str = "customers", at_most: int = 0) -> Iterator["Database"]:
         """This database as often as it takes, with a slice of the customers in the tables named, all in all once.
 
         For statements about each customer by itself: what they hold in memory is that of a slice. Slices are ranges
@@ -109,14 +109,14 @@ class Database:
         """
         at_once = self.at_once(slices.BYTES_A_CUSTOMER)
         at_once = min(at_once, at_most) if at_most else at_once
-        if of == "customers":
+        if table == "customers":
             total = self._warehouse.customers_in(self)
         else:
-            total = int(self.value(f"SELECT count() FROM {of}"))  # noqa: S608 - our table
+            total = int(self.value(f"SELECT count() FROM {table}"))  # noqa: S608 - our table
         if total <= at_once:
             yield self
             return
-        sql = slices.SAMPLED.format(table=of)
+        sql = slices.SAMPLED.format(table=table)
         sampled = [str(customer) for (customer,) in self.rows(sql, one_in=max(1, at_once // slices.SAMPLED_A_SLICE))]
         for condition in slices.ranges(sampled):
             yield Database(self._warehouse, self.name, dict.fromkeys(tables, condition))
@@ -159,13 +159,13 @@ class Database:
 
     def row(self, sql: str, **parameters: Any) -> tuple[Any, ...] | None:
         """The first row of a SELECT, or None."""
-        found = self.rows(sql, **parameters)
-        return found[0] if found else None
+        rows = self.rows(sql, **parameters)
+        return rows[0] if rows else None
 
     def value(self, sql: str, **parameters: Any) -> Any:
         """The first value of the first row, or None."""
-        found = self.row(sql, **parameters)
-        return found[0] if found else None
+        first = self.row(sql, **parameters)
+        return first[0] if first else None
 
     def json_rows(self, sql: str, parameters: dict[str, Any] | None = None) -> bytes:
         """A SELECT as a JSON array of objects, rendered by the engine: no Python touches a row."""
@@ -352,9 +352,9 @@ class Warehouse:
             rows = client.query(ROWS, parameters={"database": database}).result_rows[0][0]
             is_small = rows < ROWS_OF_ONE_THREAD
             self._is_small[database] = (time.monotonic(), is_small)
-        wanted = "1" if is_small else "0"  # 0: as many as there are cores
-        if (client.get_client_setting("max_threads") or "0") != wanted:
-            client.set_client_setting("max_threads", wanted)
+        threads = "1" if is_small else "0"  # 0: as many as there are cores
+        if (client.get_client_setting("max_threads") or "0") != threads:
+            client.set_client_setting("max_threads", threads)
 
     def database(self, name: str) -> Database:
         """A database by name; it need not exist yet."""

@@ -40,14 +40,14 @@ class _Statement:
 
     def __init__(self, statement: str) -> None:
         self._tokens: list[tuple[str, str]] = []
-        place = 0
-        while place < len(statement):
-            match = TOKEN.match(statement, place)
+        position = 0
+        while position < len(statement):
+            match = TOKEN.match(statement, position)
             if match is None:
-                raise ValueError(statement[place])
+                raise ValueError(statement[position])
             if match.lastgroup:
                 self._tokens.append((match.lastgroup, match[0]))
-            place = match.end()
+            position = match.end()
         self._tokens.append(("end", ""))
         self._next = 0
 
@@ -156,8 +156,8 @@ class _Statement:
         self._take_text(")")
 
     def _comes(self, text: str) -> bool:
-        kind, found = self._tokens[self._next]
-        return kind in ("word", "sign") and found == text
+        kind, token = self._tokens[self._next]
+        return kind in ("word", "sign") and token == text
 
     def _take(self, *kinds: str) -> str:
         kind, text = self._tokens[self._next]

@@ -54,7 +54,7 @@ def client(url: str, database: str, settings: dict[str, Any]) -> Any:
     It has no session: settings go with every statement, and a session would refuse a statement while one that was
     cut off still runs.
     """
-    made = clickhouse_connect.get_client(
+    new_client = clickhouse_connect.get_client(
         dsn=url,
         database=database,
         settings=settings,
@@ -62,13 +62,13 @@ def client(url: str, database: str, settings: dict[str, Any]) -> Any:
         send_receive_timeout=min(GREETING_SECONDS, _seconds.get()),
         autogenerate_session_id=False,
     )
-    _send_inserts_once(made.http)
-    return made
+    _send_inserts_once(new_client.http)
+    return new_client
 
 
-def be_patient(made: Any) -> None:
+def be_patient(server_client: Any) -> None:
     """Let a client wait for as long as the block allows that it is used in."""
-    made.timeout = Timeout(connect=CONNECT_SECONDS, read=_seconds.get())
+    server_client.timeout = Timeout(connect=CONNECT_SECONDS, read=_seconds.get())
 
 
 def _send_inserts_once(connections: Any) -> None:
@@ -81,13 +81,13 @@ def _send_inserts_once(connections: Any) -> None:
         return
     send, last = connections.request, threading.local()
 
-    def request(method: str, url: str, **given: Any) -> Any:
-        body = given.get("body")
+    def request(method: str, url: str, **options: Any) -> Any:
+        body = options.get("body")
         if body is not None and not (isinstance(body, bytes) and not body.startswith(b"INSERT")):
             number = parse_qs(urlsplit(url).query)["query_id"]
             if number == getattr(last, "number", None):
                 raise HTTPError("an insert was cut off")
             last.number = number
-        return send(method, url, **given)
+        return send(method, url, **options)
 
     connections.request = request

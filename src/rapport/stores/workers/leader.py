@@ -32,7 +32,7 @@ class Leader:
         """Lead unless another process does; whether this one leads, as far as it knows. Raises what the records do."""
         return self.leads or self._try()
 
-    def ask(self, sql: TextClause, bound: dict[str, Any] | None = None) -> list[Row[Any]]:
+    def ask(self, sql: TextClause, parameters: dict[str, Any] | None = None) -> list[Row[Any]]:
         """The rows of a SELECT, which show that this process leads. Raises LeadershipLost when it does not any more.
 
         They are read on the connection of the lock, so that nobody has to ask whether it is still there.
@@ -40,7 +40,7 @@ class Leader:
         if self._connection is None:
             raise LeadershipLost
         try:
-            return list(self._connection.execute(sql, bound or {}))
+            return list(self._connection.execute(sql, parameters or {}))
         except FAULTS as error:
             self.give_up()
             raise LeadershipLost from error

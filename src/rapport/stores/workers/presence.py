@@ -12,7 +12,7 @@ from prometheus_client import Gauge
 
 from rapport.errors import Unavailable
 from rapport.stores.clock import OUTSIDE
-from rapport.stores.opened import Opened
+from rapport.stores.opened import OpenStores
 from rapport.stores.outages import refusal
 from rapport.stores.records import Records, connecting, locks
 from rapport.stores.records.locks import Lock
@@ -128,8 +128,8 @@ def _take(connection: connecting.Connection, roles: frozenset[str]) -> None:
 
 
 def _time(connection: connecting.Connection) -> datetime:
-    found: datetime = connection.execute("SELECT clock_timestamp()").fetchone()[0]  # type: ignore[index]
-    return found
+    now: datetime = connection.execute("SELECT clock_timestamp()").fetchone()[0]  # type: ignore[index]
+    return now
 
 
 def processes(connection: locks.Asked) -> dict[str, int]:
@@ -138,7 +138,7 @@ def processes(connection: locks.Asked) -> dict[str, int]:
     return {role: held.get(number, 0) for role, number in ROLES.items()}
 
 
-def measure(stores: Opened) -> None:
+def measure(stores: OpenStores) -> None:
     """Tell the metrics which processes there are."""
     with stores.records.reading() as connection:
         for role, number in processes(connection).items():

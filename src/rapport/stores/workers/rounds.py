@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Row, TextClause
 
 from rapport.stores.holds import is_held
-from rapport.stores.opened import Opened
+from rapport.stores.opened import OpenStores
 from rapport.stores.records.locks import Leadership
 from rapport.stores.workers.base import Worker
 from rapport.stores.workers.leader import Leader, LeadershipLost
@@ -40,7 +40,7 @@ class RoundWorker(Worker):
     gathers: ClassVar[float] = 0.0
     pause_after_fault: ClassVar[float] = 1.0
 
-    def __init__(self, stores: Opened) -> None:
+    def __init__(self, stores: OpenStores) -> None:
         super().__init__(stores.workers)
         self._opened = stores
         self._woken = threading.Event()
@@ -53,11 +53,11 @@ class RoundWorker(Worker):
     def begun(self) -> None:
         """Called before the first round, and each time that words may have been missed or another process led."""
 
-    def leading(self, sql: TextClause, bound: dict[str, Any] | None = None) -> list[Row[Any]]:
+    def leading(self, sql: TextClause, parameters: dict[str, Any] | None = None) -> list[Row[Any]]:
         """The rows of a SELECT, for a worker that leads. Raises LeadershipLost when it does not any more."""
         if self.leader is None:
             raise LeadershipLost
-        return self.leader.ask(sql, bound)
+        return self.leader.ask(sql, parameters)
 
     def wake(self) -> None:
         """Begin the next round of a worker that listens to nothing."""

@@ -61,12 +61,12 @@ def require_plain(records: Records) -> None:
     with records.engine.begin() as connection:
         unhurried(connection)
         for table, column in connection.execute(COLUMNS).all():
-            refused = [place for place, value in _values(connection, table, column) if not _is_plain(value)]
+            refused = [row_id for row_id, value in _values(connection, table, column) if not _is_plain(value)]
             if refused and column != FAULT:
                 raise Invalid("The backup was changed: its durable work contains more than names and numbers.")
-            forget = text(f"UPDATE dbos.{table} SET {column} = :told WHERE ctid = CAST(:place AS tid)")  # noqa: S608 - of the schema
-            for place in refused:
-                connection.execute(forget, {"told": FORGOTTEN, "place": place})
+            forget = text(f"UPDATE dbos.{table} SET {column} = :value WHERE ctid = CAST(:row_id AS tid)")  # noqa: S608 - of the schema
+            for row_id in refused:
+                connection.execute(forget, {"value": FORGOTTEN, "row_id": row_id})
 
 
 def _values(connection: Connection, table: str, column: str) -> Iterator[tuple[str, str]]:
@@ -87,7 +87,9 @@ def _is_plain(value: str) -> bool:
 
 def _is_error(module: str, name: str) -> bool:
     """Whether it is an error, or a member of an enum that an error has; of modules that are loaded already."""
-    found = getattr(sys.modules.get(module), name, None)
+    loaded = getattr(sys.modules.get(module), name, None)
     return (
-        module.partition(".")[0] in ERRORS_OF and isinstance(found, type) and issubclass(found, (Exception, enum.Enum))
+        module.partition(".")[0] in ERRORS_OF
+        and isinstance(loaded, type)
+        and issubclass(loaded, (Exception, enum.Enum))
     )

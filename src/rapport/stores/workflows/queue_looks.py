@@ -18,12 +18,12 @@ LOOK_SECONDS = 0.4
 SETTINGS_SECONDS = 60.0
 SELDOM = ("get_queue", "list_queues", "list_schedules", "transition_delayed_workflows", "cancel_timed_out_workflows")
 WAITING = text("""
-    SELECT asked.queue FROM unnest(CAST(:names AS text[])) AS asked (queue)
-    WHERE EXISTS (SELECT 1 FROM dbos.workflow_status AS w WHERE w.queue_name = asked.queue AND w.status = 'ENQUEUED')
+    SELECT names.queue FROM unnest(CAST(:names AS text[])) AS names (queue)
+    WHERE EXISTS (SELECT 1 FROM dbos.workflow_status AS w WHERE w.queue_name = names.queue AND w.status = 'ENQUEUED')
 """)
 
 
-class Looks:
+class WaitingQueues:
     """Which of some queues have work that waits, by one statement for all who ask within a moment."""
 
     def __init__(self, engine: Engine, names: Sequence[str]) -> None:
@@ -61,19 +61,19 @@ def kept(function: Callable[..., R], seconds: float) -> Callable[..., R]:
     answers: dict[str, tuple[float, R]] = {}
 
     def answer(*arguments: Any, **named: Any) -> R:
-        asked, now = repr((arguments, named)), time.monotonic()
-        found = answers.get(asked)
-        if found is None or now - found[0] >= seconds:
-            found = answers[asked] = now, function(*arguments, **named)
-        return found[1]
+        key, now = repr((arguments, named)), time.monotonic()
+        answer_at = answers.get(key)
+        if answer_at is None or now - answer_at[0] >= seconds:
+            answer_at = answers[key] = now, function(*arguments, **named)
+        return answer_at[1]
 
     return answer
 
 
-def spare(system: Any, engine: Engine, names: Sequence[str]) -> Looks:
+def spare(system: Any, engine: Engine, names: Sequence[str]) -> WaitingQueues:
     """Have the engine's own access to the records ask less. Call it once all queues are registered."""
-    looks = Looks(engine, names)
+    waiting = WaitingQueues(engine, names)
     for method in SELDOM:
         setattr(system, method, kept(getattr(system, method), SETTINGS_SECONDS))
-    system.dequeue_scopes = looks.at
-    return looks
+    system.dequeue_scopes = waiting.at
+    return waiting

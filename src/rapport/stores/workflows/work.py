@@ -23,10 +23,10 @@ from prometheus_client import Gauge
 from sqlalchemy import Engine, make_url, text
 
 from rapport.errors import RapportError
-from rapport.stores.opened import Opened
+from rapport.stores.opened import OpenStores
 from rapport.stores.outages import outage
 from rapport.stores.records import Records, connecting
-from rapport.stores.workflows.queue_looks import Looks, spare
+from rapport.stores.workflows.queue_looks import WaitingQueues, spare
 
 __all__ = [
     "Queue",
@@ -106,7 +106,7 @@ EARLIER_POLL_SECONDS, WAIT_SECONDS = 5.0, 0.1
 AT_ONCE = 4
 
 _engine: Engine | None = None
-_looks: Looks | None = None
+_waiting_queues: WaitingQueues | None = None
 
 
 def workflow(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -122,7 +122,7 @@ class Later(Exception):
     """What a step is about has to wait for its time: the step is called again until it has come."""
 
 
-class _Patience:
+class _OutageWait:
     """How long steps of this process wait for an engine, and the end of waiting when the process stops."""
 
     def __init__(self) -> None:
@@ -138,7 +138,7 @@ class _Patience:
         return self.stopping.wait(seconds)
 
 
-_patience = _Patience()
+_patience = _OutageWait()
 
 
 def step(name: str, attempts: int = 1, bounded: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -233,14 +233,14 @@ def start(
         )
     for name, places in EARLIER_QUEUES.items():
         DBOS.register_queue(name, worker_concurrency=places, polling_interval_sec=EARLIER_POLL_SECONDS)
-    global _looks
-    _looks = spare(_get_dbos_instance()._sys_db, _engine, [*PLACES, *EARLIER_QUEUES, INTERNAL_QUEUE_NAME])
+    global _waiting_queues
+    _waiting_queues = spare(_get_dbos_instance()._sys_db, _engine, [*PLACES, *EARLIER_QUEUES, INTERNAL_QUEUE_NAME])
 
 
 def stop() -> None:
     """Stop taking work; what runs is resumed at the next start."""
-    global _looks
-    _looks = None
+    global _waiting_queues
+    _waiting_queues = None
     _patience.stopping.set()
     DBOS.destroy()
     if _engine is not None:
@@ -254,8 +254,8 @@ def enqueue(queue: Queue, key: str, function: Callable[..., Any], tenant_id: int
     """
     with SetWorkflowID(key), SetEnqueueOptions(queue_partition_key=str(tenant_id)):
         workflow_id = DBOS.enqueue_workflow(queue.value, function, tenant_id, *arguments).workflow_id
-    if _looks is not None:
-        _looks.put(queue.value)
+    if _waiting_queues is not None:
+        _waiting_queues.put(queue.value)
     return workflow_id
 
 
@@ -314,12 +314,12 @@ def connections_in_use() -> int:
     return connecting.in_use(_engine) if _engine is not None else 0
 
 
-def measure(stores: Opened) -> None:
+def measure(stores: OpenStores) -> None:
     """Tell the metrics how much durable work waits or is under way, and since when the oldest of it was begun."""
     with stores.records.reading() as connection:
-        found = {state: (count, age) for state, count, age in connection.execute(OPEN_WORK)}
+        by_state = {state: (count, age) for state, count, age in connection.execute(OPEN_WORK)}
     for state in ("ENQUEUED", "PENDING"):
-        count, age = found.get(state, (0, 0.0))
+        count, age = by_state.get(state, (0, 0.0))
         WORKS.labels(STATES[state]).set(count)
         OLDEST.labels(STATES[state]).set(age)
 
