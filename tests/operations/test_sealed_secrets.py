@@ -28,8 +28,7 @@ from rapport.notifications.deliverer import DeliveryQueue
 from rapport.realtime import gateways
 from rapport.realtime.events import tokens
 from rapport.settings import Settings
-from rapport.stores import Stores, migrations
-from rapport.stores.backups import restore
+from rapport.stores import Stores, migrations, restore
 from rapport.stores.backups.backup import MANIFEST
 from rapport.stores.checks import secrets_check
 from rapport.stores.records import Records, Sequence, sealed_values, sealing
