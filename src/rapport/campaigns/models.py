@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from rapport.campaigns.plans import Groups, Plan, PlannedRules, TriggerSchedule, days_of
 from rapport.campaigns.schemas import Goal, PlainGoal, Schedule
-from rapport.campaigns.states import CycleState, RunState, SeriesStatus
+from rapport.campaigns.states import CycleState, RunState, SeriesStatus, Split
 from rapport.stores.records import Base
 from rapport.stores.records.sealing import Sealed
 from rapport.stores.records.shapes import Member, Shaped
@@ -59,7 +59,7 @@ class Series(Base):
     target_group_id: Mapped[int] = mapped_column(Integer)  # 0: a one-time campaign on a customer list
     customer_list_id: Mapped[int | None] = mapped_column(Integer)
     campaign_type: Mapped[str] = mapped_column(String(20))  # Test/Control, A/B, A/B/n
-    split: Mapped[str] = mapped_column(String(20), default="fixed")  # fixed, thompson
+    split: Mapped[Split] = mapped_column(Member(Split, 20), default=Split.FIXED)
     control_share: Mapped[float] = mapped_column(Float, default=0.1)
     goal: Mapped[Goal] = mapped_column(Shaped(Goal), default=lambda: ORDERS, server_default=ORDERS_TEXT)
     priority: Mapped[int] = mapped_column(Integer, default=100)

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from rapport.campaigns.schemas import CampaignType, FrequencyCap, Goal, Schedule
+from rapport.campaigns.states import Split
 from rapport.campaigns.triggers import QuietHours
 
 
@@ -85,7 +86,7 @@ class Plan(RecordShape):
 
     name: str = ""
     version: int | None = None
-    split: Literal["fixed", "thompson"] = "fixed"
+    split: Split = Split.FIXED
     control_share: float = 0.0
     goal: Goal | None = None  # of runs from before goals
     priority: int | None = None

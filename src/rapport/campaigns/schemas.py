@@ -7,6 +7,7 @@ from croniter import croniter
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rapport.campaigns.settings import HourMinute
+from rapport.campaigns.states import Split
 from rapport.conditions.send_days import LONGEST_LEAD
 
 CampaignType = Literal["Test/Control", "A/B", "A/B/n"]
@@ -200,7 +201,7 @@ class SeriesBody(Strict):
         examples=[4], description="The target group; its members on the day of a run are contacted"
     )
     campaign_type: CampaignType = Field("Test/Control", description=TYPES)
-    split: Literal["fixed", "thompson"] = Field("fixed", description=SPLIT)
+    split: Split = Field(Split.FIXED, description=SPLIT)
     min_share: float = Field(0.05, ge=0, le=0.5, description="thompson: no group falls below this share")
     control_share: float = Field(0.1, ge=0, lt=1, description=CONTROL)
     keeps_groups: bool = Field(False, description=KEEPS)
@@ -233,9 +234,9 @@ class SeriesBody(Strict):
         must_have_groups(self.campaign_type, len(self.groups))
         if abs(sum(group.share for group in self.groups) - 1) > 1e-6:
             raise ValueError("groups must have shares that add up to 1")
-        if self.split == "thompson" and self.min_share * len(self.groups) > 1:
+        if self.split == Split.THOMPSON and self.min_share * len(self.groups) > 1:
             raise ValueError("min_share is too large for so many groups")
-        if self.split == "thompson" and self.keeps_groups:
+        if self.split == Split.THOMPSON and self.keeps_groups:
             raise ValueError("keeps_groups needs the split fixed: thompson moves customers to the better group")
         return self
 

@@ -1,4 +1,4 @@
-"""States of series, runs and daily cycles, as records keep them."""
+"""States of series, runs and daily cycles, and how series divide their customers, as records keep them."""
 
 from enum import StrEnum
 
@@ -9,6 +9,13 @@ class SeriesStatus(StrEnum):
     ACTIVE = "active"
     PAUSED = "paused"
     ARCHIVED = "archived"
+
+
+class Split(StrEnum):
+    """How the customers of a series are divided into its groups."""
+
+    FIXED = "fixed"
+    THOMPSON = "thompson"
 
 
 class RunState(StrEnum):

@@ -15,7 +15,7 @@ from rapport.campaigns.definitions import action
 from rapport.campaigns.models import Occurrence, OccurrenceChannel, Series
 from rapport.campaigns.occurrences import locked
 from rapport.campaigns.plans import Plan
-from rapport.campaigns.states import RunState
+from rapport.campaigns.states import RunState, Split
 from rapport.stores.records import next_id
 
 OPEN = (RunState.EXECUTING,)
@@ -68,7 +68,7 @@ def _plan(scope: Scope, series: Series) -> Plan:
         groups.append(group.model_copy(update={"promo_codes": tuple(codes)}))
     kept = {name: getattr(series, name) for name in ("name", "control_share", "goal", "rules", "schedule", "trigger")}
     seen = {name: getattr(series, name) for name in ("notes", "tags", "duration", "conditional", "campaign_type")}
-    fixed = {"split": "fixed", "priority": 0, "products": 0, "customer_list_id": None}
+    fixed = {"split": Split.FIXED, "priority": 0, "products": 0, "customer_list_id": None}
     costs = costs_of(scope, groups)
     return Plan(**kept, **seen, **fixed, **({"costs": tuple(costs)} if costs else {}), groups=tuple(groups))
 

@@ -8,6 +8,7 @@ from rapport.campaigns.triggers import (
     EventMatch,
     QuietHours,
     ReEntry,
+    ReEntryRule,
     RepeatedTrigger,
     SequenceTrigger,
     TriggeredBody,
@@ -61,9 +62,9 @@ def _span(minutes: int) -> str:
     raise AssertionError("every number of minutes is a whole number of minutes")
 
 
-def _re_entry(limit: ReEntry | str) -> str:
+def _re_entry(limit: ReEntry | ReEntryRule) -> str:
     if not isinstance(limit, ReEntry):
-        return "only once ever" if limit == "once" else ""
+        return "only once ever" if limit == ReEntryRule.ONCE else ""
     days = "a day" if limit.days == 1 else f"in {limit.days} days"
     return f"at most {'once' if limit.times == 1 else f'{limit.times} times'} {days}"
 

@@ -1,6 +1,7 @@
 """Shapes of triggered campaigns: which events make them go out, to whom, and what they bring."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
@@ -99,6 +100,13 @@ class ImmediateGroup(Strict):
         return self
 
 
+class ReEntryRule(StrEnum):
+    """That a customer gets a campaign one time only, or each time."""
+
+    ONCE = "once"
+    UNLIMITED = "unlimited"
+
+
 class ReEntry(Strict):
     """The maximum number of times that one customer gets the campaign in a number of days."""
 
@@ -153,9 +161,7 @@ class TriggeredBody(Strict):
         min_length=1, max_length=26, description="In the order of their IDs; shares add up to 1"
     )
     rules: TriggeredRules = Field(default_factory=TriggeredRules)
-    re_entry: ReEntry | Literal["once", "unlimited"] = Field(
-        default_factory=ReEntry, description="How often it may reach one customer"
-    )
+    re_entry: ReEntry | ReEntryRule = Field(default_factory=ReEntry, description="How often it may reach one customer")
     quiet_hours: QuietHours | None = Field(None, description="null: messages are sent at any hour")
     duration: int = Field(7, ge=1, le=366, description="Number of days after the firing in which results are measured")
     conditional: bool = Field(False, description="Ask the tenant's gateway before anything is sent")

@@ -17,7 +17,7 @@ from rapport.campaigns.plans import PlannedGroup, PlannedRules
 from rapport.campaigns.runs.clearance import ask_clearance
 from rapport.campaigns.runs.clearing import clear
 from rapport.campaigns.schemas import Group, OneTimeBody, Schedule
-from rapport.campaigns.states import RunState, SeriesStatus
+from rapport.campaigns.states import RunState, SeriesStatus, Split
 from rapport.errors import Conflict
 from rapport.notifications import service as notifications
 from rapport.stores.records import next_id
@@ -103,7 +103,7 @@ def _list_series(scope: Scope, body: OneTimeBody, group: Group, day: date) -> Se
             target_group_id=0,
             customer_list_id=list_id,
             campaign_type="Test/Control",
-            split="fixed",
+            split=Split.FIXED,
             control_share=body.control_share,
             goal=body.goal,
             priority=0,

@@ -34,7 +34,7 @@ from rapport.campaigns.runs.staging import Place, StagePlan, drop_stage, fill_st
 from rapport.campaigns.schedule import send_time
 from rapport.campaigns.schemas import FrequencyCap
 from rapport.campaigns.settings import CampaignSettings
-from rapport.campaigns.states import FINAL_STATES, LIVE_STATES, RunState
+from rapport.campaigns.states import FINAL_STATES, LIVE_STATES, RunState, Split
 from rapport.conditions.send_days import LONGEST_LEAD
 from rapport.errors import RapportError
 from rapport.messaging import service as messaging
@@ -230,7 +230,7 @@ def _sizes(scope: Scope, stage: str, places: Sequence[Place]) -> Sizes:
 
 def _shares(scope: Scope, campaign: Occurrence) -> list[float]:
     plan = campaign.plan
-    if plan.split != "thompson":
+    if plan.split != Split.THOMPSON:
         return [group.share for group in plan.groups]
     return thompson_shares(campaign.id, past_responses(scope, campaign), len(plan.groups), plan.rules.min_share)
 
