@@ -194,7 +194,7 @@ def test_what_a_webhook_cannot_be(tenant: Scope) -> None:
     campaigns.set_webhook(tenant, EXTERNAL, URL, "texts", 10_000, [])
     with pytest.raises(Conflict, match="There is a webhook named 'texts' already"):
         campaigns.set_webhook(tenant, 550, URL, "texts", 10_000, [])
-    with pytest.raises(Invalid, match="sends on by itself"):
+    with pytest.raises(Invalid, match="only external channels have webhooks"):
         campaigns.set_webhook(tenant, EMAIL, URL, "mail", 10_000, [])
     with pytest.raises(Invalid, match="ChannelID is required with EventTypeID 14"):
         notifications.register_listener(tenant, 14, URL)
