@@ -28,7 +28,7 @@ ID = "customer_id"
 
 def tables(scope: Scope) -> list[str]:
     """The tables of the warehouse with a CustomerID in each row."""
-    return sorted({*_migrated(), *_made(scope)})
+    return sorted({*_migrated(), *_made_tables(scope)})
 
 
 def going(scope: Scope) -> list[str]:
@@ -46,5 +46,5 @@ def _migrated() -> list[str]:
     return [table for package in DECLARED for table, columns in package.warehouse.items() if ID in columns]
 
 
-def _made(scope: Scope) -> list[str]:
+def _made_tables(scope: Scope) -> list[str]:
     return [table for package in DECLARED for table in package.made_tables(scope)]

@@ -54,5 +54,5 @@ class Activity(History[Event]):
 
     def read(self, reading: Reading) -> Iterable[tuple[str, Event]]:
         """Events of the types that conditions ask for."""
-        for customer_id, kind, at, properties in reading.rows(READ, types=reading.wanted(TYPE.name)):
+        for customer_id, kind, at, properties in reading.rows(READ, types=reading.filter_values(TYPE.name)):
             yield customer_id, Event(int(kind), instant(at), properties)

@@ -61,7 +61,7 @@ class Reading:
         """The rows of a statement that binds ids and since."""
         return self.warehouse.rows(sql, ids=list(self.customer_ids), since=self.since, **parameters)
 
-    def wanted(self, name: str) -> list[Any]:
+    def filter_values(self, name: str) -> list[Any]:
         """The values of a filter that any condition asks for; none when one asks for all."""
         values = [node.filter(name) for node in self.nodes]
         return sorted({value for listed in values for value in listed or ()}) if all(values) else []
