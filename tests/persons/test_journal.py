@@ -116,5 +116,5 @@ def test_an_entry_that_does_not_fit_on_the_disk_is_not_taken_for_kept(tmp_path: 
     """A limit on the size of files takes a part of what is written, as a disk does that fills up."""
     command = [sys.executable, "-c", ADD_ON_A_FULL_DISK, str(tmp_path)]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert "cannot be kept" in told
+    assert "cannot be recorded" in told
     assert [one["of"] for one in journal.read(tmp_path)] == [["a"], ["c"]]
