@@ -86,9 +86,9 @@ class Background:
     drawn: dict[tuple[str, int], int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, session: Session, catalogue: Catalogue, some: Sequence[Candidate], now: datetime) -> "Background":
+    def of(cls, session: Session, catalogue: Catalogue, candidates: Sequence[Candidate], now: datetime) -> "Background":
         """What the conditions and rules of candidates ask about them."""
-        made = cls(
+        background = cls(
             catalogue.scope,
             catalogue,
             now,
@@ -102,42 +102,47 @@ class Background:
                 ),
             ),
         )
-        persons = {one.person: one.customer_id for one in some if not one.is_visitor}
+        persons = {candidate.person: candidate.customer_id for candidate in candidates if not candidate.is_visitor}
         needs = Needs()
-        needs.attributes |= {*made.reach.forbidding}
-        for trigger in {one.trigger.id: one.trigger for one in some}.values():
+        needs.attributes |= {*background.reach.forbidding}
+        for trigger in {candidate.trigger.id: candidate.trigger for candidate in candidates}.values():
             _ask(needs, trigger, catalogue)
         today = catalogue.scope.today()
         scope = catalogue.scope
-        made.reach.known = load(scope, catalogue.schema, catalogue.data_date, persons.values(), needs, today)
+        background.reach.customers = load(scope, catalogue.schema, catalogue.data_date, persons.values(), needs, today)
         if needs.channels:
-            made.reach.find_reachable(scope, needs.channels)
-        return made
+            background.reach.find_reachable(scope, needs.channels)
+        return background
 
-    def meets(self, one: Candidate) -> bool:
+    def meets(self, candidate: Candidate) -> bool:
         """Whether a person meets the customer conditions, and visitors are asked for if it is one."""
-        if one.is_visitor and not one.trigger.body.visitors:
+        if candidate.is_visitor and not candidate.trigger.body.visitors:
             return False
-        known = self.reach.known.get(one.person)
-        return one.trigger.meets(known.facts if known else Facts(one.customer_id, self.scope.today()))
+        customer = self.reach.customers.get(candidate.person)
+        return candidate.trigger.meets(customer.facts if customer else Facts(candidate.customer_id, self.scope.today()))
 
-    def count(self, session: Session, some: Sequence[Candidate]) -> None:
+    def count(self, session: Session, candidates: Sequence[Candidate]) -> None:
         """What persons who met their triggers got before, and where they must not be written to."""
-        self._count_entries(session, some)
-        self._count_messages(session, some)
-        self._ask_drawn(session, some)
-        if any(not one.trigger.body.rules.include_all for one in some):
-            self.running = campaigns.in_running(self.scope, self._customers(some))
-        used = {place.channel_id for one in some for group in one.trigger.body.groups for place in group.channels}
-        self.reach.ask(self.scope, used, self._customers(some))
+        self._count_entries(session, candidates)
+        self._count_messages(session, candidates)
+        self._ask_drawn(session, candidates)
+        if any(not candidate.trigger.body.rules.include_all for candidate in candidates):
+            self.running = campaigns.in_running(self.scope, self._customers(candidates))
+        used = {
+            channel.channel_id
+            for candidate in candidates
+            for group in candidate.trigger.body.groups
+            for channel in group.channels
+        }
+        self.reach.ask(self.scope, used, self._customers(candidates))
 
-    def _customers(self, some: Iterable[Candidate]) -> list[str]:
-        return sorted({self.spelled(one) for one in some if not one.is_visitor})
+    def _customers(self, candidates: Iterable[Candidate]) -> list[str]:
+        return sorted({self.spelled(candidate) for candidate in candidates if not candidate.is_visitor})
 
-    def spelled(self, one: Candidate) -> str:
+    def spelled(self, candidate: Candidate) -> str:
         """The id of a candidate as the warehouse knows it, else as it was given."""
-        known = self.reach.known.get(one.person)
-        return known.customer_id if known else one.customer_id
+        customer = self.reach.customers.get(candidate.person)
+        return customer.customer_id if customer else candidate.customer_id
 
     def leaves_at(self, trigger: Trigger) -> datetime:
         """When what fires now goes out: at once, or at the end of quiet hours."""
@@ -151,69 +156,77 @@ class Background:
         assert cap is not None, "only triggers with a cap are counted for"  # noqa: S101 - tells the type checker
         return cap.days, self.leaves_at(trigger).astimezone(self.scope.time_zone).date()
 
-    def _count_entries(self, session: Session, some: Sequence[Candidate]) -> None:
-        wanted = {
-            (one.person, one.trigger.id): _since(one.trigger.body.re_entry, self.leaves_at(one.trigger))
-            for one in some
-            if one.trigger.body.re_entry != "unlimited"
+    def _count_entries(self, session: Session, candidates: Sequence[Candidate]) -> None:
+        entries = {
+            (candidate.person, candidate.trigger.id): _since(
+                candidate.trigger.body.re_entry, self.leaves_at(candidate.trigger)
+            )
+            for candidate in candidates
+            if candidate.trigger.body.re_entry != "unlimited"
         }
-        rows = [{"person": person, "series_id": series, "since": since} for (person, series), since in wanted.items()]
+        rows = [{"person": person, "series_id": series, "since": since} for (person, series), since in entries.items()]
         if rows:
-            bound = {"tenant_id": self.scope.tenant_id, "rows": orjson.dumps(rows).decode()}
-            for person, series, times in session.execute(ENTERED, bound):
+            parameters = {"tenant_id": self.scope.tenant_id, "rows": orjson.dumps(rows).decode()}
+            for person, series, times in session.execute(ENTERED, parameters):
                 self.entered[person, series] = times
 
-    def _ask_drawn(self, session: Session, some: Sequence[Candidate]) -> None:
+    def _ask_drawn(self, session: Session, candidates: Sequence[Candidate]) -> None:
         keys = sorted(
-            {(one.person, one.trigger.id) for one in some if one.trigger.body.visitors and not one.is_visitor}
+            {
+                (candidate.person, candidate.trigger.id)
+                for candidate in candidates
+                if candidate.trigger.body.visitors and not candidate.is_visitor
+            }
         )
         if keys:
             rows = orjson.dumps([{"person": person, "series_id": series} for person, series in keys]).decode()
             for person, series, group in session.execute(DRAWN, {"tenant_id": self.scope.tenant_id, "rows": rows}):
                 self.drawn[person, series] = group
 
-    def has_entered(self, one: Candidate) -> bool:
+    def has_entered(self, candidate: Candidate) -> bool:
         """Whether the person has had the trigger as often as it may."""
-        limit = one.trigger.body.re_entry
+        limit = candidate.trigger.body.re_entry
         if limit == "unlimited":
             return False
         times = limit.times if isinstance(limit, ReEntry) else 1
-        return self.entered[one.person, one.trigger.id] >= times
+        return self.entered[candidate.person, candidate.trigger.id] >= times
 
-    def _count_messages(self, session: Session, some: Sequence[Candidate]) -> None:
-        wanted: dict[Days, dict[str, str]] = defaultdict(dict)
-        for one in some:
-            if one.trigger.body.rules.frequency_cap is not None:
-                wanted[self._days(one.trigger)][one.person] = "" if one.is_visitor else self.spelled(one)
-        for days, persons in wanted.items():
+    def _count_messages(self, session: Session, candidates: Sequence[Candidate]) -> None:
+        persons_by_days: dict[Days, dict[str, str]] = defaultdict(dict)
+        for candidate in candidates:
+            if candidate.trigger.body.rules.frequency_cap is not None:
+                persons_by_days[self._days(candidate.trigger)][candidate.person] = (
+                    "" if candidate.is_visitor else self.spelled(candidate)
+                )
+        for days, persons in persons_by_days.items():
             for person, messages in messages_of(self.scope, session, persons, days).items():
                 self.messages[person][days] = messages
 
-    def is_capped(self, one: Candidate) -> bool:
+    def is_capped(self, candidate: Candidate) -> bool:
         """Whether the person has had as many messages as the trigger's cap allows."""
-        cap = one.trigger.body.rules.frequency_cap
-        return cap is not None and self.messages[one.person][self._days(one.trigger)] >= cap.messages
+        cap = candidate.trigger.body.rules.frequency_cap
+        return cap is not None and self.messages[candidate.person][self._days(candidate.trigger)] >= cap.messages
 
-    def note(self, one: Candidate, outcome: str, messages: int) -> None:
+    def note(self, candidate: Candidate, outcome: str, messages: int) -> None:
         """Count a decision of this batch, with the messages that it brings."""
         if outcome in ("", Outcome.SENT, Outcome.FAILED, Outcome.CONTROL):
-            self.entered[one.person, one.trigger.id] += 1
-        if messages and one.person in self.messages:
-            day = self.leaves_at(one.trigger).astimezone(self.scope.time_zone).date()
-            for number, last in self.messages[one.person]:
+            self.entered[candidate.person, candidate.trigger.id] += 1
+        if messages and candidate.person in self.messages:
+            day = self.leaves_at(candidate.trigger).astimezone(self.scope.time_zone).date()
+            for number, last in self.messages[candidate.person]:
                 if last - timedelta(days=number - 1) <= day <= last:
-                    self.messages[one.person][number, last] += messages
+                    self.messages[candidate.person][number, last] += messages
 
-    def faults(self, one: Candidate, group: campaigns.PlannedGroup) -> dict[int, Fault]:
+    def faults(self, candidate: Candidate, group: campaigns.PlannedGroup) -> dict[int, Fault]:
         """The channels of a group on which a candidate cannot be reached, with outcome and reason."""
-        return self.reach.faults(one.person, group)
+        return self.reach.faults(candidate.person, group)
 
 
 def _ask(needs: Needs, trigger: Trigger, catalogue: Catalogue) -> None:
     """Add what a trigger's conditions, exclusions and channels ask about a customer."""
     needs.of_condition(trigger.condition)
     needs.groups |= set(trigger.body.rules.exclude_target_group_ids)
-    used = {place.channel_id for group in trigger.body.groups for place in group.channels}
+    used = {channel.channel_id for group in trigger.body.groups for channel in group.channels}
     needs.attributes |= attributes_of(catalogue.channels, used | needs.channels)
 
 
@@ -230,20 +243,20 @@ def messages_of(
     """
     number, last = days
     first = last - timedelta(days=number - 1)
-    bound = {
+    parameters = {
         "tenant_id": scope.tenant_id,
         "persons": sorted(persons),
         "since": scope.instant(datetime.combine(first, time())),
         "before": scope.instant(datetime.combine(last + timedelta(days=1), time())),
         "waiting": list(waiting),
     }
-    found = Counter[str]()
-    for person, messages in session.execute(MESSAGES, bound):
-        found[person] = int(messages)
-    customer_ids = sorted({one for one in persons.values() if one})
+    counts = Counter[str]()
+    for person, messages in session.execute(MESSAGES, parameters):
+        counts[person] = int(messages)
+    customer_ids = sorted({customer_id for customer_id in persons.values() if customer_id})
     for customer_id, messages in campaigns.scheduled_messages(scope, customer_ids, first).items():
-        found[customer_id.lower()] += messages
-    return found
+        counts[customer_id.lower()] += messages
+    return counts
 
 
 def _since(limit: Any, leaves_at: datetime) -> datetime:

@@ -32,7 +32,7 @@ ADD_FIRINGS = text(f"""
     SELECT :tenant_id, series_id, campaign_id, event_key, person, customer_id, is_visitor, parameters,
         recipient_group_id, drawn_group, messages, state, outcome, reason, :now, due_at,
         CASE WHEN state = '{FiringState.DONE}' THEN CAST(:now AS timestamptz) END
-    FROM json_to_recordset(CAST(:rows AS json)) AS given(
+    FROM json_to_recordset(CAST(:rows AS json)) AS rows(
         series_id int, campaign_id int, event_key text, person text, customer_id text, is_visitor boolean,
         parameters jsonb, recipient_group_id int, drawn_group int, messages int, state text, outcome text, reason text,
         due_at timestamptz
@@ -75,20 +75,20 @@ def decide(session: Session, catalogue: Catalogue, candidates: Sequence[Candidat
     Who does not meet the customer conditions has not met the trigger and leaves no firing.
     """
     now, today = catalogue.scope.clock.now(), catalogue.scope.today()
-    on_time = [one for one in candidates if one.trigger.runs_on(today)]
+    on_time = [candidate for candidate in candidates if candidate.trigger.runs_on(today)]
     background = Background.of(session, catalogue, on_time, now)
-    met = [one for one in on_time if background.meets(one)]
+    met = [candidate for candidate in on_time if background.meets(candidate)]
     if not met:
         return 0
     background.count(session, met)
-    made = []
-    for one in met:
-        campaign = catalogue.occurrence(one.trigger.series, today)
-        decision = decided(one, campaign, background)
-        background.note(one, decision.outcome, _messages(campaign, decision))
-        made.append((one, campaign, decision))
-    made = _once_an_address(session, background, made)
-    return _add(session, catalogue, background, made, now)
+    decisions = []
+    for candidate in met:
+        campaign = catalogue.occurrence(candidate.trigger.series, today)
+        decision = decided(candidate, campaign, background)
+        background.note(candidate, decision.outcome, _messages(campaign, decision))
+        decisions.append((candidate, campaign, decision))
+    decisions = _once_an_address(session, background, decisions)
+    return _add(session, catalogue, background, decisions, now)
 
 
 def _messages(campaign: campaigns.Occurrence, decision: Decision) -> int:
@@ -100,24 +100,26 @@ def _messages(campaign: campaigns.Occurrence, decision: Decision) -> int:
     return len(campaign.plan.group(decision.group).channels) - len(decision.faults)
 
 
-Made = tuple[Candidate, campaigns.Occurrence, Decision]
+DecidedCandidate = tuple[Candidate, campaigns.Occurrence, Decision]
 
 
-def _once_an_address(session: Session, background: Background, made: Sequence[Made]) -> list[Made]:
+def _once_an_address(
+    session: Session, background: Background, decisions: Sequence[DecidedCandidate]
+) -> list[DecidedCandidate]:
     """The same, but that nothing goes to an address that somebody else has had of the campaign."""
     going, reach = [], background.reach
-    for one, campaign, decision in made:
+    for candidate, campaign, decision in decisions:
         faults = decision.faults
         group = campaign.plan.group(decision.group)
-        addresses = {} if faults is None else reach.addresses(one.person, group, faults)
-        going.append(delivery.Going(campaign.id, one.person, addresses))
-    found: list[Made] = []
-    for (one, campaign, decision), late in zip(
-        made, delivery.take_addresses(background.scope, session, going), strict=True
+        addresses = {} if faults is None else reach.addresses(candidate.person, group, faults)
+        going.append(delivery.Going(campaign.id, candidate.person, addresses))
+    checked: list[DecidedCandidate] = []
+    for (candidate, campaign, decision), late in zip(
+        decisions, delivery.take_addresses(background.scope, session, going), strict=True
     ):
         group = campaign.plan.group(decision.group)
-        found.append((one, campaign, _skipped(group, decision, late, reach) if late else decision))
-    return found
+        checked.append((candidate, campaign, _skipped(group, decision, late, reach) if late else decision))
+    return checked
 
 
 def _skipped(group: campaigns.PlannedGroup, decision: Decision, late: Mapping[int, Fault], reach: Reach) -> Decision:
@@ -128,24 +130,24 @@ def _skipped(group: campaigns.PlannedGroup, decision: Decision, late: Mapping[in
     return Decision(state, outcome, reason, group=decision.group, faults=faults)
 
 
-def decided(one: Candidate, campaign: campaigns.Occurrence, background: Background) -> Decision:
+def decided(candidate: Candidate, campaign: campaigns.Occurrence, background: Background) -> Decision:
     """What becomes of a candidate as a member of a campaign."""
-    kept = kept_out(one, background, campaign.plan)
+    kept = kept_out(candidate, background, campaign.plan)
     if kept is not None:
         return kept
-    groups, person = campaign.plan.groups, background.reach.divided_by(one.person, campaign.plan)
+    groups, person = campaign.plan.groups, background.reach.divided_by(candidate.person, campaign.plan)
     # Who had it as a visitor stays where it was.
-    drawn = background.drawn.get((one.person, one.trigger.id))
-    group = drawn if drawn and drawn <= len(groups) else group_of(one.trigger.id, groups, person)
-    faults = background.faults(one, groups[group - 1])
+    drawn = background.drawn.get((candidate.person, candidate.trigger.id))
+    group = drawn if drawn and drawn <= len(groups) else group_of(candidate.trigger.id, groups, person)
+    faults = background.faults(candidate, groups[group - 1])
     if len(faults) == len(groups[group - 1].channels):
         return Decision(FiringState.DONE, *min(faults.values()), group=group, faults=faults)
-    until = campaigns.quiet_until(background.scope, one.trigger.body.quiet_hours, background.now)
-    hours = one.trigger.body.quiet_hours
+    until = campaigns.quiet_until(background.scope, candidate.trigger.body.quiet_hours, background.now)
+    hours = candidate.trigger.body.quiet_hours
     if until is not None and hours is not None and hours.then == "skip":
         return Decision(FiringState.DONE, *rules.QUIET.told())
     share = campaign.plan.control_share
-    if (drawn == 0 and campaigns.cut_of(share)) or (drawn is None and is_control(one.trigger.id, share, person)):
+    if (drawn == 0 and campaigns.cut_of(share)) or (drawn is None and is_control(candidate.trigger.id, share, person)):
         # Control waits too, so that whoever opts out meanwhile is missing on both sides.
         if until is None:
             return Decision(
@@ -164,72 +166,76 @@ def _out(background: Background, planned: campaigns.PlannedGroup, group: int, fa
     return Decision(state, outcome, reason, group=group, faults=faults)
 
 
-def kept_out(one: Candidate, background: Background, plan: campaigns.Plan) -> Decision | None:
+def kept_out(candidate: Candidate, background: Background, plan: campaigns.Plan) -> Decision | None:
     """The first rule of a campaign's plan that keeps a person out; None when none does."""
-    known = background.reach.known.get(one.person)
-    is_loaded = one.is_visitor or one.trigger.body.visitors or (known is not None and known.loaded)
-    found = rules.first(
+    customer = background.reach.customers.get(candidate.person)
+    is_loaded = candidate.is_visitor or candidate.trigger.body.visitors or (customer is not None and customer.loaded)
+    fault = rules.first(
         {
             rules.UNKNOWN: lambda: not is_loaded,
-            **background.reach.barring(one.person, plan),
-            rules.FIRED_BEFORE: lambda: background.has_entered(one),
+            **background.reach.barring(candidate.person, plan),
+            rules.FIRED_BEFORE: lambda: background.has_entered(candidate),
             rules.RUNNING: lambda: (
-                not plan.rules.include_all and known is not None and known.customer_id in background.running
+                not plan.rules.include_all and customer is not None and customer.customer_id in background.running
             ),
-            rules.CAPPED: lambda: background.is_capped(one),
+            rules.CAPPED: lambda: background.is_capped(candidate),
         }
     )
-    return Decision(FiringState.DONE, *found) if found else None
+    return Decision(FiringState.DONE, *fault) if fault else None
 
 
 def _add(
     session: Session,
     catalogue: Catalogue,
     background: Background,
-    made: Sequence[Made],
+    decisions: Sequence[DecidedCandidate],
     now: datetime,
 ) -> int:
     """Write firings and let out those that go; who was kept out for a reason has one firing of that a day."""
     scope = catalogue.scope
-    rows, places = [], {}
-    for one, campaign, decision in made:
-        key = _key(one, campaign, decision)
-        places[one.trigger.id, key] = (one, campaign, decision)
-        rows.append(_row(one, campaign, decision, key, background))
-    bound = {"tenant_id": scope.tenant_id, "now": now, "rows": orjson.dumps(rows).decode()}
-    added = session.execute(ADD_FIRINGS, bound).all()
+    rows, by_key = [], {}
+    for candidate, campaign, decision in decisions:
+        key = _key(candidate, campaign, decision)
+        by_key[candidate.trigger.id, key] = (candidate, campaign, decision)
+        rows.append(_row(candidate, campaign, decision, key, background))
+    parameters = {"tenant_id": scope.tenant_id, "now": now, "rows": orjson.dumps(rows).decode()}
+    added = session.execute(ADD_FIRINGS, parameters).all()
     outgoing, asking = [], False
     for number, series_id, key in added:
-        one, campaign, decision = places[series_id, key]
+        candidate, campaign, decision = by_key[series_id, key]
         asking = asking or decision.state == FiringState.ASKING
         if decision.faults is not None:
-            who = background.spelled(one)
+            customer_id = background.spelled(candidate)
             faults = decision.faults
-            outgoing.append(Outgoing(number, campaign, decision.group, who, one.is_visitor, one.parameters, faults))
+            outgoing.append(
+                Outgoing(
+                    number, campaign, decision.group, customer_id, candidate.is_visitor, candidate.parameters, faults
+                )
+            )
     let_out(scope, session, outgoing, background.reach.channels)
     if asking:
         wake(session)
     return len(added)
 
 
-def _key(one: Candidate, campaign: campaigns.Occurrence, decision: Decision) -> str:
+def _key(candidate: Candidate, campaign: campaigns.Occurrence, decision: Decision) -> str:
     if decision.outcome not in KEPT_OUT:
-        return one.event_key
-    told = f"{campaign.id}/{decision.outcome}/{decision.reason}/{one.person}"
-    return "kept:" + hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+        return candidate.event_key
+    identity = f"{campaign.id}/{decision.outcome}/{decision.reason}/{candidate.person}"
+    return "kept:" + hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
 
 
 def _row(
-    one: Candidate, campaign: campaigns.Occurrence, decision: Decision, key: str, background: Background
+    candidate: Candidate, campaign: campaigns.Occurrence, decision: Decision, key: str, background: Background
 ) -> dict[str, Any]:
     return {
-        "series_id": one.trigger.id,
+        "series_id": candidate.trigger.id,
         "campaign_id": campaign.id,
         "event_key": key,
-        "person": one.person,
-        "customer_id": background.spelled(one),
-        "is_visitor": one.is_visitor,
-        "parameters": one.parameters,
+        "person": candidate.person,
+        "customer_id": background.spelled(candidate),
+        "is_visitor": candidate.is_visitor,
+        "parameters": candidate.parameters,
         "recipient_group_id": decision.group,
         "drawn_group": decision.group or decision.drawn,
         "messages": decision.messages,

@@ -89,28 +89,31 @@ class _Tally:
     def count(self, session: Session, customer_ids: Sequence[str]) -> None:
         """What would become of some customers."""
         self._looked_at += len(customer_ids)
-        some = [Candidate(self._trigger, one.lower(), one, False, "dry run", {}) for one in customer_ids]
-        background = Background.of(session, self._catalogue, some, self._now)
-        met = [one for one in some if background.meets(one)]
+        candidates = [
+            Candidate(self._trigger, customer_id.lower(), customer_id, False, "dry run", {})
+            for customer_id in customer_ids
+        ]
+        background = Background.of(session, self._catalogue, candidates, self._now)
+        met = [candidate for candidate in candidates if background.meets(candidate)]
         if met:
             background.count(session, met)
-        for one in met:
-            self._add(one, decided(one, self._campaign, background), background)
+        for candidate in met:
+            self._add(candidate, decided(candidate, self._campaign, background), background)
 
-    def _add(self, one: Candidate, decision: Decision, background: Background) -> None:
+    def _add(self, candidate: Candidate, decision: Decision, background: Background) -> None:
         if decision.outcome == Outcome.CONTROL or (decision.state == FiringState.DELAYED and not decision.group):
             self._control += 1
             self._not_reached[0, Outcome.CONTROL, ""] += 1
         elif not decision.group:
             self._not_reached[0, decision.outcome, decision.reason] += 1
         else:
-            self._add_places(one, decision.group, background)
+            self._add_channels(candidate, decision.group, background)
 
-    def _add_places(self, one: Candidate, group: int, background: Background) -> None:
+    def _add_channels(self, candidate: Candidate, group: int, background: Background) -> None:
         planned = self._campaign.plan.group(group)
-        faults = background.faults(one, planned)
-        for place in planned.channels:
-            channel_id = place.channel_id
+        faults = background.faults(candidate, planned)
+        for channel in planned.channels:
+            channel_id = channel.channel_id
             if channel_id in faults:
                 self._not_reached[channel_id, *faults[channel_id]] += 1
             else:
@@ -128,7 +131,9 @@ class _Tally:
             addressed=round(self._addressed * scale),
             control=round(self._control * scale),
             reached=[WouldReach(*place, round(n * scale)) for place, n in sorted(self._reached.items())],
-            not_reached=[WouldNotReach(*told, round(n * scale)) for told, n in sorted(self._not_reached.items())],
+            not_reached=[
+                WouldNotReach(*unreached, round(n * scale)) for unreached, n in sorted(self._not_reached.items())
+            ],
             notes=list(self._notes(customers)),
         )
 

@@ -64,24 +64,24 @@ def eligibility(
     plan = Plan(rules=PlannedRules(**body.rules.model_dump()), groups=_groups(series, channel_id))
     _know_members(scope, body.rules.exclude_target_group_ids)
     catalogue, trigger = compiled(scope, []), Trigger(series or campaigns.Series(id=0), body, None, None)
-    who = Candidate(trigger, customer_id.lower(), customer_id, False, "", {})
+    candidate = Candidate(trigger, customer_id.lower(), customer_id, False, "", {})
     with scope.records() as session:
-        background = _background(session, catalogue, who)
+        background = _background(session, catalogue, candidate)
     if series is not None and series.trigger is None:
-        background.running = campaigns.in_running(scope, [background.spelled(who)], series)
-    return _answer(background, who, plan, channel_id, series_id)
+        background.running = campaigns.in_running(scope, [background.spelled(candidate)], series)
+    return _answer(background, candidate, plan, channel_id, series_id)
 
 
 def _series(scope: Scope, series_id: int, channel_id: int) -> campaigns.Series:
     try:
-        found = campaigns.triggered_series(scope, series_id)
+        series = campaigns.triggered_series(scope, series_id)
     except NotFound:
-        found = campaigns.series(scope, series_id)
-    if found.status == campaigns.SeriesStatus.ARCHIVED:
+        series = campaigns.series(scope, series_id)
+    if series.status == campaigns.SeriesStatus.ARCHIVED:
         raise Conflict(f"Series {series_id} is archived.")
-    if channel_id not in channels_in(found.groups):
+    if channel_id not in channels_in(series.groups):
         raise Invalid(f"channel_id: series {series_id} does not use channel {channel_id}.")
-    return found
+    return series
 
 
 def _at(scope: Scope, at: datetime | None) -> Scope:
@@ -129,17 +129,21 @@ def _know_members(scope: Scope, group_ids: list[int]) -> None:
         audiences.ensure_members(scope, set(group_ids), data_date)
 
 
-def _background(session: Session, catalogue: Catalogue, who: Candidate) -> Background:
-    background = Background.of(session, catalogue, [who], catalogue.scope.clock.now())
-    background.count(session, [who])
+def _background(session: Session, catalogue: Catalogue, candidate: Candidate) -> Background:
+    background = Background.of(session, catalogue, [candidate], catalogue.scope.clock.now())
+    background.count(session, [candidate])
     return background
 
 
-def _answer(background: Background, who: Candidate, plan: Plan, channel_id: int, series_id: int | None) -> Eligibility:
-    scope, hours = background.scope, who.trigger.body.quiet_hours
+def _answer(
+    background: Background, candidate: Candidate, plan: Plan, channel_id: int, series_id: int | None
+) -> Eligibility:
+    scope, hours = background.scope, candidate.trigger.body.quiet_hours
     until = None
-    kept = kept_out(who, background, plan)
-    outcome, reason = (kept.outcome, kept.reason) if kept else _fault(background, who, plan, channel_id) or ("", "")
+    kept = kept_out(candidate, background, plan)
+    outcome, reason = (
+        (kept.outcome, kept.reason) if kept else _fault(background, candidate, plan, channel_id) or ("", "")
+    )
     if not outcome and hours is not None:
         until = campaigns.quiet_until(scope, hours, background.now)
         if until is not None:
@@ -149,7 +153,7 @@ def _answer(background: Background, who: Candidate, plan: Plan, channel_id: int,
     else:
         explanation = campaigns.words_of(outcome, reason, channel_id) if outcome else MAY.format(channel=channel_id)
     return Eligibility(
-        customer_id=background.spelled(who),
+        customer_id=background.spelled(candidate),
         channel_id=channel_id,
         series_id=series_id,
         at=background.now,
@@ -161,10 +165,10 @@ def _answer(background: Background, who: Candidate, plan: Plan, channel_id: int,
     )
 
 
-def _fault(background: Background, who: Candidate, plan: Plan, channel_id: int) -> Fault | None:
+def _fault(background: Background, candidate: Candidate, plan: Plan, channel_id: int) -> Fault | None:
     """Why no group of the plan that uses the channel can reach a customer on it; None when one can."""
-    found = []
+    faults = []
     for group in plan.groups:
         if channel_id in group.channel_ids:
-            found.append(background.faults(who, group.on(channel_id)).get(channel_id))
-    return found[0] if all(found) else None
+            faults.append(background.faults(candidate, group.on(channel_id)).get(channel_id))
+    return faults[0] if all(faults) else None

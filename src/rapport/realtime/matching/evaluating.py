@@ -95,35 +95,35 @@ class States:
     def __init__(self, scope: Scope, session: Session, triggers: Mapping[int, Trigger]) -> None:
         self._scope, self._session, self._triggers = scope, session, triggers
         self._loaded: set[Key] = set()
-        self._known: dict[Key, Progress] = {}
-        self._found: set[Key] = set()
+        self._states: dict[Key, Progress] = {}
+        self._stored: set[Key] = set()
         self._gone: set[Key] = set()
 
     def load(self, keys: Iterable[Key]) -> None:
         """Read the states of these, of the triggers as they are now."""
-        found = {(series, person) for series, person in keys if series in self._triggers}
-        self._loaded |= found
-        wanted = [
+        current = {(series, person) for series, person in keys if series in self._triggers}
+        self._loaded |= current
+        rows = [
             {"series_id": series, "person": person, "version": self._version(series)}
-            for series, person in sorted(found)
+            for series, person in sorted(current)
         ]
-        if not wanted:
+        if not rows:
             return
-        bound = {"tenant_id": self._scope.tenant_id, "keys": orjson.dumps(wanted).decode()}
-        for series, person, times, deadline, closed_at, opened in self._session.execute(STATES, bound):
-            self._known[series, person] = _progress(times, deadline, closed_at, opened)
-            self._found.add((series, person))
+        parameters = {"tenant_id": self._scope.tenant_id, "keys": orjson.dumps(rows).decode()}
+        for series, person, times, deadline, closed_at, opened in self._session.execute(STATES, parameters):
+            self._states[series, person] = _progress(times, deadline, closed_at, opened)
+            self._stored.add((series, person))
 
     def _version(self, series: int) -> int:
         return self._triggers[series].series.trigger_version
 
-    def was_found(self, key: Key) -> bool:
+    def was_stored(self, key: Key) -> bool:
         """Whether there was a state when it was read, of the trigger as it is now."""
-        return key in self._found
+        return key in self._stored
 
     def of(self, trigger: Trigger, person: str) -> Progress:
         """The state of a person in a trigger."""
-        return self._known.setdefault((trigger.id, person), Progress())
+        return self._states.setdefault((trigger.id, person), Progress())
 
     def adopt(self, customers: Mapping[str, str]) -> None:
         """Give customers, as persons with their ids, what visitors have done who turned out to be them."""
@@ -131,36 +131,36 @@ class States:
         if not series:
             return
         rows = orjson.dumps([{"series_id": number, "version": self._version(number)} for number in series]).decode()
-        bound = {"tenant_id": self._scope.tenant_id, "series": rows, "customers": sorted(customers)}
-        for number, visitor, person, times, *more in self._session.execute(VISITORS_STATES, bound).all():
+        parameters = {"tenant_id": self._scope.tenant_id, "series": rows, "customers": sorted(customers)}
+        for number, visitor, person, times, *more in self._session.execute(VISITORS_STATES, parameters).all():
             if (number, person) in self._loaded:
-                self._known[number, visitor] = _progress(times, *more)
+                self._states[number, visitor] = _progress(times, *more)
                 self.join(self._triggers[number], visitor, person, customers[person])
 
     def join(self, trigger: Trigger, visitor: str, person: str, customer_id: str) -> None:
         """Give what a visitor has done to the customer that it turned out to be."""
-        found = self._known.pop((trigger.id, visitor), None)
-        if found is None or found.is_empty:
+        visitor_progress = self._states.pop((trigger.id, visitor), None)
+        if visitor_progress is None or visitor_progress.is_empty:
             return
-        merged = progress.joined(self.of(trigger, person), found, trigger.window)
-        for one in merged.sequences:
-            one.opened = {**one.opened, "customer_id": one.opened["customer_id"] or customer_id}
-        self._known[trigger.id, person] = merged
+        merged = progress.joined(self.of(trigger, person), visitor_progress, trigger.window)
+        for sequence in merged.sequences:
+            sequence.opened = {**sequence.opened, "customer_id": sequence.opened["customer_id"] or customer_id}
+        self._states[trigger.id, person] = merged
         self._gone.add((trigger.id, visitor))
 
     def drop(self, key: Key) -> None:
         """Forget a state."""
-        self._known.pop(key, None)
+        self._states.pop(key, None)
         self._gone.add(key)
 
     def keep(self) -> None:
         """Write what has changed."""
-        changed = [(key, self._known[key]) for key in sorted(self._known) if self._known[key].changed]
-        rows = [_row(key, one) | {"version": self._version(key[0])} for key, one in changed]
+        changed = [(key, self._states[key]) for key in sorted(self._states) if self._states[key].changed]
+        rows = [_row(key, state) | {"version": self._version(key[0])} for key, state in changed]
         tenant_id = self._scope.tenant_id
         if rows:
-            bound = {"tenant_id": tenant_id, "now": self._scope.clock.now(), "rows": orjson.dumps(rows).decode()}
-            self._session.execute(KEEP_STATES, bound)
+            parameters = {"tenant_id": tenant_id, "now": self._scope.clock.now(), "rows": orjson.dumps(rows).decode()}
+            self._session.execute(KEEP_STATES, parameters)
         if self._gone:
             keys = [{"series_id": series, "person": person} for series, person in sorted(self._gone)]
             self._session.execute(DROP_STATES, {"tenant_id": tenant_id, "keys": orjson.dumps(keys).decode()})
@@ -170,27 +170,30 @@ def _progress(
     times: Sequence[datetime], deadline: datetime | None, closed_at: datetime | None, opened: dict[str, Any] | None
 ) -> Progress:
     """What is kept of a person: of several open sequences the later ones stand in the first, with their deadlines."""
-    found = Progress(list(times), closed_at)
+    state = Progress(list(times), closed_at)
     if opened is not None and deadline is not None:
         first = {name: value for name, value in opened.items() if name != LATER}
-        later = [OpenSequence(one["opened"], datetime.fromisoformat(one["deadline"])) for one in opened.get(LATER, [])]
-        found.sequences = [OpenSequence(first, deadline), *later]
-    return found
+        later = [
+            OpenSequence(sequence["opened"], datetime.fromisoformat(sequence["deadline"]))
+            for sequence in opened.get(LATER, [])
+        ]
+        state.sequences = [OpenSequence(first, deadline), *later]
+    return state
 
 
-def _row(key: Key, one: Progress) -> dict[str, Any]:
+def _row(key: Key, state: Progress) -> dict[str, Any]:
     series, person = key
     opened = None
-    if one.sequences:
-        first, *later = one.sequences
+    if state.sequences:
+        first, *later = state.sequences
         more = {LATER: [{"opened": each.opened, "deadline": each.deadline} for each in later]} if later else {}
         opened = {**first.opened, **more}
     return {
         "series_id": series,
         "person": person,
-        "times": one.times,
-        "deadline": one.deadline,
-        "closed_at": one.closed_at,
+        "times": state.times,
+        "deadline": state.deadline,
+        "closed_at": state.closed_at,
         "opened": opened,
     }
 
@@ -199,19 +202,26 @@ def with_parameters(opened: dict[str, Any], kept: Callable[[dict[str, Any]], dic
     """What is kept of the events that opened sequences, with other parameters in each."""
     changed = {**opened, "parameters": kept(opened.get("parameters") or {})}
     if LATER in opened:
-        changed[LATER] = [{**one, "opened": with_parameters(one["opened"], kept)} for one in opened[LATER]]
+        changed[LATER] = [
+            {**sequence, "opened": with_parameters(sequence["opened"], kept)} for sequence in opened[LATER]
+        ]
     return changed
 
 
 def candidates(scope: Scope, session: Session, arrivals: Sequence[tuple[Arrival, Sequence[Watch]]]) -> list[Candidate]:
     """The triggers that events have met, in order of the events; states are read and kept in the transaction."""
-    stateful = {one.trigger.id: one.trigger for _, some in arrivals for one in some if _is_stateful(one.trigger)}
+    stateful = {
+        watch.trigger.id: watch.trigger for _, watches in arrivals for watch in watches if _is_stateful(watch.trigger)
+    }
     states = States(scope, session, stateful)
     states.load(
-        (one.trigger.id, arrival.person) for arrival, some in arrivals for one in some if _is_stateful(one.trigger)
+        (watch.trigger.id, arrival.person)
+        for arrival, watches in arrivals
+        for watch in watches
+        if _is_stateful(watch.trigger)
     )
     states.adopt({arrival.person: arrival.customer_id for arrival, _ in arrivals if arrival.customer_id})
-    found = []
+    met = []
     for arrival, watches in arrivals:
         taken: set[int] = set()
         for watch in watches:
@@ -221,9 +231,9 @@ def candidates(scope: Scope, session: Session, arrivals: Sequence[tuple[Arrival,
             if watch.role is Role.CLOSES:
                 taken.add(trigger.id)
             if _meets(watch, arrival, states):
-                found.append(_candidate(trigger, arrival))
+                met.append(_candidate(trigger, arrival))
     states.keep()
-    return found
+    return met
 
 
 def _is_stateful(trigger: Trigger) -> bool:
@@ -260,13 +270,13 @@ def _opening(arrival: Arrival) -> dict[str, Any]:
 
 def _candidate(trigger: Trigger, arrival: Arrival) -> Candidate:
     is_visitor = not arrival.customer_id
-    who = arrival.visitor_id if is_visitor else arrival.customer_id
-    return Candidate(trigger, arrival.person, who, is_visitor, arrival.key, arrival.parameters)
+    customer_id = arrival.visitor_id if is_visitor else arrival.customer_id
+    return Candidate(trigger, arrival.person, customer_id, is_visitor, arrival.key, arrival.parameters)
 
 
 def by_tenant(rows: Iterable[Any]) -> dict[int, list[Any]]:
     """Rows that begin with a tenant, by it."""
-    found: dict[int, list[Any]] = defaultdict(list)
+    tenants: dict[int, list[Any]] = defaultdict(list)
     for tenant_id, *rest in rows:
-        found[tenant_id].append(rest)
-    return found
+        tenants[tenant_id].append(rest)
+    return tenants

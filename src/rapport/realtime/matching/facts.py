@@ -64,7 +64,7 @@ class Needs:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownCustomer:
     """A customer as the warehouse knows it; loaded is false for one that it does not know."""
 
     customer_id: str
@@ -74,54 +74,58 @@ class Known:
 
 def load(
     scope: Scope, schema: Schema, data_date: date | None, customer_ids: Iterable[str], needs: Needs, today: date
-) -> dict[str, Known]:
+) -> dict[str, KnownCustomer]:
     """What is known of customers, by their id in lower case."""
-    given = {one.lower(): one for one in customer_ids}
-    if not given:
+    ids = {customer_id.lower(): customer_id for customer_id in customer_ids}
+    if not ids:
         return {}
     columns = {name: schema.attributes[name] for name in sorted(needs.attributes) if name in schema.attributes}
-    rows = _rows(scope, columns, data_date, given)
+    rows = _rows(scope, columns, data_date, ids)
     values = {key: _values(row[1:], columns) for key, row in rows.items()}
-    spelled = {key: str(rows[key][0]) if key in rows else one for key, one in given.items()}
+    spelled = {key: str(rows[key][0]) if key in rows else customer_id for key, customer_id in ids.items()}
     more = _more(scope, sorted(spelled[key] for key in rows), needs, schema, today)
     return {
-        key: Known(one, key in rows, Facts(one, today, values.get(key, {}), **more.get(one, {})))
-        for key, one in spelled.items()
+        key: KnownCustomer(
+            customer_id, key in rows, Facts(customer_id, today, values.get(key, {}), **more.get(customer_id, {}))
+        )
+        for key, customer_id in spelled.items()
     }
 
 
 def _rows(
-    scope: Scope, columns: Mapping[str, Column], data_date: date | None, given: Mapping[str, str]
+    scope: Scope, columns: Mapping[str, Column], data_date: date | None, ids: Mapping[str, str]
 ) -> dict[str, tuple[Any, ...]]:
     """customer_id and columns by lower-case id, in whatever case it is known.
 
     Most ids come as they are stored, so they are found by key; only the others are looked for by spelling.
     """
-    found = _of_ids(scope, columns, data_date, list(given.values()))
-    missing = [one for key, one in given.items() if key not in found]
+    rows = _of_ids(scope, columns, data_date, list(ids.values()))
+    missing = [customer_id for key, customer_id in ids.items() if key not in rows]
     if missing:
         spelled = customers.spellings(scope, missing)
-        found |= _of_ids(scope, columns, data_date, [one for one in spelled.values() if one not in missing])
-    return found
+        rows |= _of_ids(
+            scope, columns, data_date, [customer_id for customer_id in spelled.values() if customer_id not in missing]
+        )
+    return rows
 
 
 def _of_ids(
     scope: Scope, columns: Mapping[str, Column], data_date: date | None, ids: Sequence[str]
 ) -> dict[str, tuple[Any, ...]]:
     """The rows of ids as they are stored: of the profile, else of the record, which has what was not calculated."""
-    found: dict[str, tuple[Any, ...]] = {}
+    rows: dict[str, tuple[Any, ...]] = {}
     if ids and data_date is not None:
         sql = PROFILES.format(columns=", ".join(map(_selected, columns.values())))
-        found = {row[0].lower(): row for row in scope.warehouse.rows(sql, ids=ids, data_date=data_date)}
-    others = [one for one in ids if one.lower() not in found]
+        rows = {row[0].lower(): row for row in scope.warehouse.rows(sql, ids=ids, data_date=data_date)}
+    others = [customer_id for customer_id in ids if customer_id.lower() not in rows]
     if others:
         written = {
             name for name, info in customers.attributes(scope).items() if info.source in customers.STORED_SOURCES
         }
-        wanted = (_selected(column) if name in written else "NULL" for name, column in columns.items())
-        sql = CUSTOMERS.format(columns=", ".join(wanted))
-        found |= {row[0].lower(): row for row in scope.warehouse.rows(sql, ids=others)}
-    return found
+        selected = (_selected(column) if name in written else "NULL" for name, column in columns.items())
+        sql = CUSTOMERS.format(columns=", ".join(selected))
+        rows |= {row[0].lower(): row for row in scope.warehouse.rows(sql, ids=others)}
+    return rows
 
 
 def _selected(column: Column) -> str:
@@ -144,19 +148,19 @@ def _typed(value: Any, column: Column) -> Any:
 
 def _more(scope: Scope, ids: Sequence[str], needs: Needs, schema: Schema, today: date) -> dict[str, dict[str, Any]]:
     """Histories, groups and lists of customers, as members of Facts."""
-    found: dict[str, dict[str, Any]] = defaultdict(dict)
+    members: dict[str, dict[str, Any]] = defaultdict(dict)
     if not ids:
-        return found
+        return members
     series_of = partial(campaigns.series_of, scope)
     for customer_id, rows in load_histories(scope.warehouse, ids, needs.histories, schema, today, series_of).items():
-        found[customer_id]["histories"] = rows
+        members[customer_id]["histories"] = rows
     for name, pairs in (("groups", _groups(scope, ids, needs.groups)), ("lists", _lists(scope, ids, needs.lists))):
-        of: dict[str, set[int]] = defaultdict(set)
+        numbers_by_customer: dict[str, set[int]] = defaultdict(set)
         for customer_id, number in pairs:
-            of[customer_id].add(int(number))
-        for customer_id, numbers in of.items():
-            found[customer_id][name] = frozenset(numbers)
-    return found
+            numbers_by_customer[customer_id].add(int(number))
+        for customer_id, numbers in numbers_by_customer.items():
+            members[customer_id][name] = frozenset(numbers)
+    return members
 
 
 def _groups(scope: Scope, ids: Sequence[str], groups: Iterable[int]) -> list[tuple[Any, ...]]:
@@ -164,10 +168,10 @@ def _groups(scope: Scope, ids: Sequence[str], groups: Iterable[int]) -> list[tup
     computed = audiences.newest_snapshots(scope, groups) if groups else {}
     if not computed:
         return []
-    places = ", ".join(f"(toDate('{day.isoformat()}'), {int(number)})" for number, day in computed.items())
-    return scope.warehouse.rows(MEMBERS.format(groups=places), ids=list(ids))
+    snapshots = ", ".join(f"(toDate('{day.isoformat()}'), {int(number)})" for number, day in computed.items())
+    return scope.warehouse.rows(MEMBERS.format(groups=snapshots), ids=list(ids))
 
 
 def _lists(scope: Scope, ids: Sequence[str], lists: Iterable[int]) -> list[tuple[Any, ...]]:
-    wanted = sorted(lists)
-    return scope.warehouse.rows(LISTED, ids=list(ids), lists=wanted) if wanted else []
+    list_ids = sorted(lists)
+    return scope.warehouse.rows(LISTED, ids=list(ids), lists=list_ids) if list_ids else []

@@ -28,7 +28,7 @@ __all__ = [
 
 def firings(scope: Scope, series_id: int, limit: int = 100, offset: int = 0, **filters: Any) -> Part[Firing]:
     """The firings of a triggered campaign, newest first; filters are columns of Firing and their values."""
-    wanted = select(Firing).where(Firing.tenant_id == scope.tenant_id, Firing.series_id == series_id)
-    wanted = wanted.filter_by(**{name: value for name, value in filters.items() if value not in (None, "")})
+    query = select(Firing).where(Firing.tenant_id == scope.tenant_id, Firing.series_id == series_id)
+    query = query.filter_by(**{name: value for name, value in filters.items() if value not in (None, "")})
     with scope.reads() as session:
-        return part(session, wanted.order_by(Firing.id.desc()), limit, offset)
+        return part(session, query.order_by(Firing.id.desc()), limit, offset)

@@ -74,13 +74,13 @@ HANDLED = text("""
 """)
 
 
-class Taken(RuntimeError):
+class AlreadyHandled(RuntimeError):
     """Another processor has handled some of these events; what this one did with them must not count."""
 
 
 def _away(error: Exception) -> bool:
     """Whether an engine is away, so that trying again later may help."""
-    return outage(error) is not None or isinstance(error, Unavailable | Taken)
+    return outage(error) is not None or isinstance(error, Unavailable | AlreadyHandled)
 
 
 class Processor(RoundWorker):
@@ -110,7 +110,7 @@ class Processor(RoundWorker):
 
     def round(self, words: Sequence[psycopg.Notify]) -> float:
         """Handle what came: a batch of each tenant in turn. Now and then, look for what came without a word."""
-        tenants = list(dict.fromkeys([*self._told(words), *self._waiting]))
+        tenants = list(dict.fromkeys([*self._notified_tenants(words), *self._waiting]))
         rest, seen = self._turns(tenants), list[int]()
         if self._more_due or time.monotonic() - self._looked >= LOOK_SECONDS:
             self._looked = time.monotonic()
@@ -122,7 +122,7 @@ class Processor(RoundWorker):
             self._gather()
         return 0.0 if self._waiting or self._more_due else POLL_SECONDS
 
-    def _told(self, words: Sequence[psycopg.Notify]) -> list[int]:
+    def _notified_tenants(self, words: Sequence[psycopg.Notify]) -> list[int]:
         """The tenants whose events words tell of, in order; triggers that have changed are read again."""
         tenants: set[int] = set()
         for word in words:
@@ -135,10 +135,12 @@ class Processor(RoundWorker):
     def _turns(self, tenants: Sequence[int]) -> list[int]:
         """A turn of each tenant, the shorter the more there are; those of whom more waits."""
         most = max(SHORTEST_TURN, BATCH // max(1, len(tenants)))
-        return [one for one in self._ready(tenants) if not self.stopping and self.turn(one, most) == most]
+        return [
+            tenant_id for tenant_id in self._ready(tenants) if not self.stopping and self.turn(tenant_id, most) == most
+        ]
 
     def _ready(self, tenants: Sequence[int]) -> list[int]:
-        return [one for one in tenants if self._rests.get(one, 0.0) <= time.monotonic()]
+        return [tenant_id for tenant_id in tenants if self._rests.get(tenant_id, 0.0) <= time.monotonic()]
 
     def _gather(self) -> None:
         """Let events gather for a moment when the last batch was taken only just before: a batch costs more than
@@ -153,9 +155,9 @@ class Processor(RoundWorker):
     def _look(self, tenants: Sequence[int]) -> bool:
         """A batch of each tenant of what comes due by the clock, and the days that are over; whether more is due."""
         # What was accepted before a deadline is handled before it.
-        handled = {one: self.turn(one, BATCH) for one in self._ready(tenants)}
-        drained = [one for one, events in handled.items() if events is not None and events < BATCH]
-        more = [self._due_turn(one) for one in drained]
+        handled = {tenant_id: self.turn(tenant_id, BATCH) for tenant_id in self._ready(tenants)}
+        drained = [tenant_id for tenant_id, events in handled.items() if events is not None and events < BATCH]
+        more = [self._due_turn(tenant_id) for tenant_id in drained]
         if time.monotonic() - self._tidied >= TIDY_SECONDS:
             self._tidied = time.monotonic()
             tidy(self._stores)
@@ -241,15 +243,15 @@ class Processor(RoundWorker):
         return max(len(keys), len(firings)) == AT_ONCE
 
     def _together(
-        self, some: Sequence[T], work: Callable[[Session, Sequence[T]], object], aside: Callable[[T, Exception], None]
+        self, batch: Sequence[T], work: Callable[[Session, Sequence[T]], object], aside: Callable[[T, Exception], None]
     ) -> None:
-        """Do work on some in one transaction, or in several when one of them cannot be worked on, who goes to aside."""
+        """Do work on a batch in one transaction, or in several when a part of it fails, which goes to aside."""
 
         def carry_out(items: Sequence[T]) -> None:
             with self._stores.records.session() as session:
                 work(session, items)
 
-        isolate(some, carry_out, aside, _away)
+        isolate(batch, carry_out, aside, _away)
 
     def _put_aside(self, catalogue: Catalogue, row: Any, error: Exception) -> None:
         """Log an event whose triggers cannot be evaluated, and go on without it."""
@@ -283,27 +285,27 @@ def handle(session: Session, catalogue: Catalogue, rows: Sequence[Any]) -> int:
     today = scope.today()
     # First, so that whoever takes them out of the records waits, or is seen.
     _mark(session, scope.tenant_id, [row.seq for row in rows])
-    wanted = [row for row in rows if row.event in catalogue.watches]
-    known = owners(scope, session, [row.visitor_id for row in wanted if not row.customer_id])
-    met = []
-    for row in wanted:
-        arrival = _arrival(row, known)
+    watched_rows = [row for row in rows if row.event in catalogue.watches]
+    owned = owners(scope, session, [row.visitor_id for row in watched_rows if not row.customer_id])
+    arrivals = []
+    for row in watched_rows:
+        arrival = _arrival(row, owned)
         if watches := watched(catalogue, arrival, today):
-            met.append((arrival, watches))
-    met.sort(key=lambda one: one[0].at)  # a sender's batch need not be in order
+            arrivals.append((arrival, watches))
+    arrivals.sort(key=lambda pair: pair[0].at)  # a sender's batch need not be in order
     fired = 0
-    if met and (found := candidates(scope, session, met)):
-        fired = decide(session, catalogue, found)
+    if arrivals and (triggered := candidates(scope, session, arrivals)):
+        fired = decide(session, catalogue, triggered)
     return fired
 
 
-def _arrival(row: Any, known: Owners) -> Arrival:
+def _arrival(row: Any, owned: Owners) -> Arrival:
     at = min(row.event_at, row.received_at)
-    customer_id = row.customer_id or known.at(row.visitor_id, at)
+    customer_id = row.customer_id or owned.at(row.visitor_id, at)
     return Arrival(row.seq, str(row.key), row.event, customer_id, row.visitor_id, row.parameters, at, row.received_at)
 
 
 def _mark(session: Session, tenant_id: int, seqs: list[int]) -> None:
     done = session.execute(HANDLED, {"tenant_id": tenant_id, "seqs": seqs})
     if done.rowcount != len(seqs):  # type: ignore[attr-defined]
-        raise Taken("Some of the events were handled by another process.")
+        raise AlreadyHandled("Some of the events were handled by another process.")

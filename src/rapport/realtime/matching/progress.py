@@ -59,7 +59,7 @@ def count(progress: Progress, at: datetime, window: timedelta, times: int) -> bo
     if progress.closed_at is not None and at < progress.closed_at:
         return False
     newest = max([at, *progress.times])
-    kept = sorted(one for one in [*progress.times, at] if one >= newest - window)
+    kept = sorted(time for time in [*progress.times, at] if time >= newest - window)
     if len(kept) >= times:
         progress.times, progress.closed_at, progress.changed = [], newest, True
         return True
@@ -75,13 +75,13 @@ def begin(progress: Progress, at: datetime, window: timedelta, event: dict[str, 
     """
     if progress.closed_at is not None and at <= progress.closed_at:
         return
-    if any(one.covers(at) for one in progress.sequences):
+    if any(sequence.covers(at) for sequence in progress.sequences):
         return
     progress.changed = True
-    later = next((one for one in progress.sequences if at < one.opened_at <= at + window), None)
+    later = next((sequence for sequence in progress.sequences if at < sequence.opened_at <= at + window), None)
     if later is None:
         progress.sequences.append(OpenSequence(event, at + window))
-        progress.sequences.sort(key=lambda one: one.deadline)
+        progress.sequences.sort(key=lambda sequence: sequence.deadline)
         return
     if later.deadline == later.opened_at + window:  # no restart event has moved it on
         later.deadline = at + window
@@ -93,29 +93,29 @@ def restart(progress: Progress, at: datetime, window: timedelta) -> None:
 
     A closing event that arrived before this one, and lay after the deadline as it was then, closes it now.
     """
-    one = next((one for one in progress.sequences if one.covers(at)), None)
-    if one is None or one.deadline >= at + window:
+    sequence = next((sequence for sequence in progress.sequences if sequence.covers(at)), None)
+    if sequence is None or sequence.deadline >= at + window:
         return
-    one.deadline, progress.changed = at + window, True
+    sequence.deadline, progress.changed = at + window, True
     _merge(progress)
-    if progress.closed_at is not None and one.covers(progress.closed_at):
-        progress.sequences.remove(one)
+    if progress.closed_at is not None and sequence.covers(progress.closed_at):
+        progress.sequences.remove(sequence)
 
 
 def _merge(progress: Progress) -> None:
     """Make one of sequences whose windows overlap: it has the opening of the first and the last deadline."""
     merged: list[OpenSequence] = []
-    for one in progress.sequences:
-        if merged and one.opened_at <= merged[-1].deadline:
-            merged[-1].deadline = max(merged[-1].deadline, one.deadline)
+    for sequence in progress.sequences:
+        if merged and sequence.opened_at <= merged[-1].deadline:
+            merged[-1].deadline = max(merged[-1].deadline, sequence.deadline)
         else:
-            merged.append(one)
+            merged.append(sequence)
     progress.sequences = merged
 
 
 def close(progress: Progress, at: datetime) -> None:
     """End the sequence that is open at this time; the event is remembered for an opening event that comes late."""
-    standing = [one for one in progress.sequences if not one.covers(at)]
+    standing = [sequence for sequence in progress.sequences if not sequence.covers(at)]
     if len(standing) < len(progress.sequences):
         progress.sequences, progress.changed = standing, True
     if progress.closed_at is None or progress.closed_at < at:
@@ -134,18 +134,22 @@ def end(progress: Progress, fires: bool = True) -> dict[str, Any]:
     return ended.opened
 
 
-def joined(one: Progress, other: Progress, window: timedelta) -> Progress:
+def joined(first: Progress, second: Progress, window: timedelta) -> Progress:
     """What two persons who turn out to be one have done together. Of windows that overlap the older one stands."""
     merged = Progress(changed=True)
-    merged.closed_at = max((p.closed_at for p in (one, other) if p.closed_at is not None), default=None)
-    times = sorted(at for at in (*one.times, *other.times) if merged.closed_at is None or at >= merged.closed_at)
+    merged.closed_at = max(
+        (progress.closed_at for progress in (first, second) if progress.closed_at is not None), default=None
+    )
+    times = sorted(at for at in (*first.times, *second.times) if merged.closed_at is None or at >= merged.closed_at)
     merged.times = [at for at in times if at >= times[-1] - window]
-    every = sorted((*one.sequences, *other.sequences), key=lambda found: (found.opened_at, -found.deadline.timestamp()))
-    for found in every:
-        if merged.closed_at is not None and found.opened_at <= merged.closed_at:
+    every = sorted(
+        (*first.sequences, *second.sequences), key=lambda sequence: (sequence.opened_at, -sequence.deadline.timestamp())
+    )
+    for sequence in every:
+        if merged.closed_at is not None and sequence.opened_at <= merged.closed_at:
             continue
-        if not merged.sequences or merged.sequences[-1].deadline < found.opened_at:
-            merged.sequences.append(found)
-        elif found.deadline != found.opened_at + window:  # a restart event has moved it on
-            restart(merged, found.deadline - window, window)
+        if not merged.sequences or merged.sequences[-1].deadline < sequence.opened_at:
+            merged.sequences.append(sequence)
+        elif sequence.deadline != sequence.opened_at + window:  # a restart event has moved it on
+            restart(merged, sequence.deadline - window, window)
     return merged

@@ -12,7 +12,7 @@ from rapport.customers.service import Consents
 from rapport.messaging import service as messaging
 from rapport.messaging.service import rules
 from rapport.realtime.events.visitors import VISITOR
-from rapport.realtime.matching.facts import Known
+from rapport.realtime.matching.facts import KnownCustomer
 
 # A fault of a channel: the outcome and the reason why a person cannot be reached on it.
 Fault = tuple[str, str]
@@ -20,19 +20,19 @@ Fault = tuple[str, str]
 
 def attributes_of(channels: Mapping[int, Channel], used: Iterable[int]) -> set[str]:
     """The attributes, in upper case, that tell whether a person can be reached on the used channels that there are."""
-    there = (channels[one] for one in used if one in channels)
-    names = {name for one in there for name in (one.address_attribute, one.permission_attribute) if name}
+    existing = (channels[channel_id] for channel_id in used if channel_id in channels)
+    names = {name for channel in existing for name in (channel.address_attribute, channel.permission_attribute) if name}
     return {name.upper() for name in names} - {OWN_ID}
 
 
 def address_attributes(channels: Mapping[int, Channel]) -> set[str]:
     """The attributes, in upper case, that hold the addresses of channels."""
-    return {one.address_attribute.upper() for one in channels.values()} - {OWN_ID}
+    return {channel.address_attribute.upper() for channel in channels.values()} - {OWN_ID}
 
 
 @dataclass
 class Reach:
-    """Of some persons, by the channels of the tenant; known are the customers among them, by person.
+    """Of some persons, by the channels of the tenant; customers are those among them, by person.
 
     consents tells how the tenant's attributes of consent are read; forbidding are those beside the built-in ones whose
     Yes says not to write.
@@ -44,43 +44,51 @@ class Reach:
     channels: Mapping[int, Channel]
     consents: Consents
     forbidding: Sequence[str] = ()
-    known: dict[str, Known] = field(default_factory=dict)
+    customers: dict[str, KnownCustomer] = field(default_factory=dict)
     apps: dict[tuple[int, int], str] | None = None
     unreachable: dict[tuple[int, str], dict[str, str]] = field(default_factory=dict)
     kept_back: campaigns.KeptBack | None = None
 
     def ask(self, scope: Scope, channel_ids: Iterable[int], customer_ids: Sequence[str]) -> None:
         """Read who of these customers must not be written to on channels, or with the templates of an app of one."""
-        wanted = sorted(set(channel_ids) & self.channels.keys()) if customer_ids else []
+        existing = sorted(set(channel_ids) & self.channels.keys()) if customer_ids else []
         if self.apps is None:
-            self.apps = messaging.apps_of_templates(scope, wanted) if wanted else {}
-        for channel_id in wanted:
+            self.apps = messaging.apps_of_templates(scope, existing) if existing else {}
+        for channel_id in existing:
             for app_id in {"", *(app for (channel, _), app in self.apps.items() if channel == channel_id)}:
                 addresses = self._addresses(self.channels[channel_id], customer_ids)
-                found = messaging.unreachable(scope, channel_id, customer_ids, app_id, addresses)
-                self.unreachable[channel_id, app_id] = {who.lower(): reason for who, reason in found.items()}
+                reasons = messaging.unreachable(scope, channel_id, customer_ids, app_id, addresses)
+                self.unreachable[channel_id, app_id] = {
+                    customer_id.lower(): reason for customer_id, reason in reasons.items()
+                }
 
     def _addresses(self, channel: Channel, customer_ids: Iterable[str]) -> dict[str, str]:
         """Where messages of a channel would go, by customer."""
         name = channel.address_attribute.upper()
-        found = {one: self.attribute(one.lower(), name) for one in customer_ids} if name != OWN_ID else {}
-        return {one: str(value) for one, value in found.items() if value is not None}
+        values = (
+            {customer_id: self.attribute(customer_id.lower(), name) for customer_id in customer_ids}
+            if name != OWN_ID
+            else {}
+        )
+        return {customer_id: str(value) for customer_id, value in values.items() if value is not None}
 
     def find_reachable(self, scope: Scope, channel_ids: set[int]) -> None:
         """Let the facts of those who are known say which of some channels reach them."""
-        there = sorted(channel_ids & self.channels.keys())
-        self.ask(scope, there, [one.customer_id for one in self.known.values()])
-        for person, one in self.known.items():
+        existing = sorted(channel_ids & self.channels.keys())
+        self.ask(scope, existing, [customer.customer_id for customer in self.customers.values()])
+        for person, customer in self.customers.items():
             reached = (
-                frozenset() if rules.first(self._flags(person)) else {n for n in there if not self._fault(person, n, 0)}
+                frozenset()
+                if rules.first(self._flags(person))
+                else {channel_id for channel_id in existing if not self._fault(person, channel_id, 0)}
             )
-            facts = replace(one.facts, reachable=frozenset(reached))
-            self.known[person] = replace(one, facts=facts)
+            facts = replace(customer.facts, reachable=frozenset(reached))
+            self.customers[person] = replace(customer, facts=facts)
 
     def _flags(self, person: str) -> rules.Holds:
         """Whether a flag of the customer keeps it off every channel."""
         blocked, permission = self.consents.blocked, self.consents.permission
-        if person not in self.known:
+        if person not in self.customers:
             return {}
         forbidding = ("IS_BLOCKED", *self.forbidding)
         return {
@@ -112,8 +120,8 @@ class Reach:
 
     def barring(self, person: str, plan: campaigns.Plan) -> rules.Holds:
         """Whether nothing of a campaign may go to a person: a flag, the hold-out, or an always-excluded group."""
-        known = self.known.get(person)
-        groups = known.facts.groups if known else frozenset[int]()
+        customer = self.customers.get(person)
+        groups = customer.facts.groups if customer else frozenset[int]()
         excluded = plan.rules.exclude_target_group_ids
         return {
             **self._never(person, plan.channel_ids),
@@ -122,20 +130,20 @@ class Reach:
 
     def attribute(self, person: str, name: str) -> Any:
         """The value of an attribute of a person by its upper-case name; None for whoever is not a known customer."""
-        known = self.known.get(person)
-        return known.facts.attributes.get(name) if known else None
+        customer = self.customers.get(person)
+        return customer.facts.attributes.get(name) if customer else None
 
     def faults(self, person: str, group: campaigns.PlannedGroup) -> dict[int, Fault]:
         """The channels of a recipient group on which a person cannot be reached, with outcome and reason."""
-        places = ((place.channel_id, place.template_id) for place in group.channels)
-        found = ((channel_id, self._fault(person, channel_id, template_id)) for channel_id, template_id in places)
-        return {channel_id: fault for channel_id, fault in found if fault is not None}
+        planned = ((channel.channel_id, channel.template_id) for channel in group.channels)
+        by_channel = ((channel_id, self._fault(person, channel_id, template_id)) for channel_id, template_id in planned)
+        return {channel_id: fault for channel_id, fault in by_channel if fault is not None}
 
     def addresses(self, person: str, group: campaigns.PlannedGroup, faults: Mapping[int, Fault]) -> dict[int, str]:
         """The addresses at which a person is reached, by those channels of a group that have any."""
         reached = group.channel_ids - faults.keys()
-        found = ((channel_id, self._address(person, channel_id)) for channel_id in sorted(reached))
-        return {channel_id: address for channel_id, address in found if address}
+        by_channel = ((channel_id, self._address(person, channel_id)) for channel_id in sorted(reached))
+        return {channel_id: address for channel_id, address in by_channel if address}
 
     def divided_by(self, person: str, plan: campaigns.Plan) -> str:
         """By what a person is divided: an address of the campaign's channels, which others may share, or itself."""
@@ -156,19 +164,19 @@ class Reach:
         channel = self.channels.get(channel_id)
         if channel is None:  # gone since the firing was planned
             return Outcome.NO_ADDRESS, f"there is no channel {channel_id}"
-        permission = channel.permission_attribute if person in self.known else None
-        has_address, at = channel.address_attribute.upper() != OWN_ID, self._address(person, channel_id)
+        permission = channel.permission_attribute if person in self.customers else None
+        has_address, address = channel.address_attribute.upper() != OWN_ID, self._address(person, channel_id)
         form = channel.behaviour.address_form
         app_id = (self.apps or {}).get((channel_id, template_id), "")
-        said = self.unreachable.get((channel_id, app_id), {}).get(person)
+        reason = self.unreachable.get((channel_id, app_id), {}).get(person)
         return rules.first(
             {
                 rules.NO_PERMISSION: lambda: (
                     permission and self.consents.permission.forbids_writing(self.attribute(person, permission.upper()))
                 ),
-                rules.NO_ADDRESS: lambda: has_address and is_blank(at),
-                rules.BAD_ADDRESS: lambda: has_address and not form.passes(at) and form.fault,
-                rules.LISTED: lambda: said == rules.LISTED.reason,
-                rules.PREFERENCE: lambda: said == rules.PREFERENCE.reason,
+                rules.NO_ADDRESS: lambda: has_address and is_blank(address),
+                rules.BAD_ADDRESS: lambda: has_address and not form.passes(address) and form.fault,
+                rules.LISTED: lambda: reason == rules.LISTED.reason,
+                rules.PREFERENCE: lambda: reason == rules.PREFERENCE.reason,
             }
         )

@@ -36,7 +36,7 @@ LOCK = text("""
 """)
 # A firing of which every message is settled: sent when one of them was.
 CONCLUDE = text(f"""
-    UPDATE trigger_firings AS f
+    UPDATE trigger_firings AS firings
     SET state = '{FiringState.DONE}', finished_at = :now, outcome = settled.outcome, reason = settled.reason
     FROM (
         SELECT source_id,
@@ -48,7 +48,7 @@ CONCLUDE = text(f"""
         WHERE tenant_id = :tenant_id AND source = '{Source.FIRING}' AND source_id = ANY(CAST(:ids AS bigint[]))
         GROUP BY source_id HAVING bool_and(state NOT IN ('{State.PENDING}', '{State.CLAIMED}'))
     ) AS settled
-    WHERE f.tenant_id = :tenant_id AND f.id = settled.source_id AND f.state = '{FiringState.SENDING}'
+    WHERE firings.tenant_id = :tenant_id AND firings.id = settled.source_id AND firings.state = '{FiringState.SENDING}'
 """)  # noqa: S608 - ours
 
 
@@ -71,11 +71,11 @@ class Outgoing:
 
 
 def state_of(
-    group: campaigns.PlannedGroup, faults: Mapping[int, Fault], ways: Mapping[int, Channel]
+    group: campaigns.PlannedGroup, faults: Mapping[int, Fault], channels: Mapping[int, Channel]
 ) -> tuple[FiringState, str, str]:
     """State, outcome and reason of a firing of a group as it goes out."""
-    reached = [one.channel_id for one in group.channels if one.channel_id not in faults]
-    if any(not ways[channel_id].behaviour.is_pulled for channel_id in reached):
+    reached = [channel.channel_id for channel in group.channels if channel.channel_id not in faults]
+    if any(not channels[channel_id].behaviour.is_pulled for channel_id in reached):
         return FiringState.SENDING, "", ""
     if reached:
         return FiringState.DONE, Outcome.SENT, ""
@@ -89,44 +89,58 @@ def release(scope: Scope, session: Session, firing_ids: Sequence[int]) -> None:
     Whether persons may be written to and can be reached is looked at again, of visitors also as the customers that they
     turned out to be; who cannot any more ends with the reason.
     """
-    wanted = select(Firing).where(
+    query = select(Firing).where(
         Firing.tenant_id == scope.tenant_id, Firing.id.in_(firing_ids), Firing.state == FiringState.ASKING
     )
-    waiting = list(session.scalars(wanted.order_by(Firing.id).with_for_update()))
+    waiting = list(session.scalars(query.order_by(Firing.id).with_for_update()))
     active = campaigns.active_triggers(scope)
-    for one in waiting:
-        if one.series_id not in active:
-            one.state, one.finished_at, (one.outcome, one.reason) = FiringState.DONE, scope.clock.now(), NOT_ACTIVE
-    let_go(scope, session, [one for one in waiting if one.series_id in active])
+    for firing in waiting:
+        if firing.series_id not in active:
+            firing.state, firing.finished_at = FiringState.DONE, scope.clock.now()
+            firing.outcome, firing.reason = NOT_ACTIVE
+    let_go(scope, session, [firing for firing in waiting if firing.series_id in active])
 
 
 def let_go(scope: Scope, session: Session, waiting: Sequence[Firing]) -> None:
     """Let out firings that are held in the caller's transaction; of whom nothing may go to any more they end."""
     if not waiting:
         return
-    days = {one.id: one for one in campaigns.of_ids(scope, sorted({one.campaign_id for one in waiting}))}
-    plans = {one.id: days[one.campaign_id].plan.group(one.recipient_group_id) for one in waiting}
-    known = found_out(scope, session, waiting)
+    days = {
+        campaign.id: campaign
+        for campaign in campaigns.of_ids(scope, sorted({firing.campaign_id for firing in waiting}))
+    }
+    plans = {firing.id: days[firing.campaign_id].plan.group(firing.recipient_group_id) for firing in waiting}
+    customer_ids = found_out(scope, session, waiting)
     used = {number: day.plan.channel_ids for number, day in days.items()}
-    reach = _reach(scope, waiting, known, set().union(*used.values()))
-    waiting = [one for one in waiting if not _is_flagged(scope, one, known, reach, used[one.campaign_id])]
-    faults_of = _faults(scope, session, waiting, known, plans, reach)
+    reach = _reach(scope, waiting, customer_ids, set().union(*used.values()))
+    waiting = [
+        firing for firing in waiting if not _is_flagged(scope, firing, customer_ids, reach, used[firing.campaign_id])
+    ]
+    faults_of = _faults(scope, session, waiting, customer_ids, plans, reach)
     outgoing = []
-    for one in waiting:
-        faults = faults_of[one.id]
-        one.state, one.outcome, one.reason = state_of(plans[one.id], faults, reach.channels)
-        one.finished_at = scope.clock.now() if one.state == FiringState.DONE else None
-        group, who = one.recipient_group_id, one.customer_id
-        outgoing.append(Outgoing(one.id, days[one.campaign_id], group, who, one.is_visitor, one.parameters, faults))
+    for firing in waiting:
+        faults = faults_of[firing.id]
+        firing.state, firing.outcome, firing.reason = state_of(plans[firing.id], faults, reach.channels)
+        firing.finished_at = scope.clock.now() if firing.state == FiringState.DONE else None
+        group, customer_id = firing.recipient_group_id, firing.customer_id
+        outgoing.append(
+            Outgoing(
+                firing.id, days[firing.campaign_id], group, customer_id, firing.is_visitor, firing.parameters, faults
+            )
+        )
     session.flush()
     let_out(scope, session, outgoing, reach.channels)
 
 
-def _is_flagged(scope: Scope, one: Firing, known: Mapping[str, str], reach: Reach, channel_ids: set[int]) -> bool:
+def _is_flagged(
+    scope: Scope, firing: Firing, customer_ids: Mapping[str, str], reach: Reach, channel_ids: set[int]
+) -> bool:
     """Whether nothing of the campaign, on these channels, may go to the person by now; the firing has ended then."""
-    fault = reach.refused(known[one.person].lower() if one.person in known else one.person, channel_ids)
+    fault = reach.refused(
+        customer_ids[firing.person].lower() if firing.person in customer_ids else firing.person, channel_ids
+    )
     if fault:
-        one.state, one.finished_at, (one.outcome, one.reason) = FiringState.DONE, scope.clock.now(), fault
+        firing.state, firing.finished_at, (firing.outcome, firing.reason) = FiringState.DONE, scope.clock.now(), fault
     return bool(fault)
 
 
@@ -134,48 +148,50 @@ def _faults(
     scope: Scope,
     session: Session,
     waiting: Sequence[Firing],
-    known: Mapping[str, str],
+    customer_ids: Mapping[str, str],
     plans: Mapping[int, campaigns.PlannedGroup],
     reach: Reach,
 ) -> dict[int, dict[int, Fault]]:
     """On which channels firings cannot go out: the person cannot be reached, or somebody else has had its address."""
-    found = {one.id: reach.faults(one.person, plans[one.id]) for one in waiting}
-    for one in waiting:
-        if customer := known.get(one.person):
-            found[one.id] = {**reach.faults(customer.lower(), plans[one.id]), **found[one.id]}
+    faults = {firing.id: reach.faults(firing.person, plans[firing.id]) for firing in waiting}
+    for firing in waiting:
+        if customer := customer_ids.get(firing.person):
+            faults[firing.id] = {**reach.faults(customer.lower(), plans[firing.id]), **faults[firing.id]}
     going = [
-        delivery.Going(one.campaign_id, one.person, reach.addresses(one.person, plans[one.id], found[one.id]))
-        for one in waiting
+        delivery.Going(
+            firing.campaign_id, firing.person, reach.addresses(firing.person, plans[firing.id], faults[firing.id])
+        )
+        for firing in waiting
     ]
     late = delivery.take_addresses(scope, session, going)
-    return {one.id: {**found[one.id], **same} for one, same in zip(waiting, late, strict=True)}
+    return {firing.id: {**faults[firing.id], **same} for firing, same in zip(waiting, late, strict=True)}
 
 
-def _reach(scope: Scope, waiting: Sequence[Firing], known: Mapping[str, str], channel_ids: set[int]) -> Reach:
+def _reach(scope: Scope, waiting: Sequence[Firing], customer_ids: Mapping[str, str], channel_ids: set[int]) -> Reach:
     """Where the persons of firings can be reached now."""
     forbidding = customers.forbidding(scope)
-    found = Reach({one.id: one for one in channels_of(scope)}, customers.consents(scope), forbidding)
-    found.kept_back = campaigns.kept_back_on(scope, scope.today(), address_attributes(found.channels))
-    ids = [*(one.customer_id for one in waiting if not one.is_visitor), *known.values()]
+    reach = Reach({channel.id: channel for channel in channels_of(scope)}, customers.consents(scope), forbidding)
+    reach.kept_back = campaigns.kept_back_on(scope, scope.today(), address_attributes(reach.channels))
+    ids = [*(firing.customer_id for firing in waiting if not firing.is_visitor), *customer_ids.values()]
     needs = Needs()
-    needs.attributes |= attributes_of(found.channels, channel_ids) | {*forbidding}
-    found.known = load(scope, audiences.schema(scope), scope.data_date(), ids, needs, scope.today())
-    found.ask(scope, channel_ids, ids)
-    return found
+    needs.attributes |= attributes_of(reach.channels, channel_ids) | {*forbidding}
+    reach.customers = load(scope, audiences.schema(scope), scope.data_date(), ids, needs, scope.today())
+    reach.ask(scope, channel_ids, ids)
+    return reach
 
 
-def let_out(scope: Scope, session: Session, outgoing: Sequence[Outgoing], ways: Mapping[int, Channel]) -> None:
+def let_out(scope: Scope, session: Session, outgoing: Sequence[Outgoing], channels: Mapping[int, Channel]) -> None:
     """Enter the messages of firings and tell event 11, in the transaction that has made or released them."""
-    entries, told = [], []
+    entries, notified = [], []
     for firing in outgoing:
-        for place in firing.plan.channels:
-            channel_id = place.channel_id
-            entries.append(_entry(firing, place, ways))
-            if channel_id not in firing.faults and ways[channel_id].behaviour.is_pulled:
+        for channel in firing.plan.channels:
+            channel_id = channel.channel_id
+            entries.append(_entry(firing, channel, channels))
+            if channel_id not in firing.faults and channels[channel_id].behaviour.is_pulled:
                 key = f"{EVENT}:{firing.firing_id}:{channel_id}"
-                told.append(notifications.Notification(_payload(firing, place), key, channel_id))
+                notified.append(notifications.Notification(_payload(firing, channel), key, channel_id))
     delivery.enter(scope, session, Source.FIRING, entries)
-    notifications.notify_many(scope, session, EVENT, told)
+    notifications.notify_many(scope, session, EVENT, notified)
 
 
 def wake(session: Session) -> None:
@@ -183,17 +199,17 @@ def wake(session: Session) -> None:
     publish(session, Topic.FIRINGS)
 
 
-def _entry(firing: Outgoing, place: campaigns.PlannedChannel, ways: Mapping[int, Channel]) -> delivery.Entry:
+def _entry(firing: Outgoing, channel: campaigns.PlannedChannel, channels: Mapping[int, Channel]) -> delivery.Entry:
     """A message of a firing; an external channel's is sent when event 11 is on its way to listeners."""
-    channel_id = place.channel_id
-    sent = State.SENT if ways[channel_id].behaviour.is_pulled else State.PENDING
+    channel_id = channel.channel_id
+    sent = State.SENT if channels[channel_id].behaviour.is_pulled else State.PENDING
     state, reason = firing.faults.get(channel_id) or (sent, "")
     return delivery.Entry(
         source_id=firing.firing_id,
         channel_id=channel_id,
         customer_id="" if firing.is_visitor else firing.customer_id,
         recipient_group_id=firing.group,
-        template_id=place.template_id,
+        template_id=channel.template_id,
         action_id=firing.plan.action_id,
         promo_code=",".join(firing.plan.promo_codes or ()),
         state=State(state),
@@ -201,40 +217,40 @@ def _entry(firing: Outgoing, place: campaigns.PlannedChannel, ways: Mapping[int,
     )
 
 
-def _payload(one: Outgoing, place: campaigns.PlannedChannel) -> dict[str, Any]:
+def _payload(firing: Outgoing, channel: campaigns.PlannedChannel) -> dict[str, Any]:
     """Event 11 as the reference has it; parameters of the event stand in it with a prefix."""
     return {
-        "campaignID": one.campaign.id,
-        "channelID": place.channel_id,
-        "templateID": place.template_id,
-        "customerID": one.customer_id,
-        "promoCode": list(one.plan.promo_codes or ()),
-        "notes": one.campaign.notes,
-        "actionID": one.plan.action_id,
-        "tags": one.campaign.tags,
-        "isVisitor": one.is_visitor,
-        **{f"event_{name}": value for name, value in one.parameters.items()},
+        "campaignID": firing.campaign.id,
+        "channelID": channel.channel_id,
+        "templateID": channel.template_id,
+        "customerID": firing.customer_id,
+        "promoCode": list(firing.plan.promo_codes or ()),
+        "notes": firing.campaign.notes,
+        "actionID": firing.plan.action_id,
+        "tags": firing.campaign.tags,
+        "isVisitor": firing.is_visitor,
+        **{f"event_{name}": value for name, value in firing.parameters.items()},
     }
 
 
 def conclude(scope: Scope, session: Session, firing_ids: Iterable[int]) -> None:
     """End those firings of which every message is settled; the others stay as they are."""
-    bound = {"tenant_id": scope.tenant_id, "ids": list(firing_ids), "now": scope.clock.now()}
-    session.execute(LOCK, bound)
-    session.execute(CONCLUDE, bound)
+    parameters = {"tenant_id": scope.tenant_id, "ids": list(firing_ids), "now": scope.clock.now()}
+    session.execute(LOCK, parameters)
+    session.execute(CONCLUDE, parameters)
 
 
 def refuse(scope: Scope, session: Session, firing_id: int, outcome: str, reason: str) -> None:
     """End a firing that is not to go out; one that has gone out or ended stays as it is."""
-    found = session.get(Firing, firing_id, with_for_update=True)
+    firing = session.get(Firing, firing_id, with_for_update=True)
     if (
-        found is None
-        or found.tenant_id != scope.tenant_id
-        or found.state in (FiringState.SENDING, FiringState.DONE, FiringState.FILED)
+        firing is None
+        or firing.tenant_id != scope.tenant_id
+        or firing.state in (FiringState.SENDING, FiringState.DONE, FiringState.FILED)
     ):
         return
-    found.state, found.outcome, found.reason = FiringState.DONE, outcome, reason[:300]
-    found.finished_at = scope.clock.now()
+    firing.state, firing.outcome, firing.reason = FiringState.DONE, outcome, reason[:300]
+    firing.finished_at = scope.clock.now()
 
 
 def scheduled_time(scope: Scope, fired_at: datetime, due_at: datetime | None) -> datetime:

@@ -54,15 +54,15 @@ LOOK = text(f"""
                 WHERE f.tenant_id = t.id AND f.state = '{FiringState.DELAYED}' AND f.due_at <= :now
             ) AS due
         FROM tenants AS t
-    ) AS found
+    ) AS tenants_to_look_at
     WHERE waits OR due ORDER BY id
 """)  # noqa: S608 - ours
 
 
 def due_sequences(scope: Scope, session: Session) -> list[Key]:
     """Sequences whose deadline has come, as series and person, the oldest first."""
-    bound = {"tenant_id": scope.tenant_id, "now": scope.clock.now() - GRACE, "most": AT_ONCE}
-    return [(int(series), str(person)) for series, person in session.execute(DUE_SEQUENCES, bound)]
+    parameters = {"tenant_id": scope.tenant_id, "now": scope.clock.now() - GRACE, "most": AT_ONCE}
+    return [(int(series), str(person)) for series, person in session.execute(DUE_SEQUENCES, parameters)]
 
 
 def end_sequences(session: Session, catalogue: Catalogue, keys: Sequence[Key]) -> None:
@@ -72,24 +72,24 @@ def end_sequences(session: Session, catalogue: Catalogue, keys: Sequence[Key]) -
     now = scope.clock.now() - GRACE
     visitors = [person.removeprefix(VISITOR) for _, person in keys if person.startswith(VISITOR)]
     owned = owners(scope, session, visitors)
-    known = {one: owned.first(one) for one in visitors if owned.first(one)}
+    customer_ids = {visitor: owned.first(visitor) for visitor in visitors if owned.first(visitor)}
     customers_of = {person: person for _, person in keys if not person.startswith(VISITOR)}
-    customers_of |= {customer.lower(): customer for customer in known.values()}
+    customers_of |= {customer.lower(): customer for customer in customer_ids.values()}
     states = States(scope, session, catalogue.triggers)
-    of_visitors = [(series, known.get(person.removeprefix(VISITOR), "").lower()) for series, person in keys]
+    of_visitors = [(series, customer_ids.get(person.removeprefix(VISITOR), "").lower()) for series, person in keys]
     states.load([*keys, *((series, customer) for series, customer in of_visitors if customer)])
     states.adopt(customers_of)
-    found = [one for key in keys for one in _ended(catalogue, states, key, known, now)]
+    candidates = [candidate for key in keys for candidate in _ended(catalogue, states, key, customer_ids, now)]
     states.keep()
     _tell_of_faults(session, catalogue, keys)
-    decide(session, catalogue, found)
+    decide(session, catalogue, candidates)
 
 
 def _tell_of_faults(session: Session, catalogue: Catalogue, keys: Sequence[Key]) -> None:
     """Log sequences that ended without firing because their trigger cannot be evaluated."""
     for series_id, ended in Counter(series for series, _ in keys if series in catalogue.faults).items():
-        some = "1 open sequence" if ended == 1 else f"{ended} open sequences"
-        then = f" {some} ended without firing."
+        sequences = "1 open sequence" if ended == 1 else f"{ended} open sequences"
+        then = f" {sequences} ended without firing."
         session.add(fault_entry(catalogue.scope, series_id, catalogue.faults[series_id], then))
 
 
@@ -98,21 +98,21 @@ def drop_sequence(scope: Scope, key: Key, error: Exception) -> None:
     log.error("a sequence cannot be ended", tenant_id=scope.tenant_id, series_id=key[0], error=str(error)[:300])
     series, person = key
     with scope.records() as session:
-        found = session.get(TriggerState, (scope.tenant_id, series, person))
-        if found is not None:
-            session.delete(found)
+        state = session.get(TriggerState, (scope.tenant_id, series, person))
+        if state is not None:
+            session.delete(state)
 
 
 def _ended(
-    catalogue: Catalogue, states: States, key: Key, known: Mapping[str, str], now: datetime
+    catalogue: Catalogue, states: States, key: Key, customer_ids: Mapping[str, str], now: datetime
 ) -> Iterator[Candidate]:
     """The candidates that sequences come to; none when a visitor's turns out to be closed or moved on."""
     series, person = key
     trigger = catalogue.triggers.get(series)
-    if trigger is None or not states.was_found(key):
+    if trigger is None or not states.was_stored(key):
         states.drop(key)
         return
-    customer = known.get(person.removeprefix(VISITOR), "") if person.startswith(VISITOR) else ""
+    customer = customer_ids.get(person.removeprefix(VISITOR), "") if person.startswith(VISITOR) else ""
     if customer:
         states.join(trigger, person, customer.lower(), customer)
         person = customer.lower()
@@ -121,8 +121,8 @@ def _ended(
     while state.deadline is not None and state.deadline <= now:
         opened = progress.end(state, fires)
         if fires:
-            who = opened["customer_id"] or opened["visitor_id"]
-            yield Candidate(trigger, person, who, is_visitor, opened["key"], opened["parameters"])
+            customer_id = opened["customer_id"] or opened["visitor_id"]
+            yield Candidate(trigger, person, customer_id, is_visitor, opened["key"], opened["parameters"])
 
 
 def due_firings(scope: Scope, session: Session) -> list[int]:
@@ -145,32 +145,32 @@ def resume(scope: Scope, session: Session, firing_ids: Sequence[int]) -> None:
     to be; so is everybody of a trigger that is not active any more.
     """
     now = scope.clock.now()
-    wanted = select(Firing).where(
+    query = select(Firing).where(
         Firing.tenant_id == scope.tenant_id, Firing.id.in_(firing_ids), Firing.state == FiringState.DELAYED
     )
-    waiting = list(session.scalars(wanted.order_by(Firing.due_at, Firing.id).with_for_update()))
-    meanwhile = Meanwhile.of(scope, session, waiting)
+    waiting = list(session.scalars(query.order_by(Firing.due_at, Firing.id).with_for_update()))
+    due = DueFirings.of(scope, session, waiting)
     going = []
-    for one in waiting:
-        until = campaigns.quiet_until(scope, _hours(meanwhile.campaign(one)), now)
+    for firing in waiting:
+        until = campaigns.quiet_until(scope, _hours(due.campaign(firing)), now)
         if until is not None:
-            one.due_at = until
-        elif kept := meanwhile.kept_out(one):
-            one.state, one.finished_at, (one.outcome, one.reason) = FiringState.DONE, now, kept
-        elif not one.recipient_group_id:
-            one.state, one.finished_at, one.outcome = FiringState.DONE, now, Outcome.CONTROL
-        elif meanwhile.campaign(one).conditional:
-            one.state = FiringState.ASKING
+            firing.due_at = until
+        elif kept := due.kept_out(firing):
+            firing.state, firing.finished_at, (firing.outcome, firing.reason) = FiringState.DONE, now, kept
+        elif not firing.recipient_group_id:
+            firing.state, firing.finished_at, firing.outcome = FiringState.DONE, now, Outcome.CONTROL
+        elif due.campaign(firing).conditional:
+            firing.state = FiringState.ASKING
         else:
-            going.append(one)
+            going.append(firing)
     let_go(scope, session, going)
-    if any(one.state == FiringState.ASKING for one in waiting):
+    if any(firing.state == FiringState.ASKING for firing in waiting):
         wake(session)
     session.flush()
 
 
 @dataclass
-class Meanwhile:
+class DueFirings:
     """Firings whose quiet hours have ended: who they are now, and what they got meanwhile.
 
     customers are those that visitors turned out to be since, by person.
@@ -185,59 +185,70 @@ class Meanwhile:
     messages: dict[Days, Counter[str]]
 
     @classmethod
-    def of(cls, scope: Scope, session: Session, waiting: Sequence[Firing]) -> "Meanwhile":
+    def of(cls, scope: Scope, session: Session, waiting: Sequence[Firing]) -> "DueFirings":
         """Of firings that are held by the caller."""
-        days = {one.id: one for one in campaigns.of_ids(scope, sorted({one.campaign_id for one in waiting}))}
-        known = found_out(scope, session, waiting)
-        persons: dict[Days, dict[str, str]] = defaultdict(dict)
-        for one in waiting:
-            if cap := days[one.campaign_id].plan.rules.frequency_cap:
-                customer = known.get(one.person, "" if one.is_visitor else one.customer_id)
-                persons[cap.days, scope.today()][customer.lower() or one.person] = customer
-        messages = {
-            each: messages_of(scope, session, some, each, [FiringState.ASKING]) for each, some in persons.items()
+        days = {
+            campaign.id: campaign
+            for campaign in campaigns.of_ids(scope, sorted({firing.campaign_id for firing in waiting}))
         }
-        return cls(scope, days, campaigns.active_triggers(scope), known, _reach(scope, waiting, known, days), messages)
+        customer_ids = found_out(scope, session, waiting)
+        persons_by_days: dict[Days, dict[str, str]] = defaultdict(dict)
+        for firing in waiting:
+            if cap := days[firing.campaign_id].plan.rules.frequency_cap:
+                customer = customer_ids.get(firing.person, "" if firing.is_visitor else firing.customer_id)
+                persons_by_days[cap.days, scope.today()][customer.lower() or firing.person] = customer
+        messages = {
+            cap_days: messages_of(scope, session, persons, cap_days, [FiringState.ASKING])
+            for cap_days, persons in persons_by_days.items()
+        }
+        return cls(
+            scope,
+            days,
+            campaigns.active_triggers(scope),
+            customer_ids,
+            _reach(scope, waiting, customer_ids, days),
+            messages,
+        )
 
-    def person(self, one: Firing) -> str:
+    def person(self, firing: Firing) -> str:
         """Whom a firing is of, as far as is known now."""
-        customer = self.customers.get(one.person) if one.is_visitor else None
-        return customer.lower() if customer else one.person
+        customer = self.customers.get(firing.person) if firing.is_visitor else None
+        return customer.lower() if customer else firing.person
 
-    def campaign(self, one: Firing) -> campaigns.Occurrence:
+    def campaign(self, firing: Firing) -> campaigns.Occurrence:
         """The campaign of a firing."""
-        return self.days[one.campaign_id]
+        return self.days[firing.campaign_id]
 
-    def kept_out(self, one: Firing) -> Fault | None:
+    def kept_out(self, firing: Firing) -> Fault | None:
         """Why a firing does not go out now, as outcome and reason; who goes or is held back is counted."""
-        campaign, group, person = self.campaign(one), self._group(one), self.person(one)
-        if one.series_id not in self.active:
+        campaign, group, person = self.campaign(firing), self._group(firing), self.person(firing)
+        if firing.series_id not in self.active:
             return NOT_ACTIVE
         cap = campaign.plan.rules.frequency_cap
-        found = rules.first(
+        fault = rules.first(
             {
                 **self.reach.barring(person, campaign.plan),
                 rules.CAPPED: lambda: cap and self.messages[cap.days, self.scope.today()][person] >= cap.messages,
             }
         )
-        if found:
-            return found
-        faults = {**self.reach.faults(person, group), **self.reach.faults(one.person, group)}
+        if fault:
+            return fault
+        faults = {**self.reach.faults(person, group), **self.reach.faults(firing.person, group)}
         if len(faults) == len(group.channels):
             return min(faults.values())
         messages = len(group.channels) - len(faults)
-        if not one.recipient_group_id:
-            one.messages = messages
-        elif self.campaign(one).conditional:
+        if not firing.recipient_group_id:
+            firing.messages = messages
+        elif self.campaign(firing).conditional:
             messages = 1
         for counted in self.messages.values():
             counted[person] += messages
         return None
 
-    def _group(self, one: Firing) -> campaigns.PlannedGroup:
+    def _group(self, firing: Firing) -> campaigns.PlannedGroup:
         """The recipient group of a firing; of a control member the one that it would be in."""
-        plan, number = self.campaign(one).plan, one.recipient_group_id
-        number = number or group_of(one.series_id, plan.groups, self.reach.divided_by(one.person, plan))
+        plan, number = self.campaign(firing).plan, firing.recipient_group_id
+        number = number or group_of(firing.series_id, plan.groups, self.reach.divided_by(firing.person, plan))
         return plan.group(number)
 
 
@@ -247,16 +258,16 @@ def _hours(campaign: campaigns.Occurrence) -> QuietHours | None:
 
 
 def _reach(
-    scope: Scope, waiting: Sequence[Firing], known: Mapping[str, str], days: Mapping[int, campaigns.Occurrence]
+    scope: Scope, waiting: Sequence[Firing], customer_ids: Mapping[str, str], days: Mapping[int, campaigns.Occurrence]
 ) -> Reach:
     """The flags and groups of the customers of firings, and where they can be reached."""
-    ways, forbidding = {one.id: one for one in channels_of(scope)}, customers.forbidding(scope)
-    found = Reach(ways, customers.consents(scope), forbidding)
-    found.kept_back = campaigns.kept_back_on(scope, scope.today(), address_attributes(found.channels))
+    channels, forbidding = {channel.id: channel for channel in channels_of(scope)}, customers.forbidding(scope)
+    reach = Reach(channels, customers.consents(scope), forbidding)
+    reach.kept_back = campaigns.kept_back_on(scope, scope.today(), address_attributes(reach.channels))
     used = {channel_id for day in days.values() for channel_id in day.plan.channel_ids}
     needs = Needs(groups={n for day in days.values() for n in day.plan.rules.exclude_target_group_ids})
-    needs.attributes |= attributes_of(found.channels, used) | {*forbidding}
-    ids = [*(one.customer_id for one in waiting if not one.is_visitor), *known.values()]
-    found.known = load(scope, audiences.schema(scope), scope.data_date(), ids, needs, scope.today())
-    found.ask(scope, used, ids)
-    return found
+    needs.attributes |= attributes_of(reach.channels, used) | {*forbidding}
+    ids = [*(firing.customer_id for firing in waiting if not firing.is_visitor), *customer_ids.values()]
+    reach.customers = load(scope, audiences.schema(scope), scope.data_date(), ids, needs, scope.today())
+    reach.ask(scope, used, ids)
+    return reach

@@ -62,14 +62,14 @@ def try_event(
         read = parameters_of(parameters, catalogue.types.get(event), warnings)
         arrival = Arrival(0, "trial", event, customer_id, visitor_id, read, now, now)
         roles = [watch.role for watch in watched(catalogue, arrival, scope.today())]
-        said = [f"{warning}." for warning in warnings]
+        explanation = [f"{warning}." for warning in warnings]
         if not roles:
-            return Trial(False, False, "", "", 0, [*said, NOTHING])
+            return Trial(False, False, "", "", 0, [*explanation, NOTHING])
         if roles[0] is Role.CLOSES or (roles[0] is Role.RESTARTS and _is_open(session, catalogue, series, arrival)):
-            return Trial(True, False, "", "", 0, [*said, DOES[roles[0]]])
+            return Trial(True, False, "", "", 0, [*explanation, DOES[roles[0]]])
         if Role.OPENS not in roles:
-            return Trial(True, False, "", "", 0, [*said, NOT_OPEN])
-        return _fired(session, catalogue, series, arrival, now, said)
+            return Trial(True, False, "", "", 0, [*explanation, NOT_OPEN])
+        return _fired(session, catalogue, series, arrival, now, explanation)
 
 
 def _is_open(session: Session, catalogue: Catalogue, series: campaigns.Series, arrival: Arrival) -> bool:
@@ -78,7 +78,9 @@ def _is_open(session: Session, catalogue: Catalogue, series: campaigns.Series, a
     states.load([(series.id, arrival.person)])
     if arrival.customer_id:
         states.adopt({arrival.person: arrival.customer_id})
-    return any(one.covers(arrival.at) for one in states.of(catalogue.triggers[series.id], arrival.person).sequences)
+    return any(
+        sequence.covers(arrival.at) for sequence in states.of(catalogue.triggers[series.id], arrival.person).sequences
+    )
 
 
 def _fired(
@@ -90,20 +92,20 @@ def _fired(
     warnings: Sequence[str],
 ) -> Trial:
     trigger = catalogue.triggers[series.id]
-    said = [*warnings, OPENS[trigger.body.trigger.kind]]
+    explanation = [*warnings, OPENS[trigger.body.trigger.kind]]
     if not trigger.runs_on(catalogue.scope.today()):
-        return Trial(True, False, "", "", 0, [*said, NOT_TODAY])
+        return Trial(True, False, "", "", 0, [*explanation, NOT_TODAY])
     is_visitor = not arrival.customer_id
-    who = arrival.visitor_id if is_visitor else arrival.customer_id
+    customer_id = arrival.visitor_id if is_visitor else arrival.customer_id
     person = person_of(arrival.customer_id, arrival.visitor_id)
-    one = Candidate(trigger, person, who, is_visitor, arrival.key, arrival.parameters)
-    background = Background.of(session, catalogue, [one], now)
-    if not background.meets(one):
-        return Trial(True, False, "", "", 0, [*said, "The person does not meet the conditions of the campaign."])
-    background.count(session, [one])
-    found = decided(one, campaigns.planned_day(catalogue.scope, series), background)
+    candidate = Candidate(trigger, person, customer_id, is_visitor, arrival.key, arrival.parameters)
+    background = Background.of(session, catalogue, [candidate], now)
+    if not background.meets(candidate):
+        return Trial(True, False, "", "", 0, [*explanation, "The person does not meet the conditions of the campaign."])
+    background.count(session, [candidate])
+    decision = decided(candidate, campaigns.planned_day(catalogue.scope, series), background)
     waits = {FiringState.ASKING: "waiting for the gateway", FiringState.DELAYED: "waiting for the end of quiet hours"}
-    is_control = found.state == FiringState.DELAYED and not found.group
-    outcome = Outcome.CONTROL if is_control else waits.get(found.state, found.outcome or FiringState.SENDING)
-    said.append(f"Outcome: {outcome}{f', {found.reason}' if found.reason else ''}.")
-    return Trial(True, True, outcome, found.reason, found.group, said)
+    is_control = decision.state == FiringState.DELAYED and not decision.group
+    outcome = Outcome.CONTROL if is_control else waits.get(decision.state, decision.outcome or FiringState.SENDING)
+    explanation.append(f"Outcome: {outcome}{f', {decision.reason}' if decision.reason else ''}.")
+    return Trial(True, True, outcome, decision.reason, decision.group, explanation)

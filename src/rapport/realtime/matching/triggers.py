@@ -143,10 +143,10 @@ class Catalogue:
 
     def occurrence(self, series: campaigns.Series, day: date) -> campaigns.Occurrence:
         """The campaign that a firing of a day belongs to."""
-        found = self.days.get((series.id, day))
-        if found is None:
-            found = self.days[series.id, day] = campaigns.occurrence_of_day(self.scope, series, day)
-        return found
+        campaign = self.days.get((series.id, day))
+        if campaign is None:
+            campaign = self.days[series.id, day] = campaigns.occurrence_of_day(self.scope, series, day)
+        return campaign
 
 
 def compiled(scope: Scope, only: Sequence[campaigns.Series] | None = None) -> Catalogue:
@@ -155,30 +155,32 @@ def compiled(scope: Scope, only: Sequence[campaigns.Series] | None = None) -> Ca
     A trigger that cannot be compiled any more is left out, with the reason in faults.
     """
     schema = audiences.schema(scope)
-    types = {one.name: one.types for one in customers.event_types(scope) if one.declared}
-    found = Catalogue(scope, schema, scope.data_date(), types=types)
-    found.channels = {one.id: one for one in channels_of(scope)}
-    found.apps = messaging.apps_of_templates(scope, found.channels)
+    types = {event_type.name: event_type.types for event_type in customers.event_types(scope) if event_type.declared}
+    catalogue = Catalogue(scope, schema, scope.data_date(), types=types)
+    catalogue.channels = {channel.id: channel for channel in channels_of(scope)}
+    catalogue.apps = messaging.apps_of_templates(scope, catalogue.channels)
     watches: dict[str, list[Watch]] = defaultdict(list)
     for series in campaigns.triggered(scope, campaigns.SeriesStatus.ACTIVE) if only is None else only:
         try:
             trigger = _trigger(series, schema)
-            _channels_are_there(trigger.body, found.channels)
+            _channels_are_there(trigger.body, catalogue.channels)
             waits_for = _watches(scope, trigger, types)
         except RapportError as error:
-            found.faults[series.id] = error.message
+            catalogue.faults[series.id] = error.message
             continue
-        found.triggers[series.id] = trigger
+        catalogue.triggers[series.id] = trigger
         for event, watch in waits_for:
             watches[event].append(watch)
-    found.watches = {event: sorted(some, key=lambda one: (one.trigger.id, one.role)) for event, some in watches.items()}
-    return found
+    catalogue.watches = {
+        event: sorted(of_event, key=lambda watch: (watch.trigger.id, watch.role)) for event, of_event in watches.items()
+    }
+    return catalogue
 
 
-def _channels_are_there(body: TriggeredBody, there: Container[int]) -> None:
-    for place in (place for group in body.groups for place in group.channels):
-        if place.channel_id not in there:
-            raise Invalid(f"There is no channel {place.channel_id}.")
+def _channels_are_there(body: TriggeredBody, existing: Container[int]) -> None:
+    for channel in (channel for group in body.groups for channel in group.channels):
+        if channel.channel_id not in existing:
+            raise Invalid(f"There is no channel {channel.channel_id}.")
 
 
 def _trigger(series: campaigns.Series, schema: Schema) -> Trigger:
@@ -194,26 +196,29 @@ def _trigger(series: campaigns.Series, schema: Schema) -> Trigger:
 
 def _watches(scope: Scope, trigger: Trigger, types: Mapping[str, dict[str, str]]) -> list[tuple[str, Watch]]:
     """The events that a trigger waits for, by name."""
-    wanted: list[tuple[Role, EventMatch]] = [(Role.OPENS, trigger.body.trigger)]
+    matches: list[tuple[Role, EventMatch]] = [(Role.OPENS, trigger.body.trigger)]
     if isinstance(trigger.body.trigger, SequenceTrigger):
-        wanted += [(Role.CLOSES, one) for one in trigger.body.trigger.closing]
-        wanted += [(Role.RESTARTS, one) for one in trigger.body.trigger.restart]
+        matches += [(Role.CLOSES, event_match) for event_match in trigger.body.trigger.closing]
+        matches += [(Role.RESTARTS, event_match) for event_match in trigger.body.trigger.restart]
     try:
-        return [(one.event, Watch(trigger, role, _test(scope, one, types[one.event]))) for role, one in wanted]
+        return [
+            (event_match.event, Watch(trigger, role, _test(scope, event_match, types[event_match.event])))
+            for role, event_match in matches
+        ]
     except (KeyError, Invalid):
         campaigns.check_events(scope, trigger.body, types)  # which says it in words of the trigger
         raise
 
 
-def _test(scope: Scope, one: EventMatch, types: dict[str, str]) -> Any:
-    if one.conditions is None:
+def _test(scope: Scope, event_match: EventMatch, types: dict[str, str]) -> Any:
+    if event_match.conditions is None:
         return None
-    return conditions.to_predicate(conditions.parse(one.conditions), campaigns.event_schema(scope, types))
+    return conditions.to_predicate(conditions.parse(event_match.conditions), campaigns.event_schema(scope, types))
 
 
-def faults(scope: Scope, some: Sequence[campaigns.Series]) -> dict[int, str]:
+def faults(scope: Scope, series: Sequence[campaigns.Series]) -> dict[int, str]:
     """Why triggers cannot be evaluated, by id; those that can be are absent."""
-    return compiled(scope, some).faults
+    return compiled(scope, series).faults
 
 
 def fault_entry(scope: Scope, series_id: int, fault: str, then: str = "") -> EventLogEntry:
@@ -244,33 +249,33 @@ class Catalogues:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._known: dict[int, tuple[float, tuple[Any, ...], Catalogue]] = {}
-        self._told: dict[int, dict[int, str]] = {}  # faults that are in the event log
+        self._cached: dict[int, tuple[float, tuple[Any, ...], Catalogue]] = {}
+        self._logged: dict[int, dict[int, str]] = {}  # faults that are in the event log
 
     def of(self, tenant_id: int, now: float) -> Catalogue:
         """The catalogue of a tenant; now is a monotonic time in seconds."""
-        known = self._known.get(tenant_id)
-        if known is not None and now - known[0] < FRESH_SECONDS:
-            return known[2]
-        made = stamp(self._stores, tenant_id)
-        catalogue = known[2] if known is not None and known[1] == made else self._compiled(tenant_id)
-        self._known[tenant_id] = (now, made, catalogue)
+        cached = self._cached.get(tenant_id)
+        if cached is not None and now - cached[0] < FRESH_SECONDS:
+            return cached[2]
+        current_stamp = stamp(self._stores, tenant_id)
+        catalogue = cached[2] if cached is not None and cached[1] == current_stamp else self._compiled(tenant_id)
+        self._cached[tenant_id] = (now, current_stamp, catalogue)
         return catalogue
 
     def _compiled(self, tenant_id: int) -> Catalogue:
         scope = scope_of(self._stores, tenant_id)
-        found = compiled(scope)
-        told = self._told.get(tenant_id, {})
-        for series_id, fault in found.faults.items():
+        catalogue = compiled(scope)
+        logged = self._logged.get(tenant_id, {})
+        for series_id, fault in catalogue.faults.items():
             log.error("a trigger cannot be evaluated", tenant_id=tenant_id, series_id=series_id, fault=fault)
         with scope.records() as session:
-            for series_id, fault in found.faults.items() - told.items():
+            for series_id, fault in catalogue.faults.items() - logged.items():
                 session.add(fault_entry(scope, series_id, fault))
-        self._told[tenant_id] = dict(found.faults)
-        return found
+        self._logged[tenant_id] = dict(catalogue.faults)
+        return catalogue
 
     def forget(self, tenant_id: int) -> None:
         """Look again at the next use."""
-        known = self._known.get(tenant_id)
-        if known is not None:
-            self._known[tenant_id] = (float("-inf"), *known[1:])
+        cached = self._cached.get(tenant_id)
+        if cached is not None:
+            self._cached[tenant_id] = (float("-inf"), *cached[1:])
