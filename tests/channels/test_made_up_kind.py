@@ -166,7 +166,7 @@ def test_a_channel_is_what_its_kind_says(api: httpx.Client, channel: dict[str, A
     html = api.post(f"{home}/{PIGEON}/templates", json={"name": "Page", "html": "<p>x</p>"})
     assert (html.status_code, html.json()["detail"]) == (400, "A pigeon carries text, and nothing else.")
     hook = api.put(f"{home}/{PIGEON}/webhook", json={"url": "http://127.0.0.1:9/x", "name": "hook"})
-    assert hook.status_code == 400 and "Rapport sends on by itself" in hook.json()["detail"]
+    assert hook.status_code == 400 and "is a native channel" in hook.json()["detail"]
     addresses = {"address": ["BE-1234", "anna@example.com"], "channel_id": PIGEON}
     refused = api.post("/manage/v1/suppressions", json=addresses)
     assert (refused.status_code, refused.json()["detail"]) == (400, "address 2 is not a ring number.")
