@@ -345,7 +345,7 @@ def test_numbers_that_were_kept_by_their_digits_alone_still_get_nothing(tenant: 
     digits = "4917012345678"
     mark = hashlib.sha256((suppressed_addresses.address_secret(tenant) + digits).encode()).hexdigest()[:32]
     with tenant.records() as session:
-        suppressed_addresses.keep_given(tenant, session, TEXTS, [mark])
+        suppressed_addresses.keep_addresses(tenant, session, TEXTS, [mark])
     company = Company(tenant, [None] * 3, ["+49 170 12345678", digits, "+4917012345679"])
     number = company.process([group(2, (TEXTS, 1))])
     company.send(number)

@@ -11,7 +11,9 @@ SEEDS, ROUNDS = (1, 2), 3
 # Rules that one of the two ways has alone, or that come after all others: who of an address is first, and the hour.
 APART = {rules_of.UNKEPT, rules_of.FIRED_BEFORE, rules_of.SAME_ADDRESS, rules_of.QUIET}
 FOUND = {rules_of.IN_GROUP: (1, 2), rules_of.BAD_ADDRESS: ("not an e-mail address",)}
-EVERY = {rule.told(found) for rule in rules_of.RULES if rule not in APART for found in FOUND.get(rule, (None,))}
+EVERY = {
+    rule.outcome_and_reason(found) for rule in rules_of.RULES if rule not in APART for found in FOUND.get(rule, (None,))
+}
 
 
 def test_both_ways_decide_the_same_of_everybody(scope: Scope) -> None:

@@ -19,7 +19,7 @@ def note_failed(scope: Scope, channel_id: int, failed: Iterable[tuple[str, str]]
             messaging.suppress_many(scope, session, channel_id, "bounced", hard)
     now = scope.clock.now()
     soft = [
-        messaging.Reported(channel_id, customer_id, now)
+        messaging.DeliveryReport(channel_id, customer_id, now)
         for customer_id, bounce in said
         if bounce is channels.Bounce.SOFT
     ]

@@ -52,7 +52,7 @@ def write(
     ids = sorted({draft.customer_id for draft in drafts if draft.customer_id})
     values = attribute_values(scope, ids, names)
     refused = _refused(scope, records, channel, template, origin.campaign_id, ids, values)
-    letters = messaging.Letters(scope, channel, template, origin)
+    letters = messaging.MessageWriter(scope, channel, template, origin)
     return {draft.message_id: _written(channel, letters, draft, values, refused) for draft in drafts}
 
 
@@ -83,7 +83,7 @@ def _refused(
 
 def _written(
     channel: channels.Channel,
-    letters: messaging.Letters,
+    letters: messaging.MessageWriter,
     draft: Draft,
     values: Mapping[str, Values],
     refused: Mapping[str, once.Ended],

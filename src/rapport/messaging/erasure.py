@@ -25,9 +25,9 @@ def forget(scope: Scope, customer_id: str) -> int:
     with scope.records() as session:
         wishes = _rename(scope, session, Suppression, customer_id, mark, ["created_at", "reason"])
         wishes += _rename(scope, session, ChannelPreference, customer_id, mark, ["updated_at", "mode", "app_id"])
-        bound = {"tenant_id": scope.tenant_id, "key": customer_id.lower(), "pseudonym": mark}
-        session.execute(KEEP_ADDRESSES, bound)
-        session.execute(DROP_NAMED, bound)
+        parameters = {"tenant_id": scope.tenant_id, "key": customer_id.lower(), "pseudonym": mark}
+        session.execute(KEEP_ADDRESSES, parameters)
+        session.execute(DROP_NAMED, parameters)
     return wishes
 
 
@@ -37,7 +37,7 @@ def _rename(
     table: type[Suppression] | type[ChannelPreference],
     customer_id: str,
     mark: str,
-    said: list[str],
+    kept_columns: list[str],
 ) -> int:
     """Give the rows of a person the pseudonym; how many those are.
 
@@ -47,9 +47,9 @@ def _rename(
     key = [column.name for column in table.__table__.primary_key]
     rows = session.scalars(select(table).where(*mine)).all()
     for row in rows:
-        values: dict[str, Any] = {name: getattr(row, name) for name in [*key, *said]}
-        made = insert(table).values(values | {"customer_key": mark, "customer_id": ERASED})
-        changes = {name: values[name] for name in said}
-        session.execute(made.on_conflict_do_update(index_elements=key, set_=changes))
+        values: dict[str, Any] = {name: getattr(row, name) for name in [*key, *kept_columns]}
+        statement = insert(table).values(values | {"customer_key": mark, "customer_id": ERASED})
+        changes = {name: values[name] for name in kept_columns}
+        session.execute(statement.on_conflict_do_update(index_elements=key, set_=changes))
     session.execute(delete(table).where(*mine))
     return len(rows)

@@ -23,8 +23,8 @@ def _export(scope: Scope, customer_id: str) -> dict[str, list[Any]]:
     }
 
 
-def _erase(scope: Scope, of: Erased) -> int:
-    return erasure.forget(scope, of.customer_id)
+def _erase(scope: Scope, erased: Erased) -> int:
+    return erasure.forget(scope, erased.customer_id)
 
 
 PERSONAL_DATA = PersonalData(

@@ -96,8 +96,8 @@ def malformed(text: str, kind: Kind = "plain") -> str | None:
     for match, _ in _placeholders(text, kind):
         rest.append(text[end : match.start()])
         end = match.end()
-    found = MALFORMED.search("".join([*rest, text[end:]]))
-    return found[0] if found else None
+    match_of_rest = MALFORMED.search("".join([*rest, text[end:]]))
+    return match_of_rest[0] if match_of_rest else None
 
 
 def misplaced(page: str) -> str | None:

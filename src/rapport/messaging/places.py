@@ -52,10 +52,10 @@ def places(html: str) -> Iterator[Place]:
             at = _after(html, sign, opened.end())
             continue
         at = opened.end()
-        while given := ATTRIBUTE.match(html, at):
-            if given.lastgroup not in (None, "name"):
-                yield Place(*given.span(given.lastgroup), tag, given["name"].lower())
-            at = given.end()
+        while attribute := ATTRIBUTE.match(html, at):
+            if attribute.lastgroup not in (None, "name"):
+                yield Place(*attribute.span(attribute.lastgroup), tag, attribute["name"].lower())
+            at = attribute.end()
         at = _after(html, ">", at)
         if tag in RAW and html[opened.start() + 1] != "/":
             ended = RAW_ENDS[tag].search(html, at)

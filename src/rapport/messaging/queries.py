@@ -17,25 +17,29 @@ NO_DAY = date(1970, 1, 1)
 def addresses(scope: Scope, attributes: Sequence[str], customer_ids: Sequence[str]) -> list[tuple[str, str]]:
     """What customers have in attributes that hold addresses: id in lower case and text, from file, API and profile."""
     infos, ids = customers.find(scope, attributes, "address_attribute"), list(customer_ids)
-    found: set[tuple[str, str]] = set()
+    addresses_of_customers: set[tuple[str, str]] = set()
     for begin in range(0, len(ids), IDS_AT_ONCE):
         part = ids[begin : begin + IDS_AT_ONCE]
         spelled = sorted({*part, *customers.spellings(scope, part).values()})
         for sql in _address_queries(scope, infos):
             rows = scope.warehouse.rows(sql, ids=spelled, data_date=scope.data_date() or NO_DAY)
-            found.update((str(who).lower(), text) for who, *texts in rows for text in texts if text)
-    return sorted(found)
+            addresses_of_customers.update(
+                (str(customer_id).lower(), text) for customer_id, *texts in rows for text in texts if text
+            )
+    return sorted(addresses_of_customers)
 
 
 def at_address(scope: Scope, infos: Sequence[customers.AttributeInfo], keys: Sequence[str], most: int) -> list[str]:
     """The customers, by id, who have one of some keys of addresses in an attribute, from file, API or profile."""
-    found: set[str] = set()
+    customer_ids: set[str] = set()
     for table, where, present in _tables_of(infos):
-        has = " OR ".join(f"{channels.key_sql(customers.rendered(one))} IN {{keys:Array(String)}}" for one in present)
-        sql = f"SELECT DISTINCT customer_id FROM {table} WHERE ({has}){where} ORDER BY customer_id LIMIT {most}"  # noqa: S608 - ours
+        condition = " OR ".join(
+            f"{channels.key_sql(customers.rendered(info))} IN {{keys:Array(String)}}" for info in present
+        )
+        sql = f"SELECT DISTINCT customer_id FROM {table} WHERE ({condition}){where} ORDER BY customer_id LIMIT {most}"  # noqa: S608 - ours
         rows = scope.warehouse.rows(sql, keys=list(keys), data_date=scope.data_date() or NO_DAY)
-        found.update(str(customer_id) for (customer_id,) in rows)
-    return sorted(found)[:most]
+        customer_ids.update(str(customer_id) for (customer_id,) in rows)
+    return sorted(customer_ids)[:most]
 
 
 def _tables_of(
@@ -43,14 +47,14 @@ def _tables_of(
 ) -> Iterator[tuple[str, str, Sequence[customers.AttributeInfo]]]:
     """Where values of attributes are: a table, which of its rows are of now, and the attributes that it has."""
     for table, where in (("customers", ""), ("profiles", " AND data_date = {data_date:Date}")):
-        present = [one for one in infos if table == "profiles" or one.source in customers.STORED_SOURCES]
+        present = [info for info in infos if table == "profiles" or info.source in customers.STORED_SOURCES]
         if present:
             yield table, where, present
 
 
 def _address_queries(scope: Scope, infos: Sequence[customers.AttributeInfo]) -> Iterator[str]:
     for table, where, present in _tables_of(infos):
-        columns = ", ".join(customers.rendered(one) for one in present)
+        columns = ", ".join(customers.rendered(info) for info in present)
         yield f"SELECT customer_id, {columns} FROM {table} WHERE customer_id IN {{ids:Array(String)}}{where}"  # noqa: S608 - ours
 
 

@@ -27,27 +27,27 @@ class Registered:
 
 def external_channel(scope: Scope, channel_id: int) -> channels.Channel:
     """A channel whose templates and apps are a vendor's. Raises NotFound, and Invalid for one of Rapport's own."""
-    found = channels.channel(scope, channel_id)
-    if not found.behaviour.is_pulled:
+    channel = channels.channel(scope, channel_id)
+    if not channel.behaviour.is_pulled:
         raise Invalid(f"ChannelID: channel {channel_id} is a native channel, whose templates are created in Rapport.")
-    return found
+    return channel
 
 
-def register_templates(scope: Scope, channel_id: int, given: Sequence[Registered]) -> None:
+def register_templates(scope: Scope, channel_id: int, templates: Sequence[Registered]) -> None:
     """Add templates to an external channel; one that is known gets the new name and app and keeps its content.
 
     Of a template given twice the last counts. Raises NotFound for the channel, Invalid for one of Rapport's own.
     """
     external_channel(scope, channel_id)
-    by_id = {one.template_id: one for one in given}
+    by_id = {template.template_id: template for template in templates}
     now = scope.clock.now()
     with scope.records() as session:
         # In order of the key, so that two callers with the same templates wait for each other and never lock up.
-        for number, one in sorted(by_id.items()):
+        for number, template in sorted(by_id.items()):
             key = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "id": number}
-            changes = {"name": one.name, "app_id": one.app_id, "updated_at": now}
-            made = insert(Template).values(**key, **changes, subject="", html="", text="", created_at=now)
-            session.execute(made.on_conflict_do_update(index_elements=list(key), set_=changes))
+            changes = {"name": template.name, "app_id": template.app_id, "updated_at": now}
+            statement = insert(Template).values(**key, **changes, subject="", html="", text="", created_at=now)
+            session.execute(statement.on_conflict_do_update(index_elements=list(key), set_=changes))
         scope.audit(session, "register", f"templates of channel {channel_id}", templates=sorted(by_id))
 
 
@@ -57,23 +57,23 @@ def remove_templates(scope: Scope, pairs: Sequence[tuple[int, int]]) -> None:
     Campaigns keep the ids that they were built with. Raises Invalid when a channel is one of Rapport's own;
     nothing is removed then.
     """
-    own = {one.id for one in channels.channels(scope) if not one.behaviour.is_pulled}
+    own = {channel.id for channel in channels.channels(scope) if not channel.behaviour.is_pulled}
     for channel_id, template_id in pairs:
         if channel_id in own:
             raise Invalid(f"Template {template_id} of channel {channel_id} was created in Rapport: remove it there.")
     with scope.records() as session:
-        gone = delete(Template).where(Template.tenant_id == scope.tenant_id)
-        gone = gone.where(tuple_(Template.channel_id, Template.id).in_(pairs))
-        known = session.execute(gone.returning(Template.channel_id, Template.id)).all()
-        for channel_id, template_id in sorted((row.channel_id, row.id) for row in known):
+        statement = delete(Template).where(Template.tenant_id == scope.tenant_id)
+        statement = statement.where(tuple_(Template.channel_id, Template.id).in_(pairs))
+        deleted = session.execute(statement.returning(Template.channel_id, Template.id)).all()
+        for channel_id, template_id in sorted((row.channel_id, row.id) for row in deleted):
             scope.audit(session, "delete", f"template {channel_id}/{template_id}")
 
 
 def apps_of_templates(scope: Scope, channel_ids: Iterable[int]) -> dict[tuple[int, int], str]:
     """The app of every template of channels that is for one, in lower case as apps compare, by channel and template."""
     with scope.reads() as session:
-        known = session.execute(_with_app(scope, channel_ids))
-        return {(channel_id, number): app_id.lower() for channel_id, number, app_id in known}
+        templates = session.execute(_with_app(scope, channel_ids))
+        return {(channel_id, number): app_id.lower() for channel_id, number, app_id in templates}
 
 
 def _with_app(scope: Scope, channel_ids: Iterable[int]) -> Select[int, int, str]:
@@ -94,10 +94,12 @@ def remove_apps(scope: Scope, pairs: Sequence[tuple[int, str]]) -> None:
     gone = {(channel_id, app_id.lower()) for channel_id, app_id in pairs}
     with scope.records() as session:
         channels.delete_apps(scope, session, pairs)
-        known = session.execute(_with_app(scope, {channel_id for channel_id, _ in pairs})).all()
-        bound = [(channel_id, number) for channel_id, number, app_id in known if (channel_id, app_id.lower()) in gone]
+        templates = session.execute(_with_app(scope, {channel_id for channel_id, _ in pairs})).all()
+        of_gone_apps = [
+            (channel_id, number) for channel_id, number, app_id in templates if (channel_id, app_id.lower()) in gone
+        ]
         session.execute(
             update(Template)
-            .where(Template.tenant_id == scope.tenant_id, tuple_(Template.channel_id, Template.id).in_(bound))
+            .where(Template.tenant_id == scope.tenant_id, tuple_(Template.channel_id, Template.id).in_(of_gone_apps))
             .values(app_id="", updated_at=scope.clock.now())
         )

@@ -13,8 +13,8 @@ from rapport.messaging.placeholders import EXTRAS, OF_EVENT, Compiled, defused, 
 
 def attributes_used(template: Template) -> list[str]:
     """The customer attributes that a template asks for: RealFieldNames in upper case, sorted."""
-    found = names(template.subject) + names(template.html) + names(template.text)
-    return sorted({name for name in found if not name.startswith(OF_EVENT)} - EXTRAS)
+    placeholders = names(template.subject) + names(template.html) + names(template.text)
+    return sorted({name for name in placeholders if not name.startswith(OF_EVENT)} - EXTRAS)
 
 
 @lru_cache(maxsize=512)
@@ -34,15 +34,15 @@ def render(
     missing becomes the placeholder's default.
     """
     subject, plain, page = _compiled(template.subject, template.html, template.text)
-    known: dict[str, str] = {name: value for name, value in values.items() if value}
-    known["CUSTOMER_ID"] = customer_id
-    known |= {name.upper(): str(value) for name, value in extra.items() if name != "products" and value}
+    present: dict[str, str] = {name: value for name, value in values.items() if value}
+    present["CUSTOMER_ID"] = customer_id
+    present |= {name.upper(): str(value) for name, value in extra.items() if name != "products" and value}
     products = _names_of(extra.get("products"))
     in_text = {"PRODUCTS": "\n" + "".join(f"- {name}\n" for name in products)} if products else {}
     in_html = {"PRODUCTS": _list(products)} if products else {}
     in_subject = {"PRODUCTS": ", ".join(products)} if products else {}
     return channels.Content(
-        " ".join(subject.fill(known, in_subject).split()), plain.fill(known, in_text), page.fill(known, in_html)
+        " ".join(subject.fill(present, in_subject).split()), plain.fill(present, in_text), page.fill(present, in_html)
     )
 
 

@@ -24,7 +24,7 @@ from rapport.messaging.contactability.reaching import (
     profile_columns,
     unkept,
 )
-from rapport.messaging.contactability.soft_bounces import Reported, any_counted, arrived, soft_bounced
+from rapport.messaging.contactability.soft_bounces import DeliveryReport, any_counted, arrived, soft_bounced
 from rapport.messaging.contactability.suppressed_addresses import keep_again
 from rapport.messaging.contactability.suppressed_addresses import marks_of as address_marks
 from rapport.messaging.contactability.suppressed_addresses import of_address as suppressions_of_address
@@ -47,7 +47,7 @@ from rapport.messaging.contactability.suppressions import (
 from rapport.messaging.contactability.survey import nobody_shares, profiles_stand
 from rapport.messaging.contactability.unreached import unreached
 from rapport.messaging.contactability.unsubscribe_pages import words_for, words_in
-from rapport.messaging.letters import Letters
+from rapport.messaging.message_writer import MessageWriter
 from rapport.messaging.models import EVERY_CHANNEL, ChannelPreference, Suppression, Template
 from rapport.messaging.personal import PERSONAL_DATA
 from rapport.messaging.registration import (
@@ -78,13 +78,13 @@ __all__ = [
     "REASONS",
     "SAME_ADDRESS",
     "ChannelPreference",
+    "DeliveryReport",
     "FileSuppressed",
     "KeptOff",
-    "Letters",
+    "MessageWriter",
     "Origin",
     "Reading",
     "Registered",
-    "Reported",
     "Suppression",
     "Template",
     "address_marks",

@@ -31,15 +31,15 @@ class MessagingSettings(TenantSettings):
     )
 
 
-def check_change(stored: Scope, wanted: Scope, session: Session) -> None:
+def check_change(stored: Scope, requested: Scope, session: Session) -> None:
     """The usual language, or the words that there are, can only become such that it has some. Raises Invalid."""
-    before, after = (one.settings.get(MessagingSettings.section, {}) for one in (stored, wanted))
+    before, after = (version.settings.get(MessagingSettings.section, {}) for version in (stored, requested))
     if all(before.get(name) == after.get(name) for name in ("usual_language", "unsubscribe_page")):
         return
-    changed = tenant_settings(wanted, MessagingSettings)
-    known = BUILT_IN | changed.unsubscribe_page
-    if changed.usual_language not in known:
+    changed = tenant_settings(requested, MessagingSettings)
+    words = BUILT_IN | changed.unsubscribe_page
+    if changed.usual_language not in words:
         raise Invalid(
             f"settings.messaging.usual_language is {changed.usual_language!r}, for which there are no texts: "
-            f"there are texts for {', '.join(sorted(known))}, and unsubscribe_page can add more."
+            f"there are texts for {', '.join(sorted(words))}, and unsubscribe_page can add more."
         )

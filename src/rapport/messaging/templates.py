@@ -26,11 +26,11 @@ def templates(scope: Scope) -> list[Template]:
 
 def listed_templates(scope: Scope, channel_id: int | None = None) -> list[Template]:
     """The same without their html and text, of one channel when asked for."""
-    wanted = _in_order(scope).options(defer(Template.html), defer(Template.text))
+    statement = _in_order(scope).options(defer(Template.html), defer(Template.text))
     if channel_id is not None:
-        wanted = wanted.where(Template.channel_id == channel_id)
+        statement = statement.where(Template.channel_id == channel_id)
     with scope.reads() as session:
-        return list(session.scalars(wanted))
+        return list(session.scalars(statement))
 
 
 def _in_order(scope: Scope) -> Select[Template]:
@@ -40,13 +40,13 @@ def _in_order(scope: Scope) -> Select[Template]:
 
 def template(scope: Scope, channel_id: int, template_id: int) -> Template:
     """A template. Raises NotFound."""
-    found = None
+    stored = None
     if 0 <= channel_id <= MAX_ID and 0 <= template_id <= MAX_ID:
         with scope.reads() as session:
-            found = session.get(Template, (scope.tenant_id, channel_id, template_id))
-    if found is None:
+            stored = session.get(Template, (scope.tenant_id, channel_id, template_id))
+    if stored is None:
         raise NotFound(f"There is no template {template_id} on channel {channel_id}.")
-    return found
+    return stored
 
 
 def create_template(
@@ -59,7 +59,7 @@ def create_template(
     id: int | None = None,
 ) -> Template:
     """Create a template; as save_template, and raises Conflict for an id that is taken."""
-    if id is not None and any(found.id == id for found in listed_templates(scope, channel_id)):
+    if id is not None and any(present.id == id for present in listed_templates(scope, channel_id)):
         raise Conflict(f"There is a template {id} on channel {channel_id} already.")
     return save_template(scope, channel_id, name, subject, html, text, id)
 
@@ -85,7 +85,7 @@ def save_template(
     if wrong := misplaced(html) or misplaced(clean):  # also what sanitising takes away, which somebody would miss
         raise Invalid(f"html contains {wrong}.")
     now = scope.clock.now()
-    made = Template(
+    new = Template(
         tenant_id=scope.tenant_id,
         channel_id=channel_id,
         id=id,
@@ -94,29 +94,29 @@ def save_template(
         html=clean,
         text=text,
     )
-    check(scope, made, kind)
+    check(scope, new, kind)
     with scope.records() as session:
-        _check_name(scope, session, made)
-        if made.id is None:
-            made.id = _free_id(scope, session, channel_id)
-        content = {"name": made.name, "subject": made.subject, "html": made.html, "text": made.text, "updated_at": now}
-        key = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "id": made.id}
+        _check_name(scope, session, new)
+        if new.id is None:
+            new.id = _free_id(scope, session, channel_id)
+        content = {"name": new.name, "subject": new.subject, "html": new.html, "text": new.text, "updated_at": now}
+        key = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "id": new.id}
         saved = insert(Template).values(**key, **content, created_at=now)
         saved = saved.on_conflict_do_update(index_elements=list(key), set_=content)
         options = {"populate_existing": True}
-        found: Template = session.scalars(saved.returning(Template), execution_options=options).one()
-        scope.audit(session, "save", f"template {channel_id}/{made.id}", name=made.name)
-    return found
+        stored: Template = session.scalars(saved.returning(Template), execution_options=options).one()
+        scope.audit(session, "save", f"template {channel_id}/{new.id}", name=new.name)
+    return stored
 
 
-def _check_name(scope: Scope, session: Session, made: Template) -> None:
+def _check_name(scope: Scope, session: Session, new: Template) -> None:
     """People choose templates by their names. Vendors may give names twice, and what has such a name may keep it."""
-    hold(session, scope.tenant_id, f"templates {made.channel_id}")
-    of_channel = (Template.tenant_id == scope.tenant_id, Template.channel_id == made.channel_id)
-    same = func.lower(func.btrim(Template.name)) == func.lower(made.name)
+    hold(session, scope.tenant_id, f"templates {new.channel_id}")
+    of_channel = (Template.tenant_id == scope.tenant_id, Template.channel_id == new.channel_id)
+    same = func.lower(func.btrim(Template.name)) == func.lower(new.name)
     numbers = set(session.scalars(select(Template.id).where(*of_channel, same)))
-    if numbers and made.id not in numbers:
-        raise taken(f"a template of channel {made.channel_id}", made.name)
+    if numbers and new.id not in numbers:
+        raise taken(f"a template of channel {new.channel_id}", new.name)
 
 
 def _free_id(scope: Scope, session: Session, channel_id: int) -> int:
@@ -128,23 +128,23 @@ def _free_id(scope: Scope, session: Session, channel_id: int) -> int:
             return number
 
 
-def check(scope: Scope, made: Template, kind: channels.ChannelKind) -> None:
+def check(scope: Scope, checked: Template, kind: channels.ChannelKind) -> None:
     """Whether a template can be sent on a channel of this kind. Raises Invalid."""
-    if not made.name:
+    if not checked.name:
         raise Invalid("name must not be empty.")
-    _check_size(made.html, made.text)
+    _check_size(checked.html, checked.text)
     for part in ("subject", "html", "text"):
-        if wrong := malformed(getattr(made, part), "html" if part == "html" else "plain"):
+        if wrong := malformed(getattr(checked, part), "html" if part == "html" else "plain"):
             raise Invalid(f"{part} contains {wrong!r}, which is not a placeholder; write [%NAME%] or [%NAME:default%].")
-        reserved = RESERVED.intersection(names(getattr(made, part)))
+        reserved = RESERVED.intersection(names(getattr(checked, part)))
         if reserved:
             raise Invalid(f"{part} contains [%{min(reserved)}%], which campaign templates cannot use.")
     try:
-        customers.find(scope, attributes_used(made), "A placeholder of the template")
+        customers.find(scope, attributes_used(checked), "A placeholder of the template")
     except Invalid as error:
         others = ", ".join(sorted(EXTRAS))
         raise Invalid(f"{error.message} Besides attributes there are {others} and EVENT.name.") from error
-    kind.check_content(channels.Content(made.subject, made.text, made.html))
+    kind.check_content(channels.Content(checked.subject, checked.text, checked.html))
 
 
 def _check_size(html: str, text: str) -> None:

@@ -270,7 +270,9 @@ def _suppress(scope: Scope, session: Session, rows: Iterable[tuple[ReportedInter
 
 def _note_arrivals(scope: Scope, session: Session, rows: Iterable[ReportedInteraction]) -> None:
     """Forget the soft bounces of who has got a message since."""
-    arrived = [messaging.Reported(row.channel_id, row.customer_id, row.at) for row in rows if row.event_id in ARRIVED]
+    arrived = [
+        messaging.DeliveryReport(row.channel_id, row.customer_id, row.at) for row in rows if row.event_id in ARRIVED
+    ]
     if arrived and messaging.any_counted(scope, session):
         messaging.arrived(scope, session, arrived)
 

@@ -208,7 +208,9 @@ def _kept_out(rules: PlannedRules, reading: Reading, kept_back: Mapping[eligibil
         eligibility.CAPPED: [(queries.OVER_CAP, None)] if rules.frequency_cap else [],
     }
     ordered = [
-        (sql, *rule.told(value)) for rule, rule_tests in eligibility.in_order(tests) for sql, value in rule_tests
+        (sql, *rule.outcome_and_reason(value))
+        for rule, rule_tests in eligibility.in_order(tests)
+        for sql, value in rule_tests
     ]
     return {
         "kept_out": "".join(f"{sql}, {number}, " for number, (sql, *_) in enumerate(ordered, start=1)),

@@ -60,9 +60,9 @@ def suppress_file(
     cells = (cell for _, cell in _cells(file, column) if form.passes(channels.address_key(cell)))
     added = 0
     with scope.records() as session:
-        while some := list(islice(cells, AT_ONCE)):
-            marks = suppressed_addresses.marks_of(scope, some)
-            added += suppressed_addresses.keep_given(scope, session, channel_id, marks)
+        while batch := list(islice(cells, AT_ONCE)):
+            marks = suppressed_addresses.marks_of(scope, batch)
+            added += suppressed_addresses.keep_addresses(scope, session, channel_id, marks)
         if added:
             scope.audit(session, "suppress", f"addresses on channel {channel_id}", reason=reason, addresses=added)
     return FileSuppressed(good, added, len(bad), bad[:MAX_PLACES_TOLD])
@@ -104,12 +104,12 @@ def _cells(file: IO[str], column: str) -> Iterator[tuple[int, str]]:
         file.seek(0)
         separator = max(SEPARATORS, key=first.count)
         rows = csv.reader(file, delimiter=separator)
-        place = 0
+        position = 0
         for row in rows:
             if rows.line_num == 1 and _is_header(row, column):
-                place = _place(row, column)
+                position = _place(row, column)
             elif any(cell.strip() for cell in row):
-                yield rows.line_num, row[place] if place < len(row) else ""
+                yield rows.line_num, row[position] if position < len(row) else ""
     except UnicodeDecodeError as error:
         raise Invalid(NO_TEXT) from error
     except csv.Error as error:

@@ -24,15 +24,15 @@ def customers_at(scope: Scope, address: str) -> list[str]:
         raise Invalid("address is not an address.")
     attributes = suppressed_addresses.address_attributes(scope, EVERY_CHANNEL)
     infos = customers.find(scope, attributes, "address_attribute") if attributes else []
-    found = queries.at_address(scope, infos, _spellings(key), MOST_FOUND)
+    customer_ids = queries.at_address(scope, infos, _spellings(key), MOST_FOUND)
     with scope.records() as session:
-        scope.audit(session, "find", "customers by address", customers=len(found))
-    return found
+        scope.audit(session, "find", "customers by address", customers=len(customer_ids))
+    return customer_ids
 
 
 def _spellings(key: str) -> list[str]:
     """The keys that an address may have in the warehouse, which reads no punycode by itself."""
-    found = {key}
+    spellings = {key}
     with suppress(ValueError):
-        found.add(channels.recipient(key))
-    return sorted(found)
+        spellings.add(channels.recipient(key))
+    return sorted(spellings)

@@ -24,8 +24,8 @@ ALLOW_ADDRESSES = """
 
 def _named(scope: Scope, marks: list[str]) -> dict[str, str]:
     """The CustomerID to each pseudonym, where one is known."""
-    known = queries.known(scope, marks)
-    return dict(zip(pseudonyms(scope, known), known, strict=True))
+    customer_ids = queries.known(scope, marks)
+    return dict(zip(pseudonyms(scope, customer_ids), customer_ids, strict=True))
 
 
 def suppress_again(scope: Scope, entry: dict[str, Any]) -> None:
@@ -33,28 +33,30 @@ def suppress_again(scope: Scope, entry: dict[str, Any]) -> None:
     named = _named(scope, entry["of"])
     keys = [named[mark].lower() if mark in named else mark for mark in entry["of"]]
     ids = [named.get(mark, ERASED) for mark in entry["of"]]
-    bound = {"tenant_id": scope.tenant_id, "channel_id": entry["channel"], "reason": entry["reason"]}
+    parameters = {"tenant_id": scope.tenant_id, "channel_id": entry["channel"], "reason": entry["reason"]}
     with scope.records() as session:
-        session.execute(text(suppressions.SUPPRESS_MANY), {**bound, "keys": keys, "ids": ids, "at": scope.clock.now()})
+        session.execute(
+            text(suppressions.SUPPRESS_MANY), {**parameters, "keys": keys, "ids": ids, "at": scope.clock.now()}
+        )
 
 
 def allow_again(scope: Scope, entry: dict[str, Any]) -> None:
     """A suppression that was taken back."""
-    keys = [*entry["of"], *(one.lower() for one in _named(scope, entry["of"]).values())]
-    bound = {"tenant_id": scope.tenant_id, "channel_id": entry["channel"], "keys": keys}
+    keys = [*entry["of"], *(customer_id.lower() for customer_id in _named(scope, entry["of"]).values())]
+    parameters = {"tenant_id": scope.tenant_id, "channel_id": entry["channel"], "keys": keys}
     with scope.records() as session:
         for sql in (ALLOW, ALLOW_ADDRESSES):
-            session.execute(text(sql), bound)
+            session.execute(text(sql), parameters)
 
 
 def keep_addresses_again(scope: Scope, entry: dict[str, Any]) -> None:
     """Addresses, as marks, of persons who said no."""
     named = _named(scope, [mark for _, mark in entry["of"]])
     keys = [named[mark].lower() if mark in named else mark for _, mark in entry["of"]]
-    bound = {"tenant_id": scope.tenant_id, "channel_id": entry["channel"], "app_key": entry["app"]}
-    given = {"marks": [one for one, _ in entry["of"]], "keys": keys, "listed": entry["listed"]}
+    parameters = {"tenant_id": scope.tenant_id, "channel_id": entry["channel"], "app_key": entry["app"]}
+    values = {"marks": [mark for mark, _ in entry["of"]], "keys": keys, "listed": entry["listed"]}
     with scope.records() as session:
-        session.execute(ADD, {**bound, **given, "at": scope.clock.now()})
+        session.execute(ADD, {**parameters, **values, "at": scope.clock.now()})
 
 
 def prefer_again(scope: Scope, entry: dict[str, Any]) -> None:
@@ -62,8 +64,8 @@ def prefer_again(scope: Scope, entry: dict[str, Any]) -> None:
     named, app = _named(scope, entry["of"]), entry["app"]
     keys = [named[mark].lower() if mark in named else mark for mark in entry["of"]]
     ids = [named.get(mark, ERASED) for mark in entry["of"]]
-    bound = {"tenant_id": scope.tenant_id, "channel_id": entry["channel"], "app_key": app.lower()}
-    given = {"keys": keys, "ids": ids, "app_id": app, "mode": entry["mode"], "at": scope.clock.now()}
+    parameters = {"tenant_id": scope.tenant_id, "channel_id": entry["channel"], "app_key": app.lower()}
+    values = {"keys": keys, "ids": ids, "app_id": app, "mode": entry["mode"], "at": scope.clock.now()}
     with scope.records() as session:
-        session.execute(text(REPLACE_ERASED), {**bound, "marks": [mark for mark in entry["of"] if mark in named]})
-        session.execute(text(SET), {**bound, **given})
+        session.execute(text(REPLACE_ERASED), {**parameters, "marks": [mark for mark in entry["of"] if mark in named]})
+        session.execute(text(SET), {**parameters, **values})

@@ -16,7 +16,7 @@ from rapport.stores.warehouse import identifier
 # The rules of a channel by fault, from 1.
 FAULTED = (rules.NO_PERMISSION, rules.NO_ADDRESS, rules.LISTED, rules.PREFERENCE, rules.SAME_ADDRESS)
 # Outcome and reason of a channel on which a customer cannot be reached, by fault; see faults for the others.
-FAULTS = (("", ""), *(rule.told() for rule in FAULTED))
+FAULTS = (("", ""), *(rule.outcome_and_reason() for rule in FAULTED))
 # Why somebody is kept off a channel whatever else is known, with the fault of each.
 KEPT_OFF = {rule.reason: FAULTED.index(rule) + 1 for rule in (rules.LISTED, rules.PREFERENCE)}
 SAME_ADDRESS = FAULTED.index(rules.SAME_ADDRESS) + 1
@@ -30,13 +30,13 @@ PROFILES = "FROM profiles WHERE data_date = {data_date:Date}"
 # The customers, in lower case, whose address is one that gets nothing.
 BY_ADDRESS = """
     INSERT INTO {table} (list, fault, customer_id)
-    SELECT {{list:UInt16}}, if(its_mark IN {listed} OR mark_of_digits IN {listed}, {first}, {second}),
+    SELECT {{list:UInt16}}, if(mark_of_address IN {listed} OR mark_of_digits IN {listed}, {first}, {second}),
         lowerUTF8(customer_id)
     FROM (
-        SELECT customer_id, {mark} AS its_mark, {mark_of_digits} AS mark_of_digits
-        FROM (SELECT customer_id, {key} AS its_key {profiles})
+        SELECT customer_id, {mark} AS mark_of_address, {mark_of_digits} AS mark_of_digits
+        FROM (SELECT customer_id, {key} AS key_of_address {profiles})
     )
-    WHERE its_mark IN {kept} OR mark_of_digits IN {kept}
+    WHERE mark_of_address IN {kept} OR mark_of_digits IN {kept}
 """
 MARKS = "(SELECT mark FROM {table} WHERE list = {{list:UInt16}} AND mark != ''{more})"
 
@@ -53,7 +53,7 @@ class KeptOff:
 
 def faults() -> list[tuple[str, str]]:
     """Outcome and reason by fault: FAULTS and, after them, an address that has not the form of its kind of channel."""
-    return [*FAULTS, *(rules.BAD_ADDRESS.told(form.fault) for form in channels.address_forms())]
+    return [*FAULTS, *(rules.BAD_ADDRESS.outcome_and_reason(form.fault) for form in channels.address_forms())]
 
 
 def fault_of(rule: rules.Rule) -> int:
@@ -66,16 +66,16 @@ def fault_of_form(form: channels.AddressForm) -> int:
     return len(FAULTS) + channels.address_forms().index(form)
 
 
-def stand(scope: Scope, wanted: KeptOff, data_date: date, profiles: str | None = None) -> str:
+def stand(scope: Scope, kept_off: KeptOff, data_date: date, profiles: str | None = None) -> str:
     """A text that changes with whatever load_suppressed goes by; empty when it would find nobody.
 
     That is what was said, and the profiles: what profiles_stand tells now, when the caller has asked.
     """
-    said = preferences.digest(scope, wanted.channel_id, wanted.app_id)
-    if not said:
+    digest = preferences.digest(scope, kept_off.channel_id, kept_off.app_id)
+    if not digest:
         return ""
-    attribute = channels.channel(scope, wanted.channel_id).address_attribute
-    return f"{wanted.app_id} {said} {attribute} {data_date} {profiles or profiles_stand(scope)}"
+    attribute = channels.channel(scope, kept_off.channel_id).address_attribute
+    return f"{kept_off.app_id} {digest} {attribute} {data_date} {profiles or profiles_stand(scope)}"
 
 
 def create_suppressed(scope: Scope, table: str) -> None:
@@ -87,36 +87,36 @@ def create_suppressed(scope: Scope, table: str) -> None:
 def load_suppressed(
     scope: Scope,
     table: str,
-    wanted: KeptOff,
+    kept_off: KeptOff,
     data_date: date,
     among: str = "",
     stand: str | None = None,
-    **bound: Any,
+    **parameters: Any,
 ) -> None:
     """Bring those kept off a channel into a table aside, in lower case: ids compare ignoring case.
 
     Who has the address of somebody who is kept off is too, by the profiles of data_date; among narrows these down.
     stand: what profiles_stand tells now, when the caller has asked.
     """
-    told = preferences.suppressions(scope, wanted.channel_id, wanted.app_id)
-    ids = (str(one).lower() for one in told["customer_id"].to_pylist())
-    _insert(scope, table, wanted, told["reason"].to_pylist(), "customer_id", list(ids))
-    attribute = channels.channel(scope, wanted.channel_id).address_attribute
-    marks = suppressed_addresses.of_channel(scope, wanted.channel_id, wanted.app_id)
+    suppressions = preferences.suppressions(scope, kept_off.channel_id, kept_off.app_id)
+    ids = (str(customer_id).lower() for customer_id in suppressions["customer_id"].to_pylist())
+    _insert(scope, table, kept_off, suppressions["reason"].to_pylist(), "customer_id", list(ids))
+    attribute = channels.channel(scope, kept_off.channel_id).address_attribute
+    marks = suppressed_addresses.of_channel(scope, kept_off.channel_id, kept_off.app_id)
     if not marks or attribute == channels.OWN_ID:
         return
-    for reason, some in sorted(marks.items()):
-        _insert(scope, table, wanted, [reason] * len(some), "mark", some)
+    for reason, reason_marks in sorted(marks.items()):
+        _insert(scope, table, kept_off, [reason] * len(reason_marks), "mark", reason_marks)
     is_plain = attribute.upper() in survey(scope, data_date, (), {attribute}, stand).plain
-    bound |= {"data_date": data_date}
-    _add_by_address(scope, table, wanted, attribute, is_plain, f"{PROFILES}{among}", bound)
+    parameters |= {"data_date": data_date}
+    _add_by_address(scope, table, kept_off, attribute, is_plain, f"{PROFILES}{among}", parameters)
 
 
-def _insert(scope: Scope, table: str, wanted: KeptOff, reasons: list[str], column: str, values: list[str]) -> None:
+def _insert(scope: Scope, table: str, kept_off: KeptOff, reasons: list[str], column: str, values: list[str]) -> None:
     if not values:
         return
     columns = {
-        "list": pa.array([wanted.list] * len(values), pa.uint16()),
+        "list": pa.array([kept_off.list] * len(values), pa.uint16()),
         "fault": pa.array([KEPT_OFF[reason] for reason in reasons], pa.uint8()),
         column: pa.array(values, pa.string()),
     }
@@ -124,24 +124,32 @@ def _insert(scope: Scope, table: str, wanted: KeptOff, reasons: list[str], colum
 
 
 def _add_by_address(
-    scope: Scope, table: str, wanted: KeptOff, attribute: str, is_plain: bool, profiles: str, bound: dict[str, Any]
+    scope: Scope,
+    table: str,
+    kept_off: KeptOff,
+    attribute: str,
+    is_plain: bool,
+    profiles: str,
+    parameters: dict[str, Any],
 ) -> None:
     aside = f"{table}_domains"
     address = customers.rendered(customers.find(scope, [attribute])[0])
     texts = f"SELECT {address} AS text {profiles}"
-    domains = "" if is_plain else channels.decode_domains(scope.warehouse, aside, texts, **bound)
+    domains = "" if is_plain else channels.decode_domains(scope.warehouse, aside, texts, **parameters)
     first, second = KEPT_OFF.values()
     sql = BY_ADDRESS.format(
         table=identifier(table),
         key=channels.key_sql(address, domains, is_plain),
-        mark=suppressed_addresses.MARK.format(key="its_key"),
-        mark_of_digits=suppressed_addresses.MARK_OF_DIGITS.format(key="its_key"),
+        mark=suppressed_addresses.MARK.format(key="key_of_address"),
+        mark_of_digits=suppressed_addresses.MARK_OF_DIGITS.format(key="key_of_address"),
         profiles=profiles,
         kept=MARKS.format(table=identifier(table), more=""),
         listed=MARKS.format(table=identifier(table), more=f" AND fault = {first}"),
         first=first,
         second=second,
     )
-    scope.warehouse.execute(sql, list=wanted.list, address_secret=suppressed_addresses.address_secret(scope), **bound)
+    scope.warehouse.execute(
+        sql, list=kept_off.list, address_secret=suppressed_addresses.address_secret(scope), **parameters
+    )
     if domains:
         scope.warehouse.execute(NO_TABLE.format(table=identifier(aside)))

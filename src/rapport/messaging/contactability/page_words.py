@@ -1,6 +1,7 @@
 """The words of the page on which people unsubscribe, in the language of whoever opens it."""
 
 from collections.abc import Iterable
+from operator import itemgetter
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -106,13 +107,13 @@ def language_code(text: str) -> str:
 
 def accepted(header: str) -> list[str]:
     """The languages of an Accept-Language header (RFC 9110), the preferred first, without what cannot be read."""
-    found: list[tuple[float, str]] = []
+    languages: list[tuple[float, str]] = []
     for part in header.split(",")[:50]:
         tag, _, more = part.partition(";")
         quality = more.strip().removeprefix("q=") or "1"
         if tag.strip() and quality.replace(".", "", 1).isdecimal() and float(quality) > 0:
-            found.append((-float(quality), language_code(tag)))
-    return [language for _, language in sorted(found, key=lambda one: one[0])]
+            languages.append((-float(quality), language_code(tag)))
+    return [language for _, language in sorted(languages, key=itemgetter(0))]
 
 
 def direction(language: str) -> str:
@@ -122,12 +123,12 @@ def direction(language: str) -> str:
 
 def invalid_in(header: str) -> tuple[str, str, str]:
     """Language, title and text of the page for an address that is not valid, as a browser asks (Accept-Language)."""
-    language = next((one for one in accepted(header) if one in INVALID), ENGLISH)
+    language = next((code for code in accepted(header) if code in INVALID), ENGLISH)
     return language, *INVALID[language]
 
 
-def chosen(wanted: Iterable[str], own: dict[str, PageWords], usual: str = ENGLISH) -> tuple[str, PageWords]:
+def chosen(languages: Iterable[str], own: dict[str, PageWords], usual: str = ENGLISH) -> tuple[str, PageWords]:
     """The first language of which there are words, and those; own are a tenant's, which come before built-in ones."""
-    known = BUILT_IN | own
-    language = next((one for one in [*wanted, usual] if one in known), ENGLISH)
-    return language, known[language]
+    words = BUILT_IN | own
+    language = next((code for code in [*languages, usual] if code in words), ENGLISH)
+    return language, words[language]

@@ -43,16 +43,16 @@ SET = """
     INSERT INTO channel_preferences
         (tenant_id, channel_id, app_key, customer_key, app_id, customer_id, mode, updated_at)
     SELECT :tenant_id, :channel_id, :app_key, key, :app_id, id, :mode, :at
-    FROM unnest(CAST(:keys AS text[]), CAST(:ids AS text[])) AS given (key, id)
+    FROM unnest(CAST(:keys AS text[]), CAST(:ids AS text[])) AS named (key, id)
     ORDER BY key
     ON CONFLICT (tenant_id, channel_id, app_key, customer_key) DO UPDATE SET mode = :mode, updated_at = :at
     WHERE channel_preferences.mode != :mode
 """
 # What an erased person said before gives way to what the vendor reports now.
 REPLACE_ERASED = """
-    DELETE FROM channel_preferences AS p USING unnest(CAST(:marks AS text[])) AS given (mark)
+    DELETE FROM channel_preferences AS p USING unnest(CAST(:marks AS text[])) AS named (mark)
     WHERE p.tenant_id = :tenant_id AND p.channel_id = :channel_id AND p.app_key = :app_key
-        AND p.customer_key = given.mark
+        AND p.customer_key = named.mark
 """
 
 
@@ -92,25 +92,25 @@ def digest(scope: Scope, channel_id: int, app_id: str = "") -> str:
 
     Empty when nobody said anything.
     """
-    bound = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id.lower()]}
+    parameters = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id.lower()]}
     with scope.stores.records.reading() as connection:
-        number, hashes = connection.execute(text(DIGEST), bound).one()
+        number, hashes = connection.execute(text(DIGEST), parameters).one()
     return f"{number} {hashes}" if number else ""
 
 
 def suppressions(scope: Scope, channel_id: int, app_id: str = "") -> pa.Table:
     """Who gets nothing on a channel, or of an app of it: columns customer_id and reason, each customer once."""
-    bound = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id.lower()]}
+    parameters = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id.lower()]}
     with scope.stores.records.reading() as connection:
-        rows = connection.execute(text(KEPT_OFF), bound).all()
-    found = {key: (customer_id, reason) for customer_id, key, reason in rows if customer_id != ERASED}
+        rows = connection.execute(text(KEPT_OFF), parameters).all()
+    reasons_by_key = {key: (customer_id, reason) for customer_id, key, reason in rows if customer_id != ERASED}
     for reason in (OPTED_OUT_OF_CHANNEL, SUPPRESSED):
         marks = sorted(key for customer_id, key, why in rows if customer_id == ERASED and why == reason)
         # What was said of somebody who came back under the id counts besides what was said before.
         for returned in queries.known(scope, marks):
-            present = found.get(returned.lower(), (returned, reason))
-            found[returned.lower()] = (present[0], max(present[1], reason))
-    ids, reasons = zip(*sorted(found.values()), strict=True) if found else ((), ())
+            present = reasons_by_key.get(returned.lower(), (returned, reason))
+            reasons_by_key[returned.lower()] = (present[0], max(present[1], reason))
+    ids, reasons = zip(*sorted(reasons_by_key.values()), strict=True) if reasons_by_key else ((), ())
     return pa.table({"customer_id": pa.array(ids, pa.string()), "reason": pa.array(reasons, pa.string())})
 
 
@@ -130,14 +130,19 @@ def unreachable(
     for customer_id, mark in zip(customer_ids, pseudonyms(scope, customer_ids), strict=True):
         by_key[customer_id.lower()].append(customer_id)
         by_key[mark].append(customer_id)
-    bound = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id.lower()], "keys": list(by_key)}
+    parameters = {
+        "tenant_id": scope.tenant_id,
+        "channel_id": channel_id,
+        "apps": ["", app_id.lower()],
+        "keys": list(by_key),
+    }
     with scope.stores.records.reading() as connection:
-        rows = connection.execute(text(UNREACHABLE), bound).all()
-    found = suppressed_addresses.among(scope, channel_id, app_id, addresses or {})
+        rows = connection.execute(text(UNREACHABLE), parameters).all()
+    reasons = suppressed_addresses.among(scope, channel_id, app_id, addresses or {})
     for key, reason in rows:
         for customer_id in by_key[key]:
-            found[customer_id] = max(reason, found.get(customer_id, ""))
-    return found
+            reasons[customer_id] = max(reason, reasons.get(customer_id, ""))
+    return reasons
 
 
 def set_preference(
@@ -147,34 +152,34 @@ def set_preference(
 
     Customers need not be known. Raises Invalid, also for a channel that there is not.
     """
-    if channel_id not in {one.id for one in channels.channels(scope)}:
+    if channel_id not in {channel.id for channel in channels.channels(scope)}:
         raise Invalid(f"ChannelID: there is no channel {channel_id}.")
     if mode not in MODES:
         raise Invalid("CommunicationMode must be 1 (may be contacted) or 2 (opted out).")
-    by_key = {one.lower(): one for one in customer_ids}
-    if any(not one.strip() or len(one) > MAX_CUSTOMER_ID for one in by_key):
+    by_key = {customer_id.lower(): customer_id for customer_id in customer_ids}
+    if any(not customer_id.strip() or len(customer_id) > MAX_CUSTOMER_ID for customer_id in by_key):
         raise Invalid(f"CustomerIDs must each have 1 to {MAX_CUSTOMER_ID} characters.")
     app = app_id or ""
-    bound: dict[str, Any] = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "app_key": app.lower()}
-    given = {"keys": list(by_key), "ids": list(by_key.values()), "app_id": app, "mode": mode, "at": scope.clock.now()}
+    key: dict[str, Any] = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "app_key": app.lower()}
+    values = {"keys": list(by_key), "ids": list(by_key.values()), "app_id": app, "mode": mode, "at": scope.clock.now()}
     marks = pseudonyms(scope, by_key)
     kept.keep_wish(scope, kept.PREFERENCE, {"channel": channel_id, "app": app, "mode": mode}, marks)
     with scope.records() as session:
-        session.execute(text(REPLACE_ERASED), {**bound, "marks": marks})
-        session.execute(text(SET), {**bound, **given})
-        place = (channel_id, app.lower())
+        session.execute(text(REPLACE_ERASED), {**key, "marks": marks})
+        session.execute(text(SET), {**key, **values})
+        channel_and_app = (channel_id, app.lower())
         if mode == OPTED_OUT:
-            suppressed_addresses.keep(scope, session, place, OPTED_OUT_OF_CHANNEL, list(by_key.values()))
+            suppressed_addresses.keep(scope, session, channel_and_app, OPTED_OUT_OF_CHANNEL, list(by_key.values()))
         else:
-            suppressed_addresses.forgo(scope, session, place, OPTED_OUT_OF_CHANNEL, [*by_key, *marks])
+            suppressed_addresses.forgo(scope, session, channel_and_app, OPTED_OUT_OF_CHANNEL, [*by_key, *marks])
         scope.audit(session, "preference", f"channel {channel_id}", app=app_id, mode=mode, customers=len(by_key))
 
 
 def preferences(scope: Scope, customer_id: str) -> list[ChannelPreference]:
     """What is stored of one person, also after an erasure, by channel and app."""
     keys = [customer_id.lower(), pseudonym(scope, customer_id)]
-    wanted = select(ChannelPreference).where(
+    statement = select(ChannelPreference).where(
         ChannelPreference.tenant_id == scope.tenant_id, ChannelPreference.customer_key.in_(keys)
     )
     with scope.reads() as session:
-        return list(session.scalars(wanted.order_by(ChannelPreference.channel_id, ChannelPreference.app_key)))
+        return list(session.scalars(statement.order_by(ChannelPreference.channel_id, ChannelPreference.app_key)))

@@ -55,8 +55,8 @@ def profile_columns(scope: Scope, used: Sequence[channels.Channel]) -> str:
     names = {*FLAGS, *customers.forbidding(scope)}
     for channel in used:
         names |= {channel.address_attribute, channel.permission_attribute or ""} - {channels.OWN_ID, ""}
-    found = customers.find(scope, sorted(names))
-    return ", ".join(f"{customers.rendered(info)} AS {profile_alias(info.real_field_name)}" for info in found)
+    infos = customers.find(scope, sorted(names))
+    return ", ".join(f"{customers.rendered(info)} AS {profile_alias(info.real_field_name)}" for info in infos)
 
 
 def flagged(reading: Reading) -> dict[rules.Rule, list[str]]:
@@ -80,21 +80,21 @@ def fault_sql(
 
     Lists that are for recipient groups are taken for customers of these: column grp.
     """
-    found: dict[rules.Rule, list[str]] = {rule: [] for rule in rules.OF_CHANNEL}
+    conditions: dict[rules.Rule, list[str]] = {rule: [] for rule in rules.OF_CHANNEL}
     if channel.permission_attribute:
         not_permitted = reading.not_permitted(channel.permission_attribute)
-        found[rules.NO_PERMISSION].append(f"{not_permitted}, {fault_of(rules.NO_PERMISSION)}")
+        conditions[rules.NO_PERMISSION].append(f"{not_permitted}, {fault_of(rules.NO_PERMISSION)}")
     if channel.address_attribute != channels.OWN_ID:
         address, is_plain = f"p.{profile_alias(channel.address_attribute)}", reading.is_plain(channel.address_attribute)
-        found[rules.NO_ADDRESS].append(f"{channels.blank_sql(address, is_plain)}, {fault_of(rules.NO_ADDRESS)}")
+        conditions[rules.NO_ADDRESS].append(f"{channels.blank_sql(address, is_plain)}, {fault_of(rules.NO_ADDRESS)}")
         form = channel.behaviour.address_form
         if form.sql is not None:
-            found[rules.BAD_ADDRESS].append(f"NOT {form.sql(address, is_plain)}, {fault_of_form(form)}")
-    for one in (one for one in lists if one.channel_id == channel.id):
-        of_group = f"grp IN ({', '.join(map(str, one.groups))}) AND " if one.groups else ""
+            conditions[rules.BAD_ADDRESS].append(f"NOT {form.sql(address, is_plain)}, {fault_of_form(form)}")
+    for kept_off in (kept_off for kept_off in lists if kept_off.channel_id == channel.id):
+        of_group = f"grp IN ({', '.join(map(str, kept_off.groups))}) AND " if kept_off.groups else ""
         for rule in (rules.LISTED, rules.PREFERENCE):
             fault = fault_of(rule)
-            listed = f"SELECT customer_id FROM {suppressed} WHERE list = {one.list} AND fault = {fault}"  # noqa: S608 - ours
-            found[rule].append(f"{of_group}lowerUTF8({customer_id}) IN ({listed}), {fault}")
-    branches = [branch for _, some in rules.in_order(found) for branch in some]
+            listed = f"SELECT customer_id FROM {suppressed} WHERE list = {kept_off.list} AND fault = {fault}"  # noqa: S608 - ours
+            conditions[rule].append(f"{of_group}lowerUTF8({customer_id}) IN ({listed}), {fault}")
+    branches = [branch for _, rule_branches in rules.in_order(conditions) for branch in rule_branches]
     return f"toUInt8(multiIf({', '.join(branches)}, 0))" if branches else "toUInt8(0)"

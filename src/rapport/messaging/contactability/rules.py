@@ -21,9 +21,9 @@ class Rule:
     outcome: Outcome
     reason: str = ""
 
-    def told(self, found: Any = None) -> tuple[Outcome, str]:
+    def outcome_and_reason(self, detail: Any = None) -> tuple[Outcome, str]:
         """Outcome and reason."""
-        return self.outcome, self.reason.format(found)
+        return self.outcome, self.reason.format(detail)
 
 
 UNKEPT = Rule(Outcome.EXCLUDED, "id that cannot be kept")
@@ -72,4 +72,6 @@ def in_order(conditions: Mapping[Rule, T]) -> list[tuple[Rule, T]]:
 
 def first(holds: Holds) -> tuple[Outcome, str] | None:
     """Outcome and reason of the first rule that applies; None when none does."""
-    return next((rule.told(found) for rule, condition in in_order(holds) if (found := condition())), None)
+    return next(
+        (rule.outcome_and_reason(detail) for rule, condition in in_order(holds) if (detail := condition())), None
+    )

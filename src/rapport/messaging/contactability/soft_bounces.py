@@ -22,7 +22,7 @@ from rapport.messaging.settings import MessagingSettings
 ADD = text("""
     INSERT INTO soft_bounces (tenant_id, channel_id, mark, day, bounced_at)
     SELECT :tenant_id, :channel_id, mark, day, at
-    FROM unnest(CAST(:marks AS text[]), CAST(:days AS date[]), CAST(:ats AS timestamptz[])) AS given (mark, day, at)
+    FROM unnest(CAST(:marks AS text[]), CAST(:days AS date[]), CAST(:ats AS timestamptz[])) AS named (mark, day, at)
     ORDER BY mark, day
     ON CONFLICT DO NOTHING
 """)
@@ -33,14 +33,14 @@ TOO_MANY = text("""
 """)
 FORGET = text("""
     DELETE FROM soft_bounces AS b
-    USING unnest(CAST(:marks AS text[]), CAST(:ats AS timestamptz[])) AS given (mark, at)
-    WHERE b.tenant_id = :tenant_id AND b.channel_id = :channel_id AND b.mark = given.mark AND b.bounced_at <= given.at
+    USING unnest(CAST(:marks AS text[]), CAST(:ats AS timestamptz[])) AS named (mark, at)
+    WHERE b.tenant_id = :tenant_id AND b.channel_id = :channel_id AND b.mark = named.mark AND b.bounced_at <= named.at
 """)
 OLD = text("DELETE FROM soft_bounces WHERE tenant_id = :tenant_id AND day <= :since")
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
+class DeliveryReport:
     """That a message to a customer on a channel came back for now, or arrived; at is an instant."""
 
     channel_id: int
@@ -48,31 +48,31 @@ class Reported:
     at: datetime
 
 
-def soft_bounced(scope: Scope, rows: Iterable[Reported]) -> None:
+def soft_bounced(scope: Scope, rows: Iterable[DeliveryReport]) -> None:
     """Count soft bounces, and suppress as bounced who has had too many. May be repeated."""
     settings = tenant_settings(scope, MessagingSettings)
     since = scope.today() - timedelta(days=settings.soft_bounce_days)
     with scope.records() as session:
-        for channel_id, some in _by_channel(rows):
-            marks = _marks(scope, channel_id, [one.customer_id for one in some])
+        for channel_id, reports in _by_channel(rows):
+            marks = _marks(scope, channel_id, [report.customer_id for report in reports])
             common = {"tenant_id": scope.tenant_id, "channel_id": channel_id}
-            ats = [one.at for one in some]
+            ats = [report.at for report in reports]
             days = [at.astimezone(scope.time_zone).date() for at in ats]
             session.execute(ADD, {**common, "marks": marks, "days": days, "ats": ats})
-            asked = {**common, "marks": sorted(set(marks)), "since": since, "most": settings.soft_bounces}
-            given_up = {str(mark) for (mark,) in session.execute(TOO_MANY, asked)}
-            gone = {one.customer_id for one, mark in zip(some, marks, strict=True) if mark in given_up}
+            parameters = {**common, "marks": sorted(set(marks)), "since": since, "most": settings.soft_bounces}
+            given_up = {str(mark) for (mark,) in session.execute(TOO_MANY, parameters)}
+            gone = {report.customer_id for report, mark in zip(reports, marks, strict=True) if mark in given_up}
             if gone:
                 suppress_many(scope, session, channel_id, "bounced", sorted(gone))
         session.execute(OLD, {"tenant_id": scope.tenant_id, "since": since})
 
 
-def arrived(scope: Scope, session: Session, rows: Iterable[Reported]) -> None:
+def arrived(scope: Scope, session: Session, rows: Iterable[DeliveryReport]) -> None:
     """Forget the soft bounces before a message that arrived, in the caller's transaction."""
-    for channel_id, some in _by_channel(rows):
-        marks = _marks(scope, channel_id, [one.customer_id for one in some])
-        bound = {"marks": marks, "ats": [one.at for one in some]}
-        session.execute(FORGET, {"tenant_id": scope.tenant_id, "channel_id": channel_id, **bound})
+    for channel_id, reports in _by_channel(rows):
+        marks = _marks(scope, channel_id, [report.customer_id for report in reports])
+        parameters = {"marks": marks, "ats": [report.at for report in reports]}
+        session.execute(FORGET, {"tenant_id": scope.tenant_id, "channel_id": channel_id, **parameters})
 
 
 def any_counted(scope: Scope, session: Session) -> bool:
@@ -81,14 +81,17 @@ def any_counted(scope: Scope, session: Session) -> bool:
     return bool(session.scalar(text(sql), {"tenant_id": scope.tenant_id}))
 
 
-def _by_channel(rows: Iterable[Reported]) -> list[tuple[int, list[Reported]]]:
-    given = sorted(rows, key=lambda one: (one.channel_id, one.customer_id, one.at))
-    return [(channel, [one for one in given if one.channel_id == channel]) for channel in {r.channel_id for r in given}]
+def _by_channel(rows: Iterable[DeliveryReport]) -> list[tuple[int, list[DeliveryReport]]]:
+    ordered = sorted(rows, key=lambda report: (report.channel_id, report.customer_id, report.at))
+    return [
+        (channel, [report for report in ordered if report.channel_id == channel])
+        for channel in {each.channel_id for each in ordered}
+    ]
 
 
 def _marks(scope: Scope, channel_id: int, customer_ids: Sequence[str]) -> list[str]:
     """By what soft bounces of customers are counted: the mark of the address, else the customer's pseudonym."""
     attributes = address_attributes(scope, channel_id)
-    found = dict(queries.addresses(scope, attributes, sorted(set(customer_ids)))) if attributes else {}
-    addresses = marks_of(scope, [found.get(one.lower(), "") for one in customer_ids])
+    addresses_by_key = dict(queries.addresses(scope, attributes, sorted(set(customer_ids)))) if attributes else {}
+    addresses = marks_of(scope, [addresses_by_key.get(customer_id.lower(), "") for customer_id in customer_ids])
     return [mark or own for mark, own in zip(addresses, pseudonyms(scope, customer_ids), strict=True)]

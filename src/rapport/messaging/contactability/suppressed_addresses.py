@@ -39,7 +39,7 @@ BY_ITSELF = "address:"
 ADD = text("""
     INSERT INTO suppressed_addresses (tenant_id, mark, channel_id, app_key, customer_key, listed, added_at)
     SELECT :tenant_id, mark, :channel_id, :app_key, key, :listed, :at
-    FROM unnest(CAST(:marks AS text[]), CAST(:keys AS text[])) AS given (mark, key)
+    FROM unnest(CAST(:marks AS text[]), CAST(:keys AS text[])) AS named (mark, key)
     ORDER BY mark, key
     ON CONFLICT DO NOTHING
     RETURNING mark, customer_key
@@ -55,9 +55,9 @@ OPTED_OUT_PERSONS = text("""
 """)
 KEPT_AT_ONCE = 10_000
 DROP = text("""
-    DELETE FROM suppressed_addresses AS a USING unnest(CAST(:keys AS text[])) AS given (key)
+    DELETE FROM suppressed_addresses AS a USING unnest(CAST(:keys AS text[])) AS named (key)
     WHERE a.tenant_id = :tenant_id AND a.channel_id = :channel_id AND a.app_key = :app_key AND a.listed = :listed
-        AND a.customer_key = given.key
+        AND a.customer_key = named.key
 """)
 DROP_SHARED = text("""
     DELETE FROM suppressed_addresses
@@ -70,7 +70,7 @@ OF_MARK = text("""
     WHERE tenant_id = :tenant_id AND mark = ANY(CAST(:marks AS text[])) AND app_key = ''
     GROUP BY channel_id, listed ORDER BY channel_id, listed
 """)
-GIVEN = text("""
+ADDED = text("""
     SELECT count(*) FROM suppressed_addresses
     WHERE tenant_id = :tenant_id AND listed = :listed AND starts_with(customer_key, :by_itself)
         AND added_at >= :begin AND added_at < :end
@@ -112,14 +112,14 @@ def marks_kept_of(scope: Scope, addresses: Iterable[str]) -> list[list[str]]:
 
 def address_attributes(scope: Scope, channel_id: int) -> list[str]:
     """The attributes that hold addresses of a channel, or of all of them (channel 0)."""
-    used = (one for one in channels.channels(scope) if channel_id in (EVERY_CHANNEL, one.id))
-    return sorted({one.address_attribute for one in used} - {channels.OWN_ID})
+    used = (channel for channel in channels.channels(scope) if channel_id in (EVERY_CHANNEL, channel.id))
+    return sorted({channel.address_attribute for channel in used} - {channels.OWN_ID})
 
 
 def keep(
     scope: Scope,
     session: Session,
-    place: tuple[int, str],
+    channel_and_app: tuple[int, str],
     listed: str,
     customer_ids: Sequence[str],
     marks: Mapping[str, str] | None = None,
@@ -129,65 +129,88 @@ def keep(
     listed is the reason as outcomes tell it. marks are of addresses, by person, that may not be their present ones any
     more, such as that of the message in which a link was clicked. Runs in the caller's transaction.
     """
-    attributes = address_attributes(scope, place[0])
-    found = queries.addresses(scope, attributes, customer_ids) if attributes else []
-    present = zip(marks_of(scope, [address for _, address in found]), (who for who, _ in found), strict=True)
-    said = ((mark, who.lower()) for who, mark in (marks or {}).items())
-    known = sorted({(mark, who) for mark, who in (*present, *said) if mark})
-    if known:
-        given = {"marks": [mark for mark, _ in known], "keys": [who for _, who in known], "at": scope.clock.now()}
-        new = session.execute(ADD, {**_bound(scope, place), "listed": listed, **given}).all()
-        persons = pseudonyms(scope, [who for _, who in new])
-        where = {"channel": place[0], "app": place[1], "listed": listed}
-        kept.keep_wish(scope, kept.ADDRESSES, where, [[one, who] for (one, _), who in zip(new, persons, strict=True)])
+    attributes = address_attributes(scope, channel_and_app[0])
+    customer_addresses = queries.addresses(scope, attributes, customer_ids) if attributes else []
+    present = zip(
+        marks_of(scope, [address for _, address in customer_addresses]),
+        (person for person, _ in customer_addresses),
+        strict=True,
+    )
+    reported = ((mark, person.lower()) for person, mark in (marks or {}).items())
+    marked = sorted({(mark, person) for mark, person in (*present, *reported) if mark})
+    if marked:
+        values = {
+            "marks": [mark for mark, _ in marked],
+            "keys": [person for _, person in marked],
+            "at": scope.clock.now(),
+        }
+        new = session.execute(ADD, {**_list_key(scope, channel_and_app), "listed": listed, **values}).all()
+        persons = pseudonyms(scope, [person for _, person in new])
+        where = {"channel": channel_and_app[0], "app": channel_and_app[1], "listed": listed}
+        kept.keep_wish(
+            scope,
+            kept.ADDRESSES,
+            where,
+            [[added_mark, person] for (added_mark, _), person in zip(new, persons, strict=True)],
+        )
 
 
 def keep_of_erased(scope: Scope, session: Session, channel_id: int, person: str, mark: str) -> None:
     """Keep the address of a message to a person who was erased since, by mark (empty: none), under the pseudonym."""
     if mark:
-        given = {"marks": [mark], "keys": [person], "at": scope.clock.now()}
-        new = session.execute(ADD, {**_bound(scope, (channel_id, "")), "listed": SUPPRESSED, **given}).all()
+        values = {"marks": [mark], "keys": [person], "at": scope.clock.now()}
+        new = session.execute(ADD, {**_list_key(scope, (channel_id, "")), "listed": SUPPRESSED, **values}).all()
         where = {"channel": channel_id, "app": "", "listed": SUPPRESSED}
-        kept.keep_wish(scope, kept.ADDRESSES, where, [[address, who] for address, who in new])
+        kept.keep_wish(scope, kept.ADDRESSES, where, [[address, key] for address, key in new])
 
 
-def keep_given(scope: Scope, session: Session, channel_id: int, marks: Iterable[str]) -> int:
+def keep_addresses(scope: Scope, session: Session, channel_id: int, marks: Iterable[str]) -> int:
     """Keep addresses on the suppression list of a channel, whoever has them or none; how many are new."""
-    known = sorted(set(marks))
-    given = {"marks": known, "keys": [BY_ITSELF + mark for mark in known], "at": scope.clock.now()}
-    new = session.execute(ADD, {**_bound(scope, (channel_id, "")), "listed": SUPPRESSED, **given}).all()
+    ordered = sorted(set(marks))
+    values = {"marks": ordered, "keys": [BY_ITSELF + mark for mark in ordered], "at": scope.clock.now()}
+    new = session.execute(ADD, {**_list_key(scope, (channel_id, "")), "listed": SUPPRESSED, **values}).all()
     where = {"channel": channel_id, "app": "", "listed": SUPPRESSED}
     kept.keep_wish(scope, kept.ADDRESSES, where, [[mark, key] for mark, key in new])
     return len(new)
 
 
-def given_between(scope: Scope, begin: datetime, end: datetime) -> int:
+def added_between(scope: Scope, begin: datetime, end: datetime) -> int:
     """How many addresses were kept by themselves on suppression lists, from one instant to before another."""
-    bound = {"tenant_id": scope.tenant_id, "listed": SUPPRESSED, "by_itself": BY_ITSELF, "begin": begin, "end": end}
+    parameters = {
+        "tenant_id": scope.tenant_id,
+        "listed": SUPPRESSED,
+        "by_itself": BY_ITSELF,
+        "begin": begin,
+        "end": end,
+    }
     with scope.stores.records.reading() as connection:
-        return int(connection.execute(GIVEN, bound).scalar_one())
+        return int(connection.execute(ADDED, parameters).scalar_one())
 
 
 def of_address(scope: Scope, address: str) -> list[tuple[int, str, datetime]]:
     """Where an address gets nothing: channel (0: any), the reason as outcomes tell it, and since when."""
-    bound = {"tenant_id": scope.tenant_id, "marks": marks_kept_of(scope, [address])[0]}
+    parameters = {"tenant_id": scope.tenant_id, "marks": marks_kept_of(scope, [address])[0]}
     with scope.stores.records.reading() as connection:
-        return [(int(channel_id), str(listed), at) for channel_id, listed, at in connection.execute(OF_MARK, bound)]
+        return [
+            (int(channel_id), str(listed), at) for channel_id, listed, at in connection.execute(OF_MARK, parameters)
+        ]
 
 
-def _bound(scope: Scope, place: tuple[int, str]) -> dict[str, Any]:
-    return {"tenant_id": scope.tenant_id, "channel_id": place[0], "app_key": place[1]}
+def _list_key(scope: Scope, channel_and_app: tuple[int, str]) -> dict[str, Any]:
+    return {"tenant_id": scope.tenant_id, "channel_id": channel_and_app[0], "app_key": channel_and_app[1]}
 
 
-def forgo(scope: Scope, session: Session, place: tuple[int, str], listed: str, keys: Sequence[str]) -> None:
+def forgo(scope: Scope, session: Session, channel_and_app: tuple[int, str], listed: str, keys: Sequence[str]) -> None:
     """Let the addresses of persons go that were kept of them at a place; what others said of the same ones stays."""
-    session.execute(DROP, {**_bound(scope, place), "listed": listed, "keys": list(keys)})
+    session.execute(DROP, {**_list_key(scope, channel_and_app), "listed": listed, "keys": list(keys)})
 
 
 def let_in(scope: Scope, session: Session, channel_id: int, customer_id: str, keys: Sequence[str]) -> list[str]:
     """Take the addresses of a person off the suppression list of a channel; the keys of all whom that lets in."""
     present = queries.addresses(scope, address_attributes(scope, channel_id), [customer_id])
-    marks = [mark for some in marks_kept_of(scope, [address for _, address in present]) for mark in some]
+    marks = [
+        mark for address_marks in marks_kept_of(scope, [address for _, address in present]) for mark in address_marks
+    ]
     return let_in_marks(scope, session, channel_id, marks, keys)
 
 
@@ -195,43 +218,51 @@ def let_in_marks(
     scope: Scope, session: Session, channel_id: int, marks: Sequence[str], keys: Sequence[str] = ()
 ) -> list[str]:
     """Take addresses, and all of persons by key, off the suppression list of a channel; the keys of all let in."""
-    bound = {**_bound(scope, (channel_id, "")), "listed": SUPPRESSED, "marks": list(marks), "keys": list(keys)}
-    gone = sorted({str(key) for (key,) in session.execute(DROP_SHARED, bound)})
-    session.execute(DROP, {**bound, "keys": gone})
+    parameters = {**_list_key(scope, (channel_id, "")), "listed": SUPPRESSED, "marks": list(marks), "keys": list(keys)}
+    gone = sorted({str(key) for (key,) in session.execute(DROP_SHARED, parameters)})
+    session.execute(DROP, {**parameters, "keys": gone})
     return gone
 
 
 def among(scope: Scope, channel_id: int, app_id: str, addresses: Mapping[str, str]) -> dict[str, str]:
     """Why nothing goes to an address on a channel, by person; those who can be written to are absent."""
     marks = dict(zip(addresses, marks_kept_of(scope, addresses.values()), strict=True))
-    wanted = sorted({mark for some in marks.values() for mark in some})
-    if not wanted:
+    all_marks = sorted({mark for address_marks in marks.values() for mark in address_marks})
+    if not all_marks:
         return {}
-    bound = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id.lower()], "marks": wanted}
+    parameters = {
+        "tenant_id": scope.tenant_id,
+        "channel_id": channel_id,
+        "apps": ["", app_id.lower()],
+        "marks": all_marks,
+    }
     with scope.stores.records.reading() as connection:
-        found = {str(mark): str(reason) for mark, reason in connection.execute(AMONG, bound)}
-    reasons = {who: [found[mark] for mark in some if mark in found] for who, some in marks.items()}
-    return {who: max(some) for who, some in reasons.items() if some}
+        reason_by_mark = {str(mark): str(reason) for mark, reason in connection.execute(AMONG, parameters)}
+    reasons = {
+        person: [reason_by_mark[mark] for mark in address_marks if mark in reason_by_mark]
+        for person, address_marks in marks.items()
+    }
+    return {person: max(address_reasons) for person, address_reasons in reasons.items() if address_reasons}
 
 
 def of_channel(scope: Scope, channel_id: int, app_id: str = "") -> dict[str, list[str]]:
     """The marks of all addresses that get nothing on a channel, or of an app of it, by the reason."""
-    bound = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id.lower()]}
-    found: dict[str, list[str]] = defaultdict(list)
+    parameters = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "apps": ["", app_id.lower()]}
+    marks: dict[str, list[str]] = defaultdict(list)
     with scope.stores.records.reading() as connection:
-        for mark, reason in connection.execute(ALL, bound):
-            found[reason].append(mark)
-    return found
+        for mark, reason in connection.execute(ALL, parameters):
+            marks[reason].append(mark)
+    return marks
 
 
 def keep_again(scope: Scope) -> None:
     """Keep the addresses that persons who must not be written to have by now: loaded since, or changed. Once a day."""
     for sql, listed in ((SUPPRESSED_PERSONS, SUPPRESSED), (OPTED_OUT_PERSONS, OPTED_OUT_OF_CHANNEL)):
-        places: dict[tuple[int, str], list[str]] = defaultdict(list)
+        customers_by_channel: dict[tuple[int, str], list[str]] = defaultdict(list)
         with scope.stores.records.reading() as connection:
             for channel_id, app_key, customer_id in connection.execute(sql, {"tenant_id": scope.tenant_id}):
-                places[channel_id, app_key].append(customer_id)
-        for place, customer_ids in sorted(places.items()):
+                customers_by_channel[channel_id, app_key].append(customer_id)
+        for channel_and_app, customer_ids in sorted(customers_by_channel.items()):
             for begin in range(0, len(customer_ids), KEPT_AT_ONCE):
                 with scope.records() as session:
-                    keep(scope, session, place, listed, customer_ids[begin : begin + KEPT_AT_ONCE])
+                    keep(scope, session, channel_and_app, listed, customer_ids[begin : begin + KEPT_AT_ONCE])

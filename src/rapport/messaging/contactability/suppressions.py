@@ -39,7 +39,7 @@ NAMELESS = re.compile(rf"[0-9a-f]{{64}}|{suppressed_addresses.BY_ITSELF}[0-9a-f]
 SUPPRESS_MANY = """
     INSERT INTO suppressions (tenant_id, customer_key, channel_id, customer_id, reason, created_at)
     SELECT :tenant_id, key, :channel_id, id, :reason, :at
-    FROM unnest(CAST(:keys AS text[]), CAST(:ids AS text[])) AS given (key, id)
+    FROM unnest(CAST(:keys AS text[]), CAST(:ids AS text[])) AS named (key, id)
     ORDER BY key
     ON CONFLICT DO NOTHING
     RETURNING channel_id
@@ -50,24 +50,24 @@ def list_suppressions(
     scope: Scope, customer_id: str | None = None, channel_id: int | None = None, limit: int = 100, offset: int = 0
 ) -> Part[Suppression]:
     """Suppressions by customer and channel, of one customer or one channel when asked for."""
-    wanted = select(Suppression).where(Suppression.tenant_id == scope.tenant_id)
+    statement = select(Suppression).where(Suppression.tenant_id == scope.tenant_id)
     if customer_id is not None:
-        wanted = wanted.where(_of(scope, customer_id))
+        statement = statement.where(_of(scope, customer_id))
     if channel_id is not None:
-        wanted = wanted.where(Suppression.channel_id == channel_id)
+        statement = statement.where(Suppression.channel_id == channel_id)
     with scope.reads() as session:
-        return part(session, wanted.order_by(Suppression.customer_key, Suppression.channel_id), limit, offset)
+        return part(session, statement.order_by(Suppression.customer_key, Suppression.channel_id), limit, offset)
 
 
 def suppressed_between(scope: Scope, begin: datetime, end: datetime) -> dict[str, int]:
     """How many suppressions were made from one instant to before another: of customers by reason, and of ADDRESSES."""
-    made = (Suppression.created_at >= begin, Suppression.created_at < end)
-    counted = select(Suppression.reason, func.count()).where(Suppression.tenant_id == scope.tenant_id, *made)
+    in_time = (Suppression.created_at >= begin, Suppression.created_at < end)
+    counted = select(Suppression.reason, func.count()).where(Suppression.tenant_id == scope.tenant_id, *in_time)
     with scope.reads() as session:
         rows = session.execute(counted.group_by(Suppression.reason).order_by(Suppression.reason))
-        found = {str(reason): int(count) for reason, count in rows}
-    addresses = suppressed_addresses.given_between(scope, begin, end)
-    return {**found, ADDRESSES: addresses} if addresses else found
+        counts = {str(reason): int(count) for reason, count in rows}
+    addresses = suppressed_addresses.added_between(scope, begin, end)
+    return {**counts, ADDRESSES: addresses} if addresses else counts
 
 
 def _of(scope: Scope, customer_id: str) -> ColumnElement[bool]:
@@ -117,14 +117,16 @@ def _add(
 ) -> int:
     """Add suppressions by key, of persons by pseudonym; how many are new. Only this makes suppressions."""
     common = {"tenant_id": scope.tenant_id, "channel_id": channel_id, "reason": reason}
-    bound = {"keys": list(by_key), "ids": list(by_key.values()), "at": scope.clock.now()}
+    values = {"keys": list(by_key), "ids": list(by_key.values()), "at": scope.clock.now()}
     kept.keep_wish(scope, kept.SUPPRESS, {"channel": channel_id, "reason": reason}, persons)
-    return len(session.execute(text(SUPPRESS_MANY), {**common, **bound}).all())
+    return len(session.execute(text(SUPPRESS_MANY), {**common, **values}).all())
 
 
 def suppress_many(scope: Scope, session: Session, channel_id: int, reason: str, customer_ids: Iterable[str]) -> None:
     """Write to these customers no more on a channel, in the caller's transaction. Earlier reasons are kept."""
-    count = _write(scope, session, channel_id, reason, {one.lower(): one for one in customer_ids}, {})
+    count = _write(
+        scope, session, channel_id, reason, {customer_id.lower(): customer_id for customer_id in customer_ids}, {}
+    )
     if count:
         scope.audit(session, "suppress", f"customers on channel {channel_id}", reason=reason, customers=count)
 
@@ -163,7 +165,7 @@ def suppress_addresses(
         raise Invalid(f"reason must be one of {', '.join(REASONS)}.")
     marks = _marks(scope, addresses, channel_id)
     with scope.records() as session:
-        new = suppressed_addresses.keep_given(scope, session, channel_id, marks)
+        new = suppressed_addresses.keep_addresses(scope, session, channel_id, marks)
         if new:
             scope.audit(session, "suppress", f"addresses on channel {channel_id}", reason=reason, addresses=new)
     return new
@@ -208,10 +210,10 @@ def require_no_address(scope: Scope, customer_id: str) -> None:
 
 def _pseudonymous(scope: Scope, keys: Iterable[str]) -> list[str]:
     """Keys of suppressions, of which those of erased persons and of addresses name nobody already."""
-    given = list(keys)
+    all_keys = list(keys)
     return [
-        *(key for key in given if NAMELESS.fullmatch(key)),
-        *pseudonyms(scope, [key for key in given if not NAMELESS.fullmatch(key)]),
+        *(key for key in all_keys if NAMELESS.fullmatch(key)),
+        *pseudonyms(scope, [key for key in all_keys if not NAMELESS.fullmatch(key)]),
     ]
 
 
@@ -264,7 +266,7 @@ def read_token(stores: Stores, token: str) -> tuple[Scope, str, Origin]:
         if (parts := TOKEN.fullmatch(token)) is None:
             raise ValueError
         scope = scope_of(stores, int(parts["tenant"]), actor="unsubscribe link")
-        good = {one.version: one.value for one in versions(scope, UNSUBSCRIBE)}
+        good = {secret.version: secret.value for secret in versions(scope, UNSUBSCRIBE)}
         # Links of before versions were signed with the first one and SHA-1; they end with it.
         version, digest = (int(parts["version"]), hashlib.sha256) if parts["version"] else (FIRST_VERSION, hashlib.sha1)
         if version not in good:

@@ -63,14 +63,14 @@ _lock = threading.Lock()
 def _once(kept: OrderedDict[tuple[str, ...], T], key: tuple[str, ...], ask: Callable[[], T]) -> T:
     """What was found out under a key before, else what is now."""
     with _lock:
-        known = kept.get(key)
-    if known is None:
-        known = ask()
+        answer = kept.get(key)
+    if answer is None:
+        answer = ask()
         with _lock:
-            kept[key] = known
+            kept[key] = answer
             while len(kept) > KEPT_SURVEYS:
                 kept.popitem(last=False)
-    return known
+    return answer
 
 
 def survey(
@@ -110,12 +110,19 @@ def _asked(
     consents: Collection[str],
     addresses: Collection[str],
 ) -> Survey:
-    told, looks = sorted(consents), sorted(addresses)
-    columns = [f"groupUniqArray({WORDS + 1})({customers.word_sql(customers.rendered(infos[one]))})" for one in told]
-    columns += [f"countIf(NOT ({channels.plain_sql(customers.rendered(infos[one]))}))" for one in looks]
+    consent_names, address_names = sorted(consents), sorted(addresses)
+    columns = [
+        f"groupUniqArray({WORDS + 1})({customers.word_sql(customers.rendered(infos[name]))})" for name in consent_names
+    ]
+    columns += [f"countIf(NOT ({channels.plain_sql(customers.rendered(infos[name]))}))" for name in address_names]
     if not columns:
         return Survey({}, frozenset())
     sql = f"SELECT {', '.join(columns)} FROM profiles WHERE data_date = {{data_date:Date}}"
     row = scope.warehouse.row(sql, data_date=data_date) or ()
-    words = {one: frozenset(found) if len(found) <= WORDS else None for one, found in zip(told, row, strict=False)}
-    return Survey(words, frozenset(one for one, odd in zip(looks, row[len(told) :], strict=True) if not odd))
+    words = {
+        name: frozenset(values) if len(values) <= WORDS else None
+        for name, values in zip(consent_names, row, strict=False)
+    }
+    return Survey(
+        words, frozenset(name for name, odd in zip(address_names, row[len(consent_names) :], strict=True) if not odd)
+    )

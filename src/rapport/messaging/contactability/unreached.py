@@ -32,15 +32,15 @@ def unreached(scope: Scope, channel_id: int, data_date: date) -> str:
     channel = channels.channel(scope, channel_id)
     prefix, profiles = f"{PREFIX}{channel_id}_", profiles_stand(scope)
     name, stands = f"{prefix}{data_date:%Y%m%d}", _stand(scope, channel, data_date, profiles)
-    if _known(scope, prefix).get(name) == stands:
+    if _tables(scope, prefix).get(name) == stands:
         return name
     with scope.records() as session:
         hold(session, scope.tenant_id, f"{PREFIX}{channel_id}")
-        known = _known(scope, prefix)
-        if known.get(name) != stands:
+        tables = _tables(scope, prefix)
+        if tables.get(name) != stands:
             _make(scope, channel, data_date, profiles, name, stands)
         first = f"{prefix}{data_date - KEPT:%Y%m%d}"
-        for old in sorted(known):
+        for old in sorted(tables):
             if old < first:
                 scope.warehouse.execute(kept_off.NO_TABLE.format(table=identifier(old)))
     return name
@@ -48,18 +48,18 @@ def unreached(scope: Scope, channel_id: int, data_date: date) -> str:
 
 def tables(scope: Scope) -> list[str]:
     """The tables that there are, of every channel and day."""
-    return sorted(_known(scope, PREFIX))
+    return sorted(_tables(scope, PREFIX))
 
 
-def _known(scope: Scope, prefix: str) -> dict[str, str]:
+def _tables(scope: Scope, prefix: str) -> dict[str, str]:
     """Tables whose names begin so, with what they went by."""
     return dict(scope.warehouse.rows(KNOWN, database=scope.warehouse.name, prefix=prefix))
 
 
 def _stand(scope: Scope, channel: channels.Channel, data_date: date, profiles: str) -> str:
-    said = kept_off.stand(scope, KeptOff(0, channel.id, ""), data_date, profiles)
-    told = (profiles, said, channel.kind, channel.address_attribute, channel.permission_attribute)
-    return hashlib.sha256(repr((*told, customers.consents(scope))).encode()).hexdigest()
+    suppressed = kept_off.stand(scope, KeptOff(0, channel.id, ""), data_date, profiles)
+    settings = (profiles, suppressed, channel.kind, channel.address_attribute, channel.permission_attribute)
+    return hashlib.sha256(repr((*settings, customers.consents(scope))).encode()).hexdigest()
 
 
 def _make(scope: Scope, channel: channels.Channel, data_date: date, profiles: str, name: str, stands: str) -> None:
@@ -69,18 +69,21 @@ def _make(scope: Scope, channel: channels.Channel, data_date: date, profiles: st
     for table in (aside, identifier(suppressed)):
         warehouse.execute(kept_off.NO_TABLE.format(table=table))
     kept_off.create_suppressed(scope, suppressed)
-    wanted = KeptOff(0, channel.id, "")
-    kept_off.load_suppressed(scope, suppressed, wanted, data_date)
-    fault = reaching.fault_sql(channel, [wanted], identifier(suppressed), reading, "p.customer_id")
-    kept_out = [reaching.unkept("p.customer_id"), *(one for some in reaching.flagged(reading).values() for one in some)]
+    kept_off_channel = KeptOff(0, channel.id, "")
+    kept_off.load_suppressed(scope, suppressed, kept_off_channel, data_date)
+    fault = reaching.fault_sql(channel, [kept_off_channel], identifier(suppressed), reading, "p.customer_id")
+    kept_out = [
+        reaching.unkept("p.customer_id"),
+        *(condition for conditions in reaching.flagged(reading).values() for condition in conditions),
+    ]
     columns = reaching.profile_columns(scope, [channel])
     profile = f"SELECT customer_id, {columns} FROM profiles WHERE data_date = {{data_date:Date}}"
     rows = f"SELECT p.customer_id FROM ({profile}) AS p WHERE {' OR '.join(kept_out)} OR {fault} > 0"
-    made = "(customer_id String) ENGINE = MergeTree ORDER BY customer_id"
-    warehouse.execute(f"CREATE TABLE {aside} {made} COMMENT {literal(stands)}")
+    definition = "(customer_id String) ENGINE = MergeTree ORDER BY customer_id"
+    warehouse.execute(f"CREATE TABLE {aside} {definition} COMMENT {literal(stands)}")
     for part in warehouse.customer_slices(*READ):
         part.execute(f"INSERT INTO {aside} {rows}", None, data_date=data_date)
-    warehouse.execute(f"CREATE TABLE IF NOT EXISTS {identifier(name)} {made}")
+    warehouse.execute(f"CREATE TABLE IF NOT EXISTS {identifier(name)} {definition}")
     warehouse.execute(f"EXCHANGE TABLES {aside} AND {identifier(name)}")
     for table in (aside, identifier(suppressed)):
         warehouse.execute(kept_off.NO_TABLE.format(table=table))

@@ -26,8 +26,8 @@ def words_in(scope: Scope, language: str, header: str) -> tuple[str, PageWords]:
     return _chosen(settings_or_defaults(scope, MessagingSettings), [language_code(language), *accepted(header)])
 
 
-def _chosen(settings: MessagingSettings, wanted: Sequence[str]) -> tuple[str, PageWords]:
-    return chosen(wanted, settings.unsubscribe_page, settings.usual_language)
+def _chosen(settings: MessagingSettings, languages: Sequence[str]) -> tuple[str, PageWords]:
+    return chosen(languages, settings.unsubscribe_page, settings.usual_language)
 
 
 def _languages(scope: Scope, attribute: str, customer_id: str) -> list[str]:

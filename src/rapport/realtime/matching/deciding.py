@@ -145,7 +145,7 @@ def decided(candidate: Candidate, campaign: campaigns.Occurrence, background: Ba
     until = campaigns.quiet_until(background.scope, candidate.trigger.body.quiet_hours, background.now)
     hours = candidate.trigger.body.quiet_hours
     if until is not None and hours is not None and hours.then == "skip":
-        return Decision(FiringState.DONE, *rules.QUIET.told())
+        return Decision(FiringState.DONE, *rules.QUIET.outcome_and_reason())
     share = campaign.plan.control_share
     if (drawn == 0 and campaigns.cut_of(share)) or (drawn is None and is_control(candidate.trigger.id, share, person)):
         # Control waits too, so that whoever opts out meanwhile is missing on both sides.

@@ -35,7 +35,9 @@ def interactions(scope: Scope, events: Iterable[Filed]) -> None:
     soft = [row for _, row in rows if row.event_id == SOFT_BOUNCED]
     wrong += _added(scope, [(one, row) for one, row in rows if row.event_id != SOFT_BOUNCED])
     if soft:
-        messaging.soft_bounced(scope, [messaging.Reported(row.channel_id, row.customer_id, row.at) for row in soft])
+        messaging.soft_bounced(
+            scope, [messaging.DeliveryReport(row.channel_id, row.customer_id, row.at) for row in soft]
+        )
     if wrong:
         with scope.records() as session:
             for one, reason in wrong:

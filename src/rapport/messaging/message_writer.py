@@ -10,7 +10,7 @@ from rapport.messaging.models import Template
 from rapport.messaging.rendering import render
 
 
-class Letters:
+class MessageWriter:
     """Writes the messages of a template of a channel. origin is what the unsubscribe links lead back to.
 
     Get one a batch.
