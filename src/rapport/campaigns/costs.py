@@ -23,9 +23,9 @@ def costs_of(scope: Scope, groups: Sequence[PlannedGroup]) -> list[PlannedCost |
 
 
 def _cost(scope: Scope, group: PlannedGroup) -> PlannedCost | None:
-    used = action(scope, group.action_id)
-    codes = used.promo_codes if group.promo_codes is None else group.promo_codes
-    return PlannedCost(**used.cost, codes=tuple(code.lower() for code in codes)) if used.cost else None
+    group_action = action(scope, group.action_id)
+    codes = group_action.promo_codes if group.promo_codes is None else group.promo_codes
+    return PlannedCost(**group_action.cost, codes=tuple(code.lower() for code in codes)) if group_action.cost else None
 
 
 def has_costs(runs: Sequence[Occurrence], goal: Goal) -> bool:

@@ -210,12 +210,12 @@ def replace_series(
     """
     if series.status == SeriesStatus.ARCHIVED:
         raise Conflict(f"{label.capitalize()} is archived and cannot be changed.")
-    done = session.execute(
+    change = session.execute(
         update(Series)
         .where(Series.tenant_id == scope.tenant_id, Series.id == series.id, Series.version == version)
         .values(**values, version=version + 1)
     )
-    if done.rowcount == 0:  # type: ignore[attr-defined]
+    if change.rowcount == 0:  # type: ignore[attr-defined]
         raise Conflict(f"version {version} of {label} is not the newest: read it and try again.")
     scope.audit(session, "update", label, version=version + 1)
     session.refresh(series)

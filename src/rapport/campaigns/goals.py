@@ -119,12 +119,12 @@ def warnings(scope: Scope, series: Series) -> list[str]:
             for name in sales_parameters(goal).values()
             if not _has_data(scope, goal) and not _is_known(scope, goal, name)
         ]
-    used = channels_in(series.groups)
+    channel_ids = channels_in(series.groups)
     return [
         f"goal click: clicks in {channel.behaviour.message_noun} of channel {channel.id} ({channel.name}) are not "
         "measured, since Rapport sends it itself. The goal shows nothing of it: choose another one, such as orders."
         for channel in channels.channels(scope)
-        if channel.id in used and not channel.behaviour.measures_clicks
+        if channel.id in channel_ids and not channel.behaviour.measures_clicks
     ]
 
 

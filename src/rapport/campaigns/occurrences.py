@@ -74,12 +74,12 @@ def channel_rows(scope: Scope, campaign_id: int) -> list[OccurrenceChannel]:
 
 def move(scope: Scope, session: Session, campaign_id: int, states: Sequence[str], **values: Any) -> bool:
     """Change a campaign if it is in one of the states; False when it is in another."""
-    done = session.execute(
+    change = session.execute(
         update(Occurrence)
         .where(Occurrence.tenant_id == scope.tenant_id, Occurrence.id == campaign_id, Occurrence.state.in_(states))
         .values(**values)
     )
-    return bool(done.rowcount)  # type: ignore[attr-defined]
+    return bool(change.rowcount)  # type: ignore[attr-defined]
 
 
 def plan_of(series: Series) -> Plan:
@@ -200,10 +200,10 @@ def _number(priority: int | None) -> int:
     return LOWEST_PRIORITY if priority is None else priority
 
 
-def running_ids(scope: Scope, first: date, days: int, own: Occurrence | None = None, own_days: int = 0) -> list[int]:
+def running_ids(scope: Scope, first: date, days: int, run: Occurrence | None = None, own_days: int = 0) -> list[int]:
     """Ids of scheduled campaigns in whose window (duration days from the day of the send) one of some days lies.
 
-    first is the first of these days. A run (own) is not among them, and runs of its series only when they were sent
+    first is the first of these days. run is not among them, and runs of its series only when they were sent
     less than own_days before it or after it.
     """
     sent, length = Occurrence.send_date, Occurrence.duration
@@ -214,9 +214,9 @@ def running_ids(scope: Scope, first: date, days: int, own: Occurrence | None = N
         sent < first + timedelta(days=days),
         sent + length > first,
     )
-    if own is not None:
+    if run is not None:
         apart = and_(sent < first + timedelta(days=own_days), sent + own_days > first)
-        query = query.where(Occurrence.id != own.id, or_(Occurrence.series_id != own.series_id, apart))
+        query = query.where(Occurrence.id != run.id, or_(Occurrence.series_id != run.series_id, apart))
     with scope.reads() as session:
         return list(session.scalars(query.order_by(Occurrence.id)))
 

@@ -19,6 +19,20 @@ from rapport.campaigns.states import RunState, Split
 from rapport.stores.records import next_id
 
 OPEN = (RunState.EXECUTING,)
+# Members of a triggered campaign that its plan has too.
+PLANNED_MEMBERS = (
+    "name",
+    "control_share",
+    "goal",
+    "rules",
+    "schedule",
+    "trigger",
+    "notes",
+    "tags",
+    "duration",
+    "conditional",
+    "campaign_type",
+)
 
 
 @dataclass(frozen=True)
@@ -66,11 +80,10 @@ def _plan(scope: Scope, series: Series) -> Plan:
     for group in series.groups:
         codes = action(scope, group.action_id).promo_codes if group.promo_codes is None else group.promo_codes
         groups.append(group.model_copy(update={"promo_codes": tuple(codes)}))
-    kept = {name: getattr(series, name) for name in ("name", "control_share", "goal", "rules", "schedule", "trigger")}
-    seen = {name: getattr(series, name) for name in ("notes", "tags", "duration", "conditional", "campaign_type")}
-    fixed = {"split": Split.FIXED, "priority": 0, "products": 0, "customer_list_id": None}
+    members = {name: getattr(series, name) for name in PLANNED_MEMBERS}
+    constants = {"split": Split.FIXED, "priority": 0, "products": 0, "customer_list_id": None}
     costs = costs_of(scope, groups)
-    return Plan(**kept, **seen, **fixed, **({"costs": tuple(costs)} if costs else {}), groups=tuple(groups))
+    return Plan(**members, **constants, **({"costs": tuple(costs)} if costs else {}), groups=tuple(groups))
 
 
 def planned_day(scope: Scope, series: Series) -> Occurrence:

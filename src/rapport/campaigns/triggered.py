@@ -59,8 +59,8 @@ def triggered_warnings(scope: Scope, stored_series: Sequence[Series]) -> dict[in
 
 def _divided(series: Series, addresses: Mapping[int, str]) -> list[str]:
     """That a campaign with several kinds of addresses divides its customers by one of them; nothing for any other."""
-    used = sorted(channels_in(series.groups))
-    kinds = list(dict.fromkeys(addresses.get(channel_id, channels.OWN_ID) for channel_id in used))
+    channel_ids = sorted(channels_in(series.groups))
+    kinds = list(dict.fromkeys(addresses.get(channel_id, channels.OWN_ID) for channel_id in channel_ids))
     first, *others = [kind for kind in kinds if kind != channels.OWN_ID] or [""]
     if not others or (len(series.groups) == 1 and not series.control_share):
         return []
@@ -104,8 +104,12 @@ def triggered_body(series: Series) -> TriggeredBody:
     data = {name: getattr(series, name) for name in COLUMNS}
     of_body = TriggeredRules.model_fields.keys()
     groups = [group.model_dump(exclude={"channels": {"__all__": {"send_time"}}}) for group in series.groups]
-    kept = {"groups": groups, "rules": series.rules.model_dump(include=set(of_body)), "goal": series.goal.model_dump()}
-    return TriggeredBody.model_validate({**data, **kept, **(series.trigger or {})})
+    nested = {
+        "groups": groups,
+        "rules": series.rules.model_dump(include=set(of_body)),
+        "goal": series.goal.model_dump(),
+    }
+    return TriggeredBody.model_validate({**data, **nested, **(series.trigger or {})})
 
 
 def create_triggered(scope: Scope, body: TriggeredBody, status: str = SeriesStatus.ACTIVE) -> Series:
@@ -167,9 +171,9 @@ def set_triggered_status(scope: Scope, series_id: int, status: str) -> Series:
     return series
 
 
-def _event_rules(kept: dict[str, Any]) -> dict[str, Any]:
+def _event_rules(stored: dict[str, Any]) -> dict[str, Any]:
     """What events have to do for a triggered campaign, of what is kept of it, with every default in it."""
-    trigger: dict[str, Any] = TypeAdapter(Trigger).validate_python(kept["trigger"]).model_dump(mode="json")
+    trigger: dict[str, Any] = TypeAdapter(Trigger).validate_python(stored["trigger"]).model_dump(mode="json")
     return trigger
 
 

@@ -94,7 +94,7 @@ def note(scope: Scope, data_date: date, run: int, name: str, seconds: float) -> 
 
 def note_all(scope: Scope, data_date: date, run: int, seconds: Mapping[str, float]) -> None:
     """Enter the times of steps, by name, outside a durable step: when a cycle is resumed, those that it has stay."""
-    entries = [{"name": name, "seconds": taken} for name, taken in seconds.items()]
+    entries = [{"name": name, "seconds": step_seconds} for name, step_seconds in seconds.items()]
     if not entries:
         return
     with scope.records() as session:

@@ -48,8 +48,8 @@ def _tell(tenant_id: int, campaign_id: int) -> None:
 @work.workflow("campaigns.hand_over")
 def hand_over(tenant_id: int, campaign_id: int) -> None:
     """Hand over what outside systems pull of a campaign that waited after its processing; a unit may fail alone."""
-    for place in _pulled(tenant_id, campaign_id):
-        unit = (place[0], place[1], place[2], place[3])
+    for arguments in _pulled(tenant_id, campaign_id):
+        unit = (arguments[0], arguments[1], arguments[2], arguments[3])
         try:
             _prepare(*unit)
         except FAULTS as fault:

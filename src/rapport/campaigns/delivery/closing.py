@@ -99,9 +99,9 @@ def tell_executed(scope: Scope, session: Session, campaign: Occurrence, rows: li
     """Event 1, once a campaign: the first of its channels was handed over or sent, and the Status is Successful."""
     if campaign.executed_at is None:
         campaign.executed_at = scope.clock.now()
-        used = sorted({row.channel_id for row in rows})
+        channel_ids = sorted({row.channel_id for row in rows})
         payload = {"CampaignID": campaign.id}
-        notifications.notify(scope, session, 1, payload, f"1:{campaign.id}", channel_ids=used)
+        notifications.notify(scope, session, 1, payload, f"1:{campaign.id}", channel_ids=channel_ids)
 
 
 def rows_of(scope: Scope, session: Session, campaign_id: int) -> list[OccurrenceChannel]:
@@ -147,7 +147,7 @@ def _ended(scope: Scope, campaign: Occurrence) -> tuple[dict[str, int], int]:
     """Units by outcome as they stand now, and how many have more than one."""
     common = {"execution_date": campaign.execution_date, "campaign": campaign.id}
     rows = scope.warehouse.rows(queries.COUNT_ENDED, **common)
-    twice = sum(int(again) for _, _, again in rows)
+    twice = sum(int(duplicates) for _, _, duplicates in rows)
     return counts_of(scope, campaign) if twice else {outcome: int(n) for outcome, n, _ in rows}, twice
 
 

@@ -256,11 +256,11 @@ def write_again(scope: Scope, places: Collection[UnitKey]) -> None:
     with scope.reads() as session:
         kept_engagements = list(session.scalars(query))
     for engagement in kept_engagements:
-        place = (engagement.campaign_id, engagement.channel_id, engagement.recipient_group_id)
-        if place not in places:
+        unit_key = (engagement.campaign_id, engagement.channel_id, engagement.recipient_group_id)
+        if unit_key not in places:
             continue
         hook = webhook(scope, engagement.channel_id)
         if hook is None:
             sealed.drop(sealed.home(scope, engagement.folder))
         else:
-            _write(scope, unit_of(scope, occurrence(scope, place[0]), *place[1:]), hook, engagement)
+            _write(scope, unit_of(scope, occurrence(scope, unit_key[0]), *unit_key[1:]), hook, engagement)

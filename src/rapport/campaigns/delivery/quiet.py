@@ -27,29 +27,29 @@ def quiet_until(scope: Scope, hours: Hours | None, now: datetime) -> datetime | 
     if hours is None:
         return None
     start, end = _times(hours)
-    wall = now.astimezone(scope.time_zone).replace(tzinfo=None)
-    if not _inside(wall.time(), start, end):
+    local_now = now.astimezone(scope.time_zone).replace(tzinfo=None)
+    if not _inside(local_now.time(), start, end):
         return None
-    day = wall.date() if wall.time() < end else wall.date() + DAY
-    over = datetime.combine(day, end)
-    first = instant_of(over, scope.time_zone)
-    if first.astimezone(scope.time_zone).replace(tzinfo=None) != over:
-        return _skipped(scope, over, start, end)
-    return first if first > now else over.replace(tzinfo=scope.time_zone, fold=1).astimezone(UTC)
+    day = local_now.date() if local_now.time() < end else local_now.date() + DAY
+    quiet_end = datetime.combine(day, end)
+    first = instant_of(quiet_end, scope.time_zone)
+    if first.astimezone(scope.time_zone).replace(tzinfo=None) != quiet_end:
+        return _skipped(scope, quiet_end, start, end)
+    return first if first > now else quiet_end.replace(tzinfo=scope.time_zone, fold=1).astimezone(UTC)
 
 
 def awake(scope: Scope, hours: Hours | None, since: datetime) -> timedelta:
     """How much of the time from an instant to now was not quiet; negative for an instant to come."""
     now = scope.clock.now()
-    spent = now - since
+    elapsed = now - since
     if hours is None or now <= since:
-        return spent
+        return elapsed
     day, start = since.astimezone(scope.time_zone).date() - DAY, _times(hours)[0]
     while (begins := instant_of(datetime.combine(day, start), scope.time_zone)) < now:
         ends = quiet_until(scope, hours, begins) or begins
-        spent -= max(min(ends, now) - max(begins, since), timedelta())
+        elapsed -= max(min(ends, now) - max(begins, since), timedelta())
         day += DAY
-    return spent
+    return elapsed
 
 
 def hours_of(scope: Scope, campaign: Occurrence, channel_id: int) -> Hours | None:
@@ -117,9 +117,10 @@ def _inside(at: time, start: time, end: time) -> bool:
     return start <= at < end if start < end else at >= start or at < end
 
 
-def _skipped(scope: Scope, over: datetime, start: time, end: time) -> datetime:
+def _skipped(scope: Scope, quiet_end: datetime, start: time, end: time) -> datetime:
     """The first minute that is not quiet around an end that no clock shows."""
-    at = over.replace(tzinfo=scope.time_zone, fold=1).astimezone(UTC)  # as far before the skip as it is long, at most
+    # As far before the skip as it is long, at most.
+    at = quiet_end.replace(tzinfo=scope.time_zone, fold=1).astimezone(UTC)
     while _inside(at.astimezone(scope.time_zone).time(), start, end):
         at += MINUTE
     return at

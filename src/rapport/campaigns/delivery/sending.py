@@ -119,9 +119,9 @@ def _suppress_late(scope: Scope, unit: Unit, kept_off: messaging.KeptOff) -> Non
     scope.warehouse.execute(queries.NO_TABLE.format(table=table))
     messaging.create_suppressed(scope, name)
     messaging.load_suppressed(scope, name, kept_off, _data_date(scope, unit), AMONG_UNIT, **unit.bindings)
-    statement, listed = queries.SUPPRESS_LATE.replace("SUPPRESSED", table), messaging.rules.LISTED
-    words = {"listed": listed.reason, "preference": messaging.rules.PREFERENCE.reason}
-    parameters = {"at": scope.clock.now(), "listed_fault": messaging.fault_of(listed), **words, **unit.bindings}
+    statement, listed_rule = queries.SUPPRESS_LATE.replace("SUPPRESSED", table), messaging.rules.LISTED
+    reasons = {"listed": listed_rule.reason, "preference": messaging.rules.PREFERENCE.reason}
+    parameters = {"at": scope.clock.now(), "listed_fault": messaging.fault_of(listed_rule), **reasons, **unit.bindings}
     for part in scope.warehouse.customer_slices(*queries.ACCOUNT):
         part.execute(statement, **parameters)
     scope.warehouse.execute(queries.NO_TABLE.format(table=table))
@@ -199,16 +199,16 @@ def _deliver(scope: Scope, held: HeldLease, unit: Unit, claims: Sequence[Claim],
     unwritten = {claim_of[name]: receipt for name, receipt in written.items() if isinstance(receipt, channels.Receipt)}
     if unwritten:
         ledger.settle(scope, held, unit, unwritten, last)
-    away: list[channels.Receipt] = []
-    until_away = takewhile(lambda _: not away, messages)
+    away_receipts: list[channels.Receipt] = []
+    until_away = takewhile(lambda _: not away_receipts, messages)
     with delivery.transports(scope.stores).of(scope, channel) as transport:
         for receipts in transport.send_many(until_away):
-            away.extend(receipt for receipt in receipts if receipt.away)
+            away_receipts.extend(receipt for receipt in receipts if receipt.away)
             tried = {claim_of[receipt.message_id]: receipt for receipt in receipts if not receipt.away}
             if tried:
                 ledger.settle(scope, held, unit, tried, last)
-    if away:  # what was not tried stays claimed, and goes out when the step is repeated
-        raise lateness.too_late(scope) if lateness.is_late(scope, unit) else Away(f"The {away[0].reason}.")
+    if away_receipts:  # what was not tried stays claimed, and goes out when the step is repeated
+        raise lateness.too_late(scope) if lateness.is_late(scope, unit) else Away(f"The {away_receipts[0].reason}.")
 
 
 def _written(

@@ -61,8 +61,8 @@ def set_webhook(
     names = [info.real_field_name for info in customers.find(scope, attributes, "attributes")]
     values = {"name": name, "rows_per_file": rows_per_file, "attributes": names, "updated_at": scope.clock.now()}
     with scope.reads() as session:
-        taken = select(Webhook.channel_id).where(Webhook.tenant_id == scope.tenant_id, Webhook.name == name)
-        if session.scalar(taken.where(Webhook.channel_id != channel_id)) is not None:
+        name_query = select(Webhook.channel_id).where(Webhook.tenant_id == scope.tenant_id, Webhook.name == name)
+        if session.scalar(name_query.where(Webhook.channel_id != channel_id)) is not None:
             raise Conflict(f"There is a webhook named {name!r} already.")
     listener = notifications.register_listener(scope, FILES_READY, url, channel_id)
     try:

@@ -141,8 +141,8 @@ def report(
         if objection := _objection(scope, campaign):
             raise Invalid(objection)
         at = scope.clock.now()
-        stated = reported and reported.replace(tzinfo=UTC)
-        common = (campaign.execution_date, campaign_id, at, stated)
+        stated_time = reported and reported.replace(tzinfo=UTC)
+        common = (campaign.execution_date, campaign_id, at, stated_time)
         first = call * MAX_REPORTED
         rows = [(*common, customer_id, int(status), first + n) for n, (customer_id, status) in enumerate(statuses)]
         names = ("execution_date", "campaign_id", "reported_at", "stated_time", "customer_id", "status", "seq")
@@ -172,13 +172,13 @@ def clearance(scope: Scope, campaign_id: int) -> Clearance:
     if not campaign.conditional or campaign.is_triggered:
         raise Conflict(f"Campaign {campaign_id} is not conditional: it does not wait for approval.")
     row = scope.warehouse.row(STANDING, **_parameters(campaign))
-    asked, approved, refused, unreported, unknown = (int(n) for n in row or (0, 0, 0, 0, 0))
+    customers, approved, refused, unreported, unknown = (int(n) for n in row or (0, 0, 0, 0, 0))
     return Clearance(
         campaign_id=campaign_id,
         state=campaign.state,
         clearance_by=campaign.clearance_by,
         cleared_at=campaign.cleared_at,
-        customers=asked,
+        customers=customers,
         approved=approved,
         refused=refused,
         unreported=unreported,

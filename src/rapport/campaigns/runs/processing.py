@@ -200,9 +200,11 @@ def rehearse(
         try:
             prepared = _prepared(scope, campaign, data_date)
             places, stage = prepared.places, _filled(scope, campaign, prepared)
-            whole = _where([_control_place(places), *places])
-            addressed = scope.warehouse.rows(queries.WOULD_BE_ADDRESSED.format(stage=stage), **whole)
-            kept_out = scope.warehouse.rows(queries.WOULD_NOT_BE_ADDRESSED.format(stage=stage), **_faults(), **whole)
+            placement = _where([_control_place(places), *places])
+            addressed = scope.warehouse.rows(queries.WOULD_BE_ADDRESSED.format(stage=stage), **placement)
+            kept_out = scope.warehouse.rows(
+                queries.WOULD_NOT_BE_ADDRESSED.format(stage=stage), **_faults(), **placement
+            )
             return _sizes(scope, stage, places), [(*row,) for row in addressed], [(*row,) for row in kept_out]
         finally:
             drop_stage(scope, campaign.id)
@@ -269,8 +271,8 @@ def _parameters(scope: Scope, campaign: Occurrence) -> dict[str, Any]:
 
 def running_beside(scope: Scope, run: Occurrence) -> list[int]:
     """Ids of the campaigns whose customers a run does not take unless it includes all."""
-    own = own_days(run.plan.days, run.plan.rules, run.duration)
-    return running_ids(scope, run.send_date, run.duration, run, own)
+    own_run_days = own_days(run.plan.days, run.plan.rules, run.duration)
+    return running_ids(scope, run.send_date, run.duration, run, own_run_days)
 
 
 def _forget_run(scope: Scope, campaign: Occurrence) -> None:
@@ -382,7 +384,7 @@ def _keep_channels(
         for place in places
         for recipients in [sent_to.get((place.channel_id, place.group), 0)]
     ]
-    entered = insert(OccurrenceChannel).values(rows)
+    statement = insert(OccurrenceChannel).values(rows)
     key = [column.name for column in inspect(OccurrenceChannel).primary_key]
-    changed = {name: entered.excluded[name] for name in rows[0] if name not in key}
-    session.execute(entered.on_conflict_do_update(index_elements=key, set_=changed))
+    changes = {name: statement.excluded[name] for name in rows[0] if name not in key}
+    session.execute(statement.on_conflict_do_update(index_elements=key, set_=changes))

@@ -197,9 +197,9 @@ def _learned(runs: Sequence[Counts], groups: int) -> tuple[Numbers, Numbers]:
     Before any run effects are as large as the mean of all, this way or that. Every mean is taken as if two customers
     more had been there, one of whom did what is usual for those who do anything: 1 where the goal is yes or no.
     """
-    whole = _sum(tally for run in runs for tally in run.values())
-    usual = math.sqrt(whole.squares / whole.responders) if whole.responders and whole.squares else 1.0
-    mean = (abs(whole.total) + usual) / (whole.customers + 2)
+    overall = _sum(tally for run in runs for tally in run.values())
+    usual = math.sqrt(overall.squares / overall.responders) if overall.responders and overall.squares else 1.0
+    mean = (abs(overall.total) + usual) / (overall.customers + 2)
     precision, weighted = np.eye(groups) / mean**2, np.zeros(groups)
     for run in runs:
         for run_class in {key for key, _ in run}:
@@ -214,15 +214,15 @@ def _sum(tallies: Iterable[Tally]) -> Tally:
 
 def _learn(cells: dict[int, Tally], usual: float, precision: Numbers, weighted: Numbers) -> None:
     """Add what the cells of one run and class tell, apart from what they have in common."""
-    whole = _sum(cells.values())
-    mean = (whole.total + usual) / (whole.customers + 2)
-    variance = (whole.squares + usual**2) / (whole.customers + 2) - mean**2
+    overall = _sum(cells.values())
+    mean = (overall.total + usual) / (overall.customers + 2)
+    variance = (overall.squares + usual**2) / (overall.customers + 2) - mean**2
     for group, tally in cells.items():
         if not group:
             continue
         weight = tally.customers / variance
         precision[group - 1, group - 1] += weight
-        weighted[group - 1] += weight * (tally.total / tally.customers - whole.total / whole.customers)
-        for other, theirs in cells.items():
+        weighted[group - 1] += weight * (tally.total / tally.customers - overall.total / overall.customers)
+        for other, other_tally in cells.items():
             if other:
-                precision[group - 1, other - 1] -= weight * theirs.customers / whole.customers
+                precision[group - 1, other - 1] -= weight * other_tally.customers / overall.customers

@@ -76,20 +76,22 @@ def plan_stage(
     engine = scope.warehouse.engine_aside(queries.STAGE_ORDER)
     scope.warehouse.execute(queries.STAGE_TABLE.format(stage=stage, engine=engine))
     messaging.create_suppressed(scope, stage_name(campaign.id, "suppressed"))
-    used = [channels.channel(scope, channel_id) for channel_id in sorted({place.channel_id for place in places})]
+    run_channels = [
+        channels.channel(scope, channel_id) for channel_id in sorted({place.channel_id for place in places})
+    ]
     lists = _lists(scope, places)
     profiles = messaging.profiles_stand(scope)
     list_states = [(exclusion, messaging.kept_off_stand(scope, exclusion, data_date, profiles)) for exclusion in lists]
     for exclusion in lists:
         messaging.load_suppressed(scope, stage_name(campaign.id, "suppressed"), exclusion, data_date, stand=profiles)
-    rules, reading = campaign.plan.rules, Reading(scope, used, data_date, profiles)
+    rules, reading = campaign.plan.rules, Reading(scope, run_channels, data_date, profiles)
     parameters: dict[str, Any] = {"data_date": data_date, "series": campaign.series_id, "cuts": cuts(shares)}
     parameters |= {f"excluded_{n}": group for n, group in enumerate(rules.exclude_target_group_ids)}
     hold_out = hold_outs.hold_out_on(scope, campaign.send_date)
     parameters |= hold_outs.hold_out_parameters(hold_out) if hold_out else {}
-    members, columns = _members(campaign), messaging.profile_columns(scope, used)
-    sharing = _sharing(scope, campaign, used, data_date, reading)
-    may_share = _may_share(scope, used, data_date, reading)
+    members, columns = _members(campaign), messaging.profile_columns(scope, run_channels)
+    sharing = _sharing(scope, campaign, run_channels, data_date, reading)
+    may_share = _may_share(scope, run_channels, data_date, reading)
     is_shared = may_share and sharing.find(members, columns, **parameters)
     kept_back = {eligibility.HELD_OUT: hold_outs.held_out_sql("m.customer_id")} if hold_out else {}
     if hold_out and may_share:
@@ -100,7 +102,7 @@ def plan_stage(
             **hold_outs.hold_out_parameters(hold_out),
         )
         kept_back[eligibility.HELD_OUT_ADDRESS] = of_held_out
-    faults = (messaging.fault_sql(channel, lists, suppressed, reading, "m.customer_id") for channel in used)
+    faults = (messaging.fault_sql(channel, lists, suppressed, reading, "m.customer_id") for channel in run_channels)
     divides = OF_SERIES if campaign.plan.rules.keeps_groups else OF_RUN
     unit = sharing.unit if is_shared else "m.customer_id"
     statement = queries.FILL_STAGE.format(
@@ -140,25 +142,25 @@ def fill_stage(
     return drawn(scope, stage, campaign.plan.with_shares(shares), _alike(scope, campaign, places), stage_plan.is_shared)
 
 
-def _may_share(scope: Scope, used: Sequence[channels.Channel], data_date: date, reading: Reading) -> bool:
+def _may_share(scope: Scope, run_channels: Sequence[channels.Channel], data_date: date, reading: Reading) -> bool:
     """Whether members of a run may share an address, which all runs of a day find out at once where that is cheap."""
-    addresses = {channel.address_attribute for channel in used} - {channels.OWN_ID}
+    addresses = {channel.address_attribute for channel in run_channels} - {channels.OWN_ID}
     if not all(map(reading.is_plain, addresses)):
         return True
     return bool(addresses) and not messaging.nobody_shares(scope, data_date, addresses, reading.profiles)
 
 
 def _sharing(
-    scope: Scope, campaign: Occurrence, used: Sequence[channels.Channel], data_date: date, reading: Reading
+    scope: Scope, campaign: Occurrence, run_channels: Sequence[channels.Channel], data_date: date, reading: Reading
 ) -> SharedAddresses:
     """Who of a run shares an address with whom, to be found; its tables are those of the run."""
     prefix = stage_name(campaign.id)
-    addresses = {channel.address_attribute: f"p.{profile_alias(channel.address_attribute)}" for channel in used}
+    addresses = {channel.address_attribute: f"p.{profile_alias(channel.address_attribute)}" for channel in run_channels}
     addresses.pop(channels.OWN_ID, None)
-    odd = [name for name in addresses if not reading.is_plain(name)]
-    domains = decoded(scope, prefix, _stored(scope, odd), data_date)
+    not_plain = [name for name in addresses if not reading.is_plain(name)]
+    domains = decoded(scope, prefix, _stored(scope, not_plain), data_date)
     keys = {name: channels.key_sql(column, domains, reading.is_plain(name)) for name, column in addresses.items()}
-    return SharedAddresses(scope, prefix, [keys.get(channel.address_attribute, "") for channel in used])
+    return SharedAddresses(scope, prefix, [keys.get(channel.address_attribute, "") for channel in run_channels])
 
 
 def _stored(scope: Scope, names: Sequence[str]) -> list[str]:
@@ -168,8 +170,8 @@ def _stored(scope: Scope, names: Sequence[str]) -> list[str]:
 
 def drop_stage(scope: Scope, campaign_id: int) -> None:
     """Drop every table aside of a run."""
-    own = [identifier(stage_name(campaign_id, suffix)) for suffix in ("stage", "suppressed")]
-    tables = [*own, *SharedAddresses(scope, stage_name(campaign_id), ()).tables]
+    stage_tables = [identifier(stage_name(campaign_id, suffix)) for suffix in ("stage", "suppressed")]
+    tables = [*stage_tables, *SharedAddresses(scope, stage_name(campaign_id), ()).tables]
     scope.warehouse.execute(queries.NO_TABLE.format(table=", ".join(tables)))
 
 
