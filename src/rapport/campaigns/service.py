@@ -57,7 +57,7 @@ from rapport.campaigns.runs.asking import Answer, CustomerOutcome, outcome_rows,
 from rapport.campaigns.runs.by_hand import cancel, confirm, one_time, run_now
 from rapport.campaigns.runs.clearance import Clearance, clearance, report
 from rapport.campaigns.runs.dry_runs import DryRun, WouldNotReach, WouldReach, dry_run
-from rapport.campaigns.runs.hold_out import KeptBack, check_change, is_held_out, kept_back_on
+from rapport.campaigns.runs.hold_out import ActiveHoldOut, active_hold_out, check_change, is_held_out
 from rapport.campaigns.runs.splits import CONTROL, GROUP, cut_of, cuts, group_at, trigger_part
 from rapport.campaigns.schemas import (
     ActionBody,
@@ -121,6 +121,7 @@ __all__ = [
     "PERSONAL_DATA",
     "ActionBody",
     "ActionOut",
+    "ActiveHoldOut",
     "Answer",
     "CampaignSettings",
     "ChannelWebhook",
@@ -138,7 +139,6 @@ __all__ = [
     "Group",
     "GroupChannel",
     "HoldOut",
-    "KeptBack",
     "Occurrence",
     "OneTimeBody",
     "Period",
@@ -176,6 +176,7 @@ __all__ = [
     "WouldReach",
     "action",
     "actions",
+    "active_hold_out",
     "active_triggers",
     "add_filed",
     "add_interactions",
@@ -222,7 +223,6 @@ __all__ = [
     "in_running",
     "is_busy",
     "is_held_out",
-    "kept_back_on",
     "measure",
     "next_runs",
     "occurrence",

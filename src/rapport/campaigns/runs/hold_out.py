@@ -38,7 +38,7 @@ _lock = threading.Lock()
 
 
 @dataclass(frozen=True)
-class KeptBack:
+class ActiveHoldOut:
     """A hold-out that holds, with the keys of its customers' addresses (see channels.address_key) by attribute."""
 
     hold_out: HoldOut
@@ -59,10 +59,10 @@ class KeptBack:
         return any(key in key_set for key in keys for key_set in key_sets)
 
 
-def kept_back_on(scope: Scope, day: date, attributes: Collection[str]) -> KeptBack | None:
+def active_hold_out(scope: Scope, day: date, attributes: Collection[str]) -> ActiveHoldOut | None:
     """The hold-out that holds on a day, with its addresses in some attributes; these may be a minute old."""
     hold_out = hold_out_on(scope, day)
-    return KeptBack(hold_out, _addresses(scope, hold_out, attributes)) if hold_out else None
+    return ActiveHoldOut(hold_out, _addresses(scope, hold_out, attributes)) if hold_out else None
 
 
 def _addresses(scope: Scope, hold_out: HoldOut, attributes: Collection[str]) -> Mapping[str, frozenset[str]]:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
-from rapport.campaigns.service import ReEntry
+from rapport.campaigns.service import ReEntry, ReEntryRule
 from rapport.conditions import Facts
 from rapport.conditions.outcomes import Outcome
 from rapport.customers import service as customers
@@ -97,7 +97,7 @@ class Background:
                 customers.consents(catalogue.scope),
                 customers.forbidding(catalogue.scope),
                 apps=catalogue.apps,
-                kept_back=campaigns.kept_back_on(
+                kept_back=campaigns.active_hold_out(
                     catalogue.scope, catalogue.scope.today(), address_attributes(catalogue.channels)
                 ),
             ),
@@ -162,7 +162,7 @@ class Background:
                 candidate.trigger.body.re_entry, self.leaves_at(candidate.trigger)
             )
             for candidate in candidates
-            if candidate.trigger.body.re_entry != "unlimited"
+            if candidate.trigger.body.re_entry != ReEntryRule.UNLIMITED
         }
         rows = [{"person": person, "series_id": series, "since": since} for (person, series), since in entries.items()]
         if rows:
@@ -186,7 +186,7 @@ class Background:
     def has_entered(self, candidate: Candidate) -> bool:
         """Whether the person has had the trigger as often as it may."""
         limit = candidate.trigger.body.re_entry
-        if limit == "unlimited":
+        if limit == ReEntryRule.UNLIMITED:
             return False
         times = limit.times if isinstance(limit, ReEntry) else 1
         return self.entered[candidate.person, candidate.trigger.id] >= times

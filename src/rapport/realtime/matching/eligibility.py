@@ -111,7 +111,7 @@ def _body(scope: Scope, series: campaigns.Series | None, channel_id: int) -> Tri
             "trigger": {"kind": "simple", "event": "eligibility"},
             "groups": [{"action_id": 2, "channels": places}],
             "rules": {"include_all": False, **rules},
-            "re_entry": "unlimited",
+            "re_entry": campaigns.ReEntryRule.UNLIMITED,
             "quiet_hours": hours and hours.model_dump(),
         }
     )

@@ -47,7 +47,7 @@ class Reach:
     customers: dict[str, KnownCustomer] = field(default_factory=dict)
     apps: dict[tuple[int, int], str] | None = None
     unreachable: dict[tuple[int, str], dict[str, str]] = field(default_factory=dict)
-    kept_back: campaigns.KeptBack | None = None
+    kept_back: campaigns.ActiveHoldOut | None = None
 
     def ask(self, scope: Scope, channel_ids: Iterable[int], customer_ids: Sequence[str]) -> None:
         """Read who of these customers must not be written to on channels, or with the templates of an app of one."""

@@ -171,7 +171,7 @@ def _reach(scope: Scope, waiting: Sequence[Firing], customer_ids: Mapping[str, s
     """Where the persons of firings can be reached now."""
     forbidding = customers.forbidding(scope)
     reach = Reach({channel.id: channel for channel in channels_of(scope)}, customers.consents(scope), forbidding)
-    reach.kept_back = campaigns.kept_back_on(scope, scope.today(), address_attributes(reach.channels))
+    reach.kept_back = campaigns.active_hold_out(scope, scope.today(), address_attributes(reach.channels))
     ids = [*(firing.customer_id for firing in waiting if not firing.is_visitor), *customer_ids.values()]
     needs = Needs()
     needs.attributes |= attributes_of(reach.channels, channel_ids) | {*forbidding}

@@ -263,7 +263,7 @@ def _reach(
     """The flags and groups of the customers of firings, and where they can be reached."""
     channels, forbidding = {channel.id: channel for channel in channels_of(scope)}, customers.forbidding(scope)
     reach = Reach(channels, customers.consents(scope), forbidding)
-    reach.kept_back = campaigns.kept_back_on(scope, scope.today(), address_attributes(reach.channels))
+    reach.kept_back = campaigns.active_hold_out(scope, scope.today(), address_attributes(reach.channels))
     used = {channel_id for day in days.values() for channel_id in day.plan.channel_ids}
     needs = Needs(groups={n for day in days.values() for n in day.plan.rules.exclude_target_group_ids})
     needs.attributes |= attributes_of(reach.channels, used) | {*forbidding}
