@@ -10,7 +10,7 @@ from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
 from rapport.messaging import service as messaging
 from rapport.realtime.recording import reported
-from rapport.realtime.recording.filed import Filed
+from rapport.realtime.recording.filed import FiledEvent
 from rapport.realtime.states import Origin
 
 NAMES = [customer for customer in world.MEMBERS if world.group_of(customer) == 1]
@@ -33,10 +33,10 @@ def tell(scope: Scope, event: str, customer: str, days: int, **parameters: objec
     reported.interactions(scope, [filed(event, customer, at, {**place, **parameters})])
 
 
-def filed(event: str, customer: str, at: datetime, parameters: dict[str, object]) -> Filed:
-    made = dict.fromkeys(Filed.__dataclass_fields__, "")
+def filed(event: str, customer: str, at: datetime, parameters: dict[str, object]) -> FiledEvent:
+    made = dict.fromkeys(FiledEvent.__dataclass_fields__, "")
     made |= {"event": event, "customer_id": customer, "event_at": at.astimezone(UTC), "parameters": parameters}
-    return Filed(**{**made, "origin": Origin.METRIC})  # type: ignore[arg-type]
+    return FiledEvent(**{**made, "origin": Origin.METRIC})  # type: ignore[arg-type]
 
 
 def suppressed(scope: Scope, customer: str) -> bool:

@@ -26,7 +26,7 @@ def leased(scope: Scope, number: int) -> datetime | None:
 
 
 def test_what_waited_too_long_before_it_is_asked_for_leases_nothing(scope: Scope, waiting: int) -> None:
-    assert Questions(scope.stores).claim(100, {}, asked=time.monotonic() - HALF) == []
+    assert Questions(scope.stores).claim(100, {}, since=time.monotonic() - HALF) == []
     assert leased(scope, waiting) is None
     (found,) = Questions(scope.stores).claim(100, {})
     assert (found.firing_id, found.lease) == (waiting, leased(scope, waiting))
@@ -37,6 +37,6 @@ def test_what_is_leased_too_late_is_left_until_it_runs_out(scope: Scope, waiting
         connection.execute(text("LOCK TABLE gateways IN ACCESS EXCLUSIVE MODE"))
         going_on = Timer(0.3, connection.rollback)
         going_on.start()
-        assert Questions(scope.stores).claim(100, {}, asked=time.monotonic() - HALF + 0.25) == []
+        assert Questions(scope.stores).claim(100, {}, since=time.monotonic() - HALF + 0.25) == []
         going_on.join()
     assert leased(scope, waiting) is not None

@@ -13,7 +13,7 @@ import vendor_world as world
 from rapport.access.scope import Scope
 from rapport.realtime.events.names import Names
 from rapport.realtime.recording.filing import file_batch
-from rapport.realtime.recording.vendor_words import SOFT_BOUNCED, told
+from rapport.realtime.recording.vendor_words import SOFT_BOUNCED, interaction_of
 
 SENT, DELIVERED, OPENED, CLICKED, UNSUBSCRIBED, DROPPED, COMPLAINED, BOUNCED = range(8)
 DONE = {
@@ -86,15 +86,15 @@ def test_what_the_customer_did_is_told_by_the_words_of_the_name(vendor: Sender, 
 
 
 def test_bounces_that_may_pass_are_soft() -> None:
-    assert {told(name, {}) for name in PASSING} == {SOFT_BOUNCED}
-    assert {told("email_bounced", one) for one in IN_PARAMETERS} == {SOFT_BOUNCED}
+    assert {interaction_of(name, {}) for name in PASSING} == {SOFT_BOUNCED}
+    assert {interaction_of("email_bounced", one) for one in IN_PARAMETERS} == {SOFT_BOUNCED}
     hard = [{"bounce_type": "hard"}, {"bounceType": "Permanent"}, {"status": "5.1.1"}, {"type": "bounce"}, {}]
-    assert {told("email_bounced", one) for one in hard} == {BOUNCED}
-    assert told("hard_bounce", {"type": "soft"}) == BOUNCED
+    assert {interaction_of("email_bounced", one) for one in hard} == {BOUNCED}
+    assert interaction_of("hard_bounce", {"type": "soft"}) == BOUNCED
 
 
 def test_what_is_shown_on_pages_stops_nothing() -> None:
     stopping = {UNSUBSCRIBED, COMPLAINED, BOUNCED, SOFT_BOUNCED}
-    assert {name for name in SHOWN if told(name, {}) in stopping} == set()
-    assert told("unsubscribe_link_clicked", {}) == CLICKED
-    assert {told(name, {}) for name in ("unsubscribed_by_link", "opt-out", "unsubscribed")} == {UNSUBSCRIBED}
+    assert {name for name in SHOWN if interaction_of(name, {}) in stopping} == set()
+    assert interaction_of("unsubscribe_link_clicked", {}) == CLICKED
+    assert {interaction_of(name, {}) for name in ("unsubscribed_by_link", "opt-out", "unsubscribed")} == {UNSUBSCRIBED}

@@ -12,15 +12,15 @@ def note_failed(scope: Scope, channel_id: int, failed: Iterable[tuple[str, str]]
     count those that took nothing for now. May be repeated.
     """
     kind = channels.kind_at(scope, channel_id)
-    said = [(customer_id, kind.bounce(reason)) for customer_id, reason in failed] if kind else []
-    hard = sorted({customer_id for customer_id, bounce in said if bounce is channels.Bounce.HARD})
+    bounces = [(customer_id, kind.bounce(reason)) for customer_id, reason in failed] if kind else []
+    hard = sorted({customer_id for customer_id, bounce in bounces if bounce is channels.Bounce.HARD})
     if hard:
         with scope.records() as session:
             messaging.suppress_many(scope, session, channel_id, "bounced", hard)
     now = scope.clock.now()
     soft = [
         messaging.DeliveryReport(channel_id, customer_id, now)
-        for customer_id, bounce in said
+        for customer_id, bounce in bounces
         if bounce is channels.Bounce.SOFT
     ]
     if soft:

@@ -64,20 +64,30 @@ def _refused(
     campaign_id: int,
     ids: Sequence[str],
     values: Mapping[str, Values],
-) -> dict[str, once.Ended]:
+) -> dict[str, once.Refusal]:
     """Outcome and reason of customers to whom nothing goes: since processing addresses change and people say no."""
     if not ids:
         return {}
     by_id = channel.address_attribute == channels.OWN_ID
-    addresses = {} if by_id else {who: known.get(channel.address_attribute) or "" for who, known in values.items()}
+    addresses = (
+        {}
+        if by_id
+        else {
+            customer_id: attributes.get(channel.address_attribute) or "" for customer_id, attributes in values.items()
+        }
+    )
     unreachable = messaging.unreachable(scope, channel.id, ids, template.app_id, addresses)
-    going = [
-        once.Going(campaign_id, customer_id, {channel.id: address})
+    recipients = [
+        once.Recipient(campaign_id, customer_id, {channel.id: address})
         for customer_id, address in addresses.items()
         if address.strip() and customer_id not in unreachable
     ]
-    ended = once.refused(scope, records, going)
-    late = {to.person: ended_on[channel.id] for to, ended_on in zip(going, ended, strict=True) if ended_on}
+    ended = once.refused(scope, records, recipients)
+    late = {
+        recipient.person: ended_on[channel.id]
+        for recipient, ended_on in zip(recipients, ended, strict=True)
+        if ended_on
+    }
     return late | {customer_id: ("suppressed", reason) for customer_id, reason in unreachable.items()}
 
 
@@ -86,18 +96,18 @@ def _written(
     letters: messaging.MessageWriter,
     draft: Draft,
     values: Mapping[str, Values],
-    refused: Mapping[str, once.Ended],
+    refused: Mapping[str, once.Refusal],
 ) -> Written:
     """One message, or the receipt of one that is not sent; one that cannot be written is no other customer's fault."""
     customer_id = draft.customer_id
-    known = {channels.OWN_ID: customer_id, **values.get(customer_id, {})} if customer_id else {}
-    to = channels.mended(known.get(channel.address_attribute) or "")
+    attributes = {channels.OWN_ID: customer_id, **values.get(customer_id, {})} if customer_id else {}
+    address = channels.mended(attributes.get(channel.address_attribute) or "")
     if customer_id in refused:
         return _not_sent(draft, *refused[customer_id])
-    if not to:
+    if not address:
         return _not_sent(draft, "failed", NO_ADDRESS)
     try:
-        return letters.write(draft.message_id, customer_id, to, known, draft.extra)
+        return letters.write(draft.message_id, customer_id, address, attributes, draft.extra)
     except FAULTS:
         raise
     except Exception as error:

@@ -16,16 +16,16 @@ from rapport.access.scope import Scope
 from rapport.messaging import service as messaging
 
 # What becomes of a message that is not sent: its outcome and reason.
-Ended = tuple[str, str]
-SAME_ADDRESS: Ended = messaging.FAULTS[messaging.SAME_ADDRESS]
+Refusal = tuple[str, str]
+SAME_ADDRESS: Refusal = messaging.FAULTS[messaging.SAME_ADDRESS]
 
 # In order of the key, so that two callers with the same addresses wait for each other and never lock up.
 TAKE = text("""
     INSERT INTO firing_addresses (tenant_id, campaign_id, channel_id, mark, holder)
     SELECT :tenant_id, campaign, channel, mark, holder
     FROM unnest(CAST(:campaigns AS integer[]), CAST(:channels AS integer[]), CAST(:marks AS text[]),
-        CAST(:holders AS text[])) WITH ORDINALITY AS given (campaign, channel, mark, holder, place)
-    ORDER BY campaign, channel, mark, place
+        CAST(:holders AS text[])) WITH ORDINALITY AS addresses (campaign, channel, mark, holder, ordinal)
+    ORDER BY campaign, channel, mark, ordinal
     ON CONFLICT DO NOTHING
 """)
 HOLDERS = text("""
@@ -38,7 +38,7 @@ FORGET = text("DELETE FROM firing_addresses WHERE tenant_id = :tenant_id AND cam
 
 
 @dataclass(frozen=True, slots=True)
-class Going:
+class Recipient:
     """A person to whom a campaign is about to go, with the addresses of the channels on which it can be reached."""
 
     campaign_id: int
@@ -46,45 +46,55 @@ class Going:
     addresses: Mapping[int, str]
 
 
-def refused(scope: Scope, records: Session | Connection, going: Sequence[Going]) -> list[dict[int, Ended]]:
+def refused(scope: Scope, records: Session | Connection, recipients: Sequence[Recipient]) -> list[dict[int, Refusal]]:
     """The channels on which somebody else has the address already, of each; the others are taken for the person.
 
     Of two who are given together the one with the lower id has it. May be repeated.
     """
-    wanted = sorted(
-        (one.campaign_id, channel, mark, one.person)
-        for one, marks in zip(going, _marked(scope, going), strict=True)
+    marked = sorted(
+        (recipient.campaign_id, channel, mark, recipient.person)
+        for recipient, marks in zip(recipients, _marked(scope, recipients), strict=True)
         for channel, mark in marks.items()
         if mark
     )
-    if not wanted:
-        return [{} for _ in going]
-    holders = pseudonyms(scope, [person for *_, person in wanted])
-    bound = {
+    if not marked:
+        return [{} for _ in recipients]
+    holders = pseudonyms(scope, [person for *_, person in marked])
+    parameters = {
         "tenant_id": scope.tenant_id,
-        "campaigns": [campaign for campaign, *_ in wanted],
-        "channels": [channel for _, channel, *_ in wanted],
-        "marks": [mark for _, _, mark, _ in wanted],
+        "campaigns": [campaign for campaign, *_ in marked],
+        "channels": [channel for _, channel, *_ in marked],
+        "marks": [mark for _, _, mark, _ in marked],
     }
-    taken = records.execute(TAKE, {**bound, "holders": holders})
-    if isinstance(taken, CursorResult) and taken.rowcount == len(wanted):
-        return [{} for _ in going]
-    found = {(campaign, channel, mark): holder for campaign, channel, mark, holder in records.execute(HOLDERS, bound)}
+    taken = records.execute(TAKE, {**parameters, "holders": holders})
+    if isinstance(taken, CursorResult) and taken.rowcount == len(marked):
+        return [{} for _ in recipients]
+    holder_of = {
+        (campaign, channel, mark): holder for campaign, channel, mark, holder in records.execute(HOLDERS, parameters)
+    }
     late = {
         (campaign, channel, person)
-        for (campaign, channel, mark, person), own in zip(wanted, holders, strict=True)
-        if found[campaign, channel, mark] != own
+        for (campaign, channel, mark, person), own in zip(marked, holders, strict=True)
+        if holder_of[campaign, channel, mark] != own
     }
     return [
-        {channel: SAME_ADDRESS for channel in one.addresses if (one.campaign_id, channel, one.person) in late}
-        for one in going
+        {
+            channel: SAME_ADDRESS
+            for channel in recipient.addresses
+            if (recipient.campaign_id, channel, recipient.person) in late
+        }
+        for recipient in recipients
     ]
 
 
-def _marked(scope: Scope, going: Sequence[Going]) -> list[dict[int, str]]:
+def _marked(scope: Scope, recipients: Sequence[Recipient]) -> list[dict[int, str]]:
     """The marks of the addresses of each, by channel."""
-    marks = iter(messaging.address_marks(scope, [address for one in going for address in one.addresses.values()]))
-    return [{channel: next(marks) for channel in one.addresses} for one in going]
+    marks = iter(
+        messaging.address_marks(
+            scope, [address for recipient in recipients for address in recipient.addresses.values()]
+        )
+    )
+    return [{channel: next(marks) for channel in recipient.addresses} for recipient in recipients]
 
 
 def forget(scope: Scope, session: Session, campaign_id: int) -> None:

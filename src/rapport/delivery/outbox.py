@@ -66,11 +66,11 @@ DUE = f"""
         SELECT * FROM unnest(CAST(:tenants AS integer[]), CAST(:channels AS integer[]), CAST(:messages AS integer[]))
     ),
     picked AS MATERIALIZED (
-        SELECT due.id FROM (SELECT * FROM waiting ORDER BY random()) AS place
-        LEFT JOIN busy ON busy.tenant_id = place.tenant_id AND busy.channel_id = place.channel_id
+        SELECT due.id FROM (SELECT * FROM waiting ORDER BY random()) AS lane
+        LEFT JOIN busy ON busy.tenant_id = lane.tenant_id AND busy.channel_id = lane.channel_id
         CROSS JOIN LATERAL (
             SELECT id FROM messages
-            WHERE messages.tenant_id = place.tenant_id AND messages.channel_id = place.channel_id
+            WHERE messages.tenant_id = lane.tenant_id AND messages.channel_id = lane.channel_id
                 AND batch IS NULL AND {IS_OPEN} AND (due_at IS NULL OR due_at <= :now)
             ORDER BY id
             LIMIT greatest(:per_channel - coalesce(busy.messages, 0), 0)
@@ -106,11 +106,11 @@ RENEW = text(f"""
 """)
 SETTLE = text(f"""
     WITH settled AS MATERIALIZED (
-        SELECT messages.id, given.state, given.reason, given.due_at, given.answered
-        FROM json_to_recordset(CAST(:settled AS json)) AS given (id bigint, claims int, state text, reason text,
+        SELECT messages.id, ended.state, ended.reason, ended.due_at, ended.answered
+        FROM json_to_recordset(CAST(:settled AS json)) AS ended (id bigint, claims int, state text, reason text,
             due_at timestamptz, answered boolean)
-        JOIN messages ON messages.id = given.id AND messages.claims = given.claims
-        WHERE messages.tenant_id = :tenant_id AND messages.state IN ('{State.CLAIMED}', given.state)
+        JOIN messages ON messages.id = ended.id AND messages.claims = ended.claims
+        WHERE messages.tenant_id = :tenant_id AND messages.state IN ('{State.CLAIMED}', ended.state)
         ORDER BY messages.id FOR UPDATE OF messages
     )
     UPDATE messages SET state = settled.state, reason = settled.reason, due_at = settled.due_at,
@@ -216,8 +216,8 @@ def enter(
     ]
     if not rows:
         return []
-    bound = {"tenant_id": scope.tenant_id, "source": source, "batch": batch, "entries": _json(rows)}
-    entered = records.execute(ENTER, bound).mappings().all()
+    parameters = {"tenant_id": scope.tenant_id, "source": source, "batch": batch, "entries": _json(rows)}
+    entered = records.execute(ENTER, parameters).mappings().all()
     if batch is not None:
         return [_claim(row) for row in entered]
     if any(row["state"] == State.PENDING for row in rows):
@@ -237,7 +237,7 @@ def claim_due(
 
     busy counts those of a tenant's channel that the caller has under way.
     """
-    bound = {
+    parameters = {
         "tenants": [tenant for tenant, _ in busy],
         "channels": [channel for _, channel in busy],
         "messages": list(busy.values()),
@@ -246,13 +246,13 @@ def claim_due(
         "now": now,
         "due_at": until,
     }
-    return _claimed(records, DUE, {**bound, "batch": None})
+    return _claimed(records, DUE, {**parameters, "batch": None})
 
 
 def claim_retries(records: Records, mailing: Mailing, batch: int, attempts: int, size: int) -> list[Claim]:
     """Claim up to size messages that were refused for now, after at most so many attempts, as a batch of their own."""
-    bound = {**asdict(mailing), "batch": batch, "attempts": attempts, "size": size, "due_at": None}
-    return _claimed(records, RETRIES, bound)
+    parameters = {**asdict(mailing), "batch": batch, "attempts": attempts, "size": size, "due_at": None}
+    return _claimed(records, RETRIES, parameters)
 
 
 def claim_again(records: Records, mailing: Mailing, batch: int) -> list[Claim]:
@@ -298,8 +298,8 @@ def drop_sources(records: Records, source: Source, sources: Sequence[tuple[int, 
     return _changed(records.execute(DROP, {"source": source, "ended": _json(ended)}))
 
 
-def _claimed(records: Records, picked: str, bound: Mapping[str, Any]) -> list[Claim]:
-    return [_claim(row) for row in records.execute(text(CLAIM.format(picked=picked)), bound).mappings()]
+def _claimed(records: Records, picked: str, parameters: Mapping[str, Any]) -> list[Claim]:
+    return [_claim(row) for row in records.execute(text(CLAIM.format(picked=picked)), parameters).mappings()]
 
 
 def _claim(row: RowMapping) -> Claim:

@@ -11,57 +11,57 @@ from rapport.delivery.outbox import Mailing
 from rapport.stores.records.spellings import is_one_of, spellings_of
 
 # CustomerID, state, reason and message id.
-Ended = tuple[str, str, str, str]
+EndedMessage = tuple[str, str, str, str]
 
 
 def messages_of(scope: Scope, session: Session, source: Source, source_ids: Sequence[int]) -> list[OutboxMessage]:
     """The messages of some runs, or firings, by source and channel."""
-    wanted = select(OutboxMessage).where(
+    query = select(OutboxMessage).where(
         OutboxMessage.tenant_id == scope.tenant_id,
         OutboxMessage.source == source,
         OutboxMessage.source_id.in_(source_ids),
     )
-    return list(session.scalars(wanted.order_by(OutboxMessage.source_id, OutboxMessage.channel_id)))
+    return list(session.scalars(query.order_by(OutboxMessage.source_id, OutboxMessage.channel_id)))
 
 
 def batch_size(records: Session | Connection, mailing: Mailing, batch: int) -> int:
     """How many messages a batch has."""
-    wanted = select(func.count()).select_from(OutboxMessage).where(_of(mailing), OutboxMessage.batch == batch)
-    return records.execute(wanted).scalar_one()
+    query = select(func.count()).select_from(OutboxMessage).where(_of(mailing), OutboxMessage.batch == batch)
+    return records.execute(query).scalar_one()
 
 
 def batches(records: Session | Connection, mailing: Mailing) -> list[int]:
     """The batches of a mailing that have been begun."""
-    wanted = select(OutboxMessage.batch).where(_of(mailing)).distinct().order_by(OutboxMessage.batch)
-    return [batch for (batch,) in records.execute(wanted) if batch is not None]
+    query = select(OutboxMessage.batch).where(_of(mailing)).distinct().order_by(OutboxMessage.batch)
+    return [batch for (batch,) in records.execute(query) if batch is not None]
 
 
-def ended(records: Session | Connection, mailing: Mailing, batch: int) -> list[Ended]:
+def ended(records: Session | Connection, mailing: Mailing, batch: int) -> list[EndedMessage]:
     """What of a batch has ended, and how."""
     row = OutboxMessage
-    wanted = select(row.customer_id, row.state, row.reason, row.message_id).where(
+    query = select(row.customer_id, row.state, row.reason, row.message_id).where(
         _of(mailing), row.batch == batch, row.state.not_in(OPEN)
     )
-    return [(customer_id, state, reason, name) for customer_id, state, reason, name in records.execute(wanted)]
+    return [(customer_id, state, reason, name) for customer_id, state, reason, name in records.execute(query)]
 
 
 def to_retry(records: Session | Connection, mailing: Mailing) -> int:
     """How many messages of a mailing are to be tried again."""
-    wanted = select(func.count()).select_from(OutboxMessage).where(_of(mailing), OutboxMessage.state == State.PENDING)
-    return records.execute(wanted).scalar_one()
+    query = select(func.count()).select_from(OutboxMessage).where(_of(mailing), OutboxMessage.state == State.PENDING)
+    return records.execute(query).scalar_one()
 
 
 def under_way(scope: Scope, customer_id: str) -> list[OutboxMessage]:
     """The messages of runs to a person, in any spelling of the id, that are under way."""
     ids = [customer_id.lower()]
-    wanted = select(OutboxMessage).where(
+    query = select(OutboxMessage).where(
         OutboxMessage.tenant_id == scope.tenant_id,
         OutboxMessage.source == Source.RUN,
         text(is_one_of("customer_id")),
     )
     with scope.reads() as session:
         spellings = spellings_of(session, scope.tenant_id, OutboxMessage.__tablename__, "customer_id", ids)
-        return list(session.scalars(wanted, {"ids": ids, "spellings": spellings}))
+        return list(session.scalars(query, {"ids": ids, "spellings": spellings}))
 
 
 def forget_customers(scope: Scope, session: Session, customer_ids: Sequence[str]) -> None:

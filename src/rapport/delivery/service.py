@@ -4,7 +4,7 @@ from rapport.delivery.bounces import note_failed
 from rapport.delivery.content import Draft, Written, write
 from rapport.delivery.ids import message_id
 from rapport.delivery.models import OutboxMessage, Source, State
-from rapport.delivery.once import Going
+from rapport.delivery.once import Recipient
 from rapport.delivery.once import forget as forget_addresses
 from rapport.delivery.once import refused as take_addresses
 from rapport.delivery.outbox import (
@@ -34,10 +34,10 @@ __all__ = [
     "Claim",
     "Draft",
     "Entry",
-    "Going",
     "Mailing",
     "MessageSource",
     "OutboxMessage",
+    "Recipient",
     "Sender",
     "Settled",
     "Source",

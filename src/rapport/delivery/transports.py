@@ -21,7 +21,7 @@ _making = threading.Lock()
 
 
 @dataclass
-class Open:
+class OpenTransport:
     """A transport with what it was opened from, who uses it, and since when (monotonic)."""
 
     transport: channels.Transport
@@ -35,7 +35,7 @@ class Transports:
     """The transports that a process has open."""
 
     def __init__(self) -> None:
-        self._open: dict[tuple[int, int], Open] = {}
+        self._open: dict[tuple[int, int], OpenTransport] = {}
         self._lock = threading.Lock()
         self._tidying: threading.Timer | None = None
 
@@ -49,7 +49,7 @@ class Transports:
             kept = self._open.get(key)
             if kept is None or kept.made_of != made_of or time.monotonic() - kept.opened > OLD_SECONDS:
                 self._leave(self._open.pop(key, None))
-                kept = self._open[key] = Open(channels.transport(scope, channel), made_of, time.monotonic())
+                kept = self._open[key] = OpenTransport(channels.transport(scope, channel), made_of, time.monotonic())
             kept.users += 1
         try:
             yield kept.transport
@@ -82,7 +82,7 @@ class Transports:
             self._tidy_later()
 
     @staticmethod
-    def _leave(kept: Open | None) -> None:
+    def _leave(kept: OpenTransport | None) -> None:
         """Close a transport that is not to be used again, unless somebody still does."""
         if kept is not None and not kept.users:
             # Leaving takes a word to the server, which may be silent.

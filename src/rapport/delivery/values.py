@@ -37,9 +37,9 @@ def attribute_values(scope: Scope, customer_ids: Sequence[str], names: Collectio
 
 
 def _read(
-    scope: Scope, sql: str, infos: Sequence[customers.AttributeInfo], ids: Sequence[str], **bound: Any
+    scope: Scope, sql: str, infos: Sequence[customers.AttributeInfo], ids: Sequence[str], **parameters: Any
 ) -> dict[str, Values]:
     columns = [customers.rendered(info, identifier(info.real_field_name)) for info in infos] or ["NULL"]
-    rows = scope.warehouse.rows(sql.format(columns=", ".join(columns)), ids=list(ids), **bound)
+    rows = scope.warehouse.rows(sql.format(columns=", ".join(columns)), ids=list(ids), **parameters)
     names = [info.real_field_name.upper() for info in infos]
     return {str(row[0]): dict(zip(names, row[1:], strict=False)) for row in rows}

@@ -77,7 +77,7 @@ class Sender(ClaimingWorker):
             await self._renew_all()
             if not is_timely(self._renewed, LEASE):
                 return
-        busy = {place: messages for place, messages in self._busy.items() if messages}
+        busy = {channel_key: messages for channel_key, messages in self._busy.items() if messages}
         together: dict[tuple[int, int, Source], list[Claim]] = defaultdict(list)
         free = MAX_AT_ONCE - len(self._claims)
         for claim in await self.in_thread(self._claim, free, busy, time.monotonic()):
@@ -88,27 +88,29 @@ class Sender(ClaimingWorker):
             for begin in range(0, len(claims), BATCH):
                 self.begin(self._send(claims[begin : begin + BATCH]))
 
-    def _claim(self, free: int, busy: dict[tuple[int, int], int], asked: float) -> list[Claim]:
+    def _claim(self, free: int, busy: dict[tuple[int, int], int], since: float) -> list[Claim]:
         """Claim up to free messages that are due; busy counts those of a tenant's channel that are under way here.
 
-        asked: since when it is wanted, by the monotonic clock: what was long in coming claims nothing, since claims of
+        since: when it is wanted, by the monotonic clock: what was long in coming claims nothing, since claims of
         what is under way may have run out meanwhile.
         """
         now = CLOCK.now()
-        if not is_timely(asked, LEASE):
+        if not is_timely(since, LEASE):
             return []
         with self.stores.records.session() as session:
             claimed = outbox.claim_due(session, free, PER_CHANNEL, busy, now, now + LEASE)
-        return claimed if is_timely(asked, LEASE) else []
+        return claimed if is_timely(since, LEASE) else []
 
     async def _send(self, claims: Sequence[Claim]) -> None:
-        place = (claims[0].tenant_id, claims[0].channel_id)
+        channel_key = (claims[0].tenant_id, claims[0].channel_id)
         try:
             await asyncio.get_running_loop().run_in_executor(self._lanes, self._send_batch, claims)
         except FAULTS:
-            log.exception("messages cannot be sent; their claims will run out", tenant=place[0], channel=place[1])
+            log.exception(
+                "messages cannot be sent; their claims will run out", tenant=channel_key[0], channel=channel_key[1]
+            )
         finally:
-            self._busy[place] -= len(claims)
+            self._busy[channel_key] -= len(claims)
             for claim in claims:
                 if self._claims.get(claim.id) is claim:  # it may be due again, and claimed, before its batch has ended
                     del self._claims[claim.id]

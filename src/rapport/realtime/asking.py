@@ -110,10 +110,11 @@ RETURNING tenant_id
 
 # Verdicts on those firings that are still the asker's: an expired lease was taken by somebody else.
 DECIDE = f"""
-UPDATE trigger_firings AS f SET verdict = CAST(given.verdict AS jsonb), leased_until = NULL
+UPDATE trigger_firings AS f SET verdict = CAST(verdicts.verdict AS jsonb), leased_until = NULL
 FROM unnest(CAST(:ids AS bigint[]), CAST(:leases AS timestamptz[]), CAST(:verdicts AS text[]))
-    AS given (id, lease, verdict)
-WHERE f.tenant_id = :tenant_id AND f.id = given.id AND f.leased_until = given.lease AND f.state = '{FiringState.ASKING}'
+    AS verdicts (id, lease, verdict)
+WHERE f.tenant_id = :tenant_id AND f.id = verdicts.id AND f.leased_until = verdicts.lease
+    AND f.state = '{FiringState.ASKING}'
 RETURNING f.id
 """  # noqa: S608 - ours
 
@@ -129,8 +130,8 @@ WHERE tenant_id = :tenant_id AND url = :stored_url
 
 GIVE_BACK = f"""
 UPDATE trigger_firings AS f SET leased_until = NULL
-FROM unnest(CAST(:ids AS bigint[]), CAST(:leases AS timestamptz[])) AS given (id, lease)
-WHERE f.id = given.id AND f.leased_until = given.lease AND f.state = '{FiringState.ASKING}'
+FROM unnest(CAST(:ids AS bigint[]), CAST(:leases AS timestamptz[])) AS leases (id, lease)
+WHERE f.id = leases.id AND f.leased_until = leases.lease AND f.state = '{FiringState.ASKING}'
 """  # noqa: S608 - ours
 
 
@@ -177,30 +178,33 @@ class Questions:
         self._parts: dict[tuple[int, int, int], tuple[float, dict[str, Any]]] = {}
 
     def claim(
-        self, free: int, busy: dict[int, int], per_tenant: int = PER_TENANT, asked: float = 0.0
+        self, free: int, busy: dict[int, int], per_tenant: int = PER_TENANT, since: float = 0.0
     ) -> list[Question]:
         """Lease up to free firings that are to be asked about; busy counts the questions a tenant has open here.
 
-        asked: since when they are wanted, by the monotonic clock, now by default: what was long in coming leases
+        since: when they are wanted, by the monotonic clock, now by default: what was long in coming leases
         nothing, since somebody else may have leased it meanwhile.
         """
-        asked, now = asked or time.monotonic(), CLOCK.now()
-        if not is_timely(asked, SPARE):
+        since, now = since or time.monotonic(), CLOCK.now()
+        if not is_timely(since, SPARE):
             return []
-        bound = {"tenants": list(busy), "questions": list(busy.values()), "per_tenant": per_tenant, "free": free}
+        parameters = {"tenants": list(busy), "questions": list(busy.values()), "per_tenant": per_tenant, "free": free}
         with self._stores.records.session() as session:
             claimed = text(CLAIM).columns(
                 url=Gateway.url.type, secret=Gateway.secret.type, previous_secret=Gateway.previous_secret.type
             )
-            rows = session.execute(claimed, {**bound, "now": now, "spare": SPARE})
-            found = [Question(*row) for row in rows]
-        if not is_timely(asked, SPARE):
+            rows = session.execute(claimed, {**parameters, "now": now, "spare": SPARE})
+            questions = [Question(*row) for row in rows]
+        if not is_timely(since, SPARE):
             return []
-        active = {one: campaigns.active_triggers(self._scope(one)) for one in {one.tenant_id for one in found}}
-        for one in found:
-            if one.series_id not in active[one.tenant_id]:
-                self._skip(one)
-        return [one for one in found if one.series_id in active[one.tenant_id]]
+        active = {
+            tenant_id: campaigns.active_triggers(self._scope(tenant_id))
+            for tenant_id in {question.tenant_id for question in questions}
+        }
+        for question in questions:
+            if question.series_id not in active[question.tenant_id]:
+                self._skip(question)
+        return [question for question in questions if question.series_id in active[question.tenant_id]]
 
     def _skip(self, question: Question) -> None:
         """End a firing whose trigger is not active any more; nobody is asked about it."""
@@ -210,14 +214,17 @@ class Questions:
 
     def give_back(self, questions: Sequence[Question]) -> None:
         """Let others ask what was leased and will not be asked here."""
-        bound = {"ids": [one.firing_id for one in questions], "leases": [one.lease for one in questions]}
+        parameters = {
+            "ids": [question.firing_id for question in questions],
+            "leases": [question.lease for question in questions],
+        }
         with self._stores.records.session() as session:
-            session.execute(text(GIVE_BACK), bound)
+            session.execute(text(GIVE_BACK), parameters)
 
     def may_probe(self, question: Question) -> bool:
         """Whether this is the one question that may be put while the circuit is half open."""
         now = CLOCK.now()
-        bound = {
+        parameters = {
             "tenant_id": question.tenant_id,
             "stored_url": question.stored_url,
             "trouble": TROUBLE_AFTER,
@@ -225,7 +232,7 @@ class Questions:
         }
         until = now + timedelta(seconds=question.timeout) + SPARE
         with self._stores.records.session() as session:
-            return session.scalar(text(PROBE), {**bound, "until": until}) is not None
+            return session.scalar(text(PROBE), {**parameters, "until": until}) is not None
 
     def body(self, question: Question) -> str:
         """The body of a question, as the contract has it."""
@@ -247,21 +254,21 @@ class Questions:
     def settle(self, tenant_id: int, decided: Sequence[Decided]) -> None:
         """Keep verdicts of one tenant and act on them. Raises what the records raise while they are away."""
 
-        def leave(one: Decided, error: Exception) -> None:
-            firing = one[0].firing_id
+        def leave(decision: Decided, error: Exception) -> None:
+            firing = decision[0].firing_id
             log.error("a verdict cannot be settled; its lease will run out", firing=firing, exc_info=error)
 
         isolate(decided, partial(self._settle, self._scope(tenant_id)), leave, lambda error: isinstance(error, FAULTS))
 
     def _settle(self, scope: Scope, decided: Sequence[Decided]) -> None:
-        bound = {
+        parameters = {
             "tenant_id": scope.tenant_id,
             "ids": [question.firing_id for question, _ in decided],
             "leases": [question.lease for question, _ in decided],
             "verdicts": [orjson.dumps(verdict.kept()).decode() for _, verdict in decided],
         }
         with scope.records() as session:
-            ours = set(session.scalars(text(DECIDE), bound))
+            ours = set(session.scalars(text(DECIDE), parameters))
             allowed = [q.firing_id for q, verdict in decided if verdict.allowed and q.firing_id in ours]
             if allowed:
                 firings.release(scope, session, allowed)
@@ -275,18 +282,18 @@ class Questions:
 
 def _note_health(session: Session, tenant_id: int, decided: Sequence[Decided]) -> None:
     """Note how the gateway fares: an answer closes the circuit, too many failures in a row open it."""
-    asked = [(question.stored_url, verdict.how == BY_GATEWAY) for question, verdict in decided if verdict.attempts]
-    if not asked:
+    attempts = [(question.stored_url, verdict.how == BY_GATEWAY) for question, verdict in decided if verdict.attempts]
+    if not attempts:
         return
-    url = asked[-1][0]
-    outcomes = [answered for at, answered in asked if at == url]
+    url = attempts[-1][0]
+    outcomes = [answered for at, answered in attempts if at == url]
     failures = outcomes[::-1].index(True) if True in outcomes else len(outcomes)
-    bound = {"tenant_id": tenant_id, "stored_url": url}
+    parameters = {"tenant_id": tenant_id, "stored_url": url}
     if failures < len(outcomes):
-        session.execute(text(GATEWAY_WELL), bound)
+        session.execute(text(GATEWAY_WELL), parameters)
     if failures:
         trouble = {"failures": failures, "trouble": TROUBLE_AFTER, "until": CLOCK.now() + PAUSE}
-        session.execute(text(GATEWAY_FAILED), {**bound, **trouble})
+        session.execute(text(GATEWAY_FAILED), {**parameters, **trouble})
 
 
 class Decider(ClaimingWorker):
@@ -318,8 +325,8 @@ class Decider(ClaimingWorker):
     async def take(self) -> None:
         """Claim what there is room for and begin to ask."""
         busy = {tenant: questions for tenant, questions in self._busy.items() if questions}
-        free, asked = MAX_AT_ONCE - len(self._open), time.monotonic()
-        for question in await self.in_thread(self._questions.claim, free, busy, PER_TENANT, asked):
+        free, since = MAX_AT_ONCE - len(self._open), time.monotonic()
+        for question in await self.in_thread(self._questions.claim, free, busy, PER_TENANT, since):
             self._open[question.firing_id] = question
             self._busy[question.tenant_id] += 1
             self.begin(self._decide(question), makes_room=False)  # settling does
@@ -353,7 +360,7 @@ class Decider(ClaimingWorker):
         reply, attempts = await self._exchange(question)
         taken = round((time.monotonic() - began) * 1000)
         if reply.allowed is None:
-            log.warning("no verdict", tenant=question.tenant_id, firing=question.firing_id, found=reply.found)
+            log.warning("no verdict", tenant=question.tenant_id, firing=question.firing_id, found=reply.phrase)
         return verdict_of(reply, question.fallback, taken, attempts, at)
 
     async def _exchange(self, question: Question) -> tuple[Reply, int]:

@@ -80,8 +80,8 @@ def leaving(stores: Stores) -> Leaving:
 
 
 @dataclass
-class Walk:
-    """A going through a table, some pages at a time; drop takes out what is too old on pages first to last."""
+class TableSweep:
+    """A sweep through a table, some pages at a time; drop takes out what is too old on pages first to last."""
 
     table: str
     drop: Callable[[Session, str, str], object]
@@ -101,29 +101,29 @@ class Purge:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._walks = self._begun()
+        self._sweeps = self._begun()
 
-    def _begun(self) -> list[Walk]:
+    def _begun(self) -> list[TableSweep]:
         return [
-            Walk("event_keys", self._drop_keys),
-            Walk("trigger_firings", self._drop_firings),
-            Walk("deliveries", notifications.drop_ended),
+            TableSweep("event_keys", self._drop_keys),
+            TableSweep("trigger_firings", self._drop_firings),
+            TableSweep("deliveries", notifications.drop_ended),
         ]
 
     def portion(self) -> bool:
         """Drop one portion of what is too old; whether there may be more."""
         now = self._stores.clock.now()
-        for walk in self._walks:
-            if not walk.ended:
+        for sweep in self._sweeps:
+            if not sweep.ended:
                 with self._stores.records.session() as session:
-                    walk.portion(session)
+                    sweep.portion(session)
         with self._stores.records.session() as session:
-            bound = {"before": now - LOG_KEPT, "most": ENTRIES_AT_ONCE}
-            dropped = session.execute(DROP_ENTRIES, bound).rowcount  # type: ignore[attr-defined]
+            parameters = {"before": now - LOG_KEPT, "most": ENTRIES_AT_ONCE}
+            dropped = session.execute(DROP_ENTRIES, parameters).rowcount  # type: ignore[attr-defined]
             session.execute(DROP_COUNTS, {"before": now - COUNTS_KEPT})
-        walking = not all(walk.ended for walk in self._walks)
-        if not walking and dropped < ENTRIES_AT_ONCE:
-            self._walks = self._begun()
+        sweeping = not all(sweep.ended for sweep in self._sweeps)
+        if not sweeping and dropped < ENTRIES_AT_ONCE:
+            self._sweeps = self._begun()
             return False
         return True
 
@@ -133,8 +133,8 @@ class Purge:
 
     def _drop_firings(self, session: Session, first: str, last: str) -> None:
         now = self._stores.clock.now()
-        bound = {"first": first, "last": last, "now": now, "before": now - FIRINGS_KEPT}
-        dropped = [(tenant_id, firing_id) for tenant_id, firing_id in session.execute(DROP_FIRINGS, bound)]
+        parameters = {"first": first, "last": last, "now": now, "before": now - FIRINGS_KEPT}
+        dropped = [(tenant_id, firing_id) for tenant_id, firing_id in session.execute(DROP_FIRINGS, parameters)]
         delivery.drop_sources(session, Source.FIRING, dropped)
 
 

@@ -60,14 +60,14 @@ def set_gateway(
     with scope.records() as session:
         before = session.get(Gateway, scope.tenant_id, with_for_update=True)
         url = unmasked(url, before.url if before else None, "url")
-        made = insert(Gateway).values(tenant_id=scope.tenant_id, url=url, secret=new_secret(), updated_at=now)
-        new = session.scalar(made.on_conflict_do_nothing().returning(Gateway.tenant_id)) is not None
-        found = _get(scope, session)
-        found.url, found.updated_at = url, now
-        found.timeout_seconds, found.retries, found.fallback = timeout_seconds, retries, fallback
-        found.failures, found.open_until = 0, None
+        insertion = insert(Gateway).values(tenant_id=scope.tenant_id, url=url, secret=new_secret(), updated_at=now)
+        new = session.scalar(insertion.on_conflict_do_nothing().returning(Gateway.tenant_id)) is not None
+        gateway = _get(scope, session)
+        gateway.url, gateway.updated_at = url, now
+        gateway.timeout_seconds, gateway.retries, gateway.fallback = timeout_seconds, retries, fallback
+        gateway.failures, gateway.open_until = 0, None
         scope.audit(session, "set", "gateway", url=masked(url), fallback=fallback)
-    return found, new
+    return gateway, new
 
 
 def delete_gateway(scope: Scope) -> None:
@@ -80,19 +80,19 @@ def delete_gateway(scope: Scope) -> None:
 def rotate_secret(scope: Scope, grace_hours: float = GRACE_HOURS) -> Gateway:
     """Give the gateway a new signing secret; for the grace questions carry signatures of both. Raises NotFound."""
     with scope.records() as session:
-        found = _get(scope, session)
-        found.previous_secret = found.secret
-        found.previous_until = notifications.OUTSIDE_CLOCK.now() + timedelta(hours=grace_hours)
-        found.secret = new_secret()
+        gateway = _get(scope, session)
+        gateway.previous_secret = gateway.secret
+        gateway.previous_until = notifications.OUTSIDE_CLOCK.now() + timedelta(hours=grace_hours)
+        gateway.secret = new_secret()
         scope.audit(session, "rotate", "gateway", grace_hours=grace_hours)
-    return found
+    return gateway
 
 
 def _get(scope: Scope, session: Session) -> Gateway:
-    found = session.get(Gateway, scope.tenant_id, with_for_update=True, populate_existing=True)
-    if found is None:
+    gateway = session.get(Gateway, scope.tenant_id, with_for_update=True, populate_existing=True)
+    if gateway is None:
         raise NotFound("There is no gateway.")
-    return found
+    return gateway
 
 
 def circuit(failures: int, open_until: datetime | None) -> Circuit:

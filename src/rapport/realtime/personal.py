@@ -5,12 +5,12 @@ from rapport.access.scope import Scope
 from rapport.realtime import persons
 
 
-def _anonymise(scope: Scope, of: Anonymised) -> None:
-    persons.anonymise(scope, of.customer_ids, of.texts)
+def _anonymise(scope: Scope, anonymised: Anonymised) -> None:
+    persons.anonymise(scope, anonymised.customer_ids, anonymised.texts)
 
 
-def _erase(scope: Scope, of: Erased) -> int:
-    return persons.forget(scope, of.customer_id, of.follow)
+def _erase(scope: Scope, erased: Erased) -> int:
+    return persons.forget(scope, erased.customer_id, erased.follow)
 
 
 PERSONAL_DATA = PersonalData(

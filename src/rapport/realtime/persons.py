@@ -77,33 +77,33 @@ PARAMETERS = (
 def held(scope: Scope, customer_id: str) -> dict[str, list[dict[str, Any]]]:
     """Everything that is held of a person, rows by table; without rows when nobody has the id."""
     with scope.records() as session:
-        bound = _bound(scope, session, [customer_id])
-        found = {table: _rows(session, table, naming, bound) for table, naming in HELD.items()}
-        found["firing_messages"] = _rows(session, "messages", MESSAGES, bound)
+        names = _names(scope, session, [customer_id])
+        tables = {table: _rows(session, table, naming, names) for table, naming in HELD.items()}
+        tables["firing_messages"] = _rows(session, "messages", MESSAGES, names)
     sql = f"SELECT * FROM visitor_events WHERE {MINE} ORDER BY seq"  # noqa: S608 - ours
-    found["visitor_events"] = orjson.loads(scope.warehouse.json_rows(sql, {"ids": bound["first"]}))
-    return found
+    tables["visitor_events"] = orjson.loads(scope.warehouse.json_rows(sql, {"ids": names["first"]}))
+    return tables
 
 
-def _rows(session: Session, table: str, naming: str, bound: dict[str, Any]) -> list[dict[str, Any]]:
+def _rows(session: Session, table: str, naming: str, names: dict[str, Any]) -> list[dict[str, Any]]:
     sql = SELECT.format(table=table, naming=naming)
-    found = session.execute(text(sql), bound).mappings()
-    return [{name: value for name, value in row.items() if name != "tenant_id"} for row in found]
+    rows = session.execute(text(sql), names).mappings()
+    return [{name: value for name, value in row.items() if name != "tenant_id"} for row in rows]
 
 
-def _bound(scope: Scope, session: Session, customer_ids: Iterable[str]) -> dict[str, Any]:
+def _names(scope: Scope, session: Session, customer_ids: Iterable[str]) -> dict[str, Any]:
     """What names persons in the records, in every spelling."""
-    ids = sorted({one.lower() for one in customer_ids})
-    known = {"tenant_id": scope.tenant_id, "ids": ids}
-    visitors = list(session.execute(EVER, known).scalars())
-    first = list(session.execute(FIRST, known).scalars())
+    ids = sorted({customer_id.lower() for customer_id in customer_ids})
+    parameters = {"tenant_id": scope.tenant_id, "ids": ids}
+    visitors = list(session.execute(EVER, parameters).scalars())
+    first = list(session.execute(FIRST, parameters).scalars())
     return {
-        **known,
+        **parameters,
         "spellings": spellings_of(session, scope.tenant_id, "accepted_events", "customer_id", ids),
         "visitors": visitors,
         "first": first,
-        "persons": [*ids, *(VISITOR + one for one in first)],
-        "logged": [*ids, *(one.lower() for one in visitors)],
+        "persons": [*ids, *(VISITOR + visitor for visitor in first)],
+        "logged": [*ids, *(visitor.lower() for visitor in visitors)],
     }
 
 
@@ -116,15 +116,15 @@ def forget(scope: Scope, customer_id: str, follow: Callable[[str], None]) -> int
     of a visitor that the person was. The disk is cleared by durable work after.
     """
     with scope.records() as session:
-        bound = _bound(scope, session, [customer_id])
-        fired = [(scope.tenant_id, firing_id) for firing_id in session.scalars(text(FIRINGS), bound)]
+        names = _names(scope, session, [customer_id])
+        fired = [(scope.tenant_id, firing_id) for firing_id in session.scalars(text(FIRINGS), names)]
         rows = delivery.drop_sources(session, Source.FIRING, fired)
         for table in ORDER:
-            done = session.execute(text(DELETE.format(table=table, naming=HELD[table])), bound)
+            done = session.execute(text(DELETE.format(table=table, naming=HELD[table])), names)
             rows += done.rowcount  # type: ignore[attr-defined]
-    if bound["first"]:
-        _hide(scope, bound["first"])
-        for visitor in bound["first"]:
+    if names["first"]:
+        _hide(scope, names["first"])
+        for visitor in names["first"]:
             follow(VISITOR + visitor)
     work.enqueue(work.Queue.ERASURES, f"visitors-{uuid.uuid4()}", purge_visitors, scope.tenant_id)
     return rows
@@ -138,16 +138,16 @@ def anonymise(scope: Scope, customer_ids: Iterable[str], own: Texts) -> None:
     customer_ids = list(customer_ids)
     _, hidden = customers.identifying_names(scope, ())
     with scope.records() as session:
-        bound = _bound(scope, session, customer_ids)
-        session.execute(FORGET_LOG, bound)
+        names = _names(scope, session, customer_ids)
+        session.execute(FORGET_LOG, names)
         for table, column, naming in PARAMETERS:
-            _anonymise_table(session, (table, column, naming), bound, hidden, own)
+            _anonymise_table(session, (table, column, naming), names, hidden, own)
 
 
 def _anonymise_table(
-    session: Session, place: tuple[str, str, str], bound: dict[str, Any], hidden: set[str], own: Texts
+    session: Session, target: tuple[str, str, str], names: dict[str, Any], hidden: set[str], own: Texts
 ) -> None:
-    table, column, naming = place
+    table, column, naming = target
     sql = f"SELECT CAST(ctid AS text), {column} FROM {table} WHERE {naming} FOR UPDATE"  # noqa: S608 - ours
     set_to = f"{column} = CAST(:kept AS jsonb)"
     change = text(f"UPDATE {table} SET {set_to} WHERE ctid = CAST(:row AS tid)")  # noqa: S608 - ours
@@ -159,9 +159,9 @@ def _anonymise_table(
             if not customers.is_identifying(name, value, hidden) and not own.are_in(str(value))
         }
 
-    for row, held in session.execute(text(sql), bound).all():
-        left = with_parameters(held, kept) if column == "opened" else kept(held)
-        if left != held:
+    for row, stored in session.execute(text(sql), names).all():
+        left = with_parameters(stored, kept) if column == "opened" else kept(stored)
+        if left != stored:
             session.execute(change, {"row": row, "kept": orjson.dumps(left).decode()})
 
 
@@ -170,7 +170,7 @@ def _hide(scope: Scope, visitors: list[str]) -> None:
     with customers.writing(scope):
         scope.warehouse.execute(f"DROP TABLE IF EXISTS {STAGED} SYNC")
         scope.warehouse.execute(f"CREATE TABLE {STAGED} (visitor_id String) ENGINE = MergeTree ORDER BY visitor_id")
-        scope.warehouse.insert(STAGED, ["visitor_id"], [(one,) for one in visitors])
+        scope.warehouse.insert(STAGED, ["visitor_id"], [(visitor,) for visitor in visitors])
         scope.warehouse.execute(HIDE)
         scope.warehouse.execute(f"DROP TABLE {STAGED} SYNC")
 

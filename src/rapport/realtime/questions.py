@@ -53,7 +53,7 @@ class Reply:
     """The last answer of a gateway to one question: its verdict, or why it is none."""
 
     allowed: bool | None
-    found: str
+    phrase: str
     status: int | None
     passing: bool = False
 
@@ -62,8 +62,8 @@ def read(answer: Answer, user_id: str) -> Reply:
     """The verdict in an answer about a user. Only 200 with that user's id and a boolean is one."""
     if answer.status is None:
         # Words about an address are a sentence; the few others are phrases already.
-        found = answer.error if answer.error[:1].islower() else "address not usable"
-        return Reply(None, found, None, passing=True)
+        phrase = answer.error if answer.error[:1].islower() else "address not usable"
+        return Reply(None, phrase, None, passing=True)
     if answer.status != 200:
         return Reply(None, f"answered {answer.status}", answer.status, _is_passing(answer.status))
     if answer.body is None:
@@ -85,17 +85,17 @@ def _is_passing(status: int) -> bool:
 
 def verdict_of(reply: Reply, fallback: str, milliseconds: int, attempts: int, asked_at: datetime) -> Verdict:
     """What a reply comes to; one without a verdict comes to the fallback."""
-    asked: dict[str, Any] = {
+    exchange: dict[str, Any] = {
         "status": reply.status,
         "milliseconds": milliseconds,
         "attempts": attempts,
         "asked_at": asked_at.isoformat(timespec="milliseconds"),
     }
     if reply.allowed is not None:
-        sentence = f"The gateway answered: {reply.found}."
-        return Verdict(reply.allowed, BY_GATEWAY, reply.found, sentence, **asked)
-    sentence = f"The gateway gave no verdict ({reply.found}), so the fallback applied: {fallback}."
-    return Verdict(fallback != DENY, BY_FALLBACK, reply.found, sentence, **asked)
+        sentence = f"The gateway answered: {reply.phrase}."
+        return Verdict(reply.allowed, BY_GATEWAY, reply.phrase, sentence, **exchange)
+    sentence = f"The gateway gave no verdict ({reply.phrase}), so the fallback applied: {fallback}."
+    return Verdict(fallback != DENY, BY_FALLBACK, reply.phrase, sentence, **exchange)
 
 
 def unasked(fallback: str) -> Verdict:
@@ -109,26 +109,26 @@ NO_GATEWAY = Verdict(False, BY_RULE, NONE_SET, "No gateway is set, so nothing co
 
 def campaign_part(scope: Scope, campaign_id: int, group: int) -> dict[str, Any]:
     """What a question says of the campaign, for the members of a recipient group."""
-    found = campaigns.occurrence(scope, campaign_id)
-    planned = found.plan.group(group)
+    campaign = campaigns.occurrence(scope, campaign_id)
+    planned = campaign.plan.group(group)
     names = {channel.id: channel.name for channel in channels.channels(scope)}
     return {
-        "id": found.id,
-        "series_id": found.series_id,
-        "notes": found.notes,
-        "tags": found.tags,
+        "id": campaign.id,
+        "series_id": campaign.series_id,
+        "notes": campaign.notes,
+        "tags": campaign.tags,
         "action": {
             "id": planned.action_id,
             "name": campaigns.action(scope, planned.action_id).name,
             "promo_codes": list(planned.promo_codes or ()) or None,
             "channels": [
                 {
-                    "id": place.channel_id,
-                    "name": names.get(place.channel_id, ""),
+                    "id": channel.channel_id,
+                    "name": names.get(channel.channel_id, ""),
                     "brand_id": None,
-                    "templates": [_template(scope, place.channel_id, place.template_id)],
+                    "templates": [_template(scope, channel.channel_id, channel.template_id)],
                 }
-                for place in planned.channels
+                for channel in planned.channels
             ],
         },
     }

@@ -67,8 +67,8 @@ class Sender(delivery.Sender):
 def _firings(scope: Scope, claims: Sequence[Claim]) -> dict[int, Firing]:
     ids = {claim.source_id for claim in claims}
     with scope.reads() as session:
-        wanted = select(Firing).where(Firing.tenant_id == scope.tenant_id, Firing.id.in_(ids))
-        return {firing.id: firing for firing in session.scalars(wanted)}
+        query = select(Firing).where(Firing.tenant_id == scope.tenant_id, Firing.id.in_(ids))
+        return {firing.id: firing for firing in session.scalars(query)}
 
 
 def _origin(claim: Claim, day: campaigns.Occurrence) -> messaging.Origin:

@@ -58,6 +58,6 @@ def close_days(scope: Scope) -> None:
 
 def drop_states(scope: Scope) -> None:
     """Forget how far persons were in triggers that they have done nothing for in a long time."""
-    bound = {"tenant_id": scope.tenant_id, "before": scope.clock.now() - KEPT, "most": AT_ONCE}
+    parameters = {"tenant_id": scope.tenant_id, "before": scope.clock.now() - KEPT, "most": AT_ONCE}
     with scope.records() as session:
-        session.execute(DROP_STATES, bound)
+        session.execute(DROP_STATES, parameters)

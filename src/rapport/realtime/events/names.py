@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from rapport.access.scope import Scope
 from rapport.customers import service as customers
-from rapport.realtime.recording.filed import Filed
+from rapport.realtime.recording.filed import FiledEvent
 
 KNOWN_SECONDS, UNKNOWN_SECONDS = 600.0, 30.0
 MOST = 500_000
@@ -36,7 +36,7 @@ class Names:
                 self._spelled[key] = (spelling or before, now + (KNOWN_SECONDS if spelling else UNKNOWN_SECONDS))
         return {customer_id: self._spelled[tenant, customer_id.lower()][0] for customer_id in ids}
 
-    def event_types(self, scope: Scope, events: Sequence[Filed]) -> dict[str, int]:
+    def event_types(self, scope: Scope, events: Sequence[FiledEvent]) -> dict[str, int]:
         """The number of each event's type, making types and noting parameters that were not seen before."""
         seen: dict[str, set[str]] = {}
         for event in events:

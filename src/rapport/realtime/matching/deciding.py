@@ -112,7 +112,7 @@ def _once_an_address(
         faults = decision.faults
         group = campaign.plan.group(decision.group)
         addresses = {} if faults is None else reach.addresses(candidate.person, group, faults)
-        going.append(delivery.Going(campaign.id, candidate.person, addresses))
+        going.append(delivery.Recipient(campaign.id, candidate.person, addresses))
     checked: list[DecidedCandidate] = []
     for (candidate, campaign, decision), late in zip(
         decisions, delivery.take_addresses(background.scope, session, going), strict=True

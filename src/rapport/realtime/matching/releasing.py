@@ -158,7 +158,7 @@ def _faults(
         if customer := customer_ids.get(firing.person):
             faults[firing.id] = {**reach.faults(customer.lower(), plans[firing.id]), **faults[firing.id]}
     going = [
-        delivery.Going(
+        delivery.Recipient(
             firing.campaign_id, firing.person, reach.addresses(firing.person, plans[firing.id], faults[firing.id])
         )
         for firing in waiting

@@ -38,32 +38,36 @@ FIRST = text(f"""
 
 def file_batch(scope: Scope, firings: Sequence[Firing]) -> None:
     """Enter ended firings into the accounts and mark them as filed. May be repeated; one caller at a time."""
-    ended = [one for one in firings if one.state == FiringState.DONE]
+    ended = [firing for firing in firings if firing.state == FiringState.DONE]
     if not ended:
         return
-    ids = [one.id for one in ended]
+    ids = [firing.id for firing in ended]
     with scope.records() as session:
         by_firing: dict[int, list[OutboxMessage]] = defaultdict(list)
         for message in delivery.messages_of(scope, session, Source.FIRING, ids):
             by_firing[message.source_id].append(message)
-    days = {one.id: one for one in campaigns.of_ids(scope, sorted({one.campaign_id for one in ended}))}
-    recipients = [row for one in ended for row in _recipients(scope, days[one.campaign_id], one, by_firing[one.id])]
-    outcomes = [row for one in ended for row in _outcomes(days[one.campaign_id], one, by_firing[one.id])]
+    days = {
+        campaign.id: campaign for campaign in campaigns.of_ids(scope, sorted({firing.campaign_id for firing in ended}))
+    }
+    recipients = [
+        row for firing in ended for row in _recipients(scope, days[firing.campaign_id], firing, by_firing[firing.id])
+    ]
+    outcomes = [row for firing in ended for row in _outcomes(days[firing.campaign_id], firing, by_firing[firing.id])]
     campaigns.add_filed(scope, recipients, outcomes)
     _count(scope, ids, outcomes, recipients)
 
 
-def _name(one: Firing) -> str:
-    return f"v:{one.customer_id}" if one.is_visitor else one.customer_id
+def _name(firing: Firing) -> str:
+    return f"v:{firing.customer_id}" if firing.is_visitor else firing.customer_id
 
 
 def _recipients(
-    scope: Scope, campaign: campaigns.Occurrence, one: Firing, messages: Iterable[OutboxMessage]
+    scope: Scope, campaign: campaigns.Occurrence, firing: Firing, messages: Iterable[OutboxMessage]
 ) -> list[campaigns.FiringRecipient]:
     """A row a channel that was or should have been reached; one without channel for a control member."""
-    if one.is_visitor:
+    if firing.is_visitor:
         return []
-    at = scheduled_time(scope, one.fired_at, one.due_at)
+    at = scheduled_time(scope, firing.fired_at, firing.due_at)
 
     def row(
         channel_id: int, group: int, action_id: int, template_id: int, promo_code: str, counted: int
@@ -71,7 +75,7 @@ def _recipients(
         return campaigns.FiringRecipient(
             execution_date=campaign.execution_date,
             campaign_id=campaign.id,
-            customer_id=one.customer_id,
+            customer_id=firing.customer_id,
             channel_id=channel_id,
             recipient_group_id=group,
             action_id=action_id,
@@ -80,22 +84,24 @@ def _recipients(
             promo_code=promo_code,
             scheduled_time=at.replace(tzinfo=UTC),
             end_date=at.date() + timedelta(days=campaign.duration),
-            drawn_group=one.drawn_group,
+            drawn_group=firing.drawn_group,
             messages=counted,
-            firing_id=one.id,
+            firing_id=firing.id,
         )
 
-    if one.outcome == Outcome.CONTROL:
-        return [row(0, 0, campaigns.CONTROL_ACTION_ID, 0, "", one.messages)]
+    if firing.outcome == Outcome.CONTROL:
+        return [row(0, 0, campaigns.CONTROL_ACTION_ID, 0, "", firing.messages)]
     return [
-        row(m.channel_id, one.recipient_group_id, m.action_id, m.template_id, m.promo_code, 1)
-        for m in messages
-        if m.state in (State.SENT, State.FAILED)
+        row(
+            message.channel_id, firing.recipient_group_id, message.action_id, message.template_id, message.promo_code, 1
+        )
+        for message in messages
+        if message.state in (State.SENT, State.FAILED)
     ]
 
 
 def _outcomes(
-    campaign: campaigns.Occurrence, one: Firing, messages: Sequence[OutboxMessage]
+    campaign: campaigns.Occurrence, firing: Firing, messages: Sequence[OutboxMessage]
 ) -> list[campaigns.FiringOutcome]:
     """A row a unit: each channel of whoever was addressed, else one."""
 
@@ -103,20 +109,20 @@ def _outcomes(
         return campaigns.FiringOutcome(
             execution_date=campaign.execution_date,
             campaign_id=campaign.id,
-            customer_id=_name(one),
+            customer_id=_name(firing),
             channel_id=channel_id,
             outcome=outcome,
             reason=reason,
             message_id=message_id,
             batch=0,
-            recorded_at=one.finished_at,
-            drawn_group=one.drawn_group,
-            firing_id=one.id,
+            recorded_at=firing.finished_at,
+            drawn_group=firing.drawn_group,
+            firing_id=firing.id,
         )
 
     if not messages:
-        return [row(0, one.outcome, one.reason, "")]
-    return [row(m.channel_id, m.state, m.reason, m.message_id) for m in messages]
+        return [row(0, firing.outcome, firing.reason, "")]
+    return [row(message.channel_id, message.state, message.reason, message.message_id) for message in messages]
 
 
 def _count(
@@ -150,10 +156,10 @@ def _filed(
     """What was marked comes to, by campaign in order of id."""
     units = [row for row in outcomes if row.firing_id in marked]
     places = [row for row in recipients if row.firing_id in marked and row.channel_id]
-    found = {}
+    totals = {}
     for campaign_id in sorted({row.campaign_id for row in units}):
         own = [row for row in units if row.campaign_id == campaign_id]
-        found[campaign_id] = campaigns.Filed(
+        totals[campaign_id] = campaigns.Filed(
             units=len(own),
             tested=sum(n for campaign, group, n in new if campaign == campaign_id and group),
             held_back=sum(n for campaign, group, n in new if campaign == campaign_id and not group),
@@ -162,4 +168,4 @@ def _filed(
                 (row.recipient_group_id, row.channel_id) for row in places if row.campaign_id == campaign_id
             ),
         )
-    return found
+    return totals

@@ -50,45 +50,49 @@ def overwrite(scope: Scope, jobs: Sequence[customers.AttributeJob]) -> list[None
     people say of themselves. Of a vendor nothing at all.
     """
     fills = tenant_settings(scope, EventSettings).apps_change_customers
-    events = [one for job in jobs for one in _events(job) if _may_tell(one, fills)]
+    events = [event for job in jobs for event in _events(job) if _may_tell(event, fills)]
     with scope.records() as session:
-        known = owners(scope, session, (one["visitor"] for one in events if not one["customer"]))
-    told = [one | {"customer": one["customer"] or known.at(one["visitor"], one["at"])} for one in events]
-    items = [_item(one) for one in told if one["customer"]]
+        owned = owners(scope, session, (event["visitor"] for event in events if not event["customer"]))
+    attributed = [
+        event | {"customer": event["customer"] or owned.at(event["visitor"], event["at"])} for event in events
+    ]
+    items = [_item(event) for event in attributed if event["customer"]]
     faults = customers.overwrite(scope, [item for item in items if item.values])
     if faults:
         with scope.records() as session:
-            _tell(scope, session, told, faults)
+            _warn_of_faults(scope, session, attributed, faults)
     return [None] * len(jobs)
 
 
 def _events(job: customers.AttributeJob) -> list[dict[str, Any]]:
     """The events of a job; those that were accepted before their times were kept are of when they were."""
     events = (job.payload or {})["items"]
-    return [one | {"at": datetime.fromisoformat(one["at"]) if "at" in one else job.created_at} for one in events]
+    return [
+        event | {"at": datetime.fromisoformat(event["at"]) if "at" in event else job.created_at} for event in events
+    ]
 
 
-def _may_tell(one: Mapping[str, Any], apps_fill: bool) -> bool:
-    if one["origin"] == Origin.SDK and not one.get("verified"):
-        return apps_fill and one["event"] == SET_EMAIL
-    return tells(one["event"], one["origin"])
+def _may_tell(event: Mapping[str, Any], apps_fill: bool) -> bool:
+    if event["origin"] == Origin.SDK and not event.get("verified"):
+        return apps_fill and event["event"] == SET_EMAIL
+    return tells(event["event"], event["origin"])
 
 
-def _item(one: Mapping[str, Any]) -> customers.CustomerValues:
-    told = one["parameters"]
-    if one["origin"] == Origin.SDK:
-        told = {name: value for name, value in told.items() if name == "email" or name in OWN_DETAILS}
-    values = _email(told) if one["event"] == SET_EMAIL else _details(told)
-    by_server = one["origin"] == Origin.SERVER
-    makes = by_server and one["event"] == UPDATE
-    fills = not (by_server or one.get("verified", False))
-    return customers.CustomerValues(one["customer"], values, makes, one["at"], fills)
+def _item(event: Mapping[str, Any]) -> customers.CustomerValues:
+    parameters = event["parameters"]
+    if event["origin"] == Origin.SDK:
+        parameters = {name: value for name, value in parameters.items() if name == "email" or name in OWN_DETAILS}
+    values = _email(parameters) if event["event"] == SET_EMAIL else _details(parameters)
+    by_server = event["origin"] == Origin.SERVER
+    makes = by_server and event["event"] == UPDATE
+    fills = not (by_server or event.get("verified", False))
+    return customers.CustomerValues(event["customer"], values, makes, event["at"], fills)
 
 
 def _email(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    given = parameters.get("email")
-    told = isinstance(given, str) and ("@" in given or customers.says_nothing(given))
-    return {"EMAIL": given} if told else {}
+    email = parameters.get("email")
+    is_usable = isinstance(email, str) and ("@" in email or customers.says_nothing(email))
+    return {"EMAIL": email} if is_usable else {}
 
 
 def _details(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,15 +106,15 @@ def _flag(value: Any) -> Any:
     return value
 
 
-def _tell(
+def _warn_of_faults(
     scope: Scope, session: Session, events: Iterable[Mapping[str, Any]], faults: Sequence[customers.Fault]
 ) -> None:
     wrong: dict[str, list[str]] = {}
     for fault in faults:
         wrong.setdefault(fault.customer_id, []).append(_worded(fault))
-    for one in {one["customer"]: one for one in events}.values():
-        if one["customer"] in wrong:
-            warn(scope, session, one["origin"], one["event"], one["customer"], wrong[one["customer"]], "")
+    for event in {event["customer"]: event for event in events}.values():
+        if event["customer"] in wrong:
+            warn(scope, session, event["origin"], event["event"], event["customer"], wrong[event["customer"]], "")
 
 
 def _worded(fault: customers.Fault) -> str:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 
 @dataclass(slots=True)
-class Filed:
+class FiledEvent:
     """As it was accepted; customer_id is in the warehouse's spelling, and that of the visitor when it is known."""
 
     seq: int

@@ -88,8 +88,8 @@ class Filer(RoundWorker):
 
 def file_firings(scope: Scope) -> None:
     """Enter firings that have ended into the accounts of their campaigns."""
-    ended = select(Firing).where(Firing.tenant_id == scope.tenant_id, Firing.state == FiringState.DONE)
+    query = select(Firing).where(Firing.tenant_id == scope.tenant_id, Firing.state == FiringState.DONE)
     with scope.reads() as session:
-        found = list(session.scalars(ended.order_by(Firing.id).limit(FIRINGS_AT_ONCE)))
-    if found:
-        firings.file_batch(scope, found)
+        ended = list(session.scalars(query.order_by(Firing.id).limit(FIRINGS_AT_ONCE)))
+    if ended:
+        firings.file_batch(scope, ended)

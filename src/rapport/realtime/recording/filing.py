@@ -18,7 +18,7 @@ from rapport.realtime.events.owners import owners
 from rapport.realtime.metrics import FILED
 from rapport.realtime.models import EventLogEntry
 from rapport.realtime.recording import details, reported
-from rapport.realtime.recording.filed import Filed
+from rapport.realtime.recording.filed import FiledEvent
 from rapport.realtime.recording.telling import KIND
 from rapport.realtime.states import EventStatus
 from rapport.stores.isolating import isolate
@@ -59,97 +59,97 @@ def file_batch(scope: Scope, names: Names, apart: bool = False) -> int:
         else:
             _write(scope, names, events)
     with scope.records() as session:
-        session.execute(DONE, {"tenant_id": scope.tenant_id, "numbers": [one.seq for one in events]})
+        session.execute(DONE, {"tenant_id": scope.tenant_id, "numbers": [event.seq for event in events]})
     FILED.inc(len(events))
     return len(events)
 
 
-def _taken(scope: Scope, most: int) -> list[Filed]:
+def _taken(scope: Scope, most: int) -> list[FiledEvent]:
     with scope.stores.records.reading() as connection:
-        return [Filed(*row) for row in connection.execute(TAKE, {"tenant_id": scope.tenant_id, "most": most})]
+        return [FiledEvent(*row) for row in connection.execute(TAKE, {"tenant_id": scope.tenant_id, "most": most})]
 
 
-def _write_apart(scope: Scope, names: Names, events: Sequence[Filed]) -> None:
+def _write_apart(scope: Scope, names: Names, events: Sequence[FiledEvent]) -> None:
     """Write events, but for those that cannot be. Raises when none can be: then it is not the events' fault."""
-    failed: list[tuple[Filed, Exception]] = []
+    failed: list[tuple[FiledEvent, Exception]] = []
     isolate(
         events,
         lambda items: _write(scope, names, items),
-        aside=lambda one, error: failed.append((one, error)),
+        aside=lambda event, error: failed.append((event, error)),
         is_fatal=lambda error: isinstance(error, FAULTS),
     )
     if failed and len(failed) == len(events):
         raise failed[0][1]
-    for one, error in failed:
-        _put_aside(scope, one, error)
+    for event, error in failed:
+        _put_aside(scope, event, error)
 
 
-def _put_aside(scope: Scope, one: Filed, error: Exception) -> None:
-    log.error("event cannot be filed", tenant_id=scope.tenant_id, seq=one.seq, error=str(error)[:300])
+def _put_aside(scope: Scope, event: FiledEvent, error: Exception) -> None:
+    log.error("event cannot be filed", tenant_id=scope.tenant_id, seq=event.seq, error=str(error)[:300])
     with scope.records() as session:
         session.add(
             EventLogEntry(
                 tenant_id=scope.tenant_id,
                 at=scope.clock.now(),
                 status=EventStatus.ERROR,
-                origin=one.origin,
-                event=one.event,
-                person=(one.customer_id or one.visitor_id).lower(),
+                origin=event.origin,
+                event=event.event,
+                person=(event.customer_id or event.visitor_id).lower(),
                 reason="The event cannot be written to the warehouse.",
-                body=str(one.parameters)[:8000],
+                body=str(event.parameters)[:8000],
             )
         )
 
 
-def _write(scope: Scope, names: Names, events: Sequence[Filed]) -> None:
+def _write(scope: Scope, names: Names, events: Sequence[FiledEvent]) -> None:
     missing = _missing(scope, events)
     if not missing:
         return
     _name_customers(scope, names, missing)
     reported.interactions(scope, missing)
     types = names.event_types(scope, missing)
-    removed, hidden = customers.identifying_names(scope, {one.customer_id for one in missing if one.customer_id})
-    rows = [_row(one, types[one.event], hidden if one.customer_id in removed else None) for one in missing]
+    removed, hidden = customers.identifying_names(scope, {event.customer_id for event in missing if event.customer_id})
+    rows = [_row(event, types[event.event], hidden if event.customer_id in removed else None) for event in missing]
     customers.add_activity(scope, [row for row in rows if row["customer_id"]])
     if nobody := [row for row in rows if not row["customer_id"]]:
         scope.warehouse.insert_arrow("visitor_events", pa.Table.from_pylist(nobody, schema=VISITORS), SETTINGS)
 
 
-def _name_customers(scope: Scope, names: Names, events: Sequence[Filed]) -> None:
+def _name_customers(scope: Scope, names: Names, events: Sequence[FiledEvent]) -> None:
     """Give visitors who are known their customers, and customers the warehouse's spelling."""
     with scope.records() as session:
-        found = owners(scope, session, (one.visitor_id for one in events if not one.customer_id))
-    for one in events:
-        one.customer_id = one.customer_id or found.at(one.visitor_id, one.event_at)
-    spelled = names.customers(scope, {one.customer_id for one in events if one.customer_id})
-    for one in events:
-        one.customer_id = spelled.get(one.customer_id, "")
+        owned = owners(scope, session, (event.visitor_id for event in events if not event.customer_id))
+    for event in events:
+        event.customer_id = event.customer_id or owned.at(event.visitor_id, event.event_at)
+    spelled = names.customers(scope, {event.customer_id for event in events if event.customer_id})
+    for event in events:
+        event.customer_id = spelled.get(event.customer_id, "")
 
 
-def _missing(scope: Scope, events: Sequence[Filed]) -> list[Filed]:
+def _missing(scope: Scope, events: Sequence[FiledEvent]) -> list[FiledEvent]:
     """Those that the warehouse does not have yet."""
     span = {"first": events[0].seq, "last": events[-1].seq}
     present: set[tuple[int, str]] = set()
     for table in ("activity_events", "visitor_events"):
         present.update(scope.warehouse.rows(PRESENT.format(table=table), **span))
-    return [one for one in events if (one.seq, str(one.key)) not in present]
+    return [event for event in events if (event.seq, str(event.key)) not in present]
 
 
-def _row(one: Filed, event_type_id: int, hidden: set[str] | None) -> dict[str, Any]:
+def _row(event: FiledEvent, event_type_id: int, hidden: set[str] | None) -> dict[str, Any]:
     """The row of an event; hidden are the identifying attributes of a removed person."""
     return {
-        "event_id": str(one.key),
+        "event_id": str(event.key),
         "event_type_id": event_type_id,
-        "customer_id": one.customer_id,
-        "event_at": one.event_at,
+        "customer_id": event.customer_id,
+        "event_at": event.event_at,
         "properties": [
             (name, _shown(value))
-            for name, value in one.parameters.items()
+            for name, value in event.parameters.items()
             if hidden is None or not customers.is_identifying(name, value, hidden)
         ],
-        "visitor_id": one.visitor_id,
-        "origin": one.origin,
-        "seq": one.seq,
+        "visitor_id": event.visitor_id,
+        "origin": event.origin,
+        "seq": event.seq,
     }
 
 

@@ -9,8 +9,8 @@ from rapport.campaigns import service as campaigns
 from rapport.errors import Invalid
 from rapport.messaging import service as messaging
 from rapport.realtime.events.eventlog import warn
-from rapport.realtime.recording.filed import Filed
-from rapport.realtime.recording.vendor_words import SOFT_BOUNCED, told
+from rapport.realtime.recording.filed import FiledEvent
+from rapport.realtime.recording.vendor_words import SOFT_BOUNCED, interaction_of
 from rapport.realtime.states import Origin
 from rapport.stores.isolating import isolate
 
@@ -19,68 +19,68 @@ GROUP, APP = ("recipientgroupid", "recipientgroup"), ("appid", "app")
 LARGEST = 2**31 - 1
 
 
-def interactions(scope: Scope, events: Iterable[Filed]) -> None:
+def interactions(scope: Scope, events: Iterable[FiledEvent]) -> None:
     """Add what metric events report of campaigns; what cannot be is a warning in the log. May be repeated."""
     rows, wrong = [], []
-    for one in events:
-        if one.origin != Origin.METRIC or not one.customer_id:
+    for event in events:
+        if event.origin != Origin.METRIC or not event.customer_id:
             continue
         try:
-            row = _reported(one)
+            row = _reported(event)
         except Invalid as error:
-            wrong.append((one, error.message))
+            wrong.append((event, error.message))
             continue
         if row is not None:
-            rows.append((one, row))
+            rows.append((event, row))
     soft = [row for _, row in rows if row.event_id == SOFT_BOUNCED]
-    wrong += _added(scope, [(one, row) for one, row in rows if row.event_id != SOFT_BOUNCED])
+    wrong += _added(scope, [(event, row) for event, row in rows if row.event_id != SOFT_BOUNCED])
     if soft:
         messaging.soft_bounced(
             scope, [messaging.DeliveryReport(row.channel_id, row.customer_id, row.at) for row in soft]
         )
     if wrong:
         with scope.records() as session:
-            for one, reason in wrong:
-                warn(scope, session, one.origin, one.event, one.customer_id, [reason], "")
+            for event, reason in wrong:
+                warn(scope, session, event.origin, event.event, event.customer_id, [reason], "")
 
 
-Reported = tuple[Filed, campaigns.ReportedInteraction]
+EventInteraction = tuple[FiledEvent, campaigns.ReportedInteraction]
 
 
-def _added(scope: Scope, rows: Sequence[Reported]) -> list[tuple[Filed, str]]:
+def _added(scope: Scope, rows: Sequence[EventInteraction]) -> list[tuple[FiledEvent, str]]:
     """Add interactions; those that cannot be, with the reason. One's fault is not the others'."""
-    wrong: list[tuple[Filed, str]] = []
+    wrong: list[tuple[FiledEvent, str]] = []
     isolate(
         rows,
         lambda items: campaigns.add_interactions(scope, [row for _, row in items]),
-        aside=lambda one, error: wrong.append((one[0], str(error))),
+        aside=lambda pair, error: wrong.append((pair[0], str(error))),
         is_fatal=lambda error: not isinstance(error, Invalid),
     )
     return wrong
 
 
-def _reported(one: Filed) -> campaigns.ReportedInteraction | None:
+def _reported(event: FiledEvent) -> campaigns.ReportedInteraction | None:
     """The interaction that an event tells of; None for one that names no campaign. Raises Invalid."""
-    given = {re.sub(r"[^a-z]", "", name.lower()): value for name, value in one.parameters.items()}
-    campaign = _number(given, CAMPAIGN)
+    fields = {re.sub(r"[^a-z]", "", name.lower()): value for name, value in event.parameters.items()}
+    campaign = _number(fields, CAMPAIGN)
     if campaign is None:
         return None
-    channel, template = _number(given, CHANNEL), _number(given, TEMPLATE)
+    channel, template = _number(fields, CHANNEL), _number(fields, TEMPLATE)
     if channel is None or template is None:
         raise Invalid("A metric of a campaign must name its channel and template.")
-    kind = told(one.event, one.parameters)
+    kind = interaction_of(event.event, event.parameters)
     if kind is None:
         raise Invalid("The event's name does not say what the customer did.")
-    app = next((str(given[name]) for name in APP if given.get(name) is not None), "")
+    app = next((str(fields[name]) for name in APP if fields.get(name) is not None), "")
     return campaigns.ReportedInteraction(
-        campaign, channel, template, kind, one.customer_id, one.event_at, _number(given, GROUP), app, Origin.METRIC
+        campaign, channel, template, kind, event.customer_id, event.event_at, _number(fields, GROUP), app, Origin.METRIC
     )
 
 
-def _number(given: Mapping[str, Any], names: Iterable[str]) -> int | None:
+def _number(fields: Mapping[str, Any], names: Iterable[str]) -> int | None:
     """A number that stands under one of the names, as a number or a text."""
     for name in names:
-        value = given.get(name)
+        value = fields.get(name)
         if isinstance(value, str) and re.fullmatch(r"\d{1,10}", value, re.ASCII):
             value = int(value)
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST:

@@ -31,10 +31,10 @@ def unfiled(
     scope: Scope, session: Session, campaign_id: int, channel_id: int, persons: Sequence[str]
 ) -> list[campaigns.Received]:
     """What persons (customer ids in lower case) got of a triggered campaign on a channel by firings not yet filed."""
-    bound = {
+    parameters = {
         "tenant_id": scope.tenant_id,
         "campaign_id": campaign_id,
         "channel_id": channel_id,
         "persons": list(persons),
     }
-    return [campaigns.Received(*row) for row in session.execute(UNFILED, bound)]
+    return [campaigns.Received(*row) for row in session.execute(UNFILED, parameters)]

@@ -80,15 +80,17 @@ STATUS = re.compile(r"\s*([245])[.]?\d")
 STATUSES = frozenset({"status", "statuscode", "code", "smtpcode", "enhancedstatus", "dsn", "errorcode"})
 
 
-def told(event: str, parameters: Mapping[str, Any]) -> int | None:
+def interaction_of(event: str, parameters: Mapping[str, Any]) -> int | None:
     """What the customer did, by an event's name; None when the name does not say it, or says that it was not so."""
     words = _all_words(OPT_OUT.sub(" optout ", event))
     if not NEGATIONS.isdisjoint(words):
         return None
     failed = any(FAILURE.fullmatch(word) for word in words)
     shown = any(SHOWN.fullmatch(word) for word in words) and not any(DONE.fullmatch(word) for word in words)
-    known = (word for word in words if word in WORDS and (word in PLAIN or not (shown and WORDS[word] in STOPPING)))
-    kinds = (WORDS[word] for word in known if not failed or WORDS[word] in (DROPPED, BOUNCED))
+    meaningful = (
+        word for word in words if word in WORDS and (word in PLAIN or not (shown and WORDS[word] in STOPPING))
+    )
+    kinds = (WORDS[word] for word in meaningful if not failed or WORDS[word] in (DROPPED, BOUNCED))
     kind = next(kinds, None)
     return SOFT_BOUNCED if kind == BOUNCED and _may_pass(words, parameters) else kind
 
@@ -105,13 +107,13 @@ def _may_pass(words: Iterable[str], parameters: Mapping[str, Any]) -> bool:
         return False
     if any(SOFT.fullmatch(word) for word in words):
         return True
-    given = {re.sub(r"[^a-z]", "", name.lower()): str(value) for name, value in parameters.items()}
-    said = [word for name in BOUNCE_KINDS & given.keys() for word in _all_words(given[name])]
-    if any(HARD.fullmatch(word) for word in said):
+    fields = {re.sub(r"[^a-z]", "", name.lower()): str(value) for name, value in parameters.items()}
+    bounce_words = [word for name in BOUNCE_KINDS & fields.keys() for word in _all_words(fields[name])]
+    if any(HARD.fullmatch(word) for word in bounce_words):
         return False
-    if any(SOFT.fullmatch(word) for word in said):
+    if any(SOFT.fullmatch(word) for word in bounce_words):
         return True
-    codes = [match[1] for name in STATUSES & given.keys() if (match := STATUS.match(given[name]))]
+    codes = [match[1] for name in STATUSES & fields.keys() if (match := STATUS.match(fields[name]))]
     return "4" in codes and "5" not in codes
 
 
