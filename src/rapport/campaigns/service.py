@@ -78,12 +78,12 @@ from rapport.campaigns.segment_names import change_stages, define_value_segments
 from rapport.campaigns.settings import CampaignSettings, HoldOut
 from rapport.campaigns.states import RunState, SeriesStatus
 from rapport.campaigns.trigger_days import (
-    Filed,
+    FiringTotals,
     add_to_day,
     close_day,
     end_date,
     occurrence_of_day,
-    of_ids,
+    occurrences_by_id,
     open_days,
     planned_day,
 )
@@ -132,9 +132,9 @@ __all__ = [
     "DryRun",
     "EventMatch",
     "Export",
-    "Filed",
     "FiringOutcome",
     "FiringRecipient",
+    "FiringTotals",
     "FrequencyCap",
     "Group",
     "GroupChannel",
@@ -228,7 +228,7 @@ __all__ = [
     "occurrence",
     "occurrence_of_day",
     "occurrences",
-    "of_ids",
+    "occurrences_by_id",
     "one_time",
     "open_days",
     "outcome_rows",

@@ -36,7 +36,7 @@ PLANNED_MEMBERS = (
 
 
 @dataclass(frozen=True)
-class Filed:
+class FiringTotals:
     """What some firings come to for their campaign: units, customers new to it, units by outcome, messages by place.
 
     places: messages by (recipient group, channel).
@@ -141,7 +141,7 @@ def _channel_rows(scope: Scope, campaign: Occurrence) -> list[OccurrenceChannel]
     ]
 
 
-def add_to_day(scope: Scope, session: Session, campaign_id: int, totals: Filed) -> None:
+def add_to_day(scope: Scope, session: Session, campaign_id: int, totals: FiringTotals) -> None:
     """Count filed firings into their campaign, in the transaction that marks them as filed."""
     campaign = locked(scope, session, campaign_id)
     campaign.targeted += totals.units
@@ -194,7 +194,7 @@ def end_date(campaign: Occurrence) -> date:
     return campaign.execution_date + timedelta(days=campaign.duration)
 
 
-def of_ids(scope: Scope, campaign_ids: Sequence[int]) -> list[Occurrence]:
+def occurrences_by_id(scope: Scope, campaign_ids: Sequence[int]) -> list[Occurrence]:
     """Campaigns by id."""
     query = select(Occurrence).where(Occurrence.tenant_id == scope.tenant_id, Occurrence.id.in_(campaign_ids))
     with scope.reads() as session:

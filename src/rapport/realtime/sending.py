@@ -29,7 +29,8 @@ class FiringMessages(delivery.MessageSource):
         """By campaign, recipient group and template; the firings of a person who was erased meanwhile are gone."""
         fired = _firings(scope, claims)
         days = {
-            day.id: day for day in campaigns.of_ids(scope, sorted({firing.campaign_id for firing in fired.values()}))
+            day.id: day
+            for day in campaigns.occurrences_by_id(scope, sorted({firing.campaign_id for firing in fired.values()}))
         }
         together: dict[messaging.Origin, list[tuple[Claim, Draft]]] = defaultdict(list)
         for claim in claims:

@@ -107,7 +107,7 @@ def let_go(scope: Scope, session: Session, waiting: Sequence[Firing]) -> None:
         return
     days = {
         campaign.id: campaign
-        for campaign in campaigns.of_ids(scope, sorted({firing.campaign_id for firing in waiting}))
+        for campaign in campaigns.occurrences_by_id(scope, sorted({firing.campaign_id for firing in waiting}))
     }
     plans = {firing.id: days[firing.campaign_id].plan.group(firing.recipient_group_id) for firing in waiting}
     customer_ids = found_out(scope, session, waiting)

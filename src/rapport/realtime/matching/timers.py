@@ -189,7 +189,7 @@ class DueFirings:
         """Of firings that are held by the caller."""
         days = {
             campaign.id: campaign
-            for campaign in campaigns.of_ids(scope, sorted({firing.campaign_id for firing in waiting}))
+            for campaign in campaigns.occurrences_by_id(scope, sorted({firing.campaign_id for firing in waiting}))
         }
         customer_ids = found_out(scope, session, waiting)
         persons_by_days: dict[Days, dict[str, str]] = defaultdict(dict)

@@ -47,7 +47,8 @@ def file_batch(scope: Scope, firings: Sequence[Firing]) -> None:
         for message in delivery.messages_of(scope, session, Source.FIRING, ids):
             by_firing[message.source_id].append(message)
     days = {
-        campaign.id: campaign for campaign in campaigns.of_ids(scope, sorted({firing.campaign_id for firing in ended}))
+        campaign.id: campaign
+        for campaign in campaigns.occurrences_by_id(scope, sorted({firing.campaign_id for firing in ended}))
     }
     recipients = [
         row for firing in ended for row in _recipients(scope, days[firing.campaign_id], firing, by_firing[firing.id])
@@ -152,14 +153,14 @@ def _filed(
     new: Sequence[Any],
     outcomes: Sequence[campaigns.FiringOutcome],
     recipients: Sequence[campaigns.FiringRecipient],
-) -> dict[int, campaigns.Filed]:
+) -> dict[int, campaigns.FiringTotals]:
     """What was marked comes to, by campaign in order of id."""
     units = [row for row in outcomes if row.firing_id in marked]
     places = [row for row in recipients if row.firing_id in marked and row.channel_id]
     totals = {}
     for campaign_id in sorted({row.campaign_id for row in units}):
         own = [row for row in units if row.campaign_id == campaign_id]
-        totals[campaign_id] = campaigns.Filed(
+        totals[campaign_id] = campaigns.FiringTotals(
             units=len(own),
             tested=sum(n for campaign, group, n in new if campaign == campaign_id and group),
             held_back=sum(n for campaign, group, n in new if campaign == campaign_id and not group),
