@@ -63,7 +63,7 @@ LEAVING = text(f"""
 
 
 @dataclass(frozen=True)
-class Leaving:
+class PendingWork:
     """What real time would send of all tenants: firings that wait for an hour or a gateway, messages that wait to be
     sent, and events that may fire triggers (up to a million).
     """
@@ -73,10 +73,10 @@ class Leaving:
     events: int
 
 
-def leaving(stores: Stores) -> Leaving:
+def leaving(stores: Stores) -> PendingWork:
     """What waits."""
     with stores.records.reading() as connection:
-        return Leaving(*connection.execute(LEAVING, {"most": MOST_COUNTED}).one())
+        return PendingWork(*connection.execute(LEAVING, {"most": MOST_COUNTED}).one())
 
 
 @dataclass

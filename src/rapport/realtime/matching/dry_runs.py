@@ -130,7 +130,7 @@ class _Tally:
             looked_at=self._looked_at,
             addressed=round(self._addressed * scale),
             control=round(self._control * scale),
-            reached=[WouldReach(*place, round(n * scale)) for place, n in sorted(self._reached.items())],
+            reached=[WouldReach(*reached, round(n * scale)) for reached, n in sorted(self._reached.items())],
             not_reached=[
                 WouldNotReach(*unreached, round(n * scale)) for unreached, n in sorted(self._not_reached.items())
             ],

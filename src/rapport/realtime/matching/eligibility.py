@@ -104,12 +104,12 @@ def _body(scope: Scope, series: campaigns.Series | None, channel_id: int) -> Tri
     any_hour = (series is not None and series.rules.any_hour) or channels.is_pulled(scope, channel_id)
     hours = None if any_hour else tenant_settings(scope, campaigns.CampaignSettings).quiet_hours
     used = sorted(channels_in(_groups(series, channel_id)))
-    places = [{"channel_id": number, "template_id": 1} for number in used]
+    planned = [{"channel_id": number, "template_id": 1} for number in used]
     return TriggeredBody.model_validate(
         {
             "name": "eligibility",
             "trigger": {"kind": "simple", "event": "eligibility"},
-            "groups": [{"action_id": 2, "channels": places}],
+            "groups": [{"action_id": 2, "channels": planned}],
             "rules": {"include_all": False, **rules},
             "re_entry": campaigns.ReEntryRule.UNLIMITED,
             "quiet_hours": hours and hours.model_dump(),
