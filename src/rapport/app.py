@@ -189,8 +189,8 @@ async def docs(request: Request) -> Response:
 
 def _render(request: Request, error: RapportError) -> Response:
     if isinstance(error, Away):
-        told = "what goes out is held" if isinstance(error, Withheld) else "an engine is away"
-        log.warning(told, reason=error.message)
+        problem = "what goes out is held" if isinstance(error, Withheld) else "an engine is away"
+        log.warning(problem, reason=error.message)
     return error_response(request.url.path, error)
 
 
@@ -209,8 +209,8 @@ def _errors(app: FastAPI) -> None:
     async def validation(request: Request, error: RequestValidationError) -> Response:
         source = error.errors()[0]["loc"][0]
         faults = [{**fault, "loc": fault["loc"][1:]} for fault in error.errors() if fault["loc"][0] == source]
-        given = error.body if source == "body" else None
-        return _render(request, Invalid(sentence(faults, given, kind=_body_of(request))))
+        body = error.body if source == "body" else None
+        return _render(request, Invalid(sentence(faults, body, kind=_body_of(request))))
 
     @app.exception_handler(DataError)
     @app.exception_handler(UnicodeEncodeError)

@@ -45,8 +45,8 @@ for command in (
     app.command()(command)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
         typer.echo(version("rapport"))
         raise typer.Exit
 
@@ -123,9 +123,9 @@ def _end(sentence: str, code: int) -> NoReturn:
 
 def _usage(error: typer.TyperException) -> str:
     """One line for what is wrong on the command line, and where to look it up."""
-    told = " ".join(error.format_message().replace("Value error, ", "").split()).removesuffix(".")
-    if not told:
+    fault = " ".join(error.format_message().replace("Value error, ", "").split()).removesuffix(".")
+    if not fault:
         return ""
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "rapport"
-    return f"Error: {told}{'' if told.endswith('?') else '.'} Try {command} --help."
+    return f"Error: {fault}{'' if fault.endswith('?') else '.'} Try {command} --help."

@@ -9,7 +9,7 @@ UMASK = 0o077
 
 def make_folder(path: Path) -> None:
     """Make a folder, and those above it that are missing. Raises OSError."""
-    for missing in reversed([one for one in (path, *path.parents) if not one.exists()]):
+    for missing in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
         missing.mkdir(mode=FOLDER, exist_ok=True)
 
 
@@ -20,6 +20,6 @@ def opener(path: str, flags: int) -> int:
 
 def close_folder(path: Path, mode: int = FOLDER) -> None:
     """Take away what others may do in a folder of this user's that was made before; others' folders are left alone."""
-    found = path.stat()
-    if found.st_uid == os.geteuid() and found.st_mode & 0o777 & ~mode:
-        path.chmod(found.st_mode & ~0o777 | mode)
+    stat = path.stat()
+    if stat.st_uid == os.geteuid() and stat.st_mode & 0o777 & ~mode:
+        path.chmod(stat.st_mode & ~0o777 | mode)

@@ -79,11 +79,11 @@ class Settings(BaseSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def _addresses(cls, value: str) -> str:
-        for one in filter(None, map(str.strip, value.split(","))):
+        for address in filter(None, map(str.strip, value.split(","))):
             try:
-                ipaddress.ip_network(one)
+                ipaddress.ip_network(address)
             except ValueError as error:
-                raise ValueError(f"{one!r} is not an address or an address range") from error
+                raise ValueError(f"{address!r} is not an address or an address range") from error
         return value
 
     @property
@@ -142,8 +142,8 @@ class Settings(BaseSettings):
 def networks_of(settings: Settings) -> tuple[Network, ...]:
     """From where /docs, /ready and /metrics are answered; empty means from anywhere. Raises Invalid."""
     try:
-        given = [part.strip() for part in settings.operator_networks.split(",") if part.strip()]
-        return tuple(ipaddress.ip_network(part) for part in given)
+        networks = [part.strip() for part in settings.operator_networks.split(",") if part.strip()]
+        return tuple(ipaddress.ip_network(part) for part in networks)
     except ValueError as error:
         raise Invalid(f"RAPPORT_OPERATOR_NETWORKS must be address ranges, separated by commas: {error}.") from error
 

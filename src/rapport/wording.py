@@ -75,15 +75,15 @@ def _bound(value: Any) -> str:
 
 
 MEASURED: dict[str, Callable[[Fault], str]] = {
-    "too_short": lambda told: f"must have at least {_items(told['min_length'])}",
-    "too_long": lambda told: f"must have at most {_items(told['max_length'])}",
-    "greater_than_equal": lambda told: f"must be at least {_bound(told['ge'])}",
-    "greater_than": lambda told: f"must be more than {_bound(told['gt'])}",
-    "less_than_equal": lambda told: f"must be at most {_bound(told['le'])}",
-    "less_than": lambda told: f"must be less than {_bound(told['lt'])}",
-    "literal_error": lambda told: f"must be {told['expected']}",
-    "enum": lambda told: f"must be {told['expected']}",
-    "union_tag_invalid": lambda told: f"must be one of {told['expected_tags']}",
+    "too_short": lambda limits: f"must have at least {_items(limits['min_length'])}",
+    "too_long": lambda limits: f"must have at most {_items(limits['max_length'])}",
+    "greater_than_equal": lambda limits: f"must be at least {_bound(limits['ge'])}",
+    "greater_than": lambda limits: f"must be more than {_bound(limits['gt'])}",
+    "less_than_equal": lambda limits: f"must be at most {_bound(limits['le'])}",
+    "less_than": lambda limits: f"must be less than {_bound(limits['lt'])}",
+    "literal_error": lambda limits: f"must be {limits['expected']}",
+    "enum": lambda limits: f"must be {limits['expected']}",
+    "union_tag_invalid": lambda limits: f"must be one of {limits['expected_tags']}",
 }
 
 
@@ -99,13 +99,13 @@ def worded(fault: Fault) -> str:
     return f"{first}{said[1:]}".replace(" should ", " must ", 1).removeprefix("input ")
 
 
-def place(fault: Fault, given: Any) -> str:
+def place(fault: Fault, body: Any) -> str:
     """Where in what was given a fault is: members joined with dots, items by their number in brackets, from 0.
 
     The kind of a union that was tried is a step on a fault's way too, but was not given: it is left out, as far as
     what was given is JSON and so can tell.
     """
-    where, value, known = "", given, isinstance(given, dict | list)
+    where, value, known = "", body, isinstance(body, dict | list)
     steps: Sequence[str | int] = fault["loc"]
     for step, part in enumerate(steps, 1):
         if isinstance(part, int):
@@ -125,7 +125,11 @@ def _is_member(name: str, value: Any, missing: bool) -> bool:
 
 def _member(name: str, value: Any) -> Any:
     held = value if isinstance(value, dict) else {}
-    return held[name] if name in held else next((one for key, one in held.items() if key.lower() == name.lower()), None)
+    return (
+        held[name]
+        if name in held
+        else next((member for key, member in held.items() if key.lower() == name.lower()), None)
+    )
 
 
 def reason(fault: Mapping[str, Any]) -> str:
@@ -139,19 +143,19 @@ def reason(fault: Mapping[str, Any]) -> str:
     return worded(fault)
 
 
-def sentence(faults: Sequence[Fault], given: Any, within: str = "", kind: Any = None) -> str:
+def sentence(faults: Sequence[Fault], body: Any, within: str = "", kind: Any = None) -> str:
     """A fault of what was given as one sentence that names the member; within leads to the part it is in.
 
     kind is the type that was asked for: a member that there is not is told with those that there are.
     """
     chosen, faults = _telling(faults), faults[:MOST_FAULTS]
-    where = place(chosen, given)
+    where = place(chosen, body)
     # What fits no kind of a union has a fault for each kind.
-    reasons = dict.fromkeys(reason(fault) for fault in faults if place(fault, given) == where)
+    reasons = dict.fromkeys(reason(fault) for fault in faults if place(fault, body) == where)
     words = " or ".join(reasons).replace(" or must be ", " or ")
     where = ".".join(filter(None, [within, where]))
     if not where and chosen["type"] == "value_error":
-        begins_with_a_member = isinstance(given, dict) and words.partition(" ")[0] in given
+        begins_with_a_member = isinstance(body, dict) and words.partition(" ")[0] in body
         return f"{words}." if begins_with_a_member else f"{words[0].upper()}{words[1:]}."
     if chosen["type"] == "extra_forbidden" and (names := _members(kind, chosen["loc"][:-1])):
         words = f"{words}; {_there_are(names)}"
@@ -162,7 +166,9 @@ def sentence(faults: Sequence[Fault], given: Any, within: str = "", kind: Any = 
 def _telling(faults: Sequence[Fault]) -> Fault:
     """The first fault; of a member that is missing, the unknown one beside it, which may be a wrong name for it."""
     first = faults[0]
-    beside = (one for one in faults if one["type"] == "extra_forbidden" and one["loc"][:-1] == first["loc"][:-1])
+    beside = (
+        fault for fault in faults if fault["type"] == "extra_forbidden" and fault["loc"][:-1] == first["loc"][:-1]
+    )
     return next(beside, first) if first["type"] == "missing" else first
 
 
@@ -170,7 +176,7 @@ def _members(kind: Any, steps: Sequence[str | int]) -> list[str]:
     """The names of the members of what lies at these steps of a fault's way within a type."""
     models = _models(kind)
     for step in steps:
-        inside = [one for model in models if step in model.model_fields for one in _models_of(model, step)]
+        inside = [inner for model in models if step in model.model_fields for inner in _models_of(model, step)]
         # Any other step is a place in a list, or the kind of a union that was tried.
         models = inside or [model for model in models if step in _called(model)] or models
     return list(dict.fromkeys(info.alias or name for model in models for name, info in model.model_fields.items()))
@@ -189,20 +195,20 @@ def _models_of(model: type[BaseModel], name: Any) -> list[type[BaseModel]]:
 def _called(model: type[BaseModel]) -> set[Any]:
     """How the steps of faults call a model of a union: by its name, or by a constant of it."""
     kinds = [info.annotation for info in model.model_fields.values() if get_origin(info.annotation) is Literal]
-    return {model.__name__, *(one for kind in kinds for one in get_args(kind))}
+    return {model.__name__, *(argument for kind in kinds for argument in get_args(kind))}
 
 
 def _there_are(names: Sequence[str]) -> str:
     return f"there {'is' if len(names) == 1 else 'are'} {', '.join(names)}"
 
 
-def refused(error: ValidationError, model: type[BaseModel], given: Any, within: str) -> str:
+def refused(error: ValidationError, model: type[BaseModel], body: Any, within: str) -> str:
     """What a model did not take, as one sentence; within is where it was given, such as settings.
 
     A member that there is not is told with those that there are.
     """
     unknown = unknown_member(error, model, within)
-    return unknown or sentence(error.errors(), given, within)
+    return unknown or sentence(error.errors(), body, within)
 
 
 def unusable(error: ValidationError, model: type[BaseModel], within: str) -> str:
@@ -224,5 +230,5 @@ def unknown_member(error: ValidationError, model: type[BaseModel], within: str) 
     if fault["type"] != "extra_forbidden" or len(fault["loc"]) != 1:
         return ""
     names = [info.alias or name for name, info in model.model_fields.items()]
-    told = _there_are(names) if names else "nothing can be set there"
-    return f"There is no {fault['loc'][0]} in {within[0].lower()}{within[1:]}; {told}."
+    remark = _there_are(names) if names else "nothing can be set there"
+    return f"There is no {fault['loc'][0]} in {within[0].lower()}{within[1:]}; {remark}."
