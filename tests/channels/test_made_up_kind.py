@@ -263,7 +263,8 @@ def test_a_kind_that_is_gone_is_told_on_its_channel_and_others_go_on(
     found = channels.channel(tenant, PIGEON)
     other = channels.create_channel(tenant, f"Text {time.time_ns()}", "external")
     action = add_action(tenant, f"Coo {time.time_ns()}").id
-    made = add_series(tenant, add_group(tenant, f"Few {time.time_ns()}", "NL"), [group(action, (PIGEON, 1))])
+    few = add_group(tenant, f"Few {time.time_ns()}", "NL")
+    made = add_series(tenant, few, [group(action, (PIGEON, 1))], rules={"include_all": True})
     monkeypatch.delitem(KINDS, "pigeon")
     told = "The channel is of kind 'pigeon', which this release does not have: it has email, external."
     with pytest.raises(Invalid, match=re.escape(told)):
