@@ -261,7 +261,7 @@ def test_what_is_waiting_when_it_stops_is_left_to_others(world: Scope, of: Occur
 
 
 def test_transports_are_kept_until_they_are_set_anew_or_idle(world: Scope) -> None:
-    kept, channel = Transports(), channels.channel(world, EMAIL)
+    kept, channel = Transports(world.stores), channels.channel(world, EMAIL)
     with kept.of(world, channel) as first, kept.of(world, channel) as second:
         assert first is second
     changed = channels.update_channel(world, EMAIL, settings={**channel.settings, "reply_to": "x@example.com"})

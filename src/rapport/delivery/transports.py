@@ -2,7 +2,6 @@
 
 import threading
 import time
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,13 +10,9 @@ from typing import Any
 from rapport.access.scope import Scope
 from rapport.channels import service as channels
 from rapport.stores import Stores
-from rapport.stores.records import Records
 
 # A transport is kept for what comes next, but its server's name is resolved anew from time to time.
 IDLE_SECONDS, OLD_SECONDS = 30.0, 300.0
-
-_of_records: "weakref.WeakKeyDictionary[Records, Transports]" = weakref.WeakKeyDictionary()
-_making = threading.Lock()
 
 
 @dataclass
@@ -32,9 +27,9 @@ class OpenTransport:
 
 
 class Transports:
-    """The transports that a process has open."""
+    """The transports that a process has open for an installation: its stores close them when they end."""
 
-    def __init__(self) -> None:
+    def __init__(self, stores: Stores) -> None:
         self._open: dict[tuple[int, int], OpenTransport] = {}
         self._lock = threading.Lock()
         self._tidying: threading.Timer | None = None
@@ -68,6 +63,14 @@ class Transports:
                 if not kept.users and time.monotonic() - kept.used >= idle:
                     self._leave(self._open.pop(key))
 
+    def stop(self) -> None:
+        """Close what nobody uses; the rest is closed by whoever uses it last."""
+        with self._lock:
+            if self._tidying is not None:
+                self._tidying.cancel()
+                self._tidying = None
+        self.tidy(idle=0)
+
     def _tidy_later(self) -> None:
         """Have what is idle closed in time; the lock is held."""
         if self._tidying is None and self._open:
@@ -90,6 +93,5 @@ class Transports:
 
 
 def transports(stores: Stores) -> Transports:
-    """Those of this process that lead out of an installation."""
-    with _making:
-        return _of_records.setdefault(stores.records, Transports())
+    """Those of this process for an installation."""
+    return stores.workers.only(Transports, stores)
