@@ -26,12 +26,12 @@ BY_GATEWAY, BY_FALLBACK, BY_RULE = "gateway", "fallback", "no gateway"
 class Verdict:
     """What was decided about a firing and how, as it is kept with it. sentence says it for people.
 
-    found is one of few short phrases; status and milliseconds are those of the last attempt and of all of them.
+    phrase is one of few; status and milliseconds are those of the last attempt and of all of them.
     """
 
     allowed: bool
     how: str
-    found: str
+    phrase: str
     sentence: str
     status: int | None = None
     milliseconds: int = 0
@@ -41,11 +41,12 @@ class Verdict:
     @property
     def reason(self) -> str:
         """Why a firing was left out, as campaigns account for it."""
-        return f"gateway: {self.found}"
+        return f"gateway: {self.phrase}"
 
     def kept(self) -> dict[str, Any]:
-        """The verdict as the firing keeps it."""
-        return asdict(self)
+        """The verdict as the firing keeps it: the phrase is called found there."""
+        members = asdict(self)
+        return {"found": members.pop("phrase"), **members}
 
 
 @dataclass(frozen=True)

@@ -202,8 +202,10 @@ def wake(session: Session) -> None:
 def _entry(firing: Outgoing, channel: campaigns.PlannedChannel, channels: Mapping[int, Channel]) -> delivery.Entry:
     """A message of a firing; an external channel's is sent when event 11 is on its way to listeners."""
     channel_id = channel.channel_id
-    sent = State.SENT if channels[channel_id].behaviour.is_pulled else State.PENDING
-    state, reason = firing.faults.get(channel_id) or (sent, "")
+    if channel_id in firing.faults:  # the channel may be gone
+        state, reason = firing.faults[channel_id]
+    else:
+        state, reason = State.SENT if channels[channel_id].behaviour.is_pulled else State.PENDING, ""
     return delivery.Entry(
         source_id=firing.firing_id,
         channel_id=channel_id,
