@@ -37,7 +37,7 @@ from rapport.access.scope import Scope, scope_of
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.cycle import scheduler, tasks
 from rapport.campaigns.occurrences import plan_next_run
-from rapport.campaigns.runs import clearing, processing
+from rapport.campaigns.runs import clearance_deadline, processing
 from rapport.campaigns.runs.guard import past_sizes
 from rapport.errors import Invalid
 from rapport.notifications import service as notifications
@@ -265,7 +265,7 @@ def test_what_cannot_be_reported_is_refused_with_its_reason(tenant: Scope) -> No
     tenant.clock.set(DEADLINE)
     with pytest.raises(Invalid, match=r"The deadline of campaign \d+ has passed"):
         campaigns.report(tenant, number, [("A", True)])
-    clearing.clear(tenant, number)
+    clearance_deadline.clear(tenant, number)
     tenant.clock.set(NOW)  # a clock that is behind changes nothing once the decision was made
     with pytest.raises(Invalid, match="has passed"):
         campaigns.report(tenant, number, [("A", True)])
@@ -288,7 +288,7 @@ def test_ten_thousand_at_a_time(tenant: Scope) -> None:
     standing = campaigns.clearance(tenant, number)
     assert (standing.customers, standing.approved, standing.refused) == (25_000, 22_500, 2_500)
     tenant.clock.set(DEADLINE)
-    clearing.clear(tenant, number)
+    clearance_deadline.clear(tenant, number)
     done = campaigns.occurrence(tenant, number)
     assert (done.state, done.test_size, done.counts) == ("scheduled", 22_500, {"excluded": 2_500})
 
@@ -308,9 +308,9 @@ def test_any_reports_come_to_the_last_status_of_each(
     for call in calls:
         campaigns.report(tenant, number, call)
     tenant.clock.set(DEADLINE)
-    clearing.clear(tenant, number)
+    clearance_deadline.clear(tenant, number)
     if again:
-        clearing.clear(tenant, number)
+        clearance_deadline.clear(tenant, number)
     assert found(tenant, number) == expected(IDS, calls, 1, channels)
 
 
@@ -335,7 +335,7 @@ def test_two_deciders_and_many_reporters_at_once_lose_nothing_accepted(tenant: S
     while len(accepted) < 20:
         threading.Event().wait(0.002)
     tenant.clock.set(DEADLINE)
-    deciders = [threading.Thread(target=clearing.clear, args=(tenant, number)) for _ in range(2)]
+    deciders = [threading.Thread(target=clearance_deadline.clear, args=(tenant, number)) for _ in range(2)]
     for thread in deciders:
         thread.start()
     for thread in [*threads, *deciders]:
@@ -354,7 +354,7 @@ def test_canceling_while_waiting_and_while_the_decision_is_under_way(tenant: Sco
     begun = on_hold(tenant, ["A", "B"], ["C"])
     campaigns.report(tenant, begun, [("A", True)])
     tenant.clock.set(DEADLINE)
-    assert clearing._end_reports(tenant, begun)  # and the decider was killed then
+    assert clearance_deadline._end_reports(tenant, begun)  # and the decider was killed then
     done = campaigns.cancel(tenant, begun)
     assert done.state == "canceled" and done.counts == {"control": 1, "skipped": 1, "excluded": 1}
     assert outcomes(tenant, begun) == [
@@ -363,7 +363,7 @@ def test_canceling_while_waiting_and_while_the_decision_is_under_way(tenant: Sco
         ("C", 0, "control", ""),
     ]
     tenant.clock.set(DEADLINE + timedelta(hours=1))
-    clearing.clear(tenant, begun)
+    clearance_deadline.clear(tenant, begun)
     assert campaigns.occurrence(tenant, begun).state == "canceled"
 
 
@@ -372,14 +372,14 @@ def test_a_decision_that_fails_holds_up_nothing_else_and_is_an_alarm(
 ) -> None:
     bad, good = on_hold(tenant, ["A"]), on_hold(tenant, ["B"])
     campaigns.report(tenant, good, [("B", True)])
-    whole = clearing._leave_out
+    whole = clearance_deadline._leave_out
 
     def broken(scope: Scope, run: Any) -> None:
         if run.id == bad:
             raise OSError("the disk is full")
         whole(scope, run)
 
-    monkeypatch.setattr(clearing, "_leave_out", broken)
+    monkeypatch.setattr(clearance_deadline, "_leave_out", broken)
     tenant.clock.set(DEADLINE + timedelta(minutes=31))
     tasks._due(tenant)
     assert campaigns.occurrence(tenant, good).state == "scheduled"
@@ -394,7 +394,7 @@ def test_later_runs_are_measured_by_whom_was_asked_about(tenant: Scope) -> None:
     number = processed(tenant, (EXTERNAL, 4), control_share=0)
     campaigns.report(tenant, number, [("C00001", True)])
     tenant.clock.set(DEADLINE)
-    clearing.clear(tenant, number)
+    clearance_deadline.clear(tenant, number)
     done = campaigns.occurrence(tenant, number)
     assert done.test_size == 1
     later = campaigns.occurrence(tenant, plan_next_run(tenant, done.series_id, TODAY))

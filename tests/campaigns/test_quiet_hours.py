@@ -31,7 +31,7 @@ from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.cycle.scheduler import overdue
-from rapport.campaigns.delivery import quiet
+from rapport.campaigns.delivery import quiet_hours
 from rapport.campaigns.occurrences import plan_next_run
 from rapport.campaigns.runs import processing
 from rapport.campaigns.settings import Hours
@@ -200,4 +200,4 @@ def test_that_what_a_goal_names_cannot_be_looked_for_yet_is_told(tenant: Scope) 
 def test_time_that_was_not_quiet(tenant: Scope, since: str, now: str, hours: int) -> None:
     began, ended = (tenant.instant(datetime.fromisoformat(one)) for one in (since, now))
     tenant.clock.set(ended)
-    assert quiet.awake(tenant, Hours(start="22:00", end="08:00"), began).total_seconds() == 3600 * hours
+    assert quiet_hours.awake(tenant, Hours(start="22:00", end="08:00"), began).total_seconds() == 3600 * hours

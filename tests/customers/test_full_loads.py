@@ -10,7 +10,7 @@ from import_world import load
 
 from rapport.access.scope import Scope
 from rapport.customers import service
-from rapport.customers.importing.kinds import KINDS
+from rapport.customers.importing.file_kinds import KINDS
 
 HEADERS = {
     "customers": "CustomerID,Registration_Date",

@@ -20,7 +20,7 @@ from rapport.access.service import create_tenant
 from rapport.customers import service
 from rapport.customers.attributes import AttributeInfo
 from rapport.customers.models import AttributeJob
-from rapport.customers.privacy import pii
+from rapport.customers.privacy import anonymisation
 from rapport.customers.writes import attribute_writes, locks, ordering
 from rapport.errors import Away
 from rapport.stores.records.locks import Lock
@@ -320,8 +320,8 @@ def test_a_single_write_whose_lock_was_lost_is_not_answered(other: Scope, monkey
 
 def test_an_erasure_whose_lock_was_lost_puts_no_table_in_place(other: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
     service.upsert(other, "Z", [["COUNTRY", "Norway"]], None)
-    pii.remember(other, ["Z"])
-    clean = pii._clean
+    anonymisation.remember(other, ["Z"])
+    clean = anonymisation._clean
 
     def lost(scope: Scope, table: str) -> None:
         lose_lock(scope)
@@ -330,8 +330,8 @@ def test_an_erasure_whose_lock_was_lost_puts_no_table_in_place(other: Scope, mon
     place = "SELECT uuid FROM system.tables WHERE database = currentDatabase() AND name = 'customers'"
     before = other.warehouse.value(place)
     with monkeypatch.context() as patch, pytest.raises(Away):
-        patch.setattr(pii, "_clean", lost)
-        pii.rewrite(other)
+        patch.setattr(anonymisation, "_clean", lost)
+        anonymisation.rewrite(other)
     assert other.warehouse.value(place) == before
-    pii.rewrite(other)
+    anonymisation.rewrite(other)
     assert other.warehouse.value(place) != before

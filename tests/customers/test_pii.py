@@ -13,7 +13,7 @@ from sqlalchemy import update
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.customers import service
-from rapport.customers.privacy import pii
+from rapport.customers.privacy import anonymisation
 
 CANARIES = {"EMAIL": "canarymail", "FIRST_NAME": "canaryfirst", "ADDRESS": "canarystreet"}
 FILE = "Customer_ID,Registration_Date,Email,First_Name,Address,City\n"
@@ -103,7 +103,7 @@ def test_later_loads_and_writes_stay_masked(
 
 def test_updates_that_are_not_merged_yet_are_kept(scope: Scope, removed: list[str]) -> None:
     service.upsert(scope, "Lee", [["CITY", "Wien"]], None)
-    pii.rewrite(scope)
+    anonymisation.rewrite(scope)
     assert identifying(scope, "customers", "Lee")[0][3] == "Wien"
 
 
@@ -130,7 +130,7 @@ def test_who_is_known_by_transactions_or_events_only_was_received(scope: Scope, 
         "activity_events", ["event_id", "event_type_id", "customer_id", "event_at", "properties"], [event]
     )
     assert service.remove_pii(scope, ["stray", "Nobody", "éve"]) == ["Nobody"]
-    pii.rewrite(scope)
+    anonymisation.rewrite(scope)
     left = "SELECT properties FROM transactions WHERE lower(customer_id) = 'stray'"
     assert scope.warehouse.rows(left) == [({"Colour": "red"},)] * 2
     assert scope.warehouse.value("SELECT properties FROM activity_events WHERE event_id = 's3'") == {}
@@ -144,7 +144,7 @@ def test_others_know_what_identified_a_person_though_the_disk_is_rewritten_meanw
     known = []
 
     def elsewhere(own: service.PersonalTexts) -> None:
-        pii.rewrite(scope)  # as the removal of somebody else does, which was accepted before
+        anonymisation.rewrite(scope)  # as the removal of somebody else does, which was accepted before
         known.append(own.are_in("a gift from canaryraced"))
 
     assert service.remove_pii(scope, ["Raced"], elsewhere) == []

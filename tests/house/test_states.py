@@ -12,7 +12,7 @@ COMPARED = re.compile(rf"\b(?:{'|'.join(NAMES)})\s*(?:=|<>|!=|NOT IN|IN)\s*\(?'[
 # Modules with words of their own for one of these, and why no enum holds them.
 OWN_WORDS = {
     "channels/messages.py": "a Literal, which the type checker holds",
-    "customers/importing/checks.py": "a Literal, which the type checker holds",
+    "customers/importing/load_checks.py": "a Literal, which the type checker holds",
     "api/manage/data/attributes.py": "a Literal, which the type checker holds",
     "commands/operations.py": "what another process answered, as JSON",
     "commands/serving.py": "a Literal, which the type checker holds",

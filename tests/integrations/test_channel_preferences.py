@@ -11,7 +11,7 @@ from rapport.messaging import erasure
 from rapport.messaging import service as messaging
 from rapport.messaging.models import ChannelPreference
 from rapport.messaging.service import Registered
-from rapport.realtime.matching.reach import Reach
+from rapport.realtime.matching.reachability import Reach
 
 CHANNEL, OTHER = 605, 606
 

@@ -11,7 +11,7 @@ from vendor_world import AB, NOW, SMS, fill, stored
 
 from rapport.access.scope import Scope
 from rapport.realtime.events.names import Names
-from rapport.realtime.recording.filing import file_batch
+from rapport.realtime.recording.warehouse_batches import file_batch
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from sqlalchemy import update
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
 from rapport.messaging import service as messaging
-from rapport.realtime.recording import reported
-from rapport.realtime.recording.filed import FiledEvent
+from rapport.realtime.recording import vendor_metrics
+from rapport.realtime.recording.handled_event import FiledEvent
 from rapport.realtime.states import Origin
 
 NAMES = [customer for customer in world.MEMBERS if world.group_of(customer) == 1]
@@ -30,7 +30,7 @@ def tell(scope: Scope, event: str, customer: str, days: int, **parameters: objec
     at = world.NOW + timedelta(days=days)
     scope.clock.set(at)
     place = {"campaign_id": world.AB, "channel_id": world.SMS, "template_id": 11}
-    reported.interactions(scope, [filed(event, customer, at, {**place, **parameters})])
+    vendor_metrics.interactions(scope, [filed(event, customer, at, {**place, **parameters})])
 
 
 def filed(event: str, customer: str, at: datetime, parameters: dict[str, object]) -> FiledEvent:

@@ -20,7 +20,7 @@ from rapport.customers import service as customers
 from rapport.messaging import service as messaging
 from rapport.realtime.events.names import Names
 from rapport.realtime.matching import firings
-from rapport.realtime.recording.filing import file_batch
+from rapport.realtime.recording.warehouse_batches import file_batch
 from rapport.realtime.states import FiringState
 
 BOTH = [{"channel_id": SMS, "template_id": TEMPLATE}, {"channel_id": PUSH, "template_id": TEMPLATE}]

@@ -19,7 +19,7 @@ from rapport.access.service import create_tenant
 from rapport.commands import logs
 from rapport.customers import retyping, service
 from rapport.customers.importing import imports, merging
-from rapport.customers.writes import attribute_writes, jobs, locks
+from rapport.customers.writes import attribute_requests, attribute_writes, locks
 from rapport.settings import Settings
 from rapport.stores import open_stores
 from rapport.stores.records import locks as advisory
@@ -63,7 +63,9 @@ def main(data_dir: Path) -> None:
                 work.waiting(elsewhere, "elsewhere")(scope, *said["elsewhere"])
             if write := said.get("write"):
                 customer_id, name, value = write
-                writers.append(threading.Thread(target=jobs.upsert, args=(scope, customer_id, [[name, value]], None)))
+                writers.append(
+                    threading.Thread(target=attribute_requests.upsert, args=(scope, customer_id, [[name, value]], None))
+                )
                 writers[0].start()
                 writers[0].join(1)  # one that does not wait has ended
                 tell(written=not writers[0].is_alive())

@@ -29,7 +29,7 @@ from rapport.messaging import service as messaging
 from rapport.notifications import service as notifications
 from rapport.realtime.events import tokens
 from rapport.realtime.matching import processor
-from rapport.realtime.recording import filer
+from rapport.realtime.recording import warehouse_writer
 from rapport.settings import Settings
 from rapport.stores import open_stores
 from rapport.stores.workflows import work
@@ -46,7 +46,7 @@ def shorten() -> None:
     work.FIRST_PAUSE, work.LONGEST_PAUSE = 0.1, 0.4
     worker.FIRST_WAIT, worker.LONGEST_WAIT = 0.1, 0.4
     worker.LEASE, worker.RENEW_SECONDS = timedelta(seconds=6), 1.0
-    filer.RETRY_SECONDS = processor.PAUSE_SECONDS = 0.3
+    warehouse_writer.RETRY_SECONDS = processor.PAUSE_SECONDS = 0.3
 
 
 def furnish(scope: Scope, listener: str, smtp_port: int) -> None:

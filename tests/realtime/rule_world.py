@@ -19,9 +19,9 @@ from rapport.customers import service as customers
 from rapport.messaging import service as messaging
 from rapport.realtime.matching.background import Background
 from rapport.realtime.matching.candidates import Candidate
+from rapport.realtime.matching.catalogue import compiled
 from rapport.realtime.matching.deciding import decided
 from rapport.realtime.matching.eligibility import eligibility
-from rapport.realtime.matching.triggers import compiled
 
 TEXT, PUSH, MAIL, PHONE, NUMBERED = 505, 506, 504, 507, 508
 PLAIN, OF_APP = world.TEMPLATE, 12

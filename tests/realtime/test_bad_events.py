@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from senders import NUMBERS, Sender, app_event, empty, event, logged, metric, signed, stamp, stored
 
 from rapport.access.scope import Scope
-from rapport.realtime.events import eventlog, reading
+from rapport.realtime.events import event_log, reading
 from rapport.realtime.events.reading import RawEvent
 
 Send = Callable[[Sender, bytes], httpx.Response]
@@ -29,8 +29,8 @@ def own(base_url: str, scope: Scope) -> Iterator[Sender]:
 @pytest.fixture
 def sender(own: Sender, monkeypatch: pytest.MonkeyPatch) -> Sender:
     """Of a tenant without events and entries of the log, which has all that is alike."""
-    monkeypatch.setattr(eventlog, "ALIKE_A_MINUTE", 1_000_000)
-    monkeypatch.setattr(eventlog, "ALL_A_MINUTE", 1_000_000)
+    monkeypatch.setattr(event_log, "ALIKE_A_MINUTE", 1_000_000)
+    monkeypatch.setattr(event_log, "ALL_A_MINUTE", 1_000_000)
     empty(own.scope)
     return own
 

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.realtime import persons
 from rapport.realtime.matching import timers
+from rapport.realtime.matching.catalogue import compiled
 from rapport.realtime.matching.processor import TAKE, handle
-from rapport.realtime.matching.triggers import compiled
 
 CART: dict[str, Any] = {
     "kind": "sequence",

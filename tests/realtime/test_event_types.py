@@ -11,7 +11,7 @@ from rapport.access.scope import Scope
 from rapport.customers import service as customers
 from rapport.realtime.events.intake import Incoming, Intake
 from rapport.realtime.events.names import Names
-from rapport.realtime.recording.filing import file_batch
+from rapport.realtime.recording.warehouse_batches import file_batch
 
 HOME = "/manage/v1/event-types"
 

@@ -16,12 +16,12 @@ from rapport.access.models import Tenant
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant, update_tenant
 from rapport.customers import service as customers
-from rapport.realtime.chores import Purge
 from rapport.realtime.events.intake import Incoming, Intake
 from rapport.realtime.events.names import Names
-from rapport.realtime.recording import filing
-from rapport.realtime.recording.filer import Filer
-from rapport.realtime.recording.filing import file_batch
+from rapport.realtime.recording import warehouse_batches
+from rapport.realtime.recording.warehouse_batches import file_batch
+from rapport.realtime.recording.warehouse_writer import Filer
+from rapport.realtime.retention import Purge
 
 NOW = datetime.now(UTC).replace(microsecond=123000)
 
@@ -85,7 +85,7 @@ def test_a_repeated_filing_writes_nothing_twice(scope: Scope, intake: Intake, mo
     with pytest.raises(KeyboardInterrupt):  # the customers' are written, the visitors' are not
         file_batch(scope, Names())
     monkeypatch.setattr(customers, "add_activity", write)
-    monkeypatch.setattr(filing, "DONE", text("SELECT 1 WHERE :tenant_id > 0 AND :numbers IS NULL"))
+    monkeypatch.setattr(warehouse_batches, "DONE", text("SELECT 1 WHERE :tenant_id > 0 AND :numbers IS NULL"))
     assert file_batch(scope, Names()) == 10  # all are written, and still in the records
     assert len(stored(scope)) == 10
     monkeypatch.undo()
@@ -117,14 +117,14 @@ def test_events_of_many_months_are_filed_at_once(scope: Scope, intake: Intake) -
 def test_one_event_that_cannot_be_written_is_logged_and_holds_up_none(
     scope: Scope, intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row = filing._row
+    row = warehouse_batches._row
 
     def poisoned(one: Any, *others: Any) -> dict[str, Any]:
         if one.customer_id == "Poison":
             raise ValueError("poison")
         return row(one, *others)
 
-    monkeypatch.setattr(filing, "_row", poisoned)
+    monkeypatch.setattr(warehouse_batches, "_row", poisoned)
     intake.accept_now(scope, [incoming("Poison")])
     handle(scope)
     for apart in (False, True):  # alone it may be the engine's fault

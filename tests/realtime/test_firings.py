@@ -15,7 +15,7 @@ from rapport.audiences import service as audiences
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.models import Occurrence
 from rapport.campaigns.service import QuietHours, quiet_until
-from rapport.campaigns.triggered import groups_of_triggers
+from rapport.campaigns.triggered.definitions import groups_of_triggers
 from rapport.channels import service as channels
 from rapport.delivery import service as delivery
 from rapport.delivery.models import OutboxMessage, Source, State

@@ -21,8 +21,8 @@ from sqlalchemy import update
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.campaigns import service as campaigns
-from rapport.realtime import asking, gateways
-from rapport.realtime.asking import Decider, Questions
+from rapport.realtime import gateway_worker, gateways
+from rapport.realtime.gateway_worker import Decider, Questions
 from rapport.realtime.models import Firing, Gateway
 from rapport.stores import Stores
 
@@ -300,13 +300,13 @@ def test_slow_questions_of_one_tenant_are_so_many_at_once_and_delay_nobody(
         gateways.set_gateway(tenant, slow.url, timeout_seconds=PATIENCE_SECONDS)
         gateways.set_gateway(other, prompt.url)
         fire(tenant, slow_campaign, *(f"S{number}" for number in range(60)))
-        until(lambda: len(slow.asked) == asking.PER_TENANT)
+        until(lambda: len(slow.asked) == gateway_worker.PER_TENANT)
         fired = fire(other, prompt_campaign, *(f"P{number}" for number in range(20)))
         assert decided(other, fired) == [("sent", "")] * 20
         assert slow.answered == 0 and open_firings(tenant) == 60, "those who wait for the slow gateway wait still"
         slow.gate.set()
         until(lambda: open_firings(tenant) == 0)
-        assert slow.most_at_once == asking.PER_TENANT
+        assert slow.most_at_once == gateway_worker.PER_TENANT
         assert len(slow.asked) == 60
 
 
@@ -329,7 +329,7 @@ def test_the_verdict_of_an_expired_lease_changes_nothing(tenant: Scope, stores: 
     soon = datetime.now(UTC) + timedelta(hours=1)
     mine, theirs = soon, soon + timedelta(seconds=1)
     (one,) = fire(tenant, of, "Q1", leased_until=theirs)
-    question = asking.Question(
+    question = gateway_worker.Question(
         one,
         tenant.tenant_id,
         of.series_id,
@@ -348,9 +348,9 @@ def test_the_verdict_of_an_expired_lease_changes_nothing(tenant: Scope, stores: 
         0,
         None,
     )
-    Questions(stores).settle(tenant.tenant_id, [(question, asking.unasked("allow"))])
+    Questions(stores).settle(tenant.tenant_id, [(question, gateway_worker.unasked("allow"))])
     assert (firing(tenant, one).state, firing(tenant, one).verdict) == ("asking", None)
-    Questions(stores).settle(tenant.tenant_id, [(replace(question, lease=theirs), asking.unasked("allow"))])
+    Questions(stores).settle(tenant.tenant_id, [(replace(question, lease=theirs), gateway_worker.unasked("allow"))])
     assert (firing(tenant, one).state, firing(tenant, one).outcome) == ("done", "sent")
 
 
@@ -359,7 +359,7 @@ def test_nobody_is_asked_for_a_trigger_that_is_not_active(tenant: Scope, stores:
     of = campaign(tenant)
     lease = datetime.now(UTC) + timedelta(hours=1)
     asked, waiting = fire(tenant, of, "Q1", "Q2", leased_until=lease)
-    question = asking.Question(
+    question = gateway_worker.Question(
         asked,
         tenant.tenant_id,
         of.series_id,
@@ -379,7 +379,7 @@ def test_nobody_is_asked_for_a_trigger_that_is_not_active(tenant: Scope, stores:
         None,
     )
     campaigns.set_triggered_status(tenant, of.series_id, status)
-    Questions(stores).settle(tenant.tenant_id, [(question, asking.unasked("allow"))])
+    Questions(stores).settle(tenant.tenant_id, [(question, gateway_worker.unasked("allow"))])
     with tenant.records() as session:
         session.execute(update(Firing).where(Firing.id == waiting).values(leased_until=None))
     Questions(stores).claim(100, {})

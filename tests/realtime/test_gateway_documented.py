@@ -12,7 +12,7 @@ from gateway_server import eventually
 
 from rapport.access.scope import Scope
 from rapport.realtime import gateways
-from rapport.realtime.asking import Decider
+from rapport.realtime.gateway_worker import Decider
 from rapport.stores import Stores
 
 PAGE = Path(__file__).parents[2] / "docs" / "gateway.md"

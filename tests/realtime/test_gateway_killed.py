@@ -9,13 +9,13 @@ from sqlalchemy import update
 from loaded_program import begin_script
 from rapport.access.scope import Scope
 from rapport.realtime import gateways
-from rapport.realtime.asking import Decider
+from rapport.realtime.gateway_worker import Decider
 from rapport.realtime.models import Firing
 from rapport.stores import Stores
 
 CHILD = """
 import sys, time, types
-from rapport.realtime.asking import Decider
+from rapport.realtime.gateway_worker import Decider
 from rapport.settings import Settings
 from rapport.stores.clock import Clock
 from rapport.stores.records import Records

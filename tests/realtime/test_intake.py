@@ -555,7 +555,7 @@ def test_the_same_fault_is_logged_so_often_only_and_counted_always(scope: Scope,
     assert len(logged(other)) == 100
     counts = sender.client.get("/metrics").text
     assert 'rapport_events_rejected_total{origin="sdk",reason="invalid"}' in counts
-    from rapport.realtime.events.eventlog import counts as by_day
+    from rapport.realtime.events.event_log import counts as by_day
 
     assert by_day(other)[-1][1]["error"] == 300
     sender.client.close()

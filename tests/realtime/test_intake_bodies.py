@@ -12,7 +12,7 @@ from senders import Sender, app_event, event, logged, metric, signed, stored
 
 from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
-from rapport.realtime.events.eventlog import MINUTE_SECONDS
+from rapport.realtime.events.event_log import MINUTE_SECONDS
 
 FAILED = "Failed to validate the event with the following error - "
 LIMIT = 2 * 1024 * 1024

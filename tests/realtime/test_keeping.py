@@ -12,12 +12,12 @@ from rapport.access.scope import Scope
 from rapport.access.service import create_tenant
 from rapport.campaigns.models import Series
 from rapport.delivery.models import OutboxMessage
-from rapport.realtime import chores
-from rapport.realtime.chores import Purge
+from rapport.realtime import retention
 from rapport.realtime.models import Firing
+from rapport.realtime.retention import Purge
 from rapport.stores import Stores
 
-MONTH = chores.FIRINGS_KEPT
+MONTH = retention.FIRINGS_KEPT
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_re_entry_and_caps_look_back_as_far_as_they_say(own: Scope) -> None:
 
 
 def test_pages_are_gone_through_to_the_last(own: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chores, "PAGES_AT_ONCE", 1)
+    monkeypatch.setattr(retention, "PAGES_AT_ONCE", 1)
     series = world.trigger(own)
     fire(own, *(f"C{n % 4}" for n in range(200)))
     world.file(own)

@@ -9,7 +9,7 @@ from asked_firings import campaign, fire, firing
 from sqlalchemy import text
 
 from rapport.access.scope import Scope
-from rapport.realtime.asking import SPARE, Questions
+from rapport.realtime.gateway_worker import SPARE, Questions
 
 HALF = SPARE.total_seconds() / 2
 

@@ -14,7 +14,7 @@ from rapport.access.scope import Scope
 from rapport.customers import service as customers
 from rapport.realtime.events.joining import join
 from rapport.realtime.events.names import Names
-from rapport.realtime.recording.filing import file_batch
+from rapport.realtime.recording.warehouse_batches import file_batch
 
 WORDS = ["undefined", " Null ", "None", "NaN", "0", "[object Object]", "00000000-0000-0000-0000-000000000000", "(null)"]
 every = pytest.mark.parametrize("word", WORDS)

@@ -17,7 +17,7 @@ import vendor_world as world
 from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
 from rapport.realtime.events.names import Names
-from rapport.realtime.recording.filing import file_batch
+from rapport.realtime.recording.warehouse_batches import file_batch
 
 
 @pytest.fixture(scope="module")

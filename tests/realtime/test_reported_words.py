@@ -12,8 +12,8 @@ import vendor_world as world
 
 from rapport.access.scope import Scope
 from rapport.realtime.events.names import Names
-from rapport.realtime.recording.filing import file_batch
 from rapport.realtime.recording.vendor_words import SOFT_BOUNCED, interaction_of
+from rapport.realtime.recording.warehouse_batches import file_batch
 
 SENT, DELIVERED, OPENED, CLICKED, UNSUBSCRIBED, DROPPED, COMPLAINED, BOUNCED = range(8)
 DONE = {

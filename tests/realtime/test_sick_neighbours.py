@@ -17,7 +17,7 @@ from rapport.access.service import create_tenant
 from rapport.notifications import service as notifications
 from rapport.notifications.deliverer import Deliverer
 from rapport.realtime import gateways
-from rapport.realtime.asking import Decider
+from rapport.realtime.gateway_worker import Decider
 from rapport.realtime.matching.processor import BATCH, Processor
 from rapport.stores import Stores
 from rapport.stores.workers.base import running

@@ -16,10 +16,10 @@ from rapport.campaigns import service as campaigns
 from rapport.campaigns.cycle.daily import _trigger_groups
 from rapport.campaigns.models import Series
 from rapport.campaigns.schemas import CodeCost
+from rapport.realtime.closing_days import close_days
 from rapport.realtime.matching import firings
 from rapport.realtime.models import Firing
 from rapport.realtime.states import FiringState
-from rapport.realtime.tidying import close_days
 
 PEOPLE = 120
 PUSH = 506

@@ -13,11 +13,11 @@ from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
 from rapport.campaigns.models import Series
 from rapport.customers import service as customers
+from rapport.realtime.closing_days import drop_states
+from rapport.realtime.matching.catalogue import FRESH_SECONDS
 from rapport.realtime.matching.processor import BATCH, Processor
-from rapport.realtime.matching.triggers import FRESH_SECONDS
 from rapport.realtime.models import AcceptedEvent, EventLogEntry
 from rapport.realtime.states import EventStatus
-from rapport.realtime.tidying import drop_states
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -18,7 +18,7 @@ from rapport.realtime.events.intake import Incoming, Intake
 from rapport.realtime.events.joining import join
 from rapport.realtime.events.names import Names
 from rapport.realtime.events.visitors import customer_of, person_of
-from rapport.realtime.recording.filing import file_batch
+from rapport.realtime.recording.warehouse_batches import file_batch
 from rapport.stores.backups import backup
 
 AT = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)

@@ -7,7 +7,7 @@ from gateway_server import eventually, gateway_server
 
 from rapport.access.service import create_tenant
 from rapport.realtime import gateways
-from rapport.realtime.asking import Decider
+from rapport.realtime.gateway_worker import Decider
 from rapport.stores import Stores
 
 

@@ -23,7 +23,7 @@ from rapport.realtime.events.visitors import Links, links
 from rapport.realtime.matching.firings import file_batch
 from rapport.realtime.matching.processor import Processor
 from rapport.realtime.models import AcceptedEvent, Firing, TriggerState
-from rapport.realtime.recording.telling import TELLING, put_in_line
+from rapport.realtime.recording.profile_queue import TELLING, put_in_line
 from rapport.realtime.states import FiringState
 
 DATA_DATE = date(2026, 3, 9)

@@ -8,7 +8,7 @@ from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns.delivery import webhooks
 from rapport.campaigns.states import SeriesStatus
-from rapport.campaigns.triggered import triggered
+from rapport.campaigns.triggered.definitions import triggered
 from rapport.channels import service as channels
 from rapport.conditions import FIELD_KINDS, Column
 from rapport.customers import service as customers

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns import goals, own_runs
-from rapport.campaigns.delivery import quiet
+from rapport.campaigns.delivery import quiet_hours
 from rapport.campaigns.models import (
     CONTROL_ACTION_ID,
     CONTROL_ACTION_NAME,
@@ -25,7 +25,7 @@ from rapport.campaigns.plans import PlannedGroup, PlannedRules
 from rapport.campaigns.schedule import check_schedule, upcoming
 from rapport.campaigns.schemas import ActionBody, Group, Schedule, SeriesBody
 from rapport.campaigns.states import SeriesStatus
-from rapport.campaigns.triggers import ImmediateGroup
+from rapport.campaigns.triggered.schemas import ImmediateGroup
 from rapport.channels import service as channels
 from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging import service as messaging
@@ -152,7 +152,7 @@ def body_of(series: Series) -> dict[str, Any]:
 def series_warnings(scope: Scope, series: Series) -> list[str]:
     """What may not be meant about the runs of a series, in sentences."""
     of_runs = own_runs.warnings(series.days, series.rules, series.duration)
-    of_times = quiet.warnings(scope, series.days, series.rules, series.groups)
+    of_times = quiet_hours.warnings(scope, series.days, series.rules, series.groups)
     return [*of_runs, *of_times, *goals.warnings(scope, series)]
 
 

@@ -17,7 +17,7 @@ from rapport.campaigns.delivery import handing_over
 from rapport.campaigns.delivery.engagements import write_again
 from rapport.campaigns.measurement.interactions import no_reports
 from rapport.campaigns.models import Cycle, Occurrence, OccurrenceChannel
-from rapport.campaigns.runs.clearing import none_decided
+from rapport.campaigns.runs.clearance_deadline import none_decided
 from rapport.campaigns.states import CycleState, RunState
 from rapport.conditions.outcomes import Outcome
 from rapport.customers import service as customers

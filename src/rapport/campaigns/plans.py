@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from rapport.campaigns.schemas import CampaignType, FrequencyCap, Goal, Schedule
 from rapport.campaigns.states import Split
-from rapport.campaigns.triggers import QuietHours
+from rapport.campaigns.triggered.schemas import QuietHours
 
 
 class RecordShape(BaseModel):

@@ -8,7 +8,7 @@ from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
 from rapport.campaigns.attribute_uses import LISTED, asking
 from rapport.campaigns.models import Series
-from rapport.campaigns.triggered import triggered
+from rapport.campaigns.triggered.definitions import triggered
 from rapport.conditions.nodes import AttributeIs
 from rapport.conditions.operators import Operator
 from rapport.errors import Conflict, Invalid

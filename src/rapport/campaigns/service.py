@@ -23,10 +23,10 @@ from rapport.campaigns.definitions import (
     update_action,
     update_series,
 )
-from rapport.campaigns.delivery.closing import counts_of
+from rapport.campaigns.delivery.completion import counts_of
 from rapport.campaigns.delivery.engagements import read_file as engagement_file
 from rapport.campaigns.delivery.filed_firings import FiringOutcome, FiringRecipient, add_filed
-from rapport.campaigns.delivery.quiet import held_until, quiet_until
+from rapport.campaigns.delivery.quiet_hours import held_until, quiet_until
 from rapport.campaigns.delivery.unsubscribing import unsubscribe
 from rapport.campaigns.delivery.webhooks import ChannelWebhook, delete_webhook, set_webhook, webhook
 from rapport.campaigns.erasure import is_busy
@@ -53,10 +53,10 @@ from rapport.campaigns.personal import PERSONAL_DATA
 from rapport.campaigns.plans import Plan, PlannedChannel, PlannedGroup, PlannedRules, channels_in
 from rapport.campaigns.promotions import add_promotions, delete_promotions, promotions
 from rapport.campaigns.runs.addressed import in_running, scheduled_messages, series_of
-from rapport.campaigns.runs.asking import Answer, CustomerOutcome, outcome_rows, reason_counts, why, words_of
 from rapport.campaigns.runs.by_hand import cancel, confirm, one_time, run_now
 from rapport.campaigns.runs.clearance import Clearance, clearance, report
 from rapport.campaigns.runs.dry_runs import DryRun, WouldNotReach, WouldReach, dry_run
+from rapport.campaigns.runs.explanations import Answer, CustomerOutcome, outcome_rows, reason_counts, why, words_of
 from rapport.campaigns.runs.hold_out import ActiveHoldOut, active_hold_out, check_change, is_held_out
 from rapport.campaigns.runs.splits import CONTROL, GROUP, cut_of, cuts, group_at, trigger_part
 from rapport.campaigns.schemas import (
@@ -77,18 +77,7 @@ from rapport.campaigns.schemas import (
 from rapport.campaigns.segment_names import change_stages, define_value_segments
 from rapport.campaigns.settings import CampaignSettings, HoldOut
 from rapport.campaigns.states import RunState, SeriesStatus
-from rapport.campaigns.trigger_days import (
-    FiringTotals,
-    add_to_day,
-    close_day,
-    end_date,
-    occurrence_of_day,
-    occurrences_by_id,
-    open_days,
-    planned_day,
-)
-from rapport.campaigns.trigger_sentences import triggered_sentence
-from rapport.campaigns.triggered import (
+from rapport.campaigns.triggered.definitions import (
     active_triggers,
     check_event_change,
     check_events,
@@ -101,7 +90,17 @@ from rapport.campaigns.triggered import (
     triggered_warnings,
     update_triggered,
 )
-from rapport.campaigns.triggers import (
+from rapport.campaigns.triggered.runs import (
+    FiringTotals,
+    add_to_day,
+    close_day,
+    end_date,
+    occurrence_of_day,
+    occurrences_by_id,
+    open_days,
+    planned_day,
+)
+from rapport.campaigns.triggered.schemas import (
     EventMatch,
     QuietHours,
     ReEntry,
@@ -111,6 +110,7 @@ from rapport.campaigns.triggers import (
     TriggeredBody,
     TriggeredOut,
 )
+from rapport.campaigns.triggered.sentences import triggered_sentence
 
 __all__ = [
     "CONTROL",

@@ -11,7 +11,7 @@ from rapport.customers.core_events import BOOLEAN, CORE_EVENTS, NUMBER, STRING
 from rapport.customers.formats.cells import unclean
 from rapport.customers.formats.files import File, rows_sql
 from rapport.customers.formats.values import RULES
-from rapport.customers.importing.plans import Plan
+from rapport.customers.importing.column_plans import Plan
 from rapport.customers.importing.staging import Stage
 from rapport.customers.models import EventType
 from rapport.errors import Conflict, Invalid, NotFound

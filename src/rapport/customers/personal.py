@@ -6,13 +6,13 @@ from rapport.access.personal_data import Anonymised, Erased, PersonalData
 from rapport.access.scope import Scope
 from rapport.customers.importing import rejects
 from rapport.customers.privacy import persons
-from rapport.customers.privacy.pii import WIDE
+from rapport.customers.privacy.anonymisation import WIDE
 from rapport.customers.privacy.scrubbing import PROPERTIED
-from rapport.customers.writes import jobs
+from rapport.customers.writes import attribute_requests
 
 
 def _export(scope: Scope, customer_id: str) -> dict[str, list[Any]]:
-    return {"attribute_requests": jobs.naming(scope, customer_id)}
+    return {"attribute_requests": attribute_requests.naming(scope, customer_id)}
 
 
 def _anonymise(scope: Scope, anonymised: Anonymised) -> None:

@@ -27,7 +27,8 @@ from rapport.customers.event_types import (
 )
 from rapport.customers.event_types import ensure as ensure_event_types
 from rapport.customers.identity import NOBODY, identifies_nobody, says_nothing
-from rapport.customers.importing.checks import (
+from rapport.customers.importing.imports import ImportResult, import_file, import_of, imports
+from rapport.customers.importing.load_checks import (
     KindChecks,
     LoadCheck,
     LoadCheckFailed,
@@ -36,21 +37,20 @@ from rapport.customers.importing.checks import (
     load_checks,
     set_load_checks,
 )
-from rapport.customers.importing.imports import ImportResult, import_file, import_of, imports
 from rapport.customers.importing.mapping import FileMapping, read_mapping, with_blank_cells
 from rapport.customers.models import AttributeJob
 from rapport.customers.personal import PERSONAL_DATA
-from rapport.customers.privacy.hidden_rows import leave_disk
-from rapport.customers.privacy.personal_columns import DECIDED
-from rapport.customers.privacy.personal_values import PersonalTexts
-from rapport.customers.privacy.persons import delete_staged, erase, export, is_erased, is_removed, purge
-from rapport.customers.privacy.pii import (
+from rapport.customers.privacy.anonymisation import (
     attribute_named,
     identifying_names,
     is_identifying,
     removed_pseudonyms,
     stage_known,
 )
+from rapport.customers.privacy.hidden_rows import leave_disk
+from rapport.customers.privacy.personal_columns import DECIDED
+from rapport.customers.privacy.personal_values import PersonalTexts
+from rapport.customers.privacy.persons import delete_staged, erase, export, is_erased, is_removed, purge
 from rapport.customers.privacy.restored import consent_again, ids_of, remember_erased, remove_pii_again
 from rapport.customers.privacy.scrubbing import kept_properties, property_names, shaped
 from rapport.customers.privacy.tasks import look_at_attributes
@@ -60,9 +60,9 @@ from rapport.customers.retyping import changeable
 from rapport.customers.retyping import delete as delete_attribute
 from rapport.customers.retyping import retype as retype_attribute
 from rapport.customers.states import STORED_SOURCES, AttributeSource, ImportMode, ImportState
+from rapport.customers.writes.attribute_requests import add_attribute, job, remove_pii, update_attributes, upsert
 from rapport.customers.writes.attribute_times import drop_old as drop_old_times
 from rapport.customers.writes.attribute_writes import CustomerValues, Fault, overwrite, spelling, spellings
-from rapport.customers.writes.jobs import add_attribute, job, remove_pii, update_attributes, upsert
 from rapport.customers.writes.locks import writing, writing_if_free
 from rapport.customers.writes.ordering import (
     Outcome,

@@ -29,13 +29,13 @@ from rapport.demo.world import World
 from rapport.notifications import service as notifications
 from rapport.realtime import gateways
 from rapport.realtime import service as realtime
-from rapport.realtime.asking import Decider
+from rapport.realtime.closing_days import close_days
+from rapport.realtime.gateway_worker import Decider
 from rapport.realtime.matching.processor import Processor
 from rapport.realtime.models import ACCEPTED, HANDLED, AcceptedEvent, Firing
-from rapport.realtime.recording.filer import Filer
+from rapport.realtime.recording.warehouse_writer import Filer
 from rapport.realtime.sending import Sender
 from rapport.realtime.states import FiringState
-from rapport.realtime.tidying import close_days
 from rapport.stores.workers.base import running
 
 PATIENCE_SECONDS = 60.0

@@ -13,7 +13,7 @@ from rapport.access.scope import Scope, scope_from
 from rapport.access.tenant_settings import tenant_settings
 from rapport.campaigns.delivery import handing_over, sending
 from rapport.campaigns.models import Cycle, Occurrence, OccurrenceChannel
-from rapport.campaigns.runs import clearing
+from rapport.campaigns.runs import clearance_deadline
 from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.states import CycleState
 from rapport.stores import Stores
@@ -76,7 +76,7 @@ def _statement(since: date) -> Any:
     last_state = aggregate_order_by(Cycle.state, Cycle.run)  # of several runs of a day the last one stays
     days = select(func.jsonb_object_agg(cast(Cycle.data_date, String), last_state))
     days = days.where(Cycle.tenant_id == Tenant.id, Cycle.data_date >= since)
-    undecided = clearing.undecided(Tenant.id).with_only_columns(func.min(Occurrence.clearance_by))
+    undecided = clearance_deadline.undecided(Tenant.id).with_only_columns(func.min(Occurrence.clearance_by))
     unsent = sending.not_begun(Tenant.id).with_only_columns(func.min(OccurrenceChannel.scheduled_time))
     return select(
         *(Tenant.id, Tenant.time_zone, Tenant.currency, Tenant.settings, Tenant.last_data_date),

@@ -24,7 +24,7 @@ from rapport.campaigns.delivery import engagements
 from rapport.campaigns.faults import ATTEMPTS, FAULTS, sentence
 from rapport.campaigns.occurrences import plan_day
 from rapport.campaigns.runs import processing
-from rapport.campaigns.triggered import groups_of_triggers
+from rapport.campaigns.triggered.definitions import groups_of_triggers
 from rapport.customers import service as customers
 from rapport.errors import Away, Conflict, RapportError
 from rapport.insight import service as insight

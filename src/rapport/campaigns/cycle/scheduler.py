@@ -21,7 +21,7 @@ from rapport.campaigns.cycle import cycles, daily, tasks
 from rapport.campaigns.cycle.agenda import ALARM, CYCLE, DAY, SENDS, Agenda, agendas, ready_at
 from rapport.campaigns.delivery.lateness import late_by
 from rapport.campaigns.delivery.sending import not_begun
-from rapport.campaigns.runs.clearing import due_clearances
+from rapport.campaigns.runs.clearance_deadline import due_clearances
 from rapport.campaigns.settings import CampaignSettings
 from rapport.campaigns.states import CycleState
 from rapport.stores import Stores

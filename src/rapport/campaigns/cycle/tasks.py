@@ -17,7 +17,7 @@ from rapport.campaigns.delivery import handing_over, sending
 from rapport.campaigns.delivery.send_tasks import begin_unit, finish_unit, given_up, send_unit, unit_at
 from rapport.campaigns.faults import ATTEMPTS, FAULTS, PAUSE_SECONDS, sentence
 from rapport.campaigns.models import OccurrenceChannel
-from rapport.campaigns.runs import clearing, processing
+from rapport.campaigns.runs import clearance_deadline, processing
 from rapport.campaigns.states import RunState
 from rapport.errors import Away, RapportError
 from rapport.stores.outages import outage
@@ -60,9 +60,9 @@ def hand_over(tenant_id: int, campaign_id: int) -> None:
 
 def _due(scope: Scope) -> list[list[int]]:
     """Units that are due by the clock, as arguments of send_unit; waits for approval that are over are ended."""
-    for campaign_id in clearing.due_clearances(scope):
+    for campaign_id in clearance_deadline.due_clearances(scope):
         try:
-            clearing.clear(scope, campaign_id)
+            clearance_deadline.clear(scope, campaign_id)
         except Away:
             raise
         except FAULTS:  # tried again at the next round; nothing else waits for it

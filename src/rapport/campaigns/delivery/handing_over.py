@@ -11,7 +11,7 @@ from sqlalchemy import Select, select
 
 from rapport.access.scope import Scope
 from rapport.campaigns.delivery import engagements, sending
-from rapport.campaigns.delivery.closing import OPEN, rows_of, tell_channel, tell_executed
+from rapport.campaigns.delivery.completion import OPEN, rows_of, tell_channel, tell_executed
 from rapport.campaigns.delivery.units import Unit, unit_of
 from rapport.campaigns.leases import lease
 from rapport.campaigns.models import Occurrence

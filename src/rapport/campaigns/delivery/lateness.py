@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
-from rapport.campaigns.delivery import quiet
+from rapport.campaigns.delivery import quiet_hours
 from rapport.campaigns.delivery.units import Unit, row_of
 from rapport.campaigns.models import Lease, Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import locked
@@ -24,7 +24,7 @@ def late_by(scope: Scope, campaign: Occurrence, row: OccurrenceChannel) -> timed
     """
     times = (scope.instant(row.scheduled_time), campaign.processed_at, campaign.cleared_at, campaign.confirmed_at)
     due = max(at for at in times if at is not None)
-    return quiet.awake(scope, quiet.hours_of(scope, campaign, row.channel_id), due)
+    return quiet_hours.awake(scope, quiet_hours.hours_of(scope, campaign, row.channel_id), due)
 
 
 def is_late(scope: Scope, unit: Unit) -> bool:
@@ -48,14 +48,14 @@ def require_in_time(scope: Scope, unit: Unit) -> None:
         last_acquired: datetime | None = session.scalar(query)
     if last_acquired is None:
         return
-    hours = quiet.hours_of(scope, unit.campaign, unit.channel_id)
-    if quiet.awake(scope, hours, last_acquired) > HELD_UP and is_late(scope, unit):
+    hours = quiet_hours.hours_of(scope, unit.campaign, unit.channel_id)
+    if quiet_hours.awake(scope, hours, last_acquired) > HELD_UP and is_late(scope, unit):
         raise too_late(scope)
 
 
 def require_no_quiet_hour(scope: Scope, unit: Unit) -> None:
     """Raises Later in the quiet hours that a unit keeps."""
-    if quiet.is_held(scope, unit.campaign, unit.channel_id):
+    if quiet_hours.is_held(scope, unit.campaign, unit.channel_id):
         raise work.Later
 
 

@@ -4,7 +4,7 @@ import structlog
 
 from rapport.access.scope import Scope, current_scope
 from rapport.access.tenant_settings import tenant_settings
-from rapport.campaigns.delivery import closing, handing_over, lateness, sending
+from rapport.campaigns.delivery import completion, handing_over, lateness, sending
 from rapport.campaigns.delivery.units import Unit, unit_of
 from rapport.campaigns.faults import ATTEMPTS, FAULTS, sentence
 from rapport.campaigns.occurrences import occurrence
@@ -80,9 +80,9 @@ def _abandon(tenant_id: int, campaign_id: int, channel_id: int, group: int, reas
 def finish_unit(tenant_id: int, campaign_id: int, channel_id: int, group: int, error: str) -> None:
     """End a unit, with the sentence of what went wrong or none, and its campaign with the last of its units."""
     scope, unit = unit_at(tenant_id, campaign_id, channel_id, group)
-    closing.finish_unit(scope, unit, error)
+    completion.finish_unit(scope, unit, error)
     sending.forget(scope, unit)
-    closing.finish_campaign(scope, campaign_id)
+    completion.finish_campaign(scope, campaign_id)
 
 
 @work.step("campaigns.open_unit", ATTEMPTS)

@@ -10,8 +10,8 @@ from sqlalchemy import Select, select
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
-from rapport.campaigns.delivery import lateness, ledger, quiet
-from rapport.campaigns.delivery.closing import close_rest
+from rapport.campaigns.delivery import lateness, ledger, quiet_hours
+from rapport.campaigns.delivery.completion import close_rest
 from rapport.campaigns.delivery.units import RETRIES, Unit, row_of
 from rapport.campaigns.leases import HeldLease, lease
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
@@ -266,7 +266,7 @@ def due(scope: Scope) -> list[OccurrenceChannel]:
         rows = session.execute(not_begun(scope.tenant_id)).all()
     now = scope.clock.now()
     scheduled = [(row, campaign) for row, campaign in rows if scope.instant(row.scheduled_time) <= now]
-    due_units = [row for row, campaign in scheduled if not quiet.is_held(scope, campaign, row.channel_id)]
+    due_units = [row for row, campaign in scheduled if not quiet_hours.is_held(scope, campaign, row.channel_id)]
     return sorted(
         due_units, key=lambda row: (row.scheduled_time, row.campaign_id, row.channel_id, row.recipient_group_id)
     )

@@ -9,13 +9,13 @@ from rapport.audiences import service as audiences
 from rapport.campaigns.cycle import tasks
 from rapport.campaigns.definitions import check_excluded, check_groups
 from rapport.campaigns.definitions import series as get_series
-from rapport.campaigns.delivery.closing import finish_campaign
+from rapport.campaigns.delivery.completion import finish_campaign
 from rapport.campaigns.goals import check_goal
 from rapport.campaigns.models import Occurrence, OccurrenceChannel, Series
 from rapport.campaigns.occurrences import locked, occurrence, plan_next_run, plan_run
 from rapport.campaigns.plans import PlannedGroup, PlannedRules
 from rapport.campaigns.runs.clearance import ask_clearance
-from rapport.campaigns.runs.clearing import clear
+from rapport.campaigns.runs.clearance_deadline import clear
 from rapport.campaigns.schemas import Group, OneTimeBody, Schedule
 from rapport.campaigns.states import RunState, SeriesStatus, Split
 from rapport.errors import Conflict

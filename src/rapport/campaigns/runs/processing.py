@@ -26,8 +26,8 @@ from rapport.campaigns.models import CONTROL_ACTION_ID, Occurrence, OccurrenceCh
 from rapport.campaigns.occurrences import live_ids, locked, move, occurrence, running_ids
 from rapport.campaigns.own_runs import own_days
 from rapport.campaigns.runs import queries
-from rapport.campaigns.runs.asking import nobody_left, reason_counts
 from rapport.campaigns.runs.clearance import ask_clearance
+from rapport.campaigns.runs.explanations import nobody_left, reason_counts
 from rapport.campaigns.runs.guard import objection
 from rapport.campaigns.runs.splits import thompson_shares
 from rapport.campaigns.runs.staging import Place, StagePlan, drop_stage, fill_stage, plan_stage

@@ -15,7 +15,7 @@ from rapport.customers.formats.files import File, rows_sql
 from rapport.customers.formats.headers import same_name
 from rapport.customers.formats.numerals import AGGREGATES, counts_sql, forms_of
 from rapport.customers.formats.repeated import totals
-from rapport.customers.importing.plans import MappedColumn, Plan, new_attribute
+from rapport.customers.importing.column_plans import MappedColumn, Plan, new_attribute
 from rapport.stores.warehouse import Database
 
 # Narrowest first; a column of decimals is found by the forms of its texts.

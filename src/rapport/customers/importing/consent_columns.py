@@ -6,8 +6,8 @@ from itertools import pairwise
 from rapport.customers.attributes import NUMERIC, WORDS
 from rapport.customers.consent import BLOCKED, PERMISSION
 from rapport.customers.formats.files import File, rows_sql
+from rapport.customers.importing.column_plans import MappedColumn, Plan
 from rapport.customers.importing.file_warnings import EXAMPLES, FileWarning, counted, visible
-from rapport.customers.importing.plans import MappedColumn, Plan
 from rapport.customers.importing.staging import Stage
 from rapport.customers.privacy.personal_names import words
 

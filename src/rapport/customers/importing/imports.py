@@ -22,12 +22,12 @@ from rapport.customers.attributes import declare
 from rapport.customers.formats.files import File, digest, must_have_rows, opened
 from rapport.customers.formats.inference import keep_origins, typed
 from rapport.customers.importing import consent_columns, file_warnings, merging, rejects, removals, spelling, staging
+from rapport.customers.importing.column_plans import Plan, make_plan
+from rapport.customers.importing.file_kinds import Kind, kind_of, names_customers
 from rapport.customers.importing.file_warnings import counted
 from rapport.customers.importing.inspection import inspect
-from rapport.customers.importing.kinds import Kind, kind_of, names_customers
 from rapport.customers.importing.mapping import FileMapping, parse_mapping
 from rapport.customers.importing.merging import Counts
-from rapport.customers.importing.plans import Plan, make_plan
 from rapport.customers.importing.previews import Preview, preview
 from rapport.customers.importing.staging import Stage
 from rapport.customers.importing.survey import UNTYPED, Survey, survey

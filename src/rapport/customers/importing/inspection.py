@@ -8,9 +8,9 @@ from rapport.customers.consent import NO, YES
 from rapport.customers.formats.files import File
 from rapport.customers.formats.values import sql_type
 from rapport.customers.identity import is_name, says_nothing_sql
+from rapport.customers.importing.column_plans import MappedColumn, Plan
 from rapport.customers.importing.file_warnings import EXAMPLES, FileWarning, counted, visible
 from rapport.customers.importing.look_alikes import look_alikes
-from rapport.customers.importing.plans import MappedColumn, Plan
 from rapport.customers.importing.staging import UNREAD, UNSTORED, Stage
 from rapport.customers.privacy.scrubbing import TEXT_TYPES
 from rapport.stores.warehouse import identifier, literal

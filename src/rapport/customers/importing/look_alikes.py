@@ -6,8 +6,8 @@ is odd: it has a character beyond the visible ones of ASCII, or ends with .0. So
 like an odd one are compared.
 """
 
+from rapport.customers.importing.column_plans import Plan
 from rapport.customers.importing.file_warnings import EXAMPLES, FileWarning, as_example, counted
-from rapport.customers.importing.plans import Plan
 from rapport.customers.importing.staging import Stage
 
 ODD = "match(id, '[^!-~]|[.]0+$')"

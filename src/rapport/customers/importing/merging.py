@@ -11,8 +11,8 @@ from rapport.access.scope import Scope
 from rapport.customers.attributes import attributes
 from rapport.customers.consent import Consent
 from rapport.customers.identity import is_name, says_nothing_sql
+from rapport.customers.importing.column_plans import Plan
 from rapport.customers.importing.partial_rows import fill_absent_values
-from rapport.customers.importing.plans import Plan
 from rapport.customers.importing.staging import KEPT, Stage, put_aside
 from rapport.customers.privacy.scrubbing import TEXT_TYPES, cleared, shaped
 from rapport.customers.states import AttributeSource, ImportMode

@@ -1,6 +1,6 @@
 """Rows that do not say everything: what they leave out stays as it is in the row that they replace."""
 
-from rapport.customers.importing.plans import Plan
+from rapport.customers.importing.column_plans import Plan
 from rapport.customers.importing.staging import KEPT, Stage
 from rapport.stores.warehouse import identifier, literal
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from rapport.customers.formats.files import File, rows_sql
 from rapport.customers.importing import rejects
+from rapport.customers.importing.column_plans import Plan
 from rapport.customers.importing.merging import key_sql
-from rapport.customers.importing.plans import Plan
 from rapport.customers.importing.staging import FIRST_ROWS, Stage
 from rapport.stores.warehouse import identifier, literal
 

@@ -14,8 +14,8 @@ from rapport.access.scope import Scope
 from rapport.customers.formats.cells import shown
 from rapport.customers.formats.files import File, rows_sql
 from rapport.customers.importing import merging, staging
+from rapport.customers.importing.column_plans import MappedColumn, Plan
 from rapport.customers.importing.file_warnings import EXAMPLES, FileWarning, counted, visible
-from rapport.customers.importing.plans import MappedColumn, Plan
 from rapport.customers.importing.staging import Stage
 from rapport.customers.privacy.personal_values import PersonalTexts, identifies
 from rapport.errors import Invalid

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
+from rapport.customers.importing.column_plans import Plan
 from rapport.customers.importing.merging import matching, passes_over_keys
-from rapport.customers.importing.plans import Plan
 from rapport.customers.importing.staging import Stage
 from rapport.customers.settings import FileSettings
 

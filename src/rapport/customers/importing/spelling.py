@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from rapport.customers.importing.column_plans import Plan
 from rapport.customers.importing.merging import ROOM_FOR_ROWS, SPILL, Counts, stored_or_staged, swap
-from rapport.customers.importing.plans import Plan
 from rapport.customers.importing.staging import Stage, columns
 from rapport.stores.warehouse import Database
 

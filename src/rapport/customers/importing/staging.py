@@ -16,8 +16,8 @@ from rapport.customers.formats.json_lines import missing
 from rapport.customers.formats.repeated import MIN_SAVED, Expression, grouped, written_once
 from rapport.customers.formats.values import sql_type
 from rapport.customers.importing.asides import drop, drop_aside
-from rapport.customers.importing.kinds import Field
-from rapport.customers.importing.plans import MappedColumn, Plan
+from rapport.customers.importing.column_plans import MappedColumn, Plan
+from rapport.customers.importing.file_kinds import Field
 from rapport.stores.warehouse import Database, identifier, literal
 
 PREFIX = "import_"

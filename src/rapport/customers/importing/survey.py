@@ -6,8 +6,8 @@ Most files have nothing to tell, so each of its figures only says whether it is 
 from dataclasses import dataclass
 
 from rapport.customers.importing import inspection, look_alikes
+from rapport.customers.importing.column_plans import Plan
 from rapport.customers.importing.merging import has_duplicates, key_hash
-from rapport.customers.importing.plans import Plan
 from rapport.customers.importing.staging import Stage, put_aside
 from rapport.stores.warehouse.slices import BYTES_A_KEY
 

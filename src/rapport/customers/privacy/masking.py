@@ -5,14 +5,14 @@
 from rapport.access.pseudonyms import PSEUDONYM, pseudonym_secret
 from rapport.access.scope import Scope
 from rapport.customers.importing.staging import Stage
-from rapport.customers.privacy import pii, scrubbing
+from rapport.customers.privacy import anonymisation, scrubbing
 from rapport.customers.privacy.hidden_rows import leave_disk
 
 
 def stage_removed(scope: Scope, stage: Stage) -> int:
     """How many removed persons the file brings again; when anybody was removed, `removed` has their lower-case ids."""
     good = stage.table("good")
-    keys = pii.removed_pseudonyms(scope)
+    keys = anonymisation.removed_pseudonyms(scope)
     if not keys:
         return 0
     marks, removed = (
@@ -31,7 +31,7 @@ def mask_properties(scope: Scope, stage: Stage) -> None:
         return
     good = stage.table("good")
     where = f"lowerUTF8(customer_id) IN (SELECT key FROM {stage.table('removed')})"
-    names = scrubbing.property_names(scope, good, where, pii.hidden_names(scope))
+    names = scrubbing.property_names(scope, good, where, anonymisation.hidden_names(scope))
     kept = scrubbing.kept_properties(scrubbing.shaped("value"))
     changed = f"{where} AND length({kept}) != length(properties)"
     if stage.warehouse.value(f"SELECT count() FROM {good} WHERE {changed}", **names):

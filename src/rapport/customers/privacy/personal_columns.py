@@ -10,8 +10,8 @@ from rapport.access.scope import Scope
 from rapport.customers.attributes import BUILT_IN, AttributeInfo, attributes, save
 from rapport.customers.formats.files import File, rows_sql
 from rapport.customers.formats.repeated import totals
+from rapport.customers.importing.column_plans import MappedColumn, Plan
 from rapport.customers.importing.file_warnings import FileWarning, counted, visible
-from rapport.customers.importing.plans import MappedColumn, Plan
 from rapport.customers.privacy.personal_names import BIRTHDAY, EMAIL_ADDRESS, NUMBER, PHONE, named_personal
 from rapport.customers.privacy.personal_values import holds_email, is_phone
 from rapport.customers.states import STORED_SOURCES

@@ -11,9 +11,9 @@ import orjson
 from rapport.access.pseudonyms import pseudonym
 from rapport.access.scope import Scope
 from rapport.customers.importing import imports, rejects
-from rapport.customers.privacy import pii
+from rapport.customers.privacy import anonymisation
 from rapport.customers.privacy.hidden_rows import leave_disk
-from rapport.customers.writes import attribute_times, jobs, locks
+from rapport.customers.writes import attribute_requests, attribute_times, locks
 from rapport.customers.writes.attribute_writes import spelling
 from rapport.stores.warehouse import identifier
 
@@ -31,7 +31,7 @@ def export(scope: Scope, customer_id: str, tables: Iterable[str]) -> dict[str, l
 
 def is_removed(scope: Scope, customer_id: str) -> bool:
     """Whether a person's identifying data was removed, or the whole person erased."""
-    return pseudonym(scope, customer_id) in pii.removed_pseudonyms(scope)
+    return pseudonym(scope, customer_id) in anonymisation.removed_pseudonyms(scope)
 
 
 def is_erased(scope: Scope, customer_id: str) -> bool:
@@ -48,13 +48,13 @@ def erase(scope: Scope, customer_id: str, tables: Iterable[str]) -> int:
     """
     stored_id = spelling(scope, customer_id) or customer_id
     with locks.writing(scope):
-        pii.remember_removed(scope, [pseudonym(scope, customer_id)])
-        pii.stage_ids(scope, sorted({stored_id, customer_id}))
-        own = pii.texts_of_staged(scope)
+        anonymisation.remember_removed(scope, [pseudonym(scope, customer_id)])
+        anonymisation.stage_ids(scope, sorted({stored_id, customer_id}))
+        own = anonymisation.texts_of_staged(scope)
         rows = sum(delete_staged(scope, table) for table in tables)
         scope.warehouse.execute("DROP TABLE erase_ids SYNC")
     rejects.forget(scope, [stored_id, customer_id], own)
-    jobs.forget(scope, customer_id)
+    attribute_requests.forget(scope, customer_id)
     attribute_times.forget(scope, customer_id)
     imports.forget(scope, customer_id)
     return rows
@@ -66,12 +66,12 @@ def purge(scope: Scope, marks: list[str], tables: Collection[str]) -> None:
     marks are pseudonyms. Raises Away when the records went away meanwhile, so that others may have written.
     """
     with locks.no_imports(scope), locks.writing(scope):
-        pii.stage_known(scope, marks, tables)
+        anonymisation.stage_known(scope, marks, tables)
         for table in tables:
             delete_staged(scope, table)
         locks.require_writing(scope)
         scope.warehouse.execute("DROP TABLE erase_ids SYNC")
-    pii.rewrite(scope)
+    anonymisation.rewrite(scope)
     for table in tables:
         leave_disk(scope, table)
 

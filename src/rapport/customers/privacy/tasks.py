@@ -6,7 +6,7 @@ import structlog
 from sqlalchemy import text
 
 from rapport.access.scope import Scope, current_scope
-from rapport.customers.privacy import personal_columns, pii
+from rapport.customers.privacy import anonymisation, personal_columns
 from rapport.customers.states import AttributeSource
 from rapport.customers.writes.writer import writer_of
 from rapport.stores import Stores, current
@@ -23,7 +23,7 @@ def attribute_job(tenant_id: int, job_id: str) -> None:
 
 def erase_again(scope: Scope) -> None:
     """Have what identifies persons who were removed looked for again, in attributes that are marked since."""
-    if pii.removed_pseudonyms(scope):
+    if anonymisation.removed_pseudonyms(scope):
         work.enqueue(work.Queue.JOBS, f"erase-{uuid.uuid4()}", erase, scope.tenant_id)
 
 
@@ -36,7 +36,7 @@ def erase(tenant_id: int) -> None:
 @work.step("customers.rewrite")
 def rewrite(tenant_id: int) -> None:
     """Anonymise every removed person in every table and drop what the tables were before."""
-    pii.rewrite(current_scope(tenant_id))
+    anonymisation.rewrite(current_scope(tenant_id))
 
 
 OPEN = f"""
@@ -65,4 +65,4 @@ def _mark_attributes(tenant_id: int) -> None:
     if marked:
         reasons = {info.real_field_name: info.pii_reason for info in marked}
         log.warning("attributes are marked as identifying", tenant=tenant_id, attributes=reasons)
-        pii.rewrite(scope)
+        anonymisation.rewrite(scope)

@@ -16,10 +16,10 @@ from sqlalchemy.exc import DataError
 from rapport.access.scope import Scope
 from rapport.customers import service as customers
 from rapport.errors import Invalid, RapportError, Unavailable
-from rapport.realtime.events.eventlog import LogQuota
+from rapport.realtime.events.event_log import LogQuota
 from rapport.realtime.events.storing import MAX_EVENT, Accepted, Incoming, LogEntry, Store, Submission
 from rapport.realtime.metrics import ACCEPTED, DUPLICATES, REJECTED
-from rapport.realtime.recording.telling import tells
+from rapport.realtime.recording.profile_queue import tells
 from rapport.realtime.states import EventStatus
 from rapport.stores import Stores
 from rapport.stores.isolating import isolate

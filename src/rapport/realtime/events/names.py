@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from rapport.access.scope import Scope
 from rapport.customers import service as customers
-from rapport.realtime.recording.filed import FiledEvent
+from rapport.realtime.recording.handled_event import FiledEvent
 
 KNOWN_SECONDS, UNKNOWN_SECONDS = 600.0, 30.0
 MOST = 500_000

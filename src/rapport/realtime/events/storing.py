@@ -15,7 +15,7 @@ import orjson
 from sqlalchemy import Connection, text
 
 from rapport.realtime.events.visitors import Link, Links, links
-from rapport.realtime.recording.telling import put_in_line, tells
+from rapport.realtime.recording.profile_queue import put_in_line, tells
 from rapport.realtime.states import EventStatus, Origin
 from rapport.stores.records import Records
 from rapport.stores.workers.listening import Topic

@@ -19,9 +19,9 @@ from rapport.customers import service as customers
 from rapport.delivery.service import Source, State
 from rapport.realtime.events.owners import IS_FIRST
 from rapport.realtime.matching.candidates import Candidate
+from rapport.realtime.matching.catalogue import Catalogue, Trigger
 from rapport.realtime.matching.facts import Needs, load
-from rapport.realtime.matching.reach import Fault, Reach, address_attributes, attributes_of
-from rapport.realtime.matching.triggers import Catalogue, Trigger
+from rapport.realtime.matching.reachability import Fault, Reach, address_attributes, attributes_of
 from rapport.realtime.states import FiringState
 
 EVER = datetime(1970, 1, 1)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rapport.realtime.matching.triggers import Trigger
+from rapport.realtime.matching.catalogue import Trigger
 
 
 @dataclass(frozen=True, slots=True)

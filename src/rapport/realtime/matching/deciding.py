@@ -20,9 +20,9 @@ from rapport.delivery import service as delivery
 from rapport.messaging.service import rules
 from rapport.realtime.matching.background import Background
 from rapport.realtime.matching.candidates import Candidate
-from rapport.realtime.matching.reach import Fault, Reach
+from rapport.realtime.matching.catalogue import Catalogue
+from rapport.realtime.matching.reachability import Fault, Reach
 from rapport.realtime.matching.releasing import Outgoing, let_out, state_of, wake
-from rapport.realtime.matching.triggers import Catalogue
 from rapport.realtime.states import FiringState
 
 ADD_FIRINGS = text(f"""

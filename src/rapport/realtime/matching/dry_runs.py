@@ -16,9 +16,9 @@ from rapport.conditions.outcomes import Outcome
 from rapport.errors import Conflict, Invalid
 from rapport.realtime.matching.background import Background
 from rapport.realtime.matching.candidates import Candidate
+from rapport.realtime.matching.catalogue import Catalogue, Trigger, compiled
 from rapport.realtime.matching.deciding import Decision, decided
 from rapport.realtime.matching.trials import NOT_TODAY
-from rapport.realtime.matching.triggers import Catalogue, Trigger, compiled
 from rapport.realtime.states import FiringState
 
 # Of more customers so many are looked at, spread evenly, and what is counted is scaled.

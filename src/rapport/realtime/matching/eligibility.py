@@ -16,9 +16,9 @@ from rapport.errors import Conflict, Invalid, NotFound
 from rapport.messaging.service import rules
 from rapport.realtime.matching.background import Background
 from rapport.realtime.matching.candidates import Candidate
+from rapport.realtime.matching.catalogue import Catalogue, Trigger, compiled
 from rapport.realtime.matching.deciding import kept_out
-from rapport.realtime.matching.reach import Fault
-from rapport.realtime.matching.triggers import Catalogue, Trigger, compiled
+from rapport.realtime.matching.reachability import Fault
 from rapport.stores.clock import Clock
 
 # The outcome of whoever may be written to, but not before the end of quiet hours.

@@ -16,8 +16,8 @@ from rapport.realtime.events.owners import IS_FIRST
 from rapport.realtime.events.visitors import person_of
 from rapport.realtime.matching import progress
 from rapport.realtime.matching.candidates import Candidate
+from rapport.realtime.matching.catalogue import Catalogue, Role, Trigger, Watch
 from rapport.realtime.matching.progress import OpenSequence, Progress
-from rapport.realtime.matching.triggers import Catalogue, Role, Trigger, Watch
 
 STATES = text("""
     SELECT s.series_id, s.person, s.times, s.deadline, s.closed_at, s.opened

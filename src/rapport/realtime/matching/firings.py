@@ -9,8 +9,8 @@ from rapport.realtime.matching.candidates import Candidate
 from rapport.realtime.matching.deciding import decide
 from rapport.realtime.matching.releasing import conclude, refuse, release, wake
 from rapport.realtime.models import Firing
-from rapport.realtime.recording.accounts import file_batch
-from rapport.realtime.recording.unfiled import unfiled
+from rapport.realtime.recording.ended_firings import file_batch
+from rapport.realtime.recording.pending_receipts import unfiled
 from rapport.stores.parts import Part, part
 
 __all__ = [

@@ -19,8 +19,10 @@ from sqlalchemy.orm import Session
 
 from rapport.customers import service as customers
 from rapport.errors import RapportError, Unavailable
+from rapport.realtime.closing_days import tidy
 from rapport.realtime.events.owners import Owners, owners
 from rapport.realtime.events.visitors import person_of
+from rapport.realtime.matching.catalogue import Catalogue, Catalogues
 from rapport.realtime.matching.deciding import decide
 from rapport.realtime.matching.evaluating import Arrival, candidates, watched
 from rapport.realtime.matching.timers import (
@@ -34,11 +36,9 @@ from rapport.realtime.matching.timers import (
     give_up,
     resume,
 )
-from rapport.realtime.matching.triggers import Catalogue, Catalogues
 from rapport.realtime.metrics import HANDLED_SECONDS
 from rapport.realtime.models import EventLogEntry
 from rapport.realtime.states import EventStatus
-from rapport.realtime.tidying import tidy
 from rapport.stores import Stores
 from rapport.stores.isolating import isolate
 from rapport.stores.outages import outage

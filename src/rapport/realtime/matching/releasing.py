@@ -20,7 +20,7 @@ from rapport.delivery.service import Source, State
 from rapport.notifications import service as notifications
 from rapport.realtime.events.owners import found_out
 from rapport.realtime.matching.facts import Needs, load
-from rapport.realtime.matching.reach import Fault, Reach, address_attributes, attributes_of
+from rapport.realtime.matching.reachability import Fault, Reach, address_attributes, attributes_of
 from rapport.realtime.models import Firing
 from rapport.realtime.states import FiringState
 from rapport.stores.workers.listening import Topic, publish

@@ -22,12 +22,12 @@ from rapport.realtime.events.visitors import VISITOR
 from rapport.realtime.matching import progress
 from rapport.realtime.matching.background import Days, messages_of
 from rapport.realtime.matching.candidates import Candidate
+from rapport.realtime.matching.catalogue import Catalogue, fault_entry
 from rapport.realtime.matching.deciding import decide, group_of
 from rapport.realtime.matching.evaluating import Key, States
 from rapport.realtime.matching.facts import Needs, load
-from rapport.realtime.matching.reach import Fault, Reach, address_attributes, attributes_of
+from rapport.realtime.matching.reachability import Fault, Reach, address_attributes, attributes_of
 from rapport.realtime.matching.releasing import NOT_ACTIVE, let_go, refuse, wake
-from rapport.realtime.matching.triggers import Catalogue, fault_entry
 from rapport.realtime.models import Firing, TriggerState
 from rapport.realtime.states import FiringState
 

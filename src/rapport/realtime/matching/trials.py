@@ -15,9 +15,9 @@ from rapport.realtime.events.validation import parameters_of
 from rapport.realtime.events.visitors import customer_of, person_of
 from rapport.realtime.matching.background import Background
 from rapport.realtime.matching.candidates import Candidate
+from rapport.realtime.matching.catalogue import Catalogue, Role, compiled
 from rapport.realtime.matching.deciding import decided
 from rapport.realtime.matching.evaluating import Arrival, States, watched
-from rapport.realtime.matching.triggers import Catalogue, Role, compiled
 from rapport.realtime.states import FiringState
 
 NOTHING = "The event does not match: it would do nothing."

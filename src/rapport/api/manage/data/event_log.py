@@ -10,7 +10,7 @@ from rapport.access.keys import Principal
 from rapport.api.http.auth import admin
 from rapport.api.http.managed import JsonRoute
 from rapport.api.sections import SectionRouter
-from rapport.realtime.events import eventlog
+from rapport.realtime.events import event_log
 
 router = SectionRouter("Management: events", "/manage/v1/event-log", JsonRoute)
 Status = Literal["success", "warning", "error"]
@@ -59,25 +59,25 @@ def list_event_log(
 ) -> list[LogEntryOut]:
     """Newest first, for 30 days. The same fault of the same event is logged at most 100 times a minute."""
     filters = {"status": status, "event": event, "person": person, "origin": origin}
-    entries = eventlog.entries(principal.scope, filters, since, until, limit, before)
+    entries = event_log.entries(principal.scope, filters, since, until, limit, before)
     return [LogEntryOut.model_validate(entry, from_attributes=True) for entry in entries]
 
 
 @router.get("/counts", summary="Count events per day")
 def count_events(principal: Principal = Depends(admin)) -> list[DayOut]:  # noqa: B008
     """The last 14 days, today last. Every event counts, logged or not."""
-    return [DayOut.model_validate({"day": day, **numbers}) for day, numbers in eventlog.counts(principal.scope)]
+    return [DayOut.model_validate({"day": day, **numbers}) for day, numbers in event_log.counts(principal.scope)]
 
 
 @router.get("/recording", summary="Get whether every event is being logged")
 def get_recording(principal: Principal = Depends(admin)) -> RecordingOut:  # noqa: B008
     """Until when."""
-    return RecordingOut(until=eventlog.recording_until(principal.scope))
+    return RecordingOut(until=event_log.recording_until(principal.scope))
 
 
 @router.post("/recording", summary="Log every event for five minutes")
 def record_all(request: Request, principal: Principal = Depends(admin)) -> RecordingOut:  # noqa: B008
     """Recording begins at once, in other processes within two seconds. Repeat the call to continue it."""
-    until = eventlog.record_all(principal.scope)
+    until = event_log.record_all(principal.scope)
     request.app.state.directory.forget(principal.scope.tenant_id)
     return RecordingOut(until=until)

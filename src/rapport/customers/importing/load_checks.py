@@ -15,7 +15,7 @@ from sqlalchemy import select
 from rapport.access.models import Tenant
 from rapport.access.scope import Scope, scope_of
 from rapport.access.tenant_settings import TenantSettings, tenant_settings
-from rapport.customers.importing.kinds import KINDS, Kind, kind_of
+from rapport.customers.importing.file_kinds import KINDS, Kind, kind_of
 from rapport.customers.models import Import
 from rapport.customers.states import ImportState
 from rapport.errors import Invalid, RapportError

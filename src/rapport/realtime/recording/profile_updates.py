@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.access.tenant_settings import tenant_settings
 from rapport.customers import service as customers
-from rapport.realtime.events.eventlog import warn
+from rapport.realtime.events.event_log import warn
 from rapport.realtime.events.owners import owners
-from rapport.realtime.recording.telling import SET_EMAIL, UPDATE, tells
+from rapport.realtime.recording.profile_queue import SET_EMAIL, UPDATE, tells
 from rapport.realtime.settings import EventSettings
 from rapport.realtime.states import Origin
 

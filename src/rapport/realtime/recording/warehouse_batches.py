@@ -17,9 +17,9 @@ from rapport.realtime.events.names import Names
 from rapport.realtime.events.owners import owners
 from rapport.realtime.metrics import FILED
 from rapport.realtime.models import EventLogEntry
-from rapport.realtime.recording import details, reported
-from rapport.realtime.recording.filed import FiledEvent
-from rapport.realtime.recording.telling import KIND
+from rapport.realtime.recording import profile_updates, vendor_metrics
+from rapport.realtime.recording.handled_event import FiledEvent
+from rapport.realtime.recording.profile_queue import KIND
 from rapport.realtime.states import EventStatus
 from rapport.stores.isolating import isolate
 from rapport.stores.workers.leader import FAULTS
@@ -38,7 +38,7 @@ SETTINGS = {"max_partitions_per_insert_block": 0}
 VISITORS = pa.schema([field for field in customers.ACTIVITY if field.name != "customer_id"])
 
 
-customers.register_handler(KIND, details.overwrite)
+customers.register_handler(KIND, profile_updates.overwrite)
 
 
 def file_batch(scope: Scope, names: Names, apart: bool = False) -> int:
@@ -106,7 +106,7 @@ def _write(scope: Scope, names: Names, events: Sequence[FiledEvent]) -> None:
     if not missing:
         return
     _name_customers(scope, names, missing)
-    reported.interactions(scope, missing)
+    vendor_metrics.interactions(scope, missing)
     types = names.event_types(scope, missing)
     removed, hidden = customers.identifying_names(scope, {event.customer_id for event in missing if event.customer_id})
     rows = [_row(event, types[event.event], hidden if event.customer_id in removed else None) for event in missing]

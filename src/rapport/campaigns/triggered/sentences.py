@@ -3,7 +3,7 @@
 from rapport import conditions
 from rapport.access.scope import Scope
 from rapport.audiences import service as audiences
-from rapport.campaigns.triggers import (
+from rapport.campaigns.triggered.schemas import (
     MINUTES_OF_DAY,
     EventMatch,
     QuietHours,

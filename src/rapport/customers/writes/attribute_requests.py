@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from rapport.access.scope import Scope
 from rapport.customers.identity import NOBODY, identifies_nobody
 from rapport.customers.models import AttributeJob
-from rapport.customers.privacy import pii, tasks
+from rapport.customers.privacy import anonymisation, tasks
 from rapport.customers.privacy.personal_values import PersonalTexts
 from rapport.customers.states import CallbackState
 from rapport.customers.writes import attribute_writes, locks, ordering
@@ -65,7 +65,7 @@ def remove_pii(
 
     elsewhere takes what identified them out of what is held besides, before it is forgotten with the disk.
     """
-    failed, own = pii.remember(scope, customer_ids)
+    failed, own = anonymisation.remember(scope, customer_ids)
     if elsewhere is not None:
         elsewhere(own)
     work.enqueue(work.Queue.JOBS, f"erase-{uuid.uuid4()}", tasks.erase, scope.tenant_id)

@@ -8,8 +8,8 @@ from rapport.access.scope import Scope
 from rapport.campaigns import service as campaigns
 from rapport.errors import Invalid
 from rapport.messaging import service as messaging
-from rapport.realtime.events.eventlog import warn
-from rapport.realtime.recording.filed import FiledEvent
+from rapport.realtime.events.event_log import warn
+from rapport.realtime.recording.handled_event import FiledEvent
 from rapport.realtime.recording.vendor_words import SOFT_BOUNCED, interaction_of
 from rapport.realtime.states import Origin
 from rapport.stores.isolating import isolate

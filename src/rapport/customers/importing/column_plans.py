@@ -13,7 +13,7 @@ from rapport.customers.formats.headers import alias_of, attribute_of, column_nam
 from rapport.customers.formats.numerals import in_form, plain
 from rapport.customers.formats.parquet import ISO_KINDS
 from rapport.customers.formats.values import RULES, reason
-from rapport.customers.importing.kinds import Field, Kind
+from rapport.customers.importing.file_kinds import Field, Kind
 from rapport.customers.importing.mapping import FileMapping, several
 from rapport.customers.privacy.address_names import read_as
 from rapport.customers.states import AttributeSource, ImportMode

@@ -8,12 +8,12 @@ import structlog
 from sqlalchemy import select, text
 
 from rapport.access.scope import Scope, scope_of
-from rapport.realtime.chores import Purge
 from rapport.realtime.events.joining import join
 from rapport.realtime.events.names import Names
 from rapport.realtime.matching import firings
 from rapport.realtime.models import Firing
-from rapport.realtime.recording.filing import AT_ONCE, file_batch
+from rapport.realtime.recording.warehouse_batches import AT_ONCE, file_batch
+from rapport.realtime.retention import Purge
 from rapport.realtime.states import FiringState
 from rapport.stores import Stores
 from rapport.stores.records.locks import Leadership

@@ -15,7 +15,7 @@ from rapport.campaigns.definitions import change_status, check_excluded, check_g
 from rapport.campaigns.models import UNIQUE_SERIES, Series
 from rapport.campaigns.plans import PlannedGroup, PlannedRules, TriggerSchedule, channels_in
 from rapport.campaigns.states import SeriesStatus
-from rapport.campaigns.triggers import EventMatch, SequenceTrigger, Trigger, TriggeredBody, TriggeredRules
+from rapport.campaigns.triggered.schemas import EventMatch, SequenceTrigger, Trigger, TriggeredBody, TriggeredRules
 from rapport.channels import service as channels
 from rapport.conditions import Column, Kind, Schema
 from rapport.conditions.nodes import AttributeIs, leaves

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from rapport.access.scope import Scope
-from rapport.campaigns.delivery.closing import counts_of
+from rapport.campaigns.delivery.completion import counts_of
 from rapport.campaigns.leases import lease
 from rapport.campaigns.models import Occurrence, OccurrenceChannel
 from rapport.campaigns.occurrences import channel_rows, locked, occurrence

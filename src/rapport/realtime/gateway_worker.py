@@ -27,11 +27,7 @@ from rapport.access.scope import Scope, scope_of
 from rapport.campaigns import service as campaigns
 from rapport.conditions.outcomes import Outcome
 from rapport.notifications import service as notifications
-from rapport.realtime.gateways import PAUSE, TROUBLE_AFTER, Circuit, circuit
-from rapport.realtime.matching import firings
-from rapport.realtime.matching.releasing import NOT_ACTIVE
-from rapport.realtime.models import Gateway
-from rapport.realtime.questions import (
+from rapport.realtime.gateway_questions import (
     BY_GATEWAY,
     NO_GATEWAY,
     Reply,
@@ -41,6 +37,10 @@ from rapport.realtime.questions import (
     unasked,
     verdict_of,
 )
+from rapport.realtime.gateways import PAUSE, TROUBLE_AFTER, Circuit, circuit
+from rapport.realtime.matching import firings
+from rapport.realtime.matching.releasing import NOT_ACTIVE
+from rapport.realtime.models import Gateway
 from rapport.realtime.states import FiringState
 from rapport.stores import Stores
 from rapport.stores.isolating import isolate

@@ -1,0 +1,1 @@
+"""Triggered campaigns as they are built: their shapes, definitions, runs and sentences."""
